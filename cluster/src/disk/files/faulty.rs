@@ -1,0 +1,461 @@
+//! A file system in memory that keeps apart what was written and what was synced, and fails on demand.
+//!
+//! The model of a power cut: of each 512-byte sector that was not synced, the disk has the old or the new content,
+//! and one sector may be torn: its first bytes new, the rest old. Names that were not synced are there or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{DiskFile, Files, LockError, LockGuard};
+
+/// The unit in which a disk writes, in bytes.
+pub const SECTOR_BYTES: usize = 512;
+
+/// What shall go wrong. All off by default.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// The number (from 1) of the write, sync or name operation at which the power goes: a write still reaches the
+    /// cache, anything else does not happen, and all later operations fail.
+    pub cut_power_at: Option<u64>,
+    /// The number (from 1) of the `sync_data` that fails. As on Linux, the pages are then clean but not on disk:
+    /// later syncs of that file succeed and keep nothing.
+    pub fail_sync: Option<u64>,
+    /// The number (from 1) of the `write_at` that takes half of its bytes and fails.
+    pub fail_write: Option<u64>,
+    /// No write takes more bytes than this.
+    pub write_max_bytes: Option<usize>,
+    /// Bytes that still fit on the disk.
+    pub room_bytes: Option<u64>,
+    /// `sync_data` succeeds and does nothing: a mutant that a power-cut suite must catch.
+    pub sync_lies: bool,
+    /// Keep a copy of the disk after each operation.
+    pub record: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Inode {
+    current: Arc<Vec<u8>>,
+    synced: Arc<Vec<u8>>,
+    sync_is_lost: bool,
+}
+
+#[derive(Debug, Clone)]
+enum NameChange {
+    Create(PathBuf, u64),
+    Rename(PathBuf, PathBuf, u64),
+    Remove(PathBuf),
+}
+
+impl NameChange {
+    fn is_in(&self, dir: &Path) -> bool {
+        let (Self::Create(path, _) | Self::Rename(_, path, _) | Self::Remove(path)) = self;
+        path.parent() == Some(dir)
+    }
+
+    fn apply(&self, names: &mut BTreeMap<PathBuf, u64>) {
+        match self {
+            Self::Create(path, inode) => drop(names.insert(path.clone(), *inode)),
+            Self::Rename(from, to, inode) => {
+                names.remove(from);
+                names.insert(to.clone(), *inode);
+            }
+            Self::Remove(path) => drop(names.remove(path)),
+        }
+    }
+}
+
+/// A disk at one moment: what was written and what was synced.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    inodes: BTreeMap<u64, Inode>,
+    names: BTreeMap<PathBuf, u64>,
+    synced_names: BTreeMap<PathBuf, u64>,
+    pending: Vec<NameChange>,
+    next_inode: u64,
+}
+
+impl Disk {
+    /// What a machine finds on this disk after the power went: decided by `seed` for each unsynced sector and name.
+    #[must_use]
+    pub fn after_power_cut(&self, seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        // Some seeds keep nearly all, some nearly nothing: the extremes find other faults than the middle.
+        let keep_percent = [50, 0, 100, 10, 90][(seed % 5) as usize];
+        let mut names = self.synced_names.clone();
+        for change in &self.pending {
+            if rng.u32(..100) < keep_percent {
+                change.apply(&mut names);
+            }
+        }
+        let mut inodes = BTreeMap::new();
+        for (&number, inode) in &self.inodes {
+            if names.values().any(|named| *named == number) {
+                let bytes = Arc::new(survivors(inode, keep_percent, &mut rng));
+                let inode = Inode { current: Arc::clone(&bytes), synced: bytes, sync_is_lost: false };
+                inodes.insert(number, inode);
+            }
+        }
+        Self { inodes, synced_names: names.clone(), names, pending: Vec::new(), next_inode: self.next_inode }
+    }
+
+    /// Changes a file's bytes behind everyone's back, on the disk itself.
+    ///
+    /// # Panics
+    /// When there is no such file: the test is wrong.
+    pub fn edit(&mut self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let number = self.names[path];
+        let inode = self.inodes.get_mut(&number).expect("a name leads to a file");
+        let mut bytes = inode.current.to_vec();
+        change(&mut bytes);
+        inode.current = Arc::new(bytes);
+        inode.synced = Arc::clone(&inode.current);
+    }
+
+    /// The bytes of a file as a running system sees them.
+    #[must_use]
+    pub fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
+        let number = self.names.get(path)?;
+        Some(self.inodes.get(number)?.current.to_vec())
+    }
+
+    /// The names of all files.
+    #[must_use]
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.names.keys().cloned().collect()
+    }
+
+    /// Gives the content of `from` to `to`, or removes `to` when there is no `from`.
+    pub fn replace(&mut self, to: &Path, from: Option<&Path>) {
+        let inode = from.and_then(|from| self.names.get(from)).and_then(|number| self.inodes.get(number)).cloned();
+        self.names.remove(to);
+        if let Some(inode) = inode {
+            let number = self.next_inode + 1_000_000;
+            self.next_inode += 1;
+            self.inodes.insert(number, inode);
+            self.names.insert(to.to_owned(), number);
+        }
+        self.synced_names = self.names.clone();
+    }
+}
+
+fn survivors(inode: &Inode, keep_percent: u32, rng: &mut fastrand::Rng) -> Vec<u8> {
+    if Arc::ptr_eq(&inode.current, &inode.synced) {
+        return inode.synced.to_vec();
+    }
+    let (new, old) = (&inode.current, &inode.synced);
+    let length = if new.len() == old.len() || rng.u32(..100) < keep_percent { new.len() } else { old.len() };
+    let mut bytes = vec![0; length];
+    let sector = |content: &[u8], start: usize| -> [u8; SECTOR_BYTES] {
+        let mut out = [0; SECTOR_BYTES];
+        let part = content.get(start..content.len().min(start + SECTOR_BYTES)).unwrap_or_default();
+        out[..part.len()].copy_from_slice(part);
+        out
+    };
+    let mut dirty = Vec::new();
+    for start in (0..length).step_by(SECTOR_BYTES) {
+        let (fresh, stale) = (sector(new, start), sector(old, start));
+        if fresh != stale {
+            dirty.push(start);
+        }
+        let end = length.min(start + SECTOR_BYTES);
+        let kept = if fresh == stale || rng.u32(..100) < keep_percent { fresh } else { stale };
+        bytes[start..end].copy_from_slice(&kept[..end - start]);
+    }
+    if !dirty.is_empty() && rng.u32(..100) < 60 {
+        let start = dirty[rng.usize(..dirty.len())];
+        let (fresh, stale) = (sector(new, start), sector(old, start));
+        // Torn where it matters: among the bytes that differ.
+        let first = (0..SECTOR_BYTES).find(|&at| fresh[at] != stale[at]).unwrap_or(0);
+        let last = (0..SECTOR_BYTES).rev().find(|&at| fresh[at] != stale[at]).unwrap_or(0);
+        let at = rng.usize(first..=last);
+        let mut torn = stale;
+        torn[..at].copy_from_slice(&fresh[..at]);
+        let end = length.min(start + SECTOR_BYTES);
+        bytes[start..end].copy_from_slice(&torn[..end - start]);
+    }
+    bytes
+}
+
+#[derive(Default)]
+struct State {
+    disk: Disk,
+    faults: Faults,
+    operations: u64,
+    writes: u64,
+    syncs: u64,
+    off: bool,
+    history: Vec<Disk>,
+    locks: BTreeSet<PathBuf>,
+}
+
+impl State {
+    /// Counts an operation that changes the disk. Answers whether it is the one at which the power goes.
+    fn begin(&mut self) -> io::Result<bool> {
+        if self.off {
+            return Err(no_power());
+        }
+        self.operations += 1;
+        if self.faults.cut_power_at == Some(self.operations) {
+            self.off = true;
+        }
+        Ok(self.off)
+    }
+
+    fn end(&mut self) {
+        if self.faults.record {
+            self.history.push(self.disk.clone());
+        }
+    }
+
+    fn change_names(&mut self, change: NameChange) -> io::Result<()> {
+        if self.begin()? {
+            return Err(no_power());
+        }
+        change.apply(&mut self.disk.names);
+        self.disk.pending.push(change);
+        self.end();
+        Ok(())
+    }
+
+    fn named(&self, path: &Path) -> io::Result<u64> {
+        if self.off {
+            return Err(no_power());
+        }
+        self.disk.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn inode(&mut self, number: u64) -> io::Result<&mut Inode> {
+        if self.off {
+            return Err(no_power());
+        }
+        self.disk.inodes.get_mut(&number).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+fn no_power() -> io::Error {
+    io::Error::other("the power is off")
+}
+
+/// A file system in memory, with faults. Clones share it.
+#[derive(Clone, Default)]
+pub struct FaultyFiles(Arc<Mutex<State>>);
+
+struct FaultyFile {
+    files: FaultyFiles,
+    inode: u64,
+}
+
+struct FaultyLock {
+    files: FaultyFiles,
+    path: PathBuf,
+}
+
+impl LockGuard for FaultyLock {}
+
+impl Drop for FaultyLock {
+    fn drop(&mut self) {
+        self.files.0.lock().locks.remove(&self.path);
+    }
+}
+
+impl FaultyFiles {
+    /// An empty disk.
+    #[must_use]
+    pub fn new(faults: Faults) -> Self {
+        Self::on(Disk::default(), faults)
+    }
+
+    /// A machine started on `disk`.
+    #[must_use]
+    pub fn on(disk: Disk, faults: Faults) -> Self {
+        Self(Arc::new(Mutex::new(State { disk, faults, ..State::default() })))
+    }
+
+    /// Other faults from now on; the counters go on.
+    pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.0.lock().faults);
+    }
+
+    /// How many writes, syncs and name operations there were.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.0.lock().operations
+    }
+
+    /// How many `sync_data` there were.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.0.lock().syncs
+    }
+
+    /// How many `write_at` there were.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.0.lock().writes
+    }
+
+    /// The disk as it is.
+    #[must_use]
+    pub fn disk(&self) -> Disk {
+        self.0.lock().disk.clone()
+    }
+
+    /// The disk after each operation, when recorded: entry `n` follows operation `n + 1`.
+    #[must_use]
+    pub fn history(&self) -> Vec<Disk> {
+        self.0.lock().history.clone()
+    }
+}
+
+impl DiskFile for FaultyFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.files.0.lock();
+        let inode = state.inode(self.inode)?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(inode.current.len());
+        let length = buffer.len().min(inode.current.len() - start);
+        buffer[..length].copy_from_slice(&inode.current[start..start + length]);
+        Ok(length)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.files.0.lock();
+        let cut = state.begin()?;
+        state.writes += 1;
+        let fails = state.faults.fail_write == Some(state.writes);
+        let limit = state.faults.write_max_bytes.unwrap_or(usize::MAX);
+        let length = if fails { bytes.len() / 2 } else { bytes.len().min(limit) };
+        let start = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let room = state.faults.room_bytes;
+        // Not `State::inode`: at the cut the write still reaches the cache.
+        let inode = state.disk.inodes.get_mut(&self.inode).ok_or(io::ErrorKind::NotFound)?;
+        let grows = (start + length).saturating_sub(inode.current.len());
+        if room.is_some_and(|room| grows as u64 > room) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let content = Arc::make_mut(&mut inode.current);
+        content.resize(content.len().max(start + length), 0);
+        content[start..start + length].copy_from_slice(&bytes[..length]);
+        if let Some(room) = &mut state.faults.room_bytes {
+            *room -= grows as u64;
+        }
+        if cut {
+            return Err(no_power());
+        }
+        state.end();
+        if fails { Err(io::Error::other("the disk failed to write")) } else { Ok(length) }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.files.0.lock();
+        if state.begin()? {
+            return Err(no_power());
+        }
+        state.syncs += 1;
+        let fails = state.faults.fail_sync == Some(state.syncs);
+        let lies = state.faults.sync_lies;
+        let inode = state.inode(self.inode)?;
+        inode.sync_is_lost |= fails;
+        if !inode.sync_is_lost && !lies {
+            inode.synced = Arc::clone(&inode.current);
+        }
+        state.end();
+        if fails { Err(io::Error::other("the disk failed to sync")) } else { Ok(()) }
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.files.0.lock().inode(self.inode)?.current.len() as u64)
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        let mut state = self.files.0.lock();
+        if state.begin()? {
+            return Err(no_power());
+        }
+        let inode = state.inode(self.inode)?;
+        Arc::make_mut(&mut inode.current).resize(usize::try_from(bytes).unwrap_or(usize::MAX), 0);
+        state.end();
+        Ok(())
+    }
+}
+
+impl Files for FaultyFiles {
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let state = self.0.lock();
+        if state.off {
+            return Err(no_power());
+        }
+        let names = state.disk.names.keys().filter(|path| path.parent() == Some(dir));
+        Ok(names.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
+    }
+
+    fn create_dir_all(&self, _dir: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.0.lock();
+        if state.disk.names.contains_key(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if state.faults.room_bytes.is_some_and(|room| bytes > room) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.disk.next_inode += 1;
+        let inode = state.disk.next_inode;
+        let zeros = Arc::new(vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)]);
+        // The length is not synced: a file created and cut off may be empty.
+        state.disk.inodes.insert(inode, Inode { current: zeros, ..Inode::default() });
+        state.change_names(NameChange::Create(path.to_owned(), inode))?;
+        if let Some(room) = &mut state.faults.room_bytes {
+            *room -= bytes;
+        }
+        Ok(Arc::new(FaultyFile { files: self.clone(), inode }))
+    }
+
+    fn open(&self, path: &Path, _writable: bool) -> io::Result<Arc<dyn DiskFile>> {
+        let inode = self.0.lock().named(path)?;
+        Ok(Arc::new(FaultyFile { files: self.clone(), inode }))
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        if state.begin()? {
+            return Err(no_power());
+        }
+        let disk = &mut state.disk;
+        let (done, pending) = disk.pending.drain(..).partition(|change: &NameChange| change.is_in(dir));
+        disk.pending = pending;
+        let done: Vec<NameChange> = done;
+        done.iter().for_each(|change| change.apply(&mut disk.synced_names));
+        state.end();
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        let inode = state.named(path)?;
+        let freed = state.inode(inode)?.current.len() as u64;
+        state.change_names(NameChange::Remove(path.to_owned()))?;
+        if let Some(room) = &mut state.faults.room_bytes {
+            *room += freed;
+        }
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        let inode = state.named(from)?;
+        state.change_names(NameChange::Rename(from.to_owned(), to.to_owned(), inode))
+    }
+
+    fn try_lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, LockError> {
+        if !self.0.lock().locks.insert(path.to_owned()) {
+            return Err(LockError::Held { holder: std::process::id().to_string() });
+        }
+        Ok(Box::new(FaultyLock { files: self.clone(), path: path.to_owned() }))
+    }
+}

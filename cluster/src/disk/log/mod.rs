@@ -1,0 +1,111 @@
+//! The segment log: an append-only list of frames that knows whether it is whole.
+//!
+//! Invariants:
+//! - What was acknowledged was synced first, and is found again or its loss is told with the place; it is never
+//!   dropped in silence.
+//! - Only the last write of a log can be torn, and only such a write is ever cut when a log is opened.
+//! - A failed sync ends the log for this process: nothing is retried on pages that the kernel may have dropped.
+//!
+//! How a torn write is told from damage. A *batch* is what one write and one sync made durable; each frame's header
+//! names its batch and the batch's length. The last byte of every 512-byte sector is a seal and never data
+//! ([`sector`]), and every header and frame ends in a byte that is not zero. Segments are zeros before they are
+//! written. So if all seals and end marks of a batch are there, all of it was written, and a wrong checksum is
+//! damage. If one is zero, that sector was not (wholly) written, the batch was never synced, and nothing in it was
+//! ever acknowledged. No flipped bit makes a seal zero. A whole frame of a later batch proves damage as well,
+//! because a batch begins only when the one before it is synced.
+//!
+//! ```text
+//! log/0000000000000001.seg   header | identity frame | batch | batch | ... | zeros
+//! log/0000000000000002.seg   header, naming the last frame's hash | batch | ...
+//! ```
+//! Offsets inside a segment are *logical*: they count data bytes, not seals.
+
+pub mod appender;
+pub mod check;
+mod error;
+pub mod frame;
+pub mod group;
+pub mod open;
+pub mod read;
+pub mod repair;
+mod scan;
+pub mod sector;
+pub mod segment;
+pub mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use appender::{AppendError, Appender, PushError};
+pub use error::{LogError, Place};
+pub use frame::{Frame, FrameKind};
+pub use open::{Cut, NewLog, Opened, Opening, Recovery};
+pub use read::LogReader;
+pub use writer::{FramePayload, LogWriter, Writer};
+
+use std::fmt;
+
+/// SHA-256.
+pub type Hash = [u8; 32];
+
+/// A place in a log: the segment's number in the upper half, the logical offset in the lower. Never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+impl Position {
+    /// The place at `offset` (logical bytes) of segment `segment`.
+    #[must_use]
+    pub const fn new(segment: u32, offset: u32) -> Self {
+        Self((segment as u64) << 32 | offset as u64)
+    }
+
+    /// The segment's number, from 1.
+    #[must_use]
+    pub const fn segment(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// The logical offset inside the segment, in bytes.
+    #[must_use]
+    pub const fn offset(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The place `bytes` further on in the same segment.
+    #[must_use]
+    pub const fn plus(self, bytes: u32) -> Self {
+        Self(self.0 + bytes as u64)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.segment(), self.offset())
+    }
+}
+
+/// A frame that someone has seen: everything up to and with it was in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// Where the frame begins.
+    pub position: Position,
+    /// The frame's hash.
+    pub hash: Hash,
+}
+
+/// Sizes, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct LogOptions {
+    /// The size of a segment file. A larger batch gets a segment of its own size.
+    pub segment_bytes: u32,
+    /// What one write holds at most, unless a single frame is larger.
+    pub batch_max_bytes: u32,
+    /// The largest payload of a frame.
+    pub payload_max_bytes: u32,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20, batch_max_bytes: 8 << 20, payload_max_bytes: 48 << 20 }
+    }
+}

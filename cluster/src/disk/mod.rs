@@ -1,0 +1,3 @@
+//! One machine: the segment log and its rebuildable index.
+
+pub mod index;

@@ -1,0 +1,3 @@
+//! RetailFlow.
+
+pub mod disk;

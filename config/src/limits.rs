@@ -1,0 +1,140 @@
+//! Every number has a least and a greatest allowed value, and all of them stand in this file.
+//!
+//! The greatest values are hard: nothing in RetailFlow is unbounded, whatever a configuration says. A key that
+//! is not listed here does not exist.
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+const SECOND_MS: u64 = 1000;
+const HOUR_MS: u64 = 3600 * SECOND_MS;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Greatest size of a configuration file.
+pub const FILE_MAX_BYTES: u64 = MIB;
+
+/// What a key may be set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowed {
+    /// A whole number in this range, ends included.
+    Number {
+        /// Least value.
+        min: u64,
+        /// Greatest value.
+        max: u64,
+    },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// `a-z`, `0-9` and `-`, from one to `max_chars` characters, beginning with a letter.
+    Name {
+        /// Greatest length.
+        max_chars: usize,
+    },
+    /// Printable text of one to `max_chars` characters.
+    Text {
+        /// Greatest length.
+        max_chars: usize,
+    },
+}
+
+/// A key and what it may be set to.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// Dotted key, as `log.partitions`.
+    pub key: &'static str,
+    /// What it may be set to.
+    pub allowed: Allowed,
+}
+
+const fn number(key: &'static str, min: u64, max: u64) -> Limit {
+    Limit { key, allowed: Allowed::Number { min, max } }
+}
+
+/// All keys there are.
+pub const LIMITS: &[Limit] = &[
+    number("node.stop_deadline_ms", 100, HOUR_MS),
+    number("log.partitions", 1, 1024),
+    number("log.segment_bytes", 64 * KIB, GIB),
+    Limit { key: "log.cluster", allowed: Allowed::Name { max_chars: 63 } },
+    number("log.group_max_records", 1, 65_536),
+    number("log.group_max_bytes", 4 * KIB, 64 * MIB),
+    number("log.queue_max", 1, MIB),
+    number("index.cache_bytes", MIB, 16 * GIB),
+    number("index.flush_entries", 16, 4 * MIB),
+    number("index.flush_interval_ms", 10, 10 * 60 * SECOND_MS),
+    number("index.runs_max", 2, 256),
+    number("orders.live_max", 1, 10_000_000),
+    number("orders.idle_ms", 10, DAY_MS),
+    number("orders.record_max_commands", 1, 4096),
+    number("orders.record_max_bytes", KIB, 16 * MIB),
+    number("orders.queue_max", 1, 65_536),
+    number("orders.recent_ids_max", 1, 100_000),
+    number("orders.decisions_max", 1, 10_000_000),
+    number("orders.snapshot_every", 1, 1_000_000),
+    number("orders.step_deadline_ms", SECOND_MS, 366 * DAY_MS),
+    number("orders.hydrate_concurrency_max", 1, 4096),
+    number("admission.in_flight_max", 1, MIB),
+    number("admission.tenant_in_flight_max", 1, MIB),
+    number("admission.retry_after_ms", 1, HOUR_MS),
+    number("supervision.restarts_max", 1, 1000),
+    number("supervision.window_ms", 100, DAY_MS),
+    number("supervision.delay_min_ms", 1, HOUR_MS),
+    number("supervision.delay_max_ms", 1, HOUR_MS),
+    number("supervision.parked_queue_max", 1, 100_000),
+    number("commit.conflict_retries_max", 0, 1000),
+    number("commit.timeout_ms", 10, HOUR_MS),
+    Limit { key: "tenants.unknown", allowed: Allowed::Choice(&["create", "refuse"]) },
+    Limit { key: "telemetry.log", allowed: Allowed::Text { max_chars: 1000 } },
+    Limit { key: "telemetry.format", allowed: Allowed::Choice(&["pretty", "json"]) },
+];
+
+/// A rule between two keys: the first may not be greater than the second.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Order {
+    pub(crate) lesser: &'static str,
+    pub(crate) greater: &'static str,
+    pub(crate) why: &'static str,
+}
+
+/// Rules between keys.
+pub(crate) const ORDERS: &[Order] = &[
+    Order {
+        lesser: "orders.record_max_bytes",
+        greater: "log.group_max_bytes",
+        why: "a group must hold the largest record",
+    },
+    Order {
+        lesser: "log.group_max_bytes",
+        greater: "log.segment_bytes",
+        why: "a group must fit into a segment",
+    },
+    Order {
+        lesser: "admission.tenant_in_flight_max",
+        greater: "admission.in_flight_max",
+        why: "one tenant cannot have more in flight than the node",
+    },
+    Order {
+        lesser: "supervision.delay_min_ms",
+        greater: "supervision.delay_max_ms",
+        why: "the delay grows from the first to the second",
+    },
+    Order {
+        lesser: "orders.recent_ids_max",
+        greater: "orders.decisions_max",
+        why: "an order has no more ids than decisions",
+    },
+];
+
+/// What `key` may be set to; `None` when there is no such key.
+#[must_use]
+pub fn allowed(key: &str) -> Option<Allowed> {
+    LIMITS.iter().find(|limit| limit.key == key).map(|limit| limit.allowed)
+}
+
+/// The names of the sections, each once, in the order of [`LIMITS`].
+#[must_use]
+pub fn sections() -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = LIMITS.iter().filter_map(|l| l.key.split('.').next()).collect();
+    names.dedup();
+    names
+}

@@ -1,0 +1,187 @@
+//! From sources to a validated [`Config`]: each layer is checked on its own, figment merges them and remembers
+//! which one a value came from.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+
+use crate::error::{ConfigError, Problem};
+use crate::layer::{ENV_PREFIX, Layer, key_of_env};
+use crate::limits::{FILE_MAX_BYTES, LIMITS, ORDERS};
+use crate::origin::{Origin, Setting};
+use crate::sections::Config;
+
+/// The defaults, part of the program, with a comment for every value.
+pub const DEFAULT_TOML: &str = include_str!("../default.toml");
+
+/// The sources of a configuration. [`LoadOptions::default`] is the defaults alone.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// A configuration file; when it is given it must exist.
+    pub file: Option<PathBuf>,
+    /// Environment variables; those that do not begin with [`ENV_PREFIX`] are not looked at.
+    pub env: Vec<(OsString, OsString)>,
+    /// Flags: dotted key and value, as `("log.partitions", "8")`. The last one of a key wins.
+    pub overrides: Vec<(String, String)>,
+}
+
+impl LoadOptions {
+    /// The environment of this process, no file and no flags.
+    #[must_use]
+    pub fn from_process_env() -> Self {
+        Self { env: std::env::vars_os().collect(), ..Self::default() }
+    }
+}
+
+/// A configuration, and where each of its values came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The validated values.
+    pub config: Config,
+    origins: Vec<Setting>,
+}
+
+impl Loaded {
+    /// Every key with its value and where that came from, in the order of [`LIMITS`].
+    #[must_use]
+    pub fn origins(&self) -> &[Setting] {
+        &self.origins
+    }
+
+    /// [`Self::origins`] as lines of aligned columns: key, value, origin.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let values: Vec<String> = self.origins.iter().map(|s| s.value.to_string()).collect();
+        let key_width = self.origins.iter().map(|s| s.key.len()).max().unwrap_or(0);
+        let value_width = values.iter().map(|v| v.chars().count()).max().unwrap_or(0).min(40);
+        let mut table = String::new();
+        for (setting, value) in self.origins.iter().zip(&values) {
+            let (key, origin) = (setting.key, &setting.origin);
+            table.push_str(&format!("{key:key_width$}  {value:value_width$}  {origin}\n"));
+        }
+        table
+    }
+}
+
+impl Default for Config {
+    /// The values of [`DEFAULT_TOML`].
+    fn default() -> Self {
+        match Self::load(LoadOptions::default()) {
+            Ok(loaded) => loaded.config,
+            Err(error) => unreachable!("default.toml is part of the program and tested: {error}"),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and validates a configuration: default < file < environment < flags.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file cannot be read, is not TOML, or a key or value is wrong. A wrong value is
+    /// an error also where a later source would win over it.
+    pub fn load(options: LoadOptions) -> Result<Loaded, ConfigError> {
+        let mut problems = Vec::new();
+        let mut layers = vec![Layer::from_toml(DEFAULT_TOML, Origin::Default, &mut problems)?];
+        if let Some(path) = options.file {
+            let text = read(&path)?;
+            layers.push(Layer::from_toml(&text, Origin::File(path), &mut problems)?);
+        }
+        layers.extend(env_layers(options.env, &mut problems));
+        for (key, value) in &options.overrides {
+            layers.push(Layer::from_text(key, value, Origin::Flag, &mut problems));
+        }
+        if !problems.is_empty() {
+            return Err(ConfigError::Invalid(problems));
+        }
+        merge(layers)
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |reason: String| ConfigError::Unreadable { path: path.to_path_buf(), reason };
+    let file = File::open(path).map_err(|e| unreadable(e.to_string()))?;
+    let mut text = String::new();
+    // Bounded by reading, not by asking for the size: a pipe has none.
+    file.take(FILE_MAX_BYTES + 1).read_to_string(&mut text).map_err(|e| unreadable(e.to_string()))?;
+    if text.len() as u64 > FILE_MAX_BYTES {
+        return Err(unreadable(format!("it is larger than {FILE_MAX_BYTES} bytes")));
+    }
+    Ok(text)
+}
+
+fn env_layers(env: Vec<(OsString, OsString)>, problems: &mut Vec<Problem>) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    for (name, value) in env {
+        // A name that is not UTF-8 cannot be one of ours.
+        let Some(name) = name.to_str() else { continue };
+        let Some(rest) = name.strip_prefix(ENV_PREFIX) else { continue };
+        let (key, origin) = (key_of_env(rest), Origin::Env(name.to_string()));
+        match value.to_str() {
+            Some(text) => layers.push(Layer::from_text(&key, text, origin, problems)),
+            None => problems.push(Problem { key, origin, what: "the value is not UTF-8".to_string() }),
+        }
+    }
+    layers
+}
+
+fn merge(layers: Vec<Layer>) -> Result<Loaded, ConfigError> {
+    let origins: Vec<Origin> = layers.iter().map(|layer| layer.origin.clone()).collect();
+    let figment = layers.into_iter().enumerate().fold(Figment::new(), |figment, (index, layer)| {
+        layer
+            .settings
+            .into_iter()
+            .fold(figment, |figment, (key, value)| figment.merge(OneSetting { layer: index, key, value }))
+    });
+    let internal = |what: String| {
+        ConfigError::Invalid(vec![Problem { key: "default.toml".to_string(), origin: Origin::Default, what }])
+    };
+    let config: Config = figment.extract().map_err(|e| internal(e.to_string()))?;
+    let mut settings = Vec::with_capacity(LIMITS.len());
+    for limit in LIMITS {
+        let value = figment.extract_inner(limit.key).map_err(|e| internal(e.to_string()))?;
+        let layer = figment.find_metadata(limit.key).and_then(|m| m.name.parse::<usize>().ok()).unwrap_or(0);
+        settings.push(Setting { key: limit.key, value, origin: origins[layer].clone() });
+    }
+    check_orders(&settings)?;
+    Ok(Loaded { config, origins: settings })
+}
+
+fn check_orders(settings: &[Setting]) -> Result<(), ConfigError> {
+    let find = |key: &str| settings.iter().find(|s| s.key == key);
+    let mut problems = Vec::new();
+    for rule in ORDERS {
+        let (Some(lesser), Some(greater)) = (find(rule.lesser), find(rule.greater)) else { continue };
+        if lesser.value.as_integer() > greater.value.as_integer() {
+            let what = format!(
+                "{} is more than {} = {} ({}): {}",
+                lesser.value, greater.key, greater.value, greater.origin, rule.why
+            );
+            problems.push(Problem { key: lesser.key.to_string(), origin: lesser.origin.clone(), what });
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+/// A figment source of one value; its metadata's name is the number of the layer it came from.
+struct OneSetting {
+    layer: usize,
+    key: &'static str,
+    value: toml::Value,
+}
+
+impl Provider for OneSetting {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.layer.to_string())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let value = Value::serialize(&self.value)?;
+        let nested = figment::util::nest(self.key, value);
+        let dict = nested.into_dict().unwrap_or_default();
+        Ok(Profile::Default.collect(dict))
+    }
+}

@@ -1,0 +1,171 @@
+//! The validated configuration: one plain struct a section, passed on by value.
+//!
+//! The meaning and the default of each field stand in `default.toml`, its range in [`crate::limits`].
+
+use serde::{Deserialize, Serialize};
+
+/// All sections.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[node]`
+    pub node: Node,
+    /// `[log]`
+    pub log: Log,
+    /// `[index]`
+    pub index: Index,
+    /// `[orders]`
+    pub orders: Orders,
+    /// `[admission]`
+    pub admission: Admission,
+    /// `[supervision]`
+    pub supervision: Supervision,
+    /// `[commit]`
+    pub commit: Commit,
+    /// `[tenants]`
+    pub tenants: Tenants,
+    /// `[telemetry]`
+    pub telemetry: Telemetry,
+}
+
+/// `[node]`: the process as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Time within which a stop finishes, answers and flushes.
+    pub stop_deadline_ms: u64,
+}
+
+/// `[log]`: the segment log and its committers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Partitions of a data directory; read only when it is created.
+    pub partitions: u16,
+    /// Size to which a segment file is preallocated.
+    pub segment_bytes: u64,
+    /// Name of the log's owner, in its first record.
+    pub cluster: String,
+    /// Records in one group at most.
+    pub group_max_records: usize,
+    /// Bytes in one group at most.
+    pub group_max_bytes: usize,
+    /// Records waiting for one partition's committer at most.
+    pub queue_max: usize,
+}
+
+/// `[index]`: the rebuildable index beside the log.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Index {
+    /// Memory for blocks kept at hand.
+    pub cache_bytes: u64,
+    /// Entries gathered in memory before they are written as one sorted run.
+    pub flush_entries: usize,
+    /// Time after which entries are written even when there are fewer.
+    pub flush_interval_ms: u64,
+    /// Sorted runs side by side before small ones are merged.
+    pub runs_max: usize,
+}
+
+/// `[orders]`: the life of one order in memory and in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Orders {
+    /// Orders held in memory at most.
+    pub live_max: usize,
+    /// Time without work after which an order is passivated.
+    pub idle_ms: u64,
+    /// Commands decided into one record at most.
+    pub record_max_commands: usize,
+    /// Bytes of one record at most.
+    pub record_max_bytes: usize,
+    /// Commands waiting at one order at most.
+    pub queue_max: usize,
+    /// Newest command ids kept in memory.
+    pub recent_ids_max: usize,
+    /// Decisions in an order's life at most.
+    pub decisions_max: u64,
+    /// Versions between two snapshots.
+    pub snapshot_every: u64,
+    /// Time a step of the saga has for its result.
+    pub step_deadline_ms: u64,
+    /// Orders rebuilt at the same time at most.
+    pub hydrate_concurrency_max: usize,
+}
+
+/// `[admission]`: how much is let in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admission {
+    /// Commands admitted and not yet answered at most, on the node.
+    pub in_flight_max: usize,
+    /// The same for one tenant.
+    pub tenant_in_flight_max: usize,
+    /// What a refused command is told to wait.
+    pub retry_after_ms: u64,
+}
+
+/// `[supervision]`: restarts and quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Supervision {
+    /// Crashes within the window before quarantine.
+    pub restarts_max: u32,
+    /// Length of the window.
+    pub window_ms: u64,
+    /// Delay before the first restart.
+    pub delay_min_ms: u64,
+    /// Greatest delay before a restart.
+    pub delay_max_ms: u64,
+    /// Commands kept behind one parked order at most.
+    pub parked_queue_max: usize,
+}
+
+/// `[commit]`: what a committer does when an append does not simply succeed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Commit {
+    /// Times an order decides again after a conflict.
+    pub conflict_retries_max: u32,
+    /// Time after which an unanswered commit counts as unknown.
+    pub timeout_ms: u64,
+}
+
+/// `[tenants]`: who may come.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tenants {
+    /// What happens to a command of a tenant not seen before.
+    pub unknown: UnknownTenant,
+}
+
+/// What happens to a command of a tenant not seen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownTenant {
+    /// The tenant is created.
+    Create,
+    /// The command is refused.
+    Refuse,
+}
+
+/// `[telemetry]`: what the process says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// Level or directives of `tracing`'s filter.
+    pub log: String,
+    /// Form of the log lines.
+    pub format: LogFormat,
+}
+
+/// Form of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}

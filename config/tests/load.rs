@@ -1,0 +1,227 @@
+//! Precedence, origins, and a clear error for each kind of mistake.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+use retailflow_config::limits::{self, LIMITS};
+use retailflow_config::{
+    Config, ConfigError, DEFAULT_TOML, LoadOptions, Loaded, Origin, UnknownTenant, env_of_key,
+};
+
+struct Case {
+    options: LoadOptions,
+    _file: Option<tempfile::NamedTempFile>,
+}
+
+fn given() -> Case {
+    Case { options: LoadOptions::default(), _file: None }
+}
+
+impl Case {
+    fn file(mut self, text: &str) -> Self {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        self.options.file = Some(file.path().to_path_buf());
+        self._file = Some(file);
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.options.env.push((OsString::from(name), OsString::from(value)));
+        self
+    }
+
+    fn flag(mut self, key: &str, value: &str) -> Self {
+        self.options.overrides.push((key.to_string(), value.to_string()));
+        self
+    }
+
+    fn path(&self) -> PathBuf {
+        self.options.file.clone().unwrap()
+    }
+
+    fn load(self) -> Loaded {
+        Config::load(self.options).unwrap()
+    }
+
+    #[track_caller]
+    fn refused(self, parts: &[&str]) {
+        let text = Config::load(self.options).unwrap_err().to_string();
+        for part in parts {
+            assert!(text.contains(part), "{part:?} is missing in: {text}");
+        }
+    }
+}
+
+fn origin(loaded: &Loaded, key: &str) -> Origin {
+    loaded.origins().iter().find(|s| s.key == key).unwrap().origin.clone()
+}
+
+#[test]
+fn defaults_are_complete_and_keys_agree_everywhere() {
+    let loaded = given().load();
+    assert_eq!(loaded.config, Config::default());
+    assert!(loaded.origins().iter().all(|s| s.origin == Origin::Default));
+
+    let leaves = |value: &toml::Value| -> Vec<String> {
+        let mut keys = Vec::new();
+        for (section, keys_of) in value.as_table().unwrap() {
+            keys.extend(keys_of.as_table().unwrap().keys().map(|key| format!("{section}.{key}")));
+        }
+        keys.sort();
+        keys
+    };
+    let mut listed: Vec<String> = LIMITS.iter().map(|l| l.key.to_string()).collect();
+    listed.sort();
+    assert_eq!(leaves(&toml::Value::Table(DEFAULT_TOML.parse().unwrap())), listed);
+    assert_eq!(leaves(&toml::Value::try_from(&loaded.config).unwrap()), listed);
+}
+
+#[test]
+fn every_default_has_a_comment() {
+    let lines: Vec<&str> = DEFAULT_TOML.lines().collect();
+    for (at, line) in lines.iter().enumerate().filter(|(_, l)| l.contains(" = ") && !l.starts_with('#')) {
+        assert!(lines[at - 1].starts_with("# "), "no comment before {line:?}");
+    }
+}
+
+#[test]
+fn later_sources_win_and_origins_say_so() {
+    let case = given()
+        .file("[log]\npartitions = 2\nqueue_max = 20\ncluster = \"a\"\n[orders]\nlive_max = 7")
+        .env("RETAILFLOW__LOG__PARTITIONS", "3")
+        .env("RETAILFLOW__LOG__QUEUE_MAX", "30")
+        .env("RETAILFLOW_TOOLS", "not ours")
+        .env("PATH", "not ours")
+        .flag("log.partitions", "4")
+        .flag("log.partitions", "5");
+    let path = case.path();
+    let loaded = case.load();
+    assert_eq!(loaded.config.log.partitions, 5);
+    assert_eq!(loaded.config.log.queue_max, 30);
+    assert_eq!(loaded.config.log.cluster, "a");
+    assert_eq!(loaded.config.orders.live_max, 7);
+    assert_eq!(loaded.config.orders.idle_ms, Config::default().orders.idle_ms);
+    assert_eq!(origin(&loaded, "log.partitions"), Origin::Flag);
+    assert_eq!(origin(&loaded, "log.queue_max"), Origin::Env("RETAILFLOW__LOG__QUEUE_MAX".into()));
+    assert_eq!(origin(&loaded, "orders.live_max"), Origin::File(path));
+    assert_eq!(origin(&loaded, "orders.idle_ms"), Origin::Default);
+}
+
+#[test]
+fn text_from_the_outside_is_read_by_what_the_key_is() {
+    let loaded = given()
+        .env("RETAILFLOW__TENANTS__UNKNOWN", "refuse")
+        .env("RETAILFLOW__TELEMETRY__LOG", "info,retailflow_cluster=debug")
+        .flag("telemetry.format", "\"json\"")
+        .flag("log.cluster", "true-story")
+        .flag("orders.live_max", "65_536")
+        .load();
+    assert_eq!(loaded.config.tenants.unknown, UnknownTenant::Refuse);
+    assert_eq!(loaded.config.telemetry.log, "info,retailflow_cluster=debug");
+    assert_eq!(loaded.config.log.cluster, "true-story");
+    assert_eq!(loaded.config.orders.live_max, 65_536);
+}
+
+#[test]
+fn the_table_and_the_serialized_form_name_key_value_and_origin() {
+    let loaded = given().env("RETAILFLOW__LOG__PARTITIONS", "8").load();
+    let table = loaded.table();
+    assert_eq!(table.lines().count(), LIMITS.len());
+    let line = table.lines().find(|l| l.starts_with("log.partitions")).unwrap();
+    assert!(
+        line.contains(" 8 ") && line.ends_with("environment variable RETAILFLOW__LOG__PARTITIONS"),
+        "{line}"
+    );
+
+    let setting = loaded.origins().iter().find(|s| s.key == "log.partitions").unwrap();
+    let form = toml::Value::try_from(setting).unwrap();
+    assert_eq!(form["value"].as_integer(), Some(8));
+    assert_eq!(form["origin"]["kind"].as_str(), Some("env"));
+    assert_eq!(form["origin"]["name"].as_str(), Some("RETAILFLOW__LOG__PARTITIONS"));
+}
+
+#[test]
+fn unknown_names_are_refused_with_the_nearest() {
+    given().flag("log.partition", "3").refused(&["log.partition (flag)", "did you mean log.partitions?"]);
+    given().env("RETAILFLOW__LOG__PARTITION", "3").refused(&[
+        "did you mean RETAILFLOW__LOG__PARTITIONS?",
+        "environment variable RETAILFLOW__LOG__PARTITION",
+    ]);
+    given().file("[order]\nlive_max = 3").refused(&["order (file ", "did you mean [orders]?"]);
+    given().file("[weather]\nsun = 1").refused(&["no such section", "node, log, index"]);
+    given().file("[log]\nzzzzzzzzzzzz = 1").refused(&["log.zzzzzzzzzzzz", "no such key", "config show"]);
+    given().file("log = 3").refused(&["log (file ", "is a section", "found the number 3"]);
+    given().flag("", "3").refused(&["no such key"]);
+}
+
+#[test]
+fn values_of_the_wrong_kind_or_out_of_range_are_refused() {
+    given().flag("log.partitions", "0").refused(&["found the number 0", "a whole number from 1 to 1024"]);
+    given().flag("log.partitions", "-1").refused(&["found the number -1"]);
+    given().flag("log.partitions", "99999999999999999999").refused(&["found the text"]);
+    given().flag("log.partitions", "many").refused(&["log.partitions (flag)", "found the text \"many\""]);
+    given().file("[log]\npartitions = \"4\"").refused(&["found the text \"4\"", "a whole number"]);
+    given().file("[log]\npartitions = 1.5").refused(&["found the fraction 1.5"]);
+    given().file("[log]\npartitions = [1]").refused(&["found a list"]);
+    given().file("[log.partitions]\nx = 1").refused(&["log.partitions (file ", "found a table"]);
+    given().file("[log]\npartitions = 1997-01-01").refused(&["found a date"]);
+    given().file("[log]\ncluster = true").refused(&["found the truth value true", "beginning with a letter"]);
+    given().flag("log.cluster", "Über").refused(&["1 to 63 of a-z"]);
+    given().flag("telemetry.log", "").refused(&["printable text"]);
+    given()
+        .flag("tenants.unknown", "maybe")
+        .refused(&["found the text \"maybe\"", "\"create\" or \"refuse\""]);
+}
+
+#[test]
+fn rules_between_keys_name_both_sides() {
+    given().flag("supervision.delay_min_ms", "5000").refused(&[
+        "supervision.delay_min_ms (flag): 5000 is more than supervision.delay_max_ms = 2000 (default)",
+    ]);
+    given()
+        .flag("log.segment_bytes", "65536")
+        .refused(&["log.group_max_bytes (default)", "fit into a segment"]);
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let case = given().file("[log]\npartitions = 0\n[orders]\nlive_maxx = 1").flag("log.queue_max", "x");
+    let Err(ConfigError::Invalid(problems)) = Config::load(case.options) else { panic!("not refused") };
+    assert_eq!(problems.len(), 3, "{problems:?}");
+}
+
+#[test]
+fn files_that_cannot_be_used_are_refused() {
+    let mut case = given();
+    case.options.file = Some(PathBuf::from("no/such/file.toml"));
+    case.refused(&["no/such/file.toml cannot be read"]);
+    given().file("[log\npartitions").refused(&["is not valid TOML", "line 1"]);
+    given().file("[log]\npartitions = 1\npartitions = 2").refused(&["is not valid TOML", "duplicate key"]);
+    given().file(&"#".repeat(2 * 1024 * 1024)).refused(&["larger than"]);
+    let defaults = given().file("").load();
+    assert_eq!(defaults.config, Config::default());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_not_utf8_is_refused() {
+    use std::os::unix::ffi::OsStringExt;
+    let mut case = given();
+    case.options.env.push(("RETAILFLOW__LOG__CLUSTER".into(), OsString::from_vec(vec![0xff])));
+    case.refused(&["log.cluster (environment variable RETAILFLOW__LOG__CLUSTER): the value is not UTF-8"]);
+}
+
+#[test]
+fn limits_are_well_formed() {
+    for limit in LIMITS {
+        assert_eq!(limits::allowed(limit.key), Some(limit.allowed));
+        if let limits::Allowed::Number { min, max } = limit.allowed {
+            assert!(min <= max && i64::try_from(max).is_ok(), "{}", limit.key);
+        }
+    }
+    assert_eq!(limits::allowed("nothing"), None);
+    assert_eq!(limits::sections().len(), 9);
+    assert_eq!(env_of_key("log.partitions"), "RETAILFLOW__LOG__PARTITIONS");
+}

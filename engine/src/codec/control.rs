@@ -1,0 +1,190 @@
+//! Records beside the orders' chains: park marks, parked commands, dead letters, tenants' settings.
+//!
+//! A park mark must not need the order's history to be read: that history may be what crashes the order.
+
+use serde::{Deserialize, Serialize};
+
+use super::envelope::{self, CodecError, Schema};
+use crate::ids::{OrderId, OrderRef, TenantId, TimestampMs};
+use crate::ports::{DeadLetter, TenantSetting, TenantStatus};
+
+/// The newest version written and read.
+pub const VERSION: u16 = 1;
+
+/// A control record. The enum only grows at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Control {
+    /// The order is parked: its commands go to its queue.
+    Park {
+        /// Which order.
+        order: OrderRef,
+        /// Why, for people.
+        reason: String,
+        /// When.
+        at: TimestampMs,
+    },
+    /// A command waits behind the mark.
+    ParkedCommand {
+        /// Which order.
+        order: OrderRef,
+        /// Counted from 1 for each park mark.
+        sequence: u64,
+        /// Names the command: `source`, then a zero byte, then its id.
+        key: String,
+        /// The content hash, so that another content under this id is noticed while it waits.
+        content_hash: [u8; 32],
+        /// The command as it came: a structured CloudEvent.
+        body: Vec<u8>,
+        /// When.
+        at: TimestampMs,
+    },
+    /// The mark is taken away; the queue behind it is empty or was discarded.
+    Release {
+        /// Which order.
+        order: OrderRef,
+        /// Who did it.
+        actor: String,
+        /// When.
+        at: TimestampMs,
+    },
+}
+
+/// A record of the whole log rather than a partition's. The enum only grows at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// What belongs to no order.
+    DeadLetter(DeadLetter),
+    /// A tenant was created or changed.
+    Tenant(TenantSetting),
+}
+
+#[derive(Serialize, Deserialize)]
+enum ControlV1 {
+    Park { tenant: String, order: String, reason: String, at_ms: i64 },
+    ParkedCommand {
+        tenant: String,
+        order: String,
+        sequence: u64,
+        key: String,
+        content_hash: [u8; 32],
+        body: Vec<u8>,
+        at_ms: i64,
+    },
+    Release { tenant: String, order: String, actor: String, at_ms: i64 },
+}
+
+#[derive(Serialize, Deserialize)]
+enum NoteV1 {
+    DeadLetter {
+        key: [u8; 16],
+        tenant: Option<String>,
+        origin: String,
+        code: String,
+        reason: String,
+        body: Vec<u8>,
+        length_bytes: u64,
+        at_ms: i64,
+    },
+    Tenant { tenant: String, suspended: bool, in_flight_max: Option<u32> },
+}
+
+impl Control {
+    /// The order it is about.
+    #[must_use]
+    pub fn order(&self) -> &OrderRef {
+        match self {
+            Self::Park { order, .. } | Self::ParkedCommand { order, .. } | Self::Release { order, .. } => order,
+        }
+    }
+
+    /// The stored form.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLarge`].
+    pub fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        let names = |order: &OrderRef| (order.tenant.to_string(), order.order.to_string());
+        let (tenant, order) = names(self.order());
+        let stored = match self.clone() {
+            Self::Park { reason, at, .. } => ControlV1::Park { tenant, order, reason, at_ms: at.0 },
+            Self::ParkedCommand { sequence, key, content_hash, body, at, .. } => {
+                ControlV1::ParkedCommand { tenant, order, sequence, key, content_hash, body, at_ms: at.0 }
+            }
+            Self::Release { actor, at, .. } => ControlV1::Release { tenant, order, actor, at_ms: at.0 },
+        };
+        envelope::seal(Schema::Control, VERSION, &stored)
+    }
+
+    /// Reads a stored control record.
+    ///
+    /// # Errors
+    /// [`CodecError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let (_, payload) = envelope::open(Schema::Control, VERSION, bytes)?;
+        Ok(match envelope::payload(payload)? {
+            ControlV1::Park { tenant, order, reason, at_ms } => {
+                Self::Park { order: order_ref(&tenant, &order)?, reason, at: TimestampMs(at_ms) }
+            }
+            ControlV1::ParkedCommand { tenant, order, sequence, key, content_hash, body, at_ms } => {
+                let order = order_ref(&tenant, &order)?;
+                Self::ParkedCommand { order, sequence, key, content_hash, body, at: TimestampMs(at_ms) }
+            }
+            ControlV1::Release { tenant, order, actor, at_ms } => {
+                Self::Release { order: order_ref(&tenant, &order)?, actor, at: TimestampMs(at_ms) }
+            }
+        })
+    }
+}
+
+impl Note {
+    /// The stored form.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLarge`].
+    pub fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        let stored = match self.clone() {
+            Self::DeadLetter(letter) => NoteV1::DeadLetter {
+                key: letter.key,
+                tenant: letter.tenant,
+                origin: letter.origin,
+                code: letter.code,
+                reason: letter.reason,
+                body: letter.body,
+                length_bytes: letter.length_bytes,
+                at_ms: letter.at.0,
+            },
+            Self::Tenant(setting) => NoteV1::Tenant {
+                tenant: setting.tenant.to_string(),
+                suspended: setting.status == TenantStatus::Suspended,
+                in_flight_max: setting.in_flight_max,
+            },
+        };
+        envelope::seal(Schema::Note, VERSION, &stored)
+    }
+
+    /// Reads a stored note.
+    ///
+    /// # Errors
+    /// [`CodecError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let (_, payload) = envelope::open(Schema::Note, VERSION, bytes)?;
+        Ok(match envelope::payload(payload)? {
+            NoteV1::DeadLetter { key, tenant, origin, code, reason, body, length_bytes, at_ms } => {
+                let at = TimestampMs(at_ms);
+                Self::DeadLetter(DeadLetter { key, tenant, origin, code, reason, body, length_bytes, at })
+            }
+            NoteV1::Tenant { tenant, suspended, in_flight_max } => Self::Tenant(TenantSetting {
+                tenant: TenantId::parse(&tenant).map_err(|error| CodecError::Corrupt(error.to_string()))?,
+                status: if suspended { TenantStatus::Suspended } else { TenantStatus::Active },
+                in_flight_max,
+            }),
+        })
+    }
+}
+
+pub(crate) fn order_ref(tenant: &str, order: &str) -> Result<OrderRef, CodecError> {
+    let corrupt = |error: crate::ids::IdError| CodecError::Corrupt(error.to_string());
+    Ok(OrderRef {
+        tenant: TenantId::parse(tenant).map_err(corrupt)?,
+        order: OrderId::parse(order).map_err(corrupt)?,
+    })
+}

@@ -1,0 +1,219 @@
+//! The log: the truth, and the fence that decides who may write.
+
+use std::sync::Arc;
+
+use super::PortFuture;
+use crate::codec::fence::Fence;
+use crate::ids::{OrderRef, PartitionId, TimestampMs};
+use crate::keys::Hash;
+
+/// A place in a log. Opaque but for its order: a later record of the same partition has a higher one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogPosition(pub u64);
+
+/// What the first record of a log says; a node that differs refuses to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogIdentity {
+    /// Drawn at random when the log was created.
+    pub log_id: [u8; 16],
+    /// The cluster's name.
+    pub cluster: String,
+    /// P: how many partitions orders are spread over.
+    pub partitions: u16,
+    /// S: how many shards (streams) hold them.
+    pub shards: u16,
+    /// When it was created.
+    pub created: TimestampMs,
+}
+
+/// What the commit of a record does to its order's deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadlineChange {
+    /// As it was.
+    Keep,
+    /// Due at this time from now on.
+    Set(TimestampMs),
+    /// Nothing is waited for any more.
+    Clear,
+}
+
+/// One order's record in a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderEntry {
+    /// Whose record.
+    pub order: OrderRef,
+    /// How many decisions the order's log must hold before this record.
+    pub expected_revision: u64,
+    /// How many it holds after it.
+    pub next_revision: u64,
+    /// What becomes of its deadline.
+    pub deadline: DeadlineChange,
+    /// The encoded record.
+    pub bytes: Arc<[u8]>,
+}
+
+/// A record beside the orders' chains: park marks and parked commands. Unconditional within its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlEntry {
+    /// The order it is about.
+    pub order: OrderRef,
+    /// The encoded control record.
+    pub bytes: Arc<[u8]>,
+}
+
+/// What is appended at once, all or none. The fence is its first entry; its `digest` covers the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Who writes, as which group, after which.
+    pub fence: Fence,
+    /// At most one a order.
+    pub records: Vec<OrderEntry>,
+    /// Park marks and parked commands.
+    pub controls: Vec<ControlEntry>,
+}
+
+/// The group is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commit {
+    /// Where it stands.
+    pub position: LogPosition,
+}
+
+/// Why a group was not acknowledged, by what the committer does next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// Nothing was written. Send the others without this order, which rebuilds and decides again.
+    #[error("order {0} has been written by someone else")]
+    Conflict(OrderRef),
+    /// Nothing was written, and nothing ever will be under this epoch: stop and answer nothing.
+    #[error("a higher epoch ({epoch}) owns the partition")]
+    Fenced {
+        /// The epoch found in the log.
+        epoch: u64,
+    },
+    /// It may be written now, later or never. Propose the identical group until it is resolved, and no other.
+    #[error("the outcome of the group is unknown: {0}")]
+    Unknown(String),
+    /// Nothing was written; there is no room or too much load. The group may be given up or proposed again.
+    #[error("the log takes no more for now: {0}")]
+    Unavailable(String),
+    /// The log has lost what it had acknowledged: stop and page.
+    #[error("the log lost acknowledged data: {0}")]
+    LogRegressed(String),
+    /// The log can't be used by this process any more (a failed sync): end the process. Never retried, because
+    /// after a failed sync the kernel may have dropped the pages.
+    #[error("the log failed for good: {0}")]
+    Broken(String),
+}
+
+/// Why a read gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Passing trouble: try again.
+    #[error("the log cannot be read now: {0}")]
+    Unavailable(String),
+    /// The stored bytes are not what was written; the text names the place.
+    #[error("the log is damaged: {0}")]
+    Damaged(String),
+}
+
+/// A record as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Where it stands.
+    pub position: LogPosition,
+    /// The encoded record.
+    pub bytes: Vec<u8>,
+}
+
+/// The last fence of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionHead {
+    /// The last fence, or none in a partition that nobody has written yet.
+    pub fence: Option<Fence>,
+    /// Its hash, or `GENESIS`.
+    pub hash: Hash,
+}
+
+/// An order that is parked, found without reading its history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedOrder {
+    /// Which order.
+    pub order: OrderRef,
+    /// Why, for people.
+    pub reason: String,
+    /// How many commands wait behind it.
+    pub queued: u64,
+}
+
+/// An entry of a group as read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoggedEntry {
+    /// An order's record.
+    Record(Vec<u8>),
+    /// A control record.
+    Control(Vec<u8>),
+}
+
+/// A group as read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedGroup {
+    /// Where it stands.
+    pub position: LogPosition,
+    /// The encoded fence.
+    pub fence: Vec<u8>,
+    /// What followed it.
+    pub entries: Vec<LoggedEntry>,
+}
+
+/// The log of all partitions.
+///
+/// - `commit` MUST append all entries of the group or none, and MUST return `Ok` only when they are durable to
+///   the class the log claims.
+/// - `commit` MUST refuse with `Fenced` a group whose epoch is lower than that of the partition's last fence.
+/// - `commit` MUST refuse with `Conflict` a group holding a record whose `expected_revision` is not the order's;
+///   it names one such order.
+/// - `commit` MUST answer `Ok` to a group identical to the partition's last one, and write nothing.
+/// - `commit` MUST answer `LogRegressed` when the group follows one that the log does not have.
+/// - `read_order` MUST show every acknowledged record of the order, in order, at once after the acknowledgement.
+/// - `head`, `parked` and `scan` MUST agree with what was acknowledged.
+/// - A reader MUST NOT see a group in part.
+pub trait EventLog: Send + Sync {
+    /// What the first record says.
+    fn identity(&self) -> LogIdentity;
+
+    /// Appends a group.
+    ///
+    /// # Errors
+    /// [`CommitError`], by what to do next.
+    fn commit(&self, group: Group) -> PortFuture<'_, Result<Commit, CommitError>>;
+
+    /// The partition's last fence.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn head(&self, partition: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>>;
+
+    /// An order's records that hold decisions after `after_revision`, oldest first; empty for an unknown order.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn read_order<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        after_revision: u64,
+    ) -> PortFuture<'a, Result<Vec<StoredRecord>, ReadError>>;
+
+    /// The parked orders of a partition, in the order of their names.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>>;
+
+    /// Groups of all partitions after `after` (`LogPosition(0)` for the beginning), about `limit_bytes` of them;
+    /// empty at the end.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn scan(&self, after: LogPosition, limit_bytes: usize) -> PortFuture<'_, Result<Vec<LoggedGroup>, ReadError>>;
+}

@@ -1,0 +1,277 @@
+//! What commands say. Unknown fields are refused: a typo must not be ignored.
+//!
+//! Amounts are in minor units of the order's currency. Optional fields may be null, which means absent. New
+//! fields are always optional, and an absent one adds nothing to the content hash.
+
+use super::attributes::attributes;
+use super::command_type::CommandType;
+use super::limits::*;
+use super::object::{objects, optional_object};
+use super::scalar::{quantity, version};
+pub use super::steps::{
+    ArchiveData, CompensateData, ReportData, ReportOutcome, ResolveStepData, ResolvedAs, RestoreData, ResumeData,
+    Step,
+};
+use crate::ids::TimestampMs;
+use crate::money::{Amount, Currency};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a part of an amount is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ComponentKind {
+    /// The goods themselves.
+    Goods,
+    /// Tax.
+    Tax,
+    /// A discount; its amount is below zero.
+    Discount,
+    /// Shipping.
+    Shipping,
+    /// A fee.
+    Fee,
+}
+
+impl ComponentKind {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Goods => "goods",
+            Self::Tax => "tax",
+            Self::Discount => "discount",
+            Self::Shipping => "shipping",
+            Self::Fee => "fee",
+        }
+    }
+}
+
+/// A part of an amount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Component {
+    /// What it is for.
+    pub kind: ComponentKind,
+    /// How much; below zero takes away.
+    pub amount_minor: Amount,
+}
+
+/// A line of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// Names the line within the order.
+    #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
+    pub line_id: String,
+    /// What is ordered.
+    #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
+    pub sku: String,
+    /// How many units.
+    #[serde(deserialize_with = "quantity")]
+    #[schemars(range(min = 1, max = QUANTITY_MAX))]
+    pub quantity: u32,
+    /// The price of the whole line, all units together.
+    pub amount_minor: Amount,
+    /// What the amount is made of; adds up to it, when given.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "objects::<COMPONENTS_MAX, _, _>"
+    )]
+    #[schemars(length(max = COMPONENTS_MAX))]
+    pub components: Vec<Component>,
+}
+
+/// A payment of an order, or of a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Payment {
+    /// Names the payment within the order.
+    #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
+    pub payment_id: String,
+    /// Refers to the means of payment, which is kept elsewhere.
+    #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
+    pub token_ref: String,
+    /// How much is paid this way.
+    pub amount_minor: Amount,
+}
+
+/// How an order is delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// The way of shipping.
+    #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
+    pub method: String,
+    /// Refers to the address, which is kept elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
+    pub address_ref: Option<String>,
+}
+
+/// Personal data, encrypted by the caller's key service: destroying the key erases it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sealed {
+    /// Which key.
+    #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
+    pub key_id: String,
+    /// What was encrypted, as base64 with padding.
+    #[schemars(length(min = 1, max = SEALED_MAX_CHARS))]
+    pub ciphertext_base64: String,
+}
+
+/// A new order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceData {
+    /// Refers to who orders.
+    #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
+    pub customer: String,
+    /// What all amounts are in.
+    pub currency: Currency,
+    /// What is ordered; at least one line.
+    #[serde(deserialize_with = "objects::<LINES_MAX, _, _>")]
+    #[schemars(length(min = 1, max = LINES_MAX))]
+    pub lines: Vec<Line>,
+    /// Parts of the total that belong to no line.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "objects::<COMPONENTS_MAX, _, _>"
+    )]
+    #[schemars(length(max = COMPONENTS_MAX))]
+    pub components: Vec<Component>,
+    /// How it is paid; adds up to the total, when given. Left out: one payment of the whole. At most one for now.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "objects::<PAYMENTS_MAX, _, _>"
+    )]
+    #[schemars(length(max = PAYMENTS_MAX))]
+    pub payments: Vec<Payment>,
+    /// How it is delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_object")]
+    pub delivery: Option<Delivery>,
+    /// When the customer ordered, where that is not when the command was made.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub placed_at: Option<TimestampMs>,
+    /// Free data, kept with the order.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "attributes")]
+    #[schemars(extend("maxProperties" = ATTRIBUTES_MAX))]
+    pub attributes: BTreeMap<String, String>,
+    /// Personal data, encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_object")]
+    pub sealed: Option<Sealed>,
+    /// The order's version that the caller has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "version")]
+    #[schemars(range(max = VERSION_MAX))]
+    pub expected_version: Option<u64>,
+}
+
+/// Take the order back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelData {
+    /// Why.
+    #[schemars(length(min = 1, max = REASON_MAX_CHARS))]
+    pub reason: String,
+    /// The order's version that the caller has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "version")]
+    #[schemars(range(max = VERSION_MAX))]
+    pub expected_version: Option<u64>,
+}
+
+/// Units of one line that come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnLine {
+    /// Which line.
+    #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
+    pub line_id: String,
+    /// How many units.
+    #[serde(deserialize_with = "quantity")]
+    #[schemars(range(min = 1, max = QUANTITY_MAX))]
+    pub quantity: u32,
+    /// How much is paid back for them; left out: their share of the line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_minor: Option<Amount>,
+}
+
+/// Units come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnData {
+    /// Which units; at least one line, each at most once.
+    #[serde(deserialize_with = "objects::<LINES_MAX, _, _>")]
+    #[schemars(length(min = 1, max = LINES_MAX))]
+    pub lines: Vec<ReturnLine>,
+    /// Why.
+    #[schemars(length(min = 1, max = REASON_MAX_CHARS))]
+    pub reason: String,
+    /// The order's version that the caller has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "version")]
+    #[schemars(range(max = VERSION_MAX))]
+    pub expected_version: Option<u64>,
+}
+
+/// What a command says, by its type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum CommandData {
+    /// A new order.
+    Place(PlaceData),
+    /// Take the order back.
+    Cancel(CancelData),
+    /// Units come back.
+    Return(ReturnData),
+    /// How a pending step ended.
+    Report(ReportData),
+    /// An order goes on.
+    Resume(ResumeData),
+    /// How a step ended, on evidence.
+    ResolveStep(ResolveStepData),
+    /// Undo what was done.
+    Compensate(CompensateData),
+    /// Into the archive.
+    Archive(ArchiveData),
+    /// Out of the archive.
+    Restore(RestoreData),
+}
+
+impl CommandData {
+    /// The type of the command that says this.
+    #[must_use]
+    pub const fn kind(&self) -> CommandType {
+        match self {
+            Self::Place(_) => CommandType::Place,
+            Self::Cancel(_) => CommandType::Cancel,
+            Self::Return(_) => CommandType::Return,
+            Self::Report(_) => CommandType::Report,
+            Self::Resume(_) => CommandType::Resume,
+            Self::ResolveStep(_) => CommandType::ResolveStep,
+            Self::Compensate(_) => CommandType::Compensate,
+            Self::Archive(_) => CommandType::Archive,
+            Self::Restore(_) => CommandType::Restore,
+        }
+    }
+
+    /// The order's version that the caller has seen, if it said so.
+    #[must_use]
+    pub const fn expected_version(&self) -> Option<u64> {
+        match self {
+            Self::Place(d) => d.expected_version,
+            Self::Cancel(d) => d.expected_version,
+            Self::Return(d) => d.expected_version,
+            Self::Report(d) => d.expected_version,
+            Self::Resume(d) => d.expected_version,
+            Self::ResolveStep(d) => d.expected_version,
+            Self::Compensate(d) => d.expected_version,
+            Self::Archive(d) => d.expected_version,
+            Self::Restore(d) => d.expected_version,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The outcome of a command: the same at every door.
+
+use super::code::{Code, Status};
+use super::error::DecodeError;
+use crate::ids::{CommandId, CommandKey, OrderId, OrderRef, Source, TenantId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+super::schema_tag! {
+    /// The name and version of the shape of [`Outcome`].
+    OutcomeSchema, "retailflow.outcome.v1"
+}
+
+/// What a record was safe from when its outcome was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DurabilityClass {
+    /// Nothing: it is in memory only.
+    Memory,
+    /// The end of the process and of the machine's power: it was synced to the disk.
+    Fsync,
+    /// The loss of a minority of replicas; each may hold it in memory only.
+    Replicated,
+    /// The loss of a minority of replicas and of all power: synced on a majority.
+    ReplicatedFsync,
+}
+
+/// How durable the record behind an outcome is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Durability {
+    /// The class.
+    pub class: DurabilityClass,
+    /// How many copies there are.
+    pub replicas: u16,
+}
+
+impl Durability {
+    /// Synced on one machine.
+    pub const FSYNC: Self = Self { class: DurabilityClass::Fsync, replicas: 1 };
+    /// In memory only.
+    pub const MEMORY: Self = Self { class: DurabilityClass::Memory, replicas: 1 };
+}
+
+/// What became of one command. Members that are not known are absent: a command that cannot be decoded may have
+/// no readable id, and what was not recorded has no durability.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    /// Name and version of this shape.
+    pub schema: OutcomeSchema,
+    /// The command's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_id: Option<CommandId>,
+    /// Who made the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// The tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantId>,
+    /// The order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderId>,
+    /// What became of it.
+    pub status: Status,
+    /// Why, for programs.
+    pub code: Code,
+    /// Why and what to do, for people.
+    pub message: String,
+    /// The order's version after this command; absent where nothing was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// Is this the first outcome given again?
+    pub replayed: bool,
+    /// How durable the record is; absent where nothing was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
+    /// When to send the same command again, in milliseconds from now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// Which part of the command is wrong, such as `data.lines[0].quantity`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+impl Outcome {
+    /// The outcome of a command that was recorded; `status` is the code's. A parked one has no version yet.
+    #[must_use]
+    pub fn recorded(order: &OrderRef, key: &CommandKey, code: Code, version: impl Into<Option<u64>>, durability: Durability) -> Self {
+        Self {
+            version: version.into(),
+            durability: Some(durability),
+            ..Self::refused(order, key, code, code.meaning())
+        }
+    }
+
+    /// The outcome of a command whose address is known and of which nothing was recorded.
+    #[must_use]
+    pub fn refused(order: &OrderRef, key: &CommandKey, code: Code, message: impl Into<String>) -> Self {
+        Self {
+            command_id: Some(key.id.clone()),
+            source: Some(key.source.clone()),
+            tenant: Some(order.tenant.clone()),
+            order: Some(order.order.clone()),
+            ..Self::unaddressed(code, message)
+        }
+    }
+
+    /// The outcome of something of which not even an id could be read.
+    #[must_use]
+    pub fn unaddressed(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            schema: OutcomeSchema,
+            command_id: None,
+            source: None,
+            tenant: None,
+            order: None,
+            status: code.status(),
+            code,
+            message: message.into(),
+            version: None,
+            replayed: false,
+            durability: None,
+            retry_after_ms: None,
+            path: None,
+        }
+    }
+
+    /// The same with another text for people.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// The same with a hint when to send the command again.
+    #[must_use]
+    pub fn with_retry_after_ms(mut self, retry_after_ms: u64) -> Self {
+        self.retry_after_ms = Some(retry_after_ms);
+        self
+    }
+
+    /// The first outcome, given again.
+    #[must_use]
+    pub fn into_replayed(mut self) -> Self {
+        self.replayed = true;
+        self
+    }
+
+    /// Is it as the code says: the status that belongs to it, a version and a durability exactly where recorded?
+    #[must_use]
+    pub fn is_consistent(&self) -> bool {
+        let recorded = self.status != Status::Refused;
+        self.status == self.code.status() && self.durability.is_some() == recorded && (recorded || !self.replayed)
+    }
+}
+
+impl From<&DecodeError> for Outcome {
+    fn from(error: &DecodeError) -> Self {
+        let address = error.address.clone();
+        Self {
+            command_id: address.id,
+            source: address.source,
+            tenant: address.tenant,
+            order: address.order,
+            path: error.path.clone(),
+            ..Self::unaddressed(error.code, error.message.clone())
+        }
+    }
+}

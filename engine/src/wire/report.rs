@@ -1,0 +1,94 @@
+//! The report of a run: what came in, what became of it, how fast, and whether the promises held.
+
+use super::outcome::Durability;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+super::schema_tag! {
+    /// The name and version of the shape of [`RunReport`].
+    ReportSchema, "retailflow.report.v1"
+}
+
+/// How many commands came in, and how they came out. Each received one is in exactly one of the others, except
+/// that a replay counts only as `replayed`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommandCounts {
+    /// Came in, whether readable or not.
+    pub received: u64,
+    /// Carried out now.
+    pub applied: u64,
+    /// Decided against, and recorded, now.
+    pub rejected: u64,
+    /// Answered with the outcome recorded before.
+    pub replayed: u64,
+    /// Not recorded.
+    pub refused: u64,
+    /// Waiting behind a parked order.
+    pub parked: u64,
+    /// Kept as belonging to no order.
+    pub dead_lettered: u64,
+}
+
+impl CommandCounts {
+    /// Does every received command have exactly one fate?
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        let fates = [self.applied, self.rejected, self.replayed, self.refused, self.parked, self.dead_lettered];
+        fates.iter().try_fold(0u64, |sum, n| sum.checked_add(*n)) == Some(self.received)
+    }
+}
+
+/// How many orders there are, by what they show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderCounts {
+    /// By `status`.
+    pub by_status: BTreeMap<String, u64>,
+    /// By `attention`.
+    pub by_attention: BTreeMap<String, u64>,
+}
+
+/// How long outcomes took, in milliseconds, from a command's coming in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// Half of them were faster.
+    pub p50: f64,
+    /// 95 of 100 were faster.
+    pub p95: f64,
+    /// 99 of 100 were faster.
+    pub p99: f64,
+    /// The slowest.
+    pub max: f64,
+}
+
+/// Whether one invariant held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvariantResult {
+    /// Which one.
+    pub id: String,
+    /// Did it hold?
+    pub held: bool,
+    /// What was looked at, and what broke it.
+    pub detail: String,
+}
+
+/// The report of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunReport {
+    /// Name and version of this shape.
+    pub schema: ReportSchema,
+    /// The version of the program.
+    pub version: String,
+    /// What came in and what became of it.
+    pub commands: CommandCounts,
+    /// The orders after it.
+    pub orders: OrderCounts,
+    /// Outcomes a second, over the whole run.
+    pub throughput_per_second: f64,
+    /// How long outcomes took.
+    pub outcome_latency_ms: Latency,
+    /// Whether the promises held.
+    pub invariants: Vec<InvariantResult>,
+    /// How durable the records are.
+    pub durability: Durability,
+}

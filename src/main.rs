@@ -1,0 +1,2 @@
+//! RetailFlow.
+fn main() {}

@@ -1,0 +1,162 @@
+//! Who may depend on whom, ours and drivers, and what each package inherits.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::repo::{Repo, code_lines, names_crate, none_broken, output};
+
+/// Of our packages, what each may depend on: in its code, and besides in its tests. A new package needs a line
+/// here and in ARCHITECTURE.md.
+const OURS: &[(&str, &[&str], &[&str])] = &[
+    ("retailflow-engine", &[], &[]),
+    ("retailflow-config", &[], &[]),
+    ("retailflow-actors", &["retailflow-engine", "retailflow-config"], &[]),
+    ("retailflow-cluster", &["retailflow-engine", "retailflow-config"], &[]),
+    ("retailflow-gateway", &["retailflow-engine", "retailflow-config"], &[]),
+    ("retailflow-chaos", &["retailflow-engine", "retailflow-actors", "retailflow-config"], &[]),
+    (
+        "retailflow-chaos-runner",
+        &[
+            "retailflow-chaos",
+            "retailflow-engine",
+            "retailflow-actors",
+            "retailflow-config",
+            "retailflow-cluster",
+        ],
+        &[],
+    ),
+    ("retailflow-xtask", &[], &[]),
+    (
+        "retailflow",
+        &[
+            "retailflow-engine",
+            "retailflow-actors",
+            "retailflow-cluster",
+            "retailflow-gateway",
+            "retailflow-config",
+        ],
+        &["retailflow-chaos"],
+    ),
+];
+
+/// Drivers, the one package that may depend on each, and the folder in which it may be named.
+const DRIVERS: &[(&str, &str, &str)] = &[
+    ("async-nats", "retailflow-cluster", "cluster/"),
+    ("etcd-client", "retailflow-cluster", "cluster/"),
+    ("sled", "retailflow-cluster", "cluster/"),
+    ("bincode", "retailflow-engine", "engine/src/codec/"),
+    ("ractor", "retailflow-actors", "actors/"),
+    ("backoff", "retailflow-actors", "actors/src/resilience/"),
+    ("failsafe", "retailflow-actors", "actors/src/resilience/"),
+    ("axum", "retailflow-gateway", "gateway/"),
+    ("figment", "retailflow-config", "config/"),
+    ("clap", "retailflow", "src/"),
+];
+
+struct Package {
+    name: String,
+    manifest: String,
+    /// Name of the dependency, and whether it is for tests only.
+    dependencies: Vec<(String, bool)>,
+}
+
+fn packages(repo: &Repo) -> Vec<Package> {
+    let args = ["metadata", "--format-version", "1", "--no-deps", "--offline"];
+    let text = output(Command::new(env!("CARGO")).args(args).current_dir(repo.root()));
+    let metadata: Value = serde_json::from_str(&text).unwrap();
+    let string = |value: &Value| value.as_str().unwrap().to_string();
+    let list = |value: &Value| value.as_array().unwrap().clone();
+    list(&metadata["packages"])
+        .iter()
+        .map(|package| Package {
+            name: string(&package["name"]),
+            manifest: string(&package["manifest_path"]),
+            dependencies: list(&package["dependencies"])
+                .iter()
+                .map(|d| (string(&d["name"]), d["kind"].as_str() == Some("dev")))
+                .collect(),
+        })
+        .collect()
+}
+
+#[test]
+fn packages_depend_only_on_whom_they_may() {
+    let packages = packages(&Repo::open());
+    let mut broken = Vec::new();
+    for package in &packages {
+        let Some((_, code, tests)) = OURS.iter().find(|(name, ..)| *name == package.name) else {
+            broken.push(format!("{}: has no rule: add it to OURS in tests/tidy/crates.rs", package.name));
+            continue;
+        };
+        for (dependency, dev) in &package.dependencies {
+            let ours = packages.iter().any(|p| p.name == *dependency);
+            let allowed =
+                code.contains(&dependency.as_str()) || (*dev && tests.contains(&dependency.as_str()));
+            if ours && !allowed {
+                let kind = if *dev { "dev-dependency" } else { "dependency" };
+                broken.push(format!("{}: {kind} on {dependency}", package.name));
+            }
+        }
+    }
+    none_broken("the dependency rule (ARCHITECTURE.md) does not allow", &broken);
+}
+
+#[test]
+fn drivers_stay_where_they_belong() {
+    let repo = Repo::open();
+    let mut broken = Vec::new();
+    for package in packages(&repo) {
+        for (driver, owner, _) in DRIVERS {
+            if package.name != *owner && package.dependencies.iter().any(|(d, _)| d == driver) {
+                broken.push(format!("{}: depends on {driver}, which is {owner}'s alone", package.name));
+            }
+        }
+    }
+    for file in repo.with_ending(".rs").filter(|f| !f.starts_with("tests/tidy")) {
+        let text = repo.text(file);
+        for (number, line) in code_lines(&text) {
+            for (driver, _, folder) in DRIVERS {
+                if !file.starts_with(folder) && names_crate(line, &driver.replace('-', "_")) {
+                    broken.push(format!("{file}:{number}: names {driver}, which belongs into {folder}"));
+                }
+            }
+        }
+    }
+    none_broken("drivers are confined", &broken);
+}
+
+#[test]
+fn packages_inherit_lints_and_versions() {
+    let repo = Repo::open();
+    let mut broken = Vec::new();
+    for package in packages(&repo) {
+        let text = std::fs::read_to_string(Path::new(&package.manifest)).unwrap();
+        let manifest: toml::Table = text.parse().unwrap();
+        let inherits = |path: &[&str]| {
+            let mut value = manifest.get(path[0]);
+            for key in &path[1..] {
+                value = value.and_then(|v| v.get(key));
+            }
+            value.and_then(toml::Value::as_bool) == Some(true)
+        };
+        if !inherits(&["lints", "workspace"]) {
+            broken.push(format!("{}: add `[lints] workspace = true`", package.name));
+        }
+        for key in ["version", "edition", "rust-version", "license", "publish"] {
+            if !inherits(&["package", key, "workspace"]) {
+                broken.push(format!("{}: add `{key}.workspace = true`", package.name));
+            }
+        }
+        for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let Some(dependencies) = manifest.get(table).and_then(toml::Value::as_table) else { continue };
+            for (name, value) in dependencies {
+                if value.get("workspace").and_then(toml::Value::as_bool) != Some(true) {
+                    broken.push(format!("{}: {name} must come from the workspace's list", package.name));
+                }
+            }
+        }
+    }
+    none_broken("packages inherit from the workspace", &broken);
+}

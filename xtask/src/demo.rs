@@ -1,0 +1,213 @@
+//! The demo: real orders, a crash in the middle, and the proof that nothing given was lost.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{explain, shell};
+
+const TENANT: &str = "cdnow";
+/// The order that is shown at the end.
+const SHOWN_ORDER: &str = "1";
+/// Order actors made to crash in each run, by the engine itself.
+const CRASHES: &str = "5";
+/// The process is killed when it has given this many outcomes.
+const KILL_AFTER: usize = 500;
+const KILL_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// The files of one demo.
+struct Paths {
+    binary: PathBuf,
+    folder: PathBuf,
+}
+
+impl Paths {
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn retailflow(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(words);
+        command
+    }
+}
+
+pub(crate) fn run() -> Result<()> {
+    let paths = build()?;
+    explain::opening(&paths.folder);
+
+    explain::step(1, "Import", "A CSV file of real orders becomes commands, one JSON line each.");
+    let commands = import(&paths)?;
+
+    explain::step(2, "Crash", "The engine places them, and is killed (SIGKILL) in the middle of its work.");
+    let before = crash(&paths, &commands)?;
+
+    explain::step(
+        3,
+        "Start again",
+        "The same commands again, on the same data: what is done is not done twice.",
+    );
+    let report = again(&paths)?;
+
+    explain::step(4, "Compare", "Every outcome given before the crash must be the same now.");
+    let after = outcomes(&paths.file("outcomes-after.jsonl"))?;
+    compare(&before, &after, commands.len())?;
+    explain::compared(before.len(), after.len(), &report);
+
+    explain::step(
+        5,
+        "Verify",
+        "Every checksum, chain and total in the log is checked, with the engine stopped.",
+    );
+    show(paths.retailflow(&["verify", "--data"]).arg(paths.file("data")))?;
+
+    explain::step(6, "Look", "One order, as the log tells it.");
+    show(paths.retailflow(&["order", "show", TENANT, SHOWN_ORDER, "--data"]).arg(paths.file("data")))?;
+
+    explain::closing(&paths.folder, TENANT, SHOWN_ORDER);
+    Ok(())
+}
+
+fn build() -> Result<Paths> {
+    println!("Building RetailFlow (release); the first time takes a few minutes.");
+    let status = shell::cargo().args(["build", "--release", "--package", "retailflow"]).status()?;
+    ensure!(status.success(), "the build failed");
+    let metadata = shell::text(shell::cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: Value = serde_json::from_str(&metadata)?;
+    let target =
+        PathBuf::from(metadata["target_directory"].as_str().context("cargo names no target folder")?);
+    let folder = target.join("demo");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let binary = target.join("release").join(format!("retailflow{}", std::env::consts::EXE_SUFFIX));
+    Ok(Paths { binary, folder })
+}
+
+fn import(paths: &Paths) -> Result<Vec<String>> {
+    let columns = ["--order-column", "row", "--customer-column", "customer_id", "--time-column", "date"];
+    let amounts =
+        ["--quantity-column", "quantity", "--amount-column", "amount_cents", "--amount-unit", "minor"];
+    let csv = shell::root().join("examples").join("orders.csv");
+    let mut command = paths.retailflow(&["import", "--tenant", TENANT, "--csv"]);
+    let text = shell::output(command.arg(csv).args(columns).args(amounts))?.stdout;
+    fs::write(paths.file("commands.jsonl"), &text)?;
+    let lines: Vec<String> = String::from_utf8(text)?.lines().map(str::to_string).collect();
+    let first = lines.first().context("the import made no command")?;
+    explain::imported(lines.len(), first);
+    Ok(lines)
+}
+
+/// Feeds the commands through a pipe that stays open, so that the process is surely alive when it is killed.
+fn crash(paths: &Paths, commands: &[String]) -> Result<BTreeMap<String, Value>> {
+    let given = paths.file("outcomes-before.jsonl");
+    let said = paths.file("run-killed.log");
+    let mut child = paths
+        .retailflow(&["run", "--commands", "-", "--chaos-kill-orders", CRASHES, "--data"])
+        .arg(paths.file("data"))
+        .arg("--outcomes")
+        .arg(&given)
+        .arg("--report")
+        .arg(paths.file("report-killed.json"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(File::create(&said)?)
+        .spawn()
+        .context("retailflow cannot be started")?;
+    let mut stdin = child.stdin.take().context("the child has no standard input")?;
+    let lines = commands.join("\n") + "\n";
+    let feeder = thread::spawn(move || -> ChildStdin {
+        // Fails when the process is killed, as it is meant to be.
+        let _ = stdin.write_all(lines.as_bytes());
+        stdin
+    });
+    let waited = wait_for_outcomes(&mut child, &given);
+    child.kill()?;
+    child.wait()?;
+    drop(feeder.join());
+    waited.with_context(|| said_last(&said))?;
+    let before = outcomes(&given)?;
+    explain::killed(before.len(), commands.len());
+    Ok(before)
+}
+
+fn wait_for_outcomes(child: &mut Child, given: &Path) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        if complete_lines(given).count() >= KILL_AFTER {
+            return Ok(());
+        }
+        if let Some(status) = child.try_wait()? {
+            bail!("the engine ended by itself ({status}) before it was killed");
+        }
+        let seconds = KILL_WAIT_MAX.as_secs();
+        ensure!(start.elapsed() < KILL_WAIT_MAX, "fewer than {KILL_AFTER} outcomes after {seconds} s");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn again(paths: &Paths) -> Result<Value> {
+    let report = paths.file("report.json");
+    let mut command = paths.retailflow(&["run", "--chaos-kill-orders", CRASHES, "--commands"]);
+    command.arg(paths.file("commands.jsonl")).arg("--data").arg(paths.file("data"));
+    command.arg("--outcomes").arg(paths.file("outcomes-after.jsonl")).arg("--report").arg(&report);
+    show(&mut command)?;
+    let text = fs::read_to_string(&report).context("the run left no report")?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// The lines that are written to their end: a kill may leave a part of one, which was never given.
+fn complete_lines(file: &Path) -> impl Iterator<Item = String> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let end = text.rfind('\n').map_or(0, |at| at + 1);
+    text[..end].lines().map(str::to_string).collect::<Vec<_>>().into_iter()
+}
+
+/// Outcomes by the command they belong to, without the flag that says that one was given before.
+fn outcomes(file: &Path) -> Result<BTreeMap<String, Value>> {
+    let mut found = BTreeMap::new();
+    for line in complete_lines(file) {
+        let mut outcome: Value = serde_json::from_str(&line).with_context(|| format!("not JSON: {line}"))?;
+        let mut identity = Vec::new();
+        for field in ["tenant", "order", "source", "command_id"] {
+            let value = outcome[field].as_str();
+            identity.push(value.with_context(|| format!("an outcome has no {field}: {line}"))?.to_string());
+        }
+        let fields = outcome.as_object_mut().context("an outcome is not an object")?;
+        fields.remove("replayed").with_context(|| format!("an outcome has no replayed: {line}"))?;
+        found.insert(identity.join(" "), outcome);
+    }
+    Ok(found)
+}
+
+fn compare(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>, commands: usize) -> Result<()> {
+    for (identity, first) in before {
+        let now = after.get(identity).with_context(|| format!("no outcome any more for {identity}"))?;
+        ensure!(first == now, "the outcome of {identity} changed:\n  {first}\n  {now}");
+    }
+    let count = after.len();
+    ensure!(count == commands, "{commands} commands have {count} outcomes");
+    Ok(())
+}
+
+/// Runs a command of `retailflow` and lets it speak for itself.
+fn show(command: &mut Command) -> Result<()> {
+    std::io::stdout().flush()?;
+    let status = command.status().context("retailflow cannot be started")?;
+    ensure!(status.success(), "retailflow failed ({status})");
+    Ok(())
+}
+
+fn said_last(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    format!("the last it said was: {}", shell::last_lines(&text, 5))
+}

@@ -1,0 +1,54 @@
+//! What the demo says about what it shows.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+pub(crate) fn opening(folder: &Path) {
+    println!(
+        "\nRetailFlow takes commands and answers each with an outcome. An outcome is given only when its record\n\
+         is safe on disk; from then on it never changes, whatever crashes. This demo tries to break that.\n\
+         All files are in {}.",
+        folder.display()
+    );
+}
+
+pub(crate) fn step(number: u32, name: &str, text: &str) {
+    println!("\n== {number}. {name}: {text}");
+}
+
+pub(crate) fn imported(count: usize, first: &str) {
+    let mut shown: String = first.chars().take(300).collect();
+    if shown.len() < first.len() {
+        shown.push('…');
+    }
+    println!("{count} commands. The first: {shown}");
+}
+
+pub(crate) fn killed(given: usize, commands: usize) {
+    println!(
+        "Killed. {given} of {commands} outcomes had been given; the engine had no moment to tidy up.\n\
+         Before that, single order actors were crashed on purpose; others did not notice."
+    );
+}
+
+pub(crate) fn compared(before: usize, after: usize, report: &Value) {
+    let count = |name: &str| report["commands"][name].as_u64().unwrap_or(0);
+    println!(
+        "All {before} outcomes given before the crash are the same now, and all {after} commands have one.\n\
+         Of {} commands, {} were found in the log and answered with their first outcome: their effect happened\n\
+         once. That can be more than {before}: some were safe on disk and not yet answered when the kill came.",
+        count("received"),
+        count("replayed"),
+    );
+}
+
+pub(crate) fn closing(folder: &Path, tenant: &str, order: &str) {
+    println!(
+        "\nThat is the promise: an outcome once given stays, through crashes of orders and of the whole process.\n\
+         (A kill spares what the operating system has buffered; that records outlive a power cut as well is\n\
+         shown by the tests of the log, which keep only what was synced.)\n\
+         Try on: retailflow order history {tenant} {order} --data {}",
+        folder.join("data").display(),
+    );
+}

