@@ -1,1 +1,27 @@
-//! RetailFlow.
+//! Who runs it: supervision trees of ractor actors.
+//!
+//! Invariants:
+//! - An answer comes from committed state, never from tentative state ([`order`]).
+//! - Only the log decides who may write; an actor that lost a race rebuilds ([`committer`]).
+//! - Mailboxes are bounded by permits taken at the door ([`admission`]); nothing here names an actor globally.
+//! - No driver: all there is of the outside comes in through [`Ports`].
+
+mod admission;
+mod committer;
+mod floor;
+mod hydrate;
+mod intake;
+mod node;
+mod order;
+mod outcome;
+mod parking;
+mod partition;
+mod supervise;
+mod tenant;
+mod tenants;
+mod tenants_route;
+mod world;
+
+pub use intake::{Intake, IntakeEvent, IntakeSummary};
+pub use node::{Node, NodeHandle, StartError, StopReport};
+pub use world::{Ports, Probe, ProbePoint, Settings, Verdict as ProbeVerdict};

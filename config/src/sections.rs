@@ -58,14 +58,16 @@ pub struct Log {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Index {
-    /// Memory for blocks kept at hand.
+    /// Memory of sled's page cache.
     pub cache_bytes: u64,
-    /// Entries gathered in memory before they are written as one sorted run.
+    /// Changed orders gathered in memory before they are written as one sorted run.
     pub flush_entries: usize,
     /// Time after which entries are written even when there are fewer.
     pub flush_interval_ms: u64,
-    /// Sorted runs side by side before small ones are merged.
-    pub runs_max: usize,
+    /// Snapshots waiting to be written at most; further ones are dropped.
+    pub snapshot_queue_max: usize,
+    /// Time to open after which the index counts as damaged.
+    pub open_timeout_ms: u64,
 }
 
 /// `[orders]`: the life of one order in memory and in the log.

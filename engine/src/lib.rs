@@ -1,7 +1,20 @@
-//! RetailFlow's engine.
+//! What is decided, and what is needed for it: no clock, no I/O, no runtime, no driver.
+//!
+//! - [`ids`], [`money`], [`keys`]: names, amounts, frozen derivations
+//! - [`wire`]: the public contract; the only types with a JSON form
+//! - [`order`]: the aggregate: `decide`, `evolve`, combining
+//! - [`codec`]: what is stored, frozen by version
+//! - [`ports`]: what the engine needs from the world; [`memory`]: reference adapters; [`contract`]: the suites
+//! - [`invariant`]: the promises as predicates, for tests, checkers and live use
+
 pub mod codec;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 pub mod ids;
+pub mod invariant;
 pub mod keys;
-pub mod ports;
+pub mod memory;
 pub mod money;
+pub mod order;
+pub mod ports;
 pub mod wire;

@@ -21,7 +21,9 @@ pub enum MoneyError {
     #[error("the amount is beyond ±9007199254740991 minor units (2^53 - 1)")]
     Overflow,
     /// Not decimal text.
-    #[error("{0:?} is not an amount: expected digits with an optional sign and decimal point, such as \"11.77\"")]
+    #[error(
+        "{0:?} is not an amount: expected digits with an optional sign and decimal point, such as \"11.77\""
+    )]
     NotANumber(String),
     /// More decimals than the currency has, and not all zeros.
     #[error("too many decimals: {code} has {exponent}")]

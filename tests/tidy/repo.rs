@@ -65,9 +65,14 @@ pub(crate) fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, l)| !l.trim().is_empty())
 }
 
-/// As [`code_lines`], without the test module at the end of the file.
+/// As [`code_lines`], without the test module written out at the end of the file.
 pub(crate) fn shipped_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    code_lines(text).take_while(|(_, line)| *line != "#[cfg(test)]")
+    let lines: Vec<(usize, &str)> = code_lines(text).collect();
+    let is_test_module = |pair: &[(usize, &str)]| {
+        pair[0].1 == "#[cfg(test)]" && pair[1].1.starts_with("mod ") && pair[1].1.trim_end().ends_with('{')
+    };
+    let end = lines.windows(2).position(is_test_module).unwrap_or(lines.len());
+    lines.into_iter().take(end)
 }
 
 /// Whether `line` names the crate `name`, as in `name::item` or `use name;`.
@@ -87,7 +92,7 @@ fn crates_and_lines_are_told_apart() {
     assert!(names_crate("    let x = bincode::encode();", "bincode"));
     assert!(names_crate("use bincode as b;", "bincode"));
     assert!(!names_crate("my_bincode::x(); crate::bincode::y(); let bincode = 1;", "bincode"));
-    let text = "a();\n// b();\n\nc(); // d\n#[cfg(test)]\ne();";
-    assert_eq!(code_lines(text).map(|(n, _)| n).collect::<Vec<_>>(), [1, 4, 5, 6]);
-    assert_eq!(shipped_lines(text).count(), 2);
+    let text = "a();\n// b();\n#[cfg(test)]\nmod c;\nd(); // e\n#[cfg(test)]\nmod f {\n}";
+    assert_eq!(code_lines(text).map(|(n, _)| n).collect::<Vec<_>>(), [1, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(shipped_lines(text).map(|(n, _)| n).collect::<Vec<_>>(), [1, 3, 4, 5]);
 }

@@ -20,6 +20,9 @@ const SHOWN_ORDER: &str = "1";
 const CRASHES: &str = "5";
 /// The process is killed when it has given this many outcomes.
 const KILL_AFTER: usize = 500;
+/// Commands come at 10,000 a second: slow enough that the kill meets the engine in the middle of its work.
+const FEED_LINES: usize = 50;
+const FEED_PAUSE: Duration = Duration::from_millis(5);
 const KILL_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The files of one demo.
@@ -124,10 +127,16 @@ fn crash(paths: &Paths, commands: &[String]) -> Result<BTreeMap<String, Value>> 
         .spawn()
         .context("retailflow cannot be started")?;
     let mut stdin = child.stdin.take().context("the child has no standard input")?;
-    let lines = commands.join("\n") + "\n";
+    let commands_in_chunks: Vec<String> =
+        commands.chunks(FEED_LINES).map(|lines| lines.join("\n") + "\n").collect();
     let feeder = thread::spawn(move || -> ChildStdin {
-        // Fails when the process is killed, as it is meant to be.
-        let _ = stdin.write_all(lines.as_bytes());
+        for chunk in commands_in_chunks {
+            // Fails when the process is killed, as it is meant to be.
+            if stdin.write_all(chunk.as_bytes()).is_err() {
+                break;
+            }
+            thread::sleep(FEED_PAUSE);
+        }
         stdin
     });
     let waited = wait_for_outcomes(&mut child, &given);

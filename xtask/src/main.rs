@@ -14,7 +14,7 @@ use anyhow::Result;
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
-  demo             build RetailFlow and show on real orders what it promises (about a minute after the build)
+  demo             build RetailFlow and show on real orders what it promises (under a minute after the build)
   test             fetch what the tests need, then run them all
   setup [--tests]  check what a build needs; with --tests, also fetch what the tests need
 ";

@@ -1,6 +1,7 @@
 //! Free data: a map of bounded strings.
 
 use super::code::Code;
+use super::error::shown;
 use super::limits::ATTRIBUTES_MAX;
 use super::scalar::coded;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -20,11 +21,18 @@ impl<'de> Visitor<'de> for Attributes {
         let mut attributes = BTreeMap::new();
         while let Some((key, value)) = map.next_entry::<String, String>()? {
             if attributes.len() == ATTRIBUTES_MAX {
-                return Err(coded(Code::TooMany, format_args!("at most {ATTRIBUTES_MAX} entries are allowed")));
+                return Err(coded(
+                    Code::TooMany,
+                    format_args!("at most {ATTRIBUTES_MAX} entries are allowed"),
+                ));
             }
-            if attributes.insert(key, value).is_some() {
-                return Err(coded(Code::DuplicateField, "the same name is given twice"));
+            if attributes.contains_key(&key) {
+                return Err(coded(
+                    Code::DuplicateField,
+                    format_args!("{} is given twice; give it once", shown(&key)),
+                ));
             }
+            attributes.insert(key, value);
         }
         Ok(attributes)
     }

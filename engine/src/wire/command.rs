@@ -9,8 +9,8 @@ use super::limits::*;
 use super::object::{objects, optional_object};
 use super::scalar::{quantity, version};
 pub use super::steps::{
-    ArchiveData, CompensateData, ReportData, ReportOutcome, ResolveStepData, ResolvedAs, RestoreData, ResumeData,
-    Step,
+    ArchiveData, CompensateData, ReportData, ReportOutcome, ResolveStepData, ResolvedAs, RestoreData,
+    ResumeData, Step,
 };
 use crate::ids::TimestampMs;
 use crate::money::{Amount, Currency};
@@ -73,6 +73,7 @@ pub struct Line {
     #[schemars(range(min = 1, max = QUANTITY_MAX))]
     pub quantity: u32,
     /// The price of the whole line, all units together.
+    #[schemars(range(min = 0))]
     pub amount_minor: Amount,
     /// What the amount is made of; adds up to it, when given.
     #[serde(
@@ -95,6 +96,7 @@ pub struct Payment {
     #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
     pub token_ref: String,
     /// How much is paid this way.
+    #[schemars(range(min = 0))]
     pub amount_minor: Amount,
 }
 
@@ -161,7 +163,11 @@ pub struct PlaceData {
     pub placed_at: Option<TimestampMs>,
     /// Free data, kept with the order.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "attributes")]
-    #[schemars(extend("maxProperties" = ATTRIBUTES_MAX))]
+    #[schemars(extend(
+        "maxProperties" = ATTRIBUTES_MAX,
+        "propertyNames" = { "minLength": 1, "maxLength": ATTRIBUTE_KEY_MAX_CHARS },
+        "additionalProperties" = { "type": "string", "maxLength": ATTRIBUTE_VALUE_MAX_CHARS },
+    ))]
     pub attributes: BTreeMap<String, String>,
     /// Personal data, encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_object")]
@@ -198,6 +204,7 @@ pub struct ReturnLine {
     pub quantity: u32,
     /// How much is paid back for them; left out: their share of the line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub amount_minor: Option<Amount>,
 }
 

@@ -82,7 +82,13 @@ mod tests {
         }
         assert_eq!(CommandType::Place.as_str(), "retailflow.order.place.v1");
         assert_eq!(CommandType::ResolveStep.as_str(), "retailflow.order.resolve-step.v1");
-        for bad in ["", "place", "retailflow.order.place.v2", "retailflow.order.Place.v1", "retailflow.order.placed.v1"] {
+        for bad in [
+            "",
+            "place",
+            "retailflow.order.place.v2",
+            "retailflow.order.Place.v1",
+            "retailflow.order.placed.v1",
+        ] {
             assert_eq!(CommandType::parse(bad), None, "{bad}");
         }
     }

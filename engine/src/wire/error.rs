@@ -44,6 +44,14 @@ impl DecodeError {
         Self { code, path, message: message.into(), address: Address::default() }
     }
 
+    /// The same with its path beginning at `prefix`.
+    pub(super) fn within(mut self, prefix: &str) -> Self {
+        if !prefix.is_empty() {
+            self.path = Some(self.path.map_or_else(|| prefix.to_owned(), |path| format!("{prefix}.{path}")));
+        }
+        self
+    }
+
     /// The outcome to give.
     #[must_use]
     pub fn to_outcome(&self) -> Outcome {
@@ -62,9 +70,10 @@ impl DecodeError {
             (prefix, path) => format!("{prefix}.{path}"),
         };
         match error.classify() {
-            Category::Data => Self::from_message(path, message),
+            Category::Data => Self::from_message(&path, message),
             Category::Syntax if message == "number out of range" => {
-                let code = if path.ends_with("amount_minor") { Code::AmountOverflow } else { Code::InvalidField };
+                let code =
+                    if path.ends_with("amount_minor") { Code::AmountOverflow } else { Code::InvalidField };
                 Self::new(code, &path, "the number is too large; amounts end at 2^53 - 1")
             }
             Category::Syntax | Category::Eof | Category::Io => {
@@ -79,29 +88,33 @@ impl DecodeError {
         }
     }
 
-    fn from_message(path: String, message: &str) -> Self {
+    fn from_message(path: &str, message: &str) -> Self {
         let coded = message.strip_prefix('[').and_then(|m| m.split_once("] "));
         if let Some((code, text)) = coded.and_then(|(name, text)| Some((Code::parse(name)?, text))) {
-            return Self::new(code, &path, text);
+            return Self::new(code, path, text);
         }
         let named = |start: &str| message.strip_prefix(start).map(|rest| rest.trim_end_matches('`'));
+        let within = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         if let Some(name) = named("missing field `") {
-            let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-            return Self::new(Code::MissingField, &path, format!("{name:?} must be given"));
+            return Self::new(Code::MissingField, &within(name), format!("{name:?} must be given"));
         }
         if let Some(name) = named("duplicate field `") {
-            return Self::new(Code::DuplicateField, &path, format!("{name:?} is given twice; give it once"));
+            return Self::new(
+                Code::DuplicateField,
+                &within(name),
+                format!("{name:?} is given twice; give it once"),
+            );
         }
         let (found, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
         let expected = expected.replace('`', "");
         if let Some(name) = found.strip_prefix("unknown field `") {
             let name = shown(name.trim_end_matches('`'));
             let text = format!("{name} is not a field of the contract; expected {expected}");
-            return Self::new(Code::UnknownField, &path, text);
+            return Self::new(Code::UnknownField, path, text);
         }
         if let Some(name) = found.strip_prefix("unknown variant `") {
             let name = shown(name.trim_end_matches('`'));
-            return Self::new(Code::InvalidField, &path, format!("{name} is not known; expected {expected}"));
+            return Self::new(Code::InvalidField, path, format!("{name} is not known; expected {expected}"));
         }
         let (start, code) = match found {
             f if f.starts_with("invalid type: ") => ("invalid type: ", Code::WrongType),
@@ -118,26 +131,22 @@ impl DecodeError {
             other => other,
         };
         let expected = if expected.starts_with("struct ") { "an object" } else { expected.as_str() };
-        Self::new(code, &path, format!("{expected} is expected here, not {}", cut(kind, SHOWN_MAX_CHARS)))
+        Self::new(code, path, format!("{expected} is expected here, not {}", cut(kind, SHOWN_MAX_CHARS)))
     }
 }
 
+/// The beginning of a caller's text; what does not print must not break a log line.
 fn cut(text: &str, max_chars: usize) -> String {
-    let mut end = text.char_indices().nth(max_chars).map_or(text.len(), |(i, _)| i);
-    // Escaping makes text longer: a line break in a name must not break a log line.
-    let mut cut = text[..end].escape_debug().to_string();
-    while cut.chars().count() > max_chars * 2 {
-        end -= text[..end].chars().next_back().map_or(end, char::len_utf8);
-        cut = text[..end].escape_debug().to_string();
+    let mut rest = text.chars();
+    let mut cut: String =
+        rest.by_ref().take(max_chars).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if rest.next().is_some() {
+        cut.push('…');
     }
-    if end < text.len() { cut + "…" } else { cut }
+    cut
 }
 
-/// The beginning of a caller's text, in quotes, with what does not print escaped.
+/// The beginning of a caller's text, in quotes.
 pub(super) fn shown(text: &str) -> String {
-    let (end, more) = match text.char_indices().nth(SHOWN_MAX_CHARS - 20) {
-        Some((i, _)) => (i, "…"),
-        None => (text.len(), ""),
-    };
-    format!("\"{}{more}\"", text[..end].escape_debug())
+    format!("\"{}\"", cut(text, SHOWN_MAX_CHARS))
 }

@@ -50,7 +50,7 @@ macro_rules! schema_tag {
 use schema_tag;
 
 mod attributes;
-mod base64;
+pub mod base64;
 pub mod code;
 mod code_table;
 pub mod command;
@@ -65,7 +65,9 @@ mod object;
 pub mod order;
 pub mod outcome;
 pub mod problem;
+mod raw_envelope;
 pub mod report;
+mod salvage;
 mod scalar;
 pub mod schema;
 pub mod steps;

@@ -3,7 +3,7 @@
 
 use super::code::Code;
 use super::scalar::coded;
-use serde::de::{DeserializeSeed, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
 

@@ -84,7 +84,13 @@ pub struct Outcome {
 impl Outcome {
     /// The outcome of a command that was recorded; `status` is the code's. A parked one has no version yet.
     #[must_use]
-    pub fn recorded(order: &OrderRef, key: &CommandKey, code: Code, version: impl Into<Option<u64>>, durability: Durability) -> Self {
+    pub fn recorded(
+        order: &OrderRef,
+        key: &CommandKey,
+        code: Code,
+        version: impl Into<Option<u64>>,
+        durability: Durability,
+    ) -> Self {
         Self {
             version: version.into(),
             durability: Some(durability),
@@ -149,7 +155,9 @@ impl Outcome {
     #[must_use]
     pub fn is_consistent(&self) -> bool {
         let recorded = self.status != Status::Refused;
-        self.status == self.code.status() && self.durability.is_some() == recorded && (recorded || !self.replayed)
+        self.status == self.code.status()
+            && self.durability.is_some() == recorded
+            && (recorded || !self.replayed)
     }
 }
 

@@ -34,7 +34,8 @@ impl CommandCounts {
     /// Does every received command have exactly one fate?
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        let fates = [self.applied, self.rejected, self.replayed, self.refused, self.parked, self.dead_lettered];
+        let fates =
+            [self.applied, self.rejected, self.replayed, self.refused, self.parked, self.dead_lettered];
         fates.iter().try_fold(0u64, |sum, n| sum.checked_add(*n)) == Some(self.received)
     }
 }

@@ -126,7 +126,10 @@ impl Visitor<'_> for Whole {
         if (min..=max).contains(&number) {
             return Ok(number);
         }
-        Err(coded(code, format_args!("{number} is outside what is allowed: a whole number from {min} to {max}")))
+        Err(coded(
+            code,
+            format_args!("{number} is outside what is allowed: a whole number from {min} to {max}"),
+        ))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {

@@ -112,6 +112,7 @@ pub struct ReportData {
     pub reason: Option<String>,
     /// How much it was done for, where that differs from what was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub amount_minor: Option<Amount>,
     /// Which units it is about, where not all.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects::<LINES_MAX, _, _>")]

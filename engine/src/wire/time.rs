@@ -63,14 +63,19 @@ pub(super) mod optional {
         }
     }
 
-    pub(in super::super) fn serialize<S: Serializer>(time: &Option<TimestampMs>, to: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(
+        time: &Option<TimestampMs>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         match time {
             Some(time) => required::serialize(time, to),
             None => to.serialize_none(),
         }
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<TimestampMs>, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<TimestampMs>, D::Error> {
         Ok(Option::<Time>::deserialize(from)?.map(|time| time.0))
     }
 }

@@ -13,10 +13,11 @@ use super::{DiskFile, Files, LockError, LockGuard};
 /// How room for a new file is reserved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Preallocate {
-    /// `fallocate`: at once, but each first write to a block later costs the file system a journal entry at its sync.
-    #[default]
+    /// `fallocate`: at once, but the first sync of each block then goes through the file system's journal. Measured
+    /// on ext4: groups of 64 at p50 4 ms, against 0.16 ms with zeros written.
     Reserve,
     /// Zeros are written: costs the writing of the file once, and syncs are then plain overwrites.
+    #[default]
     WriteZeros,
 }
 
@@ -58,6 +59,8 @@ impl DiskFile for RealFile {
 }
 
 const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+/// Zeros are written in the background of commits: without pauses their sync would hold up those of the commits.
+const SYNC_EVERY_BYTES: u64 = 4 << 20;
 
 fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
     let mut offset = 0;
@@ -65,6 +68,9 @@ fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
         let length = usize::try_from(bytes - offset).unwrap_or(usize::MAX).min(ZEROS.len());
         file.write_all_at(&ZEROS[..length], offset)?;
         offset += length as u64;
+        if offset.is_multiple_of(SYNC_EVERY_BYTES) {
+            file.sync_data()?;
+        }
     }
     Ok(())
 }

@@ -11,9 +11,29 @@
 //! but `apply` waits when two full sets of changes are queued for the disk (back-pressure). Everything else may read
 //! or write the disk: never call it from async code.
 
+mod block;
+mod bloom;
+mod build;
+mod controls;
+mod deadlines;
+mod manifest;
+mod memtable;
+mod merge;
+mod open;
+mod run;
+mod shared;
+mod snapshots;
+mod store;
+#[cfg(test)]
+mod tests;
 mod types;
+mod writer;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc, thread};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use self::{memtable::Memtable, shared::Shared, shared::State, snapshots::SnapshotShelf, store::Store, writer::Writer};
 
 pub use types::{
     ControlPair, Cursor, DueOrder, IndexError, IndexOptions, IndexStats, Lookup, OrderKey, OrderPlace, OrderUpdate,
@@ -24,7 +44,11 @@ pub use types::{
 /// Dropping it without [`Index::close`] is a crash as far as the disk is concerned: the next `open` comes back with
 /// the cursor of the last flush.
 #[derive(Debug)]
-pub struct Index {}
+pub struct Index {
+    shared: Arc<Shared>,
+    /// `None` once closed.
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+}
 
 impl Index {
     /// Opens the index in `dir`, creating it if there is none, and says how far it has followed the log `log_id`.
@@ -33,8 +57,36 @@ impl Index {
     /// # Errors
     /// `Damaged` when it is of another log, unreadable or inconsistent; `InUse` when someone else has it open; `Io`.
     pub fn open(dir: &Path, options: IndexOptions, log_id: [u8; 16]) -> Result<(Self, Cursor), IndexError> {
-        let _ = (dir, options, log_id);
-        Err(IndexError::Closed)
+        let opened = open::open(dir, &options, log_id)?;
+        let cursor = opened.manifest.cursor;
+        let store = Arc::new(opened.store);
+        let snapshots = SnapshotShelf::new(&store, opened.manifest.snapshots.0, options.snapshot_queue)?;
+        let mut state = State {
+            active: Memtable::after(cursor),
+            frozen: Default::default(),
+            runs: Arc::new(opened.runs),
+            meta: opened.meta,
+            rotations: 0,
+            flushed: 0,
+            stats: IndexStats::default(),
+            store: Some(Arc::clone(&store)),
+            failed: None,
+        };
+        state.count_runs(store.disk_bytes());
+        let shared = Arc::new(Shared {
+            options,
+            state: RwLock::new(state),
+            work: Mutex::default(),
+            wake: Condvar::new(),
+            progress: Condvar::new(),
+            snapshots,
+        });
+        let writer = Writer::new(Arc::clone(&shared), store, opened.manifest);
+        let thread = thread::Builder::new()
+            .name("rf-index".into())
+            .spawn(move || writer.run())
+            .map_err(|error| IndexError::Io(format!("no thread to write with: {error}")))?;
+        Ok((Self { shared, thread: Mutex::new(Some(thread)) }, cursor))
     }
 
     /// Deletes an index. The folder may be absent. Must not be open. Blocking.
@@ -42,15 +94,13 @@ impl Index {
     /// # Errors
     /// `Io`.
     pub fn destroy(dir: &Path) -> Result<(), IndexError> {
-        let _ = dir;
-        Err(IndexError::Closed)
+        Store::destroy(dir).map_err(|error| IndexError::Io(format!("{}: {error}", dir.display())))
     }
 
     /// The newest place of an order, from memory alone (changes not yet on disk, then bloom filters).
     /// `AskDisk` also when the index has failed or is closed.
     pub fn lookup(&self, key: &OrderKey) -> Lookup {
-        let _ = key;
-        Lookup::AskDisk
+        self.shared.lookup(key)
     }
 
     /// The newest place of an order, from memory and disk. Blocking.
@@ -58,8 +108,7 @@ impl Index {
     /// # Errors
     /// `Damaged`, `Io`, `Closed`.
     pub fn lookup_blocking(&self, key: &OrderKey) -> Result<Option<OrderPlace>, IndexError> {
-        let _ = key;
-        Err(IndexError::Closed)
+        self.told(self.shared.place(key))
     }
 
     /// Takes in what one or more log frames changed, in the order of the log; `cursor` is the last of those frames.
@@ -70,18 +119,17 @@ impl Index {
     /// The error with which the index failed (`Damaged`, `Io`), or `Closed`; the changes are then not in the index,
     /// and no later call will bring them in: open it anew.
     pub fn apply(&self, updates: &[OrderUpdate], cursor: Cursor, meta: Option<Vec<u8>>) -> Result<(), IndexError> {
-        let _ = (updates, cursor, meta);
-        Err(IndexError::Closed)
+        self.shared.apply(updates, cursor, meta.map(Into::into))
     }
 
     /// The blob given to the last `apply` that had one, or the one stored.
     pub fn meta(&self) -> Option<Vec<u8>> {
-        None
+        self.shared.state.read().meta.as_ref().map(|meta| meta.to_vec())
     }
 
     /// The cursor of the last `apply`, or the one stored.
     pub fn cursor(&self) -> Cursor {
-        Cursor::default()
+        self.shared.state.read().active.cursor()
     }
 
     /// Up to `limit` orders that are due at `until_ms` or before, in order of (time, key), strictly after `after`.
@@ -95,8 +143,7 @@ impl Index {
         after: Option<(i64, OrderKey)>,
         limit: usize,
     ) -> Result<Vec<DueOrder>, IndexError> {
-        let _ = (until_ms, after, limit);
-        Err(IndexError::Closed)
+        self.told(self.shared.due(until_ms, after, limit))
     }
 
     /// Sets a control entry. Call it *before* the `apply` whose frame it comes from: then the stored cursor never
@@ -104,10 +151,12 @@ impl Index {
     /// replaying the frame sets it again.
     ///
     /// # Errors
-    /// `TooLarge` for a key over 512 bytes or a value over 16 KB; the error with which the index failed; `Closed`.
+    /// `TooLarge` for a key over 512 bytes or a value over 4,096; the error with which the index failed; `Closed`.
     pub fn put_control(&self, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
-        let _ = (key, value);
-        Err(IndexError::Closed)
+        if value.len() > controls::VALUE_MAX_BYTES {
+            return Err(IndexError::TooLarge(format!("a control value of {} bytes", value.len())));
+        }
+        self.set_control(key, Some(value))
     }
 
     /// Removes a control entry, if it is there. As [`Index::put_control`].
@@ -115,8 +164,7 @@ impl Index {
     /// # Errors
     /// As [`Index::put_control`].
     pub fn remove_control(&self, key: &[u8]) -> Result<(), IndexError> {
-        let _ = key;
-        Err(IndexError::Closed)
+        self.set_control(key, None)
     }
 
     /// A control entry. Blocking.
@@ -124,8 +172,7 @@ impl Index {
     /// # Errors
     /// `Damaged`, `Io`, `Closed`.
     pub fn get_control(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        let _ = key;
-        Err(IndexError::Closed)
+        self.told(self.shared.control(key))
     }
 
     /// Up to `limit` control entries whose key begins with `prefix`, in order of their keys, strictly after `after` (a
@@ -139,19 +186,18 @@ impl Index {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<ControlPair>, IndexError> {
-        let _ = (prefix, after, limit);
-        Err(IndexError::Closed)
+        self.told(self.shared.controls(prefix, after, limit))
     }
 
     /// Offers a snapshot for keeping. Dropped (and counted) when the queue is full or it is over 100 KB.
     pub fn save_snapshot(&self, key: OrderKey, bytes: Vec<u8>) {
-        let _ = (key, bytes);
+        self.shared.snapshots.save(key, bytes);
+        self.wake();
     }
 
     /// The newest snapshot saved under `key`, if it survived; trouble counts as none. Blocking.
     pub fn load_snapshot(&self, key: &OrderKey) -> Option<Vec<u8>> {
-        let _ = key;
-        None
+        self.shared.snapshots.load(key)
     }
 
     /// Writes everything applied so far. Blocking.
@@ -159,7 +205,8 @@ impl Index {
     /// # Errors
     /// `Damaged`, `Io`, `Closed`.
     pub fn flush_blocking(&self) -> Result<(), IndexError> {
-        Err(IndexError::Closed)
+        let rotations = self.shared.rotate_blocking()?;
+        self.shared.wait_until(|state| state.flushed >= rotations)
     }
 
     /// Writes everything applied so far and ends the background thread. Again: does nothing. Blocking.
@@ -167,11 +214,60 @@ impl Index {
     /// # Errors
     /// `Damaged`, `Io`. The index is closed even so.
     pub fn close(&self) -> Result<(), IndexError> {
-        Ok(())
+        let mut thread = self.thread.lock();
+        let Some(handle) = thread.take() else { return Ok(()) };
+        let flushed = self.flush_blocking();
+        self.end(handle);
+        flushed
     }
 
     /// Sizes, for gauges. Memory only.
     pub fn stats(&self) -> IndexStats {
-        IndexStats::default()
+        let state = self.shared.state.read();
+        let sets = state.frozen.iter().map(AsRef::as_ref).chain([&state.active]);
+        IndexStats {
+            unflushed: sets.map(|set| set.len() as u64).sum(),
+            snapshots_dropped: self.shared.snapshots.dropped(),
+            ..state.stats
+        }
+    }
+
+    fn set_control(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), IndexError> {
+        if key.len() > controls::KEY_MAX_BYTES {
+            return Err(IndexError::TooLarge(format!("a control key of {} bytes", key.len())));
+        }
+        self.shared.set_control(key, value)
+    }
+
+    /// Damage found while reading ends the use of the index: what else is wrong no one knows.
+    fn told<T>(&self, result: Result<T, IndexError>) -> Result<T, IndexError> {
+        if let Err(error @ IndexError::Damaged(_)) = &result {
+            self.shared.fail(error);
+        }
+        result
+    }
+
+    fn wake(&self) {
+        let _work = self.shared.work.lock();
+        self.shared.wake.notify_one();
+    }
+
+    /// Ends the background thread and closes sled.
+    fn end(&self, handle: thread::JoinHandle<()>) {
+        self.shared.work.lock().stop = true;
+        self.wake();
+        if self.shared.wait_ended() {
+            // It catches its panics itself; there is nothing to learn here.
+            drop(handle.join());
+        }
+        self.shared.release();
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        if let Some(handle) = self.thread.lock().take() {
+            self.end(handle);
+        }
     }
 }

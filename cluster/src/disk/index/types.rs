@@ -9,12 +9,17 @@ pub struct IndexOptions {
     /// Page cache of sled, in bytes. Default 32 MB.
     pub cache_bytes: u64,
     /// Orders changed since the last flush at which the next one begins. Default 65,536 (about 10 MB of memory
-    /// each; at most four such sets exist: one active, two waiting, one being written).
+    /// each; at most three such sets exist: one active, one waiting, one being written).
     pub flush_entries: usize,
     /// With anything new at all, a flush begins at the latest after this time, in milliseconds. Default 2,000.
     pub flush_interval_ms: u64,
     /// Snapshots that may wait for the background thread; further ones are dropped. Default 256.
     pub snapshot_queue: usize,
+    /// About the most bytes of snapshots kept on disk; the older half goes when they are reached. Default 256 MB.
+    pub snapshots_max_bytes: u64,
+    /// Up to so many bytes of blocks, all of them are read and checked on opening (about 30 ms for a million
+    /// orders); above, each is checked when it is read. Default 512 MB.
+    pub verify_max_bytes: u64,
     /// Opening that takes longer than this, in milliseconds, plus what the folder's size explains, counts as
     /// `Damaged`: sled may spin for ever on damaged files. Default 30,000.
     pub open_timeout_ms: u64,
@@ -27,6 +32,8 @@ impl Default for IndexOptions {
             flush_entries: 65_536,
             flush_interval_ms: 2_000,
             snapshot_queue: 256,
+            snapshots_max_bytes: 256 << 20,
+            verify_max_bytes: 512 << 20,
             open_timeout_ms: 30_000,
         }
     }
@@ -94,7 +101,7 @@ pub struct IndexStats {
     /// Bytes of blocks that the manifest names.
     pub block_bytes: u64,
     /// Bytes of sparse keys and bloom filters held in memory.
-    pub meta_memory_bytes: u64,
+    pub head_memory_bytes: u64,
     /// Orders changed and not yet on disk.
     pub unflushed: u64,
     /// Flushes since the index was opened.

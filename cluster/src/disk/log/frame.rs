@@ -153,11 +153,6 @@ impl Header {
             previous,
         })
     }
-
-    /// Bytes of the whole frame.
-    pub(crate) fn frame_bytes(&self) -> u64 {
-        OVERHEAD_BYTES as u64 + u64::from(self.payload_bytes)
-    }
 }
 
 /// What follows a payload.

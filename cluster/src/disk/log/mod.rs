@@ -29,6 +29,7 @@ pub mod open;
 pub mod read;
 pub mod repair;
 mod scan;
+mod spare;
 pub mod sector;
 pub mod segment;
 pub mod writer;
@@ -93,7 +94,7 @@ pub struct Cursor {
     pub hash: Hash,
 }
 
-/// Sizes, in bytes.
+/// Sizes in bytes, and how segments are made.
 #[derive(Debug, Clone, Copy)]
 pub struct LogOptions {
     /// The size of a segment file. A larger batch gets a segment of its own size.
@@ -102,10 +103,18 @@ pub struct LogOptions {
     pub batch_max_bytes: u32,
     /// The largest payload of a frame.
     pub payload_max_bytes: u32,
+    /// Make the next segment's file in the background once half of the last one is used, so that no commit waits for
+    /// its zeros. (A test that counts operations cannot have it.)
+    pub prepare_ahead: bool,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, batch_max_bytes: 8 << 20, payload_max_bytes: 48 << 20 }
+        Self {
+            segment_bytes: 64 << 20,
+            batch_max_bytes: 8 << 20,
+            payload_max_bytes: 48 << 20,
+            prepare_ahead: true,
+        }
     }
 }

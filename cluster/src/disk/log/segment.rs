@@ -118,46 +118,60 @@ impl Segment {
         Ok(Self { header, path, file, capacity })
     }
 
-    /// Creates a segment whose first data bytes after the header are `first`, and makes it durable under its name.
+    /// The name of segment `segment` while it is being made.
+    fn temporary_path(dir: &Path, segment: u32) -> PathBuf {
+        dir.join(format!("{segment:016}{SUFFIX}{TEMPORARY}"))
+    }
+
+    /// Makes an empty file for segment `segment`, which has no name that counts yet.
+    pub(crate) fn prepare(files: &dyn Files, dir: &Path, segment: u32, bytes: u64) -> Result<Spare, LogError> {
+        let path = Self::temporary_path(dir, segment);
+        match files.remove(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(LogError::io("remove", &path)(error));
+            }
+            _ => {}
+        }
+        let file = files.create(&path, bytes).map_err(LogError::io("make room for", &path))?;
+        Ok(Spare { path, file, bytes })
+    }
+
+    /// Turns a prepared file into a segment whose first data bytes after the header are `first`, durable under its
+    /// name.
     pub(crate) fn create(
         files: &dyn Files,
         dir: &Path,
         header: SegmentHeader,
-        bytes: u64,
+        spare: Spare,
         first: &[u8],
     ) -> Result<Self, CreateError> {
+        let Spare { path: temporary, file, bytes } = spare;
         let path = Self::path(dir, header.segment);
-        let mut temporary = path.clone().into_os_string();
-        temporary.push(TEMPORARY);
-        let temporary = PathBuf::from(temporary);
-        match files.remove(&temporary) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(CreateError::Nothing(LogError::io("remove", &temporary)(error)));
-            }
-            _ => {}
-        }
-        let made = files
-            .create(&temporary, bytes)
-            .map_err(|error| CreateError::Nothing(LogError::io("make room for", &temporary)(error)))?;
         let mut data = header.encode().to_vec();
         data.extend_from_slice(first);
         let mut raw = Vec::with_capacity(data.len() + 8);
         sector::seal(0, &data, &mut raw);
-        if let Err(error) = made.write_all_at(0, &raw) {
+        if let Err(error) = file.write_all_at(0, &raw) {
             // Nobody knows this file yet: it may go, and the log is as it was.
             drop(files.remove(&temporary));
             return Err(CreateError::Nothing(LogError::io("write", &temporary)(error)));
         }
-        let broken = |what, path: &Path| {
-            let io = LogError::io(what, path);
-            move |error| CreateError::Broken(io(error))
+        let named = || -> Result<(), LogError> {
+            file.sync_data().map_err(LogError::io("sync", &temporary))?;
+            files.rename(&temporary, &path).map_err(LogError::io("rename", &temporary))?;
+            files.sync_dir(dir).map_err(LogError::io("sync", dir))
         };
-        made.sync_data().map_err(broken("sync", &temporary))?;
-        files.rename(&temporary, &path).map_err(broken("rename", &temporary))?;
-        files.sync_dir(dir).map_err(broken("sync", dir))?;
+        named().map_err(CreateError::Broken)?;
         let capacity = u32::try_from(sector::capacity(bytes)).unwrap_or(u32::MAX);
-        Ok(Self { header, path, file: made, capacity })
+        Ok(Self { header, path, file, capacity })
     }
+}
+
+/// An empty file that will be a segment.
+pub(crate) struct Spare {
+    pub(crate) path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    pub(crate) bytes: u64,
 }
 
 /// Why a segment was not created.

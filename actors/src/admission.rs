@@ -1,0 +1,105 @@
+//! Permits from intake to actor: they are what bounds every mailbox.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use retailflow_config::Admission;
+use retailflow_engine::ids::TenantId;
+use retailflow_engine::wire::Code;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Held by a command from the door until it is answered or dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _node: OwnedSemaphorePermit,
+    _tenant: OwnedSemaphorePermit,
+}
+
+/// The gate in front of a node: a bulkhead for the node and one for each tenant.
+pub(crate) struct Gate {
+    node: Arc<Semaphore>,
+    node_max: usize,
+    tenant_max: usize,
+    retry_after_ms: u64,
+    tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
+    closed: AtomicBool,
+    /// Live orders on the node, held here because all tenants share the limit.
+    pub(crate) live: AtomicUsize,
+    /// Actors of any kind that failed, for the run's summary.
+    pub(crate) crashes: AtomicU64,
+}
+
+impl Gate {
+    pub(crate) fn new(admission: &Admission) -> Self {
+        Self {
+            node: Arc::new(Semaphore::new(admission.in_flight_max)),
+            node_max: admission.in_flight_max,
+            tenant_max: admission.tenant_in_flight_max,
+            retry_after_ms: admission.retry_after_ms,
+            tenants: Mutex::default(),
+            closed: AtomicBool::new(false),
+            live: AtomicUsize::new(0),
+            crashes: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn retry_after_ms(&self) -> u64 {
+        self.retry_after_ms
+    }
+
+    /// From now on everything new is refused as `draining`.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    fn tenant(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Arc<Semaphore> {
+        let max = in_flight_max.map_or(self.tenant_max, |max| (max as usize).clamp(1, self.node_max));
+        let mut tenants = self.tenants.lock();
+        match tenants.get(tenant) {
+            Some(semaphore) => semaphore.clone(),
+            None => {
+                // Entries of idle tenants are dropped before the map grows beyond what can be busy at once.
+                if tenants.len() > self.node_max {
+                    tenants.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+                }
+                let semaphore = Arc::new(Semaphore::new(max));
+                tenants.insert(tenant.clone(), semaphore.clone());
+                semaphore
+            }
+        }
+    }
+
+    /// Lets a command in at once or says why not.
+    pub(crate) fn try_enter(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Result<Permit, Code> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Code::Draining);
+        }
+        let of_tenant = self.tenant(tenant, in_flight_max).try_acquire_owned().map_err(|_| Code::Throttled)?;
+        let of_node = self.node.clone().try_acquire_owned().map_err(|_| Code::Overloaded)?;
+        Ok(Permit { _node: of_node, _tenant: of_tenant })
+    }
+
+    /// Lets a command in as soon as there is room: back-pressure for a reader that can wait.
+    pub(crate) async fn enter(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Result<Permit, Code> {
+        let of_tenant = self.tenant(tenant, in_flight_max).acquire_owned().await.map_err(|_| Code::Draining)?;
+        let of_node = self.node.clone().acquire_owned().await.map_err(|_| Code::Draining)?;
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Code::Draining);
+        }
+        Ok(Permit { _node: of_node, _tenant: of_tenant })
+    }
+
+    /// Commands admitted and not answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.node_max.saturating_sub(self.node.available_permits())
+    }
+
+    /// Waits until every admitted command is answered or dropped.
+    pub(crate) async fn drained(&self) {
+        let all = u32::try_from(self.node_max).unwrap_or(u32::MAX);
+        // An error would mean that the semaphore was closed, which nobody does.
+        drop(self.node.acquire_many(all).await);
+    }
+}

@@ -1,0 +1,354 @@
+//! Group commit: many orders' records, one durable append, fenced.
+//!
+//! One group is in flight a partition. While it is, proposals gather in the mailbox (bounded by the permits that their
+//! commands hold) and make the next group. What the log answers decides what the orders are told; an answer that is
+//! not known is asked for again with the identical group, and nothing else is proposed before it is resolved.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use retailflow_engine::codec::fence::{Fence, IntakeFloor, fence_hash, group_digest};
+use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::keys::Hash;
+use retailflow_engine::ports::{Commit, CommitError, ControlEntry, Group, OrderEntry};
+use tokio::sync::oneshot;
+
+use crate::floor::Floors;
+use crate::order::OrderMsg;
+use crate::partition::PartitionMsg;
+use crate::world::{Ports, ProbePoint, Settings};
+
+/// What a committer is told.
+pub(crate) enum CommitterMsg {
+    /// An order's record.
+    Propose(Proposal),
+    /// Park marks and parked commands.
+    Control(ControlProposal),
+    /// Write what has gathered.
+    Flush,
+    /// Write the floor if it has moved; answered when that is durable.
+    Seal(oneshot::Sender<()>),
+}
+
+/// What an order is told of its proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Proposed {
+    /// Durable.
+    Committed,
+    /// Someone else has written the order: rebuild and decide again.
+    Conflict,
+    /// Not written; the log takes no more for now.
+    Unavailable(String),
+    /// Nobody knows, or nobody may tell: answer nothing.
+    Lost,
+}
+
+/// An order's record on its way into a group. Dropped without an answer it reports itself lost.
+pub(crate) struct Proposal {
+    pub(crate) entry: OrderEntry,
+    pub(crate) ticket: Ticket,
+}
+
+/// The way back to the order.
+pub(crate) struct Ticket {
+    order: Option<ActorRef<OrderMsg>>,
+    number: u64,
+}
+
+impl Ticket {
+    pub(crate) fn new(order: ActorRef<OrderMsg>, number: u64) -> Self {
+        Self { order: Some(order), number }
+    }
+
+    fn resolve(mut self, proposed: Proposed) {
+        self.tell(proposed);
+    }
+
+    fn tell(&mut self, proposed: Proposed) {
+        if let Some(order) = self.order.take() {
+            // An order that is gone rebuilds from the log when it is needed again.
+            drop(order.cast(OrderMsg::Resolved { number: self.number, proposed }));
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.tell(Proposed::Lost);
+    }
+}
+
+/// A control record and who waits for it.
+pub(crate) struct ControlProposal {
+    pub(crate) entry: ControlEntry,
+    /// Told when it is durable; dropped when it was not written or nobody knows.
+    pub(crate) reply: oneshot::Sender<()>,
+}
+
+/// Given at the start.
+pub(crate) struct CommitterArgs {
+    pub(crate) partition: PartitionId,
+    pub(crate) ports: Ports,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) floors: Arc<Floors>,
+    /// Told when the partition is ours.
+    pub(crate) owner: ActorRef<PartitionMsg>,
+}
+
+pub(crate) struct CommitterState {
+    partition: PartitionId,
+    ports: Ports,
+    settings: Arc<Settings>,
+    floors: Arc<Floors>,
+    owner: ActorRef<PartitionMsg>,
+    epoch: u64,
+    group: u64,
+    previous: Hash,
+    intake: Vec<IntakeFloor>,
+    proposals: VecDeque<Proposal>,
+    controls: VecDeque<ControlProposal>,
+    flush_queued: bool,
+}
+
+/// Why a committer ends; its partition decides what follows.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommitterError {
+    #[error("partition {0} is owned by epoch {1}")]
+    Fenced(PartitionId, u64),
+    #[error("the log of partition {0} lost acknowledged data: {1}")]
+    Regressed(PartitionId, String),
+    #[error("the log failed for good: {0}")]
+    Broken(String),
+    #[error("partition {0} cannot be taken over: {1}")]
+    TakeOver(PartitionId, String),
+}
+
+/// The committer of one partition.
+pub(crate) struct Committer;
+
+impl Actor for Committer {
+    type Msg = CommitterMsg;
+    type State = CommitterState;
+    type Arguments = CommitterArgs;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        args: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        Ok(CommitterState {
+            partition: args.partition,
+            ports: args.ports,
+            settings: args.settings,
+            floors: args.floors,
+            owner: args.owner,
+            epoch: 0,
+            group: 0,
+            previous: retailflow_engine::keys::GENESIS,
+            intake: Vec::new(),
+            proposals: VecDeque::new(),
+            controls: VecDeque::new(),
+            flush_queued: false,
+        })
+    }
+
+    async fn post_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        state.take_over(myself).await
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            CommitterMsg::Propose(proposal) => state.proposals.push_back(proposal),
+            CommitterMsg::Control(control) => state.controls.push_back(control),
+            CommitterMsg::Flush => {
+                state.flush_queued = false;
+                state.flush().await?;
+            }
+            CommitterMsg::Seal(reply) => {
+                while !state.proposals.is_empty() || !state.controls.is_empty() {
+                    state.flush().await?;
+                }
+                state.write_floor().await?;
+                let _ = reply.send(());
+            }
+        }
+        let waiting = !state.proposals.is_empty() || !state.controls.is_empty();
+        if waiting && !state.flush_queued {
+            state.flush_queued = true;
+            myself.cast(CommitterMsg::Flush)?;
+        }
+        Ok(())
+    }
+}
+
+impl CommitterState {
+    /// Writes a fence with the next epoch: from now on the log refuses every older owner.
+    async fn take_over(&mut self, myself: ActorRef<CommitterMsg>) -> Result<(), ActorProcessingErr> {
+        self.settings.probe(ProbePoint::PartitionTakeOver, || self.partition.to_string())?;
+        loop {
+            let head = self.ports.log.head(self.partition).await?;
+            let last = head.fence.as_ref();
+            self.epoch = last.map_or(1, |fence| fence.epoch + 1);
+            self.group = last.map_or(0, |fence| fence.group);
+            self.previous = head.hash;
+            self.intake = last.map(|fence| fence.intake.clone()).unwrap_or_default();
+            let group = self.next_group(Vec::new(), Vec::new());
+            match self.append(&group).await {
+                Ok(_) => break,
+                // Someone wrote in between: read again, and try with a higher epoch.
+                Err(CommitError::Fenced { .. }) => {}
+                Err(error) => return Err(CommitterError::TakeOver(self.partition, error.to_string()).into()),
+            }
+        }
+        tracing::debug!(partition = %self.partition, epoch = self.epoch, "partition taken over");
+        Ok(self.owner.cast(PartitionMsg::Ready(myself, self.epoch))?)
+    }
+
+    async fn flush(&mut self) -> Result<(), ActorProcessingErr> {
+        let (mut proposals, mut controls) = self.take_group();
+        while !proposals.is_empty() || !controls.is_empty() {
+            let records = proposals.iter().map(|proposal| proposal.entry.clone()).collect();
+            let marks = controls.iter().map(|control| control.entry.clone()).collect();
+            let group = self.next_group(records, marks);
+            self.settings.probe(ProbePoint::CommitterBefore, || self.partition.to_string())?;
+            match self.append(&group).await {
+                Ok(_) => {
+                    self.settings.probe(ProbePoint::CommitterAfter, || self.partition.to_string())?;
+                    proposals.into_iter().for_each(|proposal| proposal.ticket.resolve(Proposed::Committed));
+                    controls.into_iter().for_each(|control| {
+                        // Whoever no longer waits finds the mark in the log.
+                        let _ = control.reply.send(());
+                    });
+                    return Ok(());
+                }
+                Err(CommitError::Conflict(order)) => {
+                    let Some(at) = proposals.iter().position(|proposal| proposal.entry.order == order) else {
+                        return Err(CommitterError::Broken(format!("a conflict of a foreign order {order}")).into());
+                    };
+                    if let Some(lost) = proposals.remove(at) {
+                        lost.ticket.resolve(Proposed::Conflict);
+                    }
+                }
+                Err(CommitError::Unavailable(why)) => {
+                    tracing::warn!(partition = %self.partition, %why, "the log takes no more for now");
+                    for proposal in proposals {
+                        proposal.ticket.resolve(Proposed::Unavailable(why.clone()));
+                    }
+                    controls.clear();
+                    return Ok(());
+                }
+                Err(CommitError::Fenced { epoch }) => {
+                    return Err(CommitterError::Fenced(self.partition, epoch).into());
+                }
+                Err(CommitError::LogRegressed(why)) => {
+                    return Err(CommitterError::Regressed(self.partition, why).into());
+                }
+                Err(CommitError::Broken(why) | CommitError::Unknown(why)) => {
+                    return Err(CommitterError::Broken(why).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next group's members: at most one record an order, bounded by count and bytes.
+    fn take_group(&mut self) -> (VecDeque<Proposal>, VecDeque<ControlProposal>) {
+        let limits = &self.settings.config.log;
+        let mut bytes = 0;
+        let mut orders: HashSet<OrderRef> = HashSet::new();
+        let mut taken = VecDeque::new();
+        let mut left = VecDeque::new();
+        while let Some(proposal) = self.proposals.pop_front() {
+            let size = proposal.entry.bytes.len();
+            let fits = taken.is_empty() || (taken.len() < limits.group_max_records && bytes + size <= limits.group_max_bytes);
+            if !fits {
+                left.push_back(proposal);
+                break;
+            }
+            if orders.insert(proposal.entry.order.clone()) {
+                bytes += size;
+                taken.push_back(proposal);
+            } else {
+                left.push_back(proposal);
+            }
+        }
+        left.append(&mut self.proposals);
+        self.proposals = left;
+        let mut controls = VecDeque::new();
+        while let Some(control) = self.controls.front() {
+            let size = control.entry.bytes.len();
+            let members = taken.len() + controls.len();
+            if members > 0 && (members >= limits.group_max_records || bytes + size > limits.group_max_bytes) {
+                break;
+            }
+            bytes += size;
+            controls.extend(self.controls.pop_front());
+        }
+        (taken, controls)
+    }
+
+    fn next_group(&self, records: Vec<OrderEntry>, controls: Vec<ControlEntry>) -> Group {
+        let bytes = records.iter().map(|record| &*record.bytes).chain(controls.iter().map(|control| &*control.bytes));
+        let fence = Fence {
+            partition: self.partition,
+            epoch: self.epoch,
+            group: self.group + 1,
+            previous: self.previous,
+            digest: group_digest(bytes),
+            entries: u32::try_from(records.len() + controls.len()).unwrap_or(u32::MAX),
+            intake: self.floors.floor(self.partition, &self.intake),
+            effects_floor: 0,
+            node: self.settings.node.clone(),
+            written: self.ports.clock.now(),
+        };
+        Group { fence, records, controls }
+    }
+
+    /// Appends, and asks again with the identical group while the answer is not known.
+    async fn append(&mut self, group: &Group) -> Result<Commit, CommitError> {
+        let timeout = Duration::from_millis(self.settings.config.commit.timeout_ms);
+        let supervision = &self.settings.config.supervision;
+        let mut delay_ms = supervision.delay_min_ms.max(1);
+        loop {
+            let answer = match tokio::time::timeout(timeout, self.ports.log.commit(group.clone())).await {
+                Ok(answer) => answer,
+                Err(_) => Err(CommitError::Unknown("the log did not answer in time".into())),
+            };
+            match answer {
+                Ok(commit) => {
+                    let bytes = group.fence.encode().map_err(|error| CommitError::Broken(error.to_string()))?;
+                    self.previous = fence_hash(&bytes);
+                    self.group = group.fence.group;
+                    self.intake.clone_from(&group.fence.intake);
+                    return Ok(commit);
+                }
+                Err(CommitError::Unknown(why)) => {
+                    tracing::warn!(partition = %self.partition, group = group.fence.group, %why, "asking again");
+                    tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+                    delay_ms = (delay_ms * 2).min(supervision.delay_max_ms.max(1));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn write_floor(&mut self) -> Result<(), ActorProcessingErr> {
+        let floor = self.floors.floor(self.partition, &self.intake);
+        if floor == self.intake {
+            return Ok(());
+        }
+        let group = self.next_group(Vec::new(), Vec::new());
+        self.append(&group).await.map(drop).map_err(|error| CommitterError::Broken(error.to_string()).into())
+    }
+}

@@ -1,0 +1,74 @@
+//! Rebuilding an order from snapshot and log.
+
+use std::collections::HashMap;
+
+use retailflow_engine::ids::{CommandKey, OrderRef};
+use retailflow_engine::keys::chain_hash;
+use retailflow_engine::order::{Aggregate, FoldError, RecordedOutcome};
+use retailflow_engine::ports::{ReadError, StoredRecord};
+
+use crate::world::Ports;
+
+/// Why an order could not be rebuilt.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HydrateError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+}
+
+/// The committed state of an order, as the log has it now.
+pub(crate) async fn hydrate(ports: &Ports, order: &OrderRef, recent_max: usize) -> Result<Aggregate, HydrateError> {
+    if let Some(snapshot) = ports.snapshots.load(order).await
+        && let Some(aggregate) = from_snapshot(ports, order, &snapshot, recent_max).await?
+    {
+        return Ok(aggregate);
+    }
+    let records = ports.log.read_order(order, 0).await?;
+    fold(Aggregate::new(order.clone()), &records, recent_max)
+}
+
+/// A snapshot is believed only if the log has the record that it ends with; if the log disagrees, it goes.
+async fn from_snapshot(
+    ports: &Ports,
+    order: &OrderRef,
+    bytes: &[u8],
+    recent_max: usize,
+) -> Result<Option<Aggregate>, HydrateError> {
+    let Ok(aggregate) = Aggregate::from_snapshot(order, ports.log.identity().log_id, bytes) else {
+        return Ok(None);
+    };
+    let records = ports.log.read_order(order, aggregate.revision.saturating_sub(1)).await?;
+    let Some((last_folded, rest)) = records.split_first() else { return Ok(None) };
+    if chain_hash(&last_folded.bytes) != aggregate.chain {
+        tracing::warn!(%order, "a snapshot disagrees with the log and is left aside");
+        return Ok(None);
+    }
+    fold(aggregate, rest, recent_max).map(Some)
+}
+
+fn fold(
+    mut aggregate: Aggregate,
+    records: &[StoredRecord],
+    recent_max: usize,
+) -> Result<Aggregate, HydrateError> {
+    for record in records {
+        aggregate.fold(&record.bytes, recent_max)?;
+    }
+    Ok(aggregate)
+}
+
+/// Every outcome in an order's log, for commands that have left its memory. At most `decisions_max` of them.
+pub(crate) async fn recall(
+    ports: &Ports,
+    order: &OrderRef,
+) -> Result<HashMap<CommandKey, RecordedOutcome>, HydrateError> {
+    let mut outcomes = HashMap::new();
+    for record in ports.log.read_order(order, 0).await? {
+        for outcome in Aggregate::outcomes_in(&record.bytes)? {
+            outcomes.insert(outcome.key.clone(), outcome);
+        }
+    }
+    Ok(outcomes)
+}

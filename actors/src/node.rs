@@ -1,0 +1,361 @@
+//! The root of a node.
+//!
+//! ```text
+//! Node
+//! ├─ Partition p (one per partition held)      keeps its committer alive
+//! │   └─ Committer                             group commit, fence, epoch
+//! └─ Tenants
+//!     └─ Tenant t (one per live tenant)        routes, passivates, parks
+//!         └─ Order o (one per live order)      decides
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use retailflow_config::UnknownTenant;
+use retailflow_engine::ids::PartitionId;
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::order::{Actor as CommandActor, Command};
+use retailflow_engine::ports::{InboxId, TenantSetting, TenantStatus};
+use retailflow_engine::wire::{Code, Outcome};
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::admission::Gate;
+use crate::committer::CommitterMsg;
+use crate::floor::Floors;
+use crate::order::OrderShared;
+use crate::outcome::{Work, refusal};
+use crate::partition::{Committers, Partition, PartitionArgs};
+use crate::tenant::TenantMsg;
+use crate::tenants::{Tenants, TenantsArgs, TenantsMsg};
+use crate::tenants_route::TenantRoutes;
+use crate::world::{Ports, Settings};
+
+/// Tenants that a node creates by itself at most; beyond it an operator has to (`tenant set`).
+const TENANTS_CREATED_MAX: usize = 10_000;
+
+/// What the root is told.
+pub(crate) enum NodeMsg {
+    /// Start the supervisor of the tenants (again).
+    StartTenants,
+    /// Start the supervisor of a partition (again).
+    StartPartition(PartitionId),
+}
+
+struct Shared {
+    orders: Arc<OrderShared>,
+    routes: Arc<TenantRoutes>,
+    floors: Arc<Floors>,
+    tenants: RwLock<Option<ActorRef<TenantsMsg>>>,
+    creating: tokio::sync::Mutex<()>,
+}
+
+struct NodeState {
+    shared: Arc<Shared>,
+    ready: watch::Sender<usize>,
+    partitions: std::collections::HashMap<ractor::ActorId, PartitionId>,
+}
+
+/// The root actor.
+struct Root;
+
+/// A node: start one with [`Node::start`].
+pub struct Node;
+
+/// A node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The root actor did not come up.
+    #[error("the node cannot start: {0}")]
+    Spawn(String),
+    /// Some partitions could not be taken over in time.
+    #[error("{ready} of {wanted} partitions were taken over within {waited_ms} ms; the log says why in the warnings above")]
+    TakeOver {
+        /// How many are ours.
+        ready: usize,
+        /// How many there are.
+        wanted: usize,
+        /// How long was waited, in milliseconds.
+        waited_ms: u64,
+    },
+}
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopReport {
+    /// Every command in flight was answered, and the floors are durable.
+    pub drained: bool,
+    /// Commands given up at the deadline. Their callers were told nothing; they may send the same id again.
+    pub abandoned: usize,
+}
+
+/// A running node. Cheap to clone.
+#[derive(Clone)]
+pub struct NodeHandle {
+    root: ActorRef<NodeMsg>,
+    shared: Arc<Shared>,
+}
+
+impl Actor for Root {
+    type Msg = NodeMsg;
+    type State = NodeState;
+    type Arguments = (Arc<Shared>, watch::Sender<usize>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        (shared, ready): Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        for partition in 0..shared.orders.committers.partitions() {
+            myself.cast(NodeMsg::StartPartition(PartitionId(partition)))?;
+        }
+        myself.cast(NodeMsg::StartTenants)?;
+        Ok(NodeState { shared, ready, partitions: std::collections::HashMap::new() })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let shared = &state.shared;
+        match message {
+            NodeMsg::StartTenants => {
+                let args = TenantsArgs { shared: shared.orders.clone(), routes: shared.routes.clone() };
+                let (tenants, _) = Actor::spawn_linked(None, Tenants, args, myself.get_cell()).await?;
+                *shared.tenants.write() = Some(tenants);
+            }
+            NodeMsg::StartPartition(partition) => {
+                let args = PartitionArgs {
+                    partition,
+                    ports: shared.orders.ports.clone(),
+                    settings: shared.orders.settings.clone(),
+                    floors: shared.floors.clone(),
+                    committers: shared.orders.committers.clone(),
+                    gate: shared.orders.gate.clone(),
+                    ready: state.ready.clone(),
+                };
+                let (actor, _) = Actor::spawn_linked(None, Partition, args, myself.get_cell()).await?;
+                state.partitions.insert(actor.get_id(), partition);
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let (cell, why) = match event {
+            SupervisionEvent::ActorFailed(cell, error) => (cell, error.to_string()),
+            SupervisionEvent::ActorTerminated(cell, _, reason) => (cell, reason.unwrap_or_default()),
+            _ => return Ok(()),
+        };
+        // Nothing below the root is ever given up: what was quarantined comes back after the longest delay.
+        let delay = Duration::from_millis(state.shared.orders.settings.config.supervision.delay_max_ms);
+        if let Some(partition) = state.partitions.remove(&cell.get_id()) {
+            tracing::error!(%partition, %why, ?delay, "a partition ended and starts again");
+            myself.send_after(delay, move || NodeMsg::StartPartition(partition));
+        } else {
+            tracing::error!(%why, ?delay, "the supervisor of the tenants ended and starts again");
+            *state.shared.tenants.write() = None;
+            myself.send_after(delay, || NodeMsg::StartTenants);
+        }
+        Ok(())
+    }
+}
+
+impl Node {
+    /// Starts a node and waits until it holds all partitions of its log.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(settings: Settings, ports: Ports) -> Result<NodeHandle, StartError> {
+        let partitions = ports.log.identity().partitions;
+        let settings = Arc::new(settings);
+        let waited_ms = settings.config.commit.timeout_ms.saturating_mul(3);
+        let hydrating = Semaphore::new(settings.config.orders.hydrate_concurrency_max);
+        let gate = Arc::new(Gate::new(&settings.config.admission));
+        let committers = Arc::new(Committers::new(partitions));
+        let shared = Arc::new(Shared {
+            orders: Arc::new(OrderShared { ports, settings, committers, gate, hydrating }),
+            routes: Arc::default(),
+            floors: Arc::default(),
+            tenants: RwLock::new(None),
+            creating: tokio::sync::Mutex::new(()),
+        });
+        let (ready, mut is_ready) = watch::channel(0);
+        let spawned = Actor::spawn(None, Root, (shared.clone(), ready)).await;
+        let (root, _) = spawned.map_err(|error| StartError::Spawn(error.to_string()))?;
+        let wanted = usize::from(partitions);
+        let all = is_ready.wait_for(|ready| *ready >= wanted);
+        let waited = tokio::time::timeout(Duration::from_millis(waited_ms), all).await.is_ok_and(|all| all.is_ok());
+        if waited {
+            return Ok(NodeHandle { root, shared });
+        }
+        let ready = *is_ready.borrow();
+        root.kill();
+        Err(StartError::TakeOver { ready, wanted, waited_ms })
+    }
+}
+
+impl NodeHandle {
+    /// The ask door: lets the command in at once or refuses it, and waits for its outcome. `outcome_unknown` when the
+    /// answer was lost on the way: the same id asked again gives the first outcome.
+    pub async fn ask(&self, command: Command) -> Outcome {
+        match self.send(command.clone(), false).await {
+            Err(outcome) => *outcome,
+            Ok(answer) => match answer.await {
+                Ok(outcome) => outcome,
+                Err(_) => self.refuse(&command, Code::OutcomeUnknown),
+            },
+        }
+    }
+
+    /// Sends a command in. `wait`: for room, rather than be refused for want of it.
+    pub(crate) async fn send(
+        &self,
+        command: Command,
+        wait: bool,
+    ) -> Result<oneshot::Receiver<Outcome>, Box<Outcome>> {
+        let setting = self.tenant(&command).await?;
+        let gate = &self.shared.orders.gate;
+        let tenant = &command.order.tenant;
+        let permit = match wait {
+            true => gate.enter(tenant, setting.in_flight_max).await,
+            false => gate.try_enter(tenant, setting.in_flight_max),
+        };
+        let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?;
+        let (reply, answer) = oneshot::channel();
+        let route = self.shared.routes.get(tenant);
+        let work = Work { command, permit, reply, attempts: 0, certainly_new: false };
+        // A message that cannot be delivered is dropped with its reply: the caller learns that the answer was lost.
+        match route {
+            Some(tenant) => drop(tenant.cast(TenantMsg::Submit(work))),
+            None => {
+                let tenants = self.shared.tenants.read().clone();
+                drop(tenants.map(|tenants| tenants.cast(TenantsMsg::Submit(work))));
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The command's tenant, created if that is how unknown ones are treated.
+    async fn tenant(&self, command: &Command) -> Result<TenantSetting, Box<Outcome>> {
+        let ports = &self.shared.orders.ports;
+        if command.actor == CommandActor::Tenant && command.data.kind().is_operator() {
+            return Err(Box::new(self.refuse(command, Code::OperatorOnly)));
+        }
+        let tenant = &command.order.tenant;
+        let known = |setting: TenantSetting| match setting.status {
+            TenantStatus::Active => Ok(setting),
+            TenantStatus::Suspended => Err(Box::new(self.refuse(command, Code::TenantDisabled))),
+        };
+        if let Some(setting) = ports.tenants.get(tenant) {
+            return known(setting);
+        }
+        if self.shared.orders.settings.config.tenants.unknown == UnknownTenant::Refuse {
+            return Err(Box::new(self.refuse(command, Code::UnknownTenant)));
+        }
+        let _one_at_a_time = self.shared.creating.lock().await;
+        if let Some(setting) = ports.tenants.get(tenant) {
+            return known(setting);
+        }
+        if ports.tenants.list().len() >= TENANTS_CREATED_MAX {
+            return Err(Box::new(self.refuse(command, Code::TenantLimit)));
+        }
+        let setting =
+            TenantSetting { tenant: tenant.clone(), status: TenantStatus::Active, in_flight_max: None };
+        match ports.tenants.put(setting.clone()).await {
+            Ok(()) => Ok(setting),
+            Err(error) => Err(Box::new(self.refuse_with(command, Code::Unavailable, error.to_string()))),
+        }
+    }
+
+    fn refuse(&self, command: &Command, code: Code) -> Outcome {
+        self.refuse_with(command, code, code.meaning())
+    }
+
+    fn refuse_with(&self, command: &Command, code: Code, message: impl Into<String>) -> Outcome {
+        let retry_after_ms = self.shared.orders.gate.retry_after_ms();
+        refusal(&command.order, &command.key, code, message, retry_after_ms)
+    }
+
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.shared.orders.ports
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.orders.settings
+    }
+
+    pub(crate) fn floors(&self, inbox: InboxId) -> &Floors {
+        self.shared.floors.follow(inbox);
+        &self.shared.floors
+    }
+
+    pub(crate) fn partition(&self, command: &Command) -> PartitionId {
+        partition_of(&command.order, self.shared.orders.committers.partitions())
+    }
+
+    /// Orders in memory.
+    #[must_use]
+    pub fn live_orders(&self) -> usize {
+        self.shared.orders.gate.live.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Actors that failed since the start, whatever the cause.
+    #[must_use]
+    pub fn crashes(&self) -> u64 {
+        self.shared.orders.gate.crashes.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Commands let in and not answered.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.shared.orders.gate.in_flight()
+    }
+
+    /// From now on new commands are refused as `draining`.
+    pub fn close(&self) {
+        self.shared.orders.gate.close();
+    }
+
+    /// Stops: refuses what is new, finishes and answers what is in flight, writes the floors, ends the actors. At
+    /// the deadline what is left is given up; nothing that was answered is lost by that.
+    pub async fn stop(self, deadline: Duration) -> StopReport {
+        self.close();
+        let until = tokio::time::Instant::now() + deadline;
+        let mut drained = tokio::time::timeout_at(until, self.shared.orders.gate.drained()).await.is_ok();
+        for partition in 0..self.shared.orders.committers.partitions() {
+            drained &= tokio::time::timeout_at(until, self.seal(PartitionId(partition))).await == Ok(true);
+        }
+        let abandoned = self.in_flight();
+        self.end().await;
+        StopReport { drained, abandoned }
+    }
+
+    async fn seal(&self, partition: PartitionId) -> bool {
+        let Some(committer) = self.shared.orders.committers.get(partition) else { return false };
+        let (reply, sealed) = oneshot::channel();
+        committer.cast(CommitterMsg::Seal(reply)).is_ok() && sealed.await.is_ok()
+    }
+
+    /// Ends all actors at once, as a crash of the process would. Nothing that was answered is lost.
+    pub async fn kill(self) {
+        self.close();
+        self.root.kill();
+        drop(self.root.wait(Some(Duration::from_secs(5))).await);
+    }
+
+    async fn end(&self) {
+        // Orders before committers, and both before the root: nobody is killed while it may be appending.
+        self.root.stop_children_and_wait(None, Some(Duration::from_secs(5))).await;
+        drop(self.root.stop_and_wait(None, Some(Duration::from_secs(5))).await);
+    }
+}

@@ -1,0 +1,346 @@
+//! One order: hydrate → decide → commit → evolve → reply.
+//!
+//! Invariant: every answer comes from committed state. Tentative state lives in a draft; what a draft led to is told
+//! when its record is durable, its refusals too. One record is in flight; commands that come meanwhile wait
+//! and are decided together (combining), so that a hot order runs at memory speed.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef};
+use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::order::{Aggregate, Context, Draft, Drafted, RecordedOutcome, SealedDraft, Verdict};
+use retailflow_engine::ports::OrderEntry;
+use retailflow_engine::wire::{Code, Outcome};
+use tokio::sync::Semaphore;
+
+use crate::admission::Gate;
+use crate::committer::{CommitterMsg, Proposal, Proposed, Ticket};
+use crate::hydrate::{hydrate, recall};
+use crate::outcome::{Work, recorded, refusal};
+use crate::partition::Committers;
+use crate::tenant::TenantMsg;
+use crate::world::{Ports, ProbePoint, Settings};
+
+/// What an order is told.
+pub(crate) enum OrderMsg {
+    /// Decide a command.
+    Submit(Work),
+    /// What became of proposal `number`.
+    Resolved {
+        /// Which proposal.
+        number: u64,
+        /// What became of it.
+        proposed: Proposed,
+    },
+    /// Leave memory if there is nothing to do.
+    Passivate,
+}
+
+/// What all orders of a node share.
+pub(crate) struct OrderShared {
+    pub(crate) ports: Ports,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) committers: Arc<Committers>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) hydrating: Semaphore,
+}
+
+pub(crate) struct OrderArgs {
+    pub(crate) order: OrderRef,
+    pub(crate) shared: Arc<OrderShared>,
+    pub(crate) tenant: ActorRef<TenantMsg>,
+}
+
+/// Why an order ends other than by passivation.
+#[derive(Debug, thiserror::Error)]
+enum OrderEnd {
+    #[error("the outcome of a record is not known; the log will tell")]
+    Lost,
+}
+
+struct InFlight {
+    number: u64,
+    sealed: SealedDraft,
+    /// By decision: who asked first, then who joined.
+    waiters: Vec<Vec<Work>>,
+    /// Refusals that rest on tentative state: told when it has become the committed one.
+    deferred: Vec<(Work, Outcome)>,
+}
+
+pub(crate) struct OrderState {
+    args: OrderArgs,
+    partition: PartitionId,
+    aggregate: Aggregate,
+    snapshot_at: u64,
+    queue: VecDeque<Work>,
+    in_flight: Option<InFlight>,
+    proposals: u64,
+    /// Outcomes that have left the aggregate's memory, once someone asked for one.
+    recalled: Option<HashMap<CommandKey, RecordedOutcome>>,
+}
+
+/// The actor of one order.
+pub(crate) struct OrderActor;
+
+impl Actor for OrderActor {
+    type Msg = OrderMsg;
+    type State = OrderState;
+    type Arguments = OrderArgs;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        args: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        let aggregate = Aggregate::new(args.order.clone());
+        Ok(OrderState {
+            partition: partition_of(&args.order, args.shared.committers.partitions()),
+            args,
+            aggregate,
+            snapshot_at: 0,
+            queue: VecDeque::new(),
+            in_flight: None,
+            proposals: 0,
+            recalled: None,
+        })
+    }
+
+    async fn post_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        state.rebuild().await
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            OrderMsg::Submit(work) => {
+                state.probe(ProbePoint::OrderDecide)?;
+                state.take(work);
+            }
+            OrderMsg::Resolved { number, proposed } => state.resolved(number, proposed).await?,
+            OrderMsg::Passivate => return state.passivate(&myself),
+        }
+        state.advance(&myself).await
+    }
+}
+
+impl OrderState {
+    fn probe(&self, point: ProbePoint) -> Result<(), ActorProcessingErr> {
+        Ok(self.args.shared.settings.probe(point, || self.args.order.to_string())?)
+    }
+
+    fn take(&mut self, work: Work) {
+        let shared = &self.args.shared;
+        if self.queue.len() >= shared.settings.config.orders.queue_max {
+            let retry_after_ms = shared.gate.retry_after_ms();
+            return work.refuse(Code::Overloaded, "too many commands wait for this order", retry_after_ms);
+        }
+        self.queue.push_back(work);
+    }
+
+    async fn rebuild(&mut self) -> Result<(), ActorProcessingErr> {
+        self.probe(ProbePoint::OrderHydrate)?;
+        let shared = &self.args.shared;
+        let _permit = shared.hydrating.acquire().await?;
+        let recent_max = shared.settings.config.orders.recent_ids_max;
+        self.aggregate = hydrate(&shared.ports, &self.args.order, recent_max).await?;
+        self.snapshot_at = self.aggregate.revision;
+        self.recalled = None;
+        Ok(())
+    }
+
+    /// Decides what waits and proposes one record, unless one is in flight.
+    async fn advance(&mut self, myself: &ActorRef<OrderMsg>) -> Result<(), ActorProcessingErr> {
+        while self.in_flight.is_none() && !self.queue.is_empty() {
+            let orders = &self.args.shared.settings.config.orders;
+            let (max_commands, max_bytes) = (orders.record_max_commands, orders.record_max_bytes);
+            let context =
+                Context { now: self.args.shared.ports.clock.now(), policy: self.args.shared.settings.policy };
+            let mut draft = Draft::new(&self.aggregate);
+            let mut waiters: Vec<Vec<Work>> = Vec::new();
+            let mut deferred = Vec::new();
+            while draft.len() < max_commands
+                && let Some(next) = self.queue.front()
+                && (draft.is_empty() || draft.weight_bytes() + next.command.weight_bytes() <= max_bytes)
+                && let Some(work) = self.queue.pop_front()
+            {
+                match draft.decide(&self.aggregate, &work.command, &context, work.certainly_new) {
+                    Drafted::Decided(_) => waiters.push(vec![work]),
+                    Drafted::Joined(index) => waiters[index].push(work),
+                    Drafted::Replayed(verdict) => self.replay(work, &verdict),
+                    Drafted::AskLog => self.ask_log(work).await?,
+                    Drafted::Refused(code, message) => {
+                        let retry_after_ms = self.args.shared.gate.retry_after_ms();
+                        let command = &work.command;
+                        let outcome = refusal(&command.order, &command.key, code, message, retry_after_ms);
+                        if draft.is_empty() { work.answer(outcome) } else { deferred.push((work, outcome)) }
+                    }
+                }
+            }
+            if !draft.is_empty() {
+                self.propose(myself, draft, waiters, deferred)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn propose(
+        &mut self,
+        myself: &ActorRef<OrderMsg>,
+        draft: Draft,
+        waiters: Vec<Vec<Work>>,
+        deferred: Vec<(Work, Outcome)>,
+    ) -> Result<(), ActorProcessingErr> {
+        let retry_after_ms = self.args.shared.gate.retry_after_ms();
+        let all = |waiters: Vec<Vec<Work>>, deferred: Vec<(Work, Outcome)>| {
+            waiters.into_iter().flatten().chain(deferred.into_iter().map(|(work, _)| work))
+        };
+        let sealed = match draft.seal(&self.aggregate) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                all(waiters, deferred).for_each(|work| work.refuse(Code::TooLarge, error.to_string(), retry_after_ms));
+                return Ok(());
+            }
+        };
+        let Some(committer) = self.args.shared.committers.get(self.partition) else {
+            let why = "the order's partition is being taken over";
+            all(waiters, deferred).for_each(|work| work.refuse(Code::Unavailable, why, retry_after_ms));
+            return Ok(());
+        };
+        self.proposals += 1;
+        let number = self.proposals;
+        let entry = OrderEntry {
+            order: self.args.order.clone(),
+            expected_revision: sealed.expected_revision,
+            next_revision: sealed.next_revision,
+            deadline: sealed.deadline,
+            bytes: sealed.bytes.clone(),
+        };
+        self.in_flight = Some(InFlight { number, sealed, waiters, deferred });
+        // If the committer has gone, the ticket comes back as lost.
+        let ticket = Ticket::new(myself.clone(), number);
+        drop(committer.cast(CommitterMsg::Propose(Proposal { entry, ticket })));
+        self.probe(ProbePoint::OrderProposed)
+    }
+
+    async fn resolved(&mut self, number: u64, proposed: Proposed) -> Result<(), ActorProcessingErr> {
+        let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.number == number) else {
+            return Ok(());
+        };
+        match proposed {
+            Proposed::Committed => {
+                self.probe(ProbePoint::OrderCommitted)?;
+                self.committed(in_flight);
+                self.probe(ProbePoint::OrderAnswered)
+            }
+            Proposed::Conflict => {
+                self.rebuild().await?;
+                self.again(in_flight);
+                Ok(())
+            }
+            Proposed::Unavailable(why) => {
+                let retry_after_ms = self.args.shared.gate.retry_after_ms();
+                let works = in_flight.waiters.into_iter().flatten();
+                let works = works.chain(in_flight.deferred.into_iter().map(|(work, _)| work));
+                works.for_each(|work| work.refuse(Code::StorageFull, why.clone(), retry_after_ms));
+                Ok(())
+            }
+            // Neither yes nor no may be said. The supervisor starts the order again from what the log has.
+            Proposed::Lost => Err(OrderEnd::Lost.into()),
+        }
+    }
+
+    /// The record is durable: only now is the tentative state the committed one, and only now is anyone told.
+    fn committed(&mut self, in_flight: InFlight) {
+        let shared = self.args.shared.clone();
+        let durability = shared.ports.durability;
+        let InFlight { sealed, waiters, deferred, .. } = in_flight;
+        let verdicts: Vec<Verdict> = sealed.outcomes.iter().map(|outcome| outcome.verdict.clone()).collect();
+        sealed.commit_to(&mut self.aggregate, shared.settings.config.orders.recent_ids_max);
+        for (works, verdict) in waiters.into_iter().zip(&verdicts) {
+            for (place, work) in works.into_iter().enumerate() {
+                let command = &work.command;
+                let outcome = recorded(&command.order, &command.key, verdict, durability, place > 0);
+                work.answer(outcome);
+            }
+        }
+        deferred.into_iter().for_each(|(work, outcome)| work.answer(outcome));
+        self.snapshot_if_due();
+    }
+
+    /// Commands that lost a race come first again, a bounded number of times.
+    fn again(&mut self, in_flight: InFlight) {
+        let max = self.args.shared.settings.config.commit.conflict_retries_max;
+        let retry_after_ms = self.args.shared.gate.retry_after_ms();
+        let works = in_flight.waiters.into_iter().flatten();
+        let works: Vec<Work> = works.chain(in_flight.deferred.into_iter().map(|(work, _)| work)).collect();
+        for mut work in works.into_iter().rev() {
+            work.attempts += 1;
+            work.certainly_new = false;
+            if work.attempts > max {
+                work.refuse(Code::Unavailable, "others keep writing this order", retry_after_ms);
+            } else {
+                self.queue.push_front(work);
+            }
+        }
+    }
+
+    fn replay(&self, work: Work, verdict: &Verdict) {
+        let durability = self.args.shared.ports.durability;
+        let outcome = recorded(&work.command.order, &work.command.key, verdict, durability, true);
+        work.answer(outcome);
+    }
+
+    /// An id that may have left memory: the log knows.
+    async fn ask_log(&mut self, mut work: Work) -> Result<(), ActorProcessingErr> {
+        if self.recalled.is_none() {
+            self.recalled = Some(recall(&self.args.shared.ports, &self.args.order).await?);
+        }
+        let found = self.recalled.as_ref().and_then(|all| all.get(&work.command.key));
+        match found {
+            Some(outcome) if outcome.content_hash != work.command.content_hash => {
+                let retry_after_ms = self.args.shared.gate.retry_after_ms();
+                work.refuse(Code::IdReused, Code::IdReused.meaning(), retry_after_ms);
+            }
+            Some(outcome) => self.replay(work, &outcome.verdict),
+            None => {
+                work.certainly_new = true;
+                self.queue.push_front(work);
+            }
+        }
+        Ok(())
+    }
+
+    fn snapshot_if_due(&mut self) {
+        let shared = &self.args.shared;
+        if self.aggregate.revision - self.snapshot_at < shared.settings.config.orders.snapshot_every {
+            return;
+        }
+        self.snapshot_at = self.aggregate.revision;
+        if let Ok(bytes) = self.aggregate.to_snapshot(shared.ports.log.identity().log_id) {
+            shared.ports.snapshots.save(&self.args.order, bytes);
+        }
+    }
+
+    fn passivate(&mut self, myself: &ActorRef<OrderMsg>) -> Result<(), ActorProcessingErr> {
+        let id: ActorId = myself.get_id();
+        let order = self.args.order.order.clone();
+        if self.in_flight.is_some() || !self.queue.is_empty() {
+            self.args.tenant.cast(TenantMsg::Busy(order, id))?;
+        } else {
+            // The tenant sends nothing after `Passivate` until it hears from us: no message is left behind.
+            self.args.tenant.cast(TenantMsg::Passivated(order, id))?;
+            myself.stop(None);
+        }
+        Ok(())
+    }
+}

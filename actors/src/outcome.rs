@@ -1,0 +1,63 @@
+//! From verdicts to outcomes, and the way back to the caller.
+
+use retailflow_engine::ids::{CommandKey, OrderRef};
+use retailflow_engine::order::{Command, Verdict};
+use retailflow_engine::wire::{Code, Durability, Outcome};
+use tokio::sync::oneshot;
+
+use crate::admission::Permit;
+
+/// A command on its way through the actors. Dropping it unanswered tells the caller that the outcome is unknown.
+pub(crate) struct Work {
+    pub(crate) command: Command,
+    pub(crate) permit: Permit,
+    pub(crate) reply: oneshot::Sender<Outcome>,
+    /// How often it lost a race and was decided again.
+    pub(crate) attempts: u32,
+    /// The log was asked and does not know its id.
+    pub(crate) certainly_new: bool,
+}
+
+impl Work {
+    /// Gives the outcome. A caller that has gone away is no trouble: the outcome is in the log.
+    pub(crate) fn answer(self, outcome: Outcome) {
+        let Self { reply, permit, .. } = self;
+        // The permit goes first, so that a caller who reacts at once finds room.
+        drop(permit);
+        drop(reply.send(outcome));
+    }
+
+    /// Refuses: nothing was recorded.
+    pub(crate) fn refuse(self, code: Code, message: impl Into<String>, retry_after_ms: u64) {
+        let outcome = refusal(&self.command.order, &self.command.key, code, message, retry_after_ms);
+        self.answer(outcome);
+    }
+}
+
+/// The outcome of a refused command, with a retry hint where one helps.
+pub(crate) fn refusal(
+    order: &OrderRef,
+    key: &CommandKey,
+    code: Code,
+    message: impl Into<String>,
+    retry_after_ms: u64,
+) -> Outcome {
+    let outcome = Outcome::refused(order, key, code, message);
+    if code.retry_helps() { outcome.with_retry_after_ms(retry_after_ms) } else { outcome }
+}
+
+/// The outcome that a recorded verdict stands for.
+pub(crate) fn recorded(
+    order: &OrderRef,
+    key: &CommandKey,
+    verdict: &Verdict,
+    durability: Durability,
+    replayed: bool,
+) -> Outcome {
+    let outcome = match &verdict.rejection {
+        None => Outcome::recorded(order, key, Code::Applied, verdict.version, durability),
+        Some(rejection) => Outcome::recorded(order, key, rejection.0, verdict.version, durability)
+            .with_message(rejection.1.to_string()),
+    };
+    if replayed { outcome.into_replayed() } else { outcome }
+}

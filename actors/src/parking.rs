@@ -1,0 +1,139 @@
+//! Parked orders of a tenant: a durable mark, and a durable, bounded queue behind it.
+//!
+//! The mark is a control record of its own: setting and seeing it needs no history of the order, which may be what
+//! makes it crash.
+
+use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ractor::ActorProcessingErr;
+use retailflow_engine::codec::control::Control;
+use retailflow_engine::ids::{CommandKey, OrderId, OrderRef, PartitionId, TenantId};
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::ports::ControlEntry;
+use retailflow_engine::wire::{Code, CommandEvent, Outcome, Trace};
+use tokio::sync::oneshot;
+
+use crate::committer::{CommitterMsg, ControlProposal};
+use crate::order::OrderShared;
+use crate::outcome::Work;
+
+struct Queue {
+    queued: u64,
+    /// Commands queued since this actor started: the same one is not queued twice. Bounded by the queue's limit.
+    ids: HashSet<CommandKey>,
+}
+
+/// The parked orders of one tenant.
+pub(crate) struct Parking {
+    shared: Arc<OrderShared>,
+    parked: BTreeMap<OrderId, Queue>,
+}
+
+impl Parking {
+    pub(crate) fn new(shared: Arc<OrderShared>) -> Self {
+        Self { shared, parked: BTreeMap::new() }
+    }
+
+    /// Reads the marks of this tenant's orders.
+    pub(crate) async fn load(&mut self, tenant: &TenantId) -> Result<(), ActorProcessingErr> {
+        for partition in 0..self.shared.committers.partitions() {
+            for parked in self.shared.ports.log.parked(PartitionId(partition)).await? {
+                if parked.order.tenant == *tenant {
+                    let queue = Queue { queued: parked.queued, ids: HashSet::new() };
+                    self.parked.insert(parked.order.order, queue);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn holds(&self, order: &OrderId) -> bool {
+        self.parked.contains_key(order)
+    }
+
+    /// Sets the mark. It holds in memory even when the log can't take it now: the order rests either way.
+    pub(crate) async fn park(&mut self, order: OrderRef, why: &str) -> Result<(), ActorProcessingErr> {
+        self.parked.insert(order.order.clone(), Queue { queued: 0, ids: HashSet::new() });
+        let reason: String = why.chars().take(500).collect();
+        let at = self.shared.ports.clock.now();
+        let mark = Control::Park { order: order.clone(), reason, at };
+        if let Some(durable) = self.propose(order, &mark)?
+            && durable.await.is_err()
+        {
+            tracing::error!("a park mark could not be written; the order stays parked until this process ends");
+        }
+        Ok(())
+    }
+
+    /// Queues a command behind the mark and answers `parked` once that is durable.
+    pub(crate) async fn park_command(&mut self, work: Work) -> Result<(), ActorProcessingErr> {
+        let retry_after_ms = self.shared.gate.retry_after_ms();
+        let max = self.shared.settings.config.supervision.parked_queue_max as u64;
+        let order = work.command.order.clone();
+        let Some(queue) = self.parked.get_mut(&order.order) else { return Ok(()) };
+        let known = queue.ids.contains(&work.command.key);
+        if !known && queue.queued >= max {
+            let meaning = Code::ParkedQueueFull.meaning();
+            work.refuse(Code::ParkedQueueFull, meaning, retry_after_ms);
+            return Ok(());
+        }
+        if !known {
+            let control = parked_command(&work, queue.queued + 1, self.shared.ports.clock.now())?;
+            let durable = match self.propose(order.clone(), &control)? {
+                Some(durable) => durable.await.is_ok(),
+                None => false,
+            };
+            if !durable {
+                work.refuse(Code::Unavailable, "the command could not be queued", retry_after_ms);
+                return Ok(());
+            }
+            if let Some(queue) = self.parked.get_mut(&order.order) {
+                queue.queued += 1;
+                queue.ids.insert(work.command.key.clone());
+            }
+        }
+        let durability = self.shared.ports.durability;
+        let outcome = Outcome::recorded(&order, &work.command.key, Code::Parked, None, durability);
+        work.answer(outcome);
+        Ok(())
+    }
+
+    fn propose(
+        &self,
+        order: OrderRef,
+        control: &Control,
+    ) -> Result<Option<oneshot::Receiver<()>>, ActorProcessingErr> {
+        let partition = partition_of(&order, self.shared.committers.partitions());
+        let entry = ControlEntry { order, bytes: control.encode()?.into() };
+        let Some(committer) = self.shared.committers.get(partition) else { return Ok(None) };
+        let (reply, durable) = oneshot::channel();
+        committer.cast(CommitterMsg::Control(ControlProposal { entry, reply }))?;
+        Ok(Some(durable))
+    }
+}
+
+fn parked_command(
+    work: &Work,
+    sequence: u64,
+    at: retailflow_engine::ids::TimestampMs,
+) -> Result<Control, ActorProcessingErr> {
+    let command = &work.command;
+    let event = CommandEvent {
+        order: command.order.clone(),
+        key: command.key.clone(),
+        time: command.time,
+        dataschema: None,
+        trace: Trace::default(),
+        data: (*command.data).clone(),
+    };
+    Ok(Control::ParkedCommand {
+        order: command.order.clone(),
+        sequence,
+        key: format!("{}\0{}", command.key.source, command.key.id),
+        content_hash: command.content_hash,
+        body: event.to_json(),
+        at,
+    })
+}

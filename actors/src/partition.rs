@@ -1,0 +1,138 @@
+//! One partition: takes it over, keeps its committer alive, and says to all where that is.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use retailflow_engine::ids::PartitionId;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::admission::Gate;
+use crate::committer::{Committer, CommitterArgs, CommitterMsg};
+use crate::floor::Floors;
+use crate::supervise::{AfterCrash, CrashWindow};
+use crate::world::{Ports, Settings};
+
+/// Where the committers of a node's partitions are. Empty slots: not ours at the moment.
+pub(crate) struct Committers(Vec<RwLock<Option<ActorRef<CommitterMsg>>>>);
+
+impl Committers {
+    pub(crate) fn new(partitions: u16) -> Self {
+        Self((0..partitions.max(1)).map(|_| RwLock::new(None)).collect())
+    }
+
+    pub(crate) fn partitions(&self) -> u16 {
+        u16::try_from(self.0.len()).unwrap_or(u16::MAX)
+    }
+
+    pub(crate) fn get(&self, partition: PartitionId) -> Option<ActorRef<CommitterMsg>> {
+        self.0.get(usize::from(partition.0)).and_then(|slot| slot.read().clone())
+    }
+
+    fn set(&self, partition: PartitionId, committer: Option<ActorRef<CommitterMsg>>) {
+        if let Some(slot) = self.0.get(usize::from(partition.0)) {
+            *slot.write() = committer;
+        }
+    }
+}
+
+/// What a partition is told.
+pub(crate) enum PartitionMsg {
+    /// Start the committer (again).
+    Start,
+    /// The committer has taken over in this epoch.
+    Ready(ActorRef<CommitterMsg>, u64),
+}
+
+pub(crate) struct PartitionArgs {
+    pub(crate) partition: PartitionId,
+    pub(crate) ports: Ports,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) floors: Arc<Floors>,
+    pub(crate) committers: Arc<Committers>,
+    pub(crate) gate: Arc<Gate>,
+    /// Counts the partitions that are ready.
+    pub(crate) ready: watch::Sender<usize>,
+}
+
+pub(crate) struct PartitionState {
+    args: PartitionArgs,
+    crashes: CrashWindow,
+    counted: bool,
+}
+
+/// Supervisor of one partition's committer.
+pub(crate) struct Partition;
+
+impl Actor for Partition {
+    type Msg = PartitionMsg;
+    type State = PartitionState;
+    type Arguments = PartitionArgs;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        args: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        myself.cast(PartitionMsg::Start)?;
+        Ok(PartitionState { args, crashes: CrashWindow::default(), counted: false })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            PartitionMsg::Start => {
+                let args = &state.args;
+                let committer = CommitterArgs {
+                    partition: args.partition,
+                    ports: args.ports.clone(),
+                    settings: args.settings.clone(),
+                    floors: args.floors.clone(),
+                    owner: myself.clone(),
+                };
+                Actor::spawn_linked(None, Committer, committer, myself.get_cell()).await?;
+            }
+            PartitionMsg::Ready(committer, epoch) => {
+                state.args.committers.set(state.args.partition, Some(committer));
+                tracing::info!(partition = %state.args.partition, epoch, "partition ready");
+                if !std::mem::replace(&mut state.counted, true) {
+                    state.args.ready.send_modify(|ready| *ready += 1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let why = match event {
+            SupervisionEvent::ActorFailed(_, error) => error.to_string(),
+            SupervisionEvent::ActorTerminated(_, _, reason) => reason.unwrap_or_else(|| "stopped".into()),
+            _ => return Ok(()),
+        };
+        let args = &state.args;
+        args.committers.set(args.partition, None);
+        args.gate.crashes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let supervision = &args.settings.config.supervision;
+        match state.crashes.crashed(Instant::now(), supervision, &*args.ports.rng) {
+            AfterCrash::Restart(delay) => {
+                tracing::warn!(partition = %args.partition, %why, ?delay, "committer ended; taking over again");
+                myself.send_after(delay, || PartitionMsg::Start);
+                Ok(())
+            }
+            AfterCrash::Quarantine => {
+                tracing::error!(partition = %args.partition, %why, "committer keeps ending");
+                Err(format!("partition {}: {why}", args.partition).into())
+            }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! One tenant: routes to its orders, keeps them alive, passivates them, parks the ones that keep crashing.
+//!
+//! A poisoned order stops alone (promise 6): what it does to itself is its own slot's matter here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use lru::LruCache;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
+use retailflow_engine::wire::Code;
+use tokio::time::Instant;
+
+use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared};
+use crate::outcome::Work;
+use crate::parking::Parking;
+use crate::supervise::{AfterCrash, CrashWindow};
+use crate::world::ProbePoint;
+
+/// What a tenant is told.
+pub(crate) enum TenantMsg {
+    /// Route a command.
+    Submit(Work),
+    /// An order had nothing to do and stops.
+    Passivated(OrderId, ActorId),
+    /// An order that was asked to leave has work.
+    Busy(OrderId, ActorId),
+    /// The delay after a crash is over.
+    Restart(OrderId),
+    /// Look for idle orders.
+    Sweep,
+}
+
+pub(crate) struct TenantArgs {
+    pub(crate) tenant: TenantId,
+    pub(crate) shared: Arc<OrderShared>,
+}
+
+enum Slot {
+    Live { order: ActorRef<OrderMsg>, touched: Instant },
+    /// Asked to leave; what comes meanwhile waits here.
+    Leaving { order: ActorRef<OrderMsg>, waiting: Vec<Work> },
+    /// Crashed; what comes during the delay waits here.
+    Resting { waiting: Vec<Work> },
+}
+
+pub(crate) struct TenantState {
+    tenant: TenantId,
+    shared: Arc<OrderShared>,
+    /// Least recently used last; bounded by the node's live limit and the permits.
+    slots: LruCache<OrderId, Slot>,
+    by_actor: HashMap<ActorId, OrderId>,
+    /// Orders that crashed within the window.
+    crashes: HashMap<OrderId, CrashWindow>,
+    parking: Parking,
+}
+
+/// The actor of one tenant.
+pub(crate) struct TenantActor;
+
+impl Actor for TenantActor {
+    type Msg = TenantMsg;
+    type State = TenantState;
+    type Arguments = TenantArgs;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        args: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        let interval_ms = (args.shared.settings.config.orders.idle_ms / 4).clamp(50, 5_000);
+        myself.send_interval(Duration::from_millis(interval_ms), || TenantMsg::Sweep);
+        Ok(TenantState {
+            parking: Parking::new(args.shared.clone()),
+            tenant: args.tenant,
+            shared: args.shared,
+            slots: LruCache::unbounded(),
+            by_actor: HashMap::new(),
+            crashes: HashMap::new(),
+        })
+    }
+
+    async fn post_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        state.parking.load(&state.tenant).await
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            TenantMsg::Submit(work) => {
+                let settings = &state.shared.settings;
+                settings.probe(ProbePoint::TenantRoute, || work.command.order.to_string())?;
+                state.route(&myself, work).await
+            }
+            TenantMsg::Passivated(order, id) => state.passivated(&myself, order, id).await,
+            TenantMsg::Busy(order, id) => state.busy(order, id),
+            TenantMsg::Restart(order) => state.restart(&myself, order).await,
+            TenantMsg::Sweep => {
+                state.sweep();
+                Ok(())
+            }
+        }
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(cell, error) => state.crashed(&myself, cell.get_id(), &error.to_string()).await,
+            SupervisionEvent::ActorTerminated(cell, _, reason) => {
+                let why = reason.unwrap_or_else(|| "killed".into());
+                state.crashed(&myself, cell.get_id(), &why).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        state.forget_all();
+        Ok(())
+    }
+}
+
+impl Drop for TenantState {
+    fn drop(&mut self) {
+        self.forget_all();
+    }
+}
+
+impl TenantState {
+    async fn route(&mut self, myself: &ActorRef<TenantMsg>, work: Work) -> Result<(), ActorProcessingErr> {
+        let order = &work.command.order.order;
+        if self.parking.holds(order) {
+            return self.parking.park_command(work).await;
+        }
+        match self.slots.get_mut(order) {
+            Some(Slot::Live { order, touched }) => {
+                *touched = Instant::now();
+                // A send fails only when the order has just ended: its command is then dropped, and the caller asks again.
+                drop(order.cast(OrderMsg::Submit(work)));
+                Ok(())
+            }
+            Some(Slot::Leaving { waiting, .. } | Slot::Resting { waiting }) => {
+                if waiting.len() < self.shared.settings.config.orders.queue_max {
+                    waiting.push(work);
+                } else {
+                    work.refuse(Code::Overloaded, "the order restarts", self.shared.gate.retry_after_ms());
+                }
+                Ok(())
+            }
+            None => {
+                let order = order.clone();
+                self.spawn(myself, order, vec![work]).await
+            }
+        }
+    }
+
+    async fn spawn(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        order: OrderId,
+        waiting: Vec<Work>,
+    ) -> Result<(), ActorProcessingErr> {
+        let live = self.shared.gate.live.fetch_add(1, Ordering::Relaxed);
+        if live >= self.shared.settings.config.orders.live_max {
+            self.evict(1 + live - self.shared.settings.config.orders.live_max);
+        }
+        let args = OrderArgs {
+            order: OrderRef { tenant: self.tenant.clone(), order: order.clone() },
+            shared: self.shared.clone(),
+            tenant: myself.clone(),
+        };
+        let (actor, _) = Actor::spawn_linked(None, OrderActor, args, myself.get_cell()).await?;
+        self.by_actor.insert(actor.get_id(), order.clone());
+        for work in waiting {
+            drop(actor.cast(OrderMsg::Submit(work)));
+        }
+        self.slots.put(order, Slot::Live { order: actor, touched: Instant::now() });
+        Ok(())
+    }
+
+    /// Asks the least recently used orders to leave; the ones that have work stay.
+    fn evict(&mut self, count: usize) {
+        for _ in 0..count.min(64) {
+            let Some((_, Slot::Live { .. })) = self.slots.peek_lru() else { return };
+            let Some((order, Slot::Live { order: actor, .. })) = self.slots.pop_lru() else { return };
+            self.leave(order, actor);
+        }
+    }
+
+    fn leave(&mut self, order: OrderId, actor: ActorRef<OrderMsg>) {
+        drop(actor.cast(OrderMsg::Passivate));
+        self.slots.put(order, Slot::Leaving { order: actor, waiting: Vec::new() });
+    }
+
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        let settings = self.shared.settings.clone();
+        let idle = Duration::from_millis(settings.config.orders.idle_ms);
+        let stale = |touched: &Instant| now.duration_since(*touched) >= idle;
+        while let Some((_, Slot::Live { touched, .. })) = self.slots.peek_lru()
+            && stale(touched)
+            && let Some((order, Slot::Live { order: actor, .. })) = self.slots.pop_lru()
+        {
+            self.leave(order, actor);
+        }
+        let live = self.shared.gate.live.load(Ordering::Relaxed);
+        self.evict(live.saturating_sub(settings.config.orders.live_max));
+        self.crashes.retain(|_, window| !window.is_stale(now, &settings.config.supervision));
+    }
+
+    fn gone(&mut self, id: ActorId) -> Option<OrderId> {
+        let order = self.by_actor.remove(&id)?;
+        self.shared.gate.live.fetch_sub(1, Ordering::Relaxed);
+        Some(order)
+    }
+
+    async fn passivated(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        order: OrderId,
+        id: ActorId,
+    ) -> Result<(), ActorProcessingErr> {
+        if self.gone(id).is_none() {
+            return Ok(());
+        }
+        match self.slots.pop(&order) {
+            Some(Slot::Leaving { waiting, .. }) if !waiting.is_empty() => self.spawn(myself, order, waiting).await,
+            _ => Ok(()),
+        }
+    }
+
+    fn busy(&mut self, order: OrderId, id: ActorId) -> Result<(), ActorProcessingErr> {
+        if !self.by_actor.contains_key(&id) {
+            return Ok(());
+        }
+        if let Some(Slot::Leaving { order: actor, waiting }) = self.slots.pop(&order) {
+            for work in waiting {
+                drop(actor.cast(OrderMsg::Submit(work)));
+            }
+            self.slots.put(order, Slot::Live { order: actor, touched: Instant::now() });
+        }
+        Ok(())
+    }
+
+    async fn crashed(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        id: ActorId,
+        why: &str,
+    ) -> Result<(), ActorProcessingErr> {
+        // One that was passivated has said so before.
+        let Some(order) = self.gone(id) else { return Ok(()) };
+        self.shared.gate.crashes.fetch_add(1, Ordering::Relaxed);
+        let waiting = match self.slots.pop(&order) {
+            Some(Slot::Leaving { waiting, .. } | Slot::Resting { waiting }) => waiting,
+            Some(Slot::Live { .. }) | None => Vec::new(),
+        };
+        let supervision = &self.shared.settings.config.supervision;
+        let window = self.crashes.entry(order.clone()).or_default();
+        match window.crashed(Instant::now(), supervision, &*self.shared.ports.rng) {
+            AfterCrash::Restart(delay) => {
+                tracing::warn!(tenant = %self.tenant, %order, %why, ?delay, "an order crashed and starts again");
+                self.slots.put(order.clone(), Slot::Resting { waiting });
+                myself.send_after(delay, move || TenantMsg::Restart(order));
+                Ok(())
+            }
+            AfterCrash::Quarantine => {
+                tracing::error!(tenant = %self.tenant, %order, %why, "an order keeps crashing and is parked");
+                let reference = OrderRef { tenant: self.tenant.clone(), order };
+                self.parking.park(reference, why).await?;
+                for work in waiting {
+                    self.parking.park_command(work).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn restart(&mut self, myself: &ActorRef<TenantMsg>, order: OrderId) -> Result<(), ActorProcessingErr> {
+        match self.slots.pop(&order) {
+            // An order that nobody asks for stays in the log until someone does.
+            Some(Slot::Resting { waiting }) if waiting.is_empty() => Ok(()),
+            Some(Slot::Resting { waiting }) => self.spawn(myself, order, waiting).await,
+            Some(other) => {
+                self.slots.put(order, other);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn forget_all(&mut self) {
+        let live = std::mem::take(&mut self.by_actor).len();
+        self.shared.gate.live.fetch_sub(live, Ordering::Relaxed);
+    }
+}

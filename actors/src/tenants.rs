@@ -1,0 +1,125 @@
+//! The tenants of a node: creates their actors on first use and keeps them alive, each by itself.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use retailflow_engine::ids::TenantId;
+use tokio::time::Instant;
+
+use crate::order::OrderShared;
+use crate::outcome::Work;
+use crate::supervise::{AfterCrash, CrashWindow};
+use crate::tenant::{TenantActor, TenantArgs, TenantMsg};
+use crate::tenants_route::TenantRoutes;
+
+/// What the supervisor of the tenants is told.
+pub(crate) enum TenantsMsg {
+    /// A command of a tenant that has no actor yet.
+    Submit(Work),
+    /// The delay after a crash is over.
+    Restart(TenantId),
+}
+
+pub(crate) struct TenantsArgs {
+    pub(crate) shared: Arc<OrderShared>,
+    pub(crate) routes: Arc<TenantRoutes>,
+}
+
+pub(crate) struct TenantsState {
+    args: TenantsArgs,
+    names: HashMap<ActorId, TenantId>,
+    crashes: BTreeMap<TenantId, CrashWindow>,
+    resting: BTreeMap<TenantId, Vec<Work>>,
+}
+
+/// Supervisor of the tenants.
+pub(crate) struct Tenants;
+
+impl Actor for Tenants {
+    type Msg = TenantsMsg;
+    type State = TenantsState;
+    type Arguments = TenantsArgs;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        args: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        Ok(TenantsState { args, names: HashMap::new(), crashes: BTreeMap::new(), resting: BTreeMap::new() })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            TenantsMsg::Submit(work) => {
+                let tenant = work.command.order.tenant.clone();
+                if let Some(waiting) = state.resting.get_mut(&tenant) {
+                    // Bounded by the tenant's permits.
+                    waiting.push(work);
+                    return Ok(());
+                }
+                let actor = match state.args.routes.get(&tenant) {
+                    Some(actor) => actor,
+                    None => state.spawn(&myself, tenant).await?,
+                };
+                drop(actor.cast(TenantMsg::Submit(work)));
+            }
+            TenantsMsg::Restart(tenant) => {
+                let waiting = state.resting.remove(&tenant).unwrap_or_default();
+                let actor = state.spawn(&myself, tenant).await?;
+                for work in waiting {
+                    drop(actor.cast(TenantMsg::Submit(work)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let (cell, why) = match event {
+            SupervisionEvent::ActorFailed(cell, error) => (cell, error.to_string()),
+            SupervisionEvent::ActorTerminated(cell, _, reason) => (cell, reason.unwrap_or_default()),
+            _ => return Ok(()),
+        };
+        let Some(tenant) = state.names.remove(&cell.get_id()) else { return Ok(()) };
+        state.args.routes.remove(&tenant);
+        let shared = &state.args.shared;
+        shared.gate.crashes.fetch_add(1, Ordering::Relaxed);
+        let supervision = &shared.settings.config.supervision;
+        let window = state.crashes.entry(tenant.clone()).or_default();
+        let delay = match window.crashed(Instant::now(), supervision, &*shared.ports.rng) {
+            AfterCrash::Restart(delay) => delay,
+            // A tenant is never given up: it comes back after the longest delay, and the others go on meanwhile.
+            AfterCrash::Quarantine => std::time::Duration::from_millis(supervision.delay_max_ms),
+        };
+        tracing::warn!(%tenant, %why, ?delay, "a tenant crashed and starts again");
+        state.resting.insert(tenant.clone(), Vec::new());
+        myself.send_after(delay, move || TenantsMsg::Restart(tenant));
+        Ok(())
+    }
+}
+
+impl TenantsState {
+    async fn spawn(
+        &mut self,
+        myself: &ActorRef<TenantsMsg>,
+        tenant: TenantId,
+    ) -> Result<ActorRef<TenantMsg>, ActorProcessingErr> {
+        let args = TenantArgs { tenant: tenant.clone(), shared: self.args.shared.clone() };
+        let (actor, _) = Actor::spawn_linked(None, TenantActor, args, myself.get_cell()).await?;
+        self.names.insert(actor.get_id(), tenant.clone());
+        self.args.routes.set(tenant, actor.clone());
+        Ok(actor)
+    }
+}

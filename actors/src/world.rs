@@ -1,0 +1,106 @@
+//! What the actors are given: ports, numbers, and a probe for those who want to see them break.
+
+use std::sync::Arc;
+
+use retailflow_config::Config;
+use retailflow_engine::order::Policy;
+use retailflow_engine::ports::{Clock, DeadLetters, EventLog, Rng, Snapshots, Tenants};
+use retailflow_engine::wire::Durability;
+
+/// The outside world, as the actors see it.
+#[derive(Clone)]
+pub struct Ports {
+    /// The truth.
+    pub log: Arc<dyn EventLog>,
+    /// States of long orders.
+    pub snapshots: Arc<dyn Snapshots>,
+    /// Who may have orders.
+    pub tenants: Arc<dyn Tenants>,
+    /// What belongs to no order.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// Time for the record.
+    pub clock: Arc<dyn Clock>,
+    /// Chance for jitter.
+    pub rng: Arc<dyn Rng>,
+    /// How durable the log makes a record.
+    pub durability: Durability,
+}
+
+/// Where on a command's way an actor asks the probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProbePoint {
+    /// A tenant got a command and has not routed it yet.
+    TenantRoute,
+    /// An order begins to rebuild itself.
+    OrderHydrate,
+    /// An order got a command and has not decided it yet.
+    OrderDecide,
+    /// An order proposed a record and goes on.
+    OrderProposed,
+    /// An order's record is durable, and nobody has been told.
+    OrderCommitted,
+    /// An order has answered.
+    OrderAnswered,
+    /// A committer is about to append a group.
+    CommitterBefore,
+    /// A group is durable, and no order has been told.
+    CommitterAfter,
+    /// A partition is about to take over.
+    PartitionTakeOver,
+}
+
+/// What the probe says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Pass,
+    /// Fail here, as by a bug: the supervisor has to deal with it.
+    Crash,
+}
+
+/// Asked at every point of the way; production has none. Chaos suites crash actors through it.
+pub trait Probe: Send + Sync {
+    /// The point is reached for `subject` (an order, a tenant, a partition).
+    fn at(&self, point: ProbePoint, subject: &str) -> Verdict;
+}
+
+/// Everything an actor needs, shared by all of a node.
+#[derive(Clone)]
+pub struct Settings {
+    /// With which numbers.
+    pub config: Config,
+    /// The rules in force.
+    pub policy: Policy,
+    /// The node's name, written into fences for people.
+    pub node: String,
+    /// For chaos suites.
+    pub probe: Option<Arc<dyn Probe>>,
+}
+
+impl Settings {
+    /// Settings of a node called `node` that follows `config`.
+    #[must_use]
+    pub fn new(config: Config, node: impl Into<String>) -> Self {
+        let policy = Policy {
+            version: 1,
+            step_deadline_ms: config.orders.step_deadline_ms,
+            decisions_max: config.orders.decisions_max,
+        };
+        Self { config, policy, node: node.into(), probe: None }
+    }
+
+    pub(crate) fn probe(&self, point: ProbePoint, subject: impl Fn() -> String) -> Result<(), ProbeCrash> {
+        match &self.probe {
+            None => Ok(()),
+            Some(probe) => match probe.at(point, &subject()) {
+                Verdict::Pass => Ok(()),
+                Verdict::Crash => Err(ProbeCrash(point)),
+            },
+        }
+    }
+}
+
+/// A crash that a chaos suite asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("crashed on purpose at {0:?}")]
+pub(crate) struct ProbeCrash(ProbePoint);

@@ -1,0 +1,159 @@
+//! sled, held at arm's length: each call guarded, each trouble named by what the caller does next.
+//!
+//! sled panics on damaged files, spins on some, and reports others as errors of the operating system; here all that
+//! becomes [`IndexError::Damaged`].
+
+use std::{
+    fs, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use super::types::{IndexError, IndexOptions};
+
+/// The tree of the manifest, its meta blob and the controls: one batch to it is atomic.
+const MAIN_TREE: &[u8] = b"main";
+
+/// An open sled database.
+#[derive(Debug)]
+pub(super) struct Store {
+    db: sled::Db,
+    main: sled::Tree,
+    dir: PathBuf,
+}
+
+/// Runs one or more sled calls; a panic becomes `Damaged`.
+pub(super) fn guarded<T>(what: &str, calls: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
+    match catch_unwind(AssertUnwindSafe(calls)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(trouble(what, error)),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().map(String::as_str);
+            let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+            Err(IndexError::Damaged(format!("{what}: sled panicked: {}", first_line(said))))
+        }
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+fn trouble(what: &str, error: sled::Error) -> IndexError {
+    match error {
+        sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
+            IndexError::InUse(format!("{what}: {error}"))
+        }
+        sled::Error::Io(error) if is_of_the_system(&error) => IndexError::Io(format!("{what}: {error}")),
+        error => IndexError::Damaged(format!("{what}: {}", first_line(&error.to_string()))),
+    }
+}
+
+/// Whether building the index again would not help. All else that sled reports as an I/O error (a file that ends too
+/// early, a read at an impossible place) is damage.
+fn is_of_the_system(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::NOSPC
+                | Errno::DQUOT
+                | Errno::ACCESS
+                | Errno::PERM
+                | Errno::ROFS
+                | Errno::IO
+                | Errno::MFILE
+                | Errno::NFILE
+                | Errno::NOMEM
+        )
+    )
+}
+
+impl Store {
+    /// Opens or creates. May spin for ever on damaged files: call it where that can be borne.
+    pub(super) fn open(dir: &Path, options: &IndexOptions) -> Result<Self, IndexError> {
+        let io_error = |error: io::Error| IndexError::Io(format!("{}: {error}", dir.display()));
+        fs::create_dir_all(dir).map_err(io_error)?;
+        guarded("open", || {
+            let db = sled::Config::new()
+                .path(dir)
+                .cache_capacity(options.cache_bytes)
+                .flush_every_ms(None)
+                .open()?;
+            let main = db.open_tree(MAIN_TREE)?;
+            Ok(Self { db, main, dir: dir.to_owned() })
+        })
+    }
+
+    /// Removes the files that sled makes, and the folder if nothing else is in it. Not the folder as a whole: a wrong
+    /// path must not cost someone's data.
+    pub(super) fn destroy(dir: &Path) -> io::Result<()> {
+        let entries = match fs::read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        let mut foreign = false;
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            match name.to_str() {
+                Some("blobs") => fs::remove_dir_all(entry.path())?,
+                Some(name) if name == "conf" || name == "db" || name.starts_with("snap.") => {
+                    fs::remove_file(entry.path())?;
+                }
+                _ => foreign = true,
+            }
+        }
+        if foreign { Ok(()) } else { fs::remove_dir(dir) }
+    }
+
+    pub(super) fn main(&self) -> &sled::Tree {
+        &self.main
+    }
+
+    /// The tree of that name, made if it is not there.
+    pub(super) fn tree(&self, name: &[u8]) -> Result<sled::Tree, IndexError> {
+        guarded("open tree", || self.db.open_tree(name))
+    }
+
+    /// Names of all trees.
+    pub(super) fn tree_names(&self) -> Result<Vec<Vec<u8>>, IndexError> {
+        guarded("list trees", || Ok(self.db.tree_names().iter().map(|name| name.to_vec()).collect()))
+    }
+
+    /// Drops a tree and what it holds. No one may read it any more.
+    pub(super) fn drop_tree(&self, name: &[u8]) -> Result<(), IndexError> {
+        guarded("drop tree", || self.db.drop_tree(name).map(drop))
+    }
+
+    /// Hands everything to the operating system. No fsync, whatever sled calls it.
+    pub(super) fn flush(&self) -> Result<(), IndexError> {
+        guarded("flush", || self.db.flush().map(drop))
+    }
+
+    /// Bytes of the files; 0 when they can't be counted.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        folder_bytes(&self.dir)
+    }
+}
+
+/// Bytes that a folder's files take; unreadable ones count nothing.
+pub(super) fn folder_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => folder_bytes(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
+
+/// One value of a tree.
+pub(super) fn get(tree: &sled::Tree, key: &[u8]) -> Result<Option<sled::IVec>, IndexError> {
+    guarded("read", || tree.get(key))
+}
+
+/// Applies a batch to one tree, all or nothing.
+pub(super) fn write(tree: &sled::Tree, batch: sled::Batch) -> Result<(), IndexError> {
+    guarded("write", || tree.apply_batch(batch))
+}

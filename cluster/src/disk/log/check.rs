@@ -1,0 +1,201 @@
+//! Reading a whole log coldly: names each broken thing, and says what a repair would cut.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::error::{LogError, Place};
+use super::frame::{Frame, FrameKind};
+use super::open::{list, lock};
+use super::scan::{Bad, Expect, Scanner, Step, Verdict};
+use super::segment::{SEGMENT_HEADER_BYTES, Segment};
+use super::{LogOptions, Position, group};
+use crate::disk::files::Files;
+
+/// A broken thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// What is wrong.
+    pub what: String,
+    /// An unfinished last write: opening the log takes it away, and nothing acknowledged was in it.
+    pub unfinished_write: bool,
+}
+
+/// What a cut would take away, beside what cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lost {
+    /// Frames that are whole.
+    pub frames: u64,
+    /// Commit groups among them.
+    pub groups: u64,
+    /// Orders' records in those.
+    pub records: u64,
+    /// Frames that must have been there, by the numbers of those around them, and can't be read. At the log's end
+    /// their number is not known.
+    pub unreadable_frames: u64,
+}
+
+/// What a log holds and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CheckReport {
+    /// Segment files.
+    pub segments: u32,
+    /// Whole frames before the first problem, the identity too.
+    pub frames: u64,
+    /// Bytes of their payloads.
+    pub payload_bytes: u64,
+    /// The log was closed in good order.
+    pub clean_stop: bool,
+    /// All that is wrong, in the order of places.
+    pub problems: Vec<Problem>,
+    /// Where the first problem of the log itself begins: it can be believed up to here.
+    pub good_until: Option<Position>,
+    /// What stands after that.
+    pub after: Lost,
+}
+
+impl CheckReport {
+    /// Whether there is nothing wrong but, at most, an unfinished last write.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.problems.iter().all(|problem| problem.unfinished_write)
+    }
+
+    fn problem(&mut self, position: Position, what: impl Into<String>) {
+        let problem = Problem { place: Place(position), what: what.into(), unfinished_write: false };
+        self.problems.push(problem);
+    }
+
+    fn broken_from(&mut self, position: Position) {
+        self.good_until.get_or_insert(position);
+    }
+
+    fn frame(&mut self, frame: &Frame, each: &mut dyn FnMut(&Frame) -> Result<(), String>) {
+        if self.good_until.is_some() {
+            self.after.frames += 1;
+            if frame.kind == FrameKind::Group {
+                self.after.groups += 1;
+                let entries = group::decode_group(&frame.payload).map(|(_, entries)| entries).unwrap_or_default();
+                let records = entries.iter().filter(|entry| entry.kind == group::EntryKind::Record);
+                self.after.records += records.count() as u64;
+            }
+            return;
+        }
+        self.frames += 1;
+        self.payload_bytes += frame.payload.len() as u64;
+        self.clean_stop = frame.kind == FrameKind::CleanStop;
+        if let Err(what) = each(frame) {
+            self.problem(frame.position, what);
+        }
+    }
+}
+
+/// Reads all of the log in `dir`, which must not be open. Whole frames before the first break of the log are given
+/// to `each`, which checks what is in them; what it says is a problem, too. Changes nothing.
+///
+/// # Errors
+/// [`LogError::InUse`], [`LogError::Io`]. What is wrong with the log is in the report.
+pub fn check(
+    files: &dyn Files,
+    dir: &Path,
+    options: LogOptions,
+    each: &mut dyn FnMut(&Frame) -> Result<(), String>,
+) -> Result<CheckReport, LogError> {
+    let _lock = lock(files, dir)?;
+    let (numbers, _) = list(files, dir)?;
+    let mut report = CheckReport { segments: numbers.len() as u32, ..CheckReport::default() };
+    let mut segments = BTreeMap::new();
+    let last = numbers.last().copied().unwrap_or(0);
+    for number in numbers {
+        match Segment::open(files, dir, number, false) {
+            Err(error @ LogError::Io { .. }) => return Err(error),
+            opened => drop(segments.insert(number, opened)),
+        }
+    }
+    let mut expect: Option<Expect> = None;
+    let mut log_id = None;
+    for number in 1..=last {
+        let start = Position::new(number, 0);
+        let segment = match segments.remove(&number) {
+            Some(Ok(segment)) => segment,
+            Some(Err(error)) => {
+                report.problem(start, error.to_string());
+                report.broken_from(start);
+                expect = None;
+                continue;
+            }
+            None => {
+                report.problem(start, "the segment is missing");
+                report.broken_from(start);
+                expect = None;
+                continue;
+            }
+        };
+        if *log_id.get_or_insert(segment.header.log_id) != segment.header.log_id {
+            report.problem(start, "the segment belongs to another log");
+            report.broken_from(start);
+            continue;
+        }
+        let mut scanner = Scanner::new(&segment, options);
+        if let Some(expect) = expect
+            && expect != scanner.expect
+        {
+            report.problem(start, "the segment does not follow the one before it");
+            report.broken_from(start);
+            report.after.unreadable_frames += scanner.expect.frame.saturating_sub(expect.frame);
+        }
+        check_segment(&mut scanner, number == last, &mut report, each)?;
+        expect = Some(scanner.expect);
+    }
+    if report.frames == 0 && report.problems.is_empty() {
+        report.problem(Position::new(1, 0), "there is no log here");
+    }
+    Ok(report)
+}
+
+fn check_segment(
+    scanner: &mut Scanner<'_>,
+    is_last: bool,
+    report: &mut CheckReport,
+    each: &mut dyn FnMut(&Frame) -> Result<(), String>,
+) -> Result<(), LogError> {
+    loop {
+        match scanner.next()? {
+            Step::End => return Ok(()),
+            Step::Batch(frames) => frames.iter().for_each(|frame| report.frame(frame, each)),
+            Step::Bad(bad) => {
+                let begins = scanner.position(scanner.offset);
+                if is_last && torn(scanner, &bad)? {
+                    let (place, what) = (Place(bad.position), bad.reason);
+                    report.problems.push(Problem { place, what, unfinished_write: true });
+                    report.broken_from(begins);
+                    return Ok(());
+                }
+                report.problem(bad.position, bad.reason);
+                report.broken_from(begins);
+                if !resume(scanner, report)? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn torn(scanner: &mut Scanner<'_>, bad: &Bad) -> Result<bool, LogError> {
+    Ok(bad.newer.is_none() && matches!(scanner.judge(bad)?, Verdict::Torn { .. }))
+}
+
+/// Goes on at the next whole beginning of a batch; answers whether there is one.
+fn resume(scanner: &mut Scanner<'_>, report: &mut CheckReport) -> Result<bool, LogError> {
+    let mut at = scanner.offset.max(SEGMENT_HEADER_BYTES) + 1;
+    while let Some((found, header)) = scanner.find_header(at)? {
+        if header.batch_index == 0 {
+            report.after.unreadable_frames += header.frame.saturating_sub(scanner.expect.frame);
+            scanner.resume_at(found, &header);
+            return Ok(true);
+        }
+        at = found + 1;
+    }
+    Ok(false)
+}

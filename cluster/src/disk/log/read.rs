@@ -1,0 +1,181 @@
+//! Reading a log that is being written: only what is durable, without stopping the writer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use super::error::{LogError, Place};
+use super::frame::{self, Frame, HEADER_BYTES, Header, HeaderFound, OVERHEAD_BYTES};
+use super::group::{self, ENTRY_HEADER_BYTES, EntryKind};
+use super::segment::{SEGMENT_HEADER_BYTES, Segment};
+use super::{Position, sector};
+
+/// How much is read in the hope that it holds the whole entry, in bytes.
+const ENTRY_GUESS_BYTES: usize = 1024;
+
+/// What writer and readers share.
+pub(crate) struct Shared {
+    segments: RwLock<BTreeMap<u32, Segment>>,
+    /// Where the durable part ends.
+    end: AtomicU64,
+    failed: watch::Sender<Option<Arc<str>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(segments: impl IntoIterator<Item = Segment>, end: Position) -> Self {
+        let segments = segments.into_iter().map(|segment| (segment.header.segment, segment)).collect();
+        Self { segments: RwLock::new(segments), end: AtomicU64::new(end.0), failed: watch::Sender::new(None) }
+    }
+
+    pub(crate) fn add(&self, segment: Segment) {
+        self.segments.write().insert(segment.header.segment, segment);
+    }
+
+    pub(crate) fn set_end(&self, end: Position) {
+        self.end.store(end.0, Ordering::Release);
+    }
+
+    pub(crate) fn fail(&self, reason: &str) {
+        self.failed.send_replace(Some(reason.into()));
+    }
+}
+
+/// An entry of a group, read by its position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// What it is.
+    pub kind: EntryKind,
+    /// The order's record before this one.
+    pub previous: Option<Position>,
+    /// The content.
+    pub bytes: Vec<u8>,
+}
+
+/// Reads a log. Cheap to clone; never sees what is not durable.
+#[derive(Clone)]
+pub struct LogReader(pub(crate) Arc<Shared>);
+
+impl LogReader {
+    /// Where the durable part ends: the next frame begins here, or in the next segment.
+    #[must_use]
+    pub fn end(&self) -> Position {
+        Position(self.0.end.load(Ordering::Acquire))
+    }
+
+    /// Holds the reason once the log has failed for good.
+    #[must_use]
+    pub fn failed(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.0.failed.subscribe()
+    }
+
+    /// Reads an entry of a group. Blocks.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] when there is no whole entry at `position`; [`LogError::Io`].
+    pub fn entry(&self, position: Position) -> Result<StoredEntry, LogError> {
+        let mut data = Vec::new();
+        let damaged = |reason: String| LogError::damaged(position, reason);
+        self.data(position, ENTRY_GUESS_BYTES, &mut data)?;
+        let length = group::entry_bytes(&data).ok_or_else(|| damaged("no entry stands here".into()))?;
+        let whole = ENTRY_HEADER_BYTES + length as usize;
+        if whole > data.len() {
+            self.data(position, whole, &mut data)?;
+        }
+        let entry = group::decode_entry(&data, 0).map_err(damaged)?;
+        Ok(StoredEntry { kind: entry.kind, previous: entry.previous, bytes: entry.bytes.to_vec() })
+    }
+
+    /// Reads the frame at `position`. Blocks.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] when there is no whole frame at `position`; [`LogError::Io`].
+    pub fn frame(&self, position: Position) -> Result<Frame, LogError> {
+        let log_id = self.segment(position)?.header.log_id;
+        let mut data = Vec::new();
+        self.data(position, HEADER_BYTES, &mut data)?;
+        let damaged = |reason: &str| LogError::damaged(position, reason);
+        let mut bytes = [0; HEADER_BYTES];
+        if data.len() < HEADER_BYTES {
+            return Err(damaged("no frame stands here"));
+        }
+        bytes.copy_from_slice(&data);
+        let header = match Header::decode(&bytes, &log_id) {
+            HeaderFound::Good(header) => header,
+            HeaderFound::Newer(found) => {
+                let place = Place(position);
+                return Err(LogError::Unsupported { place, found, known: frame::VERSION.into() });
+            }
+            _ => return Err(damaged("a frame's header has a wrong checksum")),
+        };
+        let length = header.payload_bytes as usize;
+        self.data(position.plus(HEADER_BYTES as u32), length, &mut data)?;
+        if data.len() < length || crc32c::crc32c(&data) != header.payload_crc {
+            return Err(damaged("a frame's content has a wrong checksum"));
+        }
+        let hash = frame::frame_hash(&bytes, &data);
+        Ok(Frame { position, kind: header.kind, number: header.frame, hash, payload: data })
+    }
+
+    /// Whole frames after the one at `after` (from the beginning for `None`), until their payloads hold
+    /// `limit_bytes` or more; empty at the end. Blocks.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn frames_after(&self, after: Option<Position>, limit_bytes: usize) -> Result<Vec<Frame>, LogError> {
+        let end = self.end();
+        let mut frames = Vec::new();
+        let mut bytes = 0;
+        let mut next = match after {
+            None => Position::new(1, SEGMENT_HEADER_BYTES),
+            Some(position) => self.frame(position)?.end(),
+        };
+        while next < end && bytes < limit_bytes {
+            if next.segment() < end.segment() && self.segment_ends_at(next)? {
+                next = Position::new(next.segment() + 1, SEGMENT_HEADER_BYTES);
+                continue;
+            }
+            let frame = self.frame(next)?;
+            next = frame.end();
+            bytes += frame.payload.len() + OVERHEAD_BYTES;
+            frames.push(frame);
+        }
+        Ok(frames)
+    }
+
+    /// Whether no frame begins at `position` although later segments exist. Only zeros count: a damaged frame must
+    /// not be skipped.
+    fn segment_ends_at(&self, position: Position) -> Result<bool, LogError> {
+        let capacity = self.segment(position)?.capacity;
+        if u64::from(position.offset()) + OVERHEAD_BYTES as u64 > u64::from(capacity) {
+            return Ok(true);
+        }
+        let mut data = Vec::new();
+        self.data(position, HEADER_BYTES, &mut data)?;
+        Ok(data.iter().all(|byte| *byte == 0))
+    }
+
+    fn segment(&self, position: Position) -> Result<Segment, LogError> {
+        let segments = self.0.segments.read();
+        let segment = segments.get(&position.segment()).cloned();
+        segment.ok_or_else(|| LogError::damaged(position, "the log has no such segment"))
+    }
+
+    /// Reads up to `length` data bytes at `position`, fewer at the durable end.
+    fn data(&self, position: Position, length: usize, data: &mut Vec<u8>) -> Result<(), LogError> {
+        data.clear();
+        let segment = self.segment(position)?;
+        let end = self.end();
+        let limit = if position.segment() == end.segment() { end.offset() } else { segment.capacity };
+        let length = length.min(limit.saturating_sub(position.offset()) as usize);
+        let start = sector::physical(position.offset().into());
+        let stop = sector::physical(u64::from(position.offset()) + length as u64);
+        let mut raw = vec![0; (stop - start) as usize];
+        let read = segment.file.read_full_at(start, &mut raw).map_err(LogError::io("read", &segment.path))?;
+        sector::unseal(position.offset().into(), &raw[..read], data);
+        data.truncate(length);
+        Ok(())
+    }
+}

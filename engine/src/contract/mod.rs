@@ -1,0 +1,32 @@
+//! One suite per port: what its MUST lines mean, run on every adapter.
+//!
+//! Each check is a function of its own whose doc names the line it holds; `suite` runs them all, each on a fresh
+//! subject. They know no runtime: an adapter's tests call them from theirs. They panic with what they found; a suite
+//! that returns has passed.
+
+pub mod author;
+pub mod command_inbox;
+pub mod dead_letters;
+pub mod deadlines;
+pub mod event_log;
+pub mod rng;
+pub mod snapshots;
+pub mod tenants;
+
+#[cfg(test)]
+mod tests;
+
+use crate::ports::PortFuture;
+
+/// What a suite runs on.
+pub trait Subject: Send {
+    /// The port, or ports that must agree.
+    type Port: Send;
+
+    /// A new and empty one. Earlier ones are no longer used.
+    fn fresh(&mut self) -> PortFuture<'_, Self::Port>;
+
+    /// The same one after its process ended and another began: everything that was acknowledged must be there. All
+    /// other handles of `port` have been dropped. An adapter that does not outlive its process gives `port` back.
+    fn reopen(&mut self, port: Self::Port) -> PortFuture<'_, Self::Port>;
+}

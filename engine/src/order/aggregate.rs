@@ -1,0 +1,233 @@
+//! An order together with what makes its outcomes unique: the ids it has decided, its revision, its chain.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::convert::event_from_stored;
+use super::{Order, evolve};
+use crate::codec::CodecError;
+use crate::codec::v1::{BodyV1, DeadlineV1, DecisionV1, RecordV1, VerdictV1};
+use crate::ids::{CommandId, CommandKey, OrderRef, Source, TimestampMs};
+use crate::keys::{GENESIS, Hash, chain_hash, command_fingerprint};
+use crate::wire::Code;
+
+/// What was decided on a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The order's version after it.
+    pub version: u64,
+    /// Why it was rejected; `None` when it was applied.
+    pub rejection: Option<Box<(Code, Box<str>)>>,
+}
+
+/// A decided command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedOutcome {
+    /// Which command.
+    pub key: CommandKey,
+    /// What it was made of.
+    pub content_hash: Hash,
+    /// What was decided.
+    pub verdict: Verdict,
+}
+
+/// What an order knows of a command's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen<'a> {
+    /// Decided; this is its outcome.
+    Recorded(&'a RecordedOutcome),
+    /// Decided long ago, or looks like one that was: only the log knows.
+    AskLog,
+    /// Never seen: certain.
+    New,
+}
+
+/// Why a record does not belong where it was found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// Its bytes.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// Its place in the order's chain.
+    #[error("the chain of {order} is broken at revision {revision}: {what}")]
+    Chain {
+        /// Whose chain.
+        order: OrderRef,
+        /// After how many decisions.
+        revision: u64,
+        /// What does not fit.
+        what: &'static str,
+    },
+}
+
+/// The committed state of an order, or a copy of it to decide on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aggregate {
+    /// Which order.
+    pub reference: OrderRef,
+    /// What decisions are made on.
+    pub order: Order,
+    /// How many decisions its log holds.
+    pub revision: u64,
+    /// Chain hash of its last record.
+    pub chain: Hash,
+    recent: VecDeque<RecordedOutcome>,
+    fingerprints: VecDeque<u64>,
+    /// Fingerprints of ids that have left `recent`. At most `decisions_max` of 8 bytes.
+    pub(super) older: HashSet<u64>,
+}
+
+impl Aggregate {
+    /// An order of which nothing is recorded.
+    #[must_use]
+    pub fn new(reference: OrderRef) -> Self {
+        Self {
+            reference,
+            order: Order::default(),
+            revision: 0,
+            chain: GENESIS,
+            recent: VecDeque::new(),
+            fingerprints: VecDeque::new(),
+            older: HashSet::new(),
+        }
+    }
+
+    /// Folds a stored record in, after checking that it is the next of this order's chain.
+    ///
+    /// # Errors
+    /// [`FoldError`]; the state must then not be used.
+    pub fn fold(&mut self, bytes: &[u8], recent_max: usize) -> Result<(), FoldError> {
+        let record = crate::codec::v1::decode(bytes)?;
+        self.check(&record)?;
+        match &record.body {
+            BodyV1::Decisions(decisions) => {
+                for decision in decisions {
+                    self.fold_decision(decision, recent_max)?;
+                }
+            }
+            BodyV1::Checkpoint(_) | BodyV1::Closed(_) => {
+                let schema = "a checkpoint or closed order in Record".into();
+                return Err(CodecError::Unsupported { schema, found: 1, known: 1 }.into());
+            }
+        }
+        self.chain = chain_hash(bytes);
+        Ok(())
+    }
+
+    fn check(&self, record: &RecordV1) -> Result<(), FoldError> {
+        let broken = |what| FoldError::Chain { order: self.reference.clone(), revision: self.revision, what };
+        let named = record.tenant == self.reference.tenant.as_str() && record.order == self.reference.order.as_str();
+        if !named {
+            return Err(broken("the record is another order's"));
+        }
+        if record.expected_revision != self.revision {
+            return Err(broken("records are missing or repeated"));
+        }
+        if record.previous != self.chain {
+            return Err(broken("the record follows another one"));
+        }
+        Ok(())
+    }
+
+    fn fold_decision(&mut self, decision: &DecisionV1, recent_max: usize) -> Result<(), FoldError> {
+        for event in &decision.events {
+            evolve(&mut self.order, &event_from_stored(event)?);
+        }
+        match decision.deadline {
+            DeadlineV1::Keep => {}
+            DeadlineV1::Set(at_ms) => self.order.deadline = Some(TimestampMs(at_ms)),
+            DeadlineV1::Clear => self.order.deadline = None,
+        }
+        let outcome = outcome_from_stored(decision)?;
+        self.order.version = outcome.verdict.version;
+        self.revision += 1;
+        self.remember(outcome, recent_max);
+        Ok(())
+    }
+
+    /// Takes over what a draft decided, once its record is durable.
+    pub(super) fn commit(&mut self, order: Order, outcomes: Vec<RecordedOutcome>, chain: Hash, recent_max: usize) {
+        self.revision += outcomes.len() as u64;
+        self.order = order;
+        self.chain = chain;
+        for outcome in outcomes {
+            self.remember(outcome, recent_max);
+        }
+    }
+
+    pub(super) fn remember(&mut self, outcome: RecordedOutcome, recent_max: usize) {
+        self.fingerprints.push_back(command_fingerprint(&outcome.key));
+        self.recent.push_back(outcome);
+        while self.recent.len() > recent_max.max(1) {
+            self.recent.pop_front();
+            if let Some(fingerprint) = self.fingerprints.pop_front() {
+                self.older.insert(fingerprint);
+            }
+        }
+    }
+
+    /// What is known of a command's id.
+    #[must_use]
+    pub fn seen(&self, key: &CommandKey) -> Seen<'_> {
+        let wanted = command_fingerprint(key);
+        let found = self
+            .fingerprints
+            .iter()
+            .zip(&self.recent)
+            .find(|(fingerprint, outcome)| **fingerprint == wanted && outcome.key == *key);
+        match found {
+            Some((_, outcome)) => Seen::Recorded(outcome),
+            None if self.older.contains(&wanted) => Seen::AskLog,
+            None => Seen::New,
+        }
+    }
+
+    /// The decided commands in memory, oldest first.
+    pub fn recent(&self) -> impl Iterator<Item = &RecordedOutcome> {
+        self.recent.iter()
+    }
+
+    /// The outcomes that a stored record of an order holds, in order.
+    ///
+    /// # Errors
+    /// [`FoldError::Codec`].
+    pub fn outcomes_in(bytes: &[u8]) -> Result<Vec<RecordedOutcome>, FoldError> {
+        let record = crate::codec::v1::decode(bytes)?;
+        let BodyV1::Decisions(decisions) = &record.body else { return Ok(Vec::new()) };
+        decisions.iter().map(|decision| Ok(outcome_from_stored(decision)?)).collect()
+    }
+}
+
+fn outcome_from_stored(decision: &DecisionV1) -> Result<RecordedOutcome, CodecError> {
+    let corrupt = |error: crate::ids::IdError| CodecError::Corrupt(error.to_string());
+    let key = CommandKey {
+        source: Source::parse(&decision.source).map_err(corrupt)?,
+        id: CommandId::parse(&decision.id).map_err(corrupt)?,
+    };
+    let verdict = verdict_from_stored(&decision.verdict)?;
+    Ok(RecordedOutcome { key, content_hash: decision.content_hash, verdict })
+}
+
+pub(super) fn verdict_from_stored(stored: &VerdictV1) -> Result<Verdict, CodecError> {
+    match stored {
+        VerdictV1::Applied { version } => Ok(Verdict { version: *version, rejection: None }),
+        VerdictV1::Rejected { version, code, message } => {
+            let code = Code::parse(code).ok_or_else(|| CodecError::Unsupported {
+                schema: format!("outcome code {code:?} in Record"),
+                found: crate::codec::v1::VERSION,
+                known: crate::codec::v1::VERSION,
+            })?;
+            Ok(Verdict { version: *version, rejection: Some(Box::new((code, message.as_str().into()))) })
+        }
+    }
+}
+
+pub(super) fn verdict_to_stored(verdict: &Verdict) -> VerdictV1 {
+    match &verdict.rejection {
+        None => VerdictV1::Applied { version: verdict.version },
+        Some(rejection) => VerdictV1::Rejected {
+            version: verdict.version,
+            code: rejection.0.as_str().to_owned(),
+            message: rejection.1.to_string(),
+        },
+    }
+}

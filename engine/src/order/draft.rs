@@ -1,0 +1,191 @@
+//! Combining: many commands of one order decided in memory into one record.
+//!
+//! A draft holds *tentative* state: only `decide` sees it. Answers come from the aggregate, after
+//! [`SealedDraft::commit_to`], which is called once the record is durable.
+
+use super::aggregate::{RecordedOutcome, Seen, Verdict, verdict_to_stored};
+use super::convert::{actor_to_stored, command_kind, event_to_stored};
+use super::decide::{Context, Denial, decide};
+use super::{Aggregate, Command, Order, evolve};
+use crate::codec::CodecError;
+use crate::codec::v1::{self, BodyV1, DeadlineV1, DecisionV1, RecordV1};
+use crate::keys::{Hash, chain_hash};
+use crate::ports::DeadlineChange;
+use crate::wire::Code;
+
+/// What a draft says to a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Drafted {
+    /// Decided: its outcome is number `index` of this draft's, once that is durable.
+    Decided(usize),
+    /// A duplicate of number `index` of this draft: it waits with it.
+    Joined(usize),
+    /// Decided and durable long before.
+    Replayed(Verdict),
+    /// The id may have left memory: look in the log, then come again with what was found.
+    AskLog,
+    /// Not recorded.
+    Refused(Code, String),
+}
+
+/// Decisions that are not durable yet.
+#[derive(Debug)]
+pub struct Draft {
+    base_revision: u64,
+    base_chain: Hash,
+    tentative: Order,
+    decisions: Vec<DecisionV1>,
+    outcomes: Vec<RecordedOutcome>,
+    deadline: DeadlineChange,
+    weight_bytes: usize,
+}
+
+/// A draft whose record was encoded.
+#[derive(Debug)]
+pub struct SealedDraft {
+    /// How many decisions stand before the record.
+    pub expected_revision: u64,
+    /// How many stand after it.
+    pub next_revision: u64,
+    /// What becomes of the deadline.
+    pub deadline: DeadlineChange,
+    /// The encoded record.
+    pub bytes: std::sync::Arc<[u8]>,
+    /// The outcomes, in the order of the decisions.
+    pub outcomes: Vec<RecordedOutcome>,
+    tentative: Order,
+}
+
+impl Draft {
+    /// A draft on committed state.
+    #[must_use]
+    pub fn new(base: &Aggregate) -> Self {
+        Self {
+            base_revision: base.revision,
+            base_chain: base.chain,
+            tentative: base.order.clone(),
+            decisions: Vec::new(),
+            outcomes: Vec::new(),
+            deadline: DeadlineChange::Keep,
+            weight_bytes: 0,
+        }
+    }
+
+    /// How many decisions it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.decisions.len()
+    }
+
+    /// Is there nothing to write?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.decisions.is_empty()
+    }
+
+    /// An upper guess of the record's size, in bytes.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_bytes
+    }
+
+    /// Decides one command. `certainly_new`: the log was asked and does not know its id.
+    pub fn decide(
+        &mut self,
+        base: &Aggregate,
+        command: &Command,
+        context: &Context,
+        certainly_new: bool,
+    ) -> Drafted {
+        let reused = || Drafted::Refused(Code::IdReused, Code::IdReused.meaning().to_owned());
+        match base.seen(&command.key) {
+            Seen::Recorded(outcome) if outcome.content_hash != command.content_hash => return reused(),
+            Seen::Recorded(outcome) => return Drafted::Replayed(outcome.verdict.clone()),
+            Seen::AskLog if !certainly_new => return Drafted::AskLog,
+            Seen::AskLog | Seen::New => {}
+        }
+        if let Some(index) = self.outcomes.iter().position(|outcome| outcome.key == command.key) {
+            let same = self.outcomes[index].content_hash == command.content_hash;
+            return if same { Drafted::Joined(index) } else { reused() };
+        }
+        if self.base_revision + self.decisions.len() as u64 >= context.policy.decisions_max {
+            return Drafted::Refused(Code::OrderFull, Code::OrderFull.meaning().to_owned());
+        }
+        let (events, rejection) = match decide(&self.tentative, command, context) {
+            Ok(events) => (events, None),
+            Err(Denial::Rejected { code, message }) => (Vec::new(), Some(Box::new((code, message.into_boxed_str())))),
+            Err(Denial::Refused { code, message }) => return Drafted::Refused(code, message),
+        };
+        let deadline = if rejection.is_none() { self.apply(&events, context) } else { DeadlineV1::Keep };
+        let verdict = Verdict { version: self.tentative.version, rejection };
+        self.weight_bytes += command.weight_bytes();
+        self.decisions.push(DecisionV1 {
+            source: command.key.source.to_string(),
+            id: command.key.id.to_string(),
+            kind: command_kind(command.data.kind()),
+            content_hash: command.content_hash,
+            actor: actor_to_stored(&command.actor),
+            causation: None,
+            time_ms: command.time.map(|time| time.0),
+            received_ms: context.now.0,
+            policy_version: context.policy.version,
+            trace_id: command.trace_id,
+            verdict: verdict_to_stored(&verdict),
+            events: events.iter().map(event_to_stored).collect(),
+            deadline,
+        });
+        let key = command.key.clone();
+        self.outcomes.push(RecordedOutcome { key, content_hash: command.content_hash, verdict });
+        Drafted::Decided(self.outcomes.len() - 1)
+    }
+
+    fn apply(&mut self, events: &[super::Event], context: &Context) -> DeadlineV1 {
+        for event in events {
+            evolve(&mut self.tentative, event);
+        }
+        self.tentative.version += 1;
+        let deadline = super::evolve::deadline(&self.tentative, context.now, &context.policy);
+        self.tentative.deadline = deadline;
+        match deadline {
+            Some(at) => {
+                self.deadline = DeadlineChange::Set(at);
+                DeadlineV1::Set(at.0)
+            }
+            None => {
+                self.deadline = DeadlineChange::Clear;
+                DeadlineV1::Clear
+            }
+        }
+    }
+
+    /// Encodes the record.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLarge`]: the commands are too large together, or the only one is.
+    pub fn seal(self, base: &Aggregate) -> Result<SealedDraft, CodecError> {
+        let next_revision = self.base_revision + self.decisions.len() as u64;
+        let record = RecordV1 {
+            tenant: base.reference.tenant.to_string(),
+            order: base.reference.order.to_string(),
+            expected_revision: self.base_revision,
+            previous: self.base_chain,
+            body: BodyV1::Decisions(self.decisions),
+        };
+        Ok(SealedDraft {
+            expected_revision: self.base_revision,
+            next_revision,
+            deadline: self.deadline,
+            bytes: v1::encode(&record)?.into(),
+            outcomes: self.outcomes,
+            tentative: self.tentative,
+        })
+    }
+}
+
+impl SealedDraft {
+    /// Makes the tentative state the committed one. To be called when the record is durable, never before.
+    pub fn commit_to(self, aggregate: &mut Aggregate, recent_max: usize) {
+        let chain = chain_hash(&self.bytes);
+        aggregate.commit(self.tentative, self.outcomes, chain, recent_max);
+    }
+}

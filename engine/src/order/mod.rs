@@ -1,0 +1,50 @@
+//! The order: an event-sourced aggregate.
+//!
+//! Invariant: an order is what its recorded decisions say, folded one after another; nothing else changes it.
+//! `decide` and `evolve` are pure and synchronous. [`Aggregate`] adds what makes outcomes unique (ids, chain, revision);
+//! [`Draft`] decides many commands into one record (combining).
+
+mod aggregate;
+mod command;
+mod convert;
+mod decide;
+mod draft;
+mod event;
+mod evolve;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use aggregate::{Aggregate, FoldError, RecordedOutcome, Seen, Verdict};
+pub use command::{Actor, Command};
+pub use decide::{Context, Denial, Policy, decide};
+pub use draft::{Draft, Drafted, SealedDraft};
+pub use event::{Component, Delivery, Event, Line, Payment, Placed, SealedPart};
+pub use evolve::evolve;
+
+use std::sync::Arc;
+
+use crate::ids::TimestampMs;
+
+/// Where an order stands as a whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OrderStatus {
+    /// Nothing was placed under this id.
+    #[default]
+    Absent,
+    /// Placed, and on its way.
+    Open,
+}
+
+/// The state that decisions are made on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Order {
+    /// Counts applied commands; rejections leave it as it is.
+    pub version: u64,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// What was placed.
+    pub placed: Option<Arc<Placed>>,
+    /// When someone must look at it again.
+    pub deadline: Option<TimestampMs>,
+}

@@ -1,0 +1,81 @@
+//! An aggregate as a snapshot and back.
+
+use std::sync::Arc;
+
+use super::aggregate::{RecordedOutcome, verdict_from_stored, verdict_to_stored};
+use super::convert::{placed_from_stored, placed_to_stored};
+use super::{Aggregate, OrderStatus};
+use crate::codec::CodecError;
+use crate::codec::snapshot::{self, SnapshotV1};
+use crate::codec::v1::StatusV1;
+use crate::ids::{CommandId, CommandKey, IdError, OrderRef, Source, TimestampMs};
+
+impl Aggregate {
+    /// The snapshot of this state, as read from the log `log_id`.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLarge`].
+    pub fn to_snapshot(&self, log_id: [u8; 16]) -> Result<Vec<u8>, CodecError> {
+        let mut older: Vec<u64> = self.older.iter().copied().collect();
+        older.sort_unstable();
+        snapshot::encode(&SnapshotV1 {
+            log_id,
+            tenant: self.reference.tenant.to_string(),
+            order: self.reference.order.to_string(),
+            revision: self.revision,
+            chain: self.chain,
+            version: self.order.version,
+            status: match self.order.status {
+                OrderStatus::Absent => None,
+                OrderStatus::Open => Some(StatusV1::Open),
+            },
+            placed: self.order.placed.as_deref().map(placed_to_stored),
+            deadline_ms: self.order.deadline.map(|at| at.0),
+            recent: self
+                .recent()
+                .map(|outcome| {
+                    let key = &outcome.key;
+                    let verdict = verdict_to_stored(&outcome.verdict);
+                    (key.source.to_string(), key.id.to_string(), outcome.content_hash, verdict)
+                })
+                .collect(),
+            older,
+        })
+    }
+
+    /// The state that a snapshot holds, if it is of this order and of the log `log_id`. The caller still has to check
+    /// `chain` against the log.
+    ///
+    /// # Errors
+    /// [`CodecError`]; a snapshot of another order or log is `Corrupt`. Whatever it is: the log has it all.
+    pub fn from_snapshot(reference: &OrderRef, log_id: [u8; 16], bytes: &[u8]) -> Result<Self, CodecError> {
+        let stored = snapshot::decode(bytes)?;
+        let named = stored.tenant == reference.tenant.as_str() && stored.order == reference.order.as_str();
+        if !named || stored.log_id != log_id {
+            return Err(CodecError::Corrupt("a snapshot of another order or log".into()));
+        }
+        let corrupt = |error: IdError| CodecError::Corrupt(error.to_string());
+        let mut aggregate = Self::new(reference.clone());
+        aggregate.revision = stored.revision;
+        aggregate.chain = stored.chain;
+        aggregate.order.version = stored.version;
+        aggregate.order.status = match stored.status {
+            None => OrderStatus::Absent,
+            Some(StatusV1::Open) => OrderStatus::Open,
+            Some(_) => return Err(CodecError::Corrupt("a status that this version does not know".into())),
+        };
+        aggregate.order.placed = stored.placed.as_ref().map(placed_from_stored).transpose()?.map(Arc::new);
+        aggregate.order.deadline = stored.deadline_ms.map(TimestampMs);
+        let recent_max = stored.recent.len();
+        for (source, id, content_hash, verdict) in stored.recent {
+            let key = CommandKey {
+                source: Source::parse(&source).map_err(corrupt)?,
+                id: CommandId::parse(&id).map_err(corrupt)?,
+            };
+            let verdict = verdict_from_stored(&verdict)?;
+            aggregate.remember(RecordedOutcome { key, content_hash, verdict }, recent_max);
+        }
+        aggregate.older = stored.older.into_iter().collect();
+        Ok(aggregate)
+    }
+}

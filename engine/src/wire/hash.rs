@@ -1,0 +1,187 @@
+//! The content hash: is a second command under one id the same command?
+//!
+//! Frozen, as outcomes are found by it forever (`golden/content_hash.json`). It runs over the decoded type and
+//! data as tag, length, value: a 2-byte tag, a 4-byte length (both big-endian), the bytes. Structures nest, lists
+//! repeat their tag in order, maps go by sorted name. What is absent or empty adds nothing, so a field may be
+//! added later, with a tag of its own; a tag is never used again.
+
+use super::command::{
+    CancelData, CommandData, Component, Line, PlaceData, ReportData, ResolveStepData, ReturnData, ReturnLine,
+};
+use sha2::{Digest, Sha256};
+
+/// Names version 1 of this encoding; stands before everything else.
+const PREFIX: &[u8] = b"retailflow.content.1\0";
+
+/// SHA-256 over the type and data of a command.
+#[must_use]
+pub fn content_hash(data: &CommandData) -> [u8; 32] {
+    Sha256::digest(encode(data)).into()
+}
+
+fn encode(data: &CommandData) -> Vec<u8> {
+    let mut to = Writer(Vec::with_capacity(512));
+    to.0.extend_from_slice(PREFIX);
+    to.text(1, data.kind().as_str());
+    to.nest(2, |to| match data {
+        CommandData::Place(data) => place(to, data),
+        CommandData::Cancel(CancelData { reason, expected_version }) => {
+            to.text(1, reason);
+            to.version(*expected_version);
+        }
+        CommandData::Return(ReturnData { lines, reason, expected_version }) => {
+            to.text(1, reason);
+            to.list(2, lines, return_line);
+            to.version(*expected_version);
+        }
+        CommandData::Report(data) => report(to, data),
+        CommandData::ResolveStep(data) => {
+            let ResolveStepData { step, resolved_as, evidence, expected_version } = data;
+            to.text(1, step.as_str());
+            to.text(2, resolved_as.as_str());
+            to.text(3, evidence);
+            to.version(*expected_version);
+        }
+        CommandData::Resume(d) => to.reason(d.reason.as_deref(), d.expected_version),
+        CommandData::Compensate(d) => to.reason(d.reason.as_deref(), d.expected_version),
+        CommandData::Archive(d) => to.reason(d.reason.as_deref(), d.expected_version),
+        CommandData::Restore(d) => to.reason(d.reason.as_deref(), d.expected_version),
+    });
+    to.0
+}
+
+// Structures are taken apart in full, so that a new field cannot be forgotten here.
+
+fn place(to: &mut Writer, data: &PlaceData) {
+    let PlaceData {
+        customer,
+        currency,
+        lines,
+        components,
+        payments,
+        delivery,
+        placed_at,
+        attributes,
+        sealed,
+        expected_version,
+    } = data;
+    to.text(1, customer);
+    to.text(2, currency.code());
+    to.list(3, lines, line);
+    to.list(4, components, component);
+    to.list(5, payments, |to, payment| {
+        to.text(1, &payment.payment_id);
+        to.text(2, &payment.token_ref);
+        to.number(3, payment.amount_minor.minor());
+    });
+    to.list(6, delivery, |to, delivery| {
+        to.text(1, &delivery.method);
+        to.optional_text(2, delivery.address_ref.as_deref());
+    });
+    if let Some(time) = placed_at {
+        to.number(7, time.0);
+    }
+    to.list(8, attributes, |to, (name, value)| {
+        to.text(1, name);
+        to.text(2, value);
+    });
+    to.list(9, sealed, |to, sealed| {
+        to.text(1, &sealed.key_id);
+        to.text(2, &sealed.ciphertext_base64);
+    });
+    to.version(*expected_version);
+}
+
+fn line(to: &mut Writer, line: &Line) {
+    let Line { line_id, sku, quantity, amount_minor, components } = line;
+    to.text(1, line_id);
+    to.text(2, sku);
+    to.number(3, i64::from(*quantity));
+    to.number(4, amount_minor.minor());
+    to.list(5, components, component);
+}
+
+fn component(to: &mut Writer, part: &Component) {
+    let Component { kind, amount_minor } = part;
+    to.text(1, kind.as_str());
+    to.number(2, amount_minor.minor());
+}
+
+fn return_line(to: &mut Writer, line: &ReturnLine) {
+    let ReturnLine { line_id, quantity, amount_minor } = line;
+    to.text(1, line_id);
+    to.number(2, i64::from(*quantity));
+    if let Some(amount) = amount_minor {
+        to.number(3, amount.minor());
+    }
+}
+
+fn report(to: &mut Writer, data: &ReportData) {
+    let ReportData { step, reference, outcome, reason, amount_minor, lines, expected_version } = data;
+    to.text(1, step.as_str());
+    to.text(2, reference);
+    to.text(3, outcome.as_str());
+    to.optional_text(4, reason.as_deref());
+    if let Some(amount) = amount_minor {
+        to.number(5, amount.minor());
+    }
+    to.list(6, lines, return_line);
+    to.version(*expected_version);
+}
+
+/// The tag that `expected_version` has in every structure.
+const VERSION_TAG: u16 = 1000;
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn bytes(&mut self, tag: u16, value: &[u8]) {
+        self.0.extend_from_slice(&tag.to_be_bytes());
+        self.0.extend_from_slice(&length(value.len()));
+        self.0.extend_from_slice(value);
+    }
+
+    fn text(&mut self, tag: u16, text: &str) {
+        self.bytes(tag, text.as_bytes());
+    }
+
+    fn optional_text(&mut self, tag: u16, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(tag, text);
+        }
+    }
+
+    fn number(&mut self, tag: u16, number: i64) {
+        self.bytes(tag, &number.to_be_bytes());
+    }
+
+    fn version(&mut self, version: Option<u64>) {
+        if let Some(version) = version {
+            self.bytes(VERSION_TAG, &version.to_be_bytes());
+        }
+    }
+
+    fn reason(&mut self, reason: Option<&str>, expected_version: Option<u64>) {
+        self.optional_text(1, reason);
+        self.version(expected_version);
+    }
+
+    fn nest(&mut self, tag: u16, fill: impl FnOnce(&mut Self)) {
+        self.bytes(tag, &[]);
+        let start = self.0.len();
+        fill(self);
+        let filled = length(self.0.len() - start);
+        self.0[start - filled.len()..start].copy_from_slice(&filled);
+    }
+
+    fn list<T>(&mut self, tag: u16, list: impl IntoIterator<Item = T>, fill: impl Fn(&mut Self, T)) {
+        for element in list {
+            self.nest(tag, |to| fill(to, element));
+        }
+    }
+}
+
+fn length(bytes: usize) -> [u8; 4] {
+    // The limits of the contract keep everything far below.
+    u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes()
+}

@@ -1,0 +1,192 @@
+//! An order as its callers see it: never one word that hides where it is.
+
+use super::code::{Code, Status};
+use super::command::{Component, Delivery, Line, Payment, Step};
+use crate::ids::{CommandId, OrderId, Source, TenantId, TimestampMs};
+use crate::money::{Amount, Currency};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+super::schema_tag! {
+    /// The name and version of the shape of [`OrderView`].
+    OrderSchema, "retailflow.order.v1"
+}
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident $text:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $text)] $variant,)*
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+        }
+    )*};
+}
+
+words! {
+    /// Where an order stands as a whole.
+    OrderStatus {
+        /// On its way.
+        Open "open",
+        /// All was done.
+        Completed "completed",
+        /// What was done is being undone.
+        Canceling "canceling",
+        /// All that was done has been undone.
+        Canceled "canceled",
+    }
+    /// Whether someone should look.
+    Attention {
+        /// No.
+        None "none",
+        /// It waits for a decision of someone.
+        Held "held",
+        /// It waits longer than it should.
+        Stalled "stalled",
+        /// It takes no commands; they wait in its queue.
+        Parked "parked",
+    }
+}
+
+/// What was paid, in minor units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentSummary {
+    /// Set aside on the means of payment and not captured.
+    pub authorized_minor: Amount,
+    /// Taken.
+    pub captured_minor: Amount,
+    /// Paid back.
+    pub refunded_minor: Amount,
+}
+
+/// What became of the goods, in units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FulfillmentSummary {
+    /// Ordered.
+    pub ordered_units: u64,
+    /// Set aside in stock.
+    pub reserved_units: u64,
+    /// In a booked shipment.
+    pub booked_units: u64,
+    /// Not to be had.
+    pub short_units: u64,
+}
+
+/// What came back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReturnsSummary {
+    /// How many units came back.
+    pub returned_units: u64,
+    /// How much is to be paid back for them, in minor units.
+    pub amount_minor: Amount,
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderView {
+    /// Name and version of this shape.
+    pub schema: OrderSchema,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The order.
+    pub order: OrderId,
+    /// How often it has changed.
+    pub version: u64,
+    /// Where it stands as a whole.
+    pub status: OrderStatus,
+    /// The step that it is at; absent when none is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+    /// Whether someone should look.
+    pub attention: Attention,
+    /// Why someone should look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention_reason: Option<String>,
+    /// What was paid.
+    pub payment: PaymentSummary,
+    /// What became of the goods.
+    pub fulfillment: FulfillmentSummary,
+    /// What came back.
+    pub returns: ReturnsSummary,
+    /// Refers to who ordered.
+    pub customer: String,
+    /// What all amounts are in.
+    pub currency: Currency,
+    /// What the whole order costs, in minor units.
+    pub total_minor: Amount,
+    /// What is ordered.
+    pub lines: Vec<Line>,
+    /// Parts of the total that belong to no line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<Component>,
+    /// How it is paid, where that was said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payments: Vec<Payment>,
+    /// How it is delivered, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
+    /// Free data.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// When the customer ordered, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub placed_at: Option<TimestampMs>,
+    /// When the order was first recorded.
+    #[serde(with = "super::time::required")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub created_at: TimestampMs,
+    /// When it last changed.
+    #[serde(with = "super::time::required")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub updated_at: TimestampMs,
+    /// By when it will have moved, or asked for attention.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub next_deadline: Option<TimestampMs>,
+    /// When it went into the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub archived_at: Option<TimestampMs>,
+}
+
+/// One decision in an order's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryEntry {
+    /// Which decision of the order, from 1.
+    pub decision: u64,
+    /// The order's version after it.
+    pub version: u64,
+    /// When the command came in.
+    #[serde(with = "super::time::required")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: TimestampMs,
+    /// The command's id; absent for the engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_id: Option<CommandId>,
+    /// Who made the command; absent for the engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// The command's type, such as `retailflow.order.place.v1`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What was decided.
+    pub status: Status,
+    /// Why, for programs.
+    pub code: Code,
+    /// Why, for people.
+    pub message: String,
+    /// What happened, in words such as `placed` and `reserve done`.
+    pub events: Vec<String>,
+}
