@@ -1,2 +1,49 @@
-//! RetailFlow.
-fn main() {}
+//! RetailFlow: a durable order-processing engine, as one binary.
+//!
+//! Reads the command line and the configuration, starts logging, runs the command, and turns how it ended into an exit
+//! code. What is put together how stands in `app`, the commands in `cli`.
+
+mod app;
+mod cli;
+mod exit;
+mod import;
+mod telemetry;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use retailflow_config::{Config, LoadOptions};
+
+use crate::cli::{Cli, Context, Global};
+use crate::exit::{ExitStatus, Failure, OrExit};
+
+fn main() -> ExitCode {
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => {
+            // Help asked for is no error. Whoever reads it may have gone.
+            let _ = said.print();
+            let code = if said.use_stderr() { ExitStatus::Usage } else { ExitStatus::Fine };
+            return code.into();
+        }
+    };
+    match context(global).and_then(|context| cli::dispatch(command, context)) {
+        Ok(()) => ExitStatus::Fine.into(),
+        Err(failure) => {
+            if failure.error.is_some() {
+                let _ = writeln!(std::io::stderr(), "error: {failure}");
+            }
+            failure.code.into()
+        }
+    }
+}
+
+/// Reads the configuration and starts logging: nothing else happens before both are known to be good.
+fn context(global: Global) -> Result<Context, Failure> {
+    let options = LoadOptions { file: global.config, overrides: global.set, ..LoadOptions::from_process_env() };
+    let config = Config::load(options)
+        .or_exit(ExitStatus::Usage, || "put the configuration right and try again (`retailflow config show`)")?;
+    telemetry::start(&config.config.telemetry)?;
+    Ok(Context { config, output: global.output })
+}

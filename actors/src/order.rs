@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{Aggregate, Context, Draft, Drafted, RecordedOutcome, SealedDraft, Verdict};
@@ -22,6 +22,9 @@ use crate::outcome::{Work, recorded, refusal};
 use crate::partition::Committers;
 use crate::tenant::TenantMsg;
 use crate::world::{Ports, ProbePoint, Settings};
+
+/// The reason with which an order stops that had nothing to do; any other end is a crash.
+pub(crate) const PASSIVATED: &str = "passivated";
 
 /// What an order is told.
 pub(crate) enum OrderMsg {
@@ -75,7 +78,7 @@ pub(crate) struct OrderState {
     aggregate: Aggregate,
     snapshot_at: u64,
     queue: VecDeque<Work>,
-    in_flight: Option<InFlight>,
+    in_flight: Option<Box<InFlight>>,
     proposals: u64,
     /// Outcomes that have left the aggregate's memory, once someone asked for one.
     recalled: Option<HashMap<CommandKey, RecordedOutcome>>,
@@ -112,7 +115,7 @@ impl Actor for OrderActor {
         _myself: ActorRef<Self::Msg>,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        state.rebuild().await
+        Box::pin(state.rebuild()).await
     }
 
     async fn handle(
@@ -121,15 +124,24 @@ impl Actor for OrderActor {
         message: Self::Msg,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
+        // Rare waits are boxed: what is not boxed here is memory that every live order holds.
         match message {
             OrderMsg::Submit(work) => {
                 state.probe(ProbePoint::OrderDecide)?;
                 state.take(work);
             }
-            OrderMsg::Resolved { number, proposed } => state.resolved(number, proposed).await?,
+            OrderMsg::Resolved { number, proposed } => {
+                if let Some(lost) = state.resolved(number, proposed)? {
+                    Box::pin(state.rebuild()).await?;
+                    state.again(*lost);
+                }
+            }
             OrderMsg::Passivate => return state.passivate(&myself),
         }
-        state.advance(&myself).await
+        while let Some(work) = state.advance(&myself)? {
+            Box::pin(state.ask_log(*work)).await?;
+        }
+        Ok(())
     }
 }
 
@@ -158,8 +170,9 @@ impl OrderState {
         Ok(())
     }
 
-    /// Decides what waits and proposes one record, unless one is in flight.
-    async fn advance(&mut self, myself: &ActorRef<OrderMsg>) -> Result<(), ActorProcessingErr> {
+    /// Decides what waits and proposes one record, unless one is in flight. Gives back a command on which the log must be
+    /// asked before anything else is decided.
+    fn advance(&mut self, myself: &ActorRef<OrderMsg>) -> Result<Option<Box<Work>>, ActorProcessingErr> {
         while self.in_flight.is_none() && !self.queue.is_empty() {
             let orders = &self.args.shared.settings.config.orders;
             let (max_commands, max_bytes) = (orders.record_max_commands, orders.record_max_bytes);
@@ -168,6 +181,7 @@ impl OrderState {
             let mut draft = Draft::new(&self.aggregate);
             let mut waiters: Vec<Vec<Work>> = Vec::new();
             let mut deferred = Vec::new();
+            let mut asks = None;
             while draft.len() < max_commands
                 && let Some(next) = self.queue.front()
                 && (draft.is_empty() || draft.weight_bytes() + next.command.weight_bytes() <= max_bytes)
@@ -177,7 +191,10 @@ impl OrderState {
                     Drafted::Decided(_) => waiters.push(vec![work]),
                     Drafted::Joined(index) => waiters[index].push(work),
                     Drafted::Replayed(verdict) => self.replay(work, &verdict),
-                    Drafted::AskLog => self.ask_log(work).await?,
+                    Drafted::AskLog => {
+                        asks = Some(Box::new(work));
+                        break;
+                    }
                     Drafted::Refused(code, message) => {
                         let retry_after_ms = self.args.shared.gate.retry_after_ms();
                         let command = &work.command;
@@ -189,8 +206,11 @@ impl OrderState {
             if !draft.is_empty() {
                 self.propose(myself, draft, waiters, deferred)?;
             }
+            if asks.is_some() {
+                return Ok(asks);
+            }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn propose(
@@ -225,34 +245,36 @@ impl OrderState {
             deadline: sealed.deadline,
             bytes: sealed.bytes.clone(),
         };
-        self.in_flight = Some(InFlight { number, sealed, waiters, deferred });
+        self.in_flight = Some(Box::new(InFlight { number, sealed, waiters, deferred }));
         // If the committer has gone, the ticket comes back as lost.
         let ticket = Ticket::new(myself.clone(), number);
         drop(committer.cast(CommitterMsg::Propose(Proposal { entry, ticket })));
         self.probe(ProbePoint::OrderProposed)
     }
 
-    async fn resolved(&mut self, number: u64, proposed: Proposed) -> Result<(), ActorProcessingErr> {
+    /// Gives back what lost a race: the order has to be rebuilt before it is decided again.
+    fn resolved(
+        &mut self,
+        number: u64,
+        proposed: Proposed,
+    ) -> Result<Option<Box<InFlight>>, ActorProcessingErr> {
         let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.number == number) else {
-            return Ok(());
+            return Ok(None);
         };
         match proposed {
             Proposed::Committed => {
                 self.probe(ProbePoint::OrderCommitted)?;
-                self.committed(in_flight);
-                self.probe(ProbePoint::OrderAnswered)
+                self.committed(*in_flight);
+                self.probe(ProbePoint::OrderAnswered)?;
+                Ok(None)
             }
-            Proposed::Conflict => {
-                self.rebuild().await?;
-                self.again(in_flight);
-                Ok(())
-            }
+            Proposed::Conflict => Ok(Some(in_flight)),
             Proposed::Unavailable(why) => {
                 let retry_after_ms = self.args.shared.gate.retry_after_ms();
                 let works = in_flight.waiters.into_iter().flatten();
                 let works = works.chain(in_flight.deferred.into_iter().map(|(work, _)| work));
                 works.for_each(|work| work.refuse(Code::StorageFull, why.clone(), retry_after_ms));
-                Ok(())
+                Ok(None)
             }
             // Neither yes nor no may be said. The supervisor starts the order again from what the log has.
             Proposed::Lost => Err(OrderEnd::Lost.into()),
@@ -332,14 +354,12 @@ impl OrderState {
     }
 
     fn passivate(&mut self, myself: &ActorRef<OrderMsg>) -> Result<(), ActorProcessingErr> {
-        let id: ActorId = myself.get_id();
-        let order = self.args.order.order.clone();
         if self.in_flight.is_some() || !self.queue.is_empty() {
-            self.args.tenant.cast(TenantMsg::Busy(order, id))?;
+            let order = self.args.order.order.clone();
+            self.args.tenant.cast(TenantMsg::Busy(order, myself.get_id()))?;
         } else {
             // The tenant sends nothing after `Passivate` until it hears from us: no message is left behind.
-            self.args.tenant.cast(TenantMsg::Passivated(order, id))?;
-            myself.stop(None);
+            myself.stop(Some(PASSIVATED.into()));
         }
         Ok(())
     }

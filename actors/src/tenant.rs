@@ -13,7 +13,7 @@ use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
 use retailflow_engine::wire::Code;
 use tokio::time::Instant;
 
-use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared};
+use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared, PASSIVATED};
 use crate::outcome::Work;
 use crate::parking::Parking;
 use crate::supervise::{AfterCrash, CrashWindow};
@@ -23,8 +23,6 @@ use crate::world::ProbePoint;
 pub(crate) enum TenantMsg {
     /// Route a command.
     Submit(Work),
-    /// An order had nothing to do and stops.
-    Passivated(OrderId, ActorId),
     /// An order that was asked to leave has work.
     Busy(OrderId, ActorId),
     /// The delay after a crash is over.
@@ -102,7 +100,6 @@ impl Actor for TenantActor {
                 settings.probe(ProbePoint::TenantRoute, || work.command.order.to_string())?;
                 state.route(&myself, work).await
             }
-            TenantMsg::Passivated(order, id) => state.passivated(&myself, order, id).await,
             TenantMsg::Busy(order, id) => state.busy(order, id),
             TenantMsg::Restart(order) => state.restart(&myself, order).await,
             TenantMsg::Sweep => {
@@ -120,6 +117,9 @@ impl Actor for TenantActor {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorFailed(cell, error) => state.crashed(&myself, cell.get_id(), &error.to_string()).await,
+            SupervisionEvent::ActorTerminated(cell, _, Some(reason)) if reason == PASSIVATED => {
+                state.passivated(&myself, cell.get_id()).await
+            }
             SupervisionEvent::ActorTerminated(cell, _, reason) => {
                 let why = reason.unwrap_or_else(|| "killed".into());
                 state.crashed(&myself, cell.get_id(), &why).await
@@ -235,12 +235,9 @@ impl TenantState {
     async fn passivated(
         &mut self,
         myself: &ActorRef<TenantMsg>,
-        order: OrderId,
         id: ActorId,
     ) -> Result<(), ActorProcessingErr> {
-        if self.gone(id).is_none() {
-            return Ok(());
-        }
+        let Some(order) = self.gone(id) else { return Ok(()) };
         match self.slots.pop(&order) {
             Some(Slot::Leaving { waiting, .. }) if !waiting.is_empty() => self.spawn(myself, order, waiting).await,
             _ => Ok(()),
@@ -266,7 +263,6 @@ impl TenantState {
         id: ActorId,
         why: &str,
     ) -> Result<(), ActorProcessingErr> {
-        // One that was passivated has said so before.
         let Some(order) = self.gone(id) else { return Ok(()) };
         self.shared.gate.crashes.fetch_add(1, Ordering::Relaxed);
         let waiting = match self.slots.pop(&order) {

@@ -119,7 +119,7 @@ impl Control {
     /// # Errors
     /// [`CodecError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        let (_, payload) = envelope::open(Schema::Control, VERSION, bytes)?;
+        let payload = envelope::open_only(Schema::Control, VERSION, bytes)?;
         Ok(match envelope::payload(payload)? {
             ControlV1::Park { tenant, order, reason, at_ms } => {
                 Self::Park { order: order_ref(&tenant, &order)?, reason, at: TimestampMs(at_ms) }
@@ -166,7 +166,7 @@ impl Note {
     /// # Errors
     /// [`CodecError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        let (_, payload) = envelope::open(Schema::Note, VERSION, bytes)?;
+        let payload = envelope::open_only(Schema::Note, VERSION, bytes)?;
         Ok(match envelope::payload(payload)? {
             NoteV1::DeadLetter { key, tenant, origin, code, reason, body, length_bytes, at_ms } => {
                 let at = TimestampMs(at_ms);

@@ -67,8 +67,13 @@ fn corrupt(why: impl Into<String>) -> CodecError {
     CodecError::Corrupt(why.into())
 }
 
+/// bincode counts a field as wide as its type, however few bytes it takes: a 64-bit one of one byte counts as eight.
+/// Its limit is therefore eight times ours, or what was written could not be read. It bounds what a declared length
+/// can ask for; the payload's own length is checked apart.
+const DECODE_LIMIT_BYTES: usize = 8 * PAYLOAD_MAX_BYTES;
+
 fn config() -> impl bincode::config::Config {
-    bincode::config::standard().with_limit::<PAYLOAD_MAX_BYTES>()
+    bincode::config::standard().with_limit::<DECODE_LIMIT_BYTES>()
 }
 
 /// Encodes `value` in its envelope.
@@ -106,6 +111,17 @@ pub(crate) fn open(schema: Schema, known: u16, bytes: &[u8]) -> Result<(u16, &[u
     Ok((version, &bytes[HEADER_BYTES..]))
 }
 
+/// The payload of an envelope of the wanted schema in its one and only version.
+///
+/// # Errors
+/// As [`open`]; an older version is `Corrupt`, because there was none.
+pub(crate) fn open_only(schema: Schema, version: u16, bytes: &[u8]) -> Result<&[u8], CodecError> {
+    match open(schema, version, bytes)? {
+        (found, payload) if found == version => Ok(payload),
+        (found, _) => Err(corrupt(format!("{schema:?} version {found}, which never was"))),
+    }
+}
+
 /// Schema number and version of stored bytes, after their checksum was found right.
 ///
 /// # Errors
@@ -130,6 +146,9 @@ pub fn peek(bytes: &[u8]) -> Result<(u16, u16), CodecError> {
 
 /// Decodes a payload; bytes left over are refused.
 pub(crate) fn payload<T: DeserializeOwned>(payload: &[u8]) -> Result<T, CodecError> {
+    if payload.len() > PAYLOAD_MAX_BYTES {
+        return Err(corrupt(format!("a payload of {} bytes, at most {PAYLOAD_MAX_BYTES}", payload.len())));
+    }
     let (value, read) =
         bincode::serde::decode_from_slice(payload, config()).map_err(|error| corrupt(error.to_string()))?;
     if read != payload.len() {

@@ -85,7 +85,7 @@ impl Fence {
     /// # Errors
     /// [`CodecError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        let (_, payload) = envelope::open(Schema::Fence, VERSION, bytes)?;
+        let payload = envelope::open_only(Schema::Fence, VERSION, bytes)?;
         let stored: FenceV1 = envelope::payload(payload)?;
         Ok(Self {
             partition: PartitionId(stored.partition),

@@ -43,7 +43,7 @@ pub fn encode(identity: &LogIdentity) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// [`CodecError`]; `Unsupported` also when the log was written with another partition hash or id grammar.
 pub fn decode(bytes: &[u8]) -> Result<LogIdentity, CodecError> {
-    let (_, payload) = envelope::open(Schema::LogIdentity, VERSION, bytes)?;
+    let payload = envelope::open_only(Schema::LogIdentity, VERSION, bytes)?;
     let stored: LogIdentityV1 = envelope::payload(payload)?;
     if stored.partition_hash != PARTITION_HASH_NAME || stored.id_grammar != ID_GRAMMAR_VERSION {
         return Err(CodecError::Unsupported {

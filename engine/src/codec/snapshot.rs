@@ -49,6 +49,6 @@ pub fn encode(snapshot: &SnapshotV1) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// [`CodecError`].
 pub fn decode(bytes: &[u8]) -> Result<SnapshotV1, CodecError> {
-    let (_, payload) = envelope::open(Schema::Snapshot, VERSION, bytes)?;
+    let payload = envelope::open_only(Schema::Snapshot, VERSION, bytes)?;
     envelope::payload(payload)
 }

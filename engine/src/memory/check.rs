@@ -2,7 +2,6 @@
 //! reads back, must come to the same: the reference adapter is strict, so that tests find the difference.
 
 use crate::codec::control::Control;
-use crate::codec::fence::group_digest;
 use crate::codec::record::summary;
 use crate::keys::partition_of;
 use crate::ports::{Group, OrderEntry};

@@ -4,7 +4,16 @@ use std::sync::Arc;
 
 use crate::ids::{CommandKey, OrderRef, TimestampMs};
 use crate::keys::Hash;
+use crate::wire::command::PlaceData;
+use crate::wire::limits::{NAME_MAX_CHARS, REASON_MAX_CHARS};
 use crate::wire::{CommandData, CommandEvent};
+
+/// The limits of the contract are in characters, of up to four bytes.
+const NAME_MAX_BYTES: usize = 4 * NAME_MAX_CHARS;
+const REASON_MAX_BYTES: usize = 4 * REASON_MAX_CHARS;
+/// What a decision takes beside the caller's own texts: hashes, times, verdict and its message, and a share of the
+/// record that it stands in, in bytes.
+const DECISION_BYTES: usize = 768;
 
 /// Who gave a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,14 +62,34 @@ impl Command {
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         let text = match &*self.data {
-            CommandData::Place(place) => {
-                let sealed = place.sealed.as_ref().map_or(0, |sealed| sealed.ciphertext_base64.len());
-                let attributes: usize = place.attributes.iter().map(|(name, text)| name.len() + text.len() + 4).sum();
-                place.lines.len() * 320 + place.components.len() * 16 + attributes + sealed + 512
-            }
-            CommandData::Return(data) => data.lines.len() * 160 + 640,
-            _ => 1024,
+            CommandData::Place(place) => place_weight(place),
+            CommandData::Return(data) => data.lines.len() * (NAME_MAX_BYTES + 32) + REASON_MAX_BYTES,
+            _ => 2 * REASON_MAX_BYTES,
         };
-        text + self.key.id.as_str().len() + self.key.source.as_str().len() + 160
+        let actor = match &self.actor {
+            Actor::Tenant => 0,
+            Actor::Operator(name) => name.len(),
+        };
+        text + actor + self.key.id.as_str().len() + self.key.source.as_str().len() + DECISION_BYTES
     }
+}
+
+/// An upper guess of what a placed order takes in a record, in bytes: texts with their lengths, numbers at their widest.
+fn place_weight(place: &PlaceData) -> usize {
+    let components = |count: usize| count * 12 + 8;
+    let lines: usize = place
+        .lines
+        .iter()
+        .map(|line| line.line_id.len() + line.sku.len() + components(line.components.len()) + 40)
+        .sum();
+    let payments: usize =
+        place.payments.iter().map(|payment| payment.payment_id.len() + payment.token_ref.len() + 32).sum();
+    let delivery = place
+        .delivery
+        .as_ref()
+        .map_or(0, |delivery| delivery.method.len() + delivery.address_ref.as_ref().map_or(0, String::len) + 32);
+    let attributes: usize = place.attributes.iter().map(|(name, text)| name.len() + text.len() + 16).sum();
+    let sealed =
+        place.sealed.as_ref().map_or(0, |sealed| sealed.key_id.len() + sealed.ciphertext_base64.len() + 32);
+    place.customer.len() + lines + components(place.components.len()) + payments + delivery + attributes + sealed + 64
 }

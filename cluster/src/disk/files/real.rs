@@ -14,7 +14,8 @@ use super::{DiskFile, Files, LockError, LockGuard};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Preallocate {
     /// `fallocate`: at once, but the first sync of each block then goes through the file system's journal. Measured
-    /// on ext4: groups of 64 at p50 4 ms, against 0.16 ms with zeros written.
+    /// on ext4: groups of 16 records at p50 0.21 ms, against 0.14 ms with zeros written; beside other writers the
+    /// distance grows to 4 ms against 0.16 ms.
     Reserve,
     /// Zeros are written: costs the writing of the file once, and syncs are then plain overwrites.
     #[default]

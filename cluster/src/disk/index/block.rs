@@ -271,7 +271,8 @@ mod tests {
             revision: 1,
             deadline_ms: Some(1_790_000_000_000 + (n * 7_919 % 3_600_000).cast_signed()),
         };
-        let fits = (0..).take_while(|n| builder.push(Row::order(u128::from(*n).to_be_bytes(), place(*n)))).count();
+        let fits =
+            (0..).take_while(|n| builder.push(Row::order(u128::from(*n).to_be_bytes(), place(*n)))).count();
         assert!(fits > 290, "{fits}");
     }
 

@@ -8,8 +8,8 @@ use super::{
     types::IndexError,
 };
 
-/// Blocks that are gathered before they go to sled (3.6 MB).
-const GROUP_BLOCKS: usize = 512;
+/// Blocks that are gathered before they go to sled (1.8 MB).
+const GROUP_BLOCKS: usize = 256;
 /// Values in one sled batch (450 KB): few enough that sled's writing keeps pace.
 const BATCH_VALUES: usize = 64;
 /// Largest piece of a head; see `block.rs` for why not more.
@@ -34,7 +34,16 @@ impl RunBuilder {
             RunKind::Dues => Bloom::default(),
         };
         Ok(Self {
-            info: RunInfo { kind, id, rows: 0, dead: 0, blocks: 0, block_bytes: 0, head_bytes: 0, head_crc: 0 },
+            info: RunInfo {
+                kind,
+                id,
+                rows: 0,
+                dead: 0,
+                blocks: 0,
+                block_bytes: 0,
+                head_bytes: 0,
+                head_crc: 0,
+            },
             tree: store.tree(&name)?,
             block: BlockBuilder::default(),
             head: Head { bloom, ..Head::default() },

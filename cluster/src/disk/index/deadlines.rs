@@ -124,7 +124,8 @@ impl Shared {
                 continue;
             }
             let active = state.active.dues(from).take_while(|due| due.0 <= until_ms).take(limit);
-            let active = active.filter_map(|(time, key)| Some((time, key, state.active.place(&key)?.position)));
+            let active =
+                active.filter_map(|(time, key)| Some((time, key, state.active.place(&key)?.position)));
             candidates.extend(active);
             drop(state);
             candidates.sort_unstable();

@@ -53,7 +53,8 @@ impl Manifest {
         bytes.push(self.snapshots.0);
         bytes.extend(self.snapshots.1.to_le_bytes());
         for runs in [&self.orders, &self.dues] {
-            let count = u16::try_from(runs.len()).map_err(|_| IndexError::TooLarge("the list of runs".into()))?;
+            let count =
+                u16::try_from(runs.len()).map_err(|_| IndexError::TooLarge("the list of runs".into()))?;
             bytes.extend(count.to_le_bytes());
             runs.iter().for_each(|run| encode_run(run, &mut bytes));
         }

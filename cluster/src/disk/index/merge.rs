@@ -28,7 +28,8 @@ fn tier(rows: u64) -> u32 {
 /// to skip again and again. Once they are a quarter of all that were set (and `dead_min`), all runs become one.
 pub(super) fn next_merge(kind: RunKind, runs: &[Arc<Run>], dead_min: u64) -> Option<Range<usize>> {
     if kind == RunKind::Dues && runs.len() > 1 {
-        let (rows, dead) = runs.iter().fold((0, 0), |(rows, dead), run| (rows + run.info.rows, dead + run.info.dead));
+        let (rows, dead) =
+            runs.iter().fold((0, 0), |(rows, dead), run| (rows + run.info.rows, dead + run.info.dead));
         if dead >= dead_min.max((rows - dead) / 4) {
             return Some(0..runs.len());
         }

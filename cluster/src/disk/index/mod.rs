@@ -33,10 +33,13 @@ use std::{path::Path, sync::Arc, thread};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use self::{memtable::Memtable, shared::Shared, shared::State, snapshots::SnapshotShelf, store::Store, writer::Writer};
+use self::{
+    memtable::Memtable, shared::Shared, shared::State, snapshots::SnapshotShelf, store::Store, writer::Writer,
+};
 
 pub use types::{
-    ControlPair, Cursor, DueOrder, IndexError, IndexOptions, IndexStats, Lookup, OrderKey, OrderPlace, OrderUpdate,
+    ControlPair, Cursor, DueOrder, IndexError, IndexOptions, IndexStats, Lookup, OrderKey, OrderPlace,
+    OrderUpdate,
 };
 
 /// An open index. Share it in an `Arc`; all methods take `&self`.
@@ -118,7 +121,12 @@ impl Index {
     /// # Errors
     /// The error with which the index failed (`Damaged`, `Io`), or `Closed`; the changes are then not in the index,
     /// and no later call will bring them in: open it anew.
-    pub fn apply(&self, updates: &[OrderUpdate], cursor: Cursor, meta: Option<Vec<u8>>) -> Result<(), IndexError> {
+    pub fn apply(
+        &self,
+        updates: &[OrderUpdate],
+        cursor: Cursor,
+        meta: Option<Vec<u8>>,
+    ) -> Result<(), IndexError> {
         self.shared.apply(updates, cursor, meta.map(Into::into))
     }
 

@@ -110,8 +110,7 @@ impl Writer {
         let mut manifest = self.manifest.clone();
         let mut batch = sled::Batch::default();
         manifest.cursor = memtable.cursor();
-        manifest.controls =
-            controls::write(&self.store, memtable.controls(), manifest.controls, &mut batch)?;
+        manifest.controls = controls::write(&self.store, memtable.controls(), manifest.controls, &mut batch)?;
         if let Some(meta) = memtable.meta() {
             manifest.meta = Some(write_meta(meta, manifest.meta, &mut batch)?);
         }
@@ -229,7 +228,8 @@ impl Writer {
 
     /// Drops the runs that no reader holds any more.
     fn drop_retired(&mut self) -> Result<(), IndexError> {
-        let (free, held) = std::mem::take(&mut self.retired).into_iter().partition(|run| Arc::strong_count(run) == 1);
+        let (free, held) =
+            std::mem::take(&mut self.retired).into_iter().partition(|run| Arc::strong_count(run) == 1);
         self.retired = held;
         let free: Vec<Arc<Run>> = free;
         for run in &free {
@@ -240,14 +240,16 @@ impl Writer {
 
     fn write_snapshots(&mut self) -> Result<(), IndexError> {
         let max_bytes = self.shared.options.snapshots_max_bytes;
-        self.manifest.snapshots = self.shared.snapshots.write(&self.store, self.manifest.snapshots, max_bytes)?;
+        self.manifest.snapshots =
+            self.shared.snapshots.write(&self.store, self.manifest.snapshots, max_bytes)?;
         Ok(())
     }
 }
 
 /// What changes among the stored deadlines when those orders (in order of their keys) are stored.
 fn due_changes(runs: &RunSets, orders: &[(OrderKey, OrderPlace)]) -> Result<Vec<Row>, IndexError> {
-    let mut lookups: Vec<_> = runs.orders.iter().rev().map(|run| RisingLookup::new(Arc::clone(run))).collect();
+    let mut lookups: Vec<_> =
+        runs.orders.iter().rev().map(|run| RisingLookup::new(Arc::clone(run))).collect();
     let mut changes = Vec::with_capacity(orders.len());
     for (key, place) in orders {
         let hash = Bloom::hash(key);

@@ -79,6 +79,18 @@ pub(crate) fn lock(files: &dyn Files, dir: &Path) -> Result<Box<dyn LockGuard>, 
     })
 }
 
+/// Whether there is a log in `dir`. Blocks.
+///
+/// # Errors
+/// [`LogError::Io`]; a folder that is not there holds no log.
+pub fn exists(files: &dyn Files, dir: &Path) -> Result<bool, LogError> {
+    match list(files, dir) {
+        Ok((numbers, _)) => Ok(!numbers.is_empty()),
+        Err(LogError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// The numbers of the segments in `dir`, ascending, and the files that a broken-off creation left.
 pub(crate) fn list(files: &dyn Files, dir: &Path) -> Result<(Vec<u32>, Vec<String>), LogError> {
     let names = files.list(dir).map_err(LogError::io("list", dir))?;
@@ -140,6 +152,12 @@ impl Opening {
     #[must_use]
     pub fn identity(&self) -> &[u8] {
         &self.identity.payload
+    }
+
+    /// Whether the log was made just now.
+    #[must_use]
+    pub fn created(&self) -> bool {
+        self.created
     }
 
     /// Where the first frame is: a cursor of one who has seen nothing else.

@@ -87,7 +87,8 @@ impl Model {
 
     /// What is due, by pages as the caller would ask for them.
     fn due(&self, until_ms: i64, after: Option<(i64, OrderKey)>, limit: usize) -> Vec<DueOrder> {
-        let later = self.dues.iter().filter(|due| after.is_none_or(|after| **due > after) && due.0 <= until_ms);
+        let later =
+            self.dues.iter().filter(|due| after.is_none_or(|after| **due > after) && due.0 <= until_ms);
         later.take(limit).map(|(time, key)| (*time, *key, self.orders[key].position)).collect()
     }
 

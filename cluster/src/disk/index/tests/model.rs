@@ -26,7 +26,8 @@ fn run(seed: u64) {
                 let after = after.as_ref().map(|after| &after[..]);
                 let of_prefix = model.controls.iter().filter(|(key, _)| key.starts_with(&prefix));
                 let later = of_prefix.filter(|(key, _)| after.is_none_or(|after| &key[..] > after));
-                let expected: Vec<_> = later.take(2).map(|(key, value)| (key.clone(), value.clone())).collect();
+                let expected: Vec<_> =
+                    later.take(2).map(|(key, value)| (key.clone(), value.clone())).collect();
                 assert_eq!(index.list_controls(&prefix, after, 2).unwrap(), expected);
             }
             90..94 => index.flush_blocking().unwrap(),
@@ -68,7 +69,7 @@ fn merges_through_all_tiers_lose_nothing() {
     for position in 1..=400_u64 {
         let updates = (0..100).map(|n: u64| {
             let order = (position * 73 + n * 131) % 30_000;
-            let deadline = (order % 3 > 0).then(|| (order * 31 % 977 + position % 2).cast_signed());
+            let deadline = (!order.is_multiple_of(3)).then(|| (order * 31 % 977 + position % 2).cast_signed());
             OrderUpdate { key: key(order), place: place(position, deadline) }
         });
         model.push(Frame { updates: updates.collect(), ..Frame::default() });
@@ -90,8 +91,12 @@ fn readers_see_whole_answers_while_runs_come_and_go() {
     let orders = 200;
     let done = std::sync::atomic::AtomicBool::new(false);
     let frame = |position: u64| {
-        let moved = |n: u64| OrderUpdate { key: key(n), place: place(position, Some((position % 90).cast_signed())) };
-        Frame { updates: (0..orders).filter(|n| position == 1 || n % 3 == position % 3).map(moved).collect(), ..Frame::default() }
+        let moved =
+            |n: u64| OrderUpdate { key: key(n), place: place(position, Some((position % 90).cast_signed())) };
+        Frame {
+            updates: (0..orders).filter(|n| position == 1 || n % 3 == position % 3).map(moved).collect(),
+            ..Frame::default()
+        }
     };
     feed(&index, &frame(1), 1).unwrap();
     std::thread::scope(|scope| {

@@ -30,7 +30,8 @@ fn many_changes_of_an_order_are_one_entry() {
 #[test]
 fn the_interval_flushes_even_a_lone_change() {
     let folder = tempfile::tempdir().unwrap();
-    let index = Index::open(folder.path(), IndexOptions { flush_interval_ms: 20, ..options(100) }, LOG).unwrap().0;
+    let index =
+        Index::open(folder.path(), IndexOptions { flush_interval_ms: 20, ..options(100) }, LOG).unwrap().0;
     index.apply(&[], cursor(9), None).unwrap();
     for _ in 0..1_000 {
         if index.stats().flushes == 1 {

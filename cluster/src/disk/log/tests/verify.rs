@@ -103,17 +103,20 @@ fn a_repair_that_loses_power_at_any_operation_can_be_run_again() {
 #[test]
 fn missing_segments_and_broken_headers_are_named_and_cut() {
     let (files, _) = long_log();
-    let mut disk = files.disk();
-    disk.replace(&segment_path(2), None);
-    let files = edited(&disk, &segment_path(3), |bytes| bytes[20] ^= 1);
-    let report = look(&files);
-    assert_eq!(report.problems.len(), 2, "{report:?}");
-    let plan = plan(&report).unwrap();
-    assert_eq!(plan.cut_at, Position::new(2, 0));
-    assert!(plan.lost.records > 0);
-    apply(&files, &dir(), SMALL, &plan).unwrap();
-    let (log, found) = open(&files, SMALL, None).unwrap();
-    assert!(!found.is_empty() && log.recovery.cut.is_none());
+    let mut missing = files.disk();
+    missing.replace(&segment_path(2), None);
+    let missing = FaultyFiles::on(missing, Faults::default());
+    let broken = edited(&files.disk(), &segment_path(2), |bytes| bytes[20] ^= 1);
+    for files in [missing, broken] {
+        let report = look(&files);
+        assert_eq!(report.problems.len(), 1, "{report:?}");
+        let plan = plan(&report).unwrap();
+        assert_eq!(plan.cut_at, Position::new(2, 0));
+        assert!(plan.lost.records > 0);
+        apply(&files, &dir(), SMALL, &plan).unwrap();
+        let (log, found) = open(&files, SMALL, None).unwrap();
+        assert!(!found.is_empty() && log.recovery.cut.is_none());
+    }
 }
 
 #[test]

@@ -1,0 +1,192 @@
+//! Park marks, dead letters and tenants in the index's control entries.
+//!
+//! Invariant: putting the same log entry in again changes nothing, because after a crash the index may hold an entry
+//! whose frame it has not noted yet. Hence the position in a park mark's value.
+//!
+//! ```text
+//! p <partition> <tenant> 0 <order>          a park mark: position of the last entry counted, queued, reason
+//! q <partition> <tenant> 0 <order> 0 <n>    a parked command: position of its entry
+//! l <position>                              a dead letter, in the order of putting
+//! k <key>                                   a dead letter's position by its key
+//! t <tenant>                                a tenant's note, as encoded
+//! ```
+
+use retailflow_engine::codec::control::{Control, Note};
+use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId};
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::ports::{ParkedOrder, TenantSetting};
+
+use crate::disk::index::{Index, IndexError};
+use crate::disk::log::Position;
+
+/// Reasons are for people; a long one is cut here and stays whole in the log. In bytes.
+const REASON_MAX_BYTES: usize = 2_000;
+const PAGE: usize = 1_000;
+
+pub(super) fn letter_key(key: &[u8; 16]) -> Vec<u8> {
+    [&b"k"[..], key].concat()
+}
+
+fn order_part(prefix: u8, order: &OrderRef, partitions: u16) -> Vec<u8> {
+    let mut key = partition_prefix(prefix, partition_of(order, partitions));
+    key.extend_from_slice(order.tenant.as_str().as_bytes());
+    key.push(0);
+    key.extend_from_slice(order.order.as_str().as_bytes());
+    key
+}
+
+fn partition_prefix(prefix: u8, partition: PartitionId) -> Vec<u8> {
+    let [a, b] = partition.0.to_be_bytes();
+    vec![prefix, a, b]
+}
+
+struct Mark {
+    counted: u64,
+    queued: u64,
+    reason: String,
+}
+
+impl Mark {
+    fn encode(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(16 + self.reason.len());
+        value.extend_from_slice(&self.counted.to_be_bytes());
+        value.extend_from_slice(&self.queued.to_be_bytes());
+        value.extend_from_slice(self.reason.as_bytes());
+        value
+    }
+
+    fn decode(value: &[u8]) -> Result<Self, IndexError> {
+        let damaged = || IndexError::Damaged("a park mark is too short".into());
+        let (counted, rest) = value.split_first_chunk().ok_or_else(damaged)?;
+        let (queued, reason) = rest.split_first_chunk().ok_or_else(damaged)?;
+        Ok(Self {
+            counted: u64::from_be_bytes(*counted),
+            queued: u64::from_be_bytes(*queued),
+            reason: String::from_utf8_lossy(reason).into_owned(),
+        })
+    }
+}
+
+/// Takes in a control record that stands at `position`.
+pub(super) fn apply_control(
+    index: &Index,
+    partitions: u16,
+    position: Position,
+    control: &Control,
+) -> Result<(), IndexError> {
+    let key = order_part(b'p', control.order(), partitions);
+    let mut queue = order_part(b'q', control.order(), partitions);
+    queue.push(0);
+    match control {
+        Control::Park { reason, .. } => {
+            if index.get_control(&key)?.is_none() {
+                let mut end = reason.len().min(REASON_MAX_BYTES);
+                while !reason.is_char_boundary(end) {
+                    end -= 1;
+                }
+                let mark = Mark { counted: position.0, queued: 0, reason: reason[..end].into() };
+                index.put_control(&key, &mark.encode())?;
+            }
+        }
+        Control::ParkedCommand { sequence, .. } => {
+            let Some(mark) = index.get_control(&key)? else { return Ok(()) };
+            let mut mark = Mark::decode(&mark)?;
+            if mark.counted < position.0 {
+                mark.counted = position.0;
+                mark.queued += 1;
+                index.put_control(&key, &mark.encode())?;
+            }
+            queue.extend_from_slice(&sequence.to_be_bytes());
+            index.put_control(&queue, &position.0.to_be_bytes())?;
+        }
+        Control::Release { .. } => {
+            index.remove_control(&key)?;
+            loop {
+                let waiting = index.list_controls(&queue, None, PAGE)?;
+                for (key, _) in &waiting {
+                    index.remove_control(key)?;
+                }
+                if waiting.len() < PAGE {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes in a note whose frame stands at `position`.
+pub(super) fn apply_note(index: &Index, position: Position, note: &Note, encoded: &[u8]) -> Result<(), IndexError> {
+    match note {
+        Note::DeadLetter(letter) => {
+            let key = letter_key(&letter.key);
+            if index.get_control(&key)?.is_none() {
+                index.put_control(&key, &position.0.to_be_bytes())?;
+                index.put_control(&[b"l", &position.0.to_be_bytes()[..]].concat(), &[])?;
+            }
+            Ok(())
+        }
+        Note::Tenant(setting) => index.put_control(&[b"t", setting.tenant.as_str().as_bytes()].concat(), encoded),
+    }
+}
+
+/// All tenants.
+pub(super) fn tenants(index: &Index) -> Result<Vec<TenantSetting>, IndexError> {
+    let mut tenants = Vec::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = index.list_controls(b"t", after.as_deref(), PAGE)?;
+        for (_, value) in &page {
+            match Note::decode(value) {
+                Ok(Note::Tenant(setting)) => tenants.push(setting),
+                Ok(_) => return Err(IndexError::Damaged("a tenant's entry holds something else".into())),
+                Err(error) => return Err(IndexError::Damaged(format!("a tenant's entry: {error}"))),
+            }
+        }
+        match page.into_iter().last() {
+            Some((key, _)) => after = Some(key),
+            None => return Ok(tenants),
+        }
+    }
+}
+
+/// Positions of dead letters after `after`, at most `limit`.
+pub(super) fn letters(index: &Index, after: u64, limit: usize) -> Result<Vec<Position>, IndexError> {
+    let after = [b"l", &after.to_be_bytes()[..]].concat();
+    let page = index.list_controls(b"l", Some(&after), limit)?;
+    page.iter()
+        .map(|(key, _)| {
+            let position = key.get(1..).and_then(|position| position.try_into().ok());
+            let position = position.ok_or_else(|| IndexError::Damaged("a dead letter's entry is too short".into()))?;
+            Ok(Position(u64::from_be_bytes(position)))
+        })
+        .collect()
+}
+
+/// The parked orders of a partition, in the order of their names.
+pub(super) fn parked(index: &Index, partition: PartitionId) -> Result<Vec<ParkedOrder>, IndexError> {
+    let prefix = partition_prefix(b'p', partition);
+    let mut parked = Vec::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = index.list_controls(&prefix, after.as_deref(), PAGE)?;
+        for (key, value) in &page {
+            let mark = Mark::decode(value)?;
+            let order = order_of(&key[prefix.len()..])
+                .ok_or_else(|| IndexError::Damaged("a park mark names no order".into()))?;
+            parked.push(ParkedOrder { order, reason: mark.reason, queued: mark.queued });
+        }
+        match page.into_iter().last() {
+            Some((key, _)) => after = Some(key),
+            None => break,
+        }
+    }
+    // The zero byte in the keys sorts as the end of the tenant's name does: already in order.
+    Ok(parked)
+}
+
+fn order_of(name: &[u8]) -> Option<OrderRef> {
+    let text = std::str::from_utf8(name).ok()?;
+    let (tenant, order) = text.split_once('\0')?;
+    Some(OrderRef { tenant: TenantId::parse(tenant).ok()?, order: OrderId::parse(order).ok()? })
+}

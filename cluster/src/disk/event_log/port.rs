@@ -1,0 +1,184 @@
+//! The [`EventLog`] port.
+
+use std::sync::Arc;
+
+use retailflow_engine::codec::record;
+use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::keys::GENESIS;
+use retailflow_engine::ports::{
+    Commit, CommitError, EventLog, Group, LogIdentity, LogPosition, LoggedEntry, LoggedGroup, ParkedOrder,
+    PartitionHead, PortFuture, ReadError, StoredRecord,
+};
+use tokio::sync::oneshot;
+
+use super::committer::Request;
+use super::{DiskLog, Inner, controls};
+use crate::disk::index::{IndexError, Lookup};
+use crate::disk::log::group::{self, EntryKind};
+use crate::disk::log::writer::QueueError;
+use crate::disk::log::{FrameKind, LogError, Position};
+
+impl From<IndexError> for super::Trouble {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Damaged(_) => Self::Damaged(error.to_string()),
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<LogError> for super::Trouble {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Io { .. } => Self::Unavailable(error.to_string()),
+            error => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl From<super::Trouble> for ReadError {
+    fn from(trouble: super::Trouble) -> Self {
+        match trouble {
+            super::Trouble::Unavailable(why) => Self::Unavailable(why),
+            super::Trouble::Damaged(why) => Self::Damaged(why),
+        }
+    }
+}
+
+/// Runs what may touch the disk off the async threads.
+pub(super) async fn blocking<T, E>(
+    inner: &Arc<Inner>,
+    work: impl FnOnce(&Inner) -> Result<T, super::Trouble> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<super::Trouble>,
+{
+    let inner = Arc::clone(inner);
+    let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+    // A panic in a reader, or a runtime that is going down.
+    let done = done.unwrap_or_else(|error| Err(super::Trouble::Unavailable(error.to_string())));
+    done.map_err(E::from)
+}
+
+impl Inner {
+    /// Walks an order's chain from its newest record back to the last one needed.
+    fn read_order(&self, order: &OrderRef, after_revision: u64) -> Result<Vec<StoredRecord>, super::Trouble> {
+        let mut records = Vec::new();
+        let Some(place) = self.places.read(&self.key(order))? else { return Ok(records) };
+        let damaged = |position: Position, why: String| -> super::Trouble {
+            LogError::damaged(position, format!("order {order}: {why}")).into()
+        };
+        let mut next = Some(Position(place.position));
+        let mut revision = place.revision;
+        while let Some(position) = next.filter(|_| revision > after_revision) {
+            let entry = self.reader.entry(position)?;
+            let summary = record::summary(&entry.bytes).map_err(|error| damaged(position, error.to_string()))?;
+            if summary.order != *order {
+                return Err(damaged(position, format!("its chain leads to a record of {}", summary.order)));
+            }
+            if summary.next_revision != revision || entry.kind != EntryKind::Record {
+                let found = summary.next_revision;
+                return Err(damaged(position, format!("revision {found} where {revision} should be")));
+            }
+            if entry.previous.is_some_and(|previous| previous >= position) {
+                return Err(damaged(position, "its chain turns round".into()));
+            }
+            revision = summary.expected_revision;
+            next = entry.previous;
+            records.push(StoredRecord { position: LogPosition(position.0), bytes: entry.bytes });
+        }
+        records.reverse();
+        Ok(records)
+    }
+
+    fn scan(&self, after: LogPosition, limit_bytes: usize) -> Result<Vec<LoggedGroup>, super::Trouble> {
+        let mut after = Some(Position(after.0)).filter(|after| after.0 != 0);
+        loop {
+            let frames = self.reader.frames_after(after, limit_bytes.max(1))?;
+            let Some(last) = frames.last() else { return Ok(Vec::new()) };
+            after = Some(last.position);
+            let mut groups = Vec::with_capacity(frames.len());
+            for frame in frames.iter().filter(|frame| frame.kind == FrameKind::Group) {
+                let (fence, entries) =
+                    group::decode_group(&frame.payload).map_err(|why| LogError::damaged(frame.position, why))?;
+                let entries = entries.iter().map(|entry| match entry.kind {
+                    EntryKind::Record => LoggedEntry::Record(entry.bytes.to_vec()),
+                    EntryKind::Control => LoggedEntry::Control(entry.bytes.to_vec()),
+                });
+                groups.push(LoggedGroup {
+                    position: LogPosition(frame.position.0),
+                    fence: fence.to_vec(),
+                    entries: entries.collect(),
+                });
+            }
+            // Frames that are no groups must not look like the end.
+            if !groups.is_empty() {
+                return Ok(groups);
+            }
+        }
+    }
+}
+
+impl DiskLog {
+    pub(super) fn send(&self, request: Request) -> Result<(), QueueError<Request>> {
+        self.writer.read().send(request)
+    }
+}
+
+const CLOSED: &str = "the log is closed";
+
+impl EventLog for DiskLog {
+    fn identity(&self) -> LogIdentity {
+        self.inner.identity.clone()
+    }
+
+    fn commit(&self, group: Group) -> PortFuture<'_, Result<Commit, CommitError>> {
+        let (answer, receiver) = oneshot::channel();
+        // Sent at once, not when first polled: a caller may drop the future, and the group is then on its way.
+        let sent = self.send(Request::Commit(Box::new(group), answer));
+        Box::pin(async move {
+            match sent {
+                Ok(()) => {}
+                Err(QueueError::Full(_)) => return Err(CommitError::Unavailable("the log's queue is full".into())),
+                Err(QueueError::Closed(_)) => return Err(CommitError::Broken(CLOSED.into())),
+            }
+            receiver.await.unwrap_or_else(|_| Err(CommitError::Broken("the log's writer ended".into())))
+        })
+    }
+
+    fn head(&self, partition: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>> {
+        let head = self.inner.heads.read().get(&partition.0).cloned();
+        let head = match head {
+            Some(head) => PartitionHead { fence: Some(head.fence), hash: head.hash },
+            None => PartitionHead { fence: None, hash: GENESIS },
+        };
+        Box::pin(std::future::ready(Ok(head)))
+    }
+
+    fn read_order<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        after_revision: u64,
+    ) -> PortFuture<'a, Result<Vec<StoredRecord>, ReadError>> {
+        match self.inner.places.lookup(&self.inner.key(order)) {
+            // New orders, and orders that the caller knows to the end: answered without a thread.
+            Lookup::Absent => Box::pin(std::future::ready(Ok(Vec::new()))),
+            Lookup::Found(place) if place.revision <= after_revision => {
+                Box::pin(std::future::ready(Ok(Vec::new())))
+            }
+            Lookup::Found(_) | Lookup::AskDisk => {
+                let order = order.clone();
+                Box::pin(blocking(&self.inner, move |inner| inner.read_order(&order, after_revision)))
+            }
+        }
+    }
+
+    fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>> {
+        Box::pin(blocking(&self.inner, move |inner| Ok(controls::parked(&inner.index, partition)?)))
+    }
+
+    fn scan(&self, after: LogPosition, limit_bytes: usize) -> PortFuture<'_, Result<Vec<LoggedGroup>, ReadError>> {
+        Box::pin(blocking(&self.inner, move |inner| inner.scan(after, limit_bytes)))
+    }
+}

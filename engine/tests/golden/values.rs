@@ -1,0 +1,204 @@
+//! The values whose stored bytes are pinned, beside those in [`crate::variants`].
+
+use retailflow_engine::codec::control::{Control, Note};
+use retailflow_engine::codec::fence::{Fence, IntakeFloor};
+use retailflow_engine::codec::snapshot::SnapshotV1;
+use retailflow_engine::codec::v1::*;
+use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId, TimestampMs};
+use retailflow_engine::keys::GENESIS;
+use retailflow_engine::ports::{DeadLetter, LogIdentity, TenantSetting, TenantStatus};
+
+/// When everything here happens.
+pub(crate) const AT_MS: i64 = 1_767_225_600_000;
+
+pub(crate) fn order() -> OrderRef {
+    OrderRef { tenant: TenantId::parse("cdnow").unwrap(), order: OrderId::parse("o-1997_00042").unwrap() }
+}
+
+/// A decision to be changed where it matters.
+pub(crate) fn decision(number: u32) -> DecisionV1 {
+    DecisionV1 {
+        source: "/shops/web".into(),
+        id: format!("c-{number}"),
+        kind: CommandKindV1::Place,
+        content_hash: [number as u8; 32],
+        actor: ActorV1::Tenant,
+        causation: None,
+        time_ms: None,
+        received_ms: AT_MS,
+        policy_version: 1,
+        trace_id: None,
+        verdict: VerdictV1::Applied { version: 1 },
+        events: Vec::new(),
+        deadline: DeadlineV1::Keep,
+    }
+}
+
+pub(crate) fn record(decisions: Vec<DecisionV1>) -> RecordV1 {
+    RecordV1 {
+        tenant: order().tenant.to_string(),
+        order: order().order.to_string(),
+        expected_revision: 2,
+        previous: [0x5a; 32],
+        body: BodyV1::Decisions(decisions),
+    }
+}
+
+pub(crate) fn with_events(events: Vec<EventV1>) -> RecordV1 {
+    record(vec![DecisionV1 { events, ..decision(1) }])
+}
+
+pub(crate) fn placed() -> PlacedV1 {
+    PlacedV1 {
+        customer: "käufer-1".into(),
+        currency: *b"EUR",
+        total_minor: 4_290,
+        lines: vec![
+            LineV1 {
+                line_id: "1".into(),
+                sku: "cd-0001".into(),
+                quantity: 3,
+                amount_minor: 3_900,
+                components: vec![ComponentV1 { kind: ComponentKindV1::Tax, amount_minor: 623 }],
+            },
+            LineV1 {
+                line_id: "2".into(),
+                sku: "bag".into(),
+                quantity: 1,
+                amount_minor: 0,
+                components: vec![],
+            },
+        ],
+        components: vec![ComponentV1 { kind: ComponentKindV1::Shipping, amount_minor: 390 }],
+        payments: vec![
+            PaymentV1 { payment_id: "p1".into(), token_ref: Some("tok_1".into()), amount_minor: 4_000 },
+            PaymentV1 { payment_id: "p2".into(), token_ref: None, amount_minor: 290 },
+        ],
+        deliveries: vec![
+            DeliveryV1 {
+                method: Some("parcel".into()),
+                address_ref: Some("adr-7".into()),
+                line_ids: vec!["1".into()],
+            },
+            DeliveryV1 { method: None, address_ref: None, line_ids: vec![] },
+        ],
+        attributes: vec![("channel".into(), "web".into()), ("note".into(), String::new())],
+        placed_ms: Some(AT_MS - 1_000),
+        sealed: Some(SealedV1 { key_id: "key-1".into(), ciphertext: vec![0, 1, 254, 255] }),
+    }
+}
+
+pub(crate) fn snapshots() -> Vec<(&'static str, SnapshotV1)> {
+    let rejected =
+        VerdictV1::Rejected { version: 1, code: "order_exists".into(), message: "There is one.".into() };
+    let open = SnapshotV1 {
+        log_id: [0x11; 16],
+        tenant: "cdnow".into(),
+        order: "o-1997_00042".into(),
+        revision: 1_002,
+        chain: [0x22; 32],
+        version: 1,
+        status: Some(StatusV1::Open),
+        placed: Some(PlacedV1 { deliveries: vec![], ..placed() }),
+        deadline_ms: Some(AT_MS),
+        recent: vec![
+            ("/shops/web".into(), "c-1".into(), [1; 32], VerdictV1::Applied { version: 1 }),
+            ("/shops/web".into(), "c-2".into(), [2; 32], rejected),
+        ],
+        older: vec![0, 250, 251, 65_536, u64::MAX],
+    };
+    let absent = SnapshotV1 {
+        status: None,
+        placed: None,
+        deadline_ms: None,
+        recent: vec![],
+        older: vec![],
+        revision: 0,
+        version: 0,
+        chain: GENESIS,
+        ..open.clone()
+    };
+    vec![("snapshot_open", open), ("snapshot_absent", absent)]
+}
+
+pub(crate) fn fences() -> Vec<(&'static str, Fence)> {
+    let first = Fence {
+        partition: PartitionId(0),
+        epoch: 1,
+        group: 1,
+        previous: GENESIS,
+        digest: GENESIS,
+        entries: 0,
+        intake: vec![],
+        effects_floor: 0,
+        node: String::new(),
+        written: TimestampMs(0),
+    };
+    let later = Fence {
+        partition: PartitionId(127),
+        epoch: 7,
+        group: 1_000_000,
+        previous: [0x33; 32],
+        digest: [0x44; 32],
+        entries: 300,
+        intake: vec![
+            IntakeFloor { inbox: [0x55; 16], position: 56_902 },
+            IntakeFloor { inbox: [0x66; 16], position: 0 },
+        ],
+        effects_floor: 70_000,
+        node: "node-a".into(),
+        written: TimestampMs(AT_MS),
+    };
+    vec![("fence_first", first), ("fence_later", later)]
+}
+
+pub(crate) fn identity() -> LogIdentity {
+    LogIdentity {
+        log_id: [0x77; 16],
+        cluster: "retail".into(),
+        partitions: 128,
+        shards: 8,
+        created: TimestampMs(AT_MS),
+    }
+}
+
+pub(crate) fn controls() -> Vec<(&'static str, Control)> {
+    let at = TimestampMs(AT_MS);
+    vec![
+        ("control_park", Control::Park { order: order(), reason: "it crashed 3 times".into(), at }),
+        (
+            "control_parked_command",
+            Control::ParkedCommand {
+                order: order(),
+                sequence: 3,
+                key: "/shops/web\0c-9".into(),
+                content_hash: [0x88; 32],
+                body: b"{}".to_vec(),
+                at,
+            },
+        ),
+        ("control_release", Control::Release { order: order(), actor: "ops@retail".into(), at }),
+    ]
+}
+
+pub(crate) fn notes() -> Vec<(&'static str, Note)> {
+    let tenant = TenantId::parse("cdnow").unwrap();
+    let letter = DeadLetter {
+        key: [0x99; 16],
+        tenant: Some("CDNOW!".into()),
+        origin: "commands.jsonl, line 7".into(),
+        code: "invalid_json".into(),
+        reason: "expected a comma".into(),
+        body: vec![0xff, b'{'],
+        length_bytes: 104_857_600,
+        at: TimestampMs(AT_MS),
+    };
+    let tenants = [(TenantStatus::Active, None), (TenantStatus::Suspended, Some(64))]
+        .map(|(status, in_flight_max)| TenantSetting { tenant: tenant.clone(), status, in_flight_max });
+    let [active, suspended] = tenants;
+    vec![
+        ("note_dead_letter", Note::DeadLetter(letter)),
+        ("note_tenant_active", Note::Tenant(active)),
+        ("note_tenant_suspended", Note::Tenant(suspended)),
+    ]
+}

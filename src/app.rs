@@ -1,0 +1,1 @@
+//! The composition root: which adapters the engine runs on.

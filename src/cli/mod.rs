@@ -1,0 +1,166 @@
+//! The command line: one file a command, its arguments and its `exec` together.
+//!
+//! Standard output is for what a command gives, standard error for what it says about it. What goes to standard output
+//! goes through [`print`], never through `println!`: a reader that has gone is no panic.
+
+mod bench;
+mod config;
+mod data;
+mod export;
+mod import;
+mod order;
+mod repair;
+mod restore;
+mod run;
+mod tenant;
+mod verify;
+mod version;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use retailflow_config::Loaded;
+
+use crate::exit::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  A CSV file of orders becomes commands, and these are run on a data directory:
+    retailflow import --csv orders.csv --tenant shop --order-column id --customer-column customer \\
+        --quantity-column quantity --amount-column amount --amount-unit major > commands.jsonl
+    retailflow run --commands commands.jsonl --data data --outcomes outcomes.jsonl
+
+  One order as it stands, and whether all of the log is in order:
+    retailflow order show shop 1001 --data data
+    retailflow verify --data data
+
+  Every setting, and where its value came from:
+    retailflow config show
+
+Exit codes: 0 fine, 1 something was found, 2 usage, 3 unreachable, 4 refused.";
+
+/// The command line.
+#[derive(Parser, Debug)]
+#[command(
+    name = "retailflow",
+    about = "Processes orders: each command gets exactly one outcome, given only when it is safe on disk",
+    version = version::text(),
+    after_help = EXAMPLES,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Global {
+    /// A configuration file (TOML); `retailflow config show` lists what can stand in it
+    #[arg(long, global = true, env = "RETAILFLOW_CONFIG", value_name = "FILE", help_heading = "Global options")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, over file and environment, as in `--set log.partitions=8`; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = setting, help_heading = "Global options")]
+    pub(crate) set: Vec<(String, String)>,
+    /// Tables for people, JSON for programs
+    #[arg(short, long, global = true, default_value = "table", help_heading = "Global options")]
+    pub(crate) output: Output,
+}
+
+/// The form of what is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Aligned columns
+    Table,
+    /// JSON
+    Json,
+}
+
+/// What a command is given beside its own arguments.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The configuration and where each value came from.
+    pub(crate) config: Loaded,
+    /// The form of what is shown.
+    pub(crate) output: Output,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Turn a CSV file of orders into commands, one JSON line each, on standard output
+    Import(Box<import::Args>),
+    /// Run commands on a data directory: one outcome for each
+    Run(run::Args),
+    /// Check every checksum, chain, transition and total of a data directory that is not in use
+    Verify(verify::Args),
+    /// Cut what `verify` finds broken and cannot be read, after telling what would be lost
+    Repair(repair::Args),
+    /// Write the records of a data directory as JSON lines
+    Export(export::Args),
+    /// Make a data directory from what `export` wrote
+    Restore(restore::Args),
+    /// Look at one order
+    #[command(subcommand)]
+    Order(order::Args),
+    /// Look at tenants and set them
+    #[command(subcommand)]
+    Tenant(tenant::Args),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(config::Args),
+    /// Measure
+    #[command(subcommand)]
+    Bench(bench::Args),
+}
+
+/// Runs a command.
+pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure> {
+    match command {
+        Command::Import(args) => import::exec(*args, context),
+        Command::Run(args) => run::exec(args, context),
+        Command::Verify(args) => verify::exec(args, context),
+        Command::Repair(args) => repair::exec(args, context),
+        Command::Export(args) => export::exec(args, context),
+        Command::Restore(args) => restore::exec(args, context),
+        Command::Order(args) => order::exec(args, context),
+        Command::Tenant(args) => tenant::exec(args, context),
+        Command::Config(args) => config::exec(args, context),
+        Command::Bench(args) => bench::exec(args, context),
+    }
+}
+
+/// Writes to standard output.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::output)
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as log.partitions=8")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_key_and_value() {
+        let pair = |key: &str, value: &str| Ok((key.to_owned(), value.to_owned()));
+        assert_eq!(setting("log.partitions=8"), pair("log.partitions", "8"));
+        assert_eq!(setting("telemetry.log=a=debug"), pair("telemetry.log", "a=debug"));
+        assert!(setting("log.partitions").is_err());
+    }
+}

@@ -1,0 +1,26 @@
+//! What the process says about itself: log lines on standard error, so that standard output stays the command's.
+
+use std::io::{self, IsTerminal};
+
+use retailflow_config::{LogFormat, Telemetry};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+
+use crate::exit::{ExitStatus, Failure, OrExit};
+
+/// Starts logging as `[telemetry]` says. Called once, before anything logs.
+pub(crate) fn start(config: &Telemetry) -> Result<(), Failure> {
+    let filter = EnvFilter::builder().parse(&config.log).or_exit(ExitStatus::Usage, || {
+        format!(
+            "telemetry.log = {:?} is neither a level (error, warn, info, debug, trace) nor directives such as \
+             \"info,retailflow_cluster=debug\"",
+            config.log
+        )
+    })?;
+    let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
+    let started = match config.format {
+        LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| Failure::new(ExitStatus::Usage, anyhow::anyhow!("cannot start logging: {error}")))
+}
