@@ -4,9 +4,12 @@
 //! code. What is put together how stands in `app`, the commands in `cli`.
 
 mod app;
+mod audit;
+mod bench;
 mod cli;
 mod exit;
 mod import;
+mod run;
 mod telemetry;
 
 use std::io::Write;

@@ -1,1 +1,3 @@
-//! RetailFlow.
+//! What can go wrong.
+mod time;
+pub use time::{Dice, WorldClock};

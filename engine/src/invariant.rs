@@ -2,8 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::{CommandKey, OrderRef, TenantId};
-use crate::wire::{Outcome, Status};
+use crate::ids::TenantId;
+
+mod book;
+mod fingerprints;
+mod log;
+mod order;
+#[cfg(test)]
+mod tests;
+
+pub use book::OutcomeBook;
+pub use log::{LogCheck, LogChecker, check_log};
 
 /// A numbered invariant. Append-only: reports and runbooks name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,11 +33,13 @@ pub enum InvariantId {
     Amounts,
     /// Received = applied + rejected + replayed + refused + parked + dead-lettered.
     Ledger,
+    /// Every command is answered for good after a bounded number of tries; only a poisoned order is parked.
+    Progress,
 }
 
 impl InvariantId {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OneOutcome,
         Self::Durable,
         Self::Chain,
@@ -37,6 +48,7 @@ impl InvariantId {
         Self::Transitions,
         Self::Amounts,
         Self::Ledger,
+        Self::Progress,
     ];
 
     /// The name in reports.
@@ -51,6 +63,7 @@ impl InvariantId {
             Self::Transitions => "transitions",
             Self::Amounts => "amounts",
             Self::Ledger => "ledger",
+            Self::Progress => "progress",
         }
     }
 }
@@ -70,41 +83,6 @@ impl Violation {
     #[must_use]
     pub fn new(id: InvariantId, detail: impl Into<String>) -> Self {
         Self { id, detail: detail.into() }
-    }
-}
-
-/// Watches the outcomes given, over all crashes and retries of a test or run.
-#[derive(Debug, Default)]
-pub struct OutcomeBook {
-    first: BTreeMap<(OrderRef, CommandKey), Outcome>,
-}
-
-impl OutcomeBook {
-    /// Notes an outcome that was given to a caller.
-    ///
-    /// # Errors
-    /// [`InvariantId::OneOutcome`] when an earlier one was different.
-    pub fn given(&mut self, order: &OrderRef, key: &CommandKey, outcome: &Outcome) -> Result<(), Violation> {
-        if outcome.status == Status::Refused || outcome.status == Status::Parked {
-            return Ok(());
-        }
-        let plain = Outcome { replayed: false, ..outcome.clone() };
-        match self.first.get(&(order.clone(), key.clone())) {
-            Some(first) if *first != plain => Err(Violation::new(
-                InvariantId::OneOutcome,
-                format!("{order} {key}: first {first:?}, then {outcome:?}"),
-            )),
-            Some(_) => Ok(()),
-            None => {
-                self.first.insert((order.clone(), key.clone()), plain);
-                Ok(())
-            }
-        }
-    }
-
-    /// The first outcome of each command that got a recorded one.
-    pub fn recorded(&self) -> impl Iterator<Item = (&OrderRef, &CommandKey, &Outcome)> {
-        self.first.iter().map(|((order, key), outcome)| (order, key, outcome))
     }
 }
 

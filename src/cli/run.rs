@@ -1,11 +1,26 @@
 //! `retailflow run`: all commands of a file to their outcomes.
-#![allow(dead_code)]
 
+use std::fs::File;
+use std::io::{IsTerminal as _, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use indicatif::{ProgressBar, ProgressStyle};
+use retailflow_actors::{Intake, IntakeEvent, Settings};
+use retailflow_cluster::disk::inbox::FileInbox;
+use retailflow_engine::wire::limits::BODY_MAX_BYTES;
+
+use crate::app::{self, Make, Store};
+use crate::audit::Audit;
 use crate::cli::Context;
 use crate::cli::data::DataArgs;
-use crate::exit::Failure;
+use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::run::chaos::KillOrders;
+use crate::run::outcomes::Outcomes;
+use crate::run::signals;
+use crate::run::summary::{self, Ran};
+use crate::run::tally::Tally;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,6 +54,103 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn exec(_args: Args, _context: Context) -> Result<(), Failure> {
-    Err(Failure::refused("`retailflow run` is not built yet"))
+pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
+    let config = &context.config.config;
+    let stdin = args.commands.as_os_str() == "-";
+    let input: Box<dyn Read + Send> = if stdin {
+        Box::new(std::io::stdin())
+    } else {
+        let file = File::open(&args.commands);
+        Box::new(file.or_exit(ExitStatus::Usage, || format!("cannot read {}", args.commands.display()))?)
+    };
+    let name = if stdin { "standard input".to_owned() } else { args.commands.display().to_string() };
+    let mut inbox = FileInbox::new(&name, input, BODY_MAX_BYTES);
+    let outcomes = Outcomes::open(args.outcomes.as_deref())?;
+    let store = app::open(&args.data.data, config, Make::IfMissing)?;
+    let mut settings = Settings::new(config.clone(), "embedded");
+    if args.chaos_kill_orders > 0 {
+        settings.probe = Some(Arc::new(KillOrders::new(args.chaos_kill_orders)));
+    }
+    let begun = Instant::now();
+    let runtime = app::runtime()?;
+    let mut tally = Tally::new();
+    let progress = progress(&args);
+    let ran = runtime.block_on(drive(&store, settings, &mut inbox, &name, |event| {
+        tally.count(&event);
+        progress.inc(1);
+        outcomes.give(event.outcome)
+    }));
+    progress.finish_and_clear();
+    let took = begun.elapsed();
+    // Whatever happened: what was answered is written before anything else is said.
+    let written = outcomes.close();
+    let ran = ran?;
+    written?;
+    let audit = Audit::of(store.log.as_ref(), &runtime)?;
+    drop(runtime);
+    store.close();
+    let report = tally.report(&audit, took);
+    if let Some(path) = &args.report {
+        let text = serde_json::to_vec_pretty(&report).or_exit(ExitStatus::Unreachable, || "cannot write the report")?;
+        std::fs::write(path, text).or_exit(ExitStatus::Unreachable, || format!("cannot write {}", path.display()))?;
+    }
+    if !args.quiet {
+        summary::tell(&report, &ran, took);
+    }
+    let broken = report.invariants.iter().any(|invariant| !invariant.held);
+    if broken || report.commands.dead_lettered > 0 {
+        return Err(Failure::told(ExitStatus::Finding));
+    }
+    Ok(())
+}
+
+fn progress(args: &Args) -> ProgressBar {
+    if args.quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} commands, {per_sec}, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Reads all commands into a node, and stops it in good order.
+async fn drive(
+    store: &Store,
+    settings: Settings,
+    inbox: &mut FileInbox,
+    name: &str,
+    mut on_event: impl FnMut(IntakeEvent) -> bool,
+) -> Result<Ran, Failure> {
+    let deadline = Duration::from_millis(settings.config.node.stop_deadline_ms);
+    let (stopped, stop, signals) = signals::listen()?;
+    let mut failed = store.log.failed();
+    let node = store.node(settings).await?;
+    let intake = Intake::new(&node, inbox, name);
+    let run = intake.run(inbox, stopped, |event| {
+        if !on_event(event) {
+            // Nobody can be told any more: go no further.
+            stop.send_replace(true);
+        }
+    });
+    let ended = tokio::select! {
+        biased;
+        reason = failed.wait_for(Option::is_some) => {
+            let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "it was closed".into());
+            Err(Failure::unreachable(format!("the log failed for good: {reason}. Start again when the disk is well")))
+        }
+        ended = run => ended.or_exit(ExitStatus::Unreachable, || format!("cannot read {name} to its end")),
+    };
+    let crashes = node.crashes();
+    let stop = match ended {
+        Ok(_) => Some(node.stop(deadline).await),
+        Err(_) => {
+            node.kill().await;
+            None
+        }
+    };
+    signals.abort();
+    drop(signals.await);
+    ended.map(|summary| Ran { finished: summary.finished, drained: stop.is_some_and(|stop| stop.drained), crashes })
 }

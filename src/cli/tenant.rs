@@ -1,12 +1,13 @@
 //! `retailflow tenant`: who may have orders here.
-#![allow(dead_code)]
 
 use clap::ValueEnum;
 use retailflow_engine::ids::TenantId;
+use retailflow_engine::ports::{TenantSetting, TenantStatus, Tenants};
 
-use crate::cli::Context;
+use crate::app::{self, Make};
 use crate::cli::data::DataArgs;
-use crate::exit::Failure;
+use crate::cli::{Context, Output, print};
+use crate::exit::{ExitStatus, Failure, OrExit};
 
 const SET_EXAMPLES: &str = "\
 Examples:
@@ -62,6 +63,77 @@ pub(crate) enum StatusArg {
 }
 
 /// Runs the command.
-pub(crate) fn exec(_args: Args, _context: Context) -> Result<(), Failure> {
-    Err(Failure::refused("`retailflow tenant` is not built yet"))
+pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
+    let config = &context.config.config;
+    match args {
+        Args::List(data) => {
+            let store = app::open(&data.data, config, Make::Never)?;
+            let tenants = Tenants::list(store.log.as_ref());
+            store.close();
+            print(&shown(&tenants, context.output))
+        }
+        Args::Show { tenant, data } => {
+            let store = app::open(&data.data, config, Make::Never)?;
+            let found = Tenants::get(store.log.as_ref(), &tenant);
+            store.close();
+            match found {
+                Some(setting) => print(&shown(&[setting], context.output)),
+                None => Err(Failure::finding(format!("there is no tenant {tenant}; `retailflow tenant set` makes one"))),
+            }
+        }
+        Args::Set(set) => {
+            let store = app::open(&set.data.data, config, Make::IfMissing)?;
+            let setting = set.apply(Tenants::get(store.log.as_ref(), &set.tenant));
+            let put = app::runtime()?.block_on(Tenants::put(store.log.as_ref(), setting.clone()));
+            store.close();
+            put.or_exit(ExitStatus::Unreachable, || format!("cannot set tenant {}", set.tenant))?;
+            print(&shown(&[setting], context.output))
+        }
+    }
+}
+
+impl SetArgs {
+    fn apply(&self, before: Option<TenantSetting>) -> TenantSetting {
+        let new = TenantSetting { tenant: self.tenant.clone(), status: TenantStatus::Active, in_flight_max: None };
+        let mut setting = before.unwrap_or(new);
+        match self.status {
+            Some(StatusArg::Active) => setting.status = TenantStatus::Active,
+            Some(StatusArg::Suspended) => setting.status = TenantStatus::Suspended,
+            None => {}
+        }
+        if self.in_flight_default {
+            setting.in_flight_max = None;
+        }
+        setting.in_flight_max = self.in_flight_max.or(setting.in_flight_max);
+        setting
+    }
+}
+
+fn shown(tenants: &[TenantSetting], output: Output) -> String {
+    let status = |setting: &TenantSetting| match setting.status {
+        TenantStatus::Active => "active",
+        TenantStatus::Suspended => "suspended",
+    };
+    match output {
+        Output::Json => {
+            let list: Vec<_> = tenants
+                .iter()
+                .map(|setting| {
+                    serde_json::json!({
+                        "tenant": setting.tenant.as_str(),
+                        "status": status(setting),
+                        "in_flight_max": setting.in_flight_max,
+                    })
+                })
+                .collect();
+            format!("{:#}\n", serde_json::Value::from(list))
+        }
+        Output::Table => tenants
+            .iter()
+            .map(|setting| {
+                let max = setting.in_flight_max.map_or_else(|| "default".to_owned(), |max| max.to_string());
+                format!("{:<24} {:<10} in flight at most: {max}\n", setting.tenant.as_str(), status(setting))
+            })
+            .collect(),
+    }
 }

@@ -53,7 +53,12 @@ pub struct DiskLogOptions {
 
 impl Default for DiskLogOptions {
     fn default() -> Self {
-        Self { log: LogOptions::default(), index: IndexOptions::default(), queue_max: 1024, places_max: 65_536 }
+        Self {
+            log: LogOptions::default(),
+            index: IndexOptions::default(),
+            queue_max: 1024,
+            places_max: 65_536,
+        }
     }
 }
 
@@ -94,6 +99,13 @@ impl Inner {
         self.failed.send_replace(Some(reason.into()));
     }
 
+    /// A request was dropped unanswered. A writer that is closed answers all; so it panicked.
+    fn ended(&self) -> String {
+        let reason = "the log's writer ended without an answer";
+        self.fail(reason);
+        reason.into()
+    }
+
     /// The index cannot be used any more and does not heal: it has to be opened anew, and so does the log.
     fn lost(&self, error: &IndexError) -> String {
         let reason = error.to_string();
@@ -124,13 +136,14 @@ fn key_partition(key: &[u8; 16]) -> PartitionId {
 
 /// The positions of the partitions' last groups, as they are stored with the index's cursor.
 fn encode_heads(heads: impl Iterator<Item = (u16, Position)>) -> Vec<u8> {
-    heads.flat_map(|(partition, position)| {
-        let [a, b] = partition.to_be_bytes();
-        let mut entry = [a, b, 0, 0, 0, 0, 0, 0, 0, 0];
-        entry[2..].copy_from_slice(&position.0.to_be_bytes());
-        entry
-    })
-    .collect()
+    heads
+        .flat_map(|(partition, position)| {
+            let [a, b] = partition.to_be_bytes();
+            let mut entry = [a, b, 0, 0, 0, 0, 0, 0, 0, 0];
+            entry[2..].copy_from_slice(&position.0.to_be_bytes());
+            entry
+        })
+        .collect()
 }
 
 fn decode_heads(bytes: &[u8]) -> BTreeMap<u16, Position> {

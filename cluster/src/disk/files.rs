@@ -38,7 +38,7 @@ pub trait DiskFile: Send + Sync {
     ///
     /// # Errors
     /// What the system says.
-    fn len(&self) -> io::Result<u64>;
+    fn size_bytes(&self) -> io::Result<u64>;
 
     /// Cuts or extends (with zeros) to `bytes`.
     ///

@@ -1,5 +1,7 @@
 //! One machine: the segment log and its rebuildable index.
 
+#[cfg(test)]
+mod contract_tests;
 pub mod event_log;
 pub mod files;
 pub mod index;

@@ -60,7 +60,12 @@ pub enum Note {
 
 #[derive(Serialize, Deserialize)]
 enum ControlV1 {
-    Park { tenant: String, order: String, reason: String, at_ms: i64 },
+    Park {
+        tenant: String,
+        order: String,
+        reason: String,
+        at_ms: i64,
+    },
     ParkedCommand {
         tenant: String,
         order: String,
@@ -70,7 +75,12 @@ enum ControlV1 {
         body: Vec<u8>,
         at_ms: i64,
     },
-    Release { tenant: String, order: String, actor: String, at_ms: i64 },
+    Release {
+        tenant: String,
+        order: String,
+        actor: String,
+        at_ms: i64,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,7 +95,11 @@ enum NoteV1 {
         length_bytes: u64,
         at_ms: i64,
     },
-    Tenant { tenant: String, suspended: bool, in_flight_max: Option<u32> },
+    Tenant {
+        tenant: String,
+        suspended: bool,
+        in_flight_max: Option<u32>,
+    },
 }
 
 impl Control {
@@ -93,7 +107,9 @@ impl Control {
     #[must_use]
     pub fn order(&self) -> &OrderRef {
         match self {
-            Self::Park { order, .. } | Self::ParkedCommand { order, .. } | Self::Release { order, .. } => order,
+            Self::Park { order, .. } | Self::ParkedCommand { order, .. } | Self::Release { order, .. } => {
+                order
+            }
         }
     }
 

@@ -67,13 +67,14 @@ fn corrupt(why: impl Into<String>) -> CodecError {
     CodecError::Corrupt(why.into())
 }
 
-/// bincode counts a field as wide as its type, however few bytes it takes: a 64-bit one of one byte counts as eight.
-/// Its limit is therefore eight times ours, or what was written could not be read. It bounds what a declared length
-/// can ask for; the payload's own length is checked apart.
-const DECODE_LIMIT_BYTES: usize = 8 * PAYLOAD_MAX_BYTES;
+/// Most payloads are no longer than this, in bytes.
+const SMALL_BYTES: usize = 64 << 10;
 
-fn config() -> impl bincode::config::Config {
-    bincode::config::standard().with_limit::<DECODE_LIMIT_BYTES>()
+/// A configuration that counts up to `LIMIT` bytes. bincode counts a field as wide as its type, however few bytes it
+/// takes: a 64-bit one of one byte counts as eight. With a limit below eight times ours, what was written could
+/// not be read. The limit is what a declared length can ask memory for, so a small payload has a small one.
+fn config<const LIMIT: usize>() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<LIMIT>()
 }
 
 /// Encodes `value` in its envelope.
@@ -86,7 +87,7 @@ pub(crate) fn seal<T: Serialize>(schema: Schema, version: u16, value: &T) -> Res
     bytes.extend_from_slice(&(schema as u16).to_le_bytes());
     bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&[0; 4]);
-    let written = bincode::serde::encode_into_std_write(value, &mut bytes, config())
+    let written = bincode::serde::encode_into_std_write(value, &mut bytes, bincode::config::standard())
         .map_err(|_| CodecError::TooLarge { bytes: usize::MAX, max: PAYLOAD_MAX_BYTES })?;
     if written > PAYLOAD_MAX_BYTES {
         return Err(CodecError::TooLarge { bytes: written, max: PAYLOAD_MAX_BYTES });
@@ -149,8 +150,12 @@ pub(crate) fn payload<T: DeserializeOwned>(payload: &[u8]) -> Result<T, CodecErr
     if payload.len() > PAYLOAD_MAX_BYTES {
         return Err(corrupt(format!("a payload of {} bytes, at most {PAYLOAD_MAX_BYTES}", payload.len())));
     }
-    let (value, read) =
-        bincode::serde::decode_from_slice(payload, config()).map_err(|error| corrupt(error.to_string()))?;
+    let decoded = if payload.len() <= SMALL_BYTES {
+        bincode::serde::decode_from_slice(payload, config::<{ 8 * SMALL_BYTES }>())
+    } else {
+        bincode::serde::decode_from_slice(payload, config::<{ 8 * PAYLOAD_MAX_BYTES }>())
+    };
+    let (value, read) = decoded.map_err(|error| corrupt(error.to_string()))?;
     if read != payload.len() {
         return Err(corrupt(format!("{} bytes left over", payload.len() - read)));
     }
@@ -168,7 +173,10 @@ mod tests {
     #[test]
     fn newer_is_unsupported_and_never_corrupt() {
         let bytes = seal(Schema::Record, 7, &42u64).unwrap();
-        assert!(matches!(open(Schema::Record, 1, &bytes), Err(CodecError::Unsupported { found: 7, known: 1, .. })));
+        assert!(matches!(
+            open(Schema::Record, 1, &bytes),
+            Err(CodecError::Unsupported { found: 7, known: 1, .. })
+        ));
         let mut newer_format = bytes;
         newer_format[0] = 9;
         let crc = checksum(&newer_format);

@@ -74,8 +74,7 @@ mod tests {
         let record = v1::decode(&seal(Schema::Record, 0, &old).unwrap()).unwrap();
         assert_eq!(record.next_revision(), 4);
         let BodyV1::Decisions(decisions) = record.body else { panic!("decisions expected") };
-        let verdict =
-            VerdictV1::Rejected { version: 1, code: "order_exists".into(), message: String::new() };
+        let verdict = VerdictV1::Rejected { version: 1, code: "order_exists".into(), message: String::new() };
         assert_eq!(decisions[0].verdict, verdict);
     }
 }

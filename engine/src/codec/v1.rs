@@ -139,7 +139,10 @@ pub enum DeadlineV1 {
 
 /// What happened to an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the variants are the domain's events; their fields are documented on their types")]
+#[expect(
+    missing_docs,
+    reason = "the variants are the domain's events; their fields are documented on their types"
+)]
 pub enum EventV1 {
     Placed(Box<PlacedV1>),
     StepStarted { step: StepV1, instance: u32, generation: u32, part: Option<String> },

@@ -114,7 +114,8 @@ impl Aggregate {
     }
 
     fn check(&self, record: &RecordV1) -> Result<(), FoldError> {
-        let named = record.tenant == self.reference.tenant.as_str() && record.order == self.reference.order.as_str();
+        let named =
+            record.tenant == self.reference.tenant.as_str() && record.order == self.reference.order.as_str();
         if !named {
             return Err(self.broken("the record is another order's"));
         }
@@ -152,7 +153,13 @@ impl Aggregate {
     }
 
     /// Takes over what a draft decided, once its record is durable.
-    pub(super) fn commit(&mut self, order: Order, outcomes: Vec<RecordedOutcome>, chain: Hash, recent_max: usize) {
+    pub(super) fn commit(
+        &mut self,
+        order: Order,
+        outcomes: Vec<RecordedOutcome>,
+        chain: Hash,
+        recent_max: usize,
+    ) {
         self.revision += outcomes.len() as u64;
         self.order = order;
         self.chain = chain;
@@ -203,7 +210,9 @@ impl Aggregate {
             BodyV1::Decisions(decisions) => {
                 decisions.iter().map(|decision| Ok(outcome_from_stored(decision)?)).collect()
             }
-            BodyV1::Closed(closed) => closed.outcomes.iter().map(|outcome| Ok(closed_outcome(outcome)?)).collect(),
+            BodyV1::Closed(closed) => {
+                closed.outcomes.iter().map(|outcome| Ok(closed_outcome(outcome)?)).collect()
+            }
             // It stands for ids that it holds only as a digest: "not among them" can't be said.
             BodyV1::Checkpoint(_) => {
                 let schema = "a checkpoint in Record".into();

@@ -84,12 +84,18 @@ fn place_weight(place: &PlaceData) -> usize {
         .sum();
     let payments: usize =
         place.payments.iter().map(|payment| payment.payment_id.len() + payment.token_ref.len() + 32).sum();
-    let delivery = place
-        .delivery
-        .as_ref()
-        .map_or(0, |delivery| delivery.method.len() + delivery.address_ref.as_ref().map_or(0, String::len) + 32);
+    let delivery = place.delivery.as_ref().map_or(0, |delivery| {
+        delivery.method.len() + delivery.address_ref.as_ref().map_or(0, String::len) + 32
+    });
     let attributes: usize = place.attributes.iter().map(|(name, text)| name.len() + text.len() + 16).sum();
     let sealed =
         place.sealed.as_ref().map_or(0, |sealed| sealed.key_id.len() + sealed.ciphertext_base64.len() + 32);
-    place.customer.len() + lines + components(place.components.len()) + payments + delivery + attributes + sealed + 64
+    place.customer.len()
+        + lines
+        + components(place.components.len())
+        + payments
+        + delivery
+        + attributes
+        + sealed
+        + 64
 }

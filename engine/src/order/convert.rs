@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::event::{Component, Delivery, Event, Line, Payment, Placed, SealedPart};
 use crate::codec::CodecError;
 use crate::codec::v1::{
-    ActorV1, CommandKindV1, ComponentKindV1, ComponentV1, DeliveryV1, EventV1, LineV1, PaymentV1, PlacedV1, SealedV1,
+    ActorV1, CommandKindV1, ComponentKindV1, ComponentV1, DeliveryV1, EventV1, LineV1, PaymentV1, PlacedV1,
+    SealedV1,
 };
 use crate::ids::TimestampMs;
 use crate::money::Currency;
@@ -23,7 +24,9 @@ pub(super) fn placed_from_wire(place: &PlaceData) -> Result<Placed, (Code, Strin
             key_id: sealed.key_id.as_str().into(),
             ciphertext: sealed
                 .ciphertext()
-                .ok_or_else(|| (Code::InvalidField, "data.sealed.ciphertext_base64 is not base64".to_owned()))?
+                .ok_or_else(|| {
+                    (Code::InvalidField, "data.sealed.ciphertext_base64 is not base64".to_owned())
+                })?
                 .into(),
         }),
     };
@@ -56,7 +59,11 @@ pub(super) fn placed_from_wire(place: &PlaceData) -> Result<Placed, (Code, Strin
             method: delivery.method.as_str().into(),
             address_ref: delivery.address_ref.as_deref().map(Into::into),
         }),
-        attributes: place.attributes.iter().map(|(name, text)| (name.as_str().into(), text.as_str().into())).collect(),
+        attributes: place
+            .attributes
+            .iter()
+            .map(|(name, text)| (name.as_str().into(), text.as_str().into()))
+            .collect(),
         placed_at: place.placed_at,
         sealed,
     })
@@ -124,19 +131,24 @@ pub(super) fn placed_to_stored(placed: &Placed) -> PlacedV1 {
                 line_ids: Vec::new(),
             })
             .collect(),
-        attributes: placed.attributes.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
+        attributes: placed
+            .attributes
+            .iter()
+            .map(|(name, text)| (name.to_string(), text.to_string()))
+            .collect(),
         placed_ms: placed.placed_at.map(|at| at.0),
-        sealed: placed
-            .sealed
-            .as_ref()
-            .map(|sealed| SealedV1 { key_id: sealed.key_id.to_string(), ciphertext: sealed.ciphertext.to_vec() }),
+        sealed: placed.sealed.as_ref().map(|sealed| SealedV1 {
+            key_id: sealed.key_id.to_string(),
+            ciphertext: sealed.ciphertext.to_vec(),
+        }),
     }
 }
 
 pub(super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, CodecError> {
     let corrupt = |why: String| CodecError::Corrupt(why);
     // The shape can say more than this build carries out: leaving a part out would lose it without a word.
-    let narrow = |what: &str| CodecError::Unsupported { schema: format!("{what} in Record"), found: 1, known: 1 };
+    let narrow =
+        |what: &str| CodecError::Unsupported { schema: format!("{what} in Record"), found: 1, known: 1 };
     if stored.deliveries.len() > 1 || stored.deliveries.iter().any(|delivery| !delivery.line_ids.is_empty()) {
         return Err(narrow("several deliveries"));
     }
@@ -184,7 +196,11 @@ pub(super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, CodecError
             method: delivery.method.as_deref().unwrap_or_default().into(),
             address_ref: delivery.address_ref.as_deref().map(Into::into),
         }),
-        attributes: stored.attributes.iter().map(|(name, text)| (name.as_str().into(), text.as_str().into())).collect(),
+        attributes: stored
+            .attributes
+            .iter()
+            .map(|(name, text)| (name.as_str().into(), text.as_str().into()))
+            .collect(),
         placed_at: stored.placed_ms.map(TimestampMs),
         sealed: stored.sealed.as_ref().map(|sealed| SealedPart {
             key_id: sealed.key_id.as_str().into(),

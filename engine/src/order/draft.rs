@@ -113,7 +113,9 @@ impl Draft {
         }
         let (events, rejection) = match decide(&self.tentative, command, context) {
             Ok(events) => (events, None),
-            Err(Denial::Rejected { code, message }) => (Vec::new(), Some(Box::new((code, message.into_boxed_str())))),
+            Err(Denial::Rejected { code, message }) => {
+                (Vec::new(), Some(Box::new((code, message.into_boxed_str()))))
+            }
             Err(Denial::Refused { code, message }) => return Drafted::Refused(code, message),
         };
         let deadline = if rejection.is_none() { self.apply(&events, context) } else { DeadlineV1::Keep };
@@ -137,6 +139,12 @@ impl Draft {
         let key = command.key.clone();
         self.outcomes.push(RecordedOutcome { key, content_hash: command.content_hash, verdict });
         Drafted::Decided(self.outcomes.len() - 1)
+    }
+
+    /// The tentative verdict on decision `index`.
+    #[cfg(test)]
+    pub(super) fn outcome(&self, index: usize) -> &Verdict {
+        &self.outcomes[index].verdict
     }
 
     fn apply(&mut self, events: &[super::Event], context: &Context) -> DeadlineV1 {

@@ -14,6 +14,7 @@ mod evolve;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use aggregate::{Aggregate, FoldError, RecordedOutcome, Seen, Verdict};
 pub use command::{Actor, Command};
@@ -21,6 +22,7 @@ pub use decide::{Context, Denial, Policy, decide};
 pub use draft::{Draft, Drafted, SealedDraft};
 pub use event::{Component, Delivery, Event, Line, Payment, Placed, SealedPart};
 pub use evolve::evolve;
+pub use view::view;
 
 use std::sync::Arc;
 

@@ -86,9 +86,10 @@ fn write_seeds() {
             "accepted-numbers-longer-than-needed",
             record({
                 let payload = Payload::default().text("cdnow").text("o-1").wide(0).bytes(&[0; 32]);
-                payload.wide(0).wide(0)
+                payload.number(0).wide(0)
             }),
         ),
+        ("corrupt-variant-in-64-bits", record(names().wide(0).number(0))),
         ("corrupt-trailing-byte", record(Payload(whole.0.clone()).number(0))),
         (
             "corrupt-cut-in-a-hash",

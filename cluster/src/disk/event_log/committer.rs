@@ -82,7 +82,9 @@ impl Committer {
             let key = self.inner.key(&record.order);
             let place = match self.places.get(&key) {
                 Some(place) => Some(*place),
-                None => self.inner.places.current(&key).map_err(|error| unavailable(self.inner.lost(&error)))?,
+                None => {
+                    self.inner.places.current(&key).map_err(|error| unavailable(self.inner.lost(&error)))?
+                }
             };
             // A second record of the same order in a group can't be right either.
             if place.map_or(0, |place| place.revision) != record.expected_revision || !seen.insert(key) {
@@ -96,7 +98,11 @@ impl Committer {
             };
             let previous = place.map(|place| Position(place.position));
             let offset = encoder.push(EntryKind::Record, previous, &record.bytes);
-            updates.push((key, OrderPlace { position: 0, revision: record.next_revision, deadline_ms }, offset));
+            updates.push((
+                key,
+                OrderPlace { position: 0, revision: record.next_revision, deadline_ms },
+                offset,
+            ));
         }
         let mut decoded = Vec::with_capacity(group.controls.len());
         for control in &group.controls {
@@ -142,7 +148,12 @@ impl Committer {
     }
 
     /// Pushes a frame, making the batch durable first when it is full.
-    fn push(&mut self, appender: &mut Appender, kind: FrameKind, payload: &[u8]) -> Result<Position, PushError> {
+    fn push(
+        &mut self,
+        appender: &mut Appender,
+        kind: FrameKind,
+        payload: &[u8],
+    ) -> Result<Position, PushError> {
         match appender.push(kind, payload) {
             Err(PushError::Full) => {
                 self.flush(appender);
@@ -217,7 +228,8 @@ impl Committer {
 
 /// Whether a group may follow its partition's head.
 fn follows(group: &Group, head: Option<&Head>) -> Result<(), CommitError> {
-    let (epoch, last, hash) = head.map_or((0, 0, GENESIS), |head| (head.fence.epoch, head.fence.group, head.hash));
+    let (epoch, last, hash) =
+        head.map_or((0, 0, GENESIS), |head| (head.fence.epoch, head.fence.group, head.hash));
     let fence = &group.fence;
     if fence.epoch < epoch || (head.is_some() && fence.epoch == epoch && fence.group <= last) {
         return Err(CommitError::Fenced { epoch });

@@ -116,7 +116,12 @@ pub(super) fn apply_control(
 }
 
 /// Takes in a note whose frame stands at `position`.
-pub(super) fn apply_note(index: &Index, position: Position, note: &Note, encoded: &[u8]) -> Result<(), IndexError> {
+pub(super) fn apply_note(
+    index: &Index,
+    position: Position,
+    note: &Note,
+    encoded: &[u8],
+) -> Result<(), IndexError> {
     match note {
         Note::DeadLetter(letter) => {
             let key = letter_key(&letter.key);
@@ -126,7 +131,9 @@ pub(super) fn apply_note(index: &Index, position: Position, note: &Note, encoded
             }
             Ok(())
         }
-        Note::Tenant(setting) => index.put_control(&[b"t", setting.tenant.as_str().as_bytes()].concat(), encoded),
+        Note::Tenant(setting) => {
+            index.put_control(&[b"t", setting.tenant.as_str().as_bytes()].concat(), encoded)
+        }
     }
 }
 
@@ -157,7 +164,8 @@ pub(super) fn letters(index: &Index, after: u64, limit: usize) -> Result<Vec<Pos
     page.iter()
         .map(|(key, _)| {
             let position = key.get(1..).and_then(|position| position.try_into().ok());
-            let position = position.ok_or_else(|| IndexError::Damaged("a dead letter's entry is too short".into()))?;
+            let position =
+                position.ok_or_else(|| IndexError::Damaged("a dead letter's entry is too short".into()))?;
             Ok(Position(u64::from_be_bytes(position)))
         })
         .collect()

@@ -13,7 +13,9 @@ use tokio::sync::watch;
 
 use super::committer::Committer;
 use super::places::Places;
-use super::{DiskLog, DiskLogOptions, Head, Inner, Pending, controls, decode_heads, encode_heads, folders, order_key};
+use super::{
+    DiskLog, DiskLogOptions, Head, Inner, Pending, controls, decode_heads, encode_heads, folders, order_key,
+};
 use crate::disk::files::Files;
 use crate::disk::index::{Cursor as IndexCursor, Index, IndexError, OrderPlace, OrderUpdate};
 use crate::disk::log::frame::HEADER_BYTES;
@@ -194,7 +196,10 @@ fn read_heads(reader: &LogReader, heads: &BTreeMap<u16, Position>) -> Result<BTr
         let hash = fence_hash(fence);
         let fence = Fence::decode(fence).map_err(|error| LogError::damaged(*position, error.to_string()))?;
         if fence.partition.0 != *partition {
-            return Err(LogError::damaged(*position, format!("no group of partition {partition} stands here")));
+            return Err(LogError::damaged(
+                *position,
+                format!("no group of partition {partition} stands here"),
+            ));
         }
         read.insert(*partition, Head { fence, hash, position: *position });
     }

@@ -53,7 +53,8 @@ impl Places {
         let place = self.index.lookup_blocking(key)?;
         if let Some(place) = place {
             let mut remembered = self.remembered.lock();
-            let unchanged = self.index.lookup(key) == Lookup::AskDisk && self.index.stats().flushes == flushes;
+            let unchanged =
+                self.index.lookup(key) == Lookup::AskDisk && self.index.stats().flushes == flushes;
             if unchanged && !remembered.contains(key) {
                 remembered.put(*key, place);
             }

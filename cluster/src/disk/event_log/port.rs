@@ -73,7 +73,8 @@ impl Inner {
         let mut revision = place.revision;
         while let Some(position) = next.filter(|_| revision > after_revision) {
             let entry = self.reader.entry(position)?;
-            let summary = record::summary(&entry.bytes).map_err(|error| damaged(position, error.to_string()))?;
+            let summary =
+                record::summary(&entry.bytes).map_err(|error| damaged(position, error.to_string()))?;
             if summary.order != *order {
                 return Err(damaged(position, format!("its chain leads to a record of {}", summary.order)));
             }
@@ -100,8 +101,8 @@ impl Inner {
             after = Some(last.position);
             let mut groups = Vec::with_capacity(frames.len());
             for frame in frames.iter().filter(|frame| frame.kind == FrameKind::Group) {
-                let (fence, entries) =
-                    group::decode_group(&frame.payload).map_err(|why| LogError::damaged(frame.position, why))?;
+                let (fence, entries) = group::decode_group(&frame.payload)
+                    .map_err(|why| LogError::damaged(frame.position, why))?;
                 let entries = entries.iter().map(|entry| match entry.kind {
                     EntryKind::Record => LoggedEntry::Record(entry.bytes.to_vec()),
                     EntryKind::Control => LoggedEntry::Control(entry.bytes.to_vec()),
@@ -140,10 +141,12 @@ impl EventLog for DiskLog {
         Box::pin(async move {
             match sent {
                 Ok(()) => {}
-                Err(QueueError::Full(_)) => return Err(CommitError::Unavailable("the log's queue is full".into())),
+                Err(QueueError::Full(_)) => {
+                    return Err(CommitError::Unavailable("the log's queue is full".into()));
+                }
                 Err(QueueError::Closed(_)) => return Err(CommitError::Broken(CLOSED.into())),
             }
-            receiver.await.unwrap_or_else(|_| Err(CommitError::Broken("the log's writer ended".into())))
+            receiver.await.unwrap_or_else(|_| Err(CommitError::Broken(self.inner.ended())))
         })
     }
 
@@ -178,7 +181,11 @@ impl EventLog for DiskLog {
         Box::pin(blocking(&self.inner, move |inner| Ok(controls::parked(&inner.index, partition)?)))
     }
 
-    fn scan(&self, after: LogPosition, limit_bytes: usize) -> PortFuture<'_, Result<Vec<LoggedGroup>, ReadError>> {
+    fn scan(
+        &self,
+        after: LogPosition,
+        limit_bytes: usize,
+    ) -> PortFuture<'_, Result<Vec<LoggedGroup>, ReadError>> {
         Box::pin(blocking(&self.inner, move |inner| inner.scan(after, limit_bytes)))
     }
 }

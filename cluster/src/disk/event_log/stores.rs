@@ -60,7 +60,9 @@ impl Inner {
         for position in controls::letters(&self.index, after, limit)? {
             let frame = self.reader.frame(position)?;
             match Note::decode(&frame.payload) {
-                Ok(Note::DeadLetter(letter)) => letters.push(StoredDeadLetter { position: position.0, letter }),
+                Ok(Note::DeadLetter(letter)) => {
+                    letters.push(StoredDeadLetter { position: position.0, letter })
+                }
                 Ok(_) => return Err(LogError::damaged(position, "no dead letter stands here").into()),
                 Err(error) => return Err(LogError::damaged(position, error.to_string()).into()),
             }
@@ -75,17 +77,13 @@ impl DiskLog {
         let sent = self.send(Request::Put(Box::new(note), answer));
         Box::pin(async move {
             let why = match sent {
-                Ok(()) => return receiver.await.unwrap_or_else(|_| Err(ended())),
+                Ok(()) => return receiver.await.unwrap_or_else(|_| Err(StoreError::Unavailable(self.inner.ended()))),
                 Err(QueueError::Full(_)) => "the log's queue is full",
                 Err(QueueError::Closed(_)) => "the log is closed",
             };
             Err(StoreError::Unavailable(why.into()))
         })
     }
-}
-
-fn ended() -> StoreError {
-    StoreError::Unavailable("the log's writer ended".into())
 }
 
 impl Deadlines for DiskLog {
@@ -103,8 +101,9 @@ impl Snapshots for DiskLog {
     fn load<'a>(&'a self, order: &'a OrderRef) -> PortFuture<'a, Option<Vec<u8>>> {
         let key = self.inner.key(order);
         Box::pin(async move {
-            let loaded = blocking(&self.inner, move |inner| Ok(inner.index.load_snapshot(&key))).await;
-            loaded.unwrap_or_else(|_: StoreError| None)
+            let loaded: Result<_, StoreError> =
+                blocking(&self.inner, move |inner| Ok(inner.index.load_snapshot(&key))).await;
+            loaded.unwrap_or_default()
         })
     }
 

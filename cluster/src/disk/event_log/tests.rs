@@ -1,0 +1,190 @@
+//! What the contract suites do not know: damage, regress, failure, load.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use retailflow_engine::contract::author::{Author, Writer as Committing, orders_in};
+use retailflow_engine::ids::{PartitionId, TimestampMs};
+use retailflow_engine::ports::{CommitError, DeadlineChange, Deadlines, EventLog, ReadError};
+
+use super::*;
+use crate::disk::contract_tests::{copy_dir, identity, open, small};
+use crate::disk::files::faulty::{Faults, FaultyFiles};
+use crate::disk::files::{Files, RealFiles};
+use crate::disk::log::LogError;
+
+const HOME: PartitionId = PartitionId(0);
+
+async fn history(log: &DiskLog, orders: usize, rounds: usize) -> Vec<Author> {
+    let orders = orders_in(HOME, log.identity().partitions, orders);
+    let mut authors: Vec<Author> = orders.iter().map(Author::new).collect();
+    let mut writer = Committing::open(log, HOME, 1).await;
+    for _ in 0..rounds {
+        writer.append(log, authors.iter_mut().map(|author| author.write(1)).collect(), vec![]).await;
+    }
+    authors
+}
+
+async fn assert_holds(log: &DiskLog, authors: &[Author]) {
+    for author in authors {
+        let records = log.read_order(&author.aggregate.reference, 0).await.unwrap();
+        let last = retailflow_engine::codec::record::summary(&records.last().unwrap().bytes).unwrap();
+        assert_eq!(last.next_revision, author.aggregate.revision);
+    }
+}
+
+fn reopened(data: &Path) -> Result<(Arc<DiskLog>, OpenReport), OpenError> {
+    let files: Arc<dyn Files> = Arc::new(RealFiles::default());
+    DiskLog::open(data, &small(), &files, &identity(4), &mut |_| {})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_older_than_its_index_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, older) = (folder.path().join("data"), folder.path().join("older"));
+    let log = open(&data, 4).0;
+    history(&log, 3, 3).await;
+    log.close();
+    drop(log);
+    copy_dir(&data.join("log"), &older);
+    let log = open(&data, 4).0;
+    let orders = orders_in(HOME, 4, 4);
+    let mut writer = Committing::open(&*log, HOME, 2).await;
+    writer.append(&*log, vec![Author::new(&orders[3]).write(1)], vec![]).await;
+    log.close();
+    drop(log);
+    std::fs::remove_dir_all(data.join("log")).unwrap();
+    let error = reopened(&data).err().unwrap();
+    assert!(matches!(error, OpenError::LogRegressed { .. }), "{error}");
+    assert!(!data.join("log/0000000000000001.seg").exists(), "a new log was made over a lost one");
+    copy_dir(&older, &data.join("log"));
+    let error = reopened(&data).err().unwrap();
+    assert!(matches!(error, OpenError::LogRegressed { .. }), "{error}");
+    assert!(error.to_string().contains("delete the index folder"), "{error}");
+    // The conscious decision.
+    std::fs::remove_dir_all(data.join("index")).unwrap();
+    let (log, report) = reopened(&data).unwrap();
+    assert!(report.replayed_frames > 3 && log.read_order(&orders[3], 0).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_index_is_built_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), 4).0;
+    let authors = history(&log, 50, 4).await;
+    log.close();
+    drop(log);
+    for entry in std::fs::read_dir(folder.path().join("index")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let mut bytes = std::fs::read(&path).unwrap();
+            let keep = bytes.len() / 3;
+            bytes[keep..].fill(0x5a);
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    let (log, report) = reopened(folder.path()).unwrap();
+    assert!(report.index_rebuilt.is_some(), "{report:?}");
+    assert_holds(&log, &authors).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_opener_is_told_and_a_damaged_log_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), 4).0;
+    let authors = history(&log, 5, 5).await;
+    let error = reopened(folder.path()).err().unwrap();
+    assert!(matches!(error, OpenError::Log(LogError::InUse { .. })), "{error}");
+    let place = log.read_order(&authors[0].aggregate.reference, 2).await.unwrap()[0].position;
+    log.close();
+    assert!(matches!(log.commit(group_of(&log).await).await, Err(CommitError::Broken(_))));
+    drop(log);
+    let path = folder.path().join("log/0000000000000001.seg");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = crate::disk::log::sector::physical(Position(place.0).offset().into()) as usize;
+    bytes[at + 40] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    // The index has seen it all: opening need not read that far back; reading that order must say so.
+    let log = reopened(folder.path()).unwrap().0;
+    let read = log.read_order(&authors[0].aggregate.reference, 0).await;
+    assert!(matches!(&read, Err(ReadError::Damaged(why)) if why.contains("segment")), "{read:?}");
+    log.close();
+    drop(log);
+    // A rebuild has to read it.
+    std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+    let error = reopened(folder.path()).err().unwrap();
+    assert!(matches!(error, OpenError::Log(LogError::Damaged { .. })), "{error}");
+}
+
+async fn group_of(log: &DiskLog) -> retailflow_engine::ports::Group {
+    Committing::open(log, HOME, 1).await.group(vec![], vec![])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_sync_is_told_to_all_and_nothing_more_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = FaultyFiles::new(Faults::default());
+    let files: Arc<dyn Files> = Arc::new(disk.clone());
+    let options = DiskLogOptions { log: LogOptions { prepare_ahead: false, ..small().log }, ..small() };
+    let log = DiskLog::open(folder.path(), &options, &files, &identity(4), &mut |_| {}).unwrap().0;
+    let authors = history(&log, 3, 2).await;
+    let next = disk.syncs() + 1;
+    disk.set_faults(|faults| faults.fail_sync = Some(next));
+    let mut failed = log.failed();
+    let group = group_of(&log).await;
+    assert!(matches!(log.commit(group.clone()).await, Err(CommitError::Broken(_))));
+    failed.wait_for(Option::is_some).await.unwrap();
+    assert!(matches!(log.commit(group).await, Err(CommitError::Broken(_))));
+    drop(log);
+    // What was acknowledged survives the power cut that follows.
+    for seed in 0..5 {
+        let files: Arc<dyn Files> =
+            Arc::new(FaultyFiles::on(disk.disk().after_power_cut(seed), Faults::default()));
+        let log = DiskLog::open(folder.path(), &options, &files, &identity(4), &mut |_| {}).unwrap().0;
+        assert_holds(&log, &authors).await;
+        drop(log);
+        std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_partitions_commit_at_once_and_all_is_there_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), 8).0;
+    let mut tasks = Vec::new();
+    for partition in 0..8 {
+        let log = Arc::clone(&log);
+        tasks.push(tokio::spawn(async move {
+            let partition = PartitionId(partition);
+            let orders = orders_in(partition, 8, 20);
+            let mut authors: Vec<Author> = orders.iter().map(Author::new).collect();
+            let mut writer = Committing::open(&*log, partition, 1).await;
+            for round in 0..25i64 {
+                let due = DeadlineChange::Set(TimestampMs(round));
+                let records = authors.iter_mut().map(|author| author.write_deadline(due)).collect();
+                writer.append(&*log, records, vec![]).await;
+                let author = &authors[round as usize % 20];
+                let records = log.read_order(&author.aggregate.reference, 0).await.unwrap();
+                assert_eq!(records.len() as i64, round + 1);
+            }
+            authors
+        }));
+    }
+    let mut authors = Vec::new();
+    for task in tasks {
+        authors.extend(task.await.unwrap());
+    }
+    // A kill: the folder as it is, without anything being closed.
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(&folder.path().join("log"), &copy.path().join("log"));
+    drop(log);
+    let (log, report) = open(copy.path(), 8);
+    assert!(report.replayed_frames >= 200 && !report.recovery.clean_stop, "{report:?}");
+    assert_holds(&log, &authors).await;
+    for partition in 0..8 {
+        let due = Deadlines::list(&*log, PartitionId(partition), TimestampMs(24), 100).await.unwrap();
+        assert_eq!(due.len(), 20);
+        let fence = log.head(PartitionId(partition)).await.unwrap().fence.unwrap();
+        assert_eq!(fence.group, 25);
+    }
+}

@@ -130,7 +130,8 @@ impl Disk {
 
     /// Gives the content of `from` to `to`, or removes `to` when there is no `from`.
     pub fn replace(&mut self, to: &Path, from: Option<&Path>) {
-        let inode = from.and_then(|from| self.names.get(from)).and_then(|number| self.inodes.get(number)).cloned();
+        let inode =
+            from.and_then(|from| self.names.get(from)).and_then(|number| self.inodes.get(number)).cloned();
         self.names.remove(to);
         if let Some(inode) = inode {
             let number = self.next_inode + 1_000_000;
@@ -366,7 +367,7 @@ impl DiskFile for FaultyFile {
         if fails { Err(io::Error::other("the disk failed to sync")) } else { Ok(()) }
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size_bytes(&self) -> io::Result<u64> {
         Ok(self.files.0.lock().inode(self.inode)?.current.len() as u64)
     }
 

@@ -53,20 +53,23 @@ fn trouble(what: &str, error: sled::Error) -> IndexError {
 /// early, a read at an impossible place) is damage.
 fn is_of_the_system(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    matches!(
-        Errno::from_io_error(error),
-        Some(
-            Errno::NOSPC
-                | Errno::DQUOT
-                | Errno::ACCESS
-                | Errno::PERM
-                | Errno::ROFS
-                | Errno::IO
-                | Errno::MFILE
-                | Errno::NFILE
-                | Errno::NOMEM
-        )
-    )
+    // What sled has passed between its threads has lost its code, and shows it only in the text.
+    let code = error.raw_os_error().or_else(|| {
+        let text = error.to_string();
+        text.split_once("Os { code: ")?.1.split(',').next()?.parse().ok()
+    });
+    let system = [
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::ACCESS,
+        Errno::PERM,
+        Errno::ROFS,
+        Errno::IO,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+    ];
+    system.into_iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
 impl Store {
@@ -156,4 +159,21 @@ pub(super) fn get(tree: &sled::Tree, key: &[u8]) -> Result<Option<sled::IVec>, I
 /// Applies a batch to one tree, all or nothing.
 pub(super) fn write(tree: &sled::Tree, batch: sled::Batch) -> Result<(), IndexError> {
     guarded("write", || tree.apply_batch(batch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_damage_however_sled_says_it() {
+        let full = io::Error::from_raw_os_error(28);
+        let copied = io::Error::new(full.kind(), format!("{full:?}"));
+        assert!(matches!(trouble("write", sled::Error::Io(copied)), IndexError::Io(_)));
+        assert!(matches!(trouble("write", sled::Error::Io(full)), IndexError::Io(_)));
+        let short = io::Error::new(io::ErrorKind::UnexpectedEof, "failed to fill buffer");
+        assert!(matches!(trouble("read", sled::Error::Io(short)), IndexError::Damaged(_)));
+        let panicked = guarded::<()>("read", || panic!("first\nsecond"));
+        assert_eq!(panicked, Err(IndexError::Damaged("read: sled panicked: first".into())));
+    }
 }

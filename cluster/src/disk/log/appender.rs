@@ -264,6 +264,7 @@ pub(crate) struct Tail {
 /// The size of a segment file that holds at least a frame of `frame_bytes`: whole sectors, in bytes.
 pub(crate) fn segment_file_bytes(options: &LogOptions, frame_bytes: usize) -> u64 {
     let needed = (SEGMENT_HEADER_BYTES as usize + frame_bytes) as u64;
-    let sectors = (needed / sector::DATA_BYTES + 1).max(u64::from(options.segment_bytes) / sector::SECTOR_BYTES);
+    let sectors =
+        (needed / sector::DATA_BYTES + 1).max(u64::from(options.segment_bytes) / sector::SECTOR_BYTES);
     sectors * sector::SECTOR_BYTES
 }

@@ -76,7 +76,8 @@ impl CheckReport {
             self.after.frames += 1;
             if frame.kind == FrameKind::Group {
                 self.after.groups += 1;
-                let entries = group::decode_group(&frame.payload).map(|(_, entries)| entries).unwrap_or_default();
+                let entries =
+                    group::decode_group(&frame.payload).map(|(_, entries)| entries).unwrap_or_default();
                 let records = entries.iter().filter(|entry| entry.kind == group::EntryKind::Record);
                 self.after.records += records.count() as u64;
             }

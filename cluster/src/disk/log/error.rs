@@ -48,7 +48,9 @@ pub enum LogError {
         reason: String,
     },
     /// A segment file is not there, and later ones are.
-    #[error("segment {0:016} of the log is missing, and later ones are there. Nothing was changed; put it back")]
+    #[error(
+        "segment {0:016} of the log is missing, and later ones are there. Nothing was changed; put it back"
+    )]
     MissingSegment(u32),
     /// A newer version wrote this; it is whole.
     #[error("{place} was written by a newer RetailFlow (log format {found}, this one reads up to {known})")]

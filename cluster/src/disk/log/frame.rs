@@ -46,7 +46,9 @@ pub enum FrameKind {
 
 impl FrameKind {
     fn from_number(number: u8) -> Option<Self> {
-        [Self::Identity, Self::Group, Self::Note, Self::CleanStop].into_iter().find(|kind| *kind as u8 == number)
+        [Self::Identity, Self::Group, Self::Note, Self::CleanStop]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
     }
 }
 
@@ -137,7 +139,9 @@ impl Header {
         if bytes[5] != VERSION {
             return HeaderFound::Newer(bytes[5].into());
         }
-        let Some(kind) = FrameKind::from_number(bytes[4]) else { return HeaderFound::Newer(u16::from(VERSION) + 1) };
+        let Some(kind) = FrameKind::from_number(bytes[4]) else {
+            return HeaderFound::Newer(u16::from(VERSION) + 1);
+        };
         let mut previous = [0; 32];
         previous.copy_from_slice(&bytes[48..CRC_AT]);
         HeaderFound::Good(Self {

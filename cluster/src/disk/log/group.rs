@@ -7,8 +7,8 @@
 //! The checksum of an entry covers all that follows it, so that one `pread` at an entry's position is enough to
 //! believe it and to walk on to the order's previous record.
 
-use super::frame::{u32_at, u64_at};
 use super::Position;
+use super::frame::{u32_at, u64_at};
 
 /// Bytes of an entry before its content.
 pub const ENTRY_HEADER_BYTES: usize = 17;

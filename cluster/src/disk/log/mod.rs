@@ -29,9 +29,9 @@ pub mod open;
 pub mod read;
 pub mod repair;
 mod scan;
-mod spare;
 pub mod sector;
 pub mod segment;
+mod spare;
 pub mod writer;
 
 #[cfg(test)]

@@ -218,7 +218,9 @@ impl Opening {
                             }
                             last = Some((Cursor { position: frame.position, hash: frame.hash }, frame.kind));
                         }
-                        let passed = last.is_some_and(|(last, _)| seen_here.is_none_or(|seen| seen.position <= last.position));
+                        let passed = last.is_some_and(|(last, _)| {
+                            seen_here.is_none_or(|seen| seen.position <= last.position)
+                        });
                         if !passed {
                             return Err(regressed(seen, "no frame begins there now"));
                         }
@@ -227,7 +229,9 @@ impl Opening {
                     Step::Bad(bad) if is_last && bad.newer.is_none() => match scanner.judge(&bad)? {
                         Verdict::Torn { bytes } => {
                             // The frame was seen, so it was durable once: a power cut does not explain this.
-                            if last.is_none() && let Some(seen) = seen_here {
+                            if last.is_none()
+                                && let Some(seen) = seen_here
+                            {
                                 return Err(regressed(Some(seen), &bad.reason));
                             }
                             let position = scanner.position(scanner.offset);

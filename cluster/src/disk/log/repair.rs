@@ -41,7 +41,9 @@ pub enum NoRepair {
 /// # Errors
 /// [`NoRepair`].
 pub fn plan(report: &CheckReport) -> Result<RepairPlan, NoRepair> {
-    let Some(cut_at) = report.good_until.filter(|_| !report.is_sound()) else { return Err(NoRepair::NotNeeded) };
+    let Some(cut_at) = report.good_until.filter(|_| !report.is_sound()) else {
+        return Err(NoRepair::NotNeeded);
+    };
     if cut_at <= Position::new(1, SEGMENT_HEADER_BYTES) {
         return Err(NoRepair::IdentityLost);
     }
@@ -65,7 +67,9 @@ pub fn apply(
     let cuts_inside = cut.offset() >= SEGMENT_HEADER_BYTES;
     let inside = if cuts_inside { copy_tail(files, dir, options, cut, &mut kept)? } else { None };
     // The highest first: what is left is a log without a gap at any moment.
-    for number in numbers.into_iter().rev().filter(|n| *n > cut.segment() || (*n == cut.segment() && !cuts_inside)) {
+    for number in
+        numbers.into_iter().rev().filter(|n| *n > cut.segment() || (*n == cut.segment() && !cuts_inside))
+    {
         let from = Segment::path(dir, number);
         let to = free_name(files, dir, &format!("cut-{:016x}-segment-{number:016}", cut.0))?;
         files.rename(&from, &to).map_err(LogError::io("rename", &from))?;

@@ -296,7 +296,8 @@ impl<'a> Scanner<'a> {
     /// The file offset of the last byte at or after `offset` (logical) that is not zero.
     pub(crate) fn last_nonzero(&self, offset: u32) -> Result<Option<u64>, LogError> {
         let mut at = sector::physical(offset.into());
-        let mut chunk = vec![0; WINDOW_BYTES];
+        let rest = sector::physical(self.segment.capacity.into()).saturating_sub(at);
+        let mut chunk = vec![0; WINDOW_BYTES.min(usize::try_from(rest).unwrap_or(WINDOW_BYTES).max(1))];
         let mut last = None;
         loop {
             let read = self.segment.file.read_full_at(at, &mut chunk).map_err(self.io())?;

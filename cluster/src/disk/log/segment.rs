@@ -57,7 +57,8 @@ impl SegmentHeader {
             return Err(LogError::damaged(start, "this is not a segment of a log"));
         }
         let zeros = &bytes[CRC_AT + 4..SEGMENT_HEADER_BYTES as usize];
-        if u32_at(bytes, CRC_AT) != checksum(&log_id, &bytes[..CRC_AT]) || zeros.iter().any(|byte| *byte != 0) {
+        if u32_at(bytes, CRC_AT) != checksum(&log_id, &bytes[..CRC_AT]) || zeros.iter().any(|byte| *byte != 0)
+        {
             return Err(LogError::damaged(start, "the segment's header has a wrong checksum"));
         }
         let version = u16::from_le_bytes([bytes[8], bytes[9]]);
@@ -103,10 +104,15 @@ impl Segment {
         name.strip_suffix(TEMPORARY).is_some_and(|name| Self::number_of(name).is_some())
     }
 
-    pub(crate) fn open(files: &dyn Files, dir: &Path, segment: u32, writable: bool) -> Result<Self, LogError> {
+    pub(crate) fn open(
+        files: &dyn Files,
+        dir: &Path,
+        segment: u32,
+        writable: bool,
+    ) -> Result<Self, LogError> {
         let path = Self::path(dir, segment);
         let file = files.open(&path, writable).map_err(LogError::io("open", &path))?;
-        let bytes = file.len().map_err(LogError::io("measure", &path))?;
+        let bytes = file.size_bytes().map_err(LogError::io("measure", &path))?;
         let mut raw = [0; SEGMENT_HEADER_BYTES as usize];
         let read = file.read_full_at(0, &mut raw).map_err(LogError::io("read", &path))?;
         let header = SegmentHeader::decode(&raw[..read], segment)?;
@@ -124,7 +130,12 @@ impl Segment {
     }
 
     /// Makes an empty file for segment `segment`, which has no name that counts yet.
-    pub(crate) fn prepare(files: &dyn Files, dir: &Path, segment: u32, bytes: u64) -> Result<Spare, LogError> {
+    pub(crate) fn prepare(
+        files: &dyn Files,
+        dir: &Path,
+        segment: u32,
+        bytes: u64,
+    ) -> Result<Spare, LogError> {
         let path = Self::temporary_path(dir, segment);
         match files.remove(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

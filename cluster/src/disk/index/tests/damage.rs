@@ -15,7 +15,10 @@ fn make(folder: &Path) -> (PathBuf, Model) {
     for position in 1..=12 {
         let mut draw = || {
             let order = rng.u64(0..ORDERS);
-            OrderUpdate { key: key(order), place: place(position, (!order.is_multiple_of(4)).then(|| rng.i64(..))) }
+            OrderUpdate {
+                key: key(order),
+                place: place(position, (!order.is_multiple_of(4)).then(|| rng.i64(..))),
+            }
         };
         let updates = (0..100).map(|_| draw()).collect();
         let controls = vec![(vec![b'c', rng.u8(..6)], Some(vec![rng.u8(..); 30]))];

@@ -1,6 +1,12 @@
 //! Seeded histories with flushes, merges, crashes and restarts.
 
-use super::*;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{
+    block::{Rank, rank_time},
+    merge::MergedRows,
+    *,
+};
 
 const ORDERS: u64 = 400;
 
@@ -53,7 +59,22 @@ fn run(seed: u64) {
     model.check(&index, 0..ORDERS + 20).unwrap();
     index.flush_blocking().unwrap();
     model.check(&index, 0..ORDERS + 20).unwrap();
+    assert_eq!(stored_dues(&index), model.dues);
     assert!(index.stats().runs < 16, "{:?}", index.stats());
+}
+
+/// The deadlines on disk alone, without the second look at each order that would forgive a wrong merge.
+fn stored_dues(index: &Index) -> BTreeSet<(i64, OrderKey)> {
+    let runs = Arc::clone(&index.shared.state.read().runs);
+    let mut rows = MergedRows::new(&runs.dues, Rank::default()).unwrap();
+    let mut stored = BTreeSet::new();
+    while let Some(row) = rows.next().unwrap() {
+        let (time, key) = row.newest.rank;
+        if !row.newest.is_dead_due() {
+            stored.insert((rank_time(time), key));
+        }
+    }
+    stored
 }
 
 #[test]
@@ -69,7 +90,8 @@ fn merges_through_all_tiers_lose_nothing() {
     for position in 1..=400_u64 {
         let updates = (0..100).map(|n: u64| {
             let order = (position * 73 + n * 131) % 30_000;
-            let deadline = (!order.is_multiple_of(3)).then(|| (order * 31 % 977 + position % 2).cast_signed());
+            let deadline =
+                (!order.is_multiple_of(3)).then(|| (order * 31 % 977 + position % 2).cast_signed());
             OrderUpdate { key: key(order), place: place(position, deadline) }
         });
         model.push(Frame { updates: updates.collect(), ..Frame::default() });
@@ -78,6 +100,7 @@ fn merges_through_all_tiers_lose_nothing() {
     index.flush_blocking().unwrap();
     assert!(index.stats().merges >= 4, "{:?}", index.stats());
     model.check(&index, (0..30_050).step_by(7)).unwrap();
+    assert_eq!(stored_dues(&index), model.dues);
     index.close().unwrap();
     let (index, stored) = Index::open(folder.path(), options(1_000), LOG).unwrap();
     assert_eq!(stored, cursor(400));
@@ -87,32 +110,35 @@ fn merges_through_all_tiers_lose_nothing() {
 #[test]
 fn readers_see_whole_answers_while_runs_come_and_go() {
     let folder = tempfile::tempdir().unwrap();
-    let index = Index::open(folder.path(), options(50), LOG).unwrap().0;
+    let index = Index::open(folder.path(), options(150), LOG).unwrap().0;
     let orders = 200;
-    let done = std::sync::atomic::AtomicBool::new(false);
+    let applied = AtomicU64::new(1);
+    let last = 600;
     let frame = |position: u64| {
         let moved =
-            |n: u64| OrderUpdate { key: key(n), place: place(position, Some((position % 90).cast_signed())) };
-        Frame {
-            updates: (0..orders).filter(|n| position == 1 || n % 3 == position % 3).map(moved).collect(),
-            ..Frame::default()
-        }
+            |n| OrderUpdate { key: key(n), place: place(position, Some((position * 7 % 90).cast_signed())) };
+        let third = (0..orders).filter(|n| position == 1 || n % 3 == position % 3);
+        Frame { updates: third.map(moved).collect(), ..Frame::default() }
     };
     feed(&index, &frame(1), 1).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for position in 2..400 {
+            for position in 2..=last {
                 feed(&index, &frame(position), position).unwrap();
+                applied.store(position, Ordering::Release);
             }
-            done.store(true, std::sync::atomic::Ordering::Release);
         });
         let mut rng = fastrand::Rng::with_seed(5);
-        while !done.load(std::sync::atomic::Ordering::Acquire) {
-            // Every order has a deadline at any moment, so every listing names each of them, once.
+        while applied.load(Ordering::Acquire) < last {
+            // Every order has a deadline at any moment, so a listing names each of them, once; and none as it was
+            // three frames before, for that has been superseded.
+            let before = applied.load(Ordering::Acquire);
             let due = index.deadlines(i64::MAX, None, usize::MAX).unwrap();
             let listed: BTreeSet<_> = due.iter().map(|(_, key, _)| *key).collect();
             assert_eq!((due.len(), listed.len()), (200, 200));
-            assert!(index.lookup_blocking(&key(rng.u64(..orders))).unwrap().is_some());
+            assert!(due.iter().all(|(_, _, position)| position + 3 > before || before < 4), "{before}");
+            let stands = index.lookup_blocking(&key(rng.u64(..orders))).unwrap().unwrap();
+            assert!(stands.position + 3 > before || before < 4);
         }
     });
 }

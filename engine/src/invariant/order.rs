@@ -1,0 +1,182 @@
+//! One order's chain and life, record by record, in about a hundred bytes.
+
+use super::fingerprints::Fingerprints;
+use super::{InvariantId, Violation};
+use crate::codec::v1::{BodyV1, DecisionV1, EventV1, PlacedV1, RecordV1, VerdictV1};
+use crate::keys::{GENESIS, Hash, chain_hash, sha256};
+
+/// What must be remembered of an order to check its next record.
+#[derive(Debug)]
+pub(super) struct OrderTail {
+    chain: Hash,
+    revision: u64,
+    version: u64,
+    placed: bool,
+    closed: bool,
+    pub(super) recorded: Fingerprints,
+}
+
+/// What a record added to the books.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Added {
+    pub(super) applied: u64,
+    pub(super) rejected: u64,
+}
+
+impl Default for OrderTail {
+    fn default() -> Self {
+        let recorded = Fingerprints::default();
+        Self { chain: GENESIS, revision: 0, version: 0, placed: false, closed: false, recorded }
+    }
+}
+
+impl OrderTail {
+    /// Checks the next record and takes it in. What is wrong goes to `report`; checking goes on behind it.
+    pub(super) fn record(
+        &mut self,
+        record: &RecordV1,
+        bytes: &[u8],
+        report: &mut impl FnMut(Violation),
+    ) -> Added {
+        let mut wrong = |id, what: String| {
+            let text = format!("{}/{} at revision {}: {what}", record.tenant, record.order, record.expected_revision);
+            report(Violation::new(id, text));
+        };
+        if record.expected_revision != self.revision {
+            wrong(InvariantId::Chain, format!("follows {} decisions, the log has {}", record.expected_revision, self.revision));
+        }
+        if record.previous != self.chain {
+            wrong(InvariantId::Chain, "follows another record than the last one".into());
+        }
+        if self.closed {
+            wrong(InvariantId::Transitions, "a record after the order was closed".into());
+        }
+        let mut added = Added::default();
+        match &record.body {
+            BodyV1::Decisions(decisions) => {
+                if decisions.is_empty() {
+                    wrong(InvariantId::Transitions, "a record without a decision".into());
+                }
+                for decision in decisions {
+                    self.decision(decision, &mut added, &mut wrong);
+                }
+            }
+            BodyV1::Checkpoint(checkpoint) => {
+                if self.revision != 0 {
+                    wrong(InvariantId::Chain, "a checkpoint that does not begin the chain".into());
+                }
+                self.version = checkpoint.version;
+                self.placed = checkpoint.version > 0;
+            }
+            BodyV1::Closed(_) => self.closed = true,
+        }
+        self.revision = record.next_revision();
+        self.chain = chain_hash(bytes);
+        added
+    }
+
+    fn decision(
+        &mut self,
+        decision: &DecisionV1,
+        added: &mut Added,
+        wrong: &mut impl FnMut(InvariantId, String),
+    ) {
+        if !self.recorded.insert(fingerprint_of(&decision.source, &decision.id)) {
+            wrong(InvariantId::OnceRecorded, format!("{}#{} was recorded before", decision.source, decision.id));
+        }
+        match &decision.verdict {
+            VerdictV1::Applied { version } => {
+                added.applied += 1;
+                self.version += 1;
+                if *version != self.version {
+                    let text = format!("{} applied as version {version}, it is number {}", decision.id, self.version);
+                    wrong(InvariantId::Transitions, text);
+                }
+                if decision.events.is_empty() {
+                    wrong(InvariantId::Transitions, format!("{} applied and nothing happened", decision.id));
+                }
+            }
+            VerdictV1::Rejected { version, .. } => {
+                added.rejected += 1;
+                if *version != self.version || !decision.events.is_empty() {
+                    wrong(InvariantId::Transitions, format!("{} rejected, and yet the order changed", decision.id));
+                }
+                if !self.placed {
+                    wrong(InvariantId::Transitions, format!("{} recorded on an order that does not exist", decision.id));
+                }
+            }
+        }
+        for event in &decision.events {
+            match event {
+                EventV1::Placed(placed) => {
+                    if std::mem::replace(&mut self.placed, true) {
+                        wrong(InvariantId::Transitions, format!("{} placed the order again", decision.id));
+                    }
+                    if let Err(text) = adds_up(placed) {
+                        wrong(InvariantId::Amounts, format!("{}: {text}", decision.id));
+                    }
+                }
+                _ if !self.placed => {
+                    wrong(InvariantId::Transitions, format!("{} changed an order that does not exist", decision.id));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// [`crate::keys::command_fingerprint`] of parts that were not parsed.
+pub(super) fn fingerprint_of(source: &str, id: &str) -> u64 {
+    let mut name = Vec::with_capacity(source.len() + 1 + id.len());
+    name.extend_from_slice(source.as_bytes());
+    name.push(0);
+    name.extend_from_slice(id.as_bytes());
+    fingerprint_of_name(&name)
+}
+
+/// The same of a name as controls carry it: source, zero byte, id.
+pub(super) fn fingerprint_of_name(name: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&sha256(name)[..8]);
+    u64::from_le_bytes(first)
+}
+
+/// Lines and components add up to the total, and payments, where there are any, too.
+fn adds_up(placed: &PlacedV1) -> Result<(), String> {
+    let sum = |amounts: &mut dyn Iterator<Item = i64>| amounts.map(i128::from).sum::<i128>();
+    let total = i128::from(placed.total_minor);
+    for line in placed.lines.iter().filter(|line| !line.components.is_empty()) {
+        let parts = sum(&mut line.components.iter().map(|part| part.amount_minor));
+        if parts != i128::from(line.amount_minor) {
+            return Err(format!("the parts of line {} are {parts}, it says {}", line.line_id, line.amount_minor));
+        }
+    }
+    let lines = placed.lines.iter().map(|line| line.amount_minor);
+    let parts = sum(&mut lines.chain(placed.components.iter().map(|part| part.amount_minor)));
+    if parts != total || total < 0 {
+        return Err(format!("lines and components are {parts}, the total says {total}"));
+    }
+    let payments = sum(&mut placed.payments.iter().map(|payment| payment.amount_minor));
+    if !placed.payments.is_empty() && payments != total {
+        return Err(format!("payments are {payments}, the total says {total}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{CommandId, CommandKey, Source};
+    use crate::keys::command_fingerprint;
+
+    #[test]
+    fn the_fingerprint_is_that_of_keys() {
+        let key = CommandKey { source: Source::parse("/s").unwrap(), id: CommandId::parse("a b").unwrap() };
+        assert_eq!(fingerprint_of("/s", "a b"), command_fingerprint(&key));
+    }
+
+    #[test]
+    fn a_million_orders_fit() {
+        assert!(std::mem::size_of::<([u8; 16], OrderTail)>() <= 150);
+    }
+}

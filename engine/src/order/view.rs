@@ -1,0 +1,172 @@
+//! What the public sees of an order, folded from its records.
+
+use super::aggregate::{Aggregate, FoldError, verdict_from_stored};
+use super::event::{Component, Placed};
+use super::OrderStatus;
+use crate::codec::CodecError;
+use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1};
+use crate::ids::{CommandId, OrderRef, Source, TimestampMs};
+use crate::money::{Amount, MoneyError};
+use crate::wire::command as wire;
+use crate::wire::order::{
+    Attention, FulfillmentSummary, HistoryEntry, OrderSchema, OrderStatus as PublicStatus, OrderView, PaymentSummary,
+    ReturnsSummary,
+};
+use crate::wire::{Code, CommandType, Status};
+
+/// An order as it stands and how it came to be; `None` when nothing was recorded.
+///
+/// `records` are all of the order's, oldest first. `parked` is why it is parked, if it is.
+///
+/// # Errors
+/// [`FoldError`] when they are not that.
+pub fn view(
+    reference: &OrderRef,
+    records: &[Vec<u8>],
+    parked: Option<&str>,
+) -> Result<Option<(OrderView, Vec<HistoryEntry>)>, FoldError> {
+    let mut aggregate = Aggregate::new(reference.clone());
+    let mut history = Vec::new();
+    let mut changed = None;
+    for bytes in records {
+        aggregate.fold(bytes, 1)?;
+        let BodyV1::Decisions(decisions) = v1::decode(bytes)?.body else { continue };
+        for decision in &decisions {
+            let entry = history_entry(decision, history.len() as u64 + 1)?;
+            if entry.status == Status::Applied {
+                let (created, _) = changed.unwrap_or((entry.at, entry.at));
+                changed = Some((created, entry.at));
+            }
+            history.push(entry);
+        }
+    }
+    let (Some(placed), Some(times)) = (aggregate.order.placed.clone(), changed) else { return Ok(None) };
+    let view = order_view(&aggregate, &placed, times, parked).map_err(amount)?;
+    Ok(Some((view, history)))
+}
+
+fn amount(error: MoneyError) -> FoldError {
+    FoldError::Codec(CodecError::Corrupt(error.to_string()))
+}
+
+fn order_view(
+    aggregate: &Aggregate,
+    placed: &Placed,
+    (created_at, updated_at): (TimestampMs, TimestampMs),
+    parked: Option<&str>,
+) -> Result<OrderView, MoneyError> {
+    let order = &aggregate.order;
+    Ok(OrderView {
+        schema: OrderSchema,
+        tenant: aggregate.reference.tenant.clone(),
+        order: aggregate.reference.order.clone(),
+        version: order.version,
+        status: match order.status {
+            OrderStatus::Absent | OrderStatus::Open => PublicStatus::Open,
+        },
+        step: Some(wire::Step::Reserve),
+        attention: if parked.is_some() { Attention::Parked } else { Attention::None },
+        attention_reason: parked.map(str::to_owned),
+        payment: PaymentSummary::default(),
+        fulfillment: FulfillmentSummary { ordered_units: placed.units(), ..FulfillmentSummary::default() },
+        returns: ReturnsSummary::default(),
+        customer: placed.customer.to_string(),
+        currency: placed.currency,
+        total_minor: Amount::new(placed.total_minor)?,
+        lines: placed
+            .lines
+            .iter()
+            .map(|line| {
+                Ok(wire::Line {
+                    line_id: line.line_id.to_string(),
+                    sku: line.sku.to_string(),
+                    quantity: line.quantity,
+                    amount_minor: Amount::new(line.amount_minor)?,
+                    components: components(&line.components)?,
+                })
+            })
+            .collect::<Result<_, MoneyError>>()?,
+        components: components(&placed.components)?,
+        payments: placed
+            .payments
+            .iter()
+            .map(|payment| {
+                Ok(wire::Payment {
+                    payment_id: payment.payment_id.to_string(),
+                    token_ref: payment.token_ref.to_string(),
+                    amount_minor: Amount::new(payment.amount_minor)?,
+                })
+            })
+            .collect::<Result<_, MoneyError>>()?,
+        delivery: placed.delivery.as_ref().map(|delivery| wire::Delivery {
+            method: delivery.method.to_string(),
+            address_ref: delivery.address_ref.as_deref().map(Into::into),
+        }),
+        attributes: placed.attributes.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
+        placed_at: placed.placed_at,
+        created_at,
+        updated_at,
+        next_deadline: order.deadline,
+        archived_at: None,
+    })
+}
+
+fn components(parts: &[Component]) -> Result<Vec<wire::Component>, MoneyError> {
+    parts
+        .iter()
+        .map(|part| Ok(wire::Component { kind: part.kind, amount_minor: Amount::new(part.amount_minor)? }))
+        .collect()
+}
+
+fn history_entry(decision: &DecisionV1, number: u64) -> Result<HistoryEntry, FoldError> {
+    let verdict = verdict_from_stored(&decision.verdict)?;
+    let (code, message) = match &verdict.rejection {
+        None => (Code::Applied, Code::Applied.meaning().to_owned()),
+        Some(rejection) => (rejection.0, rejection.1.to_string()),
+    };
+    Ok(HistoryEntry {
+        decision: number,
+        version: verdict.version,
+        at: TimestampMs(decision.received_ms),
+        command_id: CommandId::parse(&decision.id).ok(),
+        source: Source::parse(&decision.source).ok(),
+        kind: kind_name(decision.kind).to_owned(),
+        status: code.status(),
+        code,
+        message,
+        events: decision.events.iter().map(event_name).collect(),
+    })
+}
+
+const fn kind_name(kind: CommandKindV1) -> &'static str {
+    match kind {
+        CommandKindV1::Place => CommandType::Place.as_str(),
+        CommandKindV1::Cancel => CommandType::Cancel.as_str(),
+        CommandKindV1::Return => CommandType::Return.as_str(),
+        CommandKindV1::Report => CommandType::Report.as_str(),
+        CommandKindV1::Resume => CommandType::Resume.as_str(),
+        CommandKindV1::ResolveStep => CommandType::ResolveStep.as_str(),
+        CommandKindV1::Compensate => CommandType::Compensate.as_str(),
+        CommandKindV1::Archive => CommandType::Archive.as_str(),
+        CommandKindV1::Restore => CommandType::Restore.as_str(),
+        CommandKindV1::StepOutcome => "retailflow.engine.step-outcome.v1",
+        CommandKindV1::DeadlinePassed => "retailflow.engine.deadline-passed.v1",
+    }
+}
+
+fn event_name(event: &EventV1) -> String {
+    match event {
+        EventV1::Placed(_) => "placed".into(),
+        EventV1::StepStarted { step, .. } => format!("{step:?} started").to_lowercase(),
+        EventV1::StepEnded { step, .. } => format!("{step:?} ended").to_lowercase(),
+        EventV1::CancelRequested { .. } => "cancel requested".into(),
+        EventV1::ReturnRequested { .. } => "return requested".into(),
+        EventV1::Refunded { .. } => "refunded".into(),
+        EventV1::LinesShort { .. } => "lines short".into(),
+        EventV1::StatusChanged { status, .. } => format!("{status:?}").to_lowercase(),
+        EventV1::AttentionChanged { attention, .. } => format!("attention {attention:?}").to_lowercase(),
+        EventV1::Archived { .. } => "archived".into(),
+        EventV1::Restored => "restored".into(),
+        EventV1::PersonErased { .. } => "person erased".into(),
+    }
+}

@@ -1,0 +1,110 @@
+//! Load on an embedded node: commands as JSON, through the ask door, each waited for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::future::try_join_all;
+use hdrhistogram::Histogram;
+use retailflow_actors::NodeHandle;
+use retailflow_engine::order::{Actor, Command};
+use retailflow_engine::wire::{Status, decode_command};
+use tokio::time::Instant;
+
+use super::report::Measured;
+
+/// How commands come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pace {
+    /// So many callers, each sending its next command when it has the outcome of the last.
+    Closed { in_flight: u64 },
+    /// So many a second, whatever becomes of them; latency counts from when a command was due.
+    Open { per_second: u64, in_flight_max: u64 },
+}
+
+/// What the commands are for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Orders {
+    /// Each for a new order, numbered from here.
+    New { from: u64 },
+    /// All for one order: the first places it, the others are rejected and recorded.
+    Hot,
+}
+
+/// Sends `commands` and waits for each outcome.
+pub(crate) async fn drive(
+    node: &NodeHandle,
+    name: &str,
+    pace: Pace,
+    orders: Orders,
+    commands: u64,
+) -> anyhow::Result<Measured> {
+    let next = Arc::new(AtomicU64::new(0));
+    let (callers, interval) = match pace {
+        Pace::Closed { in_flight } => (in_flight, None),
+        Pace::Open { per_second, in_flight_max } => (in_flight_max, Some(1e9 / per_second.max(1) as f64)),
+    };
+    let begun = Instant::now();
+    let tasks = (0..callers.min(commands)).map(|_| {
+        let (node, next) = (node.clone(), next.clone());
+        let caller = async move {
+            let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3)?;
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= commands {
+                    return Ok(latency_us);
+                }
+                let due = match interval {
+                    None => Instant::now(),
+                    Some(nanos) => {
+                        let due = begun + Duration::from_nanos((number as f64 * nanos) as u64);
+                        tokio::time::sleep_until(due).await;
+                        due
+                    }
+                };
+                place(&node, orders, number).await?;
+                latency_us.saturating_record(due.elapsed().as_micros() as u64);
+            }
+        };
+        tokio::spawn(caller)
+    });
+    let mut all = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3)?;
+    for latency_us in try_join_all(tasks).await.context("a caller failed")? {
+        let latency_us: Histogram<u64> = latency_us.map_err(|error: anyhow::Error| error)?;
+        all.add(latency_us)?;
+    }
+    Ok(Measured::new(name, commands, begun.elapsed(), &all))
+}
+
+async fn place(node: &NodeHandle, orders: Orders, number: u64) -> anyhow::Result<()> {
+    let order = match orders {
+        Orders::New { from } => from + number,
+        Orders::Hot => 0,
+    };
+    let json = command_json(order, number);
+    let outcome = loop {
+        let command = Command::from_event(decode_command(json.as_bytes())?, Actor::Tenant);
+        let outcome = node.ask(command).await;
+        match outcome.retry_after_ms {
+            Some(wait_ms) if outcome.code.retry_helps() => {
+                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            }
+            _ => break outcome,
+        }
+    };
+    anyhow::ensure!(
+        matches!(outcome.status, Status::Applied | Status::Rejected) && !outcome.replayed,
+        "a command was not decided: {outcome:?}"
+    );
+    Ok(())
+}
+
+fn command_json(order: u64, number: u64) -> String {
+    format!(
+        r#"{{"specversion":"1.0","id":"place-{number}","source":"/bench","type":"retailflow.order.place.v1","tenant":"bench","subject":"{order}","data":{{"customer":"{:05}","currency":"USD","lines":[{{"line_id":"1","sku":"cd","quantity":{},"amount_minor":{}}}]}}}}"#,
+        order % 23_570,
+        1 + order % 5,
+        100 + order % 5_000
+    )
+}

@@ -1,0 +1,93 @@
+//! What was measured, for people and for programs.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// One measurement. Latencies in milliseconds.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Measured {
+    /// What was measured.
+    pub(crate) name: String,
+    /// How many commands or groups.
+    pub(crate) count: u64,
+    /// How long it took, in seconds.
+    pub(crate) seconds: f64,
+    /// A second.
+    pub(crate) per_second: f64,
+    /// Half of them were faster.
+    pub(crate) p50_ms: f64,
+    /// 95 of 100 were faster.
+    pub(crate) p95_ms: f64,
+    /// 99 of 100 were faster.
+    pub(crate) p99_ms: f64,
+    /// The slowest.
+    pub(crate) max_ms: f64,
+    /// Memory of the process afterwards, in MB.
+    pub(crate) resident_mb: u64,
+}
+
+impl Measured {
+    pub(crate) fn new(name: &str, count: u64, took: Duration, latency_us: &Histogram<u64>) -> Self {
+        let at = |quantile: f64| latency_us.value_at_quantile(quantile) as f64 / 1000.0;
+        let seconds = took.as_secs_f64();
+        Self {
+            name: name.to_owned(),
+            count,
+            seconds,
+            per_second: count as f64 / seconds.max(1e-9),
+            p50_ms: at(0.5),
+            p95_ms: at(0.95),
+            p99_ms: at(0.99),
+            max_ms: latency_us.max() as f64 / 1000.0,
+            resident_mb: super::machine::resident_mb(),
+        }
+    }
+
+    fn row(&self) -> String {
+        format!(
+            "{:<44} {:>9.0}/s  p50 {:>8.3}  p95 {:>8.3}  p99 {:>8.3}  max {:>8.1} ms  {:>5} MB\n",
+            self.name, self.per_second, self.p50_ms, self.p95_ms, self.p99_ms, self.max_ms, self.resident_mb
+        )
+    }
+}
+
+/// All measurements of one run.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct BenchReport {
+    /// Version of this program.
+    pub(crate) version: String,
+    /// Processors, and their kind.
+    pub(crate) machine: String,
+    /// Built with optimizations?
+    pub(crate) release: bool,
+    /// The measurements, in the order in which they were made.
+    pub(crate) measured: Vec<Measured>,
+    /// The intake's share of what the raw log does with the same bytes in the same groups.
+    pub(crate) share_of_raw_log: f64,
+    /// Records a group on average, in the intake at 512.
+    pub(crate) records_a_group: f64,
+    /// Bytes of a record on average.
+    pub(crate) bytes_a_record: f64,
+    /// Bytes on disk for a byte of record: log and index.
+    pub(crate) disk_a_record_byte: f64,
+}
+
+impl BenchReport {
+    pub(crate) fn table(&self) -> String {
+        let mut text = format!("{} on {}\n", self.version, self.machine);
+        if !self.release {
+            text.push_str("NOT a release build: these figures say nothing\n");
+        }
+        self.measured.iter().for_each(|measured| text.push_str(&measured.row()));
+        text.push_str(&format!(
+            "intake reaches {:.0} % of the raw log (same bytes, same groups: {:.0} records of {:.0} bytes a group)\n",
+            100.0 * self.share_of_raw_log,
+            self.records_a_group,
+            self.bytes_a_record
+        ));
+        text.push_str(&format!("disk: {:.2} bytes for each byte of record\n", self.disk_a_record_byte));
+        text
+    }
+}

@@ -1,0 +1,7 @@
+//! What `retailflow run` is made of.
+
+pub(crate) mod chaos;
+pub(crate) mod outcomes;
+pub(crate) mod signals;
+pub(crate) mod summary;
+pub(crate) mod tally;

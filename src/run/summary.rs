@@ -1,0 +1,61 @@
+//! What a run tells people when it is over.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use retailflow_engine::wire::RunReport;
+
+/// How a run ended.
+pub(crate) struct Ran {
+    /// All commands were read; otherwise it was stopped.
+    pub(crate) finished: bool,
+    /// All that was in flight was answered.
+    pub(crate) drained: bool,
+    /// Actors that crashed and were started again.
+    pub(crate) crashes: u64,
+}
+
+/// Tells it on standard error, which may have gone.
+pub(crate) fn tell(report: &RunReport, ran: &Ran, took: Duration) {
+    let _ = std::io::stderr().write_all(text(report, ran, took).as_bytes());
+}
+
+fn text(report: &RunReport, ran: &Ran, took: Duration) -> String {
+    let counts = report.commands;
+    let end = if ran.finished { "all commands read" } else { "stopped; start it again and it goes on" };
+    let mut text = format!("{} commands in {:.1} s: {end}\n", counts.received, took.as_secs_f64());
+    let rows = [
+        ("applied", counts.applied, "recorded now"),
+        ("rejected", counts.rejected, "decided against, recorded now"),
+        ("replayed", counts.replayed, "had an outcome before, and got the same"),
+        ("refused", counts.refused, "not recorded; may come again"),
+        ("parked", counts.parked, "kept in order behind a parked order"),
+        ("dead-lettered", counts.dead_lettered, "unreadable; kept with the reason"),
+    ];
+    for (name, count, meaning) in rows {
+        if count > 0 || name == "applied" {
+            text.push_str(&format!("  {name:<14} {count:>9}   {meaning}\n"));
+        }
+    }
+    let latency = report.outcome_latency_ms;
+    text.push_str(&format!(
+        "  {:.0} a second; outcome after {:.1} ms (median), {:.1} ms (99 of 100), {:.1} ms (slowest)\n",
+        report.throughput_per_second, latency.p50, latency.p99, latency.max
+    ));
+    for (status, count) in &report.orders.by_status {
+        text.push_str(&format!("  orders {status:<8} {count:>9}\n"));
+    }
+    if ran.crashes > 0 {
+        text.push_str(&format!("  {} crashes of actors survived\n", ran.crashes));
+    }
+    if !ran.drained {
+        text.push_str("  not all in flight was answered in time; run it again to get those outcomes\n");
+    }
+    for broken in report.invariants.iter().filter(|invariant| !invariant.held) {
+        text.push_str(&format!("  BROKEN {}: {}\n", broken.id, broken.detail));
+    }
+    if report.invariants.iter().all(|invariant| invariant.held) {
+        text.push_str(&format!("  all {} invariants held; durability: fsync on one machine\n", report.invariants.len()));
+    }
+    text
+}
