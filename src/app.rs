@@ -86,6 +86,7 @@ pub(crate) fn disk_options(config: &Config) -> DiskLogOptions {
             flush_interval_ms: config.index.flush_interval_ms,
             snapshot_queue: config.index.snapshot_queue_max,
             open_timeout_ms: config.index.open_timeout_ms,
+            ..IndexOptions::default()
         },
         ..DiskLogOptions::default()
     }

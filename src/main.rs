@@ -4,6 +4,7 @@
 //! code. What is put together how stands in `app`, the commands in `cli`.
 
 mod app;
+mod archive;
 mod audit;
 mod bench;
 mod cli;

@@ -16,6 +16,7 @@ use retailflow_engine::ports::{Commit, CommitError, ControlEntry, Group, OrderEn
 use tokio::sync::oneshot;
 
 use crate::floor::Floors;
+use crate::mutant::Mutant;
 use crate::order::OrderMsg;
 use crate::partition::PartitionMsg;
 use crate::world::{Ports, ProbePoint, Settings};
@@ -320,6 +321,7 @@ impl CommitterState {
         let timeout = Duration::from_millis(self.settings.config.commit.timeout_ms);
         let supervision = &self.settings.config.supervision;
         let mut delay_ms = supervision.delay_min_ms.max(1);
+        let mut in_doubt = false;
         loop {
             let answer = match tokio::time::timeout(timeout, self.ports.log.commit(group.clone())).await {
                 Ok(answer) => answer,
@@ -333,7 +335,13 @@ impl CommitterState {
                     self.intake.clone_from(&group.fence.intake);
                     return Ok(commit);
                 }
-                Err(CommitError::Unknown(why)) => {
+                // No room now says nothing of the time before: it may still be written.
+                Err(CommitError::Unavailable(why)) if !in_doubt => return Err(CommitError::Unavailable(why)),
+                Err(CommitError::Unknown(why) | CommitError::Unavailable(why)) => {
+                    in_doubt = true;
+                    if self.settings.is(Mutant::GivesUpUnknown) {
+                        return Err(CommitError::Unavailable(why));
+                    }
                     tracing::warn!(partition = %self.partition, group = group.fence.group, %why, "asking again");
                     tokio::time::sleep(Duration::from_millis(delay_ms)).await;
                     delay_ms = (delay_ms * 2).min(supervision.delay_max_ms.max(1));

@@ -11,6 +11,7 @@ mod committer;
 mod floor;
 mod hydrate;
 mod intake;
+mod mutant;
 mod node;
 mod order;
 mod outcome;
@@ -23,5 +24,7 @@ mod tenants_route;
 mod world;
 
 pub use intake::{Intake, IntakeEvent, IntakeSummary};
+#[cfg(feature = "mutants")]
+pub use mutant::Mutant;
 pub use node::{Node, NodeHandle, StartError, StopReport};
 pub use world::{Ports, Probe, ProbePoint, Settings, Verdict as ProbeVerdict};

@@ -11,13 +11,14 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{Aggregate, Context, Draft, Drafted, RecordedOutcome, SealedDraft, Verdict};
-use retailflow_engine::ports::OrderEntry;
-use retailflow_engine::wire::{Code, Outcome};
+use retailflow_engine::ports::{OrderEntry, ReadError};
+use retailflow_engine::wire::{Code, Durability, Outcome};
 use tokio::sync::Semaphore;
 
 use crate::admission::Gate;
 use crate::committer::{CommitterMsg, Proposal, Proposed, Ticket};
-use crate::hydrate::{hydrate, recall};
+use crate::hydrate::{HydrateError, hydrate, recall};
+use crate::mutant::Mutant;
 use crate::outcome::{Work, recorded, refusal};
 use crate::partition::Committers;
 use crate::tenant::TenantMsg;
@@ -61,6 +62,12 @@ pub(crate) struct OrderArgs {
 enum OrderEnd {
     #[error("the outcome of a record is not known; the log will tell")]
     Lost,
+}
+
+/// Did an order end because of trouble that is not its own? It starts again, and is never parked for that.
+pub(crate) fn is_passing(error: &ActorProcessingErr) -> bool {
+    let unreadable = matches!(error.downcast_ref(), Some(HydrateError::Read(ReadError::Unavailable(_))));
+    unreadable || matches!(error.downcast_ref(), Some(OrderEnd::Lost))
 }
 
 struct InFlight {
@@ -132,7 +139,9 @@ impl Actor for OrderActor {
             }
             OrderMsg::Resolved { number, proposed } => {
                 if let Some(lost) = state.resolved(number, proposed)? {
-                    Box::pin(state.rebuild()).await?;
+                    if !state.args.shared.settings.is(Mutant::KeepsStateAfterConflict) {
+                        Box::pin(state.rebuild()).await?;
+                    }
                     state.again(*lost);
                 }
             }
@@ -236,6 +245,12 @@ impl OrderState {
             all(waiters, deferred).for_each(|work| work.refuse(Code::Unavailable, why, retry_after_ms));
             return Ok(());
         };
+        let waiters = if self.args.shared.settings.is(Mutant::AnswersTentative) {
+            answer(waiters, &sealed.outcomes, self.args.shared.ports.durability);
+            Vec::new()
+        } else {
+            waiters
+        };
         self.proposals += 1;
         let number = self.proposals;
         let entry = OrderEntry {
@@ -286,15 +301,12 @@ impl OrderState {
         let shared = self.args.shared.clone();
         let durability = shared.ports.durability;
         let InFlight { sealed, waiters, deferred, .. } = in_flight;
-        let verdicts: Vec<Verdict> = sealed.outcomes.iter().map(|outcome| outcome.verdict.clone()).collect();
-        sealed.commit_to(&mut self.aggregate, shared.settings.config.orders.recent_ids_max);
-        for (works, verdict) in waiters.into_iter().zip(&verdicts) {
-            for (place, work) in works.into_iter().enumerate() {
-                let command = &work.command;
-                let outcome = recorded(&command.order, &command.key, verdict, durability, place > 0);
-                work.answer(outcome);
-            }
+        // What was recalled must stay all there is: these will leave the aggregate's memory, too.
+        if let Some(recalled) = &mut self.recalled {
+            recalled.extend(sealed.outcomes.iter().map(|outcome| (outcome.key.clone(), outcome.clone())));
         }
+        answer(waiters, &sealed.outcomes, durability);
+        sealed.commit_to(&mut self.aggregate, shared.settings.config.orders.recent_ids_max);
         deferred.into_iter().for_each(|(work, outcome)| work.answer(outcome));
         self.snapshot_if_due();
     }
@@ -328,6 +340,7 @@ impl OrderState {
             self.recalled = Some(recall(&self.args.shared.ports, &self.args.order).await?);
         }
         let found = self.recalled.as_ref().and_then(|all| all.get(&work.command.key));
+        let found = found.filter(|_| !self.args.shared.settings.is(Mutant::ForgetsOldIds));
         match found {
             Some(outcome) if outcome.content_hash != work.command.content_hash => {
                 let retry_after_ms = self.args.shared.gate.retry_after_ms();
@@ -362,5 +375,16 @@ impl OrderState {
             myself.stop(Some(PASSIVATED.into()));
         }
         Ok(())
+    }
+}
+
+/// Tells each waiter the outcome of its decision; who joined another's record gets it as a replay.
+fn answer(waiters: Vec<Vec<Work>>, outcomes: &[RecordedOutcome], durability: Durability) {
+    for (works, outcome) in waiters.into_iter().zip(outcomes) {
+        for (place, work) in works.into_iter().enumerate() {
+            let command = &work.command;
+            let told = recorded(&command.order, &command.key, &outcome.verdict, durability, place > 0);
+            work.answer(told);
+        }
     }
 }

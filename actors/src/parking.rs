@@ -20,6 +20,8 @@ use crate::order::OrderShared;
 use crate::outcome::Work;
 
 struct Queue {
+    /// Why the order is parked, while the mark that says so is not known to be durable.
+    unmarked: Option<String>,
     queued: u64,
     /// Commands queued since this actor started: the same one is not queued twice. Bounded by the queue's limit.
     ids: HashSet<CommandKey>,
@@ -41,7 +43,7 @@ impl Parking {
         for partition in 0..self.shared.committers.partitions() {
             for parked in self.shared.ports.log.parked(PartitionId(partition)).await? {
                 if parked.order.tenant == *tenant {
-                    let queue = Queue { queued: parked.queued, ids: HashSet::new() };
+                    let queue = Queue { unmarked: None, queued: parked.queued, ids: HashSet::new() };
                     self.parked.insert(parked.order.order, queue);
                 }
             }
@@ -55,16 +57,26 @@ impl Parking {
 
     /// Sets the mark. It holds in memory even when the log can't take it now: the order rests either way.
     pub(crate) async fn park(&mut self, order: OrderRef, why: &str) -> Result<(), ActorProcessingErr> {
-        self.parked.insert(order.order.clone(), Queue { queued: 0, ids: HashSet::new() });
         let reason: String = why.chars().take(500).collect();
-        let at = self.shared.ports.clock.now();
-        let mark = Control::Park { order: order.clone(), reason, at };
-        if let Some(durable) = self.propose(order, &mark)?
-            && durable.await.is_err()
-        {
-            tracing::error!("a park mark could not be written; the order stays parked until this process ends");
+        self.parked.insert(order.order.clone(), Queue { unmarked: Some(reason), queued: 0, ids: HashSet::new() });
+        if !self.marked(&order).await? {
+            tracing::error!(%order, "a park mark could not be written; it is tried again with the next command");
         }
         Ok(())
+    }
+
+    /// Makes sure that the order's mark is durable: without it, what is queued would be queued behind nothing. A mark
+    /// that is there already is no worse for being set again.
+    async fn marked(&mut self, order: &OrderRef) -> Result<bool, ActorProcessingErr> {
+        let Some(reason) = self.parked.get(&order.order).and_then(|queue| queue.unmarked.clone()) else {
+            return Ok(true);
+        };
+        let mark = Control::Park { order: order.clone(), reason, at: self.shared.ports.clock.now() };
+        let durable = self.written(order.clone(), &mark).await?;
+        if let Some(queue) = self.parked.get_mut(&order.order).filter(|_| durable) {
+            queue.unmarked = None;
+        }
+        Ok(durable)
     }
 
     /// Queues a command behind the mark and answers `parked` once that is durable.
@@ -72,6 +84,7 @@ impl Parking {
         let retry_after_ms = self.shared.gate.retry_after_ms();
         let max = self.shared.settings.config.supervision.parked_queue_max as u64;
         let order = work.command.order.clone();
+        let marked = self.marked(&order).await?;
         let Some(queue) = self.parked.get_mut(&order.order) else { return Ok(()) };
         let known = queue.ids.contains(&work.command.key);
         if !known && queue.queued >= max {
@@ -81,11 +94,7 @@ impl Parking {
         }
         if !known {
             let control = parked_command(&work, queue.queued + 1, self.shared.ports.clock.now())?;
-            let durable = match self.propose(order.clone(), &control)? {
-                Some(durable) => durable.await.is_ok(),
-                None => false,
-            };
-            if !durable {
+            if !marked || !self.written(order.clone(), &control).await? {
                 work.refuse(Code::Unavailable, "the command could not be queued", retry_after_ms);
                 return Ok(());
             }
@@ -100,17 +109,15 @@ impl Parking {
         Ok(())
     }
 
-    fn propose(
-        &self,
-        order: OrderRef,
-        control: &Control,
-    ) -> Result<Option<oneshot::Receiver<()>>, ActorProcessingErr> {
+    /// Writes a control record. `false`: it was not written, or nobody knows.
+    async fn written(&self, order: OrderRef, control: &Control) -> Result<bool, ActorProcessingErr> {
         let partition = partition_of(&order, self.shared.committers.partitions());
         let entry = ControlEntry { order, bytes: control.encode()?.into() };
-        let Some(committer) = self.shared.committers.get(partition) else { return Ok(None) };
+        let Some(committer) = self.shared.committers.get(partition) else { return Ok(false) };
         let (reply, durable) = oneshot::channel();
-        committer.cast(CommitterMsg::Control(ControlProposal { entry, reply }))?;
-        Ok(Some(durable))
+        // A committer that has just ended drops the proposal, and with it the reply.
+        drop(committer.cast(CommitterMsg::Control(ControlProposal { entry, reply })));
+        Ok(durable.await.is_ok())
     }
 }
 

@@ -13,7 +13,7 @@ use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
 use retailflow_engine::wire::Code;
 use tokio::time::Instant;
 
-use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared, PASSIVATED};
+use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared, PASSIVATED, is_passing};
 use crate::outcome::Work;
 use crate::parking::Parking;
 use crate::supervise::{AfterCrash, CrashWindow};
@@ -52,6 +52,8 @@ pub(crate) struct TenantState {
     by_actor: HashMap<ActorId, OrderId>,
     /// Orders that crashed within the window.
     crashes: HashMap<OrderId, CrashWindow>,
+    /// Orders that ended within the window because of trouble that is not their own.
+    troubles: HashMap<OrderId, CrashWindow>,
     parking: Parking,
 }
 
@@ -77,6 +79,7 @@ impl Actor for TenantActor {
             slots: LruCache::unbounded(),
             by_actor: HashMap::new(),
             crashes: HashMap::new(),
+            troubles: HashMap::new(),
         })
     }
 
@@ -94,11 +97,13 @@ impl Actor for TenantActor {
         message: Self::Msg,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
+        let handled = match message {
             TenantMsg::Submit(work) => {
                 let settings = &state.shared.settings;
-                settings.probe(ProbePoint::TenantRoute, || work.command.order.to_string())?;
-                state.route(&myself, work).await
+                match settings.probe(ProbePoint::TenantRoute, || work.command.order.to_string()) {
+                    Ok(()) => state.route(&myself, work).await,
+                    Err(crash) => Err(crash.into()),
+                }
             }
             TenantMsg::Busy(order, id) => state.busy(order, id),
             TenantMsg::Restart(order) => state.restart(&myself, order).await,
@@ -106,7 +111,11 @@ impl Actor for TenantActor {
                 state.sweep();
                 Ok(())
             }
+        };
+        if handled.is_err() {
+            state.end_orders();
         }
+        handled
     }
 
     async fn handle_supervisor_evt(
@@ -116,13 +125,15 @@ impl Actor for TenantActor {
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorFailed(cell, error) => state.crashed(&myself, cell.get_id(), &error.to_string()).await,
+            SupervisionEvent::ActorFailed(cell, error) => {
+                state.crashed(&myself, cell.get_id(), &error.to_string(), is_passing(&error)).await
+            }
             SupervisionEvent::ActorTerminated(cell, _, Some(reason)) if reason == PASSIVATED => {
                 state.passivated(&myself, cell.get_id()).await
             }
             SupervisionEvent::ActorTerminated(cell, _, reason) => {
                 let why = reason.unwrap_or_else(|| "killed".into());
-                state.crashed(&myself, cell.get_id(), &why).await
+                state.crashed(&myself, cell.get_id(), &why, false).await
             }
             _ => Ok(()),
         }
@@ -178,7 +189,7 @@ impl TenantState {
         order: OrderId,
         waiting: Vec<Work>,
     ) -> Result<(), ActorProcessingErr> {
-        let live = self.shared.gate.live.fetch_add(1, Ordering::Relaxed);
+        let live = self.shared.gate.live.load(Ordering::Relaxed);
         if live >= self.shared.settings.config.orders.live_max {
             self.evict(1 + live - self.shared.settings.config.orders.live_max);
         }
@@ -188,6 +199,7 @@ impl TenantState {
             tenant: myself.clone(),
         };
         let (actor, _) = Actor::spawn_linked(None, OrderActor, args, myself.get_cell()).await?;
+        self.shared.gate.live.fetch_add(1, Ordering::Relaxed);
         self.by_actor.insert(actor.get_id(), order.clone());
         for work in waiting {
             drop(actor.cast(OrderMsg::Submit(work)));
@@ -223,7 +235,9 @@ impl TenantState {
         }
         let live = self.shared.gate.live.load(Ordering::Relaxed);
         self.evict(live.saturating_sub(settings.config.orders.live_max));
-        self.crashes.retain(|_, window| !window.is_stale(now, &settings.config.supervision));
+        for windows in [&mut self.crashes, &mut self.troubles] {
+            windows.retain(|_, window| !window.is_stale(now, &settings.config.supervision));
+        }
     }
 
     fn gone(&mut self, id: ActorId) -> Option<OrderId> {
@@ -262,6 +276,7 @@ impl TenantState {
         myself: &ActorRef<TenantMsg>,
         id: ActorId,
         why: &str,
+        passing: bool,
     ) -> Result<(), ActorProcessingErr> {
         let Some(order) = self.gone(id) else { return Ok(()) };
         self.shared.gate.crashes.fetch_add(1, Ordering::Relaxed);
@@ -270,8 +285,13 @@ impl TenantState {
             Some(Slot::Live { .. }) | None => Vec::new(),
         };
         let supervision = &self.shared.settings.config.supervision;
-        let window = self.crashes.entry(order.clone()).or_default();
-        match window.crashed(Instant::now(), supervision, &*self.shared.ports.rng) {
+        let windows = if passing { &mut self.troubles } else { &mut self.crashes };
+        let window = windows.entry(order.clone()).or_default();
+        let mut after = window.crashed(Instant::now(), supervision, &*self.shared.ports.rng);
+        if passing && after == AfterCrash::Quarantine {
+            after = AfterCrash::Restart(Duration::from_millis(supervision.delay_max_ms));
+        }
+        match after {
             AfterCrash::Restart(delay) => {
                 tracing::warn!(tenant = %self.tenant, %order, %why, ?delay, "an order crashed and starts again");
                 self.slots.put(order.clone(), Slot::Resting { waiting });
@@ -300,6 +320,16 @@ impl TenantState {
                 Ok(())
             }
             None => Ok(()),
+        }
+    }
+
+    /// Ends all orders in the order of their last use. They would end with this actor anyway, in the order of a hash
+    /// table: what a seeded world shows would not be the same twice.
+    fn end_orders(&self) {
+        for (_, slot) in &self.slots {
+            if let Slot::Live { order, .. } | Slot::Leaving { order, .. } = slot {
+                order.kill();
+            }
         }
     }
 

@@ -75,6 +75,9 @@ pub struct Settings {
     pub node: String,
     /// For chaos suites.
     pub probe: Option<Arc<dyn Probe>>,
+    /// A mistake made on purpose.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<crate::mutant::Mutant>,
 }
 
 impl Settings {
@@ -86,7 +89,14 @@ impl Settings {
             step_deadline_ms: config.orders.step_deadline_ms,
             decisions_max: config.orders.decisions_max,
         };
-        Self { config, policy, node: node.into(), probe: None }
+        Self {
+            config,
+            policy,
+            node: node.into(),
+            probe: None,
+            #[cfg(feature = "mutants")]
+            mutant: None,
+        }
     }
 
     pub(crate) fn probe(&self, point: ProbePoint, subject: impl Fn() -> String) -> Result<(), ProbeCrash> {

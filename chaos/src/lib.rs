@@ -1,3 +1,27 @@
-//! What can go wrong.
+//! What can go wrong: a seeded world around the real actors, its faults, its workload and its checkers.
+//!
+//! - [`run`]: a whole world from one seed and one [`Plan`]; the same seed gives the same [`Report`], trace and all
+//! - `faulty_log`, `faulty_stores`, `rival`: the reference adapters behind everything a network and other nodes do
+//! - `probe`: crashes of actors and of the node at any point of a command's way
+//! - `script`, `callers`: who sends what, when, how often, by which door
+//! - `watch`, `checker`: what must hold while it runs, and when it has come to rest
+
+mod callers;
+mod checker;
+mod faults;
+mod faulty_log;
+mod faulty_stores;
+mod plan;
+mod probe;
+mod rival;
+mod script;
 mod time;
+mod trace;
+mod watch;
+mod world;
+
+pub use faults::Fault;
+pub use plan::{Crashes, Faults, Plan};
 pub use time::{Dice, WorldClock};
+pub use trace::{Trace, trace_hash};
+pub use world::{Report, run, run_with};

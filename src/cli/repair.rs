@@ -1,9 +1,11 @@
 //! `retailflow repair`: cuts what cannot be read, after telling what that loses.
-#![allow(dead_code)]
 
-use crate::cli::Context;
+use retailflow_cluster::disk::log::repair::{NoRepair, apply, plan};
+
+use crate::app;
 use crate::cli::data::DataArgs;
-use crate::exit::Failure;
+use crate::cli::{Context, print, verify};
+use crate::exit::{ExitStatus, Failure, OrExit};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +30,45 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn exec(_args: Args, _context: Context) -> Result<(), Failure> {
-    Err(Failure::refused("`retailflow repair` is not built yet"))
+pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
+    let config = &context.config.config;
+    let (report, _) = verify::inspect(&args.data.data, config)?;
+    for problem in &report.problems {
+        print(&format!("problem: {}: {}\n", problem.place, problem.what))?;
+    }
+    let planned = match plan(&report) {
+        Ok(planned) => planned,
+        Err(NoRepair::NotNeeded) => return print("the log needs no repair\n"),
+        Err(error) => return Err(Failure::finding(error)),
+    };
+    let lost = planned.lost;
+    print(&format!(
+        "the log can be believed up to segment {}, offset {}; all after it would go:\n  {} whole frames ({} groups with {} \
+         records), and at least {} frames that cannot be read\n",
+        planned.cut_at.segment(),
+        planned.cut_at.offset(),
+        lost.frames,
+        lost.groups,
+        lost.records,
+        lost.unreadable_frames
+    ))?;
+    if args.dry_run {
+        return Err(Failure::told(ExitStatus::Finding));
+    }
+    if !args.yes {
+        return Err(Failure::refused(
+            "outcomes that were given for these records would be forgotten: repeat with --yes to cut them",
+        ));
+    }
+    let folder = args.data.data.join("log");
+    let kept = apply(app::files().as_ref(), &folder, app::log_options(config), &planned);
+    let kept = kept.or_exit(ExitStatus::Unreachable, || "the repair was broken off; run it again")?;
+    // The index has seen what is gone: it is built again from what is left.
+    let index = args.data.data.join("index");
+    if index.exists() {
+        let removed = std::fs::remove_dir_all(&index);
+        removed.or_exit(ExitStatus::Unreachable, || format!("cannot remove {}", index.display()))?;
+    }
+    let files = kept.iter().map(|file| format!("  {}\n", file.display()));
+    print(&format!("cut; what was cut is kept in\n{}", files.collect::<String>()))
 }

@@ -1,11 +1,23 @@
 //! `retailflow restore`: a data directory from exported records.
-#![allow(dead_code)]
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 
-use crate::cli::Context;
+use anyhow::{Context as _, bail, ensure};
+use retailflow_cluster::disk::event_log::DiskLog;
+use retailflow_config::Config;
+use retailflow_engine::codec::identity;
+use retailflow_engine::invariant::LogChecker;
+
+use crate::app;
+use crate::archive::{Line, Trailer, apply_group, apply_note, decode};
 use crate::cli::data::DataArgs;
-use crate::exit::Failure;
+use crate::cli::{Context, print};
+use crate::exit::{ExitStatus, Failure, OrExit};
+
+/// The longest line that is read: a group of the largest size in base64, and some.
+const LINE_MAX_BYTES: u64 = 96 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +41,100 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn exec(_args: Args, _context: Context) -> Result<(), Failure> {
-    Err(Failure::refused("`retailflow restore` is not built yet"))
+pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
+    let input: Box<dyn Read> = if args.from.as_os_str() == "-" {
+        Box::new(std::io::stdin())
+    } else {
+        let file = File::open(&args.from);
+        Box::new(file.or_exit(ExitStatus::Usage, || format!("cannot read {}", args.from.display()))?)
+    };
+    let data = &args.data.data;
+    let occupied = std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied {
+        return Err(Failure::refused(format!("{} is not empty: name a new data directory", data.display())));
+    }
+    // Until all is read and found right it stands under another name: a restore that is broken off leaves no half log.
+    let mut name = data.file_name().unwrap_or_default().to_owned();
+    name.push(".restoring");
+    let growing = data.with_file_name(name);
+    remove(&growing)?;
+    let restored = restore(input, &growing, &context.config.config);
+    let trailer = match restored {
+        Ok(trailer) => trailer,
+        Err(error) => {
+            remove(&growing)?;
+            return Err(Failure::new(ExitStatus::Finding, error));
+        }
+    };
+    if args.dry_run {
+        remove(&growing)?;
+        return print(&format!("whole: {} lines; nothing was written\n", trailer.lines));
+    }
+    if data.exists() {
+        std::fs::remove_dir(data).or_exit(ExitStatus::Unreachable, || format!("cannot replace {}", data.display()))?;
+    }
+    let renamed = std::fs::rename(&growing, data);
+    renamed.or_exit(ExitStatus::Unreachable, || format!("cannot make {}", data.display()))?;
+    print(&format!("restored: {} lines into {}\n", trailer.lines, data.display()))
+}
+
+fn remove(folder: &Path) -> Result<(), Failure> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    std::fs::remove_dir_all(folder).or_exit(ExitStatus::Unreachable, || format!("cannot remove {}", folder.display()))
+}
+
+fn restore(input: Box<dyn Read>, data: &Path, config: &Config) -> anyhow::Result<Trailer> {
+    let mut lines = Lines { input: BufReader::with_capacity(1 << 20, input), trailer: Trailer::default() };
+    let Some(Line::Log { identity: first, .. }) = lines.next()? else {
+        bail!("line 1 does not begin an export: it must name the log");
+    };
+    let new = identity::decode(&decode(&first)?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (log, _) = DiskLog::open(data, &app::disk_options(config), &app::files(), &new, &mut |_| ())?;
+    let mut checker = LogChecker::new(new.partitions);
+    let end = loop {
+        let number = lines.trailer.lines + 1;
+        let at = || format!("line {number}");
+        match lines.next().with_context(at)? {
+            Some(Line::Group { fence, entries }) => {
+                runtime.block_on(apply_group(&log, &mut checker, &fence, &entries)).with_context(at)?;
+            }
+            Some(Line::Note { bytes }) => runtime.block_on(apply_note(&log, &bytes)).with_context(at)?,
+            Some(Line::End(end)) => break end,
+            Some(Line::Log { .. }) => bail!("line {number} begins another export"),
+            None => bail!("the export is cut short after {} lines: it has no end mark", lines.trailer.lines),
+        }
+    };
+    log.close();
+    let check = checker.result();
+    ensure!(check.violation_count == 0, "the records are not in order: {:?}", check.violations.first());
+    ensure!(end == lines.before_end(), "lines were changed or lost: the end mark does not fit what stands before it");
+    Ok(end)
+}
+
+struct Lines {
+    input: BufReader<Box<dyn Read>>,
+    trailer: Trailer,
+}
+
+impl Lines {
+    fn next(&mut self) -> anyhow::Result<Option<Line>> {
+        let mut text = Vec::new();
+        (&mut self.input).take(LINE_MAX_BYTES).read_until(b'\n', &mut text)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        ensure!(text.ends_with(b"\n"), "the line is cut short, or over {LINE_MAX_BYTES} bytes long");
+        let line = serde_json::from_slice(&text).context("this is no line of an export")?;
+        if !matches!(line, Line::End(_)) {
+            self.trailer.add(&text);
+        }
+        Ok(Some(line))
+    }
+
+    fn before_end(&self) -> Trailer {
+        self.trailer.clone()
+    }
 }

@@ -1,9 +1,19 @@
 //! `retailflow verify`: is all that is stored in order?
-#![allow(dead_code)]
 
-use crate::cli::Context;
+use std::path::Path;
+
+use retailflow_cluster::disk::log::check::{CheckReport, check};
+use retailflow_cluster::disk::log::{FrameKind, LogError};
+use retailflow_config::Config;
+use retailflow_engine::codec::identity;
+use retailflow_engine::invariant::LogChecker;
+use serde::Serialize;
+
+use crate::app;
+use crate::audit::{Audit, group_of};
 use crate::cli::data::DataArgs;
-use crate::exit::Failure;
+use crate::cli::{Context, Output, print};
+use crate::exit::{ExitStatus, Failure, OrExit};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,7 +31,112 @@ pub(crate) struct Args {
     pub(crate) data: DataArgs,
 }
 
+/// What `verify` found, for programs.
+#[derive(Serialize)]
+struct Verified {
+    sound: bool,
+    segments: u32,
+    frames: u64,
+    payload_bytes: u64,
+    clean_stop: bool,
+    groups: u64,
+    records: u64,
+    orders: u64,
+    tenants: Vec<TenantCounts>,
+    problems: Vec<String>,
+    invariants: Vec<retailflow_engine::wire::report::InvariantResult>,
+}
+
+#[derive(Serialize)]
+struct TenantCounts {
+    tenant: String,
+    applied: u64,
+    rejected: u64,
+    parked: u64,
+}
+
 /// Runs the command.
-pub(crate) fn exec(_args: Args, _context: Context) -> Result<(), Failure> {
-    Err(Failure::refused("`retailflow verify` is not built yet"))
+pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
+    let (report, audit) = inspect(&args.data.data, &context.config.config)?;
+    let ledger = audit.check.ledger.iter().map(|(tenant, counts)| TenantCounts {
+        tenant: tenant.to_string(),
+        applied: counts.applied,
+        rejected: counts.rejected,
+        parked: counts.parked,
+    });
+    let verified = Verified {
+        sound: report.is_sound() && audit.check.violation_count == 0,
+        segments: report.segments,
+        frames: report.frames,
+        payload_bytes: report.payload_bytes,
+        clean_stop: report.clean_stop,
+        groups: audit.check.groups,
+        records: audit.check.records,
+        orders: audit.check.orders,
+        tenants: ledger.collect(),
+        problems: report.problems.iter().map(|problem| format!("{}: {}", problem.place, problem.what)).collect(),
+        invariants: audit.invariants,
+    };
+    match context.output {
+        Output::Json => {
+            let text = serde_json::to_string_pretty(&verified).or_exit(ExitStatus::Unreachable, || "cannot show it")?;
+            print(&(text + "\n"))?;
+        }
+        Output::Table => print(&text(&verified))?,
+    }
+    if verified.sound { Ok(()) } else { Err(Failure::told(ExitStatus::Finding)) }
+}
+
+/// Reads a log that is not open, checksums, chains, transitions and totals.
+pub(super) fn inspect(data: &Path, config: &Config) -> Result<(CheckReport, Audit), Failure> {
+    let folder = data.join("log");
+    if !folder.is_dir() {
+        return Err(Failure::unreachable(format!("there is no data directory in {}", data.display())));
+    }
+    let mut checker = LogChecker::new(1);
+    let checked = check(app::files().as_ref(), &folder, app::log_options(config), &mut |frame| {
+        if frame.kind == FrameKind::Identity {
+            let identity = identity::decode(&frame.payload).map_err(|error| error.to_string())?;
+            checker = LogChecker::new(identity.partitions);
+        }
+        if let Some(group) = group_of(frame)? {
+            checker.group(&group);
+        }
+        Ok(())
+    });
+    let report = checked.map_err(|error| {
+        let code = if matches!(error, LogError::InUse { .. }) { ExitStatus::Refused } else { ExitStatus::Unreachable };
+        Failure::new(code, error)
+    })?;
+    Ok((report, Audit::conclude(&checker)))
+}
+
+fn text(verified: &Verified) -> String {
+    let mut text = format!(
+        "log: {} segments, {} frames, {} bytes, {}\n",
+        verified.segments,
+        verified.frames,
+        verified.payload_bytes,
+        if verified.clean_stop { "closed in good order" } else { "not closed in good order (a crash: no harm)" }
+    );
+    text.push_str(&format!("orders: {} in {} records\n", verified.orders, verified.records));
+    for tenant in &verified.tenants {
+        text.push_str(&format!(
+            "ledger {}: {} applied + {} rejected + {} parked = {} commands\n",
+            tenant.tenant,
+            tenant.applied,
+            tenant.rejected,
+            tenant.parked,
+            tenant.applied + tenant.rejected + tenant.parked
+        ));
+    }
+    for invariant in &verified.invariants {
+        let mark = if invariant.held { "held  " } else { "BROKEN" };
+        text.push_str(&format!("{mark} {:<14} {}\n", invariant.id, invariant.detail));
+    }
+    for problem in &verified.problems {
+        text.push_str(&format!("problem: {problem}\n"));
+    }
+    text.push_str(if verified.sound { "all is in order\n" } else { "NOT in order; `retailflow repair --dry-run` tells what can be done\n" });
+    text
 }

@@ -4,5 +4,6 @@
 mod contract_tests;
 pub mod event_log;
 pub mod files;
+pub mod inbox;
 pub mod index;
 pub mod log;

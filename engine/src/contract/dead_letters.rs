@@ -74,6 +74,7 @@ pub async fn letters_come_in_the_order_they_were_put<S: Subject<Port = Letters>>
                 if piece.is_empty() {
                     break;
                 }
+                assert!(piece[0].position > after, "a list after {after} begins at {}", piece[0].position);
                 pieces.extend(piece);
             }
             assert_eq!(pieces, listed, "in pieces of {limit}");

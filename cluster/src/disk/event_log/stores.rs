@@ -77,7 +77,11 @@ impl DiskLog {
         let sent = self.send(Request::Put(Box::new(note), answer));
         Box::pin(async move {
             let why = match sent {
-                Ok(()) => return receiver.await.unwrap_or_else(|_| Err(StoreError::Unavailable(self.inner.ended()))),
+                Ok(()) => {
+                    return receiver
+                        .await
+                        .unwrap_or_else(|_| Err(StoreError::Unavailable(self.inner.ended())));
+                }
                 Err(QueueError::Full(_)) => "the log's queue is full",
                 Err(QueueError::Closed(_)) => "the log is closed",
             };

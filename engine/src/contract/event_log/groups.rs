@@ -186,7 +186,7 @@ async fn assert_whole(log: &dyn EventLog) {
     }
 }
 
-/// Each partition has a chain of groups of its own; one never fences another.
+/// Each partition has a chain of groups and a list of parked orders of its own; one never fences another.
 pub async fn partitions_do_not_meet<S: Subject<Port = Log>>(subject: &mut S) {
     let log = subject.fresh().await;
     let partitions = log.identity().partitions;
@@ -202,8 +202,15 @@ pub async fn partitions_do_not_meet<S: Subject<Port = Log>>(subject: &mut S) {
         there_writer.append(&*log, vec![two.write(1)], vec![]).await;
         here_writer.append(&*log, vec![one.write(1)], vec![]).await;
     }
+    let stuck = orders_in(there, partitions, 2).remove(1);
+    there_writer.append(&*log, vec![], vec![control(&park(&stuck, "it crashes"))]).await;
     let log = subject.reopen(log).await;
     assert_eq!(log.head(HOME).await.unwrap(), here_writer.head);
     assert_eq!(log.head(there).await.unwrap(), there_writer.head);
-    assert_eq!(scan(&*log, usize::MAX).await.len(), 6);
+    assert_eq!(log.parked(HOME).await.unwrap(), []);
+    assert_eq!(
+        log.parked(there).await.unwrap().iter().map(|parked| &parked.order).collect::<Vec<_>>(),
+        [&stuck]
+    );
+    assert_eq!(scan(&*log, usize::MAX).await.len(), 7);
 }

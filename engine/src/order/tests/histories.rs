@@ -78,8 +78,8 @@ fn decide(given: &mut Given, command: &Command) -> Drafted {
     if drafted != Drafted::AskLog {
         return drafted;
     }
-    let outcomes = given.log.iter().flat_map(|record| Aggregate::outcomes_in(record).unwrap());
-    match outcomes.filter(|outcome| outcome.key == command.key).next_back() {
+    let mut outcomes = given.log.iter().flat_map(|record| Aggregate::outcomes_in(record).unwrap());
+    match outcomes.rfind(|outcome| outcome.key == command.key) {
         Some(found) if found.content_hash == command.content_hash => Drafted::Replayed(found.verdict),
         Some(_) => refused(Code::IdReused),
         None => given.when_certainly_new(command),

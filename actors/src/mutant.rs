@@ -1,0 +1,36 @@
+//! Mistakes made on purpose, so that the chaos suites can prove that they find them.
+//!
+//! There are none without the feature `mutants`, which only those suites turn on: every question below is then a
+//! constant "no".
+
+use crate::world::Settings;
+
+/// A mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mutant {
+    /// An order answers when it has decided, and not when the record is durable.
+    AnswersTentative,
+    /// A committer takes "nobody knows" for "not written" and goes on with another group.
+    GivesUpUnknown,
+    /// An order that lost a race decides again on the state it had.
+    KeepsStateAfterConflict,
+    /// An order takes every id that has left its memory for a new one.
+    ForgetsOldIds,
+    /// The intake floor moves when a command is read, and not when it is decided.
+    FloorRunsAhead,
+}
+
+#[cfg_attr(not(feature = "mutants"), expect(clippy::unused_self, reason = "with the feature it is asked"))]
+impl Settings {
+    /// Is this mistake to be made?
+    #[cfg(feature = "mutants")]
+    pub(crate) fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    /// Is this mistake to be made? Never.
+    #[cfg(not(feature = "mutants"))]
+    pub(crate) const fn is(&self, _mutant: Mutant) -> bool {
+        false
+    }
+}

@@ -1,0 +1,172 @@
+//! The workload: which commands are sent by whom, when, how often, and through which door.
+
+use std::collections::BTreeMap;
+
+use retailflow_engine::ids::{CommandId, CommandKey, IdError, OrderId, OrderRef, Source, TenantId};
+use retailflow_engine::money::{Amount, Currency};
+use retailflow_engine::ports::Body;
+use retailflow_engine::wire::command::{CancelData, Line, PlaceData};
+use retailflow_engine::wire::{CommandData, CommandEvent};
+
+use crate::plan::Plan;
+use crate::time::Dice;
+
+/// The name of the order whose actor crashes at every command.
+pub(crate) const POISON: &str = "poison";
+/// The time within which first sends begin, in milliseconds.
+const SPREAD_MS: u64 = 600;
+
+/// A caller at the ask door, who asks until there is an answer for good.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) event: CommandEvent,
+    /// When it asks first, in milliseconds of the world.
+    pub(crate) first_ms: u64,
+    /// How long it waits for an answer before it asks again.
+    pub(crate) patience_ms: u64,
+}
+
+/// All that is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    pub(crate) callers: Vec<Caller>,
+    /// The inbox: commands and what is none.
+    pub(crate) bodies: Vec<Body>,
+    pub(crate) malformed: u64,
+    /// Each distinct command, whoever sends it.
+    pub(crate) events: Vec<CommandEvent>,
+}
+
+impl Script {
+    /// The workload of `seed` for `plan`.
+    pub(crate) fn new(seed: u64, plan: &Plan) -> Result<Self, IdError> {
+        let dice = Dice::new(seed, 2);
+        let events = events(&dice, plan)?;
+        let mut script = Self { callers: Vec::new(), bodies: Vec::new(), malformed: u64::from(plan.malformed), events };
+        for event in script.events.clone() {
+            // Some come by one door, some by both, some twice or thrice by one; the last one long after the first.
+            let doors = dice.below(4);
+            if doors != 0 {
+                script.callers.push(caller(&dice, &event, 0));
+            }
+            if doors == 0 || doors == 3 || dice.chance(150) {
+                script.bodies.push(Body::Bytes(event.to_json()));
+            }
+            for _ in 0..dice.below(5).saturating_sub(2) {
+                let late_ms = dice.below(2) * dice.below(4000);
+                script.callers.push(caller(&dice, &event, late_ms));
+            }
+            if dice.chance(100) {
+                script.bodies.push(Body::Bytes(event.to_json()));
+            }
+        }
+        for number in 0..plan.malformed {
+            let at = usize::try_from(dice.below(script.bodies.len() as u64 + 1)).unwrap_or(0);
+            let body = match number % 3 {
+                0 => Body::Bytes(format!("{{\"not\": \"a command\", \"number\": {number}}}").into_bytes()),
+                1 => Body::Bytes(vec![0xff, 0xfe, b'0' + u8::try_from(number % 10).unwrap_or(0)]),
+                _ => Body::TooLong { prefix: b"{".repeat(64), length_bytes: 100_000_000 + u64::from(number) },
+            };
+            script.bodies.insert(at, body);
+        }
+        // A few neighbors change places: what comes in is not in the order in which it was made.
+        for at in 1..script.bodies.len() {
+            if dice.chance(150) {
+                script.bodies.swap(at - 1, at);
+            }
+        }
+        Ok(script)
+    }
+
+    /// The commands of each order.
+    pub(crate) fn by_order(&self) -> BTreeMap<OrderRef, Vec<CommandEvent>> {
+        let mut by_order: BTreeMap<OrderRef, Vec<CommandEvent>> = BTreeMap::new();
+        for event in &self.events {
+            by_order.entry(event.order.clone()).or_default().push(event.clone());
+        }
+        by_order
+    }
+}
+
+fn caller(dice: &Dice, event: &CommandEvent, late_ms: u64) -> Caller {
+    let patience_ms = if dice.chance(250) { 1 + dice.below(60) } else { 5_000 };
+    Caller { event: event.clone(), first_ms: dice.below(SPREAD_MS) + late_ms, patience_ms }
+}
+
+fn events(dice: &Dice, plan: &Plan) -> Result<Vec<CommandEvent>, IdError> {
+    let mut orders = Vec::new();
+    for number in 0..plan.orders.max(1) {
+        orders.push(order(if number % 3 == 2 { "t1" } else { "t0" }, &format!("o{number}"))?);
+    }
+    let hot = order("t0", "hot")?;
+    let mut events: Vec<CommandEvent> = Vec::new();
+    for number in 0..plan.commands {
+        let at = usize::try_from(dice.below(orders.len() as u64)).unwrap_or(0);
+        events.push(event(dice, &orders[at], number, &events)?);
+    }
+    for number in 0..plan.hot_commands {
+        events.push(event(dice, &hot, 1000 + number, &events)?);
+    }
+    if plan.poison {
+        let poison = order("t0", POISON)?;
+        for number in 0..1 + u32::try_from(dice.below(4)).unwrap_or(0) {
+            events.push(CommandEvent::new(poison.clone(), key("/shop", 2000 + number)?, place(number)));
+        }
+    }
+    Ok(events)
+}
+
+/// Mostly places; now and then another content under an id in use, or something that is refused.
+fn event(dice: &Dice, order: &OrderRef, number: u32, before: &[CommandEvent]) -> Result<CommandEvent, IdError> {
+    let other = before.iter().rev().find(|event| event.order == *order);
+    if let Some(other) = other.filter(|_| dice.chance(100)) {
+        return Ok(CommandEvent::new(order.clone(), other.key.clone(), place(number + 500)));
+    }
+    let source = if dice.chance(500) { "/shop" } else { "/till" };
+    let data = if dice.chance(60) {
+        CommandData::Cancel(CancelData { reason: "changed my mind".into(), expected_version: None })
+    } else {
+        place(number)
+    };
+    Ok(CommandEvent::new(order.clone(), key(source, number)?, data))
+}
+
+fn order(tenant: &str, order: &str) -> Result<OrderRef, IdError> {
+    Ok(OrderRef { tenant: TenantId::parse(tenant)?, order: OrderId::parse(order)? })
+}
+
+/// The key of command `number` of a source.
+pub(crate) fn key(source: &str, number: u32) -> Result<CommandKey, IdError> {
+    Ok(CommandKey { source: Source::parse(source)?, id: CommandId::parse(&format!("c{number}"))? })
+}
+
+/// A place command that differs by `number`.
+pub(crate) fn place(number: u32) -> CommandData {
+    let amount = Amount::new(i64::from(number) * 7 + 1).unwrap_or_default();
+    let line = |line_id: &str, quantity| Line {
+        line_id: line_id.into(),
+        sku: "cd".into(),
+        quantity,
+        amount_minor: amount,
+        components: Vec::new(),
+    };
+    CommandData::Place(PlaceData {
+        customer: format!("customer-{number}"),
+        currency: usd(),
+        lines: vec![line("1", 1), line("2", 2 + number % 3)],
+        components: Vec::new(),
+        payments: Vec::new(),
+        delivery: None,
+        placed_at: None,
+        attributes: BTreeMap::new(),
+        sealed: None,
+        expected_version: None,
+    })
+}
+
+fn usd() -> Currency {
+    match Currency::parse("USD") {
+        Ok(currency) => currency,
+        Err(error) => unreachable!("USD is a currency: {error}"),
+    }
+}

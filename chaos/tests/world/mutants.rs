@@ -1,0 +1,45 @@
+//! Mistakes made on purpose in the actors: each must break a promise in some world of the normal test run.
+
+use retailflow_actors::Mutant;
+use retailflow_chaos::{Plan, run_with};
+use retailflow_engine::invariant::InvariantId;
+
+use crate::support::SEEDS;
+
+/// The first world in which `mutant` is caught, by one of `promises`.
+fn is_caught(mutant: Mutant, promises: &[InvariantId]) {
+    for seed in SEEDS {
+        let report = run_with(seed, &Plan::of_seed(seed), &|settings| settings.mutant = Some(mutant));
+        let caught = report.violations.iter().find(|violation| promises.contains(&violation.id));
+        if let Some(violation) = caught {
+            println!("{mutant:?} caught by seed {seed}: {violation}");
+            return;
+        }
+    }
+    panic!("{mutant:?} goes through {} worlds unseen", SEEDS.end);
+}
+
+#[test]
+fn an_order_that_answers_from_tentative_state_is_caught() {
+    is_caught(Mutant::AnswersTentative, &[InvariantId::Durable, InvariantId::OneOutcome]);
+}
+
+#[test]
+fn a_committer_that_proposes_another_group_while_one_is_in_doubt_is_caught() {
+    is_caught(Mutant::GivesUpUnknown, &[InvariantId::Fence]);
+}
+
+#[test]
+fn an_order_that_keeps_its_state_after_a_conflict_is_caught() {
+    is_caught(Mutant::KeepsStateAfterConflict, &[InvariantId::Progress]);
+}
+
+#[test]
+fn an_order_that_forgets_old_ids_is_caught() {
+    is_caught(Mutant::ForgetsOldIds, &[InvariantId::OnceRecorded]);
+}
+
+#[test]
+fn an_intake_floor_that_runs_ahead_is_caught() {
+    is_caught(Mutant::FloorRunsAhead, &[InvariantId::Fence]);
+}
