@@ -70,7 +70,10 @@ impl Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::told(ExitStatus::Fine);
         }
-        Self::new(ExitStatus::Unreachable, anyhow::Error::new(error).context("cannot write to standard output"))
+        Self::new(
+            ExitStatus::Unreachable,
+            anyhow::Error::new(error).context("cannot write to standard output"),
+        )
     }
 }
 

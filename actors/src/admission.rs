@@ -54,6 +54,10 @@ impl Gate {
         self.closed.store(true, Ordering::Release);
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     fn tenant(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Arc<Semaphore> {
         let max = in_flight_max.map_or(self.tenant_max, |max| (max as usize).clamp(1, self.node_max));
         let mut tenants = self.tenants.lock();
@@ -73,7 +77,7 @@ impl Gate {
 
     /// Lets a command in at once or says why not.
     pub(crate) fn try_enter(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Result<Permit, Code> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(Code::Draining);
         }
         let of_tenant = self.tenant(tenant, in_flight_max).try_acquire_owned().map_err(|_| Code::Throttled)?;
@@ -85,7 +89,7 @@ impl Gate {
     pub(crate) async fn enter(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Result<Permit, Code> {
         let of_tenant = self.tenant(tenant, in_flight_max).acquire_owned().await.map_err(|_| Code::Draining)?;
         let of_node = self.node.clone().acquire_owned().await.map_err(|_| Code::Draining)?;
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(Code::Draining);
         }
         Ok(Permit { _node: of_node, _tenant: of_tenant })

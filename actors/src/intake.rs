@@ -24,6 +24,8 @@ use crate::node::NodeHandle;
 
 /// How often a command whose answer was lost, or that a retry can help, is sent again.
 const ATTEMPTS_MAX: u32 = 100;
+/// The wait between two of these grows to so many times what the refusal asked for.
+const BACKOFF_MAX: u32 = 16;
 /// Of a dead letter's body at most this much is kept, in bytes.
 const DEAD_LETTER_MAX_BYTES: usize = 16 * 1024;
 /// Deliveries read at once.
@@ -56,6 +58,9 @@ pub struct IntakeSummary {
 struct Done {
     event: IntakeEvent,
     partition: Option<PartitionId>,
+    /// It is recorded, parked, dead-lettered, or refused for good. Otherwise the floor stays below it, and whoever reads
+    /// the inbox again tries again.
+    settled: bool,
 }
 
 type Pending<'a> = FuturesUnordered<PortFuture<'a, Done>>;
@@ -70,7 +75,8 @@ pub struct Intake<'a> {
     lanes: HashMap<OrderRef, VecDeque<(u64, Command, Instant)>>,
     /// Outcomes that wait for those of earlier positions.
     ready: BTreeMap<u64, IntakeEvent>,
-    next_out: u64,
+    /// Positions read and not given out, in order. They rise, but may leave some out.
+    open: VecDeque<u64>,
     received: u64,
 }
 
@@ -85,7 +91,7 @@ impl<'a> Intake<'a> {
             pending: FuturesUnordered::new(),
             lanes: HashMap::new(),
             ready: BTreeMap::new(),
-            next_out: 1,
+            open: VecDeque::new(),
             received: 0,
         }
     }
@@ -101,16 +107,16 @@ impl<'a> Intake<'a> {
         mut stop: watch::Receiver<bool>,
         mut on_event: impl FnMut(IntakeEvent),
     ) -> Result<IntakeSummary, InboxError> {
-        let window = self.node.settings().config.admission.in_flight_max as u64;
+        let window = self.node.settings().config.admission.in_flight_max;
         let mut finished = false;
         let mut failed = None;
         while !finished && failed.is_none() && !*stop.borrow() {
-            let room = (self.next_out + window).saturating_sub(self.received + 1);
+            let room = window.saturating_sub(self.open.len());
             if room == 0 {
                 self.one_done(&mut on_event).await;
                 continue;
             }
-            let batch = usize::try_from(room).unwrap_or(BATCH).min(BATCH);
+            let batch = room.min(BATCH);
             let read = {
                 let mut next = inbox.next(batch);
                 loop {
@@ -120,7 +126,7 @@ impl<'a> Intake<'a> {
                         _ = stop.wait_for(|stop| *stop) => break Ok(Vec::new()),
                         Some(done) = self.pending.next(), if !self.pending.is_empty() => {
                             Self::settle(&mut self.lanes, &mut self.ready, &mut self.pending, self.node, self.floors, done);
-                            Self::emit(&mut self.ready, &mut self.next_out, &mut on_event);
+                            Self::emit(&mut self.ready, &mut self.open, &mut on_event);
                         }
                         read = &mut next => break read,
                     }
@@ -141,7 +147,7 @@ impl<'a> Intake<'a> {
     async fn one_done(&mut self, on_event: &mut impl FnMut(IntakeEvent)) {
         if let Some(done) = self.pending.next().await {
             Self::settle(&mut self.lanes, &mut self.ready, &mut self.pending, self.node, self.floors, done);
-            Self::emit(&mut self.ready, &mut self.next_out, on_event);
+            Self::emit(&mut self.ready, &mut self.open, on_event);
         }
     }
 
@@ -153,8 +159,10 @@ impl<'a> Intake<'a> {
         floors: &Floors,
         done: Done,
     ) {
-        let Done { event, partition } = done;
-        floors.done(event.position, partition);
+        let Done { event, partition, settled } = done;
+        if settled {
+            floors.done(event.position, partition);
+        }
         if let Some(order) = event.order.as_ref().filter(|_| partition.is_some()) {
             match lanes.get_mut(order).and_then(VecDeque::pop_front) {
                 Some((position, command, since)) => pending.push(decide(node, position, command, since)),
@@ -164,17 +172,22 @@ impl<'a> Intake<'a> {
         ready.insert(event.position, event);
     }
 
-    fn emit(ready: &mut BTreeMap<u64, IntakeEvent>, next_out: &mut u64, on_event: &mut impl FnMut(IntakeEvent)) {
-        while let Some(event) = ready.remove(next_out) {
+    fn emit(
+        ready: &mut BTreeMap<u64, IntakeEvent>,
+        open: &mut VecDeque<u64>,
+        on_event: &mut impl FnMut(IntakeEvent),
+    ) {
+        while let Some(event) = open.front().and_then(|position| ready.remove(position)) {
+            open.pop_front();
             on_event(event);
-            *next_out += 1;
         }
     }
 
     fn accept(&mut self, delivery: Delivery) {
         let since = Instant::now();
         let position = delivery.position;
-        self.received = position;
+        self.received += 1;
+        self.open.push_back(position);
         self.floors.read(position);
         match decode(&delivery.body) {
             Ok(command) => {
@@ -260,14 +273,16 @@ fn decide(node: &NodeHandle, position: u64, command: Command, since: Instant) ->
                     break Outcome::refused(&order, &command.key, code, code.meaning());
                 }
                 Some(outcome) => {
-                    tokio::time::sleep(Duration::from_millis(outcome.retry_after_ms.unwrap_or(1))).await;
+                    let delay_ms = outcome.retry_after_ms.unwrap_or(1).saturating_mul(attempt.min(BACKOFF_MAX).into());
+                    tokio::time::sleep(Duration::from_millis(delay_ms)).await;
                 }
                 None => tokio::time::sleep(Duration::from_millis(u64::from(attempt.min(50)))).await,
             }
         };
+        let settled = !outcome.code.retry_helps() || outcome.code == Code::OrderNotFound;
         let event =
             IntakeEvent { position, order: Some(order), outcome, dead_lettered: false, latency: since.elapsed() };
-        Done { event, partition: Some(partition) }
+        Done { event, partition: Some(partition), settled }
     })
 }
 
@@ -295,6 +310,6 @@ fn put_away(
         }
         let outcome = Outcome::from(&error);
         let event = IntakeEvent { position, order: None, outcome, dead_lettered: stored, latency: since.elapsed() };
-        Done { event, partition: None }
+        Done { event, partition: None, settled: stored }
     })
 }

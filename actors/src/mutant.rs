@@ -7,6 +7,7 @@ use crate::world::Settings;
 
 /// A mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(not(feature = "mutants"), expect(unreachable_pub, reason = "exported with the feature"))]
 pub enum Mutant {
     /// An order answers when it has decided, and not when the record is durable.
     AnswersTentative,
@@ -20,7 +21,6 @@ pub enum Mutant {
     FloorRunsAhead,
 }
 
-#[cfg_attr(not(feature = "mutants"), expect(clippy::unused_self, reason = "with the feature it is asked"))]
 impl Settings {
     /// Is this mistake to be made?
     #[cfg(feature = "mutants")]

@@ -156,6 +156,9 @@ impl Actor for Root {
             SupervisionEvent::ActorTerminated(cell, _, reason) => (cell, reason.unwrap_or_default()),
             _ => return Ok(()),
         };
+        if state.shared.orders.gate.is_closed() {
+            return Ok(());
+        }
         // Nothing below the root is ever given up: what was quarantined comes back after the longest delay.
         let delay = Duration::from_millis(state.shared.orders.settings.config.supervision.delay_max_ms);
         if let Some(partition) = state.partitions.remove(&cell.get_id()) {
@@ -233,13 +236,15 @@ impl NodeHandle {
         let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?;
         let (reply, answer) = oneshot::channel();
         let route = self.shared.routes.get(tenant);
-        let work = Work { command, permit, reply, attempts: 0, certainly_new: false };
+        let work = Work::new(command, permit, reply);
         // A message that cannot be delivered is dropped with its reply: the caller learns that the answer was lost.
         match route {
             Some(tenant) => drop(tenant.cast(TenantMsg::Submit(work))),
             None => {
                 let tenants = self.shared.tenants.read().clone();
-                drop(tenants.map(|tenants| tenants.cast(TenantsMsg::Submit(work))));
+                if let Some(tenants) = tenants {
+                    drop(tenants.cast(TenantsMsg::Submit(work)));
+                }
             }
         }
         Ok(answer)

@@ -148,7 +148,11 @@ impl Actor for OrderActor {
             OrderMsg::Passivate => return state.passivate(&myself),
         }
         while let Some(work) = state.advance(&myself)? {
-            Box::pin(state.ask_log(*work)).await?;
+            Box::pin(state.ask_log(work)).await?;
+        }
+        if state.queue.is_empty() {
+            // An idle order keeps no room for work.
+            state.queue = VecDeque::new();
         }
         Ok(())
     }
@@ -181,7 +185,7 @@ impl OrderState {
 
     /// Decides what waits and proposes one record, unless one is in flight. Gives back a command on which the log must be
     /// asked before anything else is decided.
-    fn advance(&mut self, myself: &ActorRef<OrderMsg>) -> Result<Option<Box<Work>>, ActorProcessingErr> {
+    fn advance(&mut self, myself: &ActorRef<OrderMsg>) -> Result<Option<Work>, ActorProcessingErr> {
         while self.in_flight.is_none() && !self.queue.is_empty() {
             let orders = &self.args.shared.settings.config.orders;
             let (max_commands, max_bytes) = (orders.record_max_commands, orders.record_max_bytes);
@@ -201,7 +205,7 @@ impl OrderState {
                     Drafted::Joined(index) => waiters[index].push(work),
                     Drafted::Replayed(verdict) => self.replay(work, &verdict),
                     Drafted::AskLog => {
-                        asks = Some(Box::new(work));
+                        asks = Some(work);
                         break;
                     }
                     Drafted::Refused(code, message) => {

@@ -1,5 +1,7 @@
 //! From verdicts to outcomes, and the way back to the caller.
 
+use std::ops::{Deref, DerefMut};
+
 use retailflow_engine::ids::{CommandKey, OrderRef};
 use retailflow_engine::order::{Command, Verdict};
 use retailflow_engine::wire::{Code, Durability, Outcome};
@@ -8,7 +10,12 @@ use tokio::sync::oneshot;
 use crate::admission::Permit;
 
 /// A command on its way through the actors. Dropping it unanswered tells the caller that the outcome is unknown.
-pub(crate) struct Work {
+///
+/// One pointer wide: it stands in the messages, queues and futures that every live order keeps room for.
+pub(crate) struct Work(Box<Waiting>);
+
+/// What a [`Work`] holds.
+pub(crate) struct Waiting {
     pub(crate) command: Command,
     pub(crate) permit: Permit,
     pub(crate) reply: oneshot::Sender<Outcome>,
@@ -18,10 +25,28 @@ pub(crate) struct Work {
     pub(crate) certainly_new: bool,
 }
 
+impl Deref for Work {
+    type Target = Waiting;
+
+    fn deref(&self) -> &Waiting {
+        &self.0
+    }
+}
+
+impl DerefMut for Work {
+    fn deref_mut(&mut self) -> &mut Waiting {
+        &mut self.0
+    }
+}
+
 impl Work {
+    pub(crate) fn new(command: Command, permit: Permit, reply: oneshot::Sender<Outcome>) -> Self {
+        Self(Box::new(Waiting { command, permit, reply, attempts: 0, certainly_new: false }))
+    }
+
     /// Gives the outcome. A caller that has gone away is no trouble: the outcome is in the log.
     pub(crate) fn answer(self, outcome: Outcome) {
-        let Self { reply, permit, .. } = self;
+        let Waiting { reply, permit, .. } = *self.0;
         // The permit goes first, so that a caller who reacts at once finds room.
         drop(permit);
         drop(reply.send(outcome));

@@ -58,7 +58,8 @@ impl Parking {
     /// Sets the mark. It holds in memory even when the log can't take it now: the order rests either way.
     pub(crate) async fn park(&mut self, order: OrderRef, why: &str) -> Result<(), ActorProcessingErr> {
         let reason: String = why.chars().take(500).collect();
-        self.parked.insert(order.order.clone(), Queue { unmarked: Some(reason), queued: 0, ids: HashSet::new() });
+        self.parked
+            .insert(order.order.clone(), Queue { unmarked: Some(reason), queued: 0, ids: HashSet::new() });
         if !self.marked(&order).await? {
             tracing::error!(%order, "a park mark could not be written; it is tried again with the next command");
         }

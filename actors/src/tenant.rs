@@ -325,8 +325,8 @@ impl TenantState {
 
     /// Ends all orders in the order of their last use. They would end with this actor anyway, in the order of a hash
     /// table: what a seeded world shows would not be the same twice.
-    fn end_orders(&self) {
-        for (_, slot) in &self.slots {
+    fn end_orders(&mut self) {
+        while let Some((_, slot)) = self.slots.pop_lru() {
             if let Slot::Live { order, .. } | Slot::Leaving { order, .. } = slot {
                 order.kill();
             }

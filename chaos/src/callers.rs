@@ -1,6 +1,7 @@
 //! Callers at the ask door. Each asks the same id again until it has an answer for good.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ use crate::time::WorldClock;
 use crate::trace::Trace;
 
 /// A caller who has not got an answer for good after so many tries never will.
-const ATTEMPTS_MAX: u32 = 300;
+const ATTEMPTS_MAX: u32 = 1000;
 
 /// What everyone in a world shares.
 pub(crate) struct Shared {
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) violations: Mutex<Vec<Violation>>,
     /// The node that is up, if one is.
     pub(crate) node: Mutex<Option<NodeHandle>>,
+    /// Outcomes given again before the audit and in it.
+    pub(crate) replays: AtomicU64,
 }
 
 impl Shared {
@@ -42,6 +45,7 @@ impl Shared {
             if outcome.replayed { " again" } else { "" },
             outcome.version
         ));
+        self.replays.fetch_add(u64::from(outcome.replayed), Ordering::Relaxed);
         if !outcome.is_consistent() {
             let text = format!("{} {}: {outcome:?} contradicts itself", event.order, event.key);
             self.violated(Violation::new(InvariantId::OneOutcome, text));
@@ -88,7 +92,8 @@ pub(crate) async fn call(shared: Arc<Shared>, caller: Caller, index: u64, count:
             return;
         }
     }
-    let text = format!("{} {} has no answer after {ATTEMPTS_MAX} tries", caller.event.order, caller.event.key);
+    let text =
+        format!("{} {} has no answer after {ATTEMPTS_MAX} tries", caller.event.order, caller.event.key);
     shared.violated(Violation::new(InvariantId::Progress, text));
 }
 

@@ -35,11 +35,15 @@ pub(crate) fn check(rest: &Rest<'_>) -> Vec<Violation> {
     let mut violations = result.violations;
     violations.extend(rest.book.check_log(rest.groups));
 
-    let counted: u64 = result.ledger.values().map(|tenant| tenant.applied + tenant.rejected + tenant.parked).sum();
+    let counted: u64 =
+        result.ledger.values().map(|tenant| tenant.applied + tenant.rejected + tenant.parked).sum();
     let answered: BTreeSet<&Name> = rest.book.answered().collect();
     let expected = answered.len() + rest.rivals.iter().filter(|name| !answered.contains(name)).count();
     if counted != expected as u64 {
-        let text = format!("{counted} commands recorded or parked in the log, {expected} answered so: {:?}", result.ledger);
+        let text = format!(
+            "{counted} commands recorded or parked in the log, {expected} answered so: {:?}",
+            result.ledger
+        );
         violations.push(Violation::new(InvariantId::Ledger, text));
     }
     if rest.dead_letters != rest.script.malformed {
@@ -47,7 +51,8 @@ pub(crate) fn check(rest: &Rest<'_>) -> Vec<Violation> {
         violations.push(Violation::new(InvariantId::Ledger, text));
     }
 
-    let poisoned = rest.script.events.iter().map(|event| &event.order).filter(|order| order.order.as_str() == POISON);
+    let poisoned =
+        rest.script.events.iter().map(|event| &event.order).filter(|order| order.order.as_str() == POISON);
     let poisoned: BTreeSet<OrderRef> = poisoned.cloned().collect();
     let parked: BTreeSet<OrderRef> = checker.parked().into_iter().collect();
     if parked != poisoned {
@@ -76,7 +81,9 @@ fn floors(rest: &Rest<'_>, checker: &LogChecker) -> Vec<Violation> {
     for group in rest.groups {
         logged.extend(group.entries.iter().flat_map(names));
         let Ok(fence) = Fence::decode(&group.fence) else { continue };
-        let (Some(floor), Some(lines)) = (fence.intake.first(), open.get_mut(&fence.partition)) else { continue };
+        let (Some(floor), Some(lines)) = (fence.intake.first(), open.get_mut(&fence.partition)) else {
+            continue;
+        };
         lines.retain(|_, name| !logged.contains(name));
         let below = lines.range(..=floor.position).next();
         if let Some((position, (order, key))) = below {
@@ -103,7 +110,9 @@ fn floors(rest: &Rest<'_>, checker: &LogChecker) -> Vec<Violation> {
 fn names(entry: &LoggedEntry) -> Vec<Name> {
     match entry {
         LoggedEntry::Record(bytes) => {
-            let (Ok(summary), Ok(outcomes)) = (summary(bytes), Aggregate::outcomes_in(bytes)) else { return Vec::new() };
+            let (Ok(summary), Ok(outcomes)) = (summary(bytes), Aggregate::outcomes_in(bytes)) else {
+                return Vec::new();
+            };
             outcomes.into_iter().map(|outcome| (summary.order.clone(), outcome.key)).collect()
         }
         LoggedEntry::Control(bytes) => match Control::decode(bytes) {

@@ -98,7 +98,11 @@ impl FaultyLog {
         })
     }
 
-    fn read<'a, T>(&'a self, what: &'static str, read: PortFuture<'a, Result<T, ReadError>>) -> PortFuture<'a, Result<T, ReadError>>
+    fn read<'a, T>(
+        &'a self,
+        what: &'static str,
+        read: PortFuture<'a, Result<T, ReadError>>,
+    ) -> PortFuture<'a, Result<T, ReadError>>
     where
         T: Send + 'a,
     {
@@ -122,7 +126,11 @@ fn named(group: &Group) -> String {
         group.records.iter().map(|record| format!("{}@{}", record.order, record.expected_revision)).collect();
     format!(
         "p{} e{} g{} {hash} [{}] {} controls",
-        fence.partition, fence.epoch, fence.group, orders.join(" "), group.controls.len()
+        fence.partition,
+        fence.epoch,
+        fence.group,
+        orders.join(" "),
+        group.controls.len()
     )
 }
 
@@ -159,7 +167,11 @@ impl EventLog for FaultyLog {
         self.read("parked", Box::pin(async move { self.inner.parked(partition).await }))
     }
 
-    fn scan(&self, after: LogPosition, limit_bytes: usize) -> PortFuture<'_, Result<Vec<LoggedGroup>, ReadError>> {
+    fn scan(
+        &self,
+        after: LogPosition,
+        limit_bytes: usize,
+    ) -> PortFuture<'_, Result<Vec<LoggedGroup>, ReadError>> {
         self.inner.scan(after, limit_bytes)
     }
 }

@@ -48,7 +48,10 @@ impl Snapshots for FaultySnapshots {
 }
 
 /// Runs `work` unless the fault comes before it; tells of failure when there is one.
-async fn fail<T>(fault: Option<Fault>, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+async fn fail<T>(
+    fault: Option<Fault>,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
     let failed = || StoreError::Unavailable("the world wants it so".into());
     match fault {
         None => work.await,

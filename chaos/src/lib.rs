@@ -13,6 +13,7 @@ mod faulty_log;
 mod faulty_stores;
 mod plan;
 mod probe;
+mod report;
 mod rival;
 mod script;
 mod time;
@@ -22,6 +23,7 @@ mod world;
 
 pub use faults::Fault;
 pub use plan::{Crashes, Faults, Plan};
+pub use report::Report;
 pub use time::{Dice, WorldClock};
 pub use trace::{Trace, trace_hash};
-pub use world::{Report, run, run_with};
+pub use world::{run, run_with};

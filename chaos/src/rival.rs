@@ -24,7 +24,11 @@ pub(crate) struct Rival {
 }
 
 impl Rival {
-    pub(crate) fn new(clock: WorldClock, policy: Policy, commands: BTreeMap<OrderRef, Vec<CommandEvent>>) -> Self {
+    pub(crate) fn new(
+        clock: WorldClock,
+        policy: Policy,
+        commands: BTreeMap<OrderRef, Vec<CommandEvent>>,
+    ) -> Self {
         Self { clock, policy, commands, own: Mutex::default() }
     }
 
@@ -44,7 +48,9 @@ impl Rival {
             Some(entry) => self.decide(log, &entry.order, dice).await,
             None => None,
         };
-        let did = record.as_ref().map_or_else(|| "takes over".into(), |entry| format!("decides for {}", entry.order));
+        let did = record
+            .as_ref()
+            .map_or_else(|| "takes over".into(), |entry| format!("decides for {}", entry.order));
         let mut fence = next_fence(&head, partition, epoch);
         fence.node = "rival".into();
         fence.intake = floors;

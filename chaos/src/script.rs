@@ -42,7 +42,8 @@ impl Script {
     pub(crate) fn new(seed: u64, plan: &Plan) -> Result<Self, IdError> {
         let dice = Dice::new(seed, 2);
         let events = events(&dice, plan)?;
-        let mut script = Self { callers: Vec::new(), bodies: Vec::new(), malformed: u64::from(plan.malformed), events };
+        let mut script =
+            Self { callers: Vec::new(), bodies: Vec::new(), malformed: u64::from(plan.malformed), events };
         for event in script.events.clone() {
             // Some come by one door, some by both, some twice or thrice by one; the last one long after the first.
             let doors = dice.below(4);
@@ -117,7 +118,12 @@ fn events(dice: &Dice, plan: &Plan) -> Result<Vec<CommandEvent>, IdError> {
 }
 
 /// Mostly places; now and then another content under an id in use, or something that is refused.
-fn event(dice: &Dice, order: &OrderRef, number: u32, before: &[CommandEvent]) -> Result<CommandEvent, IdError> {
+fn event(
+    dice: &Dice,
+    order: &OrderRef,
+    number: u32,
+    before: &[CommandEvent],
+) -> Result<CommandEvent, IdError> {
     let other = before.iter().rev().find(|event| event.order == *order);
     if let Some(other) = other.filter(|_| dice.chance(100)) {
         return Ok(CommandEvent::new(order.clone(), other.key.clone(), place(number + 500)));

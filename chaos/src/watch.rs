@@ -44,7 +44,9 @@ impl Watch {
         let before = seen.in_doubt.insert((attempt.partition, attempt.epoch), attempt.hash);
         if before.is_some_and(|before| before != attempt.hash) {
             let Attempt { partition, epoch, number, .. } = attempt;
-            let text = format!("group {number} of partition {partition} in epoch {epoch} while another one is in doubt");
+            let text = format!(
+                "group {number} of partition {partition} in epoch {epoch} while another one is in doubt"
+            );
             seen.violations.push(Violation::new(InvariantId::Fence, text));
         }
         before == Some(attempt.hash)
@@ -74,10 +76,16 @@ impl Watch {
             let times = seen.conflicts.entry(record.clone()).or_default();
             *times += 1;
             if *times == CONFLICTS_MAX {
-                let text = format!("{order} keeps proposing what follows revision {}, which is taken", record.1);
+                let text =
+                    format!("{order} keeps proposing what follows revision {}, which is taken", record.1);
                 seen.violations.push(Violation::new(InvariantId::Progress, text));
             }
         }
+    }
+
+    /// How often an order lost a race.
+    pub(crate) fn conflicts(&self) -> u64 {
+        self.0.lock().conflicts.values().map(|times| u64::from(*times)).sum()
     }
 
     pub(crate) fn violations(&self) -> Vec<Violation> {

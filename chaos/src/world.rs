@@ -4,35 +4,37 @@
 //! has an answer for good. Then the audit: nothing goes wrong any more, a fresh node on the same log is asked for
 //! every command once more, is stopped cleanly, and the checkers compare what was told with what stands in the log.
 
-use std::collections::BTreeMap;
+mod reading;
+
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use retailflow_actors::{Intake, IntakeEvent, Node, NodeHandle, Ports, ProbePoint, Settings};
+use retailflow_actors::{Node, NodeHandle, Ports, Settings};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::invariant::{InvariantId, OutcomeBook, Violation};
-use retailflow_engine::memory::{MemoryDeadLetters, MemoryInbox, MemoryLog, MemoryTenants};
-use retailflow_engine::order::{Actor, Command};
-use retailflow_engine::ports::{Body, LogIdentity};
-use retailflow_engine::wire::{Durability, decode_command};
-use tokio::sync::{Notify, watch};
+use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemoryTenants};
+use retailflow_engine::ports::LogIdentity;
+use retailflow_engine::wire::Durability;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::callers::{Shared, call, is_final};
+use crate::callers::{Shared, call};
 use crate::checker::{Rest, check};
-use crate::faults::{Fault, FaultDeck};
+use crate::faults::FaultDeck;
 use crate::faulty_log::FaultyLog;
 use crate::faulty_stores::{FaultyDeadLetters, FaultySnapshots, FaultyTenants};
 use crate::plan::Plan;
 use crate::probe::CrashProbe;
+use crate::report::{Report, combined};
 use crate::rival::Rival;
 use crate::script::Script;
 use crate::time::{Dice, WorldClock};
-use crate::trace::{Trace, trace_hash};
+use crate::trace::Trace;
 use crate::watch::Watch;
 
 /// The time within which a world must come to rest: far beyond what any plan needs.
@@ -41,42 +43,6 @@ const WORLD_MAX: Duration = Duration::from_secs(3600);
 const TRIES_MAX: u32 = 200;
 /// The time within which node kills are planned.
 const KILLS_WITHIN_MS: u64 = 2500;
-
-/// What became of a world.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    /// The seed it was run with.
-    pub seed: u64,
-    /// What does not hold.
-    pub violations: Vec<Violation>,
-    /// What happened, line by line.
-    pub trace: Vec<String>,
-    /// How often each probe was visited before the audit.
-    pub visits: BTreeMap<ProbePoint, u64>,
-    /// The faults that were drawn.
-    pub faults: BTreeMap<Fault, u32>,
-    /// Actors that failed in nodes that were not killed themselves.
-    pub crashes: u64,
-}
-
-impl Report {
-    /// The hash of the trace: the same for the same seed and plan.
-    #[must_use]
-    pub fn hash(&self) -> String {
-        trace_hash(&self.trace)
-    }
-
-    /// What a failed test should say.
-    #[must_use]
-    pub fn explain(&self, last_lines: usize) -> String {
-        let from = self.trace.len().saturating_sub(last_lines);
-        let broken: Vec<String> = self.violations.iter().map(ToString::to_string).collect();
-        format!(
-            "seed {}:\n{}\n\nthe last of {} lines:\n{}\n\nagain: RETAILFLOW_SEED={} cargo test -p retailflow-chaos one_seed -- --nocapture\n",
-            self.seed, broken.join("\n"), self.trace.len(), self.trace[from..].join("\n"), self.seed
-        )
-    }
-}
 
 /// Runs the world of `seed` and `plan`.
 #[must_use]
@@ -87,15 +53,9 @@ pub fn run(seed: u64, plan: &Plan) -> Report {
 /// The same with settings of the node changed, as by a mutant.
 #[must_use]
 pub fn run_with(seed: u64, plan: &Plan, change: &dyn Fn(&mut Settings)) -> Report {
-    let failed = |text: String| Report {
-        seed,
-        violations: vec![Violation::new(InvariantId::Progress, text)],
-        trace: Vec::new(),
-        visits: BTreeMap::new(),
-        faults: BTreeMap::new(),
-        crashes: 0,
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build() {
+    let failed = |text: String| Report::failed(seed, text);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(format!("no runtime: {error}")),
     };
@@ -103,7 +63,8 @@ pub fn run_with(seed: u64, plan: &Plan, change: &dyn Fn(&mut Settings)) -> Repor
         Ok(script) => script,
         Err(error) => return failed(format!("no script: {error}")),
     };
-    let all = AssertUnwindSafe(|| runtime.block_on(async { World::new(seed, plan, script, change).run().await }));
+    let all =
+        AssertUnwindSafe(|| runtime.block_on(async { World::new(seed, plan, script, change).run().await }));
     std::panic::catch_unwind(all).unwrap_or_else(|_| failed("the world panicked".into()))
 }
 
@@ -165,9 +126,26 @@ impl<'a> World<'a> {
             book: Mutex::new(OutcomeBook::default()),
             violations: Mutex::default(),
             node: Mutex::new(None),
+            replays: 0.into(),
         });
         let (probe, dice) = (Arc::new(probe), Dice::new(seed, 7));
-        Self { seed, plan, script, change, shared, log, ports, deck, watch, rival, probe, kill_node, dice, nodes: 0, crashes: 0 }
+        Self {
+            seed,
+            plan,
+            script,
+            change,
+            shared,
+            log,
+            ports,
+            deck,
+            watch,
+            rival,
+            probe,
+            kill_node,
+            dice,
+            nodes: 0,
+            crashes: 0,
+        }
     }
 
     async fn run(mut self) -> Report {
@@ -188,7 +166,11 @@ impl<'a> World<'a> {
             rivals: &self.rival.own(),
             dead_letters: letters.map_or(0, |letters| letters.len() as u64),
         });
-        self.watch.violations().into_iter().chain(violations).for_each(|violation| self.shared.violated(violation));
+        self.watch
+            .violations()
+            .into_iter()
+            .chain(violations)
+            .for_each(|violation| self.shared.violated(violation));
         Report {
             seed: self.seed,
             violations: self.shared.violations.lock().clone(),
@@ -196,6 +178,9 @@ impl<'a> World<'a> {
             visits: self.probe.visits(),
             faults: self.deck.drawn(),
             crashes: self.crashes,
+            conflicts: self.watch.conflicts(),
+            combined: combined(&groups),
+            replays: self.shared.replays.load(Ordering::Relaxed),
         }
     }
 
@@ -207,7 +192,8 @@ impl<'a> World<'a> {
             callers.spawn(call(self.shared.clone(), caller, index, count));
         }
         let kills = (0..self.plan.node_kills).map(|_| self.dice.below(KILLS_WITHIN_MS));
-        let mut kills: Vec<Instant> = kills.map(|at_ms| Instant::now() + Duration::from_millis(at_ms)).collect();
+        let mut kills: Vec<Instant> =
+            kills.map(|at_ms| Instant::now() + Duration::from_millis(at_ms)).collect();
         kills.sort();
         kills.reverse();
         let mut everyone = pin!(async { while callers.join_next().await.is_some() {} });
@@ -261,76 +247,5 @@ impl<'a> World<'a> {
         }
         self.shared.violated(Violation::new(InvariantId::Progress, "the node does not start"));
         None
-    }
-
-    /// Reads the inbox from its beginning into `node`.
-    async fn intake(&self, node: &NodeHandle) {
-        let mut inbox = MemoryInbox::new("commands.jsonl", self.script.bodies.clone());
-        let (_stop, stopped) = watch::channel(false);
-        let mut next = 1;
-        let intake = Intake::new(node, &inbox, "commands.jsonl");
-        let summary = intake.run(&mut inbox, stopped, |event| {
-            if event.position != next {
-                let text = format!("line {} came out where line {next} should", event.position);
-                self.shared.violated(Violation::new(InvariantId::Ledger, text));
-            }
-            next = event.position + 1;
-            self.line_done(&event);
-        });
-        let summary = summary.await;
-        self.shared.trace.note(format!("inbox: {summary:?}"));
-        let all = self.script.bodies.len() as u64;
-        if !summary.is_ok_and(|summary| summary.finished && summary.received == all) || next != all + 1 {
-            let text = format!("the inbox ended before line {next} of {all}");
-            self.shared.violated(Violation::new(InvariantId::Ledger, text));
-        }
-    }
-
-    fn line_done(&self, event: &IntakeEvent) {
-        let body = usize::try_from(event.position - 1).ok().and_then(|at| self.script.bodies.get(at));
-        let command = match body {
-            Some(Body::Bytes(bytes)) => decode_command(bytes).ok(),
-            _ => None,
-        };
-        match command {
-            Some(command) => {
-                self.shared.told(&format!("line {}", event.position), &command, &event.outcome);
-                if !is_final(&event.outcome) {
-                    let text = format!("line {} was given up: {:?}", event.position, event.outcome);
-                    self.shared.violated(Violation::new(InvariantId::Progress, text));
-                }
-            }
-            None => self.shared.trace.note(format!("line {}: {}", event.position, event.outcome.code)),
-        }
-    }
-
-    /// Asks a fresh node for everything once more, with nothing going wrong.
-    async fn audit(&mut self) {
-        self.deck.calm();
-        self.probe.calm();
-        self.shared.trace.note("audit");
-        let Some(node) = self.start().await else { return };
-        for event in self.script.events.clone() {
-            let command = Command::from_event(event.clone(), Actor::Tenant);
-            let mut tries = 0;
-            loop {
-                let outcome = node.ask(command.clone()).await;
-                self.shared.told("audit", &event, &outcome);
-                tries += 1;
-                if is_final(&outcome) || tries == TRIES_MAX {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            if tries == TRIES_MAX {
-                let text = format!("{} {} has no answer in the audit", event.order, event.key);
-                self.shared.violated(Violation::new(InvariantId::Progress, text));
-            }
-        }
-        self.intake(&node).await;
-        let report = node.stop(Duration::from_secs(30)).await;
-        if !report.drained || report.abandoned > 0 {
-            self.shared.violated(Violation::new(InvariantId::Progress, format!("no clean stop: {report:?}")));
-        }
     }
 }

@@ -117,7 +117,8 @@ fn create(path: &Path, csv: &Path) -> Result<Box<dyn Write>, Failure> {
     {
         return Err(Failure::usage("--rejects names the file of --csv: give it another name"));
     }
-    let file = File::create(path).or_exit(ExitStatus::Usage, || format!("cannot write {}", path.display()))?;
+    let file =
+        File::create(path).or_exit(ExitStatus::Usage, || format!("cannot write {}", path.display()))?;
     Ok(Box::new(file))
 }
 

@@ -1,7 +1,7 @@
 //! The command line: one file a command, its arguments and its `exec` together.
 //!
 //! Standard output is for what a command gives, standard error for what it says about it. What goes to standard output
-//! goes through [`print`], never through `println!`: a reader that has gone is no panic.
+//! goes through [`print()`], never through `println!`: a reader that has gone is no panic.
 
 mod bench;
 mod config;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use retailflow_actors::{Intake, IntakeEvent, Settings};
-#[allow(non_camel_case_types)] use retailflow_engine::memory::MemoryInbox as FileInbox;
+use retailflow_cluster::disk::inbox::FileInbox;
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 
 use crate::app::{self, Make, Store};
@@ -64,7 +64,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         Box::new(file.or_exit(ExitStatus::Usage, || format!("cannot read {}", args.commands.display()))?)
     };
     let name = if stdin { "standard input".to_owned() } else { args.commands.display().to_string() };
-    use std::io::BufRead as _; let mut inbox = FileInbox::new(&name, std::io::BufReader::new(input).split(b'\n').map(|l| retailflow_engine::ports::Body::Bytes(l.unwrap_or_default())).collect());
+    let mut inbox = FileInbox::new(&name, input, BODY_MAX_BYTES);
     let outcomes = Outcomes::open(args.outcomes.as_deref())?;
     let store = app::open(&args.data.data, config, Make::IfMissing)?;
     let mut settings = Settings::new(config.clone(), "embedded");

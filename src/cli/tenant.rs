@@ -78,7 +78,9 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
             store.close();
             match found {
                 Some(setting) => print(&shown(&[setting], context.output)),
-                None => Err(Failure::finding(format!("there is no tenant {tenant}; `retailflow tenant set` makes one"))),
+                None => Err(Failure::finding(format!(
+                    "there is no tenant {tenant}; `retailflow tenant set` makes one"
+                ))),
             }
         }
         Args::Set(set) => {
@@ -94,7 +96,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
 
 impl SetArgs {
     fn apply(&self, before: Option<TenantSetting>) -> TenantSetting {
-        let new = TenantSetting { tenant: self.tenant.clone(), status: TenantStatus::Active, in_flight_max: None };
+        let new =
+            TenantSetting { tenant: self.tenant.clone(), status: TenantStatus::Active, in_flight_max: None };
         let mut setting = before.unwrap_or(new);
         match self.status {
             Some(StatusArg::Active) => setting.status = TenantStatus::Active,

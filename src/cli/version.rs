@@ -15,7 +15,10 @@ pub(super) fn text() -> &'static str {
         let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
         // Set by whoever makes a release; a build from a checkout knows nothing of it.
         let id = option_env!("RETAILFLOW_BUILD_ID").map(|id| format!(", {id}")).unwrap_or_default();
-        format!("{version}\nbuild:  {profile}, {arch}-{os}{id}\nrecord: v{}\nwire:   v{WIRE_VERSION}", v1::VERSION)
+        format!(
+            "{version}\nbuild:  {profile}, {arch}-{os}{id}\nrecord: v{}\nwire:   v{WIRE_VERSION}",
+            v1::VERSION
+        )
     });
     &TEXT
 }

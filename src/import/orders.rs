@@ -225,7 +225,8 @@ impl<'a, 'r, W: Write> Orders<'a, 'r, W> {
         };
         let (lines, units, total) = (place.lines.len() as u64, place.units(), place.total_minor());
         let data = CommandData::Place(place);
-        let total = match validate(&data).map_err(|error| error.message).and(total.map_err(|e| e.to_string())) {
+        let total = match validate(&data).map_err(|error| error.message).and(total.map_err(|e| e.to_string()))
+        {
             Ok(total) => total,
             Err(why) => return self.refuse(open, &why),
         };
@@ -234,7 +235,10 @@ impl<'a, 'r, W: Write> Orders<'a, 'r, W> {
         let key = CommandKey { source: self.source.clone(), id };
         let mut json = CommandEvent::new(open.order.clone(), key, data).to_json();
         if json.len() > BODY_MAX_BYTES {
-            return self.refuse(open, &format!("as a command it has {} bytes, at most {BODY_MAX_BYTES}", json.len()));
+            return self.refuse(
+                open,
+                &format!("as a command it has {} bytes, at most {BODY_MAX_BYTES}", json.len()),
+            );
         }
         json.push(b'\n');
         self.out.write_all(&json).map_err(Failure::output)?;

@@ -68,9 +68,16 @@ impl<'a> Rejects<'a> {
         self.reject_at(held.line, held.last_line, held.record.as_ref(), fault)
     }
 
-    fn reject_at(&mut self, line: u64, last_line: u64, record: Option<&Record>, fault: &Fault) -> Result<(), Failure> {
+    fn reject_at(
+        &mut self,
+        line: u64,
+        last_line: u64,
+        record: Option<&Record>,
+        fault: &Fault,
+    ) -> Result<(), Failure> {
         self.rows += 1;
-        let mut place = if line == last_line { format!("line {line}") } else { format!("lines {line} to {last_line}") };
+        let mut place =
+            if line == last_line { format!("line {line}") } else { format!("lines {line} to {last_line}") };
         if let Some(column) = &fault.column {
             place.push_str(&format!(", column {}", super::shown(column)));
         }

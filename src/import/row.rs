@@ -71,7 +71,8 @@ pub(crate) fn order_of(record: &Record, columns: &Columns, rules: &Rules) -> Res
     if id.is_empty() {
         return Err(fault("it is empty".to_owned()));
     }
-    let joined = if rules.order_prefix.is_empty() { None } else { Some(format!("{}{id}", rules.order_prefix)) };
+    let joined =
+        if rules.order_prefix.is_empty() { None } else { Some(format!("{}{id}", rules.order_prefix)) };
     OrderId::parse(joined.as_deref().unwrap_or(id)).map_err(|error| fault(error.to_string()))
 }
 
@@ -113,10 +114,14 @@ pub(crate) fn read(record: &Record, columns: &Columns, rules: &Rules) -> Result<
 
 fn explain(fault: RecordFault) -> String {
     match fault {
-        RecordFault::TooLong => format!("the row is longer than {ROW_MAX_BYTES} bytes; is a quote not closed?"),
+        RecordFault::TooLong => {
+            format!("the row is longer than {ROW_MAX_BYTES} bytes; is a quote not closed?")
+        }
         RecordFault::TooManyCells => format!("the row has more than {CELLS_MAX} cells"),
         RecordFault::OpenQuote { line } => {
-            format!("the quote opened in line {line} is never closed, so that all that follows belongs to its cell")
+            format!(
+                "the quote opened in line {line} is never closed, so that all that follows belongs to its cell"
+            )
         }
         RecordFault::TextAfterQuote { line } => {
             format!("text follows a closing quote in line {line}; within quotes a quote is written twice")
@@ -228,7 +233,8 @@ mod tests {
         for (text, expected) in [("1", 1), ("+7", 7), ("0099", 99), ("1000000", QUANTITY_MAX)] {
             assert_eq!(quantity(text), Ok(expected), "{text}");
         }
-        let cases = [("", "empty"), ("0", "range"), ("-3", "range"), ("1000001", "range"), ("1.5", "not a whole")];
+        let cases =
+            [("", "empty"), ("0", "range"), ("-3", "range"), ("1000001", "range"), ("1.5", "not a whole")];
         for (text, part) in cases {
             assert!(quantity(text).unwrap_err().contains(part), "{text}");
         }
@@ -238,7 +244,9 @@ mod tests {
     #[test]
     fn amounts_are_exact() {
         let usd = rules(AmountUnit::Minor, "USD");
-        for (text, expected) in [("1177", 1177), ("0", 0), ("-0", 0), ("9007199254740991", 9_007_199_254_740_991)] {
+        for (text, expected) in
+            [("1177", 1177), ("0", 0), ("-0", 0), ("9007199254740991", 9_007_199_254_740_991)]
+        {
             assert_eq!(amount(text, &usd).map(Amount::minor), Ok(expected), "{text}");
         }
         let cases = [
@@ -265,7 +273,8 @@ mod tests {
         let midnight = TimestampMs(853_027_200_000);
         assert_eq!(time("1997-01-12"), Ok(midnight));
         assert_eq!(time("1997-01-12T01:00:00+01:00"), Ok(midnight));
-        for bad in ["", "12.01.1997", "1997-13-01", "1997-02-29", "1997/01/12", "1997-01-12 08:26", "ééééé"] {
+        for bad in ["", "12.01.1997", "1997-13-01", "1997-02-29", "1997/01/12", "1997-01-12 08:26", "ééééé"]
+        {
             assert!(time(bad).unwrap_err().contains("1997-01-12"), "{bad}");
         }
     }

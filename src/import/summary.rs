@@ -32,8 +32,8 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (orders, lines, units) = (number(self.orders), number(self.lines), number(self.units));
-        write!(f, "{orders} orders, {lines} lines, {units} units, ")?;
+        let (orders, lines, units) = (self.orders, self.lines, self.units);
+        write!(f, "{}, {}, {}, ", count(orders, "order"), count(lines, "line"), count(units, "unit"))?;
         let small = i64::try_from(self.amount_minor).ok().and_then(|minor| Amount::new(minor).ok());
         let (code, minor) = (self.currency.code(), number(self.amount_minor));
         match small {
@@ -42,10 +42,14 @@ impl fmt::Display for Summary {
         }
         match self.rejected_rows {
             0 => f.write_str("no row rejected"),
-            1 => f.write_str("1 row rejected"),
-            rows => write!(f, "{} rows rejected", number(rows)),
+            rows => write!(f, "{} rejected", count(rows, "row")),
         }
     }
+}
+
+/// So many of something.
+fn count(of: u64, what: &str) -> String {
+    format!("{} {what}{}", number(of), if of == 1 { "" } else { "s" })
 }
 
 /// A number as people read it: 56,902.

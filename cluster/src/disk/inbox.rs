@@ -1,7 +1,7 @@
 //! Commands from a file or a pipe, one a line.
 //!
 //! A thread of its own reads, so that no async code waits for a pipe: what has arrived is delivered at once, however
-//! slowly the rest comes. It reads ahead by at most two chunks ([`lines`]), each bounded in bytes, so that memory stays
+//! slowly the rest comes. It reads ahead by at most two chunks, each bounded in bytes, so that memory stays
 //! flat whatever is sent. The thread ends with the input, or with the inbox as soon as it reads something more; a process
 //! that waits for threads must not wait for this one.
 //!
@@ -40,21 +40,26 @@ pub struct FileInbox {
     /// Read and not yet delivered.
     current: VecDeque<Delivery>,
     delivered: u64,
+    /// Why there is no thread that reads. Told each time: it must not look like an end.
+    not_started: Option<String>,
 }
 
 impl FileInbox {
     /// An inbox called `name` (see the module on what a name promises) over `input`. Lines of more than `line_max_bytes`
     /// come as `TooLong`.
-    ///
-    /// # Errors
-    /// The thread that reads cannot be started.
-    pub fn new(name: &str, input: impl Read + Send + 'static, line_max_bytes: usize) -> io::Result<Self> {
+    pub fn new(name: &str, input: impl Read + Send + 'static, line_max_bytes: usize) -> Self {
         let mut id = InboxId::default();
         id.copy_from_slice(&sha256(name.as_bytes())[..16]);
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
         let lines = Lines::new(input, line_max_bytes);
-        thread::Builder::new().name("command-inbox".to_owned()).spawn(move || read(lines, &sender))?;
-        Ok(Self { id, chunks, current: VecDeque::new(), delivered: 0 })
+        let thread = thread::Builder::new().name("command-inbox".to_owned());
+        let started = thread.spawn(move || read(lines, &sender));
+        let not_started = started.err().map(|error| format!("no thread can be started: {error}"));
+        Self { id, chunks, current: VecDeque::new(), delivered: 0, not_started }
+    }
+
+    fn failed(&self, cause: String) -> InboxError {
+        InboxError { after: self.delivered, cause: StoreError::Unavailable(cause) }
     }
 }
 
@@ -75,14 +80,14 @@ impl CommandInbox for FileInbox {
 
     fn next(&mut self, max: usize) -> PortFuture<'_, Result<Vec<Delivery>, InboxError>> {
         Box::pin(async move {
+            if let Some(cause) = &self.not_started {
+                return Err(self.failed(cause.clone()));
+            }
             while self.current.is_empty() {
                 match self.chunks.recv().await {
                     None => return Ok(Vec::new()),
                     Some(Ok(chunk)) => self.current = chunk.into(),
-                    Some(Err(error)) => {
-                        let cause = StoreError::Unavailable(error.to_string());
-                        return Err(InboxError { after: self.delivered, cause });
-                    }
+                    Some(Err(error)) => return Err(self.failed(error.to_string())),
                 }
             }
             // Never more than what is left of one chunk: that is what bounds a batch in bytes.

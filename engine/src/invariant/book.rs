@@ -141,7 +141,8 @@ impl Logged {
 
 /// A command's name as controls carry it: source, zero byte, id.
 fn stored_key(name: &str) -> Result<CommandKey, String> {
-    let (source, id) = name.split_once('\0').ok_or_else(|| format!("{name:?} is not the name of a command"))?;
+    let (source, id) =
+        name.split_once('\0').ok_or_else(|| format!("{name:?} is not the name of a command"))?;
     let source = Source::parse(source).map_err(|error| error.to_string())?;
     Ok(CommandKey { source, id: CommandId::parse(id).map_err(|error| error.to_string())? })
 }

@@ -40,7 +40,7 @@ pub(super) enum Fingerprints {
     /// Most orders have one command, and no heap of their own.
     One(u64),
     Few(Vec<u64>),
-    Many(Box<HashSet<u64, BuildHasherDefault<DigestHasher>>>),
+    Many(HashSet<u64, BuildHasherDefault<DigestHasher>>),
 }
 
 impl Fingerprints {
@@ -67,7 +67,7 @@ impl Fingerprints {
             }
             Self::Few(few) => {
                 let many = few.drain(..).chain([fingerprint]).collect();
-                *self = Self::Many(Box::new(many));
+                *self = Self::Many(many);
             }
             Self::Many(many) => return many.insert(fingerprint),
         }
@@ -87,6 +87,6 @@ mod tests {
             assert!(!set.contains(fingerprint) && set.insert(fingerprint));
             assert!(set.contains(fingerprint) && !set.insert(fingerprint));
         }
-        assert!(std::mem::size_of::<Fingerprints>() <= 32);
+        assert!(std::mem::size_of::<Fingerprints>() <= 40);
     }
 }

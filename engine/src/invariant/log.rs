@@ -100,7 +100,8 @@ impl LogChecker {
         for (order, waiting) in &self.parked {
             let tail = self.orders.get(&order_key(order));
             // One that was decided before its order was parked is in the books already.
-            let new = waiting.iter().filter(|one| !tail.is_some_and(|tail| tail.recorded.contains(**one))).count();
+            let new =
+                waiting.iter().filter(|one| !tail.is_some_and(|tail| tail.recorded.contains(**one))).count();
             check.ledger.entry(order.tenant.clone()).or_default().parked += new as u64;
         }
         check
@@ -121,7 +122,10 @@ impl LogChecker {
     }
 
     fn fence(&mut self, fence: &Fence, group: &LoggedGroup) {
-        let tail = self.heads.entry(fence.partition).or_insert_with(|| PartitionTail { hash: GENESIS, ..Default::default() });
+        let tail = self
+            .heads
+            .entry(fence.partition)
+            .or_insert_with(|| PartitionTail { hash: GENESIS, ..Default::default() });
         let mut wrong = Vec::new();
         if fence.partition.0 >= self.partitions {
             wrong.push(format!("there are only {} partitions", self.partitions));
@@ -158,7 +162,10 @@ impl LogChecker {
             intake: fence.intake.clone(),
         };
         for text in wrong {
-            self.report(InvariantId::Fence, format!("group {} of partition {}: {text}", fence.group, fence.partition));
+            self.report(
+                InvariantId::Fence,
+                format!("group {} of partition {}: {text}", fence.group, fence.partition),
+            );
         }
     }
 
@@ -171,12 +178,16 @@ impl LogChecker {
         let (record, order) = match decoded {
             Ok(decoded) => decoded,
             Err(error) => {
-                let text = format!("a record in group {} of partition {}: {error}", fence.group, fence.partition);
+                let text =
+                    format!("a record in group {} of partition {}: {error}", fence.group, fence.partition);
                 return self.report(InvariantId::Chain, text);
             }
         };
         if partition_of(&order, self.partitions) != fence.partition {
-            self.report(InvariantId::Chain, format!("{order} does not live in partition {}", fence.partition));
+            self.report(
+                InvariantId::Chain,
+                format!("{order} does not live in partition {}", fence.partition),
+            );
         }
         let mut wrong = Vec::new();
         let tail = self.orders.entry(order_key(&order)).or_default();
@@ -198,7 +209,8 @@ impl LogChecker {
         let control = match Control::decode(bytes) {
             Ok(control) => control,
             Err(error) => {
-                let text = format!("a control in group {} of partition {}: {error}", fence.group, fence.partition);
+                let text =
+                    format!("a control in group {} of partition {}: {error}", fence.group, fence.partition);
                 return self.report(InvariantId::Chain, text);
             }
         };
@@ -225,7 +237,10 @@ impl LogChecker {
 
 /// Checks a log that fits into memory.
 #[must_use]
-pub fn check_log<'a>(partitions: u16, groups: impl IntoIterator<Item = &'a LoggedGroup>) -> (Ledger, Vec<Violation>) {
+pub fn check_log<'a>(
+    partitions: u16,
+    groups: impl IntoIterator<Item = &'a LoggedGroup>,
+) -> (Ledger, Vec<Violation>) {
     let mut checker = LogChecker::new(partitions);
     groups.into_iter().for_each(|group| checker.group(group));
     let check = checker.result();

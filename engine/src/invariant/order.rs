@@ -39,11 +39,17 @@ impl OrderTail {
         report: &mut impl FnMut(Violation),
     ) -> Added {
         let mut wrong = |id, what: String| {
-            let text = format!("{}/{} at revision {}: {what}", record.tenant, record.order, record.expected_revision);
+            let text = format!(
+                "{}/{} at revision {}: {what}",
+                record.tenant, record.order, record.expected_revision
+            );
             report(Violation::new(id, text));
         };
         if record.expected_revision != self.revision {
-            wrong(InvariantId::Chain, format!("follows {} decisions, the log has {}", record.expected_revision, self.revision));
+            wrong(
+                InvariantId::Chain,
+                format!("follows {} decisions, the log has {}", record.expected_revision, self.revision),
+            );
         }
         if record.previous != self.chain {
             wrong(InvariantId::Chain, "follows another record than the last one".into());
@@ -82,14 +88,20 @@ impl OrderTail {
         wrong: &mut impl FnMut(InvariantId, String),
     ) {
         if !self.recorded.insert(fingerprint_of(&decision.source, &decision.id)) {
-            wrong(InvariantId::OnceRecorded, format!("{}#{} was recorded before", decision.source, decision.id));
+            wrong(
+                InvariantId::OnceRecorded,
+                format!("{}#{} was recorded before", decision.source, decision.id),
+            );
         }
         match &decision.verdict {
             VerdictV1::Applied { version } => {
                 added.applied += 1;
                 self.version += 1;
                 if *version != self.version {
-                    let text = format!("{} applied as version {version}, it is number {}", decision.id, self.version);
+                    let text = format!(
+                        "{} applied as version {version}, it is number {}",
+                        decision.id, self.version
+                    );
                     wrong(InvariantId::Transitions, text);
                 }
                 if decision.events.is_empty() {
@@ -99,10 +111,16 @@ impl OrderTail {
             VerdictV1::Rejected { version, .. } => {
                 added.rejected += 1;
                 if *version != self.version || !decision.events.is_empty() {
-                    wrong(InvariantId::Transitions, format!("{} rejected, and yet the order changed", decision.id));
+                    wrong(
+                        InvariantId::Transitions,
+                        format!("{} rejected, and yet the order changed", decision.id),
+                    );
                 }
                 if !self.placed {
-                    wrong(InvariantId::Transitions, format!("{} recorded on an order that does not exist", decision.id));
+                    wrong(
+                        InvariantId::Transitions,
+                        format!("{} recorded on an order that does not exist", decision.id),
+                    );
                 }
             }
         }
@@ -117,7 +135,10 @@ impl OrderTail {
                     }
                 }
                 _ if !self.placed => {
-                    wrong(InvariantId::Transitions, format!("{} changed an order that does not exist", decision.id));
+                    wrong(
+                        InvariantId::Transitions,
+                        format!("{} changed an order that does not exist", decision.id),
+                    );
                 }
                 _ => {}
             }
@@ -148,7 +169,10 @@ fn adds_up(placed: &PlacedV1) -> Result<(), String> {
     for line in placed.lines.iter().filter(|line| !line.components.is_empty()) {
         let parts = sum(&mut line.components.iter().map(|part| part.amount_minor));
         if parts != i128::from(line.amount_minor) {
-            return Err(format!("the parts of line {} are {parts}, it says {}", line.line_id, line.amount_minor));
+            return Err(format!(
+                "the parts of line {} are {parts}, it says {}",
+                line.line_id, line.amount_minor
+            ));
         }
     }
     let lines = placed.lines.iter().map(|line| line.amount_minor);

@@ -169,6 +169,11 @@ impl Aggregate {
     }
 
     pub(super) fn remember(&mut self, outcome: RecordedOutcome, recent_max: usize) {
+        if self.recent.is_empty() {
+            // Most orders see a few commands in their life, and a hundred thousand of them are live.
+            self.recent.reserve_exact(1);
+            self.fingerprints.reserve_exact(1);
+        }
         self.fingerprints.push_back(command_fingerprint(&outcome.key));
         self.recent.push_back(outcome);
         while self.recent.len() > recent_max.max(1) {

@@ -16,7 +16,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn all(input: impl Read + Send + 'static, line_max_bytes: usize) -> Vec<Delivery> {
-    let mut inbox: Inbox = Box::new(FileInbox::new("test", input, line_max_bytes).unwrap());
+    let mut inbox: Inbox = Box::new(FileInbox::new("test", input, line_max_bytes));
     runtime().block_on(drain(&mut inbox, 3))
 }
 
@@ -30,7 +30,7 @@ impl InboxSubject for Files {
     fn open(&mut self, name: &str, bodies: &[Vec<u8>], body_max_bytes: usize) -> PortFuture<'_, Inbox> {
         let path = self.0.path().join(name);
         std::fs::write(&path, bodies.join(&b'\n')).unwrap();
-        let inbox = FileInbox::new(name, File::open(&path).unwrap(), body_max_bytes).unwrap();
+        let inbox = FileInbox::new(name, File::open(&path).unwrap(), body_max_bytes);
         Box::pin(async move { Box::new(inbox) as Inbox })
     }
 }
@@ -130,11 +130,14 @@ fn a_failed_read_is_told_and_reading_goes_on() {
         }
     }
     let input = Once(Some(io::Error::other("the disk is gone")), io::Cursor::new(b"a\nbc\nd"));
-    let mut inbox = FileInbox::new("test", input, 100).unwrap();
+    let mut inbox = FileInbox::new("test", input, 100);
     runtime().block_on(async {
         assert_eq!(inbox.next(9).await.unwrap(), [bytes(1, b"a")]);
         let error = inbox.next(9).await.unwrap_err();
-        assert_eq!(error.to_string(), "cannot read commands after position 1: the store is not available: the disk is gone");
+        assert_eq!(
+            error.to_string(),
+            "cannot read commands after position 1: the store is not available: the disk is gone"
+        );
         assert_eq!(inbox.next(9).await.unwrap(), [bytes(2, b"bc")]);
         assert_eq!(inbox.next(9).await.unwrap(), [bytes(3, b"d")]);
         assert_eq!(inbox.next(9).await.unwrap(), []);
@@ -145,15 +148,12 @@ fn a_failed_read_is_told_and_reading_goes_on() {
 #[test]
 fn what_comes_slowly_is_delivered_as_it_comes() {
     let (input, mut output) = io::pipe().unwrap();
-    let mut inbox = FileInbox::new("stdin", input, 100).unwrap();
+    let mut inbox = FileInbox::new("stdin", input, 100);
     runtime().block_on(async {
         for number in 1..=50 {
             // Half a line first: nothing may be delivered of it.
             write!(output, "command ").unwrap();
-            assert!(
-                has_nothing_yet(&mut inbox).await,
-                "half a line was delivered as number {number}"
-            );
+            assert!(has_nothing_yet(&mut inbox).await, "half a line was delivered as number {number}");
             writeln!(output, "{number}").unwrap();
             let batch = tokio::time::timeout(Duration::from_secs(20), inbox.next(1000)).await;
             let batch = batch.expect("a line that is there is delivered").unwrap();
@@ -171,7 +171,7 @@ async fn has_nothing_yet(inbox: &mut FileInbox) -> bool {
 
 #[test]
 fn the_id_is_of_the_name_alone() {
-    let id = |name: &str, text: &'static [u8]| FileInbox::new(name, text, 100).unwrap().id();
+    let id = |name: &str, text: &'static [u8]| FileInbox::new(name, text, 100).id();
     assert_eq!(id("a", b"x"), id("a", b"y"));
     assert_ne!(id("a", b"x"), id("b", b"x"));
     assert_eq!(id("stdin", b"")[..], sha256(b"stdin")[..16]);
@@ -192,6 +192,6 @@ fn the_thread_ends_when_nobody_reads() {
         }
     }
     let (sender, receiver) = std_mpsc::channel();
-    drop(FileInbox::new("test", Told(sender), 100).unwrap());
+    drop(FileInbox::new("test", Told(sender), 100));
     receiver.recv_timeout(Duration::from_secs(20)).expect("the reader is dropped");
 }

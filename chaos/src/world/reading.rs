@@ -1,0 +1,87 @@
+//! How a world reads its inbox, and how it is audited.
+
+use std::time::Duration;
+
+use retailflow_actors::{Intake, IntakeEvent, NodeHandle};
+use retailflow_engine::invariant::{InvariantId, Violation};
+use retailflow_engine::memory::MemoryInbox;
+use retailflow_engine::order::{Actor, Command};
+use retailflow_engine::ports::Body;
+use retailflow_engine::wire::decode_command;
+use tokio::sync::watch;
+
+use super::{TRIES_MAX, World};
+use crate::callers::is_final;
+
+impl World<'_> {
+    /// Reads the inbox from its beginning into `node`.
+    pub(super) async fn intake(&self, node: &NodeHandle) {
+        let mut inbox = MemoryInbox::new("commands.jsonl", self.script.bodies.clone());
+        let (_stop, stopped) = watch::channel(false);
+        let mut next = 1;
+        let intake = Intake::new(node, &inbox, "commands.jsonl");
+        let summary = intake.run(&mut inbox, stopped, |event| {
+            if event.position != next {
+                let text = format!("line {} came out where line {next} should", event.position);
+                self.shared.violated(Violation::new(InvariantId::Ledger, text));
+            }
+            next = event.position + 1;
+            self.line_done(&event);
+        });
+        let summary = summary.await;
+        self.shared.trace.note(format!("inbox: {summary:?}"));
+        let all = self.script.bodies.len() as u64;
+        if !summary.is_ok_and(|summary| summary.finished && summary.received == all) || next != all + 1 {
+            let text = format!("the inbox ended before line {next} of {all}");
+            self.shared.violated(Violation::new(InvariantId::Ledger, text));
+        }
+    }
+
+    fn line_done(&self, event: &IntakeEvent) {
+        let body = usize::try_from(event.position - 1).ok().and_then(|at| self.script.bodies.get(at));
+        let command = match body {
+            Some(Body::Bytes(bytes)) => decode_command(bytes).ok(),
+            _ => None,
+        };
+        match command {
+            Some(command) => {
+                self.shared.told(&format!("line {}", event.position), &command, &event.outcome);
+                if !is_final(&event.outcome) {
+                    let text = format!("line {} was given up: {:?}", event.position, event.outcome);
+                    self.shared.violated(Violation::new(InvariantId::Progress, text));
+                }
+            }
+            None => self.shared.trace.note(format!("line {}: {}", event.position, event.outcome.code)),
+        }
+    }
+
+    /// Asks a fresh node for everything once more, with nothing going wrong.
+    pub(super) async fn audit(&mut self) {
+        self.deck.calm();
+        self.probe.calm();
+        self.shared.trace.note("audit");
+        let Some(node) = self.start().await else { return };
+        for event in self.script.events.clone() {
+            let command = Command::from_event(event.clone(), Actor::Tenant);
+            let mut tries = 0;
+            loop {
+                let outcome = node.ask(command.clone()).await;
+                self.shared.told("audit", &event, &outcome);
+                tries += 1;
+                if is_final(&outcome) || tries == TRIES_MAX {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            if tries == TRIES_MAX {
+                let text = format!("{} {} has no answer in the audit", event.order, event.key);
+                self.shared.violated(Violation::new(InvariantId::Progress, text));
+            }
+        }
+        self.intake(&node).await;
+        let report = node.stop(Duration::from_secs(30)).await;
+        if !report.drained || report.abandoned > 0 {
+            self.shared.violated(Violation::new(InvariantId::Progress, format!("no clean stop: {report:?}")));
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `config show`, and what happens when the configuration is wrong.
+
+use serde_json::Value;
+
+use crate::support::cli::{file, retailflow};
+
+#[test]
+fn every_value_is_shown_with_its_origin() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "shop.toml", "[log]\npartitions = 8\nqueue_max = 99\n");
+    let shown = retailflow(&["config", "show", "-o", "json", "--set", "log.queue_max=77", "--config"])
+        .arg(&path)
+        .env("RETAILFLOW__ORDERS__IDLE_MS", "1234")
+        .run()
+        .expect(0);
+    let settings: Vec<Value> = serde_json::from_str(&shown.stdout).unwrap();
+    let find = |key: &str| {
+        let setting = settings.iter().find(|setting| setting["key"] == key).unwrap();
+        (
+            setting["value"].clone(),
+            setting["origin"]["kind"].as_str().unwrap(),
+            setting["origin"]["name"].clone(),
+        )
+    };
+    assert_eq!(find("log.partitions"), (8.into(), "file", path.into()));
+    assert_eq!(find("log.queue_max"), (77.into(), "flag", Value::Null));
+    assert_eq!(find("orders.idle_ms"), (1234.into(), "env", "RETAILFLOW__ORDERS__IDLE_MS".into()));
+    assert_eq!(find("log.cluster"), ("retailflow".into(), "default", Value::Null));
+}
+
+#[test]
+fn the_table_names_every_key_once() {
+    let shown = retailflow(&["config", "show", "--set", "log.partitions=8"]).run().expect(0);
+    let json = retailflow(&["config", "show", "-o", "json"]).run().expect(0);
+    let settings: Vec<Value> = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(shown.lines().len(), settings.len());
+    for (line, setting) in shown.lines().iter().zip(&settings) {
+        assert!(line.starts_with(setting["key"].as_str().unwrap()), "{line}");
+    }
+    let line = *shown.lines().iter().find(|line| line.starts_with("log.partitions")).unwrap();
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["log.partitions", "8", "flag"]);
+}
+
+#[test]
+fn a_wrong_configuration_ends_everything_before_it_begins() {
+    let cases: [(&[&str], &[&str]); 4] = [
+        (&["--set", "log.partition=8"], &["log.partition", "did you mean log.partitions?"]),
+        (&["--set", "log.partitions=0"], &["log.partitions (flag)", "a whole number from 1 to 1024"]),
+        (&["--config", "there-is-none.toml"], &["there-is-none.toml cannot be read"]),
+        (&["--set", "telemetry.log=a=b=c"], &["telemetry.log = \"a=b=c\""]),
+    ];
+    for (words, parts) in cases {
+        let ended = retailflow(&["config", "show"]);
+        let ended = words.iter().fold(ended, |call, word| call.arg(word)).run().expect(2).says(parts);
+        assert_eq!(ended.stdout, "", "{words:?}");
+    }
+    retailflow(&["config", "show", "--set", "partitions"]).run().expect(2).says(&["expected KEY=VALUE"]);
+}

@@ -1,0 +1,76 @@
+//! What the program says about itself.
+
+use crate::support::cli::retailflow;
+
+const COMMANDS: &[&[&str]] = &[
+    &["import"],
+    &["run"],
+    &["verify"],
+    &["repair"],
+    &["export"],
+    &["restore"],
+    &["order", "show"],
+    &["order", "history"],
+    &["tenant", "list"],
+    &["tenant", "show"],
+    &["tenant", "set"],
+    &["config", "show"],
+    &["bench", "embedded"],
+];
+
+#[test]
+fn help_leads_a_newcomer() {
+    let help = retailflow(&["--help"]).run().expect(0);
+    for words in COMMANDS {
+        assert!(help.stdout.contains(&format!("\n  {} ", words[0])), "{words:?} is not in: {}", help.stdout);
+    }
+    for part in ["Examples:", "retailflow import --csv", "Exit codes: 0 fine"] {
+        assert!(help.stdout.contains(part), "{part:?} is not in: {}", help.stdout);
+    }
+    // Without a word it says the same, as an error: a script that forgot one must notice.
+    retailflow(&[]).run().expect(2).says(&["Usage: retailflow", "Examples:"]);
+}
+
+#[test]
+fn every_command_has_help_with_words_for_every_flag() {
+    for words in COMMANDS {
+        let help = retailflow(words).arg("--help").run().expect(0);
+        assert!(help.stdout.contains(&format!("Usage: retailflow {}", words.join(" "))), "{}", help.stdout);
+        let flags = help.stdout.split("\nExample").next().unwrap();
+        let lines: Vec<&str> = flags.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("--")) {
+            let told =
+                line.trim().contains("  ") || lines.get(at + 1).is_some_and(|next| next.starts_with("     "));
+            assert!(told, "{words:?}: {line:?} is not explained");
+        }
+    }
+}
+
+#[test]
+fn commands_that_take_data_take_it_from_the_environment() {
+    for words in COMMANDS.iter().filter(|words| !["import", "config", "bench"].contains(&words[0])) {
+        let help = retailflow(words).arg("--help").run().expect(0);
+        assert!(help.stdout.contains("RETAILFLOW_DATA"), "{words:?}: {}", help.stdout);
+    }
+}
+
+#[test]
+fn the_version_tells_what_can_be_read() {
+    let version = retailflow(&["--version"]).run().expect(0);
+    let lines = version.lines();
+    assert_eq!(lines[0], concat!("retailflow ", env!("CARGO_PKG_VERSION")));
+    for (line, name) in lines[1..].iter().zip(["build:", "record: v1", "wire:   v1"]) {
+        assert!(line.starts_with(name), "{line}");
+    }
+}
+
+#[test]
+fn wrong_words_are_usage_errors_that_say_what_is_right() {
+    retailflow(&["imprt"]).run().expect(2).says(&["import"]);
+    retailflow(&["order", "show", "Shop", "1", "--data", "x"]).run().expect(2).says(&["a-z, 0-9 and '-'"]);
+    retailflow(&["verify"]).run().expect(2).says(&["--data <DIR>"]);
+    retailflow(&["repair", "--data", "x", "--yes", "--dry-run"])
+        .run()
+        .expect(2)
+        .says(&["cannot be used with"]);
+}

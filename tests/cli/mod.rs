@@ -1,0 +1,5 @@
+//! The command line.
+
+mod config;
+mod help;
+mod import;

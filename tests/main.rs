@@ -1,0 +1,4 @@
+//! The program as its users see it: the built binary, its exit codes and its words.
+
+mod cli;
+mod support;

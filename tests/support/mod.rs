@@ -1,0 +1,4 @@
+//! What the tests of the program share.
+
+pub(crate) mod cli;
+pub(crate) mod poll;
