@@ -55,8 +55,6 @@ pub(crate) fn files() -> Arc<dyn Files> {
 pub(crate) struct Store {
     /// The log and all that hangs on it.
     pub(crate) log: Arc<DiskLog>,
-    /// What opening found and did.
-    pub(crate) report: OpenReport,
 }
 
 /// Whether a data directory may be made.
@@ -128,7 +126,7 @@ pub(crate) fn open(data: &Path, config: &Config, make: Make) -> Result<Store, Fa
         return Err(Failure::refused(text));
     }
     tell(&report);
-    Ok(Store { log, report })
+    Ok(Store { log })
 }
 
 fn tell(report: &OpenReport) {

@@ -31,8 +31,6 @@ pub(crate) struct Failure {
     pub(crate) error: Option<anyhow::Error>,
 }
 
-// Each command uses some of these.
-#[allow(dead_code)]
 impl Failure {
     /// A failure with its cause.
     pub(crate) fn new(code: ExitStatus, error: impl Into<anyhow::Error>) -> Self {

@@ -22,10 +22,6 @@ use retailflow_config::{Config, LoadOptions};
 use crate::cli::{Cli, Context, Global};
 use crate::exit::{ExitStatus, Failure, OrExit};
 
-/// Orders come and go by the ten thousand a second on several threads (ADR 7 has the measurements).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -80,14 +80,16 @@ impl Gate {
         if self.is_closed() {
             return Err(Code::Draining);
         }
-        let of_tenant = self.tenant(tenant, in_flight_max).try_acquire_owned().map_err(|_| Code::Throttled)?;
+        let of_tenant =
+            self.tenant(tenant, in_flight_max).try_acquire_owned().map_err(|_| Code::Throttled)?;
         let of_node = self.node.clone().try_acquire_owned().map_err(|_| Code::Overloaded)?;
         Ok(Permit { _node: of_node, _tenant: of_tenant })
     }
 
     /// Lets a command in as soon as there is room: back-pressure for a reader that can wait.
     pub(crate) async fn enter(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Result<Permit, Code> {
-        let of_tenant = self.tenant(tenant, in_flight_max).acquire_owned().await.map_err(|_| Code::Draining)?;
+        let of_tenant =
+            self.tenant(tenant, in_flight_max).acquire_owned().await.map_err(|_| Code::Draining)?;
         let of_node = self.node.clone().acquire_owned().await.map_err(|_| Code::Draining)?;
         if self.is_closed() {
             return Err(Code::Draining);

@@ -235,7 +235,9 @@ impl CommitterState {
                 }
                 Err(CommitError::Conflict(order)) => {
                     let Some(at) = proposals.iter().position(|proposal| proposal.entry.order == order) else {
-                        return Err(CommitterError::Broken(format!("a conflict of a foreign order {order}")).into());
+                        return Err(
+                            CommitterError::Broken(format!("a conflict of a foreign order {order}")).into()
+                        );
                     };
                     if let Some(lost) = proposals.remove(at) {
                         lost.ticket.resolve(Proposed::Conflict);
@@ -272,7 +274,8 @@ impl CommitterState {
         let mut left = VecDeque::new();
         while let Some(proposal) = self.proposals.pop_front() {
             let size = proposal.entry.bytes.len();
-            let fits = taken.is_empty() || (taken.len() < limits.group_max_records && bytes + size <= limits.group_max_bytes);
+            let fits = taken.is_empty()
+                || (taken.len() < limits.group_max_records && bytes + size <= limits.group_max_bytes);
             if !fits {
                 left.push_back(proposal);
                 break;
@@ -300,7 +303,8 @@ impl CommitterState {
     }
 
     fn next_group(&self, records: Vec<OrderEntry>, controls: Vec<ControlEntry>) -> Group {
-        let bytes = records.iter().map(|record| &*record.bytes).chain(controls.iter().map(|control| &*control.bytes));
+        let bytes =
+            records.iter().map(|record| &*record.bytes).chain(controls.iter().map(|control| &*control.bytes));
         let fence = Fence {
             partition: self.partition,
             epoch: self.epoch,
@@ -329,7 +333,8 @@ impl CommitterState {
             };
             match answer {
                 Ok(commit) => {
-                    let bytes = group.fence.encode().map_err(|error| CommitError::Broken(error.to_string()))?;
+                    let bytes =
+                        group.fence.encode().map_err(|error| CommitError::Broken(error.to_string()))?;
                     self.previous = fence_hash(&bytes);
                     self.group = group.fence.group;
                     self.intake.clone_from(&group.fence.intake);

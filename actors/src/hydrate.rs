@@ -19,7 +19,11 @@ pub(crate) enum HydrateError {
 }
 
 /// The committed state of an order, as the log has it now.
-pub(crate) async fn hydrate(ports: &Ports, order: &OrderRef, recent_max: usize) -> Result<Aggregate, HydrateError> {
+pub(crate) async fn hydrate(
+    ports: &Ports,
+    order: &OrderRef,
+    recent_max: usize,
+) -> Result<Aggregate, HydrateError> {
     if let Some(snapshot) = ports.snapshots.load(order).await
         && let Some(aggregate) = from_snapshot(ports, order, &snapshot, recent_max).await?
     {

@@ -242,7 +242,8 @@ fn decode(body: &Body) -> Result<Command, DecodeError> {
     match body {
         Body::Bytes(bytes) => Ok(Command::from_event(decode_command(bytes)?, Actor::Tenant)),
         Body::TooLong { length_bytes, .. } => {
-            let message = format!("the command is {length_bytes} bytes long; {}", Code::TooLarge.what_to_do());
+            let message =
+                format!("the command is {length_bytes} bytes long; {}", Code::TooLarge.what_to_do());
             Err(DecodeError::new(Code::TooLarge, "", message))
         }
     }
@@ -263,7 +264,8 @@ fn decide(node: &NodeHandle, position: u64, command: Command, since: Instant) ->
             let final_one = match &outcome {
                 None => false,
                 Some(outcome) => {
-                    !outcome.code.retry_helps() || matches!(outcome.code, Code::OrderNotFound | Code::Draining)
+                    !outcome.code.retry_helps()
+                        || matches!(outcome.code, Code::OrderNotFound | Code::Draining)
                 }
             };
             match outcome {
@@ -273,15 +275,21 @@ fn decide(node: &NodeHandle, position: u64, command: Command, since: Instant) ->
                     break Outcome::refused(&order, &command.key, code, code.meaning());
                 }
                 Some(outcome) => {
-                    let delay_ms = outcome.retry_after_ms.unwrap_or(1).saturating_mul(attempt.min(BACKOFF_MAX).into());
+                    let delay_ms =
+                        outcome.retry_after_ms.unwrap_or(1).saturating_mul(attempt.min(BACKOFF_MAX).into());
                     tokio::time::sleep(Duration::from_millis(delay_ms)).await;
                 }
                 None => tokio::time::sleep(Duration::from_millis(u64::from(attempt.min(50)))).await,
             }
         };
         let settled = !outcome.code.retry_helps() || outcome.code == Code::OrderNotFound;
-        let event =
-            IntakeEvent { position, order: Some(order), outcome, dead_lettered: false, latency: since.elapsed() };
+        let event = IntakeEvent {
+            position,
+            order: Some(order),
+            outcome,
+            dead_lettered: false,
+            latency: since.elapsed(),
+        };
         Done { event, partition: Some(partition), settled }
     })
 }
@@ -309,7 +317,8 @@ fn put_away(
             }
         }
         let outcome = Outcome::from(&error);
-        let event = IntakeEvent { position, order: None, outcome, dead_lettered: stored, latency: since.elapsed() };
+        let event =
+            IntakeEvent { position, order: None, outcome, dead_lettered: stored, latency: since.elapsed() };
         Done { event, partition: None, settled: stored }
     })
 }

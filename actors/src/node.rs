@@ -71,7 +71,9 @@ pub enum StartError {
     #[error("the node cannot start: {0}")]
     Spawn(String),
     /// Some partitions could not be taken over in time.
-    #[error("{ready} of {wanted} partitions were taken over within {waited_ms} ms; the log says why in the warnings above")]
+    #[error(
+        "{ready} of {wanted} partitions were taken over within {waited_ms} ms; the log says why in the warnings above"
+    )]
     TakeOver {
         /// How many are ours.
         ready: usize,
@@ -197,7 +199,8 @@ impl Node {
         let (root, _) = spawned.map_err(|error| StartError::Spawn(error.to_string()))?;
         let wanted = usize::from(partitions);
         let all = is_ready.wait_for(|ready| *ready >= wanted);
-        let waited = tokio::time::timeout(Duration::from_millis(waited_ms), all).await.is_ok_and(|all| all.is_ok());
+        let waited =
+            tokio::time::timeout(Duration::from_millis(waited_ms), all).await.is_ok_and(|all| all.is_ok());
         if waited {
             return Ok(NodeHandle { root, shared });
         }

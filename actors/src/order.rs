@@ -240,7 +240,8 @@ impl OrderState {
         let sealed = match draft.seal(&self.aggregate) {
             Ok(sealed) => sealed,
             Err(error) => {
-                all(waiters, deferred).for_each(|work| work.refuse(Code::TooLarge, error.to_string(), retry_after_ms));
+                all(waiters, deferred)
+                    .for_each(|work| work.refuse(Code::TooLarge, error.to_string(), retry_after_ms));
                 return Ok(());
             }
         };

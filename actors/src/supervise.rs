@@ -66,8 +66,13 @@ mod tests {
 
     #[test]
     fn delays_grow_and_the_window_ends_in_quarantine() {
-        let limits =
-            Supervision { restarts_max: 3, window_ms: 1000, delay_min_ms: 10, delay_max_ms: 30, parked_queue_max: 1 };
+        let limits = Supervision {
+            restarts_max: 3,
+            window_ms: 1000,
+            delay_min_ms: 10,
+            delay_max_ms: 30,
+            parked_queue_max: 1,
+        };
         let mut window = CrashWindow::default();
         let now = Instant::now();
         for expected_ms in [5, 10, 15] {

@@ -37,11 +37,19 @@ pub(crate) struct TenantArgs {
 }
 
 enum Slot {
-    Live { order: ActorRef<OrderMsg>, touched: Instant },
+    Live {
+        order: ActorRef<OrderMsg>,
+        touched: Instant,
+    },
     /// Asked to leave; what comes meanwhile waits here.
-    Leaving { order: ActorRef<OrderMsg>, waiting: Vec<Work> },
+    Leaving {
+        order: ActorRef<OrderMsg>,
+        waiting: Vec<Work>,
+    },
     /// Crashed; what comes during the delay waits here.
-    Resting { waiting: Vec<Work> },
+    Resting {
+        waiting: Vec<Work>,
+    },
 }
 
 pub(crate) struct TenantState {
@@ -253,7 +261,9 @@ impl TenantState {
     ) -> Result<(), ActorProcessingErr> {
         let Some(order) = self.gone(id) else { return Ok(()) };
         match self.slots.pop(&order) {
-            Some(Slot::Leaving { waiting, .. }) if !waiting.is_empty() => self.spawn(myself, order, waiting).await,
+            Some(Slot::Leaving { waiting, .. }) if !waiting.is_empty() => {
+                self.spawn(myself, order, waiting).await
+            }
             _ => Ok(()),
         }
     }
@@ -310,7 +320,11 @@ impl TenantState {
         }
     }
 
-    async fn restart(&mut self, myself: &ActorRef<TenantMsg>, order: OrderId) -> Result<(), ActorProcessingErr> {
+    async fn restart(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        order: OrderId,
+    ) -> Result<(), ActorProcessingErr> {
         match self.slots.pop(&order) {
             // An order that nobody asks for stays in the log until someone does.
             Some(Slot::Resting { waiting }) if waiting.is_empty() => Ok(()),

@@ -6,9 +6,12 @@ use tokio::task::JoinHandle;
 
 use crate::exit::{ExitStatus, Failure, OrExit};
 
+/// What hears the stop, what asks for it from inside, and the task that listens.
+pub(crate) type Listening = (watch::Receiver<bool>, watch::Sender<bool>, JoinHandle<()>);
+
 /// Listens from now on; `true` once a stop was asked for. A second signal ends the process at once: what was
 /// answered is in the log, and what was not was told to nobody.
-pub(crate) fn listen() -> Result<(watch::Receiver<bool>, watch::Sender<bool>, JoinHandle<()>), Failure> {
+pub(crate) fn listen() -> Result<Listening, Failure> {
     let (stop, stopped) = watch::channel(false);
     let mut term = signal(SignalKind::terminate()).or_exit(ExitStatus::Unreachable, || "cannot hear signals")?;
     let mut int = signal(SignalKind::interrupt()).or_exit(ExitStatus::Unreachable, || "cannot hear signals")?;
