@@ -11,7 +11,8 @@ use retailflow_engine::codec::{identity, record};
 use retailflow_engine::invariant::LogChecker;
 use retailflow_engine::keys::{hex, sha256};
 use retailflow_engine::ports::{
-    CommitError, ControlEntry, DeadLetters, EventLog, Group, LogPosition, LoggedEntry, LoggedGroup, OrderEntry, Tenants,
+    CommitError, ControlEntry, DeadLetters, EventLog, Group, LogPosition, LoggedEntry, LoggedGroup,
+    OrderEntry, Tenants,
 };
 use retailflow_engine::wire::base64;
 use serde::{Deserialize, Serialize};
@@ -170,7 +171,9 @@ pub(crate) async fn apply_group(
     checker.group(&LoggedGroup { position: LogPosition(0), fence: fence_bytes, entries: logged });
     match log.commit(group).await {
         Ok(_) => Ok(()),
-        Err(CommitError::Conflict(order)) => bail!("order {order}: a record is missing before this one, or repeated"),
+        Err(CommitError::Conflict(order)) => {
+            bail!("order {order}: a record is missing before this one, or repeated")
+        }
         Err(error) => Err(error.into()),
     }
 }

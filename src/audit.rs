@@ -49,7 +49,8 @@ impl Audit {
         let parked = checker.parked().len() as u64;
         // Every order that exists is open until the saga moves it on.
         let by_status = BTreeMap::from([(OrderStatus::Open.as_str().to_owned(), check.orders)]);
-        let by_attention = [(Attention::None, check.orders.saturating_sub(parked)), (Attention::Parked, parked)];
+        let by_attention =
+            [(Attention::None, check.orders.saturating_sub(parked)), (Attention::Parked, parked)];
         let by_attention = by_attention.into_iter().filter(|(_, count)| *count > 0);
         let told = [
             InvariantId::Chain,
@@ -61,7 +62,9 @@ impl Audit {
         let invariants = told.into_iter().map(|id| result(id, &check)).collect();
         let orders = OrderCounts {
             by_status,
-            by_attention: by_attention.map(|(attention, count)| (attention.as_str().to_owned(), count)).collect(),
+            by_attention: by_attention
+                .map(|(attention, count)| (attention.as_str().to_owned(), count))
+                .collect(),
         };
         Self { orders, invariants, check }
     }
@@ -87,7 +90,9 @@ fn result(id: InvariantId, check: &LogCheck) -> InvariantResult {
 pub(crate) fn group_of(frame: &Frame) -> Result<Option<LoggedGroup>, String> {
     match frame.kind {
         FrameKind::Group => {}
-        FrameKind::Note => return Note::decode(&frame.payload).map(|_| None).map_err(|error| error.to_string()),
+        FrameKind::Note => {
+            return Note::decode(&frame.payload).map(|_| None).map_err(|error| error.to_string());
+        }
         _ => return Ok(None),
     }
     let (fence, entries) = decode_group(&frame.payload)?;

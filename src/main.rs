@@ -45,9 +45,12 @@ fn main() -> ExitCode {
 
 /// Reads the configuration and starts logging: nothing else happens before both are known to be good.
 fn context(global: Global) -> Result<Context, Failure> {
-    let options = LoadOptions { file: global.config, overrides: global.set, ..LoadOptions::from_process_env() };
-    let config = Config::load(options)
-        .or_exit(ExitStatus::Usage, || "put the configuration right and try again (`retailflow config show`)")?;
+    let options =
+        LoadOptions { file: global.config, overrides: global.set, ..LoadOptions::from_process_env() };
+    let config = Config::load(options).or_exit(
+        ExitStatus::Usage,
+        || "put the configuration right and try again (`retailflow config show`)",
+    )?;
     telemetry::start(&config.config.telemetry)?;
     Ok(Context { config, output: global.output })
 }

@@ -7,6 +7,9 @@ use retailflow_engine::codec::fence::IntakeFloor;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::InboxId;
 
+/// Inboxes whose floors a fence carries at most; the one read longest ago goes first.
+const INBOXES_MAX: usize = 8;
+
 /// Outstanding positions of the inbox that is being read. At most as many as commands may be in flight.
 #[derive(Default)]
 pub(crate) struct Floors(Mutex<Tracked>);
@@ -62,7 +65,13 @@ impl Floors {
         let first_open = homeless.into_iter().chain(outstanding).min();
         let reached = first_open.map_or(tracked.read_up_to, |position| position.saturating_sub(1));
         let before = last.iter().find(|floor| floor.inbox == inbox).map_or(0, |floor| floor.position);
-        vec![IntakeFloor { inbox, position: reached.max(before) }]
+        // Others' floors stay, the newest of them: another inbox may be read again one day.
+        let others = last.iter().filter(|floor| floor.inbox != inbox).cloned();
+        let mut floors: Vec<IntakeFloor> = others.collect();
+        floors.push(IntakeFloor { inbox, position: reached.max(before) });
+        let surplus = floors.len().saturating_sub(INBOXES_MAX);
+        floors.drain(..surplus);
+        floors
     }
 }
 
@@ -87,5 +96,17 @@ mod tests {
         floors.done(3, None);
         assert_eq!(at(&[]), 3);
         assert_eq!(at(&[IntakeFloor { inbox: [7; 16], position: 9 }]), 9);
+    }
+
+    #[test]
+    fn the_floors_of_other_inboxes_stay_up_to_a_limit() {
+        let floors = Floors::default();
+        floors.follow([7; 16]);
+        let other = IntakeFloor { inbox: [8; 16], position: 4 };
+        assert_eq!(floors.floor(PartitionId(0), std::slice::from_ref(&other))[0], other);
+        let many: Vec<IntakeFloor> = (10..30).map(|n| IntakeFloor { inbox: [n; 16], position: 1 }).collect();
+        let kept = floors.floor(PartitionId(0), &many);
+        assert_eq!(kept.len(), INBOXES_MAX);
+        assert_eq!(kept.last().map(|floor| floor.inbox), Some([7; 16]));
     }
 }

@@ -4,7 +4,7 @@
 //! - [`wire`]: the public contract; the only types with a JSON form
 //! - [`order`]: the aggregate: `decide`, `evolve`, combining
 //! - [`codec`]: what is stored, frozen by version
-//! - [`ports`]: what the engine needs from the world; [`memory`]: reference adapters; [`contract`]: the suites
+//! - [`ports`]: what the engine needs from the world; [`memory`]: reference adapters; `contract`: the suites
 //! - [`invariant`]: the promises as predicates, for tests, checkers and live use
 
 pub mod codec;

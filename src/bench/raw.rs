@@ -83,7 +83,8 @@ pub(crate) async fn log(folder: &Path, options: LogOptions, groups: &Groups) -> 
         all.add(latency_us?)?;
     }
     let took = begun.elapsed();
-    let mut measured = Measured::new("raw log: same bytes, same groups, no actors", groups.records, took, &all);
+    let mut measured =
+        Measured::new("raw log: same bytes, same groups, no actors", groups.records, took, &all);
     measured.name.push_str(" (latency of a group)");
     drop(writer);
     drop(opened.lock);

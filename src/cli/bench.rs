@@ -8,8 +8,8 @@ use retailflow_config::Config;
 
 use crate::app::{self, Make};
 use crate::bench::load::{self, Orders, Pace};
-use crate::bench::raw::{self, Groups};
 use crate::bench::machine;
+use crate::bench::raw::{self, Groups};
 use crate::bench::report::BenchReport;
 use crate::cli::{Context, Output, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
@@ -47,7 +47,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let report = measured?;
     removed.or_exit(ExitStatus::Unreachable, || format!("cannot remove {}", folder.display()))?;
     if json {
-        let text = serde_json::to_string_pretty(&report).or_exit(ExitStatus::Unreachable, || "cannot show it")?;
+        let text =
+            serde_json::to_string_pretty(&report).or_exit(ExitStatus::Unreachable, || "cannot show it")?;
         return print(&(text + "\n"));
     }
     print(&report.table())
@@ -59,24 +60,36 @@ fn embedded(args: &EmbeddedArgs, config: &Config, folder: &Path) -> Result<Bench
     let failed = || "the measurement failed";
     let (mut measured, groups) = runtime
         .block_on(async {
-            let node = store.node(Settings::new(config.clone(), "bench")).await.map_err(|f| anyhow::anyhow!("{f}"))?;
+            let node = store
+                .node(Settings::new(config.clone(), "bench"))
+                .await
+                .map_err(|f| anyhow::anyhow!("{f}"))?;
             let new = |from| Orders::New { from };
             let closed = |in_flight| Pace::Closed { in_flight };
-            let intake = load::drive(&node, "intake, 512 in flight", closed(512), new(1), args.orders).await?;
+            let intake =
+                load::drive(&node, "intake, 512 in flight", closed(512), new(1), args.orders).await?;
             let groups = Groups::of(store.log.as_ref()).await?;
             let half = (intake.per_second / 2.0) as u64;
             let name = format!("intake, open loop at {half} a second");
             let open = Pace::Open { per_second: half, in_flight_max: 512 };
             let mut measured = vec![intake];
             measured.push(load::drive(&node, &name, open, new(1 << 40), args.orders / 2).await?);
-            measured.push(load::drive(&node, "intake, 64 in flight", closed(64), new(2 << 40), args.orders / 2).await?);
-            measured.push(load::drive(&node, "intake, 1 in flight", closed(1), new(3 << 40), args.orders.min(5_000)).await?);
-            measured.push(load::drive(&node, "one hot order, 256 in flight", closed(256), Orders::Hot, 10_000).await?);
+            measured.push(
+                load::drive(&node, "intake, 64 in flight", closed(64), new(2 << 40), args.orders / 2).await?,
+            );
+            measured.push(
+                load::drive(&node, "intake, 1 in flight", closed(1), new(3 << 40), args.orders.min(5_000))
+                    .await?,
+            );
+            measured.push(
+                load::drive(&node, "one hot order, 256 in flight", closed(256), Orders::Hot, 10_000).await?,
+            );
             node.stop(Duration::from_secs(20)).await;
             anyhow::Ok((measured, groups))
         })
         .or_exit(ExitStatus::Unreachable, failed)?;
-    let records = runtime.block_on(Groups::of(store.log.as_ref())).or_exit(ExitStatus::Unreachable, failed)?;
+    let records =
+        runtime.block_on(Groups::of(store.log.as_ref())).or_exit(ExitStatus::Unreachable, failed)?;
     store.close();
     let disk = machine::disk_bytes(&folder.join("data"));
     let raw = runtime.block_on(raw::log(&folder.join("raw-log"), app::log_options(config), &groups));

@@ -38,7 +38,10 @@ pub(crate) struct Args {
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let folder = args.data.data.join("log");
     if !folder.is_dir() {
-        return Err(Failure::unreachable(format!("there is no data directory in {}", args.data.data.display())));
+        return Err(Failure::unreachable(format!(
+            "there is no data directory in {}",
+            args.data.data.display()
+        )));
     }
     let sink: Box<dyn Write> = if args.to.as_os_str() == "-" {
         Box::new(std::io::stdout().lock())

@@ -62,7 +62,13 @@ pub(crate) struct Cli {
 #[derive(clap::Args, Debug)]
 pub(crate) struct Global {
     /// A configuration file (TOML); `retailflow config show` lists what can stand in it
-    #[arg(long, global = true, env = "RETAILFLOW_CONFIG", value_name = "FILE", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        env = "RETAILFLOW_CONFIG",
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// One setting, over file and environment, as in `--set log.partitions=8`; may be repeated
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = setting, help_heading = "Global options")]

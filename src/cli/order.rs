@@ -57,7 +57,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let Some((order, entries)) = found? else {
         return Err(Failure::finding(format!("nothing is recorded of order {name}")));
     };
-    let json = |value: serde_json::Result<String>| value.or_exit(ExitStatus::Unreachable, || "cannot show it");
+    let json =
+        |value: serde_json::Result<String>| value.or_exit(ExitStatus::Unreachable, || "cannot show it");
     let text = match (context.output, history) {
         (Output::Json, false) => json(serde_json::to_string_pretty(&order))? + "\n",
         (Output::Json, true) => json(serde_json::to_string_pretty(&entries))? + "\n",
@@ -72,7 +73,8 @@ type Found = Option<(OrderView, Vec<HistoryEntry>)>;
 async fn read(log: &dyn EventLog, name: &OrderRef) -> Result<Found, Failure> {
     let what = || format!("cannot read order {name}");
     let records = log.read_order(name, 0).await.or_exit(ExitStatus::Finding, what)?;
-    let parked = log.parked(partition_of(name, log.identity().partitions)).await.or_exit(ExitStatus::Finding, what)?;
+    let parked =
+        log.parked(partition_of(name, log.identity().partitions)).await.or_exit(ExitStatus::Finding, what)?;
     let reason = parked.iter().find(|parked| parked.order == *name).map(|parked| parked.reason.as_str());
     let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
     view(name, &records, reason).or_exit(ExitStatus::Finding, what)
@@ -92,8 +94,11 @@ fn show(order: &OrderView) -> String {
         let amount = money(line.amount_minor);
         text.push_str(&format!("line       {}: {} x {}, {amount}\n", line.line_id, line.quantity, line.sku));
     }
-    let times =
-        [("placed", order.placed_at), ("recorded", Some(order.created_at)), ("look again", order.next_deadline)];
+    let times = [
+        ("placed", order.placed_at),
+        ("recorded", Some(order.created_at)),
+        ("look again", order.next_deadline),
+    ];
     for (what, time) in times {
         text.push_str(&time.map(|time| format!("{what:<10} {}\n", format_time(time))).unwrap_or_default());
     }
@@ -104,5 +109,8 @@ fn line(entry: &HistoryEntry) -> String {
     let id = entry.command_id.as_ref().map_or("-", |id| id.as_str());
     let events = entry.events.join(", ");
     let at = format_time(entry.at);
-    format!("{:>4}  {at}  {:<9} {:<18} v{:<4} {}  {id}  {events}\n", entry.decision, entry.status, entry.code, entry.version, entry.kind)
+    format!(
+        "{:>4}  {at}  {:<9} {:<18} v{:<4} {}  {id}  {events}\n",
+        entry.decision, entry.status, entry.code, entry.version, entry.kind
+    )
 }

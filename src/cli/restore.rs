@@ -71,7 +71,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         return print(&format!("whole: {} lines; nothing was written\n", trailer.lines));
     }
     if data.exists() {
-        std::fs::remove_dir(data).or_exit(ExitStatus::Unreachable, || format!("cannot replace {}", data.display()))?;
+        std::fs::remove_dir(data)
+            .or_exit(ExitStatus::Unreachable, || format!("cannot replace {}", data.display()))?;
     }
     let renamed = std::fs::rename(&growing, data);
     renamed.or_exit(ExitStatus::Unreachable, || format!("cannot make {}", data.display()))?;
@@ -82,7 +83,8 @@ fn remove(folder: &Path) -> Result<(), Failure> {
     if !folder.exists() {
         return Ok(());
     }
-    std::fs::remove_dir_all(folder).or_exit(ExitStatus::Unreachable, || format!("cannot remove {}", folder.display()))
+    std::fs::remove_dir_all(folder)
+        .or_exit(ExitStatus::Unreachable, || format!("cannot remove {}", folder.display()))
 }
 
 fn restore(input: Box<dyn Read>, data: &Path, config: &Config) -> anyhow::Result<Trailer> {
@@ -110,7 +112,10 @@ fn restore(input: Box<dyn Read>, data: &Path, config: &Config) -> anyhow::Result
     log.close();
     let check = checker.result();
     ensure!(check.violation_count == 0, "the records are not in order: {:?}", check.violations.first());
-    ensure!(end == lines.before_end(), "lines were changed or lost: the end mark does not fit what stands before it");
+    ensure!(
+        end == lines.before_end(),
+        "lines were changed or lost: the end mark does not fit what stands before it"
+    );
     Ok(end)
 }
 

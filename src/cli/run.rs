@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use retailflow_actors::{Intake, IntakeEvent, Settings};
 use retailflow_cluster::disk::inbox::FileInbox;
+use retailflow_engine::ports::Clock;
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 
 use crate::app::{self, Make, Store};
@@ -64,7 +65,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         Box::new(file.or_exit(ExitStatus::Usage, || format!("cannot read {}", args.commands.display()))?)
     };
     let name = if stdin { "standard input".to_owned() } else { args.commands.display().to_string() };
-    let mut inbox = FileInbox::new(&name, input, BODY_MAX_BYTES);
+    let mut inbox = FileInbox::new(&identity(&args.commands), input, BODY_MAX_BYTES);
     let outcomes = Outcomes::open(args.outcomes.as_deref())?;
     let store = app::open(&args.data.data, config, Make::IfMissing)?;
     let mut settings = Settings::new(config.clone(), "embedded");
@@ -91,8 +92,10 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     store.close();
     let report = tally.report(&audit, took);
     if let Some(path) = &args.report {
-        let text = serde_json::to_vec_pretty(&report).or_exit(ExitStatus::Unreachable, || "cannot write the report")?;
-        std::fs::write(path, text).or_exit(ExitStatus::Unreachable, || format!("cannot write {}", path.display()))?;
+        let text = serde_json::to_vec_pretty(&report)
+            .or_exit(ExitStatus::Unreachable, || "cannot write the report")?;
+        std::fs::write(path, text)
+            .or_exit(ExitStatus::Unreachable, || format!("cannot write {}", path.display()))?;
     }
     if !args.quiet {
         summary::tell(&report, &ran, took);
@@ -102,6 +105,15 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         return Err(Failure::told(ExitStatus::Finding));
     }
     Ok(())
+}
+
+/// What an inbox's positions belong to: a file by where it is; a pipe is never the same one again.
+fn identity(commands: &Path) -> String {
+    if commands.as_os_str() == "-" {
+        return format!("standard input of {} at {}", std::process::id(), app::SystemClock.now().0);
+    }
+    let path = commands.canonicalize().unwrap_or_else(|_| commands.to_owned());
+    format!("file {}", path.display())
 }
 
 fn progress(args: &Args) -> ProgressBar {
@@ -152,5 +164,9 @@ async fn drive(
     };
     signals.abort();
     drop(signals.await);
-    ended.map(|summary| Ran { finished: summary.finished, drained: stop.is_some_and(|stop| stop.drained), crashes })
+    ended.map(|summary| Ran {
+        finished: summary.finished,
+        drained: stop.is_some_and(|stop| stop.drained),
+        crashes,
+    })
 }

@@ -74,12 +74,17 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         records: audit.check.records,
         orders: audit.check.orders,
         tenants: ledger.collect(),
-        problems: report.problems.iter().map(|problem| format!("{}: {}", problem.place, problem.what)).collect(),
+        problems: report
+            .problems
+            .iter()
+            .map(|problem| format!("{}: {}", problem.place, problem.what))
+            .collect(),
         invariants: audit.invariants,
     };
     match context.output {
         Output::Json => {
-            let text = serde_json::to_string_pretty(&verified).or_exit(ExitStatus::Unreachable, || "cannot show it")?;
+            let text = serde_json::to_string_pretty(&verified)
+                .or_exit(ExitStatus::Unreachable, || "cannot show it")?;
             print(&(text + "\n"))?;
         }
         Output::Table => print(&text(&verified))?,
@@ -105,7 +110,11 @@ pub(super) fn inspect(data: &Path, config: &Config) -> Result<(CheckReport, Audi
         Ok(())
     });
     let report = checked.map_err(|error| {
-        let code = if matches!(error, LogError::InUse { .. }) { ExitStatus::Refused } else { ExitStatus::Unreachable };
+        let code = if matches!(error, LogError::InUse { .. }) {
+            ExitStatus::Refused
+        } else {
+            ExitStatus::Unreachable
+        };
         Failure::new(code, error)
     })?;
     Ok((report, Audit::conclude(&checker)))
@@ -117,7 +126,11 @@ fn text(verified: &Verified) -> String {
         verified.segments,
         verified.frames,
         verified.payload_bytes,
-        if verified.clean_stop { "closed in good order" } else { "not closed in good order (a crash: no harm)" }
+        if verified.clean_stop {
+            "closed in good order"
+        } else {
+            "not closed in good order (a crash: no harm)"
+        }
     );
     text.push_str(&format!("orders: {} in {} records\n", verified.orders, verified.records));
     for tenant in &verified.tenants {
@@ -137,6 +150,10 @@ fn text(verified: &Verified) -> String {
     for problem in &verified.problems {
         text.push_str(&format!("problem: {problem}\n"));
     }
-    text.push_str(if verified.sound { "all is in order\n" } else { "NOT in order; `retailflow repair --dry-run` tells what can be done\n" });
+    text.push_str(if verified.sound {
+        "all is in order\n"
+    } else {
+        "NOT in order; `retailflow repair --dry-run` tells what can be done\n"
+    });
     text
 }

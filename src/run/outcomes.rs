@@ -26,7 +26,9 @@ impl Outcomes {
         let sink: Box<dyn Write + Send> = match file {
             Some(path) => {
                 let file = File::create(path);
-                Box::new(file.or_exit(ExitStatus::Unreachable, || format!("cannot write {}", path.display()))?)
+                Box::new(
+                    file.or_exit(ExitStatus::Unreachable, || format!("cannot write {}", path.display()))?,
+                )
             }
             None if io::stdout().is_terminal() => Box::new(io::sink()),
             None => Box::new(io::stdout()),

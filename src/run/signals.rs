@@ -13,8 +13,10 @@ pub(crate) type Listening = (watch::Receiver<bool>, watch::Sender<bool>, JoinHan
 /// answered is in the log, and what was not was told to nobody.
 pub(crate) fn listen() -> Result<Listening, Failure> {
     let (stop, stopped) = watch::channel(false);
-    let mut term = signal(SignalKind::terminate()).or_exit(ExitStatus::Unreachable, || "cannot hear signals")?;
-    let mut int = signal(SignalKind::interrupt()).or_exit(ExitStatus::Unreachable, || "cannot hear signals")?;
+    let mut term =
+        signal(SignalKind::terminate()).or_exit(ExitStatus::Unreachable, || "cannot hear signals")?;
+    let mut int =
+        signal(SignalKind::interrupt()).or_exit(ExitStatus::Unreachable, || "cannot hear signals")?;
     let asked = stop.clone();
     let task = tokio::spawn(async move {
         for first in [true, false] {

@@ -55,7 +55,10 @@ fn text(report: &RunReport, ran: &Ran, took: Duration) -> String {
         text.push_str(&format!("  BROKEN {}: {}\n", broken.id, broken.detail));
     }
     if report.invariants.iter().all(|invariant| invariant.held) {
-        text.push_str(&format!("  all {} invariants held; durability: fsync on one machine\n", report.invariants.len()));
+        text.push_str(&format!(
+            "  all {} invariants held; durability: fsync on one machine\n",
+            report.invariants.len()
+        ));
     }
     text
 }

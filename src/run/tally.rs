@@ -38,7 +38,8 @@ impl Tally {
             Status::Refused => &mut counts.refused,
         };
         *fate += 1;
-        self.latency_us.saturating_record(u64::try_from(event.latency.as_micros()).unwrap_or(u64::MAX).max(1));
+        self.latency_us
+            .saturating_record(u64::try_from(event.latency.as_micros()).unwrap_or(u64::MAX).max(1));
     }
 
     /// The report on the run.

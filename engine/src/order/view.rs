@@ -1,16 +1,16 @@
 //! What the public sees of an order, folded from its records.
 
+use super::OrderStatus;
 use super::aggregate::{Aggregate, FoldError, verdict_from_stored};
 use super::event::{Component, Placed};
-use super::OrderStatus;
 use crate::codec::CodecError;
 use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1};
 use crate::ids::{CommandId, OrderRef, Source, TimestampMs};
 use crate::money::{Amount, MoneyError};
 use crate::wire::command as wire;
 use crate::wire::order::{
-    Attention, FulfillmentSummary, HistoryEntry, OrderSchema, OrderStatus as PublicStatus, OrderView, PaymentSummary,
-    ReturnsSummary,
+    Attention, FulfillmentSummary, HistoryEntry, OrderSchema, OrderStatus as PublicStatus, OrderView,
+    PaymentSummary, ReturnsSummary,
 };
 use crate::wire::{Code, CommandType, Status};
 
@@ -102,7 +102,11 @@ fn order_view(
             method: delivery.method.to_string(),
             address_ref: delivery.address_ref.as_deref().map(Into::into),
         }),
-        attributes: placed.attributes.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
+        attributes: placed
+            .attributes
+            .iter()
+            .map(|(name, text)| (name.to_string(), text.to_string()))
+            .collect(),
         placed_at: placed.placed_at,
         created_at,
         updated_at,

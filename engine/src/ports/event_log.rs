@@ -215,5 +215,9 @@ pub trait EventLog: Send + Sync {
     ///
     /// # Errors
     /// [`ReadError`].
-    fn scan(&self, after: LogPosition, limit_bytes: usize) -> PortFuture<'_, Result<Vec<LoggedGroup>, ReadError>>;
+    fn scan(
+        &self,
+        after: LogPosition,
+        limit_bytes: usize,
+    ) -> PortFuture<'_, Result<Vec<LoggedGroup>, ReadError>>;
 }

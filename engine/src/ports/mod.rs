@@ -20,8 +20,8 @@ pub use command_inbox::{Body, CommandInbox, Delivery, InboxError, InboxId};
 pub use dead_letters::{DeadLetter, DeadLetters, StoredDeadLetter};
 pub use deadlines::{Deadlines, DueOrder};
 pub use event_log::{
-    Commit, CommitError, ControlEntry, DeadlineChange, EventLog, Group, LogIdentity, LogPosition, LoggedEntry,
-    LoggedGroup, OrderEntry, ParkedOrder, PartitionHead, ReadError, StoredRecord,
+    Commit, CommitError, ControlEntry, DeadlineChange, EventLog, Group, LogIdentity, LogPosition,
+    LoggedEntry, LoggedGroup, OrderEntry, ParkedOrder, PartitionHead, ReadError, StoredRecord,
 };
 pub use snapshots::Snapshots;
 pub use tenants::{TenantSetting, TenantStatus, Tenants};

@@ -7,12 +7,17 @@ use std::{
     fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use super::types::{IndexError, IndexOptions};
 
 /// The tree of the manifest, its meta blob and the controls: one batch to it is atomic.
 const MAIN_TREE: &[u8] = b"main";
+
+/// How long a lock that is held may be sled's own, after an earlier use of the folder by this process.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// An open sled database.
 #[derive(Debug)]
@@ -77,15 +82,23 @@ impl Store {
     pub(super) fn open(dir: &Path, options: &IndexOptions) -> Result<Self, IndexError> {
         let io_error = |error: io::Error| IndexError::Io(format!("{}: {error}", dir.display()));
         fs::create_dir_all(dir).map_err(io_error)?;
-        guarded("open", || {
-            let db = sled::Config::new()
-                .path(dir)
-                .cache_capacity(options.cache_bytes)
-                .flush_every_ms(None)
-                .open()?;
-            let main = db.open_tree(MAIN_TREE)?;
-            Ok(Self { db, main, dir: dir.to_owned() })
-        })
+        let until = Instant::now() + LOCK_WAIT;
+        loop {
+            let opened = guarded("open", || {
+                let db = sled::Config::new()
+                    .path(dir)
+                    .cache_capacity(options.cache_bytes)
+                    .flush_every_ms(None)
+                    .open()?;
+                let main = db.open_tree(MAIN_TREE)?;
+                Ok(Self { db, main, dir: dir.to_owned() })
+            });
+            match opened {
+                // A database that was just dropped is held for a moment by threads of sled's own.
+                Err(IndexError::InUse(_)) if Instant::now() < until => std::thread::sleep(LOCK_RETRY),
+                opened => return opened,
+            }
+        }
     }
 
     /// Removes the files that sled makes, and the folder if nothing else is in it. Not the folder as a whole: a wrong

@@ -1,5 +1,6 @@
 //! Deadlines: order, supersession, annihilation, cost.
 
+use super::poll::until;
 use super::*;
 
 fn set(index: &Index, position: u64, n: u64, deadline_ms: Option<i64>) {
@@ -92,13 +93,5 @@ fn dead_entries_do_not_pile_up() {
     assert_eq!(index.deadlines(i64::MAX, None, usize::MAX).unwrap().len(), 500);
     // 500 stand. Tombstones of a quarter of all that were set start a merge, so at most 167 of them hide 167.
     let most = 500 + 2 * 167;
-    let mut entries = u64::MAX;
-    for _ in 0..500 {
-        entries = index.stats().deadline_entries;
-        if entries <= most {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    assert!(entries <= most, "{entries}");
+    assert!(until(|| index.stats().deadline_entries <= most), "{}", index.stats().deadline_entries);
 }

@@ -3,6 +3,7 @@
 mod damage;
 mod due;
 mod model;
+mod poll;
 mod small;
 
 use std::{

@@ -1,5 +1,6 @@
 //! Single promises.
 
+use super::poll::until;
 use super::*;
 
 #[test]
@@ -33,13 +34,7 @@ fn the_interval_flushes_even_a_lone_change() {
     let index =
         Index::open(folder.path(), IndexOptions { flush_interval_ms: 20, ..options(100) }, LOG).unwrap().0;
     index.apply(&[], cursor(9), None).unwrap();
-    for _ in 0..1_000 {
-        if index.stats().flushes == 1 {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    assert_eq!(index.stats().flushes, 1);
+    assert!(until(|| index.stats().flushes == 1));
     drop(index);
     assert_eq!(Index::open(folder.path(), options(100), LOG).unwrap().1, cursor(9));
 }
@@ -101,12 +96,7 @@ fn snapshots_come_back_or_are_gone() {
         let dropped = index.stats().snapshots_dropped;
         index.save_snapshot(key(n), vec![u8::try_from(n).unwrap(); 50_000]);
         assert_eq!(index.stats().snapshots_dropped, dropped);
-        for _ in 0..1_000 {
-            if index.shared.snapshots.is_idle() {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
+        assert!(until(|| index.shared.snapshots.is_idle()));
     }
     assert_eq!(index.load_snapshot(&key(49)), Some(vec![49; 50_000]));
     assert_eq!(index.load_snapshot(&key(10)), None);
