@@ -61,7 +61,7 @@ impl DiskFile for RealFile {
 
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 /// Zeros are written in the background of commits: without pauses their sync would hold up those of the commits.
-const SYNC_EVERY_BYTES: u64 = 4 << 20;
+const SYNC_EVERY_BYTES: u64 = 1 << 20;
 
 fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
     let mut offset = 0;
