@@ -1,4 +1,7 @@
 //! The program as its users see it: the built binary, its exit codes and its words.
 
+mod bad;
 mod cli;
+mod keep;
+mod kill;
 mod support;

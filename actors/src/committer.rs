@@ -8,6 +8,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::codec::fence::{Fence, IntakeFloor, fence_hash, group_digest};
 use retailflow_engine::ids::{OrderRef, PartitionId};
@@ -94,6 +95,8 @@ pub(crate) struct CommitterArgs {
     pub(crate) ports: Ports,
     pub(crate) settings: Arc<Settings>,
     pub(crate) floors: Arc<Floors>,
+    /// The last group that this node saw acknowledged: a log that lacks it lost data.
+    pub(crate) acknowledged: Arc<Acknowledged>,
     /// Told when the partition is ours.
     pub(crate) owner: ActorRef<PartitionMsg>,
 }
@@ -103,6 +106,7 @@ pub(crate) struct CommitterState {
     ports: Ports,
     settings: Arc<Settings>,
     floors: Arc<Floors>,
+    acknowledged: Arc<Acknowledged>,
     owner: ActorRef<PartitionMsg>,
     epoch: u64,
     group: u64,
@@ -111,6 +115,26 @@ pub(crate) struct CommitterState {
     proposals: VecDeque<Proposal>,
     controls: VecDeque<ControlProposal>,
     flush_queued: bool,
+}
+
+/// The last group of a partition that was acknowledged; it outlives the committers.
+#[derive(Default)]
+pub(crate) struct Acknowledged(Mutex<Option<(u64, Hash)>>);
+
+impl Acknowledged {
+    fn set(&self, group: u64, hash: Hash) {
+        *self.0.lock() = Some((group, hash));
+    }
+
+    /// The log may have gone on under another owner; it may not have gone back, or another way.
+    fn check(&self, partition: PartitionId, group: u64, hash: Hash) -> Result<(), CommitterError> {
+        let Some((last, last_hash)) = *self.0.lock() else { return Ok(()) };
+        if group < last || (group == last && hash != last_hash) {
+            let found = format!("group {last} was acknowledged, and the log ends with group {group}");
+            return Err(CommitterError::Regressed(partition, found));
+        }
+        Ok(())
+    }
 }
 
 /// Why a committer ends; its partition decides what follows.
@@ -124,6 +148,11 @@ pub(crate) enum CommitterError {
     Broken(String),
     #[error("partition {0} cannot be taken over: {1}")]
     TakeOver(PartitionId, String),
+}
+
+/// Did a committer end because the log lost what it had acknowledged?
+pub(crate) fn is_regressed(error: &ActorProcessingErr) -> bool {
+    matches!(error.downcast_ref(), Some(CommitterError::Regressed(..)))
 }
 
 /// The committer of one partition.
@@ -144,6 +173,7 @@ impl Actor for Committer {
             ports: args.ports,
             settings: args.settings,
             floors: args.floors,
+            acknowledged: args.acknowledged,
             owner: args.owner,
             epoch: 0,
             group: 0,
@@ -203,6 +233,7 @@ impl CommitterState {
             self.epoch = last.map_or(1, |fence| fence.epoch + 1);
             self.group = last.map_or(0, |fence| fence.group);
             self.previous = head.hash;
+            self.acknowledged.check(self.partition, self.group, self.previous)?;
             self.intake = last.map(|fence| fence.intake.clone()).unwrap_or_default();
             let group = self.next_group(Vec::new(), Vec::new());
             match self.append(&group).await {
@@ -337,6 +368,7 @@ impl CommitterState {
                         group.fence.encode().map_err(|error| CommitError::Broken(error.to_string()))?;
                     self.previous = fence_hash(&bytes);
                     self.group = group.fence.group;
+                    self.acknowledged.set(self.group, self.previous);
                     self.intake.clone_from(&group.fence.intake);
                     return Ok(commit);
                 }

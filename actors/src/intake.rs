@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::sha256;
 use retailflow_engine::order::{Actor, Command};
-use retailflow_engine::ports::{Body, CommandInbox, DeadLetter, Delivery, InboxError, PortFuture};
+use retailflow_engine::ports::{Body, CommandInbox, DeadLetter, Delivery, InboxError, InboxId, PortFuture};
 use retailflow_engine::wire::{Code, DecodeError, Outcome, decode_command};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -42,6 +42,8 @@ pub struct IntakeEvent {
     pub outcome: Outcome,
     /// It was put into the dead-letter store.
     pub dead_lettered: bool,
+    /// Sending it again later may end otherwise: it was given up.
+    pub given_up: bool,
     /// From its being read to its outcome.
     pub latency: Duration,
 }
@@ -69,12 +71,13 @@ type Pending<'a> = FuturesUnordered<PortFuture<'a, Done>>;
 pub struct Intake<'a> {
     node: &'a NodeHandle,
     name: String,
+    inbox: InboxId,
     floors: &'a Floors,
     pending: Pending<'a>,
     /// Commands waiting behind an open one of the same order.
     lanes: HashMap<OrderRef, VecDeque<(u64, Command, Instant)>>,
     /// Outcomes that wait for those of earlier positions.
-    ready: BTreeMap<u64, IntakeEvent>,
+    ready: BTreeMap<u64, Done>,
     /// Positions read and not given out, in order. They rise, but may leave some out.
     open: VecDeque<u64>,
     received: u64,
@@ -87,6 +90,7 @@ impl<'a> Intake<'a> {
         Self {
             node,
             name: name.into(),
+            inbox: inbox.id(),
             floors: node.floors(inbox.id()),
             pending: FuturesUnordered::new(),
             lanes: HashMap::new(),
@@ -125,8 +129,8 @@ impl<'a> Intake<'a> {
                         biased;
                         _ = stop.wait_for(|stop| *stop) => break Ok(Vec::new()),
                         Some(done) = self.pending.next(), if !self.pending.is_empty() => {
-                            Self::settle(&mut self.lanes, &mut self.ready, &mut self.pending, self.node, self.floors, done);
-                            Self::emit(&mut self.ready, &mut self.open, &mut on_event);
+                            Self::settle(&mut self.lanes, &mut self.ready, &mut self.pending, self.node, done);
+                            Self::emit(&mut self.ready, &mut self.open, self.floors, &mut on_event);
                         }
                         read = &mut next => break read,
                     }
@@ -146,40 +150,47 @@ impl<'a> Intake<'a> {
 
     async fn one_done(&mut self, on_event: &mut impl FnMut(IntakeEvent)) {
         if let Some(done) = self.pending.next().await {
-            Self::settle(&mut self.lanes, &mut self.ready, &mut self.pending, self.node, self.floors, done);
-            Self::emit(&mut self.ready, &mut self.open, on_event);
+            Self::settle(&mut self.lanes, &mut self.ready, &mut self.pending, self.node, done);
+            Self::emit(&mut self.ready, &mut self.open, self.floors, on_event);
         }
     }
 
     fn settle(
         lanes: &mut HashMap<OrderRef, VecDeque<(u64, Command, Instant)>>,
-        ready: &mut BTreeMap<u64, IntakeEvent>,
+        ready: &mut BTreeMap<u64, Done>,
         pending: &mut Pending<'a>,
         node: &'a NodeHandle,
-        floors: &Floors,
         done: Done,
     ) {
-        let Done { event, partition, settled } = done;
-        if settled {
-            floors.done(event.position, partition);
-        }
-        if let Some(order) = event.order.as_ref().filter(|_| partition.is_some()) {
+        if let Some(order) = done.event.order.as_ref().filter(|_| done.partition.is_some()) {
             match lanes.get_mut(order).and_then(VecDeque::pop_front) {
+                // What is given up takes its followers along: none of them may go ahead of it.
+                Some((position, command, since)) if !done.settled => {
+                    let why = done.event.outcome.clone();
+                    pending.push(Box::pin(async move { give_up(node, position, &command, why, since) }));
+                }
                 Some((position, command, since)) => pending.push(decide(node, position, command, since)),
                 None => drop(lanes.remove(order)),
             }
         }
-        ready.insert(event.position, event);
+        ready.insert(done.event.position, done);
     }
 
     fn emit(
-        ready: &mut BTreeMap<u64, IntakeEvent>,
+        ready: &mut BTreeMap<u64, Done>,
         open: &mut VecDeque<u64>,
+        floors: &Floors,
         on_event: &mut impl FnMut(IntakeEvent),
     ) {
-        while let Some(event) = open.front().and_then(|position| ready.remove(position)) {
+        while let Some(done) = open.front().and_then(|position| ready.remove(position)) {
             open.pop_front();
+            let Done { event, partition, settled } = done;
+            let position = event.position;
             on_event(event);
+            // Not before: the floor must not pass a refusal that nobody was told.
+            if settled {
+                floors.done(position, partition);
+            }
         }
     }
 
@@ -220,7 +231,8 @@ impl<'a> Intake<'a> {
         };
         kept.truncate(DEAD_LETTER_MAX_BYTES);
         // The same message at the same place of the same inbox is the same letter, however often it is read.
-        let mut named = position.to_le_bytes().to_vec();
+        let mut named = self.inbox.to_vec();
+        named.extend_from_slice(&position.to_le_bytes());
         named.extend_from_slice(&length_bytes.to_le_bytes());
         named.extend_from_slice(&kept);
         let mut key = [0; 16];
@@ -265,7 +277,10 @@ fn decide(node: &NodeHandle, position: u64, command: Command, since: Instant) ->
                 None => false,
                 Some(outcome) => {
                     !outcome.code.retry_helps()
-                        || matches!(outcome.code, Code::OrderNotFound | Code::Draining)
+                        || matches!(
+                            outcome.code,
+                            Code::OrderNotFound | Code::Draining | Code::ParkedQueueFull
+                        )
                 }
             };
             match outcome {
@@ -282,16 +297,31 @@ fn decide(node: &NodeHandle, position: u64, command: Command, since: Instant) ->
                 None => tokio::time::sleep(Duration::from_millis(u64::from(attempt.min(50)))).await,
             }
         };
-        let settled = !outcome.code.retry_helps() || outcome.code == Code::OrderNotFound;
+        let told = matches!(outcome.code, Code::OrderNotFound | Code::ParkedQueueFull);
+        let settled = told || !outcome.code.retry_helps();
         let event = IntakeEvent {
             position,
             order: Some(order),
             outcome,
             dead_lettered: false,
+            given_up: !settled,
             latency: since.elapsed(),
         };
         Done { event, partition: Some(partition), settled }
     })
+}
+
+/// The outcome of a command whose forerunner on the same order was given up.
+fn give_up(node: &NodeHandle, position: u64, command: &Command, why: Outcome, since: Instant) -> Done {
+    let outcome = Outcome {
+        command_id: Some(command.key.id.clone()),
+        source: Some(command.key.source.clone()),
+        ..why
+    };
+    let (order, partition) = (Some(command.order.clone()), Some(node.partition(command)));
+    let latency = since.elapsed();
+    let event = IntakeEvent { position, order, outcome, dead_lettered: false, given_up: true, latency };
+    Done { event, partition, settled: false }
 }
 
 /// Stores what can't be decoded; it is given up to the log file only when even that fails.
@@ -318,7 +348,14 @@ fn put_away(
         }
         let outcome = Outcome::from(&error);
         let event =
-            IntakeEvent { position, order: None, outcome, dead_lettered: stored, latency: since.elapsed() };
+            IntakeEvent {
+            position,
+            order: None,
+            outcome,
+            dead_lettered: stored,
+            given_up: !stored,
+            latency: since.elapsed(),
+        };
         Done { event, partition: None, settled: stored }
     })
 }

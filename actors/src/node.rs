@@ -126,6 +126,8 @@ impl Actor for Root {
         let shared = &state.shared;
         match message {
             NodeMsg::StartTenants => {
+                // The tenants of a supervisor that ended have ended with it.
+                shared.routes.clear();
                 let args = TenantsArgs { shared: shared.orders.clone(), routes: shared.routes.clone() };
                 let (tenants, _) = Actor::spawn_linked(None, Tenants, args, myself.get_cell()).await?;
                 *shared.tenants.write() = Some(tenants);

@@ -8,9 +8,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use retailflow_engine::codec::CodecError;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::order::{Aggregate, Context, Draft, Drafted, RecordedOutcome, SealedDraft, Verdict};
+use retailflow_engine::order::{Aggregate, Context, Draft, Drafted, FoldError, RecordedOutcome, SealedDraft, Verdict};
 use retailflow_engine::ports::{OrderEntry, ReadError};
 use retailflow_engine::wire::{Code, Durability, Outcome};
 use tokio::sync::Semaphore;
@@ -66,7 +67,14 @@ enum OrderEnd {
 
 /// Did an order end because of trouble that is not its own? It starts again, and is never parked for that.
 pub(crate) fn is_passing(error: &ActorProcessingErr) -> bool {
-    let unreadable = matches!(error.downcast_ref(), Some(HydrateError::Read(ReadError::Unavailable(_))));
+    // A record of a newer version is whole: an upgrade reads it, and a park mark would outlive the upgrade.
+    let unreadable = matches!(
+        error.downcast_ref(),
+        Some(
+            HydrateError::Read(ReadError::Unavailable(_))
+                | HydrateError::Fold(FoldError::Codec(CodecError::Unsupported { .. }))
+        )
+    );
     unreadable || matches!(error.downcast_ref(), Some(OrderEnd::Lost))
 }
 

@@ -3,14 +3,15 @@
 //! The mark is a control record of its own: setting and seeing it needs no history of the order, which may be what
 //! makes it crash.
 
-use std::collections::BTreeMap;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ractor::ActorProcessingErr;
 use retailflow_engine::codec::control::Control;
+use retailflow_engine::codec::v1::ActorV1;
 use retailflow_engine::ids::{CommandKey, OrderId, OrderRef, PartitionId, TenantId};
-use retailflow_engine::keys::partition_of;
+use retailflow_engine::keys::{Hash, partition_of};
+use retailflow_engine::order::Actor;
 use retailflow_engine::ports::ControlEntry;
 use retailflow_engine::wire::{Code, CommandEvent, Outcome, Trace};
 use tokio::sync::oneshot;
@@ -24,7 +25,7 @@ struct Queue {
     unmarked: Option<String>,
     queued: u64,
     /// Commands queued since this actor started: the same one is not queued twice. Bounded by the queue's limit.
-    ids: HashSet<CommandKey>,
+    ids: HashMap<CommandKey, Hash>,
 }
 
 /// The parked orders of one tenant.
@@ -43,7 +44,7 @@ impl Parking {
         for partition in 0..self.shared.committers.partitions() {
             for parked in self.shared.ports.log.parked(PartitionId(partition)).await? {
                 if parked.order.tenant == *tenant {
-                    let queue = Queue { unmarked: None, queued: parked.queued, ids: HashSet::new() };
+                    let queue = Queue { unmarked: None, queued: parked.queued, ids: HashMap::new() };
                     self.parked.insert(parked.order.order, queue);
                 }
             }
@@ -59,7 +60,7 @@ impl Parking {
     pub(crate) async fn park(&mut self, order: OrderRef, why: &str) -> Result<(), ActorProcessingErr> {
         let reason: String = why.chars().take(500).collect();
         self.parked
-            .insert(order.order.clone(), Queue { unmarked: Some(reason), queued: 0, ids: HashSet::new() });
+            .insert(order.order.clone(), Queue { unmarked: Some(reason), queued: 0, ids: HashMap::new() });
         if !self.marked(&order).await? {
             tracing::error!(%order, "a park mark could not be written; it is tried again with the next command");
         }
@@ -87,21 +88,31 @@ impl Parking {
         let order = work.command.order.clone();
         let marked = self.marked(&order).await?;
         let Some(queue) = self.parked.get_mut(&order.order) else { return Ok(()) };
-        let known = queue.ids.contains(&work.command.key);
+        let known = queue.ids.get(&work.command.key);
+        if known.is_some_and(|content_hash| *content_hash != work.command.content_hash) {
+            work.refuse(Code::IdReused, Code::IdReused.meaning(), retry_after_ms);
+            return Ok(());
+        }
+        let known = known.is_some();
         if !known && queue.queued >= max {
             let meaning = Code::ParkedQueueFull.meaning();
             work.refuse(Code::ParkedQueueFull, meaning, retry_after_ms);
             return Ok(());
         }
         if !known {
-            let control = parked_command(&work, queue.queued + 1, self.shared.ports.clock.now())?;
-            if !marked || !self.written(order.clone(), &control).await? {
-                work.refuse(Code::Unavailable, "the command could not be queued", retry_after_ms);
+            if !marked {
+                work.refuse(Code::Unavailable, "the order's park mark could not be written", retry_after_ms);
+                return Ok(());
+            }
+            // The number is used up whatever becomes of it: a record that nobody knows of may stand under it.
+            queue.queued += 1;
+            let control = parked_command(&work, queue.queued, self.shared.ports.clock.now())?;
+            if !self.written(order.clone(), &control).await? {
+                // It may be in the queue: neither yes nor no may be said.
                 return Ok(());
             }
             if let Some(queue) = self.parked.get_mut(&order.order) {
-                queue.queued += 1;
-                queue.ids.insert(work.command.key.clone());
+                queue.ids.insert(work.command.key.clone(), work.command.content_hash);
             }
         }
         let durability = self.shared.ports.durability;
@@ -142,6 +153,11 @@ fn parked_command(
         key: format!("{}\0{}", command.key.source, command.key.id),
         content_hash: command.content_hash,
         body: event.to_json(),
+        actor: match &command.actor {
+            Actor::Tenant => ActorV1::Tenant,
+            Actor::Operator(name) => ActorV1::Operator(name.to_string()),
+        },
+        trace_id: command.trace_id,
         at,
     })
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admission::Gate;
-use crate::committer::{Committer, CommitterArgs, CommitterMsg};
+use crate::committer::{Acknowledged, Committer, CommitterArgs, CommitterMsg, is_regressed};
 use crate::floor::Floors;
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::world::{Ports, Settings};
@@ -60,6 +60,7 @@ pub(crate) struct PartitionState {
     args: PartitionArgs,
     crashes: CrashWindow,
     counted: bool,
+    acknowledged: Arc<Acknowledged>,
 }
 
 /// Supervisor of one partition's committer.
@@ -76,7 +77,7 @@ impl Actor for Partition {
         args: Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
         myself.cast(PartitionMsg::Start)?;
-        Ok(PartitionState { args, crashes: CrashWindow::default(), counted: false })
+        Ok(PartitionState { args, crashes: CrashWindow::default(), counted: false, acknowledged: Arc::default() })
     }
 
     async fn handle(
@@ -93,6 +94,7 @@ impl Actor for Partition {
                     ports: args.ports.clone(),
                     settings: args.settings.clone(),
                     floors: args.floors.clone(),
+                    acknowledged: state.acknowledged.clone(),
                     owner: myself.clone(),
                 };
                 Actor::spawn_linked(None, Committer, committer, myself.get_cell()).await?;
@@ -115,6 +117,12 @@ impl Actor for Partition {
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         let why = match event {
+            SupervisionEvent::ActorFailed(_, error) if is_regressed(&error) => {
+                // Going on would decide again what was answered. Only people can say what to do.
+                state.args.committers.set(state.args.partition, None);
+                tracing::error!(partition = %state.args.partition, %error, "STOPPED: the log lost acknowledged data");
+                return Ok(());
+            }
             SupervisionEvent::ActorFailed(_, error) => error.to_string(),
             SupervisionEvent::ActorTerminated(_, _, reason) => reason.unwrap_or_else(|| "stopped".into()),
             _ => return Ok(()),

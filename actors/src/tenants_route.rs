@@ -21,6 +21,10 @@ impl TenantRoutes {
         self.0.write().insert(tenant, actor);
     }
 
+    pub(crate) fn clear(&self) {
+        self.0.write().clear();
+    }
+
     pub(crate) fn remove(&self, tenant: &TenantId) {
         self.0.write().remove(tenant);
     }

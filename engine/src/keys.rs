@@ -71,13 +71,25 @@ pub fn chain_hash(record_bytes: &[u8]) -> Hash {
 
 /// The key under which a participant may run a step's effect once: 36 characters, `rf1-` and 32 of base32.
 ///
+/// `part` tells several payments or shipments of one step apart; `None` where a step has one part.
 /// `instance` counts how often this order has entered the step; `generation` rises only by a committed event
 /// after a known failure or a settlement (promise 4).
 #[must_use]
-pub fn idempotency_key(order: &OrderRef, step: &str, instance: u32, generation: u32) -> String {
+pub fn idempotency_key(
+    order: &OrderRef,
+    step: &str,
+    part: Option<&str>,
+    instance: u32,
+    generation: u32,
+) -> String {
     let mut hasher = Sha256::new();
     hasher.update(b"rf-effect-1\0");
     for part in [order.tenant.as_str(), order.order.as_str(), step] {
+        hasher.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.update([u8::from(part.is_some())]);
+    if let Some(part) = part {
         hasher.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
         hasher.update(part);
     }

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, CodecError, Schema};
+use super::v1::ActorV1;
 use crate::ids::{OrderId, OrderRef, TenantId, TimestampMs};
 use crate::ports::{DeadLetter, TenantSetting, TenantStatus};
 
@@ -35,6 +36,10 @@ pub enum Control {
         content_hash: [u8; 32],
         /// The command as it came: a structured CloudEvent.
         body: Vec<u8>,
+        /// Who gave it: an operator's command must not come out of the queue as a tenant's.
+        actor: ActorV1,
+        /// W3C trace id.
+        trace_id: Option<[u8; 16]>,
         /// When.
         at: TimestampMs,
     },
@@ -73,6 +78,8 @@ enum ControlV1 {
         key: String,
         content_hash: [u8; 32],
         body: Vec<u8>,
+        actor: ActorV1,
+        trace_id: Option<[u8; 16]>,
         at_ms: i64,
     },
     Release {
@@ -122,8 +129,19 @@ impl Control {
         let (tenant, order) = names(self.order());
         let stored = match self.clone() {
             Self::Park { reason, at, .. } => ControlV1::Park { tenant, order, reason, at_ms: at.0 },
-            Self::ParkedCommand { sequence, key, content_hash, body, at, .. } => {
-                ControlV1::ParkedCommand { tenant, order, sequence, key, content_hash, body, at_ms: at.0 }
+            Self::ParkedCommand { sequence, key, content_hash, body, actor, trace_id, at, .. } => {
+                let at_ms = at.0;
+                ControlV1::ParkedCommand {
+                    tenant,
+                    order,
+                    sequence,
+                    key,
+                    content_hash,
+                    body,
+                    actor,
+                    trace_id,
+                    at_ms,
+                }
             }
             Self::Release { actor, at, .. } => ControlV1::Release { tenant, order, actor, at_ms: at.0 },
         };
@@ -140,9 +158,20 @@ impl Control {
             ControlV1::Park { tenant, order, reason, at_ms } => {
                 Self::Park { order: order_ref(&tenant, &order)?, reason, at: TimestampMs(at_ms) }
             }
-            ControlV1::ParkedCommand { tenant, order, sequence, key, content_hash, body, at_ms } => {
+            ControlV1::ParkedCommand {
+                tenant,
+                order,
+                sequence,
+                key,
+                content_hash,
+                body,
+                actor,
+                trace_id,
+                at_ms,
+            } => {
                 let order = order_ref(&tenant, &order)?;
-                Self::ParkedCommand { order, sequence, key, content_hash, body, at: TimestampMs(at_ms) }
+                let at = TimestampMs(at_ms);
+                Self::ParkedCommand { order, sequence, key, content_hash, body, actor, trace_id, at }
             }
             ControlV1::Release { tenant, order, actor, at_ms } => {
                 Self::Release { order: order_ref(&tenant, &order)?, actor, at: TimestampMs(at_ms) }

@@ -137,6 +137,16 @@ pub enum DeadlineV1 {
     Clear,
 }
 
+impl DeadlineV1 {
+    fn change(self) -> DeadlineChange {
+        match self {
+            Self::Keep => DeadlineChange::Keep,
+            Self::Set(at_ms) => DeadlineChange::Set(TimestampMs(at_ms)),
+            Self::Clear => DeadlineChange::Clear,
+        }
+    }
+}
+
 /// What happened to an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
@@ -145,7 +155,15 @@ pub enum DeadlineV1 {
 )]
 pub enum EventV1 {
     Placed(Box<PlacedV1>),
-    StepStarted { step: StepV1, instance: u32, generation: u32, part: Option<String> },
+    StepStarted {
+        step: StepV1,
+        instance: u32,
+        generation: u32,
+        part: Option<String>,
+        amount_minor: Option<i64>,
+        lines: Vec<LinePartV1>,
+        expires_ms: Option<i64>,
+    },
     StepEnded { step: StepV1, instance: u32, generation: u32, part: Option<String>, outcome: StepOutcomeV1 },
     CancelRequested { reason: String },
     ReturnRequested { return_id: String, lines: Vec<LinePartV1>, reason: String },
@@ -312,7 +330,8 @@ pub enum AttentionV1 {
     Parked,
 }
 
-/// Stands for an order's earlier records.
+/// Stands for an order's earlier records. Inside a chain it moves the chain and not the revision: only the order's own
+/// writer may place it, and goes on from its hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointV1 {
     /// The order's version at this point.
@@ -323,6 +342,8 @@ pub struct CheckpointV1 {
     pub state: Vec<u8>,
     /// SHA-256 over the sorted ids that it stands for.
     pub ids_digest: Hash,
+    /// The deadline that stands: a chain that starts here has no earlier record to say it.
+    pub deadline: DeadlineV1,
 }
 
 /// What remains of a closed order.
@@ -383,16 +404,11 @@ impl RecordV1 {
 
     pub(super) fn summary(&self) -> Result<RecordSummary, CodecError> {
         let deadline = match &self.body {
-            BodyV1::Decisions(decisions) => decisions
-                .iter()
-                .rev()
-                .find_map(|decision| match decision.deadline {
-                    DeadlineV1::Keep => None,
-                    DeadlineV1::Set(at_ms) => Some(DeadlineChange::Set(TimestampMs(at_ms))),
-                    DeadlineV1::Clear => Some(DeadlineChange::Clear),
-                })
-                .unwrap_or(DeadlineChange::Keep),
-            BodyV1::Checkpoint(_) => DeadlineChange::Keep,
+            BodyV1::Decisions(decisions) => {
+                let changes = decisions.iter().rev().map(|decision| decision.deadline.change());
+                changes.into_iter().find(|change| *change != DeadlineChange::Keep).unwrap_or(DeadlineChange::Keep)
+            }
+            BodyV1::Checkpoint(checkpoint) => checkpoint.deadline.change(),
             BodyV1::Closed(_) => DeadlineChange::Clear,
         };
         Ok(RecordSummary {

@@ -124,6 +124,7 @@ impl Author {
                 revision: self.aggregate.revision,
                 state: self.aggregate.to_snapshot(log_id).unwrap(),
                 ids_digest: sha256(ids.join("\n").as_bytes()),
+                deadline: DeadlineV1::Keep,
             }),
         };
         let bytes = v1::encode(&record).unwrap();

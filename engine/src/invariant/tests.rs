@@ -70,6 +70,8 @@ fn log() -> Vec<LoggedGroup> {
         key: format!("/s\0{id}"),
         content_hash: command(id).content_hash,
         body: Vec::new(),
+        actor: crate::codec::v1::ActorV1::Tenant,
+        trace_id: None,
         at,
     };
     let entry = |control: Control| ControlEntry { order: order(), bytes: control.encode().unwrap().into() };

@@ -57,8 +57,9 @@ fn vectors() -> Value {
     });
     let of = order("cdnow", "o-1997_00042");
     let effects = EFFECTS.map(|(step, instance, generation)| {
-        let key = idempotency_key(&of, step, instance, generation);
-        json!({ "step": step, "instance": instance, "generation": generation, "key": key })
+        let key = idempotency_key(&of, step, None, instance, generation);
+        let part = idempotency_key(&of, step, Some("p1"), instance, generation);
+        json!({ "step": step, "instance": instance, "generation": generation, "key": key, "key_of_part_p1": part })
     });
     let bytes: [&[u8]; 3] = [b"", b"a record", &[0; 100]];
     let chains = bytes.map(|bytes| {
@@ -109,7 +110,7 @@ fn an_idempotency_key_fits_a_participants_field() {
     let mut keys = std::collections::BTreeSet::new();
     for (tenant, name) in ORDERS {
         for (step, instance, generation) in EFFECTS {
-            let key = idempotency_key(&order(tenant, name), step, instance, generation);
+            let key = idempotency_key(&order(tenant, name), step, None, instance, generation);
             let (prefix, rest) = key.split_at(4);
             let base32 = rest.bytes().all(|byte| byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte));
             assert!(key.len() == 36 && prefix == "rf1-" && base32, "{key}");
@@ -123,6 +124,9 @@ fn an_idempotency_key_fits_a_participants_field() {
 fn names_are_kept_apart() {
     let (one, two) = (order("ab", "c"), order("a", "bc"));
     assert_ne!(order_key(&one), order_key(&two));
-    assert_ne!(idempotency_key(&one, "void", 1, 0), idempotency_key(&two, "void", 1, 0));
-    assert_ne!(idempotency_key(&one, "void", 1, 0), idempotency_key(&one, "void", 0, 1));
+    assert_ne!(idempotency_key(&one, "void", None, 1, 0), idempotency_key(&two, "void", None, 1, 0));
+    assert_ne!(idempotency_key(&one, "void", None, 1, 0), idempotency_key(&one, "void", None, 0, 1));
+    let of = |part| idempotency_key(&one, "authorize", part, 1, 0);
+    assert_ne!(of(Some("p1")), of(Some("p2")), "two payments of one step are charged under two keys");
+    assert_ne!(of(Some("")), of(None));
 }

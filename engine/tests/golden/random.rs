@@ -111,7 +111,15 @@ fn event(rng: &mut Rng) -> EventV1 {
     let (instance, generation) = (number(rng) as u32, number(rng) as u32);
     match rng.u8(..12) {
         0 => EventV1::Placed(Box::new(placed(rng))),
-        1 => EventV1::StepStarted { step: step(rng), instance, generation, part: maybe(rng, text) },
+        1 => EventV1::StepStarted {
+            step: step(rng),
+            instance,
+            generation,
+            part: maybe(rng, text),
+            amount_minor: Some(5),
+            lines: Vec::new(),
+            expires_ms: None,
+        },
         2 => EventV1::StepEnded {
             step: step(rng),
             instance,
@@ -178,6 +186,7 @@ pub(crate) fn record(seed: u64) -> RecordV1 {
             revision: number(rng),
             state: hash(rng).to_vec(),
             ids_digest: hash(rng),
+            deadline: DeadlineV1::Set(9),
         }),
         1 => BodyV1::Closed(ClosedV1 {
             summary: hash(rng).to_vec(),

@@ -174,6 +174,8 @@ pub(crate) fn controls() -> Vec<(&'static str, Control)> {
                 key: "/shops/web\0c-9".into(),
                 content_hash: [0x88; 32],
                 body: b"{}".to_vec(),
+                actor: ActorV1::Operator("ops@retail".into()),
+                trace_id: None,
                 at,
             },
         ),

@@ -106,7 +106,15 @@ fn ended(outcome: StepOutcomeV1) -> EventV1 {
 fn events() -> Vec<EventV1> {
     vec![
         EventV1::Placed(Box::new(placed())),
-        EventV1::StepStarted { step: StepV1::Authorize, instance: 1, generation: 2, part: Some("p1".into()) },
+        EventV1::StepStarted {
+            step: StepV1::Authorize,
+            instance: 1,
+            generation: 2,
+            part: Some("p1".into()),
+            amount_minor: Some(1177),
+            lines: vec![whole_part()],
+            expires_ms: Some(AT_MS),
+        },
         ended(StepOutcomeV1::Failed { reason: "no answer".into() }),
         EventV1::CancelRequested { reason: "changed my mind".into() },
         EventV1::ReturnRequested { return_id: "r1".into(), lines: vec![part(1)], reason: "broken".into() },
@@ -128,7 +136,15 @@ fn events() -> Vec<EventV1> {
 fn steps() -> RecordV1 {
     let steps =
         every!(StepV1: Reserve, Authorize, Book, Capture, CancelShipment, Void, Refund, Release, Restock);
-    let start = |step| EventV1::StepStarted { step, instance: 1, generation: 0, part: None };
+    let start = |step| EventV1::StepStarted {
+        step,
+        instance: 1,
+        generation: 0,
+        part: None,
+        amount_minor: None,
+        lines: Vec::new(),
+        expires_ms: None,
+    };
     with_events(steps.map(start).into())
 }
 
@@ -171,7 +187,7 @@ fn attentions() -> RecordV1 {
 fn checkpoint() -> RecordV1 {
     let (_, snapshot) = snapshots().remove(0);
     let state = retailflow_engine::codec::snapshot::encode(&snapshot).unwrap();
-    let body = CheckpointV1 { version: 1, revision: 1_002, state, ids_digest: [0xcd; 32] };
+    let body = CheckpointV1 { version: 1, revision: 1_002, state, ids_digest: [0xcd; 32], deadline: DeadlineV1::Set(AT_MS) };
     RecordV1 { expected_revision: 0, body: BodyV1::Checkpoint(body), ..record(vec![]) }
 }
 

@@ -113,6 +113,8 @@ fn parked_command(order: &OrderRef, sequence: u64) -> Control {
         key: format!("/contract\0p-{sequence}"),
         content_hash: [3; 32],
         body: b"{}".to_vec(),
+        actor: crate::codec::v1::ActorV1::Tenant,
+        trace_id: None,
         at: super::author::CONTEXT.now,
     }
 }
