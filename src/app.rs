@@ -110,7 +110,8 @@ pub(crate) fn open(data: &Path, config: &Config, make: Make) -> Result<Store, Fa
         shards: 1,
         created: SystemClock.now(),
     };
-    std::fs::create_dir_all(data)
+    files()
+        .create_dir_all(data)
         .with_context(|| format!("cannot make the data directory {}", data.display()))
         .map_err(|error| Failure::new(ExitStatus::Unreachable, error))?;
     let mut progress = |frames: u64| tracing::info!(frames, "the index catches up with the log");

@@ -240,6 +240,9 @@ impl CommitterState {
                 Ok(_) => break,
                 // Someone wrote in between: read again, and try with a higher epoch.
                 Err(CommitError::Fenced { .. }) => {}
+                Err(CommitError::LogRegressed(why)) => {
+                    return Err(CommitterError::Regressed(self.partition, why).into());
+                }
                 Err(error) => return Err(CommitterError::TakeOver(self.partition, error.to_string()).into()),
             }
         }

@@ -313,11 +313,8 @@ fn decide(node: &NodeHandle, position: u64, command: Command, since: Instant) ->
 
 /// The outcome of a command whose forerunner on the same order was given up.
 fn give_up(node: &NodeHandle, position: u64, command: &Command, why: Outcome, since: Instant) -> Done {
-    let outcome = Outcome {
-        command_id: Some(command.key.id.clone()),
-        source: Some(command.key.source.clone()),
-        ..why
-    };
+    let outcome =
+        Outcome { command_id: Some(command.key.id.clone()), source: Some(command.key.source.clone()), ..why };
     let (order, partition) = (Some(command.order.clone()), Some(node.partition(command)));
     let latency = since.elapsed();
     let event = IntakeEvent { position, order, outcome, dead_lettered: false, given_up: true, latency };
@@ -347,8 +344,7 @@ fn put_away(
             }
         }
         let outcome = Outcome::from(&error);
-        let event =
-            IntakeEvent {
+        let event = IntakeEvent {
             position,
             order: None,
             outcome,

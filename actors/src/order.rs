@@ -11,7 +11,9 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::codec::CodecError;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::order::{Aggregate, Context, Draft, Drafted, FoldError, RecordedOutcome, SealedDraft, Verdict};
+use retailflow_engine::order::{
+    Aggregate, Context, Draft, Drafted, FoldError, RecordedOutcome, SealedDraft, Verdict,
+};
 use retailflow_engine::ports::{OrderEntry, ReadError};
 use retailflow_engine::wire::{Code, Durability, Outcome};
 use tokio::sync::Semaphore;

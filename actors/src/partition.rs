@@ -77,7 +77,12 @@ impl Actor for Partition {
         args: Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
         myself.cast(PartitionMsg::Start)?;
-        Ok(PartitionState { args, crashes: CrashWindow::default(), counted: false, acknowledged: Arc::default() })
+        Ok(PartitionState {
+            args,
+            crashes: CrashWindow::default(),
+            counted: false,
+            acknowledged: Arc::default(),
+        })
     }
 
     async fn handle(

@@ -1,7 +1,7 @@
 //! `retailflow run`: all commands of a file to their outcomes.
 
 use std::fs::File;
-use std::io::{IsTerminal as _, Read};
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use retailflow_actors::{Intake, IntakeEvent, Settings};
 use retailflow_cluster::disk::inbox::FileInbox;
+use retailflow_engine::keys::{hex, sha256};
 use retailflow_engine::ports::Clock;
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 
@@ -66,8 +67,9 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     };
     let name = if stdin { "standard input".to_owned() } else { args.commands.display().to_string() };
     let mut inbox = FileInbox::new(&identity(&args.commands), input, BODY_MAX_BYTES);
-    let outcomes = Outcomes::open(args.outcomes.as_deref())?;
     let store = app::open(&args.data.data, config, Make::IfMissing)?;
+    // Only now: a run that is refused must not empty the file of the run that is going on.
+    let outcomes = Outcomes::open(args.outcomes.as_deref())?;
     let mut settings = Settings::new(config.clone(), "embedded");
     if args.chaos_kill_orders > 0 {
         settings.probe = Some(Arc::new(KillOrders::new(args.chaos_kill_orders)));
@@ -101,19 +103,32 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         summary::tell(&report, &ran, took);
     }
     let broken = report.invariants.iter().any(|invariant| !invariant.held);
+    if tally.given_up > 0 {
+        let text = format!(
+            "{} commands were given up and not recorded: run again when the cause is gone",
+            tally.given_up
+        );
+        return Err(Failure::finding(text));
+    }
     if broken || report.commands.dead_lettered > 0 {
         return Err(Failure::told(ExitStatus::Finding));
     }
     Ok(())
 }
 
-/// What an inbox's positions belong to: a file by where it is; a pipe is never the same one again.
+/// What an inbox's positions belong to: a file by where it is and how it begins, so that tomorrow's file of the same
+/// name is another one and one that grew is the same; a pipe is never the same one again.
 fn identity(commands: &Path) -> String {
     if commands.as_os_str() == "-" {
         return format!("standard input of {} at {}", std::process::id(), app::SystemClock.now().0);
     }
     let path = commands.canonicalize().unwrap_or_else(|_| commands.to_owned());
-    format!("file {}", path.display())
+    let mut first_line = Vec::new();
+    if let Ok(file) = File::open(&path) {
+        // What cannot be read here fails when the commands are read, and says so.
+        drop(BufReader::new(file).take(64 * 1024).read_until(b'\n', &mut first_line));
+    }
+    format!("file {} {}", path.display(), hex(&sha256(&first_line)))
 }
 
 fn progress(args: &Args) -> ProgressBar {
@@ -136,7 +151,7 @@ async fn drive(
     mut on_event: impl FnMut(IntakeEvent) -> bool,
 ) -> Result<Ran, Failure> {
     let deadline = Duration::from_millis(settings.config.node.stop_deadline_ms);
-    let (stopped, stop, signals) = signals::listen()?;
+    let (stopped, stop) = signals::listen()?;
     let mut failed = store.log.failed();
     let node = store.node(settings).await?;
     let intake = Intake::new(&node, inbox, name);
@@ -146,8 +161,18 @@ async fn drive(
             stop.send_replace(true);
         }
     });
+    let mut asked = stop.subscribe();
+    let overdue = async {
+        // A stop that does not come to an end by itself is given up at its deadline.
+        drop(asked.wait_for(|asked| *asked).await);
+        tokio::time::sleep(deadline).await;
+    };
     let ended = tokio::select! {
         biased;
+        () = overdue => {
+            let text = "what was in flight was not answered within node.stop_deadline_ms; run again to get those outcomes";
+            Err(Failure::finding(text))
+        }
         reason = failed.wait_for(Option::is_some) => {
             let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "it was closed".into());
             Err(Failure::unreachable(format!("the log failed for good: {reason}. Start again when the disk is well")))
@@ -162,8 +187,6 @@ async fn drive(
             None
         }
     };
-    signals.abort();
-    drop(signals.await);
     ended.map(|summary| Ran {
         finished: summary.finished,
         drained: stop.is_some_and(|stop| stop.drained),

@@ -2,15 +2,14 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::exit::{ExitStatus, Failure, OrExit};
 
-/// What hears the stop, what asks for it from inside, and the task that listens.
-pub(crate) type Listening = (watch::Receiver<bool>, watch::Sender<bool>, JoinHandle<()>);
+/// What hears the stop, and what asks for it from inside.
+pub(crate) type Listening = (watch::Receiver<bool>, watch::Sender<bool>);
 
-/// Listens from now on; `true` once a stop was asked for. A second signal ends the process at once: what was
-/// answered is in the log, and what was not was told to nobody.
+/// Listens until the runtime ends; `true` once a stop was asked for. A second signal ends the process at once, also
+/// when it waits for a reader of its outcomes: what was answered is in the log, and what was not was told to nobody.
 pub(crate) fn listen() -> Result<Listening, Failure> {
     let (stop, stopped) = watch::channel(false);
     let mut term =
@@ -18,7 +17,7 @@ pub(crate) fn listen() -> Result<Listening, Failure> {
     let mut int =
         signal(SignalKind::interrupt()).or_exit(ExitStatus::Unreachable, || "cannot hear signals")?;
     let asked = stop.clone();
-    let task = tokio::spawn(async move {
+    tokio::spawn(async move {
         for first in [true, false] {
             tokio::select! {
                 _ = term.recv() => {}
@@ -32,5 +31,5 @@ pub(crate) fn listen() -> Result<Listening, Failure> {
             }
         }
     });
-    Ok((stopped, stop, task))
+    Ok((stopped, stop))
 }

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use retailflow_actors::IntakeEvent;
 use retailflow_engine::invariant::InvariantId;
 use retailflow_engine::wire::report::{CommandCounts, InvariantResult, Latency, ReportSchema};
-use retailflow_engine::wire::{RunReport, Status};
+use retailflow_engine::wire::{Code, RunReport, Status};
 
 use crate::app::DURABILITY;
 use crate::audit::Audit;
@@ -15,6 +15,8 @@ use crate::audit::Audit;
 pub(crate) struct Tally {
     /// By fate.
     pub(crate) counts: CommandCounts,
+    /// Not recorded, though sending them again may help. A drain on request is none of them.
+    pub(crate) given_up: u64,
     latency_us: Histogram<u64>,
 }
 
@@ -22,11 +24,16 @@ impl Tally {
     pub(crate) fn new() -> Self {
         // Three digits over a bounded range: always a valid histogram.
         let latency_us = Histogram::new_with_bounds(1, 3_600_000_000, 3);
-        Self { counts: CommandCounts::default(), latency_us: latency_us.unwrap_or_else(|_| unreachable!()) }
+        Self {
+            counts: CommandCounts::default(),
+            given_up: 0,
+            latency_us: latency_us.unwrap_or_else(|_| unreachable!()),
+        }
     }
 
     /// Counts one command.
     pub(crate) fn count(&mut self, event: &IntakeEvent) {
+        self.given_up += u64::from(event.given_up && event.outcome.code != Code::Draining);
         let counts = &mut self.counts;
         counts.received += 1;
         let fate = match event.outcome.status {

@@ -45,12 +45,13 @@ fn payment(n: usize, amount_minor: u64) -> Value {
 fn unreadable() -> Vec<Bad> {
     let huge = String::from_utf8(with("/id", "c-bad".into())).unwrap();
     let huge = huge.replace("\"amount_minor\":100", &format!("\"amount_minor\":1{}", "0".repeat(30)));
-    let attributes: Value = (0..33).map(|n| (n.to_string(), "v".into())).collect::<serde_json::Map<_, _>>().into();
+    let attributes: Value =
+        (0..33).map(|n| (n.to_string(), "v".into())).collect::<serde_json::Map<_, _>>().into();
     let twice = String::from_utf8(with("/id", "c-bad".into())).unwrap();
     let twice = twice.replacen('{', "{\"id\":\"c-other\",", 1);
     vec![
         (b"{\"specversion\":\"1.0\",".to_vec(), "malformed_json", None),
-        (b"{} {}".to_vec(), "missing_field", Some("specversion")),
+        (b"{}".to_vec(), "not_a_cloudevent", None),
         (b"not a command".to_vec(), "malformed_json", None),
         (b"[1,2]".to_vec(), "not_a_cloudevent", None),
         (b"null".to_vec(), "not_a_cloudevent", None),
@@ -62,7 +63,7 @@ fn unreadable() -> Vec<Bad> {
         (with("/data/customer", 5.into()), "wrong_type", Some("data.customer")),
         (with("/data/lines", "x".into()), "wrong_type", Some("data.lines")),
         (with(AMOUNT, "100".into()), "wrong_type", AMOUNT_PATH),
-        (with(AMOUNT, json!(1.5)), "wrong_type", AMOUNT_PATH),
+        (with(AMOUNT, json!(1.5)), "invalid_amount", AMOUNT_PATH),
         (without("/data/currency"), "missing_field", Some("data.currency")),
         (with("/data/custmer", "x".into()), "unknown_field", Some("data.custmer")),
         (with("/data/lines/0/skuu", "x".into()), "unknown_field", Some("data.lines[0].skuu")),
@@ -82,17 +83,17 @@ fn unreadable() -> Vec<Bad> {
         (with(AMOUNT, (AMOUNT_MAX + 1).into()), "amount_overflow", AMOUNT_PATH),
         (with(AMOUNT, u64::MAX.into()), "amount_overflow", AMOUNT_PATH),
         (huge.into_bytes(), "amount_overflow", AMOUNT_PATH),
-        (with("/data/lines", json!([line(1, AMOUNT_MAX), line(2, 1)])), "amount_overflow", Some("data.lines")),
+        (
+            with("/data/lines", json!([line(1, AMOUNT_MAX), line(2, 1)])),
+            "amount_overflow",
+            Some("data.lines"),
+        ),
         (
             with("/data/lines/0/components", json!([{"kind": "goods", "amount_minor": 99}])),
             "components_do_not_add_up",
             Some("data.lines[0].components"),
         ),
-        (
-            with("/data/payments", json!([payment(1, 99)])),
-            "components_do_not_add_up",
-            Some("data.payments"),
-        ),
+        (with("/data/payments", json!([payment(1, 99)])), "components_do_not_add_up", Some("data.payments")),
         (with("/data/currency", "ZZZ".into()), "unknown_currency", Some("data.currency")),
         (with("/data/currency", "usd".into()), "unknown_currency", Some("data.currency")),
         (with("/data/currency", "XAU".into()), "unknown_currency", Some("data.currency")),
@@ -133,12 +134,16 @@ fn every_bad_line_is_told_at_its_place_and_every_good_one_is_applied() {
 
     world.run(&file).run().expect(1);
     let first = world.outcomes();
+    let mut wrong = Vec::new();
     for (at, (outcome, (code, path))) in first.iter().zip(&expected).enumerate() {
-        let told = (outcome["code"].as_str().unwrap(), outcome.get("path").and_then(Value::as_str));
-        assert_eq!(told, (*code, *path), "line {}: {outcome}", at + 1);
-        assert!(outcome["message"].as_str().is_some_and(|text| (10..600).contains(&text.len())), "{outcome}");
-        assert_eq!(outcome["status"], if *code == "applied" { "applied" } else { "refused" });
+        let status = if *code == "applied" { "applied" } else { "refused" };
+        let told = (outcome["code"].as_str(), outcome.get("path").and_then(Value::as_str));
+        let words = outcome["message"].as_str().is_some_and(|text| (10..600).contains(&text.len()));
+        if told != (Some(*code), *path) || outcome["status"] != status || !words {
+            wrong.push(format!("line {}: expected {code} at {path:?}: {outcome}", at + 1));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(first.len(), expected.len());
     let all = good + dead + not_taken;
     world.expect_counts([all, good, 0, 0, not_taken, 0, dead]);

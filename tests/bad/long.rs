@@ -31,7 +31,7 @@ fn feed(world: &World, mib: usize, after: String) -> (Vec<String>, u64) {
     });
     feeder.join().unwrap();
     assert_eq!(ended.code(), Some(1));
-    let codes = world.outcomes().iter().map(|outcome| outcome["code"].as_str().unwrap().to_owned());
+    let codes = world.outcomes().into_iter().map(|outcome| outcome["code"].as_str().unwrap().to_owned());
     (codes.collect(), peak)
 }
 

@@ -120,6 +120,8 @@ impl Inner {
 #[derive(Debug)]
 enum Trouble {
     Unavailable(String),
+    /// The index has failed, and heals only by being built again.
+    Lost(String),
     Damaged(String),
 }
 

@@ -164,16 +164,46 @@ pub enum EventV1 {
         lines: Vec<LinePartV1>,
         expires_ms: Option<i64>,
     },
-    StepEnded { step: StepV1, instance: u32, generation: u32, part: Option<String>, outcome: StepOutcomeV1 },
-    CancelRequested { reason: String },
-    ReturnRequested { return_id: String, lines: Vec<LinePartV1>, reason: String },
-    Refunded { payment_id: String, return_id: Option<String>, amount_minor: i64, lines: Vec<LinePartV1> },
-    LinesShort { lines: Vec<LinePartV1>, reason: String },
-    StatusChanged { status: StatusV1, reason: Option<String> },
-    AttentionChanged { attention: AttentionV1, reason: String },
-    Archived { location: String },
+    StepEnded {
+        step: StepV1,
+        instance: u32,
+        generation: u32,
+        part: Option<String>,
+        outcome: StepOutcomeV1,
+    },
+    CancelRequested {
+        reason: String,
+    },
+    ReturnRequested {
+        return_id: String,
+        lines: Vec<LinePartV1>,
+        reason: String,
+    },
+    Refunded {
+        payment_id: String,
+        return_id: Option<String>,
+        amount_minor: i64,
+        lines: Vec<LinePartV1>,
+    },
+    LinesShort {
+        lines: Vec<LinePartV1>,
+        reason: String,
+    },
+    StatusChanged {
+        status: StatusV1,
+        reason: Option<String>,
+    },
+    AttentionChanged {
+        attention: AttentionV1,
+        reason: String,
+    },
+    Archived {
+        location: String,
+    },
     Restored,
-    PersonErased { key_id: String },
+    PersonErased {
+        key_id: String,
+    },
 }
 
 /// The steps of the saga and their compensations.
@@ -406,7 +436,10 @@ impl RecordV1 {
         let deadline = match &self.body {
             BodyV1::Decisions(decisions) => {
                 let changes = decisions.iter().rev().map(|decision| decision.deadline.change());
-                changes.into_iter().find(|change| *change != DeadlineChange::Keep).unwrap_or(DeadlineChange::Keep)
+                changes
+                    .into_iter()
+                    .find(|change| *change != DeadlineChange::Keep)
+                    .unwrap_or(DeadlineChange::Keep)
             }
             BodyV1::Checkpoint(checkpoint) => checkpoint.deadline.change(),
             BodyV1::Closed(_) => DeadlineChange::Clear,

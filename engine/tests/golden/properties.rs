@@ -238,7 +238,13 @@ fn resident_kb() -> u64 {
 #[test]
 fn what_is_too_large_is_refused_when_written() {
     let state = vec![1; retailflow_engine::codec::envelope::PAYLOAD_MAX_BYTES + 1];
-    let body = v1::CheckpointV1 { version: 1, revision: 1, state, ids_digest: [0; 32], deadline: v1::DeadlineV1::Clear };
+    let body = v1::CheckpointV1 {
+        version: 1,
+        revision: 1,
+        state,
+        ids_digest: [0; 32],
+        deadline: v1::DeadlineV1::Clear,
+    };
     let record = v1::RecordV1 { body: v1::BodyV1::Checkpoint(body), ..values::record(vec![]) };
     assert!(matches!(v1::encode(&record), Err(CodecError::TooLarge { .. })));
     let largest = variants::records().iter().map(|(_, record)| v1::encode(record).unwrap().len()).max();

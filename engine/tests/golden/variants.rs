@@ -187,7 +187,13 @@ fn attentions() -> RecordV1 {
 fn checkpoint() -> RecordV1 {
     let (_, snapshot) = snapshots().remove(0);
     let state = retailflow_engine::codec::snapshot::encode(&snapshot).unwrap();
-    let body = CheckpointV1 { version: 1, revision: 1_002, state, ids_digest: [0xcd; 32], deadline: DeadlineV1::Set(AT_MS) };
+    let body = CheckpointV1 {
+        version: 1,
+        revision: 1_002,
+        state,
+        ids_digest: [0xcd; 32],
+        deadline: DeadlineV1::Set(AT_MS),
+    };
     RecordV1 { expected_revision: 0, body: BodyV1::Checkpoint(body), ..record(vec![]) }
 }
 

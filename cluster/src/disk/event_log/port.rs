@@ -21,7 +21,7 @@ use crate::disk::log::{FrameKind, LogError, Position};
 impl From<IndexError> for super::Trouble {
     fn from(error: IndexError) -> Self {
         match error {
-            IndexError::Damaged(_) => Self::Damaged(error.to_string()),
+            IndexError::Damaged(_) => Self::Lost(error.to_string()),
             error => Self::Unavailable(error.to_string()),
         }
     }
@@ -30,7 +30,8 @@ impl From<IndexError> for super::Trouble {
 impl From<LogError> for super::Trouble {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Io { .. } => Self::Unavailable(error.to_string()),
+            // A newer version's record is whole: an upgrade reads it.
+            LogError::Io { .. } | LogError::Unsupported { .. } => Self::Unavailable(error.to_string()),
             error => Self::Damaged(error.to_string()),
         }
     }
@@ -39,7 +40,7 @@ impl From<LogError> for super::Trouble {
 impl From<super::Trouble> for ReadError {
     fn from(trouble: super::Trouble) -> Self {
         match trouble {
-            super::Trouble::Unavailable(why) => Self::Unavailable(why),
+            super::Trouble::Unavailable(why) | super::Trouble::Lost(why) => Self::Unavailable(why),
             super::Trouble::Damaged(why) => Self::Damaged(why),
         }
     }
@@ -55,7 +56,15 @@ where
     E: From<super::Trouble>,
 {
     let inner = Arc::clone(inner);
-    let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+    let read = move || {
+        let done = work(&inner);
+        if let Err(super::Trouble::Lost(why)) = &done {
+            // The index is a cache: its damage is no order's fault. The process ends, and builds it again.
+            inner.fail(why);
+        }
+        done
+    };
+    let done = tokio::task::spawn_blocking(read).await;
     // A panic in a reader, or a runtime that is going down.
     let done = done.unwrap_or_else(|error| Err(super::Trouble::Unavailable(error.to_string())));
     done.map_err(E::from)

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::committer::Request;
 use super::port::blocking;
 use super::{DiskLog, Inner, Trouble, controls, key_partition};
+use crate::disk::index::Lookup;
 use crate::disk::log::writer::QueueError;
 use crate::disk::log::{LogError, Position};
 
@@ -21,7 +22,7 @@ const DEADLINES_PAGE: usize = 4_096;
 impl From<Trouble> for StoreError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Unavailable(why) => Self::Unavailable(why),
+            Trouble::Unavailable(why) | Trouble::Lost(why) => Self::Unavailable(why),
             Trouble::Damaged(why) => Self::Damaged(why),
         }
     }
@@ -104,6 +105,10 @@ impl Deadlines for DiskLog {
 impl Snapshots for DiskLog {
     fn load<'a>(&'a self, order: &'a OrderRef) -> PortFuture<'a, Option<Vec<u8>>> {
         let key = self.inner.key(order);
+        if self.inner.places.lookup(&key) == Lookup::Absent {
+            // A new order has none: nothing to leave the async threads for.
+            return Box::pin(async { None });
+        }
         Box::pin(async move {
             let loaded: Result<_, StoreError> =
                 blocking(&self.inner, move |inner| Ok(inner.index.load_snapshot(&key))).await;

@@ -104,10 +104,14 @@ impl Files for RealFiles {
     }
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        if dir.is_dir() {
-            return Ok(());
-        }
         let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if dir.is_dir() {
+            // Whoever made it may have been killed before its name was durable.
+            return match self.sync_dir(parent.unwrap_or_else(|| Path::new("."))) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                synced => synced,
+            };
+        }
         if let Some(parent) = parent {
             self.create_dir_all(parent)?;
         }

@@ -198,7 +198,7 @@ impl Index {
         self.told(self.shared.controls(prefix, after, limit))
     }
 
-    /// Offers a snapshot for keeping. Dropped (and counted) when the queue is full or it is over 100 KB.
+    /// Offers a snapshot for keeping. Dropped (and counted) when the queue is full or it is over 1 MB.
     pub fn save_snapshot(&self, key: OrderKey, bytes: Vec<u8>) {
         self.shared.snapshots.save(key, bytes);
         self.wake();

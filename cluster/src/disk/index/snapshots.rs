@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Largest snapshot that is kept, in bytes.
-pub(super) const SNAPSHOT_MAX_BYTES: usize = 100 * 1024;
+pub(super) const SNAPSHOT_MAX_BYTES: usize = 1 << 20;
 /// Most bytes that wait for the background thread.
 const QUEUE_MAX_BYTES: usize = 8 << 20;
 const PIECE_BYTES: usize = 7_000;

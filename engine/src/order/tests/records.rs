@@ -145,7 +145,13 @@ fn outcomes_are_found_in_a_closed_order() {
 /// A checkpoint stands for ids that it does not name: "not among them" would be a guess.
 #[test]
 fn a_checkpoint_does_not_say_that_an_id_is_new() {
-    let checkpoint = CheckpointV1 { version: 1, revision: 2, state: vec![], ids_digest: [0; 32], deadline: v1::DeadlineV1::Keep };
+    let checkpoint = CheckpointV1 {
+        version: 1,
+        revision: 2,
+        state: vec![],
+        ids_digest: [0; 32],
+        deadline: v1::DeadlineV1::Keep,
+    };
     let answer = Aggregate::outcomes_in(&body(BodyV1::Checkpoint(checkpoint)));
     assert!(matches!(answer, Err(FoldError::Codec(CodecError::Unsupported { .. }))), "{answer:?}");
 }
