@@ -49,7 +49,7 @@ pub(crate) async fn drive(
     let tasks = (0..callers.min(commands)).map(|_| {
         let (node, next) = (node.clone(), next.clone());
         let caller = async move {
-            let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3)?;
+            let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= commands {
@@ -69,7 +69,7 @@ pub(crate) async fn drive(
         };
         tokio::spawn(caller)
     });
-    let mut all = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3)?;
+    let mut all = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
     for latency_us in try_join_all(tasks).await.context("a caller failed")? {
         let latency_us: Histogram<u64> = latency_us.map_err(|error: anyhow::Error| error)?;
         all.add(latency_us)?;

@@ -68,7 +68,7 @@ pub(crate) async fn log(folder: &Path, options: LogOptions, groups: &Groups) -> 
             groups.groups.iter().filter(|group| group.0 == partition).map(|group| group.1).collect();
         let writer = writer.clone();
         tokio::spawn(async move {
-            let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3)?;
+            let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
             for bytes in sizes {
                 let since = Instant::now();
                 let frame = FramePayload { kind: FrameKind::Group, bytes: vec![7; bytes] };
@@ -78,7 +78,7 @@ pub(crate) async fn log(folder: &Path, options: LogOptions, groups: &Groups) -> 
             anyhow::Ok(latency_us)
         })
     });
-    let mut all = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3)?;
+    let mut all = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
     for latency_us in try_join_all(tasks).await? {
         all.add(latency_us?)?;
     }
@@ -94,7 +94,7 @@ pub(crate) async fn log(folder: &Path, options: LogOptions, groups: &Groups) -> 
 /// Puts as many new orders into an index as the log has records, and flushes it.
 pub(crate) fn index(folder: &Path, options: IndexOptions, orders: u64) -> anyhow::Result<Measured> {
     let (index, _) = Index::open(folder, options, [1; 16])?;
-    let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3)?;
+    let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
     let begun = Instant::now();
     let mut rng = fastrand::Rng::with_seed(1);
     let mut position = 1;

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::disk::files::Files;
 use crate::disk::index::{Cursor as IndexCursor, Index, IndexError, OrderPlace, OrderUpdate};
+use crate::disk::log::check::check;
 use crate::disk::log::frame::HEADER_BYTES;
 use crate::disk::log::group::{self, EntryKind};
 use crate::disk::log::open::exists;
@@ -118,6 +119,20 @@ impl DiskLog {
     }
 }
 
+/// The first damage in a log that is small enough to be read as a whole.
+fn damage(files: &dyn Files, dir: &Path, options: &DiskLogOptions) -> Result<Option<LogError>, OpenError> {
+    if !exists(files, dir).map_err(OpenError::Log)? {
+        return Ok(None);
+    }
+    let segments = files.list(dir).map_err(LogError::io("list", dir)).map_err(OpenError::Log)?.len() as u64;
+    if segments.saturating_mul(options.log.segment_bytes.into()) > options.check_max_bytes {
+        return Ok(None);
+    }
+    let report = check(files, dir, options.log, &mut |_| Ok(())).map_err(OpenError::Log)?;
+    let first = report.problems.into_iter().find(|problem| !problem.unfinished_write);
+    Ok(first.map(|problem| LogError::damaged(problem.place.0, problem.what)))
+}
+
 fn attempt(
     data: &Path,
     options: &DiskLogOptions,
@@ -128,7 +143,11 @@ fn attempt(
     let (log_dir, index_dir) = folders(data);
     let encoded = identity::encode(new).map_err(OpenError::Identity)?;
     let made = || NewLog { log_id: new.log_id, identity: encoded };
+    let damage = damage(files.as_ref(), &log_dir, options)?;
     let opening = Opening::begin(Arc::clone(files), &log_dir, options.log, made).map_err(OpenError::Log)?;
+    if let Some(damage) = damage {
+        return Err(OpenError::Log(damage));
+    }
     let identity = identity::decode(opening.identity()).map_err(OpenError::Identity)?;
     if identity.log_id != opening.log_id() {
         let first = opening.beginning().position;

@@ -104,15 +104,19 @@ async fn a_second_opener_is_told_and_a_damaged_log_is_refused() {
     let at = crate::disk::log::sector::physical(Position(place.0).offset().into()) as usize;
     bytes[at + 40] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    // The index has seen it all: opening need not read that far back; reading that order must say so.
-    let log = reopened(folder.path()).unwrap().0;
+    let error = reopened(folder.path()).err().unwrap();
+    assert!(matches!(error, OpenError::Log(LogError::Damaged { .. })), "{error}");
+    // A log that is too large to be read as a whole, and the index has seen it all: reading that order must say so.
+    let files: Arc<dyn Files> = Arc::new(RealFiles::default());
+    let unread = DiskLogOptions { check_max_bytes: 0, ..small() };
+    let log = DiskLog::open(folder.path(), &unread, &files, &identity(4), &mut |_| {}).unwrap().0;
     let read = log.read_order(&authors[0].aggregate.reference, 0).await;
     assert!(matches!(&read, Err(ReadError::Damaged(why)) if why.contains("segment")), "{read:?}");
     log.close();
     drop(log);
     // A rebuild has to read it.
     std::fs::remove_dir_all(folder.path().join("index")).unwrap();
-    let error = reopened(folder.path()).err().unwrap();
+    let error = DiskLog::open(folder.path(), &unread, &files, &identity(4), &mut |_| {}).err().unwrap();
     assert!(matches!(error, OpenError::Log(LogError::Damaged { .. })), "{error}");
 }
 
