@@ -1,9 +1,9 @@
 //! Who runs it: supervision trees of ractor actors.
 //!
 //! Invariants:
-//! - An answer comes from committed state, never from tentative state ([`order`]).
-//! - Only the log decides who may write; an actor that lost a race rebuilds ([`committer`]).
-//! - Mailboxes are bounded by permits taken at the door ([`admission`]); nothing here names an actor globally.
+//! - An answer comes from committed state, never from tentative state (`order`).
+//! - Only the log decides who may write; an actor that lost a race rebuilds (`committer`).
+//! - Mailboxes are bounded by permits taken at the door (`admission`); nothing here names an actor globally.
 //! - No driver: all there is of the outside comes in through [`Ports`].
 
 mod admission;

@@ -1,4 +1,4 @@
-//! The log on one machine: [`EventLog`] and its neighbours over the segment log and its index.
+//! The log on one machine: [`EventLog`](retailflow_engine::ports::EventLog) and its neighbours over the segment log and its index.
 //!
 //! Invariants:
 //! - The log is the truth. The index is built from it, is never ahead of it, and is thrown away when in doubt.
