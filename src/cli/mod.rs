@@ -4,6 +4,7 @@
 //! goes through [`print()`], never through `println!`: a reader that has gone is no panic.
 
 mod bench;
+mod books;
 mod config;
 mod data;
 mod export;

@@ -118,7 +118,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
 
 /// What an inbox's positions belong to: a file by where it is and how it begins, so that tomorrow's file of the same
 /// name is another one and one that grew is the same; a pipe is never the same one again.
-fn identity(commands: &Path) -> String {
+pub(super) fn identity(commands: &Path) -> String {
     if commands.as_os_str() == "-" {
         return format!("standard input of {} at {}", std::process::id(), app::SystemClock.now().0);
     }

@@ -1,16 +1,18 @@
 //! `retailflow verify`: is all that is stored in order?
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use retailflow_cluster::disk::log::check::{CheckReport, check};
 use retailflow_cluster::disk::log::{FrameKind, LogError};
 use retailflow_config::Config;
 use retailflow_engine::codec::identity;
+use retailflow_engine::ids::PartitionId;
 use retailflow_engine::invariant::LogChecker;
 use serde::Serialize;
 
 use crate::app;
 use crate::audit::{Audit, group_of};
+use crate::cli::books::Books;
 use crate::cli::data::DataArgs;
 use crate::cli::{Context, Output, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
@@ -29,6 +31,9 @@ what could be done about it.";
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) data: DataArgs,
+    /// The file that `run` read: each order that it places up to the log's cut must be in the log
+    #[arg(long, value_name = "FILE")]
+    pub(crate) commands: Option<PathBuf>,
 }
 
 /// What `verify` found, for programs.
@@ -43,8 +48,19 @@ struct Verified {
     records: u64,
     orders: u64,
     tenants: Vec<TenantCounts>,
+    cuts: Vec<Cut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    books: Option<Books>,
     problems: Vec<String>,
     invariants: Vec<retailflow_engine::wire::report::InvariantResult>,
+}
+
+/// The last fence of a partition.
+#[derive(Serialize)]
+struct Cut {
+    partition: u16,
+    epoch: u64,
+    group: u64,
 }
 
 #[derive(Serialize)]
@@ -57,7 +73,10 @@ struct TenantCounts {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
-    let (report, audit) = inspect(&args.data.data, &context.config.config)?;
+    let (report, checker) = read(&args.data.data, &context.config.config)?;
+    let audit = Audit::conclude(&checker);
+    let books = args.commands.as_deref().map(|file| Books::compare(file, &checker)).transpose()?;
+    let lost = books.as_ref().map_or(0, |books| books.missing);
     let ledger = audit.check.ledger.iter().map(|(tenant, counts)| TenantCounts {
         tenant: tenant.to_string(),
         applied: counts.applied,
@@ -65,7 +84,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         parked: counts.parked,
     });
     let verified = Verified {
-        sound: report.is_sound() && audit.check.violation_count == 0,
+        sound: report.is_sound() && audit.check.violation_count == 0 && lost == 0,
         segments: report.segments,
         frames: report.frames,
         payload_bytes: report.payload_bytes,
@@ -74,6 +93,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         records: audit.check.records,
         orders: audit.check.orders,
         tenants: ledger.collect(),
+        cuts: cuts(&checker),
+        books,
         problems: report
             .problems
             .iter()
@@ -92,8 +113,20 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     if verified.sound { Ok(()) } else { Err(Failure::told(ExitStatus::Finding)) }
 }
 
-/// Reads a log that is not open, checksums, chains, transitions and totals.
+/// The last fence of each partition: where the ledger is cut.
+fn cuts(checker: &LogChecker) -> Vec<Cut> {
+    let partitions = (0..checker.partitions()).map(PartitionId);
+    let heads = partitions.filter_map(|partition| checker.head(partition).map(|head| (partition, head)));
+    heads.map(|(partition, (epoch, group))| Cut { partition: partition.0, epoch, group }).collect()
+}
+
+/// Reads a log that is not open: checksums, chains, transitions and totals.
 pub(super) fn inspect(data: &Path, config: &Config) -> Result<(CheckReport, Audit), Failure> {
+    let (report, checker) = read(data, config)?;
+    Ok((report, Audit::conclude(&checker)))
+}
+
+fn read(data: &Path, config: &Config) -> Result<(CheckReport, LogChecker), Failure> {
     let folder = data.join("log");
     if !folder.is_dir() {
         return Err(Failure::unreachable(format!("there is no data directory in {}", data.display())));
@@ -117,7 +150,7 @@ pub(super) fn inspect(data: &Path, config: &Config) -> Result<(CheckReport, Audi
         };
         Failure::new(code, error)
     })?;
-    Ok((report, Audit::conclude(&checker)))
+    Ok((report, checker))
 }
 
 fn text(verified: &Verified) -> String {
@@ -142,6 +175,19 @@ fn text(verified: &Verified) -> String {
             tenant.parked,
             tenant.applied + tenant.rejected + tenant.parked
         ));
+    }
+    for cut in &verified.cuts {
+        text.push_str(&format!(
+            "cut: partition {} at group {} of epoch {}\n",
+            cut.partition, cut.group, cut.epoch
+        ));
+    }
+    if let Some(books) = &verified.books {
+        text.push_str(&format!(
+            "books: {} orders placed up to the cut, {} missing\n",
+            books.placed, books.missing
+        ));
+        books.named.iter().for_each(|missing| text.push_str(&format!("missing: {missing}\n")));
     }
     for invariant in &verified.invariants {
         let mark = if invariant.held { "held  " } else { "BROKEN" };

@@ -1,5 +1,6 @@
 //! Keeping data: out and in again, repaired, and opened by one process only.
 
 mod archive;
+mod books;
 mod doors;
 mod repair;

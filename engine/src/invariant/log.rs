@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::fingerprints::DigestMap;
-use super::order::{OrderTail, fingerprint_of_name};
+use super::order::{OrderTail, fingerprint_of, fingerprint_of_name};
 use super::{InvariantId, Ledger, TenantLedger, Violation};
 use crate::codec::control::Control;
 use crate::codec::fence::{Fence, IntakeFloor, fence_hash, group_digest};
 use crate::codec::v1;
-use crate::ids::{OrderRef, PartitionId, TenantId};
+use crate::ids::{CommandKey, OrderRef, PartitionId, TenantId};
 use crate::keys::{GENESIS, Hash, order_key, partition_of};
 use crate::ports::{LoggedEntry, LoggedGroup};
 
@@ -113,6 +113,30 @@ impl LogChecker {
         let mut orders: Vec<OrderRef> = self.parked.keys().cloned().collect();
         orders.sort();
         orders
+    }
+
+    /// Is a command recorded, or does it wait behind a park mark? For auditors who hold the other side.
+    #[must_use]
+    pub fn knows(&self, order: &OrderRef, key: &CommandKey) -> bool {
+        let fingerprint = fingerprint_of(key.source.as_str(), key.id.as_str());
+        let name = format!("{}\0{}", key.source, key.id);
+        self.orders.get(&order_key(order)).is_some_and(|tail| tail.recorded.contains(fingerprint))
+            || self
+                .parked
+                .get(order)
+                .is_some_and(|waiting| waiting.contains(&fingerprint_of_name(name.as_bytes())))
+    }
+
+    /// Epoch and group of a partition's last fence: the position that a ledger's cut names.
+    #[must_use]
+    pub fn head(&self, partition: PartitionId) -> Option<(u64, u64)> {
+        self.heads.get(&partition).map(|tail| (tail.epoch, tail.group))
+    }
+
+    /// How many partitions the log has.
+    #[must_use]
+    pub const fn partitions(&self) -> u16 {
+        self.partitions
     }
 
     /// The intake floors of a partition's last fence.

@@ -1,0 +1,74 @@
+//! The other side of the ledger: the commands as they came, against what the log says of them.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+
+use retailflow_cluster::disk::inbox::FileInbox;
+use retailflow_engine::invariant::LogChecker;
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::ports::CommandInbox;
+use retailflow_engine::wire::limits::BODY_MAX_BYTES;
+use retailflow_engine::wire::{CommandType, decode_command};
+use serde::Serialize;
+
+use super::run::identity;
+use crate::exit::{ExitStatus, Failure, OrExit};
+
+/// Missing commands that are named.
+const NAMED_MAX: usize = 20;
+
+/// What a file of commands and a log say of each other.
+#[derive(Serialize)]
+pub(super) struct Books {
+    /// Readable place commands at or below the intake floor of their partition.
+    pub(super) placed: u64,
+    /// Those of them that are neither recorded nor waiting behind a park mark.
+    pub(super) missing: u64,
+    /// The first of these.
+    pub(super) named: Vec<String>,
+}
+
+impl Books {
+    /// Reads the commands again. Only places count: another command may have been refused to its sender, and leaves no
+    /// trace then. A place of a tenant that has no orders may have been, too.
+    pub(super) fn compare(commands: &Path, checker: &LogChecker) -> Result<Self, Failure> {
+        let what = || format!("cannot read {}", commands.display());
+        let mut lines = BufReader::new(File::open(commands).or_exit(ExitStatus::Usage, what)?);
+        let inbox = FileInbox::new(&identity(commands), std::io::empty(), 1).id();
+        let ledger = checker.result().ledger;
+        let mut books = Self { placed: 0, missing: 0, named: Vec::new() };
+        let mut text = Vec::new();
+        for position in 1.. {
+            text.clear();
+            let limit = BODY_MAX_BYTES as u64 + 2;
+            if (&mut lines).take(limit).read_until(b'\n', &mut text).or_exit(ExitStatus::Unreachable, what)?
+                == 0
+            {
+                break;
+            }
+            if !text.ends_with(b"\n") {
+                // Too long for a command, or the last one: the rest of it is no command of its own.
+                lines.skip_until(b'\n').or_exit(ExitStatus::Unreachable, what)?;
+            }
+            let Ok(event) = decode_command(text.trim_ascii_end()) else { continue };
+            let partition = partition_of(&event.order, checker.partitions());
+            let floors = checker.floors(partition).iter();
+            let floor = floors.filter(|floor| floor.inbox == inbox).map(|floor| floor.position).max();
+            let counted = event.kind() == CommandType::Place && ledger.contains_key(&event.order.tenant);
+            if !counted || floor.is_none_or(|floor| position > floor) {
+                continue;
+            }
+            books.placed += 1;
+            if !checker.knows(&event.order, &event.key) {
+                books.missing += 1;
+                if books.named.len() < NAMED_MAX {
+                    books
+                        .named
+                        .push(format!("line {position}: order {}, command {}", event.order, event.key));
+                }
+            }
+        }
+        Ok(books)
+    }
+}
