@@ -12,6 +12,7 @@ mod command_inbox;
 mod dead_letters;
 mod deadlines;
 mod event_log;
+mod participants;
 mod snapshots;
 mod tenants;
 
@@ -22,6 +23,9 @@ pub use deadlines::{Deadlines, DueOrder};
 pub use event_log::{
     Commit, CommitError, ControlEntry, DeadlineChange, EventLog, Group, LogIdentity, LogPosition,
     LoggedEntry, LoggedGroup, OrderEntry, ParkedOrder, PartitionHead, ReadError, StoredRecord,
+};
+pub use participants::{
+    KeyStanding, LineUnits, Participant, Participants, Performed, Role, Settlement, StepAnswer, StepRequest,
 };
 pub use snapshots::Snapshots;
 pub use tenants::{TenantSetting, TenantStatus, Tenants};
