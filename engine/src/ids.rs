@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// Version of the id grammar; stored in the first record of each log.
 pub const ID_GRAMMAR_VERSION: u16 = 1;
 
+/// The source of the engine's own commands, as stored.
+pub const ENGINE_SOURCE: &str = "urn:retailflow:engine";
+
 /// Why a string is not an id. The text says what the grammar is, so that it can be shown as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {shown:?} is not valid: expected {grammar}")]

@@ -6,13 +6,15 @@ use crate::ids::TenantId;
 
 mod book;
 mod fingerprints;
+mod life;
 mod log;
 mod order;
 #[cfg(test)]
 mod tests;
 
 pub use book::OutcomeBook;
-pub use log::{LogCheck, LogChecker, check_log};
+pub use life::Effects;
+pub use log::{EffectSums, LogCheck, LogChecker, check_log};
 
 /// A numbered invariant. Append-only: reports and runbooks name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,11 +37,19 @@ pub enum InvariantId {
     Ledger,
     /// Every command is answered for good after a bounded number of tries; only a poisoned order is parked.
     Progress,
+    /// What is captured, authorized and paid back agrees with the order, to the cent.
+    Money,
+    /// What is reserved, booked and taken back agrees with the order, to the unit.
+    Goods,
+    /// An order that waits for something has a deadline, set in the same commit.
+    Deadline,
+    /// The participants' own books say what the orders say, and no key was run twice.
+    Sides,
 }
 
 impl InvariantId {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::OneOutcome,
         Self::Durable,
         Self::Chain,
@@ -49,6 +59,10 @@ impl InvariantId {
         Self::Amounts,
         Self::Ledger,
         Self::Progress,
+        Self::Money,
+        Self::Goods,
+        Self::Deadline,
+        Self::Sides,
     ];
 
     /// The name in reports.
@@ -64,6 +78,10 @@ impl InvariantId {
             Self::Amounts => "amounts",
             Self::Ledger => "ledger",
             Self::Progress => "progress",
+            Self::Money => "money",
+            Self::Goods => "goods",
+            Self::Deadline => "deadline",
+            Self::Sides => "sides",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! - [`ids`], [`money`], [`keys`]: names, amounts, frozen derivations
 //! - [`wire`]: the public contract; the only types with a JSON form
 //! - [`order`]: the aggregate: `decide`, `evolve`, combining
+//! - [`fulfillment`]: the saga: what follows, and what participants are asked for
 //! - [`codec`]: what is stored, frozen by version
 //! - [`ports`]: what the engine needs from the world; [`memory`]: reference adapters; `contract`: the suites
 //! - [`invariant`]: the promises as predicates, for tests, checkers and live use
@@ -10,6 +11,7 @@
 pub mod codec;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+pub mod fulfillment;
 pub mod ids;
 pub mod invariant;
 pub mod keys;

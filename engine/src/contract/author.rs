@@ -17,7 +17,7 @@ pub const RECENT_MAX: usize = 1000;
 /// The context of all decisions made here.
 pub const CONTEXT: Context = Context {
     now: TimestampMs(1_700_000_000_000),
-    policy: Policy { version: 1, step_deadline_ms: 60_000, decisions_max: 100_000 },
+    policy: Policy { step_deadline_ms: 60_000, ..Policy::v1() },
 };
 
 /// An order by its names.

@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::fingerprints::DigestMap;
+use super::life::Effects;
 use super::order::{OrderTail, fingerprint_of, fingerprint_of_name};
 use super::{InvariantId, Ledger, TenantLedger, Violation};
 use crate::codec::control::Control;
 use crate::codec::fence::{Fence, IntakeFloor, fence_hash, group_digest};
-use crate::codec::v1;
+use crate::codec::v1::{self, AttentionV1, StatusV1};
 use crate::ids::{CommandKey, OrderRef, PartitionId, TenantId};
 use crate::keys::{GENESIS, Hash, order_key, partition_of};
 use crate::ports::{LoggedEntry, LoggedGroup};
@@ -32,6 +33,29 @@ pub struct LogCheck {
     pub records: u64,
     /// Orders met.
     pub orders: u64,
+    /// Orders by their status.
+    pub by_status: BTreeMap<&'static str, u64>,
+    /// Orders by their attention, park marks aside.
+    pub by_attention: BTreeMap<&'static str, u64>,
+    /// What all orders of a currency did to goods and money.
+    pub effects: BTreeMap<String, EffectSums>,
+}
+
+/// Sums over orders.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EffectSums {
+    /// Captured, in minor units.
+    pub captured_minor: i128,
+    /// Paid back, in minor units.
+    pub refunded_minor: i128,
+    /// Authorized and neither captured nor given up, in minor units.
+    pub authorized_minor: i128,
+    /// Set aside or gone, in units.
+    pub reserved_units: u64,
+    /// In shipments, in units.
+    pub booked_units: u64,
+    /// Back in stock, in units.
+    pub restocked_units: u64,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +116,19 @@ impl LogChecker {
     pub fn result(&self) -> LogCheck {
         let mut check = self.done.clone();
         check.orders = self.orders.len() as u64;
+        for tail in self.orders.values() {
+            let life = &tail.life;
+            *check.by_status.entry(status_name(life.status)).or_default() += 1;
+            *check.by_attention.entry(attention_name(life.attention.0)).or_default() += 1;
+            let currency = String::from_utf8_lossy(&life.currency).into_owned();
+            let (sums, effects) = (check.effects.entry(currency).or_default(), &life.effects);
+            sums.captured_minor += i128::from(effects.captured_minor);
+            sums.refunded_minor += i128::from(effects.refunded_minor);
+            sums.authorized_minor += i128::from(effects.authorized_minor);
+            sums.reserved_units += u64::from(effects.reserved_units);
+            sums.booked_units += u64::from(effects.booked_units);
+            sums.restocked_units += u64::from(effects.restocked_units);
+        }
         for (name, counts) in &self.tenants {
             if let Ok(tenant) = TenantId::parse(name) {
                 check.ledger.insert(tenant, counts.clone());
@@ -105,6 +142,17 @@ impl LogChecker {
             check.ledger.entry(order.tenant.clone()).or_default().parked += new as u64;
         }
         check
+    }
+
+    /// What each order did to goods and money, by [`order_key`], in no order.
+    pub fn effects(&self) -> impl Iterator<Item = (&[u8; 16], &Effects)> {
+        self.orders.iter().map(|(key, tail)| (key, &tail.life.effects))
+    }
+
+    /// Orders that wait for a step, or for people.
+    #[must_use]
+    pub fn open_orders(&self) -> u64 {
+        self.orders.values().filter(|tail| tail.life.waits()).count() as u64
     }
 
     /// The orders under a park mark now, in the order of their names.
@@ -256,6 +304,24 @@ impl LogChecker {
         if self.done.violations.len() < VIOLATIONS_MAX {
             self.done.violations.push(Violation::new(id, detail));
         }
+    }
+}
+
+const fn status_name(status: Option<StatusV1>) -> &'static str {
+    match status {
+        None | Some(StatusV1::Open) => "open",
+        Some(StatusV1::Completed) => "completed",
+        Some(StatusV1::Canceling) => "canceling",
+        Some(StatusV1::Canceled) => "canceled",
+    }
+}
+
+const fn attention_name(attention: AttentionV1) -> &'static str {
+    match attention {
+        AttentionV1::None => "none",
+        AttentionV1::Held => "held",
+        AttentionV1::Stalled => "stalled",
+        AttentionV1::Parked => "parked",
     }
 }
 

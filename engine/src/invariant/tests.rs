@@ -10,7 +10,7 @@ use crate::order::{Actor, Aggregate, Command, Context, Draft, Policy};
 use crate::ports::{ControlEntry, Group, LogIdentity, LoggedEntry, LoggedGroup, OrderEntry, PartitionHead};
 use crate::wire::{Code, Durability, Outcome, decode_command};
 
-const POLICY: Policy = Policy { version: 1, step_deadline_ms: 1000, decisions_max: 1000 };
+const POLICY: Policy = Policy { step_deadline_ms: 1000, decisions_max: 1000, ..Policy::v1() };
 
 fn order() -> OrderRef {
     OrderRef { tenant: TenantId::parse("t").unwrap(), order: OrderId::parse("o").unwrap() }

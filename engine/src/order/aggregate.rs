@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use super::convert::event_from_stored;
 use super::{Order, evolve};
 use crate::codec::CodecError;
-use crate::codec::v1::{BodyV1, ClosedOutcomeV1, DeadlineV1, DecisionV1, RecordV1, VerdictV1};
+use crate::codec::v1::{ActorV1, BodyV1, ClosedOutcomeV1, DeadlineV1, DecisionV1, RecordV1, VerdictV1};
 use crate::ids::{CommandId, CommandKey, OrderRef, Source, TimestampMs};
 use crate::keys::{GENESIS, Hash, chain_hash, command_fingerprint};
 use crate::wire::Code;
@@ -141,14 +141,16 @@ impl Aggregate {
             DeadlineV1::Set(at_ms) => self.order.deadline = Some(TimestampMs(at_ms)),
             DeadlineV1::Clear => self.order.deadline = None,
         }
-        let outcome = outcome_from_stored(decision)?;
-        let applied = u64::from(outcome.verdict.rejection.is_none());
-        if self.order.version.checked_add(applied) != Some(outcome.verdict.version) {
+        let verdict = verdict_from_stored(&decision.verdict)?;
+        let applied = u64::from(verdict.rejection.is_none());
+        if self.order.version.checked_add(applied) != Some(verdict.version) {
             return Err(self.broken("a decision's version does not follow"));
         }
-        self.order.version = outcome.verdict.version;
+        self.order.version = verdict.version;
         self.revision += 1;
-        self.remember(outcome, recent_max);
+        if !is_engines(decision) {
+            self.remember(outcome_from_stored(decision)?, recent_max);
+        }
         Ok(())
     }
 
@@ -157,10 +159,11 @@ impl Aggregate {
         &mut self,
         order: Order,
         outcomes: Vec<RecordedOutcome>,
+        decisions: u64,
         chain: Hash,
         recent_max: usize,
     ) {
-        self.revision += outcomes.len() as u64;
+        self.revision += decisions;
         self.order = order;
         self.chain = chain;
         for outcome in outcomes {
@@ -205,7 +208,8 @@ impl Aggregate {
         self.recent.iter()
     }
 
-    /// The outcomes that a stored record of an order holds, in order.
+    /// The outcomes that a stored record of an order holds, in order. The engine's own commands have none: nobody waits
+    /// for them, and what makes them happen once is the state.
     ///
     /// # Errors
     /// [`FoldError::Codec`].
@@ -213,7 +217,8 @@ impl Aggregate {
         let record = crate::codec::v1::decode(bytes)?;
         match &record.body {
             BodyV1::Decisions(decisions) => {
-                decisions.iter().map(|decision| Ok(outcome_from_stored(decision)?)).collect()
+                let asked = decisions.iter().filter(|decision| !is_engines(decision));
+                asked.map(|decision| Ok(outcome_from_stored(decision)?)).collect()
             }
             BodyV1::Closed(closed) => {
                 closed.outcomes.iter().map(|outcome| Ok(closed_outcome(outcome)?)).collect()
@@ -225,6 +230,11 @@ impl Aggregate {
             }
         }
     }
+}
+
+/// Is it a decision on a command of the engine's own?
+pub(crate) fn is_engines(decision: &DecisionV1) -> bool {
+    decision.actor == ActorV1::Engine
 }
 
 fn outcome_from_stored(decision: &DecisionV1) -> Result<RecordedOutcome, CodecError> {

@@ -1,12 +1,13 @@
 //! Between the public contract's words, the domain's and the frozen stored ones.
 
-use std::sync::Arc;
+mod events;
 
-use super::event::{Component, Delivery, Event, Line, Payment, Placed, SealedPart};
+pub(super) use events::*;
+
+use super::event::{Component, Delivery, Line, Payment, Placed, SealedPart};
 use crate::codec::CodecError;
 use crate::codec::v1::{
-    ActorV1, CommandKindV1, ComponentKindV1, ComponentV1, DeliveryV1, EventV1, LineV1, PaymentV1, PlacedV1,
-    SealedV1,
+    ActorV1, CommandKindV1, ComponentKindV1, ComponentV1, DeliveryV1, LineV1, PaymentV1, PlacedV1, SealedV1,
 };
 use crate::ids::TimestampMs;
 use crate::money::Currency;
@@ -71,24 +72,6 @@ pub(super) fn placed_from_wire(place: &PlaceData) -> Result<Placed, (Code, Strin
 
 fn components(from: &[wire::Component]) -> Box<[Component]> {
     from.iter().map(|part| Component { kind: part.kind, amount_minor: part.amount_minor.minor() }).collect()
-}
-
-/// An event in its stored form.
-pub(super) fn event_to_stored(event: &Event) -> EventV1 {
-    match event {
-        Event::Placed(placed) => EventV1::Placed(Box::new(placed_to_stored(placed))),
-    }
-}
-
-/// A stored event in the domain's words.
-///
-/// # Errors
-/// `Unsupported` for what this build's domain can't do yet; `Corrupt` for what no build can have written.
-pub(super) fn event_from_stored(event: &EventV1) -> Result<Event, CodecError> {
-    match event {
-        EventV1::Placed(placed) => Ok(Event::Placed(Arc::new(placed_from_stored(placed)?))),
-        _ => Err(CodecError::Unsupported { schema: "an order's event in Record".into(), found: 1, known: 1 }),
-    }
 }
 
 pub(super) fn placed_to_stored(placed: &Placed) -> PlacedV1 {

@@ -5,13 +5,20 @@
 
 use super::aggregate::{RecordedOutcome, Seen, Verdict, verdict_to_stored};
 use super::convert::{actor_to_stored, command_kind, event_to_stored};
-use super::decide::{Context, Denial, decide};
-use super::{Aggregate, Command, Order, evolve};
+use super::decide::{Context, Decision, Denial, EngineCommand, decide, decide_engine};
+use super::{Aggregate, Command, Event, Order};
 use crate::codec::CodecError;
-use crate::codec::v1::{self, BodyV1, DeadlineV1, DecisionV1, RecordV1};
-use crate::keys::{Hash, chain_hash};
+use crate::codec::v1::{self, ActorV1, BodyV1, CommandKindV1, DeadlineV1, DecisionV1, RecordV1};
+use crate::fulfillment::deadline;
+use crate::ids::ENGINE_SOURCE;
+use crate::keys::{GENESIS, Hash, chain_hash};
 use crate::ports::DeadlineChange;
 use crate::wire::Code;
+
+/// Decisions beyond `decisions_max` that operators and the engine itself may still take.
+const DECISIONS_RESERVE: u64 = 10_000;
+/// What a decision of the engine's own takes in a record, in bytes: an upper guess.
+const ENGINE_BYTES: usize = 2048;
 
 /// What a draft says to a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +58,7 @@ pub struct SealedDraft {
     pub deadline: DeadlineChange,
     /// The encoded record.
     pub bytes: std::sync::Arc<[u8]>,
-    /// The outcomes, in the order of the decisions.
+    /// The outcomes of the commands that have one, in the order of the decisions.
     pub outcomes: Vec<RecordedOutcome>,
     tentative: Order,
 }
@@ -108,17 +115,76 @@ impl Draft {
             let same = self.outcomes[index].content_hash == command.content_hash;
             return if same { Drafted::Joined(index) } else { reused() };
         }
-        if self.base_revision + self.decisions.len() as u64 >= context.policy.decisions_max {
+        let reserve = if command.data.kind().is_operator() { DECISIONS_RESERVE } else { 0 };
+        if self.is_full(context, reserve) {
             return Drafted::Refused(Code::OrderFull, Code::OrderFull.meaning().to_owned());
         }
-        let (events, rejection) = match decide(&self.tentative, command, context) {
-            Ok(events) => (events, None),
-            Err(Denial::Rejected { code, message }) => {
-                (Vec::new(), Some(Box::new((code, message.into_boxed_str()))))
-            }
+        let rejection = match decide(&self.tentative, command, context) {
+            Ok(decision) => return self.applied(command, decision, context),
+            Err(Denial::Rejected { code, message }) => Box::new((code, message.into_boxed_str())),
             Err(Denial::Refused { code, message }) => return Drafted::Refused(code, message),
         };
-        let deadline = if rejection.is_none() { self.apply(&events, context) } else { DeadlineV1::Keep };
+        self.record(command, Some(rejection), Vec::new(), DeadlineV1::Keep, context)
+    }
+
+    /// Records a rejection without deciding: for a command that an operator discards.
+    pub fn reject(&mut self, base: &Aggregate, command: &Command, code: Code, context: &Context) -> Drafted {
+        match base.seen(&command.key) {
+            Seen::Recorded(outcome) => return Drafted::Replayed(outcome.verdict.clone()),
+            Seen::AskLog | Seen::New => {}
+        }
+        let rejection = Box::new((code, code.meaning().into()));
+        self.record(command, Some(rejection), Vec::new(), DeadlineV1::Keep, context)
+    }
+
+    /// Decides a command of the engine's own. `false`: it is news no more, and nothing is recorded.
+    pub fn decide_engine(&mut self, command: &EngineCommand, context: &Context) -> bool {
+        if self.is_full(context, DECISIONS_RESERVE) {
+            return false;
+        }
+        let Some(decision) = decide_engine(&self.tentative, command, context) else { return false };
+        let kind = match command {
+            EngineCommand::StepOutcome { .. } => CommandKindV1::StepOutcome,
+            EngineCommand::DeadlinePassed => CommandKindV1::DeadlinePassed,
+        };
+        let deadline = self.take(decision.order, context);
+        self.weight_bytes += ENGINE_BYTES;
+        self.decisions.push(DecisionV1 {
+            source: ENGINE_SOURCE.to_owned(),
+            id: (self.base_revision + self.decisions.len() as u64 + 1).to_string(),
+            kind,
+            content_hash: GENESIS,
+            actor: ActorV1::Engine,
+            causation: None,
+            time_ms: None,
+            received_ms: context.now.0,
+            policy_version: context.policy.version,
+            trace_id: None,
+            verdict: verdict_to_stored(&Verdict { version: self.tentative.version, rejection: None }),
+            events: decision.events.iter().map(event_to_stored).collect(),
+            deadline,
+        });
+        true
+    }
+
+    fn is_full(&self, context: &Context, reserve: u64) -> bool {
+        let decided = self.base_revision + self.decisions.len() as u64;
+        decided >= context.policy.decisions_max.saturating_add(reserve)
+    }
+
+    fn applied(&mut self, command: &Command, decision: Decision, context: &Context) -> Drafted {
+        let deadline = self.take(decision.order, context);
+        self.record(command, None, decision.events, deadline, context)
+    }
+
+    fn record(
+        &mut self,
+        command: &Command,
+        rejection: Option<Box<(Code, Box<str>)>>,
+        events: Vec<Event>,
+        deadline: DeadlineV1,
+        context: &Context,
+    ) -> Drafted {
         let verdict = Verdict { version: self.tentative.version, rejection };
         self.weight_bytes += command.weight_bytes();
         self.decisions.push(DecisionV1 {
@@ -147,12 +213,13 @@ impl Draft {
         &self.outcomes[index].verdict
     }
 
-    fn apply(&mut self, events: &[super::Event], context: &Context) -> DeadlineV1 {
-        for event in events {
-            evolve(&mut self.tentative, event);
-        }
+    /// Makes a decision's state the one to decide on, with the deadline that belongs to it.
+    fn take(&mut self, order: Order, context: &Context) -> DeadlineV1 {
+        self.tentative = order;
         self.tentative.version += 1;
-        let deadline = super::evolve::deadline(&self.tentative, context.now, &context.policy);
+        let deadline = deadline(&self.tentative, context.now, &context.policy);
+        #[cfg(feature = "mutants")]
+        let deadline = deadline.filter(|_| !context.policy.forgets_deadlines);
         self.tentative.deadline = deadline;
         match deadline {
             Some(at) => {
@@ -191,9 +258,16 @@ impl Draft {
 }
 
 impl SealedDraft {
+    /// The state as it will be. Only for mutants and for deciding on: nobody may be told of it.
+    #[must_use]
+    pub fn tentative(&self) -> &Order {
+        &self.tentative
+    }
+
     /// Makes the tentative state the committed one. To be called when the record is durable, never before.
     pub fn commit_to(self, aggregate: &mut Aggregate, recent_max: usize) {
         let chain = chain_hash(&self.bytes);
-        aggregate.commit(self.tentative, self.outcomes, chain, recent_max);
+        let decisions = self.next_revision - self.expected_revision;
+        aggregate.commit(self.tentative, self.outcomes, decisions, chain, recent_max);
     }
 }

@@ -2,15 +2,146 @@
 
 use std::sync::Arc;
 
+use super::OrderStatus;
+use super::saga::{Return, StepAt};
 use crate::ids::TimestampMs;
 use crate::money::Currency;
+use crate::ports::LineUnits;
 use crate::wire::command::ComponentKind;
+use crate::wire::order::Attention;
 
 /// Something that happened. Append-only in its stored form (`codec::v1::EventV1`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The order came to be.
     Placed(Arc<Placed>),
+    /// A step is asked for from now on.
+    StepStarted(StepStarted),
+    /// A step ended, or its participant took it on.
+    StepEnded {
+        /// Which asking.
+        at: StepAt,
+        /// How.
+        outcome: StepOutcome,
+    },
+    /// Someone wants the order canceled.
+    CancelRequested {
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// Units come back.
+    ReturnRequested(Return),
+    /// A return was paid back.
+    Refunded {
+        /// Which payment.
+        payment_id: Arc<str>,
+        /// For which return; `None` when the order was canceled.
+        return_id: Option<Arc<str>>,
+        /// How much, in minor units.
+        amount_minor: i64,
+    },
+    /// The order stands otherwise as a whole.
+    StatusChanged {
+        /// How.
+        status: OrderStatus,
+        /// Why, where it is not the good end.
+        reason: Option<Arc<str>>,
+    },
+    /// Whether someone should look has changed.
+    AttentionChanged {
+        /// What it is now.
+        attention: Attention,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// The order went into the archive.
+    Archived {
+        /// Where to.
+        location: Arc<str>,
+    },
+    /// The order came back from the archive.
+    Restored,
+}
+
+/// A step is asked for from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepStarted {
+    /// Which asking.
+    pub at: StepAt,
+    /// How much, in minor units; 0 where no money moves.
+    pub amount_minor: i64,
+    /// Which units; `None` means all of the order's.
+    pub units: Option<Arc<[LineUnits]>>,
+    /// When its participant must not carry it out any more.
+    pub expires: TimestampMs,
+}
+
+/// How a step ended or where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepOutcome {
+    /// Done.
+    Done {
+        /// The participant's reference.
+        reference: Arc<str>,
+        /// How much, where that differs from what was asked.
+        amount_minor: Option<i64>,
+        /// Until when it stands by itself.
+        expires: Option<TimestampMs>,
+    },
+    /// Decided against.
+    Declined {
+        /// Why, for programs.
+        code: Arc<str>,
+        /// Why, for people.
+        reason: Arc<str>,
+        /// The lines that it is about.
+        lines: Vec<LineUnits>,
+    },
+    /// Not done, as its participant says.
+    Failed {
+        /// Why, for people.
+        reason: Arc<str>,
+    },
+    /// Nobody knows.
+    Unknown {
+        /// Why, for people.
+        reason: Arc<str>,
+    },
+    /// Taken on, and not decided yet.
+    Pending {
+        /// The participant's reference.
+        reference: Arc<str>,
+        /// When to look again.
+        until: Option<TimestampMs>,
+    },
+    /// The doubt was ended.
+    Settled {
+        /// Was it done?
+        done: bool,
+        /// The participant's reference, if it was.
+        reference: Option<Arc<str>>,
+    },
+    /// What should be undone cannot be.
+    Refused {
+        /// Why, for programs.
+        code: Arc<str>,
+        /// Why, for people.
+        reason: Arc<str>,
+    },
+    /// There was nothing to do.
+    Skipped {
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// An operator said how it ended.
+    Resolved {
+        /// Was it done?
+        done: bool,
+        /// Who said so.
+        operator: Arc<str>,
+        /// How they know.
+        evidence: Arc<str>,
+    },
 }
 
 /// An order as it was placed.

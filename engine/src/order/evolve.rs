@@ -1,8 +1,14 @@
 //! How events change the state. Total: any event on any state gives a state.
 
-use super::decide::Policy;
+use std::sync::Arc;
+
+use super::event::{StepOutcome, StepStarted};
+use super::saga::{Active, AttentionNow, OpenReturn, Return, Saga, Standing, StepAt, Waiting};
 use super::{Event, Order, OrderStatus};
-use crate::ids::TimestampMs;
+use crate::wire::command::Step;
+
+/// Longest reference, as `wire::limits` has it for names.
+const REFERENCE_MAX_CHARS: usize = 128;
 
 /// The state after `event`.
 pub fn evolve(order: &mut Order, event: &Event) {
@@ -11,13 +17,173 @@ pub fn evolve(order: &mut Order, event: &Event) {
             order.status = OrderStatus::Open;
             order.placed = Some(placed.clone());
         }
+        Event::StepStarted(started) => start(&mut order.saga, started),
+        Event::StepEnded { at, outcome } => end(order, at, outcome),
+        Event::CancelRequested { reason } => {
+            order.saga.cancel_asked = true;
+            order.saga.cancel_reason = Some(reason.clone());
+        }
+        Event::ReturnRequested(request) => ask_return(order, request),
+        Event::Refunded { return_id: Some(return_id), .. } => {
+            if let Some(returns) = order.saga.returns.as_mut().map(Arc::make_mut)
+                && let Some(open) = returns.open.iter_mut().find(|open| open.request.return_id == *return_id)
+            {
+                open.refunded = true;
+            }
+        }
+        // What a canceled order was paid back is in the totals.
+        Event::Refunded { return_id: None, .. } => {}
+        Event::StatusChanged { status, reason } => {
+            let refused = order.status == OrderStatus::Canceling && *status == OrderStatus::Open;
+            order.status = *status;
+            if refused {
+                order.saga.cancel_refused = true;
+                order.saga.cancel_asked = false;
+                order.saga.cancel_reason = None;
+            } else if reason.is_some() {
+                order.saga.cancel_reason.clone_from(reason);
+            }
+        }
+        Event::AttentionChanged { attention, reason } => {
+            order.saga.attention = AttentionNow::new(*attention, reason.clone());
+        }
+        Event::Archived { .. } => order.saga.archived = true,
+        Event::Restored => order.saga.archived = false,
     }
 }
 
-/// When someone must look at an order that stands like this. No open order waits silently.
-pub(super) fn deadline(order: &Order, now: TimestampMs, policy: &Policy) -> Option<TimestampMs> {
-    match order.status {
-        OrderStatus::Absent => None,
-        OrderStatus::Open => Some(now.plus_ms(policy.step_deadline_ms)),
+fn start(saga: &mut Saga, started: &StepStarted) {
+    let step = started.at.step;
+    let asked_again = saga.active.as_ref().is_some_and(|active| active.at == started.at);
+    if step == Step::Authorize && saga.is_done(Step::Authorize) {
+        // It is over: a new one takes its place.
+        saga.totals.voided_minor = saga.totals.authorized_minor;
+        saga.authorization_expires = None;
     }
+    let cell = saga.cell_mut(step);
+    cell.instance = started.at.instance;
+    cell.standing = Standing::Open;
+    saga.active = Some(Active {
+        at: started.at.clone(),
+        amount_minor: started.amount_minor,
+        units: started.units.clone(),
+        expires: started.expires,
+        waiting: Waiting::Asked,
+        asked_again,
+    });
+}
+
+fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
+    let Some(active) = order.saga.active.take_if(|active| active.at == *at) else { return };
+    let standing = match outcome {
+        StepOutcome::Pending { reference, until } => {
+            let waiting = Waiting::Pending { reference: reference.clone(), until: *until };
+            order.saga.active = Some(Active { waiting, ..active });
+            return;
+        }
+        StepOutcome::Unknown { .. } => {
+            order.saga.active = Some(active);
+            return;
+        }
+        StepOutcome::Done { reference, expires, .. } => {
+            order.saga.set_reference(at.step, reference.clone());
+            if at.step == Step::Authorize {
+                order.saga.authorization_expires = *expires;
+            }
+            done(order, &active, outcome)
+        }
+        StepOutcome::Settled { done: true, reference } => {
+            // Without a reference of the participant's, the key is what both sides know.
+            if let Some(reference) = reference {
+                order.saga.set_reference(at.step, reference.clone());
+            }
+            done(order, &active, outcome)
+        }
+        StepOutcome::Resolved { done: true, evidence, .. } => {
+            // Later steps must name something: what the participant said last, or what the operator holds.
+            let reference = match &active.waiting {
+                Waiting::Pending { reference, .. } => reference.clone(),
+                Waiting::Asked => evidence.chars().take(REFERENCE_MAX_CHARS).collect::<String>().into(),
+            };
+            order.saga.set_reference(at.step, reference);
+            done(order, &active, outcome)
+        }
+        StepOutcome::Skipped { .. } => Standing::Done,
+        StepOutcome::Declined { .. } => Standing::Declined,
+        StepOutcome::Refused { .. } => Standing::Refused,
+        StepOutcome::Failed { .. } | StepOutcome::Settled { .. } | StepOutcome::Resolved { .. } => {
+            Standing::NotDone
+        }
+    };
+    order.saga.cell_mut(at.step).standing = standing;
+}
+
+/// Takes into the books what was done.
+fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> Standing {
+    let ordered = order.placed.as_ref().map_or(0, |placed| placed.units());
+    let units = active.unit_count(ordered);
+    let amount_minor = active.done_minor(outcome);
+    let saga = &mut order.saga;
+    let totals = &mut saga.totals;
+    let undone = match active.at.step {
+        Step::Reserve => {
+            totals.reserved_units = totals.reserved_units.saturating_add(units);
+            None
+        }
+        Step::Authorize => {
+            totals.authorized_minor = totals.authorized_minor.saturating_add(amount_minor);
+            None
+        }
+        Step::Book => {
+            totals.booked_units = totals.booked_units.saturating_add(units);
+            None
+        }
+        Step::Capture => {
+            totals.captured_minor = totals.captured_minor.saturating_add(amount_minor);
+            None
+        }
+        Step::CancelShipment => {
+            totals.canceled_units = totals.canceled_units.saturating_add(units);
+            Some(Step::Book)
+        }
+        Step::Void => {
+            totals.voided_minor = totals.voided_minor.saturating_add(amount_minor);
+            Some(Step::Authorize)
+        }
+        Step::Refund => {
+            totals.refunded_minor = totals.refunded_minor.saturating_add(amount_minor);
+            active.at.part.is_none().then_some(Step::Capture)
+        }
+        Step::Release => {
+            totals.released_units = totals.released_units.saturating_add(units);
+            Some(Step::Reserve)
+        }
+        Step::Restock => {
+            totals.restocked_units = totals.restocked_units.saturating_add(units);
+            if let Some(returns) = saga.returns.as_mut().map(Arc::make_mut) {
+                returns.open.retain(|open| Some(&open.request.return_id) != active.at.part.as_ref());
+            }
+            None
+        }
+    };
+    if let Some(step) = undone {
+        saga.cell_mut(step).standing = Standing::Undone;
+    }
+    Standing::Done
+}
+
+fn ask_return(order: &mut Order, request: &Return) {
+    let Some(placed) = &order.placed else { return };
+    let returns = Arc::make_mut(order.saga.returns.get_or_insert_default());
+    returns.count = returns.count.saturating_add(1);
+    returns.by_line.resize(placed.lines.len(), (0, 0));
+    for part in request.lines.iter() {
+        let at = placed.lines.iter().position(|line| *line.line_id == *part.line_id);
+        if let Some(sums) = at.and_then(|at| returns.by_line.get_mut(at)) {
+            sums.0 = sums.0.saturating_add(part.quantity);
+            sums.1 = sums.1.saturating_add(part.amount_minor);
+        }
+    }
+    let refunded = request.amount_minor() == 0;
+    returns.open.push(OpenReturn { request: request.clone(), refunded });
 }

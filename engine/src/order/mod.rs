@@ -11,6 +11,8 @@ mod decide;
 mod draft;
 mod event;
 mod evolve;
+mod saga;
+mod saga_stored;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -18,11 +20,15 @@ mod view;
 
 pub use aggregate::{Aggregate, FoldError, RecordedOutcome, Seen, Verdict};
 pub use command::{Actor, Command};
-pub use decide::{Context, Denial, Policy, decide};
+pub use decide::{Context, Decision, Denial, EngineCommand, Policy, decide, decide_engine};
 pub use draft::{Draft, Drafted, SealedDraft};
-pub use event::{Component, Delivery, Event, Line, Payment, Placed, SealedPart};
+pub use event::{Component, Delivery, Event, Line, Payment, Placed, SealedPart, StepOutcome, StepStarted};
 pub use evolve::evolve;
-pub use view::view;
+pub use saga::{
+    Active, AttentionNow, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, Standing, StepAt, Totals,
+    Waiting,
+};
+pub use view::{payment_summary, view};
 
 use std::sync::Arc;
 
@@ -36,6 +42,12 @@ pub enum OrderStatus {
     Absent,
     /// Placed, and on its way.
     Open,
+    /// All was done.
+    Completed,
+    /// What was done is being undone.
+    Canceling,
+    /// All that was done has been undone.
+    Canceled,
 }
 
 /// The state that decisions are made on.
@@ -47,6 +59,8 @@ pub struct Order {
     pub status: OrderStatus,
     /// What was placed.
     pub placed: Option<Arc<Placed>>,
+    /// How far it has come, and back.
+    pub saga: Saga,
     /// When someone must look at it again.
     pub deadline: Option<TimestampMs>,
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::aggregate::{RecordedOutcome, verdict_from_stored, verdict_to_stored};
-use super::convert::{placed_from_stored, placed_to_stored};
+use super::convert::{placed_from_stored, placed_to_stored, status_from_stored, status_to_stored};
+use super::saga_stored::{saga_from_stored, saga_to_stored};
 use super::{Aggregate, OrderStatus};
 use crate::codec::CodecError;
-use crate::codec::snapshot::{self, SnapshotV1};
-use crate::codec::v1::StatusV1;
+use crate::codec::snapshot::{self, SnapshotV1, SnapshotV2};
 use crate::ids::{CommandId, CommandKey, IdError, OrderRef, Source, TimestampMs};
 
 impl Aggregate {
@@ -18,17 +18,14 @@ impl Aggregate {
     pub fn to_snapshot(&self, log_id: [u8; 16]) -> Result<Vec<u8>, CodecError> {
         let mut older: Vec<u64> = self.older.iter().copied().collect();
         older.sort_unstable();
-        snapshot::encode(&SnapshotV1 {
+        let base = SnapshotV1 {
             log_id,
             tenant: self.reference.tenant.to_string(),
             order: self.reference.order.to_string(),
             revision: self.revision,
             chain: self.chain,
             version: self.order.version,
-            status: match self.order.status {
-                OrderStatus::Absent => None,
-                OrderStatus::Open => Some(StatusV1::Open),
-            },
+            status: status_to_stored(self.order.status),
             placed: self.order.placed.as_deref().map(placed_to_stored),
             deadline_ms: self.order.deadline.map(|at| at.0),
             recent: self
@@ -40,7 +37,8 @@ impl Aggregate {
                 })
                 .collect(),
             older,
-        })
+        };
+        snapshot::encode(&SnapshotV2 { base, saga: saga_to_stored(&self.order.saga) })
     }
 
     /// The state that a snapshot holds, if it is of this order and of the log `log_id`. The caller still has to check
@@ -49,7 +47,7 @@ impl Aggregate {
     /// # Errors
     /// [`CodecError`]; a snapshot of another order or log is `Corrupt`. Whatever it is: the log has it all.
     pub fn from_snapshot(reference: &OrderRef, log_id: [u8; 16], bytes: &[u8]) -> Result<Self, CodecError> {
-        let stored = snapshot::decode(bytes)?;
+        let SnapshotV2 { base: stored, saga } = snapshot::decode(bytes)?;
         let named = stored.tenant == reference.tenant.as_str() && stored.order == reference.order.as_str();
         if !named || stored.log_id != log_id {
             return Err(CodecError::Corrupt("a snapshot of another order or log".into()));
@@ -59,11 +57,8 @@ impl Aggregate {
         aggregate.revision = stored.revision;
         aggregate.chain = stored.chain;
         aggregate.order.version = stored.version;
-        aggregate.order.status = match stored.status {
-            None => OrderStatus::Absent,
-            Some(StatusV1::Open) => OrderStatus::Open,
-            Some(_) => return Err(CodecError::Corrupt("a status that this version does not know".into())),
-        };
+        aggregate.order.status = stored.status.map_or(OrderStatus::Absent, status_from_stored);
+        aggregate.order.saga = saga_from_stored(&saga)?;
         aggregate.order.placed = stored.placed.as_ref().map(placed_from_stored).transpose()?.map(Arc::new);
         aggregate.order.deadline = stored.deadline_ms.map(TimestampMs);
         let recent_max = stored.recent.len();

@@ -1,10 +1,11 @@
 //! What the public sees of an order, folded from its records.
 
-use super::OrderStatus;
-use super::aggregate::{Aggregate, FoldError, verdict_from_stored};
+use super::aggregate::{Aggregate, FoldError, is_engines, verdict_from_stored};
+use super::convert::step_from_stored;
 use super::event::{Component, Placed};
+use super::{Order, OrderStatus};
 use crate::codec::CodecError;
-use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1};
+use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1, StepOutcomeV1};
 use crate::ids::{CommandId, OrderRef, Source, TimestampMs};
 use crate::money::{Amount, MoneyError};
 use crate::wire::command as wire;
@@ -28,6 +29,7 @@ pub fn view(
     let mut aggregate = Aggregate::new(reference.clone());
     let mut history = Vec::new();
     let mut changed = None;
+    let mut archived_at = None;
     for bytes in records {
         aggregate.fold(bytes, 1)?;
         let BodyV1::Decisions(decisions) = v1::decode(bytes)?.body else { continue };
@@ -37,11 +39,19 @@ pub fn view(
                 let (created, _) = changed.unwrap_or((entry.at, entry.at));
                 changed = Some((created, entry.at));
             }
+            for event in &decision.events {
+                match event {
+                    EventV1::Archived { .. } => archived_at = Some(entry.at),
+                    EventV1::Restored => archived_at = None,
+                    _ => {}
+                }
+            }
             history.push(entry);
         }
     }
     let (Some(placed), Some(times)) = (aggregate.order.placed.clone(), changed) else { return Ok(None) };
     let view = order_view(&aggregate, &placed, times, parked).map_err(amount)?;
+    let view = OrderView { archived_at, ..view };
     Ok(Some((view, history)))
 }
 
@@ -56,20 +66,25 @@ fn order_view(
     parked: Option<&str>,
 ) -> Result<OrderView, MoneyError> {
     let order = &aggregate.order;
+    let saga = &order.saga;
+    let totals = &saga.totals;
     Ok(OrderView {
         schema: OrderSchema,
         tenant: aggregate.reference.tenant.clone(),
         order: aggregate.reference.order.clone(),
         version: order.version,
-        status: match order.status {
-            OrderStatus::Absent | OrderStatus::Open => PublicStatus::Open,
+        status: public_status(order.status),
+        step: saga.active.as_ref().map(|active| active.at.step),
+        attention: if parked.is_some() { Attention::Parked } else { saga.attention.kind() },
+        attention_reason: parked.or(saga.attention.reason().map(|reason| &**reason)).map(str::to_owned),
+        payment: payment_summary(order)?,
+        fulfillment: FulfillmentSummary {
+            ordered_units: placed.units(),
+            reserved_units: totals.reserved_units.saturating_sub(totals.released_units),
+            booked_units: totals.booked_units.saturating_sub(totals.canceled_units),
+            short_units: 0,
         },
-        step: Some(wire::Step::Reserve),
-        attention: if parked.is_some() { Attention::Parked } else { Attention::None },
-        attention_reason: parked.map(str::to_owned),
-        payment: PaymentSummary::default(),
-        fulfillment: FulfillmentSummary { ordered_units: placed.units(), ..FulfillmentSummary::default() },
-        returns: ReturnsSummary::default(),
+        returns: returns_summary(order)?,
         customer: placed.customer.to_string(),
         currency: placed.currency,
         total_minor: Amount::new(placed.total_minor)?,
@@ -115,6 +130,38 @@ fn order_view(
     })
 }
 
+/// How the public calls a status.
+pub(super) const fn public_status(status: OrderStatus) -> PublicStatus {
+    match status {
+        OrderStatus::Absent | OrderStatus::Open => PublicStatus::Open,
+        OrderStatus::Completed => PublicStatus::Completed,
+        OrderStatus::Canceling => PublicStatus::Canceling,
+        OrderStatus::Canceled => PublicStatus::Canceled,
+    }
+}
+
+/// What was paid for an order, as it stands.
+///
+/// # Errors
+/// [`MoneyError`]; not for an order that was decided by [`super::decide()`].
+pub fn payment_summary(order: &Order) -> Result<PaymentSummary, MoneyError> {
+    let totals = &order.saga.totals;
+    let spoken_for = totals.voided_minor.saturating_add(totals.captured_minor);
+    Ok(PaymentSummary {
+        authorized_minor: Amount::new(totals.authorized_minor.saturating_sub(spoken_for).max(0))?,
+        captured_minor: Amount::new(totals.captured_minor)?,
+        refunded_minor: Amount::new(totals.refunded_minor)?,
+    })
+}
+
+fn returns_summary(order: &Order) -> Result<ReturnsSummary, MoneyError> {
+    let lines = order.saga.returns.as_ref().map_or(&[][..], |returns| &returns.by_line);
+    Ok(ReturnsSummary {
+        returned_units: lines.iter().map(|(units, _)| units).sum(),
+        amount_minor: Amount::new(lines.iter().map(|(_, minor)| minor).sum())?,
+    })
+}
+
 fn components(parts: &[Component]) -> Result<Vec<wire::Component>, MoneyError> {
     parts
         .iter()
@@ -132,8 +179,8 @@ fn history_entry(decision: &DecisionV1, number: u64) -> Result<HistoryEntry, Fol
         decision: number,
         version: verdict.version,
         at: TimestampMs(decision.received_ms),
-        command_id: CommandId::parse(&decision.id).ok(),
-        source: Source::parse(&decision.source).ok(),
+        command_id: CommandId::parse(&decision.id).ok().filter(|_| !is_engines(decision)),
+        source: Source::parse(&decision.source).ok().filter(|_| !is_engines(decision)),
         kind: kind_name(decision.kind).to_owned(),
         status: code.status(),
         code,
@@ -161,8 +208,13 @@ const fn kind_name(kind: CommandKindV1) -> &'static str {
 fn event_name(event: &EventV1) -> String {
     match event {
         EventV1::Placed(_) => "placed".into(),
-        EventV1::StepStarted { step, .. } => format!("{step:?} started").to_lowercase(),
-        EventV1::StepEnded { step, .. } => format!("{step:?} ended").to_lowercase(),
+        EventV1::StepStarted { step, generation, .. } => match generation {
+            0 | 1 => format!("{} asked for", step_from_stored(*step).as_str()),
+            times => format!("{} asked for, attempt {times}", step_from_stored(*step).as_str()),
+        },
+        EventV1::StepEnded { step, outcome, .. } => {
+            format!("{} {}", step_from_stored(*step).as_str(), outcome_name(outcome))
+        }
         EventV1::CancelRequested { .. } => "cancel requested".into(),
         EventV1::ReturnRequested { .. } => "return requested".into(),
         EventV1::Refunded { .. } => "refunded".into(),
@@ -172,5 +224,22 @@ fn event_name(event: &EventV1) -> String {
         EventV1::Archived { .. } => "archived".into(),
         EventV1::Restored => "restored".into(),
         EventV1::PersonErased { .. } => "person erased".into(),
+    }
+}
+
+fn outcome_name(outcome: &StepOutcomeV1) -> String {
+    match outcome {
+        StepOutcomeV1::Done { .. } => "done".into(),
+        StepOutcomeV1::Declined { code, .. } => format!("declined: {code}"),
+        StepOutcomeV1::Failed { reason } => format!("failed: {reason}"),
+        StepOutcomeV1::Unknown { reason } => format!("unknown: {reason}"),
+        StepOutcomeV1::Pending { reference, .. } => format!("pending as {reference}"),
+        StepOutcomeV1::Settled { done: true, .. } => "settled as done".into(),
+        StepOutcomeV1::Settled { done: false, .. } => "settled as not done".into(),
+        StepOutcomeV1::Refused { code, .. } => format!("refused: {code}"),
+        StepOutcomeV1::Skipped { reason } => format!("skipped: {reason}"),
+        StepOutcomeV1::Resolved { done, operator, .. } => {
+            format!("resolved as {} by {operator}", if *done { "done" } else { "not done" })
+        }
     }
 }

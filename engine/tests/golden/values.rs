@@ -2,7 +2,7 @@
 
 use retailflow_engine::codec::control::{Control, Note};
 use retailflow_engine::codec::fence::{Fence, IntakeFloor};
-use retailflow_engine::codec::snapshot::SnapshotV1;
+use retailflow_engine::codec::snapshot::{ActiveV2, ReturnsV2, SagaV2, SnapshotV1, SnapshotV2, StandingV2};
 use retailflow_engine::codec::v1::*;
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId, TimestampMs};
 use retailflow_engine::keys::GENESIS;
@@ -119,6 +119,57 @@ pub(crate) fn snapshots() -> Vec<(&'static str, SnapshotV1)> {
         ..open.clone()
     };
     vec![("snapshot_open", open), ("snapshot_absent", absent)]
+}
+
+pub(crate) fn snapshots_v2() -> Vec<(&'static str, SnapshotV2)> {
+    let [(_, open), (_, absent)] = snapshots().try_into().unwrap();
+    let part = |line_id: &str, amount_minor| LinePartV1 {
+        line_id: line_id.into(),
+        quantity: 2,
+        amount_minor,
+        sku: None,
+    };
+    let active = ActiveV2 {
+        step: StepV1::Refund,
+        instance: 2,
+        generation: 3,
+        part: Some("r1".into()),
+        amount_minor: 250,
+        lines: Some(vec![part("1", None)]),
+        expires_ms: AT_MS + 900_000,
+        pending: Some(("pay-7".into(), Some(AT_MS + 60_000))),
+        asked_again: true,
+    };
+    let standings = [
+        StandingV2::Open,
+        StandingV2::Done,
+        StandingV2::Undone,
+        StandingV2::Declined,
+        StandingV2::NotDone,
+        StandingV2::Refused,
+    ];
+    let saga = SagaV2 {
+        active: Some(active),
+        cells: (1..).zip(standings).collect(),
+        references: vec![Some("inv-1".into()), None, Some("ship-1".into())],
+        authorization_expires_ms: Some(AT_MS + 86_400_000),
+        units: [5, 4, 3, 2, 1],
+        amounts_minor: [4_000, 3_000, 2_000, 1_000],
+        attention: Some((AttentionV1::Held, "refund is pending".into())),
+        cancel_reason: Some("changed my mind".into()),
+        cancel_asked: true,
+        cancel_refused: true,
+        archived: true,
+        returns: Some(ReturnsV2 {
+            count: 2,
+            by_line: vec![(2, 250), (0, 0)],
+            open: vec![("r1".into(), vec![part("1", Some(250))], "too small".into(), false)],
+        }),
+    };
+    vec![
+        ("snapshot_v2_busy", SnapshotV2 { base: open, saga }),
+        ("snapshot_v2_absent", SnapshotV2 { base: absent, saga: SagaV2::default() }),
+    ]
 }
 
 pub(crate) fn fences() -> Vec<(&'static str, Fence)> {

@@ -1,0 +1,74 @@
+//! What a state asks its participants for.
+
+use std::sync::Arc;
+
+use super::steps::is_forward;
+use crate::ids::OrderRef;
+use crate::keys::idempotency_key;
+use crate::order::{Active, Order, OrderStatus, StepAt, Waiting};
+use crate::ports::StepRequest;
+use crate::wire::command::Step;
+
+/// How a step is to be driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Have it done.
+    Perform,
+    /// It was pending beyond its time: look first.
+    Look,
+    /// The order turns back: find out whether it was done, and see to it that it is not done later.
+    Settle,
+}
+
+/// What a state asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    /// Which asking.
+    pub at: StepAt,
+    /// How.
+    pub mode: Mode,
+    /// The request with its key.
+    pub request: StepRequest,
+}
+
+/// The effect that the order asks for as it stands; only ever to be called on committed state.
+#[must_use]
+pub fn next(reference: &OrderRef, order: &Order) -> Option<Effect> {
+    let active = order.saga.active.as_ref()?;
+    let placed = order.placed.as_ref()?;
+    let turned_back = order.status == OrderStatus::Canceling && is_forward(active.at.step);
+    let mode = match &active.waiting {
+        _ if turned_back => Mode::Settle,
+        Waiting::Asked if active.asked_again => Mode::Look,
+        Waiting::Asked => Mode::Perform,
+        Waiting::Pending { .. } => return None,
+    };
+    let request = StepRequest {
+        key: key(reference, &active.at),
+        order: reference.clone(),
+        step: active.at.step,
+        reference: acts_on(order, active),
+        amount_minor: active.amount_minor,
+        units: active.units.clone(),
+        placed: placed.clone(),
+        expires: active.expires,
+    };
+    Some(Effect { at: active.at.clone(), mode, request })
+}
+
+/// The idempotency key of an asking.
+#[must_use]
+pub fn key(reference: &OrderRef, at: &StepAt) -> Arc<str> {
+    idempotency_key(reference, at.step.as_str(), at.part.as_deref(), at.instance, at.generation).into()
+}
+
+fn acts_on(order: &Order, active: &Active) -> Option<Arc<str>> {
+    let step = match active.at.step {
+        Step::Reserve | Step::Authorize | Step::Book | Step::Restock => return None,
+        Step::Capture | Step::Void => Step::Authorize,
+        Step::Refund => Step::Capture,
+        Step::CancelShipment => Step::Book,
+        Step::Release => Step::Reserve,
+    };
+    order.saga.reference(step).cloned()
+}

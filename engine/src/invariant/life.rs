@@ -1,0 +1,224 @@
+//! An order's life, event by event, in about a hundred bytes: is each step legal, and do goods and money agree with it?
+//!
+//! Written a second time, apart from `order::evolve`, on purpose: what both get wrong in the same way is less likely.
+
+use super::InvariantId;
+use crate::codec::v1::{AttentionV1, EventV1, StatusV1, StepOutcomeV1, StepV1};
+
+/// What an order did to goods and money, as its own log has it. The participants' books must say the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Captured, in minor units.
+    pub captured_minor: i64,
+    /// Paid back, in minor units.
+    pub refunded_minor: i64,
+    /// Authorized and neither captured nor given up, in minor units.
+    pub authorized_minor: i64,
+    /// In stock set aside for it, or gone with it, in units.
+    pub reserved_units: u32,
+    /// In its shipments, in units.
+    pub booked_units: u32,
+    /// Back in stock after returns, in units.
+    pub restocked_units: u32,
+}
+
+/// What is remembered of an order's life.
+#[derive(Debug, Default)]
+pub(super) struct Life {
+    pub(super) effects: Effects,
+    pub(super) currency: [u8; 3],
+    total_minor: i64,
+    asked_minor: i64,
+    units: u32,
+    asked_units: u32,
+    returned_units: u32,
+    instance: u32,
+    generation: u32,
+    active: Option<StepV1>,
+    last: Option<StepV1>,
+    pub(super) status: Option<StatusV1>,
+    pub(super) attention: Attention,
+}
+
+/// [`AttentionV1`], with a default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Attention(pub(super) AttentionV1);
+
+impl Default for Attention {
+    fn default() -> Self {
+        Self(AttentionV1::None)
+    }
+}
+
+impl Life {
+    /// Does someone have to come back to it by itself?
+    pub(super) fn waits(&self) -> bool {
+        self.active.is_some() || matches!(self.status, Some(StatusV1::Open | StatusV1::Canceling))
+    }
+
+    /// Takes the next event in and tells what is wrong with it.
+    pub(super) fn event(&mut self, event: &EventV1, wrong: &mut impl FnMut(InvariantId, String)) {
+        match event {
+            EventV1::Placed(placed) => {
+                self.status = Some(StatusV1::Open);
+                self.currency = placed.currency;
+                self.total_minor = placed.total_minor;
+                let units: u64 = placed.lines.iter().map(|line| line.quantity).sum();
+                self.units = u32::try_from(units).unwrap_or(u32::MAX);
+            }
+            EventV1::StepStarted { step, instance, generation, amount_minor, lines, .. } => {
+                let units: u64 = lines.iter().map(|line| line.quantity).sum();
+                let units = if lines.is_empty() { u64::from(self.units) } else { units };
+                self.started(*step, (*instance, *generation), wrong);
+                self.asked_minor = amount_minor.unwrap_or(0);
+                self.asked_units = u32::try_from(units).unwrap_or(u32::MAX);
+            }
+            EventV1::StepEnded { step, instance, generation, outcome, .. } => {
+                if self.active != Some(*step) || (self.instance, self.generation) != (*instance, *generation)
+                {
+                    let text = format!("{step:?} {instance}.{generation} ended and was not asked for");
+                    wrong(InvariantId::Transitions, text);
+                }
+                self.ended(*step, outcome, wrong);
+            }
+            EventV1::ReturnRequested { lines, .. } => {
+                let units: u64 = lines.iter().map(|line| line.quantity).sum();
+                self.returned_units =
+                    self.returned_units.saturating_add(u32::try_from(units).unwrap_or(u32::MAX));
+                if self.status != Some(StatusV1::Completed) || self.returned_units > self.units {
+                    let text = format!("{} of {} units returned", self.returned_units, self.units);
+                    wrong(InvariantId::Goods, text);
+                }
+            }
+            EventV1::StatusChanged { status, .. } => self.changed(*status, wrong),
+            EventV1::AttentionChanged { attention, .. } => self.attention = Attention(*attention),
+            EventV1::CancelRequested { .. }
+            | EventV1::Refunded { .. }
+            | EventV1::LinesShort { .. }
+            | EventV1::Archived { .. }
+            | EventV1::Restored
+            | EventV1::PersonErased { .. } => {}
+        }
+    }
+
+    fn started(&mut self, step: StepV1, asking: (u32, u32), wrong: &mut impl FnMut(InvariantId, String)) {
+        let again = self.active == Some(step) && asking == (self.instance, self.generation);
+        if self.active.is_some() && !again {
+            let text = format!("{step:?} was begun while {:?} was not over", self.active);
+            wrong(InvariantId::Transitions, text);
+        }
+        let legal = match (step, self.status) {
+            (StepV1::Reserve | StepV1::Authorize | StepV1::Book | StepV1::Capture, Some(status)) => {
+                status == StatusV1::Open || again
+            }
+            (StepV1::CancelShipment | StepV1::Void | StepV1::Release, status) => {
+                status == Some(StatusV1::Canceling)
+            }
+            (StepV1::Refund, status) => {
+                matches!(status, Some(StatusV1::Canceling | StatusV1::Completed))
+            }
+            (StepV1::Restock, status) => status == Some(StatusV1::Completed),
+            (_, None) => false,
+        };
+        let continues = self.last == Some(step) && asking.0 == self.instance;
+        let expected = if again {
+            self.generation
+        } else if continues {
+            self.generation + 1
+        } else {
+            1
+        };
+        if !legal || asking.1 != expected {
+            let status = self.status;
+            wrong(InvariantId::Transitions, format!("{step:?} {asking:?} was begun in {status:?}"));
+        }
+        if step == StepV1::Capture && self.effects.authorized_minor < self.total_minor {
+            wrong(InvariantId::Money, "a capture of more than is authorized".into());
+        }
+        if step == StepV1::Authorize && !continues && !again {
+            // The one before, if there is one, is over.
+            self.effects.authorized_minor = 0;
+        }
+        self.active = Some(step);
+        (self.instance, self.generation) = asking;
+    }
+
+    fn ended(&mut self, step: StepV1, outcome: &StepOutcomeV1, wrong: &mut impl FnMut(InvariantId, String)) {
+        let done = match outcome {
+            StepOutcomeV1::Pending { .. } | StepOutcomeV1::Unknown { .. } => return,
+            StepOutcomeV1::Done { amount_minor, .. } => {
+                Some(amount_minor.map_or(self.asked_minor, |minor| minor.clamp(0, self.asked_minor.max(0))))
+            }
+            StepOutcomeV1::Settled { done: true, .. } | StepOutcomeV1::Resolved { done: true, .. } => {
+                Some(self.asked_minor)
+            }
+            _ => None,
+        };
+        self.active = None;
+        self.last = Some(step);
+        let Some(minor) = done else { return };
+        let units = self.asked_units;
+        let effects = &mut self.effects;
+        match step {
+            StepV1::Reserve => effects.reserved_units = effects.reserved_units.saturating_add(units),
+            StepV1::Release => effects.reserved_units = effects.reserved_units.saturating_sub(units),
+            StepV1::Restock => effects.restocked_units = effects.restocked_units.saturating_add(units),
+            StepV1::Book => effects.booked_units = effects.booked_units.saturating_add(units),
+            StepV1::CancelShipment => effects.booked_units = effects.booked_units.saturating_sub(units),
+            StepV1::Authorize => effects.authorized_minor = effects.authorized_minor.saturating_add(minor),
+            StepV1::Void => effects.authorized_minor = effects.authorized_minor.saturating_sub(minor),
+            StepV1::Capture => {
+                effects.authorized_minor = effects.authorized_minor.saturating_sub(minor);
+                effects.captured_minor = effects.captured_minor.saturating_add(minor);
+            }
+            StepV1::Refund => effects.refunded_minor = effects.refunded_minor.saturating_add(minor),
+        }
+        let (units, total) = (self.units, self.total_minor);
+        if effects.reserved_units > units
+            || effects.booked_units > units
+            || effects.restocked_units > self.returned_units
+        {
+            wrong(InvariantId::Goods, format!("{effects:?} of an order of {units} units"));
+        }
+        let sound = (0..=total).contains(&effects.captured_minor)
+            && (0..=effects.captured_minor).contains(&effects.refunded_minor)
+            && (0..=total).contains(&effects.authorized_minor);
+        if !sound {
+            wrong(InvariantId::Money, format!("{effects:?} of an order of {total}"));
+        }
+    }
+
+    fn changed(&mut self, status: StatusV1, wrong: &mut impl FnMut(InvariantId, String)) {
+        let legal = matches!(
+            (self.status, status),
+            (Some(StatusV1::Open), StatusV1::Completed | StatusV1::Canceling)
+                | (Some(StatusV1::Canceling), StatusV1::Canceled | StatusV1::Open)
+        );
+        if !legal {
+            wrong(InvariantId::Transitions, format!("{status:?} after {:?}", self.status));
+        }
+        let effects = &self.effects;
+        let ended = matches!(status, StatusV1::Completed | StatusV1::Canceled);
+        if ended && self.active.is_some() {
+            wrong(InvariantId::Transitions, format!("{status:?} while {:?} is not over", self.active));
+        }
+        let (goods, money) = match status {
+            StatusV1::Completed => (
+                effects.reserved_units == self.units && effects.booked_units == self.units,
+                effects.captured_minor == self.total_minor,
+            ),
+            StatusV1::Canceled => (
+                effects.reserved_units == 0 && effects.booked_units == 0,
+                effects.captured_minor == effects.refunded_minor && effects.authorized_minor == 0,
+            ),
+            StatusV1::Open | StatusV1::Canceling => (true, true),
+        };
+        if !goods {
+            wrong(InvariantId::Goods, format!("{status:?} with {effects:?} of {} units", self.units));
+        }
+        if !money {
+            wrong(InvariantId::Money, format!("{status:?} with {effects:?} of {}", self.total_minor));
+        }
+        self.status = Some(status);
+    }
+}

@@ -1,0 +1,262 @@
+//! Events in their stored form, and back.
+
+use std::sync::Arc;
+
+use super::super::OrderStatus;
+use super::super::event::{Event, StepOutcome, StepStarted};
+use super::super::saga::{Return, ReturnedLine, StepAt};
+use super::{placed_from_stored, placed_to_stored};
+use crate::codec::CodecError;
+use crate::codec::v1::{AttentionV1, EventV1, LinePartV1, StatusV1, StepOutcomeV1, StepV1};
+use crate::ids::TimestampMs;
+use crate::ports::LineUnits;
+use crate::wire::command::Step;
+use crate::wire::order::Attention;
+
+fn narrow(what: &str) -> CodecError {
+    CodecError::Unsupported { schema: format!("{what} in Record"), found: 1, known: 1 }
+}
+
+/// An event in its stored form.
+pub(in super::super) fn event_to_stored(event: &Event) -> EventV1 {
+    match event {
+        Event::Placed(placed) => EventV1::Placed(Box::new(placed_to_stored(placed))),
+        Event::StepStarted(started) => {
+            let (step, instance, generation, part) = at_to_stored(&started.at);
+            EventV1::StepStarted {
+                step,
+                instance,
+                generation,
+                part,
+                amount_minor: (started.amount_minor != 0).then_some(started.amount_minor),
+                lines: started.units.as_deref().unwrap_or_default().iter().map(units_to_stored).collect(),
+                expires_ms: Some(started.expires.0),
+            }
+        }
+        Event::StepEnded { at, outcome } => {
+            let (step, instance, generation, part) = at_to_stored(at);
+            EventV1::StepEnded { step, instance, generation, part, outcome: outcome_to_stored(outcome) }
+        }
+        Event::CancelRequested { reason } => EventV1::CancelRequested { reason: reason.to_string() },
+        Event::ReturnRequested(request) => EventV1::ReturnRequested {
+            return_id: request.return_id.to_string(),
+            lines: request.lines.iter().map(returned_to_stored).collect(),
+            reason: request.reason.to_string(),
+        },
+        Event::Refunded { payment_id, return_id, amount_minor } => EventV1::Refunded {
+            payment_id: payment_id.to_string(),
+            return_id: return_id.as_deref().map(Into::into),
+            amount_minor: *amount_minor,
+            lines: Vec::new(),
+        },
+        Event::StatusChanged { status, reason } => EventV1::StatusChanged {
+            status: status_to_stored(*status).unwrap_or(StatusV1::Open),
+            reason: reason.as_deref().map(Into::into),
+        },
+        Event::AttentionChanged { attention, reason } => EventV1::AttentionChanged {
+            attention: attention_to_stored(*attention),
+            reason: reason.to_string(),
+        },
+        Event::Archived { location } => EventV1::Archived { location: location.to_string() },
+        Event::Restored => EventV1::Restored,
+    }
+}
+
+/// A stored event in the domain's words.
+///
+/// # Errors
+/// `Unsupported` for what this build's domain can't do yet; `Corrupt` for what no build can have written.
+pub(in super::super) fn event_from_stored(event: &EventV1) -> Result<Event, CodecError> {
+    Ok(match event {
+        EventV1::Placed(placed) => Event::Placed(Arc::new(placed_from_stored(placed)?)),
+        EventV1::StepStarted { step, instance, generation, part, amount_minor, lines, expires_ms } => {
+            Event::StepStarted(StepStarted {
+                at: at_from_stored(*step, *instance, *generation, part.as_deref()),
+                amount_minor: amount_minor.unwrap_or(0),
+                units: (!lines.is_empty()).then(|| lines.iter().map(units_from_stored).collect()),
+                expires: expires_ms.map(TimestampMs).ok_or_else(|| narrow("a step without an expiry"))?,
+            })
+        }
+        EventV1::StepEnded { step, instance, generation, part, outcome } => Event::StepEnded {
+            at: at_from_stored(*step, *instance, *generation, part.as_deref()),
+            outcome: outcome_from_stored(outcome)?,
+        },
+        EventV1::CancelRequested { reason } => Event::CancelRequested { reason: reason.as_str().into() },
+        EventV1::ReturnRequested { return_id, lines, reason } => Event::ReturnRequested(Return {
+            return_id: return_id.as_str().into(),
+            lines: lines.iter().map(returned_from_stored).collect(),
+            reason: reason.as_str().into(),
+        }),
+        EventV1::Refunded { payment_id, return_id, amount_minor, .. } => Event::Refunded {
+            payment_id: payment_id.as_str().into(),
+            return_id: return_id.as_deref().map(Into::into),
+            amount_minor: *amount_minor,
+        },
+        EventV1::StatusChanged { status, reason } => Event::StatusChanged {
+            status: status_from_stored(*status),
+            reason: reason.as_deref().map(Into::into),
+        },
+        EventV1::AttentionChanged { attention, reason } => Event::AttentionChanged {
+            attention: attention_from_stored(*attention),
+            reason: reason.as_str().into(),
+        },
+        EventV1::Archived { location } => Event::Archived { location: location.as_str().into() },
+        EventV1::Restored => Event::Restored,
+        EventV1::LinesShort { .. } => return Err(narrow("lines short")),
+        EventV1::PersonErased { .. } => return Err(narrow("an erased person")),
+    })
+}
+
+fn at_to_stored(at: &StepAt) -> (StepV1, u32, u32, Option<String>) {
+    (step_to_stored(at.step), at.instance, at.generation, at.part.as_deref().map(Into::into))
+}
+
+pub(in super::super) fn at_from_stored(
+    step: StepV1,
+    instance: u32,
+    generation: u32,
+    part: Option<&str>,
+) -> StepAt {
+    StepAt { step: step_from_stored(step), instance, generation, part: part.map(Into::into) }
+}
+
+pub(in super::super) fn units_to_stored(units: &LineUnits) -> LinePartV1 {
+    let (line_id, quantity) = (units.line_id.to_string(), units.quantity);
+    LinePartV1 { line_id, quantity, amount_minor: None, sku: None }
+}
+
+pub(in super::super) fn units_from_stored(part: &LinePartV1) -> LineUnits {
+    LineUnits { line_id: part.line_id.as_str().into(), quantity: part.quantity }
+}
+
+pub(in super::super) fn returned_to_stored(line: &ReturnedLine) -> LinePartV1 {
+    let amount_minor = Some(line.amount_minor);
+    LinePartV1 { line_id: line.line_id.to_string(), quantity: line.quantity, amount_minor, sku: None }
+}
+
+pub(in super::super) fn returned_from_stored(part: &LinePartV1) -> ReturnedLine {
+    let amount_minor = part.amount_minor.unwrap_or(0);
+    ReturnedLine { line_id: part.line_id.as_str().into(), quantity: part.quantity, amount_minor }
+}
+
+fn outcome_to_stored(outcome: &StepOutcome) -> StepOutcomeV1 {
+    match outcome {
+        StepOutcome::Done { reference, amount_minor, expires } => StepOutcomeV1::Done {
+            reference: reference.to_string(),
+            amount_minor: *amount_minor,
+            expires_ms: expires.map(|at| at.0),
+            lines: Vec::new(),
+        },
+        StepOutcome::Declined { code, reason, lines } => StepOutcomeV1::Declined {
+            code: code.to_string(),
+            reason: reason.to_string(),
+            lines: lines.iter().map(units_to_stored).collect(),
+        },
+        StepOutcome::Failed { reason } => StepOutcomeV1::Failed { reason: reason.to_string() },
+        StepOutcome::Unknown { reason } => StepOutcomeV1::Unknown { reason: reason.to_string() },
+        StepOutcome::Pending { reference, until } => StepOutcomeV1::Pending {
+            reference: reference.to_string(),
+            until_ms: until.map(|at| at.0),
+            lines: Vec::new(),
+        },
+        StepOutcome::Settled { done, reference } => {
+            StepOutcomeV1::Settled { done: *done, reference: reference.as_deref().map(Into::into) }
+        }
+        StepOutcome::Refused { code, reason } => {
+            StepOutcomeV1::Refused { code: code.to_string(), reason: reason.to_string() }
+        }
+        StepOutcome::Skipped { reason } => StepOutcomeV1::Skipped { reason: reason.to_string() },
+        StepOutcome::Resolved { done, operator, evidence } => StepOutcomeV1::Resolved {
+            done: *done,
+            operator: operator.to_string(),
+            evidence: evidence.to_string(),
+        },
+    }
+}
+
+fn outcome_from_stored(outcome: &StepOutcomeV1) -> Result<StepOutcome, CodecError> {
+    let text = |text: &String| -> Arc<str> { text.as_str().into() };
+    Ok(match outcome {
+        StepOutcomeV1::Done { lines, .. } if !lines.is_empty() => return Err(narrow("a step done in part")),
+        StepOutcomeV1::Pending { lines, .. } if !lines.is_empty() => {
+            return Err(narrow("a step pending in part"));
+        }
+        StepOutcomeV1::Done { reference, amount_minor, expires_ms, .. } => StepOutcome::Done {
+            reference: text(reference),
+            amount_minor: *amount_minor,
+            expires: expires_ms.map(TimestampMs),
+        },
+        StepOutcomeV1::Declined { code, reason, lines } => StepOutcome::Declined {
+            code: text(code),
+            reason: text(reason),
+            lines: lines.iter().map(units_from_stored).collect(),
+        },
+        StepOutcomeV1::Failed { reason } => StepOutcome::Failed { reason: text(reason) },
+        StepOutcomeV1::Unknown { reason } => StepOutcome::Unknown { reason: text(reason) },
+        StepOutcomeV1::Pending { reference, until_ms, .. } => {
+            StepOutcome::Pending { reference: text(reference), until: until_ms.map(TimestampMs) }
+        }
+        StepOutcomeV1::Settled { done, reference } => {
+            StepOutcome::Settled { done: *done, reference: reference.as_ref().map(text) }
+        }
+        StepOutcomeV1::Refused { code, reason } => {
+            StepOutcome::Refused { code: text(code), reason: text(reason) }
+        }
+        StepOutcomeV1::Skipped { reason } => StepOutcome::Skipped { reason: text(reason) },
+        StepOutcomeV1::Resolved { done, operator, evidence } => {
+            StepOutcome::Resolved { done: *done, operator: text(operator), evidence: text(evidence) }
+        }
+    })
+}
+
+/// `None` for an order that is not there.
+pub(in super::super) const fn status_to_stored(status: OrderStatus) -> Option<StatusV1> {
+    match status {
+        OrderStatus::Absent => None,
+        OrderStatus::Open => Some(StatusV1::Open),
+        OrderStatus::Completed => Some(StatusV1::Completed),
+        OrderStatus::Canceling => Some(StatusV1::Canceling),
+        OrderStatus::Canceled => Some(StatusV1::Canceled),
+    }
+}
+
+pub(in super::super) const fn status_from_stored(status: StatusV1) -> OrderStatus {
+    match status {
+        StatusV1::Open => OrderStatus::Open,
+        StatusV1::Completed => OrderStatus::Completed,
+        StatusV1::Canceling => OrderStatus::Canceling,
+        StatusV1::Canceled => OrderStatus::Canceled,
+    }
+}
+
+pub(in super::super) const fn attention_to_stored(attention: Attention) -> AttentionV1 {
+    match attention {
+        Attention::None => AttentionV1::None,
+        Attention::Held => AttentionV1::Held,
+        Attention::Stalled => AttentionV1::Stalled,
+        Attention::Parked => AttentionV1::Parked,
+    }
+}
+
+pub(in super::super) const fn attention_from_stored(attention: AttentionV1) -> Attention {
+    match attention {
+        AttentionV1::None => Attention::None,
+        AttentionV1::Held => Attention::Held,
+        AttentionV1::Stalled => Attention::Stalled,
+        AttentionV1::Parked => Attention::Parked,
+    }
+}
+
+macro_rules! same_steps {
+    ($($name:ident)*) => {
+        pub(in super::super) const fn step_to_stored(step: Step) -> StepV1 {
+            match step { $(Step::$name => StepV1::$name),* }
+        }
+
+        pub(in super::super) const fn step_from_stored(step: StepV1) -> Step {
+            match step { $(StepV1::$name => Step::$name),* }
+        }
+    };
+}
+
+same_steps!(Reserve Authorize Book Capture CancelShipment Void Refund Release Restock);

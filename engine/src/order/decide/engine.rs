@@ -1,0 +1,92 @@
+//! The engine's own commands: a step's outcome comes back, a deadline has passed. They need no ids: what they say is
+//! about one asking for a step, and an asking ends once.
+
+use super::super::event::{Event, StepOutcome, StepStarted};
+use super::super::saga::{StepAt, Waiting};
+use super::super::{Order, evolve};
+use super::{Context, Decision};
+use crate::fulfillment::folded;
+use crate::wire::order::Attention;
+
+/// A command of the engine's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineCommand {
+    /// A step ended, or its participant took it on.
+    StepOutcome {
+        /// Which asking.
+        at: StepAt,
+        /// How.
+        outcome: StepOutcome,
+    },
+    /// The order's deadline may have passed.
+    DeadlinePassed,
+}
+
+/// What an engine's command comes to; `None` when it is news no more.
+#[must_use]
+pub fn decide_engine(order: &Order, command: &EngineCommand, context: &Context) -> Option<Decision> {
+    match command {
+        EngineCommand::StepOutcome { at, outcome } => step_ended(order, at, outcome, context),
+        EngineCommand::DeadlinePassed => deadline_passed(order, context),
+    }
+}
+
+/// Takes a step's outcome in, and what follows from it. `None` when the order does not wait for it.
+pub(super) fn step_ended(
+    order: &Order,
+    at: &StepAt,
+    outcome: &StepOutcome,
+    context: &Context,
+) -> Option<Decision> {
+    let active = order.saga.active.as_ref().filter(|active| active.at == *at)?;
+    let known = match outcome {
+        StepOutcome::Pending { .. } => matches!(active.waiting, Waiting::Pending { .. }),
+        StepOutcome::Unknown { .. } => order.saga.attention.kind() != Attention::None,
+        _ => false,
+    };
+    if known {
+        return None;
+    }
+    let mut decision = Decision { events: Vec::with_capacity(3), order: order.clone() };
+    decision.push(Event::StepEnded { at: at.clone(), outcome: outcome.clone() });
+    for event in folded(&decision.order, active, outcome, context) {
+        decision.push(event);
+    }
+    Some(decision.finish(context))
+}
+
+fn deadline_passed(order: &Order, context: &Context) -> Option<Decision> {
+    order.deadline.filter(|deadline| *deadline <= context.now)?;
+    let saga = &order.saga;
+    let first = match &saga.active {
+        Some(active) => match &active.waiting {
+            // The same asking once more: whoever has the key looks before anything is done.
+            Waiting::Pending { .. } => vec![Event::StepStarted(StepStarted {
+                at: active.at.clone(),
+                amount_minor: active.amount_minor,
+                units: active.units.clone(),
+                expires: active.expires,
+            })],
+            Waiting::Asked => {
+                let kind = match saga.attention.kind() {
+                    Attention::None => Attention::Stalled,
+                    kind => kind,
+                };
+                let text = format!("{} has no definite answer in time", active.at.step.as_str());
+                vec![Event::AttentionChanged { attention: kind, reason: text.into() }]
+            }
+        },
+        None => Vec::new(),
+    };
+    let decision = Decision::of(order, first, context);
+    if !decision.events.is_empty() {
+        return Some(decision);
+    }
+    // It is held, and still waits for people.
+    let reason = saga.attention.reason().cloned().unwrap_or_else(|| "the order waits for an operator".into());
+    let reminder = Event::AttentionChanged { attention: Attention::Held, reason };
+    let mut decision = Decision { events: Vec::with_capacity(1), order: order.clone() };
+    evolve(&mut decision.order, &reminder);
+    decision.events.push(reminder);
+    Some(decision)
+}

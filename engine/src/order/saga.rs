@@ -1,0 +1,271 @@
+//! Where an order stands on its way through stock, payment, shipping and capture, and back.
+//!
+//! Invariant: at most one step is asked for at a time. What was done is in the cells and totals; what is asked for is
+//! `active`; nothing else waits.
+
+use std::sync::Arc;
+
+use super::event::StepOutcome;
+use crate::ids::TimestampMs;
+use crate::ports::LineUnits;
+use crate::wire::command::Step;
+use crate::wire::order::Attention;
+
+/// How many kinds of steps there are.
+pub(crate) const STEPS: usize = 9;
+/// Steps that begin something, and so have a reference of their participant's.
+const WITH_REFERENCE: usize = 4;
+
+/// One asking for a step: what its idempotency key is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StepAt {
+    /// Which step.
+    pub step: Step,
+    /// How often the order has entered the step, this time included.
+    pub instance: u32,
+    /// Rises after a known failure or a settlement only (promise 4).
+    pub generation: u32,
+    /// The return that it is for, if any.
+    pub part: Option<Arc<str>>,
+}
+
+/// How an active step stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waiting {
+    /// It was asked for; its answer is on the way.
+    Asked,
+    /// The participant took it on; a report or a later look will tell.
+    Pending {
+        /// The participant's reference.
+        reference: Arc<str>,
+        /// When to look.
+        until: Option<TimestampMs>,
+    },
+}
+
+/// The step that is asked for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Active {
+    /// Which one.
+    pub at: StepAt,
+    /// How much.
+    pub amount_minor: i64,
+    /// Which units; `None` means all.
+    pub units: Option<Arc<[LineUnits]>>,
+    /// When the participant must not carry it out any more.
+    pub expires: TimestampMs,
+    /// How it stands.
+    pub waiting: Waiting,
+    /// It was pending beyond its time and is asked for again.
+    pub asked_again: bool,
+}
+
+impl Active {
+    /// How much was done, given that it was: what the participant says, within what was asked.
+    #[must_use]
+    pub fn done_minor(&self, outcome: &StepOutcome) -> i64 {
+        match outcome {
+            StepOutcome::Done { amount_minor: Some(amount_minor), .. } => {
+                (*amount_minor).clamp(0, self.amount_minor.max(0))
+            }
+            _ => self.amount_minor,
+        }
+    }
+
+    /// How many units it is about, of an order of so many.
+    #[must_use]
+    pub fn unit_count(&self, ordered: u64) -> u64 {
+        self.units.as_ref().map_or(ordered, |units| units.iter().map(|part| part.quantity).sum())
+    }
+}
+
+/// How a step ended last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// Not at all so far.
+    #[default]
+    Open,
+    /// It is done.
+    Done,
+    /// It was done, and undone since, or stands no more (an expired authorization).
+    Undone,
+    /// It was decided against.
+    Declined,
+    /// It was not done.
+    NotDone,
+    /// What it should undo cannot be undone.
+    Refused,
+}
+
+/// One kind of step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// How often it was entered.
+    pub instance: u32,
+    /// How it ended last.
+    pub standing: Standing,
+}
+
+/// What was done and undone, over the order's whole life. The participants' books must say the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Set aside in stock, in units.
+    pub reserved_units: u64,
+    /// Given back to stock before they left, in units.
+    pub released_units: u64,
+    /// Taken back into stock after a return, in units.
+    pub restocked_units: u64,
+    /// Authorized, in minor units.
+    pub authorized_minor: i64,
+    /// Authorized and given up, or expired, in minor units.
+    pub voided_minor: i64,
+    /// Captured, in minor units.
+    pub captured_minor: i64,
+    /// Paid back, in minor units.
+    pub refunded_minor: i64,
+    /// In booked shipments, in units.
+    pub booked_units: u64,
+    /// Taken out of booked shipments, in units.
+    pub canceled_units: u64,
+}
+
+/// Some units of a line that come back, and what is paid for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnedLine {
+    /// Which line.
+    pub line_id: Arc<str>,
+    /// How many units.
+    pub quantity: u64,
+    /// How much is paid back for them, in minor units.
+    pub amount_minor: i64,
+}
+
+/// A return.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Return {
+    /// Its id in the order.
+    pub return_id: Arc<str>,
+    /// What comes back.
+    pub lines: Arc<[ReturnedLine]>,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+impl Return {
+    /// How much is paid back, in minor units.
+    #[must_use]
+    pub fn amount_minor(&self) -> i64 {
+        self.lines.iter().fold(0, |sum, line| sum.saturating_add(line.amount_minor))
+    }
+
+    /// How many units come back.
+    #[must_use]
+    pub fn units(&self) -> u64 {
+        self.lines.iter().map(|line| line.quantity).sum()
+    }
+}
+
+/// A return that is not through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReturn {
+    /// Which.
+    pub request: Return,
+    /// It is paid back, or there was nothing to pay.
+    pub refunded: bool,
+}
+
+/// All that came back to an order. Most orders have none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Returns {
+    /// How many there were.
+    pub count: u32,
+    /// By line, in the order of the lines: units and minor units, of all returns asked for.
+    pub by_line: Vec<(u64, i64)>,
+    /// Those that are not through, in the order of asking.
+    pub open: Vec<OpenReturn>,
+}
+
+/// Where an order stands on its way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Saga {
+    /// What is asked for now.
+    pub active: Option<Active>,
+    pub(super) cells: [Cell; STEPS],
+    pub(super) references: [Option<Arc<str>>; WITH_REFERENCE],
+    /// When the authorization ends by itself.
+    pub authorization_expires: Option<TimestampMs>,
+    /// What was done and undone.
+    pub totals: Totals,
+    /// Whether someone should look.
+    pub attention: AttentionNow,
+    /// Why it is being canceled, or was.
+    pub cancel_reason: Option<Arc<str>>,
+    /// Somebody asked for that; otherwise a step was declined or given up.
+    pub cancel_asked: bool,
+    /// A participant could not undo its step: the order goes forward, and cannot be canceled any more.
+    pub cancel_refused: bool,
+    /// It is in the archive.
+    pub archived: bool,
+    /// What came back.
+    pub returns: Option<Arc<Returns>>,
+}
+
+/// Whether someone should look, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttentionNow(Option<(Attention, Arc<str>)>);
+
+impl AttentionNow {
+    /// Attention of a kind; `Attention::None` is none.
+    #[must_use]
+    pub fn new(attention: Attention, reason: Arc<str>) -> Self {
+        Self((attention != Attention::None).then_some((attention, reason)))
+    }
+
+    /// Which.
+    #[must_use]
+    pub fn kind(&self) -> Attention {
+        self.0.as_ref().map_or(Attention::None, |(attention, _)| *attention)
+    }
+
+    /// Why, if any is asked for.
+    #[must_use]
+    pub fn reason(&self) -> Option<&Arc<str>> {
+        self.0.as_ref().map(|(_, reason)| reason)
+    }
+}
+
+impl Saga {
+    /// The cell of a step.
+    #[must_use]
+    pub fn cell(&self, step: Step) -> Cell {
+        self.cells[step as usize]
+    }
+
+    pub(super) fn cell_mut(&mut self, step: Step) -> &mut Cell {
+        &mut self.cells[step as usize]
+    }
+
+    /// Does what the step did stand?
+    #[must_use]
+    pub fn is_done(&self, step: Step) -> bool {
+        self.cell(step).standing == Standing::Done
+    }
+
+    /// The participant's reference to what a forward step did last.
+    #[must_use]
+    pub fn reference(&self, step: Step) -> Option<&Arc<str>> {
+        self.references.get(step as usize).and_then(Option::as_ref)
+    }
+
+    pub(super) fn set_reference(&mut self, step: Step, reference: Arc<str>) {
+        if let Some(slot) = self.references.get_mut(step as usize) {
+            *slot = Some(reference);
+        }
+    }
+
+    /// The first return that is not through.
+    #[must_use]
+    pub fn open_return(&self) -> Option<&OpenReturn> {
+        self.returns.as_ref().and_then(|returns| returns.open.first())
+    }
+}

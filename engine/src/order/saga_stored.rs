@@ -1,0 +1,180 @@
+//! The saga as a snapshot holds it, and back.
+
+use std::sync::Arc;
+
+use super::convert::{
+    at_from_stored, attention_from_stored, attention_to_stored, returned_from_stored, returned_to_stored,
+    step_to_stored, units_from_stored, units_to_stored,
+};
+use super::saga::{
+    Active, AttentionNow, Cell, OpenReturn, Return, Returns, STEPS, Saga, Standing, Totals, Waiting,
+};
+use crate::codec::CodecError;
+use crate::codec::snapshot::{ActiveV2, ReturnsV2, SagaV2, StandingV2};
+use crate::ids::TimestampMs;
+use crate::wire::command::Step;
+
+/// The steps by their frozen numbers.
+const ALL: [Step; STEPS] = [
+    Step::Reserve,
+    Step::Authorize,
+    Step::Book,
+    Step::Capture,
+    Step::CancelShipment,
+    Step::Void,
+    Step::Refund,
+    Step::Release,
+    Step::Restock,
+];
+
+pub(super) fn saga_to_stored(saga: &Saga) -> SagaV2 {
+    let totals = &saga.totals;
+    SagaV2 {
+        active: saga.active.as_ref().map(active_to_stored),
+        cells: ALL
+            .into_iter()
+            .map(|step| saga.cell(step))
+            .map(|cell| (cell.instance, standing_to_stored(cell.standing)))
+            .collect(),
+        references: ALL
+            .into_iter()
+            .map(|step| saga.reference(step).map(|reference| reference.to_string()))
+            .collect(),
+        authorization_expires_ms: saga.authorization_expires.map(|at| at.0),
+        units: [
+            totals.reserved_units,
+            totals.released_units,
+            totals.restocked_units,
+            totals.booked_units,
+            totals.canceled_units,
+        ],
+        amounts_minor: [
+            totals.authorized_minor,
+            totals.voided_minor,
+            totals.captured_minor,
+            totals.refunded_minor,
+        ],
+        attention: saga
+            .attention
+            .reason()
+            .map(|reason| (attention_to_stored(saga.attention.kind()), reason.to_string())),
+        cancel_reason: saga.cancel_reason.as_deref().map(Into::into),
+        cancel_asked: saga.cancel_asked,
+        cancel_refused: saga.cancel_refused,
+        archived: saga.archived,
+        returns: saga.returns.as_deref().map(returns_to_stored),
+    }
+}
+
+pub(super) fn saga_from_stored(stored: &SagaV2) -> Result<Saga, CodecError> {
+    if stored.cells.len() > STEPS || stored.references.len() > STEPS {
+        return Err(CodecError::Corrupt("a snapshot of more steps than there are".into()));
+    }
+    let [reserved_units, released_units, restocked_units, booked_units, canceled_units] = stored.units;
+    let [authorized_minor, voided_minor, captured_minor, refunded_minor] = stored.amounts_minor;
+    let mut saga = Saga {
+        active: stored.active.as_ref().map(active_from_stored),
+        authorization_expires: stored.authorization_expires_ms.map(TimestampMs),
+        totals: Totals {
+            reserved_units,
+            released_units,
+            restocked_units,
+            authorized_minor,
+            voided_minor,
+            captured_minor,
+            refunded_minor,
+            booked_units,
+            canceled_units,
+        },
+        attention: stored.attention.as_ref().map_or_else(AttentionNow::default, |(kind, reason)| {
+            AttentionNow::new(attention_from_stored(*kind), reason.as_str().into())
+        }),
+        cancel_reason: stored.cancel_reason.as_deref().map(Into::into),
+        cancel_asked: stored.cancel_asked,
+        cancel_refused: stored.cancel_refused,
+        archived: stored.archived,
+        returns: stored.returns.as_ref().map(|returns| Arc::new(returns_from_stored(returns))),
+        ..Saga::default()
+    };
+    for (step, (instance, standing)) in ALL.into_iter().zip(&stored.cells) {
+        *saga.cell_mut(step) = Cell { instance: *instance, standing: standing_from_stored(*standing) };
+    }
+    for (step, reference) in ALL.into_iter().zip(&stored.references) {
+        if let Some(reference) = reference {
+            saga.set_reference(step, reference.as_str().into());
+        }
+    }
+    Ok(saga)
+}
+
+fn active_to_stored(active: &Active) -> ActiveV2 {
+    ActiveV2 {
+        step: step_to_stored(active.at.step),
+        instance: active.at.instance,
+        generation: active.at.generation,
+        part: active.at.part.as_deref().map(Into::into),
+        amount_minor: active.amount_minor,
+        lines: active.units.as_ref().map(|units| units.iter().map(units_to_stored).collect()),
+        expires_ms: active.expires.0,
+        pending: match &active.waiting {
+            Waiting::Asked => None,
+            Waiting::Pending { reference, until } => Some((reference.to_string(), until.map(|at| at.0))),
+        },
+        asked_again: active.asked_again,
+    }
+}
+
+fn active_from_stored(stored: &ActiveV2) -> Active {
+    Active {
+        at: at_from_stored(stored.step, stored.instance, stored.generation, stored.part.as_deref()),
+        amount_minor: stored.amount_minor,
+        units: stored.lines.as_ref().map(|lines| lines.iter().map(units_from_stored).collect()),
+        expires: TimestampMs(stored.expires_ms),
+        waiting: match &stored.pending {
+            None => Waiting::Asked,
+            Some((reference, until_ms)) => {
+                Waiting::Pending { reference: reference.as_str().into(), until: until_ms.map(TimestampMs) }
+            }
+        },
+        asked_again: stored.asked_again,
+    }
+}
+
+fn returns_to_stored(returns: &Returns) -> ReturnsV2 {
+    let open = |open: &OpenReturn| {
+        let request = &open.request;
+        let lines = request.lines.iter().map(returned_to_stored).collect();
+        (request.return_id.to_string(), lines, request.reason.to_string(), open.refunded)
+    };
+    ReturnsV2 {
+        count: returns.count,
+        by_line: returns.by_line.clone(),
+        open: returns.open.iter().map(open).collect(),
+    }
+}
+
+fn returns_from_stored(stored: &ReturnsV2) -> Returns {
+    let open = stored.open.iter().map(|(return_id, lines, reason, refunded)| OpenReturn {
+        request: Return {
+            return_id: return_id.as_str().into(),
+            lines: lines.iter().map(returned_from_stored).collect(),
+            reason: reason.as_str().into(),
+        },
+        refunded: *refunded,
+    });
+    Returns { count: stored.count, by_line: stored.by_line.clone(), open: open.collect() }
+}
+
+macro_rules! same_standings {
+    ($($name:ident)*) => {
+        const fn standing_to_stored(standing: Standing) -> StandingV2 {
+            match standing { $(Standing::$name => StandingV2::$name),* }
+        }
+
+        const fn standing_from_stored(standing: StandingV2) -> Standing {
+            match standing { $(StandingV2::$name => Standing::$name),* }
+        }
+    };
+}
+
+same_standings!(Open Done Undone Declined NotDone Refused);
