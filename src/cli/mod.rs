@@ -8,6 +8,7 @@ mod books;
 mod config;
 mod data;
 mod export;
+mod generate;
 mod import;
 mod order;
 mod repair;
@@ -102,6 +103,8 @@ pub(crate) struct Context {
 pub(crate) enum Command {
     /// Turn a CSV file of orders into commands, one JSON line each, on standard output
     Import(Box<import::Args>),
+    /// Make up a mixed load of commands, the same for the same seed, one JSON line each
+    Generate(generate::Args),
     /// Run commands on a data directory: one outcome for each
     Run(run::Args),
     /// Check every checksum, chain, transition and total of a data directory that is not in use
@@ -130,6 +133,7 @@ pub(crate) enum Command {
 pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure> {
     match command {
         Command::Import(args) => import::exec(*args, context),
+        Command::Generate(args) => generate::exec(args, context),
         Command::Run(args) => run::exec(args, context),
         Command::Verify(args) => verify::exec(args, context),
         Command::Repair(args) => repair::exec(args, context),

@@ -1,5 +1,6 @@
 //! The command line.
 
 mod config;
+mod generate;
 mod help;
 mod import;
