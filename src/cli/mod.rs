@@ -11,6 +11,7 @@ mod export;
 mod generate;
 mod import;
 mod order;
+mod parked;
 mod repair;
 mod restore;
 mod run;
@@ -118,6 +119,9 @@ pub(crate) enum Command {
     /// Look at one order
     #[command(subcommand)]
     Order(order::Args),
+    /// Look at parked orders and the commands that wait behind them
+    #[command(subcommand)]
+    Parked(parked::Args),
     /// Look at tenants and set them
     #[command(subcommand)]
     Tenant(tenant::Args),
@@ -140,6 +144,7 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
         Command::Export(args) => export::exec(args, context),
         Command::Restore(args) => restore::exec(args, context),
         Command::Order(args) => order::exec(args, context),
+        Command::Parked(args) => parked::exec(args, context),
         Command::Tenant(args) => tenant::exec(args, context),
         Command::Config(args) => config::exec(args, context),
         Command::Bench(args) => bench::exec(args, context),

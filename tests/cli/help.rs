@@ -12,6 +12,8 @@ const COMMANDS: &[&[&str]] = &[
     &["restore"],
     &["order", "show"],
     &["order", "history"],
+    &["parked", "list"],
+    &["parked", "show"],
     &["tenant", "list"],
     &["tenant", "show"],
     &["tenant", "set"],

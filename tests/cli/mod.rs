@@ -4,3 +4,4 @@ mod config;
 mod generate;
 mod help;
 mod import;
+mod parked;
