@@ -9,9 +9,11 @@ mod audit;
 mod bench;
 mod cli;
 mod exit;
+mod generate;
 mod import;
 mod run;
 mod telemetry;
+mod words;
 
 use std::io::Write;
 use std::process::ExitCode;

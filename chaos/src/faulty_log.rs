@@ -167,6 +167,16 @@ impl EventLog for FaultyLog {
         self.read("parked", Box::pin(async move { self.inner.parked(partition).await }))
     }
 
+    fn parked_commands<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        after_sequence: u64,
+        limit: usize,
+    ) -> PortFuture<'a, Result<Vec<Vec<u8>>, ReadError>> {
+        let read = async move { self.inner.parked_commands(order, after_sequence, limit).await };
+        self.read("parked commands", Box::pin(read))
+    }
+
     fn scan(
         &self,
         after: LogPosition,

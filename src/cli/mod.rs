@@ -8,8 +8,10 @@ mod books;
 mod config;
 mod data;
 mod export;
+mod generate;
 mod import;
 mod order;
+mod parked;
 mod repair;
 mod restore;
 mod run;
@@ -102,6 +104,8 @@ pub(crate) struct Context {
 pub(crate) enum Command {
     /// Turn a CSV file of orders into commands, one JSON line each, on standard output
     Import(Box<import::Args>),
+    /// Make up a mixed load of commands, the same for the same seed, one JSON line each
+    Generate(generate::Args),
     /// Run commands on a data directory: one outcome for each
     Run(run::Args),
     /// Check every checksum, chain, transition and total of a data directory that is not in use
@@ -115,6 +119,9 @@ pub(crate) enum Command {
     /// Look at one order
     #[command(subcommand)]
     Order(order::Args),
+    /// Look at parked orders and the commands that wait behind them
+    #[command(subcommand)]
+    Parked(parked::Args),
     /// Look at tenants and set them
     #[command(subcommand)]
     Tenant(tenant::Args),
@@ -130,12 +137,14 @@ pub(crate) enum Command {
 pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure> {
     match command {
         Command::Import(args) => import::exec(*args, context),
+        Command::Generate(args) => generate::exec(args, context),
         Command::Run(args) => run::exec(args, context),
         Command::Verify(args) => verify::exec(args, context),
         Command::Repair(args) => repair::exec(args, context),
         Command::Export(args) => export::exec(args, context),
         Command::Restore(args) => restore::exec(args, context),
         Command::Order(args) => order::exec(args, context),
+        Command::Parked(args) => parked::exec(args, context),
         Command::Tenant(args) => tenant::exec(args, context),
         Command::Config(args) => config::exec(args, context),
         Command::Bench(args) => bench::exec(args, context),

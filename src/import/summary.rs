@@ -5,6 +5,8 @@ use std::fmt;
 use retailflow_engine::money::{Amount, Currency};
 use serde::Serialize;
 
+use crate::words::{count, number};
+
 /// What was imported and what was not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Summary {
@@ -47,24 +49,6 @@ impl fmt::Display for Summary {
     }
 }
 
-/// So many of something.
-fn count(of: u64, what: &str) -> String {
-    format!("{} {what}{}", number(of), if of == 1 { "" } else { "s" })
-}
-
-/// A number as people read it: 56,902.
-fn number(number: impl fmt::Display) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +63,5 @@ mod tests {
         summary.amount_minor = i128::MAX;
         summary.rejected_rows = 1000;
         assert!(summary.to_string().ends_with("105,727 minor units of USD; 1,000 rows rejected"));
-        assert_eq!([number(0), number(999), number(1000)], ["0", "999", "1,000"]);
     }
 }

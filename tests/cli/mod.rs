@@ -1,5 +1,7 @@
 //! The command line.
 
 mod config;
+mod generate;
 mod help;
 mod import;
+mod parked;

@@ -18,13 +18,15 @@ fn a_second_process_is_refused_and_told_who_has_it() {
     let pid = first.id().to_string();
     let in_use = ["in use", pid.as_str()];
     let file = world.file("commands", places(1, 2));
-    let calls: [&[&str]; 6] = [
+    let calls: [&[&str]; 8] = [
         &["run", "--commands", &file],
         &["verify"],
         &["export"],
         &["repair", "--yes"],
         &["order", "show", "t", "o0"],
         &["tenant", "set", "t"],
+        &["parked", "list"],
+        &["parked", "show", "t", "o0"],
     ];
     for words in calls {
         let ended = world.on_data(words).run();

@@ -1,6 +1,7 @@
 //! The log in memory: the port's promises in their simplest form.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::codec::control::Control;
@@ -19,6 +20,8 @@ struct State {
     orders: BTreeMap<OrderRef, Vec<(u64, StoredRecord)>>,
     deadlines: BTreeMap<OrderRef, TimestampMs>,
     parked: BTreeMap<OrderRef, ParkedOrder>,
+    /// By sequence, what waits behind the marks.
+    waiting: BTreeMap<OrderRef, BTreeMap<u64, Vec<u8>>>,
 }
 
 /// A log that lives as long as this value.
@@ -100,8 +103,8 @@ impl MemoryLog {
                 DeadlineChange::Clear => drop(state.deadlines.remove(&record.order)),
             }
         }
-        for control in controls {
-            state.control(control);
+        for (control, entry) in controls.into_iter().zip(&group.controls) {
+            state.control(control, &entry.bytes);
         }
         state.groups.push(LoggedGroup { position, fence: fence_bytes, entries });
         state.heads.insert(partition, PartitionHead { fence: Some(group.fence.clone()), hash });
@@ -123,17 +126,22 @@ impl MemoryLog {
 }
 
 impl State {
-    fn control(&mut self, control: Control) {
+    fn control(&mut self, control: Control, bytes: &[u8]) {
         match control {
             Control::Park { order, reason, .. } => {
                 self.parked.entry(order.clone()).or_insert(ParkedOrder { order, reason, queued: 0 });
             }
-            Control::ParkedCommand { order, .. } => {
+            Control::ParkedCommand { order, sequence, .. } => {
                 if let Some(parked) = self.parked.get_mut(&order) {
-                    parked.queued += 1;
+                    parked.queued = parked.queued.max(sequence);
+                    let waiting = self.waiting.entry(order).or_default();
+                    waiting.entry(sequence).or_insert_with(|| bytes.to_vec());
                 }
             }
-            Control::Release { order, .. } => drop(self.parked.remove(&order)),
+            Control::Release { order, .. } => {
+                self.parked.remove(&order);
+                self.waiting.remove(&order);
+            }
         }
     }
 }
@@ -170,6 +178,19 @@ impl EventLog for MemoryLog {
         let here = |parked: &&ParkedOrder| partition_of(&parked.order, partitions) == partition;
         let parked = self.lock().parked.values().filter(here).cloned().collect();
         Box::pin(async move { Ok(parked) })
+    }
+
+    fn parked_commands<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        after_sequence: u64,
+        limit: usize,
+    ) -> PortFuture<'a, Result<Vec<Vec<u8>>, ReadError>> {
+        let state = self.lock();
+        let waiting = state.waiting.get(order).into_iter();
+        let later = waiting.flat_map(|all| all.range((Bound::Excluded(after_sequence), Bound::Unbounded)));
+        let commands = later.take(limit).map(|(_, bytes)| bytes.clone()).collect();
+        Box::pin(async move { Ok(commands) })
     }
 
     fn scan(

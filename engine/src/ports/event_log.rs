@@ -142,7 +142,8 @@ pub struct ParkedOrder {
     pub order: OrderRef,
     /// Why, for people.
     pub reason: String,
-    /// How many commands wait behind it.
+    /// The highest sequence of a command that waits behind it: how many wait, unless one was given up on the way to the
+    /// log. The next command takes the sequence after it, so that none is given twice.
     pub queued: u64,
 }
 
@@ -176,7 +177,11 @@ pub struct LoggedGroup {
 /// - `commit` MUST answer `Ok` to a group identical to the partition's last one, and write nothing.
 /// - `commit` MUST answer `LogRegressed` when the group follows one that the log does not have.
 /// - `read_order` MUST show every acknowledged record of the order, in order, at once after the acknowledgement.
-/// - `head`, `parked` and `scan` MUST agree with what was acknowledged.
+/// - `head`, `parked`, `parked_commands` and `scan` MUST agree with what was acknowledged.
+/// - `parked_commands` MUST give what waits behind the order's present park mark, in the order of sequences, each
+///   sequence once (the record that came first), byte for byte as appended; nothing that came before a release, nothing
+///   that came while there was no mark, and nothing of an order that is not parked.
+/// - `parked_commands` MUST give fewer than `limit` only where no more wait: callers read in pieces.
 /// - A reader MUST NOT see a group in part.
 pub trait EventLog: Send + Sync {
     /// What the first record says.
@@ -209,6 +214,19 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// [`ReadError`].
     fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>>;
+
+    /// The encoded parked commands that wait behind an order's mark, of higher sequences than `after_sequence` (0 for the
+    /// beginning), `limit` at most; empty for an order that is not parked. What is read while the order is released may
+    /// be from before or after.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn parked_commands<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        after_sequence: u64,
+        limit: usize,
+    ) -> PortFuture<'a, Result<Vec<Vec<u8>>, ReadError>>;
 
     /// Groups of all partitions after `after` (`LogPosition(0)` for the beginning), about `limit_bytes` of them;
     /// empty at the end.

@@ -185,4 +185,7 @@ codes! {
         "The time was up before the outcome was known; it may have been recorded." "Send the same id again.";
     Internal "internal" Refused 500 Later
         "A fault of ours." "Send the same id again, later; tell the operators if it stays.";
+    Discarded "discarded" Rejected 422 Never
+        "An operator discarded the command while it waited behind a parked order."
+        "Read the order; send a new command with a new id if it is still wanted.";
 }

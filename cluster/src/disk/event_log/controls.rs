@@ -4,8 +4,8 @@
 //! whose frame it has not noted yet. Hence the position in a park mark's value.
 //!
 //! ```text
-//! p <partition> <tenant> 0 <order>          a park mark: position of the last entry counted, queued, reason
-//! q <partition> <tenant> 0 <order> 0 <n>    a parked command: position of its entry
+//! p <partition> <tenant> 0 <order>          a park mark: position of the last entry counted, highest sequence, reason
+//! q <partition> <tenant> 0 <order> 0 <n>    a parked command: position of the first entry with this sequence
 //! l <position>                              a dead letter, in the order of putting
 //! k <key>                                   a dead letter's position by its key
 //! t <tenant>                                a tenant's note, as encoded
@@ -93,11 +93,14 @@ pub(super) fn apply_control(
             let mut mark = Mark::decode(&mark)?;
             if mark.counted < position.0 {
                 mark.counted = position.0;
-                mark.queued += 1;
+                mark.queued = mark.queued.max(*sequence);
                 index.put_control(&key, &mark.encode())?;
             }
             queue.extend_from_slice(&sequence.to_be_bytes());
-            index.put_control(&queue, &position.0.to_be_bytes())?;
+            // The first one stays: it was acknowledged under this sequence.
+            if index.get_control(&queue)?.is_none() {
+                index.put_control(&queue, &position.0.to_be_bytes())?;
+            }
         }
         Control::Release { .. } => {
             index.remove_control(&key)?;
@@ -191,6 +194,35 @@ pub(super) fn parked(index: &Index, partition: PartitionId) -> Result<Vec<Parked
     }
     // The zero byte in the keys sorts as the end of the tenant's name does: already in order.
     Ok(parked)
+}
+
+/// Sequences and positions of the commands that wait behind an order's mark, after a sequence.
+pub(super) fn parked_commands(
+    index: &Index,
+    order: &OrderRef,
+    partitions: u16,
+    after_sequence: u64,
+    limit: usize,
+) -> Result<Vec<(u64, Position)>, IndexError> {
+    let mark = order_part(b'p', order, partitions);
+    let mut queue = order_part(b'q', order, partitions);
+    queue.push(0);
+    let after = [&queue[..], &after_sequence.to_be_bytes()].concat();
+    let page = if limit == 0 { Vec::new() } else { index.list_controls(&queue, Some(&after), limit)? };
+    // Asked afterwards: a release takes the mark away first, so a queue that is being emptied is never seen in part.
+    if index.get_control(&mark)?.is_none() {
+        return Ok(Vec::new());
+    }
+    page.iter()
+        .map(|(key, value)| {
+            let number =
+                |bytes: Option<&[u8]>| bytes.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+            match (number(key.get(queue.len()..)), number(Some(value))) {
+                (Some(sequence), Some(position)) => Ok((sequence, Position(position))),
+                _ => Err(IndexError::Damaged("a parked command's entry has another length".into())),
+            }
+        })
+        .collect()
 }
 
 fn order_of(name: &[u8]) -> Option<OrderRef> {

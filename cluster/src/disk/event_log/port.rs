@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::record;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::GENESIS;
@@ -102,6 +103,35 @@ impl Inner {
         Ok(records)
     }
 
+    fn parked_commands(
+        &self,
+        order: &OrderRef,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, super::Trouble> {
+        let partitions = self.identity.partitions;
+        let waiting = controls::parked_commands(&self.index, order, partitions, after_sequence, limit)?;
+        let command = |(wanted, position)| {
+            let entry = self.reader.entry(position)?;
+            let what = |why: String| {
+                LogError::damaged(position, format!("order {order}, parked command {wanted}: {why}"))
+            };
+            if entry.kind != EntryKind::Control {
+                return Err(what("a record stands there".into()).into());
+            }
+            match Control::decode(&entry.bytes).map_err(|error| what(error.to_string()))? {
+                Control::ParkedCommand { order: of, sequence, .. } if of == *order && sequence == wanted => {
+                    Ok(entry.bytes)
+                }
+                other => {
+                    Err(what(format!("another control record of order {} stands there", other.order()))
+                        .into())
+                }
+            }
+        };
+        waiting.into_iter().map(command).collect()
+    }
+
     fn scan(&self, after: LogPosition, limit_bytes: usize) -> Result<Vec<LoggedGroup>, super::Trouble> {
         let mut after = Some(Position(after.0)).filter(|after| after.0 != 0);
         loop {
@@ -188,6 +218,17 @@ impl EventLog for DiskLog {
 
     fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>> {
         Box::pin(blocking(&self.inner, move |inner| Ok(controls::parked(&inner.index, partition)?)))
+    }
+
+    fn parked_commands<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        after_sequence: u64,
+        limit: usize,
+    ) -> PortFuture<'a, Result<Vec<Vec<u8>>, ReadError>> {
+        let order = order.clone();
+        let read = move |inner: &Inner| inner.parked_commands(&order, after_sequence, limit);
+        Box::pin(blocking(&self.inner, read))
     }
 
     fn scan(

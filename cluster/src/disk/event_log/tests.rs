@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use retailflow_engine::contract::author::{Author, Writer as Committing, orders_in};
+use retailflow_engine::codec::control::Control;
+use retailflow_engine::codec::v1::ActorV1;
+use retailflow_engine::contract::author::{Author, Writer as Committing, control, orders_in};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::ports::{CommitError, DeadlineChange, Deadlines, EventLog, ReadError};
 
@@ -118,6 +120,47 @@ async fn a_second_opener_is_told_and_a_damaged_log_is_refused() {
     std::fs::remove_dir_all(folder.path().join("index")).unwrap();
     let error = DiskLog::open(folder.path(), &unread, &files, &identity(4), &mut |_| {}).err().unwrap();
     assert!(matches!(error, OpenError::Log(LogError::Damaged { .. })), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_parked_command_is_told_and_not_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), 1).0;
+    let order = orders_in(HOME, 1, 1).remove(0);
+    let mut writer = Committing::open(&*log, HOME, 1).await;
+    let mark = Control::Park { order: order.clone(), reason: "it crashes".into(), at: TimestampMs(1) };
+    writer.append(&*log, vec![], vec![control(&mark)]).await;
+    for sequence in 1..=2 {
+        let command = Control::ParkedCommand {
+            order: order.clone(),
+            sequence,
+            key: format!("/test\0c-{sequence}"),
+            content_hash: [1; 32],
+            body: format!("the body of command {sequence}").into_bytes(),
+            actor: ActorV1::Tenant,
+            trace_id: None,
+            at: TimestampMs(1),
+        };
+        writer.append(&*log, vec![], vec![control(&command)]).await;
+    }
+    // The last group is read when the log is opened.
+    writer.append(&*log, vec![], vec![]).await;
+    log.close();
+    drop(log);
+    let path = folder.path().join("log/0000000000000001.seg");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let wanted = b"the body of command 2";
+    let at = bytes.windows(wanted.len()).position(|window| window == wanted).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    // Too large to be read as a whole, and the index has seen it all: only reading it shows the damage.
+    let files: Arc<dyn Files> = Arc::new(RealFiles::default());
+    let unread = DiskLogOptions { check_max_bytes: 0, ..small() };
+    let log = DiskLog::open(folder.path(), &unread, &files, &identity(1), &mut |_| {}).unwrap().0;
+    assert_eq!(log.parked_commands(&order, 0, 1).await.unwrap().len(), 1);
+    let read = log.parked_commands(&order, 0, 9).await;
+    assert!(matches!(&read, Err(ReadError::Damaged(why)) if why.contains("segment")), "{read:?}");
+    assert!(log.failed().borrow().is_none(), "one damaged command does not end the process");
 }
 
 async fn group_of(log: &DiskLog) -> retailflow_engine::ports::Group {

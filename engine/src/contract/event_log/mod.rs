@@ -3,6 +3,7 @@
 mod checkpoint;
 mod fencing;
 mod groups;
+mod parking;
 mod reading;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::ports::{EventLog, Group, LogPosition, LoggedEntry, LoggedGroup, Parke
 pub use checkpoint::*;
 pub use fencing::*;
 pub use groups::*;
+pub use parking::*;
 pub use reading::*;
 
 /// The port under test.
@@ -45,6 +47,8 @@ pub async fn suite<S: Subject<Port = Log>>(subject: &mut S) {
     read_order_gives_what_holds_later_decisions(subject).await;
     scan_in_pieces_is_scan_at_once(subject).await;
     parked_follows_the_control_records(subject).await;
+    parked_commands_follow_the_control_records(subject).await;
+    parked_commands_in_pieces_are_all_of_them(subject).await;
     a_large_record_is_kept(subject).await;
     a_chain_that_starts_at_a_checkpoint_verifies(subject).await;
     a_checkpoint_within_a_chain_verifies(subject).await;

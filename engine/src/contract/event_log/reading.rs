@@ -2,9 +2,9 @@
 
 use super::super::Subject;
 use super::super::author::{Author, CONTEXT, Writer, control, orders_in, place, verify_chain};
-use super::{HOME, Log, assert_is, park, parked_command, read, release, scan};
+use super::{HOME, Log, assert_is, park, read, scan};
 use crate::order::{Draft, Drafted};
-use crate::ports::{EventLog, OrderEntry};
+use crate::ports::OrderEntry;
 use crate::wire::{CommandData, content_hash};
 
 /// "MUST show every acknowledged record of the order, in order"; and of those, `read_order` gives the ones that hold
@@ -62,51 +62,6 @@ pub async fn scan_in_pieces_is_scan_at_once<S: Subject<Port = Log>>(subject: &mu
         }
         log = subject.reopen(log).await;
     }
-}
-
-/// "`parked` MUST agree with what was acknowledged": the marks that stand, in the order of names, with their first
-/// reason and how many commands wait; a released mark is gone, and a later one begins with an empty queue.
-pub async fn parked_follows_the_control_records<S: Subject<Port = Log>>(subject: &mut S) {
-    let mut log = subject.fresh().await;
-    let mut orders = orders_in(HOME, log.identity().partitions, 3);
-    orders.sort_unstable();
-    let mut writer = Writer::open(&*log, HOME, 1).await;
-    let mut step = 0;
-    let steps = [
-        (
-            vec![park(&orders[2], "first"), park(&orders[0], "second")],
-            vec![(0, "second", 0), (2, "first", 0)],
-        ),
-        (
-            vec![parked_command(&orders[0], 1), parked_command(&orders[0], 2)],
-            vec![(0, "second", 2), (2, "first", 0)],
-        ),
-        (vec![park(&orders[2], "later")], vec![(0, "second", 2), (2, "first", 0)]),
-        (vec![release(&orders[0]), release(&orders[1])], vec![(2, "first", 0)]),
-        (
-            vec![park(&orders[0], "anew"), parked_command(&orders[0], 1)],
-            vec![(0, "anew", 1), (2, "first", 0)],
-        ),
-        (vec![release(&orders[2]), release(&orders[0])], vec![]),
-    ];
-    for (controls, expected) in steps {
-        step += 1;
-        writer.append(&*log, vec![], controls.iter().map(control).collect()).await;
-        for when in ["at once", "after reopening"] {
-            assert_eq!(parked(&*log, &orders).await, expected, "step {step}, {when}");
-            log = subject.reopen(log).await;
-        }
-    }
-}
-
-async fn parked(log: &dyn EventLog, orders: &[crate::ids::OrderRef]) -> Vec<(usize, &'static str, u64)> {
-    let parked = log.parked(HOME).await.unwrap();
-    let known = ["first", "second", "later", "anew"];
-    let row = |parked: crate::ports::ParkedOrder| {
-        let order = orders.iter().position(|order| *order == parked.order).unwrap();
-        (order, *known.iter().find(|reason| **reason == parked.reason).unwrap(), parked.queued)
-    };
-    parked.into_iter().map(row).collect()
 }
 
 /// A record as large as the largest command makes it is kept like any other.

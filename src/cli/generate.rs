@@ -1,0 +1,108 @@
+//! `retailflow generate`: a made-up load of commands.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::value_parser;
+use retailflow_engine::ids::TenantId;
+
+use crate::cli::{Context, Output};
+use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::generate::{self, REORDER_MAX, Settings, Shares};
+
+/// Most orders: far more than a disk holds, and no sum overflows.
+const ORDERS_MAX: u64 = 1_000_000_000_000;
+const OUT_BUFFER_BYTES: usize = 256 * 1024;
+
+const EXAMPLES: &str = "\
+Examples:
+  retailflow generate --orders 100000 --seed 7 | retailflow run --commands - --data data
+  retailflow generate --orders 1000 --seed 1 --cancel-permille 500 --reorder 20 --out commands.jsonl
+
+The same options give the same bytes, on each machine and with each build. Orders are named g<seed>-<number>, so that
+loads of different seeds can be run on one data directory.
+
+Cancels follow their place within some 2,000 lines, mostly nearby; returns come 3,000 to 8,000 lines behind it, where
+the order is probably complete. Where no more orders begin, what is left comes close together.";
+
+/// The arguments of `generate`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// How many orders
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=ORDERS_MAX))]
+    orders: u64,
+    /// Which load: another number gives other orders
+    #[arg(long, value_name = "S")]
+    seed: u64,
+    /// Whose orders they are
+    #[arg(long, value_name = "TENANT", default_value = "shop", value_parser = TenantId::parse)]
+    tenant: TenantId,
+    /// Of a thousand orders, how many are canceled
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = permille())]
+    cancel_permille: u64,
+    /// Of a thousand orders, how many come back in part; these are not canceled
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = permille())]
+    return_permille: u64,
+    /// Of a thousand commands, how many come a second time
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = permille())]
+    duplicate_permille: u64,
+    /// Of a thousand places, how many come again thousands of lines later
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = permille())]
+    late_permille: u64,
+    /// Of a thousand places, how many see their id used for another command, which is refused
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = permille())]
+    reuse_permille: u64,
+    /// Of a thousand cancels, how many come before their place, and are refused
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = permille())]
+    early_permille: u64,
+    /// How many lines a line may move; those of one order never change places
+    #[arg(long, value_name = "LINES", default_value_t = 0, value_parser = value_parser!(u32).range(0..=i64::from(REORDER_MAX)))]
+    reorder: u32,
+    /// Where the commands go instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+fn permille() -> clap::builder::RangedU64ValueParser {
+    value_parser!(u64).range(0..=1000)
+}
+
+/// Runs the command.
+pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
+    if args.cancel_permille + args.return_permille > 1000 {
+        return Err(Failure::usage(
+            "--cancel-permille and --return-permille are shares of the same orders: at most 1000 together",
+        ));
+    }
+    let shares = Shares {
+        cancel_permille: args.cancel_permille,
+        return_permille: args.return_permille,
+        duplicate_permille: args.duplicate_permille,
+        late_permille: args.late_permille,
+        reuse_permille: args.reuse_permille,
+        early_permille: args.early_permille,
+    };
+    let Args { tenant, orders, seed, reorder, .. } = args;
+    let settings = Settings { tenant, orders, seed, shares, reorder };
+    let out = BufWriter::with_capacity(OUT_BUFFER_BYTES, open(args.out.as_deref())?);
+    let summary = generate::run(&settings, out)?;
+    let text = match context.output {
+        Output::Table => summary.to_string(),
+        Output::Json => {
+            let json = serde_json::to_string(&summary);
+            json.or_exit(ExitStatus::Unreachable, || "cannot write the summary")? + "\n"
+        }
+    };
+    // Whoever reads it may have gone; the commands are written.
+    let _ = io::stderr().write_all(text.as_bytes());
+    Ok(())
+}
+
+fn open(out: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
+    let Some(path) = out else { return Ok(Box::new(io::stdout().lock())) };
+    let file =
+        File::create(path).or_exit(ExitStatus::Usage, || format!("cannot write {}", path.display()))?;
+    Ok(Box::new(file))
+}

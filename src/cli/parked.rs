@@ -1,0 +1,193 @@
+//! `retailflow parked`: orders that are parked, and what waits behind them.
+//!
+//! Looking needs no engine: both commands read the log and its index, and change nothing.
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+use retailflow_engine::codec::control::Control;
+use retailflow_engine::codec::v1::ActorV1;
+use retailflow_engine::ids::{OrderRef, PartitionId, TenantId, TimestampMs};
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::ports::{EventLog, ParkedOrder};
+use retailflow_engine::wire::decode_command;
+use retailflow_engine::wire::time::format_time;
+use serde_json::{Value, json};
+
+use crate::app::{self, Make};
+use crate::cli::data::DataArgs;
+use crate::cli::order::OrderArgs;
+use crate::cli::{Context, Output, print};
+use crate::exit::{ExitStatus, Failure, OrExit};
+
+/// Commands read at once. Each may have a megabyte; only its address is kept.
+const PIECE: usize = 16;
+
+/// The commands under `parked`.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Args {
+    /// List all parked orders: why, and how many commands wait
+    #[command(after_help = "Example:\n  retailflow parked list --data data --tenant shop")]
+    List(ListArgs),
+    /// Show one parked order and each command that waits behind it
+    #[command(after_help = "Example:\n  retailflow parked show shop 1001 --data data -o json")]
+    Show(OrderArgs),
+}
+
+/// Which orders, and where.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ListArgs {
+    /// Only those of this tenant
+    #[arg(long, value_name = "TENANT", value_parser = TenantId::parse)]
+    pub(crate) tenant: Option<TenantId>,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+}
+
+/// Runs the command.
+pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
+    match args {
+        Args::List(args) => list(&args, &context),
+        Args::Show(args) => show(&args, &context),
+    }
+}
+
+fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
+    let store = app::open(&args.data.data, &context.config.config, Make::Never)?;
+    let read = app::runtime()?.block_on(parked(store.log.as_ref(), args.tenant.as_ref()));
+    store.close();
+    let parked = read.or_exit(ExitStatus::Finding, || "cannot read the parked orders")?;
+    print(&match context.output {
+        Output::Json => format!("{:#}\n", Value::from(parked.iter().map(mark).collect::<Vec<_>>())),
+        Output::Table => parked
+            .iter()
+            .map(|parked| {
+                let (order, waiting) = (parked.order.to_string(), parked.queued);
+                format!("{order:<32} {waiting:>6} waiting  {}\n", one_line(&parked.reason))
+            })
+            .collect(),
+    })
+}
+
+fn show(args: &OrderArgs, context: &Context) -> Result<(), Failure> {
+    let order = args.name();
+    let store = app::open(&args.data.data, &context.config.config, Make::Never)?;
+    let read = app::runtime()?.block_on(parked_one(store.log.as_ref(), &order));
+    store.close();
+    let found = read.or_exit(ExitStatus::Finding, || format!("cannot read what waits behind {order}"))?;
+    let Some((parked, waiting)) = found else {
+        return Err(Failure::finding(format!(
+            "order {order} is not parked; `retailflow parked list` tells which are"
+        )));
+    };
+    let text = match context.output {
+        Output::Json => {
+            let mut shown = mark(&parked);
+            shown["waiting"] = waiting.len().into();
+            shown["commands"] = waiting.iter().map(Waiting::json).collect();
+            format!("{shown:#}\n")
+        }
+        Output::Table => {
+            let mut text = format!("order      {order}\nreason     {}\n", one_line(&parked.reason));
+            // Writing into memory does not fail.
+            let _ = writeln!(text, "waiting    {}", waiting.len());
+            text.extend(waiting.iter().map(Waiting::line));
+            text
+        }
+    };
+    print(&text)
+}
+
+fn mark(parked: &ParkedOrder) -> Value {
+    json!({
+        "tenant": parked.order.tenant.as_str(),
+        "order": parked.order.order.as_str(),
+        "reason": parked.reason,
+        "waiting": parked.queued,
+    })
+}
+
+/// A reason comes from a crash: it may hold anything, also what moves a terminal's cursor.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+async fn parked(log: &dyn EventLog, tenant: Option<&TenantId>) -> anyhow::Result<Vec<ParkedOrder>> {
+    let mut all = Vec::new();
+    for partition in 0..log.identity().partitions {
+        let mut parked = log.parked(PartitionId(partition)).await?;
+        parked.retain(|parked| tenant.is_none_or(|tenant| parked.order.tenant == *tenant));
+        all.extend(parked);
+    }
+    all.sort_by(|a, b| a.order.cmp(&b.order));
+    Ok(all)
+}
+
+async fn parked_one(
+    log: &dyn EventLog,
+    order: &OrderRef,
+) -> anyhow::Result<Option<(ParkedOrder, Vec<Waiting>)>> {
+    let parked = log.parked(partition_of(order, log.identity().partitions)).await?;
+    let Some(parked) = parked.into_iter().find(|parked| parked.order == *order) else { return Ok(None) };
+    let mut waiting: Vec<Waiting> = Vec::new();
+    loop {
+        let after = waiting.last().map_or(0, |last| last.sequence);
+        let piece = log.parked_commands(order, after, PIECE).await?;
+        let last = piece.len() < PIECE;
+        for record in piece {
+            waiting.push(Waiting::read(&record)?);
+        }
+        if last {
+            return Ok(Some((parked, waiting)));
+        }
+    }
+}
+
+/// A waiting command, without what it says.
+struct Waiting {
+    sequence: u64,
+    /// Of the command; none where this version cannot read it.
+    kind: Option<&'static str>,
+    source: String,
+    id: String,
+    at: TimestampMs,
+    /// What gave it, and its name where there is more than one.
+    actor: (&'static str, Option<String>),
+}
+
+impl Waiting {
+    fn read(record: &[u8]) -> anyhow::Result<Self> {
+        let Control::ParkedCommand { sequence, key, body, actor, at, .. } = Control::decode(record)? else {
+            anyhow::bail!("a control record of another kind stands among the parked commands");
+        };
+        let (source, id) = key.split_once('\0').context("a parked command's key has no source")?;
+        let actor = match actor {
+            ActorV1::Tenant => ("tenant", None),
+            ActorV1::Operator(name) => ("operator", Some(name)),
+            ActorV1::Participant(name) => ("participant", Some(name)),
+            ActorV1::Engine => ("engine", None),
+        };
+        let kind = decode_command(&body).ok().map(|event| event.kind().as_str());
+        Ok(Self { sequence, kind, source: source.into(), id: id.into(), at, actor })
+    }
+
+    fn line(&self) -> String {
+        let kind = self.kind.unwrap_or("unreadable");
+        let (actor, name) = &self.actor;
+        let actor =
+            name.as_ref().map_or_else(|| (*actor).to_owned(), |name| format!("{actor} {}", one_line(name)));
+        let (sequence, at, id, source) = (self.sequence, format_time(self.at), &self.id, &self.source);
+        format!("{sequence:>6}  {at}  {kind:<28} {actor:<20} {id}  {source}\n")
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "sequence": self.sequence,
+            "type": self.kind,
+            "id": self.id,
+            "source": self.source,
+            "at": format_time(self.at),
+            "actor": { "kind": self.actor.0, "name": self.actor.1 },
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! Made-up commands: a mixed load that is the same for the same seed.
+//!
+//! - What is written is what `run` takes: each command has passed the contract's own checks.
+//! - The same settings give the same bytes, with every build: figures and failing seeds are written down by them.
+//! - Memory does not grow with the number of orders: an order is made again, from its number, for each of its commands.
+
+mod order;
+mod reorder;
+mod returns;
+mod rng;
+mod schedule;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use std::io::Write;
+
+use anyhow::Context as _;
+use retailflow_engine::ids::{CommandId, CommandKey, OrderId, OrderRef, Source, TenantId};
+use retailflow_engine::wire::command::CancelData;
+use retailflow_engine::wire::validate::validate;
+use retailflow_engine::wire::{CommandData, CommandEvent};
+
+pub(crate) use summary::Summary;
+
+use crate::exit::{ExitStatus, Failure, OrExit};
+use order::Market;
+use reorder::Reorder;
+use returns::Returns;
+use rng::{Rng, Stream};
+use schedule::{Form, Planned, Schedule, What};
+
+/// Who makes the commands.
+const SOURCE: &str = "/generate";
+/// Widest window in which lines change places.
+pub(crate) const REORDER_MAX: u32 = 1_000;
+const DAY_MS: u64 = 86_400_000;
+
+/// How many orders or commands meet what, of a thousand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shares {
+    /// Orders that are canceled.
+    pub(crate) cancel_permille: u64,
+    /// Orders of which something comes back; canceled ones are not among them.
+    pub(crate) return_permille: u64,
+    /// Commands that come again.
+    pub(crate) duplicate_permille: u64,
+    /// Places that come again thousands of lines later.
+    pub(crate) late_permille: u64,
+    /// Orders whose place's id is used for another place.
+    pub(crate) reuse_permille: u64,
+    /// Cancels that come before their place.
+    pub(crate) early_permille: u64,
+}
+
+/// What to make.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Whose orders they are.
+    pub(crate) tenant: TenantId,
+    /// How many.
+    pub(crate) orders: u64,
+    /// Which ones.
+    pub(crate) seed: u64,
+    /// What becomes of them.
+    pub(crate) shares: Shares,
+    /// How many lines a line may move, at most [`REORDER_MAX`].
+    pub(crate) reorder: u32,
+}
+
+/// Writes the commands, each as a line of JSON.
+///
+/// # Errors
+/// Writing fails.
+pub(crate) fn run(settings: &Settings, mut out: impl Write) -> Result<Summary, Failure> {
+    let maker = Maker::new(settings).or_exit(ExitStatus::Refused, || "cannot make up commands")?;
+    let mut summary = Summary::default();
+    for planned in lines(settings) {
+        let (event, too_much) = maker
+            .make(planned)
+            .or_exit(ExitStatus::Refused, || format!("cannot make a command of order {}", planned.order))?;
+        summary.add(planned, too_much, &event);
+        let mut json = event.to_json();
+        json.push(b'\n');
+        out.write_all(&json).map_err(Failure::output)?;
+    }
+    out.flush().map_err(Failure::output)?;
+    summary.end();
+    Ok(summary)
+}
+
+fn lines(settings: &Settings) -> Reorder<Schedule> {
+    let schedule = Schedule::new(settings.seed, settings.orders, settings.shares);
+    Reorder::new(schedule, settings.reorder.min(REORDER_MAX) as usize, settings.seed)
+}
+
+/// Makes commands from the numbers of their orders.
+struct Maker<'a> {
+    settings: &'a Settings,
+    market: Market,
+    source: Source,
+}
+
+impl<'a> Maker<'a> {
+    fn new(settings: &'a Settings) -> anyhow::Result<Self> {
+        Ok(Self { settings, market: Market::new()?, source: Source::parse(SOURCE)? })
+    }
+
+    /// The command, and whether it asks for more than there is.
+    fn make(&self, planned: Planned) -> anyhow::Result<(CommandEvent, bool)> {
+        let (seed, order) = (self.settings.seed, planned.order);
+        let mut too_much = false;
+        let (data, after_ms) = match planned.what {
+            What::Place => {
+                let mut place = order::place(&self.market, seed, order)?;
+                if planned.form == Form::Reused {
+                    place.customer.push_str("-other");
+                }
+                (CommandData::Place(place), 0)
+            }
+            What::Cancel | What::EarlyCancel => (CommandData::Cancel(cancel(seed, order)), 60_000),
+            What::FirstReturn | What::SecondReturn => {
+                let Returns { first, second } =
+                    returns::of(&order::place(&self.market, seed, order)?, seed, order)?;
+                let (data, after_ms) = match planned.what {
+                    What::FirstReturn => (first, DAY_MS),
+                    // Nothing is left, or the first one asked for too much: the same again, and in vain.
+                    _ => (second.unwrap_or((first.0, true)), 2 * DAY_MS),
+                };
+                too_much = data.1;
+                (CommandData::Return(data.0), after_ms)
+            }
+        };
+        validate(&data).map_err(|error| anyhow::Error::msg(error.message))?;
+        let name = format!("g{seed}-{order}");
+        let key = CommandKey { source: self.source.clone(), id: id(&name, planned.what)? };
+        let order_ref = OrderRef {
+            tenant: self.settings.tenant.clone(),
+            order: OrderId::parse(&name).context("an order's id")?,
+        };
+        let mut event = CommandEvent::new(order_ref, key, data);
+        event.time = Some(order::made_at(order).plus_ms(after_ms));
+        Ok((event, too_much))
+    }
+}
+
+fn id(name: &str, what: What) -> anyhow::Result<CommandId> {
+    let what = match what {
+        What::Place => "place",
+        What::Cancel | What::EarlyCancel => "cancel",
+        What::FirstReturn => "return-1",
+        What::SecondReturn => "return-2",
+    };
+    CommandId::parse(&format!("{name}-{what}")).context("a command's id")
+}
+
+fn cancel(seed: u64, order: u64) -> CancelData {
+    let reasons = ["changed my mind", "ordered twice", "too slow", "found it cheaper"];
+    let reason = Rng::new(seed, order, Stream::Cancel).one_of(reasons).to_owned();
+    CancelData { reason, expected_version: None }
+}

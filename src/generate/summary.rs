@@ -1,0 +1,131 @@
+//! What was made up.
+
+use std::fmt;
+
+use retailflow_engine::money::{Amount, Currency};
+use retailflow_engine::wire::{CommandData, CommandEvent};
+use serde::Serialize;
+
+use super::schedule::{Form, Planned, What};
+use crate::words::{count, number};
+
+/// What all new places of one currency cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Sum {
+    /// Of which currency.
+    pub(crate) currency: Currency,
+    /// Places.
+    pub(crate) orders: u64,
+    /// In minor units. Wider than an amount: a sum over many orders is nobody's amount.
+    pub(crate) amount_minor: i128,
+}
+
+/// How many commands of which kind there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Summary {
+    /// Commands, each a line.
+    pub(crate) commands: u64,
+    /// Places, each of a new order.
+    pub(crate) places: u64,
+    /// Cancels.
+    pub(crate) cancels: u64,
+    /// Cancels that come before their place.
+    pub(crate) early: u64,
+    /// Returns, second ones too.
+    pub(crate) returns: u64,
+    /// Second returns of an order.
+    pub(crate) second_returns: u64,
+    /// Returns that ask for more than there is.
+    pub(crate) too_much: u64,
+    /// Commands that come again.
+    pub(crate) duplicates: u64,
+    /// Places that come again thousands of lines later.
+    pub(crate) late: u64,
+    /// Places under the id of another one.
+    pub(crate) reused: u64,
+    /// Lines of the orders.
+    pub(crate) lines: u64,
+    /// Units of the orders.
+    pub(crate) units: u64,
+    /// Orders that cost nothing.
+    pub(crate) free: u64,
+    /// Order by order, in what they cost.
+    pub(crate) sums: Vec<Sum>,
+}
+
+impl Summary {
+    pub(super) fn add(&mut self, planned: Planned, too_much: bool, event: &CommandEvent) {
+        self.commands += 1;
+        match planned.form {
+            Form::New => {}
+            Form::Again => return self.duplicates += 1,
+            Form::Late => return self.late += 1,
+            Form::Reused => return self.reused += 1,
+        }
+        self.too_much += u64::from(too_much);
+        match planned.what {
+            What::Place => self.places += 1,
+            What::Cancel => self.cancels += 1,
+            What::EarlyCancel => {
+                self.cancels += 1;
+                self.early += 1;
+            }
+            What::FirstReturn => self.returns += 1,
+            What::SecondReturn => {
+                self.returns += 1;
+                self.second_returns += 1;
+            }
+        }
+        let CommandData::Place(place) = &event.data else { return };
+        self.lines += place.lines.len() as u64;
+        self.units += place.units();
+        let minor = place.total_minor().unwrap_or(Amount::ZERO).minor();
+        self.free += u64::from(minor == 0);
+        let at = self.sums.iter().position(|sum| sum.currency == place.currency).unwrap_or_else(|| {
+            self.sums.push(Sum { currency: place.currency, orders: 0, amount_minor: 0 });
+            self.sums.len() - 1
+        });
+        let sum = &mut self.sums[at];
+        sum.orders += 1;
+        sum.amount_minor += i128::from(minor);
+    }
+
+    pub(super) fn end(&mut self) {
+        self.sums.sort_by_key(|sum| sum.currency.code());
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = [
+            ("places", self.places, format!("{}, {}", count(self.lines, "line"), count(self.units, "unit"))),
+            ("cancels", self.cancels, format!("{} before their place", number(self.early))),
+            (
+                "returns",
+                self.returns,
+                format!(
+                    "{} second ones, {} for more than there is",
+                    number(self.second_returns),
+                    number(self.too_much)
+                ),
+            ),
+            ("duplicates", self.duplicates, "the same command again".to_owned()),
+            ("late", self.late, "the same place again, thousands of lines later".to_owned()),
+            ("reused ids", self.reused, "another place under the id of the first one".to_owned()),
+        ];
+        for (what, of, more) in rows {
+            writeln!(f, "{what:<12} {:>12}  {more}", number(of))?;
+        }
+        writeln!(f, "{:<12} {:>12}", "all", number(self.commands))?;
+        for sum in &self.sums {
+            let small = i64::try_from(sum.amount_minor).ok().and_then(|minor| Amount::new(minor).ok());
+            let (code, minor) = (sum.currency.code(), number(sum.amount_minor));
+            let text = match small {
+                Some(amount) => format!("{} {code}", amount.to_major(sum.currency)),
+                None => format!("{minor} minor units of {code}"),
+            };
+            writeln!(f, "{:<12} {:>12}  {text}", "orders", number(sum.orders))?;
+        }
+        writeln!(f, "{:<12} {:>12}  cost nothing", "orders", number(self.free))
+    }
+}

@@ -1,0 +1,32 @@
+//! Numbers as people read them.
+
+use std::fmt::Display;
+
+/// So many of something.
+pub(crate) fn count(of: u64, what: &str) -> String {
+    format!("{} {what}{}", number(of), if of == 1 { "" } else { "s" })
+}
+
+/// A number as people read it: 56,902.
+pub(crate) fn number(number: impl Display) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_three() {
+        assert_eq!([number(0), number(999), number(1000), number(56_902)], ["0", "999", "1,000", "56,902"]);
+        assert_eq!([count(1, "line"), count(2000, "line")], ["1 line", "2,000 lines"]);
+    }
+}
