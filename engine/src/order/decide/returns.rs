@@ -86,7 +86,7 @@ mod tests {
     fn shares_are_rounded_half_to_even() {
         assert_eq!([1, 2, 3, 4].map(|part| share(10, part, 4)), [2, 5, 8, 10]);
         assert_eq!([1, 2, 3].map(|part| share(1000, part, 3)), [333, 667, 1000]);
-        assert_eq!(share((1 << 53) - 1, 999_999, 1_000_000), 9_007_190_247_541_737);
+        assert_eq!(share((1 << 53) - 1, 999_999, 1_000_000), 9_007_190_247_541_736);
         assert_eq!(share(0, 1, 2), 0);
     }
 }
