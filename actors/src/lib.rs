@@ -17,6 +17,8 @@ mod order;
 mod outcome;
 mod parking;
 mod partition;
+#[cfg_attr(not(test), expect(dead_code, reason = "the runner of effects, which comes next, is its user"))]
+mod resilience;
 mod supervise;
 mod tenant;
 mod tenants;

@@ -22,6 +22,8 @@ pub struct Config {
     pub supervision: Supervision,
     /// `[commit]`
     pub commit: Commit,
+    /// `[effects]`
+    pub effects: Effects,
     /// `[tenants]`
     pub tenants: Tenants,
     /// `[telemetry]`
@@ -132,6 +134,34 @@ pub struct Commit {
     pub conflict_retries_max: u32,
     /// Time after which an unanswered commit counts as unknown.
     pub timeout_ms: u64,
+}
+
+/// `[effects]`: asking participants for the steps of orders.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Effects {
+    /// Attempts running at once on the node at most.
+    pub in_flight_max: usize,
+    /// The same for one participant.
+    pub participant_in_flight_max: usize,
+    /// Orders whose next step waits to be attempted at most.
+    pub backlog_max: usize,
+    /// Orders remembered in memory for a later attempt at most.
+    pub waiting_max: usize,
+    /// Time a call to a participant has for its answer.
+    pub call_timeout_ms: u64,
+    /// Greatest wait after the first failed try.
+    pub retry_min_ms: u64,
+    /// Greatest wait after any.
+    pub retry_max_ms: u64,
+    /// Tries of one step at most.
+    pub attempts_max: u32,
+    /// Failures in a row after which a participant is left alone.
+    pub breaker_failures: u32,
+    /// For how long, the first time.
+    pub breaker_open_ms: u64,
+    /// Time between two looks for what became due or was left behind.
+    pub sweep_ms: u64,
 }
 
 /// `[tenants]`: who may come.

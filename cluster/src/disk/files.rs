@@ -154,4 +154,11 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// [`LockError`].
     fn try_lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, LockError>;
+
+    /// Whether someone has the lock that `path` stands for. Takes nothing: whoever asks at the same moment for the lock
+    /// itself gets it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn is_locked(&self, path: &Path) -> io::Result<bool>;
 }

@@ -4,6 +4,7 @@
 mod contract_tests;
 pub mod event_log;
 pub mod files;
+pub mod follow;
 pub mod inbox;
 pub mod index;
 pub mod log;

@@ -5,6 +5,7 @@
 //! bincode appears nowhere else (ADR 4).
 
 pub mod control;
+pub mod cursor;
 pub mod envelope;
 pub mod fence;
 pub mod identity;

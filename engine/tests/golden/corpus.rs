@@ -2,6 +2,7 @@
 //! `corrupt-*`, `unsupported-*` or `accepted-*`. A failure found by the property tests is put here.
 
 use retailflow_engine::codec::control::{Control, Note};
+use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::codec::{CodecError, identity, snapshot, v1};
 
@@ -11,6 +12,7 @@ fn decode(bytes: &[u8]) -> Result<(), CodecError> {
     match bytes.get(1) {
         Some(2) => snapshot::decode(bytes).map(drop),
         Some(3) => Fence::decode(bytes).map(drop),
+        Some(5) => Cursor::decode(bytes).map(drop),
         Some(7) => identity::decode(bytes).map(drop),
         Some(8) => Control::decode(bytes).map(drop),
         Some(9) => Note::decode(bytes).map(drop),
@@ -131,6 +133,14 @@ fn write_seeds() {
         ),
         ("corrupt-fence-partition-beyond-16-bits", envelope(1, 3, 1, &Payload::default().number(70_000).0)),
         ("corrupt-fence-entries-beyond-32-bits", envelope(1, 3, 1, &fence_start().wide(1 << 33).0)),
+        (
+            "corrupt-cursor-without-an-index",
+            envelope(1, 5, 1, &Payload::default().bytes(&[7; 16]).number(1).0),
+        ),
+        (
+            "corrupt-cursor-index-beyond-32-bits",
+            envelope(1, 5, 1, &Payload::default().bytes(&[7; 16]).number(1).wide(1 << 32).0),
+        ),
         (
             "corrupt-fence-floors-without-end",
             envelope(1, 3, 1, &fence_start().number(0).wide(u64::MAX >> 1).0),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use retailflow_engine::codec::control::{Control, Note};
+use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::codec::{CodecError, identity, snapshot, v1};
 
@@ -67,6 +68,9 @@ fn everything_else_that_is_stored_is_frozen() {
     for (name, value) in values::notes() {
         pinned(name, &value, Note::encode, Note::decode);
     }
+    pinned("cursor", &values::cursor(), Cursor::encode, Cursor::decode);
+    // Readers keep it as text.
+    compare("codec/cursor_token.txt", &(values::cursor().to_token().unwrap() + "\n"));
     pinned("identity", &values::identity(), identity::encode, identity::decode);
 }
 
@@ -126,7 +130,9 @@ fn the_format_is_what_it_is_said_to_be() {
 fn no_golden_file_is_left_over() {
     let mut known: BTreeSet<String> =
         variants::records().iter().map(|(name, _)| (*name).to_owned()).collect();
-    known.extend(["record_v0_applied", "record_v0_rejected", "identity"].map(str::to_owned));
+    known.extend(
+        ["record_v0_applied", "record_v0_rejected", "identity", "cursor", "cursor_token"].map(str::to_owned),
+    );
     known.extend(values::snapshots().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::snapshots_v2().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::fences().iter().map(|(name, _)| (*name).to_owned()));

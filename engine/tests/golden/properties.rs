@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use retailflow_engine::codec::control::{Control, Note};
+use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::codec::{CodecError, identity, peek, record, snapshot, v1};
 use retailflow_engine::order::Aggregate;
@@ -23,6 +24,10 @@ pub(crate) fn feed(bytes: &[u8]) {
     }
     if let Ok(value) = Fence::decode(bytes) {
         assert_eq!(Fence::decode(&value.encode().unwrap()), Ok(value));
+    }
+    if let Ok(value) = Cursor::decode(bytes) {
+        assert_eq!(Cursor::decode(&value.encode().unwrap()), Ok(value));
+        assert_eq!(Cursor::from_token(&value.to_token().unwrap()), Ok(value));
     }
     if let Ok(value) = identity::decode(bytes) {
         assert_eq!(identity::decode(&identity::encode(&value).unwrap()), Ok(value));
@@ -122,7 +127,7 @@ fn every_byte_of_every_golden_file_may_be_wrong() {
                 fix_checksum(&mut changed);
                 drop(v1::decode(&changed));
                 drop((snapshot::decode(&changed), Fence::decode(&changed), identity::decode(&changed)));
-                drop((Control::decode(&changed), Note::decode(&changed)));
+                drop((Control::decode(&changed), Note::decode(&changed), Cursor::decode(&changed)));
             }
         }
     }
@@ -137,6 +142,7 @@ fn newer_versions_are_unsupported_and_older_ones_known() {
                 1 => v1::decode(bytes).map(drop),
                 2 => snapshot::decode(bytes).map(drop),
                 3 => Fence::decode(bytes).map(drop),
+                5 => Cursor::decode(bytes).map(drop),
                 7 => identity::decode(bytes).map(drop),
                 8 => Control::decode(bytes).map(drop),
                 9 => Note::decode(bytes).map(drop),

@@ -1,6 +1,7 @@
 //! The values whose stored bytes are pinned, beside those in [`crate::variants`].
 
 use retailflow_engine::codec::control::{Control, Note};
+use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::codec::fence::{Fence, IntakeFloor};
 use retailflow_engine::codec::snapshot::{ActiveV2, ReturnsV2, SagaV2, SnapshotV1, SnapshotV2, StandingV2};
 use retailflow_engine::codec::v1::*;
@@ -201,6 +202,10 @@ pub(crate) fn fences() -> Vec<(&'static str, Fence)> {
         written: TimestampMs(AT_MS),
     };
     vec![("fence_first", first), ("fence_later", later)]
+}
+
+pub(crate) fn cursor() -> Cursor {
+    Cursor { log_id: [0x77; 16], position: 3 << 32 | 70_000, index: 300 }
 }
 
 pub(crate) fn identity() -> LogIdentity {

@@ -7,8 +7,8 @@ use retailflow_engine::codec::record;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::GENESIS;
 use retailflow_engine::ports::{
-    Commit, CommitError, EventLog, Group, LogIdentity, LogPosition, LoggedEntry, LoggedGroup, ParkedOrder,
-    PartitionHead, PortFuture, ReadError, StoredRecord,
+    Commit, CommitError, EventLog, Group, LogIdentity, LogPosition, LoggedGroup, ParkedOrder, PartitionHead,
+    PortFuture, ReadError, StoredRecord,
 };
 use tokio::sync::oneshot;
 
@@ -140,17 +140,7 @@ impl Inner {
             after = Some(last.position);
             let mut groups = Vec::with_capacity(frames.len());
             for frame in frames.iter().filter(|frame| frame.kind == FrameKind::Group) {
-                let (fence, entries) = group::decode_group(&frame.payload)
-                    .map_err(|why| LogError::damaged(frame.position, why))?;
-                let entries = entries.iter().map(|entry| match entry.kind {
-                    EntryKind::Record => LoggedEntry::Record(entry.bytes.to_vec()),
-                    EntryKind::Control => LoggedEntry::Control(entry.bytes.to_vec()),
-                });
-                groups.push(LoggedGroup {
-                    position: LogPosition(frame.position.0),
-                    fence: fence.to_vec(),
-                    entries: entries.collect(),
-                });
+                groups.push(group::logged(frame).map_err(|why| LogError::damaged(frame.position, why))?);
             }
             // Frames that are no groups must not look like the end.
             if !groups.is_empty() {

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::{DiskFile, Files, LockError, LockGuard};
 
@@ -32,6 +32,8 @@ pub struct Faults {
     pub room_bytes: Option<u64>,
     /// `sync_data` succeeds and does nothing: a mutant that a power-cut suite must catch.
     pub sync_lies: bool,
+    /// `sync_data` does not return, until this is off again.
+    pub hold_syncs: bool,
     /// Keep a copy of the disk after each operation.
     pub record: bool,
 }
@@ -188,6 +190,7 @@ struct State {
     operations: u64,
     writes: u64,
     syncs: u64,
+    held_syncs: u64,
     off: bool,
     history: Vec<Disk>,
     locks: BTreeSet<PathBuf>,
@@ -243,7 +246,7 @@ fn no_power() -> io::Error {
 
 /// A file system in memory, with faults. Clones share it.
 #[derive(Clone, Default)]
-pub struct FaultyFiles(Arc<Mutex<State>>);
+pub struct FaultyFiles(Arc<Mutex<State>>, Arc<Condvar>);
 
 struct FaultyFile {
     files: FaultyFiles,
@@ -273,12 +276,21 @@ impl FaultyFiles {
     /// A machine started on `disk`.
     #[must_use]
     pub fn on(disk: Disk, faults: Faults) -> Self {
-        Self(Arc::new(Mutex::new(State { disk, faults, ..State::default() })))
+        Self(Arc::new(Mutex::new(State { disk, faults, ..State::default() })), Arc::default())
     }
 
     /// Other faults from now on; the counters go on.
     pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.0.lock().faults);
+        self.1.notify_all();
+    }
+
+    /// Waits until a sync is held; says whether that came to be within ten seconds.
+    #[must_use]
+    pub fn wait_for_held_sync(&self) -> bool {
+        let mut state = self.0.lock();
+        let limit = std::time::Duration::from_secs(10);
+        !self.1.wait_while_for(&mut state, |state| state.held_syncs == 0, limit).timed_out()
     }
 
     /// How many writes, syncs and name operations there were.
@@ -352,6 +364,12 @@ impl DiskFile for FaultyFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.files.0.lock();
+        if state.faults.hold_syncs {
+            state.held_syncs += 1;
+            self.files.1.notify_all();
+            self.files.1.wait_while(&mut state, |state| state.faults.hold_syncs);
+            state.held_syncs -= 1;
+        }
         if state.begin()? {
             return Err(no_power());
         }
@@ -458,5 +476,9 @@ impl Files for FaultyFiles {
             return Err(LockError::Held { holder: std::process::id().to_string() });
         }
         Ok(Box::new(FaultyLock { files: self.clone(), path: path.to_owned() }))
+    }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.0.lock().locks.contains(path))
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::FallocateFlags;
 
@@ -28,6 +29,11 @@ pub struct RealFiles {
     /// How room is reserved.
     pub preallocate: Preallocate,
 }
+
+/// A lock that is held is tried again so often, in case that somebody only looks at it.
+const LOOKERS_MAX: usize = 10;
+/// How long a look may take.
+const LOOK_TIME: Duration = Duration::from_millis(1);
 
 struct RealFile(File);
 
@@ -150,7 +156,16 @@ impl Files for RealFiles {
 
     fn try_lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, LockError> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
+        let mut locked = file.try_lock();
+        for _ in 0..LOOKERS_MAX {
+            if !matches!(locked, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            // It may be someone who only looks ([`Files::is_locked`]) and is gone at once.
+            std::thread::sleep(LOOK_TIME);
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => {
                 file.set_len(0)?;
                 write!(file, "{}", std::process::id())?;
@@ -163,6 +178,20 @@ impl Files for RealFiles {
                 Err(LockError::Held { holder })
             }
             Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        // Linux has no way to look at such a lock without taking it. Shared, so that lookers do not see each other; given
+        // back when the file is closed, a moment later.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::durable::Mark;
+use super::error::LogError;
 use super::frame::{self, FrameKind, HEADER_BYTES, Header, OVERHEAD_BYTES, TRAILER_BYTES};
-use super::read::Shared;
+use super::read::{LogReader, Shared};
 use super::scan::Expect;
 use super::segment::{CreateError, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
 use super::spare::SpareMaker;
@@ -91,6 +93,19 @@ impl Appender {
     #[must_use]
     pub fn last(&self) -> Cursor {
         self.last
+    }
+
+    /// Where the durable part ends.
+    pub(crate) fn end(&self) -> Position {
+        LogReader(Arc::clone(&self.shared)).end()
+    }
+
+    /// The mark of this log, which says now where it ends.
+    ///
+    /// # Errors
+    /// As [`Mark::begin`].
+    pub(crate) fn mark(&self) -> Result<Mark, LogError> {
+        Mark::begin(Arc::clone(&self.files), &self.dir, self.segment.header.log_id, self.end())
     }
 
     /// Why the log takes no more, if it failed.

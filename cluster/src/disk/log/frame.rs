@@ -63,6 +63,8 @@ pub struct Frame {
     pub number: u64,
     /// Its hash.
     pub hash: Hash,
+    /// The hash of the frame before it.
+    pub previous: Hash,
     /// Its content.
     pub payload: Vec<u8>,
 }

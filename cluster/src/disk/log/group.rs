@@ -7,8 +7,10 @@
 //! The checksum of an entry covers all that follows it, so that one `pread` at an entry's position is enough to
 //! believe it and to walk on to the order's previous record.
 
+use retailflow_engine::ports::{LogPosition, LoggedEntry, LoggedGroup};
+
 use super::Position;
-use super::frame::{u32_at, u64_at};
+use super::frame::{Frame, u32_at, u64_at};
 
 /// Bytes of an entry before its content.
 pub const ENTRY_HEADER_BYTES: usize = 17;
@@ -103,6 +105,20 @@ pub fn decode_entry(bytes: &[u8], offset: u32) -> Result<Entry<'_>, String> {
     };
     let previous = Some(u64_at(bytes, 8)).filter(|previous| *previous != NO_PREVIOUS).map(Position);
     Ok(Entry { offset, kind, previous, bytes: &bytes[ENTRY_HEADER_BYTES..end] })
+}
+
+/// A group frame in the words of the port.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(crate) fn logged(frame: &Frame) -> Result<LoggedGroup, String> {
+    let (fence, entries) = decode_group(&frame.payload)?;
+    let entries = entries.iter().map(|entry| match entry.kind {
+        EntryKind::Record => LoggedEntry::Record(entry.bytes.to_vec()),
+        EntryKind::Control => LoggedEntry::Control(entry.bytes.to_vec()),
+    });
+    let entries = entries.collect();
+    Ok(LoggedGroup { position: LogPosition(frame.position.0), fence: fence.to_vec(), entries })
 }
 
 /// Reads a group's payload: the encoded fence and the entries.

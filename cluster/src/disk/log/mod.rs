@@ -17,11 +17,13 @@
 //! ```text
 //! log/0000000000000001.seg   header | identity frame | batch | batch | ... | zeros
 //! log/0000000000000002.seg   header, naming the last frame's hash | batch | ...
+//! log/durable                how far it is synced at least, for other processes ([`durable`])
 //! ```
 //! Offsets inside a segment are *logical*: they count data bytes, not seals.
 
 pub mod appender;
 pub mod check;
+pub(crate) mod durable;
 mod error;
 pub mod frame;
 pub mod group;
@@ -31,6 +33,7 @@ pub mod repair;
 mod scan;
 pub mod sector;
 pub mod segment;
+pub(crate) mod settle;
 mod spare;
 pub mod writer;
 

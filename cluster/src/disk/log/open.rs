@@ -12,7 +12,7 @@ use super::segment::{CreateError, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
 use super::{Cursor, LogOptions, Position, sector};
 use crate::disk::files::{Files, LockError, LockGuard};
 
-const LOCK_FILE: &str = "lock";
+pub(crate) const LOCK_FILE: &str = "lock";
 const ZEROS_BYTES: usize = 1 << 16;
 
 /// What a log that does not exist yet is made from.

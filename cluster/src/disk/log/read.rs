@@ -116,7 +116,14 @@ impl LogReader {
             return Err(damaged("a frame's content has a wrong checksum"));
         }
         let hash = frame::frame_hash(&bytes, &data);
-        Ok(Frame { position, kind: header.kind, number: header.frame, hash, payload: data })
+        Ok(Frame {
+            position,
+            kind: header.kind,
+            number: header.frame,
+            hash,
+            previous: header.previous,
+            payload: data,
+        })
     }
 
     /// Whole frames after the one at `after` (from the beginning for `None`), until their payloads hold
@@ -147,7 +154,7 @@ impl LogReader {
 
     /// Whether no frame begins at `position` although later segments exist. Only zeros count: a damaged frame must
     /// not be skipped.
-    fn segment_ends_at(&self, position: Position) -> Result<bool, LogError> {
+    pub(crate) fn segment_ends_at(&self, position: Position) -> Result<bool, LogError> {
         let capacity = self.segment(position)?.capacity;
         if u64::from(position.offset()) + OVERHEAD_BYTES as u64 > u64::from(capacity) {
             return Ok(true);

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::check::{CheckReport, Lost};
+use super::durable;
 use super::error::LogError;
 use super::open::{clear, list, lock};
 use super::scan::Scanner;
@@ -61,6 +62,8 @@ pub fn apply(
     plan: &RepairPlan,
 ) -> Result<Vec<PathBuf>, LogError> {
     let _lock = lock(files, dir)?;
+    // Before anything goes: the mark would say that it is there.
+    durable::forget(files, dir)?;
     let (numbers, _) = list(files, dir)?;
     let mut kept = Vec::new();
     let cut = plan.cut_at;

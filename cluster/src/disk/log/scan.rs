@@ -281,6 +281,7 @@ impl<'a> Scanner<'a> {
                 kind: header.kind,
                 number: header.frame,
                 hash,
+                previous: header.previous,
                 payload: payload.to_vec(),
             });
             expect = Expect { frame: expect.frame + 1, batch: expect.batch, previous: hash };

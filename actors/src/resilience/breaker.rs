@@ -1,0 +1,231 @@
+//! A circuit breaker: who keeps failing is left alone for a while, then asked once.
+//!
+//! The states and the count of failures are `failsafe`'s. Three things of it do not fit, and are done here:
+//! - It reads the standard clock. So its open state lasts no time at all, and how long calls are refused is decided
+//!   here, by tokio's clock, which a seeded world pauses.
+//! - Half-open, it lets everyone in. Here one probe is out at a time; all others are refused until it is back.
+//! - It takes the verdict of any call in any state. Here a verdict counts in the era in which its call began: an answer
+//!   that comes late says nothing about a participant that has failed since.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use failsafe::backoff::Constant;
+use failsafe::failure_policy::{ConsecutiveFailures, consecutive_failures};
+use failsafe::{Instrument, StateMachine};
+use parking_lot::Mutex;
+use retailflow_config::Effects;
+use retailflow_engine::ports::Rng;
+use tokio::time::Instant;
+
+/// The time for which a breaker stays open doubles this often at most: to sixteen times what is configured.
+const DOUBLINGS_MAX: u32 = 4;
+/// `failsafe` leaves its open state only once the standard clock has moved at all; it is asked so often.
+const ASKS_MAX: u32 = 100_000;
+
+/// The call is refused; it may come again after this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RetryAfter(pub(crate) Duration);
+
+/// How often something happened to a breaker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct BreakerCounts {
+    /// It opened, or opened again after a failed probe.
+    pub(crate) opened: u64,
+    /// It closed after a probe that succeeded.
+    pub(crate) closed: u64,
+    /// A probe was let in.
+    pub(crate) probes: u64,
+    /// A call was refused.
+    pub(crate) refused: u64,
+}
+
+/// The breaker of one participant. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Breaker(Arc<Inner>);
+
+struct Inner {
+    machine: StateMachine<ConsecutiveFailures<Constant>, Told>,
+    state: Arc<State>,
+    gate: Mutex<Gate>,
+    rng: Arc<dyn Rng>,
+    open_ms: u64,
+}
+
+/// What `failsafe` tells of itself, and what it does not know.
+#[derive(Default)]
+struct State {
+    open: AtomicBool,
+    opened: AtomicU64,
+    closed: AtomicU64,
+    probes: AtomicU64,
+    refused: AtomicU64,
+}
+
+struct Told(Arc<State>);
+
+impl Instrument for Told {
+    /// Never happens: it is asked only when it must let a call in.
+    fn on_call_rejected(&self) {}
+
+    fn on_open(&self) {
+        self.0.open.store(true, Ordering::Release);
+        self.0.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn on_half_open(&self) {}
+
+    fn on_closed(&self) {
+        // It also says so when it is made.
+        if self.0.open.swap(false, Ordering::AcqRel) {
+            self.0.closed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+struct Gate {
+    /// Counts the changes between open and closed.
+    era: u64,
+    open: Option<Open>,
+}
+
+struct Open {
+    until: Instant,
+    /// How often it has opened again since it was last closed.
+    doublings: u32,
+    probing: bool,
+}
+
+impl Breaker {
+    /// A closed breaker.
+    pub(crate) fn new(effects: &Effects, rng: Arc<dyn Rng>) -> Self {
+        let state = Arc::new(State::default());
+        let policy =
+            consecutive_failures(effects.breaker_failures, failsafe::backoff::constant(Duration::ZERO));
+        Self(Arc::new(Inner {
+            machine: StateMachine::new(policy, Told(Arc::clone(&state))),
+            state,
+            gate: Mutex::new(Gate { era: 0, open: None }),
+            rng,
+            open_ms: effects.breaker_open_ms,
+        }))
+    }
+
+    /// Lets a call in, or says when to come again. The time limit of the call belongs inside the pass: a call that is
+    /// dropped has no verdict.
+    ///
+    /// # Errors
+    /// [`RetryAfter`] while the breaker is open, and while a probe is out.
+    pub(crate) fn try_pass(&self) -> Result<Pass, RetryAfter> {
+        let inner = &self.0;
+        let mut gate = inner.gate.lock();
+        let era = gate.era;
+        let Some(open) = &mut gate.open else { return Ok(self.pass(era, false)) };
+        let refused = |after: Duration| {
+            inner.state.refused.fetch_add(1, Ordering::Relaxed);
+            Err(RetryAfter(after))
+        };
+        let left = open.until.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            return refused(left);
+        }
+        if open.probing || !(0..ASKS_MAX).any(|_| inner.machine.is_call_permitted()) {
+            // How long the probe takes is not known.
+            return refused(Duration::from_millis(inner.open_ms));
+        }
+        open.probing = true;
+        inner.state.probes.fetch_add(1, Ordering::Relaxed);
+        Ok(self.pass(era, true))
+    }
+
+    /// Whether calls are refused, all or all but a probe.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.state.open.load(Ordering::Acquire)
+    }
+
+    /// How often what happened.
+    pub(crate) fn counts(&self) -> BreakerCounts {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let State { opened, closed, probes, refused, .. } = &*self.0.state;
+        BreakerCounts { opened: of(opened), closed: of(closed), probes: of(probes), refused: of(refused) }
+    }
+
+    fn pass(&self, era: u64, probe: bool) -> Pass {
+        Pass { breaker: self.clone(), era, probe, ended: false }
+    }
+}
+
+impl Inner {
+    fn verdict(&self, era: u64, good: bool) {
+        let mut gate = self.gate.lock();
+        if gate.era != era {
+            return;
+        }
+        let doublings = gate.open.as_ref().map(|open| open.doublings);
+        if good {
+            self.machine.on_success();
+            if doublings.is_some() {
+                *gate = Gate { era: era + 1, open: None };
+            }
+            return;
+        }
+        let opened_before = self.state.opened.load(Ordering::Relaxed);
+        self.machine.on_error();
+        if self.state.opened.load(Ordering::Relaxed) > opened_before {
+            let doublings = doublings.map_or(0, |doublings| (doublings + 1).min(DOUBLINGS_MAX));
+            let until = Instant::now() + self.open_time(doublings);
+            *gate = Gate { era: era + 1, open: Some(Open { until, doublings, probing: false }) };
+        }
+    }
+
+    /// At least what is configured, doubled, and up to half as much again, so that the nodes of a cluster do not probe
+    /// at the same moment. Below the cap each time is longer than the one before.
+    fn open_time(&self, doublings: u32) -> Duration {
+        let base_ms = self.open_ms.saturating_mul(1 << doublings);
+        Duration::from_millis(base_ms.saturating_add(self.rng.below(base_ms / 2 + 1)))
+    }
+
+    fn dropped_probe(&self, era: u64) {
+        let mut gate = self.gate.lock();
+        if gate.era == era
+            && let Some(open) = &mut gate.open
+        {
+            open.probing = false;
+        }
+    }
+}
+
+/// A call that was let in. Dropped, it says nothing about the participant, and frees the gate if it was the probe.
+#[must_use]
+pub(crate) struct Pass {
+    breaker: Breaker,
+    era: u64,
+    probe: bool,
+    ended: bool,
+}
+
+impl Pass {
+    /// The participant answered, whatever it said.
+    pub(crate) fn success(mut self) {
+        self.ended = true;
+        self.breaker.0.verdict(self.era, true);
+    }
+
+    /// It did not answer, or said that it can't.
+    pub(crate) fn failure(mut self) {
+        self.ended = true;
+        self.breaker.0.verdict(self.era, false);
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if self.probe && !self.ended {
+            self.breaker.0.dropped_probe(self.era);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
