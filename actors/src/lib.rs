@@ -7,7 +7,9 @@
 //! - No driver: all there is of the outside comes in through [`Ports`].
 
 mod admission;
+mod attempt;
 mod committer;
+mod effects;
 mod floor;
 mod hydrate;
 mod intake;
@@ -20,11 +22,13 @@ mod partition;
 #[cfg_attr(not(test), expect(dead_code, reason = "the runner of effects, which comes next, is its user"))]
 mod resilience;
 mod supervise;
+mod sweeper;
 mod tenant;
 mod tenants;
 mod tenants_route;
 mod world;
 
+pub use effects::EffectCounts;
 pub use intake::{Intake, IntakeEvent, IntakeSummary};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;

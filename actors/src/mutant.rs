@@ -19,6 +19,12 @@ pub enum Mutant {
     ForgetsOldIds,
     /// The intake floor moves when a command is read, and not when it is decided.
     FloorRunsAhead,
+    /// A step in doubt counts as not done, and what was done before it is undone.
+    CompensatesUnsettled,
+    /// A call whose outcome is unknown counts as failed, and the step is tried under the next generation.
+    RaisesAfterUnknown,
+    /// Effects begin when they are decided, and not when the record is durable.
+    EffectBeforeCommit,
 }
 
 impl Settings {

@@ -12,24 +12,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use retailflow_config::UnknownTenant;
-use retailflow_engine::ids::PartitionId;
+use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{Actor as CommandActor, Command};
 use retailflow_engine::ports::{InboxId, TenantSetting, TenantStatus};
-use retailflow_engine::wire::{Code, Outcome};
+use retailflow_engine::wire::{Code, CommandType, Outcome};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::admission::Gate;
 use crate::committer::CommitterMsg;
+use crate::effects::{EffectCounts, Effects};
 use crate::floor::Floors;
 use crate::order::OrderShared;
 use crate::outcome::{Work, refusal};
 use crate::partition::{Committers, Partition, PartitionArgs};
-use crate::tenant::TenantMsg;
-use crate::tenants::{Tenants, TenantsArgs, TenantsMsg};
+use crate::sweeper::{Sweeper, SweeperArgs};
+use crate::tenants::{Tenants, TenantsArgs};
 use crate::tenants_route::TenantRoutes;
 use crate::world::{Ports, Settings};
 
@@ -40,6 +40,8 @@ const TENANTS_CREATED_MAX: usize = 10_000;
 pub(crate) enum NodeMsg {
     /// Start the supervisor of the tenants (again).
     StartTenants,
+    /// Start the one who looks for what is due (again).
+    StartSweeper,
     /// Start the supervisor of a partition (again).
     StartPartition(PartitionId),
 }
@@ -48,7 +50,6 @@ struct Shared {
     orders: Arc<OrderShared>,
     routes: Arc<TenantRoutes>,
     floors: Arc<Floors>,
-    tenants: RwLock<Option<ActorRef<TenantsMsg>>>,
     creating: tokio::sync::Mutex<()>,
 }
 
@@ -56,6 +57,7 @@ struct NodeState {
     shared: Arc<Shared>,
     ready: watch::Sender<usize>,
     partitions: std::collections::HashMap<ractor::ActorId, PartitionId>,
+    sweeper: Option<ractor::ActorId>,
 }
 
 /// The root actor.
@@ -114,7 +116,8 @@ impl Actor for Root {
             myself.cast(NodeMsg::StartPartition(PartitionId(partition)))?;
         }
         myself.cast(NodeMsg::StartTenants)?;
-        Ok(NodeState { shared, ready, partitions: std::collections::HashMap::new() })
+        myself.cast(NodeMsg::StartSweeper)?;
+        Ok(NodeState { shared, ready, partitions: std::collections::HashMap::new(), sweeper: None })
     }
 
     async fn handle(
@@ -126,11 +129,19 @@ impl Actor for Root {
         let shared = &state.shared;
         match message {
             NodeMsg::StartTenants => {
-                // The tenants of a supervisor that ended have ended with it.
-                shared.routes.clear();
                 let args = TenantsArgs { shared: shared.orders.clone(), routes: shared.routes.clone() };
                 let (tenants, _) = Actor::spawn_linked(None, Tenants, args, myself.get_cell()).await?;
-                *shared.tenants.write() = Some(tenants);
+                shared.routes.supervised_by(Some(tenants));
+                shared.orders.effects.leave_behind();
+            }
+            NodeMsg::StartSweeper => {
+                let args = SweeperArgs {
+                    effects: shared.orders.effects.clone(),
+                    routes: shared.routes.clone(),
+                    partitions: shared.orders.committers.partitions(),
+                };
+                let (sweeper, _) = Actor::spawn_linked(None, Sweeper, args, myself.get_cell()).await?;
+                state.sweeper = Some(sweeper.get_id());
             }
             NodeMsg::StartPartition(partition) => {
                 let args = PartitionArgs {
@@ -168,9 +179,13 @@ impl Actor for Root {
         if let Some(partition) = state.partitions.remove(&cell.get_id()) {
             tracing::error!(%partition, %why, ?delay, "a partition ended and starts again");
             myself.send_after(delay, move || NodeMsg::StartPartition(partition));
+        } else if state.sweeper == Some(cell.get_id()) {
+            tracing::error!(%why, ?delay, "the sweeper ended and starts again");
+            state.shared.orders.effects.leave_behind();
+            myself.send_after(delay, || NodeMsg::StartSweeper);
         } else {
             tracing::error!(%why, ?delay, "the supervisor of the tenants ended and starts again");
-            *state.shared.tenants.write() = None;
+            state.shared.routes.supervised_by(None);
             myself.send_after(delay, || NodeMsg::StartTenants);
         }
         Ok(())
@@ -189,11 +204,12 @@ impl Node {
         let hydrating = Semaphore::new(settings.config.orders.hydrate_concurrency_max);
         let gate = Arc::new(Gate::new(&settings.config.admission));
         let committers = Arc::new(Committers::new(partitions));
+        let routes = Arc::<TenantRoutes>::default();
+        let effects = Arc::new(Effects::new(ports.clone(), settings.clone(), routes.clone()));
         let shared = Arc::new(Shared {
-            orders: Arc::new(OrderShared { ports, settings, committers, gate, hydrating }),
-            routes: Arc::default(),
+            orders: Arc::new(OrderShared { ports, settings, committers, gate, hydrating, effects }),
+            routes,
             floors: Arc::default(),
-            tenants: RwLock::new(None),
             creating: tokio::sync::Mutex::new(()),
         });
         let (ready, mut is_ready) = watch::channel(0);
@@ -234,24 +250,21 @@ impl NodeHandle {
         let setting = self.tenant(&command).await?;
         let gate = &self.shared.orders.gate;
         let tenant = &command.order.tenant;
+        let effects = &self.shared.orders.effects;
+        if effects.is_full() && command.data.kind() == CommandType::Place {
+            if !wait {
+                return Err(Box::new(self.refuse(&command, Code::Overloaded)));
+            }
+            // More new orders than can be brought on their way help nobody.
+            effects.room().await;
+        }
         let permit = match wait {
             true => gate.enter(tenant, setting.in_flight_max).await,
             false => gate.try_enter(tenant, setting.in_flight_max),
         };
         let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?;
         let (reply, answer) = oneshot::channel();
-        let route = self.shared.routes.get(tenant);
-        let work = Work::new(command, permit, reply);
-        // A message that cannot be delivered is dropped with its reply: the caller learns that the answer was lost.
-        match route {
-            Some(tenant) => drop(tenant.cast(TenantMsg::Submit(work))),
-            None => {
-                let tenants = self.shared.tenants.read().clone();
-                if let Some(tenants) = tenants {
-                    drop(tenants.cast(TenantsMsg::Submit(work)));
-                }
-            }
-        }
+        self.shared.routes.submit(Work::new(command, permit, reply));
         Ok(answer)
     }
 
@@ -313,6 +326,31 @@ impl NodeHandle {
         partition_of(&command.order, self.shared.orders.committers.partitions())
     }
 
+    /// What became of effects since the start.
+    #[must_use]
+    pub fn effects(&self) -> EffectCounts {
+        self.shared.orders.effects.counts()
+    }
+
+    /// Effects that run, or wait for their retry.
+    #[must_use]
+    pub fn effects_running(&self) -> usize {
+        self.shared.orders.effects.len()
+    }
+
+    /// Whether some order still waits for a step, or for people. `None` when that cannot be read now.
+    pub async fn has_open_orders(&self) -> Option<bool> {
+        let shared = &self.shared.orders;
+        for partition in 0..shared.committers.partitions() {
+            let ever = TimestampMs(i64::MAX);
+            let open = shared.ports.deadlines.list(PartitionId(partition), None, ever, 1).await.ok()?;
+            if !open.is_empty() {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+
     /// Orders in memory.
     #[must_use]
     pub fn live_orders(&self) -> usize {
@@ -342,6 +380,7 @@ impl NodeHandle {
         self.close();
         let until = tokio::time::Instant::now() + deadline;
         let mut drained = tokio::time::timeout_at(until, self.shared.orders.gate.drained()).await.is_ok();
+        drained &= tokio::time::timeout_at(until, self.shared.orders.effects.close()).await.is_ok();
         for partition in 0..self.shared.orders.committers.partitions() {
             drained &= tokio::time::timeout_at(until, self.seal(PartitionId(partition))).await == Ok(true);
         }
@@ -360,6 +399,7 @@ impl NodeHandle {
     pub async fn kill(self) {
         self.close();
         self.root.kill();
+        self.shared.orders.effects.close().await;
         drop(self.root.wait(Some(Duration::from_secs(5))).await);
     }
 

@@ -6,13 +6,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::codec::CodecError;
+use retailflow_engine::fulfillment::next;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{
-    Aggregate, Context, Draft, Drafted, FoldError, RecordedOutcome, SealedDraft, Verdict,
+    Aggregate, Context, Draft, Drafted, EngineCommand, FoldError, RecordedOutcome, SealedDraft, Verdict,
 };
 use retailflow_engine::ports::{OrderEntry, ReadError};
 use retailflow_engine::wire::{Code, Durability, Outcome};
@@ -20,6 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::admission::Gate;
 use crate::committer::{CommitterMsg, Proposal, Proposed, Ticket};
+use crate::effects::Effects;
 use crate::hydrate::{HydrateError, hydrate, recall};
 use crate::mutant::Mutant;
 use crate::outcome::{Work, recorded, refusal};
@@ -29,6 +32,9 @@ use crate::world::{Ports, ProbePoint, Settings};
 
 /// The reason with which an order stops that had nothing to do; any other end is a crash.
 pub(crate) const PASSIVATED: &str = "passivated";
+
+/// Commands of the engine's own that wait at one order, at most: further ones come again.
+const ENGINE_QUEUE_MAX: usize = 8;
 
 /// What an order is told.
 pub(crate) enum OrderMsg {
@@ -41,6 +47,10 @@ pub(crate) enum OrderMsg {
         /// What became of it.
         proposed: Proposed,
     },
+    /// Decide a command of the engine's own.
+    Engine(EngineCommand),
+    /// See to it that what the order asks for is driven.
+    Wake,
     /// Leave memory if there is nothing to do.
     Passivate,
 }
@@ -52,6 +62,7 @@ pub(crate) struct OrderShared {
     pub(crate) committers: Arc<Committers>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) hydrating: Semaphore,
+    pub(crate) effects: Arc<Effects>,
 }
 
 pub(crate) struct OrderArgs {
@@ -95,6 +106,8 @@ pub(crate) struct OrderState {
     aggregate: Aggregate,
     snapshot_at: u64,
     queue: VecDeque<Work>,
+    /// The engine's own commands. At most one step and one deadline are open, so a handful at most wait here.
+    engine: Vec<EngineCommand>,
     in_flight: Option<Box<InFlight>>,
     proposals: u64,
     /// Outcomes that have left the aggregate's memory, once someone asked for one.
@@ -121,6 +134,7 @@ impl Actor for OrderActor {
             aggregate,
             snapshot_at: 0,
             queue: VecDeque::new(),
+            engine: Vec::new(),
             in_flight: None,
             proposals: 0,
             recalled: None,
@@ -129,10 +143,12 @@ impl Actor for OrderActor {
 
     async fn post_start(
         &self,
-        _myself: ActorRef<Self::Msg>,
+        myself: ActorRef<Self::Msg>,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        Box::pin(state.rebuild()).await
+        Box::pin(state.rebuild()).await?;
+        state.drive(&myself);
+        Ok(())
     }
 
     async fn handle(
@@ -148,21 +164,30 @@ impl Actor for OrderActor {
                 state.take(work);
             }
             OrderMsg::Resolved { number, proposed } => {
-                if let Some(lost) = state.resolved(number, proposed)? {
+                if let Some(lost) = state.resolved(&myself, number, proposed)? {
                     if !state.args.shared.settings.is(Mutant::KeepsStateAfterConflict) {
                         Box::pin(state.rebuild()).await?;
                     }
+                    // What the engine itself had decided is asked for again, if it is still asked for.
+                    state.drive(&myself);
                     state.again(*lost);
                 }
             }
+            OrderMsg::Engine(command) => {
+                if state.engine.len() < ENGINE_QUEUE_MAX {
+                    state.engine.push(command);
+                }
+            }
+            OrderMsg::Wake => state.drive(&myself),
             OrderMsg::Passivate => return state.passivate(&myself),
         }
         while let Some(work) = state.advance(&myself)? {
             Box::pin(state.ask_log(work)).await?;
         }
-        if state.queue.is_empty() {
+        if state.queue.is_empty() && state.engine.is_empty() {
             // An idle order keeps no room for work.
             state.queue = VecDeque::new();
+            state.engine = Vec::new();
         }
         Ok(())
     }
@@ -196,7 +221,7 @@ impl OrderState {
     /// Decides what waits and proposes one record, unless one is in flight. Gives back a command on which the log must be
     /// asked before anything else is decided.
     fn advance(&mut self, myself: &ActorRef<OrderMsg>) -> Result<Option<Work>, ActorProcessingErr> {
-        while self.in_flight.is_none() && !self.queue.is_empty() {
+        while self.in_flight.is_none() && !(self.queue.is_empty() && self.engine.is_empty()) {
             let orders = &self.args.shared.settings.config.orders;
             let (max_commands, max_bytes) = (orders.record_max_commands, orders.record_max_bytes);
             let context =
@@ -205,6 +230,10 @@ impl OrderState {
             let mut waiters: Vec<Vec<Work>> = Vec::new();
             let mut deferred = Vec::new();
             let mut asks = None;
+            let mut stale = false;
+            for command in self.engine.drain(..) {
+                stale |= !draft.decide_engine(&command, &context);
+            }
             while draft.len() < max_commands
                 && let Some(next) = self.queue.front()
                 && (draft.is_empty() || draft.weight_bytes() + next.command.weight_bytes() <= max_bytes)
@@ -225,6 +254,10 @@ impl OrderState {
                         if draft.is_empty() { work.answer(outcome) } else { deferred.push((work, outcome)) }
                     }
                 }
+            }
+            if stale {
+                // News of something that is over, or was before its time: what the order really asks for is driven.
+                self.drive(myself);
             }
             if !draft.is_empty() {
                 self.propose(myself, draft, waiters, deferred)?;
@@ -257,9 +290,15 @@ impl OrderState {
         };
         let Some(committer) = self.args.shared.committers.get(self.partition) else {
             let why = "the order's partition is being taken over";
+            self.wake_later(myself);
             all(waiters, deferred).for_each(|work| work.refuse(Code::Unavailable, why, retry_after_ms));
             return Ok(());
         };
+        if self.args.shared.settings.is(Mutant::EffectBeforeCommit)
+            && let Some(effect) = next(&self.args.order, sealed.tentative())
+        {
+            self.args.shared.effects.drive(effect, myself);
+        }
         let waiters = if self.args.shared.settings.is(Mutant::AnswersTentative) {
             answer(waiters, &sealed.outcomes, self.args.shared.ports.durability);
             Vec::new()
@@ -285,6 +324,7 @@ impl OrderState {
     /// Gives back what lost a race: the order has to be rebuilt before it is decided again.
     fn resolved(
         &mut self,
+        myself: &ActorRef<OrderMsg>,
         number: u64,
         proposed: Proposed,
     ) -> Result<Option<Box<InFlight>>, ActorProcessingErr> {
@@ -295,6 +335,7 @@ impl OrderState {
             Proposed::Committed => {
                 self.probe(ProbePoint::OrderCommitted)?;
                 self.committed(*in_flight);
+                self.drive(myself);
                 self.probe(ProbePoint::OrderAnswered)?;
                 Ok(None)
             }
@@ -304,6 +345,7 @@ impl OrderState {
                 let works = in_flight.waiters.into_iter().flatten();
                 let works = works.chain(in_flight.deferred.into_iter().map(|(work, _)| work));
                 works.for_each(|work| work.refuse(Code::StorageFull, why.clone(), retry_after_ms));
+                self.wake_later(myself);
                 Ok(None)
             }
             // Neither yes nor no may be said. The supervisor starts the order again from what the log has.
@@ -341,6 +383,25 @@ impl OrderState {
                 self.queue.push_front(work);
             }
         }
+    }
+
+    /// Sees to it that what the committed state asks for, and nothing else, is driven.
+    fn drive(&self, myself: &ActorRef<OrderMsg>) {
+        if !self.engine.is_empty() {
+            // The outcome of what was asked for is here, and decided next.
+            return;
+        }
+        let effects = &self.args.shared.effects;
+        match next(&self.args.order, &self.aggregate.order) {
+            Some(effect) => effects.drive(effect, myself),
+            None => effects.rest(&self.args.order),
+        }
+    }
+
+    /// An outcome could not be recorded now: its effect is driven again, under the same key.
+    fn wake_later(&self, myself: &ActorRef<OrderMsg>) {
+        let delay = Duration::from_millis(self.args.shared.gate.retry_after_ms());
+        myself.send_after(delay, || OrderMsg::Wake);
     }
 
     fn replay(&self, work: Work, verdict: &Verdict) {
@@ -382,7 +443,8 @@ impl OrderState {
     }
 
     fn passivate(&mut self, myself: &ActorRef<OrderMsg>) -> Result<(), ActorProcessingErr> {
-        if self.in_flight.is_some() || !self.queue.is_empty() {
+        let busy = self.in_flight.is_some() || !self.queue.is_empty() || !self.engine.is_empty();
+        if busy || self.args.shared.effects.is_attempting(&self.args.order) {
             let order = self.args.order.order.clone();
             self.args.tenant.cast(TenantMsg::Busy(order, myself.get_id()))?;
         } else {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use lru::LruCache;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
+use retailflow_engine::order::EngineCommand;
 use retailflow_engine::wire::Code;
 use tokio::time::Instant;
 
@@ -23,12 +24,31 @@ use crate::world::ProbePoint;
 pub(crate) enum TenantMsg {
     /// Route a command.
     Submit(Work),
+    /// A message of the engine's own for an order.
+    ToOrder(OrderId, ToOrder),
     /// An order that was asked to leave has work.
     Busy(OrderId, ActorId),
     /// The delay after a crash is over.
     Restart(OrderId),
     /// Look for idle orders.
     Sweep,
+}
+
+/// What the engine itself tells an order.
+pub(crate) enum ToOrder {
+    /// Decide this.
+    Engine(EngineCommand),
+    /// See to it that what the order asks for is driven.
+    Wake,
+}
+
+impl From<ToOrder> for OrderMsg {
+    fn from(message: ToOrder) -> Self {
+        match message {
+            ToOrder::Engine(command) => Self::Engine(command),
+            ToOrder::Wake => Self::Wake,
+        }
+    }
 }
 
 pub(crate) struct TenantArgs {
@@ -44,11 +64,11 @@ enum Slot {
     /// Asked to leave; what comes meanwhile waits here.
     Leaving {
         order: ActorRef<OrderMsg>,
-        waiting: Vec<Work>,
+        waiting: Vec<OrderMsg>,
     },
     /// Crashed; what comes during the delay waits here.
     Resting {
-        waiting: Vec<Work>,
+        waiting: Vec<OrderMsg>,
     },
 }
 
@@ -113,6 +133,7 @@ impl Actor for TenantActor {
                     Err(crash) => Err(crash.into()),
                 }
             }
+            TenantMsg::ToOrder(order, message) => state.to_order(&myself, order, message).await,
             TenantMsg::Busy(order, id) => state.busy(order, id),
             TenantMsg::Restart(order) => state.restart(&myself, order).await,
             TenantMsg::Sweep => {
@@ -178,7 +199,7 @@ impl TenantState {
             }
             Some(Slot::Leaving { waiting, .. } | Slot::Resting { waiting }) => {
                 if waiting.len() < self.shared.settings.config.orders.queue_max {
-                    waiting.push(work);
+                    waiting.push(OrderMsg::Submit(work));
                 } else {
                     work.refuse(Code::Overloaded, "the order restarts", self.shared.gate.retry_after_ms());
                 }
@@ -186,8 +207,36 @@ impl TenantState {
             }
             None => {
                 let order = order.clone();
-                self.spawn(myself, order, vec![work]).await
+                self.spawn(myself, order, vec![OrderMsg::Submit(work)]).await
             }
+        }
+    }
+
+    /// Gives an order a message of the engine's own. It may be dropped: whoever lives again asks for what it needs.
+    async fn to_order(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        order: OrderId,
+        message: ToOrder,
+    ) -> Result<(), ActorProcessingErr> {
+        if self.parking.holds(&order) {
+            return Ok(());
+        }
+        match self.slots.get_mut(&order) {
+            Some(Slot::Live { order, touched }) => {
+                *touched = Instant::now();
+                drop(order.cast(message.into()));
+                Ok(())
+            }
+            Some(Slot::Leaving { waiting, .. }) => {
+                // An order has one effect and one deadline: a few at most wait here.
+                if waiting.len() < self.shared.settings.config.orders.queue_max {
+                    waiting.push(message.into());
+                }
+                Ok(())
+            }
+            Some(Slot::Resting { .. }) => Ok(()),
+            None => self.spawn(myself, order, vec![message.into()]).await,
         }
     }
 
@@ -195,7 +244,7 @@ impl TenantState {
         &mut self,
         myself: &ActorRef<TenantMsg>,
         order: OrderId,
-        waiting: Vec<Work>,
+        waiting: Vec<OrderMsg>,
     ) -> Result<(), ActorProcessingErr> {
         let live = self.shared.gate.live.load(Ordering::Relaxed);
         if live >= self.shared.settings.config.orders.live_max {
@@ -209,8 +258,8 @@ impl TenantState {
         let (actor, _) = Actor::spawn_linked(None, OrderActor, args, myself.get_cell()).await?;
         self.shared.gate.live.fetch_add(1, Ordering::Relaxed);
         self.by_actor.insert(actor.get_id(), order.clone());
-        for work in waiting {
-            drop(actor.cast(OrderMsg::Submit(work)));
+        for message in waiting {
+            drop(actor.cast(message));
         }
         self.slots.put(order, Slot::Live { order: actor, touched: Instant::now() });
         Ok(())
@@ -273,8 +322,8 @@ impl TenantState {
             return Ok(());
         }
         if let Some(Slot::Leaving { order: actor, waiting }) = self.slots.pop(&order) {
-            for work in waiting {
-                drop(actor.cast(OrderMsg::Submit(work)));
+            for message in waiting {
+                drop(actor.cast(message));
             }
             self.slots.put(order, Slot::Live { order: actor, touched: Instant::now() });
         }
@@ -312,8 +361,10 @@ impl TenantState {
                 tracing::error!(tenant = %self.tenant, %order, %why, "an order keeps crashing and is parked");
                 let reference = OrderRef { tenant: self.tenant.clone(), order };
                 self.parking.park(reference, why).await?;
-                for work in waiting {
-                    self.parking.park_command(work).await?;
+                for message in waiting {
+                    if let OrderMsg::Submit(work) = message {
+                        self.parking.park_command(work).await?;
+                    }
                 }
                 Ok(())
             }
@@ -326,8 +377,7 @@ impl TenantState {
         order: OrderId,
     ) -> Result<(), ActorProcessingErr> {
         match self.slots.pop(&order) {
-            // An order that nobody asks for stays in the log until someone does.
-            Some(Slot::Resting { waiting }) if waiting.is_empty() => Ok(()),
+            // Also one that nobody asks for: it may have a step that waits to be driven.
             Some(Slot::Resting { waiting }) => self.spawn(myself, order, waiting).await,
             Some(other) => {
                 self.slots.put(order, other);

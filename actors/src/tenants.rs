@@ -5,19 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
-use retailflow_engine::ids::TenantId;
+use retailflow_engine::ids::{OrderRef, TenantId};
 use tokio::time::Instant;
 
 use crate::order::OrderShared;
 use crate::outcome::Work;
 use crate::supervise::{AfterCrash, CrashWindow};
-use crate::tenant::{TenantActor, TenantArgs, TenantMsg};
+use crate::tenant::{TenantActor, TenantArgs, TenantMsg, ToOrder};
 use crate::tenants_route::TenantRoutes;
 
 /// What the supervisor of the tenants is told.
 pub(crate) enum TenantsMsg {
     /// A command of a tenant that has no actor yet.
     Submit(Work),
+    /// A message of the engine's own for an order of such a tenant.
+    ToOrder(OrderRef, ToOrder),
     /// The delay after a crash is over.
     Restart(TenantId),
 }
@@ -70,9 +72,22 @@ impl Actor for Tenants {
                 };
                 drop(actor.cast(TenantMsg::Submit(work)));
             }
+            TenantsMsg::ToOrder(order, message) => {
+                let tenant = order.tenant;
+                if state.resting.contains_key(&tenant) {
+                    // All its open orders are looked through when it is back.
+                    return Ok(());
+                }
+                let actor = match state.args.routes.get(&tenant) {
+                    Some(actor) => actor,
+                    None => state.spawn(&myself, tenant).await?,
+                };
+                drop(actor.cast(TenantMsg::ToOrder(order.order, message)));
+            }
             TenantsMsg::Restart(tenant) => {
                 let waiting = state.resting.remove(&tenant).unwrap_or_default();
                 let actor = state.spawn(&myself, tenant).await?;
+                state.args.shared.effects.leave_behind();
                 for work in waiting {
                     drop(actor.cast(TenantMsg::Submit(work)));
                 }

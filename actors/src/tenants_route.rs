@@ -4,28 +4,60 @@ use std::collections::HashMap;
 
 use parking_lot::RwLock;
 use ractor::ActorRef;
-use retailflow_engine::ids::TenantId;
+use retailflow_engine::ids::{OrderRef, TenantId};
 
-use crate::tenant::TenantMsg;
+use crate::outcome::Work;
+use crate::tenant::{TenantMsg, ToOrder};
+use crate::tenants::TenantsMsg;
 
 /// Live tenants of a node. Entries are made and removed by their supervisor only.
 #[derive(Default)]
-pub(crate) struct TenantRoutes(RwLock<HashMap<TenantId, ActorRef<TenantMsg>>>);
+pub(crate) struct TenantRoutes {
+    tenants: RwLock<HashMap<TenantId, ActorRef<TenantMsg>>>,
+    supervisor: RwLock<Option<ActorRef<TenantsMsg>>>,
+}
 
 impl TenantRoutes {
     pub(crate) fn get(&self, tenant: &TenantId) -> Option<ActorRef<TenantMsg>> {
-        self.0.read().get(tenant).cloned()
+        self.tenants.read().get(tenant).cloned()
     }
 
     pub(crate) fn set(&self, tenant: TenantId, actor: ActorRef<TenantMsg>) {
-        self.0.write().insert(tenant, actor);
-    }
-
-    pub(crate) fn clear(&self) {
-        self.0.write().clear();
+        self.tenants.write().insert(tenant, actor);
     }
 
     pub(crate) fn remove(&self, tenant: &TenantId) {
-        self.0.write().remove(tenant);
+        self.tenants.write().remove(tenant);
+    }
+
+    /// Another supervisor is there, or none; the tenants of one that ended have ended with it.
+    pub(crate) fn supervised_by(&self, supervisor: Option<ActorRef<TenantsMsg>>) {
+        self.tenants.write().clear();
+        *self.supervisor.write() = supervisor;
+    }
+
+    /// Sends a command to its tenant, who is woken if need be. Where that is not possible the command is dropped with
+    /// its reply: the caller learns that the answer was lost.
+    pub(crate) fn submit(&self, work: Work) {
+        match self.get(&work.command.order.tenant) {
+            Some(tenant) => drop(tenant.cast(TenantMsg::Submit(work))),
+            None => {
+                if let Some(supervisor) = self.supervisor.read().clone() {
+                    drop(supervisor.cast(TenantsMsg::Submit(work)));
+                }
+            }
+        }
+    }
+
+    /// Sends a message of the engine's own to an order. It may get lost: the index of deadlines knows all open orders.
+    pub(crate) fn to_order(&self, order: OrderRef, message: ToOrder) {
+        match self.get(&order.tenant) {
+            Some(tenant) => drop(tenant.cast(TenantMsg::ToOrder(order.order, message))),
+            None => {
+                if let Some(supervisor) = self.supervisor.read().clone() {
+                    drop(supervisor.cast(TenantsMsg::ToOrder(order, message)));
+                }
+            }
+        }
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use retailflow_config::Config;
 use retailflow_engine::order::Policy;
-use retailflow_engine::ports::{Clock, DeadLetters, EventLog, Rng, Snapshots, Tenants};
+use retailflow_engine::ports::{
+    Clock, DeadLetters, Deadlines, EventLog, Participants, Rng, Snapshots, Tenants,
+};
 use retailflow_engine::wire::Durability;
 
 /// The outside world, as the actors see it.
@@ -12,6 +14,10 @@ use retailflow_engine::wire::Durability;
 pub struct Ports {
     /// The truth.
     pub log: Arc<dyn EventLog>,
+    /// Open orders by their deadline.
+    pub deadlines: Arc<dyn Deadlines>,
+    /// Who does the steps.
+    pub participants: Participants,
     /// States of long orders.
     pub snapshots: Arc<dyn Snapshots>,
     /// Who may have orders.
@@ -47,6 +53,10 @@ pub enum ProbePoint {
     CommitterAfter,
     /// A partition is about to take over.
     PartitionTakeOver,
+    /// An effect is about to be driven.
+    EffectBefore,
+    /// An effect's outcome is known, and its order has not been told.
+    EffectAfter,
 }
 
 /// What the probe says.
@@ -85,9 +95,10 @@ impl Settings {
     #[must_use]
     pub fn new(config: Config, node: impl Into<String>) -> Self {
         let policy = Policy {
-            version: 1,
             step_deadline_ms: config.orders.step_deadline_ms,
             decisions_max: config.orders.decisions_max,
+            step_attempts_max: config.effects.attempts_max,
+            ..Policy::v1()
         };
         Self {
             config,

@@ -29,7 +29,7 @@ pub async fn suite<S: Subject<Port = LogWithDeadlines>>(subject: &mut S) {
 }
 
 async fn list(port: &LogWithDeadlines, until: TimestampMs, limit: usize) -> Vec<(i64, OrderRef)> {
-    let due = port.deadlines.list(HOME, until, limit).await.unwrap();
+    let due = port.deadlines.list(HOME, None, until, limit).await.unwrap();
     due.into_iter().map(|DueOrder { at, order }| (at.0, order)).collect()
 }
 
@@ -115,7 +115,7 @@ pub async fn only_due_ones_of_the_partition_are_listed<S: Subject<Port = LogWith
         let elsewhere = orders_in(there, partitions, 1).remove(0);
         let mut writer = Writer::open(&*port.log, there, 1).await;
         writer.append(&*port.log, vec![Author::new(&elsewhere).write_deadline(set(1))], vec![]).await;
-        let there = port.deadlines.list(there, EVER, 10).await.unwrap();
+        let there = port.deadlines.list(there, None, EVER, 10).await.unwrap();
         assert_eq!(there, [DueOrder { at: TimestampMs(1), order: elsewhere }]);
     }
     assert_eq!(list(&port, TimestampMs(999), 10).await, []);
@@ -156,6 +156,15 @@ pub async fn many_are_listed_whole<S: Subject<Port = LogWithDeadlines>>(subject:
     let mut listed: Vec<OrderRef> =
         list(&port, EVER, 1000).await.into_iter().map(|(_, order)| order).collect();
     let mut expected = orders;
+    let mut pieces = Vec::new();
+    let mut after: Option<DueOrder> = None;
+    loop {
+        let piece = port.deadlines.list(HOME, after.as_ref(), EVER, 7).await.unwrap();
+        let Some(last) = piece.last() else { break };
+        after = Some(last.clone());
+        pieces.extend(piece.into_iter().map(|due| due.order));
+    }
+    assert_eq!(pieces, listed, "piece by piece");
     listed.sort_unstable();
     expected.sort_unstable();
     assert_eq!(listed, expected);

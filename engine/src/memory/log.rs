@@ -220,6 +220,7 @@ impl Deadlines for MemoryLog {
     fn list(
         &self,
         partition: PartitionId,
+        after: Option<&DueOrder>,
         until: TimestampMs,
         limit: usize,
     ) -> PortFuture<'_, Result<Vec<DueOrder>, StoreError>> {
@@ -229,6 +230,7 @@ impl Deadlines for MemoryLog {
         let here = due.filter(|(order, _)| partition_of(order, partitions) == partition);
         let mut list: Vec<DueOrder> =
             here.map(|(order, at)| DueOrder { at: *at, order: order.clone() }).collect();
+        list.retain(|due| after.is_none_or(|after| due > after));
         list.sort();
         list.truncate(limit);
         Box::pin(async move { Ok(list) })

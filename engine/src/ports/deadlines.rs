@@ -19,13 +19,15 @@ pub struct DueOrder {
 /// - Order MUST be by time, the most overdue first; ties in a stable order.
 /// - An order has at most one deadline.
 pub trait Deadlines: Send + Sync {
-    /// Up to `limit` deadlines of `partition` that are due at `until` or before, the most overdue first.
+    /// Up to `limit` deadlines of `partition` that are due at `until` or before, the most overdue first; those after
+    /// `after` in that order, when it is given. It need not be there any more.
     ///
     /// # Errors
     /// [`StoreError`].
     fn list(
         &self,
         partition: PartitionId,
+        after: Option<&DueOrder>,
         until: TimestampMs,
         limit: usize,
     ) -> PortFuture<'_, Result<Vec<DueOrder>, StoreError>>;

@@ -32,11 +32,12 @@ impl Inner {
     fn deadlines(
         &self,
         partition: PartitionId,
+        after: Option<(i64, [u8; 16])>,
         until: TimestampMs,
         limit: usize,
     ) -> Result<Vec<DueOrder>, Trouble> {
         let mut due = Vec::new();
-        let mut after = None;
+        let mut after = after;
         while due.len() < limit {
             let page = self.index.deadlines(until.0, after, DEADLINES_PAGE)?;
             let ended = page.len() < DEADLINES_PAGE;
@@ -95,10 +96,12 @@ impl Deadlines for DiskLog {
     fn list(
         &self,
         partition: PartitionId,
+        after: Option<&DueOrder>,
         until: TimestampMs,
         limit: usize,
     ) -> PortFuture<'_, Result<Vec<DueOrder>, StoreError>> {
-        Box::pin(blocking(&self.inner, move |inner| inner.deadlines(partition, until, limit)))
+        let after = after.map(|due| (due.at.0, self.inner.key(&due.order)));
+        Box::pin(blocking(&self.inner, move |inner| inner.deadlines(partition, after, until, limit)))
     }
 }
 

@@ -1,0 +1,216 @@
+//! One effect, from its first call to its definite outcome.
+//!
+//! - A lost answer is asked for again under the same key, until it is known.
+//! - "Not done" is said only when nothing can come any more: after `settle`, never after a failure alone, because an
+//!   earlier request of the same key may still be on its way.
+//! - After its expiry a request is never made again: what became of it is looked at, and settled.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use retailflow_engine::fulfillment::steps::is_forward;
+use retailflow_engine::fulfillment::{Effect, Mode};
+use retailflow_engine::order::StepOutcome;
+use retailflow_engine::ports::{
+    KeyStanding, Participant, Performed, PortFuture, Role, Settlement, StepAnswer, StepRequest,
+};
+use tokio::time::timeout;
+
+use crate::effects::{BREAKER_WAIT_MIN, Effects, Guard};
+use crate::mutant::Mutant;
+use crate::resilience::retry::FullJitter;
+
+/// What a call came to.
+enum Called {
+    /// That is it.
+    Outcome(StepOutcome),
+    /// Nothing is known, or nothing was done: once more.
+    Again,
+    /// Not by performing it: look at it, and settle it.
+    Settle,
+}
+
+pub(crate) struct Attempt<'a> {
+    effects: &'a Arc<Effects>,
+    request: &'a StepRequest,
+    participant: &'a dyn Participant,
+    role: Role,
+    mode: Mode,
+    retry: FullJitter,
+}
+
+impl<'a> Attempt<'a> {
+    pub(crate) fn new(effects: &'a Arc<Effects>, effect: &'a Effect) -> Self {
+        let role = Role::of(effect.request.step);
+        Self {
+            effects,
+            request: &effect.request,
+            participant: &**effects.ports.participants.of(role),
+            role,
+            mode: effect.mode,
+            retry: FullJitter::new(&effects.settings.config.effects, effects.ports.rng.clone()),
+        }
+    }
+
+    pub(crate) async fn run(mut self, guard: &mut Guard) -> StepOutcome {
+        let mut mode = self.mode;
+        loop {
+            if mode == Mode::Settle && self.effects.settings.is(Mutant::CompensatesUnsettled) {
+                return not_done();
+            }
+            if mode == Mode::Perform && self.is_expired() {
+                mode = Mode::Look;
+            }
+            match self.call(mode, guard).await {
+                Called::Outcome(outcome) => return outcome,
+                Called::Settle => mode = Mode::Settle,
+                Called::Again => {
+                    self.effects.retries.fetch_add(1, Ordering::Relaxed);
+                    if mode == Mode::Perform && self.effects.settings.is(Mutant::RaisesAfterUnknown) {
+                        return not_done();
+                    }
+                    guard.slow_down();
+                    let wait = self.retry.delay();
+                    if wait.is_none() && mode == Mode::Perform && is_forward(self.request.step) {
+                        // Often enough: the order decides whether to try under another key, or to turn back.
+                        mode = Mode::Settle;
+                        continue;
+                    }
+                    tokio::time::sleep(wait.unwrap_or_else(|| self.longest_wait())).await;
+                }
+            }
+        }
+    }
+
+    fn longest_wait(&self) -> Duration {
+        let most_ms = self.effects.settings.config.effects.retry_max_ms.max(1);
+        Duration::from_millis(most_ms / 2 + self.effects.ports.rng.below(most_ms / 2 + 1))
+    }
+
+    fn is_expired(&self) -> bool {
+        self.effects.ports.clock.now() >= self.request.expires
+    }
+
+    /// So long after its expiry that the participant may have forgotten the key?
+    fn is_forgotten(&self) -> bool {
+        let until = self.request.expires.plus_ms(self.participant.remembers_ms());
+        self.effects.ports.clock.now() >= until
+    }
+
+    async fn call(&self, mode: Mode, guard: &mut Guard) -> Called {
+        match mode {
+            Mode::Perform => self.perform(guard).await,
+            Mode::Look => self.look(guard).await,
+            Mode::Settle => self.settle(guard).await,
+        }
+    }
+
+    /// Makes a call within bulkheads, breaker and time limit. `None`: nobody knows.
+    async fn ask<T>(
+        &self,
+        guard: &mut Guard,
+        call: impl Fn() -> PortFuture<'a, T>,
+        is_trouble: impl Fn(&T) -> bool,
+    ) -> Option<T> {
+        let pass = loop {
+            match self.effects.breaker(self.role).try_pass() {
+                Ok(pass) => break pass,
+                Err(after) => {
+                    guard.slow_down();
+                    tokio::time::sleep(after.0.max(BREAKER_WAIT_MIN)).await;
+                }
+            }
+        };
+        // A closed semaphore would mean that the node is no more.
+        let _node = self.effects.node.acquire().await.ok()?;
+        let _bulkhead = self.effects.bulkhead(self.role).acquire().await.ok()?;
+        self.effects.calls.fetch_add(1, Ordering::Relaxed);
+        let limit = Duration::from_millis(self.effects.settings.config.effects.call_timeout_ms);
+        let answer = timeout(limit, call()).await.ok();
+        match &answer {
+            Some(answer) if !is_trouble(answer) => pass.success(),
+            _ => pass.failure(),
+        }
+        answer
+    }
+
+    async fn perform(&self, guard: &mut Guard) -> Called {
+        let (participant, request) = (self.participant, self.request);
+        let is_trouble =
+            |answer: &StepAnswer| matches!(answer, StepAnswer::Failed { .. } | StepAnswer::Unknown { .. });
+        match self.ask(guard, || participant.perform(request), is_trouble).await {
+            Some(answer) => self.answered(answer),
+            None => Called::Again,
+        }
+    }
+
+    fn answered(&self, answer: StepAnswer) -> Called {
+        Called::Outcome(match answer {
+            StepAnswer::Done(performed) => done(performed),
+            StepAnswer::Declined { code, reason, lines } => {
+                StepOutcome::Declined { code: code.into(), reason: reason.into(), lines }
+            }
+            StepAnswer::Refused { code, reason } => {
+                StepOutcome::Refused { code: code.into(), reason: reason.into() }
+            }
+            StepAnswer::Pending { reference, until } => StepOutcome::Pending { reference, until },
+            StepAnswer::Settled => not_done(),
+            StepAnswer::Expired => return Called::Settle,
+            StepAnswer::Failed { reason } | StepAnswer::Unknown { reason } => {
+                tracing::debug!(order = %self.request.order, step = self.request.step.as_str(), %reason, "again");
+                return Called::Again;
+            }
+        })
+    }
+
+    async fn look(&self, guard: &mut Guard) -> Called {
+        let (participant, request) = (self.participant, self.request);
+        let is_trouble = |standing: &KeyStanding| matches!(standing, KeyStanding::Unknown { .. });
+        match self.ask(guard, || participant.query(request), is_trouble).await {
+            Some(KeyStanding::Answered(answer)) => self.answered(answer),
+            Some(KeyStanding::NotSeen) if self.is_forgotten() => Called::Outcome(StepOutcome::Unknown {
+                reason: "it was asked for so long ago that its participant may have forgotten it".into(),
+            }),
+            Some(KeyStanding::NotSeen) => Called::Settle,
+            Some(KeyStanding::Unknown { .. }) | None => Called::Again,
+        }
+    }
+
+    async fn settle(&self, guard: &mut Guard) -> Called {
+        let (participant, request) = (self.participant, self.request);
+        let is_trouble = |settlement: &Settlement| matches!(settlement, Settlement::Unknown { .. });
+        match self.ask(guard, || participant.settle(request), is_trouble).await {
+            Some(Settlement::Done(performed)) => {
+                self.effects.settled.fetch_add(1, Ordering::Relaxed);
+                Called::Outcome(done(performed))
+            }
+            Some(Settlement::NotDone) => {
+                self.effects.settled.fetch_add(1, Ordering::Relaxed);
+                Called::Outcome(not_done())
+            }
+            Some(Settlement::Unsupported) => self.wait_out(guard).await,
+            Some(Settlement::Unknown { .. }) | None => Called::Again,
+        }
+    }
+
+    /// Without settlements only time helps: after its expiry a request does nothing any more.
+    async fn wait_out(&self, guard: &mut Guard) -> Called {
+        if !self.is_expired() {
+            return Called::Again;
+        }
+        match self.look(guard).await {
+            Called::Settle => Called::Outcome(not_done()),
+            other => other,
+        }
+    }
+}
+
+fn done(performed: Performed) -> StepOutcome {
+    let Performed { reference, amount_minor, expires } = performed;
+    StepOutcome::Done { reference, amount_minor, expires }
+}
+
+fn not_done() -> StepOutcome {
+    StepOutcome::Settled { done: false, reference: None }
+}

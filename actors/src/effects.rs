@@ -1,0 +1,288 @@
+//! Runs effects: asks participants for what committed states ask for, and brings the outcomes back.
+//!
+//! Invariants:
+//! - An effect begins only from committed state, and ends with a definite outcome, or when another one takes its place.
+//! - One effect an order. The same one asked for twice runs once; another one replaces it.
+//! - Nothing here is durable, and nothing needs to be: whatever is lost is asked for again under the same key, found in
+//!   the index of deadlines.
+//! - A participant that does not answer keeps its own orders waiting, and nobody else's: after the first failure they
+//!   count no longer against the backlog that holds new orders back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use ractor::ActorRef;
+use retailflow_engine::fulfillment::{Effect, Mode};
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::order::{EngineCommand, StepAt, StepOutcome};
+use retailflow_engine::ports::Role;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
+
+use crate::attempt::Attempt;
+use crate::order::OrderMsg;
+use crate::resilience::breaker::Breaker;
+use crate::tenant::ToOrder;
+use crate::tenants_route::TenantRoutes;
+use crate::world::{Ports, ProbePoint, Settings};
+
+struct Running {
+    at: StepAt,
+    mode: Mode,
+    number: u64,
+    /// It has waited for a retry: its order may leave memory, and hears of the outcome through its tenant.
+    slow: Arc<AtomicBool>,
+    abort: AbortHandle,
+}
+
+/// What became of effects since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EffectCounts {
+    /// Effects that ended with an outcome.
+    pub ended: u64,
+    /// Calls of participants.
+    pub calls: u64,
+    /// Calls that failed, were not answered, or whose outcome is not known.
+    pub retries: u64,
+    /// Doubts that were settled.
+    pub settled: u64,
+}
+
+/// The runner of a node's effects.
+pub(crate) struct Effects {
+    pub(crate) ports: Ports,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) node: Semaphore,
+    bulkheads: [Semaphore; Role::ALL.len()],
+    breakers: [Breaker; Role::ALL.len()],
+    routes: Arc<TenantRoutes>,
+    running: Mutex<HashMap<OrderRef, Running>>,
+    numbers: AtomicU64,
+    tasks: TaskTracker,
+    closed: AtomicBool,
+    /// Effects that have not failed yet.
+    backlog: AtomicUsize,
+    eased: Notify,
+    /// Some open orders may have nobody who drives them: look through the index of deadlines.
+    left_behind: AtomicBool,
+    pub(crate) ended: AtomicU64,
+    pub(crate) calls: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) settled: AtomicU64,
+}
+
+impl Effects {
+    pub(crate) fn new(ports: Ports, settings: Arc<Settings>, routes: Arc<TenantRoutes>) -> Self {
+        let config = &settings.config.effects;
+        let bulkheads = Role::ALL.map(|_| Semaphore::new(config.participant_in_flight_max));
+        let breakers = Role::ALL.map(|_| Breaker::new(config, ports.rng.clone()));
+        Self {
+            node: Semaphore::new(config.in_flight_max),
+            bulkheads,
+            breakers,
+            ports,
+            settings,
+            routes,
+            running: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            tasks: TaskTracker::new(),
+            closed: AtomicBool::new(false),
+            backlog: AtomicUsize::new(0),
+            eased: Notify::new(),
+            left_behind: AtomicBool::new(true),
+            ended: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn bulkhead(&self, role: Role) -> &Semaphore {
+        &self.bulkheads[role as usize]
+    }
+
+    pub(crate) fn breaker(&self, role: Role) -> &Breaker {
+        &self.breakers[role as usize]
+    }
+
+    /// Sees to it that `effect`, and no other, runs for its order. `order`: who asks, and hears of the outcome.
+    pub(crate) fn drive(self: &Arc<Self>, effect: Effect, order: &ActorRef<OrderMsg>) {
+        let reference = effect.request.order.clone();
+        let mut running = self.running.lock();
+        if let Some(other) = running.get(&reference) {
+            if other.at == effect.at && other.mode == effect.mode {
+                return;
+            }
+            other.abort.abort();
+            running.remove(&reference);
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        if running.len() >= self.settings.config.effects.waiting_max {
+            self.left_behind.store(true, Ordering::Release);
+            return;
+        }
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let slow = Arc::new(AtomicBool::new(false));
+        let (at, mode) = (effect.at.clone(), effect.mode);
+        self.backlog.fetch_add(1, Ordering::Relaxed);
+        let guard = Guard {
+            effects: self.clone(),
+            order: reference.clone(),
+            number,
+            slow: slow.clone(),
+            counted: true,
+            delivered: false,
+        };
+        let task = run(guard, effect, order.clone());
+        let abort = self.tasks.spawn(task).abort_handle();
+        running.insert(reference, Running { at, mode, number, slow, abort });
+    }
+
+    /// The order asks for nothing any more.
+    pub(crate) fn rest(&self, order: &OrderRef) {
+        if let Some(other) = self.running.lock().remove(order) {
+            other.abort.abort();
+        }
+    }
+
+    /// Is an attempt running whose outcome goes straight to the order's actor?
+    pub(crate) fn is_attempting(&self, order: &OrderRef) -> bool {
+        self.running.lock().get(order).is_some_and(|running| !running.slow.load(Ordering::Acquire))
+    }
+
+    /// Does an effect of the order run, or wait for its retry?
+    pub(crate) fn is_driving(&self, order: &OrderRef) -> bool {
+        self.running.lock().contains_key(order)
+    }
+
+    /// How many effects run or wait.
+    pub(crate) fn len(&self) -> usize {
+        self.running.lock().len()
+    }
+
+    /// Are there as many first attempts as there may be?
+    pub(crate) fn is_full(&self) -> bool {
+        self.backlog.load(Ordering::Relaxed) >= self.settings.config.effects.backlog_max
+    }
+
+    /// Waits until there is room for more orders.
+    pub(crate) async fn room(&self) {
+        loop {
+            let eased = self.eased.notified();
+            if !self.is_full() {
+                return;
+            }
+            eased.await;
+        }
+    }
+
+    /// From now on someone may have been left behind: the next look goes through all open orders.
+    pub(crate) fn leave_behind(&self) {
+        self.left_behind.store(true, Ordering::Release);
+    }
+
+    /// Whether a look through all open orders is due; asked once for each look.
+    pub(crate) fn take_left_behind(&self) -> bool {
+        self.left_behind.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn counts(&self) -> EffectCounts {
+        EffectCounts {
+            ended: self.ended.load(Ordering::Relaxed),
+            calls: self.calls.load(Ordering::Relaxed),
+            retries: self.retries.load(Ordering::Relaxed),
+            settled: self.settled.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Begins nothing new and ends what runs. What was asked for and not answered is asked for again by whoever comes
+    /// next, under the same keys.
+    pub(crate) async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        let running = std::mem::take(&mut *self.running.lock());
+        running.values().for_each(|running| running.abort.abort());
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn ease(&self) {
+        let before = self.backlog.fetch_sub(1, Ordering::Relaxed);
+        if before <= self.settings.config.effects.backlog_max {
+            self.eased.notify_waiters();
+        }
+    }
+}
+
+/// What an effect holds while it runs; dropped without an outcome, it leaves its order behind.
+pub(crate) struct Guard {
+    effects: Arc<Effects>,
+    order: OrderRef,
+    number: u64,
+    slow: Arc<AtomicBool>,
+    counted: bool,
+    delivered: bool,
+}
+
+impl Guard {
+    /// It waits for a retry from now on, and holds nobody back.
+    pub(crate) fn slow_down(&mut self) {
+        self.slow.store(true, Ordering::Release);
+        if std::mem::replace(&mut self.counted, false) {
+            self.effects.ease();
+        }
+    }
+
+    fn deliver(mut self, at: StepAt, outcome: StepOutcome, order: &ActorRef<OrderMsg>) {
+        self.delivered = true;
+        self.effects.ended.fetch_add(1, Ordering::Relaxed);
+        let command = EngineCommand::StepOutcome { at, outcome };
+        if self.slow.load(Ordering::Acquire) {
+            self.effects.routes.to_order(self.order.clone(), ToOrder::Engine(command));
+        } else if let Err(gone) = order.cast(OrderMsg::Engine(command)) {
+            if let ractor::MessagingErr::SendErr(OrderMsg::Engine(command)) = gone {
+                self.effects.routes.to_order(self.order.clone(), ToOrder::Engine(command));
+            } else {
+                self.effects.leave_behind();
+            }
+        }
+        // Only now: as long as it is in the list, its order does not leave memory with the outcome in its mailbox.
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.counted {
+            self.effects.ease();
+        }
+        let mut running = self.effects.running.lock();
+        let mine = running.get(&self.order).is_some_and(|running| running.number == self.number);
+        if mine {
+            running.remove(&self.order);
+            if !self.delivered {
+                self.effects.leave_behind();
+            }
+        }
+    }
+}
+
+async fn run(mut guard: Guard, effect: Effect, order: ActorRef<OrderMsg>) {
+    let effects = guard.effects.clone();
+    let name = || effect.request.order.to_string();
+    if effects.settings.probe(ProbePoint::EffectBefore, name).is_err() {
+        return;
+    }
+    let outcome = Attempt::new(&effects, &effect).run(&mut guard).await;
+    if effects.settings.probe(ProbePoint::EffectAfter, name).is_err() {
+        return;
+    }
+    guard.deliver(effect.at, outcome, &order);
+}
+
+/// The wait before a call that a breaker refused is tried again, at least.
+pub(crate) const BREAKER_WAIT_MIN: Duration = Duration::from_millis(1);

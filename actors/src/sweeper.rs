@@ -1,0 +1,145 @@
+//! Looks for steps that have become due, and for open orders that nobody drives: after a start, a crash, an overflow.
+//!
+//! The index of deadlines *is* the index of open orders. Most overdue first; never more at once than may run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use retailflow_engine::ids::{PartitionId, TimestampMs};
+use retailflow_engine::order::EngineCommand;
+use retailflow_engine::ports::DueOrder;
+
+use crate::effects::Effects;
+use crate::tenant::ToOrder;
+use crate::tenants_route::TenantRoutes;
+
+/// Deadlines read at once.
+const PAGE: usize = 256;
+/// Pages read in one look at what is due; the next look goes on behind them.
+const DUE_PAGES_MAX: usize = 16;
+/// The wait when as many effects run as may.
+const FULL_WAIT: Duration = Duration::from_millis(10);
+
+/// What the sweeper is told.
+pub(crate) enum SweeperMsg {
+    /// Look for what is due.
+    Sweep,
+    /// Go on looking through all open orders.
+    GoOn,
+}
+
+pub(crate) struct SweeperArgs {
+    pub(crate) effects: Arc<Effects>,
+    pub(crate) routes: Arc<TenantRoutes>,
+    pub(crate) partitions: u16,
+}
+
+pub(crate) struct SweeperState {
+    args: SweeperArgs,
+    /// Where a look through all open orders stands: partition, and the last one seen.
+    walk: Option<(u16, Option<DueOrder>)>,
+    due: Vec<Option<DueOrder>>,
+}
+
+/// The actor that looks.
+pub(crate) struct Sweeper;
+
+impl Actor for Sweeper {
+    type Msg = SweeperMsg;
+    type State = SweeperState;
+    type Arguments = SweeperArgs;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        args: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        let interval = Duration::from_millis(args.effects.settings.config.effects.sweep_ms.max(1));
+        myself.cast(SweeperMsg::Sweep)?;
+        myself.send_interval(interval, || SweeperMsg::Sweep);
+        let due = vec![None; usize::from(args.partitions)];
+        Ok(SweeperState { args, walk: None, due })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            SweeperMsg::Sweep => {
+                for partition in 0..state.args.partitions {
+                    state.due(PartitionId(partition)).await;
+                }
+                if state.walk.is_none() && state.args.effects.take_left_behind() {
+                    state.walk = Some((0, None));
+                    myself.cast(SweeperMsg::GoOn)?;
+                }
+            }
+            SweeperMsg::GoOn => {
+                if state.args.effects.is_full() {
+                    myself.send_after(FULL_WAIT, || SweeperMsg::GoOn);
+                } else if state.walk_on().await {
+                    myself.cast(SweeperMsg::GoOn)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SweeperState {
+    /// Tells the orders whose deadline has passed.
+    async fn due(&mut self, partition: PartitionId) {
+        let ports = &self.args.effects.ports;
+        let slot = &mut self.due[usize::from(partition.0)];
+        for _ in 0..DUE_PAGES_MAX {
+            let now = ports.clock.now();
+            let page = match ports.deadlines.list(partition, slot.as_ref(), now, PAGE).await {
+                Ok(page) => page,
+                Err(why) => {
+                    tracing::warn!(%partition, %why, "the deadlines cannot be read now");
+                    return;
+                }
+            };
+            let ended = page.len() < PAGE;
+            *slot = page.last().cloned().filter(|_| !ended);
+            for due in page {
+                let message = ToOrder::Engine(EngineCommand::DeadlinePassed);
+                self.args.routes.to_order(due.order, message);
+            }
+            if ended {
+                return;
+            }
+        }
+    }
+
+    /// Wakes the next orders that nobody drives. `false` at the end.
+    async fn walk_on(&mut self) -> bool {
+        let Some((partition, after)) = self.walk.take() else { return false };
+        if partition >= self.args.partitions {
+            return false;
+        }
+        let ports = &self.args.effects.ports;
+        let ever = TimestampMs(i64::MAX);
+        let page = match ports.deadlines.list(PartitionId(partition), after.as_ref(), ever, PAGE).await {
+            Ok(page) => page,
+            Err(why) => {
+                tracing::warn!(partition, %why, "the open orders cannot be read now; looking again later");
+                self.args.effects.leave_behind();
+                return false;
+            }
+        };
+        let ended = page.len() < PAGE;
+        let last = page.last().cloned();
+        for due in page {
+            if !self.args.effects.is_driving(&due.order) {
+                self.args.routes.to_order(due.order, ToOrder::Wake);
+            }
+        }
+        self.walk = Some(if ended { (partition + 1, None) } else { (partition, last) });
+        true
+    }
+}
