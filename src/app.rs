@@ -13,7 +13,7 @@ use retailflow_cluster::disk::index::IndexOptions;
 use retailflow_cluster::disk::log::{LogError, LogOptions};
 use retailflow_config::Config;
 use retailflow_engine::ids::TimestampMs;
-use retailflow_engine::ports::{Clock, EventLog, LogIdentity, Rng};
+use retailflow_engine::ports::{Clock, EventLog, LogIdentity, Participants, Rng};
 use retailflow_engine::wire::Durability;
 
 use crate::exit::{ExitStatus, Failure};
@@ -151,9 +151,11 @@ fn open_failure(data: &Path, error: OpenError) -> Failure {
 
 impl Store {
     /// The ports of a node on this data directory.
-    pub(crate) fn ports(&self) -> Ports {
+    pub(crate) fn ports(&self, participants: Participants) -> Ports {
         Ports {
             log: self.log.clone(),
+            deadlines: self.log.clone(),
+            participants,
             snapshots: self.log.clone(),
             tenants: self.log.clone(),
             dead_letters: self.log.clone(),
@@ -167,8 +169,12 @@ impl Store {
     ///
     /// # Errors
     /// A [`Failure`] when the partitions cannot be taken over.
-    pub(crate) async fn node(&self, settings: Settings) -> Result<NodeHandle, Failure> {
-        let started = Node::start(settings, self.ports()).await;
+    pub(crate) async fn node(
+        &self,
+        settings: Settings,
+        participants: Participants,
+    ) -> Result<NodeHandle, Failure> {
+        let started = Node::start(settings, self.ports(participants)).await;
         started.map_err(|error| Failure::new(ExitStatus::Unreachable, error))
     }
 

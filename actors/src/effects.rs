@@ -42,6 +42,8 @@ struct Running {
 /// What became of effects since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EffectCounts {
+    /// Orders that were completed or canceled.
+    pub orders: u64,
     /// Effects that ended with an outcome.
     pub ended: u64,
     /// Calls of participants.
@@ -69,6 +71,9 @@ pub(crate) struct Effects {
     eased: Notify,
     /// Some open orders may have nobody who drives them: look through the index of deadlines.
     left_behind: AtomicBool,
+    /// Orders that came to their end, and who waits for that.
+    orders: AtomicU64,
+    order_ended: Notify,
     pub(crate) ended: AtomicU64,
     pub(crate) calls: AtomicU64,
     pub(crate) retries: AtomicU64,
@@ -80,6 +85,7 @@ impl Effects {
         let config = &settings.config.effects;
         let bulkheads = Role::ALL.map(|_| Semaphore::new(config.participant_in_flight_max));
         let breakers = Role::ALL.map(|_| Breaker::new(config, ports.rng.clone()));
+        let closed = AtomicBool::new(!settings.drives_effects);
         Self {
             node: Semaphore::new(config.in_flight_max),
             bulkheads,
@@ -90,10 +96,12 @@ impl Effects {
             running: Mutex::default(),
             numbers: AtomicU64::new(0),
             tasks: TaskTracker::new(),
-            closed: AtomicBool::new(false),
+            closed,
             backlog: AtomicUsize::new(0),
             eased: Notify::new(),
             left_behind: AtomicBool::new(true),
+            orders: AtomicU64::new(0),
+            order_ended: Notify::new(),
             ended: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             retries: AtomicU64::new(0),
@@ -182,6 +190,23 @@ impl Effects {
         }
     }
 
+    /// An order came to its end.
+    pub(crate) fn order_ended(&self) {
+        self.orders.fetch_add(1, Ordering::Relaxed);
+        self.order_ended.notify_waiters();
+    }
+
+    /// Waits until so many orders have come to their end.
+    pub(crate) async fn orders_ended(&self, count: u64) {
+        loop {
+            let ended = self.order_ended.notified();
+            if self.orders.load(Ordering::Relaxed) >= count {
+                return;
+            }
+            ended.await;
+        }
+    }
+
     /// From now on someone may have been left behind: the next look goes through all open orders.
     pub(crate) fn leave_behind(&self) {
         self.left_behind.store(true, Ordering::Release);
@@ -194,6 +219,7 @@ impl Effects {
 
     pub(crate) fn counts(&self) -> EffectCounts {
         EffectCounts {
+            orders: self.orders.load(Ordering::Relaxed),
             ended: self.ended.load(Ordering::Relaxed),
             calls: self.calls.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),

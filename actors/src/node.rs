@@ -151,6 +151,7 @@ impl Actor for Root {
                     floors: shared.floors.clone(),
                     committers: shared.orders.committers.clone(),
                     gate: shared.orders.gate.clone(),
+                    effects: shared.orders.effects.clone(),
                     ready: state.ready.clone(),
                 };
                 let (actor, _) = Actor::spawn_linked(None, Partition, args, myself.get_cell()).await?;
@@ -330,6 +331,11 @@ impl NodeHandle {
     #[must_use]
     pub fn effects(&self) -> EffectCounts {
         self.shared.orders.effects.counts()
+    }
+
+    /// Waits until so many orders have come to their end since the start.
+    pub async fn orders_ended(&self, count: u64) {
+        self.shared.orders.effects.orders_ended(count).await;
     }
 
     /// Effects that run, or wait for their retry.

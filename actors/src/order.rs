@@ -14,7 +14,8 @@ use retailflow_engine::fulfillment::next;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{
-    Aggregate, Context, Draft, Drafted, EngineCommand, FoldError, RecordedOutcome, SealedDraft, Verdict,
+    Aggregate, Context, Draft, Drafted, EngineCommand, FoldError, Order, OrderStatus, RecordedOutcome,
+    SealedDraft, Verdict,
 };
 use retailflow_engine::ports::{OrderEntry, ReadError};
 use retailflow_engine::wire::{Code, Durability, Outcome};
@@ -363,6 +364,10 @@ impl OrderState {
             recalled.extend(sealed.outcomes.iter().map(|outcome| (outcome.key.clone(), outcome.clone())));
         }
         answer(waiters, &sealed.outcomes, durability);
+        let ends = |order: &Order| matches!(order.status, OrderStatus::Completed | OrderStatus::Canceled);
+        if ends(sealed.tentative()) && !ends(&self.aggregate.order) {
+            shared.effects.order_ended();
+        }
         sealed.commit_to(&mut self.aggregate, shared.settings.config.orders.recent_ids_max);
         deferred.into_iter().for_each(|(work, outcome)| work.answer(outcome));
         self.snapshot_if_due();

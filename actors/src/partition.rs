@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::admission::Gate;
 use crate::committer::{Acknowledged, Committer, CommitterArgs, CommitterMsg, is_regressed};
+use crate::effects::Effects;
 use crate::floor::Floors;
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::world::{Ports, Settings};
@@ -52,6 +53,7 @@ pub(crate) struct PartitionArgs {
     pub(crate) floors: Arc<Floors>,
     pub(crate) committers: Arc<Committers>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) effects: Arc<Effects>,
     /// Counts the partitions that are ready.
     pub(crate) ready: watch::Sender<usize>,
 }
@@ -106,6 +108,8 @@ impl Actor for Partition {
             }
             PartitionMsg::Ready(committer, epoch) => {
                 state.args.committers.set(state.args.partition, Some(committer));
+                // Another owner may have left orders on their way.
+                state.args.effects.leave_behind();
                 tracing::info!(partition = %state.args.partition, epoch, "partition ready");
                 if !std::mem::replace(&mut state.counted, true) {
                     state.args.ready.send_modify(|ready| *ready += 1);

@@ -83,6 +83,8 @@ pub struct Settings {
     pub policy: Policy,
     /// The node's name, written into fences for people.
     pub node: String,
+    /// Whether steps are driven. A node that does not takes commands in and leaves the rest to another one.
+    pub drives_effects: bool,
     /// For chaos suites.
     pub probe: Option<Arc<dyn Probe>>,
     /// A mistake made on purpose.
@@ -104,6 +106,7 @@ impl Settings {
             config,
             policy,
             node: node.into(),
+            drives_effects: true,
             probe: None,
             #[cfg(feature = "mutants")]
             mutant: None,

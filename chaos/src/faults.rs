@@ -30,6 +30,18 @@ pub enum Fault {
     Before,
     /// A store fails after its work.
     After,
+    /// A step is done, and its answer lost: `Unknown`.
+    StepLost,
+    /// A step is done, and never answered.
+    StepSilent,
+    /// A request is given up, and carried out later.
+    StepLate,
+    /// A request is given up, and never carried out.
+    StepNever,
+    /// A request fails, and did nothing.
+    StepFailed,
+    /// A request is delivered twice.
+    StepTwice,
 }
 
 /// The deck that the faults of a world are drawn from.
@@ -89,6 +101,20 @@ impl FaultDeck {
     pub(crate) fn store(&self) -> Option<Fault> {
         let half = self.faults.store_permille / 2;
         self.draw(&[(half, Fault::Before), (half, Fault::After)])
+    }
+
+    /// What befalls a call of a participant.
+    pub(crate) fn step(&self) -> Option<Fault> {
+        let sixth = self.faults.step_permille / 6;
+        let faults = [
+            Fault::StepLost,
+            Fault::StepSilent,
+            Fault::StepLate,
+            Fault::StepNever,
+            Fault::StepFailed,
+            Fault::StepTwice,
+        ];
+        self.draw(&faults.map(|fault| (sixth, fault)))
     }
 
     fn draw(&self, weights: &[(u32, Fault)]) -> Option<Fault> {

@@ -20,6 +20,8 @@ pub struct Faults {
     pub read_permille: u32,
     /// A small store loses, is late, or fails after or before it has done its work.
     pub store_permille: u32,
+    /// A participant fails, is late, doubles a request, or loses an answer.
+    pub step_permille: u32,
     /// Greatest delay on each way to and from the log, in milliseconds.
     pub latency_max_ms: u64,
     /// After so many faults there are no more, so that every world comes to an end.
@@ -111,6 +113,7 @@ impl Plan {
                 rival_permille: some(80),
                 read_permille: some(100),
                 store_permille: some(300),
+                step_permille: some(400),
                 latency_max_ms: dice.below(40),
                 count_max: 40,
             },
@@ -148,5 +151,17 @@ fn small() -> Config {
     config.supervision.delay_min_ms = 4;
     config.supervision.delay_max_ms = 100;
     config.commit.timeout_ms = 250;
+    config.orders.step_deadline_ms = 2_000;
+    config.effects.in_flight_max = 8;
+    config.effects.participant_in_flight_max = 4;
+    config.effects.backlog_max = 6;
+    config.effects.waiting_max = 10;
+    config.effects.call_timeout_ms = 200;
+    config.effects.retry_min_ms = 3;
+    config.effects.retry_max_ms = 60;
+    config.effects.attempts_max = 3;
+    config.effects.breaker_failures = 4;
+    config.effects.breaker_open_ms = 30;
+    config.effects.sweep_ms = 40;
     config
 }

@@ -1,3 +1,4 @@
 //! RetailFlow.
 
 pub mod disk;
+pub mod participants;

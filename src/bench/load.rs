@@ -77,6 +77,73 @@ pub(crate) async fn drive(
     Ok(Measured::new(name, commands, begun.elapsed(), &all))
 }
 
+/// Places orders one after another, and waits for each to come to its end before the next.
+pub(crate) async fn one_by_one(
+    node: &NodeHandle,
+    name: &str,
+    from: u64,
+    orders: u64,
+) -> anyhow::Result<Measured> {
+    let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
+    let ended_before = node.effects().orders;
+    let begun = Instant::now();
+    for number in 0..orders {
+        let placed = Instant::now();
+        place(node, Orders::New { from }, number).await?;
+        node.orders_ended(ended_before + number + 1).await;
+        latency_us.saturating_record(placed.elapsed().as_micros() as u64);
+    }
+    Ok(Measured::new(name, orders, begun.elapsed(), &latency_us))
+}
+
+/// Whole lives: `orders` placed by so many callers while earlier ones are on their way, until all are through. Latency is
+/// that of the outcome of placing.
+pub(crate) async fn whole_lives(
+    node: &NodeHandle,
+    name: &str,
+    callers: u64,
+    from: u64,
+    orders: u64,
+) -> anyhow::Result<Lives> {
+    let ended_before = node.effects().orders;
+    let begun = Instant::now();
+    let watched = async {
+        let mut most_open = 0;
+        let mut placed_at_half = None;
+        loop {
+            let open = node.effects_running() as u64;
+            most_open = most_open.max(open);
+            let ended = node.effects().orders - ended_before;
+            if placed_at_half.is_none() && ended >= orders / 2 {
+                placed_at_half = Some(begun.elapsed());
+            }
+            if ended >= orders {
+                return (most_open, placed_at_half.unwrap_or_else(|| begun.elapsed()));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let pace = Pace::Closed { in_flight: callers };
+    let (placed, (most_open, half)) =
+        tokio::join!(drive(node, name, pace, Orders::New { from }, orders), watched);
+    let took = begun.elapsed();
+    let mut measured = placed?;
+    measured.seconds = took.as_secs_f64();
+    measured.per_second = orders as f64 / took.as_secs_f64();
+    let second_half = (took - half).as_secs_f64().max(1e-9);
+    Ok(Lives { measured, most_open, second_half_per_second: (orders as f64 / 2.0) / second_half })
+}
+
+/// What a run of whole lives came to.
+pub(crate) struct Lives {
+    /// The figures.
+    pub(crate) measured: Measured,
+    /// Effects on their way at the same moment, at most, as sampled.
+    pub(crate) most_open: u64,
+    /// The pace of the second half alone: falls behind the whole when a backlog grows.
+    pub(crate) second_half_per_second: f64,
+}
+
 async fn place(node: &NodeHandle, orders: Orders, number: u64) -> anyhow::Result<()> {
     let order = match orders {
         Orders::New { from } => from + number,

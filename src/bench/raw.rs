@@ -50,6 +50,14 @@ impl Groups {
         }
     }
 
+    /// Those of this log that an earlier look did not have.
+    pub(crate) fn since(mut self, before: &Self) -> Self {
+        self.groups.drain(..before.groups.len().min(self.groups.len()));
+        self.records -= before.records.min(self.records);
+        self.record_bytes -= before.record_bytes.min(self.record_bytes);
+        self
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.groups.len() as u64
     }

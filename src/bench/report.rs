@@ -62,6 +62,10 @@ pub(crate) struct BenchReport {
     pub(crate) machine: String,
     /// Built with optimizations?
     pub(crate) release: bool,
+    /// Effects on their way at the same moment in the whole lives, at most.
+    pub(crate) effects_open_most: u64,
+    /// Orders through a second in the second half of the whole lives alone.
+    pub(crate) second_half_per_second: f64,
     /// The measurements, in the order in which they were made.
     pub(crate) measured: Vec<Measured>,
     /// The intake's share of what the raw log does with the same bytes in the same groups.
@@ -81,6 +85,10 @@ impl BenchReport {
             text.push_str("NOT a release build: these figures say nothing\n");
         }
         self.measured.iter().for_each(|measured| text.push_str(&measured.row()));
+        text.push_str(&format!(
+            "whole lives: at most {} effects on their way at once; {:.0} orders a second in the second half\n",
+            self.effects_open_most, self.second_half_per_second
+        ));
         text.push_str(&format!(
             "intake reaches {:.0} % of the raw log (same bytes, same groups: {:.0} records of {:.0} bytes a group)\n",
             100.0 * self.share_of_raw_log,

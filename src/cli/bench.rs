@@ -1,16 +1,18 @@
 //! `retailflow bench`: how fast it is here.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_actors::Settings;
 use retailflow_config::Config;
 
-use crate::app::{self, Make};
-use crate::bench::load::{self, Orders, Pace};
+use crate::app::{self, Make, Store};
+use crate::bench::instant::Instant;
+use crate::bench::load::{self, Lives, Orders, Pace};
 use crate::bench::machine;
 use crate::bench::raw::{self, Groups};
-use crate::bench::report::BenchReport;
+use crate::bench::report::{BenchReport, Measured};
 use crate::cli::{Context, Output, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
 
@@ -58,47 +60,21 @@ fn embedded(args: &EmbeddedArgs, config: &Config, folder: &Path) -> Result<Bench
     let runtime = app::runtime()?;
     let store = app::open(&folder.join("data"), config, Make::IfMissing)?;
     let failed = || "the measurement failed";
-    let (mut measured, groups) = runtime
-        .block_on(async {
-            let node = store
-                .node(Settings::new(config.clone(), "bench"))
-                .await
-                .map_err(|f| anyhow::anyhow!("{f}"))?;
-            let new = |from| Orders::New { from };
-            let closed = |in_flight| Pace::Closed { in_flight };
-            let intake =
-                load::drive(&node, "intake, 512 in flight", closed(512), new(1), args.orders).await?;
-            let groups = Groups::of(store.log.as_ref()).await?;
-            let half = (intake.per_second / 2.0) as u64;
-            let name = format!("intake, open loop at {half} a second");
-            let open = Pace::Open { per_second: half, in_flight_max: 512 };
-            let mut measured = vec![intake];
-            measured.push(load::drive(&node, &name, open, new(1 << 40), args.orders / 2).await?);
-            measured.push(
-                load::drive(&node, "intake, 64 in flight", closed(64), new(2 << 40), args.orders / 2).await?,
-            );
-            measured.push(
-                load::drive(&node, "intake, 1 in flight", closed(1), new(3 << 40), args.orders.min(5_000))
-                    .await?,
-            );
-            measured.push(
-                load::drive(&node, "one hot order, 256 in flight", closed(256), Orders::Hot, 10_000).await?,
-            );
-            node.stop(Duration::from_secs(20)).await;
-            anyhow::Ok((measured, groups))
-        })
-        .or_exit(ExitStatus::Unreachable, failed)?;
+    let (mut measured, groups, lives) =
+        runtime.block_on(measure(args, config, &store)).or_exit(ExitStatus::Unreachable, failed)?;
     let records =
         runtime.block_on(Groups::of(store.log.as_ref())).or_exit(ExitStatus::Unreachable, failed)?;
     store.close();
     let disk = machine::disk_bytes(&folder.join("data"));
     let raw = runtime.block_on(raw::log(&folder.join("raw-log"), app::log_options(config), &groups));
     let raw = raw.or_exit(ExitStatus::Unreachable, failed)?;
-    let share_of_raw_log = measured[0].per_second / raw.per_second.max(1e-9);
+    let share_of_raw_log = measured[1].per_second / raw.per_second.max(1e-9);
     measured.push(raw);
     let index = raw::index(&folder.join("raw-index"), app::disk_options(config).index, args.orders);
     measured.push(index.or_exit(ExitStatus::Unreachable, failed)?);
     Ok(BenchReport {
+        effects_open_most: lives.most_open,
+        second_half_per_second: lives.second_half_per_second,
         version: format!("retailflow {}", env!("CARGO_PKG_VERSION")),
         machine: machine::describe(),
         release: !cfg!(debug_assertions),
@@ -108,4 +84,47 @@ fn embedded(args: &EmbeddedArgs, config: &Config, folder: &Path) -> Result<Bench
         bytes_a_record: groups.record_bytes as f64 / groups.records.max(1) as f64,
         disk_a_record_byte: disk as f64 / records.record_bytes.max(1) as f64,
     })
+}
+
+/// Whole lives first, on an empty log; then intake alone, by a node that drives no steps.
+async fn measure(
+    args: &EmbeddedArgs,
+    config: &Config,
+    store: &Store,
+) -> anyhow::Result<(Vec<Measured>, Groups, Lives)> {
+    let instant = Arc::new(Instant::default());
+    let start = |drives_effects| {
+        let settings = Settings { drives_effects, ..Settings::new(config.clone(), "bench") };
+        let node = store.node(settings, instant.participants());
+        async { node.await.map_err(|failure| anyhow::anyhow!("{failure}")) }
+    };
+    let stop = Duration::from_secs(20);
+    let node = start(true).await?;
+    let name = "sustained, whole lives, 512 callers";
+    let lives = load::whole_lives(&node, name, 512, 1, args.orders).await?;
+    let alone = args.orders.min(2_000);
+    let one = load::one_by_one(&node, "one order alone, place to completed", 4 << 40, alone).await?;
+    anyhow::ensure!(instant.performed() >= 4 * (args.orders + alone), "some step was left out");
+    node.stop(stop).await;
+
+    let node = start(false).await?;
+    let new = |from| Orders::New { from };
+    let closed = |in_flight| Pace::Closed { in_flight };
+    let before = Groups::of(store.log.as_ref()).await?;
+    let intake =
+        load::drive(&node, "intake alone, 512 in flight", closed(512), new(5 << 40), args.orders).await?;
+    let groups = Groups::of(store.log.as_ref()).await?.since(&before);
+    let half = (intake.per_second / 2.0) as u64;
+    let name = format!("intake alone, open loop at {half} a second");
+    let open = Pace::Open { per_second: half, in_flight_max: 512 };
+    let few = args.orders / 2;
+    let mut measured = vec![lives.measured.clone(), intake, one];
+    measured.push(load::drive(&node, &name, open, new(1 << 40), few).await?);
+    measured.push(load::drive(&node, "intake alone, 64 in flight", closed(64), new(2 << 40), few).await?);
+    let one = args.orders.min(5_000);
+    measured.push(load::drive(&node, "intake alone, 1 in flight", closed(1), new(3 << 40), one).await?);
+    let hot = load::drive(&node, "one hot order, 256 in flight", closed(256), Orders::Hot, 10_000).await?;
+    measured.push(hot);
+    node.stop(stop).await;
+    Ok((measured, groups, lives))
 }

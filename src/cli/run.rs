@@ -153,7 +153,9 @@ async fn drive(
     let deadline = Duration::from_millis(settings.config.node.stop_deadline_ms);
     let (stopped, stop) = signals::listen()?;
     let mut failed = store.log.failed();
-    let node = store.node(settings).await?;
+    let node = store
+        .node(settings, std::sync::Arc::new(crate::bench::instant::Instant::default()).participants())
+        .await?;
     let intake = Intake::new(&node, inbox, name);
     let run = intake.run(inbox, stopped, |event| {
         if !on_event(event) {

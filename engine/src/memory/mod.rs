@@ -3,6 +3,7 @@
 
 mod check;
 mod log;
+pub mod participants;
 mod stores;
 
 pub use log::{MemoryLog, next_fence};

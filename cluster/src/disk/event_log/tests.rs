@@ -229,7 +229,7 @@ async fn many_partitions_commit_at_once_and_all_is_there_after_a_kill() {
     assert!(report.replayed_frames >= 200 && !report.recovery.clean_stop, "{report:?}");
     assert_holds(&log, &authors).await;
     for partition in 0..8 {
-        let due = Deadlines::list(&*log, PartitionId(partition), TimestampMs(24), 100).await.unwrap();
+        let due = Deadlines::list(&*log, PartitionId(partition), None, TimestampMs(24), 100).await.unwrap();
         assert_eq!(due.len(), 20);
         let fence = log.head(PartitionId(partition)).await.unwrap().fence.unwrap();
         assert_eq!(fence.group, 25);
