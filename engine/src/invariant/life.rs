@@ -40,6 +40,10 @@ pub(super) struct Life {
     pub(super) attention: Attention,
 }
 
+fn sum(quantities: impl Iterator<Item = u64>) -> u64 {
+    quantities.fold(0, u64::saturating_add)
+}
+
 /// [`AttentionV1`], with a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Attention(pub(super) AttentionV1);
@@ -63,11 +67,11 @@ impl Life {
                 self.status = Some(StatusV1::Open);
                 self.currency = placed.currency;
                 self.total_minor = placed.total_minor;
-                let units: u64 = placed.lines.iter().map(|line| line.quantity).sum();
+                let units = sum(placed.lines.iter().map(|line| line.quantity));
                 self.units = u32::try_from(units).unwrap_or(u32::MAX);
             }
             EventV1::StepStarted { step, instance, generation, amount_minor, lines, .. } => {
-                let units: u64 = lines.iter().map(|line| line.quantity).sum();
+                let units = sum(lines.iter().map(|line| line.quantity));
                 let units = if lines.is_empty() { u64::from(self.units) } else { units };
                 self.started(*step, (*instance, *generation), wrong);
                 self.asked_minor = amount_minor.unwrap_or(0);
@@ -82,7 +86,7 @@ impl Life {
                 self.ended(*step, outcome, wrong);
             }
             EventV1::ReturnRequested { lines, .. } => {
-                let units: u64 = lines.iter().map(|line| line.quantity).sum();
+                let units = sum(lines.iter().map(|line| line.quantity));
                 self.returned_units =
                     self.returned_units.saturating_add(u32::try_from(units).unwrap_or(u32::MAX));
                 if self.status != Some(StatusV1::Completed) || self.returned_units > self.units {
@@ -124,7 +128,7 @@ impl Life {
         let expected = if again {
             self.generation
         } else if continues {
-            self.generation + 1
+            self.generation.saturating_add(1)
         } else {
             1
         };
