@@ -36,6 +36,8 @@ pub(super) struct Life {
     generation: u32,
     active: Option<StepV1>,
     last: Option<StepV1>,
+    /// The last step that ended is known not to be done: it may be asked for anew.
+    not_done: bool,
     pub(super) status: Option<StatusV1>,
     pub(super) attention: Attention,
 }
@@ -124,7 +126,7 @@ impl Life {
             (StepV1::Restock, status) => status == Some(StatusV1::Completed),
             (_, None) => false,
         };
-        let continues = self.last == Some(step) && asking.0 == self.instance;
+        let continues = self.last == Some(step) && asking.0 == self.instance && self.not_done;
         let expected = if again {
             self.generation
         } else if continues {
@@ -160,6 +162,12 @@ impl Life {
         };
         self.active = None;
         self.last = Some(step);
+        self.not_done = matches!(
+            outcome,
+            StepOutcomeV1::Failed { .. }
+                | StepOutcomeV1::Settled { done: false, .. }
+                | StepOutcomeV1::Resolved { done: false, .. }
+        );
         let Some(minor) = done else { return };
         let units = self.asked_units;
         let effects = &mut self.effects;

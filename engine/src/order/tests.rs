@@ -6,6 +6,7 @@ mod life_page;
 mod machine;
 mod records;
 mod saga;
+mod total;
 
 use super::{Aggregate, Command, Context, Draft, Drafted, RecordedOutcome, Verdict};
 use crate::contract::author::{CONTEXT, order, place};

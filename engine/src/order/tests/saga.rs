@@ -7,6 +7,6 @@ mod late;
 mod operators;
 mod pending;
 mod returns;
-mod world;
+pub(super) mod world;
 
 use world::*;

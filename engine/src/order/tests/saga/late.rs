@@ -1,7 +1,8 @@
 //! Answers that come late, twice or from elsewhere, and deadlines.
 
 use super::*;
-use crate::codec::v1::{self, BodyV1, DeadlineV1};
+use crate::codec::v1::{self, BodyV1, DeadlineV1, EventV1, StepOutcomeV1};
+use crate::invariant::{InvariantId, OrderCheck};
 
 #[test]
 fn a_step_without_an_answer_in_time_asks_for_attention() {
@@ -54,6 +55,34 @@ fn an_asking_ends_once() {
         assert!(!world.answer_to(&at, done()), "{at:?} was never asked for");
     }
     assert_eq!(*world.order(), before);
+}
+
+/// Promise 4, as the checker of logs sees it: no new key after an unknown outcome.
+#[test]
+fn a_generation_that_rises_in_doubt_is_a_violation() {
+    let mut world = World::placed();
+    world.answer(failed());
+    assert_eq!(world.asking(), "reserve 1.2");
+    let violations = |outcome: StepOutcomeV1| {
+        let mut check = OrderCheck::default();
+        assert_eq!(check.record(&world.log[0]), []);
+        let mut record = v1::decode(&world.log[1]).unwrap();
+        let BodyV1::Decisions(decisions) = &mut record.body else { panic!("decisions") };
+        let EventV1::StepEnded { outcome: said, .. } = &mut decisions[0].events[0] else { panic!("ended") };
+        *said = outcome;
+        check.record(&v1::encode(&record).unwrap()).into_iter().map(|one| one.id).collect::<Vec<_>>()
+    };
+    let reason = || "r".to_owned();
+    assert_eq!(violations(StepOutcomeV1::Failed { reason: reason() }), []);
+    assert_eq!(violations(StepOutcomeV1::Settled { done: false, reference: None }), []);
+    for outcome in [
+        StepOutcomeV1::Unknown { reason: reason() },
+        StepOutcomeV1::Pending { reference: reason(), until_ms: None, lines: vec![] },
+        StepOutcomeV1::Declined { code: reason(), reason: reason(), lines: vec![] },
+        StepOutcomeV1::Settled { done: true, reference: None },
+    ] {
+        assert!(violations(outcome).contains(&InvariantId::Transitions));
+    }
 }
 
 /// What participants say is not believed to be short.
