@@ -63,12 +63,15 @@ fn status() -> String {
 
 /// A state, its steps one after another, and where they lead to.
 fn chain(name: &str, steps: &[Step], end: &str) -> String {
-    let mut text = format!("    state {name} {{\n        [*] --> {}\n", steps[0].as_str());
-    for pair in steps.windows(2) {
-        writeln!(text, "        {} --> {}", pair[0].as_str(), pair[1].as_str()).unwrap();
+    let mut text = format!("    state {name} {{\n");
+    let mut before = "[*]".to_owned();
+    for step in steps {
+        // A step may stand in two states, and mermaid knows names only once.
+        let id = format!("{name}_{}", step.as_str());
+        writeln!(text, "        state \"{}\" as {id}\n        {before} --> {id}", step.as_str()).unwrap();
+        before = id;
     }
-    let last = steps[steps.len() - 1].as_str();
-    writeln!(text, "        {last} --> [*]\n    }}\n    {name} --> {end}").unwrap();
+    writeln!(text, "        {before} --> [*]\n    }}\n    {name} --> {end}").unwrap();
     text
 }
 
