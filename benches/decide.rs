@@ -16,7 +16,7 @@ fn main() {
 const PLACE: &str = r#"{"specversion":"1.0","id":"c-1","source":"/shop/web","type":"retailflow.order.place.v1","tenant":"cdnow","subject":"17","data":{"customer":"00001","currency":"USD","lines":[{"line_id":"1","sku":"cd","quantity":1,"amount_minor":1177}]}}"#;
 
 fn context() -> Context {
-    let policy = Policy { version: 1, step_deadline_ms: 900_000, decisions_max: 100_000 };
+    let policy = Policy::v1();
     Context { now: TimestampMs(0), policy }
 }
 

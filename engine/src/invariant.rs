@@ -16,6 +16,27 @@ pub use book::OutcomeBook;
 pub use life::Effects;
 pub use log::{EffectSums, LogCheck, LogChecker, check_log};
 
+/// One order's records checked as they come, for tests that have no groups.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct OrderCheck(order::OrderTail);
+
+#[cfg(test)]
+impl OrderCheck {
+    /// What is wrong with the next record.
+    pub(crate) fn record(&mut self, bytes: &[u8]) -> Vec<Violation> {
+        let mut found = Vec::new();
+        let record = crate::codec::v1::decode(bytes).unwrap();
+        self.0.record(&record, bytes, &mut |violation| found.push(violation));
+        found
+    }
+
+    /// What the order did to goods and money, as its records say.
+    pub(crate) fn effects(&self) -> Effects {
+        self.0.life.effects
+    }
+}
+
 /// A numbered invariant. Append-only: reports and runbooks name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum InvariantId {

@@ -129,6 +129,7 @@ pub fn encode(snapshot: &SnapshotV2) -> Result<Vec<u8>, CodecError> {
 pub fn decode(bytes: &[u8]) -> Result<SnapshotV2, CodecError> {
     match envelope::open(Schema::Snapshot, VERSION, bytes)? {
         (1, payload) => Ok(SnapshotV2 { base: envelope::payload(payload)?, saga: SagaV2::default() }),
-        (_, payload) => envelope::payload(payload),
+        (VERSION, payload) => envelope::payload(payload),
+        (found, _) => Err(CodecError::Corrupt(format!("Snapshot version {found}, which never was"))),
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::steps::is_forward;
+use super::progress::turned_back;
 use crate::ids::OrderRef;
 use crate::keys::idempotency_key;
-use crate::order::{Active, Order, OrderStatus, StepAt, Waiting};
+use crate::order::{Active, Order, StepAt, Waiting};
 use crate::ports::StepRequest;
 use crate::wire::command::Step;
 
@@ -36,10 +36,9 @@ pub struct Effect {
 pub fn next(reference: &OrderRef, order: &Order) -> Option<Effect> {
     let active = order.saga.active.as_ref()?;
     let placed = order.placed.as_ref()?;
-    let turned_back = order.status == OrderStatus::Canceling && is_forward(active.at.step);
     let mode = match &active.waiting {
-        _ if turned_back => Mode::Settle,
-        Waiting::Asked if active.asked_again => Mode::Look,
+        _ if turned_back(order, active.at.step) => Mode::Settle,
+        _ if active.asked_again => Mode::Look,
         Waiting::Asked => Mode::Perform,
         Waiting::Pending { .. } => return None,
     };

@@ -13,4 +13,5 @@ mod progress;
 pub mod steps;
 
 pub use effect::{Effect, Mode, key, next};
+pub(crate) use progress::turned_back;
 pub use progress::{advance, deadline, folded, upcoming};

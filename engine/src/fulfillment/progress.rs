@@ -5,15 +5,12 @@ use std::sync::Arc;
 use super::steps::{backward, forward, is_forward};
 use crate::ids::TimestampMs;
 use crate::order::{
-    Active, AttentionNow, Context, Event, Order, OrderStatus, Policy, ReturnedLine, StepAt, StepOutcome,
-    StepStarted, Waiting,
+    AUTHORIZATION_EXPIRED, Active, AttentionNow, Context, Event, Order, OrderStatus, Policy, ReturnedLine,
+    StepAt, StepOutcome, StepStarted, Waiting,
 };
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
 use crate::wire::order::Attention;
-
-/// The code with which a payment provider says that an authorization is over.
-const AUTHORIZATION_EXPIRED: &str = "authorization_expired";
 
 /// The event that follows from the state by itself, or none: to be asked again after it.
 #[must_use]
@@ -61,6 +58,10 @@ fn renew(order: &Order, context: &Context) -> Event {
 
 /// The event by which a step is entered.
 fn start(order: &Order, step: Step, context: &Context) -> Event {
+    Event::StepStarted(started(order, step, context))
+}
+
+fn started(order: &Order, step: Step, context: &Context) -> StepStarted {
     let instance = order.saga.cell(step).instance.saturating_add(1);
     let part = match order.status {
         OrderStatus::Completed => order.saga.open_return().map(|open| open.request.return_id.clone()),
@@ -69,8 +70,8 @@ fn start(order: &Order, step: Step, context: &Context) -> Event {
     asked(order, StepAt { step, instance, generation: 1, part }, context)
 }
 
-/// The event by which a step is asked for.
-fn asked(order: &Order, at: StepAt, context: &Context) -> Event {
+/// A step as it is asked for.
+fn asked(order: &Order, at: StepAt, context: &Context) -> StepStarted {
     let saga = &order.saga;
     let total = order.placed.as_ref().map_or(0, |placed| placed.total_minor);
     let open = saga.open_return().filter(|_| at.part.is_some());
@@ -86,16 +87,17 @@ fn asked(order: &Order, at: StepAt, context: &Context) -> Event {
         open.request.lines.iter().map(line).collect()
     });
     let expires = context.now.plus_ms(context.policy.step_deadline_ms);
-    Event::StepStarted(StepStarted { at, amount_minor, units, expires })
+    StepStarted { at, amount_minor, units, expires }
 }
 
-/// The step that the order would enter if it were not held.
+/// The step that the order would enter if it were not held: people may go beyond the limits of the policy.
 #[must_use]
 pub fn upcoming(order: &Order, context: &Context) -> Option<StepStarted> {
     let mut free = order.clone();
     free.saga.attention = AttentionNow::default();
     match advance(&free, context) {
         Some(Event::StepStarted(started)) => Some(started),
+        Some(Event::AttentionChanged { .. }) => Some(started(&free, Step::Authorize, context)),
         _ => None,
     }
 }
@@ -103,7 +105,7 @@ pub fn upcoming(order: &Order, context: &Context) -> Option<StepStarted> {
 /// The same step again, under the next generation.
 fn again(order: &Order, at: &StepAt, context: &Context) -> Event {
     let generation = at.generation.saturating_add(1);
-    asked(order, StepAt { generation, ..at.clone() }, context)
+    Event::StepStarted(asked(order, StepAt { generation, ..at.clone() }, context))
 }
 
 /// What follows at once from the outcome of the step that was asked for as `ended`; `order` has taken the outcome in
@@ -119,7 +121,6 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
             events.push(attention(Attention::None, "the step was answered"));
         }
     }
-    let turned_back = order.status == OrderStatus::Canceling && is_forward(at.step);
     match outcome {
         StepOutcome::Done { .. }
         | StepOutcome::Settled { done: true, .. }
@@ -128,8 +129,7 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
         }
         StepOutcome::Skipped { .. } => {}
         StepOutcome::Pending { .. } => {
-            let overdue = saga.active.as_ref().is_some_and(|active| active.asked_again);
-            if overdue && saga.attention.kind() == Attention::None {
+            if ended.asked_again && saga.attention.kind() == Attention::None {
                 let reason = format!("{} is pending beyond its time", at.step.as_str());
                 events.push(attention(Attention::Held, &reason));
             }
@@ -141,7 +141,7 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
             }
         }
         // Whether it failed or was declined: it is not done, and that is all a turned order wants to know.
-        _ if turned_back => {}
+        _ if turned_back(order, at.step) => {}
         StepOutcome::Declined { code, .. } if is_forward(at.step) => {
             let over = at.step == Step::Capture && **code == *AUTHORIZATION_EXPIRED;
             events.push(if over {
@@ -164,12 +164,12 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
         | StepOutcome::Settled { done: false, .. }
         | StepOutcome::Resolved { done: false, .. } => {
             let tries_left = at.generation < context.policy.step_attempts_max;
-            if tries_left || !is_forward(at.step) {
-                events.push(again(order, at, context));
-            } else {
-                let text = format!("{} was not done in {} attempts", at.step.as_str(), at.generation);
-                events.push(turn_back(&text));
-            }
+            let text = format!("{} was not done in {} attempts", at.step.as_str(), at.generation);
+            events.push(match is_forward(at.step) {
+                _ if tries_left => again(order, at, context),
+                true => turn_back(&text),
+                false => attention(Attention::Held, &text),
+            });
         }
     }
     events
@@ -183,6 +183,11 @@ fn refunded(order: &Order, ended: &Active, outcome: &StepOutcome) -> Option<Even
     let payment_id = payment.map_or("payment", |payment| &*payment.payment_id).into();
     let amount_minor = ended.done_minor(outcome);
     Some(Event::Refunded { payment_id, return_id: ended.at.part.clone(), amount_minor })
+}
+
+/// Is the step one that the order does not want any more?
+pub(crate) fn turned_back(order: &Order, step: Step) -> bool {
+    order.status == OrderStatus::Canceling && is_forward(step)
 }
 
 fn turn_back(reason: &str) -> Event {
@@ -210,6 +215,10 @@ pub fn deadline(order: &Order, now: TimestampMs, policy: &Policy) -> Option<Time
         (None, _) => Some(reminder),
         (Some(active), _) => Some(match &active.waiting {
             _ if saga.attention.kind() != Attention::None => reminder,
+            // It is looked at, or settled: the answer to that is near, whenever the step itself may end.
+            _ if active.asked_again || turned_back(order, active.at.step) => {
+                now.plus_ms(policy.step_deadline_ms)
+            }
             Waiting::Pending { until: Some(until), .. } if *until > now => *until,
             Waiting::Pending { .. } => now.plus_ms(policy.step_deadline_ms),
             Waiting::Asked if active.expires > now => active.expires,

@@ -36,8 +36,14 @@ pub(super) struct Life {
     generation: u32,
     active: Option<StepV1>,
     last: Option<StepV1>,
+    /// The last step that ended is known not to be done: it may be asked for anew.
+    not_done: bool,
     pub(super) status: Option<StatusV1>,
     pub(super) attention: Attention,
+}
+
+fn sum(quantities: impl Iterator<Item = u64>) -> u64 {
+    quantities.fold(0, u64::saturating_add)
 }
 
 /// [`AttentionV1`], with a default.
@@ -63,11 +69,11 @@ impl Life {
                 self.status = Some(StatusV1::Open);
                 self.currency = placed.currency;
                 self.total_minor = placed.total_minor;
-                let units: u64 = placed.lines.iter().map(|line| line.quantity).sum();
+                let units = sum(placed.lines.iter().map(|line| line.quantity));
                 self.units = u32::try_from(units).unwrap_or(u32::MAX);
             }
             EventV1::StepStarted { step, instance, generation, amount_minor, lines, .. } => {
-                let units: u64 = lines.iter().map(|line| line.quantity).sum();
+                let units = sum(lines.iter().map(|line| line.quantity));
                 let units = if lines.is_empty() { u64::from(self.units) } else { units };
                 self.started(*step, (*instance, *generation), wrong);
                 self.asked_minor = amount_minor.unwrap_or(0);
@@ -82,7 +88,7 @@ impl Life {
                 self.ended(*step, outcome, wrong);
             }
             EventV1::ReturnRequested { lines, .. } => {
-                let units: u64 = lines.iter().map(|line| line.quantity).sum();
+                let units = sum(lines.iter().map(|line| line.quantity));
                 self.returned_units =
                     self.returned_units.saturating_add(u32::try_from(units).unwrap_or(u32::MAX));
                 if self.status != Some(StatusV1::Completed) || self.returned_units > self.units {
@@ -120,11 +126,11 @@ impl Life {
             (StepV1::Restock, status) => status == Some(StatusV1::Completed),
             (_, None) => false,
         };
-        let continues = self.last == Some(step) && asking.0 == self.instance;
+        let continues = self.last == Some(step) && asking.0 == self.instance && self.not_done;
         let expected = if again {
             self.generation
         } else if continues {
-            self.generation + 1
+            self.generation.saturating_add(1)
         } else {
             1
         };
@@ -156,6 +162,12 @@ impl Life {
         };
         self.active = None;
         self.last = Some(step);
+        self.not_done = matches!(
+            outcome,
+            StepOutcomeV1::Failed { .. }
+                | StepOutcomeV1::Settled { done: false, .. }
+                | StepOutcomeV1::Resolved { done: false, .. }
+        );
         let Some(minor) = done else { return };
         let units = self.asked_units;
         let effects = &mut self.effects;

@@ -18,6 +18,7 @@ use super::{Event, Order, OrderStatus, evolve};
 use crate::fulfillment::advance;
 use crate::ids::TimestampMs;
 use crate::wire::command::{CancelData, PlaceData};
+use crate::wire::order::Attention;
 use crate::wire::{Code, CommandData};
 
 /// Events that follow from one another in one decision at most. A legal life needs a handful.
@@ -167,7 +168,9 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
         CommandData::Cancel(data) => Ok(Decision::of(order, cancel(order, data)?, context)),
         CommandData::Return(data) => Ok(Decision::of(order, returns::ask(order, data)?, context)),
         CommandData::Report(data) => report::report(order, data, context),
-        CommandData::Resume(data) => Ok(Decision::of(order, operator::resume(order, data)?, context)),
+        CommandData::Resume(data) => {
+            Ok(Decision::of(order, operator::resume(order, data, context)?, context))
+        }
         CommandData::ResolveStep(data) => operator::resolve(order, data, &command.actor, context),
         CommandData::Compensate(data) => Ok(Decision::of(order, operator::compensate(order, data)?, context)),
         CommandData::Archive(_) => Ok(Decision::of(order, operator::archive(order)?, context)),
@@ -186,7 +189,7 @@ fn place_order(place: &PlaceData) -> Result<Vec<Event>, Denial> {
 fn cancel(order: &Order, data: &CancelData) -> Result<Vec<Event>, Denial> {
     match order.status {
         OrderStatus::Open if order.saga.cancel_refused => Err(plainly(Code::CancellationRefused)),
-        OrderStatus::Open => Ok(turn_back(data.reason.as_str().into())),
+        OrderStatus::Open => Ok(turn_back(order, data.reason.as_str().into())),
         OrderStatus::Canceling | OrderStatus::Canceled => Err(plainly(Code::AlreadyCanceled)),
         OrderStatus::Completed | OrderStatus::Absent => Err(plainly(Code::OrderTerminal)),
     }
@@ -194,9 +197,15 @@ fn cancel(order: &Order, data: &CancelData) -> Result<Vec<Event>, Denial> {
 
 /// The order turns back because somebody asked for it. A step in flight is settled first: `fulfillment::next` sees to
 /// that, and nothing is undone before.
-fn turn_back(reason: Arc<str>) -> Vec<Event> {
-    vec![
+fn turn_back(order: &Order, reason: Arc<str>) -> Vec<Event> {
+    let mut events = vec![
         Event::CancelRequested { reason: reason.clone() },
         Event::StatusChanged { status: OrderStatus::Canceling, reason: Some(reason) },
-    ]
+    ];
+    if order.saga.active.is_none() && order.saga.attention.kind() != Attention::None {
+        // It was held on its way forward, which it does not go any more.
+        let reason = "the order turns back".into();
+        events.push(Event::AttentionChanged { attention: Attention::None, reason });
+    }
+    events
 }

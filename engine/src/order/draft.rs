@@ -8,7 +8,10 @@ use super::convert::{actor_to_stored, command_kind, event_to_stored};
 use super::decide::{Context, Decision, Denial, EngineCommand, decide, decide_engine};
 use super::{Aggregate, Command, Event, Order};
 use crate::codec::CodecError;
-use crate::codec::v1::{self, ActorV1, BodyV1, CommandKindV1, DeadlineV1, DecisionV1, RecordV1};
+use crate::codec::v1::{
+    self, ActorV1, BodyV1, CommandKindV1, DeadlineV1, DecisionV1, EventV1, LinePartV1, RecordV1,
+    StepOutcomeV1,
+};
 use crate::fulfillment::deadline;
 use crate::ids::ENGINE_SOURCE;
 use crate::keys::{GENESIS, Hash, chain_hash};
@@ -17,8 +20,10 @@ use crate::wire::Code;
 
 /// Decisions beyond `decisions_max` that operators and the engine itself may still take.
 const DECISIONS_RESERVE: u64 = 10_000;
-/// What a decision of the engine's own takes in a record, in bytes: an upper guess.
-const ENGINE_BYTES: usize = 2048;
+/// What a decision of the engine's own takes in a record beside its events, in bytes: an upper guess.
+const ENGINE_BYTES: usize = 768;
+/// What an event that follows from others takes beside its texts, in bytes: an upper guess.
+const FOLLOW_BYTES: usize = 64;
 
 /// What a draft says to a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +153,8 @@ impl Draft {
             EngineCommand::DeadlinePassed => CommandKindV1::DeadlinePassed,
         };
         let deadline = self.take(decision.order, context);
-        self.weight_bytes += ENGINE_BYTES;
+        let events: Vec<EventV1> = decision.events.iter().map(event_to_stored).collect();
+        self.weight_bytes += ENGINE_BYTES + events.iter().map(follow_weight).sum::<usize>();
         self.decisions.push(DecisionV1 {
             source: ENGINE_SOURCE.to_owned(),
             id: (self.base_revision + self.decisions.len() as u64 + 1).to_string(),
@@ -161,7 +167,7 @@ impl Draft {
             policy_version: context.policy.version,
             trace_id: None,
             verdict: verdict_to_stored(&Verdict { version: self.tentative.version, rejection: None }),
-            events: decision.events.iter().map(event_to_stored).collect(),
+            events,
             deadline,
         });
         true
@@ -186,7 +192,8 @@ impl Draft {
         context: &Context,
     ) -> Drafted {
         let verdict = Verdict { version: self.tentative.version, rejection };
-        self.weight_bytes += command.weight_bytes();
+        let events: Vec<EventV1> = events.iter().map(event_to_stored).collect();
+        self.weight_bytes += command.weight_bytes() + events.iter().map(follow_weight).sum::<usize>();
         self.decisions.push(DecisionV1 {
             source: command.key.source.to_string(),
             id: command.key.id.to_string(),
@@ -199,7 +206,7 @@ impl Draft {
             policy_version: context.policy.version,
             trace_id: command.trace_id,
             verdict: verdict_to_stored(&verdict),
-            events: events.iter().map(event_to_stored).collect(),
+            events,
             deadline,
         });
         let key = command.key.clone();
@@ -269,5 +276,41 @@ impl SealedDraft {
         let chain = chain_hash(&self.bytes);
         let decisions = self.next_revision - self.expected_revision;
         aggregate.commit(self.tentative, self.outcomes, decisions, chain, recent_max);
+    }
+}
+
+/// An upper guess of what an event that follows from others takes in a record, in bytes: what a command says itself is
+/// in [`Command::weight_bytes`].
+fn follow_weight(event: &EventV1) -> usize {
+    let parts = |lines: &[LinePartV1]| lines.iter().map(|line| line.line_id.len() + 24).sum::<usize>();
+    match event {
+        EventV1::StepStarted { lines, .. } => FOLLOW_BYTES + parts(lines),
+        EventV1::StepEnded { outcome, .. } => {
+            FOLLOW_BYTES
+                + match outcome {
+                    StepOutcomeV1::Done { reference, .. } | StepOutcomeV1::Pending { reference, .. } => {
+                        reference.len()
+                    }
+                    StepOutcomeV1::Settled { reference, .. } => reference.as_ref().map_or(0, String::len),
+                    StepOutcomeV1::Declined { code, reason, lines } => {
+                        code.len() + reason.len() + parts(lines)
+                    }
+                    StepOutcomeV1::Refused { code, reason } => code.len() + reason.len(),
+                    StepOutcomeV1::Failed { reason }
+                    | StepOutcomeV1::Unknown { reason }
+                    | StepOutcomeV1::Skipped { reason } => reason.len(),
+                    StepOutcomeV1::Resolved { operator, evidence, .. } => operator.len() + evidence.len(),
+                }
+        }
+        EventV1::Refunded { payment_id, .. } => FOLLOW_BYTES + payment_id.len(),
+        EventV1::StatusChanged { reason, .. } => FOLLOW_BYTES + reason.as_ref().map_or(0, String::len),
+        EventV1::AttentionChanged { reason, .. } => FOLLOW_BYTES + reason.len(),
+        EventV1::Placed(_)
+        | EventV1::CancelRequested { .. }
+        | EventV1::ReturnRequested { .. }
+        | EventV1::LinesShort { .. }
+        | EventV1::Archived { .. }
+        | EventV1::Restored
+        | EventV1::PersonErased { .. } => 0,
     }
 }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use super::event::{StepOutcome, StepStarted};
 use super::saga::{Active, AttentionNow, OpenReturn, Return, Saga, Standing, StepAt, Waiting};
 use super::{Event, Order, OrderStatus};
+use crate::ids::TimestampMs;
 use crate::wire::command::Step;
 
 /// Longest reference, as `wire::limits` has it for names.
 const REFERENCE_MAX_CHARS: usize = 128;
+/// The code with which a payment provider says that an authorization is over.
+pub(crate) const AUTHORIZATION_EXPIRED: &str = "authorization_expired";
 
 /// The state after `event`.
 pub fn evolve(order: &mut Order, event: &Event) {
@@ -54,7 +57,10 @@ pub fn evolve(order: &mut Order, event: &Event) {
 
 fn start(saga: &mut Saga, started: &StepStarted) {
     let step = started.at.step;
-    let asked_again = saga.active.as_ref().is_some_and(|active| active.at == started.at);
+    let before = saga.active.take_if(|active| active.at == started.at);
+    let asked_again = before.is_some();
+    // A report may come before the look is answered: what it refers to stays.
+    let waiting = before.map_or(Waiting::Asked, |active| active.waiting);
     if step == Step::Authorize && saga.is_done(Step::Authorize) {
         // It is over: a new one takes its place.
         saga.totals.voided_minor = saga.totals.authorized_minor;
@@ -68,7 +74,7 @@ fn start(saga: &mut Saga, started: &StepStarted) {
         amount_minor: started.amount_minor,
         units: started.units.clone(),
         expires: started.expires,
-        waiting: Waiting::Asked,
+        waiting,
         asked_again,
     });
 }
@@ -78,7 +84,7 @@ fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
     let standing = match outcome {
         StepOutcome::Pending { reference, until } => {
             let waiting = Waiting::Pending { reference: reference.clone(), until: *until };
-            order.saga.active = Some(Active { waiting, ..active });
+            order.saga.active = Some(Active { waiting, asked_again: false, ..active });
             return;
         }
         StepOutcome::Unknown { .. } => {
@@ -109,7 +115,12 @@ fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
             done(order, &active, outcome)
         }
         StepOutcome::Skipped { .. } => Standing::Done,
-        StepOutcome::Declined { .. } => Standing::Declined,
+        StepOutcome::Declined { code, .. } => {
+            if at.step == Step::Capture && **code == *AUTHORIZATION_EXPIRED {
+                order.saga.authorization_expires = Some(TimestampMs(0));
+            }
+            Standing::Declined
+        }
         StepOutcome::Refused { .. } => Standing::Refused,
         StepOutcome::Failed { .. } | StepOutcome::Settled { .. } | StepOutcome::Resolved { .. } => {
             Standing::NotDone

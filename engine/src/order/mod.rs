@@ -23,6 +23,7 @@ pub use command::{Actor, Command};
 pub use decide::{Context, Decision, Denial, EngineCommand, Policy, decide, decide_engine};
 pub use draft::{Draft, Drafted, SealedDraft};
 pub use event::{Component, Delivery, Event, Line, Payment, Placed, SealedPart, StepOutcome, StepStarted};
+pub(crate) use evolve::AUTHORIZATION_EXPIRED;
 pub use evolve::evolve;
 pub use saga::{
     Active, AttentionNow, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, Standing, StepAt, Totals,

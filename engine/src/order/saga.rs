@@ -56,7 +56,7 @@ pub struct Active {
     pub expires: TimestampMs,
     /// How it stands.
     pub waiting: Waiting,
-    /// It was pending beyond its time and is asked for again.
+    /// It was pending beyond its time, and is looked at: the answer to that is on the way.
     pub asked_again: bool,
 }
 
@@ -75,7 +75,10 @@ impl Active {
     /// How many units it is about, of an order of so many.
     #[must_use]
     pub fn unit_count(&self, ordered: u64) -> u64 {
-        self.units.as_ref().map_or(ordered, |units| units.iter().map(|part| part.quantity).sum())
+        let sum = |units: &Arc<[LineUnits]>| {
+            units.iter().fold(0, |sum: u64, part| sum.saturating_add(part.quantity))
+        };
+        self.units.as_ref().map_or(ordered, sum)
     }
 }
 
@@ -161,7 +164,7 @@ impl Return {
     /// How many units come back.
     #[must_use]
     pub fn units(&self) -> u64 {
-        self.lines.iter().map(|line| line.quantity).sum()
+        self.lines.iter().fold(0, |sum, line| sum.saturating_add(line.quantity))
     }
 }
 

@@ -2,7 +2,11 @@
 
 mod boundaries;
 mod histories;
+mod life_page;
+mod machine;
 mod records;
+mod saga;
+mod total;
 
 use super::{Aggregate, Command, Context, Draft, Drafted, RecordedOutcome, Verdict};
 use crate::contract::author::{CONTEXT, order, place};
@@ -176,10 +180,17 @@ fn what_needs_an_order_is_refused_without_one() {
     assert_eq!(given.when(&cancel("x")), refused(Code::OrderNotFound));
     assert!(given.draft.is_empty(), "a refusal leaves no trace");
     given.when(&place(&the_order(), "p"));
-    assert_eq!(given.when(&cancel("x")), refused(Code::UnsupportedCommand), "on the tentative order");
-    given.then_committed();
-    assert_eq!(given.when(&cancel("x")), refused(Code::UnsupportedCommand));
-    assert_eq!(given.when(&place(&the_order(), "x")), Drafted::Decided(0), "a refused id may come again");
+    assert_eq!(
+        given.when(&cancel("x")),
+        Drafted::Decided(1),
+        "a refused id may come again: the order is there"
+    );
+    assert_eq!(given.when(&place(&the_order(), "x")), refused(Code::IdReused), "a decided one may not");
+    let verdicts: Vec<Verdict> = given.then_committed().into_iter().map(|outcome| outcome.verdict).collect();
+    assert_eq!(verdicts, [applied(1), applied(2)]);
+    assert_eq!(given.when(&cancel("x")), Drafted::Replayed(applied(2)));
+    assert_eq!(given.when(&cancel("y")), Drafted::Decided(0));
+    assert_eq!(given.then_committed()[0].verdict, rejected(2, Code::AlreadyCanceled));
 }
 
 #[test]

@@ -157,8 +157,8 @@ pub fn payment_summary(order: &Order) -> Result<PaymentSummary, MoneyError> {
 fn returns_summary(order: &Order) -> Result<ReturnsSummary, MoneyError> {
     let lines = order.saga.returns.as_ref().map_or(&[][..], |returns| &returns.by_line);
     Ok(ReturnsSummary {
-        returned_units: lines.iter().map(|(units, _)| units).sum(),
-        amount_minor: Amount::new(lines.iter().map(|(_, minor)| minor).sum())?,
+        returned_units: lines.iter().fold(0, |sum, (units, _)| sum.saturating_add(*units)),
+        amount_minor: Amount::new(lines.iter().fold(0, |sum: i64, (_, minor)| sum.saturating_add(*minor)))?,
     })
 }
 

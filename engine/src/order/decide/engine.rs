@@ -1,11 +1,16 @@
 //! The engine's own commands: a step's outcome comes back, a deadline has passed. They need no ids: what they say is
 //! about one asking for a step, and an asking ends once.
 
+use std::sync::Arc;
+
 use super::super::event::{Event, StepOutcome, StepStarted};
-use super::super::saga::{StepAt, Waiting};
+use super::super::saga::{Active, StepAt, Waiting};
 use super::super::{Order, evolve};
 use super::{Context, Decision};
-use crate::fulfillment::folded;
+use crate::fulfillment::{folded, turned_back};
+use crate::ports::LineUnits;
+use crate::wire::command::Step;
+use crate::wire::limits::{LINES_MAX, NAME_MAX_CHARS, REASON_MAX_CHARS};
 use crate::wire::order::Attention;
 
 /// A command of the engine's own.
@@ -39,8 +44,11 @@ pub(super) fn step_ended(
     context: &Context,
 ) -> Option<Decision> {
     let active = order.saga.active.as_ref().filter(|active| active.at == *at)?;
+    let outcome = &taken(outcome, active);
     let known = match outcome {
-        StepOutcome::Pending { .. } => matches!(active.waiting, Waiting::Pending { .. }),
+        StepOutcome::Pending { .. } => {
+            matches!(active.waiting, Waiting::Pending { .. }) && !active.asked_again
+        }
         StepOutcome::Unknown { .. } => order.saga.attention.kind() != Attention::None,
         _ => false,
     };
@@ -55,19 +63,61 @@ pub(super) fn step_ended(
     Some(decision.finish(context))
 }
 
+/// An outcome as it goes into the books: texts within the contract's limits, and no step done in part. Whoever says
+/// that another amount was moved than was asked for has not answered: the books cannot say half a step.
+fn taken(outcome: &StepOutcome, active: &Active) -> StepOutcome {
+    let moves_money = matches!(active.at.step, Step::Authorize | Step::Capture | Step::Void | Step::Refund);
+    match outcome {
+        StepOutcome::Done { amount_minor: Some(minor), .. }
+            if moves_money && *minor != active.amount_minor =>
+        {
+            let asked = active.amount_minor;
+            StepOutcome::Unknown { reason: format!("it says {minor}, and {asked} was asked for").into() }
+        }
+        StepOutcome::Declined { code, reason, lines } => StepOutcome::Declined {
+            code: cut(code, NAME_MAX_CHARS),
+            reason: cut(reason, REASON_MAX_CHARS),
+            lines: lines.iter().take(LINES_MAX).map(bounded).collect(),
+        },
+        StepOutcome::Refused { code, reason } => {
+            StepOutcome::Refused { code: cut(code, NAME_MAX_CHARS), reason: cut(reason, REASON_MAX_CHARS) }
+        }
+        StepOutcome::Failed { reason } => StepOutcome::Failed { reason: cut(reason, REASON_MAX_CHARS) },
+        StepOutcome::Unknown { reason } => StepOutcome::Unknown { reason: cut(reason, REASON_MAX_CHARS) },
+        StepOutcome::Done { .. }
+        | StepOutcome::Pending { .. }
+        | StepOutcome::Settled { .. }
+        | StepOutcome::Skipped { .. }
+        | StepOutcome::Resolved { .. } => outcome.clone(),
+    }
+}
+
+fn bounded(part: &LineUnits) -> LineUnits {
+    LineUnits { line_id: cut(&part.line_id, NAME_MAX_CHARS), quantity: part.quantity }
+}
+
+fn cut(text: &Arc<str>, max_chars: usize) -> Arc<str> {
+    match text.char_indices().nth(max_chars) {
+        None => text.clone(),
+        Some((end, _)) => text[..end].into(),
+    }
+}
+
 fn deadline_passed(order: &Order, context: &Context) -> Option<Decision> {
     order.deadline.filter(|deadline| *deadline <= context.now)?;
     let saga = &order.saga;
     let first = match &saga.active {
         Some(active) => match &active.waiting {
             // The same asking once more: whoever has the key looks before anything is done.
-            Waiting::Pending { .. } => vec![Event::StepStarted(StepStarted {
-                at: active.at.clone(),
-                amount_minor: active.amount_minor,
-                units: active.units.clone(),
-                expires: active.expires,
-            })],
-            Waiting::Asked => {
+            Waiting::Pending { .. } if !active.asked_again && !turned_back(order, active.at.step) => {
+                vec![Event::StepStarted(StepStarted {
+                    at: active.at.clone(),
+                    amount_minor: active.amount_minor,
+                    units: active.units.clone(),
+                    expires: active.expires,
+                })]
+            }
+            Waiting::Pending { .. } | Waiting::Asked => {
                 let kind = match saga.attention.kind() {
                     Attention::None => Attention::Stalled,
                     kind => kind,

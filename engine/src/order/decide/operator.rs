@@ -15,15 +15,17 @@ use crate::wire::command::{CompensateData, ResolveStepData, ResolvedAs, ResumeDa
 use crate::wire::order::Attention;
 
 /// An order that is held or stalled goes on: what was refused is tried again, what is pending is looked at.
-pub(super) fn resume(order: &Order, data: &ResumeData) -> Result<Vec<Event>, Denial> {
+pub(super) fn resume(order: &Order, data: &ResumeData, context: &Context) -> Result<Vec<Event>, Denial> {
     if order.saga.attention.kind() == Attention::None {
         return Err(plainly(Code::NothingToResume));
     }
     let reason = data.reason.as_deref().unwrap_or("resumed by an operator").into();
     let mut events = vec![Event::AttentionChanged { attention: Attention::None, reason }];
-    if let Some(active) = &order.saga.active
-        && matches!(active.waiting, Waiting::Pending { .. })
-    {
+    let Some(active) = &order.saga.active else {
+        events.extend(upcoming(order, context).map(Event::StepStarted));
+        return Ok(events);
+    };
+    if matches!(active.waiting, Waiting::Pending { .. }) {
         events.push(Event::StepStarted(StepStarted {
             at: active.at.clone(),
             amount_minor: active.amount_minor,
@@ -70,7 +72,7 @@ pub(super) fn resolve(
 pub(super) fn compensate(order: &Order, data: &CompensateData) -> Result<Vec<Event>, Denial> {
     match order.status {
         OrderStatus::Open => {
-            Ok(turn_back(data.reason.as_deref().unwrap_or("compensated by an operator").into()))
+            Ok(turn_back(order, data.reason.as_deref().unwrap_or("compensated by an operator").into()))
         }
         OrderStatus::Completed => {
             Err(rejected(Code::OrderTerminal, "the order is completed: it can be returned, not undone"))

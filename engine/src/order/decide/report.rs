@@ -4,7 +4,7 @@ use super::super::Order;
 use super::super::event::StepOutcome;
 use super::super::saga::{Standing, Waiting};
 use super::engine::step_ended;
-use super::{Context, Decision, Denial, plainly, refused};
+use super::{Context, Decision, Denial, plainly, refused, rejected};
 use crate::fulfillment::steps::goes_through;
 use crate::wire::Code;
 use crate::wire::command::{ReportData, ReportOutcome};
@@ -40,7 +40,10 @@ pub(super) fn report(order: &Order, data: &ReportData, context: &Context) -> Res
         ReportOutcome::Failed => StepOutcome::Failed { reason: reason() },
     };
     let at = active.at.clone();
-    step_ended(order, &at, &outcome, context).ok_or_else(|| plainly(Code::StepNotPending))
+    step_ended(order, &at, &outcome, context).ok_or_else(|| {
+        // It is in doubt already, and a report of another amount than was asked for does not end that.
+        rejected(Code::ConflictingReport, "the report names another amount than was asked for")
+    })
 }
 
 /// The step is over, or has not begun: does the report say what is known?

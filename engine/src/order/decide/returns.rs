@@ -24,8 +24,8 @@ pub(super) fn ask(order: &Order, data: &ReturnData) -> Result<Vec<Event>, Denial
     if returns.is_some_and(|returns| returns.open.len() >= OPEN_MAX) {
         return Err(refused(Code::Overloaded, "too many returns of this order are not through yet"));
     }
-    let granted_before: i64 =
-        returns.map_or(0, |returns| returns.by_line.iter().map(|(_, minor)| *minor).sum());
+    let granted_before: i64 = returns
+        .map_or(0, |returns| returns.by_line.iter().fold(0, |sum, (_, minor)| sum.saturating_add(*minor)));
     let mut left_minor = order.saga.totals.captured_minor.saturating_sub(granted_before).max(0);
     let mut lines = Vec::with_capacity(data.lines.len());
     for part in &data.lines {

@@ -13,7 +13,7 @@ use crate::keys::Hash;
 enum Step {
     /// A place under one of few ids, of one of two contents.
     Place { id: u8, content: bool },
-    /// A command that this build refuses.
+    /// A cancel, under one of the same ids.
     Cancel { id: u8 },
     /// The draft becomes durable.
     Commit,
@@ -38,6 +38,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[derive(Clone, Default)]
 struct Model {
     version: u64,
+    canceled: bool,
     decided: BTreeMap<CommandKey, (Hash, Verdict)>,
 }
 
@@ -56,11 +57,13 @@ impl Model {
         }
         let verdict = match (&*command.data, self.version) {
             (CommandData::Place(_), 0) => applied(1),
-            (CommandData::Place(_), _) => rejected(1, Code::OrderExists),
+            (CommandData::Place(_), version) => rejected(version, Code::OrderExists),
             (_, 0) => return Expected::Refused(Code::OrderNotFound),
-            _ => return Expected::Refused(Code::UnsupportedCommand),
+            (_, version) if self.canceled => rejected(version, Code::AlreadyCanceled),
+            (_, version) => applied(version + 1),
         };
-        self.version = 1;
+        self.canceled |= matches!(&*command.data, CommandData::Cancel(_));
+        self.version = verdict.version;
         self.decided.insert(command.key.clone(), (command.content_hash, verdict.clone()));
         Expected::Outcome(verdict)
     }

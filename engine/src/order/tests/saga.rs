@@ -1,0 +1,12 @@
+//! The saga: given an order somewhere on its way, when an answer or a command comes, then it goes on like this.
+
+mod attention;
+mod back;
+mod forward;
+mod late;
+mod operators;
+mod pending;
+mod returns;
+pub(super) mod world;
+
+use world::*;

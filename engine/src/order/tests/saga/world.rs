@@ -1,0 +1,347 @@
+//! An order in a world in which each decision is durable at once, and checked from all sides.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+pub(in super::super) use crate::contract::author::CONTEXT;
+pub(in super::super) use crate::fulfillment::{Effect, Mode, next};
+use crate::ids::{CommandId, TimestampMs};
+use crate::invariant::OrderCheck;
+use crate::order::tests::{the_order, with_data};
+pub(in super::super) use crate::order::{
+    Active, Aggregate, Command, Context, Draft, Drafted, EngineCommand, Order, OrderStatus, StepAt,
+    StepOutcome, Totals,
+};
+use crate::order::{Actor, decide, decide_engine};
+pub(in super::super) use crate::wire::command::Step;
+pub(in super::super) use crate::wire::order::Attention;
+pub(in super::super) use crate::wire::{Code, CommandData};
+
+/// What a participant was asked for under a key, and may never be asked otherwise.
+type Intent = (Step, Option<Arc<str>>, i64, Option<Arc<[crate::ports::LineUnits]>>, TimestampMs);
+
+/// One order and its log.
+pub(in super::super) struct World {
+    pub(in super::super) aggregate: Aggregate,
+    pub(in super::super) context: Context,
+    pub(in super::super) log: Vec<Vec<u8>>,
+    /// The steps that were asked for, each asking once: `step instance.generation`.
+    pub(in super::super) trail: Vec<String>,
+    check: OrderCheck,
+    intents: HashMap<Arc<str>, Intent>,
+    commands: u64,
+}
+
+/// Two lines: `a` of 3 units for 10.00, `b` of one for 5.00.
+pub(in super::super) fn basket() -> Value {
+    json!({ "customer": "c", "currency": "EUR", "lines": [
+        { "line_id": "a", "sku": "s", "quantity": 3, "amount_minor": 1000 },
+        { "line_id": "b", "sku": "t", "quantity": 1, "amount_minor": 500 },
+    ] })
+}
+
+pub(in super::super) fn place_of(data: Value) -> CommandData {
+    CommandData::Place(serde_json::from_value(data).unwrap())
+}
+
+pub(in super::super) fn cancel() -> CommandData {
+    CommandData::Cancel(serde_json::from_value(json!({ "reason": "changed my mind" })).unwrap())
+}
+
+pub(in super::super) fn returning(lines: Value) -> CommandData {
+    CommandData::Return(serde_json::from_value(json!({ "lines": lines, "reason": "too small" })).unwrap())
+}
+
+pub(in super::super) fn report(step: Step, reference: &str, outcome: &str) -> CommandData {
+    let data = json!({ "step": step.as_str(), "reference": reference, "outcome": outcome });
+    CommandData::Report(serde_json::from_value(data).unwrap())
+}
+
+pub(in super::super) fn resolve(step: Step, done: bool) -> CommandData {
+    let says = if done { "done" } else { "not_done" };
+    let data = json!({ "step": step.as_str(), "as": says, "evidence": "by phone" });
+    CommandData::ResolveStep(serde_json::from_value(data).unwrap())
+}
+
+pub(in super::super) fn resume() -> CommandData {
+    CommandData::Resume(Default::default())
+}
+
+pub(in super::super) fn compensate() -> CommandData {
+    CommandData::Compensate(Default::default())
+}
+
+pub(in super::super) fn archive() -> CommandData {
+    CommandData::Archive(Default::default())
+}
+
+pub(in super::super) fn restore() -> CommandData {
+    CommandData::Restore(Default::default())
+}
+
+pub(in super::super) fn done() -> StepOutcome {
+    StepOutcome::Done { reference: "ref".into(), amount_minor: None, expires: None }
+}
+
+pub(in super::super) fn declined(code: &str) -> StepOutcome {
+    StepOutcome::Declined { code: code.into(), reason: "no".into(), lines: Vec::new() }
+}
+
+pub(in super::super) fn refused(code: &str) -> StepOutcome {
+    StepOutcome::Refused { code: code.into(), reason: "no".into() }
+}
+
+pub(in super::super) fn failed() -> StepOutcome {
+    StepOutcome::Failed { reason: "not today".into() }
+}
+
+pub(in super::super) fn unknown() -> StepOutcome {
+    StepOutcome::Unknown { reason: "no answer".into() }
+}
+
+pub(in super::super) fn settled(done: bool) -> StepOutcome {
+    StepOutcome::Settled { done, reference: done.then(|| "settled".into()) }
+}
+
+pub(in super::super) fn pending(reference: &str, until: Option<TimestampMs>) -> StepOutcome {
+    StepOutcome::Pending { reference: reference.into(), until }
+}
+
+impl World {
+    /// Nothing was placed.
+    pub(in super::super) fn empty() -> Self {
+        Self {
+            aggregate: Aggregate::new(the_order()),
+            context: CONTEXT,
+            log: Vec::new(),
+            trail: Vec::new(),
+            check: OrderCheck::default(),
+            intents: HashMap::new(),
+            commands: 0,
+        }
+    }
+
+    /// An order as [`basket`] says, or another.
+    pub(in super::super) fn placed_as(data: Value) -> Self {
+        let mut world = Self::empty();
+        assert_eq!(world.ask(place_of(data)), Code::Applied);
+        world
+    }
+
+    /// An order that these records made.
+    pub(in super::super) fn from_log(log: &[Vec<u8>]) -> Self {
+        let mut world = Self::empty();
+        for bytes in log {
+            world.aggregate.fold(bytes, 1000).unwrap();
+            assert_eq!(world.check.record(bytes), []);
+            world.log.push(bytes.clone());
+        }
+        // The commands of the log have their ids.
+        world.commands = 1_000_000;
+        world
+    }
+
+    pub(in super::super) fn placed() -> Self {
+        Self::placed_as(basket())
+    }
+
+    /// An order at its step `step`, all before it done.
+    pub(in super::super) fn at(step: Step) -> Self {
+        let mut world = Self::placed();
+        while world.step() != Some(step) {
+            world.answer(done());
+        }
+        world
+    }
+
+    pub(in super::super) fn completed() -> Self {
+        let mut world = Self::at(Step::Capture);
+        world.answer(done());
+        world
+    }
+
+    pub(in super::super) fn order(&self) -> &Order {
+        &self.aggregate.order
+    }
+
+    pub(in super::super) fn status(&self) -> OrderStatus {
+        self.order().status
+    }
+
+    pub(in super::super) fn attention(&self) -> Attention {
+        self.order().saga.attention.kind()
+    }
+
+    pub(in super::super) fn totals(&self) -> Totals {
+        self.order().saga.totals
+    }
+
+    pub(in super::super) fn active(&self) -> Option<&Active> {
+        self.order().saga.active.as_ref()
+    }
+
+    pub(in super::super) fn step(&self) -> Option<Step> {
+        self.active().map(|active| active.at.step)
+    }
+
+    /// Step, instance and generation of what is asked for, as `capture 1.1`.
+    pub(in super::super) fn asking(&self) -> String {
+        self.active().map_or_else(String::new, |active| asking(&active.at))
+    }
+
+    pub(in super::super) fn effect(&self) -> Option<Effect> {
+        next(&the_order(), self.order())
+    }
+
+    pub(in super::super) fn mode(&self) -> Option<Mode> {
+        self.effect().map(|effect| effect.mode)
+    }
+
+    /// A tenant's or an operator's command, as its kind has it: what it came to.
+    pub(in super::super) fn ask(&mut self, data: CommandData) -> Code {
+        self.commands += 1;
+        let mut command = with_data(&crate::contract::author::place(&the_order(), "template"), data);
+        command.key.id = CommandId::parse(&format!("c-{}", self.commands)).unwrap();
+        if command.data.kind().is_operator() {
+            command.actor = Actor::Operator("ops".into());
+        }
+        self.ask_as(&command)
+    }
+
+    pub(in super::super) fn ask_as(&mut self, command: &Command) -> Code {
+        assert_eq!(
+            decide(self.order(), command, &self.context),
+            decide(self.order(), command, &self.context),
+            "decide is deterministic"
+        );
+        let mut draft = Draft::new(&self.aggregate);
+        match draft.decide(&self.aggregate, command, &self.context, true) {
+            Drafted::Decided(index) => {
+                let rejection = draft.outcome(index).rejection.clone();
+                self.commit(draft);
+                rejection.map_or(Code::Applied, |rejection| rejection.0)
+            }
+            Drafted::Refused(code, _) => code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A command of the engine's own: was it news?
+    pub(in super::super) fn engine(&mut self, command: &EngineCommand) -> bool {
+        let first = decide_engine(self.order(), command, &self.context);
+        assert_eq!(first, decide_engine(self.order(), command, &self.context), "decide is deterministic");
+        let mut draft = Draft::new(&self.aggregate);
+        let news = draft.decide_engine(command, &self.context);
+        if news {
+            self.commit(draft);
+        }
+        news
+    }
+
+    /// An answer to an asking: was it news?
+    pub(in super::super) fn answer_to(&mut self, at: &StepAt, outcome: StepOutcome) -> bool {
+        self.engine(&EngineCommand::StepOutcome { at: at.clone(), outcome })
+    }
+
+    /// The answer to what is asked for now.
+    #[track_caller]
+    pub(in super::super) fn answer(&mut self, outcome: StepOutcome) {
+        let at = self.active().expect("a step is asked for").at.clone();
+        assert!(self.answer_to(&at, outcome), "it is news");
+    }
+
+    /// The deadline comes: was there anything to be done?
+    #[track_caller]
+    pub(in super::super) fn deadline_passes(&mut self) {
+        self.context.now = self.order().deadline.expect("it has a deadline");
+        assert!(self.engine(&EngineCommand::DeadlinePassed), "someone looks at it");
+    }
+
+    /// Everything is done that is asked for: the steps, in order.
+    pub(in super::super) fn runs_out(&mut self) -> Vec<&'static str> {
+        let mut steps = Vec::new();
+        while let Some(step) = self.step() {
+            steps.push(step.as_str());
+            self.answer(done());
+            assert!(steps.len() < 20, "it goes round: {steps:?}");
+        }
+        steps
+    }
+
+    pub(in super::super) fn commit(&mut self, draft: Draft) {
+        let guess = draft.weight_bytes();
+        let sealed = draft.seal(&self.aggregate).unwrap();
+        assert!(sealed.bytes.len() <= guess, "{} bytes, guessed {guess}", sealed.bytes.len());
+        let bytes = sealed.bytes.to_vec();
+        let before = self.aggregate.clone();
+        sealed.commit_to(&mut self.aggregate, 1000);
+        assert_eq!(self.check.record(&bytes), [], "in {:#?}", self.order());
+        let mut folded = before;
+        folded.fold(&bytes, 1000).unwrap();
+        assert_eq!(folded, self.aggregate, "folding the record gives what committing it gave");
+        let snapshot = self.aggregate.to_snapshot([1; 16]).unwrap();
+        let back = Aggregate::from_snapshot(&the_order(), [1; 16], &snapshot).unwrap();
+        assert_eq!(back, self.aggregate, "a snapshot holds all of the state");
+        self.log.push(bytes);
+        self.stands();
+    }
+
+    /// What holds of every state, whatever led to it.
+    fn stands(&mut self) {
+        let order = self.order().clone();
+        let (saga, totals) = (&order.saga, &order.saga.totals);
+        let waits = matches!(order.status, OrderStatus::Open | OrderStatus::Canceling)
+            || saga.active.is_some()
+            || saga.open_return().is_some();
+        assert_eq!(order.deadline.is_some(), waits, "no order waits silently: {order:#?}");
+        let held = saga.attention.kind() != Attention::None;
+        // An older build's order has not begun: its deadline sees to that.
+        let begun = saga.cell(Step::Reserve).instance > 0;
+        assert!(!waits || saga.active.is_some() || held || !begun, "it waits for nothing: {order:#?}");
+        let performs = self.mode() == Some(Mode::Perform);
+        assert!(!performs || saga.attention.kind() != Attention::Held, "held, and yet at work: {order:#?}");
+        let placed = order.placed.as_ref().unwrap();
+        let net_units =
+            (totals.reserved_units - totals.released_units, totals.booked_units - totals.canceled_units);
+        let open_minor = totals.authorized_minor - totals.voided_minor;
+        match order.status {
+            OrderStatus::Completed => {
+                assert_eq!(
+                    (net_units, totals.captured_minor),
+                    ((placed.units(), placed.units()), placed.total_minor)
+                );
+                assert!(totals.refunded_minor <= totals.captured_minor, "{totals:?}");
+                assert_eq!(open_minor, totals.captured_minor, "no authorization is left open");
+            }
+            OrderStatus::Canceled => {
+                assert!(saga.active.is_none(), "canceled, and yet on its way");
+                assert_eq!((net_units, totals.captured_minor), ((0, 0), totals.refunded_minor));
+                assert_eq!(open_minor, totals.captured_minor, "no authorization is left open");
+            }
+            OrderStatus::Absent | OrderStatus::Open | OrderStatus::Canceling => {}
+        }
+        let effects = self.check.effects();
+        assert_eq!(
+            (effects.captured_minor, effects.refunded_minor, u64::from(effects.restocked_units)),
+            (totals.captured_minor, totals.refunded_minor, totals.restocked_units),
+        );
+        assert_eq!((u64::from(effects.reserved_units), u64::from(effects.booked_units)), net_units);
+        if let Some(effect) = self.effect() {
+            let asks = asking(&effect.at);
+            if self.trail.last() != Some(&asks) {
+                self.trail.push(asks);
+            }
+            let asked = &effect.request;
+            let intent =
+                (asked.step, asked.reference.clone(), asked.amount_minor, asked.units.clone(), asked.expires);
+            let first = self.intents.entry(asked.key.clone()).or_insert_with(|| intent.clone());
+            assert_eq!(*first, intent, "a key is never used for anything else");
+        }
+    }
+}
+
+fn asking(at: &StepAt) -> String {
+    format!("{} {}.{}", at.step.as_str(), at.instance, at.generation)
+}

@@ -1,0 +1,125 @@
+//! Evolve is total: no event, however strange, on no state, however strange, does anything but give a state.
+
+use proptest::prelude::*;
+
+use super::saga::world::*;
+use crate::codec::v1::{self, BodyV1};
+use crate::ids::TimestampMs;
+use crate::order::convert::event_to_stored;
+use crate::order::{Event, Return, ReturnedLine, StepStarted, evolve};
+use crate::ports::LineUnits;
+
+fn numbers() -> impl Strategy<Value = i64> {
+    prop::sample::select(vec![i64::MIN, -1, 0, 1, 1500, i64::MAX])
+}
+
+fn counts() -> impl Strategy<Value = u64> {
+    prop::sample::select(vec![0, 1, 3, u64::from(u32::MAX), u64::MAX])
+}
+
+fn askings() -> impl Strategy<Value = StepAt> {
+    let steps =
+        vec![Step::Reserve, Step::Authorize, Step::Book, Step::Capture, Step::CancelShipment, Step::Void];
+    let more = [Step::Refund, Step::Release, Step::Restock];
+    let steps = prop::sample::select(steps.into_iter().chain(more).collect::<Vec<_>>());
+    let number = || prop::sample::select(vec![0, 1, u32::MAX]);
+    let part = prop::option::of(Just("r1".into()));
+    (steps, number(), number(), part).prop_map(|(step, instance, generation, part)| StepAt {
+        step,
+        instance,
+        generation,
+        part,
+    })
+}
+
+fn outcomes() -> impl Strategy<Value = StepOutcome> {
+    let time = || prop::option::of(numbers().prop_map(TimestampMs));
+    prop_oneof![
+        3 => (prop::option::of(numbers()), time()).prop_map(|(amount_minor, expires)| {
+            StepOutcome::Done { reference: "r".into(), amount_minor, expires }
+        }),
+        1 => prop::sample::select(vec!["x", "authorization_expired"]).prop_map(declined),
+        1 => Just(refused("x")),
+        1 => Just(failed()),
+        1 => Just(unknown()),
+        1 => time().prop_map(|until| pending("p", until)),
+        1 => any::<bool>().prop_map(settled),
+        1 => Just(StepOutcome::Skipped { reason: "r".into() }),
+        1 => any::<bool>().prop_map(|done| StepOutcome::Resolved {
+            done,
+            operator: "o".into(),
+            evidence: "e".into(),
+        }),
+    ]
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    let units = || {
+        let unit = counts().prop_map(|quantity| LineUnits { line_id: "a".into(), quantity });
+        prop::option::of(prop::collection::vec(unit, 0..3).prop_map(std::sync::Arc::from))
+    };
+    let line = (prop::sample::select(vec!["a", "b", "z"]), counts(), numbers()).prop_map(
+        |(line_id, quantity, amount_minor)| ReturnedLine { line_id: line_id.into(), quantity, amount_minor },
+    );
+    let statuses =
+        vec![OrderStatus::Open, OrderStatus::Completed, OrderStatus::Canceling, OrderStatus::Canceled];
+    let kinds = vec![Attention::None, Attention::Held, Attention::Stalled, Attention::Parked];
+    prop_oneof![
+        1 => Just(Event::Placed(World::placed().order().placed.clone().unwrap())),
+        6 => (askings(), numbers(), units(), numbers()).prop_map(|(at, amount_minor, units, expires)| {
+            Event::StepStarted(StepStarted { at, amount_minor, units, expires: TimestampMs(expires) })
+        }),
+        6 => (askings(), outcomes()).prop_map(|(at, outcome)| Event::StepEnded { at, outcome }),
+        1 => Just(Event::CancelRequested { reason: "r".into() }),
+        2 => prop::collection::vec(line, 0..4).prop_map(|lines| {
+            Event::ReturnRequested(Return { return_id: "r1".into(), lines: lines.into(), reason: "r".into() })
+        }),
+        1 => (prop::option::of(Just("r1".into())), numbers()).prop_map(|(return_id, amount_minor)| {
+            Event::Refunded { payment_id: "p".into(), return_id, amount_minor }
+        }),
+        2 => prop::sample::select(statuses)
+            .prop_map(|status| Event::StatusChanged { status, reason: Some("r".into()) }),
+        1 => prop::sample::select(kinds)
+            .prop_map(|attention| Event::AttentionChanged { attention, reason: "r".into() }),
+        1 => Just(Event::Archived { location: "l".into() }),
+        1 => Just(Event::Restored),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_events_give_a_state(events in prop::collection::vec(events(), 1..40), placed in any::<bool>()) {
+        let mut world = if placed { World::placed() } else { World::empty() };
+        let mut order = world.order().clone();
+        for event in &events {
+            // An answer to what is asked for is rare at random.
+            let mut event = event.clone();
+            if let (Event::StepEnded { at, .. }, Some(active)) = (&mut event, &order.saga.active)
+                && at.generation == 1
+            {
+                *at = active.at.clone();
+            }
+            evolve(&mut order, &event);
+            // Nor does anything panic that is asked about such a state.
+            let _ = next(&super::the_order(), &order);
+            let _ = crate::fulfillment::deadline(&order, CONTEXT.now, &CONTEXT.policy);
+            let _ = crate::fulfillment::advance(&order, &CONTEXT);
+            let _ = crate::order::payment_summary(&order);
+            order.deadline = Some(CONTEXT.now);
+            let _ = crate::order::decide_engine(&order, &EngineCommand::DeadlinePassed, &CONTEXT);
+            if let Some(active) = &order.saga.active {
+                let command = EngineCommand::StepOutcome { at: active.at.clone(), outcome: done() };
+                let _ = crate::order::decide_engine(&order, &command, &CONTEXT);
+            }
+        }
+        // The checker finds a great deal wrong with it, and goes on.
+        let mut record = v1::decode(&World::placed().log[0]).unwrap();
+        let BodyV1::Decisions(decisions) = &mut record.body else { panic!("decisions") };
+        decisions[0].events.extend(events.iter().map(event_to_stored));
+        let bytes = v1::encode(&record).unwrap();
+        crate::invariant::OrderCheck::default().record(&bytes);
+        world.log.clear();
+    }
+}
