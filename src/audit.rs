@@ -1,17 +1,20 @@
 //! Reading a whole log through the engine's checker: for the report of a run, and for `verify`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use retailflow_cluster::disk::log::group::{EntryKind, decode_group};
 use retailflow_cluster::disk::log::{Frame, FrameKind};
 use retailflow_engine::codec::control::Note;
-use retailflow_engine::invariant::{InvariantId, LogCheck, LogChecker};
+use retailflow_engine::invariant::{Effects, InvariantId, LogCheck, LogChecker, sides};
+use retailflow_engine::memory::participants::BookTotals;
 use retailflow_engine::ports::{EventLog, LogPosition, LoggedEntry, LoggedGroup};
-use retailflow_engine::wire::order::{Attention, OrderStatus};
-use retailflow_engine::wire::report::{InvariantResult, OrderCounts};
+use retailflow_engine::wire::order::Attention;
+use retailflow_engine::wire::report::{BookSums, BooksReport, InvariantResult, OrderCounts};
 use tokio::runtime::Runtime;
 
 use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::participants;
 
 /// Bytes of groups read at once.
 const SCAN_BYTES: usize = 8 << 20;
@@ -26,6 +29,9 @@ pub(crate) struct Audit {
     pub(crate) invariants: Vec<InvariantResult>,
     /// All that was counted.
     pub(crate) check: LogCheck,
+    /// Both sides of the books, where participants keep some.
+    pub(crate) books: Option<BooksReport>,
+    checker: LogChecker,
 }
 
 impl Audit {
@@ -40,34 +46,96 @@ impl Audit {
             after = last.position;
             groups.iter().for_each(|group| checker.group(group));
         }
-        Ok(Self::conclude(&checker))
+        Ok(Self::conclude(checker))
     }
 
     /// What a checker that has seen all of a log says.
-    pub(crate) fn conclude(checker: &LogChecker) -> Self {
+    pub(crate) fn conclude(checker: LogChecker) -> Self {
         let check = checker.result();
         let parked = checker.parked().len() as u64;
-        // Every order that exists is open until the saga moves it on.
-        let by_status = BTreeMap::from([(OrderStatus::Open.as_str().to_owned(), check.orders)]);
-        let by_attention =
-            [(Attention::None, check.orders.saturating_sub(parked)), (Attention::Parked, parked)];
-        let by_attention = by_attention.into_iter().filter(|(_, count)| *count > 0);
+        let owned = |counts: &BTreeMap<&'static str, u64>| -> BTreeMap<String, u64> {
+            counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+        };
+        let mut by_attention = owned(&check.by_attention);
+        if parked > 0 {
+            let none = by_attention.entry(Attention::None.as_str().to_owned()).or_default();
+            *none = none.saturating_sub(parked);
+            *by_attention.entry(Attention::Parked.as_str().to_owned()).or_default() += parked;
+        }
+        by_attention.retain(|_, count| *count > 0);
         let told = [
             InvariantId::Chain,
             InvariantId::Fence,
             InvariantId::OnceRecorded,
             InvariantId::Transitions,
             InvariantId::Amounts,
+            InvariantId::Money,
+            InvariantId::Goods,
+            InvariantId::Deadline,
         ];
         let invariants = told.into_iter().map(|id| result(id, &check)).collect();
-        let orders = OrderCounts {
-            by_status,
-            by_attention: by_attention
-                .map(|(attention, count)| (attention.as_str().to_owned(), count))
-                .collect(),
-        };
-        Self { orders, invariants, check }
+        let orders = OrderCounts { by_status: owned(&check.by_status), by_attention };
+        Self { orders, invariants, check, books: None, checker }
     }
+
+    /// Compares with the books that participants keep beside a data directory, if they do.
+    ///
+    /// # Errors
+    /// A [`Failure`] when a book cannot be read.
+    pub(crate) fn with_books(mut self, data: &Path) -> Result<Self, Failure> {
+        let folder = participants::folder(data);
+        if !folder.is_dir() {
+            return Ok(self);
+        }
+        let totals = retailflow_cluster::participants::audit(&folder);
+        let totals = totals.or_exit(ExitStatus::Finding, || "the participants' books cannot be read")?;
+        let open = self.checker.open_orders();
+        let differences = if open == 0 { sides(self.checker.effects(), &totals) } else { Vec::new() };
+        let detail = match differences.first() {
+            _ if open > 0 => format!("not compared: {open} orders are on their way"),
+            None => format!("{} orders, {} entries in their books", totals.orders.len(), totals.entries),
+            Some(first) => format!("{} differences; the first: {}", differences.len(), first.detail),
+        };
+        let held = differences.is_empty();
+        self.invariants.push(InvariantResult { id: InvariantId::Sides.as_str().to_owned(), held, detail });
+        let ours = ours(&self.check, self.checker.effects());
+        self.books =
+            Some(BooksReport { ours, theirs: theirs(&totals), agree: held, ..BooksReport::default() });
+        Ok(self)
+    }
+}
+
+fn clamped(minor: i128) -> i64 {
+    i64::try_from(minor).unwrap_or(i64::MAX)
+}
+
+fn ours<'a>(check: &LogCheck, effects: impl Iterator<Item = (&'a [u8; 16], &'a Effects)>) -> BookSums {
+    let mut sums = BookSums::default();
+    for (currency, of) in check.effects.iter().filter(|(currency, _)| currency.trim_matches('\0') != "") {
+        sums.captured_minor.insert(currency.clone(), clamped(of.captured_minor));
+        sums.refunded_minor.insert(currency.clone(), clamped(of.refunded_minor));
+        sums.reserved_units += of.reserved_units;
+        sums.booked_units += of.booked_units;
+        sums.restocked_units += of.restocked_units;
+    }
+    sums.orders_without_payment = effects.filter(|(_, effects)| !effects.payment_asked).count() as u64;
+    sums
+}
+
+fn theirs(totals: &BookTotals) -> BookSums {
+    let mut sums = BookSums::default();
+    for (currency, money) in &totals.money {
+        sums.captured_minor.insert(currency.code().to_owned(), clamped(money.captured));
+        sums.refunded_minor.insert(currency.code().to_owned(), clamped(money.refunded));
+    }
+    let net = |plus: i64, minus: i64| u64::try_from(plus - minus).unwrap_or(0);
+    for sides in totals.orders.values() {
+        sums.reserved_units += net(sides.reserved_units, sides.released_units);
+        sums.booked_units += net(sides.booked_units, sides.canceled_units);
+        sums.restocked_units += net(sides.restocked_units, 0);
+        sums.orders_without_payment += u64::from(sides.payment_calls == 0);
+    }
+    sums
 }
 
 fn result(id: InvariantId, check: &LogCheck) -> InvariantResult {

@@ -11,6 +11,7 @@ mod cli;
 mod exit;
 mod generate;
 mod import;
+mod participants;
 mod run;
 mod telemetry;
 mod words;

@@ -6,8 +6,9 @@ use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::codec::record::summary;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
-use retailflow_engine::invariant::{InvariantId, LogChecker, OutcomeBook, Violation};
+use retailflow_engine::invariant::{InvariantId, LogChecker, OutcomeBook, Violation, sides};
 use retailflow_engine::keys::partition_of;
+use retailflow_engine::memory::participants::BookTotals;
 use retailflow_engine::order::Aggregate;
 use retailflow_engine::ports::{Body, LoggedEntry, LoggedGroup};
 use retailflow_engine::wire::{CommandData, decode_command};
@@ -25,6 +26,8 @@ pub(crate) struct Rest<'a> {
     /// Commands that only the rival was given.
     pub(crate) rivals: &'a BTreeSet<Name>,
     pub(crate) dead_letters: u64,
+    /// What the participants' own books add up to.
+    pub(crate) books: &'a BookTotals,
 }
 
 /// Everything that does not hold.
@@ -60,6 +63,7 @@ pub(crate) fn check(rest: &Rest<'_>) -> Vec<Violation> {
         violations.push(Violation::new(InvariantId::Progress, text));
     }
     violations.extend(floors(rest, &checker));
+    violations.extend(sides(checker.effects(), rest.books));
     violations
 }
 

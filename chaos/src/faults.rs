@@ -42,6 +42,10 @@ pub enum Fault {
     StepFailed,
     /// A request is delivered twice.
     StepTwice,
+    /// A participant decides against a step.
+    StepDeclined,
+    /// A participant takes a step on, and reports it later, or never.
+    StepPending,
 }
 
 /// The deck that the faults of a world are drawn from.
@@ -104,8 +108,8 @@ impl FaultDeck {
     }
 
     /// What befalls a call of a participant.
-    pub(crate) fn step(&self) -> Option<Fault> {
-        let sixth = self.faults.step_permille / 6;
+    pub(crate) fn step(&self, forward: bool) -> Option<Fault> {
+        let share = self.faults.step_permille / 8;
         let faults = [
             Fault::StepLost,
             Fault::StepSilent,
@@ -113,8 +117,12 @@ impl FaultDeck {
             Fault::StepNever,
             Fault::StepFailed,
             Fault::StepTwice,
+            Fault::StepDeclined,
+            Fault::StepPending,
         ];
-        self.draw(&faults.map(|fault| (sixth, fault)))
+        let kinds = if forward { faults.len() } else { faults.len() - 2 };
+        let weights: Vec<(u32, Fault)> = faults[..kinds].iter().map(|fault| (share, *fault)).collect();
+        self.draw(&weights)
     }
 
     fn draw(&self, weights: &[(u32, Fault)]) -> Option<Fault> {

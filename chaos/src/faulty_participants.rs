@@ -3,9 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use retailflow_engine::ids::TimestampMs;
+use retailflow_engine::memory::participants::SimParticipants;
 use retailflow_engine::ports::{
     KeyStanding, Participant, Participants, PortFuture, Role, Settlement, StepAnswer, StepRequest,
 };
+
+use retailflow_engine::wire::CommandEvent;
+use retailflow_engine::wire::command::{ReportOutcome, Step};
 
 use crate::faults::{Fault, FaultDeck};
 use crate::trace::Trace;
@@ -17,18 +23,47 @@ const LATE_MAX_MS: u64 = 400;
 #[derive(Clone)]
 pub(crate) struct FaultyParticipant {
     inner: Arc<dyn Participant>,
+    sim: Arc<SimParticipants>,
+    reports: Arc<Reports>,
     role: Role,
     deck: Arc<FaultDeck>,
     trace: Arc<Trace>,
 }
 
+/// Reports that participants have sent and nobody has taken in yet.
+#[derive(Default)]
+pub(crate) struct Reports(Mutex<Vec<CommandEvent>>);
+
+impl Reports {
+    /// The reports sent since the last time.
+    pub(crate) fn take(&self) -> Vec<CommandEvent> {
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
 /// All three, with faults in front of them.
-pub(crate) fn faulty(inner: &Participants, deck: &Arc<FaultDeck>, trace: &Arc<Trace>) -> Participants {
+pub(crate) fn faulty_participants(
+    sim: &Arc<SimParticipants>,
+    deck: &Arc<FaultDeck>,
+    trace: &Arc<Trace>,
+    reports: &Arc<Reports>,
+) -> Participants {
+    let ports = sim.ports();
     let of = |role| -> Arc<dyn Participant> {
-        let inner = inner.of(role).clone();
-        Arc::new(FaultyParticipant { inner, role, deck: deck.clone(), trace: trace.clone() })
+        Arc::new(FaultyParticipant {
+            inner: ports.of(role).clone(),
+            sim: sim.clone(),
+            reports: reports.clone(),
+            role,
+            deck: deck.clone(),
+            trace: trace.clone(),
+        })
     };
-    Participants { inventory: of(Role::Inventory), payments: of(Role::Payments), shipping: of(Role::Shipping) }
+    Participants {
+        inventory: of(Role::Inventory),
+        payments: of(Role::Payments),
+        shipping: of(Role::Shipping),
+    }
 }
 
 fn wanted<T: From<&'static str>>() -> T {
@@ -48,6 +83,30 @@ impl FaultyParticipant {
         self.trace.note(format!("{role} {what} {step} of {} {}: {told:?}", request.order, request.key));
     }
 
+    /// Takes the step on, and reports it after a while.
+    fn take_on(&self, request: &StepRequest) -> StepAnswer {
+        let dice = self.deck.dice();
+        let delay_ms = 1 + dice.below(2 * LATE_MAX_MS);
+        // Some reports come after the step is looked at again, and some never.
+        let until =
+            request.expires.0.min(request.expires.0 - 2_000 + i64::try_from(dice.below(1_500)).unwrap_or(0));
+        let answer = self.sim.take_on(request, TimestampMs(until));
+        let lost = dice.chance(300);
+        let outcome = if dice.chance(200) { ReportOutcome::Declined } else { ReportOutcome::Done };
+        if let StepAnswer::Pending { .. } = answer {
+            let (this, key) = (self.clone(), request.key.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+                let event = this.sim.report(this.role, &key, outcome);
+                this.trace.note(format!("{} reports {key}: {}", this.role.as_str(), event.is_some()));
+                if !lost {
+                    this.reports.0.lock().extend(event);
+                }
+            });
+        }
+        answer
+    }
+
     /// The request arrives when nobody waits for it any more.
     fn late(&self, request: &StepRequest) {
         let (this, request) = (self.clone(), request.clone());
@@ -64,7 +123,9 @@ impl Participant for FaultyParticipant {
     fn perform<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, StepAnswer> {
         Box::pin(async move {
             self.delay().await;
-            let fault = self.deck.step();
+            let forward =
+                matches!(request.step, Step::Reserve | Step::Authorize | Step::Book | Step::Capture);
+            let fault = self.deck.step(forward);
             let unknown = StepAnswer::Unknown { reason: wanted() };
             let answer = match fault {
                 None => self.inner.perform(request).await,
@@ -82,6 +143,8 @@ impl Participant for FaultyParticipant {
                     self.late(request);
                     unknown
                 }
+                Some(Fault::StepDeclined) => self.sim.decline(request),
+                Some(Fault::StepPending) => self.take_on(request),
                 Some(Fault::StepFailed) => StepAnswer::Failed { reason: wanted() },
                 Some(_) => unknown,
             };
@@ -97,7 +160,7 @@ impl Participant for FaultyParticipant {
     fn query<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, KeyStanding> {
         Box::pin(async move {
             self.delay().await;
-            let standing = match self.deck.step() {
+            let standing = match self.deck.step(false) {
                 None => self.inner.query(request).await,
                 Some(_) => KeyStanding::Unknown { reason: wanted() },
             };
@@ -110,7 +173,7 @@ impl Participant for FaultyParticipant {
         Box::pin(async move {
             self.delay().await;
             let unknown = Settlement::Unknown { reason: wanted() };
-            let settlement = match self.deck.step() {
+            let settlement = match self.deck.step(false) {
                 None => self.inner.settle(request).await,
                 Some(Fault::StepLost | Fault::StepSilent) => {
                     let settlement = self.inner.settle(request).await;

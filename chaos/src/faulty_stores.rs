@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use retailflow_engine::ids::{OrderRef, TenantId};
-use retailflow_engine::memory::{MemoryDeadLetters, MemoryTenants};
+use retailflow_engine::ids::{OrderRef, PartitionId, TenantId, TimestampMs};
+use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemoryTenants};
 use retailflow_engine::ports::{
-    DeadLetter, DeadLetters, PortFuture, Snapshots, StoreError, StoredDeadLetter, TenantSetting, Tenants,
+    DeadLetter, DeadLetters, Deadlines, DueOrder, PortFuture, Snapshots, StoreError, StoredDeadLetter,
+    TenantSetting, Tenants,
 };
 
 use crate::faults::{Fault, FaultDeck};
@@ -94,5 +95,26 @@ impl Tenants for FaultyTenants {
 
     fn list(&self) -> Vec<TenantSetting> {
         self.inner.list()
+    }
+}
+
+/// The index of deadlines, which cannot always be read.
+pub(crate) struct FaultyDeadlines {
+    pub(crate) deck: Arc<FaultDeck>,
+    pub(crate) inner: Arc<MemoryLog>,
+}
+
+impl Deadlines for FaultyDeadlines {
+    fn list(
+        &self,
+        partition: PartitionId,
+        after: Option<&DueOrder>,
+        until: TimestampMs,
+        limit: usize,
+    ) -> PortFuture<'_, Result<Vec<DueOrder>, StoreError>> {
+        if self.deck.read() {
+            return Box::pin(async { Err(StoreError::Unavailable("the world wants it so".into())) });
+        }
+        self.inner.list(partition, after, until, limit)
     }
 }

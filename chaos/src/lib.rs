@@ -1,7 +1,7 @@
 //! What can go wrong: a seeded world around the real actors, its faults, its workload and its checkers.
 //!
 //! - [`run`]: a whole world from one seed and one [`Plan`]; the same seed gives the same [`Report`], trace and all
-//! - `faulty_log`, `faulty_stores`, `rival`: the reference adapters behind everything a network and other nodes do
+//! - `faulty_log`, `faulty_stores`, `faulty_participants`, `rival`: the reference adapters behind everything a network and other nodes do
 //! - `probe`: crashes of actors and of the node at any point of a command's way
 //! - `script`, `callers`: who sends what, when, how often, by which door
 //! - `watch`, `checker`: what must hold while it runs, and when it has come to rest
@@ -10,6 +10,7 @@ mod callers;
 mod checker;
 mod faults;
 mod faulty_log;
+mod faulty_participants;
 mod faulty_stores;
 mod plan;
 mod probe;

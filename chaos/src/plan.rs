@@ -66,6 +66,10 @@ pub struct Plan {
     pub faults: Faults,
     /// What goes wrong in the actors.
     pub crashes: Crashes,
+    /// Units of each SKU that there are.
+    pub stock_units: u64,
+    /// How long an authorization stands, in milliseconds.
+    pub authorization_ms: Option<u64>,
     /// The numbers the node runs with: small, so that every limit is met.
     pub config: Config,
 }
@@ -83,6 +87,8 @@ impl Plan {
             node_kills: 0,
             faults: Faults { latency_max_ms: 20, ..Faults::default() },
             crashes: Crashes::None,
+            stock_units: 1_000,
+            authorization_ms: None,
             config: small(),
         }
     }
@@ -118,6 +124,8 @@ impl Plan {
                 count_max: 40,
             },
             crashes,
+            stock_units: if dice.chance(300) { 4 } else { 1_000 },
+            authorization_ms: dice.chance(300).then(|| 5_100 + dice.below(2_000)),
             config,
         }
     }
@@ -129,7 +137,10 @@ impl Plan {
     }
 
     pub(crate) fn settings(&self, node: &str) -> Settings {
-        Settings::new(self.config.clone(), node)
+        let mut settings = Settings::new(self.config.clone(), node);
+        // A held order is looked at again within the world's patience.
+        settings.policy.reminder_ms = 5_000;
+        settings
     }
 }
 

@@ -16,9 +16,10 @@ use parking_lot::Mutex;
 use retailflow_actors::{Node, NodeHandle, Ports, Settings};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::invariant::{InvariantId, OutcomeBook, Violation};
+use retailflow_engine::memory::participants::{MemoryJournal, SimOptions, SimParticipants, StockOptions};
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemoryTenants};
 use retailflow_engine::ports::LogIdentity;
-use retailflow_engine::wire::Durability;
+use retailflow_engine::wire::{CommandEvent, Durability};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -27,7 +28,8 @@ use crate::callers::{Shared, call};
 use crate::checker::{Rest, check};
 use crate::faults::FaultDeck;
 use crate::faulty_log::FaultyLog;
-use crate::faulty_stores::{FaultyDeadLetters, FaultySnapshots, FaultyTenants};
+use crate::faulty_participants::{Reports, faulty_participants};
+use crate::faulty_stores::{FaultyDeadLetters, FaultyDeadlines, FaultySnapshots, FaultyTenants};
 use crate::plan::Plan;
 use crate::probe::CrashProbe;
 use crate::report::{Report, combined};
@@ -79,6 +81,13 @@ struct World<'a> {
     deck: Arc<FaultDeck>,
     watch: Arc<Watch>,
     rival: Arc<Rival>,
+    /// The participants' own books.
+    journal: Arc<MemoryJournal>,
+    steps: Arc<FaultDeck>,
+    reports: Arc<Reports>,
+    sim: Arc<SimParticipants>,
+    /// Reports that are not answered for good.
+    unanswered: Mutex<Vec<CommandEvent>>,
     probe: Arc<CrashProbe>,
     kill_node: Arc<Notify>,
     dice: Dice,
@@ -103,6 +112,7 @@ impl<'a> World<'a> {
         let watch = Arc::new(Watch::default());
         let rival = Arc::new(Rival::new(clock, plan.settings("rival").policy, script.by_order()));
         let kill_node = Arc::new(Notify::new());
+        let reports = Arc::new(Reports::default());
         let probe = CrashProbe::new(plan.crashes, Dice::new(seed, 5), trace.clone(), kill_node.clone());
         let faulty = FaultyLog {
             inner: log.clone(),
@@ -111,8 +121,20 @@ impl<'a> World<'a> {
             rival: rival.clone(),
             watch: watch.clone(),
         };
+        let journal = Arc::new(MemoryJournal::of_totals());
+        let options = SimOptions {
+            stock: StockOptions { other_units: Some(plan.stock_units), ..StockOptions::default() },
+            authorization_ms: plan.authorization_ms,
+            hand_over_permille: 400,
+            ..SimOptions::default()
+        };
+        let sim = Arc::new(SimParticipants::new(&options, Arc::new(clock), journal.clone()));
+        let steps = Arc::new(FaultDeck::new(plan.faults, Dice::new(seed, 8)));
+        let participants = faulty_participants(&sim, &steps, &trace, &reports);
         let ports = Ports {
             log: Arc::new(faulty),
+            deadlines: Arc::new(FaultyDeadlines { deck: stores.clone(), inner: log.clone() }),
+            participants,
             snapshots: Arc::new(FaultySnapshots::new(stores.clone())),
             tenants: Arc::new(FaultyTenants { deck: stores.clone(), inner: MemoryTenants::default() }),
             dead_letters: Arc::new(FaultyDeadLetters { deck: stores, inner: MemoryDeadLetters::default() }),
@@ -140,6 +162,11 @@ impl<'a> World<'a> {
             deck,
             watch,
             rival,
+            journal,
+            steps,
+            reports,
+            sim,
+            unanswered: Mutex::default(),
             probe,
             kill_node,
             dice,
@@ -165,6 +192,7 @@ impl<'a> World<'a> {
             script: &self.script,
             rivals: &self.rival.own(),
             dead_letters: letters.map_or(0, |letters| letters.len() as u64),
+            books: &self.journal.totals(),
         });
         self.watch
             .violations()
@@ -176,7 +204,7 @@ impl<'a> World<'a> {
             violations: self.shared.violations.lock().clone(),
             trace: self.shared.trace.lines(),
             visits: self.probe.visits(),
-            faults: self.deck.drawn(),
+            faults: self.deck.drawn().into_iter().chain(self.steps.drawn()).collect(),
             crashes: self.crashes,
             conflicts: self.watch.conflicts(),
             combined: combined(&groups),
@@ -202,6 +230,7 @@ impl<'a> World<'a> {
             *self.shared.node.lock() = Some(node.clone());
             let killed = {
                 let mut intake = pin!(self.intake(&node));
+                let mut reports = pin!(self.report(&node));
                 let mut intake_done = false;
                 loop {
                     if intake_done && everyone_done {
@@ -215,6 +244,7 @@ impl<'a> World<'a> {
                             kills.pop();
                             break true;
                         }
+                        () = &mut reports => {}
                         () = &mut everyone, if !everyone_done => everyone_done = true,
                         () = &mut intake, if !intake_done => intake_done = true,
                     }

@@ -9,12 +9,14 @@ mod fingerprints;
 mod life;
 mod log;
 mod order;
+mod sides;
 #[cfg(test)]
 mod tests;
 
 pub use book::OutcomeBook;
 pub use life::Effects;
 pub use log::{EffectSums, LogCheck, LogChecker, check_log};
+pub use sides::sides;
 
 /// One order's records checked as they come, for tests that have no groups.
 #[cfg(test)]

@@ -3,26 +3,34 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use retailflow_actors::{Intake, IntakeEvent, Settings};
+use retailflow_actors::{Intake, IntakeEvent, NodeHandle, Settings};
 use retailflow_cluster::disk::inbox::FileInbox;
 use retailflow_engine::keys::{hex, sha256};
-use retailflow_engine::ports::Clock;
+use retailflow_engine::ports::{Clock, InboxError};
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
+use tokio::sync::watch;
 
 use crate::app::{self, Make, Store};
 use crate::audit::Audit;
 use crate::cli::Context;
 use crate::cli::data::DataArgs;
 use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::participants::{self, Kind, Reporting};
 use crate::run::chaos::KillOrders;
 use crate::run::outcomes::Outcomes;
 use crate::run::signals;
 use crate::run::summary::{self, Ran};
 use crate::run::tally::Tally;
+
+/// Time between two looks at whether all is done.
+const LOOK: Duration = Duration::from_millis(20);
+/// So long nothing may move before `run` ends with orders still open.
+const QUIET_MAX: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,6 +58,12 @@ pub(crate) struct Args {
     /// Say nothing but errors: no progress, no summary
     #[arg(long)]
     pub(crate) quiet: bool,
+    /// What stock, payments and shipping are like; their books are kept in DIR/participants
+    #[arg(long, value_enum, default_value = "perfect")]
+    pub(crate) participants: Kind,
+    /// What the faults of flaky participants are drawn from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
     /// Crash so many order actors at random while running, to see that nothing is lost
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, hide_short_help = true)]
     pub(crate) chaos_kill_orders: u64,
@@ -78,7 +92,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let runtime = app::runtime()?;
     let mut tally = Tally::new();
     let progress = progress(&args);
-    let ran = runtime.block_on(drive(&store, settings, &mut inbox, &name, |event| {
+    let ran = runtime.block_on(drive(&args, &store, settings, &mut inbox, &name, |event| {
         tally.count(&event);
         progress.inc(1);
         outcomes.give(event.outcome)
@@ -89,10 +103,10 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let written = outcomes.close();
     let ran = ran?;
     written?;
-    let audit = Audit::of(store.log.as_ref(), &runtime)?;
+    let audit = Audit::of(store.log.as_ref(), &runtime)?.with_books(&args.data.data)?;
     drop(runtime);
     store.close();
-    let report = tally.report(&audit, took);
+    let report = tally.report(&audit, &ran.effects, took);
     if let Some(path) = &args.report {
         let text = serde_json::to_vec_pretty(&report)
             .or_exit(ExitStatus::Unreachable, || "cannot write the report")?;
@@ -144,6 +158,7 @@ fn progress(args: &Args) -> ProgressBar {
 
 /// Reads all commands into a node, and stops it in good order.
 async fn drive(
+    args: &Args,
     store: &Store,
     settings: Settings,
     inbox: &mut FileInbox,
@@ -153,16 +168,24 @@ async fn drive(
     let deadline = Duration::from_millis(settings.config.node.stop_deadline_ms);
     let (stopped, stop) = signals::listen()?;
     let mut failed = store.log.failed();
-    let node = store
-        .node(settings, std::sync::Arc::new(crate::bench::instant::Instant::default()).participants())
-        .await?;
+    let (participants, reports) = participants::open(&args.data.data, args.participants, args.seed)?;
+    let node = store.node(settings, participants.participants()).await?;
+    let reporting = Reporting::default();
+    let mut reporter = pin!(reporting.run(&node, reports));
     let intake = Intake::new(&node, inbox, name);
+    let until = stopped.clone();
     let run = intake.run(inbox, stopped, |event| {
         if !on_event(event) {
             // Nobody can be told any more: go no further.
             stop.send_replace(true);
         }
     });
+    // Not only the outcomes: `run` is done when the orders are.
+    let run = async {
+        let summary = run.await?;
+        at_rest(&node, &reporting, until).await;
+        Ok::<_, InboxError>(summary)
+    };
     let mut asked = stop.subscribe();
     let overdue = async {
         // A stop that does not come to an end by itself is given up at its deadline.
@@ -171,6 +194,7 @@ async fn drive(
     };
     let ended = tokio::select! {
         biased;
+        () = &mut reporter => Err(Failure::unreachable("the participants have gone")),
         () = overdue => {
             let text = "what was in flight was not answered within node.stop_deadline_ms; run again to get those outcomes";
             Err(Failure::finding(text))
@@ -182,16 +206,45 @@ async fn drive(
         ended = run => ended.or_exit(ExitStatus::Unreachable, || format!("cannot read {name} to its end")),
     };
     let crashes = node.crashes();
+    let effects = node.effects();
     let stop = match ended {
-        Ok(_) => Some(node.stop(deadline).await),
+        Ok(_) => Some(node.clone().stop(deadline).await),
         Err(_) => {
-            node.kill().await;
+            node.clone().kill().await;
             None
         }
     };
+    participants.close().await;
     ended.map(|summary| Ran {
         finished: summary.finished,
         drained: stop.is_some_and(|stop| stop.drained),
         crashes,
+        effects,
     })
+}
+
+/// Waits until no order waits for anything, until a stop is asked for, or until nothing has moved for so long that what
+/// is left waits for people.
+async fn at_rest(node: &NodeHandle, reporting: &Reporting, mut stop: watch::Receiver<bool>) {
+    let mut seen = node.effects();
+    let mut since = tokio::time::Instant::now();
+    loop {
+        if node.effects_running() == 0 && reporting.is_idle() && node.has_open_orders().await == Some(false) {
+            return;
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        let now = node.effects();
+        if now != seen {
+            (seen, since) = (now, tokio::time::Instant::now());
+        }
+        if since.elapsed() >= QUIET_MAX {
+            tracing::warn!(
+                "some orders are still open, and nothing moves: they wait for people, or for a participant"
+            );
+            return;
+        }
+    }
 }

@@ -51,6 +51,9 @@ struct Verified {
     cuts: Vec<Cut>,
     #[serde(skip_serializing_if = "Option::is_none")]
     books: Option<Books>,
+    /// Goods and money on both sides' books.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sides: Option<retailflow_engine::wire::report::BooksReport>,
     problems: Vec<String>,
     invariants: Vec<retailflow_engine::wire::report::InvariantResult>,
 }
@@ -74,8 +77,10 @@ struct TenantCounts {
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let (report, checker) = read(&args.data.data, &context.config.config)?;
-    let audit = Audit::conclude(&checker);
     let books = args.commands.as_deref().map(|file| Books::compare(file, &checker)).transpose()?;
+    let cuts = cuts(&checker);
+    let audit = Audit::conclude(checker).with_books(&args.data.data)?;
+    let sides_differ = audit.books.as_ref().is_some_and(|books| !books.agree);
     let lost = books.as_ref().map_or(0, |books| books.missing);
     let ledger = audit.check.ledger.iter().map(|(tenant, counts)| TenantCounts {
         tenant: tenant.to_string(),
@@ -84,7 +89,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         parked: counts.parked,
     });
     let verified = Verified {
-        sound: report.is_sound() && audit.check.violation_count == 0 && lost == 0,
+        sound: report.is_sound() && audit.check.violation_count == 0 && lost == 0 && !sides_differ,
         segments: report.segments,
         frames: report.frames,
         payload_bytes: report.payload_bytes,
@@ -93,8 +98,9 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         records: audit.check.records,
         orders: audit.check.orders,
         tenants: ledger.collect(),
-        cuts: cuts(&checker),
+        cuts,
         books,
+        sides: audit.books,
         problems: report
             .problems
             .iter()
@@ -123,7 +129,7 @@ fn cuts(checker: &LogChecker) -> Vec<Cut> {
 /// Reads a log that is not open: checksums, chains, transitions and totals.
 pub(super) fn inspect(data: &Path, config: &Config) -> Result<(CheckReport, Audit), Failure> {
     let (report, checker) = read(data, config)?;
-    Ok((report, Audit::conclude(&checker)))
+    Ok((report, Audit::conclude(checker)))
 }
 
 fn read(data: &Path, config: &Config) -> Result<(CheckReport, LogChecker), Failure> {
@@ -188,6 +194,27 @@ fn text(verified: &Verified) -> String {
             books.placed, books.missing
         ));
         books.named.iter().for_each(|missing| text.push_str(&format!("missing: {missing}\n")));
+    }
+    if let Some(sides) = &verified.sides {
+        let line = |name: &str, sums: &retailflow_engine::wire::report::BookSums| {
+            let money: Vec<String> = sums
+                .captured_minor
+                .iter()
+                .map(|(currency, minor)| {
+                    let refunded = sums.refunded_minor.get(currency).copied().unwrap_or(0);
+                    format!("{currency} {minor} captured, {refunded} paid back")
+                })
+                .collect();
+            format!(
+                "{name}: {}; {} units booked, {} restocked; {} orders without a payment call\n",
+                money.join("; "),
+                sums.booked_units,
+                sums.restocked_units,
+                sums.orders_without_payment
+            )
+        };
+        text.push_str(&line("ours  ", &sides.ours));
+        text.push_str(&line("theirs", &sides.theirs));
     }
     for invariant in &verified.invariants {
         let mark = if invariant.held { "held  " } else { "BROKEN" };

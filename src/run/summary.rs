@@ -3,7 +3,9 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use retailflow_actors::EffectCounts;
 use retailflow_engine::wire::RunReport;
+use retailflow_engine::wire::report::BooksReport;
 
 /// How a run ended.
 pub(crate) struct Ran {
@@ -13,6 +15,8 @@ pub(crate) struct Ran {
     pub(crate) drained: bool,
     /// Actors that crashed and were started again.
     pub(crate) crashes: u64,
+    /// What became of effects.
+    pub(crate) effects: EffectCounts,
 }
 
 /// Tells it on standard error, which may have gone.
@@ -45,6 +49,9 @@ fn text(report: &RunReport, ran: &Ran, took: Duration) -> String {
     for (status, count) in &report.orders.by_status {
         text.push_str(&format!("  orders {status:<8} {count:>9}\n"));
     }
+    if let Some(books) = &report.books {
+        text.push_str(&books_text(books));
+    }
     if ran.crashes > 0 {
         text.push_str(&format!("  {} crashes of actors survived\n", ran.crashes));
     }
@@ -60,5 +67,29 @@ fn text(report: &RunReport, ran: &Ran, took: Duration) -> String {
             report.invariants.len()
         ));
     }
+    text
+}
+
+/// Money and goods on both sides, as a shopkeeper reads them.
+fn books_text(books: &BooksReport) -> String {
+    let mut text = String::new();
+    for (currency, captured) in &books.ours.captured_minor {
+        let refunded = books.ours.refunded_minor.get(currency).copied().unwrap_or(0);
+        text.push_str(&format!(
+            "  money {currency}: {captured} captured, {refunded} paid back (minor units)\n"
+        ));
+    }
+    let ours = &books.ours;
+    text.push_str(&format!(
+        "  goods: {} units shipped, {} taken back; {} orders had nothing to pay\n",
+        ours.booked_units, ours.restocked_units, ours.orders_without_payment
+    ));
+    text.push_str(&format!(
+        "  participants: {} calls, {} repeated, {} doubts settled; {}\n",
+        books.calls,
+        books.retries,
+        books.settled,
+        if books.agree { "their books say the same" } else { "THEIR BOOKS SAY SOMETHING ELSE" }
+    ));
     text
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use retailflow_actors::IntakeEvent;
+use retailflow_actors::{EffectCounts, IntakeEvent};
 use retailflow_engine::invariant::InvariantId;
-use retailflow_engine::wire::report::{CommandCounts, InvariantResult, Latency, ReportSchema};
+use retailflow_engine::wire::report::{BooksReport, CommandCounts, InvariantResult, Latency, ReportSchema};
 use retailflow_engine::wire::{Code, RunReport, Status};
 
 use crate::app::DURABILITY;
@@ -50,7 +50,7 @@ impl Tally {
     }
 
     /// The report on the run.
-    pub(crate) fn report(&self, audit: &Audit, took: Duration) -> RunReport {
+    pub(crate) fn report(&self, audit: &Audit, effects: &EffectCounts, took: Duration) -> RunReport {
         let mut invariants = audit.invariants.clone();
         let counts = self.counts;
         invariants.push(InvariantResult {
@@ -76,6 +76,12 @@ impl Tally {
             outcome_latency_ms: self.latency(),
             invariants,
             durability: DURABILITY,
+            books: audit.books.clone().map(|books| BooksReport {
+                calls: effects.calls,
+                retries: effects.retries,
+                settled: effects.settled,
+                ..books
+            }),
         }
     }
 

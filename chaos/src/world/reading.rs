@@ -7,11 +7,15 @@ use retailflow_engine::invariant::{InvariantId, Violation};
 use retailflow_engine::memory::MemoryInbox;
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::ports::Body;
+use retailflow_engine::wire::command::ReportOutcome;
 use retailflow_engine::wire::decode_command;
 use tokio::sync::watch;
 
 use super::{TRIES_MAX, World};
 use crate::callers::is_final;
+
+/// Looks, 50 ms apart, until all orders must have ended.
+const REST_TRIES: u32 = 2_000;
 
 impl World<'_> {
     /// Reads the inbox from its beginning into `node`.
@@ -55,9 +59,49 @@ impl World<'_> {
         }
     }
 
+    /// Brings the participants' reports in, for ever.
+    pub(super) async fn report(&self, node: &NodeHandle) {
+        loop {
+            self.report_once(node).await;
+            tokio::time::sleep(Duration::from_millis(13)).await;
+        }
+    }
+
+    /// Asks once for each report that has no answer for good.
+    async fn report_once(&self, node: &NodeHandle) {
+        self.unanswered.lock().extend(self.reports.take());
+        let waiting = self.unanswered.lock().clone();
+        for event in waiting {
+            let command = Command::from_event(event.clone(), Actor::Tenant);
+            let patience = Duration::from_millis(500);
+            let Ok(outcome) = tokio::time::timeout(patience, node.ask(command)).await else { continue };
+            self.shared.told("report", &event, &outcome);
+            if is_final(&outcome) {
+                self.unanswered.lock().retain(|other| other.key != event.key);
+            }
+        }
+    }
+
+    /// Every order comes to its end, once nothing goes wrong any more and every participant decides.
+    async fn come_to_rest(&self, node: &NodeHandle) {
+        for _ in 0..REST_TRIES {
+            for (role, key) in self.sim.pending() {
+                self.unanswered.lock().extend(self.sim.report(role, &key, ReportOutcome::Done));
+            }
+            self.report_once(node).await;
+            if node.has_open_orders().await == Some(false) && self.unanswered.lock().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let text = format!("orders are open that nobody brings to an end: {:?}", node.effects());
+        self.shared.violated(Violation::new(InvariantId::Progress, text));
+    }
+
     /// Asks a fresh node for everything once more, with nothing going wrong.
     pub(super) async fn audit(&mut self) {
         self.deck.calm();
+        self.steps.calm();
         self.probe.calm();
         self.shared.trace.note("audit");
         let Some(node) = self.start().await else { return };
@@ -79,6 +123,7 @@ impl World<'_> {
             }
         }
         self.intake(&node).await;
+        self.come_to_rest(&node).await;
         let report = node.stop(Duration::from_secs(30)).await;
         if !report.drained || report.abandoned > 0 {
             self.shared.violated(Violation::new(InvariantId::Progress, format!("no clean stop: {report:?}")));

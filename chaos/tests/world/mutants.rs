@@ -6,9 +6,12 @@ use retailflow_engine::invariant::InvariantId;
 
 use crate::support::seeds;
 
+/// Worlds within which each mistake must show.
+const WORLDS_MAX: usize = 200;
+
 /// The first world in which `mutant` is caught, by one of `promises`.
 fn is_caught(mutant: Mutant, promises: &[InvariantId]) {
-    for seed in seeds() {
+    for seed in seeds().take(WORLDS_MAX) {
         let report = run_with(seed, &Plan::of_seed(seed), &|settings| settings.mutant = Some(mutant));
         let caught = report.violations.iter().find(|violation| promises.contains(&violation.id));
         if let Some(violation) = caught {
@@ -16,7 +19,7 @@ fn is_caught(mutant: Mutant, promises: &[InvariantId]) {
             return;
         }
     }
-    panic!("{mutant:?} goes through {} worlds unseen", seeds().count());
+    panic!("{mutant:?} goes through {} worlds unseen", WORLDS_MAX);
 }
 
 #[test]
@@ -42,4 +45,31 @@ fn an_order_that_forgets_old_ids_is_caught() {
 #[test]
 fn an_intake_floor_that_runs_ahead_is_caught() {
     is_caught(Mutant::FloorRunsAhead, &[InvariantId::Fence]);
+}
+
+#[test]
+fn compensating_without_settling_is_caught() {
+    is_caught(Mutant::CompensatesUnsettled, &[InvariantId::Sides]);
+}
+
+#[test]
+fn raising_the_generation_after_an_unknown_outcome_is_caught() {
+    is_caught(Mutant::RaisesAfterUnknown, &[InvariantId::Sides]);
+}
+
+#[test]
+fn an_effect_before_its_commit_is_caught() {
+    is_caught(Mutant::EffectBeforeCommit, &[InvariantId::Sides, InvariantId::Progress]);
+}
+
+#[test]
+fn a_deadline_that_is_not_in_the_commit_is_caught() {
+    for seed in seeds().take(WORLDS_MAX) {
+        let forgets = &|settings: &mut retailflow_actors::Settings| settings.policy.forgets_deadlines = true;
+        let report = run_with(seed, &Plan::of_seed(seed), forgets);
+        if report.violations.iter().any(|violation| violation.id == InvariantId::Deadline) {
+            return;
+        }
+    }
+    panic!("forgotten deadlines go through {WORLDS_MAX} worlds unseen");
 }

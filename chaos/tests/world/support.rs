@@ -11,7 +11,7 @@ pub(crate) fn seeds() -> Range<u64> {
         let (from, to) = text.split_once("..")?;
         Some(from.parse().ok()?..to.parse().ok()?)
     });
-    range.unwrap_or(0..300)
+    range.unwrap_or(0..1000)
 }
 
 /// Panics with all that is needed to see why, and to run it again.

@@ -20,6 +20,8 @@ pub struct Effects {
     pub booked_units: u32,
     /// Back in stock after returns, in units.
     pub restocked_units: u32,
+    /// Its payment was ever asked for.
+    pub payment_asked: bool,
 }
 
 /// What is remembered of an order's life.
@@ -145,6 +147,7 @@ impl Life {
             // The one before, if there is one, is over.
             self.effects.authorized_minor = 0;
         }
+        self.effects.payment_asked |= step == StepV1::Authorize;
         self.active = Some(step);
         (self.instance, self.generation) = asking;
     }

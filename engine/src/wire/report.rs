@@ -92,4 +92,41 @@ pub struct RunReport {
     pub invariants: Vec<InvariantResult>,
     /// How durable the records are.
     pub durability: Durability,
+    /// Goods and money on both sides' books, where participants keep some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub books: Option<BooksReport>,
+}
+
+/// Sums over all orders. Money is by currency, in minor units.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BookSums {
+    /// Captured.
+    pub captured_minor: BTreeMap<String, i64>,
+    /// Paid back.
+    pub refunded_minor: BTreeMap<String, i64>,
+    /// Set aside in stock, or gone.
+    pub reserved_units: u64,
+    /// In shipments.
+    pub booked_units: u64,
+    /// Taken back into stock after returns.
+    pub restocked_units: u64,
+    /// Orders for which no payment was ever asked for.
+    pub orders_without_payment: u64,
+}
+
+/// Both sides of the books: what the orders say, and what the participants wrote down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BooksReport {
+    /// What the orders say.
+    pub ours: BookSums,
+    /// What the participants wrote down.
+    pub theirs: BookSums,
+    /// Do they agree, order by order?
+    pub agree: bool,
+    /// Calls of participants in this run.
+    pub calls: u64,
+    /// Calls that had to be repeated.
+    pub retries: u64,
+    /// Doubts that were settled.
+    pub settled: u64,
 }

@@ -1,0 +1,102 @@
+//! The participants of `run`: simulated ones beside the data directory, and the way in for their reports.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use retailflow_actors::NodeHandle;
+use retailflow_cluster::participants::{self, SimRunning};
+use retailflow_engine::memory::participants::{FaultRates, SimOptions};
+use retailflow_engine::order::{Actor, Command};
+use retailflow_engine::wire::CommandEvent;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::app::SystemClock;
+use crate::exit::{ExitStatus, Failure};
+
+/// Reports that wait to be taken in; further ones are dropped, and show when their step is looked at again.
+const REPORTS_MAX: usize = 10_000;
+/// Reports asked for at the same time.
+const ASKED_MAX: usize = 64;
+/// How often a report is sent.
+const ATTEMPTS_MAX: u32 = 200;
+
+/// What the participants are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// They do everything at once, and have stock enough
+    Perfect,
+    /// They fail, decline, lose answers, answer late, take their time
+    Flaky,
+}
+
+/// Where the participants of a data directory keep their books. The engine never looks there.
+pub(crate) fn folder(data: &Path) -> PathBuf {
+    data.join("participants")
+}
+
+/// Opens the participants beside a data directory. Their reports come out of the receiver.
+///
+/// # Errors
+/// A [`Failure`] when a book cannot be used.
+pub(crate) fn open(
+    data: &Path,
+    kind: Kind,
+    seed: u64,
+) -> Result<(SimRunning, mpsc::Receiver<CommandEvent>), Failure> {
+    let (sender, reports) = mpsc::channel(REPORTS_MAX);
+    let sink = move |event| {
+        if sender.try_send(event).is_err() {
+            tracing::warn!("a participant's report was dropped; its step is looked at again when it is due");
+        }
+    };
+    let (rates, options) = match kind {
+        Kind::Perfect => (FaultRates::NONE, SimOptions::default()),
+        Kind::Flaky => (FaultRates::FLAKY, SimOptions { hand_over_permille: 500, ..SimOptions::default() }),
+    };
+    let opened =
+        participants::open(&folder(data), &options, rates, seed, Arc::new(SystemClock), Arc::new(sink));
+    let running = opened.map_err(|error| Failure::new(ExitStatus::Unreachable, error))?;
+    Ok((running, reports))
+}
+
+/// Reports on their way in.
+#[derive(Default)]
+pub(crate) struct Reporting(AtomicUsize);
+
+impl Reporting {
+    /// Is any report on its way?
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+
+    /// Brings reports to their orders, as their senders would over the network, until there are no more senders.
+    pub(crate) async fn run(&self, node: &NodeHandle, mut reports: mpsc::Receiver<CommandEvent>) {
+        let mut asked = JoinSet::new();
+        while let Some(event) = reports.recv().await {
+            self.0.store(asked.len() + 1, Ordering::Release);
+            while asked.len() >= ASKED_MAX {
+                drop(asked.join_next().await);
+            }
+            asked.spawn(report(node.clone(), event));
+            while reports.is_empty() && asked.join_next().await.is_some() {}
+            self.0.store(asked.len(), Ordering::Release);
+        }
+    }
+}
+
+async fn report(node: NodeHandle, event: CommandEvent) {
+    let command = Command::from_event(event, Actor::Tenant);
+    for attempt in 1..=ATTEMPTS_MAX {
+        let outcome = node.ask(command.clone()).await;
+        if !outcome.code.retry_helps() {
+            tracing::debug!(order = %command.order, code = %outcome.code, "report taken in");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(u64::from(attempt.min(20)) * 2)).await;
+    }
+    tracing::warn!(order = %command.order, "a report was given up; its step is looked at again when it is due");
+}
