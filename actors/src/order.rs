@@ -392,8 +392,8 @@ impl OrderState {
 
     /// Sees to it that what the committed state asks for, and nothing else, is driven.
     fn drive(&self, myself: &ActorRef<OrderMsg>) {
-        if !self.engine.is_empty() {
-            // The outcome of what was asked for is here, and decided next.
+        if !self.engine.is_empty() || self.in_flight.is_some() {
+            // The outcome of what was asked for may be here, or in the record under way: driven when that is known.
             return;
         }
         let effects = &self.args.shared.effects;
