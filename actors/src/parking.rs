@@ -126,7 +126,11 @@ impl Parking {
 
     /// Takes the mark away. Nobody queues meanwhile: the tenant, who is the only one to do so, waits here. `false`: it may
     /// be gone or not; the order stays parked, and the mark is set again before anything else is queued behind it.
-    pub(crate) async fn release(&mut self, order: &OrderRef, actor: &str) -> Result<bool, ActorProcessingErr> {
+    pub(crate) async fn release(
+        &mut self,
+        order: &OrderRef,
+        actor: &str,
+    ) -> Result<bool, ActorProcessingErr> {
         let release = Control::Release {
             order: order.clone(),
             actor: actor.to_owned(),

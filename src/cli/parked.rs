@@ -35,7 +35,9 @@ pub(crate) enum Args {
     #[command(after_help = "Example:\n  retailflow parked show shop 1001 --data data -o json")]
     Show(OrderArgs),
     /// Decide the commands that wait behind a parked order, in order, and let the order go on
-    #[command(after_help = "Example:\n  retailflow parked release shop 1001 --data data --yes --operator ann")]
+    #[command(
+        after_help = "Example:\n  retailflow parked release shop 1001 --data data --yes --operator ann"
+    )]
     Release(EndArgs),
     /// Reject the commands that wait behind a parked order as `discarded`, and let the order go on without them
     #[command(after_help = "Example:\n  retailflow parked discard shop 1001 --data data --dry-run")]
