@@ -151,7 +151,7 @@ impl World {
         assert_eq!(self.book.check_log(&groups), []);
         let (ledger, violations) = check_log(1, &groups);
         assert_eq!(violations, []);
-        let counts = ledger[&self.order.tenant];
+        let counts = &ledger[&self.order.tenant];
         assert_eq!((counts.applied, counts.rejected, counts.parked), (applied, rejected, 0));
     }
 }
