@@ -190,7 +190,7 @@ impl TenantState {
                     tracing::info!(%order, %operator, "a parked order is released");
                     self.releases.going_on.remove(&order.order);
                     self.forgive(&order.order);
-                    self.to_order(myself, order.order, ToOrder::Wake).await?;
+                    self.tell_order(myself, order.order, ToOrder::Wake).await?;
                 }
                 drop(reply.send(ended));
                 Ok(())

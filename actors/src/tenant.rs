@@ -140,7 +140,7 @@ impl Actor for TenantActor {
                     Err(crash) => Err(crash.into()),
                 }
             }
-            TenantMsg::ToOrder(order, message) => state.to_order(&myself, order, message).await,
+            TenantMsg::ToOrder(order, message) => state.tell_order(&myself, order, message).await,
             TenantMsg::Busy(order, id) => state.busy(order, id),
             TenantMsg::Restart(order) => state.restart(&myself, order).await,
             TenantMsg::Release(request) => {
@@ -234,7 +234,7 @@ impl TenantState {
     }
 
     /// Gives an order a message of the engine's own. It may be dropped: whoever lives again asks for what it needs.
-    pub(crate) async fn to_order(
+    pub(crate) async fn tell_order(
         &mut self,
         myself: &ActorRef<TenantMsg>,
         order: OrderId,
