@@ -3,6 +3,7 @@
 //! Reads the command line and the configuration, starts logging, runs the command, and turns how it ended into an exit
 //! code. What is put together how stands in `app`, the commands in `cli`.
 
+mod absent;
 mod app;
 mod archive;
 mod audit;

@@ -27,7 +27,7 @@ const ATTEMPTS_MAX: u32 = 100;
 /// The wait between two of these grows to so many times what the refusal asked for.
 const BACKOFF_MAX: u32 = 16;
 /// Of a dead letter's body at most this much is kept, in bytes.
-const DEAD_LETTER_MAX_BYTES: usize = 16 * 1024;
+pub(crate) const DEAD_LETTER_MAX_BYTES: usize = 16 * 1024;
 /// Deliveries read at once.
 const BATCH: usize = 256;
 

@@ -19,6 +19,7 @@ mod order;
 mod outcome;
 mod parking;
 mod partition;
+mod release;
 #[cfg_attr(not(test), expect(dead_code, reason = "the runner of effects, which comes next, is its user"))]
 mod resilience;
 mod supervise;
@@ -33,4 +34,5 @@ pub use intake::{Intake, IntakeEvent, IntakeSummary};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
 pub use node::{Node, NodeHandle, StartError, StopReport};
+pub use release::{ReleaseError, Released};
 pub use world::{Ports, Probe, ProbePoint, Settings, Verdict as ProbeVerdict};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use retailflow_config::UnknownTenant;
-use retailflow_engine::ids::{PartitionId, TimestampMs};
+use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{Actor as CommandActor, Command};
 use retailflow_engine::ports::{InboxId, TenantSetting, TenantStatus};
@@ -28,6 +28,7 @@ use crate::floor::Floors;
 use crate::order::OrderShared;
 use crate::outcome::{Work, refusal};
 use crate::partition::{Committers, Partition, PartitionArgs};
+use crate::release::{ReleaseError, Released, Request};
 use crate::sweeper::{Sweeper, SweeperArgs};
 use crate::tenants::{Tenants, TenantsArgs};
 use crate::tenants_route::TenantRoutes;
@@ -299,6 +300,43 @@ impl NodeHandle {
             Ok(()) => Ok(setting),
             Err(error) => Err(Box::new(self.refuse_with(command, Code::Unavailable, error.to_string()))),
         }
+    }
+
+    /// Decides the commands that wait behind a parked order, in order, and takes its mark away. When that is broken off
+    /// the order stays parked and nothing is lost: asked again, what was decided is replayed. `operator` is recorded.
+    ///
+    /// # Errors
+    /// [`ReleaseError`], which says what stopped it.
+    pub async fn release_parked(&self, order: &OrderRef, operator: &str) -> Result<Released, ReleaseError> {
+        self.end_parking(order, operator, false).await
+    }
+
+    /// As [`NodeHandle::release_parked`], but the commands are rejected as `discarded`. Where the order cannot record
+    /// that, because it was never placed, they become dead letters.
+    ///
+    /// # Errors
+    /// [`ReleaseError`], which says what stopped it.
+    pub async fn discard_parked(&self, order: &OrderRef, operator: &str) -> Result<Released, ReleaseError> {
+        self.end_parking(order, operator, true).await
+    }
+
+    async fn end_parking(
+        &self,
+        order: &OrderRef,
+        operator: &str,
+        discard: bool,
+    ) -> Result<Released, ReleaseError> {
+        if self.shared.orders.gate.is_closed() {
+            return Err(ReleaseError::Unavailable("the node stops".into()));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.shared.routes.release(Request {
+            order: order.clone(),
+            operator: operator.into(),
+            discard,
+            reply,
+        });
+        answer.await.unwrap_or(Err(ReleaseError::Lost))
     }
 
     fn refuse(&self, command: &Command, code: Code) -> Outcome {

@@ -161,7 +161,9 @@ impl Actor for OrderActor {
         // Rare waits are boxed: what is not boxed here is memory that every live order holds.
         match message {
             OrderMsg::Submit(work) => {
-                state.probe(ProbePoint::OrderDecide)?;
+                if !work.discarded {
+                    state.probe(ProbePoint::OrderDecide)?;
+                }
                 state.take(work);
             }
             OrderMsg::Resolved { number, proposed } => {
@@ -240,7 +242,12 @@ impl OrderState {
                 && (draft.is_empty() || draft.weight_bytes() + next.command.weight_bytes() <= max_bytes)
                 && let Some(work) = self.queue.pop_front()
             {
-                match draft.decide(&self.aggregate, &work.command, &context, work.certainly_new) {
+                let (base, command, certainly_new) = (&self.aggregate, &work.command, work.certainly_new);
+                let drafted = match work.discarded {
+                    false => draft.decide(base, command, &context, certainly_new),
+                    true => draft.reject(base, command, Code::Discarded, &context, certainly_new),
+                };
+                match drafted {
                     Drafted::Decided(_) => waiters.push(vec![work]),
                     Drafted::Joined(index) => waiters[index].push(work),
                     Drafted::Replayed(verdict) => self.replay(work, &verdict),

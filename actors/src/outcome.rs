@@ -17,12 +17,15 @@ pub(crate) struct Work(Box<Waiting>);
 /// What a [`Work`] holds.
 pub(crate) struct Waiting {
     pub(crate) command: Command,
-    pub(crate) permit: Permit,
+    /// None for what comes out of a parked order's queue: it was admitted when it went in.
+    pub(crate) permit: Option<Permit>,
     pub(crate) reply: oneshot::Sender<Outcome>,
     /// How often it lost a race and was decided again.
     pub(crate) attempts: u32,
     /// The log was asked and does not know its id.
     pub(crate) certainly_new: bool,
+    /// An operator discards it: it is rejected as such, not decided.
+    pub(crate) discarded: bool,
 }
 
 impl Deref for Work {
@@ -41,7 +44,21 @@ impl DerefMut for Work {
 
 impl Work {
     pub(crate) fn new(command: Command, permit: Permit, reply: oneshot::Sender<Outcome>) -> Self {
-        Self(Box::new(Waiting { command, permit, reply, attempts: 0, certainly_new: false }))
+        Self::on_the_way(command, Some(permit), reply, false)
+    }
+
+    /// A command out of a parked order's queue, to be decided or `discarded`.
+    pub(crate) fn parked(command: Command, reply: oneshot::Sender<Outcome>, discarded: bool) -> Self {
+        Self::on_the_way(command, None, reply, discarded)
+    }
+
+    fn on_the_way(
+        command: Command,
+        permit: Option<Permit>,
+        reply: oneshot::Sender<Outcome>,
+        discarded: bool,
+    ) -> Self {
+        Self(Box::new(Waiting { command, permit, reply, attempts: 0, certainly_new: false, discarded }))
     }
 
     /// Gives the outcome. A caller that has gone away is no trouble: the outcome is in the log.

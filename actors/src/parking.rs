@@ -44,7 +44,10 @@ impl Parking {
         for partition in 0..self.shared.committers.partitions() {
             for parked in self.shared.ports.log.parked(PartitionId(partition)).await? {
                 if parked.order.tenant == *tenant {
-                    let queue = Queue { unmarked: None, queued: parked.queued, ids: HashMap::new() };
+                    // A release that an earlier actor asked for may still be on its way to the log: what is queued here
+                    // must not come to stand behind no mark.
+                    let unmarked = Some(parked.reason);
+                    let queue = Queue { unmarked, queued: parked.queued, ids: HashMap::new() };
                     self.parked.insert(parked.order.order, queue);
                 }
             }
@@ -119,6 +122,27 @@ impl Parking {
         let outcome = Outcome::recorded(&order, &work.command.key, Code::Parked, None, durability);
         work.answer(outcome);
         Ok(())
+    }
+
+    /// Takes the mark away. Nobody queues meanwhile: the tenant, who is the only one to do so, waits here. `false`: it may
+    /// be gone or not; the order stays parked, and the mark is set again before anything else is queued behind it.
+    pub(crate) async fn release(
+        &mut self,
+        order: &OrderRef,
+        actor: &str,
+    ) -> Result<bool, ActorProcessingErr> {
+        let release = Control::Release {
+            order: order.clone(),
+            actor: actor.to_owned(),
+            at: self.shared.ports.clock.now(),
+        };
+        let durable = self.written(order.clone(), &release).await?;
+        if durable {
+            self.parked.remove(&order.order);
+        } else if let Some(queue) = self.parked.get_mut(&order.order) {
+            queue.unmarked.get_or_insert_with(|| format!("its release by {actor} was broken off"));
+        }
+        Ok(durable)
     }
 
     /// Writes a control record. `false`: it was not written, or nobody knows.

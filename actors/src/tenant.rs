@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared, PASSIVATED, is_passing};
 use crate::outcome::Work;
 use crate::parking::Parking;
+use crate::release::{Crash, Drain, Releases, Request};
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::world::ProbePoint;
 
@@ -30,6 +31,10 @@ pub(crate) enum TenantMsg {
     Busy(OrderId, ActorId),
     /// The delay after a crash is over.
     Restart(OrderId),
+    /// What an operator asks for a parked order.
+    Release(Request),
+    /// What the task that does it needs.
+    Drain(OrderRef, Drain),
     /// Look for idle orders.
     Sweep,
 }
@@ -74,7 +79,7 @@ enum Slot {
 
 pub(crate) struct TenantState {
     tenant: TenantId,
-    shared: Arc<OrderShared>,
+    pub(crate) shared: Arc<OrderShared>,
     /// Least recently used last; bounded by the node's live limit and the permits.
     slots: LruCache<OrderId, Slot>,
     by_actor: HashMap<ActorId, OrderId>,
@@ -82,7 +87,8 @@ pub(crate) struct TenantState {
     crashes: HashMap<OrderId, CrashWindow>,
     /// Orders that ended within the window because of trouble that is not their own.
     troubles: HashMap<OrderId, CrashWindow>,
-    parking: Parking,
+    pub(crate) parking: Parking,
+    pub(crate) releases: Releases,
 }
 
 /// The actor of one tenant.
@@ -108,6 +114,7 @@ impl Actor for TenantActor {
             by_actor: HashMap::new(),
             crashes: HashMap::new(),
             troubles: HashMap::new(),
+            releases: Releases::default(),
         })
     }
 
@@ -133,9 +140,14 @@ impl Actor for TenantActor {
                     Err(crash) => Err(crash.into()),
                 }
             }
-            TenantMsg::ToOrder(order, message) => state.to_order(&myself, order, message).await,
+            TenantMsg::ToOrder(order, message) => state.tell_order(&myself, order, message).await,
             TenantMsg::Busy(order, id) => state.busy(order, id),
             TenantMsg::Restart(order) => state.restart(&myself, order).await,
+            TenantMsg::Release(request) => {
+                state.release(&myself, request);
+                Ok(())
+            }
+            TenantMsg::Drain(order, drain) => state.drain(&myself, order, drain).await,
             TenantMsg::Sweep => {
                 state.sweep();
                 Ok(())
@@ -186,10 +198,19 @@ impl Drop for TenantState {
 
 impl TenantState {
     async fn route(&mut self, myself: &ActorRef<TenantMsg>, work: Work) -> Result<(), ActorProcessingErr> {
-        let order = &work.command.order.order;
-        if self.parking.holds(order) {
+        if self.parking.holds(&work.command.order.order) {
             return self.parking.park_command(work).await;
         }
+        self.give(myself, work).await
+    }
+
+    /// Gives a command to its order, which is started if need be.
+    pub(crate) async fn give(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        work: Work,
+    ) -> Result<(), ActorProcessingErr> {
+        let order = &work.command.order.order;
         match self.slots.get_mut(order) {
             Some(Slot::Live { order, touched }) => {
                 *touched = Instant::now();
@@ -213,7 +234,7 @@ impl TenantState {
     }
 
     /// Gives an order a message of the engine's own. It may be dropped: whoever lives again asks for what it needs.
-    async fn to_order(
+    pub(crate) async fn tell_order(
         &mut self,
         myself: &ActorRef<TenantMsg>,
         order: OrderId,
@@ -271,6 +292,20 @@ impl TenantState {
             let Some((_, Slot::Live { .. })) = self.slots.peek_lru() else { return };
             let Some((order, Slot::Live { order: actor, .. })) = self.slots.pop_lru() else { return };
             self.leave(order, actor);
+        }
+    }
+
+    /// The order's past is forgotten: it may crash as often as any other before it is parked again.
+    pub(crate) fn forgive(&mut self, order: &OrderId) {
+        self.crashes.remove(order);
+        self.troubles.remove(order);
+    }
+
+    /// Asks an order to leave, if it is there.
+    pub(crate) fn send_away(&mut self, order: &OrderId) {
+        if let Some(Slot::Live { order: actor, .. }) = self.slots.peek(order) {
+            let actor = actor.clone();
+            self.leave(order.clone(), actor);
         }
     }
 
@@ -339,6 +374,12 @@ impl TenantState {
     ) -> Result<(), ActorProcessingErr> {
         let Some(order) = self.gone(id) else { return Ok(()) };
         self.shared.gate.crashes.fetch_add(1, Ordering::Relaxed);
+        if self.parking.holds(&order) {
+            // It was started by its release, which is told, and rests again. What waits is still in its queue.
+            self.slots.pop(&order);
+            self.releases.crashed(&order, Crash { why: why.to_owned(), passing });
+            return Ok(());
+        }
         let waiting = match self.slots.pop(&order) {
             Some(Slot::Leaving { waiting, .. } | Slot::Resting { waiting }) => waiting,
             Some(Slot::Live { .. }) | None => Vec::new(),

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::order::OrderShared;
 use crate::outcome::Work;
+use crate::release::Request;
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::tenant::{TenantActor, TenantArgs, TenantMsg, ToOrder};
 use crate::tenants_route::TenantRoutes;
@@ -20,6 +21,8 @@ pub(crate) enum TenantsMsg {
     Submit(Work),
     /// A message of the engine's own for an order of such a tenant.
     ToOrder(OrderRef, ToOrder),
+    /// What an operator asks for a parked order of such a tenant.
+    Release(Request),
     /// The delay after a crash is over.
     Restart(TenantId),
 }
@@ -83,6 +86,18 @@ impl Actor for Tenants {
                     None => state.spawn(&myself, tenant).await?,
                 };
                 drop(actor.cast(TenantMsg::ToOrder(order.order, message)));
+            }
+            TenantsMsg::Release(request) => {
+                let tenant = request.order.tenant.clone();
+                if state.resting.contains_key(&tenant) {
+                    // The operator is told that the answer was lost, and asks again.
+                    return Ok(());
+                }
+                let actor = match state.args.routes.get(&tenant) {
+                    Some(actor) => actor,
+                    None => state.spawn(&myself, tenant).await?,
+                };
+                drop(actor.cast(TenantMsg::Release(request)));
             }
             TenantsMsg::Restart(tenant) => {
                 let waiting = state.resting.remove(&tenant).unwrap_or_default();

@@ -7,6 +7,7 @@ use ractor::ActorRef;
 use retailflow_engine::ids::{OrderRef, TenantId};
 
 use crate::outcome::Work;
+use crate::release::Request;
 use crate::tenant::{TenantMsg, ToOrder};
 use crate::tenants::TenantsMsg;
 
@@ -44,6 +45,18 @@ impl TenantRoutes {
             None => {
                 if let Some(supervisor) = self.supervisor.read().clone() {
                     drop(supervisor.cast(TenantsMsg::Submit(work)));
+                }
+            }
+        }
+    }
+
+    /// Sends a request about a parked order to its tenant. Dropped with its reply where that is not possible.
+    pub(crate) fn release(&self, request: Request) {
+        match self.get(&request.order.tenant) {
+            Some(tenant) => drop(tenant.cast(TenantMsg::Release(request))),
+            None => {
+                if let Some(supervisor) = self.supervisor.read().clone() {
+                    drop(supervisor.cast(TenantsMsg::Release(request)));
                 }
             }
         }

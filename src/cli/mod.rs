@@ -12,6 +12,7 @@ mod generate;
 mod import;
 mod order;
 mod parked;
+mod parked_end;
 mod repair;
 mod restore;
 mod run;

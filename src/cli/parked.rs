@@ -1,6 +1,7 @@
 //! `retailflow parked`: orders that are parked, and what waits behind them.
 //!
-//! Looking needs no engine: both commands read the log and its index, and change nothing.
+//! Looking needs no engine: `list` and `show` read the log and its index, and change nothing. The others are in
+//! `parked_end`.
 
 use std::fmt::Write as _;
 
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use crate::app::{self, Make};
 use crate::cli::data::DataArgs;
 use crate::cli::order::OrderArgs;
+use crate::cli::parked_end::{EndArgs, Way, end};
 use crate::cli::{Context, Output, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
 
@@ -32,6 +34,14 @@ pub(crate) enum Args {
     /// Show one parked order and each command that waits behind it
     #[command(after_help = "Example:\n  retailflow parked show shop 1001 --data data -o json")]
     Show(OrderArgs),
+    /// Decide the commands that wait behind a parked order, in order, and let the order go on
+    #[command(
+        after_help = "Example:\n  retailflow parked release shop 1001 --data data --yes --operator ann"
+    )]
+    Release(EndArgs),
+    /// Reject the commands that wait behind a parked order as `discarded`, and let the order go on without them
+    #[command(after_help = "Example:\n  retailflow parked discard shop 1001 --data data --dry-run")]
+    Discard(EndArgs),
 }
 
 /// Which orders, and where.
@@ -49,6 +59,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     match args {
         Args::List(args) => list(&args, &context),
         Args::Show(args) => show(&args, &context),
+        Args::Release(args) => end(&args, Way::Release, &context),
+        Args::Discard(args) => end(&args, Way::Discard, &context),
     }
 }
 
@@ -76,9 +88,7 @@ fn show(args: &OrderArgs, context: &Context) -> Result<(), Failure> {
     store.close();
     let found = read.or_exit(ExitStatus::Finding, || format!("cannot read what waits behind {order}"))?;
     let Some((parked, waiting)) = found else {
-        return Err(Failure::finding(format!(
-            "order {order} is not parked; `retailflow parked list` tells which are"
-        )));
+        return Err(not_parked(&order));
     };
     let text = match context.output {
         Output::Json => {
@@ -123,7 +133,11 @@ async fn parked(log: &dyn EventLog, tenant: Option<&TenantId>) -> anyhow::Result
     Ok(all)
 }
 
-async fn parked_one(
+pub(super) fn not_parked(order: &OrderRef) -> Failure {
+    Failure::finding(format!("order {order} is not parked; `retailflow parked list` tells which are"))
+}
+
+pub(super) async fn parked_one(
     log: &dyn EventLog,
     order: &OrderRef,
 ) -> anyhow::Result<Option<(ParkedOrder, Vec<Waiting>)>> {
@@ -144,7 +158,7 @@ async fn parked_one(
 }
 
 /// A waiting command, without what it says.
-struct Waiting {
+pub(super) struct Waiting {
     sequence: u64,
     /// Of the command; none where this version cannot read it.
     kind: Option<&'static str>,
@@ -171,7 +185,7 @@ impl Waiting {
         Ok(Self { sequence, kind, source: source.into(), id: id.into(), at, actor })
     }
 
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         let kind = self.kind.unwrap_or("unreadable");
         let (actor, name) = &self.actor;
         let actor =
@@ -180,7 +194,7 @@ impl Waiting {
         format!("{sequence:>6}  {at}  {kind:<28} {actor:<20} {id}  {source}\n")
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         json!({
             "sequence": self.sequence,
             "type": self.kind,

@@ -1,4 +1,4 @@
-//! `parked list` and `parked show`, on orders that are parked.
+//! The commands under `parked`, on orders that are parked.
 
 use std::sync::Arc;
 
@@ -28,11 +28,8 @@ fn park(order: &OrderRef, reason: &str) -> Control {
     Control::Park { order: order.clone(), reason: reason.into(), at: PARKED_AT }
 }
 
-/// Two orders of `t` and one of `u` are parked; behind `t/o1` waits an operator's command that nobody can read any
-/// more, and then what `run` was given.
-fn world() -> World {
-    let world = World::new();
-    world.run(&world.file("commands", places(0, 3))).run().expect(0);
+/// Opens the data directory as an engine does, to write what only a crash would.
+fn with_log(world: &World, write: impl AsyncFnOnce(&dyn EventLog)) {
     let files: Arc<dyn Files> = Arc::new(RealFiles::default());
     let identity = LogIdentity {
         log_id: [0; 16],
@@ -43,7 +40,16 @@ fn world() -> World {
     };
     let options = DiskLogOptions::default();
     let (log, _) = DiskLog::open(&world.path("data"), &options, &files, &identity, &mut |_| {}).unwrap();
-    tokio::runtime::Runtime::new().unwrap().block_on(async {
+    tokio::runtime::Runtime::new().unwrap().block_on(write(&*log));
+    log.close();
+}
+
+/// Two orders of `t` and one of `u` are parked; behind `t/o1` waits an operator's command that nobody can read any
+/// more, and then what `run` was given.
+fn world() -> World {
+    let world = World::new();
+    world.run(&world.file("commands", places(0, 3))).run().expect(0);
+    with_log(&world, async |log| {
         let first = order("t", "o1");
         let by_operator = Control::ParkedCommand {
             order: first.clone(),
@@ -55,13 +61,11 @@ fn world() -> World {
             trace_id: None,
             at: PARKED_AT,
         };
-        append(&*log, &first, &[park(&first, "panicked:\n\u{1b}[2J index out of range"), by_operator]).await;
+        append(log, &first, &[park(&first, "panicked:\n\u{1b}[2J index out of range"), by_operator]).await;
         for stuck in [order("t", "o0"), order("u", "o1")] {
-            append(&*log, &stuck, &[park(&stuck, "it crashes")]).await;
+            append(log, &stuck, &[park(&stuck, "it crashes")]).await;
         }
     });
-    log.close();
-    drop(log);
     let more: String = [place("o1", "late-1", 7), place("o2", "new", 7), place("o1", "late-2", 7)]
         .map(|command| format!("{command}\n"))
         .concat();
@@ -122,4 +126,92 @@ fn programs_get_json_and_an_order_that_is_not_parked_is_a_finding() {
         .expect(1)
         .says(&["t/o2 is not parked", "parked list"]);
     world.on("none", &["parked", "list"]).run().expect(3).says(&["there is no data directory"]);
+}
+
+/// `t/o1` and `t/new` are parked, the second before it was placed; two commands wait behind the first, and one behind
+/// the other.
+fn two_parked() -> (World, String) {
+    let world = World::new();
+    world.run(&world.file("commands", places(0, 3))).run().expect(0);
+    with_log(&world, async |log| {
+        for stuck in [order("t", "o1"), order("t", "new")] {
+            append(log, &stuck, &[park(&stuck, "it crashes")]).await;
+        }
+    });
+    let more = [place("o1", "late-1", 7), place("new", "late-2", 7), place("o1", "late-3", 7)];
+    let more = world.file("more", more.map(|command| format!("{command}\n")).concat());
+    world.run(&more).run().expect(0);
+    world.expect_counts([3, 0, 0, 0, 0, 3, 0]);
+    (world, more)
+}
+
+fn end(world: &World, way: &str, order: &str, more: &[&str], code: i32) -> Value {
+    let call = world.on_data(&["parked", way, "t", order, "-o", "json"]);
+    let ended = more.iter().fold(call, |call, word| call.arg(word)).run().expect(code);
+    serde_json::from_str(&ended.stdout).unwrap_or(Value::Null)
+}
+
+fn codes(world: &World) -> Vec<Value> {
+    world.outcomes().iter().map(|outcome| outcome["code"].clone()).collect()
+}
+
+fn ended(order: &str, [commands, applied, rejected, replayed, dead_lettered]: [u64; 5]) -> Value {
+    json!({
+        "tenant": "t",
+        "order": order,
+        "dry_run": false,
+        "commands": commands,
+        "applied": applied,
+        "rejected": rejected,
+        "replayed": replayed,
+        "dead_lettered": dead_lettered,
+    })
+}
+
+#[test]
+fn a_release_decides_what_waits_and_is_done_only_when_it_is_meant() {
+    let (world, more) = two_parked();
+    let planned = end(&world, "release", "o1", &["--dry-run"], 0);
+    assert_eq!((&planned["dry_run"], &planned["waiting"]), (&true.into(), &2.into()));
+    let refused = world.on_data(&["parked", "release", "t", "o1"]).run().expect(4);
+    refused.says(&["2 commands that wait behind t/o1 would be decided in order", "--yes", "--dry-run"]);
+    world.on_data(&["parked", "release", "t", "o2", "--yes"]).run().expect(1).says(&["t/o2 is not parked"]);
+    assert_eq!(world.on_data(&["parked", "list"]).run().expect(0).lines().len(), 2, "nothing has changed");
+
+    assert_eq!(
+        end(&world, "release", "o1", &["--yes", "--operator", "ann"], 0),
+        ended("o1", [2, 0, 2, 0, 0])
+    );
+    assert_eq!(end(&world, "release", "new", &["--yes"], 0), ended("new", [1, 1, 0, 0, 0]));
+    assert_eq!(world.on_data(&["parked", "list"]).run().expect(0).stdout, "");
+    world.run(&more).run().expect(0);
+    world.expect_counts([3, 0, 0, 3, 0, 0, 0]);
+    assert_eq!(codes(&world), ["order_exists", "applied", "order_exists"]);
+    world.verified("data", 0);
+}
+
+#[test]
+fn a_discard_rejects_what_waits() {
+    let (world, more) = two_parked();
+    world
+        .on_data(&["parked", "discard", "t", "o1"])
+        .run()
+        .expect(4)
+        .says(&["2 commands", "would be rejected as discarded"]);
+    assert_eq!(end(&world, "discard", "o1", &["--yes"], 0), ended("o1", [2, 0, 2, 0, 0]));
+    // An order that was never placed has no record for a rejection.
+    assert_eq!(end(&world, "discard", "new", &["--yes"], 0), ended("new", [1, 0, 0, 0, 1]));
+    world.run(&more).run().expect(0);
+    assert_eq!(codes(&world), ["discarded", "applied", "discarded"]);
+    world.expect_counts([3, 1, 0, 2, 0, 0, 0]);
+    world.verified("data", 0);
+}
+
+#[test]
+fn what_cannot_be_read_stops_a_release_and_may_be_discarded() {
+    let world = world();
+    let stopped = world.on_data(&["parked", "release", "t", "o1", "--yes"]).run().expect(1);
+    stopped.says(&["t/o1", "the waiting command 1 cannot be read", "stays parked"]);
+    assert_eq!(end(&world, "discard", "o1", &["--yes"], 0), ended("o1", [3, 0, 2, 0, 1]));
+    assert_eq!(world.on_data(&["parked", "list"]).run().expect(0).lines().len(), 2);
 }

@@ -26,6 +26,11 @@ fn command(id: &str) -> Command {
 
 /// A log of one partition: a take-over, a record of two decisions, a record of one, a park mark with a command.
 fn log() -> Vec<LoggedGroup> {
+    log_until(false)
+}
+
+/// As `log`; `released`: until what waits is decided and the mark gone.
+fn log_until(released: bool) -> Vec<LoggedGroup> {
     let identity = LogIdentity {
         log_id: [1; 16],
         cluster: "c".into(),
@@ -76,6 +81,20 @@ fn log() -> Vec<LoggedGroup> {
     };
     let entry = |control: Control| ControlEntry { order: order(), bytes: control.encode().unwrap().into() };
     append(Vec::new(), vec![entry(mark), entry(waits("d")), entry(waits("a")), entry(waits("d"))], 4);
+    if released {
+        let mut draft = Draft::new(&aggregate);
+        draft.decide(&aggregate, &command("d"), &Context { now: at, policy: POLICY }, false);
+        let sealed = draft.seal(&aggregate).unwrap();
+        let record = OrderEntry {
+            order: order(),
+            expected_revision: sealed.expected_revision,
+            next_revision: sealed.next_revision,
+            deadline: sealed.deadline,
+            bytes: sealed.bytes,
+        };
+        append(vec![record], Vec::new(), 5);
+        append(Vec::new(), vec![entry(Control::Release { order: order(), actor: "ann".into(), at })], 5);
+    }
     log.groups()
 }
 
@@ -110,6 +129,16 @@ fn an_honest_log_holds_and_is_counted() {
     assert_eq!(violations, []);
     // `a` waits behind the mark, and is in the books already; `d` is counted once.
     assert_eq!(ledger[&order().tenant], TenantLedger { applied: 1, rejected: 2, parked: 1 });
+}
+
+#[test]
+fn a_released_command_is_counted_once() {
+    let released = log_until(true);
+    for (groups, parked) in [(&released[..], 0), (&released[..released.len() - 1], 0)] {
+        let (ledger, violations) = check_log(1, groups);
+        assert_eq!(violations, []);
+        assert_eq!(ledger[&order().tenant], TenantLedger { applied: 1, rejected: 3, parked });
+    }
 }
 
 #[test]

@@ -109,16 +109,8 @@ impl Draft {
         context: &Context,
         certainly_new: bool,
     ) -> Drafted {
-        let reused = || Drafted::Refused(Code::IdReused, Code::IdReused.meaning().to_owned());
-        match base.seen(&command.key) {
-            Seen::Recorded(outcome) if outcome.content_hash != command.content_hash => return reused(),
-            Seen::Recorded(outcome) => return Drafted::Replayed(outcome.verdict.clone()),
-            Seen::AskLog if !certainly_new => return Drafted::AskLog,
-            Seen::AskLog | Seen::New => {}
-        }
-        if let Some(index) = self.outcomes.iter().position(|outcome| outcome.key == command.key) {
-            let same = self.outcomes[index].content_hash == command.content_hash;
-            return if same { Drafted::Joined(index) } else { reused() };
+        if let Some(drafted) = self.seen(base, command, certainly_new) {
+            return drafted;
         }
         let reserve = if command.data.kind().is_operator() { DECISIONS_RESERVE } else { 0 };
         if self.is_full(context, reserve) {
@@ -132,11 +124,24 @@ impl Draft {
         self.record(command, Some(rejection), Vec::new(), DeadlineV1::Keep, context)
     }
 
-    /// Records a rejection without deciding: for a command that an operator discards.
-    pub fn reject(&mut self, base: &Aggregate, command: &Command, code: Code, context: &Context) -> Drafted {
-        match base.seen(&command.key) {
-            Seen::Recorded(outcome) => return Drafted::Replayed(outcome.verdict.clone()),
-            Seen::AskLog | Seen::New => {}
+    /// Records a rejection without deciding: for a command that an operator discards. An order that was never placed has
+    /// no record to stand in. `certainly_new` as for [`Draft::decide`].
+    pub fn reject(
+        &mut self,
+        base: &Aggregate,
+        command: &Command,
+        code: Code,
+        context: &Context,
+        certainly_new: bool,
+    ) -> Drafted {
+        if let Some(drafted) = self.seen(base, command, certainly_new) {
+            return drafted;
+        }
+        if self.tentative.placed.is_none() {
+            return Drafted::Refused(Code::OrderNotFound, Code::OrderNotFound.meaning().to_owned());
+        }
+        if self.is_full(context, DECISIONS_RESERVE) {
+            return Drafted::Refused(Code::OrderFull, Code::OrderFull.meaning().to_owned());
         }
         let rejection = Box::new((code, code.meaning().into()));
         self.record(command, Some(rejection), Vec::new(), DeadlineV1::Keep, context)
@@ -171,6 +176,20 @@ impl Draft {
             deadline,
         });
         true
+    }
+
+    /// What is said to a command whose id was decided, or may have been.
+    fn seen(&self, base: &Aggregate, command: &Command, certainly_new: bool) -> Option<Drafted> {
+        let reused = || Some(Drafted::Refused(Code::IdReused, Code::IdReused.meaning().to_owned()));
+        match base.seen(&command.key) {
+            Seen::Recorded(outcome) if outcome.content_hash != command.content_hash => return reused(),
+            Seen::Recorded(outcome) => return Some(Drafted::Replayed(outcome.verdict.clone())),
+            Seen::AskLog if !certainly_new => return Some(Drafted::AskLog),
+            Seen::AskLog | Seen::New => {}
+        }
+        let index = self.outcomes.iter().position(|outcome| outcome.key == command.key)?;
+        let same = self.outcomes[index].content_hash == command.content_hash;
+        if same { Some(Drafted::Joined(index)) } else { reused() }
     }
 
     fn is_full(&self, context: &Context, reserve: u64) -> bool {

@@ -209,3 +209,22 @@ fn a_place_may_expect_that_there_is_no_order() {
         "it exists, whatever was expected"
     );
 }
+
+#[test]
+fn a_discarded_command_is_rejected_once_and_not_decided() {
+    let mut given = given_nothing();
+    let reject = |given: &mut Given, command: &Command, certainly_new| {
+        let context = given.context;
+        given.draft.reject(&given.aggregate, command, Code::Discarded, &context, certainly_new)
+    };
+    assert_eq!(reject(&mut given, &cancel("x"), true), refused(Code::OrderNotFound));
+    let mut given = given_a_placed_order();
+    assert_eq!(reject(&mut given, &place(&the_order(), "p"), false), Drafted::Replayed(applied(1)));
+    assert_eq!(reject(&mut given, &cancel("p"), false), refused(Code::IdReused));
+    assert_eq!(reject(&mut given, &cancel("x"), false), Drafted::Decided(0));
+    assert_eq!(reject(&mut given, &cancel("x"), false), Drafted::Joined(0));
+    assert_eq!(given.when(&cancel("x")), Drafted::Joined(0));
+    assert_eq!(given.when(&cancel("y")), Drafted::Decided(1));
+    let verdicts: Vec<Verdict> = given.then_committed().into_iter().map(|outcome| outcome.verdict).collect();
+    assert_eq!(verdicts, [rejected(1, Code::Discarded), applied(2)]);
+}

@@ -1,0 +1,182 @@
+//! Gives an order what waits behind its mark, one command after another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::ActorRef;
+use retailflow_engine::codec::control::Control;
+use retailflow_engine::codec::v1::ActorV1;
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::keys::sha256;
+use retailflow_engine::order::{Actor, Command};
+use retailflow_engine::ports::DeadLetter;
+use retailflow_engine::wire::{Code, Outcome, Status, decode_command};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Crash, Drain, ReleaseError, Released};
+use crate::intake::DEAD_LETTER_MAX_BYTES;
+use crate::order::OrderShared;
+use crate::outcome::Work;
+use crate::tenant::TenantMsg;
+
+/// Commands read at once: each may have a megabyte.
+const PIECE: usize = 16;
+/// How often a command is given to its order before the release stops for trouble that may pass.
+const ATTEMPTS_MAX: u32 = 5;
+/// How long the tenant may take to tell why an order ended.
+const CRASH_TOLD_WITHIN: Duration = Duration::from_secs(2);
+
+/// The task of one release.
+pub(super) struct Drainer {
+    pub(super) order: OrderRef,
+    pub(super) operator: Box<str>,
+    pub(super) discard: bool,
+    pub(super) shared: Arc<OrderShared>,
+    pub(super) tenant: ActorRef<TenantMsg>,
+    pub(super) crashes: mpsc::Receiver<Crash>,
+    /// The last sequence decided.
+    pub(super) after: u64,
+    pub(super) released: Released,
+}
+
+/// A command as it stands in the queue.
+struct Parked {
+    sequence: u64,
+    key: String,
+    content_hash: [u8; 32],
+    body: Vec<u8>,
+    actor: ActorV1,
+    trace_id: Option<[u8; 16]>,
+}
+
+impl Drainer {
+    pub(super) async fn run(&mut self) -> Result<Released, ReleaseError> {
+        loop {
+            let read = self.shared.ports.log.parked_commands(&self.order, self.after, PIECE).await;
+            let piece = read.map_err(|error| ReleaseError::Unavailable(error.to_string()))?;
+            for record in &piece {
+                let parked = Parked::read(record)?;
+                self.one(&parked).await?;
+                self.released.commands += 1;
+                self.after = parked.sequence;
+            }
+            if piece.len() < PIECE && self.end().await? {
+                return Ok(self.released);
+            }
+        }
+    }
+
+    pub(super) fn tell(&self, drain: Drain) -> Result<(), ReleaseError> {
+        let told = self.tenant.cast(TenantMsg::Drain(self.order.clone(), drain));
+        told.map_err(|_| ReleaseError::Lost)
+    }
+
+    async fn one(&mut self, parked: &Parked) -> Result<(), ReleaseError> {
+        let command = match parked.command() {
+            Ok(command) => command,
+            Err(why) if self.discard => return self.put_away(parked, Code::Discarded, &why).await,
+            Err(why) => return Err(ReleaseError::Unreadable { sequence: parked.sequence, why }),
+        };
+        let outcome = self.decided(parked.sequence, &command).await?;
+        match outcome.status {
+            _ if outcome.replayed => self.released.replayed += 1,
+            Status::Applied => self.released.applied += 1,
+            Status::Rejected => self.released.rejected += 1,
+            // The caller was told that it is kept: what no order can record of it is kept here.
+            Status::Refused | Status::Parked => {
+                let code = if self.discard { Code::Discarded } else { outcome.code };
+                return self.put_away(parked, code, &outcome.message).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the order a command until it has an outcome that lasts.
+    async fn decided(&mut self, sequence: u64, command: &Command) -> Result<Outcome, ReleaseError> {
+        let mut attempts = 0;
+        loop {
+            let (reply, answer) = oneshot::channel();
+            self.tell(Drain::Command(Work::parked(command.clone(), reply, self.discard)))?;
+            let why = match answer.await {
+                Ok(outcome) if !passes(outcome.code) => return Ok(outcome),
+                Ok(outcome) => outcome.message,
+                Err(_) => {
+                    let told = tokio::time::timeout(CRASH_TOLD_WITHIN, self.crashes.recv()).await;
+                    match told {
+                        Ok(Some(Crash { why, passing: true })) => why,
+                        Ok(Some(Crash { why, .. })) => return Err(ReleaseError::Crashed { sequence, why }),
+                        Ok(None) | Err(_) => "its answer was lost".to_owned(),
+                    }
+                }
+            };
+            attempts += 1;
+            if attempts == ATTEMPTS_MAX {
+                return Err(ReleaseError::Stuck { sequence, why });
+            }
+            tokio::time::sleep(Duration::from_millis(self.shared.gate.retry_after_ms())).await;
+        }
+    }
+
+    /// Puts a command among the dead letters, once however often it is tried.
+    async fn put_away(&mut self, parked: &Parked, code: Code, reason: &str) -> Result<(), ReleaseError> {
+        let mut named = format!("parked\0{}\0{}\0", self.order, parked.key).into_bytes();
+        named.extend_from_slice(&parked.content_hash);
+        let mut key = [0; 16];
+        key.copy_from_slice(&sha256(&named)[..16]);
+        let letter = DeadLetter {
+            key,
+            tenant: Some(self.order.tenant.to_string()),
+            origin: format!("parked queue of {}", self.order),
+            code: code.as_str().to_owned(),
+            reason: reason.to_owned(),
+            body: parked.body[..parked.body.len().min(DEAD_LETTER_MAX_BYTES)].to_vec(),
+            length_bytes: parked.body.len() as u64,
+            at: self.shared.ports.clock.now(),
+        };
+        let put = self.shared.ports.dead_letters.put(letter).await;
+        put.map_err(|error| ReleaseError::Unavailable(error.to_string()))?;
+        self.released.dead_lettered += 1;
+        Ok(())
+    }
+
+    /// Asks the tenant to take the mark away. `false`: more commands came.
+    async fn end(&self) -> Result<bool, ReleaseError> {
+        let (reply, ended) = oneshot::channel();
+        self.tell(Drain::End { after: self.after, operator: self.operator.clone(), reply })?;
+        ended.await.map_err(|_| ReleaseError::Lost)?.map_err(ReleaseError::Unavailable)
+    }
+}
+
+impl Parked {
+    fn read(record: &[u8]) -> Result<Self, ReleaseError> {
+        let unreadable = |why: String| ReleaseError::Unreadable { sequence: 0, why };
+        match Control::decode(record) {
+            Ok(Control::ParkedCommand { sequence, key, content_hash, body, actor, trace_id, .. }) => {
+                Ok(Self { sequence, key, content_hash, body, actor, trace_id })
+            }
+            Ok(_) => Err(unreadable("a control record of another kind stands in the queue".into())),
+            Err(error) => Err(unreadable(error.to_string())),
+        }
+    }
+
+    fn command(&self) -> Result<Command, String> {
+        let actor = match &self.actor {
+            ActorV1::Tenant => Actor::Tenant,
+            ActorV1::Operator(name) => Actor::Operator(name.as_str().into()),
+            ActorV1::Participant(_) | ActorV1::Engine => {
+                return Err("it was given by none who gives commands".into());
+            }
+        };
+        let event = decode_command(&self.body).map_err(|error| error.to_string())?;
+        let command = Command::from_event(event, actor);
+        Ok(Command { content_hash: self.content_hash, trace_id: self.trace_id, ..command })
+    }
+}
+
+/// May the same command get another outcome in a moment?
+const fn passes(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable | Code::Overloaded | Code::StorageFull | Code::Internal | Code::OutcomeUnknown
+    )
+}

@@ -1,0 +1,161 @@
+//! `retailflow parked release` and `retailflow parked discard`: what waits behind a parked order is decided or rejected,
+//! and the order's mark is taken away.
+//!
+//! A node is started for it that drives nothing: the order's steps go on with the next node.
+
+use std::time::Duration;
+
+use retailflow_actors::{ReleaseError, Released, Settings};
+use retailflow_engine::ids::OrderRef;
+use serde_json::{Value, json};
+
+use crate::absent;
+use crate::app::{self, Make, Store};
+use crate::cli::order::OrderArgs;
+use crate::cli::parked::{Waiting, not_parked, parked_one};
+use crate::cli::{Context, Output, print};
+use crate::exit::{ExitStatus, Failure, OrExit};
+
+/// Which order, and whether to do it.
+#[derive(clap::Args, Debug)]
+pub(crate) struct EndArgs {
+    #[command(flatten)]
+    pub(crate) order: OrderArgs,
+    /// Tell what would be done and change nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+    /// Do it: what is decided stays decided
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Who does it, for the record
+    #[arg(long, value_name = "NAME", default_value = "operator", value_parser = operator)]
+    pub(crate) operator: String,
+}
+
+fn operator(name: &str) -> Result<String, String> {
+    let fits = !name.is_empty() && name.len() <= 100 && !name.contains(char::is_control);
+    fits.then(|| name.to_owned()).ok_or_else(|| "a name has 1 to 100 bytes, and no control characters".into())
+}
+
+/// What becomes of the commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// They are decided.
+    Release,
+    /// They are rejected.
+    Discard,
+}
+
+impl Way {
+    const fn plan(self) -> &'static str {
+        match self {
+            Self::Release => "decided in order, and the order let go on",
+            Self::Discard => "rejected as discarded, and the order let go on without them",
+        }
+    }
+
+    const fn done(self) -> &'static str {
+        match self {
+            Self::Release => "released",
+            Self::Discard => "released, what waited is discarded",
+        }
+    }
+}
+
+/// Ends an order's parking.
+pub(super) fn end(args: &EndArgs, way: Way, context: &Context) -> Result<(), Failure> {
+    let order = args.order.name();
+    let config = &context.config.config;
+    let store = app::open(&args.order.data.data, config, Make::Never)?;
+    let runtime = app::runtime()?;
+    let ended = runtime.block_on(async {
+        let found = parked_one(store.log.as_ref(), &order).await;
+        let found = found.or_exit(ExitStatus::Finding, || format!("cannot read what waits behind {order}"))?;
+        let Some((_, waiting)) = found else { return Err(not_parked(&order)) };
+        if args.dry_run {
+            return Ok(plan(&order, &waiting, way, context.output));
+        }
+        if !args.yes {
+            let (count, plan) = (waiting.len(), way.plan());
+            return Err(Failure::refused(format!(
+                "{count} commands that wait behind {order} would be {plan}: repeat with --yes to do it, or with \
+                 --dry-run to see them"
+            )));
+        }
+        let settings = Settings { drives_effects: false, ..Settings::new(config.clone(), "embedded") };
+        let released = drive(&store, settings, &order, &args.operator, way).await?;
+        Ok(told(&order, &released, way, context.output))
+    });
+    drop(runtime);
+    store.close();
+    print(&ended?)
+}
+
+async fn drive(
+    store: &Store,
+    settings: Settings,
+    order: &OrderRef,
+    operator: &str,
+    way: Way,
+) -> Result<Released, Failure> {
+    let deadline = Duration::from_millis(settings.config.node.stop_deadline_ms);
+    let node = store.node(settings, absent::participants()).await?;
+    let ended = match way {
+        Way::Release => node.release_parked(order, operator).await,
+        Way::Discard => node.discard_parked(order, operator).await,
+    };
+    node.stop(deadline).await;
+    ended.map_err(|error| {
+        let code = match &error {
+            ReleaseError::UnderWay => ExitStatus::Refused,
+            ReleaseError::Unavailable(_) | ReleaseError::Lost => ExitStatus::Unreachable,
+            _ => ExitStatus::Finding,
+        };
+        Failure::new(code, anyhow::Error::new(error).context(format!("order {order}")))
+    })
+}
+
+fn plan(order: &OrderRef, waiting: &[Waiting], way: Way, output: Output) -> String {
+    match output {
+        Output::Json => {
+            let commands: Value = waiting.iter().map(Waiting::json).collect();
+            let shown = json!({
+                "tenant": order.tenant.as_str(),
+                "order": order.order.as_str(),
+                "dry_run": true,
+                "waiting": waiting.len(),
+                "commands": commands,
+            });
+            format!("{shown:#}\n")
+        }
+        Output::Table => {
+            let mut text = format!("order {order}: {} commands would be {}\n", waiting.len(), way.plan());
+            text.extend(waiting.iter().map(Waiting::line));
+            text
+        }
+    }
+}
+
+fn told(order: &OrderRef, released: &Released, way: Way, output: Output) -> String {
+    let Released { commands, applied, rejected, replayed, dead_lettered } = *released;
+    match output {
+        Output::Json => {
+            let shown = json!({
+                "tenant": order.tenant.as_str(),
+                "order": order.order.as_str(),
+                "dry_run": false,
+                "commands": commands,
+                "applied": applied,
+                "rejected": rejected,
+                "replayed": replayed,
+                "dead_lettered": dead_lettered,
+            });
+            format!("{shown:#}\n")
+        }
+        Output::Table => format!(
+            "order {order} is {}: of {commands} commands {applied} applied, {rejected} rejected, {replayed} decided \
+             before, {dead_lettered} dead-lettered\n",
+            way.done()
+        ),
+    }
+}
