@@ -8,6 +8,7 @@ mod archive;
 mod audit;
 mod bench;
 mod cli;
+mod events;
 mod exit;
 mod generate;
 mod import;

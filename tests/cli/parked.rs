@@ -30,7 +30,7 @@ fn park(order: &OrderRef, reason: &str) -> Control {
 
 /// Two orders of `t` and one of `u` are parked; behind `t/o1` waits an operator's command that nobody can read any
 /// more, and then what `run` was given.
-fn world() -> World {
+pub(super) fn world_with_parked_orders() -> World {
     let world = World::new();
     world.run(&world.file("commands", places(0, 3))).run().expect(0);
     let files: Arc<dyn Files> = Arc::new(RealFiles::default());
@@ -72,7 +72,7 @@ fn world() -> World {
 
 #[test]
 fn parked_orders_are_listed_and_shown() {
-    let world = world();
+    let world = world_with_parked_orders();
     let listed = world.on_data(&["parked", "list"]).run().expect(0);
     let lines: Vec<Vec<&str>> = listed.lines().iter().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0], ["t/o0", "0", "waiting", "it", "crashes"]);
@@ -93,7 +93,7 @@ fn parked_orders_are_listed_and_shown() {
 
 #[test]
 fn programs_get_json_and_an_order_that_is_not_parked_is_a_finding() {
-    let world = world();
+    let world = world_with_parked_orders();
     let json = |words: &[&str]| -> Value {
         let ended = world.on_data(words).arg("-o").arg("json").run().expect(0);
         serde_json::from_str(&ended.stdout).unwrap()
