@@ -7,6 +7,7 @@ mod bench;
 mod books;
 mod config;
 mod data;
+mod events;
 mod export;
 mod generate;
 mod import;
@@ -113,6 +114,8 @@ pub(crate) enum Command {
     Verify(verify::Args),
     /// Cut what `verify` finds broken and cannot be read, after telling what would be lost
     Repair(repair::Args),
+    /// Give what happened to the orders as public events, one JSON line each
+    Events(events::Args),
     /// Write the records of a data directory as JSON lines
     Export(export::Args),
     /// Make a data directory from what `export` wrote
@@ -142,6 +145,7 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
         Command::Run(args) => run::exec(args, context),
         Command::Verify(args) => verify::exec(args, context),
         Command::Repair(args) => repair::exec(args, context),
+        Command::Events(args) => events::exec(args, context),
         Command::Export(args) => export::exec(args, context),
         Command::Restore(args) => restore::exec(args, context),
         Command::Order(args) => order::exec(args, context),

@@ -8,6 +8,7 @@ const COMMANDS: &[&[&str]] = &[
     &["run"],
     &["verify"],
     &["repair"],
+    &["events"],
     &["export"],
     &["restore"],
     &["order", "show"],

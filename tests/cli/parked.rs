@@ -46,7 +46,7 @@ fn with_log(world: &World, write: impl AsyncFnOnce(&dyn EventLog)) {
 
 /// Two orders of `t` and one of `u` are parked; behind `t/o1` waits an operator's command that nobody can read any
 /// more, and then what `run` was given.
-fn world() -> World {
+pub(super) fn world_with_parked_orders() -> World {
     let world = World::new();
     world.run(&world.file("commands", places(0, 3))).run().expect(0);
     with_log(&world, async |log| {
@@ -76,7 +76,7 @@ fn world() -> World {
 
 #[test]
 fn parked_orders_are_listed_and_shown() {
-    let world = world();
+    let world = world_with_parked_orders();
     let listed = world.on_data(&["parked", "list"]).run().expect(0);
     let lines: Vec<Vec<&str>> = listed.lines().iter().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0], ["t/o0", "0", "waiting", "it", "crashes"]);
@@ -97,7 +97,7 @@ fn parked_orders_are_listed_and_shown() {
 
 #[test]
 fn programs_get_json_and_an_order_that_is_not_parked_is_a_finding() {
-    let world = world();
+    let world = world_with_parked_orders();
     let json = |words: &[&str]| -> Value {
         let ended = world.on_data(words).arg("-o").arg("json").run().expect(0);
         serde_json::from_str(&ended.stdout).unwrap()
@@ -209,7 +209,7 @@ fn a_discard_rejects_what_waits() {
 
 #[test]
 fn what_cannot_be_read_stops_a_release_and_may_be_discarded() {
-    let world = world();
+    let world = world_with_parked_orders();
     let stopped = world.on_data(&["parked", "release", "t", "o1", "--yes"]).run().expect(1);
     stopped.says(&["t/o1", "the waiting command 1 cannot be read", "stays parked"]);
     assert_eq!(end(&world, "discard", "o1", &["--yes"], 0), ended("o1", [3, 0, 2, 0, 1]));

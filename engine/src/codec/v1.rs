@@ -432,7 +432,7 @@ impl RecordV1 {
         }
     }
 
-    pub(super) fn summary(&self) -> Result<RecordSummary, CodecError> {
+    pub(crate) fn summary(&self) -> Result<RecordSummary, CodecError> {
         let deadline = match &self.body {
             BodyV1::Decisions(decisions) => {
                 let changes = decisions.iter().rev().map(|decision| decision.deadline.change());

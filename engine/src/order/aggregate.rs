@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::convert::event_from_stored;
-use super::{Order, evolve};
+use super::{Event, Order, evolve};
 use crate::codec::CodecError;
 use crate::codec::v1::{ActorV1, BodyV1, ClosedOutcomeV1, DeadlineV1, DecisionV1, RecordV1, VerdictV1};
 use crate::ids::{CommandId, CommandKey, OrderRef, Source, TimestampMs};
@@ -59,6 +59,9 @@ pub enum FoldError {
     },
 }
 
+/// What brings an event into the order: its decision, its number in it, the order, the event.
+pub(super) type Take<'a> = dyn FnMut(&DecisionV1, usize, &mut Order, &Event) -> Result<(), FoldError> + 'a;
+
 /// The committed state of an order, or a copy of it to decide on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aggregate {
@@ -97,11 +100,26 @@ impl Aggregate {
     /// [`FoldError`]; the state must then not be used.
     pub fn fold(&mut self, bytes: &[u8], recent_max: usize) -> Result<(), FoldError> {
         let record = crate::codec::v1::decode(bytes)?;
-        self.check(&record)?;
+        self.fold_record(bytes, &record, recent_max, &mut |_, _, order, event| {
+            evolve(order, event);
+            Ok(())
+        })
+    }
+
+    /// As [`Aggregate::fold`], of a record that is decoded already: `take` brings each event into the order, given its
+    /// decision and its number in it.
+    pub(super) fn fold_record(
+        &mut self,
+        bytes: &[u8],
+        record: &RecordV1,
+        recent_max: usize,
+        take: &mut Take<'_>,
+    ) -> Result<(), FoldError> {
+        self.check(record)?;
         match &record.body {
             BodyV1::Decisions(decisions) => {
                 for decision in decisions {
-                    self.fold_decision(decision, recent_max)?;
+                    self.fold_decision(decision, recent_max, take)?;
                 }
             }
             BodyV1::Checkpoint(_) | BodyV1::Closed(_) => {
@@ -132,9 +150,14 @@ impl Aggregate {
         FoldError::Chain { order: self.reference.clone(), revision: self.revision, what }
     }
 
-    fn fold_decision(&mut self, decision: &DecisionV1, recent_max: usize) -> Result<(), FoldError> {
-        for event in &decision.events {
-            evolve(&mut self.order, &event_from_stored(event)?);
+    fn fold_decision(
+        &mut self,
+        decision: &DecisionV1,
+        recent_max: usize,
+        take: &mut Take<'_>,
+    ) -> Result<(), FoldError> {
+        for (number, event) in decision.events.iter().enumerate() {
+            take(decision, number, &mut self.order, &event_from_stored(event)?)?;
         }
         match decision.deadline {
             DeadlineV1::Keep => {}

@@ -4,6 +4,7 @@ mod boundaries;
 mod histories;
 mod life_page;
 mod machine;
+mod publish;
 mod records;
 mod saga;
 mod total;

@@ -1,8 +1,10 @@
 //! What the public sees of an order, folded from its records.
 
+use std::collections::BTreeMap;
+
 use super::aggregate::{Aggregate, FoldError, is_engines, verdict_from_stored};
 use super::convert::step_from_stored;
-use super::event::{Component, Placed};
+use super::event::{Component, Line, Placed};
 use super::{Order, OrderStatus};
 use crate::codec::CodecError;
 use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1, StepOutcomeV1};
@@ -55,7 +57,7 @@ pub fn view(
     Ok(Some((view, history)))
 }
 
-fn amount(error: MoneyError) -> FoldError {
+pub(super) fn amount(error: MoneyError) -> FoldError {
     FoldError::Codec(CodecError::Corrupt(error.to_string()))
 }
 
@@ -88,19 +90,7 @@ fn order_view(
         customer: placed.customer.to_string(),
         currency: placed.currency,
         total_minor: Amount::new(placed.total_minor)?,
-        lines: placed
-            .lines
-            .iter()
-            .map(|line| {
-                Ok(wire::Line {
-                    line_id: line.line_id.to_string(),
-                    sku: line.sku.to_string(),
-                    quantity: line.quantity,
-                    amount_minor: Amount::new(line.amount_minor)?,
-                    components: components(&line.components)?,
-                })
-            })
-            .collect::<Result<_, MoneyError>>()?,
+        lines: lines(placed)?,
         components: components(&placed.components)?,
         payments: placed
             .payments
@@ -117,11 +107,7 @@ fn order_view(
             method: delivery.method.to_string(),
             address_ref: delivery.address_ref.as_deref().map(Into::into),
         }),
-        attributes: placed
-            .attributes
-            .iter()
-            .map(|(name, text)| (name.to_string(), text.to_string()))
-            .collect(),
+        attributes: attributes(placed),
         placed_at: placed.placed_at,
         created_at,
         updated_at,
@@ -160,6 +146,25 @@ fn returns_summary(order: &Order) -> Result<ReturnsSummary, MoneyError> {
         returned_units: lines.iter().fold(0, |sum, (units, _)| sum.saturating_add(*units)),
         amount_minor: Amount::new(lines.iter().fold(0, |sum: i64, (_, minor)| sum.saturating_add(*minor)))?,
     })
+}
+
+/// The lines as the public sees them.
+pub(super) fn lines(placed: &Placed) -> Result<Vec<wire::Line>, MoneyError> {
+    let line = |line: &Line| {
+        Ok(wire::Line {
+            line_id: line.line_id.to_string(),
+            sku: line.sku.to_string(),
+            quantity: line.quantity,
+            amount_minor: Amount::new(line.amount_minor)?,
+            components: components(&line.components)?,
+        })
+    };
+    placed.lines.iter().map(line).collect()
+}
+
+/// The caller's own data as the public sees it.
+pub(super) fn attributes(placed: &Placed) -> BTreeMap<String, String> {
+    placed.attributes.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
 }
 
 fn components(parts: &[Component]) -> Result<Vec<wire::Component>, MoneyError> {

@@ -107,6 +107,12 @@ pub(in super::super) fn event_from_stored(event: &EventV1) -> Result<Event, Code
     })
 }
 
+/// The asking that a stored event ends, if it ends one.
+pub(in super::super) fn ended_from_stored(event: &EventV1) -> Option<StepAt> {
+    let EventV1::StepEnded { step, instance, generation, part, .. } = event else { return None };
+    Some(at_from_stored(*step, *instance, *generation, part.as_deref()))
+}
+
 fn at_to_stored(at: &StepAt) -> (StepV1, u32, u32, Option<String>) {
     (step_to_stored(at.step), at.instance, at.generation, at.part.as_deref().map(Into::into))
 }
