@@ -107,7 +107,11 @@ fn refused() -> Vec<Bad> {
     vec![
         (reused.to_string().into_bytes(), "id_reused", None),
         (of_type("good-0", "resume", json!({})), "operator_only", None),
-        (of_type("good-0", "cancel", json!({"reason": "r"})), "unsupported_command", None),
+        (
+            of_type("nowhere", "return", json!({"lines": [{"line_id": "1", "quantity": 1}], "reason": "r"})),
+            "order_not_found",
+            None,
+        ),
         (of_type("nowhere", "cancel", json!({"reason": "r"})), "order_not_found", None),
     ]
 }

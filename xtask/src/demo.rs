@@ -115,7 +115,16 @@ fn crash(paths: &Paths, commands: &[String]) -> Result<BTreeMap<String, Value>> 
     let given = paths.file("outcomes-before.jsonl");
     let said = paths.file("run-killed.log");
     let mut child = paths
-        .retailflow(&["run", "--commands", "-", "--chaos-kill-orders", CRASHES, "--data"])
+        .retailflow(&[
+            "run",
+            "--participants",
+            "flaky",
+            "--commands",
+            "-",
+            "--chaos-kill-orders",
+            CRASHES,
+            "--data",
+        ])
         .arg(paths.file("data"))
         .arg("--outcomes")
         .arg(&given)
@@ -166,7 +175,8 @@ fn wait_for_outcomes(child: &mut Child, given: &Path) -> Result<()> {
 
 fn again(paths: &Paths) -> Result<Value> {
     let report = paths.file("report.json");
-    let mut command = paths.retailflow(&["run", "--chaos-kill-orders", CRASHES, "--commands"]);
+    let mut command =
+        paths.retailflow(&["run", "--participants", "flaky", "--chaos-kill-orders", CRASHES, "--commands"]);
     command.arg(paths.file("commands.jsonl")).arg("--data").arg(paths.file("data"));
     command.arg("--outcomes").arg(paths.file("outcomes-after.jsonl")).arg("--report").arg(&report);
     show(&mut command)?;

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 pub(crate) fn opening(folder: &Path) {
     println!(
-        "\nRetailFlow takes commands and answers each with an outcome. An outcome is given only when its record\n\
+        "\nRetailFlow takes commands and answers each with an outcome, and brings each order through stock, payment,\n\
+         shipping and capture, or back again. The participants here have a bad day: they fail, decline, and lose\n\
+         answers; their own books must say the same as ours in the end. An outcome is given only when its record\n\
          is safe on disk; from then on it never changes, whatever crashes. This demo tries to break that.\n\
          All files are in {}.",
         folder.display()
