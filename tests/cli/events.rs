@@ -130,7 +130,7 @@ fn what_is_no_token_of_this_log_is_told_with_what_to_do() {
     let foreign = events(&other, &["--positions"]);
     let foreign = text(&foreign[0], "position");
     let after = |token: &str| world.on_data(&["events", "--after", token]).run();
-    after("nonsense").expect(2).says(&["this is not a cursor", "--after"]);
+    after("nonsense").expect(2).says(&["invalid value 'nonsense'", "--after"]);
     after(&foreign[1..]).expect(2);
     after(foreign).expect(4).says(&["another log", "begin again without a token"]);
     let broken = world.file("broken", "nonsense");
