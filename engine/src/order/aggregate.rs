@@ -60,7 +60,7 @@ pub enum FoldError {
 }
 
 /// What brings an event into the order: its decision, its number in it, the order, the event.
-pub(super) type Take<'a> = dyn FnMut(&DecisionV1, usize, &mut Order, &Event) -> Result<(), FoldError> + 'a;
+pub(super) type Take<'a> = dyn FnMut(&DecisionV1, usize, &mut Order, &Event) + 'a;
 
 /// The committed state of an order, or a copy of it to decide on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,10 +100,7 @@ impl Aggregate {
     /// [`FoldError`]; the state must then not be used.
     pub fn fold(&mut self, bytes: &[u8], recent_max: usize) -> Result<(), FoldError> {
         let record = crate::codec::v1::decode(bytes)?;
-        self.fold_record(bytes, &record, recent_max, &mut |_, _, order, event| {
-            evolve(order, event);
-            Ok(())
-        })
+        self.fold_record(bytes, &record, recent_max, &mut |_, _, order, event| evolve(order, event))
     }
 
     /// As [`Aggregate::fold`], of a record that is decoded already: `take` brings each event into the order, given its
@@ -116,16 +113,12 @@ impl Aggregate {
         take: &mut Take<'_>,
     ) -> Result<(), FoldError> {
         self.check(record)?;
-        match &record.body {
-            BodyV1::Decisions(decisions) => {
-                for decision in decisions {
-                    self.fold_decision(decision, recent_max, take)?;
-                }
-            }
-            BodyV1::Checkpoint(_) | BodyV1::Closed(_) => {
-                let schema = "a checkpoint or closed order in Record".into();
-                return Err(CodecError::Unsupported { schema, found: 1, known: 1 }.into());
-            }
+        let BodyV1::Decisions(decisions) = &record.body else {
+            let schema = "a checkpoint or closed order in Record".into();
+            return Err(CodecError::Unsupported { schema, found: 1, known: 1 }.into());
+        };
+        for decision in decisions {
+            self.fold_decision(decision, recent_max, take)?;
         }
         self.chain = chain_hash(bytes);
         Ok(())
@@ -157,7 +150,7 @@ impl Aggregate {
         take: &mut Take<'_>,
     ) -> Result<(), FoldError> {
         for (number, event) in decision.events.iter().enumerate() {
-            take(decision, number, &mut self.order, &event_from_stored(event)?)?;
+            take(decision, number, &mut self.order, &event_from_stored(event)?);
         }
         match decision.deadline {
             DeadlineV1::Keep => {}

@@ -66,12 +66,6 @@ impl<'a> Incoming<'a> {
         &self.order
     }
 
-    /// Is it the order's first one?
-    #[must_use]
-    pub fn is_first(&self) -> bool {
-        self.record.expected_revision == 0
-    }
-
     /// How many events it stores, public or not: what [`Published::ordinal`] stays below.
     #[must_use]
     pub fn stored_events(&self) -> u32 {
@@ -87,23 +81,26 @@ impl<'a> Incoming<'a> {
     /// [`FoldError`]; the state must then not be used.
     pub fn publish(&self, before: &mut Aggregate) -> Result<Vec<Published>, FoldError> {
         let mut published = Vec::new();
-        let mut ordinal = 0;
+        let (mut ordinal, mut failed) = (0, None);
         before.fold_record(self.bytes, &self.record, 1, &mut |decision, number, order, event| {
             let active = order.saga.active.clone();
             let canceling = order.status == OrderStatus::Canceling;
             evolve(order, event);
             let happened =
                 Happened { order: &self.order, state: order, active, canceling, at: received(decision) };
-            if let Some(data) = happened.data(event)? {
-                let index = u32::try_from(number).unwrap_or(u32::MAX);
-                let event = envelope(&self.order, decision, index, data);
-                published.push(Published { ordinal, event });
+            match happened.data(event) {
+                Ok(Some(data)) => {
+                    let index = u32::try_from(number).unwrap_or(u32::MAX);
+                    let event = envelope(&self.order, decision, index, data);
+                    published.push(Published { ordinal, event });
+                }
+                Ok(None) => {}
+                Err(error) => failed = Some(amount(error)),
             }
             ordinal += 1;
-            Ok(())
         })?;
         before.older.clear();
-        Ok(published)
+        failed.map_or(Ok(published), Err)
     }
 }
 
@@ -178,11 +175,8 @@ struct Happened<'a> {
 }
 
 impl Happened<'_> {
-    fn data(&self, event: &Event) -> Result<Option<EventData>, FoldError> {
-        self.public(event).map_err(amount)
-    }
-
-    fn public(&self, event: &Event) -> Result<Option<EventData>, MoneyError> {
+    /// What the public hears of it, if anything.
+    fn data(&self, event: &Event) -> Result<Option<EventData>, MoneyError> {
         Ok(Some(match event {
             Event::Placed(placed) => EventData::Placed(placed_data(placed)?),
             Event::StepEnded { at, outcome } => return self.ended(at, outcome),
