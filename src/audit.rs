@@ -111,7 +111,8 @@ fn clamped(minor: i128) -> i64 {
 
 fn ours<'a>(check: &LogCheck, effects: impl Iterator<Item = (&'a [u8; 16], &'a Effects)>) -> BookSums {
     let mut sums = BookSums::default();
-    for (currency, of) in check.effects.iter().filter(|(currency, _)| currency.trim_matches('\0') != "") {
+    for (currency, of) in check.effects.iter().filter(|(currency, _)| !currency.trim_matches('\0').is_empty())
+    {
         sums.captured_minor.insert(currency.clone(), clamped(of.captured_minor));
         sums.refunded_minor.insert(currency.clone(), clamped(of.refunded_minor));
         sums.reserved_units += of.reserved_units;

@@ -38,6 +38,7 @@ use crate::world::{Ports, Settings};
 const TENANTS_CREATED_MAX: usize = 10_000;
 
 /// What the root is told.
+#[expect(clippy::enum_variant_names, reason = "each says what is to be started")]
 pub(crate) enum NodeMsg {
     /// Start the supervisor of the tenants (again).
     StartTenants,

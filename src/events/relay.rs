@@ -1,12 +1,13 @@
 //! From a log's groups to public events.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use retailflow_cluster::disk::follow::{FollowError, LogFollower};
 use retailflow_cluster::disk::log::LogError;
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::cursor::Cursor;
-use retailflow_engine::ids::TenantId;
+use retailflow_engine::ids::{OrderRef, TenantId};
 use retailflow_engine::order::{Incoming, publish_parked};
 use retailflow_engine::ports::{LogPosition, LoggedEntry, LoggedGroup};
 use retailflow_engine::wire::event::PublicEvent;
@@ -29,6 +30,8 @@ pub(crate) struct Told {
 pub(crate) struct Relay {
     follower: LogFollower,
     states: States,
+    /// The orders under a park mark: few, as each is one that broke.
+    parked: BTreeSet<OrderRef>,
     /// Only this tenant's.
     tenant: Option<TenantId>,
     after: Option<Cursor>,
@@ -56,7 +59,7 @@ impl Relay {
             follower.seek_to(LogPosition(0)).map_err(failure)?;
         }
         let states = States::new(log_id, IN_MEMORY_MAX, folder);
-        Ok(Self { follower, states, tenant, met: after.is_none(), after })
+        Ok(Self { follower, states, parked: BTreeSet::new(), tenant, met: after.is_none(), after })
     }
 
     /// What the next groups tell, which may be nothing; `None` when there are no more groups for now. After an error
@@ -99,8 +102,13 @@ impl Relay {
                 }
                 LoggedEntry::Control(bytes) => {
                     let control = Control::decode(bytes).or_exit(ExitStatus::Finding, what)?;
+                    if let Control::Release { order, .. } = &control {
+                        self.parked.remove(order);
+                    }
+                    // A mark that stands already may be set again, and tells nobody anything.
                     if let Control::Park { order, reason, at } = control
                         && self.wants(&order.tenant)
+                        && self.parked.insert(order.clone())
                     {
                         let mut state = self.states.take(&order)?;
                         if let Some(event) = publish_parked(&state.aggregate, &reason, at, state.parks) {

@@ -134,9 +134,12 @@ impl World {
     /// Asks until the order is parked.
     async fn park(&mut self, command: &Command) {
         self.lets_through(0);
-        while self.ask(command).await.0 != Code::Parked {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        for _ in 0..100 {
+            if self.ask(command).await.0 == Code::Parked {
+                return;
+            }
         }
+        panic!("the order is not parked after 100 crashes");
     }
 
     async fn release(&self) -> Result<Released, ReleaseError> {

@@ -103,7 +103,7 @@ impl Flaky {
             let (sim, role, key) = (self.sim.clone(), self.role, request.key.clone());
             // One in ten is decided against after all.
             let outcome =
-                if drawn.delay_ms % 10 == 0 { ReportOutcome::Declined } else { ReportOutcome::Done };
+                if drawn.delay_ms.is_multiple_of(10) { ReportOutcome::Declined } else { ReportOutcome::Done };
             self.world.later(&request.key, move || sim.report(role, &key, outcome));
         }
         answer

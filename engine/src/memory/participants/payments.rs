@@ -26,7 +26,7 @@ fn effect_mut<'a>(keys: &'a mut Keys, step: Step, reference: Option<&str>) -> Op
 
 impl Till {
     pub(super) fn decide(&self, keys: &Keys, draft: BookEntry, now: TimestampMs) -> BookEntry {
-        use AuthorizationState::{Captured, Open, Voided};
+        use AuthorizationState::{Captured, Open};
         let asked = draft.amount_minor;
         if asked < 0 {
             return draft.not_done(Why::InvalidAmount);
@@ -54,7 +54,7 @@ impl Till {
                 Effect::Authorization { state: Open, amount, .. } => {
                     BookEntry { amount_minor: amount, ..draft.done() }
                 }
-                Effect::Authorization { state: Voided, .. } | _ => draft.not_done(Why::NotAuthorized),
+                _ => draft.not_done(Why::NotAuthorized),
             },
             _ => match effect(keys, Step::Capture, target) {
                 Effect::Captured { amount, refunded } if asked <= amount - refunded => draft.done(),
