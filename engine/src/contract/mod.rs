@@ -9,6 +9,7 @@ pub mod command_inbox;
 pub mod dead_letters;
 pub mod deadlines;
 pub mod event_log;
+pub mod participants;
 pub mod rng;
 pub mod snapshots;
 pub mod tenants;

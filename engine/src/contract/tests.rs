@@ -7,8 +7,11 @@ use std::task::{Context, Poll, Waker};
 
 use super::command_inbox::{Inbox, InboxSubject};
 use super::deadlines::LogWithDeadlines;
-use super::{Subject, command_inbox, dead_letters, deadlines, event_log, rng, snapshots, tenants};
+use super::{
+    Subject, command_inbox, dead_letters, deadlines, event_log, participants, rng, snapshots, tenants,
+};
 use crate::ids::TimestampMs;
+use crate::memory::participants::{MemoryJournal, SimOptions, SimParticipants};
 use crate::memory::{MemoryDeadLetters, MemoryInbox, MemoryLog, MemorySnapshots, MemoryTenants};
 use crate::ports::{Body, LogIdentity, PortFuture, Rng};
 
@@ -70,6 +73,41 @@ fn the_small_stores_keep_the_contract() {
     })));
     ready(tenants::suite(&mut subject(|| -> tenants::Port { Arc::new(MemoryTenants::default()) })));
     ready(snapshots::suite(&mut subject(|| -> snapshots::Port { Arc::new(MemorySnapshots::default()) })));
+}
+
+/// Also when they are restored from their books each time.
+#[test]
+fn simulated_participants_keep_the_contract() {
+    struct Restored(Option<(Arc<MemoryJournal>, Arc<participants::ManualClock>)>);
+
+    impl Restored {
+        fn world(&mut self, fresh: bool) -> participants::World {
+            if fresh {
+                let journal = Arc::new(MemoryJournal::of_entries());
+                self.0 = Some((journal, participants::ManualClock::new(participants::START)));
+            }
+            let (journal, clock) = self.0.clone().unwrap();
+            let all = SimParticipants::new(&SimOptions::default(), clock.clone(), journal.clone());
+            let all = Arc::new(all);
+            journal.entries().iter().for_each(|entry| all.restore(entry));
+            participants::World { participants: all.ports(), clock }
+        }
+    }
+
+    impl Subject for Restored {
+        type Port = participants::World;
+
+        fn fresh(&mut self) -> PortFuture<'_, participants::World> {
+            Box::pin(async { self.world(true) })
+        }
+
+        fn reopen(&mut self, _: participants::World) -> PortFuture<'_, participants::World> {
+            Box::pin(async { self.world(false) })
+        }
+    }
+
+    ready(participants::suite(&mut Restored(None)));
+    ready(participants::suite(&mut subject(|| Restored(None).world(true))));
 }
 
 struct Inboxes;

@@ -247,11 +247,8 @@ impl SimParticipants {
         let mut desk = self.desk(Role::of(request.step));
         match desk.query(request, now) {
             KeyStanding::Answered(StepAnswer::Done(performed)) => return Settlement::Done(performed),
-            KeyStanding::Answered(
-                StepAnswer::Settled | StepAnswer::Refused { .. } | StepAnswer::Declined { .. },
-            ) => {
-                return Settlement::NotDone;
-            }
+            KeyStanding::Answered(StepAnswer::Settled) => return Settlement::NotDone,
+            // What was declined or refused is not done; from now on the key says so for every step after.
             _ => {}
         }
         let tombstone = BookEntry { kind: BookKind::Settled, why: None, ..BookEntry::draft(request, now) };
