@@ -1,9 +1,9 @@
 //! Following a log from another process, while its owner writes it or when nobody does.
 //!
 //! Invariant: what is shown is durable and stays in the log. While somebody holds the log's lock, groups are shown up to
-//! the mark ([`super::log::durable`]), which is written after the sync and after the answer; so nobody hears of a group
+//! the mark (`log::durable`), which is written after the sync and after the answer; so nobody hears of a group
 //! here before its committer does. When nobody holds it, the mark may be behind by what a killed process wrote last: the
-//! rest is read, then synced, then shown ([`super::log::settle`]). A follower takes no lock, and writes nothing.
+//! rest is read, then synced, then shown (`log::settle`). A follower takes no lock, and writes nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
