@@ -46,8 +46,9 @@ fn every_seed_keeps_every_promise_and_all_that_can_go_wrong_does() {
         "{crashes} crashes, {conflicts} conflicts, {combined} combined, {replays} replays, {visits:?}, {faults:?}"
     );
     assert_eq!(visits.len(), 11, "every probe is on some command's way: {visits:?}");
+    // Eight of the log's, eight of the participants'; those of the small stores are not in the report.
     assert!(
-        faults.len() >= 18 && faults.values().all(|count| *count >= 20),
+        faults.len() == 16 && faults.values().all(|count| *count >= 20),
         "every fault is drawn: {faults:?}"
     );
     assert!(crashes > 300 && conflicts > 20 && combined > 300 && replays > 3000);
