@@ -185,7 +185,8 @@ pub enum Settlement {
 ///
 /// - `perform` MUST do the work of a key at most once, however often and however late it is asked.
 /// - A definite answer (`Done`, `Declined`, `Refused`) MUST be given again for the same key, at least for
-///   [`Participant::remembers_ms`] after the request's expiry; so must a settlement.
+///   [`Participant::remembers_ms`] after the request's expiry; so must a settlement. A key that was declined or refused
+///   and is then settled answers `Settled` from that on.
 /// - `perform` MUST NOT do anything after the request's expiry.
 /// - After `settle` answered `NotDone`, no request of that key may do anything. A pending key is given up by it.
 /// - `query` MUST NOT change anything.
