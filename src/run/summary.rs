@@ -81,7 +81,7 @@ fn books_text(books: &BooksReport) -> String {
     }
     let ours = &books.ours;
     text.push_str(&format!(
-        "  goods: {} units shipped, {} taken back; {} orders had nothing to pay\n",
+        "  goods: {} units shipped, {} taken back; {} orders never came to a payment\n",
         ours.booked_units, ours.restocked_units, ours.orders_without_payment
     ));
     text.push_str(&format!(
