@@ -50,7 +50,8 @@ pub fn open(
 ) -> Result<SimRunning, BookFileError> {
     let journal = Arc::new(FileJournal::open(folder)?);
     let sim = Arc::new(SimParticipants::new(options, clock.clone(), journal));
-    for role in [Role::Inventory, Role::Payments, Role::Shipping] {
+    // A capture pays for a parcel, which has to be there.
+    for role in [Role::Inventory, Role::Shipping, Role::Payments] {
         journal::read(folder, role, &mut |entry| sim.restore(&entry))?;
     }
     sim.restored(REPORTS_AGAIN_MAX);

@@ -125,3 +125,20 @@ async fn a_torn_last_line_is_cut_and_damage_before_it_is_named() {
     let error = audit(folder.path()).unwrap_err().to_string();
     assert!(error.contains("payments.book") && error.contains("line 1"), "{error}");
 }
+
+/// Payments were restored before shipping: what was captured before a crash did not count for its parcel any more.
+#[tokio::test]
+async fn a_parcel_that_was_paid_before_a_crash_can_still_be_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let options = SimOptions::default();
+        open(folder.path(), &options, FaultRates::NONE, 7, Arc::new(Noon), Arc::new(|_| {})).unwrap()
+    };
+    let running = start();
+    life(&running.participants(), 1).await;
+    running.close().await;
+    let running = start();
+    assert!(running.sim.hand_over(&request(1, Step::Book, "b", None).order), "it is booked and paid");
+    running.close().await;
+    assert_eq!(audit(folder.path()).unwrap().violations(), []);
+}

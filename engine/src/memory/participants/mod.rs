@@ -89,7 +89,7 @@ impl SimParticipants {
     }
 
     /// Takes an entry of an earlier life in, as its books have it. To be called before anything else, in their order,
-    /// inventory and payments before shipping.
+    /// shipping before payments.
     pub fn restore(&self, entry: &BookEntry) {
         self.desk(entry.role()).apply(entry);
         if entry.kind == BookKind::Done && entry.step == Step::Capture {
