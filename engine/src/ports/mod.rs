@@ -8,15 +8,19 @@ use std::future::Future;
 use std::pin::Pin;
 
 mod clock;
+mod command_door;
 mod command_inbox;
 mod dead_letters;
 mod deadlines;
 mod event_log;
+mod event_relay;
 mod participants;
 mod snapshots;
 mod tenants;
+mod views;
 
 pub use clock::{Clock, Rng};
+pub use command_door::{CommandDoor, EndParkingError};
 pub use command_inbox::{Body, CommandInbox, Delivery, InboxError, InboxId};
 pub use dead_letters::{DeadLetter, DeadLetters, StoredDeadLetter};
 pub use deadlines::{Deadlines, DueOrder};
@@ -24,11 +28,13 @@ pub use event_log::{
     Commit, CommitError, ControlEntry, DeadlineChange, EventLog, Group, LogIdentity, LogPosition,
     LoggedEntry, LoggedGroup, OrderEntry, ParkedOrder, PartitionHead, ReadError, StoredRecord,
 };
+pub use event_relay::{EventReader, EventRelay, ReadFrom, RelayError, RelayedEvent};
 pub use participants::{
     KeyStanding, LineUnits, Participant, Participants, Performed, Role, Settlement, StepAnswer, StepRequest,
 };
 pub use snapshots::Snapshots;
 pub use tenants::{TenantSetting, TenantStatus, Tenants};
+pub use views::{OrderCounts, OrderPage, OrderQuery, ViewError, Views};
 
 /// A boxed future, as every asynchronous port method returns it.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -49,6 +49,7 @@ macro_rules! schema_tag {
 }
 use schema_tag;
 
+pub mod admin;
 mod attributes;
 pub mod base64;
 pub mod code;
@@ -63,6 +64,7 @@ pub mod hash;
 pub mod limits;
 mod object;
 pub mod order;
+pub mod order_list;
 pub mod outcome;
 pub mod problem;
 mod raw_envelope;

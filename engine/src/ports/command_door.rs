@@ -1,0 +1,46 @@
+//! The ask door: how an edge hands in a command and waits for its outcome, and what operators ask for beside commands.
+
+use std::time::Duration;
+
+use super::PortFuture;
+use crate::ids::OrderRef;
+use crate::order::Actor;
+use crate::wire::admin::ReleaseReport;
+use crate::wire::{CommandEvent, Outcome};
+
+/// The commands' way into the engine.
+///
+/// - `ask` MUST give an outcome for every command, and an outcome that says "recorded" only when the record is durable.
+/// - `ask` MUST NOT begin to decide a command when `deadline` has passed since the call; it is `refused` then.
+/// - A command whose answer does not come in time is `outcome_unknown`: it may still be recorded, and the same id asked
+///   again gives the first outcome.
+/// - Dropping the future MUST NOT undo, lose or half-do anything.
+pub trait CommandDoor: Send + Sync {
+    /// Hands in a command, and waits for its outcome, `deadline` at most.
+    fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome>;
+
+    /// Decides what waits behind a parked order, or has it all rejected as `discarded`, and takes the mark away.
+    fn end_parking<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        operator: &'a str,
+        discard: bool,
+    ) -> PortFuture<'a, Result<ReleaseReport, EndParkingError>>;
+}
+
+/// Why an order was not released. It stays parked, with what waits behind it, unless it was not parked at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndParkingError {
+    /// There is nothing to do.
+    #[error("the order is not parked")]
+    NotParked,
+    /// It goes on already: wait.
+    #[error("{0}")]
+    UnderWay(String),
+    /// Something has to be mended first.
+    #[error("{0}")]
+    Stopped(String),
+    /// Ask again.
+    #[error("{0}")]
+    Unavailable(String),
+}
