@@ -99,8 +99,13 @@ impl Audit {
         let held = differences.is_empty();
         self.invariants.push(InvariantResult { id: InvariantId::Sides.as_str().to_owned(), held, detail });
         let ours = ours(&self.check, self.checker.effects());
-        self.books =
-            Some(BooksReport { ours, theirs: theirs(&totals), agree: held, ..BooksReport::default() });
+        self.books = Some(BooksReport {
+            ours,
+            theirs: theirs(&totals),
+            agree: held,
+            compensations: self.check.effects.values().map(|sums| sums.compensations).sum(),
+            ..BooksReport::default()
+        });
         Ok(self)
     }
 }

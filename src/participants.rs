@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use retailflow_actors::NodeHandle;
@@ -21,8 +21,11 @@ use crate::exit::{ExitStatus, Failure};
 const REPORTS_MAX: usize = 10_000;
 /// Reports asked for at the same time.
 const ASKED_MAX: usize = 64;
-/// How often a report is sent.
-const ATTEMPTS_MAX: u32 = 200;
+/// How long a report is sent again. Long: a node at its limit refuses reports as it refuses all else, and one that is
+/// given up leaves its order waiting for the next look.
+const REPORT_FOR: Duration = Duration::from_secs(300);
+/// Greatest wait between two tries.
+const REPORT_WAIT_MAX_MS: u64 = 100;
 
 /// What the participants are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -90,13 +93,16 @@ impl Reporting {
 
 async fn report(node: NodeHandle, event: CommandEvent) {
     let command = Command::from_event(event, Actor::Tenant);
-    for attempt in 1..=ATTEMPTS_MAX {
+    let begun = Instant::now();
+    let mut wait_ms = 2;
+    while begun.elapsed() < REPORT_FOR {
         let outcome = node.ask(command.clone()).await;
         if !outcome.code.retry_helps() {
             tracing::debug!(order = %command.order, code = %outcome.code, "report taken in");
             return;
         }
-        tokio::time::sleep(Duration::from_millis(u64::from(attempt.min(20)) * 2)).await;
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        wait_ms = (wait_ms * 2).min(REPORT_WAIT_MAX_MS);
     }
     tracing::warn!(order = %command.order, "a report was given up; its step is looked at again when it is due");
 }

@@ -109,6 +109,11 @@ impl Effects {
         }
     }
 
+    /// Nothing is driven: by a node that only takes commands in, or that stops.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     pub(crate) fn bulkhead(&self, role: Role) -> &Semaphore {
         &self.bulkheads[role as usize]
     }
@@ -128,7 +133,7 @@ impl Effects {
             other.abort.abort();
             running.remove(&reference);
         }
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return;
         }
         if running.len() >= self.settings.config.effects.waiting_max {

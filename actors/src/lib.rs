@@ -9,6 +9,7 @@
 mod admission;
 mod attempt;
 mod committer;
+mod door;
 mod effects;
 mod floor;
 mod hydrate;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use retailflow_config::UnknownTenant;
-use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
+use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{Actor as CommandActor, Command};
 use retailflow_engine::ports::{InboxId, TenantSetting, TenantStatus};
@@ -342,6 +342,10 @@ impl NodeHandle {
 
     fn refuse(&self, command: &Command, code: Code) -> Outcome {
         self.refuse_with(command, code, code.meaning())
+    }
+
+    pub(crate) fn refuse_named(&self, order: &OrderRef, key: &CommandKey, code: Code) -> Outcome {
+        refusal(order, key, code, code.meaning(), self.shared.orders.gate.retry_after_ms())
     }
 
     fn refuse_with(&self, command: &Command, code: Code, message: impl Into<String>) -> Outcome {

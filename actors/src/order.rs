@@ -242,6 +242,10 @@ impl OrderState {
                 && (draft.is_empty() || draft.weight_bytes() + next.command.weight_bytes() <= max_bytes)
                 && let Some(work) = self.queue.pop_front()
             {
+                if work.reply.is_closed() {
+                    // Nobody waits any more: what has not begun is not begun. The id may come again.
+                    continue;
+                }
                 let (base, command, certainly_new) = (&self.aggregate, &work.command, work.certainly_new);
                 let drafted = match work.discarded {
                     false => draft.decide(base, command, &context, certainly_new),
@@ -404,6 +408,9 @@ impl OrderState {
             return;
         }
         let effects = &self.args.shared.effects;
+        if effects.is_closed() {
+            return;
+        }
         match next(&self.args.order, &self.aggregate.order) {
             Some(effect) => effects.drive(effect, myself),
             None => effects.rest(&self.args.order),

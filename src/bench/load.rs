@@ -39,6 +39,7 @@ pub(crate) async fn drive(
     pace: Pace,
     orders: Orders,
     commands: u64,
+    answered: &Arc<AtomicU64>,
 ) -> anyhow::Result<Measured> {
     let next = Arc::new(AtomicU64::new(0));
     let (callers, interval) = match pace {
@@ -47,7 +48,7 @@ pub(crate) async fn drive(
     };
     let begun = Instant::now();
     let tasks = (0..callers.min(commands)).map(|_| {
-        let (node, next) = (node.clone(), next.clone());
+        let (node, next, answered) = (node.clone(), next.clone(), answered.clone());
         let caller = async move {
             let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
             loop {
@@ -64,6 +65,7 @@ pub(crate) async fn drive(
                     }
                 };
                 place(&node, orders, number).await?;
+                answered.fetch_add(1, Ordering::Relaxed);
                 latency_us.saturating_record(due.elapsed().as_micros() as u64);
             }
         };
@@ -107,38 +109,52 @@ pub(crate) async fn whole_lives(
 ) -> anyhow::Result<Lives> {
     let ended_before = node.effects().orders;
     let begun = Instant::now();
+    let answered = Arc::new(AtomicU64::new(0));
     let watched = async {
         let mut most_open = 0;
+        let mut most_open_first_half = 0;
         let mut placed_at_half = None;
         loop {
-            let open = node.effects_running() as u64;
-            most_open = most_open.max(open);
+            // In this order, so that an order that ends between the two counts as open rather than as less than none.
             let ended = node.effects().orders - ended_before;
+            let open = answered.load(Ordering::Relaxed).saturating_sub(ended);
+            most_open = most_open.max(open);
+            if placed_at_half.is_none() {
+                most_open_first_half = most_open;
+            }
             if placed_at_half.is_none() && ended >= orders / 2 {
                 placed_at_half = Some(begun.elapsed());
             }
             if ended >= orders {
-                return (most_open, placed_at_half.unwrap_or_else(|| begun.elapsed()));
+                let half = placed_at_half.unwrap_or_else(|| begun.elapsed());
+                return (most_open_first_half, most_open, half);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     let pace = Pace::Closed { in_flight: callers };
-    let (placed, (most_open, half)) =
-        tokio::join!(drive(node, name, pace, Orders::New { from }, orders), watched);
+    let placing = drive(node, name, pace, Orders::New { from }, orders, &answered);
+    let (placed, (most_open_first_half, most_open, half)) = tokio::join!(placing, watched);
     let took = begun.elapsed();
     let mut measured = placed?;
     measured.seconds = took.as_secs_f64();
     measured.per_second = orders as f64 / took.as_secs_f64();
     let second_half = (took - half).as_secs_f64().max(1e-9);
-    Ok(Lives { measured, most_open, second_half_per_second: (orders as f64 / 2.0) / second_half })
+    Ok(Lives {
+        measured,
+        most_open_first_half,
+        most_open,
+        second_half_per_second: (orders as f64 / 2.0) / second_half,
+    })
 }
 
 /// What a run of whole lives came to.
 pub(crate) struct Lives {
     /// The figures.
     pub(crate) measured: Measured,
-    /// Effects on their way at the same moment, at most, as sampled.
+    /// Orders placed and not at their end, at most, until half of them had ended: sampled every 20 ms.
+    pub(crate) most_open_first_half: u64,
+    /// The same over the whole run: a backlog that grows shows here.
     pub(crate) most_open: u64,
     /// The pace of the second half alone: falls behind the whole when a backlog grows.
     pub(crate) second_half_per_second: f64,

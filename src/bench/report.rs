@@ -62,8 +62,10 @@ pub(crate) struct BenchReport {
     pub(crate) machine: String,
     /// Built with optimizations?
     pub(crate) release: bool,
-    /// Effects on their way at the same moment in the whole lives, at most.
-    pub(crate) effects_open_most: u64,
+    /// Orders placed and not at their end in the whole lives, at most, until half of them had ended.
+    pub(crate) open_orders_most_first_half: u64,
+    /// The same over the whole run.
+    pub(crate) open_orders_most: u64,
     /// Orders through a second in the second half of the whole lives alone.
     pub(crate) second_half_per_second: f64,
     /// The measurements, in the order in which they were made.
@@ -86,8 +88,8 @@ impl BenchReport {
         }
         self.measured.iter().for_each(|measured| text.push_str(&measured.row()));
         text.push_str(&format!(
-            "whole lives: at most {} effects on their way at once; {:.0} orders a second in the second half\n",
-            self.effects_open_most, self.second_half_per_second
+            "whole lives: at most {} orders open at once ({} in the first half); {:.0} a second in the second half\n",
+            self.open_orders_most, self.open_orders_most_first_half, self.second_half_per_second
         ));
         text.push_str(&format!(
             "intake reaches {:.0} % of the raw log (same bytes, same groups: {:.0} records of {:.0} bytes a group)\n",

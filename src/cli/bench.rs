@@ -73,7 +73,8 @@ fn embedded(args: &EmbeddedArgs, config: &Config, folder: &Path) -> Result<Bench
     let index = raw::index(&folder.join("raw-index"), app::disk_options(config).index, args.orders);
     measured.push(index.or_exit(ExitStatus::Unreachable, failed)?);
     Ok(BenchReport {
-        effects_open_most: lives.most_open,
+        open_orders_most_first_half: lives.most_open_first_half,
+        open_orders_most: lives.most_open,
         second_half_per_second: lives.second_half_per_second,
         version: format!("retailflow {}", env!("CARGO_PKG_VERSION")),
         machine: machine::describe(),
@@ -109,21 +110,26 @@ async fn measure(
 
     let node = start(false).await?;
     let new = |from| Orders::New { from };
+    let count = Arc::default();
     let closed = |in_flight| Pace::Closed { in_flight };
     let before = Groups::of(store.log.as_ref()).await?;
     let intake =
-        load::drive(&node, "intake alone, 512 in flight", closed(512), new(5 << 40), args.orders).await?;
+        load::drive(&node, "intake alone, 512 in flight", closed(512), new(5 << 40), args.orders, &count)
+            .await?;
     let groups = Groups::of(store.log.as_ref()).await?.since(&before);
     let half = (intake.per_second / 2.0) as u64;
     let name = format!("intake alone, open loop at {half} a second");
     let open = Pace::Open { per_second: half, in_flight_max: 512 };
     let few = args.orders / 2;
     let mut measured = vec![lives.measured.clone(), intake, one];
-    measured.push(load::drive(&node, &name, open, new(1 << 40), few).await?);
-    measured.push(load::drive(&node, "intake alone, 64 in flight", closed(64), new(2 << 40), few).await?);
+    measured.push(load::drive(&node, &name, open, new(1 << 40), few, &count).await?);
+    measured
+        .push(load::drive(&node, "intake alone, 64 in flight", closed(64), new(2 << 40), few, &count).await?);
     let one = args.orders.min(5_000);
-    measured.push(load::drive(&node, "intake alone, 1 in flight", closed(1), new(3 << 40), one).await?);
-    let hot = load::drive(&node, "one hot order, 256 in flight", closed(256), Orders::Hot, 10_000).await?;
+    measured
+        .push(load::drive(&node, "intake alone, 1 in flight", closed(1), new(3 << 40), one, &count).await?);
+    let hot =
+        load::drive(&node, "one hot order, 256 in flight", closed(256), Orders::Hot, 10_000, &count).await?;
     measured.push(hot);
     node.stop(stop).await;
     Ok((measured, groups, lives))

@@ -85,10 +85,11 @@ fn books_text(books: &BooksReport) -> String {
         ours.booked_units, ours.restocked_units, ours.orders_without_payment
     ));
     text.push_str(&format!(
-        "  participants: {} calls, {} repeated, {} doubts settled; {}\n",
+        "  participants: {} calls, {} repeated, {} doubts settled, {} steps undone; {}\n",
         books.calls,
         books.retries,
         books.settled,
+        books.compensations,
         if books.agree { "their books say the same" } else { "THEIR BOOKS SAY SOMETHING ELSE" }
     ));
     text

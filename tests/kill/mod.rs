@@ -1,6 +1,7 @@
 //! The process is killed at random moments: no outcome ever given changes.
 
 mod commands;
+mod mixed;
 mod signals;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
-//! The demo: real orders, a crash in the middle, and the proof that nothing given was lost.
+//! The demo: real orders and mixed ones, crashes in the middle, and the proof that nothing given was lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,14 @@ use serde_json::Value;
 use crate::{explain, shell};
 
 const TENANT: &str = "cdnow";
-/// The order that is shown at the end.
-const SHOWN_ORDER: &str = "1";
+/// Made-up orders of another tenant beside the real ones: of up to 20 lines, in four currencies, some of them canceled
+/// or sent back in part.
+const MIXED_TENANT: &str = "shop";
+const MIXED_ORDERS: &str = "2000";
+/// Orders looked at for one to show.
+const CANCELED_TRIED_MAX: usize = 20;
+/// How often the process is killed.
+const KILLS: usize = 2;
 /// Order actors made to crash in each run, by the engine itself.
 const CRASHES: &str = "5";
 /// The process is killed when it has given this many outcomes.
@@ -47,11 +53,21 @@ pub(crate) fn run() -> Result<()> {
     let paths = build()?;
     explain::opening(&paths.folder);
 
-    explain::step(1, "Import", "A CSV file of real orders becomes commands, one JSON line each.");
-    let commands = import(&paths)?;
+    explain::step(
+        1,
+        "Commands",
+        "A CSV file of real orders becomes commands; a mixed load is made up beside.",
+    );
+    let commands = commands(&paths)?;
 
-    explain::step(2, "Crash", "The engine places them, and is killed (SIGKILL) in the middle of its work.");
-    let before = crash(&paths, &commands)?;
+    explain::step(2, "Crash", "The engine works on them, and is killed (SIGKILL) in the middle of its work.");
+    let mut before = BTreeMap::new();
+    for _ in 0..KILLS {
+        // In the order in which they were given: what was told first must stay.
+        for (identity, outcome) in crash(&paths, &commands, before.len())? {
+            before.entry(identity).or_insert(outcome);
+        }
+    }
 
     explain::step(
         3,
@@ -62,7 +78,7 @@ pub(crate) fn run() -> Result<()> {
 
     explain::step(4, "Compare", "Every outcome given before the crash must be the same now.");
     let after = outcomes(&paths.file("outcomes-after.jsonl"))?;
-    compare(&before, &after, commands.len())?;
+    compare(&before, &after, distinct(&commands)?.len())?;
     explain::compared(before.len(), after.len(), &report);
 
     explain::step(
@@ -72,10 +88,13 @@ pub(crate) fn run() -> Result<()> {
     );
     show(paths.retailflow(&["verify", "--data"]).arg(paths.file("data")))?;
 
-    explain::step(6, "Look", "One order, as the log tells it.");
-    show(paths.retailflow(&["order", "show", TENANT, SHOWN_ORDER, "--data"]).arg(paths.file("data")))?;
+    let canceled = canceled(&paths, &after)?;
+    explain::step(6, "Look", "The life of one order that was canceled, as the log tells it.");
+    show(paths.retailflow(&["order", "history", MIXED_TENANT, &canceled, "--data"]).arg(paths.file("data")))?;
 
-    explain::closing(&paths.folder, TENANT, SHOWN_ORDER);
+    explain::step(7, "The shopkeeper's page", "What all this came to.");
+    explain::shop(&report, KILLS);
+    explain::closing(&paths.folder, MIXED_TENANT, &canceled);
     Ok(())
 }
 
@@ -96,22 +115,32 @@ fn build() -> Result<Paths> {
     Ok(Paths { binary, folder })
 }
 
-fn import(paths: &Paths) -> Result<Vec<String>> {
+fn commands(paths: &Paths) -> Result<Vec<String>> {
     let columns = ["--order-column", "row", "--customer-column", "customer_id", "--time-column", "date"];
     let amounts =
         ["--quantity-column", "quantity", "--amount-column", "amount_cents", "--amount-unit", "minor"];
     let csv = shell::root().join("examples").join("orders.csv");
     let mut command = paths.retailflow(&["import", "--tenant", TENANT, "--csv"]);
-    let text = shell::output(command.arg(csv).args(columns).args(amounts))?.stdout;
-    fs::write(paths.file("commands.jsonl"), &text)?;
-    let lines: Vec<String> = String::from_utf8(text)?.lines().map(str::to_string).collect();
-    let first = lines.first().context("the import made no command")?;
-    explain::imported(lines.len(), first);
+    let real = String::from_utf8(shell::output(command.arg(csv).args(columns).args(amounts))?.stdout)?;
+    let words = ["generate", "--seed", "7", "--orders", MIXED_ORDERS, "--tenant", MIXED_TENANT];
+    let mixed = String::from_utf8(shell::output(&mut paths.retailflow(&words))?.stdout)?;
+    explain::commands(real.lines().count(), mixed.lines().count(), real.lines().next().unwrap_or_default());
+    // Line by line from either, as two systems would send them.
+    let (mut real, mut mixed) = (real.lines(), mixed.lines());
+    let mut lines = Vec::new();
+    loop {
+        let pair = (real.next(), mixed.next());
+        if pair == (None, None) {
+            break;
+        }
+        lines.extend(pair.0.into_iter().chain(pair.1).map(str::to_string));
+    }
+    fs::write(paths.file("commands.jsonl"), lines.join("\n") + "\n")?;
     Ok(lines)
 }
 
 /// Feeds the commands through a pipe that stays open, so that the process is surely alive when it is killed.
-fn crash(paths: &Paths, commands: &[String]) -> Result<BTreeMap<String, Value>> {
+fn crash(paths: &Paths, commands: &[String], known: usize) -> Result<BTreeMap<String, Value>> {
     let given = paths.file("outcomes-before.jsonl");
     let said = paths.file("run-killed.log");
     let mut child = paths
@@ -148,27 +177,27 @@ fn crash(paths: &Paths, commands: &[String]) -> Result<BTreeMap<String, Value>> 
         }
         stdin
     });
-    let waited = wait_for_outcomes(&mut child, &given);
+    let waited = wait_for_outcomes(&mut child, &given, known + KILL_AFTER);
     child.kill()?;
     child.wait()?;
     drop(feeder.join());
     waited.with_context(|| said_last(&said))?;
     let before = outcomes(&given)?;
-    explain::killed(before.len(), commands.len());
+    explain::killed(before.len(), distinct(commands)?.len());
     Ok(before)
 }
 
-fn wait_for_outcomes(child: &mut Child, given: &Path) -> Result<()> {
+fn wait_for_outcomes(child: &mut Child, given: &Path, wanted: usize) -> Result<()> {
     let start = Instant::now();
     loop {
-        if complete_lines(given).count() >= KILL_AFTER {
+        if complete_lines(given).count() >= wanted {
             return Ok(());
         }
         if let Some(status) = child.try_wait()? {
             bail!("the engine ended by itself ({status}) before it was killed");
         }
         let seconds = KILL_WAIT_MAX.as_secs();
-        ensure!(start.elapsed() < KILL_WAIT_MAX, "fewer than {KILL_AFTER} outcomes after {seconds} s");
+        ensure!(start.elapsed() < KILL_WAIT_MAX, "fewer than {wanted} outcomes after {seconds} s");
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -189,6 +218,36 @@ fn complete_lines(file: &Path) -> impl Iterator<Item = String> {
     let text = fs::read_to_string(file).unwrap_or_default();
     let end = text.rfind('\n').map_or(0, |at| at + 1);
     text[..end].lines().map(str::to_string).collect::<Vec<_>>().into_iter()
+}
+
+/// The commands by what they are; some come twice.
+fn distinct(commands: &[String]) -> Result<BTreeSet<String>> {
+    let identity = |line: &String| -> Result<String> {
+        let command: Value = serde_json::from_str(line)?;
+        Ok(["tenant", "subject", "source", "id"].map(|field| command[field].to_string()).join(" "))
+    };
+    commands.iter().map(identity).collect()
+}
+
+/// An order of the mixed load that was canceled when something had been done for it.
+fn canceled(paths: &Paths, outcomes: &BTreeMap<String, Value>) -> Result<String> {
+    let of = |outcome: &Value| outcome["tenant"] == MIXED_TENANT && outcome["status"] == "applied";
+    // A cancel is the second command of its order at the earliest, and late enough to find something done.
+    let late = |outcome: &Value| outcome["version"].as_u64().is_some_and(|version| version >= 2);
+    let is_cancel =
+        |outcome: &Value| outcome["command_id"].as_str().is_some_and(|id| id.ends_with("-cancel"));
+    let found = outcomes.values().filter(|outcome| of(outcome) && is_cancel(outcome) && late(outcome));
+    let mut found: Vec<&Value> = found.collect();
+    found.sort_by_key(|outcome| std::cmp::Reverse(outcome["version"].as_u64()));
+    // Some were too late: the parcel had gone, and the order went on.
+    for order in found.iter().filter_map(|outcome| outcome["order"].as_str()).take(CANCELED_TRIED_MAX) {
+        let mut command = paths.retailflow(&["order", "show", MIXED_TENANT, order, "-o", "json", "--data"]);
+        let shown: Value = serde_json::from_slice(&shell::output(command.arg(paths.file("data")))?.stdout)?;
+        if shown["status"] == "canceled" {
+            return Ok(order.to_string());
+        }
+    }
+    bail!("no cancel came in time")
 }
 
 /// Outcomes by the command they belong to, without the flag that says that one was given before.

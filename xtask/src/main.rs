@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask setup|demo|test`. Nothing but Rust is needed to build; what tests need
+//! Developer commands: `cargo xtask setup|demo|test|kill`. Nothing but Rust is needed to build; what tests need
 //! besides is fetched into `.tools/`.
 
 mod demo;
@@ -16,6 +16,8 @@ Usage: cargo xtask COMMAND
 
   demo             build RetailFlow and show on real orders what it promises (under a minute after the build)
   test             fetch what the tests need, then run them all
+  kill [ORDERS]    kill the release build about every second while it runs 100,000 mixed orders, or as many as are
+                   named, and compare each outcome and both sides' books (a few minutes, after a release build)
   setup [--tests]  check what a build needs; with --tests, also fetch what the tests need
 ";
 
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
         ["setup", "--tests"] => setup::build().and_then(|()| setup::tests()).map(|_| ExitCode::SUCCESS),
         ["demo"] => setup::build().and_then(|()| demo::run()).map(|()| ExitCode::SUCCESS),
         ["test"] => test(),
+        ["kill"] => kill("100000"),
+        ["kill", orders] => kill(orders),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(ExitCode::SUCCESS)
@@ -42,6 +46,21 @@ fn main() -> ExitCode {
     })
 }
 
+/// The test of mixed orders under kills, at full size.
+fn kill(orders: &str) -> Result<ExitCode> {
+    setup::build()?;
+    let mut command = shell::cargo();
+    command.args(["test", "--release", "--package", "retailflow", "--test", "main", "kill::mixed"]);
+    command.args(["--", "--nocapture"]);
+    command.env("RETAILFLOW_KILL_ORDERS", orders).env("RETAILFLOW_KILL_EVERY_MS", "1000");
+    Ok(code_of(command.status()?))
+}
+
+/// A process ended by a signal has no code.
+fn code_of(status: std::process::ExitStatus) -> ExitCode {
+    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
 /// All tests. Nothing is printed after their output, and their exit code is passed on.
 fn test() -> Result<ExitCode> {
     setup::build()?;
@@ -51,7 +70,5 @@ fn test() -> Result<ExitCode> {
     if !skipped.is_empty() {
         command.env("RETAILFLOW_SKIP", skipped.join(","));
     }
-    let status = command.status()?;
-    // A test run ended by a signal has no code.
-    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+    Ok(code_of(command.status()?))
 }

@@ -4,11 +4,13 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::sync::Arc;
 
+use retailflow_engine::contract::Subject;
+use retailflow_engine::contract::participants::{self as contract, ManualClock};
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId, TimestampMs};
 use retailflow_engine::memory::participants::{FaultRates, SimOptions};
 use retailflow_engine::money::Currency;
 use retailflow_engine::order::{Line, Placed};
-use retailflow_engine::ports::{Clock, Participants, Role, StepAnswer, StepRequest};
+use retailflow_engine::ports::{Clock, Participants, PortFuture, Role, StepAnswer, StepRequest};
 use retailflow_engine::wire::command::Step;
 
 use super::{SimRunning, audit, open};
@@ -141,4 +143,37 @@ async fn a_parcel_that_was_paid_before_a_crash_can_still_be_sent() {
     assert!(running.sim.hand_over(&request(1, Step::Book, "b", None).order), "it is booked and paid");
     running.close().await;
     assert_eq!(audit(folder.path()).unwrap().violations(), []);
+}
+
+/// The books of one world after another; a reopened one goes on where its files end.
+struct InFiles(Option<(tempfile::TempDir, Arc<ManualClock>)>);
+
+impl InFiles {
+    fn world(&mut self, fresh: bool) -> contract::World {
+        if fresh {
+            self.0 = Some((tempfile::tempdir().unwrap(), ManualClock::new(contract::START)));
+        }
+        let (folder, clock) = self.0.as_ref().unwrap();
+        let (options, rates, clock) = (SimOptions::default(), FaultRates::NONE, clock.clone());
+        let running = open(folder.path(), &options, rates, 7, clock.clone(), Arc::new(|_| {})).unwrap();
+        contract::World { participants: running.participants(), clock }
+    }
+}
+
+impl Subject for InFiles {
+    type Port = contract::World;
+
+    fn fresh(&mut self) -> PortFuture<'_, contract::World> {
+        Box::pin(async { self.world(true) })
+    }
+
+    fn reopen(&mut self, before: contract::World) -> PortFuture<'_, contract::World> {
+        drop(before);
+        Box::pin(async { self.world(false) })
+    }
+}
+
+#[tokio::test]
+async fn books_in_files_keep_the_contract() {
+    contract::suite(&mut InFiles(None)).await;
 }

@@ -22,6 +22,8 @@ pub struct Effects {
     pub restocked_units: u32,
     /// Its payment was ever asked for.
     pub payment_asked: bool,
+    /// Steps of its cancellation that were done: shipments canceled, payments voided or refunded, stock released.
+    pub compensations: u32,
 }
 
 /// What is remembered of an order's life.
@@ -173,7 +175,11 @@ impl Life {
         );
         let Some(minor) = done else { return };
         let units = self.asked_units;
+        let canceling = self.status == Some(StatusV1::Canceling);
         let effects = &mut self.effects;
+        if canceling {
+            effects.compensations = effects.compensations.saturating_add(1);
+        }
         match step {
             StepV1::Reserve => effects.reserved_units = effects.reserved_units.saturating_add(units),
             StepV1::Release => effects.reserved_units = effects.reserved_units.saturating_sub(units),

@@ -56,6 +56,8 @@ pub struct EffectSums {
     pub booked_units: u64,
     /// Back in stock, in units.
     pub restocked_units: u64,
+    /// Steps of cancellations that were done.
+    pub compensations: u64,
 }
 
 #[derive(Debug, Default)]
@@ -128,6 +130,7 @@ impl LogChecker {
             sums.reserved_units += u64::from(effects.reserved_units);
             sums.booked_units += u64::from(effects.booked_units);
             sums.restocked_units += u64::from(effects.restocked_units);
+            sums.compensations += u64::from(effects.compensations);
         }
         for (name, counts) in &self.tenants {
             if let Ok(tenant) = TenantId::parse(name) {

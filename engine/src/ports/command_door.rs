@@ -11,7 +11,7 @@ use crate::wire::{CommandEvent, Outcome};
 /// The commands' way into the engine.
 ///
 /// - `ask` MUST give an outcome for every command, and an outcome that says "recorded" only when the record is durable.
-/// - `ask` MUST NOT begin to decide a command when `deadline` has passed since the call; it is `refused` then.
+/// - A command that has not begun to be decided when `deadline` has passed MUST NOT be begun.
 /// - A command whose answer does not come in time is `outcome_unknown`: it may still be recorded, and the same id asked
 ///   again gives the first outcome.
 /// - Dropping the future MUST NOT undo, lose or half-do anything.

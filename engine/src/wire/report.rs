@@ -129,4 +129,8 @@ pub struct BooksReport {
     pub retries: u64,
     /// Doubts that were settled.
     pub settled: u64,
+    /// Steps of cancellations that were done, since the first order: shipments canceled, payments voided or refunded,
+    /// stock released.
+    #[serde(default)]
+    pub compensations: u64,
 }

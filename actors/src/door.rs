@@ -1,0 +1,58 @@
+//! The ask door of a node, as an edge sees it.
+
+use std::time::Duration;
+
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::order::{Actor, Command};
+use retailflow_engine::ports::{CommandDoor, EndParkingError, PortFuture};
+use retailflow_engine::wire::admin::{ReleaseReport, ReleaseSchema};
+use retailflow_engine::wire::{Code, CommandEvent, Outcome};
+
+use crate::node::NodeHandle;
+use crate::release::{ReleaseError, Released};
+
+impl CommandDoor for NodeHandle {
+    fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
+        let command = Command::from_event(command, actor);
+        Box::pin(async move {
+            // A caller that has gone, here or by dropping this future, is seen by the order before it decides.
+            let (order, key) = (command.order.clone(), command.key.clone());
+            match tokio::time::timeout(deadline, self.ask(command)).await {
+                Ok(outcome) => outcome,
+                Err(_) => self.refuse_named(&order, &key, Code::OutcomeUnknown),
+            }
+        })
+    }
+
+    fn end_parking<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        operator: &'a str,
+        discard: bool,
+    ) -> PortFuture<'a, Result<ReleaseReport, EndParkingError>> {
+        Box::pin(async move {
+            let ended = match discard {
+                false => self.release_parked(order, operator).await,
+                true => self.discard_parked(order, operator).await,
+            };
+            ended.map(report).map_err(failure)
+        })
+    }
+}
+
+fn report(released: Released) -> ReleaseReport {
+    let Released { commands, applied, rejected, replayed, dead_lettered } = released;
+    ReleaseReport { schema: ReleaseSchema, commands, applied, rejected, replayed, dead_lettered }
+}
+
+fn failure(error: ReleaseError) -> EndParkingError {
+    let text = error.to_string();
+    match error {
+        ReleaseError::NotParked => EndParkingError::NotParked,
+        ReleaseError::UnderWay => EndParkingError::UnderWay(text),
+        ReleaseError::Crashed { .. } | ReleaseError::Unreadable { .. } | ReleaseError::Stuck { .. } => {
+            EndParkingError::Stopped(text)
+        }
+        ReleaseError::Unavailable(_) | ReleaseError::Lost => EndParkingError::Unavailable(text),
+    }
+}
