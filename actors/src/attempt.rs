@@ -15,11 +15,12 @@ use retailflow_engine::order::StepOutcome;
 use retailflow_engine::ports::{
     KeyStanding, Participant, Performed, PortFuture, Role, Settlement, StepAnswer, StepRequest,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::effects::{BREAKER_WAIT_MIN, Effects, Guard};
 use crate::mutant::Mutant;
 use crate::resilience::retry::FullJitter;
+use crate::sight::CallResult;
 
 /// What a call came to.
 enum Called {
@@ -127,11 +128,18 @@ impl<'a> Attempt<'a> {
         let _bulkhead = self.effects.bulkhead(self.role).acquire().await.ok()?;
         self.effects.calls.fetch_add(1, Ordering::Relaxed);
         let limit = Duration::from_millis(self.effects.settings.config.effects.call_timeout_ms);
+        let begun = Instant::now();
         let answer = timeout(limit, call()).await.ok();
-        match &answer {
-            Some(answer) if !is_trouble(answer) => pass.success(),
-            _ => pass.failure(),
+        let result = match &answer {
+            Some(answer) if !is_trouble(answer) => CallResult::Ok,
+            Some(_) => CallResult::Trouble,
+            None => CallResult::Timeout,
+        };
+        match result {
+            CallResult::Ok => pass.success(),
+            CallResult::Trouble | CallResult::Timeout => pass.failure(),
         }
+        self.effects.sight.called(self.role, result, begun.elapsed());
         answer
     }
 

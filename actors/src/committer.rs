@@ -15,11 +15,13 @@ use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::Hash;
 use retailflow_engine::ports::{Commit, CommitError, ControlEntry, Group, OrderEntry};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::floor::Floors;
 use crate::mutant::Mutant;
 use crate::order::OrderMsg;
 use crate::partition::PartitionMsg;
+use crate::sight::Sight;
 use crate::world::{Ports, ProbePoint, Settings};
 
 /// What a committer is told.
@@ -95,6 +97,7 @@ pub(crate) struct CommitterArgs {
     pub(crate) ports: Ports,
     pub(crate) settings: Arc<Settings>,
     pub(crate) floors: Arc<Floors>,
+    pub(crate) sight: Arc<Sight>,
     /// The last group that this node saw acknowledged: a log that lacks it lost data.
     pub(crate) acknowledged: Arc<Acknowledged>,
     /// Told when the partition is ours.
@@ -106,6 +109,7 @@ pub(crate) struct CommitterState {
     ports: Ports,
     settings: Arc<Settings>,
     floors: Arc<Floors>,
+    sight: Arc<Sight>,
     acknowledged: Arc<Acknowledged>,
     owner: ActorRef<PartitionMsg>,
     epoch: u64,
@@ -173,6 +177,7 @@ impl Actor for Committer {
             ports: args.ports,
             settings: args.settings,
             floors: args.floors,
+            sight: args.sight,
             acknowledged: args.acknowledged,
             owner: args.owner,
             epoch: 0,
@@ -257,8 +262,11 @@ impl CommitterState {
             let marks = controls.iter().map(|control| control.entry.clone()).collect();
             let group = self.next_group(records, marks);
             self.settings.probe(ProbePoint::CommitterBefore, || self.partition.to_string())?;
+            let begun = Instant::now();
             match self.append(&group).await {
                 Ok(_) => {
+                    self.sight.commit_seconds.record(begun.elapsed());
+                    self.sight.group_records.record(proposals.len() as f64);
                     self.settings.probe(ProbePoint::CommitterAfter, || self.partition.to_string())?;
                     proposals.into_iter().for_each(|proposal| proposal.ticket.resolve(Proposed::Committed));
                     controls.into_iter().for_each(|control| {

@@ -8,7 +8,7 @@
 //! - A participant that does not answer keeps its own orders waiting, and nobody else's: after the first failure they
 //!   count no longer against the backlog that holds new orders back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use ractor::ActorRef;
 use retailflow_engine::fulfillment::{Effect, Mode};
 use retailflow_engine::ids::OrderRef;
+use retailflow_engine::metric;
 use retailflow_engine::order::{EngineCommand, StepAt, StepOutcome};
 use retailflow_engine::ports::Role;
 use tokio::sync::{Notify, Semaphore};
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::attempt::Attempt;
 use crate::order::OrderMsg;
 use crate::resilience::breaker::Breaker;
+use crate::sight::{self, Sight};
 use crate::tenant::ToOrder;
 use crate::tenants_route::TenantRoutes;
 use crate::world::{Ports, ProbePoint, Settings};
@@ -57,6 +59,7 @@ pub struct EffectCounts {
 /// The runner of a node's effects.
 pub(crate) struct Effects {
     pub(crate) ports: Ports,
+    pub(crate) sight: Arc<Sight>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) node: Semaphore,
     bulkheads: [Semaphore; Role::ALL.len()],
@@ -81,7 +84,12 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    pub(crate) fn new(ports: Ports, settings: Arc<Settings>, routes: Arc<TenantRoutes>) -> Self {
+    pub(crate) fn new(
+        ports: Ports,
+        settings: Arc<Settings>,
+        routes: Arc<TenantRoutes>,
+        sight: Arc<Sight>,
+    ) -> Self {
         let config = &settings.config.effects;
         let bulkheads = Role::ALL.map(|_| Semaphore::new(config.participant_in_flight_max));
         let breakers = Role::ALL.map(|_| Breaker::new(config, ports.rng.clone()));
@@ -90,6 +98,7 @@ impl Effects {
             node: Semaphore::new(config.in_flight_max),
             bulkheads,
             breakers,
+            sight,
             ports,
             settings,
             routes,
@@ -199,6 +208,7 @@ impl Effects {
     pub(crate) fn order_ended(&self) {
         self.orders.fetch_add(1, Ordering::Relaxed);
         self.order_ended.notify_waiters();
+        self.sight.orders_ended.increment(1);
     }
 
     /// Waits until so many orders have come to their end.
@@ -240,6 +250,22 @@ impl Effects {
         running.values().for_each(|running| running.abort.abort());
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Sets the gauges of what is under way.
+    pub(crate) fn show(&self) {
+        let mut by_step = BTreeMap::new();
+        for running in self.running.lock().values() {
+            *by_step.entry(running.at.step).or_insert(0) += 1;
+        }
+        for step in sight::STEPS {
+            sight::set_of(&metric::SAGAS, step.as_str(), by_step.get(&step).copied().unwrap_or(0));
+        }
+        sight::set(&metric::EFFECTS_BACKLOG, self.backlog.load(Ordering::Relaxed));
+        sight::set(&metric::EFFECTS_BACKLOG_MAX, self.settings.config.effects.backlog_max);
+        for role in Role::ALL {
+            sight::breaker_open(role, self.breaker(role).is_open());
+        }
     }
 
     fn ease(&self) {
@@ -312,6 +338,7 @@ async fn run(mut guard: Guard, effect: Effect, order: ActorRef<OrderMsg>) {
     if effects.settings.probe(ProbePoint::EffectAfter, name).is_err() {
         return;
     }
+    effects.sight.effect(effect.request.step, &outcome);
     guard.deliver(effect.at, outcome, &order);
 }
 

@@ -23,6 +23,7 @@ mod partition;
 mod release;
 #[cfg_attr(not(test), expect(dead_code, reason = "the runner of effects, which comes next, is its user"))]
 mod resilience;
+mod sight;
 mod supervise;
 mod sweeper;
 mod tenant;

@@ -16,10 +16,12 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use retailflow_config::UnknownTenant;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::keys::partition_of;
+use retailflow_engine::metric;
 use retailflow_engine::order::{Actor as CommandActor, Command};
 use retailflow_engine::ports::{InboxId, TenantSetting, TenantStatus};
 use retailflow_engine::wire::{Code, CommandType, Outcome};
 use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::admission::Gate;
 use crate::committer::CommitterMsg;
@@ -29,6 +31,7 @@ use crate::order::OrderShared;
 use crate::outcome::{Work, refusal};
 use crate::partition::{Committers, Partition, PartitionArgs};
 use crate::release::{ReleaseError, Released, Request};
+use crate::sight::{self, Sight};
 use crate::sweeper::{Sweeper, SweeperArgs};
 use crate::tenants::{Tenants, TenantsArgs};
 use crate::tenants_route::TenantRoutes;
@@ -154,6 +157,7 @@ impl Actor for Root {
                     committers: shared.orders.committers.clone(),
                     gate: shared.orders.gate.clone(),
                     effects: shared.orders.effects.clone(),
+                    sight: shared.orders.sight.clone(),
                     ready: state.ready.clone(),
                 };
                 let (actor, _) = Actor::spawn_linked(None, Partition, args, myself.get_cell()).await?;
@@ -208,9 +212,10 @@ impl Node {
         let gate = Arc::new(Gate::new(&settings.config.admission));
         let committers = Arc::new(Committers::new(partitions));
         let routes = Arc::<TenantRoutes>::default();
-        let effects = Arc::new(Effects::new(ports.clone(), settings.clone(), routes.clone()));
+        let sight = Arc::new(Sight::new());
+        let effects = Arc::new(Effects::new(ports.clone(), settings.clone(), routes.clone(), sight.clone()));
         let shared = Arc::new(Shared {
-            orders: Arc::new(OrderShared { ports, settings, committers, gate, hydrating, effects }),
+            orders: Arc::new(OrderShared { ports, settings, committers, gate, hydrating, effects, sight }),
             routes,
             floors: Arc::default(),
             creating: tokio::sync::Mutex::new(()),
@@ -235,13 +240,17 @@ impl NodeHandle {
     /// The ask door: lets the command in at once or refuses it, and waits for its outcome. `outcome_unknown` when the
     /// answer was lost on the way: the same id asked again gives the first outcome.
     pub async fn ask(&self, command: Command) -> Outcome {
-        match self.send(command.clone(), false).await {
+        let (begun, kind) = (Instant::now(), command.data.kind());
+        let (order, key) = (command.order.clone(), command.key.clone());
+        let outcome = match self.send(command, false).await {
             Err(outcome) => *outcome,
             Ok(answer) => match answer.await {
                 Ok(outcome) => outcome,
-                Err(_) => self.refuse(&command, Code::OutcomeUnknown),
+                Err(_) => self.refuse_named(&order, &key, Code::OutcomeUnknown),
             },
-        }
+        };
+        self.shared.orders.sight.answered(kind, &outcome, begun.elapsed());
+        outcome
     }
 
     /// Sends a command in. `wait`: for room, rather than be refused for want of it.
@@ -398,6 +407,17 @@ impl NodeHandle {
             }
         }
         Some(false)
+    }
+
+    /// Sets the gauges of this node; the counters count by themselves.
+    pub fn show(&self) {
+        let (config, gate) = (&self.shared.orders.settings.config, &self.shared.orders.gate);
+        sight::set(&metric::IN_FLIGHT, gate.in_flight());
+        sight::set(&metric::IN_FLIGHT_MAX, config.admission.in_flight_max);
+        sight::set(&metric::LIVE_ORDERS, self.live_orders());
+        sight::set(&metric::LIVE_ORDERS_MAX, config.orders.live_max);
+        metrics::counter!(metric::RESTARTS.name).absolute(self.crashes());
+        self.shared.orders.effects.show();
     }
 
     /// Orders in memory.

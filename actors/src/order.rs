@@ -28,6 +28,7 @@ use crate::hydrate::{HydrateError, hydrate, recall};
 use crate::mutant::Mutant;
 use crate::outcome::{Work, recorded, refusal};
 use crate::partition::Committers;
+use crate::sight::Sight;
 use crate::tenant::TenantMsg;
 use crate::world::{Ports, ProbePoint, Settings};
 
@@ -64,6 +65,7 @@ pub(crate) struct OrderShared {
     pub(crate) gate: Arc<Gate>,
     pub(crate) hydrating: Semaphore,
     pub(crate) effects: Arc<Effects>,
+    pub(crate) sight: Arc<Sight>,
 }
 
 pub(crate) struct OrderArgs {

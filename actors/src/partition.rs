@@ -12,6 +12,7 @@ use crate::admission::Gate;
 use crate::committer::{Acknowledged, Committer, CommitterArgs, CommitterMsg, is_regressed};
 use crate::effects::Effects;
 use crate::floor::Floors;
+use crate::sight::Sight;
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::world::{Ports, Settings};
 
@@ -54,6 +55,7 @@ pub(crate) struct PartitionArgs {
     pub(crate) committers: Arc<Committers>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) effects: Arc<Effects>,
+    pub(crate) sight: Arc<Sight>,
     /// Counts the partitions that are ready.
     pub(crate) ready: watch::Sender<usize>,
 }
@@ -101,6 +103,7 @@ impl Actor for Partition {
                     ports: args.ports.clone(),
                     settings: args.settings.clone(),
                     floors: args.floors.clone(),
+                    sight: args.sight.clone(),
                     acknowledged: state.acknowledged.clone(),
                     owner: myself.clone(),
                 };

@@ -6,6 +6,7 @@
 //! - [`fulfillment`]: the saga: what follows, and what participants are asked for
 //! - [`codec`]: what is stored, frozen by version
 //! - [`ports`]: what the engine needs from the world; [`memory`]: reference adapters; `contract`: the suites
+//! - [`metric`]: every metric, declared once
 //! - [`invariant`]: the promises as predicates, for tests, checkers and live use
 
 pub mod codec;
@@ -16,6 +17,7 @@ pub mod ids;
 pub mod invariant;
 pub mod keys;
 pub mod memory;
+pub mod metric;
 pub mod money;
 pub mod order;
 pub mod ports;

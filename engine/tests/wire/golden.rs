@@ -72,6 +72,11 @@ fn the_table_of_codes_is_current() {
 }
 
 #[test]
+fn the_page_of_metrics_is_current() {
+    pinned(engine_dir().join("../docs/metrics.md"), &retailflow_engine::metric::markdown());
+}
+
+#[test]
 fn a_problem_has_the_members_of_its_outcome() {
     let text = std::fs::read_to_string(engine_dir().join("golden/wire/outcome.refused.json")).unwrap();
     let outcome: Outcome = serde_json::from_str(&text).unwrap();

@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
+
+use metrics::{Counter, Histogram, counter, histogram};
+use retailflow_engine::metric;
 
 use super::durable::Mark;
 use super::error::LogError;
@@ -61,6 +65,8 @@ pub struct Appender {
     batch: Vec<u8>,
     frames: Vec<Pending>,
     raw: Vec<u8>,
+    sync_seconds: Histogram,
+    written_bytes: Counter,
 }
 
 impl Appender {
@@ -86,6 +92,8 @@ impl Appender {
             batch: Vec::new(),
             frames: Vec::new(),
             raw: Vec::new(),
+            sync_seconds: histogram!(metric::LOG_SYNC_SECONDS.name),
+            written_bytes: counter!(metric::LOG_BYTES.name),
         }
     }
 
@@ -163,6 +171,7 @@ impl Appender {
         let expect = self.fill_headers();
         self.raw.clear();
         sector::seal(self.offset.into(), &self.batch, &mut self.raw);
+        let begun = Instant::now();
         let written = self
             .segment
             .file
@@ -173,6 +182,8 @@ impl Appender {
             let reason = format!("cannot {what} {}: {error}", self.segment.path.display());
             return Err(AppendError(self.fail(reason)));
         }
+        self.sync_seconds.record(begun.elapsed());
+        self.written_bytes.increment(self.raw.len() as u64);
         self.offset += self.batch.len() as u32;
         self.expect = expect;
         self.last = Cursor { position: last, hash: expect.previous };

@@ -1,0 +1,171 @@
+//! Every metric: name, kind, unit, labels, help. Declared here once; `docs/metrics.md` is made from it.
+//!
+//! Names are frozen from the first release. A label's values are bounded: types, steps, participants, codes by the
+//! contract; tenants by [`TENANTS_MAX`], further ones together as [`OTHER_TENANTS`].
+
+use std::fmt::Write as _;
+
+/// Tenants with series of their own.
+pub const TENANTS_MAX: usize = 100;
+/// The label of all tenants beyond these.
+pub const OTHER_TENANTS: &str = "_other";
+
+/// How a metric behaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Only grows, from the start of the process.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by size, in the buckets given here.
+    Histogram(&'static [f64]),
+}
+
+/// A metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metric {
+    /// Its name, unit last.
+    pub name: &'static str,
+    /// How it behaves.
+    pub kind: Kind,
+    /// Its labels, in this order.
+    pub labels: &'static [&'static str],
+    /// What it says, in one sentence.
+    pub help: &'static str,
+}
+
+/// From a tenth of a millisecond to ten seconds.
+const SECONDS: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// Records in a group.
+const RECORDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+macro_rules! metrics {
+    ($($name:ident $kind:expr, $text:literal, [$($label:literal),*], $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $name: Metric =
+                Metric { name: concat!("retailflow_", $text), kind: $kind, labels: &[$($label),*], help: $help };
+        )*
+
+        /// All of them.
+        pub const ALL: &[Metric] = &[$($name),*];
+    };
+}
+
+metrics! {
+    COMMANDS Kind::Counter, "commands_total", ["tenant", "type", "status"],
+        "Commands answered at the ask door, by tenant, type and status of their outcome.";
+    COMMAND_SECONDS Kind::Histogram(SECONDS), "command_seconds", ["type"],
+        "Time from a command's coming in to its outcome.";
+    REFUSED Kind::Counter, "refused_total", ["code"],
+        "Commands refused at the ask door, by code: nothing was recorded.";
+    REPLAYED Kind::Counter, "replayed_total", [],
+        "Commands that had an outcome before and were given the same again.";
+    IN_FLIGHT Kind::Gauge, "commands_in_flight", [],
+        "Commands let in and not answered.";
+    IN_FLIGHT_MAX Kind::Gauge, "commands_in_flight_max", [],
+        "How many commands may be in flight: `admission.in_flight_max`.";
+    LIVE_ORDERS Kind::Gauge, "orders_live", [],
+        "Orders in memory.";
+    LIVE_ORDERS_MAX Kind::Gauge, "orders_live_max", [],
+        "How many orders may be in memory: `orders.live_max`.";
+    ORDERS Kind::Gauge, "orders", ["status"],
+        "Orders by status, as the lists have them.";
+    ATTENTION Kind::Gauge, "orders_attention", ["attention"],
+        "Orders by attention, as the lists have them.";
+    ORDERS_ENDED Kind::Counter, "orders_ended_total", [],
+        "Orders that came to their end: completed or canceled.";
+    SAGAS Kind::Gauge, "sagas", ["step"],
+        "Orders that are driven now, by the step that they are at.";
+    EFFECTS Kind::Counter, "effects_total", ["participant", "step", "result"],
+        "Effects that ended with an outcome.";
+    EFFECT_CALLS Kind::Counter, "effect_calls_total", ["participant", "result"],
+        "Calls of participants: `ok`, `trouble` (failed or unknown), `timeout`.";
+    EFFECT_CALL_SECONDS Kind::Histogram(SECONDS), "effect_call_seconds", ["participant"],
+        "Time until a participant answered, or the call was given up.";
+    EFFECTS_BACKLOG Kind::Gauge, "effects_backlog", [],
+        "Orders whose next step waits for its first attempt.";
+    EFFECTS_BACKLOG_MAX Kind::Gauge, "effects_backlog_max", [],
+        "Beyond it new orders are refused: `effects.backlog_max`.";
+    BREAKER_OPEN Kind::Gauge, "breaker_open", ["participant"],
+        "1 while a participant is left alone because it kept failing.";
+    RESTARTS Kind::Counter, "actor_crashes_total", [],
+        "Actors that failed and were started again, or parked.";
+    PARKED Kind::Gauge, "orders_parked", [],
+        "Orders under a park mark.";
+    PARKED_COMMANDS Kind::Gauge, "parked_commands", [],
+        "Commands that wait behind park marks.";
+    GROUP_RECORDS Kind::Histogram(RECORDS), "commit_group_records", [],
+        "Records committed in one group.";
+    COMMIT_SECONDS Kind::Histogram(SECONDS), "commit_seconds", [],
+        "Time from handing a group to the log to its answer.";
+    LOG_SYNC_SECONDS Kind::Histogram(SECONDS), "log_sync_seconds", [],
+        "Time to write and sync one batch of groups.";
+    LOG_BYTES Kind::Counter, "log_written_bytes_total", [],
+        "Bytes appended to the log.";
+    LOG_FAILED Kind::Gauge, "log_failed", [],
+        "1 when the log failed for good: the process must be started again.";
+    DURABILITY Kind::Gauge, "durability_info", ["class", "replicas"],
+        "Always 1: what recorded outcomes are safe from.";
+    BUILD Kind::Gauge, "build_info", ["version"],
+        "Always 1: the version of the program.";
+    HTTP_REQUESTS Kind::Counter, "http_requests_total", ["route", "status"],
+        "Requests answered, by route and status.";
+    HTTP_SECONDS Kind::Histogram(SECONDS), "http_request_seconds", ["route"],
+        "Time from a request's head to its answer's; streams are not counted.";
+    HTTP_CONNECTIONS Kind::Gauge, "http_connections", [],
+        "Connections that are open.";
+    HTTP_STREAMS Kind::Gauge, "http_event_streams", [],
+        "Streams of events that are open.";
+    PROBE_SECONDS Kind::Histogram(SECONDS), "probe_seconds", ["partition"],
+        "The service-level indicator: time in which the engine's own probe placed an order, through each partition.";
+    PROBE_FAILURES Kind::Counter, "probe_failures_total", ["partition"],
+        "Probes that were not applied.";
+    MEMORY Kind::Gauge, "process_resident_bytes", [],
+        "Memory of the process.";
+}
+
+/// The page on all metrics, in Markdown.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Metrics\n\nMade from `engine/src/metric.rs`; a test keeps it current. Names are frozen from the first release.\n\
+         `GET /metrics` of `retailflow serve` gives them in Prometheus' text format.\n\n\
+         | name | kind | labels | says |\n|---|---|---|---|\n",
+    );
+    for metric in ALL {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram(_) => "histogram",
+        };
+        let labels = metric.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        let Metric { name, help, .. } = metric;
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "| `{name}` | {kind} | {labels} | {help} |");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_say_what_they_are() {
+        let mut names = HashSet::new();
+        for metric in ALL {
+            assert!(names.insert(metric.name), "{} twice", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+            let counts = metric.name.ends_with("_total");
+            assert_eq!(
+                counts,
+                metric.kind == Kind::Counter,
+                "{}: counters, and only they, end so",
+                metric.name
+            );
+        }
+    }
+}
