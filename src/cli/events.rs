@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use retailflow_cluster::disk::follow::LogFollower;
+use retailflow_cluster::disk::follow::{FollowError, LogFollower};
+use retailflow_cluster::disk::log::LogError;
+use retailflow_cluster::disk::projection::relay::{Relay, TellError, Told};
 use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::wire::event::PublicEvent;
@@ -14,7 +16,6 @@ use crate::app;
 use crate::cli::data::DataArgs;
 use crate::cli::{Context, print};
 use crate::events::cursor;
-use crate::events::relay::{Relay, Told, failure};
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::run::signals::{self, Listening};
 
@@ -74,12 +75,14 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         None => args.after,
     };
     let options = app::log_options(&context.config.config);
-    let follower = LogFollower::open(&args.data.data, options, app::files()).map_err(failure)?;
-    let mut relay = Relay::new(follower, args.tenant.clone(), after, std::env::temp_dir())?;
+    let follower =
+        LogFollower::open(&args.data.data, options, app::files()).map_err(|error| failure(error.into()))?;
+    let mut relay =
+        Relay::new(follower, args.tenant.clone(), after, std::env::temp_dir()).map_err(failure)?;
     let runtime = app::runtime()?;
     let mut listening = if args.follow { Some(runtime.block_on(async { signals::listen() })?) } else { None };
     loop {
-        let told = relay.next()?;
+        let told = relay.next().map_err(failure)?;
         match (&told, &mut listening) {
             (Some(told), _) => give(&args, told)?,
             (None, Some(listening)) => wait(&runtime, listening),
@@ -118,4 +121,25 @@ fn token(told: &Told) -> Result<String, Failure> {
 /// Waits a little, or until a stop is asked for.
 fn wait(runtime: &Runtime, (stopped, _): &mut Listening) {
     let _ = runtime.block_on(async { tokio::time::timeout(POLL, stopped.changed()).await });
+}
+
+/// How a relay that gives no more ends the command.
+fn failure(error: TellError) -> Failure {
+    let code = match &error {
+        TellError::Follow(FollowError::NoLog(_)) => {
+            return Failure::unreachable(format!(
+                "{error}: name a data directory that `retailflow run` has made"
+            ));
+        }
+        TellError::Follow(FollowError::Log(LogError::Io { .. })) | TellError::States(_) => {
+            ExitStatus::Unreachable
+        }
+        TellError::Follow(FollowError::Log(_)) => {
+            let told = anyhow::Error::new(error).context("the log is broken (`retailflow verify` tells all)");
+            return Failure::new(ExitStatus::Finding, told);
+        }
+        TellError::AnotherLog | TellError::Follow(_) => ExitStatus::Refused,
+        TellError::Gone(_) | TellError::Broken { .. } => ExitStatus::Finding,
+    };
+    Failure::new(code, error)
 }

@@ -32,10 +32,12 @@ mod open;
 mod places;
 mod port;
 mod stores;
+mod tail;
 #[cfg(test)]
 mod tests;
 
 pub use open::{OpenError, OpenReport};
+pub(super) use tail::Tail;
 
 /// How a [`DiskLog`] is set up.
 #[derive(Debug, Clone)]
@@ -90,6 +92,7 @@ struct Inner {
     places: Places,
     heads: RwLock<BTreeMap<u16, Head>>,
     tenants: RwLock<BTreeMap<TenantId, TenantSetting>>,
+    tail: Arc<Tail>,
     failed: watch::Sender<Option<Arc<str>>>,
 }
 

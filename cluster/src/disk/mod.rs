@@ -8,3 +8,4 @@ pub mod follow;
 pub mod inbox;
 pub mod index;
 pub mod log;
+pub mod projection;

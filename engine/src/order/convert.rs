@@ -141,7 +141,6 @@ pub(super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, CodecError
     if stored.payments.iter().any(|payment| payment.token_ref.is_none()) {
         return Err(narrow("a payment of no means"));
     }
-    let code = std::str::from_utf8(&stored.currency).map_err(|error| corrupt(error.to_string()))?;
     let parts = |from: &[ComponentV1]| -> Box<[Component]> {
         from.iter()
             .map(|part| Component { kind: kind_from_stored(part.kind), amount_minor: part.amount_minor })
@@ -162,7 +161,7 @@ pub(super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, CodecError
         .collect::<Result<_, CodecError>>()?;
     Ok(Placed {
         customer: stored.customer.as_str().into(),
-        currency: Currency::parse(code).map_err(|error| corrupt(error.to_string()))?,
+        currency: currency_from_stored(stored.currency)?,
         total_minor: stored.total_minor,
         lines,
         components: parts(&stored.components),
@@ -190,6 +189,13 @@ pub(super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, CodecError
             ciphertext: sealed.ciphertext.as_slice().into(),
         }),
     })
+}
+
+/// A stored currency.
+pub(super) fn currency_from_stored(code: [u8; 3]) -> Result<Currency, CodecError> {
+    let corrupt = CodecError::Corrupt;
+    let code = std::str::from_utf8(&code).map_err(|error| corrupt(error.to_string()))?;
+    Currency::parse(code).map_err(|error| corrupt(error.to_string()))
 }
 
 fn code_bytes(currency: Currency) -> [u8; 3] {

@@ -11,6 +11,7 @@ mod decide;
 mod draft;
 mod event;
 mod evolve;
+mod glance;
 mod publish;
 mod saga;
 mod saga_stored;
@@ -26,6 +27,7 @@ pub use draft::{Draft, Drafted, SealedDraft};
 pub use event::{Component, Delivery, Event, Line, Payment, Placed, SealedPart, StepOutcome, StepStarted};
 pub(crate) use evolve::AUTHORIZATION_EXPIRED;
 pub use evolve::evolve;
+pub use glance::Glance;
 pub use publish::{Incoming, PARKED_INDEX, Published, publish_parked};
 pub use saga::{
     Active, AttentionNow, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, Standing, StepAt, Totals,

@@ -45,7 +45,7 @@ pub struct Published {
 #[derive(Debug)]
 pub struct Incoming<'a> {
     bytes: &'a [u8],
-    record: RecordV1,
+    pub(super) record: RecordV1,
     order: OrderRef,
 }
 
@@ -64,6 +64,12 @@ impl<'a> Incoming<'a> {
     #[must_use]
     pub fn order(&self) -> &OrderRef {
         &self.order
+    }
+
+    /// How many decisions stand before it.
+    #[must_use]
+    pub fn expected_revision(&self) -> u64 {
+        self.record.expected_revision
     }
 
     /// How many events it stores, public or not: what [`Published::ordinal`] stays below.

@@ -207,6 +207,7 @@ impl Committer {
         }
         let updates: Vec<OrderUpdate> =
             self.places.iter().map(|(key, place)| OrderUpdate { key: *key, place: *place }).collect();
+        let last = self.heads.values().map(|head| head.position.0).max();
         let meta = if self.heads.is_empty() {
             None
         } else {
@@ -221,6 +222,10 @@ impl Committer {
             if let Note::Tenant(setting) = note {
                 tenants.insert(setting.tenant.clone(), setting);
             }
+        }
+        drop(tenants);
+        if let Some(last) = last {
+            inner.tail.moved(last);
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::committer::Committer;
 use super::places::Places;
+use super::tail::Tail;
 use super::{
     DiskLog, DiskLogOptions, Head, Inner, Pending, controls, decode_heads, encode_heads, folders, order_key,
 };
@@ -183,6 +184,7 @@ fn attempt(
         Ok(tenants) => tenants.into_iter().map(|setting| (setting.tenant.clone(), setting)).collect(),
         Err(error) => return index_failed(error),
     };
+    let last = heads.values().map(|head| head.position.0).max().unwrap_or(0);
     let inner = Arc::new(Inner {
         identity,
         reader: opened.reader,
@@ -190,6 +192,7 @@ fn attempt(
         index,
         heads: RwLock::new(heads),
         tenants: RwLock::new(tenants),
+        tail: Arc::new(Tail::new(last)),
         failed: watch::Sender::new(None),
     });
     let committer = Committer::new(Arc::clone(&inner));

@@ -73,7 +73,11 @@ where
 
 impl Inner {
     /// Walks an order's chain from its newest record back to the last one needed.
-    fn read_order(&self, order: &OrderRef, after_revision: u64) -> Result<Vec<StoredRecord>, super::Trouble> {
+    pub(super) fn read_order(
+        &self,
+        order: &OrderRef,
+        after_revision: u64,
+    ) -> Result<Vec<StoredRecord>, super::Trouble> {
         let mut records = Vec::new();
         let Some(place) = self.places.read(&self.key(order))? else { return Ok(records) };
         let damaged = |position: Position, why: String| -> super::Trouble {
@@ -132,7 +136,11 @@ impl Inner {
         waiting.into_iter().map(command).collect()
     }
 
-    fn scan(&self, after: LogPosition, limit_bytes: usize) -> Result<Vec<LoggedGroup>, super::Trouble> {
+    pub(super) fn scan(
+        &self,
+        after: LogPosition,
+        limit_bytes: usize,
+    ) -> Result<Vec<LoggedGroup>, super::Trouble> {
         let mut after = Some(Position(after.0)).filter(|after| after.0 != 0);
         loop {
             let frames = self.reader.frames_after(after, limit_bytes.max(1))?;

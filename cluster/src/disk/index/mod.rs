@@ -24,7 +24,7 @@ mod open;
 mod run;
 mod shared;
 mod snapshots;
-mod store;
+pub(in crate::disk) mod store;
 #[cfg(test)]
 mod tests;
 mod types;

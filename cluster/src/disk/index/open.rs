@@ -55,7 +55,7 @@ pub(super) fn open(dir: &Path, options: &IndexOptions, log_id: [u8; 16]) -> Resu
 }
 
 fn load(dir: &Path, options: &IndexOptions, log_id: [u8; 16]) -> Result<Opened, IndexError> {
-    let store = Store::open(dir, options)?;
+    let store = Store::open(dir, options.cache_bytes)?;
     let names = store.tree_names()?;
     let highest_id = names.iter().filter_map(|name| run_id(name)).max();
     let Some(stored) = store::get(store.main(), MANIFEST_KEY)? else {

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::types::{IndexError, IndexOptions};
+use super::types::IndexError;
 
 /// The tree of the manifest, its meta blob and the controls: one batch to it is atomic.
 const MAIN_TREE: &[u8] = b"main";
@@ -21,14 +21,17 @@ const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// An open sled database.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(in crate::disk) struct Store {
     db: sled::Db,
     main: sled::Tree,
     dir: PathBuf,
 }
 
 /// Runs one or more sled calls; a panic becomes `Damaged`.
-pub(super) fn guarded<T>(what: &str, calls: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
+pub(in crate::disk) fn guarded<T>(
+    what: &str,
+    calls: impl FnOnce() -> sled::Result<T>,
+) -> Result<T, IndexError> {
     match catch_unwind(AssertUnwindSafe(calls)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(trouble(what, error)),
@@ -79,17 +82,14 @@ fn is_of_the_system(error: &io::Error) -> bool {
 
 impl Store {
     /// Opens or creates. May spin for ever on damaged files: call it where that can be borne.
-    pub(super) fn open(dir: &Path, options: &IndexOptions) -> Result<Self, IndexError> {
+    pub(in crate::disk) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         let io_error = |error: io::Error| IndexError::Io(format!("{}: {error}", dir.display()));
         fs::create_dir_all(dir).map_err(io_error)?;
         let until = Instant::now() + LOCK_WAIT;
         loop {
             let opened = guarded("open", || {
-                let db = sled::Config::new()
-                    .path(dir)
-                    .cache_capacity(options.cache_bytes)
-                    .flush_every_ms(None)
-                    .open()?;
+                let db =
+                    sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None).open()?;
                 let main = db.open_tree(MAIN_TREE)?;
                 Ok(Self { db, main, dir: dir.to_owned() })
             });
@@ -103,7 +103,7 @@ impl Store {
 
     /// Removes the files that sled makes, and the folder if nothing else is in it. Not the folder as a whole: a wrong
     /// path must not cost someone's data.
-    pub(super) fn destroy(dir: &Path) -> io::Result<()> {
+    pub(in crate::disk) fn destroy(dir: &Path) -> io::Result<()> {
         let entries = match fs::read_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             entries => entries?,
@@ -123,38 +123,38 @@ impl Store {
         if foreign { Ok(()) } else { fs::remove_dir(dir) }
     }
 
-    pub(super) fn main(&self) -> &sled::Tree {
+    pub(in crate::disk) fn main(&self) -> &sled::Tree {
         &self.main
     }
 
     /// The tree of that name, made if it is not there.
-    pub(super) fn tree(&self, name: &[u8]) -> Result<sled::Tree, IndexError> {
+    pub(in crate::disk) fn tree(&self, name: &[u8]) -> Result<sled::Tree, IndexError> {
         guarded("open tree", || self.db.open_tree(name))
     }
 
     /// Names of all trees.
-    pub(super) fn tree_names(&self) -> Result<Vec<Vec<u8>>, IndexError> {
+    pub(in crate::disk) fn tree_names(&self) -> Result<Vec<Vec<u8>>, IndexError> {
         guarded("list trees", || Ok(self.db.tree_names().iter().map(|name| name.to_vec()).collect()))
     }
 
     /// Drops a tree and what it holds. No one may read it any more.
-    pub(super) fn drop_tree(&self, name: &[u8]) -> Result<(), IndexError> {
+    pub(in crate::disk) fn drop_tree(&self, name: &[u8]) -> Result<(), IndexError> {
         guarded("drop tree", || self.db.drop_tree(name).map(drop))
     }
 
     /// Hands everything to the operating system. No fsync, whatever sled calls it.
-    pub(super) fn flush(&self) -> Result<(), IndexError> {
+    pub(in crate::disk) fn flush(&self) -> Result<(), IndexError> {
         guarded("flush", || self.db.flush().map(drop))
     }
 
     /// Bytes of the files; 0 when they can't be counted.
-    pub(super) fn disk_bytes(&self) -> u64 {
+    pub(in crate::disk) fn disk_bytes(&self) -> u64 {
         folder_bytes(&self.dir)
     }
 }
 
 /// Bytes that a folder's files take; unreadable ones count nothing.
-pub(super) fn folder_bytes(dir: &Path) -> u64 {
+pub(in crate::disk) fn folder_bytes(dir: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
     let size = |entry: fs::DirEntry| match entry.metadata() {
         Ok(meta) if meta.is_dir() => folder_bytes(&entry.path()),
@@ -165,12 +165,12 @@ pub(super) fn folder_bytes(dir: &Path) -> u64 {
 }
 
 /// One value of a tree.
-pub(super) fn get(tree: &sled::Tree, key: &[u8]) -> Result<Option<sled::IVec>, IndexError> {
+pub(in crate::disk) fn get(tree: &sled::Tree, key: &[u8]) -> Result<Option<sled::IVec>, IndexError> {
     guarded("read", || tree.get(key))
 }
 
 /// Applies a batch to one tree, all or nothing.
-pub(super) fn write(tree: &sled::Tree, batch: sled::Batch) -> Result<(), IndexError> {
+pub(in crate::disk) fn write(tree: &sled::Tree, batch: sled::Batch) -> Result<(), IndexError> {
     guarded("write", || tree.apply_batch(batch))
 }
 

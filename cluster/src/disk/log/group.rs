@@ -10,7 +10,7 @@
 use retailflow_engine::ports::{LogPosition, LoggedEntry, LoggedGroup};
 
 use super::Position;
-use super::frame::{Frame, u32_at, u64_at};
+use super::frame::{Frame, HEADER_BYTES, u32_at, u64_at};
 
 /// Bytes of an entry before its content.
 pub const ENTRY_HEADER_BYTES: usize = 17;
@@ -105,6 +105,18 @@ pub fn decode_entry(bytes: &[u8], offset: u32) -> Result<Entry<'_>, String> {
     };
     let previous = Some(u64_at(bytes, 8)).filter(|previous| *previous != NO_PREVIOUS).map(Position);
     Ok(Entry { offset, kind, previous, bytes: &bytes[ENTRY_HEADER_BYTES..end] })
+}
+
+/// Where the entries of a group stand, in their order.
+pub(crate) fn entry_positions(group: &LoggedGroup) -> impl Iterator<Item = Position> {
+    let frame = Position(group.position.0);
+    let first = HEADER_BYTES + 4 + group.fence.len() + 4;
+    group.entries.iter().scan(first, move |offset, entry| {
+        let position = frame.plus(*offset as u32);
+        let (LoggedEntry::Record(bytes) | LoggedEntry::Control(bytes)) = entry;
+        *offset += ENTRY_HEADER_BYTES + bytes.len();
+        Some(position)
+    })
 }
 
 /// A group frame in the words of the port.

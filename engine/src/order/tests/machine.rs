@@ -7,6 +7,9 @@ use serde_json::json;
 use super::saga::world::*;
 use super::the_order;
 use crate::ids::TimestampMs;
+use crate::order::{Glance, Incoming};
+use crate::wire::order::OrderView;
+use crate::wire::order_list::OrderSummary;
 
 const STEPS: [Step; 9] = [
     Step::Reserve,
@@ -255,6 +258,34 @@ impl Life {
     }
 }
 
+fn glance(log: &[Vec<u8>]) -> Glance {
+    let mut glance = Glance::default();
+    for bytes in log {
+        let record = Incoming::read(bytes).unwrap();
+        assert!(record.expected_revision() == glance.revision);
+        glance.fold(&record).unwrap();
+        assert!(glance.fold(&record).is_err(), "a record counts once");
+    }
+    glance
+}
+
+/// What a list shows of an order that looks like this.
+fn listed(view: OrderView) -> OrderSummary {
+    OrderSummary {
+        tenant: view.tenant,
+        order: view.order,
+        version: view.version,
+        status: view.status,
+        step: view.step,
+        attention: view.attention,
+        attention_reason: view.attention_reason,
+        currency: view.currency,
+        total_minor: view.total_minor,
+        created_at: view.created_at,
+        updated_at: view.updated_at,
+    }
+}
+
 fn lives(moves: &[Move], free: bool, decisions_max: u64) -> World {
     let mut life = Life::new(free, decisions_max);
     for next in moves {
@@ -264,7 +295,10 @@ fn lives(moves: &[Move], free: bool, decisions_max: u64) -> World {
     let world = life.world;
     // Each record was folded onto the state before it when it was committed: so is each prefix, and so is the whole.
     assert_eq!(World::from_log(&world.log).aggregate, world.aggregate, "the whole log");
-    crate::order::view(&the_order(), &world.log, None).unwrap().unwrap();
+    for parked in [None, Some("it crashes")] {
+        let (view, _) = crate::order::view(&the_order(), &world.log, parked).unwrap().unwrap();
+        assert_eq!(glance(&world.log).summary(&the_order(), parked).unwrap().unwrap(), listed(view));
+    }
     world
 }
 

@@ -14,7 +14,16 @@ use retailflow_engine::keys::order_key;
 use retailflow_engine::order::Aggregate;
 
 use super::spill::Spill;
-use crate::exit::{ExitStatus, Failure, OrExit};
+
+/// The states have no room any more, or what was kept does not come back.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot keep the orders' states in {} (TMPDIR names another folder)", folder.display())]
+pub struct StatesError {
+    /// Where.
+    pub folder: PathBuf,
+    /// Why not.
+    pub source: io::Error,
+}
 
 /// Orders in memory, a few KiB each.
 pub(super) const IN_MEMORY_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
@@ -44,27 +53,27 @@ impl States {
     }
 
     /// Takes an order's state out; to be put back, or nothing is known of it any more.
-    pub(super) fn take(&mut self, order: &OrderRef) -> Result<State, Failure> {
+    pub(super) fn take(&mut self, order: &OrderRef) -> Result<State, StatesError> {
         if let Some(state) = self.recent.pop(order) {
             return Ok(state);
         }
         let kept = match &mut self.spill {
-            Some(spill) => spill.take(&order_key(order)).or_exit(ExitStatus::Unreachable, || self.what())?,
+            Some(spill) => spill.take(&order_key(order)).map_err(|error| self.trouble(error))?,
             None => None,
         };
         let Some(bytes) = kept else {
             return Ok(State { aggregate: Aggregate::new(order.clone()), parks: 0 });
         };
         let Some((parks, snapshot)) = bytes.split_first_chunk() else {
-            return Err(Failure::unreachable(self.what()));
+            return Err(self.trouble(io::ErrorKind::InvalidData.into()));
         };
         let aggregate = Aggregate::from_snapshot(order, self.log_id, snapshot);
-        let aggregate = aggregate.or_exit(ExitStatus::Unreachable, || self.what())?;
+        let aggregate = aggregate.map_err(|error| self.trouble(io::Error::other(error)))?;
         Ok(State { aggregate, parks: u32::from_le_bytes(*parks) })
     }
 
     /// Puts an order's state back.
-    pub(super) fn put(&mut self, state: State) -> Result<(), Failure> {
+    pub(super) fn put(&mut self, state: State) -> Result<(), StatesError> {
         let order = state.aggregate.reference.clone();
         match self.recent.push(order, state) {
             Some((_, oldest)) => self.spill(&oldest),
@@ -72,12 +81,11 @@ impl States {
         }
     }
 
-    fn spill(&mut self, state: &State) -> Result<(), Failure> {
+    fn spill(&mut self, state: &State) -> Result<(), StatesError> {
         let snapshot = state.aggregate.to_snapshot(self.log_id);
-        let snapshot = snapshot.or_exit(ExitStatus::Unreachable, || self.what())?;
+        let snapshot = snapshot.map_err(|error| self.trouble(io::Error::other(error)))?;
         let bytes = [&state.parks.to_le_bytes()[..], &snapshot].concat();
-        self.keep(order_key(&state.aggregate.reference), &bytes)
-            .or_exit(ExitStatus::Unreachable, || self.what())
+        self.keep(order_key(&state.aggregate.reference), &bytes).map_err(|error| self.trouble(error))
     }
 
     fn keep(&mut self, key: [u8; 16], bytes: &[u8]) -> io::Result<()> {
@@ -88,8 +96,8 @@ impl States {
         self.spill.insert(spill).put(key, bytes)
     }
 
-    fn what(&self) -> String {
-        format!("cannot keep the orders' states in {} (TMPDIR names another folder)", self.folder.display())
+    fn trouble(&self, source: io::Error) -> StatesError {
+        StatesError { folder: self.folder.clone(), source }
     }
 }
 

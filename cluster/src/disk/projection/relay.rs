@@ -1,33 +1,72 @@
-//! From a log's groups to public events.
+//! From a log's groups to public events, for a reader in any process.
+//!
+//! Invariant: each event that the log holds is given at least once, in the log's order, with the same id each time; a
+//! reader that keeps the token of the last one it took in gets exactly the rest.
+//!
+//! What an event says follows from all records of its order so far. So this relay always reads from the log's beginning,
+//! and gives only what comes after its token; what the orders have become on the way it keeps in bounded memory and,
+//! beyond that, in a file (`states`). Inside the process that runs the log nobody needs to (`reader`).
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use retailflow_cluster::disk::follow::{FollowError, LogFollower};
-use retailflow_cluster::disk::log::LogError;
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::ids::{OrderRef, TenantId};
-use retailflow_engine::order::{Incoming, publish_parked};
+use retailflow_engine::order::{FoldError, Incoming, publish_parked};
 use retailflow_engine::ports::{LogPosition, LoggedEntry, LoggedGroup};
 use retailflow_engine::wire::event::PublicEvent;
 
-use super::states::{IN_MEMORY_MAX, States};
-use crate::exit::{ExitStatus, Failure, OrExit};
+use super::states::{IN_MEMORY_MAX, States, StatesError};
+use crate::disk::follow::{FollowError, LogFollower};
+
+/// Why a relay gives no more events.
+#[derive(Debug, thiserror::Error)]
+pub enum TellError {
+    /// The token is one of another log.
+    #[error("the token belongs to another log: name its data directory, or {BEGIN_AGAIN}")]
+    AnotherLog,
+    /// The token's place is not in the log.
+    #[error("what the token names is not in this log any more ({0}): {BEGIN_AGAIN}")]
+    Gone(String),
+    /// The log can't be followed.
+    #[error(transparent)]
+    Follow(FollowError),
+    /// What stands in a group is not what was written.
+    #[error("the group at {position:#x}")]
+    Broken {
+        /// The group's position.
+        position: u64,
+        /// What is wrong.
+        source: FoldError,
+    },
+    /// The orders' states can't be kept.
+    #[error(transparent)]
+    States(#[from] StatesError),
+}
+
+impl From<FollowError> for TellError {
+    fn from(error: FollowError) -> Self {
+        match error {
+            FollowError::Gone { why, .. } => Self::Gone(why),
+            error => Self::Follow(error),
+        }
+    }
+}
 
 /// Bytes of groups read at once.
 const READ_BYTES: usize = 1 << 20;
 
 /// An event, and where a reader stands that has taken it in.
-pub(crate) struct Told {
+pub struct Told {
     /// Where.
-    pub(crate) cursor: Cursor,
+    pub cursor: Cursor,
     /// The event.
-    pub(crate) event: PublicEvent,
+    pub event: PublicEvent,
 }
 
 /// Reads a log from its beginning, and gives what the public hears of it after a token.
-pub(crate) struct Relay {
+pub struct Relay {
     follower: LogFollower,
     states: States,
     /// The orders under a park mark: few, as each is one that broke.
@@ -41,22 +80,23 @@ pub(crate) struct Relay {
 
 impl Relay {
     /// Gives the events after `after`, of one tenant or of all. States that have no room in memory go to `folder`.
-    pub(crate) fn new(
+    ///
+    /// # Errors
+    /// [`TellError`].
+    pub fn new(
         mut follower: LogFollower,
         tenant: Option<TenantId>,
         after: Option<Cursor>,
         folder: PathBuf,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, TellError> {
         let log_id = follower.identity().log_id;
         if let Some(cursor) = &after {
             if cursor.log_id != log_id {
-                return Err(Failure::refused(format!(
-                    "the token belongs to another log: name its data directory, or {BEGIN_AGAIN}"
-                )));
+                return Err(TellError::AnotherLog);
             }
             // It tells at once whether the place is there; what the events need begins at the beginning.
-            follower.seek_to(LogPosition(cursor.position)).map_err(failure)?;
-            follower.seek_to(LogPosition(0)).map_err(failure)?;
+            follower.seek_to(LogPosition(cursor.position))?;
+            follower.seek_to(LogPosition(0))?;
         }
         let states = States::new(log_id, IN_MEMORY_MAX, folder);
         Ok(Self { follower, states, parked: BTreeSet::new(), tenant, met: after.is_none(), after })
@@ -64,8 +104,12 @@ impl Relay {
 
     /// What the next groups tell, which may be nothing; `None` when there are no more groups for now. After an error
     /// the relay must not be used.
-    pub(crate) fn next(&mut self) -> Result<Option<Vec<Told>>, Failure> {
-        let groups = self.follower.next(READ_BYTES).map_err(failure)?;
+    ///
+    /// # Errors
+    /// [`TellError`].
+    #[expect(clippy::should_implement_trait, reason = "an end is only an end for now")]
+    pub fn next(&mut self) -> Result<Option<Vec<Told>>, TellError> {
+        let groups = self.follower.next(READ_BYTES)?;
         if groups.is_empty() {
             return Ok(None);
         }
@@ -76,24 +120,24 @@ impl Relay {
         Ok(Some(told))
     }
 
-    fn group(&mut self, group: &LoggedGroup, told: &mut Vec<Told>) -> Result<(), Failure> {
+    fn group(&mut self, group: &LoggedGroup, told: &mut Vec<Told>) -> Result<(), TellError> {
         let log_id = self.follower.identity().log_id;
         let first = told.len();
         // Counted over what is stored, not over what is told: the same for every filter, and for a later build that
         // tells more.
         let mut counted = 0_u32;
         for entry in &group.entries {
-            let what = || format!("the group at {:#x}", group.position.0);
+            let broken = |source: FoldError| TellError::Broken { position: group.position.0, source };
             let mut tell = |index: u32, event: PublicEvent| {
                 told.push(Told { cursor: Cursor { log_id, position: group.position.0, index }, event });
             };
             match entry {
                 LoggedEntry::Record(bytes) => {
-                    let record = Incoming::read(bytes).or_exit(ExitStatus::Finding, what)?;
+                    let record = Incoming::read(bytes).map_err(|error| broken(error.into()))?;
                     if self.wants(&record.order().tenant) {
                         let mut state = self.states.take(record.order())?;
                         let published = record.publish(&mut state.aggregate);
-                        for found in published.or_exit(ExitStatus::Finding, what)? {
+                        for found in published.map_err(broken)? {
                             tell(counted.saturating_add(found.ordinal), found.event);
                         }
                         self.states.put(state)?;
@@ -101,7 +145,7 @@ impl Relay {
                     counted = counted.saturating_add(record.stored_events());
                 }
                 LoggedEntry::Control(bytes) => {
-                    let control = Control::decode(bytes).or_exit(ExitStatus::Finding, what)?;
+                    let control = Control::decode(bytes).map_err(|error| broken(error.into()))?;
                     if let Control::Release { order, .. } = &control {
                         self.parked.remove(order);
                     }
@@ -131,14 +175,14 @@ impl Relay {
         counted: u32,
         first: usize,
         told: &mut Vec<Told>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), TellError> {
         let Some(after) = self.after.filter(|_| !self.met) else { return Ok(()) };
         if position.0 < after.position {
             told.truncate(first);
             return Ok(());
         }
         if position.0 > after.position || after.index >= counted {
-            return Err(gone("no event stands there"));
+            return Err(TellError::Gone("no event stands there".into()));
         }
         self.met = true;
         let old = told[first..].iter().filter(|told| told.cursor <= after).count();
@@ -152,26 +196,3 @@ impl Relay {
 }
 
 const BEGIN_AGAIN: &str = "begin again without a token: all events come again under the ids that they had";
-
-fn gone(why: &str) -> Failure {
-    Failure::finding(format!("what the token names is not in this log any more ({why}): {BEGIN_AGAIN}"))
-}
-
-/// How a log that cannot be followed ends the command.
-pub(crate) fn failure(error: FollowError) -> Failure {
-    match error {
-        FollowError::NoLog(_) => {
-            Failure::unreachable(format!("{error}: name a data directory that `retailflow run` has made"))
-        }
-        FollowError::Gone { why, .. } => gone(&why),
-        FollowError::Identity(_) => Failure::new(ExitStatus::Refused, error),
-        FollowError::Log(LogError::Io { .. }) => Failure::new(ExitStatus::Unreachable, error),
-        FollowError::Log(_) => {
-            let told = anyhow::Error::new(error);
-            Failure::new(
-                ExitStatus::Finding,
-                told.context("the log is broken (`retailflow verify` tells all)"),
-            )
-        }
-    }
-}

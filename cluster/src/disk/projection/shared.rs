@@ -1,0 +1,120 @@
+//! What the projector's threads and the readers share.
+//!
+//! Locks are taken in this order: `shelf`, `lists`. `ring` is taken alone.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use retailflow_engine::codec::cursor::Cursor;
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::ports::EventLog;
+use tokio::sync::{Semaphore, watch};
+
+use super::ProjectionOptions;
+use super::lists::Lists;
+use super::ring::Ring;
+use super::shelf::Shelf;
+use crate::disk::event_log::DiskLog;
+
+/// Whether the lists can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Not yet, or not now; why not.
+    Not(Arc<str>),
+    /// They follow the log.
+    Following,
+    /// Never again.
+    Closed,
+}
+
+/// How far the projector is.
+#[derive(Debug, Clone)]
+pub(super) struct Progress {
+    /// The last group that it took in.
+    pub(super) position: u64,
+    pub(super) standing: Standing,
+}
+
+impl Progress {
+    /// Why nothing can be read, if so.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match &self.standing {
+            Standing::Following => None,
+            Standing::Not(why) => Some(why.to_string()),
+            Standing::Closed => Some("it is closed".into()),
+        }
+    }
+}
+
+pub(super) struct Shared {
+    pub(super) log: Arc<DiskLog>,
+    pub(super) log_id: [u8; 16],
+    pub(super) dir: PathBuf,
+    pub(super) options: ProjectionOptions,
+    /// Held for writing while rows change and the lists in memory are told: a reader of both sees one position.
+    pub(super) shelf: RwLock<Option<Shelf>>,
+    pub(super) lists: RwLock<Lists>,
+    pub(super) progress: watch::Sender<Progress>,
+    pub(super) ring: Mutex<Ring>,
+    pub(super) catching_up: Arc<Semaphore>,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(log: Arc<DiskLog>, dir: PathBuf, options: ProjectionOptions) -> Self {
+        let opening = Progress { position: 0, standing: Standing::Not("it is being opened".into()) };
+        Self {
+            log_id: log.identity().log_id,
+            log,
+            dir,
+            shelf: RwLock::new(None),
+            lists: RwLock::default(),
+            progress: watch::Sender::new(opening),
+            ring: Mutex::new(Ring::new(options.ring_events_max, options.ring_bytes_max)),
+            catching_up: Arc::new(Semaphore::new(options.catching_up_max)),
+            options,
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.log.tail().wake();
+    }
+
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// A position of the log as callers have it.
+    pub(super) fn token(&self, position: u64) -> String {
+        let cursor = Cursor { log_id: self.log_id, position, index: 0 };
+        // A cursor is never too large.
+        cursor.to_token().unwrap_or_default()
+    }
+
+    /// The place that a token names; an error in words when it names none of this log.
+    pub(super) fn place(&self, token: &str) -> Result<Cursor, String> {
+        let cursor = Cursor::from_token(token).map_err(|error| error.to_string())?;
+        match cursor.log_id == self.log_id {
+            true => Ok(cursor),
+            false => Err("it belongs to another log".into()),
+        }
+    }
+
+    /// The number of a park mark among those of its order that told something, from 0; `None` for one that did not. The
+    /// projector must have passed it.
+    pub(super) fn mark_number(&self, order: &OrderRef, position: u64) -> Result<Option<u32>, String> {
+        let number = |marks: &[u64]| {
+            marks.iter().position(|mark| *mark == position).and_then(|at| u32::try_from(at).ok())
+        };
+        let shelf = self.shelf.read();
+        if let Some(tracked) = self.lists.read().get(order) {
+            return Ok(number(&tracked.marks));
+        }
+        let shelf = shelf.as_ref().ok_or("the lists are not open")?;
+        Ok(number(&shelf.marks(order).map_err(|error| error.to_string())?))
+    }
+}

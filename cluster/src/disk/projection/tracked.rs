@@ -1,0 +1,155 @@
+//! What is known of an order for the lists, and its stored form.
+
+use std::sync::Arc;
+
+use retailflow_engine::ids::{OrderId, OrderRef, TenantId, TimestampMs};
+use retailflow_engine::money::Currency;
+use retailflow_engine::order::{Glance, OrderStatus, StepAt};
+use retailflow_engine::wire::command::Step;
+use retailflow_engine::wire::order::{Attention, OrderStatus as PublicStatus};
+use serde::{Deserialize, Serialize};
+
+/// Where an order's row is on the shelf.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// There is none.
+    #[default]
+    Nowhere,
+    /// With those that are in memory after a start.
+    Live,
+    /// With those that rest, by the status.
+    Resting(PublicStatus),
+}
+
+/// An order, for the lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tracked {
+    pub(super) glance: Glance,
+    /// Where the record stands with which it was placed: its place in all lists, for ever. 0 while nothing is placed.
+    pub(super) place: u64,
+    /// Why it is parked, if it is.
+    pub(super) parked: Option<Arc<str>>,
+    /// Where the park marks stand that told something, in their order.
+    pub(super) marks: Vec<u64>,
+    pub(super) stored: Stored,
+    /// Changed since its row was written, or was about to be.
+    pub(super) dirty: bool,
+}
+
+impl Tracked {
+    /// How it stands in the lists; `None` while nothing is placed.
+    pub(super) fn standing(&self) -> Option<(PublicStatus, Attention)> {
+        let status = self.glance.public_status()?;
+        let attention = match (&self.parked, &self.glance.attention) {
+            (Some(_), _) => Attention::Parked,
+            (None, Some((attention, _))) => *attention,
+            (None, None) => Attention::None,
+        };
+        Some((status, attention))
+    }
+
+    /// Whether it has come to its end and nobody has to look: then the shelf alone holds it.
+    pub(super) fn rests(&self) -> bool {
+        match self.standing() {
+            // Its marks are numbered through, also those from before it was placed.
+            None => self.parked.is_none() && self.marks.is_empty(),
+            Some((status, attention)) => {
+                matches!(status, PublicStatus::Completed | PublicStatus::Canceled)
+                    && attention == Attention::None
+                    && self.glance.active.is_none()
+            }
+        }
+    }
+
+    /// Where its row belongs.
+    pub(super) fn belongs(&self) -> Stored {
+        match self.standing() {
+            _ if !self.rests() => Stored::Live,
+            Some((status, _)) => Stored::Resting(status),
+            None => Stored::Nowhere,
+        }
+    }
+}
+
+/// The stored form: JSON without names. It may change with [`super::shelf::VERSION`].
+#[derive(Serialize, Deserialize)]
+pub(super) struct Row {
+    #[serde(rename = "o")]
+    order: String,
+    #[serde(rename = "p")]
+    place: u64,
+    #[serde(rename = "r")]
+    revision: u64,
+    #[serde(rename = "v")]
+    version: u64,
+    #[serde(rename = "s")]
+    status: Option<PublicStatus>,
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    active: Option<(Step, u32, u32, Option<String>)>,
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    attention: Option<(Attention, String)>,
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    parked: Option<String>,
+    #[serde(rename = "m", default, skip_serializing_if = "Vec::is_empty")]
+    marks: Vec<u64>,
+    #[serde(rename = "c")]
+    total: Option<(Currency, i64)>,
+    #[serde(rename = "u")]
+    changed: Option<(i64, i64)>,
+}
+
+impl Row {
+    pub(super) fn of(order: &OrderId, tracked: &Tracked) -> Self {
+        let glance = &tracked.glance;
+        Self {
+            order: order.as_str().to_owned(),
+            place: tracked.place,
+            revision: glance.revision,
+            version: glance.version,
+            status: glance.public_status(),
+            active: glance
+                .active
+                .as_ref()
+                .map(|at| (at.step, at.instance, at.generation, at.part.as_deref().map(str::to_owned))),
+            attention: glance.attention.as_ref().map(|(kind, reason)| (*kind, reason.to_string())),
+            parked: tracked.parked.as_deref().map(str::to_owned),
+            marks: tracked.marks.clone(),
+            total: glance.total,
+            changed: glance.changed.map(|(first, last)| (first.0, last.0)),
+        }
+    }
+
+    /// The order, and what is known of it; an error for what nobody has written.
+    pub(super) fn read(self, tenant: &TenantId, stored: Stored) -> Result<(OrderRef, Tracked), String> {
+        let order = OrderId::parse(&self.order).map_err(|error| error.to_string())?;
+        let glance = Glance {
+            revision: self.revision,
+            version: self.version,
+            status: match self.status {
+                None => OrderStatus::Absent,
+                Some(PublicStatus::Open) => OrderStatus::Open,
+                Some(PublicStatus::Completed) => OrderStatus::Completed,
+                Some(PublicStatus::Canceling) => OrderStatus::Canceling,
+                Some(PublicStatus::Canceled) => OrderStatus::Canceled,
+            },
+            active: self.active.map(|(step, instance, generation, part)| StepAt {
+                step,
+                instance,
+                generation,
+                part: part.as_deref().map(Into::into),
+            }),
+            attention: self.attention.map(|(kind, reason)| (kind, reason.into())),
+            total: self.total,
+            changed: self.changed.map(|(first, last)| (TimestampMs(first), TimestampMs(last))),
+        };
+        let tracked = Tracked {
+            glance,
+            place: self.place,
+            parked: self.parked.map(Into::into),
+            marks: self.marks,
+            stored,
+            dirty: false,
+        };
+        Ok((OrderRef { tenant: tenant.clone(), order }, tracked))
+    }
+}
