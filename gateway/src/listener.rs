@@ -213,8 +213,11 @@ async fn serve(
         .timer(TokioTimer::new())
         // Counts from the answer before, too: it also ends connections that are idle.
         .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
+        // Without `pipeline_flush`: with it, hyper takes a stream's body into memory without end while the client does not
+        // read, and keeps back the answer to what is no request.
         .max_buf_size(limits.header_max_bytes)
-        .pipeline_flush(true)
+        // The size of the buffer alone lets in what came with its last read.
+        .max_header_size(limits.header_max_bytes)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = std::pin::pin!(connection);
     // How a connection ends is the client's affair: what went wrong with a request, its answer says.
