@@ -67,6 +67,7 @@ impl fmt::Display for Allowed {
             Self::Name { max_chars } => {
                 write!(f, "1 to {max_chars} of a-z, 0-9 and '-', beginning with a letter")
             }
+            Self::Address => write!(f, "an IP address and a port, as 127.0.0.1:8080"),
             Self::Text { max_chars } => write!(f, "printable text of 1 to {max_chars} characters"),
         }
     }

@@ -1,5 +1,7 @@
 //! One source of settings: read, flattened to leaf keys, and each key and value checked.
 
+use std::net::SocketAddr;
+
 use toml::{Table, Value};
 
 use crate::error::{ConfigError, Problem};
@@ -94,6 +96,7 @@ fn check(value: &Value, allowed: Allowed) -> Result<(), String> {
                 && s.starts_with(|c: char| c.is_ascii_lowercase())
                 && s.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
         }
+        (Allowed::Address, Value::String(s)) => s.parse::<SocketAddr>().is_ok(),
         (Allowed::Text { max_chars }, Value::String(s)) => {
             (1..=max_chars).contains(&s.chars().count()) && !s.chars().any(char::is_control)
         }

@@ -30,6 +30,8 @@ pub enum Allowed {
         /// Greatest length.
         max_chars: usize,
     },
+    /// An IP address and a port, as `127.0.0.1:8080`; port 0 takes a free one.
+    Address,
     /// Printable text of one to `max_chars` characters.
     Text {
         /// Greatest length.
@@ -95,6 +97,22 @@ pub const LIMITS: &[Limit] = &[
     number("effects.breaker_failures", 1, 100_000),
     number("effects.breaker_open_ms", 1, HOUR_MS),
     number("effects.sweep_ms", 10, HOUR_MS),
+    Limit { key: "http.listen", allowed: Allowed::Address },
+    Limit { key: "http.admin_listen", allowed: Allowed::Address },
+    number("http.body_max_bytes", KIB, MIB),
+    number("http.header_max_bytes", 8 * KIB, MIB),
+    number("http.connections_max", 1, 65_536),
+    number("http.admin_connections_max", 1, 1024),
+    number("http.streams_max", 1, 16_384),
+    number("http.reads_max", 1, 4096),
+    number("http.request_timeout_ms", 1, HOUR_MS),
+    number("http.request_timeout_max_ms", 1, HOUR_MS),
+    number("http.header_timeout_ms", 10, HOUR_MS),
+    number("http.body_timeout_ms", 10, HOUR_MS),
+    number("http.write_timeout_ms", 10, HOUR_MS),
+    number("http.stream_heartbeat_ms", 10, HOUR_MS),
+    number("http.drain_notice_ms", 0, HOUR_MS),
+    number("http.drain_ms", 1, HOUR_MS),
     Limit { key: "tenants.unknown", allowed: Allowed::Choice(&["create", "refuse"]) },
     Limit { key: "telemetry.log", allowed: Allowed::Text { max_chars: 1000 } },
     Limit { key: "telemetry.format", allowed: Allowed::Choice(&["pretty", "json"]) },
@@ -139,6 +157,16 @@ pub(crate) const ORDERS: &[Order] = &[
         lesser: "effects.retry_min_ms",
         greater: "effects.retry_max_ms",
         why: "the wait grows from the first to the second",
+    },
+    Order {
+        lesser: "http.request_timeout_ms",
+        greater: "http.request_timeout_max_ms",
+        why: "the time of a request that names none is within what one can name",
+    },
+    Order {
+        lesser: "http.streams_max",
+        greater: "http.connections_max",
+        why: "each stream takes a connection",
     },
     Order {
         lesser: "orders.recent_ids_max",

@@ -2,6 +2,8 @@
 //!
 //! The meaning and the default of each field stand in `default.toml`, its range in [`crate::limits`].
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 /// All sections.
@@ -24,6 +26,8 @@ pub struct Config {
     pub commit: Commit,
     /// `[effects]`
     pub effects: Effects,
+    /// `[http]`
+    pub http: Http,
     /// `[tenants]`
     pub tenants: Tenants,
     /// `[telemetry]`
@@ -162,6 +166,44 @@ pub struct Effects {
     pub breaker_open_ms: u64,
     /// Time between two looks for what became due or was left behind.
     pub sweep_ms: u64,
+}
+
+/// `[http]`: the HTTP edge, at its two addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Where tenants' systems connect.
+    pub listen: SocketAddr,
+    /// Where operators connect.
+    pub admin_listen: SocketAddr,
+    /// Bytes of a request's body at most.
+    pub body_max_bytes: usize,
+    /// Bytes of a request's line and headers at most.
+    pub header_max_bytes: usize,
+    /// Connections at the public address at most.
+    pub connections_max: usize,
+    /// The same at the operators' address.
+    pub admin_connections_max: usize,
+    /// Streams of events at most.
+    pub streams_max: usize,
+    /// Orders read from the log at the same time at most.
+    pub reads_max: usize,
+    /// Time a request has when it names none.
+    pub request_timeout_ms: u64,
+    /// Time that a request can ask for at most.
+    pub request_timeout_max_ms: u64,
+    /// Time in which a request's line and headers arrive; also for how long a connection may be idle.
+    pub header_timeout_ms: u64,
+    /// Time in which a request's body arrives.
+    pub body_timeout_ms: u64,
+    /// Time for which a client may take in nothing of what it is sent.
+    pub write_timeout_ms: u64,
+    /// Time without an event after which a stream says that it is alive.
+    pub stream_heartbeat_ms: u64,
+    /// Time between "not ready" and the end of accepting, for load balancers to notice.
+    pub drain_notice_ms: u64,
+    /// Time for the answers under way, once nothing new is accepted.
+    pub drain_ms: u64,
 }
 
 /// `[tenants]`: who may come.

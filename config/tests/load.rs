@@ -116,11 +116,13 @@ fn text_from_the_outside_is_read_by_what_the_key_is() {
         .env("RETAILFLOW__TELEMETRY__LOG", "info,retailflow_cluster=debug")
         .flag("telemetry.format", "\"json\"")
         .flag("log.cluster", "true-story")
+        .flag("http.listen", "[::1]:0")
         .flag("orders.live_max", "65_536")
         .load();
     assert_eq!(loaded.config.tenants.unknown, UnknownTenant::Refuse);
     assert_eq!(loaded.config.telemetry.log, "info,retailflow_cluster=debug");
     assert_eq!(loaded.config.log.cluster, "true-story");
+    assert!(loaded.config.http.listen.is_ipv6());
     assert_eq!(loaded.config.orders.live_max, 65_536);
 }
 
@@ -169,6 +171,8 @@ fn values_of_the_wrong_kind_or_out_of_range_are_refused() {
     given().file("[log]\npartitions = 1997-01-01").refused(&["found a date"]);
     given().file("[log]\ncluster = true").refused(&["found the truth value true", "beginning with a letter"]);
     given().flag("log.cluster", "Über").refused(&["1 to 63 of a-z"]);
+    given().flag("http.listen", "localhost:8080").refused(&["localhost:8080", "an IP address and a port"]);
+    given().file("[http]\nlisten = 8080").refused(&["found the number 8080", "an IP address and a port"]);
     given().flag("telemetry.log", "").refused(&["printable text"]);
     given()
         .flag("tenants.unknown", "maybe")
@@ -222,6 +226,6 @@ fn limits_are_well_formed() {
         }
     }
     assert_eq!(limits::allowed("nothing"), None);
-    assert_eq!(limits::sections().len(), 10);
+    assert_eq!(limits::sections().len(), 11);
     assert_eq!(env_of_key("log.partitions"), "RETAILFLOW__LOG__PARTITIONS");
 }

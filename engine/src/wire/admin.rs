@@ -14,6 +14,22 @@ super::schema_tag! {
     ReleaseSchema, "retailflow.release.v1"
 }
 
+super::schema_tag! {
+    /// The name and version of the shape of [`Health`].
+    HealthSchema, "retailflow.health.v1"
+}
+
+/// How a process is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Health {
+    /// Name and version of this shape.
+    pub schema: HealthSchema,
+    /// Is it as it should be?
+    pub ok: bool,
+    /// Why it is not.
+    pub reasons: Vec<String>,
+}
+
 /// An order that takes no commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ParkedEntry {
@@ -27,13 +43,16 @@ pub struct ParkedEntry {
     pub queued: u64,
 }
 
-/// All parked orders.
+/// Parked orders, by tenant and order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ParkedList {
     /// Name and version of this shape.
     pub schema: ParkedListSchema,
     /// The orders.
     pub orders: Vec<ParkedEntry>,
+    /// The last order of this page as `tenant/order`, for `after`, when there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// What became of the commands that waited behind a parked order.

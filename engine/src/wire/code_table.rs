@@ -188,4 +188,19 @@ codes! {
     Discarded "discarded" Rejected 422 Never
         "An operator discarded the command while it waited behind a parked order."
         "Read the order; send a new command with a new id if it is still wanted.";
+    NotFound "not_found" Refused 404 AfterChange
+        "There is nothing at this path." "Correct the path: /openapi.json lists what there is.";
+    MethodNotAllowed "method_not_allowed" Refused 405 AfterChange
+        "What is at this path does not take this method." "Use one of the methods that the Allow header names.";
+    RequestTimeout "request_timeout" Refused 408 Later
+        "The request did not arrive in time." "Send it again, and faster.";
+    PositionGone "position_gone" Refused 410 AfterChange
+        "The log holds no longer what comes after this position." "Read from the beginning, or from now on.";
+    NotParked "not_parked" Refused 409 AfterChange
+        "The order is not parked." "Nothing: it takes commands.";
+    ReleaseUnderWay "release_under_way" Refused 409 Later
+        "The order is being released already." "Wait, then look whether it is still parked.";
+    ReleaseStopped "release_stopped" Refused 409 AfterChange
+        "The release stopped at something that must be mended first; the order is still parked."
+        "Mend what the message names, then release again.";
 }

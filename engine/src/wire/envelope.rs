@@ -4,9 +4,9 @@ use super::code::Code;
 use super::command::CommandData;
 use super::command_type::CommandType;
 use super::error::DecodeError;
-use super::limits::BODY_MAX_BYTES;
+use super::limits::{BODY_MAX_BYTES, TRACESTATE_MAX_CHARS};
 use super::object::object;
-use super::raw_envelope::Envelope;
+use super::raw_envelope::{Envelope, is_traceparent};
 use super::salvage::salvage;
 use super::time::format_time;
 use super::validate::validate;
@@ -24,6 +24,16 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// What two headers say; a `traceparent` that does not follow the standard takes its `tracestate` with it.
+    #[must_use]
+    pub fn from_headers(traceparent: Option<&str>, tracestate: Option<&str>) -> Self {
+        let Some(traceparent) = traceparent.filter(|text| is_traceparent(text)) else {
+            return Self::default();
+        };
+        let tracestate = tracestate.filter(|text| text.len() <= TRACESTATE_MAX_CHARS);
+        Self { traceparent: Some(traceparent.to_owned()), tracestate: tracestate.map(str::to_owned) }
+    }
+
     /// The trace's id.
     #[must_use]
     pub fn trace_id(&self) -> Option<[u8; 16]> {

@@ -13,6 +13,11 @@ super::schema_tag! {
     OrderSchema, "retailflow.order.v1"
 }
 
+super::schema_tag! {
+    /// The name and version of the shape of [`HistoryPage`].
+    HistorySchema, "retailflow.history.v1"
+}
+
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident $text:literal,)* })*) => {$(
         $(#[$doc])*
@@ -189,4 +194,20 @@ pub struct HistoryEntry {
     pub message: String,
     /// What happened, in words such as `placed` and `reserve done`.
     pub events: Vec<String>,
+}
+
+/// A part of an order's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HistoryPage {
+    /// Name and version of this shape.
+    pub schema: HistorySchema,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The order.
+    pub order: OrderId,
+    /// The decisions, oldest first.
+    pub entries: Vec<HistoryEntry>,
+    /// The last decision of this page, for `after`, when there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }

@@ -147,7 +147,7 @@ text_attribute! {
     Option<String>, |text| Ok((text.len() <= TRACESTATE_MAX_CHARS).then(|| text.to_owned()));
 }
 
-fn is_traceparent(text: &str) -> bool {
+pub(super) fn is_traceparent(text: &str) -> bool {
     let hex = |s: &str| s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let some = |s: &str| hex(s) && s.bytes().any(|b| b != b'0');
     let parts: Vec<&str> = text.splitn(5, '-').collect();

@@ -1,10 +1,12 @@
 //! The contract for other languages, made from the types: JSON Schemas (draft 2020-12) and the table of codes.
 
+use super::admin::{Health, ParkedList, ReleaseReport};
 use super::code::{Code, Status};
 use super::command::*;
 use super::command_type::CommandType;
 use super::event::EventData;
-use super::order::{HistoryEntry, OrderView};
+use super::order::{HistoryEntry, HistoryPage, OrderView};
+use super::order_list::OrderList;
 use super::outcome::Outcome;
 use super::problem::Problem;
 use super::report::RunReport;
@@ -21,6 +23,11 @@ pub fn all_schemas() -> Vec<(String, Value)> {
         named::<Problem>("problem.v1"),
         named::<OrderView>("order.v1"),
         named::<HistoryEntry>("history-entry.v1"),
+        named::<HistoryPage>("history.v1"),
+        named::<OrderList>("orders.v1"),
+        named::<ParkedList>("parked.v1"),
+        named::<ReleaseReport>("release.v1"),
+        named::<Health>("health.v1"),
         named::<RunReport>("report.v1"),
     ];
     for kind in CommandType::ALL {

@@ -1,6 +1,8 @@
 use crate::{engine_dir, pinned};
+use retailflow_engine::wire::admin::{Health, ParkedList, ReleaseReport};
 use retailflow_engine::wire::event::{EventData, PublicEvent};
-use retailflow_engine::wire::order::{HistoryEntry, OrderView};
+use retailflow_engine::wire::order::{HistoryEntry, HistoryPage, OrderView};
+use retailflow_engine::wire::order_list::OrderList;
 use retailflow_engine::wire::outcome::Outcome;
 use retailflow_engine::wire::problem::Problem;
 use retailflow_engine::wire::report::RunReport;
@@ -34,6 +36,11 @@ fn each_golden_file_is_read_and_written_as_it_is() {
             "problem" => again::<Problem>(&text),
             "order" => again::<OrderView>(&text),
             "history-entry" => again::<HistoryEntry>(&text),
+            "history" => again::<HistoryPage>(&text),
+            "orders" => again::<OrderList>(&text),
+            "parked" => again::<ParkedList>(&text),
+            "release" => again::<ReleaseReport>(&text),
+            "health" => again::<Health>(&text),
             "report" => {
                 assert!(serde_json::from_str::<RunReport>(&text).unwrap().commands.adds_up());
                 again::<RunReport>(&text)

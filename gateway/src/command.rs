@@ -1,0 +1,106 @@
+//! The doors for commands: tenants' and operators'.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::HttpBody as _;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use hyper::header::{HeaderName, HeaderValue};
+use retailflow_engine::order::Actor;
+use retailflow_engine::wire::{Code, CommandType, Status};
+
+use crate::answer::{Refusal, respond};
+use crate::edge::Shared;
+use crate::path::{self, Names};
+use crate::{body, content, headers};
+
+/// Where the log stood when a command was answered, for `at_least` of a list.
+pub(crate) const POSITION: HeaderName = HeaderName::from_static("rf-position");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Who made a command that does not say so.
+pub(crate) const TENANT_SOURCE: &str = "/http";
+/// The same at the operators' door.
+pub(crate) const OPERATOR_SOURCE: &str = "/http/admin";
+
+/// A tenant's command.
+pub(crate) async fn tenants(
+    State(shared): State<Arc<Shared>>,
+    names: Names,
+    request: Request,
+) -> Result<Response, Refusal> {
+    take(&shared, &names, request, Door::Tenant).await
+}
+
+/// An operator's command.
+pub(crate) async fn operators(
+    State(shared): State<Arc<Shared>>,
+    names: Names,
+    request: Request,
+) -> Result<Response, Refusal> {
+    take(&shared, &names, request, Door::Operator).await
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Tenant,
+    Operator,
+}
+
+impl Door {
+    const fn source(self) -> &'static str {
+        match self {
+            Self::Tenant => TENANT_SOURCE,
+            Self::Operator => OPERATOR_SOURCE,
+        }
+    }
+
+    fn lets_in(self, kind: CommandType) -> Result<(), Refusal> {
+        match self {
+            Self::Tenant if kind.is_operator() => {
+                Err(Refusal::new(Code::OperatorOnly, Code::OperatorOnly.meaning()))
+            }
+            Self::Operator if !kind.is_operator() => {
+                let all = CommandType::ALL.iter().filter(|kind| kind.is_operator());
+                let known: Vec<_> = all.map(|kind| kind.as_str()).collect();
+                let text =
+                    format!("tenants' commands go to the tenants' door; here are {}", known.join(", "));
+                Err(Refusal::new(Code::UnknownType, text))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn take(shared: &Shared, names: &Names, request: Request, door: Door) -> Result<Response, Refusal> {
+    let began = Instant::now();
+    let (parts, request_body) = request.into_parts();
+    let order = path::order(names)?;
+    let time = headers::timeout(&parts.headers, &shared.limits)?;
+    let actor = match door {
+        Door::Tenant => Actor::Tenant,
+        Door::Operator => Actor::Operator(headers::operator(&parts.headers)?.into()),
+    };
+    let form = content::form(&parts.headers, request_body.is_end_stream())?;
+    let limits = &shared.limits;
+    let body_time = time.min(std::time::Duration::from_millis(limits.body_timeout_ms));
+    let body = body::read(&parts.headers, request_body, limits.body_max_bytes, body_time).await?;
+    let command = content::read(&order, form, &parts.headers, &body, door.source())?;
+    drop(body);
+    door.lets_in(command.kind()).map_err(|refusal| refusal.of(&order))?;
+
+    let traceparent = command.trace.traceparent.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
+    let left = time.saturating_sub(began.elapsed());
+    let outcome = shared.edge.door.ask(command, actor, left).await;
+    let recorded = outcome.status != Status::Refused;
+    let mut response = respond(outcome);
+    let answered = response.headers_mut();
+    if recorded && let Ok(position) = HeaderValue::try_from(shared.edge.views.written()) {
+        answered.insert(POSITION, position);
+    }
+    if let Some(traceparent) = traceparent {
+        answered.insert(TRACEPARENT, traceparent);
+    }
+    Ok(response)
+}

@@ -1,0 +1,147 @@
+//! What the edge stands on: ports, and what the process says of itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use retailflow_config::Http;
+use retailflow_engine::ports::{CommandDoor, EventLog, EventRelay, Tenants, Views};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Whether the process can do its work.
+///
+/// - Both methods MUST return at once: they are asked on each probe, and never wait for a disk.
+/// - Reasons MUST NOT name orders or customers: whoever reaches the port can read them.
+pub trait Readiness: Send + Sync {
+    /// Why requests had better go elsewhere for now; empty when they need not.
+    fn not_ready(&self) -> Vec<String>;
+
+    /// Why the process had better be started anew; empty as long as waiting can help.
+    fn not_alive(&self) -> Vec<String>;
+}
+
+/// The ports behind the edge. Nothing here knows what they run on.
+#[derive(Clone)]
+pub struct Edge {
+    /// Where commands go in.
+    pub door: Arc<dyn CommandDoor>,
+    /// Lists of orders.
+    pub views: Arc<dyn Views>,
+    /// Public events.
+    pub relay: Arc<dyn EventRelay>,
+    /// Single orders are read from the log itself: what is answered is what is durable.
+    pub log: Arc<dyn EventLog>,
+    /// Which tenants there are.
+    pub tenants: Arc<dyn Tenants>,
+    /// Whether the process can do its work.
+    pub readiness: Arc<dyn Readiness>,
+    /// All metrics as Prometheus' text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What the edge counts; keep a clone, and show it among the metrics.
+    pub counts: Arc<Counts>,
+}
+
+/// What the edge counts, both listeners together.
+#[derive(Debug, Default)]
+pub struct Counts {
+    connections_open: AtomicU64,
+    connections_refused: AtomicU64,
+    streams_open: AtomicU64,
+    responses: [AtomicU64; 6],
+    panics: AtomicU64,
+}
+
+impl Counts {
+    /// Connections open now.
+    #[must_use]
+    pub fn connections_open(&self) -> u64 {
+        self.connections_open.load(Ordering::Relaxed)
+    }
+
+    /// Connections beyond the greatest number, refused so far.
+    #[must_use]
+    pub fn connections_refused(&self) -> u64 {
+        self.connections_refused.load(Ordering::Relaxed)
+    }
+
+    /// Streams of events open now.
+    #[must_use]
+    pub fn streams_open(&self) -> u64 {
+        self.streams_open.load(Ordering::Relaxed)
+    }
+
+    /// Answers so far whose status begins with `class`, such as 5 for `5xx`.
+    #[must_use]
+    pub fn responses(&self, class: usize) -> u64 {
+        self.responses.get(class).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Handlers that panicked so far: each is a fault of ours.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn response(&self, status: u16) {
+        if let Some(count) = self.responses.get(usize::from(status / 100)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn connection_refused(&self) {
+        self.connections_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts one more as long as it lives.
+pub(crate) struct Open(Arc<Counts>, fn(&Counts) -> &AtomicU64);
+
+impl Open {
+    pub(crate) fn connection(counts: &Arc<Counts>) -> Self {
+        Self::count(counts, |counts| &counts.connections_open)
+    }
+
+    pub(crate) fn stream(counts: &Arc<Counts>) -> Self {
+        Self::count(counts, |counts| &counts.streams_open)
+    }
+
+    fn count(counts: &Arc<Counts>, which: fn(&Counts) -> &AtomicU64) -> Self {
+        which(counts).fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(counts), which)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        (self.1)(&self.0).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What all handlers share.
+pub(crate) struct Shared {
+    pub(crate) edge: Edge,
+    pub(crate) limits: Http,
+    /// Readiness is off.
+    pub(crate) leaving: CancellationToken,
+    /// Streams end.
+    pub(crate) stop: CancellationToken,
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) reads: Semaphore,
+}
+
+impl Shared {
+    pub(crate) fn new(edge: Edge, limits: Http) -> Arc<Self> {
+        Arc::new(Self {
+            leaving: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            streams: Arc::new(Semaphore::new(limits.streams_max)),
+            reads: Semaphore::new(limits.reads_max),
+            edge,
+            limits,
+        })
+    }
+}

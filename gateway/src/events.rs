@@ -1,0 +1,152 @@
+//! Public events as a stream of server-sent events, from any position on.
+//!
+//! Flat memory a stream: the next events are asked for only when the connection has taken the last ones; one that takes
+//! nothing is cut by the time limit on writing (`conn.rs`).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use retailflow_engine::ports::{EventReader, ReadFrom, RelayError, RelayedEvent};
+use retailflow_engine::wire::Code;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::Refusal;
+use crate::edge::{Open, Shared};
+use crate::headers::{self, LAST_EVENT_ID};
+use crate::path::{self, Names};
+use crate::query::Query;
+
+/// The media type of a stream.
+pub(crate) const EVENT_STREAM: &str = "text/event-stream";
+
+/// What a stream begins with: how long a client waits before it comes again, in milliseconds.
+const PREFACE: &[u8] = b"retry: 2000\n\n";
+const HEARTBEAT: &[u8] = b": nothing new\n\n";
+
+#[derive(Clone, Copy)]
+enum From {
+    Beginning,
+    Now,
+}
+
+impl From {
+    const ALL: &'static [Self] = &[Self::Beginning, Self::Now];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Beginning => "beginning",
+            Self::Now => "now",
+        }
+    }
+}
+
+/// `GET /v1/tenants/{tenant}/events`
+pub(crate) async fn stream(
+    State(shared): State<Arc<Shared>>,
+    names: Names,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let tenant = path::tenant(&names)?;
+    let query = Query::parse(request.uri().query(), &["after", "from"])?;
+    let from = where_from(&query, headers::single(request.headers(), LAST_EVENT_ID)?)?;
+    let time = headers::timeout(request.headers(), &shared.limits)?;
+    path::known(&shared, &tenant)?;
+    let permit = Arc::clone(&shared.streams).try_acquire_owned().map_err(|_| {
+        Refusal::new(Code::Overloaded, "as many streams as the node can take are open; come again, later")
+    })?;
+    let opened = timeout(time, shared.edge.relay.open(&tenant, from)).await;
+    let reader = opened.map_err(|_| unavailable())?.map_err(refusal)?;
+    let feed = Feed {
+        reader,
+        heartbeat: Duration::from_millis(shared.limits.stream_heartbeat_ms),
+        stop: shared.stop.child_token(),
+        begun: false,
+        _permit: permit,
+        _open: Open::stream(&shared.edge.counts),
+    };
+    let pieces = stream::unfold(feed, |mut feed| async move {
+        let piece = feed.next().await?;
+        Some((Ok::<Bytes, Infallible>(piece), feed))
+    });
+    let mut response = Response::new(Body::from_stream(pieces));
+    let answered = response.headers_mut();
+    answered.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+    answered.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies that gather answers before they pass them on are told not to.
+    answered.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// The header wins: a browser that comes again sends it with the address that it began with.
+fn where_from(query: &Query<'_>, last_id: Option<&str>) -> Result<ReadFrom, Refusal> {
+    let after = query.token("after")?;
+    let from = query.word("from", From::ALL, From::as_str)?;
+    if after.is_some() && from.is_some() {
+        return Err(Refusal::new(Code::InvalidField, "give either after or from").at("from"));
+    }
+    Ok(match (last_id.filter(|id| !id.is_empty()).or(after), from) {
+        (Some(token), _) => ReadFrom::After(token.to_owned()),
+        (None, Some(From::Now)) => ReadFrom::Now,
+        (None, Some(From::Beginning) | None) => ReadFrom::Beginning,
+    })
+}
+
+fn refusal(error: RelayError) -> Refusal {
+    match error {
+        RelayError::BadToken(text) => Refusal::new(Code::InvalidField, text).at(LAST_EVENT_ID),
+        RelayError::Gone(text) => Refusal::new(Code::PositionGone, text),
+        RelayError::Busy(text) => Refusal::new(Code::Overloaded, text),
+        RelayError::Unavailable(_) => unavailable(),
+    }
+}
+
+fn unavailable() -> Refusal {
+    Refusal::new(Code::Unavailable, "events cannot be read now; come again, later")
+}
+
+struct Feed {
+    reader: Box<dyn EventReader>,
+    heartbeat: Duration,
+    stop: CancellationToken,
+    begun: bool,
+    _permit: OwnedSemaphorePermit,
+    _open: Open,
+}
+
+impl Feed {
+    /// The next piece. The end tells the client to come again with the id of the last event that it has: on a stop to
+    /// another node, after trouble to be told of it by a problem.
+    async fn next(&mut self) -> Option<Bytes> {
+        if !self.begun {
+            self.begun = true;
+            return Some(Bytes::from_static(PREFACE));
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            events = self.reader.next() => events.ok().map(|events| written(&events)),
+            () = sleep(self.heartbeat) => Some(Bytes::from_static(HEARTBEAT)),
+        }
+    }
+}
+
+fn written(events: &[RelayedEvent]) -> Bytes {
+    const FIELDS_BYTES: usize = "id: \nevent: \ndata: \n\n".len();
+    let bytes = events.iter().map(|e| e.token.len() + e.kind.len() + e.json.len() + FIELDS_BYTES).sum();
+    let mut text = String::with_capacity(bytes);
+    for event in events {
+        for part in ["id: ", &event.token, "\nevent: ", event.kind, "\ndata: ", &event.json, "\n\n"] {
+            text.push_str(part);
+        }
+    }
+    Bytes::from(text)
+}

@@ -1,0 +1,126 @@
+//! What request headers say, each at most once.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use retailflow_config::Http;
+use retailflow_engine::wire::{Code, Trace};
+
+use crate::answer::Refusal;
+
+/// How long the caller waits, in milliseconds.
+pub(crate) const TIMEOUT: &str = "rf-timeout-ms";
+/// Who acts at the operators' door.
+pub(crate) const OPERATOR: &str = "rf-operator";
+/// The command's id, for clients that know no CloudEvents.
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The event that a stream goes on after.
+pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
+
+const OPERATOR_MAX_CHARS: usize = 64;
+
+/// The value of a header; given twice it is refused, for either of the two could be meant.
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Refusal::new(Code::DuplicateField, "the header is given twice; give it once").at(name));
+    }
+    match value.to_str() {
+        Ok(text) => Ok(Some(text.trim())),
+        Err(_) => Err(Refusal::new(Code::InvalidField, "only printable ASCII is allowed").at(name)),
+    }
+}
+
+/// The time that a request has.
+pub(crate) fn timeout(headers: &HeaderMap, limits: &Http) -> Result<Duration, Refusal> {
+    let Some(text) = single(headers, TIMEOUT)? else {
+        return Ok(Duration::from_millis(limits.request_timeout_ms));
+    };
+    let max = limits.request_timeout_max_ms;
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse() {
+        Ok(ms) if digits && (1..=max).contains(&ms) => Ok(Duration::from_millis(ms)),
+        _ => {
+            let text = format!("a whole number of milliseconds from 1 to {max} is expected");
+            Err(Refusal::new(Code::InvalidField, text).at(TIMEOUT))
+        }
+    }
+}
+
+/// The trace that a request is part of.
+pub(crate) fn trace(headers: &HeaderMap) -> Trace {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("traceparent") {
+        None => Trace::default(),
+        parent => Trace::from_headers(parent, text("tracestate")),
+    }
+}
+
+/// Who acts at the operators' door: it is recorded with what is done.
+pub(crate) fn operator(headers: &HeaderMap) -> Result<&str, Refusal> {
+    match single(headers, OPERATOR)? {
+        None | Some("") => {
+            let text = "say who you are: what operators do is recorded with their name";
+            Err(Refusal::new(Code::MissingField, text).at(OPERATOR))
+        }
+        Some(name) if name.len() > OPERATOR_MAX_CHARS => {
+            let text = format!("at most {OPERATOR_MAX_CHARS} characters are allowed");
+            Err(Refusal::new(Code::TooLong, text).at(OPERATOR))
+        }
+        Some(name) => Ok(name),
+    }
+}
+
+/// The idempotency key: as it is, or as the quoted string of a structured field.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Refusal> {
+    let Some(text) = single(headers, IDEMPOTENCY_KEY)? else { return Ok(None) };
+    let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let Some(inner) = inner else { return Ok(Some(Cow::Borrowed(text))) };
+    if !inner.contains(['"', '\\']) {
+        return Ok(Some(Cow::Borrowed(inner)));
+    }
+    let mut key = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        let literal = match c {
+            '\\' => chars.next().filter(|c| matches!(c, '"' | '\\')),
+            '"' => None,
+            c => Some(c),
+        };
+        let Some(literal) = literal else {
+            let text = "within quotes, a quote and a backslash are written with a backslash before them";
+            return Err(Refusal::new(Code::InvalidId, text).at(IDEMPOTENCY_KEY));
+        };
+        key.push(literal);
+    }
+    Ok(Some(Cow::Owned(key)))
+}
+
+/// An attribute of a CloudEvent in binary mode: percent-encoded, as its HTTP binding says.
+pub(crate) fn attribute<'a>(
+    headers: &'a HeaderMap,
+    name: &'static str,
+) -> Result<Option<Cow<'a, str>>, Refusal> {
+    let Some(text) = single(headers, name)? else { return Ok(None) };
+    if !text.contains('%') {
+        return Ok(Some(Cow::Borrowed(text)));
+    }
+    let wrong = || {
+        let text = "a percent sign begins two hexadecimal digits of a UTF-8 byte; \"%25\" is the sign itself";
+        Refusal::new(Code::InvalidField, text).at(name)
+    };
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
+        let (Some(high), Some(low)) = (digit(), digit()) else { return Err(wrong()) };
+        bytes.push((high * 16 + low) as u8);
+    }
+    String::from_utf8(bytes).map(|text| Some(Cow::Owned(text))).map_err(|_| wrong())
+}

@@ -1,0 +1,28 @@
+//! How RetailFlow is spoken to over HTTP: `docs/api.md` says how it looks from outside.
+//!
+//! - Everything that is asked goes through the ports of the engine; nothing here knows an actor, a file or a disk.
+//! - **Nothing is unbounded**: bodies, headers, connections, streams, reads and every wait have a limit in `[http]`.
+//! - **An answer is an outcome**: what the engine said, or a refusal in the same shape; an error has a code, and a text
+//!   that says what to do.
+//! - **No line of the log names a customer, an order or a token**, and no request writes one while all is well.
+
+mod admin;
+mod answer;
+mod body;
+mod command;
+mod conn;
+mod content;
+mod edge;
+mod events;
+mod headers;
+mod health;
+mod listener;
+pub mod openapi;
+mod orders;
+mod path;
+mod query;
+mod routes;
+mod server;
+
+pub use edge::{Counts, Edge, Readiness};
+pub use server::{Options, Running, Server, StartError};

@@ -1,0 +1,172 @@
+//! Reading orders: one from the log itself, lists from a projection that says how far it has read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::order::view;
+use retailflow_engine::ports::{OrderQuery, ReadError, ViewError};
+use retailflow_engine::wire::Code;
+use retailflow_engine::wire::limits::VERSION_MAX;
+use retailflow_engine::wire::order::{
+    Attention, HistoryEntry, HistoryPage, HistorySchema, OrderStatus, OrderView,
+};
+use retailflow_engine::wire::order_list::{OrderList, OrderListSchema};
+use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+
+use crate::answer::{Refusal, found};
+use crate::edge::Shared;
+use crate::headers;
+use crate::path::{self, Names};
+use crate::query::Query;
+
+/// Entries of a page that is not asked for more or fewer.
+pub(crate) const LIMIT_DEFAULT: u64 = 100;
+/// Entries of a page at most.
+pub(crate) const LIMIT_MAX: u64 = 1000;
+
+/// Folding more than this takes long enough to hold up other requests of the same thread.
+const FOLD_INLINE_MAX_BYTES: usize = 128 * 1024;
+
+/// `GET /v1/tenants/{tenant}/orders/{order}`
+pub(crate) async fn show(
+    State(shared): State<Arc<Shared>>,
+    names: Names,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let order = path::order(&names)?;
+    Query::parse(request.uri().query(), &[])?;
+    let time = headers::timeout(request.headers(), &shared.limits)?;
+    let (view, _) = read(&shared, &order, time).await?;
+    Ok(found(&view))
+}
+
+/// `GET /v1/tenants/{tenant}/orders/{order}/history`
+pub(crate) async fn history(
+    State(shared): State<Arc<Shared>>,
+    names: Names,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let order = path::order(&names)?;
+    let query = Query::parse(request.uri().query(), &["after", "limit"])?;
+    let after = query.number("after", 0, VERSION_MAX)?.unwrap_or(0);
+    let limit = query.number("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
+    let time = headers::timeout(request.headers(), &shared.limits)?;
+    let (_, all) = read(&shared, &order, time).await?;
+    let mut entries: Vec<HistoryEntry> = all.into_iter().filter(|entry| entry.decision > after).collect();
+    let more = entries.len() as u64 > limit;
+    entries.truncate(limit as usize);
+    let next = entries.last().filter(|_| more).map(|entry| entry.decision);
+    let OrderRef { tenant, order } = order;
+    Ok(found(&HistoryPage { schema: HistorySchema, tenant, order, entries, next }))
+}
+
+/// `GET /v1/tenants/{tenant}/orders`
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    names: Names,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let tenant = path::tenant(&names)?;
+    let known = ["status", "attention", "after", "limit", "at_least"];
+    let query = Query::parse(request.uri().query(), &known)?;
+    let wanted = OrderQuery {
+        tenant,
+        status: query.word("status", OrderStatus::ALL, OrderStatus::as_str)?,
+        attention: query.word("attention", Attention::ALL, Attention::as_str)?,
+        after: query.token("after")?.map(str::to_owned),
+        limit: query.number("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT) as usize,
+    };
+    let at_least = query.token("at_least")?;
+    let until = Instant::now() + headers::timeout(request.headers(), &shared.limits)?;
+    path::known(&shared, &wanted.tenant)?;
+    if let Some(position) = at_least {
+        match timeout_at(until, shared.edge.views.reached(position)).await {
+            Ok(reached) => reached.map_err(|error| of_view(error, "at_least"))?,
+            Err(_) => {
+                let text = "the list has not read as far as at_least yet; ask again with the same at_least, \
+                            or without it for what the list has";
+                return Err(Refusal::new(Code::Unavailable, text).at("at_least"));
+            }
+        }
+    }
+    let _permit = permit(&shared, until).await?;
+    let page = timeout_at(until, shared.edge.views.list(wanted)).await;
+    let page = page.map_err(|_| late())?.map_err(|error| of_view(error, "after"))?;
+    let (orders, position, next) = (page.orders, page.position, page.next);
+    Ok(found(&OrderList { schema: OrderListSchema, orders, position, next }))
+}
+
+fn of_view(error: ViewError, name: &str) -> Refusal {
+    match error {
+        ViewError::BadToken(text) => Refusal::new(Code::InvalidField, text).at(name),
+        ViewError::Unavailable(_) => {
+            Refusal::new(Code::Unavailable, "the list cannot be read now; ask again")
+        }
+    }
+}
+
+fn late() -> Refusal {
+    Refusal::new(Code::Unavailable, "it could not be read in time; ask again, later")
+}
+
+/// Reads wait for one another: each holds a whole history in memory.
+async fn permit(shared: &Shared, until: Instant) -> Result<SemaphorePermit<'_>, Refusal> {
+    match timeout_at(until, shared.reads.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        // The semaphore is never closed; were it, nothing could be read either.
+        Ok(Err(_)) | Err(_) => {
+            Err(Refusal::new(Code::Overloaded, "more is being read than the node can take; ask again, later"))
+        }
+    }
+}
+
+async fn read(
+    shared: &Shared,
+    order: &OrderRef,
+    time: Duration,
+) -> Result<(OrderView, Vec<HistoryEntry>), Refusal> {
+    let until = Instant::now() + time;
+    path::known(shared, &order.tenant).map_err(|refusal| refusal.of(order))?;
+    let _permit = permit(shared, until).await?;
+    let log = &shared.edge.log;
+    let reading = async {
+        let records = log.read_order(order, 0).await?;
+        let parked = log.parked(partition_of(order, log.identity().partitions)).await?;
+        Ok::<_, ReadError>((records, parked))
+    };
+    let (records, parked) = timeout_at(until, reading).await.map_err(|_| late())?.map_err(of_log)?;
+    let reason = parked.into_iter().find(|parked| parked.order == *order).map(|parked| parked.reason);
+    let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
+    let folded = if records.iter().map(Vec::len).sum::<usize>() > FOLD_INLINE_MAX_BYTES {
+        let order = order.clone();
+        let fold = move || view(&order, &records, reason.as_deref());
+        tokio::task::spawn_blocking(fold).await.map_err(|_| Refusal::internal())?
+    } else {
+        view(order, &records, reason.as_deref())
+    };
+    match folded {
+        Ok(Some(found)) => Ok(found),
+        Ok(None) => Err(Refusal::new(Code::OrderNotFound, Code::OrderNotFound.meaning()).of(order)),
+        Err(_) => Err(damaged()),
+    }
+}
+
+pub(crate) fn of_log(error: ReadError) -> Refusal {
+    match error {
+        ReadError::Unavailable(_) => {
+            Refusal::new(Code::Unavailable, "the log cannot be read now; ask again, later")
+        }
+        ReadError::Damaged(_) => damaged(),
+    }
+}
+
+fn damaged() -> Refusal {
+    // Where the damage is, operators read in `verify`; which order it is stays out of the log lines.
+    tracing::error!("stored records of an order cannot be read; run `retailflow verify`");
+    Refusal::new(Code::Internal, "what is stored of the order cannot be read; tell the operators")
+}

@@ -1,0 +1,61 @@
+//! What stands at which path. Every path and method here is in `openapi.rs` too; a test compares them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Method, StatusCode};
+use retailflow_engine::wire::Code;
+
+use crate::answer::Refusal;
+use crate::edge::Shared;
+use crate::{admin, command, events, health, openapi, orders};
+
+/// The tenants' door.
+pub(crate) fn public(shared: &Arc<Shared>) -> Router {
+    let router = Router::new()
+        .route("/v1/tenants/{tenant}/orders/{order}/commands", post(command::tenants))
+        .route("/v1/tenants/{tenant}/orders/{order}", get(orders::show))
+        .route("/v1/tenants/{tenant}/orders/{order}/history", get(orders::history))
+        .route("/v1/tenants/{tenant}/orders", get(orders::list))
+        .route("/v1/tenants/{tenant}/events", get(events::stream));
+    finished(router, shared, openapi::PUBLIC)
+}
+
+/// The operators' door, with `console` beside it.
+pub(crate) fn operators(shared: &Arc<Shared>, console: Router) -> Router {
+    let order = "/v1/admin/tenants/{tenant}/orders/{order}";
+    let router = Router::new()
+        .route(&format!("{order}/commands"), post(command::operators))
+        .route(&format!("{order}/release"), post(admin::release))
+        .route(&format!("{order}/discard"), post(admin::discard))
+        .route("/v1/admin/parked", get(admin::parked));
+    finished(router, shared, openapi::ADMIN).merge(console)
+}
+
+fn finished(router: Router<Arc<Shared>>, shared: &Arc<Shared>, document: openapi::Document) -> Router {
+    let document = Bytes::from(openapi::text(document));
+    router
+        .route("/openapi.json", get(async move || ([(CONTENT_TYPE, "application/json")], document.clone())))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(another_method)
+        .with_state(Arc::clone(shared))
+}
+
+async fn nothing_here() -> Refusal {
+    Refusal::new(Code::NotFound, Code::NotFound.meaning())
+}
+
+/// The methods that there are go into the header `Allow`, by the router.
+async fn another_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    Refusal::new(Code::MethodNotAllowed, Code::MethodNotAllowed.what_to_do()).into_response()
+}

@@ -1,0 +1,107 @@
+//! The operators' door.
+
+use retailflow_engine::order::Actor;
+use retailflow_engine::wire::admin::{ParkedList, ReleaseReport};
+use retailflow_gateway::{Options, Server};
+
+use crate::world::{Behind, Client, JSON, Reply, World, behind, local};
+
+const ANN: (&str, &str) = ("rf-operator", "ann");
+
+fn path(order: &str, verb: &str) -> String {
+    format!("/v1/admin/tenants/shop/orders/{order}/{verb}")
+}
+
+async fn command(world: &World, kind: &str, more: &[(&str, &str)], body: &[u8]) -> Reply {
+    let given = [("ce-type", kind), ("idempotency-key", "c-1")];
+    world.admin("POST", &path("o-1", "commands"), &[&given, more].concat(), body).await
+}
+
+#[tokio::test]
+async fn an_operators_command_is_recorded_with_the_name() {
+    let world = World::new().await;
+    for kind in ["resume", "compensate", "archive", "restore"] {
+        let kind = format!("retailflow.order.{kind}.v1");
+        let reply = command(&world, &kind, &[ANN], b"").await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(reply.json()["source"], "/http/admin");
+    }
+    let resolve = "retailflow.order.resolve-step.v1";
+    let data = br#"{"step":"capture","as":"done","evidence":"the bank says so"}"#;
+    assert_eq!(command(&world, resolve, &[ANN, JSON], data).await.status, 200);
+    command(&world, resolve, &[ANN, JSON], b"").await.refused(400, "malformed_json");
+    for (_, actor, _) in world.door.asked.lock().unwrap().iter() {
+        assert_eq!(*actor, Actor::Operator("ann".into()));
+    }
+}
+
+#[tokio::test]
+async fn an_operator_has_a_name() {
+    let world = World::new().await;
+    let resume = "retailflow.order.resume.v1";
+    let missing = command(&world, resume, &[], b"").await;
+    assert_eq!(missing.refused(400, "missing_field")["path"], "rf-operator");
+    command(&world, resume, &[("rf-operator", "")], b"").await.refused(400, "missing_field");
+    command(&world, resume, &[("rf-operator", &"a".repeat(65))], b"").await.refused(400, "too_long");
+    let release = world.admin("POST", &path("o-1", "release"), &[], b"").await;
+    release.refused(400, "missing_field");
+    assert!(world.door.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn tenants_commands_are_refused_here() {
+    let world = World::new().await;
+    let body = br#"{"reason":"changed my mind"}"#;
+    let reply = command(&world, "retailflow.order.cancel.v1", &[ANN, JSON], body).await;
+    let problem = reply.refused(400, "unknown_type");
+    assert!(problem["detail"].as_str().unwrap().contains("retailflow.order.resume.v1"), "{problem}");
+}
+
+#[tokio::test]
+async fn parked_orders_come_in_pages() {
+    let world = World::new().await;
+    let page = async |query: &str| -> ParkedList {
+        let reply = world.admin("GET", &format!("/v1/admin/parked{query}"), &[], b"").await;
+        serde_json::from_str(reply.text()).unwrap()
+    };
+    let names = |list: &ParkedList| -> Vec<String> {
+        list.orders.iter().map(|entry| entry.order.to_string()).collect()
+    };
+    let all = page("").await;
+    assert_eq!((names(&all).join(" ").as_str(), all.next), ("p-2 p-3 parked", None));
+    let first = page("?limit=2").await;
+    assert_eq!((names(&first).join(" ").as_str(), first.next.as_deref()), ("p-2 p-3", Some("shop/p-3")));
+    let rest = page("?limit=2&after=shop/p-3").await;
+    assert_eq!((names(&rest).join(" ").as_str(), rest.next), ("parked", None));
+    for bad in ["after=p-3", "limit=0"] {
+        let reply = world.admin("GET", &format!("/v1/admin/parked?{bad}"), &[], b"").await;
+        reply.refused(400, "invalid_field");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_parking_is_reported_or_explained() {
+    let world = World::new().await;
+    let end = async |order: &str, verb: &str| {
+        world.admin("POST", &path(order, verb), &[ANN, ("rf-timeout-ms", "1000")], b"").await
+    };
+    let report = |reply: Reply| serde_json::from_str::<ReleaseReport>(reply.text()).unwrap();
+    assert_eq!(report(end("o-1", "release").await).applied, 2);
+    assert_eq!(report(end("o-1", "discard").await).rejected, 2);
+    assert_eq!(end("not-parked", "release").await.refused(409, "not_parked")["order"], "not-parked");
+    end("under-way", "release").await.refused(409, "release_under_way");
+    assert_eq!(end("stopped", "discard").await.refused(409, "release_stopped")["detail"], "because");
+    end("unavailable", "release").await.refused(503, "unavailable");
+    end("hang", "release").await.refused(504, "outcome_unknown");
+}
+
+#[tokio::test]
+async fn tenants_paths_are_not_here_and_a_console_can_be() {
+    let Behind { edge, .. } = behind().await;
+    let page = || async { "a page" };
+    let console = axum::Router::new().route("/console", axum::routing::get(page));
+    let running = Server::start(local(), edge, Options { insecure: false, console }).unwrap();
+    let mut client = Client::connect(running.admin_addr).await;
+    assert_eq!(client.call("GET", "/console", &[], b"").await.text(), "a page");
+    client.call("GET", "/v1/tenants/shop/orders", &[], b"").await.refused(404, "not_found");
+}

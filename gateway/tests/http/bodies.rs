@@ -1,0 +1,166 @@
+//! The forms in which a command may come, and what does not agree.
+
+use retailflow_engine::wire::CommandData;
+use serde_json::{Value, json};
+
+use crate::world::{COMMANDS, JSON, PLACE, Reply, TYPE, World};
+
+const EVENT: (&str, &str) = ("content-type", "application/cloudevents+json");
+
+fn event(change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut event = json!({
+        "specversion": "1.0", "id": "c-1", "source": "/shop/web", "type": "retailflow.order.place.v1",
+        "tenant": "shop", "subject": "o-1", "data": serde_json::from_str::<Value>(PLACE).unwrap(),
+    });
+    change(&mut event);
+    event.to_string().into_bytes()
+}
+
+async fn send(world: &World, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    world.call("POST", COMMANDS, headers, body).await
+}
+
+#[tokio::test]
+async fn a_cloudevent_in_json() {
+    let world = World::new().await;
+    let reply = send(&world, &[EVENT, ("idempotency-key", "c-1")], &event(|_| {})).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.json()["source"], "/shop/web");
+    let with_charset = ("content-type", "Application/CloudEvents+JSON; charset=\"UTF-8\"");
+    assert_eq!(send(&world, &[with_charset], &event(|_| {})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_cloudevent_in_headers() {
+    let world = World::new().await;
+    let given = [
+        JSON,
+        TYPE,
+        ("ce-specversion", "1.0"),
+        ("ce-id", "a%20b%25"),
+        ("ce-source", "/shop/web"),
+        ("ce-tenant", "shop"),
+        ("ce-subject", "o-1"),
+        ("ce-time", "1997-01-12T00:00:00Z"),
+        ("ce-someextension", "passes"),
+    ];
+    let reply = send(&world, &given, PLACE.as_bytes()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let (command, ..) = world.door.asked.lock().unwrap()[0].clone();
+    assert_eq!(command.key.to_string(), "/shop/web#a b%");
+    assert_eq!(command.time.unwrap().0, 853_027_200_000);
+    assert!(matches!(command.data, CommandData::Place(_)));
+
+    for missing in ["ce-id", "ce-source", "ce-type"] {
+        let rest: Vec<_> = given.iter().copied().filter(|(name, _)| *name != missing).collect();
+        let reply = send(&world, &rest, PLACE.as_bytes()).await;
+        assert_eq!(reply.refused(400, "missing_field")["path"], missing);
+    }
+    for (name, bad, code) in [
+        ("ce-specversion", "0.3", "not_a_cloudevent"),
+        ("ce-type", "retailflow.order.eat.v1", "unknown_type"),
+        ("ce-source", "a b", "invalid_id"),
+        ("ce-id", "%zz", "invalid_field"),
+        ("ce-time", "yesterday", "invalid_field"),
+        ("ce-tenant", "other", "mismatched_address"),
+        ("ce-subject", "other", "mismatched_address"),
+    ] {
+        let mut changed = given;
+        changed.iter_mut().find(|(given, _)| *given == name).unwrap().1 = bad;
+        let reply = send(&world, &changed, PLACE.as_bytes()).await;
+        assert_eq!(reply.refused(400, code)["path"], name);
+    }
+}
+
+#[tokio::test]
+async fn bare_data() {
+    let world = World::new().await;
+    let reply = world.place("\"k \\\"1\\\"\"", &[]).await;
+    assert_eq!(reply.json()["command_id"], "k \"1\"", "{}", reply.text());
+    assert_eq!(send(&world, &[JSON, TYPE, ("ce-id", "c-1")], PLACE.as_bytes()).await.status, 200);
+    let other = send(&world, &[JSON, TYPE, ("ce-id", "c-1"), ("ce-source", "/till")], PLACE.as_bytes()).await;
+    assert_eq!(other.json()["source"], "/till");
+
+    let no_id = send(&world, &[JSON, TYPE], PLACE.as_bytes()).await;
+    assert_eq!(no_id.refused(400, "missing_field")["path"], "idempotency-key");
+    let no_type = send(&world, &[JSON, ("idempotency-key", "c-1")], PLACE.as_bytes()).await;
+    assert_eq!(no_type.refused(400, "missing_field")["path"], "ce-type");
+    let twice = [("idempotency-key", "c-2")];
+    assert_eq!(world.place("c-1", &twice).await.refused(400, "duplicate_field")["path"], "idempotency-key");
+    for bad in ["\"a\\\"", "\"a\"b\"", &"k".repeat(129), "\"\""] {
+        world.place(bad, &[]).await.refused(400, "invalid_id");
+    }
+}
+
+#[tokio::test]
+async fn ids_agree_or_are_refused() {
+    let world = World::new().await;
+    world.place("c-1", &[("ce-id", "c-2")]).await.refused(400, "mismatched_id");
+    assert_eq!(world.place("c-1", &[("ce-id", "c-1")]).await.status, 200);
+    let key = ("idempotency-key", "c-2");
+    send(&world, &[EVENT, key], &event(|_| {})).await.refused(400, "mismatched_id");
+    send(&world, &[EVENT, ("ce-id", "c-2")], &event(|_| {})).await.refused(400, "mismatched_id");
+}
+
+#[tokio::test]
+async fn the_path_says_whose_command_it_is() {
+    let world = World::new().await;
+    let other = event(|event| event["tenant"] = "till".into());
+    assert_eq!(send(&world, &[EVENT], &other).await.refused(400, "mismatched_address")["path"], "tenant");
+    let other = event(|event| event["subject"] = "o-2".into());
+    assert_eq!(send(&world, &[EVENT], &other).await.refused(400, "mismatched_address")["path"], "subject");
+    for (path, part) in [
+        ("/v1/tenants/SHOP/orders/o-1/commands", "tenant"),
+        ("/v1/tenants/shop/orders/o.1/commands", "order"),
+        ("/v1/tenants/shop/orders/%ff/commands", "path"),
+    ] {
+        let reply = world.call("POST", path, &[EVENT], &event(|_| {})).await;
+        assert_eq!(reply.refused(400, "invalid_id")["path"], part);
+    }
+    assert!(world.door.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_a_body_is_told_with_its_place() {
+    let world = World::new().await;
+    let wrong = event(|event| event["data"]["lines"][0]["quantity"] = 0.into());
+    let problem = send(&world, &[EVENT], &wrong).await.refused(400, "invalid_quantity");
+    assert_eq!(problem["path"], "data.lines[0].quantity");
+    assert_eq!(problem["command_id"], "c-1");
+    assert_eq!(problem["order"], "o-1");
+
+    let given = [JSON, TYPE, ("idempotency-key", "c-1")];
+    let problem = send(&world, &given, b"{\"custommer\":1}").await.refused(400, "unknown_field");
+    assert_eq!(problem["command_id"], "c-1");
+    send(&world, &given, b"{").await.refused(400, "malformed_json");
+    send(&world, &given, b"").await.refused(400, "malformed_json");
+    send(&world, &given, b"\xff").await.refused(400, "invalid_utf8");
+    send(&world, &[EVENT], b"[]").await.refused(400, "not_a_cloudevent");
+}
+
+#[tokio::test]
+async fn other_content_types_are_refused() {
+    let world = World::new().await;
+    for kind in [
+        "text/plain",
+        "application/cloudevents-batch+json",
+        "application/json; charset=latin-1",
+        "application/x-www-form-urlencoded",
+    ] {
+        let reply = send(&world, &[("content-type", kind), TYPE], PLACE.as_bytes()).await;
+        assert_eq!(reply.refused(415, "unsupported_media_type")["path"], "content-type");
+    }
+    send(&world, &[TYPE], PLACE.as_bytes()).await.refused(415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn operators_commands_are_refused_here() {
+    let world = World::new().await;
+    let resume = event(|event| {
+        event["type"] = "retailflow.order.resume.v1".into();
+        event["data"] = json!({});
+    });
+    let problem = send(&world, &[EVENT], &resume).await.refused(403, "operator_only");
+    assert_eq!(problem["order"], "o-1");
+    assert!(world.door.asked.lock().unwrap().is_empty());
+}

@@ -1,0 +1,286 @@
+//! Ports that do what the names in a request tell them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use retailflow_engine::contract::author::Author;
+use retailflow_engine::ids::{OrderRef, PartitionId, TenantId, TimestampMs};
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::order::Actor;
+use retailflow_engine::ports::*;
+use retailflow_engine::wire::admin::{ReleaseReport, ReleaseSchema};
+use retailflow_engine::wire::{Code, CommandEvent, Durability, Outcome};
+use retailflow_gateway::Readiness;
+use tokio::sync::Semaphore;
+
+/// A door that answers by the id of a command: a code's name gives that code, `hang` waits for [`Door::gate`], and
+/// `panic` panics; `replayed` is the first outcome again, and any other id is applied.
+pub(crate) struct Door {
+    pub(crate) asked: Mutex<Vec<(CommandEvent, Actor, Duration)>>,
+    pub(crate) gate: Semaphore,
+}
+
+impl CommandDoor for Door {
+    fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
+        self.asked.lock().unwrap().push((command.clone(), actor, deadline));
+        Box::pin(async move {
+            let (order, key) = (&command.order, &command.key);
+            let recorded = |code| Outcome::recorded(order, key, code, 7, Durability::FSYNC);
+            match key.id.as_str() {
+                "hang" => drop(self.gate.acquire().await.unwrap()),
+                "panic" => panic!("as asked for"),
+                "replayed" => return recorded(Code::Applied).into_replayed(),
+                "over_return" => return recorded(Code::OverReturn).into_replayed(),
+                "throttled" => {
+                    let refused = Outcome::refused(order, key, Code::Throttled, "too much");
+                    return refused.with_retry_after_ms(1001);
+                }
+                id => {
+                    if let Some(code) = Code::parse(id) {
+                        return match code.http_status() {
+                            200 | 202 | 422 => recorded(code),
+                            _ => Outcome::refused(order, key, code, code.meaning()),
+                        };
+                    }
+                }
+            }
+            recorded(Code::Applied)
+        })
+    }
+
+    fn end_parking<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        operator: &'a str,
+        discard: bool,
+    ) -> PortFuture<'a, Result<ReleaseReport, EndParkingError>> {
+        assert_eq!(operator, "ann");
+        let text = "because".to_owned();
+        let result = match order.order.as_str() {
+            "not-parked" => Err(EndParkingError::NotParked),
+            "under-way" => Err(EndParkingError::UnderWay(text)),
+            "stopped" => Err(EndParkingError::Stopped(text)),
+            "unavailable" => Err(EndParkingError::Unavailable(text)),
+            _ => Ok(ReleaseReport {
+                schema: ReleaseSchema,
+                commands: 2,
+                applied: if discard { 0 } else { 2 },
+                rejected: if discard { 2 } else { 0 },
+                replayed: 0,
+                dead_lettered: 0,
+            }),
+        };
+        let hangs = order.order.as_str() == "hang";
+        Box::pin(async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            result
+        })
+    }
+}
+
+/// Lists that are empty, and tell what they were asked.
+#[derive(Default)]
+pub(crate) struct Lists {
+    pub(crate) asked: Mutex<Vec<OrderQuery>>,
+}
+
+impl Views for Lists {
+    fn list(&self, query: OrderQuery) -> PortFuture<'_, Result<OrderPage, ViewError>> {
+        let after = query.after.clone();
+        self.asked.lock().unwrap().push(query);
+        Box::pin(async move {
+            match after.as_deref() {
+                Some("bad") => Err(ViewError::BadToken("not one of ours".into())),
+                Some("trouble") => Err(ViewError::Unavailable("SECRET".into())),
+                _ => Ok(OrderPage { orders: Vec::new(), next: Some("n-1".into()), position: "p-9".into() }),
+            }
+        })
+    }
+
+    fn counts(&self, _: Option<&TenantId>) -> Result<OrderCounts, ViewError> {
+        Ok(OrderCounts::default())
+    }
+
+    fn position(&self) -> String {
+        "p-9".into()
+    }
+
+    fn written(&self) -> String {
+        "p-10".into()
+    }
+
+    fn reached<'a>(&'a self, position: &'a str) -> PortFuture<'a, Result<(), ViewError>> {
+        Box::pin(async move {
+            match position {
+                "bad" => Err(ViewError::BadToken("not one of ours".into())),
+                "never" => std::future::pending().await,
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// Three events for everyone; for the tenant `flood`, more than anyone can take.
+pub(crate) struct Relay;
+
+struct Reader {
+    events: Vec<RelayedEvent>,
+    flood: bool,
+}
+
+pub(crate) fn event(number: usize) -> RelayedEvent {
+    RelayedEvent {
+        token: format!("t-{number}").into(),
+        tenant: TenantId::parse("shop").unwrap(),
+        kind: "retailflow.order.placed.v1",
+        json: format!("{{\"id\":\"o-1-{number}\"}}").into(),
+    }
+}
+
+impl EventRelay for Relay {
+    fn open<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        from: ReadFrom,
+    ) -> PortFuture<'a, Result<Box<dyn EventReader>, RelayError>> {
+        let flood = tenant.as_str() == "flood";
+        Box::pin(async move {
+            let after = match from {
+                ReadFrom::Beginning => 0,
+                ReadFrom::Now => 3,
+                ReadFrom::After(token) => match token.as_str() {
+                    "gone" => return Err(RelayError::Gone("it was archived".into())),
+                    "busy" => return Err(RelayError::Busy("so many read already".into())),
+                    "trouble" => return Err(RelayError::Unavailable("SECRET".into())),
+                    token => match token.strip_prefix("t-").and_then(|number| number.parse().ok()) {
+                        Some(number) => number,
+                        None => return Err(RelayError::BadToken("not one of ours".into())),
+                    },
+                },
+            };
+            let events = (after + 1..=3).map(event).collect();
+            Ok(Box::new(Reader { events, flood }) as Box<dyn EventReader>)
+        })
+    }
+}
+
+impl EventReader for Reader {
+    fn next(&mut self) -> PortFuture<'_, Result<Vec<RelayedEvent>, RelayError>> {
+        Box::pin(async move {
+            if self.flood {
+                return Ok(vec![RelayedEvent { json: "x".repeat(65_536).into(), ..event(1) }]);
+            }
+            if self.events.is_empty() {
+                std::future::pending::<()>().await;
+            }
+            Ok(std::mem::take(&mut self.events))
+        })
+    }
+}
+
+/// A log of a few orders, for reading alone.
+pub(crate) struct Log {
+    orders: HashMap<OrderRef, Vec<StoredRecord>>,
+}
+
+pub(crate) fn order(tenant: &str, order: &str) -> OrderRef {
+    retailflow_engine::contract::author::order(tenant, order)
+}
+
+impl Log {
+    /// Holds `shop/o-1`, of three decisions; `shop/broken`, which is none; and `shop/parked`.
+    pub(crate) fn new() -> Self {
+        let mut orders = HashMap::new();
+        for name in ["o-1", "parked"] {
+            let name = order("shop", name);
+            let mut author = Author::new(&name);
+            let records = [author.write(2), author.write(1)];
+            let stored = |entry: &OrderEntry| StoredRecord {
+                position: LogPosition(entry.next_revision),
+                bytes: entry.bytes.to_vec(),
+            };
+            orders.insert(name, records.iter().map(stored).collect());
+        }
+        let nonsense = StoredRecord { position: LogPosition(1), bytes: b"SECRET".to_vec() };
+        orders.insert(order("shop", "broken"), vec![nonsense]);
+        Self { orders }
+    }
+}
+
+impl EventLog for Log {
+    fn identity(&self) -> LogIdentity {
+        LogIdentity {
+            log_id: [0; 16],
+            cluster: "test".into(),
+            partitions: 2,
+            shards: 1,
+            created: TimestampMs(0),
+        }
+    }
+
+    fn commit(&self, _: Group) -> PortFuture<'_, Result<Commit, CommitError>> {
+        unreachable!("the edge does not write")
+    }
+
+    fn head(&self, _: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>> {
+        unreachable!("the edge needs no fence")
+    }
+
+    fn read_order<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        _: u64,
+    ) -> PortFuture<'a, Result<Vec<StoredRecord>, ReadError>> {
+        let records = match order.order.as_str() {
+            "trouble" => Err(ReadError::Unavailable("SECRET".into())),
+            _ => Ok(self.orders.get(order).cloned().unwrap_or_default()),
+        };
+        let hangs = order.order.as_str() == "slow";
+        Box::pin(async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            records
+        })
+    }
+
+    fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>> {
+        let all = ["parked", "p-2", "p-3"].map(|name| order("shop", name));
+        let here = all.into_iter().filter(|order| partition_of(order, 2) == partition);
+        let parked =
+            here.map(|order| ParkedOrder { order, reason: "it crashed".into(), queued: 2 }).collect();
+        Box::pin(async move { Ok(parked) })
+    }
+
+    fn parked_commands<'a>(
+        &'a self,
+        _: &'a OrderRef,
+        _: u64,
+        _: usize,
+    ) -> PortFuture<'a, Result<Vec<Vec<u8>>, ReadError>> {
+        unreachable!("the edge shows no parked commands")
+    }
+
+    fn scan(&self, _: LogPosition, _: usize) -> PortFuture<'_, Result<Vec<LoggedGroup>, ReadError>> {
+        unreachable!("the edge does not scan")
+    }
+}
+
+/// As ready as the test says.
+#[derive(Default)]
+pub(crate) struct Ready {
+    pub(crate) reasons: Arc<Mutex<Vec<String>>>,
+}
+
+impl Readiness for Ready {
+    fn not_ready(&self) -> Vec<String> {
+        self.reasons.lock().unwrap().clone()
+    }
+
+    fn not_alive(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

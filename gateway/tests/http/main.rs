@@ -1,0 +1,12 @@
+//! The edge over real sockets, on fakes of the ports.
+
+mod admin;
+mod bodies;
+mod commands;
+mod documents;
+mod drain;
+mod events;
+mod fakes;
+mod limits;
+mod reads;
+mod world;
