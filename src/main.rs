@@ -15,6 +15,8 @@ mod generate;
 mod import;
 mod participants;
 mod run;
+mod serve;
+mod sight;
 mod telemetry;
 mod words;
 

@@ -113,6 +113,7 @@ pub const LIMITS: &[Limit] = &[
     number("http.stream_heartbeat_ms", 10, HOUR_MS),
     number("http.drain_notice_ms", 0, HOUR_MS),
     number("http.drain_ms", 1, HOUR_MS),
+    number("probe.interval_ms", 0, DAY_MS),
     Limit { key: "tenants.unknown", allowed: Allowed::Choice(&["create", "refuse"]) },
     Limit { key: "telemetry.log", allowed: Allowed::Text { max_chars: 1000 } },
     Limit { key: "telemetry.format", allowed: Allowed::Choice(&["pretty", "json"]) },

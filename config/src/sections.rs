@@ -28,6 +28,8 @@ pub struct Config {
     pub effects: Effects,
     /// `[http]`
     pub http: Http,
+    /// `[probe]`
+    pub probe: Probe,
     /// `[tenants]`
     pub tenants: Tenants,
     /// `[telemetry]`
@@ -204,6 +206,14 @@ pub struct Http {
     pub drain_notice_ms: u64,
     /// Time for the answers under way, once nothing new is accepted.
     pub drain_ms: u64,
+}
+
+/// `[probe]`: the engine's own orders, by which a server measures itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Time between two orders of one partition; 0 for none at all.
+    pub interval_ms: u64,
 }
 
 /// `[tenants]`: who may come.

@@ -10,6 +10,11 @@ pub(crate) fn resident_mb() -> u64 {
     line.split_whitespace().next().and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
+/// Memory that this process has, in bytes; `None` where the system does not say.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    Some(resident_mb()).filter(|mb| *mb > 0).map(|mb| mb << 20)
+}
+
 /// Processors and their kind.
 pub(crate) fn describe() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);

@@ -17,6 +17,7 @@ mod parked_end;
 mod repair;
 mod restore;
 mod run;
+mod serve;
 mod tenant;
 mod verify;
 mod version;
@@ -110,6 +111,8 @@ pub(crate) enum Command {
     Generate(generate::Args),
     /// Run commands on a data directory: one outcome for each
     Run(run::Args),
+    /// Serve: commands and reads over HTTP, until it is stopped
+    Serve(serve::Args),
     /// Check every checksum, chain, transition and total of a data directory that is not in use
     Verify(verify::Args),
     /// Cut what `verify` finds broken and cannot be read, after telling what would be lost
@@ -143,6 +146,7 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
         Command::Import(args) => import::exec(*args, context),
         Command::Generate(args) => generate::exec(args, context),
         Command::Run(args) => run::exec(args, context),
+        Command::Serve(args) => serve::exec(args, context),
         Command::Verify(args) => verify::exec(args, context),
         Command::Repair(args) => repair::exec(args, context),
         Command::Events(args) => events::exec(args, context),

@@ -30,6 +30,10 @@ use crate::disk::log::{
 /// Orders changed by a replay before the index is told: it is told of many at once.
 const REPLAY_ORDERS: usize = 8_192;
 
+/// Frames that are replayed at most twice: a process that is killed soon after each start would else replay ever more of
+/// them, until it does nothing but replay.
+const REPLAY_AGAIN_MAX: u64 = 256;
+
 /// Why a log was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -179,6 +183,11 @@ fn attempt(
         return Ok(Attempt::IndexDamaged(reason));
     }
     let (frames, heads) = (replay.frames, replay.heads);
+    if frames > REPLAY_AGAIN_MAX
+        && let Err(error) = index.flush_blocking()
+    {
+        return index_failed(error);
+    }
     let heads = read_heads(&opened.reader, &heads).map_err(OpenError::Log)?;
     let tenants = match controls::tenants(&index) {
         Ok(tenants) => tenants.into_iter().map(|setting| (setting.tenant.clone(), setting)).collect(),

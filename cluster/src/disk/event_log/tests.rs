@@ -235,3 +235,22 @@ async fn many_partitions_commit_at_once_and_all_is_there_after_a_kill() {
         assert_eq!(fence.group, 25);
     }
 }
+
+/// A process that was killed within seconds of each start replayed ever more, until it did nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_replayed_once_is_not_replayed_after_each_kill() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let log = open(first.path(), 4).0;
+    let authors = history(&log, 3, 300).await;
+    // A kill: log and index as they are, without anything being closed. The index has written nothing yet.
+    copy_dir(&first.path().join("log"), &second.path().join("log"));
+    drop(log);
+    let (log, report) = open(second.path(), 4);
+    assert!(report.replayed_frames > 300, "{report:?}");
+    let third = tempfile::tempdir().unwrap();
+    copy_dir(second.path(), third.path());
+    drop(log);
+    let (log, report) = open(third.path(), 4);
+    assert!(report.replayed_frames < 300, "{report:?}");
+    assert_holds(&log, &authors).await;
+}

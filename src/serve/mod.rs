@@ -1,0 +1,161 @@
+//! The server's composition: one process with log, node, participants, projection and HTTP edge.
+//!
+//! Everything that is started here is ended here, in the reverse order: the edge first, so that nothing new comes in;
+//! the log last, so that what is under way can still be recorded.
+
+mod probe;
+mod readiness;
+mod upkeep;
+
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use retailflow_actors::{NodeHandle, Settings};
+use retailflow_cluster::disk::projection::{Projection, ProjectionOptions};
+use retailflow_config::Config;
+use retailflow_engine::ports::EventLog;
+use retailflow_gateway::{Edge, Options as EdgeOptions, Running, Server};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::readiness::{Phase, State};
+use crate::app::{self, Make, Store};
+use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::participants::{self, Kind, Reporting};
+use crate::run::signals;
+use crate::sight::Sight;
+
+/// What `serve` is asked for beside the configuration.
+pub(crate) struct Options {
+    /// Listen where strangers can connect.
+    pub(crate) insecure: bool,
+    /// What the participants are like.
+    pub(crate) participants: Kind,
+    /// What their faults are drawn from.
+    pub(crate) seed: u64,
+}
+
+/// Serves until a stop is asked for, or the log fails.
+///
+/// # Errors
+/// A [`Failure`] that says what to do.
+pub(crate) fn run(data: &Path, config: Config, options: &Options) -> Result<(), Failure> {
+    // First of all: what is made before has no series.
+    let sight = Sight::start()?;
+    let store = app::open(data, &config, Make::IfMissing)?;
+    let runtime = app::runtime()?;
+    let served = runtime.block_on(serve(data, config, options, &store, sight));
+    drop(runtime);
+    store.close();
+    served
+}
+
+async fn serve(
+    data: &Path,
+    config: Config,
+    options: &Options,
+    store: &Store,
+    sight: Sight,
+) -> Result<(), Failure> {
+    let (mut stopped, _stop) = signals::listen()?;
+    let (participants, reports) = participants::open(data, options.participants, options.seed)?;
+    let node = store.node(Settings::new(config.clone(), "embedded"), participants.participants()).await?;
+    let projection = Projection::start(store.log.clone(), data, ProjectionOptions::default());
+    let projection = projection.or_exit(ExitStatus::Unreachable, || "cannot start a thread")?;
+    let state = Arc::new(State::new(store.log.failed()));
+    let edge = edge(store, &node, &projection, &state, &sight);
+    let counts = edge.counts.clone();
+    let http = config.http.clone();
+    let start = EdgeOptions { insecure: options.insecure, ..EdgeOptions::default() };
+    let server = Server::start(http, edge, start).map_err(refused)?;
+    tell(&server)?;
+
+    let end = CancellationToken::new();
+    let mut beside = JoinSet::new();
+    beside.spawn(upkeep::run(
+        sight,
+        node.clone(),
+        store.log.clone(),
+        projection.clone(),
+        counts,
+        end.clone(),
+    ));
+    if config.probe.interval_ms > 0 {
+        let partitions = store.log.identity().partitions;
+        beside.spawn(probe::run(node.clone(), partitions, config.probe.clone(), end.clone()));
+    }
+    let reporting = Reporting::default();
+    let mut reporter = pin!(reporting.run(&node, reports));
+    let mut failed = store.log.failed();
+    state.set(Phase::Serving);
+    let ended = tokio::select! {
+        _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
+        () = &mut reporter => Err(Failure::unreachable("the participants have gone")),
+        reason = failed.wait_for(Option::is_some) => {
+            let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "it was closed".into());
+            Err(Failure::unreachable(format!("the log failed for good: {reason}. Start again when the disk is well")))
+        }
+    };
+    state.set(Phase::Draining);
+    end.cancel();
+    let drained = async {
+        let cut = server.drain(Duration::from_millis(config.http.drain_ms)).await;
+        beside.join_all().await;
+        cut
+    };
+    // Reports go on until the edge has ended: an order may wait for one to come to its end.
+    let cut = tokio::select! {
+        cut = drained => cut,
+        () = &mut reporter => 0,
+    };
+    let stop = match &ended {
+        Ok(()) => Some(node.clone().stop(Duration::from_millis(config.node.stop_deadline_ms)).await),
+        Err(_) => {
+            node.clone().kill().await;
+            None
+        }
+    };
+    participants.close().await;
+    tokio::task::block_in_place(|| projection.close());
+    if let Some(stop) = stop {
+        tracing::info!(drained = stop.drained, abandoned = stop.abandoned, cut, "stopped");
+    }
+    ended
+}
+
+fn edge(
+    store: &Store,
+    node: &NodeHandle,
+    projection: &Arc<Projection>,
+    state: &Arc<State>,
+    sight: &Sight,
+) -> Edge {
+    Edge {
+        door: Arc::new(node.clone()),
+        views: projection.clone(),
+        relay: projection.clone(),
+        log: store.log.clone(),
+        tenants: store.log.clone(),
+        readiness: state.clone(),
+        metrics: sight.renderer(node.clone()),
+        counts: Arc::default(),
+    }
+}
+
+fn refused(error: retailflow_gateway::StartError) -> Failure {
+    let code = match &error {
+        retailflow_gateway::StartError::NotLoopback { .. } => ExitStatus::Refused,
+        retailflow_gateway::StartError::Bind { .. } => ExitStatus::Unreachable,
+    };
+    Failure::new(code, error)
+}
+
+/// Where it listens, on standard output, for whoever started it with port 0.
+fn tell(server: &Running) -> Result<(), Failure> {
+    crate::cli::print(&format!(
+        "listening on http://{}, for operators on http://{}\n",
+        server.public_addr, server.admin_addr
+    ))
+}

@@ -1,0 +1,60 @@
+//! Whether the process can do its work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use retailflow_gateway::Readiness;
+use tokio::sync::watch;
+
+/// Where the process stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// It takes nothing yet.
+    Starting,
+    /// It works.
+    Serving,
+    /// It ends.
+    Draining,
+}
+
+/// The phase, and whether the log still takes records.
+pub(super) struct State {
+    phase: AtomicU8,
+    failed: watch::Receiver<Option<Arc<str>>>,
+}
+
+impl State {
+    pub(super) fn new(failed: watch::Receiver<Option<Arc<str>>>) -> Self {
+        Self { phase: AtomicU8::new(Phase::Starting as u8), failed }
+    }
+
+    pub(super) fn set(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    fn is(&self, phase: Phase) -> bool {
+        self.phase.load(Ordering::Acquire) == phase as u8
+    }
+}
+
+impl Readiness for State {
+    fn not_ready(&self) -> Vec<String> {
+        let mut reasons = self.not_alive();
+        if self.is(Phase::Starting) {
+            reasons.push("starting: partitions are taken over".into());
+        }
+        if self.is(Phase::Draining) {
+            reasons.push("draining: send what is new to another node, or here after the restart".into());
+        }
+        reasons
+    }
+
+    fn not_alive(&self) -> Vec<String> {
+        // The reason itself may name files of this machine: it is in the log.
+        match &*self.failed.borrow() {
+            Some(_) => vec!["the log failed for good: start the process again when the disk is well".into()],
+            None => Vec::new(),
+        }
+    }
+}
