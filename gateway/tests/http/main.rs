@@ -9,4 +9,5 @@ mod events;
 mod fakes;
 mod limits;
 mod reads;
+mod secrets;
 mod world;
