@@ -9,5 +9,4 @@ mod events;
 mod fakes;
 mod limits;
 mod reads;
-mod secrets;
 mod world;

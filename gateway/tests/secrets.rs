@@ -1,4 +1,13 @@
 //! What customers and their systems send stays out of the log, whatever becomes of it.
+//!
+//! A program of its own: whether a line is wanted is remembered for the whole process, and others want none.
+
+#[allow(dead_code)] // Shared with the other tests, which need all of it.
+#[path = "http/fakes.rs"]
+mod fakes;
+#[allow(dead_code)]
+#[path = "http/world.rs"]
+mod world;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
