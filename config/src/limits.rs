@@ -100,6 +100,7 @@ pub const LIMITS: &[Limit] = &[
     Limit { key: "http.listen", allowed: Allowed::Address },
     Limit { key: "http.admin_listen", allowed: Allowed::Address },
     number("http.body_max_bytes", KIB, MIB),
+    number("http.bodies_max_bytes", MIB, 16 * GIB),
     number("http.header_max_bytes", 8 * KIB, MIB),
     number("http.connections_max", 1, 65_536),
     number("http.admin_connections_max", 1, 1024),
@@ -158,6 +159,11 @@ pub(crate) const ORDERS: &[Order] = &[
         lesser: "effects.retry_min_ms",
         greater: "effects.retry_max_ms",
         why: "the wait grows from the first to the second",
+    },
+    Order {
+        lesser: "http.body_max_bytes",
+        greater: "http.bodies_max_bytes",
+        why: "one body must fit among all of them",
     },
     Order {
         lesser: "http.request_timeout_ms",

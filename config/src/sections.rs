@@ -180,6 +180,8 @@ pub struct Http {
     pub admin_listen: SocketAddr,
     /// Bytes of a request's body at most.
     pub body_max_bytes: usize,
+    /// Bytes of bodies that are being received at most, all requests together.
+    pub bodies_max_bytes: usize,
     /// Bytes of a request's line and headers at most.
     pub header_max_bytes: usize,
     /// Connections at the public address at most.

@@ -1,7 +1,7 @@
 //! The doors for commands: tenants' and operators'.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
@@ -83,9 +83,8 @@ async fn take(shared: &Shared, names: &Names, request: Request, door: Door) -> R
         Door::Operator => Actor::Operator(headers::operator(&parts.headers)?.into()),
     };
     let form = content::form(&parts.headers, request_body.is_end_stream())?;
-    let limits = &shared.limits;
-    let body_time = time.min(std::time::Duration::from_millis(limits.body_timeout_ms));
-    let body = body::read(&parts.headers, request_body, limits.body_max_bytes, body_time).await?;
+    let body_time = time.min(Duration::from_millis(shared.limits.body_timeout_ms));
+    let body = body::read(shared, &parts.headers, request_body, body_time).await?;
     let command = content::read(&order, form, &parts.headers, &body, door.source())?;
     drop(body);
     door.lets_in(command.kind()).map_err(|refusal| refusal.of(&order))?;

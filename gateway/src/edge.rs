@@ -1,7 +1,7 @@
 //! What the edge stands on: ports, and what the process says of itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use retailflow_config::Http;
 use retailflow_engine::ports::{CommandDoor, EventLog, EventRelay, Tenants, Views};
@@ -131,6 +131,8 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) reads: Semaphore,
+    /// Bytes of bodies that are being received.
+    pub(crate) received: AtomicUsize,
 }
 
 impl Shared {
@@ -140,6 +142,7 @@ impl Shared {
             stop: CancellationToken::new(),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
             reads: Semaphore::new(limits.reads_max),
+            received: AtomicUsize::new(0),
             edge,
             limits,
         })

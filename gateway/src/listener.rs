@@ -43,7 +43,7 @@ const BACKLOG: u32 = 4096;
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Refused connections that are told so at the same time; further ones are closed without a word.
-const REFUSALS_MAX: usize = 64;
+const REFUSALS_MAX: usize = 256;
 /// How long a refused client has to hear of it.
 const REFUSAL_MAX: Duration = Duration::from_millis(500);
 

@@ -5,6 +5,7 @@ use super::code::{Code, Status};
 use super::command::*;
 use super::command_type::CommandType;
 use super::event::EventData;
+use super::limits::DATASCHEMA_MAX_CHARS;
 use super::order::{HistoryEntry, HistoryPage, OrderView};
 use super::order_list::OrderList;
 use super::outcome::Outcome;
@@ -102,6 +103,8 @@ fn time_schema() -> Value {
 }
 
 fn command(name: &str, kind: CommandType, data: Schema) -> Value {
+    // What may be left out may also be null.
+    let text = |max_chars: usize| json!({ "type": ["string", "null"], "maxLength": max_chars });
     let properties = json!({
         "specversion": { "const": "1.0" },
         "id": inline::<CommandId>(),
@@ -109,11 +112,11 @@ fn command(name: &str, kind: CommandType, data: Schema) -> Value {
         "type": { "const": kind.as_str() },
         "tenant": inline::<TenantId>(),
         "subject": inline::<OrderId>(),
-        "time": time_schema(),
-        "datacontenttype": { "type": "string" },
-        "dataschema": { "type": "string" },
-        "traceparent": { "type": "string" },
-        "tracestate": { "type": "string" },
+        "time": { "type": ["string", "null"], "format": "date-time" },
+        "datacontenttype": { "type": ["string", "null"], "pattern": "^application/(json|[^;]+\\+json)( *;.*)?$" },
+        "dataschema": text(DATASCHEMA_MAX_CHARS),
+        "traceparent": { "type": ["string", "null"] },
+        "tracestate": { "type": ["string", "null"] },
     });
     let mut required = vec!["specversion", "id", "source", "type", "tenant", "subject"];
     if data.get("required").is_some() {

@@ -121,7 +121,7 @@ pub(super) fn command_headers(kinds: &[CommandType]) -> Vec<Value> {
         header("Ce-Source", "Who made the command. A CloudEvent must say it.", source),
         header("Ce-Tenant", "Agrees with the path.", envelope("tenant")),
         header("Ce-Subject", "Agrees with the path.", envelope("subject")),
-        header("Ce-Time", "When the command was made.", envelope("time")),
+        header("Ce-Time", "When the command was made.", json!({ "type": "string", "format": "date-time" })),
         header("traceparent", "The trace that it is part of (W3C Trace Context).", text.clone()),
         header("tracestate", "What vendors add to it.", text),
         timeout(),

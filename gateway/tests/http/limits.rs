@@ -81,6 +81,20 @@ async fn a_slow_body_is_408() {
 }
 
 #[tokio::test]
+async fn all_bodies_together_have_a_limit() {
+    let world = World::with(|http| http.bodies_max_bytes = 1000).await;
+    let mut first = TcpStream::connect(world.running.public_addr).await.unwrap();
+    first.write_all((head("Content-Length: 901\r\n") + &" ".repeat(900)).as_bytes()).await.unwrap();
+    let second = head("Content-Length: 200\r\nConnection: close\r\n") + &" ".repeat(200);
+    until("there is no room", async || {
+        raw(world.running.public_addr, second.as_bytes()).await.starts_with("HTTP/1.1 503 ")
+    })
+    .await;
+    drop(first);
+    until("there is room", async || world.place("c-1", &[]).await.status == 200).await;
+}
+
+#[tokio::test]
 async fn a_reader_that_takes_nothing_is_cut_off() {
     let world = World::with(|http| http.write_timeout_ms = 100).await;
     let mut stream = TcpStream::connect(world.running.public_addr).await.unwrap();
