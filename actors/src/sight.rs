@@ -2,7 +2,7 @@
 //! costs an atomic. Without a recorder, as in a batch run and in tests, it is nothing at all.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, gauge, histogram};
@@ -39,8 +39,26 @@ pub(crate) enum CallResult {
 const CALLS: [(CallResult, &str); 3] =
     [(CallResult::Ok, "ok"), (CallResult::Trouble, "trouble"), (CallResult::Timeout, "timeout")];
 
-/// Commands by type and status.
-type ByType = Vec<[Counter; STATUSES.len()]>;
+/// A tenant's commands by type and status; a series is made when it first counts.
+struct ByType {
+    tenant: Box<str>,
+    series: Vec<[OnceLock<Counter>; STATUSES.len()]>,
+}
+
+impl ByType {
+    fn new(tenant: &str) -> Arc<Self> {
+        let series = CommandType::ALL.iter().map(|_| Default::default()).collect();
+        Arc::new(Self { tenant: tenant.into(), series })
+    }
+
+    fn count(&self, kind: CommandType, status: Status) {
+        let series = self.series[kind as usize][status as usize].get_or_init(|| {
+            let (tenant, kind, status) = (self.tenant.to_string(), kind.verb(), status.as_str());
+            counter!(metric::COMMANDS.name, "tenant" => tenant, "type" => kind, "status" => status)
+        });
+        series.increment(1);
+    }
+}
 
 /// All series of a node.
 pub(crate) struct Sight {
@@ -55,11 +73,6 @@ pub(crate) struct Sight {
     pub(crate) orders_ended: Counter,
     pub(crate) group_records: Histogram,
     pub(crate) commit_seconds: Histogram,
-}
-
-fn by_type(tenant: &str) -> Arc<ByType> {
-    let of = |kind: &CommandType, status: Status| counter!(metric::COMMANDS.name, "tenant" => tenant.to_owned(), "type" => kind.verb(), "status" => status.as_str());
-    Arc::new(CommandType::ALL.iter().map(|kind| STATUSES.map(|status| of(kind, status))).collect())
 }
 
 fn participant(role: Role) -> &'static str {
@@ -86,7 +99,7 @@ impl Sight {
         let all = CommandType::ALL.iter();
         Self {
             tenants: RwLock::default(),
-            others: by_type(OTHER_TENANTS),
+            others: ByType::new(OTHER_TENANTS),
             seconds: all
                 .map(|kind| histogram!(metric::COMMAND_SECONDS.name, "type" => kind.verb()))
                 .collect(),
@@ -109,7 +122,7 @@ impl Sight {
     pub(crate) fn answered(&self, kind: CommandType, outcome: &Outcome, took: Duration) {
         let index = kind as usize;
         if let Some(tenant) = &outcome.tenant {
-            self.of(tenant, outcome.code)[index][outcome.status as usize].increment(1);
+            self.of(tenant, outcome.code).count(kind, outcome.status);
         }
         self.seconds[index].record(took);
         if outcome.status == Status::Refused {
@@ -129,7 +142,7 @@ impl Sight {
         if tenants.len() >= TENANTS_MAX || matches!(code, Code::UnknownTenant | Code::TenantLimit) {
             return self.others.clone();
         }
-        tenants.entry(tenant.clone()).or_insert_with(|| by_type(tenant.as_str())).clone()
+        tenants.entry(tenant.clone()).or_insert_with(|| ByType::new(tenant.as_str())).clone()
     }
 
     /// An effect ended.

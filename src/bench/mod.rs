@@ -1,6 +1,5 @@
 //! What `retailflow bench` is made of: a load generator, the raw limits beside it, and their report.
 
-pub(crate) mod instant;
 pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod raw;

@@ -8,13 +8,13 @@ use retailflow_actors::Settings;
 use retailflow_config::Config;
 
 use crate::app::{self, Make, Store};
-use crate::bench::instant::Instant;
 use crate::bench::load::{self, Lives, Orders, Pace};
 use crate::bench::machine;
 use crate::bench::raw::{self, Groups};
 use crate::bench::report::{BenchReport, Measured};
 use crate::cli::{Context, Output, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::participants::instant::Instant;
 
 /// The commands under `bench`.
 #[derive(clap::Subcommand, Debug)]

@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// What the faults of flaky participants are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Take commands in and leave all steps to a later run: for measurements
+    #[arg(long, hide = true)]
+    pub(crate) intake_only: bool,
 }
 
 /// Runs the command.
@@ -45,9 +48,11 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let mut config = context.config.config;
     config.http.listen = args.listen.unwrap_or(config.http.listen);
     config.http.admin_listen = args.admin_listen.unwrap_or(config.http.admin_listen);
-    serve::run(
-        &args.data.data,
-        config,
-        &serve::Options { insecure: args.insecure, participants: args.participants, seed: args.seed },
-    )
+    let options = serve::Options {
+        insecure: args.insecure,
+        participants: args.participants,
+        seed: args.seed,
+        drives_effects: !args.intake_only,
+    };
+    serve::run(&args.data.data, config, &options)
 }

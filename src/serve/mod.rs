@@ -35,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) participants: Kind,
     /// What their faults are drawn from.
     pub(crate) seed: u64,
+    /// Whether steps are driven.
+    pub(crate) drives_effects: bool,
 }
 
 /// Serves until a stop is asked for, or the log fails.
@@ -61,7 +63,9 @@ async fn serve(
 ) -> Result<(), Failure> {
     let (mut stopped, _stop) = signals::listen()?;
     let (participants, reports) = participants::open(data, options.participants, options.seed)?;
-    let node = store.node(Settings::new(config.clone(), "embedded"), participants.participants()).await?;
+    let settings =
+        Settings { drives_effects: options.drives_effects, ..Settings::new(config.clone(), "embedded") };
+    let node = store.node(settings, participants.participants()).await?;
     let projection = Projection::start(store.log.clone(), data, ProjectionOptions::default());
     let projection = projection.or_exit(ExitStatus::Unreachable, || "cannot start a thread")?;
     let state = Arc::new(State::new(store.log.failed()));

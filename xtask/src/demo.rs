@@ -102,10 +102,7 @@ fn build() -> Result<Paths> {
     println!("Building RetailFlow (release); the first time takes a few minutes.");
     let status = shell::cargo().args(["build", "--release", "--package", "retailflow"]).status()?;
     ensure!(status.success(), "the build failed");
-    let metadata = shell::text(shell::cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
-    let target =
-        PathBuf::from(metadata["target_directory"].as_str().context("cargo names no target folder")?);
+    let target = shell::target()?;
     let folder = target.join("demo");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;

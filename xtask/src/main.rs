@@ -1,8 +1,9 @@
-//! Developer commands: `cargo xtask setup|demo|test|kill`. Nothing but Rust is needed to build; what tests need
+//! Developer commands: `cargo xtask setup|demo|test|kill|load`. Nothing but Rust is needed to build; what tests need
 //! besides is fetched into `.tools/`.
 
 mod demo;
 mod explain;
+mod load;
 mod setup;
 mod shell;
 mod tools;
@@ -18,6 +19,7 @@ Usage: cargo xtask COMMAND
   test             fetch what the tests need, then run them all
   kill [ORDERS]    kill the release build about every second while it runs 100,000 mixed orders, or as many as are
                    named, and compare each outcome and both sides' books (a few minutes, after a release build)
+  load [SECONDS]   measure the release build over HTTP with wrk: intake, whole lives, overload (60 s each by default)
   setup [--tests]  check what a build needs; with --tests, also fetch what the tests need
 ";
 
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
         ["setup", "--tests"] => setup::build().and_then(|()| setup::tests()).map(|_| ExitCode::SUCCESS),
         ["demo"] => setup::build().and_then(|()| demo::run()).map(|()| ExitCode::SUCCESS),
         ["test"] => test(),
+        ["load"] => load::run("60").map(|()| ExitCode::SUCCESS),
+        ["load", seconds] => load::run(seconds).map(|()| ExitCode::SUCCESS),
         ["kill"] => kill("100000"),
         ["kill", orders] => kill(orders),
         ["help" | "--help" | "-h"] => {

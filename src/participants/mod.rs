@@ -1,4 +1,6 @@
-//! The participants of `run`: simulated ones beside the data directory, and the way in for their reports.
+//! The participants of `run` and `serve`: simulated ones beside the data directory, and the way in for their reports.
+
+pub(crate) mod instant;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use retailflow_actors::NodeHandle;
 use retailflow_cluster::participants::{self, SimRunning};
 use retailflow_engine::memory::participants::{FaultRates, SimOptions};
 use retailflow_engine::order::{Actor, Command};
+use retailflow_engine::ports::Participants;
 use retailflow_engine::wire::CommandEvent;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -34,6 +37,9 @@ pub(crate) enum Kind {
     Perfect,
     /// They fail, decline, lose answers, answer late, take their time
     Flaky,
+    /// They do everything at once and keep no books: for measurements
+    #[value(hide = true)]
+    Instant,
 }
 
 /// Where the participants of a data directory keep their books. The engine never looks there.
@@ -49,21 +55,48 @@ pub(crate) fn open(
     data: &Path,
     kind: Kind,
     seed: u64,
-) -> Result<(SimRunning, mpsc::Receiver<CommandEvent>), Failure> {
+) -> Result<(Running, mpsc::Receiver<CommandEvent>), Failure> {
     let (sender, reports) = mpsc::channel(REPORTS_MAX);
+    if kind == Kind::Instant {
+        let participants = Arc::new(instant::Instant::default()).participants();
+        return Ok((Running { sim: None, participants, _reports: Some(sender) }, reports));
+    }
     let sink = move |event| {
         if sender.try_send(event).is_err() {
             tracing::warn!("a participant's report was dropped; its step is looked at again when it is due");
         }
     };
     let (rates, options) = match kind {
-        Kind::Perfect => (FaultRates::NONE, SimOptions::default()),
+        Kind::Perfect | Kind::Instant => (FaultRates::NONE, SimOptions::default()),
         Kind::Flaky => (FaultRates::FLAKY, SimOptions { hand_over_permille: 500, ..SimOptions::default() }),
     };
     let opened =
         participants::open(&folder(data), &options, rates, seed, Arc::new(SystemClock), Arc::new(sink));
-    let running = opened.map_err(|error| Failure::new(ExitStatus::Unreachable, error))?;
-    Ok((running, reports))
+    let sim = opened.map_err(|error| Failure::new(ExitStatus::Unreachable, error))?;
+    let participants = sim.participants();
+    Ok((Running { sim: Some(sim), participants, _reports: None }, reports))
+}
+
+/// Participants at work.
+pub(crate) struct Running {
+    sim: Option<SimRunning>,
+    participants: Participants,
+    /// Those without books send no reports; whoever waits for one waits until they end.
+    _reports: Option<mpsc::Sender<CommandEvent>>,
+}
+
+impl Running {
+    /// As the engine sees them.
+    pub(crate) fn participants(&self) -> Participants {
+        self.participants.clone()
+    }
+
+    /// Ends what is under way.
+    pub(crate) async fn close(self) {
+        if let Some(sim) = self.sim {
+            sim.close().await;
+        }
+    }
 }
 
 /// Reports on their way in.
