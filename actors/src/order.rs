@@ -254,7 +254,10 @@ impl OrderState {
                     true => draft.reject(base, command, Code::Discarded, &context, certainly_new),
                 };
                 match drafted {
-                    Drafted::Decided(_) => waiters.push(vec![work]),
+                    Drafted::Decided(_) => {
+                        work.came_to("decided");
+                        waiters.push(vec![work]);
+                    }
                     Drafted::Joined(index) => waiters[index].push(work),
                     Drafted::Replayed(verdict) => self.replay(work, &verdict),
                     Drafted::AskLog => {
@@ -482,6 +485,7 @@ fn answer(waiters: Vec<Vec<Work>>, outcomes: &[RecordedOutcome], durability: Dur
         for (place, work) in works.into_iter().enumerate() {
             let command = &work.command;
             let told = recorded(&command.order, &command.key, &outcome.verdict, durability, place > 0);
+            work.came_to("durable");
             work.answer(told);
         }
     }

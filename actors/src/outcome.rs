@@ -26,6 +26,8 @@ pub(crate) struct Waiting {
     pub(crate) certainly_new: bool,
     /// An operator discards it: it is rejected as such, not decided.
     pub(crate) discarded: bool,
+    /// Where its caller traces it, if it does.
+    pub(crate) span: tracing::Span,
 }
 
 impl Deref for Work {
@@ -58,7 +60,20 @@ impl Work {
         reply: oneshot::Sender<Outcome>,
         discarded: bool,
     ) -> Self {
-        Self(Box::new(Waiting { command, permit, reply, attempts: 0, certainly_new: false, discarded }))
+        Self(Box::new(Waiting {
+            command,
+            permit,
+            reply,
+            attempts: 0,
+            certainly_new: false,
+            discarded,
+            span: tracing::Span::current(),
+        }))
+    }
+
+    /// Says in the caller's trace how far it has come.
+    pub(crate) fn came_to(&self, point: &'static str) {
+        self.span.in_scope(|| tracing::trace!(target: "retailflow::command", point));
     }
 
     /// Gives the outcome. A caller that has gone away is no trouble: the outcome is in the log.

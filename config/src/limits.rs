@@ -117,6 +117,8 @@ pub const LIMITS: &[Limit] = &[
     number("probe.interval_ms", 0, DAY_MS),
     Limit { key: "tenants.unknown", allowed: Allowed::Choice(&["create", "refuse"]) },
     Limit { key: "telemetry.log", allowed: Allowed::Text { max_chars: 1000 } },
+    Limit { key: "telemetry.otlp_endpoint", allowed: Allowed::Text { max_chars: 1000 } },
+    number("telemetry.otlp_sample_permille", 0, 1000),
     Limit { key: "telemetry.format", allowed: Allowed::Choice(&["pretty", "json"]) },
 ];
 

@@ -244,6 +244,10 @@ pub struct Telemetry {
     pub log: String,
     /// Form of the log lines.
     pub format: LogFormat,
+    /// Where spans of commands go: the base URL of a collector, or `off`.
+    pub otlp_endpoint: String,
+    /// Of a thousand traces that begin here, how many are sent.
+    pub otlp_sample_permille: u64,
 }
 
 /// Form of the log lines.

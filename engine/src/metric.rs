@@ -110,10 +110,12 @@ metrics! {
         "Always 1: what recorded outcomes are safe from.";
     BUILD Kind::Gauge, "build_info", ["version"],
         "Always 1: the version of the program.";
-    HTTP_REQUESTS Kind::Counter, "http_requests_total", ["route", "status"],
-        "Requests answered, by route and status.";
-    HTTP_SECONDS Kind::Histogram(SECONDS), "http_request_seconds", ["route"],
-        "Time from a request's head to its answer's; streams are not counted.";
+    HTTP_RESPONSES Kind::Counter, "http_responses_total", ["class"],
+        "Answers given over HTTP, by class of their status.";
+    HTTP_REFUSED Kind::Counter, "http_connections_refused_total", [],
+        "Connections beyond the greatest number.";
+    HTTP_PANICS Kind::Counter, "http_panics_total", [],
+        "Handlers of requests that panicked: each is a fault of ours.";
     HTTP_CONNECTIONS Kind::Gauge, "http_connections", [],
         "Connections that are open.";
     HTTP_STREAMS Kind::Gauge, "http_event_streams", [],

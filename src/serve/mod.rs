@@ -5,6 +5,7 @@
 
 mod probe;
 mod readiness;
+mod traced;
 mod upkeep;
 
 use std::path::Path;
@@ -21,11 +22,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::readiness::{Phase, State};
+use self::traced::Traced;
 use crate::app::{self, Make, Store};
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::participants::{self, Kind, Reporting};
 use crate::run::signals;
 use crate::sight::Sight;
+use crate::telemetry::otlp;
 
 /// What `serve` is asked for beside the configuration.
 pub(crate) struct Options {
@@ -51,6 +54,7 @@ pub(crate) fn run(data: &Path, config: Config, options: &Options) -> Result<(), 
     let served = runtime.block_on(serve(data, config, options, &store, sight));
     drop(runtime);
     store.close();
+    otlp::end();
     served
 }
 
@@ -137,7 +141,10 @@ fn edge(
     sight: &Sight,
 ) -> Edge {
     Edge {
-        door: Arc::new(node.clone()),
+        door: match otlp::is_on() {
+            true => Arc::new(Traced(node.clone())),
+            false => Arc::new(node.clone()),
+        },
         views: projection.clone(),
         relay: projection.clone(),
         log: store.log.clone(),

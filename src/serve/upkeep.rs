@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::counter;
 use retailflow_actors::NodeHandle;
 use retailflow_cluster::disk::event_log::DiskLog;
 use retailflow_cluster::disk::projection::Projection;
@@ -15,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sight::{Sight, set, set_of};
 
+/// Classes of statuses, and their names.
+const CLASSES: [(usize, &str); 4] = [(2, "2xx"), (3, "3xx"), (4, "4xx"), (5, "5xx")];
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -60,6 +63,11 @@ async fn look(node: &NodeHandle, log: &DiskLog, views: &Projection, edge: &Count
     set(&metric::LOG_FAILED, f64::from(u8::from(log.failed().borrow().is_some())));
     set(&metric::HTTP_CONNECTIONS, edge.connections_open() as f64);
     set(&metric::HTTP_STREAMS, edge.streams_open() as f64);
+    for (class, name) in CLASSES {
+        counter!(metric::HTTP_RESPONSES.name, "class" => name).absolute(edge.responses(class));
+    }
+    counter!(metric::HTTP_REFUSED.name).absolute(edge.connections_refused());
+    counter!(metric::HTTP_PANICS.name).absolute(edge.panics());
     if let Some(bytes) = crate::bench::machine::resident_bytes() {
         set(&metric::MEMORY, bytes as f64);
     }

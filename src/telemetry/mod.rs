@@ -1,10 +1,13 @@
 //! What the process says about itself: log lines on standard error, so that standard output stays the command's.
 
+pub(crate) mod otlp;
+
 use std::io::{self, IsTerminal};
 
 use retailflow_config::{LogFormat, Telemetry};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use crate::exit::{ExitStatus, Failure, OrExit};
 
@@ -17,10 +20,12 @@ pub(crate) fn start(config: &Telemetry) -> Result<(), Failure> {
             config.log
         )
     })?;
-    let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
-    let started = match config.format {
-        LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match config.format {
+        LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).with_target(false).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    let registry = tracing_subscriber::registry().with(lines.with_filter(filter));
+    let started = registry.with(otlp::layer(config)?).try_init();
     started.map_err(|error| Failure::new(ExitStatus::Usage, anyhow::anyhow!("cannot start logging: {error}")))
 }
