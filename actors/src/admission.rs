@@ -75,6 +75,18 @@ impl Gate {
         }
     }
 
+    /// Why nothing of this tenant would be let in at this moment.
+    pub(crate) fn is_full(&self, tenant: &TenantId) -> Option<Code> {
+        if self.is_closed() {
+            return Some(Code::Draining);
+        }
+        if self.node.available_permits() == 0 {
+            return Some(Code::Overloaded);
+        }
+        let full = self.tenants.lock().get(tenant).is_some_and(|of| of.available_permits() == 0);
+        full.then_some(Code::Throttled)
+    }
+
     /// Lets a command in at once or says why not.
     pub(crate) fn try_enter(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Result<Permit, Code> {
         if self.is_closed() {

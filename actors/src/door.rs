@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use retailflow_engine::ids::OrderRef;
+use retailflow_engine::ids::{OrderRef, TenantId};
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::ports::{CommandDoor, EndParkingError, PortFuture};
 use retailflow_engine::wire::admin::{ReleaseReport, ReleaseSchema};
@@ -12,6 +12,12 @@ use crate::node::NodeHandle;
 use crate::release::{ReleaseError, Released};
 
 impl CommandDoor for NodeHandle {
+    fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
+        let code = self.gate().is_full(tenant)?;
+        let outcome = Outcome::unaddressed(code, code.meaning());
+        Some(outcome.with_retry_after_ms(self.gate().retry_after_ms()))
+    }
+
     fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
         let command = Command::from_event(command, actor);
         Box::pin(async move {

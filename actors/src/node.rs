@@ -362,6 +362,10 @@ impl NodeHandle {
         refusal(&command.order, &command.key, code, message, retry_after_ms)
     }
 
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.shared.orders.gate
+    }
+
     pub(crate) fn ports(&self) -> &Ports {
         &self.shared.orders.ports
     }

@@ -1,4 +1,5 @@
--- wrk: each request places a new order. Started by `cargo xtask load`.
+-- wrk: each request places a new order. Started by `cargo xtask load` with a name for this run, and for an open loop the
+-- mean time between two requests of one connection, in milliseconds.
 local threads = 0
 
 function setup(thread)
@@ -7,8 +8,16 @@ function setup(thread)
 end
 
 function init(args)
+  if tonumber(args[2] or "0") > 0 then delay = wait end
   run = args[1] or "r"
   count = 0
+  pause_ms = tonumber(args[2] or "0")
+  math.randomseed(number + 1)
+end
+
+-- Only wrk's open loop waits: what it is answered, and how soon, changes little of what comes.
+function wait()
+  return math.floor(pause_ms * (0.5 + math.random()))
 end
 
 local body = '{"customer":"00042","currency":"USD",' ..

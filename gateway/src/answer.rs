@@ -57,6 +57,12 @@ impl Refusal {
     }
 }
 
+impl From<Outcome> for Refusal {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome: Box::new(outcome), closes: false }
+    }
+}
+
 impl From<&DecodeError> for Refusal {
     fn from(error: &DecodeError) -> Self {
         Self { outcome: Box::new(error.to_outcome()), closes: false }

@@ -77,6 +77,9 @@ async fn take(shared: &Shared, names: &Names, request: Request, door: Door) -> R
     let began = Instant::now();
     let (parts, request_body) = request.into_parts();
     let order = path::order(names)?;
+    if let Some(outcome) = shared.edge.door.refuses(&order.tenant) {
+        return Err(Refusal::from(outcome).of(&order));
+    }
     let time = headers::timeout(&parts.headers, &shared.limits)?;
     let actor = match door {
         Door::Tenant => Actor::Tenant,

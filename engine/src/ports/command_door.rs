@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::PortFuture;
-use crate::ids::OrderRef;
+use crate::ids::{OrderRef, TenantId};
 use crate::order::Actor;
 use crate::wire::admin::ReleaseReport;
 use crate::wire::{CommandEvent, Outcome};
@@ -16,6 +16,13 @@ use crate::wire::{CommandEvent, Outcome};
 ///   again gives the first outcome.
 /// - Dropping the future MUST NOT undo, lose or half-do anything.
 pub trait CommandDoor: Send + Sync {
+    /// Would any command of this tenant be refused now? Asked before a body is read and decoded, so that refusing stays
+    /// cheap when there is most to refuse. `None` promises nothing.
+    fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
+        let _ = tenant;
+        None
+    }
+
     /// Hands in a command, and waits for its outcome, `deadline` at most.
     fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome>;
 
