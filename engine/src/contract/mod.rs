@@ -9,10 +9,13 @@ pub mod command_inbox;
 pub mod dead_letters;
 pub mod deadlines;
 pub mod event_log;
+pub mod event_relay;
+pub mod lives;
 pub mod participants;
 pub mod rng;
 pub mod snapshots;
 pub mod tenants;
+pub mod views;
 
 #[cfg(test)]
 mod tests;

@@ -109,7 +109,7 @@ fn attempt(shared: &Shared) -> Result<(), Failure> {
     })?;
     // Nobody reads it any more after this.
     shared.progress.send_modify(|progress| progress.standing = Standing::Closed);
-    let shelf = shared.shelf.write().take();
+    let shelf = shared.shelf.write().take().filter(|_| !shared.killed());
     if let Some(Err(error)) = shelf.map(Shelf::close) {
         tracing::warn!(%error, "the lists were not closed; they are caught up or built again at the next start");
     }
@@ -253,6 +253,9 @@ impl Projector<'_> {
     }
 
     fn write_all(&mut self) -> Result<(), Failure> {
+        if self.shared.killed() {
+            return Ok(());
+        }
         self.settled()?;
         if self.position != self.written {
             self.write();

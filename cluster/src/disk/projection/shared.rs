@@ -60,6 +60,8 @@ pub(super) struct Shared {
     pub(super) ring: Mutex<Ring>,
     pub(super) catching_up: Arc<Semaphore>,
     stop: AtomicBool,
+    /// Stop without writing anything more, as a kill would.
+    killed: AtomicBool,
 }
 
 impl Shared {
@@ -76,12 +78,24 @@ impl Shared {
             catching_up: Arc::new(Semaphore::new(options.catching_up_max)),
             options,
             stop: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
         }
     }
 
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.log.tail().wake();
+    }
+
+    /// For tests: stops without writing anything more.
+    #[cfg(test)]
+    pub(super) fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        self.stop();
+    }
+
+    pub(super) fn killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
     }
 
     pub(super) fn stopped(&self) -> bool {

@@ -1,0 +1,98 @@
+//! Readers between the log and the ring.
+
+use std::sync::Arc;
+
+use retailflow_engine::contract::event_relay::{assert_are, expected, open, read};
+use retailflow_engine::contract::lives::{Lives, TENANTS};
+use retailflow_engine::ports::{EventRelay, ReadFrom, RelayError};
+
+use super::{Disk, End, tiny};
+use crate::disk::projection::ProjectionOptions;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_that_come_and_fall_behind_under_load_miss_nothing_and_get_nothing_twice() {
+    let options = ProjectionOptions { catching_up_max: 64, ..tiny() };
+    let disk = Disk::new(options);
+    disk.ready().await;
+    let log = disk.log.clone().unwrap();
+    let mut lives = Lives::begin(&*log, 21).await;
+    let orders = lives.names(50);
+    let mut readers = Vec::new();
+    // Each gives over what it was given once it has so many.
+    let (enough, told) = tokio::sync::watch::channel(usize::MAX);
+    for number in 0..12 {
+        lives.go_on(&*log, &orders, 25).await;
+        let before = expected(&disk.relay(), TENANTS[0]).await.len();
+        let from = if number % 2 == 0 { ReadFrom::Beginning } else { ReadFrom::Now };
+        let skipped = if number % 2 == 0 { 0 } else { before };
+        let mut reader = open(&disk.relay(), TENANTS[0], from).await;
+        let mut enough = told.clone();
+        let reading = tokio::spawn(async move {
+            let mut given = Vec::new();
+            while given.len() + skipped < *enough.borrow_and_update() {
+                tokio::select! {
+                    events = reader.next() => given.extend(events.unwrap()),
+                    _ = enough.changed() => {}
+                }
+                for _ in 0..number * 20 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            (skipped, given)
+        });
+        readers.push(reading);
+    }
+    lives.go_on(&*log, &orders, 50).await;
+    let all = expected(&disk.relay(), TENANTS[0]).await;
+    enough.send_replace(all.len());
+    for reading in readers {
+        let (skipped, given) = reading.await.unwrap();
+        assert_are(&given, &all[skipped..]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_old_events_are_few_at_a_time() {
+    let disk = Disk::new(ProjectionOptions { catching_up_max: 2, ..tiny() });
+    disk.ready().await;
+    let log = disk.log.clone().unwrap();
+    let mut lives = Lives::begin(&*log, 22).await;
+    let orders = lives.names(50);
+    lives.go_on(&*log, &orders, 50).await;
+    let port = disk.relay();
+    let mut old = open(&port, TENANTS[0], ReadFrom::Beginning).await;
+    let older = open(&port, TENANTS[1], ReadFrom::Beginning).await;
+    let refused = || async { port.relay.open(&orders[0].tenant, ReadFrom::Beginning).await.err() };
+    // The projector may not have read anything yet; then it is told at the first reading.
+    if let Some(error) = refused().await {
+        assert!(matches!(error, RelayError::Busy(_)), "{error}");
+    }
+    let now = open(&port, TENANTS[0], ReadFrom::Now).await;
+    drop((older, now));
+    let all = expected(&port, TENANTS[0]).await;
+    let given = read(&mut old, all.len()).await;
+    assert_are(&given, &all);
+    // It has caught up, and is in nobody's way.
+    lives.go_on(&*log, &orders, 1).await;
+    let more = expected(&port, TENANTS[0]).await;
+    assert_are(&read(&mut old, more.len() - all.len()).await, &more[all.len()..]);
+    let (mut one, mut two) = (
+        open(&port, TENANTS[0], ReadFrom::Beginning).await,
+        open(&port, TENANTS[1], ReadFrom::Beginning).await,
+    );
+    assert!(one.next().await.is_ok() && two.next().await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_projection_says_so_to_all_who_wait() {
+    let mut disk = Disk::new(tiny());
+    disk.ready().await;
+    let projection = Arc::clone(disk.projection.as_ref().unwrap());
+    let mut reader = open(&disk.relay(), TENANTS[0], ReadFrom::Now).await;
+    let waiting = tokio::spawn(async move { reader.next().await });
+    disk.end(End::Closed);
+    assert!(matches!(waiting.await.unwrap(), Err(RelayError::Unavailable(_))));
+    let tenant = retailflow_engine::ids::TenantId::parse(TENANTS[0]).unwrap();
+    let opened = projection.open(&tenant, ReadFrom::Now).await;
+    assert!(matches!(opened.err(), Some(RelayError::Unavailable(_))));
+}
