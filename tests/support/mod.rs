@@ -2,4 +2,5 @@
 
 pub(crate) mod cli;
 pub(crate) mod poll;
+pub(crate) mod server;
 pub(crate) mod world;
