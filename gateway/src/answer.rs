@@ -52,6 +52,11 @@ impl Refusal {
         self
     }
 
+    /// What the caller is told, for whoever tells it another way.
+    pub(crate) fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(Code::Internal, Code::Internal.meaning())
     }

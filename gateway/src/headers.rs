@@ -60,7 +60,12 @@ pub(crate) fn trace(headers: &HeaderMap) -> Trace {
 
 /// Who acts at the operators' door: it is recorded with what is done.
 pub(crate) fn operator(headers: &HeaderMap) -> Result<&str, Refusal> {
-    match single(headers, OPERATOR)? {
+    operator_name(single(headers, OPERATOR)?)
+}
+
+/// The same from a form: a name is what a header can hold, so that both ways record the same.
+pub(crate) fn operator_name(name: Option<&str>) -> Result<&str, Refusal> {
+    match name {
         None | Some("") => {
             let text = "say who you are: what operators do is recorded with their name";
             Err(Refusal::new(Code::MissingField, text).at(OPERATOR))
@@ -68,6 +73,9 @@ pub(crate) fn operator(headers: &HeaderMap) -> Result<&str, Refusal> {
         Some(name) if name.len() > OPERATOR_MAX_CHARS => {
             let text = format!("at most {OPERATOR_MAX_CHARS} characters are allowed");
             Err(Refusal::new(Code::TooLong, text).at(OPERATOR))
+        }
+        Some(name) if name.bytes().any(|b| b != b' ' && !b.is_ascii_graphic()) => {
+            Err(Refusal::new(Code::InvalidField, "only printable ASCII is allowed").at(OPERATOR))
         }
         Some(name) => Ok(name),
     }

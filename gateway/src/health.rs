@@ -15,7 +15,7 @@ use crate::edge::Shared;
 pub(crate) const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Why a node that is stopping is not ready.
-const LEAVING: &str = "the node is stopping";
+pub(crate) const LEAVING: &str = "the node is stopping";
 
 /// `GET /healthz`
 pub(crate) async fn live(State(shared): State<Arc<Shared>>) -> Response {

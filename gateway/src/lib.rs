@@ -4,6 +4,7 @@
 //! - **Nothing is unbounded**: bodies, headers, connections, streams, reads and every wait have a limit in `[http]`.
 //! - **An answer is an outcome**: what the engine said, or a refusal in the same shape; an error has a code, and a text
 //!   that says what to do.
+//! - **The operators' page** (`console`) is another face of the same door, for people.
 //! - **No line of the log names a customer, an order or a token**, and no request writes one while all is well.
 
 mod admin;
@@ -11,6 +12,7 @@ mod answer;
 mod body;
 mod command;
 mod conn;
+mod console;
 mod content;
 mod edge;
 mod events;

@@ -101,7 +101,7 @@ pub(crate) async fn list(
     Ok(found(&OrderList { schema: OrderListSchema, orders, position, next }))
 }
 
-fn of_view(error: ViewError, name: &str) -> Refusal {
+pub(crate) fn of_view(error: ViewError, name: &str) -> Refusal {
     match error {
         ViewError::BadToken(text) => Refusal::new(Code::InvalidField, text).at(name),
         ViewError::Unavailable(_) => {
@@ -110,12 +110,12 @@ fn of_view(error: ViewError, name: &str) -> Refusal {
     }
 }
 
-fn late() -> Refusal {
+pub(crate) fn late() -> Refusal {
     Refusal::new(Code::Unavailable, "it could not be read in time; ask again, later")
 }
 
 /// Reads wait for one another: each holds a whole history in memory.
-async fn permit(shared: &Shared, until: Instant) -> Result<SemaphorePermit<'_>, Refusal> {
+pub(crate) async fn permit(shared: &Shared, until: Instant) -> Result<SemaphorePermit<'_>, Refusal> {
     match timeout_at(until, shared.reads.acquire()).await {
         Ok(Ok(permit)) => Ok(permit),
         // The semaphore is never closed; were it, nothing could be read either.
@@ -125,7 +125,8 @@ async fn permit(shared: &Shared, until: Instant) -> Result<SemaphorePermit<'_>, 
     }
 }
 
-async fn read(
+/// An order as it stands, and all its decisions, read from the log within `time`.
+pub(crate) async fn read(
     shared: &Shared,
     order: &OrderRef,
     time: Duration,

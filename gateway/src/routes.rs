@@ -1,4 +1,5 @@
-//! What stands at which path. Every path and method here is in `openapi.rs` too; a test compares them.
+//! What stands at which path. Every path and method here is in `openapi.rs` too; a test compares them. The console's pages
+//! are for people, and stand in `console/mod.rs`.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use retailflow_engine::wire::Code;
 
 use crate::answer::Refusal;
 use crate::edge::Shared;
-use crate::{admin, command, events, health, openapi, orders};
+use crate::{admin, command, console, events, health, openapi, orders};
 
 /// The tenants' door.
 pub(crate) fn public(shared: &Arc<Shared>) -> Router {
@@ -25,15 +26,15 @@ pub(crate) fn public(shared: &Arc<Shared>) -> Router {
     finished(router, shared, openapi::PUBLIC)
 }
 
-/// The operators' door, with `console` beside it.
-pub(crate) fn operators(shared: &Arc<Shared>, console: Router) -> Router {
+/// The operators' door, with the console for people beside it.
+pub(crate) fn operators(shared: &Arc<Shared>) -> Router {
     let order = "/v1/admin/tenants/{tenant}/orders/{order}";
     let router = Router::new()
         .route(&format!("{order}/commands"), post(command::operators))
         .route(&format!("{order}/release"), post(admin::release))
         .route(&format!("{order}/discard"), post(admin::discard))
         .route("/v1/admin/parked", get(admin::parked));
-    finished(router, shared, openapi::ADMIN).merge(console)
+    finished(router, shared, openapi::ADMIN).merge(console::router(shared))
 }
 
 fn finished(router: Router<Arc<Shared>>, shared: &Arc<Shared>, document: openapi::Document) -> Router {

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use retailflow_config::Http;
 use tokio::time::{Instant, sleep};
 
@@ -18,8 +17,6 @@ use crate::routes;
 pub struct Options {
     /// Listen where others than this machine can connect, although nobody is asked who they are.
     pub insecure: bool,
-    /// Pages beside the operators' door. Paths of their own, no fallback.
-    pub console: Router,
 }
 
 /// Why the server did not begin. Nothing is listened on then.
@@ -79,8 +76,7 @@ impl Server {
         let (connections_max, admin_connections_max) = (config.connections_max, config.admin_connections_max);
         let shared = Shared::new(edge, config);
         let public = public.serve(&shared, routes::public(&shared), connections_max);
-        let console = routes::operators(&shared, options.console);
-        let admin = admin.serve(&shared, console, admin_connections_max);
+        let admin = admin.serve(&shared, routes::operators(&shared), admin_connections_max);
         tracing::info!(%public_addr, %admin_addr, "listening");
         Ok(Running { public_addr, admin_addr, shared, public, admin })
     }

@@ -76,7 +76,7 @@ async fn serve(
     let edge = edge(store, &node, &projection, &state, &sight);
     let counts = edge.counts.clone();
     let http = config.http.clone();
-    let start = EdgeOptions { insecure: options.insecure, ..EdgeOptions::default() };
+    let start = EdgeOptions { insecure: options.insecure };
     let server = Server::start(http, edge, start).map_err(refused)?;
     tell(&server)?;
 

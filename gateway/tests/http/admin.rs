@@ -2,9 +2,8 @@
 
 use retailflow_engine::order::Actor;
 use retailflow_engine::wire::admin::{ParkedList, ReleaseReport};
-use retailflow_gateway::{Options, Server};
 
-use crate::world::{Behind, Client, JSON, Reply, World, behind, local};
+use crate::world::{JSON, Reply, World};
 
 const ANN: (&str, &str) = ("rf-operator", "ann");
 
@@ -96,12 +95,8 @@ async fn the_end_of_parking_is_reported_or_explained() {
 }
 
 #[tokio::test]
-async fn tenants_paths_are_not_here_and_a_console_can_be() {
-    let Behind { edge, .. } = behind().await;
-    let page = || async { "a page" };
-    let console = axum::Router::new().route("/console", axum::routing::get(page));
-    let running = Server::start(local(), edge, Options { insecure: false, console }).unwrap();
-    let mut client = Client::connect(running.admin_addr).await;
-    assert_eq!(client.call("GET", "/console", &[], b"").await.text(), "a page");
-    client.call("GET", "/v1/tenants/shop/orders", &[], b"").await.refused(404, "not_found");
+async fn tenants_paths_are_not_here() {
+    let world = World::new().await;
+    let reply = world.admin("GET", "/v1/tenants/shop/orders", &[], b"").await;
+    reply.refused(404, "not_found");
 }

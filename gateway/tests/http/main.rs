@@ -3,6 +3,7 @@
 mod admin;
 mod bodies;
 mod commands;
+mod console;
 mod documents;
 mod drain;
 mod events;

@@ -161,6 +161,13 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    async fn whole(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let body =
+            timeout(PATIENCE, body.collect()).await.expect("a whole answer in time").unwrap().to_bytes();
+        Self { status: head.status.as_u16(), headers: head.headers, body }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
@@ -207,7 +214,16 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Response<Incoming> {
-        let mut request = Request::builder().method(method).uri(path).header("host", "test");
+        self.begin_with(Request::builder().method(method).uri(path).header("host", "test"), headers, body)
+            .await
+    }
+
+    async fn begin_with(
+        &mut self,
+        mut request: hyper::http::request::Builder,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response<Incoming> {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -222,10 +238,19 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Reply {
-        let (head, body) = self.begin(method, path, headers, body).await.into_parts();
-        let body =
-            timeout(PATIENCE, body.collect()).await.expect("a whole answer in time").unwrap().to_bytes();
-        Reply { status: head.status.as_u16(), headers: head.headers, body }
+        let response = self.begin(method, path, headers, body).await;
+        Reply::whole(response).await
+    }
+
+    /// As [`Client::call`], of a request begun elsewhere.
+    pub(crate) async fn send(
+        &mut self,
+        request: hyper::http::request::Builder,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
+        let response = self.begin_with(request, headers, body).await;
+        Reply::whole(response).await
     }
 }
 

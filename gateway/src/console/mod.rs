@@ -1,0 +1,60 @@
+//! The operators' page: what the operators' door and the lists say, for people, at night, without a script.
+//!
+//! - It asks the same ports as the API, within the same limits, and shows no more of a customer than they need.
+//! - **Data never becomes markup**: `html.rs` takes markup from the program's own text only.
+//! - **A stranger's page does nothing here**: `guard.rs` looks at names and origins, and the policy of each page keeps
+//!   scripts and frames out.
+
+mod guard;
+mod html;
+mod numbers;
+mod order;
+mod orders;
+mod overview;
+mod page;
+mod parked;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use self::page::Page;
+use crate::edge::Shared;
+
+/// The paths below `/console`.
+pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    Router::new()
+        .route("/console", get(overview::page))
+        .route("/console/orders", get(orders::page))
+        .route("/console/orders/{tenant}/{order}", get(order::page))
+        .route("/console/parked", get(parked::list))
+        .route("/console/parked/{tenant}/{order}", get(parked::ask))
+        .route("/console/parked/{tenant}/{order}/release", post(parked::release))
+        .route("/console/parked/{tenant}/{order}/discard", post(parked::discard))
+        .route("/console/style.css", get(page::style))
+        .layer(from_fn(guarded))
+        .with_state(Arc::clone(shared))
+}
+
+async fn guarded(request: Request, next: Next) -> Response {
+    let response = match guard::check(request.method(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => Page::from(refusal).into_response(),
+    };
+    page::with_headers(response)
+}
+
+/// The parameters of a request without the empty ones: a form sends those that were left open, too.
+fn given(request: &Request) -> String {
+    let mut given = form_urlencoded::Serializer::new(String::new());
+    let all = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
+    given.extend_pairs(all.filter(|(_, value)| !value.is_empty()));
+    given.finish()
+}

@@ -1,0 +1,135 @@
+//! One order: where it stands, and how it came to that.
+//!
+//! Who ordered, what it is paid with, where it goes and the shop's free data are left out: nobody needs them at night.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use retailflow_engine::wire::code::Status;
+use retailflow_engine::wire::order::{Attention, HistoryEntry, OrderView};
+
+use super::html::Html;
+use super::page::Page;
+use super::words::{color, money, time, tone};
+use crate::edge::Shared;
+use crate::orders::read;
+use crate::path::{self, Names};
+
+/// Decisions on the page at most: the newest ones. All are at the tenants' door.
+const DECISIONS_MAX: usize = 200;
+/// Lines of the order on the page at most.
+const LINES_MAX: usize = 100;
+
+/// `GET /console/orders/{tenant}/{order}`
+pub(super) async fn page(State(shared): State<Arc<Shared>>, names: Names) -> Result<Page, Page> {
+    let order = path::order(&names)?;
+    let time = Duration::from_millis(shared.limits.request_timeout_ms);
+    let (view, history) = read(&shared, &order, time).await?;
+    Ok(Page::new(format!("Order {} of {}", order.order, order.tenant), body(&view, &history)))
+}
+
+/// The page below its heading.
+pub(super) fn body(view: &OrderView, history: &[HistoryEntry]) -> Html {
+    let mut html = Html::default();
+    state(&mut html, view);
+    goods(&mut html, view);
+    timeline(&mut html, history);
+    html
+}
+
+fn state(html: &mut Html, view: &OrderView) {
+    if view.attention != Attention::None {
+        html.raw("<p role=status class=").raw(tone(view.attention)).raw(">").raw(view.attention.as_str());
+        if let Some(reason) = &view.attention_reason {
+            html.raw(": ").text(reason);
+        }
+        html.raw("</p>");
+    }
+    if view.attention == Attention::Parked {
+        let target = super::parked::path(view.tenant.as_str(), view.order.as_str());
+        html.raw("<p>").link(target, "Release or discard what waits behind it").raw("</p>");
+    }
+    html.raw("<dl class=facts><div><dt>Status</dt><dd class=\"").raw(color(view.status)).raw("\">");
+    html.raw(view.status.as_str()).raw("</dd></div>");
+    html.fact("Step", view.step.map_or("none due", |step| step.as_str()));
+    html.fact("Version", view.version);
+    let moments = [
+        ("Deadline", view.next_deadline),
+        ("Ordered", view.placed_at),
+        ("Recorded", Some(view.created_at)),
+        ("Changed", Some(view.updated_at)),
+        ("Archived", view.archived_at),
+    ];
+    for (name, moment) in moments {
+        if let Some(moment) = moment {
+            html.raw("<div><dt>").raw(name).raw("</dt><dd>");
+            time(html, moment);
+            html.raw("</dd></div>");
+        }
+    }
+    let money = |amount| money(amount, view.currency);
+    html.fact("Total", money(view.total_minor));
+    html.fact("Authorized", money(view.payment.authorized_minor));
+    html.fact("Captured", money(view.payment.captured_minor));
+    html.fact("Refunded", money(view.payment.refunded_minor));
+    let units = &view.fulfillment;
+    html.fact("Units ordered", units.ordered_units);
+    html.fact("Units reserved", units.reserved_units);
+    html.fact("Units booked", units.booked_units);
+    html.fact("Units short", units.short_units);
+    html.fact("Units returned", view.returns.returned_units);
+    html.fact("To pay back for them", money(view.returns.amount_minor));
+    html.raw("</dl>");
+}
+
+fn goods(html: &mut Html, view: &OrderView) {
+    html.raw("<h2>Goods</h2>").table("What is ordered", &["Line", "Article", "#Quantity", "#Amount"]);
+    for line in view.lines.iter().take(LINES_MAX) {
+        html.raw("<tr>").cell(&line.line_id).cell(&line.sku).number(line.quantity);
+        html.number(money(line.amount_minor, view.currency)).raw("</tr>");
+    }
+    html.table_end();
+    if view.lines.len() > LINES_MAX {
+        html.raw("<p class=soft>").text(view.lines.len() - LINES_MAX).raw(" more lines</p>");
+    }
+}
+
+fn timeline(html: &mut Html, history: &[HistoryEntry]) {
+    html.raw("<h2>Timeline</h2>");
+    let skipped = history.len().saturating_sub(DECISIONS_MAX);
+    if skipped > 0 {
+        html.raw("<p class=soft>").text(skipped).raw(" older decisions are not shown</p>");
+    }
+    let columns = ["#No.", "When", "Command", "Outcome", "What happened"];
+    html.table("Commands, what was decided, and what was asked of participants; oldest first", &columns);
+    for entry in &history[skipped..] {
+        html.raw("<tr>").number(entry.decision).raw("<td>");
+        time(html, entry.at);
+        html.raw("</td><td>").text(verb(&entry.kind));
+        if let Some(id) = &entry.command_id {
+            html.raw("<br><code>").text(id).raw("</code>");
+        }
+        match &entry.source {
+            Some(source) => html.raw("<br><span class=soft>from ").text(source).raw("</span>"),
+            None => html.raw("<br><span class=soft>by the engine</span>"),
+        };
+        let applied = entry.status == Status::Applied;
+        html.raw(if applied { "</td><td>" } else { "</td><td class=warn>" }).text(entry.code);
+        if !applied {
+            html.raw("<br>").text(&entry.message);
+        }
+        html.raw("</td><td><ul class=plain>");
+        for event in &entry.events {
+            html.raw("<li>").text(event).raw("</li>");
+        }
+        html.raw("</ul></td></tr>");
+    }
+    html.table_end();
+}
+
+/// `retailflow.order.place.v1` is `place`: what is around it is the same for all.
+fn verb(kind: &str) -> &str {
+    let inner = kind.strip_prefix("retailflow.").and_then(|rest| rest.split_once('.'));
+    inner.and_then(|(_, rest)| rest.rsplit_once('.')).map_or(kind, |(verb, _)| verb)
+}

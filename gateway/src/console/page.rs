@@ -1,0 +1,115 @@
+//! What all pages have in common: their frame, their headers, and what a page says when there is no other.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use hyper::StatusCode;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+
+use super::html::Html;
+use crate::answer::Refusal;
+
+/// Nothing but our own style sheet is loaded, and nothing is run; forms go nowhere but here, and nobody may frame a
+/// page to have an operator press a button unseen.
+const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'";
+
+/// Shown by the page of numbers, so often.
+const REFRESH: &str = "<meta http-equiv=refresh content=5>";
+
+/// A page, about to be written.
+pub(super) struct Page {
+    status: StatusCode,
+    title: String,
+    refreshes: bool,
+    body: Html,
+}
+
+impl Page {
+    pub(super) fn new(title: impl Into<String>, body: Html) -> Self {
+        Self { status: StatusCode::OK, title: title.into(), refreshes: false, body }
+    }
+
+    /// Has it loaded again every few seconds.
+    pub(super) fn refreshing(mut self, refreshes: bool) -> Self {
+        self.refreshes = refreshes;
+        self
+    }
+
+    /// The whole document.
+    pub(super) fn document(self) -> String {
+        let mut html = Html::default();
+        html.raw("<!doctype html><html lang=en><head><meta charset=utf-8>")
+            .raw("<meta name=viewport content=\"width=device-width, initial-scale=1\">")
+            .raw("<meta name=color-scheme content=\"light dark\">")
+            .raw(if self.refreshes { REFRESH } else { "" })
+            .raw("<title>")
+            .text(&self.title)
+            .raw(" - RetailFlow</title><link rel=stylesheet href=\"/console/style.css\"></head><body>")
+            .raw("<a class=skip href=\"#main\">Skip to the content</a><header><strong>RetailFlow</strong><nav>");
+        for (target, name) in
+            [("/console", "Now"), ("/console/orders", "Orders"), ("/console/parked", "Parked")]
+        {
+            html.raw("<a href=\"").raw(target);
+            html.raw(if name == self.title { "\" aria-current=page>" } else { "\">" }).raw(name).raw("</a>");
+        }
+        html.raw("</nav></header><main id=main><h1>").text(&self.title).raw("</h1>");
+        let mut document = html.into_string();
+        document.push_str(&self.body.into_string());
+        document.push_str("</main></body></html>");
+        document
+    }
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let mut response = Response::new(Body::from(self.document()));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        response
+    }
+}
+
+/// Why there is no other page: the same outcome that the API would give.
+impl From<Refusal> for Page {
+    fn from(refusal: Refusal) -> Self {
+        let outcome = refusal.outcome();
+        let mut body = Html::default();
+        body.raw("<p class=bad role=alert>").text(&outcome.message).raw("</p><dl class=facts>");
+        body.fact("Code", outcome.code);
+        if let Some(path) = &outcome.path {
+            body.fact("About", path);
+        }
+        body.raw("</dl><p>").link("/console", "Back to the numbers").raw("</p>");
+        let status = StatusCode::from_u16(outcome.code.http_status());
+        Self { status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), ..Self::new("Not done", body) }
+    }
+}
+
+/// Puts the headers on that every answer of the console has.
+pub(super) fn with_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let opener = HeaderName::from_static("cross-origin-opener-policy");
+    let resource = HeaderName::from_static("cross-origin-resource-policy");
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        // Not `no-referrer`: browsers would then say "null" for the origin of our own forms.
+        (REFERRER_POLICY, "same-origin"),
+        (CACHE_CONTROL, "no-store"),
+        (opener, "same-origin"),
+        (resource, "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The style sheet: readable at night, at 80 columns, and without a mouse.
+pub(super) async fn style() -> Response {
+    ([(CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("style.css")).into_response()
+}

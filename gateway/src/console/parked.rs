@@ -1,0 +1,161 @@
+//! Parked orders, and the end of their parking: asked for on a page of its own, so that no single click does it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use hyper::HeaderMap;
+use hyper::header::CONTENT_TYPE;
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::wire::Code;
+use retailflow_engine::wire::admin::{ParkedEntry, ParkedList, ReleaseReport};
+
+use super::given;
+use super::html::{self, Html};
+use super::page::Page;
+use super::words::order_path;
+use crate::answer::Refusal;
+use crate::edge::Shared;
+use crate::path::{self as names, Names};
+use crate::query::Query;
+use crate::{admin, body, headers};
+
+/// Orders on a page.
+const PAGE: usize = 100;
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The page on which one order's parking is ended.
+pub(super) fn path(tenant: &str, order: &str) -> String {
+    format!("/console/parked/{tenant}/{order}")
+}
+
+/// `GET /console/parked`
+pub(super) async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Result<Page, Page> {
+    let query = given(&request);
+    let query = Query::parse(Some(&query), &["after"])?;
+    let found = admin::parked_page(&shared, query.token("after")?, PAGE).await?;
+    Ok(Page::new("Parked", list_body(&found)))
+}
+
+/// The list below its heading.
+pub(super) fn list_body(found: &ParkedList) -> Html {
+    let mut html = Html::default();
+    if found.orders.is_empty() {
+        html.raw("<p class=good>No order is parked.</p>");
+        return html;
+    }
+    html.table(
+        "Orders that take no commands; they wait in order",
+        &["Tenant", "Order", "#Waiting", "Why", "Do"],
+    );
+    for entry in &found.orders {
+        let (tenant, order) = (entry.tenant.as_str(), entry.order.as_str());
+        html.raw("<tr>")
+            .cell(tenant)
+            .raw("<th scope=row>")
+            .link(order_path(tenant, order), order)
+            .raw("</th>");
+        html.number(entry.queued).cell(&entry.reason).raw("<td>");
+        html.raw("<a href=\"")
+            .text(path(tenant, order))
+            .raw("\" aria-label=\"End the parking of ")
+            .text(order);
+        html.raw("\">Release or discard</a></td></tr>");
+    }
+    html.table_end();
+    if let Some(next) = &found.next {
+        let target = html::path("/console/parked", &[("after", next)]);
+        html.raw("<p>").link(target, "Next page").raw("</p>");
+    }
+    html
+}
+
+/// `GET /console/parked/{tenant}/{order}`
+pub(super) async fn ask(State(shared): State<Arc<Shared>>, names: Names) -> Result<Page, Page> {
+    let order = names::order(&names)?;
+    let entry = admin::parked_order(&shared, &order).await?;
+    let title = format!("Order {} of {} is parked", order.order, order.tenant);
+    Ok(Page::new(title, ask_body(&entry)))
+}
+
+/// The question below its heading.
+pub(super) fn ask_body(entry: &ParkedEntry) -> Html {
+    let (tenant, order) = (entry.tenant.as_str(), entry.order.as_str());
+    let target = path(tenant, order);
+    let mut html = Html::default();
+    html.raw("<dl class=facts>").fact("Why", &entry.reason).fact("Commands that wait", entry.queued);
+    html.raw("</dl><p>").link(order_path(tenant, order), "The order and its timeline").raw("</p>");
+    let name = "<label>Your name<input name=operator required maxlength=64 autocomplete=name></label>";
+    html.raw("<form class=act method=post action=\"").text(&target).raw("/release\"><h2>Release</h2>");
+    html.raw("<p>All that waits is decided now, in order, and the order takes commands again.</p>");
+    html.raw(name).raw("<button>Release</button></form>");
+    html.raw("<form class=act method=post action=\"").text(&target).raw("/discard\"><h2>Discard</h2>");
+    html.raw("<p>All that waits is rejected for good, as <code>discarded</code>, and the order takes commands again.</p>");
+    html.raw(name).raw("<label class=row><input type=checkbox name=sure value=yes required>");
+    html.text(entry.queued).raw(" command(s) will be rejected, which cannot be undone</label>");
+    html.raw("<button class=danger>Discard</button></form>");
+    html.raw("<p>").link("/console/parked", "Leave it parked").raw("</p>");
+    html
+}
+
+/// `POST /console/parked/{tenant}/{order}/release`
+pub(super) async fn release(
+    State(shared): State<Arc<Shared>>,
+    names: Names,
+    request: Request,
+) -> Result<Page, Page> {
+    end(&shared, &names, request, false).await
+}
+
+/// `POST /console/parked/{tenant}/{order}/discard`
+pub(super) async fn discard(
+    State(shared): State<Arc<Shared>>,
+    names: Names,
+    request: Request,
+) -> Result<Page, Page> {
+    end(&shared, &names, request, true).await
+}
+
+async fn end(shared: &Shared, names: &Names, request: Request, discard: bool) -> Result<Page, Page> {
+    let order = names::order(names)?;
+    let (head, body) = request.into_parts();
+    let limit = Duration::from_millis(shared.limits.body_timeout_ms);
+    is_form(&head.headers)?;
+    let held = body::read(shared, &head.headers, body, limit).await?;
+    let text =
+        std::str::from_utf8(&held).map_err(|_| Refusal::new(Code::InvalidField, "the form is not UTF-8"))?;
+    let form = Query::parse(Some(text), &["operator", "sure"])?;
+    let operator = headers::operator_name(form.text("operator").map(str::trim))?;
+    if discard && form.text("sure") != Some("yes") {
+        let text = "tick the box: what is discarded is rejected for good";
+        return Err(Refusal::new(Code::MissingField, text).at("sure").into());
+    }
+    let time = Duration::from_millis(shared.limits.request_timeout_ms);
+    let report = admin::end_parking(shared, &order, operator, discard, time).await?;
+    let title = if discard { "Discarded" } else { "Released" };
+    Ok(Page::new(title, done_body(&order, &report)))
+}
+
+/// A form of another kind could come from a page of somebody else's without being asked about.
+fn is_form(headers: &HeaderMap) -> Result<(), Refusal> {
+    let kind = headers::single(headers, CONTENT_TYPE.as_str())?;
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    match kind.trim().eq_ignore_ascii_case(FORM) {
+        true => Ok(()),
+        false => {
+            Err(Refusal::new(Code::UnsupportedMediaType, format!("{FORM} is expected")).at("content-type"))
+        }
+    }
+}
+
+/// What became of it, below its heading.
+pub(super) fn done_body(order: &OrderRef, report: &ReleaseReport) -> Html {
+    let mut html = Html::default();
+    html.raw("<p class=good role=status>Order ").text(&order.order).raw(" takes commands again.</p>");
+    html.raw("<dl class=facts>").fact("Commands that waited", report.commands);
+    html.fact("Applied", report.applied).fact("Rejected", report.rejected);
+    html.fact("Decided before", report.replayed).fact("Dead letters", report.dead_lettered);
+    html.raw("</dl><p>").link(order_path(order.tenant.as_str(), order.order.as_str()), "The order");
+    html.raw(" - ").link("/console/parked", "Parked orders").raw("</p>");
+    html
+}

@@ -1,0 +1,48 @@
+//! How states, times and amounts are shown.
+
+use retailflow_engine::ids::TimestampMs;
+use retailflow_engine::money::{Amount, Currency};
+use retailflow_engine::wire::order::{Attention, OrderStatus};
+use retailflow_engine::wire::time::format_time;
+
+use super::html::{Html, path};
+
+/// The class that gives an attention its color; the word itself always stands there too.
+pub(super) const fn tone(attention: Attention) -> &'static str {
+    match attention {
+        Attention::None => "soft",
+        Attention::Held | Attention::Stalled => "warn",
+        Attention::Parked => "bad",
+    }
+}
+
+/// The same for a status.
+pub(super) const fn color(status: OrderStatus) -> &'static str {
+    match status {
+        OrderStatus::Open | OrderStatus::Canceled => "",
+        OrderStatus::Completed => "good",
+        OrderStatus::Canceling => "warn",
+    }
+}
+
+/// The list of a tenant's orders, narrowed by one word.
+pub(super) fn status_path(tenant: &str, by: &str, word: &str) -> String {
+    path("/console/orders", &[("tenant", tenant), (by, word)])
+}
+
+/// The page of one order.
+pub(super) fn order_path(tenant: &str, order: &str) -> String {
+    format!("/console/orders/{tenant}/{order}")
+}
+
+/// A time, to the second, in UTC; the exact one stands in the attribute.
+pub(super) fn time(html: &mut Html, time: TimestampMs) {
+    let exact = format_time(time);
+    let second = exact.split(['.', 'Z']).next().unwrap_or_default().replace('T', " ");
+    html.raw("<time datetime=\"").text(&exact).raw("\">").text(second).raw("Z</time>");
+}
+
+/// An amount in major units, with its currency.
+pub(super) fn money(amount: Amount, currency: Currency) -> String {
+    format!("{} {}", amount.to_major(currency), currency.code())
+}
