@@ -4,4 +4,5 @@ mod bad;
 mod cli;
 mod keep;
 mod kill;
+mod serve;
 mod support;
