@@ -9,6 +9,7 @@ mod archive;
 mod audit;
 mod bench;
 mod cli;
+mod client;
 mod events;
 mod exit;
 mod generate;

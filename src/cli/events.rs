@@ -13,8 +13,8 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::app;
-use crate::cli::data::DataArgs;
-use crate::cli::{Context, print};
+use crate::cli::place::{Place, PlaceArgs};
+use crate::cli::{Context, events_at, print};
 use crate::events::cursor;
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::run::signals::{self, Listening};
@@ -27,6 +27,7 @@ Examples:
   retailflow events --data data
   retailflow events --data data --follow --tenant shop
   retailflow events --data data --follow --cursor reader.cursor | my-reader
+  retailflow events --server http://127.0.0.1:8080 --tenant shop --follow
   retailflow events --data data --positions | tail -1     # its \"position\" is for --after
 
 Each line is a CloudEvent. An event has the same id each time that it is given: readers that remember ids take it in
@@ -36,14 +37,17 @@ With a token the log is still read from its beginning, for what an event says fo
 only what comes after the token is given. The latest 10,000 orders are kept in memory; each other one takes 60 bytes
 of it and about 1 KiB of a nameless file in TMPDIR.
 
-Exit codes: 1 the token's place is no longer in the log, 2 no token, 3 no log there, 4 the token of another log.";
+A server tells one tenant's events. Without --follow they end when it has sent nothing for two seconds.
+
+Exit codes: 1 the token's place is no longer in the log, 2 no token, 3 no log or server there, 4 the token of another
+log.";
 
 /// The arguments of `events`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    pub(crate) data: DataArgs,
+    pub(crate) place: PlaceArgs,
     /// Wait for more at the end, until SIGINT or SIGTERM
     #[arg(long)]
     pub(crate) follow: bool,
@@ -74,9 +78,12 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         Some(path) => cursor::load(path)?,
         None => args.after,
     };
+    let data = match args.place.open()? {
+        Place::Server(client) => return events_at::follow(&args, &client, after),
+        Place::Data(data) => data,
+    };
     let options = app::log_options(&context.config.config);
-    let follower =
-        LogFollower::open(&args.data.data, options, app::files()).map_err(|error| failure(error.into()))?;
+    let follower = LogFollower::open(&data, options, app::files()).map_err(|error| failure(error.into()))?;
     let mut relay =
         Relay::new(follower, args.tenant.clone(), after, std::env::temp_dir()).map_err(failure)?;
     let runtime = app::runtime()?;

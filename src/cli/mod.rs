@@ -8,12 +8,16 @@ mod books;
 mod config;
 mod data;
 mod events;
+mod events_at;
 mod export;
 mod generate;
 mod import;
 mod order;
+mod order_send;
+mod order_watch;
 mod parked;
 mod parked_end;
+mod place;
 mod repair;
 mod restore;
 mod run;
@@ -40,6 +44,10 @@ Examples:
   One order as it stands, and whether all of the log is in order:
     retailflow order show shop 1001 --data data
     retailflow verify --data data
+
+  A server, and an order at it:
+    retailflow serve --data data
+    retailflow order place shop 1002 --customer 7 --currency USD --line cd:1:1177 --server http://127.0.0.1:8080
 
   Every setting, and where its value came from:
     retailflow config show
@@ -123,7 +131,7 @@ pub(crate) enum Command {
     Export(export::Args),
     /// Make a data directory from what `export` wrote
     Restore(restore::Args),
-    /// Look at one order
+    /// Look at one order; place, cancel, return and watch one at a server
     #[command(subcommand)]
     Order(order::Args),
     /// Look at parked orders and the commands that wait behind them

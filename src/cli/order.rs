@@ -1,30 +1,58 @@
-//! `retailflow order`: one order, as it stands and how it came to be.
+//! `retailflow order`: one order, as it stands and how it came to be, and commands for it.
 
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::money::Amount;
 use retailflow_engine::order::view;
 use retailflow_engine::ports::EventLog;
-use retailflow_engine::wire::order::{HistoryEntry, OrderView};
+use retailflow_engine::wire::order::{HistoryEntry, HistoryPage, OrderView};
 use retailflow_engine::wire::time::format_time;
+use serde_json::Value;
 
 use crate::app::{self, Make};
 use crate::cli::data::DataArgs;
-use crate::cli::{Context, Output, print};
+use crate::cli::place::{Place, PlaceArgs};
+use crate::cli::{Context, Output, order_send, order_watch, print};
+use crate::client::Client;
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// The commands under `order`.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Args {
     /// Show an order as it stands
-    #[command(after_help = "Example:\n  retailflow order show shop 1001 --data data")]
-    Show(OrderArgs),
+    #[command(after_help = "Examples:
+  retailflow order show shop 1001 --data data
+  retailflow order show shop 1001 --server http://127.0.0.1:8080")]
+    Show(ReadArgs),
     /// Show every decision that was taken on an order, and what happened
-    #[command(after_help = "Example:\n  retailflow order history shop 1001 --data data -o json")]
-    History(OrderArgs),
+    #[command(after_help = "Examples:
+  retailflow order history shop 1001 --data data -o json
+  retailflow order history shop 1001 --context production")]
+    History(ReadArgs),
+    /// Place an order at a server
+    Place(Box<order_send::PlaceOrder>),
+    /// Cancel an order at a server
+    Cancel(Box<order_send::CancelOrder>),
+    /// Send lines of an order back, at a server
+    Return(Box<order_send::ReturnLines>),
+    /// Follow an order at a server until it has ended
+    Watch(order_watch::Args),
 }
 
-/// Which order, and where.
+/// Which order, and where it is read.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ReadArgs {
+    /// The tenant it belongs to
+    #[arg(value_parser = TenantId::parse)]
+    pub(crate) tenant: TenantId,
+    /// Its id
+    #[arg(value_parser = OrderId::parse)]
+    pub(crate) order: OrderId,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// Which order, of which data directory.
 #[derive(clap::Args, Debug)]
 pub(crate) struct OrderArgs {
     /// The tenant it belongs to
@@ -46,26 +74,84 @@ impl OrderArgs {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
-    let (wanted, history) = match &args {
+    let (wanted, history) = match args {
         Args::Show(wanted) => (wanted, false),
         Args::History(wanted) => (wanted, true),
+        Args::Place(args) => return order_send::place(&args, context.output),
+        Args::Cancel(args) => return order_send::cancel(&args, context.output),
+        Args::Return(args) => return order_send::give_back(&args, context.output),
+        Args::Watch(args) => return order_watch::exec(&args, context.output),
     };
-    let name = wanted.name();
-    let store = app::open(&wanted.data.data, &context.config.config, Make::Never)?;
-    let found = app::runtime()?.block_on(read(store.log.as_ref(), &name));
-    store.close();
-    let Some((order, entries)) = found? else {
-        return Err(Failure::finding(format!("nothing is recorded of order {name}")));
-    };
-    let json =
-        |value: serde_json::Result<String>| value.or_exit(ExitStatus::Unreachable, || "cannot show it");
-    let text = match (context.output, history) {
-        (Output::Json, false) => json(serde_json::to_string_pretty(&order))? + "\n",
-        (Output::Json, true) => json(serde_json::to_string_pretty(&entries))? + "\n",
-        (Output::Table, false) => show(&order),
-        (Output::Table, true) => entries.iter().map(line).collect(),
+    let name = OrderRef { tenant: wanted.tenant, order: wanted.order };
+    let text = match (wanted.place.open()?, history) {
+        (Place::Server(client), false) => show_at(&client, &name, context.output)?,
+        (Place::Server(client), true) => history_at(&client, &name, context.output)?,
+        (Place::Data(data), _) => {
+            let store = app::open(&data, &context.config.config, Make::Never)?;
+            let found = app::runtime()?.block_on(read(store.log.as_ref(), &name));
+            store.close();
+            let Some((order, entries)) = found? else {
+                return Err(Failure::finding(format!("nothing is recorded of order {name}")));
+            };
+            match (context.output, history) {
+                (Output::Json, false) => json(&order)?,
+                (Output::Json, true) => json(&entries)?,
+                (Output::Table, false) => show(&order),
+                (Output::Table, true) => entries.iter().map(line).collect(),
+            }
+        }
     };
     print(&text)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value);
+    Ok(text.or_exit(ExitStatus::Unreachable, || "cannot show it")? + "\n")
+}
+
+/// The path of an order at a server. Its names need no other spelling there.
+pub(super) fn path(name: &OrderRef) -> String {
+    format!("/v1/tenants/{}/orders/{}", name.tenant, name.order)
+}
+
+fn show_at(client: &Client, name: &OrderRef, output: Output) -> Result<String, Failure> {
+    let answer = client.get(&path(name))?;
+    match (answer.status, output) {
+        (200, Output::Json) => Ok(answer.body + "\n"),
+        (200, Output::Table) => answer.read().map(|order| show(&order)),
+        _ => Err(answer.refusal()),
+    }
+}
+
+/// All pages, as one.
+fn history_at(client: &Client, name: &OrderRef, output: Output) -> Result<String, Failure> {
+    let (mut entries, mut text, mut after) = (Vec::new(), String::new(), 0);
+    loop {
+        let answer = client.get(&format!("{}/history?limit=1000&after={after}", path(name)))?;
+        if answer.status != 200 {
+            return Err(answer.refusal());
+        }
+        let next = match output {
+            // As the server gave them, with what this program may not know.
+            Output::Json => {
+                let mut page: Value = answer.read()?;
+                if let Value::Array(more) = page["entries"].take() {
+                    entries.extend(more);
+                }
+                page["next"].as_u64()
+            }
+            Output::Table => {
+                let page: HistoryPage = answer.read()?;
+                text.extend(page.entries.iter().map(line));
+                page.next
+            }
+        };
+        match next.filter(|next| *next > after) {
+            Some(next) => after = next,
+            None if output == Output::Json => return json(&entries),
+            None => return Ok(text),
+        }
+    }
 }
 
 type Found = Option<(OrderView, Vec<HistoryEntry>)>;

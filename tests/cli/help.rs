@@ -13,6 +13,10 @@ const COMMANDS: &[&[&str]] = &[
     &["restore"],
     &["order", "show"],
     &["order", "history"],
+    &["order", "place"],
+    &["order", "cancel"],
+    &["order", "return"],
+    &["order", "watch"],
     &["parked", "list"],
     &["parked", "show"],
     &["tenant", "list"],
@@ -51,12 +55,22 @@ fn every_command_has_help_with_words_for_every_flag() {
 }
 
 #[test]
-fn commands_that_take_data_take_it_from_the_environment() {
-    for words in
-        COMMANDS.iter().filter(|words| !["import", "generate", "config", "bench"].contains(&words[0]))
-    {
+fn commands_that_take_a_place_take_it_from_the_environment() {
+    for words in COMMANDS {
+        let at_server = ["order", "events"].contains(&words[0]);
+        let on_data = match words[0] {
+            "import" | "generate" | "config" | "bench" => false,
+            "order" => ["show", "history"].contains(&words[1]),
+            _ => true,
+        };
         let help = retailflow(words).arg("--help").run().expect(0);
-        assert!(help.stdout.contains("RETAILFLOW_DATA"), "{words:?}: {}", help.stdout);
+        for (taken, name) in [
+            (on_data, "RETAILFLOW_DATA"),
+            (at_server, "RETAILFLOW_SERVER"),
+            (at_server, "RETAILFLOW_CONTEXT"),
+        ] {
+            assert_eq!(help.stdout.contains(name), taken, "{words:?}, {name}: {}", help.stdout);
+        }
     }
 }
 

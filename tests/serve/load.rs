@@ -1,170 +1,162 @@
-//! A server that is killed, or stopped, under load: no answer ever given changes.
+//! Callers that remember each answer, and ask for it again.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::poll::wait_for;
-use crate::support::server::{Answer, Http, Server, order_data};
-use crate::support::world::{World, first_time};
+use crate::support::http::{Answer, Client};
+use crate::support::world::first_time;
 
-const CALLERS: usize = 24;
-/// Answers of earlier rounds that are asked for again after each kill, beside all of the last one.
-const AGAIN: usize = 500;
-const BOUND: Duration = Duration::from_secs(60);
+/// Callers at once, each with one connection.
+const CALLERS: usize = 32;
 
-/// A command that was answered, and how.
-#[derive(Clone)]
-struct Given {
+struct Sent {
     order: String,
     kind: &'static str,
     id: String,
-    data: String,
-    status: u16,
-    outcome: Value,
+    body: &'static str,
+    /// The status and the outcome that were given first.
+    told: Option<(u16, Value)>,
 }
 
-/// Places orders and cancels some of them, until the connection breaks; gives what was answered.
-fn caller(
-    address: &str,
-    round: usize,
-    number: usize,
-    answered: &AtomicUsize,
-    stop: &AtomicBool,
-) -> Vec<Given> {
-    let mut given = Vec::new();
-    let Some(mut http) = Http::connect(address) else { return given };
-    for count in 0.. {
-        let order = format!("r{round}-{number}-{count}");
-        let mut commands = vec![("place", format!("p-{order}"), order_data(100 + count))];
-        if count % 4 == 0 {
-            commands.push(("cancel", format!("c-{order}"), r#"{"reason":"found it cheaper"}"#.to_owned()));
-        }
-        if count % 7 == 0 {
-            // Decided against, and recorded: the order is there.
-            commands.push(("place", format!("q-{order}"), order_data(7)));
-        }
-        for (kind, id, data) in commands {
-            if stop.load(Ordering::Relaxed) {
-                return given;
+const PLACE: &str = r#"{"customer":"c","currency":"USD","lines":[{"line_id":"1","sku":"cd","quantity":1,"amount_minor":1177}]}"#;
+const CANCEL: &str = r#"{"reason":"changed my mind"}"#;
+
+/// One who places orders and cancels some of them, over a connection that is kept.
+struct Caller {
+    name: usize,
+    rng: fastrand::Rng,
+    orders: usize,
+    sent: Vec<Sent>,
+    compared: u64,
+}
+
+impl Caller {
+    /// Sends one command until it has an outcome; false when the connection is lost.
+    fn send(&mut self, client: &mut Client, at: usize, answered: &AtomicU64) -> bool {
+        let sent = &mut self.sent[at];
+        let path = format!("/v1/tenants/t/orders/{}/commands", sent.order);
+        let kind = format!("retailflow.order.{}.v1", sent.kind);
+        let headers =
+            [("Content-Type", "application/json"), ("Ce-Type", &*kind), ("Idempotency-Key", &*sent.id)];
+        let answer = loop {
+            let Ok(answer) = client.post(&path, &headers, sent.body) else { return false };
+            match answer.status {
+                200 | 422 => break answer,
+                // Nothing is recorded, or nobody knows: it has no outcome yet.
+                429 | 503 | 504 => {}
+                _ => panic!("{}: {answer:?}", sent.id),
             }
-            let Some(answer) = http.command(&order, kind, &id, &data) else { return given };
-            if matches!(answer.status, 200 | 422) {
-                let outcome = first(&answer);
-                answered.fetch_add(1, Ordering::Relaxed);
-                given.push(Given { order: order.clone(), kind, id, data, status: answer.status, outcome });
-            } else {
-                // Only a server that goes away or is full may refuse these.
-                assert!(matches!(answer.status, 429 | 503 | 504), "{answer:?}");
+        };
+        let outcome = outcome(&answer);
+        match &sent.told {
+            None => sent.told = Some(outcome),
+            Some(told) => {
+                assert_eq!(*told, outcome, "{} was told otherwise before", sent.id);
+                assert_eq!(answer.header("idempotent-replayed"), Some("true"), "{answer:?}");
+                self.compared += 1;
             }
         }
+        answered.fetch_add(1, Ordering::Relaxed);
+        true
     }
-    given
-}
 
-/// What stays the same when an answer is given again.
-fn first(answer: &Answer) -> Value {
-    match answer.status {
-        200 => first_time(&answer.json()),
-        _ => {
-            let mut problem = answer.json();
-            problem.as_object_mut().unwrap().remove("replayed");
-            problem
+    fn add(&mut self, order: String, kind: &'static str, body: &'static str) -> usize {
+        let id = format!("{}-{}", self.name, self.sent.len());
+        self.sent.push(Sent { order, kind, id, body, told: None });
+        self.sent.len() - 1
+    }
+
+    /// What has no outcome yet, some of what has one, and then new orders, until the connection is lost.
+    fn work(&mut self, address: &str, answered: &AtomicU64) {
+        let mut client = Client::new(address);
+        for at in 0..self.sent.len() {
+            let again = self.sent[at].told.is_none() || self.rng.u8(..5) == 0;
+            if again && !self.send(&mut client, at, answered) {
+                return;
+            }
         }
-    }
-}
-
-/// Load on a server until it is `enough`, by the number of answers and the time; then `end` ends the server, and with it
-/// all callers.
-fn under_load<T>(
-    server: Server,
-    round: usize,
-    enough: impl Fn(usize, Duration) -> bool,
-    end: impl FnOnce(Server) -> T,
-) -> (Vec<Given>, T) {
-    let (answered, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let address = server.public.clone();
-    thread::scope(|scope| {
-        let (address, answered, stop) = (&address, &answered, &stop);
-        let start = |number| scope.spawn(move || caller(address, round, number, answered, stop));
-        let callers: Vec<_> = (0..CALLERS).map(start).collect();
-        let begun = Instant::now();
-        wait_for("enough load", BOUND, || {
-            enough(answered.load(Ordering::Relaxed), begun.elapsed()).then_some(())
-        });
-        let ended = end(server);
-        stop.store(true, Ordering::Relaxed);
-        let given = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();
-        (given, ended)
-    })
-}
-
-/// Asks for answers again: they must be what they were.
-fn compare(server: &Server, given: &[Given]) {
-    thread::scope(|scope| {
-        for part in given.chunks(given.len().div_ceil(8).max(1)) {
-            scope.spawn(move || {
-                let mut http = Http::connect(&server.public).unwrap();
-                for Given { order, kind, id, data, status, outcome } in part {
-                    let answer = http.command(order, kind, id, data).unwrap();
-                    assert_eq!((answer.status, &first(&answer)), (*status, outcome), "{id}");
-                    assert_eq!(answer.header("idempotent-replayed"), Some("true"), "{id}: {answer:?}");
+        loop {
+            self.orders += 1;
+            let order = format!("k{}-{}", self.name, self.orders);
+            let mut commands = vec![self.add(order.clone(), "place", PLACE)];
+            // The second cancel is rejected, or finds nothing to do; either stays so.
+            for _ in 0..self.rng.u8(..3) {
+                commands.push(self.add(order.clone(), "cancel", CANCEL));
+            }
+            for at in commands {
+                if !self.send(&mut client, at, answered) {
+                    return;
                 }
-            });
+            }
         }
-    });
-}
-
-#[test]
-fn no_answer_ever_given_changes_however_often_the_server_is_killed() {
-    let kills = std::env::var("RETAILFLOW_SERVE_KILLS").map_or(4, |text| text.parse().expect("a number"));
-    let world = World::new();
-    let mut rng = fastrand::Rng::with_seed(4);
-    let mut all: Vec<Given> = Vec::new();
-    for round in 0..kills {
-        let server = Server::start(&world, &["--participants", "flaky", "--seed", "5"]);
-        let lasts = Duration::from_millis(rng.u64(100..1500));
-        let enough = |answered, took| answered > 50 && took >= lasts;
-        let (given, ()) = under_load(server, round, enough, Server::kill);
-        assert!(given.len() > 50);
-        let server = Server::start(&world, &["--participants", "flaky", "--seed", "5"]);
-        compare(&server, &given);
-        let old: Vec<Given> =
-            (0..AGAIN.min(all.len())).map(|_| all[rng.usize(..all.len())].clone()).collect();
-        compare(&server, &old);
-        all.extend(given);
     }
-    let by_status = all.iter().fold(BTreeMap::new(), |mut counts, given| {
-        *counts.entry(given.status).or_insert(0) += 1;
-        counts
-    });
-    assert!(by_status[&200] > 0 && by_status[&422] > 0, "{by_status:?}");
-    // Shown with `--nocapture`.
-    println!("{kills} kills under load; answers compared: {by_status:?}");
-    assert_eq!(world.verified("data", 0)["sound"], true);
+
+    /// Everything again.
+    fn check(&mut self, address: &str, answered: &AtomicU64) {
+        let mut client = Client::new(address);
+        for at in 0..self.sent.len() {
+            assert!(self.send(&mut client, at, answered), "the connection was lost");
+        }
+    }
 }
 
-#[test]
-fn a_stop_under_load_answers_what_is_under_way_and_loses_nothing() {
-    let world = World::new();
-    let server = Server::start(&world, &[]);
-    let (given, (code, said)) = under_load(
-        server,
-        0,
-        |answered, _| answered > 500,
-        |server| {
-            server.terminate();
-            server.ended()
-        },
-    );
-    assert_eq!(code, Some(0), "{said}");
-    let server = Server::start(&world, &[]);
-    compare(&server, &given);
-    server.terminate();
-    assert_eq!(server.ended().0, Some(0));
-    let verified = world.verified("data", 0);
-    assert_eq!((&verified["sound"], &verified["clean_stop"]), (&true.into(), &true.into()));
+/// The outcome in an answer, without what differs when it is given again.
+fn outcome(answer: &Answer) -> (u16, Value) {
+    (answer.status, first_time(&answer.json()))
+}
+
+/// All callers.
+pub(super) struct Load {
+    callers: Vec<Caller>,
+    answered: AtomicU64,
+}
+
+impl Load {
+    pub(super) fn new() -> Self {
+        let caller = |name| Caller {
+            name,
+            rng: fastrand::Rng::with_seed(name as u64),
+            orders: 0,
+            sent: Vec::new(),
+            compared: 0,
+        };
+        Self { callers: (0..CALLERS).map(caller).collect(), answered: AtomicU64::new(0) }
+    }
+
+    /// Lets them work until each has lost its connection; `end` sees to that, and is told how many answers there are.
+    pub(super) fn work(&mut self, address: &str, end: impl FnOnce(&AtomicU64)) {
+        let Self { callers, answered } = self;
+        answered.store(0, Ordering::Relaxed);
+        thread::scope(|scope| {
+            for caller in callers {
+                let answered = &*answered;
+                scope.spawn(move || caller.work(address, answered));
+            }
+            end(answered);
+        });
+    }
+
+    /// Sends every command ever sent again, and compares.
+    pub(super) fn check(&mut self, address: &str) {
+        let Self { callers, answered } = self;
+        thread::scope(|scope| {
+            for caller in callers {
+                let answered = &*answered;
+                scope.spawn(move || caller.check(address, answered));
+            }
+        });
+    }
+
+    /// How many commands were sent, and how many outcomes were compared with the first one.
+    pub(super) fn counts(&self) -> (usize, u64) {
+        let sent = self.callers.iter().map(|caller| caller.sent.len()).sum();
+        (sent, self.callers.iter().map(|caller| caller.compared).sum())
+    }
+
+    /// How many orders were placed.
+    pub(super) fn orders(&self) -> usize {
+        self.callers.iter().map(|caller| caller.orders).sum()
+    }
 }

@@ -1,5 +1,7 @@
-//! The server as a process: under load, killed, stopped, and as its documents say.
+//! The server as its callers see it: over HTTP, through kills and stops, by the documents' words and the client's verbs.
 
+mod client;
 mod documents;
 mod load;
 mod secrets;
+mod signals;

@@ -1,6 +1,7 @@
 //! What the tests of the program share.
 
 pub(crate) mod cli;
+pub(crate) mod http;
 pub(crate) mod poll;
 pub(crate) mod server;
 pub(crate) mod world;

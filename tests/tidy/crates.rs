@@ -53,6 +53,7 @@ const DRIVERS: &[(&str, &str, &str)] = &[
     ("axum", "retailflow-gateway", "gateway/"),
     ("figment", "retailflow-config", "config/"),
     ("clap", "retailflow", "src/"),
+    ("ureq", "retailflow", "src/client/"),
 ];
 
 struct Package {

@@ -1,0 +1,200 @@
+//! A client of a running server: what is asked, how often it is asked again, and how much is taken in.
+//!
+//! Plain HTTP, for the server speaks nothing else. No proxy of the environment is used and no redirection followed: a
+//! command goes where its sender said, or nowhere.
+
+pub(crate) mod contexts;
+pub(crate) mod stream;
+
+use std::fmt::Display;
+use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use ureq::Agent;
+use ureq::http::Response;
+
+use crate::exit::{ExitStatus, Failure, OrExit};
+
+/// Tries of one request.
+const TRIES_MAX: u32 = 8;
+/// Greatest wait before the second try. It doubles; what is waited is drawn from its upper half.
+const WAIT_MIN: Duration = Duration::from_millis(100);
+/// Greatest wait of all, whatever a server asks for.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// A connection that is not there by then is not coming.
+const CONNECT: Duration = Duration::from_secs(5);
+/// One try; the server gives up sooner.
+const ONE_TRY: Duration = Duration::from_secs(30);
+/// Largest answer that is taken in: a page of a thousand entries with room to spare.
+const BODY_MAX_BYTES: u64 = 64 << 20;
+
+/// A server to talk to.
+pub(crate) struct Client {
+    agent: Agent,
+    server: String,
+    /// How long one request may be tried.
+    time: Duration,
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The status of HTTP.
+    pub(crate) status: u16,
+    /// The body as it came.
+    pub(crate) body: String,
+    retry_after: Option<Duration>,
+}
+
+/// What a refusal says for programs and for people.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Problem {
+    code: String,
+    message: String,
+    path: Option<String>,
+}
+
+impl Answer {
+    /// Why it is not what was asked for, in the server's words.
+    pub(crate) fn why(&self) -> String {
+        let problem: Problem = serde_json::from_str(&self.body).unwrap_or_default();
+        let Problem { code, message, path } = problem;
+        if code.is_empty() {
+            return format!("HTTP status {}, not from a RetailFlow server", self.status);
+        }
+        let at = path.map(|path| format!(" (at {path})")).unwrap_or_default();
+        format!("{code}: {message}{at}")
+    }
+
+    /// The body as one of our shapes.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_str(&self.body).or_exit(
+            ExitStatus::Unreachable,
+            || "the server answers in a form that this program does not know: is it of another version?",
+        )
+    }
+
+    /// The failure that a refusal is.
+    pub(crate) fn refusal(&self) -> Failure {
+        match self.status {
+            // What was sent may have been done: nobody knows yet.
+            504 => Failure::unreachable(self.why()),
+            404 => Failure::finding(self.why()),
+            _ => Failure::refused(self.why()),
+        }
+    }
+
+    fn asks_to_come_again(&self) -> bool {
+        matches!(self.status, 429 | 503 | 504)
+    }
+}
+
+impl Client {
+    /// A client of the server at `server`, an address such as `http://127.0.0.1:8080`.
+    pub(crate) fn new(server: &str, time: Duration) -> Result<Self, Failure> {
+        let server = server.trim_end_matches('/');
+        let named = server.strip_prefix("http://").filter(|rest| !rest.is_empty() && !rest.contains('/'));
+        if named.is_none() {
+            return Err(Failure::usage(format!(
+                "{server:?} is no server's address: give one such as http://127.0.0.1:8080 (https is not spoken)"
+            )));
+        }
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .timeout_connect(Some(CONNECT))
+            .user_agent(concat!("retailflow/", env!("CARGO_PKG_VERSION")));
+        Ok(Self { agent: config.build().new_agent(), server: server.to_owned(), time })
+    }
+
+    /// The server's address.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Reads.
+    pub(crate) fn get(&self, path: &str) -> Result<Answer, Failure> {
+        self.again_and_again(|time| {
+            let request = self.agent.get(self.url(path)).config().timeout_global(Some(time)).build();
+            taken(request.call())
+        })
+    }
+
+    /// Sends a command, in an envelope of structured JSON.
+    pub(crate) fn post(&self, path: &str, body: &str) -> Result<Answer, Failure> {
+        self.again_and_again(|time| {
+            let request = self.agent.post(self.url(path)).config().timeout_global(Some(time)).build();
+            taken(request.header("Content-Type", "application/cloudevents+json").send(body))
+        })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.server)
+    }
+
+    /// Tries until there is an answer that will not change by trying. The same command has one outcome however often it
+    /// is sent, so that each try may be the one that counts.
+    fn again_and_again(
+        &self,
+        mut once: impl FnMut(Duration) -> Result<Answer, ureq::Error>,
+    ) -> Result<Answer, Failure> {
+        let begun = Instant::now();
+        let mut greatest = WAIT_MIN;
+        for tries in 1.. {
+            let left = self.time.saturating_sub(begun.elapsed());
+            let (why, asked) = match once(left.clamp(Duration::from_millis(1), ONE_TRY)) {
+                Ok(answer) if !answer.asks_to_come_again() => return Ok(answer),
+                Ok(answer) => (Ok(answer.why()), answer.retry_after.unwrap_or_default()),
+                Err(error) => (Err(error), Duration::ZERO),
+            };
+            // Not all at the same moment: those who were refused together would be again.
+            let wait = asked.max(greatest / 2) + greatest.mul_f64(fastrand::f64() / 2.0);
+            let wait = wait.min(WAIT_MAX);
+            if tries == TRIES_MAX || begun.elapsed() + wait >= self.time {
+                return Err(self.given_up(tries, why));
+            }
+            let told = match &why {
+                Ok(said) => said.clone(),
+                Err(error) => error.to_string(),
+            };
+            say(format!("{}: {told}; trying again in {:.1} s", self.server, wait.as_secs_f64()));
+            thread::sleep(wait);
+            greatest = (greatest * 2).min(WAIT_MAX);
+        }
+        unreachable!("the loop ends by a return")
+    }
+
+    fn given_up(&self, tries: u32, why: Result<String, ureq::Error>) -> Failure {
+        let times = format!("tried {}", crate::words::count(tries.into(), "time"));
+        match why {
+            Ok(said) if said.starts_with("outcome_unknown") => {
+                Failure::unreachable(format!("{said} ({times})"))
+            }
+            Ok(said) => Failure::refused(format!("{said} ({times})")),
+            Err(error) => Failure::unreachable(format!(
+                "{} does not answer ({times}): {error}; is `retailflow serve` running there?",
+                self.server
+            )),
+        }
+    }
+}
+
+/// Tells people what goes on. Nobody may be listening.
+pub(crate) fn say(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Takes an answer in, whole.
+fn taken(response: Result<Response<ureq::Body>, ureq::Error>) -> Result<Answer, ureq::Error> {
+    let mut response = response?;
+    let seconds = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = response.body_mut().with_config().limit(BODY_MAX_BYTES).read_to_string()?;
+    let retry_after = seconds.map(Duration::from_secs);
+    Ok(Answer { status: response.status().as_u16(), body, retry_after })
+}
