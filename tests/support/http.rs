@@ -1,6 +1,6 @@
 //! HTTP/1.1 as far as a test needs it: requests over one connection that is kept.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
