@@ -2,6 +2,8 @@
 
 mod bad;
 mod cli;
+mod console;
 mod keep;
 mod kill;
+mod schemathesis;
 mod support;

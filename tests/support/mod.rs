@@ -2,4 +2,5 @@
 
 pub(crate) mod cli;
 pub(crate) mod poll;
+pub(crate) mod serving;
 pub(crate) mod world;

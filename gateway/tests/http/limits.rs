@@ -159,7 +159,7 @@ async fn other_addresses_than_loopback_must_be_meant() {
                 config.admin_listen = open
             }
             let Behind { edge, .. } = behind().await;
-            Server::start(config, edge, Options { insecure, ..Options::default() })
+            Server::start(config, edge, Options { insecure })
         };
         let error = begin(false).await.err().expect("refused");
         assert!(matches!(error, StartError::NotLoopback { .. }), "{error}");
