@@ -2,7 +2,9 @@
 
 mod bad;
 mod cli;
+mod console;
 mod keep;
 mod kill;
+mod schemathesis;
 mod serve;
 mod support;

@@ -62,6 +62,11 @@ impl Call {
         self
     }
 
+    /// The call itself, for whoever starts it another way.
+    pub(crate) fn into_command(self) -> Command {
+        self.command
+    }
+
     /// Starts it, standard input, output and error piped.
     pub(crate) fn spawn(mut self) -> (Child, Vec<u8>) {
         let pipes = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -4,4 +4,5 @@ pub(crate) mod cli;
 pub(crate) mod http;
 pub(crate) mod poll;
 pub(crate) mod server;
+pub(crate) mod serving;
 pub(crate) mod world;

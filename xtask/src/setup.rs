@@ -40,6 +40,23 @@ pub(crate) fn tests() -> Result<Vec<String>> {
         eprintln!("setup: going on with RETAILFLOW_SKIP=nats: the tests that need it are skipped");
         skipped.push(nats);
     }
+    let schemathesis = "schemathesis".to_string();
+    if skipped.contains(&schemathesis) {
+        eprintln!("setup: RETAILFLOW_SKIP names schemathesis: the HTTP API is not tried with it");
+    } else if let Err(error) = tools::schemathesis(&shell::root().join(".tools")) {
+        eprintln!("setup: there is no schemathesis to try the HTTP API with: {error:#}");
+        eprintln!("setup: going on with RETAILFLOW_SKIP=schemathesis: that test is skipped");
+        skipped.push(schemathesis);
+    }
+    let chromium = "chromium".to_string();
+    if skipped.contains(&chromium) {
+        eprintln!("setup: RETAILFLOW_SKIP names chromium: the console is not opened in a browser");
+    } else if tools::chromium().is_none() {
+        // It needs a hundred libraries of the system: that is its package manager's work, not ours.
+        eprintln!("setup: there is no Chromium here (Debian: apt-get install chromium)");
+        eprintln!("setup: going on with RETAILFLOW_SKIP=chromium: the console is not opened in a browser");
+        skipped.push(chromium);
+    }
     Ok(skipped)
 }
 

@@ -64,6 +64,49 @@ fn fetch_nats_server(scratch: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What schemathesis is installed from: itself and all it needs, by exact version and hash.
+const SCHEMATHESIS: &str = include_str!("../schemathesis.txt");
+
+/// Puts schemathesis (which tries the HTTP API) into the folder `schemathesis` below `tools`, unless it is there as
+/// pinned. It is run with that folder as `PYTHONPATH`.
+pub(crate) fn schemathesis(tools: &Path) -> Result<()> {
+    let (home, python) = (tools.join("schemathesis"), python()?);
+    let runs = |home: &Path| {
+        let flags = ["-m", "schemathesis.cli", "--version"];
+        shell::output(Command::new(python).args(flags).env("PYTHONPATH", home))
+    };
+    let pinned = |home: &Path| home.join("requirements.txt");
+    // Another Python than the one it was installed with cannot load parts of it.
+    if fs::read_to_string(pinned(&home)).is_ok_and(|text| text == SCHEMATHESIS) && runs(&home).is_ok() {
+        return Ok(());
+    }
+    eprintln!("setup: fetching schemathesis (for tests)");
+    let scratch = tools.join(format!("schemathesis.{}", std::process::id()));
+    let fetched = (|| {
+        remove(&scratch)?;
+        fs::create_dir_all(&scratch)?;
+        let requirements = pinned(&scratch);
+        fs::write(&requirements, SCHEMATHESIS)?;
+        let flags = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"];
+        let exact = ["--only-binary", ":all:", "--require-hashes", "--target"];
+        let mut install = Command::new(python);
+        install.args(flags).args(exact).arg(&scratch).arg("-r").arg(&requirements);
+        shell::output(&mut install)
+            .context("pip could not install it (no network, or not CPython 3.11 to 3.14 on Linux, x86-64)")?;
+        runs(&scratch).context("it was installed, and does not run here")?;
+        remove(&home)?;
+        fs::rename(&scratch, &home).context("cannot move it to its place")
+    })();
+    remove(&scratch)?;
+    fetched
+}
+
+/// The name of a Chromium that runs here.
+pub(crate) fn chromium() -> Option<&'static str> {
+    let runs = |name: &&str| shell::output(Command::new(name).arg("--version")).is_ok();
+    ["chromium", "chromium-browser", "google-chrome"].into_iter().find(runs)
+}
+
 /// A Python that has pip.
 fn python() -> Result<&'static str> {
     for name in ["python3", "python"] {

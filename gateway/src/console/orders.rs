@@ -90,10 +90,21 @@ fn choice(html: &mut Html, begin: &'static str, words: impl Iterator<Item = (&'s
 pub(super) fn body(asked: &Asked, found: &OrderPage) -> Html {
     let mut html = Html::default();
     form(&mut html, asked);
-    if found.orders.is_empty() {
-        html.raw("<p>No such orders.</p>");
-        return html;
+    match found.orders.is_empty() {
+        true => html.raw("<p>No such orders here.</p>"),
+        false => table(&mut html, found),
+    };
+    if let Some(next) = &found.next {
+        let mut parameters = vec![("tenant", asked.tenant.as_str())];
+        parameters.extend(asked.status.map(|status| ("status", status.as_str())));
+        parameters.extend(asked.attention.map(|attention| ("attention", attention.as_str())));
+        parameters.push(("after", next));
+        html.raw("<p>").link(path("/console/orders", &parameters), "Next page").raw("</p>");
     }
+    html
+}
+
+fn table<'a>(html: &'a mut Html, found: &OrderPage) -> &'a mut Html {
     html.table("Orders, a page at a time", &["Order", "Status", "Step", "Attention", "#Total", "Changed"]);
     for order in &found.orders {
         html.raw("<tr><th scope=row>");
@@ -105,16 +116,8 @@ pub(super) fn body(asked: &Asked, found: &OrderPage) -> Html {
             html.raw(": ").text(reason);
         }
         html.raw("</td>").number(money(order.total_minor, order.currency)).raw("<td>");
-        time(&mut html, order.updated_at);
+        time(html, order.updated_at);
         html.raw("</td></tr>");
     }
-    html.table_end();
-    if let Some(next) = &found.next {
-        let mut parameters = vec![("tenant", asked.tenant.as_str())];
-        parameters.extend(asked.status.map(|status| ("status", status.as_str())));
-        parameters.extend(asked.attention.map(|attention| ("attention", attention.as_str())));
-        parameters.push(("after", next));
-        html.raw("<p>").link(path("/console/orders", &parameters), "Next page").raw("</p>");
-    }
-    html
+    html.table_end()
 }

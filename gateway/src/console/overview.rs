@@ -22,7 +22,10 @@ const TENANTS_MAX: usize = 50;
 pub(super) struct Now {
     /// Why the node is not ready.
     pub(super) reasons: Vec<String>,
+    /// The metrics. Some of them are looked at every few seconds only.
     pub(super) numbers: Numbers,
+    pub(super) connections: u64,
+    pub(super) streams: u64,
     /// Orders of all tenants; none while they cannot be counted.
     pub(super) all: Option<OrderCounts>,
     /// Those whose orders need someone first.
@@ -50,7 +53,9 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) ->
     let more = tenants.len().saturating_sub(TENANTS_MAX);
     tenants.truncate(TENANTS_MAX);
     let numbers = Numbers::new((edge.metrics)());
-    let now = Now { reasons, numbers, all: edge.views.counts(None).ok(), tenants, more };
+    let (connections, streams) = (edge.counts.connections_open(), edge.counts.streams_open());
+    let all = edge.views.counts(None).ok();
+    let now = Now { reasons, numbers, connections, streams, all, tenants, more };
     Ok(Page::new("Now", body(&now, refreshes)).refreshing(refreshes))
 }
 
@@ -78,15 +83,16 @@ pub(super) fn body(now: &Now, refreshes: bool) -> Html {
         false => html.raw("<p class=soft>").link("/console", "Load anew every 5 seconds"),
     };
     html.raw("</p>");
-    numbers(&mut html, &now.numbers);
+    node(&mut html, now);
     orders(&mut html, now);
     busy(&mut html, &now.numbers);
     html
 }
 
-fn numbers(html: &mut Html, numbers: &Numbers) {
+fn node(html: &mut Html, now: &Now) {
+    let numbers = &now.numbers;
     let one = |name: &str| numbers.sum(name).map_or_else(|| "-".to_owned(), shown);
-    let of = |now: &str, max: &str| format!("{} of {}", one(now), one(max));
+    let of = |name: &str, max: &str| format!("{} of {}", one(name), one(max));
     html.raw("<h2>The node</h2><dl class=facts>");
     let flight = of(metric::IN_FLIGHT.name, metric::IN_FLIGHT_MAX.name);
     html.fact("Commands in flight", flight);
@@ -99,8 +105,8 @@ fn numbers(html: &mut Html, numbers: &Numbers) {
     if let (Some((class, _)), Some((replicas, _))) = (durability.first(), replicas.first()) {
         html.fact("Durability", format!("{class}, {replicas} replica(s)"));
     }
-    html.fact("Connections", one(metric::HTTP_CONNECTIONS.name));
-    html.fact("Event streams", one(metric::HTTP_STREAMS.name));
+    html.fact("Connections", now.connections);
+    html.fact("Event streams", now.streams);
     let mib = numbers.sum(metric::MEMORY.name).map(|bytes| shown((bytes / 1_048_576.0).round()));
     html.fact("Memory", mib.map_or_else(|| "-".to_owned(), |mib| format!("{mib} MiB")));
     html.fact("Actors that crashed", one(metric::RESTARTS.name));
@@ -154,7 +160,10 @@ fn busy(html: &mut Html, numbers: &Numbers) {
         ("Orders that are driven, by step", "Step", &metric::SAGAS, "step"),
         ("Participants: 1 while one is left alone", "Participant", &metric::BREAKER_OPEN, "participant"),
     ] {
-        let rows = numbers.by(metric.name, label);
+        // A code that was never given is no news.
+        let mut rows: Vec<_> =
+            numbers.by(metric.name, label).into_iter().filter(|row| row.1 != 0.0).collect();
+        rows.sort_by(|a, b| b.1.total_cmp(&a.1));
         if rows.is_empty() {
             continue;
         }

@@ -107,6 +107,8 @@ fn numbers_reasons_and_tenants_are_escaped() {
     let now = overview::Now {
         reasons: vec![PLANTED.into()],
         numbers: Numbers::new(text),
+        connections: 1,
+        streams: 0,
         all: Some(OrderCounts::default()),
         tenants: vec![(PLANTED.into(), OrderCounts::default())],
         more: 0,

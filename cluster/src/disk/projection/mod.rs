@@ -6,9 +6,9 @@
 //! - Nobody who is slow holds up anybody else: events are in a ring of bounded size, and who falls out of it reads
 //!   the log on its own.
 //!
-//! One thread follows the log ([`projector`]): it takes each record into the lists ([`lists`]) and, while somebody
-//! listens, makes events of it ([`ring`]). A second one writes the lists behind ([`shelf`]). Readers of old events
-//! ([`reader`]) read the log on threads of the runtime, few at a time.
+//! One thread follows the log (`projector`): it takes each record into the lists (`lists`) and, while somebody
+//! listens, makes events of it (`ring`). A second one writes the lists behind (`shelf`). Readers of old events
+//! (`reader`) read the log on threads of the runtime, few at a time.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,62 @@
+//! schemathesis against a real server: requests made from the OpenAPI documents, valid and not, and each answer held
+//! against them. Bounded in time; `cargo xtask setup --tests` fetches it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::cli::repository;
+use crate::support::serving::{Serving, or_skipped, tool};
+
+/// Time for one run, of three: fuzzing stops by itself then.
+const TIME_SECONDS: u64 = 12;
+/// Its start and its report come on top.
+const ENDS_WITHIN: Duration = Duration::from_secs(TIME_SECONDS + 90);
+/// Names that are there, so that reads find something: names made up show refusals alone.
+const KNOWN: &str = "[parameters]\n\"path.tenant\" = \"shop\"\n\"path.order\" = \"o-1\"\n";
+/// The reads. Commands are left to the other run: making up their bodies takes most of its time.
+const READS: &[&str] = &["--include-path-regex", "/orders", "--exclude-method", "POST"];
+
+/// The folder it was installed in.
+fn home() -> Option<PathBuf> {
+    let named = std::env::var_os("RETAILFLOW_TOOLS").map(PathBuf::from);
+    let home = named.unwrap_or_else(|| repository().join(".tools")).join("schemathesis");
+    home.join("schemathesis").is_dir().then_some(home)
+}
+
+/// Tries the document of one door, with these settings.
+fn tried(home: &Path, address: &str, settings: &str, more: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("schemathesis.toml"), settings).unwrap();
+    let mut command = Command::new("python3");
+    command.args(["-m", "schemathesis.cli", "run", "--no-color", "--workers", "2"]);
+    command.arg(format!("--max-time={TIME_SECONDS}"));
+    command.args(["--max-failures", "10", "--request-timeout", "20"]);
+    // Which path goes with which body, and what an order allows, a schema cannot say: valid requests are refused, too.
+    command.args(["--exclude-checks", "positive_data_acceptance", "--generation-database", "none"]);
+    // A stream of events does not end.
+    command.args(["--exclude-path", "/v1/tenants/{tenant}/events", "--warnings", "off", "--no-shrink"]);
+    command.args(more);
+    command.arg(format!("http://{address}/openapi.json"));
+    command.env("PYTHONPATH", home).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.current_dir(folder.path());
+    let (status, out, err) = tool(command, ENDS_WITHIN);
+    assert!(status.success(), "{status}\n{out}\n{err}");
+    // On a machine that is busy its time is over early: that must not look like a full try.
+    if out.contains("Time limit reached") {
+        drop(writeln!(std::io::stderr(), "schemathesis: had no time for all of {address}"));
+    }
+}
+
+#[test]
+fn every_answer_is_one_that_the_documents_declare() {
+    let how = "cargo xtask setup --tests fetches it";
+    let Some(home) = or_skipped("schemathesis", "schemathesis", how, home) else { return };
+    let serving = Serving::start(&["--set", "probe.interval_ms=0"]);
+    assert_eq!(serving.place("o-1", "cd"), 200);
+    tried(&home, &serving.public, "", &[]);
+    tried(&home, &serving.public, KNOWN, READS);
+    tried(&home, &serving.admin, "", &[]);
+    assert!(!serving.log().contains("panicked"), "{}", serving.log());
+}
