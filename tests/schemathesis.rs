@@ -10,7 +10,7 @@ use crate::support::cli::repository;
 use crate::support::serving::{Serving, or_skipped, tool};
 
 /// Time for one run, of three: fuzzing stops by itself then.
-const TIME_SECONDS: u64 = 12;
+const TIME_SECONDS: u64 = 10;
 /// Its start and its report come on top.
 const ENDS_WITHIN: Duration = Duration::from_secs(TIME_SECONDS + 90);
 /// Names that are there, so that reads find something: names made up show refusals alone.
