@@ -67,9 +67,7 @@ impl Events {
             let mut line = String::new();
             match (&mut self.lines).take(LINE_MAX_BYTES).read_line(&mut line) {
                 Ok(_) if line.ends_with('\n') => {}
-                Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
-                    return Err(End::Quiet);
-                }
+                Err(error) if is_timeout(&error) => return Err(End::Quiet),
                 Ok(_) | Err(_) => return Err(End::Closed),
             }
             let line = line.trim_end();
@@ -83,4 +81,12 @@ impl Events {
             }
         }
     }
+}
+
+/// Whether nothing came for as long as was to be waited; the client wraps that in an error of its own.
+fn is_timeout(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
+        || matches!(inner, Some(ureq::Error::Timeout(_)))
+        || matches!(inner, Some(ureq::Error::Io(inner)) if matches!(inner.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock))
 }
