@@ -8,7 +8,7 @@ use retailflow_engine::codec::cursor::Cursor;
 use crate::app;
 use crate::cli::events::Args;
 use crate::cli::print;
-use crate::client::stream::{End, Event};
+use crate::client::stream::{Begin, End, Event};
 use crate::client::{Client, say};
 use crate::events::cursor;
 use crate::exit::{ExitStatus, Failure, OrExit};
@@ -35,7 +35,8 @@ pub(super) fn follow(args: &Args, client: &Client, after: Option<Cursor>) -> Res
     let mut wait = WAIT_MIN;
     loop {
         let quiet = if args.follow { DEAD } else { QUIET };
-        let opened = client.events(tenant.as_str(), position.as_deref(), quiet);
+        let opened =
+            client.events(tenant.as_str(), &position.as_deref().map_or(Begin::First, Begin::After), quiet);
         let end = match opened {
             Ok(mut events) => loop {
                 match events.next() {

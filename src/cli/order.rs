@@ -5,14 +5,14 @@ use retailflow_engine::keys::partition_of;
 use retailflow_engine::money::Amount;
 use retailflow_engine::order::view;
 use retailflow_engine::ports::EventLog;
+use retailflow_engine::wire::CommandType;
 use retailflow_engine::wire::order::{HistoryEntry, HistoryPage, OrderView};
 use retailflow_engine::wire::time::format_time;
 use serde_json::Value;
 
 use crate::app::{self, Make};
-use crate::cli::data::DataArgs;
 use crate::cli::place::{Place, PlaceArgs};
-use crate::cli::{Context, Output, order_send, order_watch, print};
+use crate::cli::{Context, Output, order_operate, order_send, order_watch, print};
 use crate::client::Client;
 use crate::exit::{ExitStatus, Failure, OrExit};
 
@@ -37,39 +37,43 @@ pub(crate) enum Args {
     Return(Box<order_send::ReturnLines>),
     /// Follow an order at a server until it has ended
     Watch(order_watch::Args),
+    /// Let an order that is held or stalled go on; for operators
+    Resume(Box<order_operate::Act>),
+    /// Say how a step ended, on evidence; for operators
+    ResolveStep(Box<order_operate::ResolveStep>),
+    /// Have what was done for an order undone; for operators
+    Compensate(Box<order_operate::Act>),
+    /// Move an order that has ended into the archive; for operators
+    Archive(Box<order_operate::Act>),
+    /// Take an order back from the archive; for operators
+    Restore(Box<order_operate::Act>),
+}
+
+/// Which order.
+#[derive(clap::Args, Debug)]
+pub(crate) struct NameArgs {
+    /// The tenant it belongs to
+    #[arg(value_parser = TenantId::parse)]
+    pub(crate) tenant: TenantId,
+    /// Its id
+    #[arg(value_parser = OrderId::parse)]
+    pub(crate) order: OrderId,
+}
+
+impl NameArgs {
+    /// The order's full name.
+    pub(crate) fn full(&self) -> OrderRef {
+        OrderRef { tenant: self.tenant.clone(), order: self.order.clone() }
+    }
 }
 
 /// Which order, and where it is read.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ReadArgs {
-    /// The tenant it belongs to
-    #[arg(value_parser = TenantId::parse)]
-    pub(crate) tenant: TenantId,
-    /// Its id
-    #[arg(value_parser = OrderId::parse)]
-    pub(crate) order: OrderId,
+    #[command(flatten)]
+    pub(crate) name: NameArgs,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-}
-
-/// Which order, of which data directory.
-#[derive(clap::Args, Debug)]
-pub(crate) struct OrderArgs {
-    /// The tenant it belongs to
-    #[arg(value_parser = TenantId::parse)]
-    pub(crate) tenant: TenantId,
-    /// Its id
-    #[arg(value_parser = OrderId::parse)]
-    pub(crate) order: OrderId,
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
-}
-
-impl OrderArgs {
-    /// The order's full name.
-    pub(crate) fn name(&self) -> OrderRef {
-        OrderRef { tenant: self.tenant.clone(), order: self.order.clone() }
-    }
 }
 
 /// Runs the command.
@@ -81,8 +85,13 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         Args::Cancel(args) => return order_send::cancel(&args, context.output),
         Args::Return(args) => return order_send::give_back(&args, context.output),
         Args::Watch(args) => return order_watch::exec(&args, context.output),
+        Args::Resume(args) => return order_operate::act(&args, CommandType::Resume, context.output),
+        Args::ResolveStep(args) => return order_operate::resolve_step(&args, context.output),
+        Args::Compensate(args) => return order_operate::act(&args, CommandType::Compensate, context.output),
+        Args::Archive(args) => return order_operate::act(&args, CommandType::Archive, context.output),
+        Args::Restore(args) => return order_operate::act(&args, CommandType::Restore, context.output),
     };
-    let name = OrderRef { tenant: wanted.tenant, order: wanted.order };
+    let name = wanted.name.full();
     let text = match (wanted.place.open()?, history) {
         (Place::Server(client), false) => show_at(&client, &name, context.output)?,
         (Place::Server(client), true) => history_at(&client, &name, context.output)?,
@@ -109,13 +118,13 @@ fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     Ok(text.or_exit(ExitStatus::Unreachable, || "cannot show it")? + "\n")
 }
 
-/// The path of an order at a server. Its names need no other spelling there.
+/// The path of an order below a server's door. Its names need no other spelling there.
 pub(super) fn path(name: &OrderRef) -> String {
-    format!("/v1/tenants/{}/orders/{}", name.tenant, name.order)
+    format!("/tenants/{}/orders/{}", name.tenant, name.order)
 }
 
 fn show_at(client: &Client, name: &OrderRef, output: Output) -> Result<String, Failure> {
-    let answer = client.get(&path(name))?;
+    let answer = client.get(&format!("/v1{}", path(name)))?;
     match (answer.status, output) {
         (200, Output::Json) => Ok(answer.body + "\n"),
         (200, Output::Table) => answer.read().map(|order| show(&order)),
@@ -127,7 +136,7 @@ fn show_at(client: &Client, name: &OrderRef, output: Output) -> Result<String, F
 fn history_at(client: &Client, name: &OrderRef, output: Output) -> Result<String, Failure> {
     let (mut entries, mut text, mut after) = (Vec::new(), String::new(), 0);
     loop {
-        let answer = client.get(&format!("{}/history?limit=1000&after={after}", path(name)))?;
+        let answer = client.get(&format!("/v1{}/history?limit=1000&after={after}", path(name)))?;
         if answer.status != 200 {
             return Err(answer.refusal());
         }

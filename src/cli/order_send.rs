@@ -4,15 +4,16 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use retailflow_engine::ids::{CommandId, OrderId, OrderRef, Source, TenantId};
+use retailflow_engine::ids::{CommandId, OrderRef, Source};
 use retailflow_engine::wire::{CommandType, Outcome};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::cli::order::NameArgs;
 use crate::cli::place::ServerArgs;
 use crate::cli::{Output, order, print};
-use crate::client::{Answer, say};
+use crate::client::{Answer, Client, say};
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// Largest data of a command that is read; the server takes no more.
@@ -20,13 +21,9 @@ const DATA_MAX_BYTES: u64 = 1 << 20;
 
 /// What every command has.
 #[derive(clap::Args, Debug)]
-pub(crate) struct CommandArgs {
-    /// The tenant the order belongs to
-    #[arg(value_parser = TenantId::parse)]
-    pub(crate) tenant: TenantId,
-    /// The order's id
-    #[arg(value_parser = OrderId::parse)]
-    pub(crate) order: OrderId,
+pub(crate) struct HeadArgs {
+    #[command(flatten)]
+    pub(crate) name: NameArgs,
     /// The command's id; left out: a new one, which is told. Sent again under the same id, it has the same outcome
     #[arg(long, value_name = "ID", value_parser = CommandId::parse)]
     pub(crate) id: Option<CommandId>,
@@ -36,8 +33,23 @@ pub(crate) struct CommandArgs {
     /// Only if the order's version is this one
     #[arg(long, value_name = "N")]
     pub(crate) expected_version: Option<u64>,
+}
+
+/// What a tenant's command has.
+#[derive(clap::Args, Debug)]
+pub(crate) struct CommandArgs {
+    #[command(flatten)]
+    pub(crate) head: HeadArgs,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+/// A server's door for commands, and who stands there.
+pub(super) enum At<'a> {
+    /// The tenants' door.
+    Tenant(Client),
+    /// The operators' door, and the operator's name.
+    Operator(Client, &'a str),
 }
 
 /// The arguments of `order place`.
@@ -167,8 +179,18 @@ struct Envelope<'a> {
 }
 
 fn send(args: &CommandArgs, kind: CommandType, data: String, output: Output) -> Result<(), Failure> {
-    let client = args.server.open()?;
-    let name = OrderRef { tenant: args.tenant.clone(), order: args.order.clone() };
+    send_at(&At::Tenant(args.server.open()?), &args.head, kind, data, output)
+}
+
+/// Sends a command until it has an outcome, and tells it.
+pub(super) fn send_at(
+    at: &At<'_>,
+    args: &HeadArgs,
+    kind: CommandType,
+    data: String,
+    output: Output,
+) -> Result<(), Failure> {
+    let name = args.name.full();
     let id = match &args.id {
         Some(id) => id.as_str().to_owned(),
         None => {
@@ -183,12 +205,16 @@ fn send(args: &CommandArgs, kind: CommandType, data: String, output: Output) -> 
         id: &id,
         source: args.source.as_str(),
         kind: kind.as_str(),
-        tenant: args.tenant.as_str(),
-        subject: args.order.as_str(),
+        tenant: name.tenant.as_str(),
+        subject: name.order.as_str(),
         data: with_version(data, args.expected_version)?,
     };
     let body = serde_json::to_string(&envelope).or_exit(ExitStatus::Usage, || "cannot write the command")?;
-    let answer = client.post(&format!("{}/commands", order::path(&name)), &body)?;
+    let path = |door: &str| format!("{door}{}/commands", order::path(&name));
+    let answer = match at {
+        At::Tenant(client) => client.post(&path("/v1"), &body, None)?,
+        At::Operator(client, operator) => client.post(&path("/v1/admin"), &body, Some(operator))?,
+    };
     tell(&answer, &name, output)
 }
 

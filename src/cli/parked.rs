@@ -1,7 +1,7 @@
 //! `retailflow parked`: orders that are parked, and what waits behind them.
 //!
 //! Looking needs no engine: `list` and `show` read the log and its index, and change nothing. The others are in
-//! `parked_end`.
+//! `parked_end`; what a server is asked, in `parked_at`.
 
 use std::fmt::Write as _;
 
@@ -17,9 +17,10 @@ use serde_json::{Value, json};
 
 use crate::app::{self, Make};
 use crate::cli::data::DataArgs;
-use crate::cli::order::OrderArgs;
+use crate::cli::order::NameArgs;
 use crate::cli::parked_end::{EndArgs, Way, end};
-use crate::cli::{Context, Output, print};
+use crate::cli::place::{AdminPlaceArgs, Place};
+use crate::cli::{Context, Output, parked_at, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// Commands read at once. Each may have a megabyte; only its address is kept.
@@ -29,15 +30,17 @@ const PIECE: usize = 16;
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Args {
     /// List all parked orders: why, and how many commands wait
-    #[command(after_help = "Example:\n  retailflow parked list --data data --tenant shop")]
+    #[command(after_help = "Examples:
+  retailflow parked list --data data --tenant shop
+  retailflow parked list --admin http://127.0.0.1:8081")]
     List(ListArgs),
     /// Show one parked order and each command that waits behind it
     #[command(after_help = "Example:\n  retailflow parked show shop 1001 --data data -o json")]
-    Show(OrderArgs),
+    Show(ShowArgs),
     /// Decide the commands that wait behind a parked order, in order, and let the order go on
-    #[command(
-        after_help = "Example:\n  retailflow parked release shop 1001 --data data --yes --operator ann"
-    )]
+    #[command(after_help = "Examples:
+  retailflow parked release shop 1001 --data data --yes --operator ann
+  retailflow parked release shop 1001 --admin http://127.0.0.1:8081 --dry-run")]
     Release(EndArgs),
     /// Reject the commands that wait behind a parked order as `discarded`, and let the order go on without them
     #[command(after_help = "Example:\n  retailflow parked discard shop 1001 --data data --dry-run")]
@@ -50,6 +53,15 @@ pub(crate) struct ListArgs {
     /// Only those of this tenant
     #[arg(long, value_name = "TENANT", value_parser = TenantId::parse)]
     pub(crate) tenant: Option<TenantId>,
+    #[command(flatten)]
+    pub(crate) place: AdminPlaceArgs,
+}
+
+/// Which order, of which data directory. Servers do not tell what waits.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) name: NameArgs,
     #[command(flatten)]
     pub(crate) data: DataArgs,
 }
@@ -65,10 +77,16 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
 }
 
 fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
-    let store = app::open(&args.data.data, &context.config.config, Make::Never)?;
-    let read = app::runtime()?.block_on(parked(store.log.as_ref(), args.tenant.as_ref()));
-    store.close();
-    let parked = read.or_exit(ExitStatus::Finding, || "cannot read the parked orders")?;
+    let mut parked = match args.place.open()? {
+        Place::Server(client) => parked_at::list(&client)?,
+        Place::Data(data) => {
+            let store = app::open(&data, &context.config.config, Make::Never)?;
+            let read = app::runtime()?.block_on(all(store.log.as_ref()));
+            store.close();
+            read.or_exit(ExitStatus::Finding, || "cannot read the parked orders")?
+        }
+    };
+    parked.retain(|parked| args.tenant.as_ref().is_none_or(|tenant| parked.order.tenant == *tenant));
     print(&match context.output {
         Output::Json => format!("{:#}\n", Value::from(parked.iter().map(mark).collect::<Vec<_>>())),
         Output::Table => parked
@@ -81,8 +99,8 @@ fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
     })
 }
 
-fn show(args: &OrderArgs, context: &Context) -> Result<(), Failure> {
-    let order = args.name();
+fn show(args: &ShowArgs, context: &Context) -> Result<(), Failure> {
+    let order = args.name.full();
     let store = app::open(&args.data.data, &context.config.config, Make::Never)?;
     let read = app::runtime()?.block_on(parked_one(store.log.as_ref(), &order));
     store.close();
@@ -122,12 +140,10 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-async fn parked(log: &dyn EventLog, tenant: Option<&TenantId>) -> anyhow::Result<Vec<ParkedOrder>> {
+async fn all(log: &dyn EventLog) -> anyhow::Result<Vec<ParkedOrder>> {
     let mut all = Vec::new();
     for partition in 0..log.identity().partitions {
-        let mut parked = log.parked(PartitionId(partition)).await?;
-        parked.retain(|parked| tenant.is_none_or(|tenant| parked.order.tenant == *tenant));
-        all.extend(parked);
+        all.extend(log.parked(PartitionId(partition)).await?);
     }
     all.sort_by(|a, b| a.order.cmp(&b.order));
     Ok(all)

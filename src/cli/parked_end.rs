@@ -11,16 +11,19 @@ use serde_json::{Value, json};
 
 use crate::absent;
 use crate::app::{self, Make, Store};
-use crate::cli::order::OrderArgs;
+use crate::cli::order::NameArgs;
 use crate::cli::parked::{Waiting, not_parked, parked_one};
-use crate::cli::{Context, Output, print};
+use crate::cli::place::{AdminPlaceArgs, Place};
+use crate::cli::{Context, Output, parked_at, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// Which order, and whether to do it.
 #[derive(clap::Args, Debug)]
 pub(crate) struct EndArgs {
     #[command(flatten)]
-    pub(crate) order: OrderArgs,
+    pub(crate) name: NameArgs,
+    #[command(flatten)]
+    pub(crate) place: AdminPlaceArgs,
     /// Tell what would be done and change nothing
     #[arg(long, conflicts_with = "yes")]
     pub(crate) dry_run: bool,
@@ -47,7 +50,8 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    const fn plan(self) -> &'static str {
+    /// What becomes of those that wait and of their order, for people.
+    pub(super) const fn plan(self) -> &'static str {
         match self {
             Self::Release => "decided in order, and the order let go on",
             Self::Discard => "rejected as discarded, and the order let go on without them",
@@ -64,23 +68,24 @@ impl Way {
 
 /// Ends an order's parking.
 pub(super) fn end(args: &EndArgs, way: Way, context: &Context) -> Result<(), Failure> {
-    let order = args.order.name();
+    let order = args.name.full();
     let config = &context.config.config;
-    let store = app::open(&args.order.data.data, config, Make::Never)?;
+    let data = match args.place.open()? {
+        Place::Data(data) => data,
+        Place::Server(client) => return parked_at::end(&client, args, way, context.output),
+    };
+    let store = app::open(&data, config, Make::Never)?;
     let runtime = app::runtime()?;
     let ended = runtime.block_on(async {
         let found = parked_one(store.log.as_ref(), &order).await;
-        let found = found.or_exit(ExitStatus::Finding, || format!("cannot read what waits behind {order}"))?;
+        let found =
+            found.or_exit(ExitStatus::Finding, || format!("cannot read what waits behind {order}"))?;
         let Some((_, waiting)) = found else { return Err(not_parked(&order)) };
         if args.dry_run {
             return Ok(plan(&order, &waiting, way, context.output));
         }
         if !args.yes {
-            let (count, plan) = (waiting.len(), way.plan());
-            return Err(Failure::refused(format!(
-                "{count} commands that wait behind {order} would be {plan}: repeat with --yes to do it, or with \
-                 --dry-run to see them"
-            )));
+            return Err(not_meant(&order, waiting.len() as u64, way));
         }
         let settings = Settings { drives_effects: false, ..Settings::new(config.clone(), "embedded") };
         let released = drive(&store, settings, &order, &args.operator, way).await?;
@@ -89,6 +94,15 @@ pub(super) fn end(args: &EndArgs, way: Way, context: &Context) -> Result<(), Fai
     drop(runtime);
     store.close();
     print(&ended?)
+}
+
+/// What says that it is not done without `--yes`.
+pub(super) fn not_meant(order: &OrderRef, count: u64, way: Way) -> Failure {
+    let plan = way.plan();
+    Failure::refused(format!(
+        "{count} commands that wait behind {order} would be {plan}: repeat with --yes to do it, or with --dry-run to \
+         see what would be done"
+    ))
 }
 
 async fn drive(
@@ -136,7 +150,8 @@ fn plan(order: &OrderRef, waiting: &[Waiting], way: Way, output: Output) -> Stri
     }
 }
 
-fn told(order: &OrderRef, released: &Released, way: Way, output: Output) -> String {
+/// What was done, for people or programs.
+pub(super) fn told(order: &OrderRef, released: &Released, way: Way, output: Output) -> String {
     let Released { commands, applied, rejected, replayed, dead_lettered } = *released;
     match output {
         Output::Json => {

@@ -7,7 +7,7 @@ pub(crate) mod contexts;
 pub(crate) mod stream;
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,10 @@ use crate::exit::{ExitStatus, Failure, OrExit};
 const TRIES_MAX: u32 = 8;
 /// Greatest wait before the second try. It doubles; what is waited is drawn from its upper half.
 const WAIT_MIN: Duration = Duration::from_millis(100);
-/// Greatest wait of all, whatever a server asks for.
+/// What it doubles up to. A server may ask for longer; how long it is tried in all is for the caller to say.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Says who acts, at the operators' door.
+const OPERATOR: &str = "Rf-Operator";
 /// A connection that is not there by then is not coming.
 const CONNECT: Duration = Duration::from_secs(5);
 /// One try; the server gives up sooner.
@@ -59,10 +61,18 @@ struct Problem {
 }
 
 impl Answer {
+    fn problem(&self) -> Problem {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    /// The code of a refusal, for programs; empty when it is not from a RetailFlow server.
+    pub(crate) fn code(&self) -> String {
+        self.problem().code
+    }
+
     /// Why it is not what was asked for, in the server's words.
     pub(crate) fn why(&self) -> String {
-        let problem: Problem = serde_json::from_str(&self.body).unwrap_or_default();
-        let Problem { code, message, path } = problem;
+        let Problem { code, message, path } = self.problem();
         if code.is_empty() {
             return format!("HTTP status {}, not from a RetailFlow server", self.status);
         }
@@ -88,8 +98,25 @@ impl Answer {
         }
     }
 
-    fn asks_to_come_again(&self) -> bool {
-        matches!(self.status, 429 | 503 | 504)
+    /// Whether it was not done for now: 504 may be, or not.
+    const fn put_off(&self) -> bool {
+        matches!(self.status, 429 | 503)
+    }
+}
+
+type Tried = Result<Answer, ureq::Error>;
+
+/// Whether what has one result however often it is sent is sent again.
+fn until_told(tried: &Tried) -> bool {
+    tried.as_ref().map_or(true, |answer| answer.put_off() || answer.status == 504)
+}
+
+/// Whether what may be done once only is sent again: where it surely was not done.
+fn while_not_done(tried: &Tried) -> bool {
+    match tried {
+        Ok(answer) => answer.put_off(),
+        Err(ureq::Error::Io(error)) => error.kind() == ErrorKind::ConnectionRefused,
+        Err(_) => false,
     }
 }
 
@@ -120,17 +147,30 @@ impl Client {
 
     /// Reads.
     pub(crate) fn get(&self, path: &str) -> Result<Answer, Failure> {
-        self.again_and_again(|time| {
+        self.again_and_again(until_told, |time| {
             let request = self.agent.get(self.url(path)).config().timeout_global(Some(time)).build();
             taken(request.call())
         })
     }
 
-    /// Sends a command, in an envelope of structured JSON.
-    pub(crate) fn post(&self, path: &str, body: &str) -> Result<Answer, Failure> {
-        self.again_and_again(|time| {
+    /// Sends a command, in an envelope of structured JSON; an operator's with their name.
+    pub(crate) fn post(&self, path: &str, body: &str, operator: Option<&str>) -> Result<Answer, Failure> {
+        self.again_and_again(until_told, |time| {
             let request = self.agent.post(self.url(path)).config().timeout_global(Some(time)).build();
-            taken(request.header("Content-Type", "application/cloudevents+json").send(body))
+            let request = request.header("Content-Type", "application/cloudevents+json");
+            let request = match operator {
+                Some(name) => request.header(OPERATOR, name),
+                None => request,
+            };
+            taken(request.send(body))
+        })
+    }
+
+    /// Has something done that is no command and has no id: it is sent again only where it surely was not done.
+    pub(crate) fn act(&self, path: &str, operator: &str) -> Result<Answer, Failure> {
+        self.again_and_again(while_not_done, |time| {
+            let request = self.agent.post(self.url(path)).config().timeout_global(Some(time)).build();
+            taken(request.header(OPERATOR, operator).send_empty())
         })
     }
 
@@ -138,25 +178,26 @@ impl Client {
         format!("{}{path}", self.server)
     }
 
-    /// Tries until there is an answer that will not change by trying. The same command has one outcome however often it
-    /// is sent, so that each try may be the one that counts.
+    /// Tries while `again` says so, there is time, and not too often.
     fn again_and_again(
         &self,
-        mut once: impl FnMut(Duration) -> Result<Answer, ureq::Error>,
+        again: fn(&Tried) -> bool,
+        mut once: impl FnMut(Duration) -> Tried,
     ) -> Result<Answer, Failure> {
         let begun = Instant::now();
         let mut greatest = WAIT_MIN;
         for tries in 1.. {
             let left = self.time.saturating_sub(begun.elapsed());
-            let (why, asked) = match once(left.clamp(Duration::from_millis(1), ONE_TRY)) {
-                Ok(answer) if !answer.asks_to_come_again() => return Ok(answer),
+            let tried = once(left.clamp(Duration::from_millis(1), ONE_TRY));
+            let may = again(&tried);
+            let (why, asked) = match tried {
+                Ok(answer) if !may => return Ok(answer),
                 Ok(answer) => (Ok(answer.why()), answer.retry_after.unwrap_or_default()),
                 Err(error) => (Err(error), Duration::ZERO),
             };
             // Not all at the same moment: those who were refused together would be again.
             let wait = asked.max(greatest / 2) + greatest.mul_f64(fastrand::f64() / 2.0);
-            let wait = wait.min(WAIT_MAX);
-            if tries == TRIES_MAX || begun.elapsed() + wait >= self.time {
+            if !may || tries == TRIES_MAX || begun.elapsed() + wait >= self.time {
                 return Err(self.given_up(tries, why));
             }
             let told = match &why {

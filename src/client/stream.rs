@@ -9,6 +9,16 @@ use crate::exit::{ExitStatus, Failure, OrExit};
 /// Largest line that is taken in; an event has at most 1 MiB and what it is wrapped in.
 const LINE_MAX_BYTES: u64 = 4 << 20;
 
+/// Where a stream begins.
+pub(crate) enum Begin<'a> {
+    /// With the first event that there is.
+    First,
+    /// With the next one to happen.
+    Now,
+    /// After a position.
+    After(&'a str),
+}
+
 /// An event as it was sent.
 pub(crate) struct Event {
     /// The position after it.
@@ -25,19 +35,15 @@ pub(crate) struct Events {
 }
 
 impl Client {
-    /// Opens the stream of a tenant's events after a position. Without events, it ends after `quiet`.
-    pub(crate) fn events(
-        &self,
-        tenant: &str,
-        after: Option<&str>,
-        quiet: Duration,
-    ) -> Result<Events, Failure> {
-        let path = format!("/v1/tenants/{tenant}/events");
+    /// Opens the stream of a tenant's events. Without events, it ends after `quiet`.
+    pub(crate) fn events(&self, tenant: &str, begin: &Begin<'_>, quiet: Duration) -> Result<Events, Failure> {
+        let query = if matches!(begin, Begin::Now) { "?from=now" } else { "" };
+        let path = format!("/v1/tenants/{tenant}/events{query}");
         let request = self.agent.get(self.url(&path)).config().timeout_per_read(Some(quiet)).build();
         // Tokens are of letters, digits, '-' and '_': they need no other words in a header.
-        let request = match after {
-            Some(token) => request.header("Last-Event-ID", token),
-            None => request,
+        let request = match begin {
+            Begin::After(token) => request.header("Last-Event-ID", *token),
+            Begin::First | Begin::Now => request,
         };
         let response = request.call().or_exit(ExitStatus::Unreachable, || {
             format!("{} does not answer; is `retailflow serve` running there?", self.server())

@@ -7,8 +7,8 @@ use retailflow_engine::codec::cursor::Cursor;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::parked::world_with_parked_orders;
 use crate::support::cli::exit_code;
+use crate::support::parked::world_with_parked_orders;
 use crate::support::world::{World, places};
 
 const ORDERS: usize = 5;

@@ -17,8 +17,15 @@ const COMMANDS: &[&[&str]] = &[
     &["order", "cancel"],
     &["order", "return"],
     &["order", "watch"],
+    &["order", "resume"],
+    &["order", "resolve-step"],
+    &["order", "compensate"],
+    &["order", "archive"],
+    &["order", "restore"],
     &["parked", "list"],
     &["parked", "show"],
+    &["parked", "release"],
+    &["parked", "discard"],
     &["tenant", "list"],
     &["tenant", "show"],
     &["tenant", "set"],
@@ -57,7 +64,12 @@ fn every_command_has_help_with_words_for_every_flag() {
 #[test]
 fn commands_that_take_a_place_take_it_from_the_environment() {
     for words in COMMANDS {
-        let at_server = ["order", "events"].contains(&words[0]);
+        let at_admin = match words[0] {
+            "order" => ["resume", "resolve-step", "compensate", "archive", "restore"].contains(&words[1]),
+            "parked" => words[1] != "show",
+            _ => false,
+        };
+        let at_server = ["order", "events"].contains(&words[0]) && !at_admin;
         let on_data = match words[0] {
             "import" | "generate" | "config" | "bench" => false,
             "order" => ["show", "history"].contains(&words[1]),
@@ -67,7 +79,8 @@ fn commands_that_take_a_place_take_it_from_the_environment() {
         for (taken, name) in [
             (on_data, "RETAILFLOW_DATA"),
             (at_server, "RETAILFLOW_SERVER"),
-            (at_server, "RETAILFLOW_CONTEXT"),
+            (at_admin, "RETAILFLOW_ADMIN"),
+            (at_server || at_admin, "RETAILFLOW_CONTEXT"),
         ] {
             assert_eq!(help.stdout.contains(name), taken, "{words:?}, {name}: {}", help.stdout);
         }

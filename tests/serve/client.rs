@@ -130,8 +130,24 @@ fn a_server_has_a_name_and_a_flag_wins_over_the_environment() {
     show().arg("--server").arg("https://x").run().expect(2).says(&["no server's address"]);
 }
 
+#[test]
+fn an_order_is_watched_by_reading_where_events_are_not_to_be_had() {
+    let world = World::new();
+    let server = Server::of(world.on_data(&["serve"]).arg("--set").arg("http.streams_max=1"));
+    at(&server, &PLACE).run().expect(0);
+    let (mut follower, _) = at(&server, &["events", "--tenant", "t", "--follow"]).spawn();
+    let mut line = String::new();
+    // Kept: a follower without a reader ends, and its stream with it.
+    let mut lines = BufReader::new(follower.stdout.take().unwrap());
+    lines.read_line(&mut line).unwrap();
+    let watched = at(&server, &["order", "watch", "t", "o1"]).run();
+    kill_process(Pid::from_child(&follower), Signal::TERM).unwrap();
+    assert_eq!(exit_code(&mut follower), Some(0));
+    watched.expect(0).says(&["is read from time to time", "overloaded"]);
+}
+
 /// Takes requests and answers them with these texts, one connection each; gives the requests.
-fn canned(answers: Vec<&'static str>) -> (String, thread::JoinHandle<Vec<String>>) {
+pub(super) fn canned(answers: Vec<&'static str>) -> (String, thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let served = thread::spawn(move || {
@@ -164,9 +180,9 @@ fn whole(stream: &TcpStream) -> String {
     String::from_utf8(body).unwrap()
 }
 
-const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 59\r\nConnection: close\r\n\r\n\
+pub(super) const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 59\r\nConnection: close\r\n\r\n\
     {\"code\":\"draining\",\"message\":\"elsewhere\",\"replayed\":false }";
-const LOST: &str = "";
+pub(super) const LOST: &str = "";
 const DONE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 18\r\nConnection: close\r\n\r\n{\"code\":\"applied\"}";
 
 #[test]

@@ -3,5 +3,6 @@
 mod client;
 mod documents;
 mod load;
+mod operators;
 mod secrets;
 mod signals;

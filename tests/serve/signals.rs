@@ -1,5 +1,6 @@
 //! A server that is killed or stopped under load keeps each outcome that it has given.
 
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ fn finish(world: &World, load: &mut Load) {
 
 #[test]
 fn outcomes_given_before_a_kill_are_the_same_afterwards() {
-    let kills = std::env::var("RETAILFLOW_SERVE_KILLS").map_or(4, |text| text.parse().expect("a number"));
+    let kills = std::env::var("RETAILFLOW_SERVE_KILLS").map_or(5, |text| text.parse().expect("a number"));
     let mut rng = fastrand::Rng::with_seed(kills);
     let (world, mut load) = (World::new(), Load::new());
     for _ in 0..kills {
@@ -52,6 +53,30 @@ fn outcomes_given_before_a_kill_are_the_same_afterwards() {
     println!(
         "{kills} kills under load: {sent} commands, {compared} outcomes given again, none of them changed"
     );
+}
+
+#[test]
+fn a_stop_answers_what_is_under_way_and_takes_in_nothing_new() {
+    const PLACE: &str = r#"{"customer":"c","currency":"USD","lines":[{"line_id":"1","sku":"cd","quantity":1,"amount_minor":1177}]}"#;
+    let world = World::new();
+    let server = Server::start(&world);
+    let address = server.public.clone();
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Ce-Type", "retailflow.order.place.v1"),
+        ("Idempotency-Key", "half"),
+    ];
+    let answer = server.client().post_in_halves("/v1/tenants/t/orders/o1/commands", &headers, PLACE, || {
+        server.terminate();
+        let refused = || TcpStream::connect(&address).is_err().then_some(());
+        wait_for("new connections are refused", BOUND, refused);
+    });
+    let answer = answer.unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")), "{answer:?}");
+    let (code, said) = server.ended();
+    assert_eq!(code, Some(0), "{said}");
+    let shown = world.on_data(&["order", "show", "t", "o1"]).run().expect(0);
+    assert!(shown.stdout.contains("customer   c"), "{}", shown.stdout);
 }
 
 #[test]

@@ -51,29 +51,57 @@ impl Client {
         self.call("POST", path, headers, body)
     }
 
+    /// One request of which the server has the head and half of the body when `between` is called.
+    pub(crate) fn post_in_halves(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+        between: impl FnOnce(),
+    ) -> io::Result<Answer> {
+        let (first, second) = body.split_at(body.len() / 2);
+        let head = self.head("POST", path, headers, body);
+        let mut stream = self.connection()?;
+        stream.get_mut().write_all(format!("{head}Expect: 100-continue\r\n\r\n").as_bytes())?;
+        // Whoever says that has read the head: the request is under way.
+        assert_eq!(line(&mut stream)?, "HTTP/1.1 100 Continue");
+        assert_eq!(line(&mut stream)?, "");
+        stream.get_mut().write_all(first.as_bytes())?;
+        between();
+        stream.get_mut().write_all(second.as_bytes())?;
+        answer(&mut stream)
+    }
+
     /// One request and its whole answer. After an error the next request opens a new connection.
     fn call(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> io::Result<Answer> {
-        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
-        for (name, value) in headers {
-            text += &format!("{name}: {value}\r\n");
-        }
-        text += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => {
-                let stream = TcpStream::connect(&self.address)?;
-                stream.set_read_timeout(Some(BOUND))?;
-                stream.set_write_timeout(Some(BOUND))?;
-                stream.set_nodelay(true)?;
-                BufReader::new(stream)
-            }
-        };
+        let text = format!("{}\r\n{body}", self.head(method, path, headers, body));
+        let mut stream = self.connection()?;
         stream.get_mut().write_all(text.as_bytes())?;
         let answer = answer(&mut stream)?;
         if answer.header("connection") != Some("close") {
             self.stream = Some(stream);
         }
         Ok(answer)
+    }
+
+    /// The head of a request, without the line that ends it.
+    fn head(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        for (name, value) in headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        text + &format!("Content-Length: {}\r\n", body.len())
+    }
+
+    fn connection(&mut self) -> io::Result<BufReader<TcpStream>> {
+        if let Some(stream) = self.stream.take() {
+            return Ok(stream);
+        }
+        let stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(BOUND))?;
+        stream.set_write_timeout(Some(BOUND))?;
+        stream.set_nodelay(true)?;
+        Ok(BufReader::new(stream))
     }
 }
 

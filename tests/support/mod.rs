@@ -2,6 +2,7 @@
 
 pub(crate) mod cli;
 pub(crate) mod http;
+pub(crate) mod parked;
 pub(crate) mod poll;
 pub(crate) mod server;
 pub(crate) mod serving;

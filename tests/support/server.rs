@@ -63,6 +63,11 @@ impl Server {
         format!("http://{}", self.public)
     }
 
+    /// The operators' address as the program's clients take it.
+    pub(crate) fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
     /// Ends it as a power cut would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
