@@ -20,6 +20,7 @@ use retailflow_engine::ids::OrderRef;
 use retailflow_engine::metric;
 use retailflow_engine::order::{EngineCommand, StepAt, StepOutcome};
 use retailflow_engine::ports::Role;
+use retailflow_engine::wire::command::Step;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
@@ -258,7 +259,7 @@ impl Effects {
         for running in self.running.lock().values() {
             *by_step.entry(running.at.step).or_insert(0) += 1;
         }
-        for step in sight::STEPS {
+        for step in Step::ALL {
             sight::set_of(&metric::SAGAS, step.as_str(), by_step.get(&step).copied().unwrap_or(0));
         }
         sight::set(&metric::EFFECTS_BACKLOG, self.backlog.load(Ordering::Relaxed));

@@ -15,17 +15,6 @@ use retailflow_engine::wire::command::Step;
 use retailflow_engine::wire::{Code, CommandType, Outcome, Status};
 
 const STATUSES: [Status; 4] = [Status::Applied, Status::Rejected, Status::Parked, Status::Refused];
-pub(crate) const STEPS: [Step; 9] = [
-    Step::Reserve,
-    Step::Authorize,
-    Step::Book,
-    Step::Capture,
-    Step::CancelShipment,
-    Step::Void,
-    Step::Refund,
-    Step::Release,
-    Step::Restock,
-];
 const RESULTS: [&str; 7] = ["done", "declined", "refused", "pending", "not_done", "failed", "unknown"];
 
 /// How a call of a participant went.
@@ -108,7 +97,7 @@ impl Sight {
                 .map(|code| counter!(metric::REFUSED.name, "code" => code.as_str()))
                 .collect(),
             replayed: counter!(metric::REPLAYED.name),
-            effects: STEPS.iter().map(|step| (*step, results(step))).collect(),
+            effects: Step::ALL.iter().map(|step| (*step, results(step))).collect(),
             calls: Role::ALL.map(calls),
             call_seconds: Role::ALL
                 .map(|role| histogram!(metric::EFFECT_CALL_SECONDS.name, "participant" => participant(role))),

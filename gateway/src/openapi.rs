@@ -157,7 +157,7 @@ fn admin_paths() -> Value {
     let operator = vec![given(
         "Rf-Operator",
         "Who acts; recorded.",
-        json!({ "type": "string", "pattern": "^[!-~]{1,64}$" }),
+        json!({ "type": "string", "pattern": "^[!-~]([ -~]{0,62}[!-~])?$" }),
     )];
     add(
         &mut paths,

@@ -51,19 +51,6 @@ pub const START: TimestampMs = TimestampMs(1_700_000_000_000);
 /// When the requests made here expire.
 pub const EXPIRES: TimestampMs = TimestampMs(START.0 + 60_000);
 
-/// All steps.
-pub const STEPS: [Step; 9] = [
-    Step::Reserve,
-    Step::Authorize,
-    Step::Book,
-    Step::Capture,
-    Step::CancelShipment,
-    Step::Void,
-    Step::Refund,
-    Step::Release,
-    Step::Restock,
-];
-
 /// An order of two lines of `quantity` units each, for `total_minor`.
 #[must_use]
 pub fn placed(quantity: u32, total_minor: i64) -> Arc<Placed> {
@@ -195,7 +182,7 @@ pub async fn definite_answers_are_remembered<S: Subject<Port = World>>(subject: 
     let mut world = subject.fresh().await;
     let mut answers = Vec::new();
     // Without a reference, there is nothing to capture or undo: these are declined or refused.
-    for step in STEPS {
+    for step in Step::ALL {
         let asked = first(step);
         let answer = of(&world, step).perform(&asked).await;
         let definite =
@@ -210,7 +197,7 @@ pub async fn definite_answers_are_remembered<S: Subject<Port = World>>(subject: 
         }
     }
     let window = |step: Step| i64::try_from(of(&world, step).remembers_ms()).unwrap();
-    let window = STEPS.into_iter().map(window).min().unwrap();
+    let window = Step::ALL.into_iter().map(window).min().unwrap();
     for at in [START.0, EXPIRES.0, EXPIRES.0 + 1, EXPIRES.0 + window] {
         world.clock.set(TimestampMs(at));
         world = subject.reopen(world).await;
@@ -225,7 +212,7 @@ pub async fn definite_answers_are_remembered<S: Subject<Port = World>>(subject: 
 /// "`perform` MUST NOT do anything after the request's expiry", and does at the expiry itself.
 pub async fn nothing_is_done_after_the_expiry<S: Subject<Port = World>>(subject: &mut S) {
     let mut world = subject.fresh().await;
-    for step in STEPS {
+    for step in Step::ALL {
         world.clock.set(TimestampMs(EXPIRES.0 + 1));
         let asked = first(step);
         assert_eq!(of(&world, step).perform(&asked).await, StepAnswer::Expired, "{}", step.as_str());
@@ -242,7 +229,7 @@ pub async fn nothing_is_done_after_the_expiry<S: Subject<Port = World>>(subject:
 /// "After `settle` answered `NotDone`, no request of that key may do anything", and it is answered `Settled`.
 pub async fn what_was_settled_is_never_done<S: Subject<Port = World>>(subject: &mut S) {
     let mut world = subject.fresh().await;
-    for step in STEPS {
+    for step in Step::ALL {
         let asked = first(step);
         for _ in 0..2 {
             match of(&world, step).settle(&asked).await {
@@ -333,7 +320,7 @@ pub async fn keys_do_not_mix<S: Subject<Port = World>>(subject: &mut S) {
 /// A step is done by those whose it is ("Who does which steps"), and units that the order does not have by nobody.
 pub async fn nobody_does_the_work_of_another<S: Subject<Port = World>>(subject: &mut S) {
     let world = subject.fresh().await;
-    for step in STEPS {
+    for step in Step::ALL {
         for role in Role::ALL.into_iter().filter(|role| *role != Role::of(step)) {
             let answer = world.participants.of(role).perform(&first(step)).await;
             assert!(!matches!(answer, StepAnswer::Done(_)), "{} does {}", role.as_str(), step.as_str());

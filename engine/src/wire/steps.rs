@@ -33,6 +33,19 @@ pub enum Step {
 }
 
 impl Step {
+    /// All of them, in this order.
+    pub const ALL: [Self; 9] = [
+        Self::Reserve,
+        Self::Authorize,
+        Self::Book,
+        Self::Capture,
+        Self::CancelShipment,
+        Self::Void,
+        Self::Refund,
+        Self::Release,
+        Self::Restock,
+    ];
+
     /// The name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

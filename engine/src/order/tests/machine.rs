@@ -11,18 +11,6 @@ use crate::order::{Glance, Incoming};
 use crate::wire::order::OrderView;
 use crate::wire::order_list::OrderSummary;
 
-const STEPS: [Step; 9] = [
-    Step::Reserve,
-    Step::Authorize,
-    Step::Book,
-    Step::Capture,
-    Step::CancelShipment,
-    Step::Void,
-    Step::Refund,
-    Step::Release,
-    Step::Restock,
-];
-
 /// What happens next.
 #[derive(Debug, Clone)]
 enum Move {
@@ -173,7 +161,7 @@ impl Life {
         }
         let now = world.context.now;
         let of = |step: Option<usize>| match (step, &active) {
-            (Some(number), _) => STEPS[number],
+            (Some(number), _) => Step::ALL[number],
             (None, Some(at)) => at.step,
             (None, None) => Step::Refund,
         };
@@ -345,7 +333,7 @@ fn the_lives_go_everywhere() {
     }
     let mut wanted: Vec<String> = Vec::new();
     for (status, steps) in [("Open", 0..4), ("Canceling", 0..8), ("Completed", 8..9)] {
-        wanted.extend(steps.map(|number| format!("{status} Some({:?})", STEPS[number])));
+        wanted.extend(steps.map(|number| format!("{status} Some({:?})", Step::ALL[number])));
     }
     wanted.extend(["Completed Some(Refund)", "Completed None", "Canceled None"].map(str::to_owned));
     for mode in ["None", "Some(Perform)", "Some(Look)", "Some(Settle)"] {
