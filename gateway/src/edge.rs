@@ -8,6 +8,9 @@ use retailflow_engine::ports::{CommandDoor, EventLog, EventRelay, Tenants, Views
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::host::HostNames;
+use crate::route::Route;
+
 /// Whether the process can do its work.
 ///
 /// - Both methods MUST return at once: they are asked on each probe, and never wait for a disk.
@@ -47,7 +50,7 @@ pub struct Counts {
     connections_open: AtomicU64,
     connections_refused: AtomicU64,
     streams_open: AtomicU64,
-    responses: [AtomicU64; 6],
+    responses: [[AtomicU64; 6]; Route::ALL.len()],
     panics: AtomicU64,
 }
 
@@ -70,10 +73,10 @@ impl Counts {
         self.streams_open.load(Ordering::Relaxed)
     }
 
-    /// Answers so far whose status begins with `class`, such as 5 for `5xx`.
+    /// Answers so far to what `route` says whose status begins with `class`, such as 5 for `5xx`.
     #[must_use]
-    pub fn responses(&self, class: usize) -> u64 {
-        self.responses.get(class).map_or(0, |count| count.load(Ordering::Relaxed))
+    pub fn responses(&self, route: Route, class: usize) -> u64 {
+        self.responses[route as usize].get(class).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     /// Handlers that panicked so far: each is a fault of ours.
@@ -82,8 +85,8 @@ impl Counts {
         self.panics.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn response(&self, status: u16) {
-        if let Some(count) = self.responses.get(usize::from(status / 100)) {
+    pub(crate) fn response(&self, route: Route, status: u16) {
+        if let Some(count) = self.responses[route as usize].get(usize::from(status / 100)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -125,6 +128,7 @@ impl Drop for Open {
 pub(crate) struct Shared {
     pub(crate) edge: Edge,
     pub(crate) limits: Http,
+    pub(crate) host_names: HostNames,
     /// Readiness is off.
     pub(crate) leaving: CancellationToken,
     /// Streams end.
@@ -142,6 +146,7 @@ impl Shared {
             stop: CancellationToken::new(),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
             reads: Semaphore::new(limits.reads_max),
+            host_names: HostNames::new(&limits.host_names),
             received: AtomicUsize::new(0),
             edge,
             limits,

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
+use metrics::{counter, gauge};
 use retailflow_actors::NodeHandle;
 use retailflow_cluster::disk::event_log::DiskLog;
 use retailflow_cluster::disk::projection::Projection;
 use retailflow_engine::ids::PartitionId;
+use retailflow_engine::invariant::{Ledger, TenantLedger};
 use retailflow_engine::metric;
 use retailflow_engine::ports::{EventLog, Views};
 use retailflow_engine::wire::order::{Attention, OrderStatus};
-use retailflow_gateway::Counts;
+use retailflow_gateway::{Counts, Route};
 use tokio_util::sync::CancellationToken;
 
 use crate::sight::{Sight, set, set_of};
@@ -40,6 +41,30 @@ pub(super) async fn run(
     }
 }
 
+/// Tenants beyond those with series of their own are summed up.
+fn show_ledger(books: &Ledger) {
+    let mut others = TenantLedger::default();
+    for (index, (tenant, own)) in books.iter().enumerate() {
+        if index < metric::TENANTS_MAX {
+            show_tenant(tenant.as_str(), own);
+            continue;
+        }
+        others.applied += own.applied;
+        others.rejected += own.rejected;
+        others.parked += own.parked;
+    }
+    if books.len() > metric::TENANTS_MAX {
+        show_tenant(metric::OTHER_TENANTS, &others);
+    }
+}
+
+fn show_tenant(tenant: &str, books: &TenantLedger) {
+    for (state, count) in [("applied", books.applied), ("rejected", books.rejected), ("parked", books.parked)]
+    {
+        gauge!(metric::LEDGER.name, "tenant" => tenant.to_owned(), "state" => state).set(count as f64);
+    }
+}
+
 async fn look(node: &NodeHandle, log: &DiskLog, views: &Projection, edge: &Counts) {
     node.show();
     let (mut orders, mut commands) = (0_u64, 0_u64);
@@ -60,11 +85,22 @@ async fn look(node: &NodeHandle, log: &DiskLog, views: &Projection, edge: &Count
             set_of(&metric::ATTENTION, attention.as_str(), count as f64);
         }
     }
+    if let Ok((cut, books)) = views.ledger() {
+        show_ledger(&books);
+        set(&metric::LEDGER_CUT, cut.0 as f64);
+    }
     set(&metric::LOG_FAILED, f64::from(u8::from(log.failed().borrow().is_some())));
     set(&metric::HTTP_CONNECTIONS, edge.connections_open() as f64);
     set(&metric::HTTP_STREAMS, edge.streams_open() as f64);
     for (class, name) in CLASSES {
-        counter!(metric::HTTP_RESPONSES.name, "class" => name).absolute(edge.responses(class));
+        for route in Route::ALL {
+            let count = edge.responses(route, class);
+            // Most classes are never met on most routes.
+            if count > 0 {
+                counter!(metric::HTTP_RESPONSES.name, "route" => route.as_str(), "class" => name)
+                    .absolute(count);
+            }
+        }
     }
     counter!(metric::HTTP_REFUSED.name).absolute(edge.connections_refused());
     counter!(metric::HTTP_PANICS.name).absolute(edge.panics());

@@ -177,3 +177,23 @@ async fn an_address_that_is_taken_is_named() {
     let error = Server::start(config, edge, Options::default()).err().expect("refused");
     assert!(error.to_string().starts_with("http.listen = 127.0.0.1:"), "{error}");
 }
+
+/// DNS rebinding: a browser on this machine that a stranger's page leads to a loopback address names the stranger's host.
+#[tokio::test]
+async fn an_address_of_this_machine_answers_to_no_strange_name() {
+    let world = World::new().await;
+    for address in [world.running.public_addr, world.running.admin_addr] {
+        for path in ["/healthz", "/v1/tenants/shop/orders", "/v1/admin/parked", "/nothing"] {
+            let asked = format!("GET {path} HTTP/1.1\r\nHost: evil.example:8080\r\n\r\n");
+            let text = raw(address, asked.as_bytes()).await;
+            assert!(text.starts_with("HTTP/1.1 403 ") && text.contains("http.host_names"), "{text}");
+        }
+        for host in ["Host: 127.0.0.1:8080", "Host: localhost", "Host: TEST:80", "X: y"] {
+            let version = if host.starts_with('X') { "1.0" } else { "1.1" };
+            let asked = format!("GET /healthz HTTP/{version}\r\n{host}\r\nConnection: close\r\n\r\n");
+            let text = raw(address, asked.as_bytes()).await;
+            assert!(text.contains(" 200 OK\r\n"), "{host}: {text}");
+        }
+    }
+    assert_eq!(world.door.asked.lock().unwrap().len(), 0);
+}

@@ -12,6 +12,7 @@ use retailflow_engine::ports::{
     EventReader, EventRelay, LogPosition, PortFuture, ReadFrom, RelayError, RelayedEvent,
 };
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::JoinHandle;
 
 use super::Projection;
 use super::entries::{Parsed, entries};
@@ -53,9 +54,15 @@ struct Reader {
     waiting: VecDeque<Told>,
     then: At,
     catching_up: Option<CatchingUp>,
+    /// A step under way. Kept when the wait for it is dropped: begun anew each time, they would use up the permits.
+    stepping: Option<JoinHandle<Result<Stepped, RelayError>>>,
     progress: watch::Receiver<Progress>,
     _listening: Listening,
 }
+
+/// Events, and the place behind all that was read.
+type Read = (VecDeque<Told>, At);
+type Stepped = (CatchingUp, Read);
 
 impl CatchingUp {
     fn begin(shared: &Shared) -> Result<Self, RelayError> {
@@ -70,13 +77,7 @@ impl CatchingUp {
 
     /// The next events after `at`, of groups that the projector has passed, and the place behind all that was read.
     /// Blocks.
-    fn step(
-        &mut self,
-        shared: &Shared,
-        tenant: &TenantId,
-        at: At,
-        passed: u64,
-    ) -> Result<(VecDeque<Told>, At), RelayError> {
+    fn step(&mut self, shared: &Shared, tenant: &TenantId, at: At, passed: u64) -> Result<Read, RelayError> {
         let unavailable = |why: String| RelayError::Unavailable(why);
         let groups = match at {
             (position, BEHIND) => shared
@@ -138,7 +139,7 @@ impl Reader {
             let latest = self.shared.ring.lock().read(self.at, &self.tenant, EVENTS_MAX);
             if let Some((events, at)) = latest {
                 self.at = at;
-                self.catching_up = None;
+                (self.catching_up, self.stepping) = (None, None);
                 if !events.is_empty() {
                     return Ok(events);
                 }
@@ -155,18 +156,24 @@ impl Reader {
         }
     }
 
-    /// Reads on in the log. Dropped meanwhile, nothing has changed but that the orders' states are lost.
+    /// Reads on in the log. Dropped meanwhile, the next call waits for the same step.
     async fn catch_up(&mut self, passed: u64) -> Result<(), RelayError> {
-        let mut catching_up = match self.catching_up.take() {
-            Some(catching_up) => catching_up,
-            None => CatchingUp::begin(&self.shared)?,
+        let stepping = match &mut self.stepping {
+            Some(stepping) => stepping,
+            none => {
+                let mut catching_up = match self.catching_up.take() {
+                    Some(catching_up) => catching_up,
+                    None => CatchingUp::begin(&self.shared)?,
+                };
+                let (shared, tenant, at) = (Arc::clone(&self.shared), self.tenant.clone(), self.at);
+                none.insert(tokio::task::spawn_blocking(move || {
+                    let read = catching_up.step(&shared, &tenant, at, passed)?;
+                    Ok((catching_up, read))
+                }))
+            }
         };
-        let (shared, tenant, at) = (Arc::clone(&self.shared), self.tenant.clone(), self.at);
-        let step = move || {
-            let step = catching_up.step(&shared, &tenant, at, passed)?;
-            Ok::<_, RelayError>((catching_up, step))
-        };
-        let done = tokio::task::spawn_blocking(step).await;
+        let done = stepping.await;
+        self.stepping = None;
         let (catching_up, (told, then)) =
             done.map_err(|error| RelayError::Unavailable(error.to_string()))??;
         self.catching_up = Some(catching_up);
@@ -224,6 +231,7 @@ impl EventRelay for Projection {
                 waiting: VecDeque::new(),
                 then: at,
                 catching_up,
+                stepping: None,
                 progress,
                 _listening: listening,
             }) as Box<dyn EventReader>)

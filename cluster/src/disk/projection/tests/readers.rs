@@ -1,6 +1,7 @@
 //! Readers between the log and the ring.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use retailflow_engine::contract::event_relay::{assert_are, expected, open, read};
 use retailflow_engine::contract::lives::{Lives, TENANTS};
@@ -49,6 +50,28 @@ async fn readers_that_come_and_fall_behind_under_load_miss_nothing_and_get_nothi
         let (skipped, given) = reading.await.unwrap();
         assert_are(&given, &all[skipped..]);
     }
+}
+
+/// A step that goes on behind a dropped wait holds a permit: the next wait is for the same step, not for one more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropped_waits_use_up_no_permits() {
+    let disk = Disk::new(ProjectionOptions { catching_up_max: 1, ..tiny() });
+    disk.ready().await;
+    let log = disk.log.clone().unwrap();
+    let mut lives = Lives::begin(&*log, 23).await;
+    lives.go_on(&*log, &lives.names(50), 50).await;
+    let port = disk.relay();
+    let all = expected(&port, TENANTS[0]).await;
+    let mut reader = open(&port, TENANTS[0], ReadFrom::Beginning).await;
+    let mut given = Vec::new();
+    while given.len() < all.len() {
+        let polled = reader.next().as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        match polled {
+            Poll::Ready(events) => given.extend(events.unwrap()),
+            Poll::Pending => tokio::task::yield_now().await,
+        }
+    }
+    assert_are(&given, &all);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
