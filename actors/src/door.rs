@@ -62,3 +62,37 @@ fn failure(error: ReleaseError) -> EndParkingError {
         ReleaseError::Unavailable(_) | ReleaseError::Lost => EndParkingError::Unavailable(text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use retailflow_engine::contract::Subject;
+    use retailflow_engine::contract::command_door::{DoorWithLog, suite};
+
+    use super::*;
+    use crate::quiet::Quiet;
+
+    /// A node in memory, which does not outlive its process.
+    struct Nodes;
+
+    impl Subject for Nodes {
+        type Port = DoorWithLog;
+
+        fn fresh(&mut self) -> PortFuture<'_, DoorWithLog> {
+            Box::pin(async {
+                let Quiet { node, log, .. } = Quiet::start(None).await;
+                DoorWithLog { door: Arc::new(node), log }
+            })
+        }
+
+        fn reopen(&mut self, port: DoorWithLog) -> PortFuture<'_, DoorWithLog> {
+            Box::pin(async { port })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_door_keeps_the_contract() {
+        suite(&mut Nodes).await;
+    }
+}
