@@ -1,6 +1,5 @@
 //! The suite of [`CommandDoor`].
 
-use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
