@@ -1,4 +1,5 @@
 //! RetailFlow.
 
 pub mod disk;
+pub mod nats;
 pub mod participants;

@@ -1,0 +1,9 @@
+//! The log on a real NATS server.
+
+#[path = "../../../tests/support/nats.rs"]
+mod nats;
+#[path = "../../../tests/support/poll.rs"]
+mod poll;
+
+mod contract;
+mod world;
