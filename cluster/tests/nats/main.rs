@@ -6,4 +6,8 @@ mod nats;
 mod poll;
 
 mod contract;
+mod owners;
+mod raw;
+mod refusals;
+mod topology;
 mod world;
