@@ -22,6 +22,12 @@ pub enum IdentityError {
         /// What stands there.
         found: String,
     },
+    /// It holds messages, or the log has begun without it: it was emptied, or made anew in the place of a lost one.
+    #[error("stream {stream} has lost its identity: restore it, it is not begun anew")]
+    Missing {
+        /// Which stream.
+        stream: String,
+    },
     /// Written by another version, or damaged.
     #[error("stream {stream}: its identity cannot be read: {error}")]
     Unreadable {
@@ -42,53 +48,61 @@ pub enum IdentityError {
 
 /// Reads the identity of all streams, writing it where there is none yet; `wanted.log_id` and `wanted.created` hold only
 /// for a log that this call begins.
+///
+/// The first shard's is written last: with it the log has begun, and from then on a stream without one has lost it.
 pub(super) async fn agree(api: &Api, wanted: &LogIdentity) -> Result<LogIdentity, IdentityError> {
-    let mut first: Option<LogIdentity> = None;
-    for shard in 0..wanted.shards {
+    let begun = read(api, 0).await?.is_some();
+    let mut agreed: Option<LogIdentity> = None;
+    for shard in (0..wanted.shards).rev() {
         let stream = subjects::stream(shard);
-        let found = one(api, shard, &stream, first.as_ref().unwrap_or(wanted)).await?;
+        let found = match read(api, shard).await? {
+            Some(found) => found,
+            None if begun => return Err(IdentityError::Missing { stream }),
+            None => begin(api, shard, agreed.as_ref().unwrap_or(wanted)).await?,
+        };
         same(&stream, wanted, &found)?;
-        match &first {
-            None => first = Some(found),
-            Some(first) if first.log_id == found.log_id => {}
-            Some(first) => {
+        match &agreed {
+            None => agreed = Some(found),
+            Some(agreed) if agreed.log_id == found.log_id => {}
+            Some(agreed) => {
                 let id = |log_id: &[u8]| retailflow_engine::keys::hex(log_id);
-                let (wanted, found) = (id(&first.log_id), id(&found.log_id));
+                let (wanted, found) = (id(&agreed.log_id), id(&found.log_id));
                 return Err(IdentityError::Differs { stream, field: "log_id", wanted, found });
             }
         }
     }
-    Ok(first.unwrap_or_else(|| wanted.clone()))
+    Ok(agreed.unwrap_or_else(|| wanted.clone()))
 }
 
-async fn one(
-    api: &Api,
-    shard: u16,
-    stream: &str,
-    wanted: &LogIdentity,
-) -> Result<LogIdentity, IdentityError> {
-    let silent = |trouble| IdentityError::Stream { stream: stream.to_owned(), trouble };
-    let unreadable = |error| IdentityError::Unreadable { stream: stream.to_owned(), error };
-    let subject = subjects::identity(shard);
-    let mut stored = api.last(stream, &subject).await.map_err(silent)?;
-    if stored.is_none() {
-        // Messages without a beginning: someone purged, or this is no log. Never begun anew.
-        let messages = api.info(stream).await.map_err(silent)?.last_sequence;
-        if messages > 0 && api.last(stream, &subject).await.map_err(silent)?.is_none() {
-            let why = format!("there is none before {messages} messages");
-            return Err(unreadable(CodecError::Corrupt(why)));
-        }
-        let bytes = identity::encode(wanted).map_err(unreadable)?;
-        match api.publish_first(&subject, bytes).await {
-            Ok(()) => {}
-            // Someone was faster: theirs holds.
-            Err(Trouble::Refused(error)) if error.err_code == WRONG_LAST_SEQUENCE => {}
-            Err(trouble) => return Err(silent(trouble)),
-        }
-        stored = api.last(stream, &subject).await.map_err(silent)?;
+async fn read(api: &Api, shard: u16) -> Result<Option<LogIdentity>, IdentityError> {
+    let stream = subjects::stream(shard);
+    match api.last(&stream, &subjects::identity(shard)).await {
+        Ok(None) => Ok(None),
+        Ok(Some(stored)) => match identity::decode(&stored.payload) {
+            Ok(identity) => Ok(Some(identity)),
+            Err(error) => Err(IdentityError::Unreadable { stream, error }),
+        },
+        Err(trouble) => Err(IdentityError::Stream { stream, trouble }),
     }
-    let lost = || silent(Trouble::Strange("it was written and is not there".into()));
-    identity::decode(&stored.ok_or_else(lost)?.payload).map_err(unreadable)
+}
+
+async fn begin(api: &Api, shard: u16, wanted: &LogIdentity) -> Result<LogIdentity, IdentityError> {
+    let stream = subjects::stream(shard);
+    let silent = |trouble| IdentityError::Stream { stream: stream.clone(), trouble };
+    // Messages without a beginning: someone purged, or this is no log.
+    if api.info(&stream).await.map_err(silent)?.last_sequence > 0 {
+        // Unless someone began it in this moment.
+        return read(api, shard).await?.ok_or(IdentityError::Missing { stream });
+    }
+    let bytes = identity::encode(wanted)
+        .map_err(|error| IdentityError::Unreadable { stream: stream.clone(), error })?;
+    match api.publish_first(&subjects::identity(shard), bytes).await {
+        Ok(()) => {}
+        // Someone was faster: theirs holds.
+        Err(Trouble::Refused(error)) if error.err_code == WRONG_LAST_SEQUENCE => {}
+        Err(trouble) => return Err(silent(trouble)),
+    }
+    read(api, shard).await?.ok_or(IdentityError::Missing { stream })
 }
 
 fn same(stream: &str, wanted: &LogIdentity, found: &LogIdentity) -> Result<(), IdentityError> {

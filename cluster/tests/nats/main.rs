@@ -6,6 +6,7 @@ mod nats;
 mod poll;
 
 mod contract;
+mod crash;
 mod owners;
 mod raw;
 mod refusals;
