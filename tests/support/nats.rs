@@ -90,6 +90,25 @@ impl Server {
         server
     }
 
+    /// Starts `count` of them that keep their streams together, and syncs every write.
+    pub(crate) fn cluster(binary: &Path, count: usize) -> Vec<Self> {
+        // Held until all are known, so that no two are the same.
+        let held: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
+        drop(held);
+        let routes: Vec<String> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+        let routes = routes.join(", ");
+        let start = |(number, port)| {
+            let settings = format!(
+                "server_name: n{number}\nmax_payload: 8MB\n\
+                 jetstream {{ store_dir: \"FOLDER/js\", sync_interval: always }}\n\
+                 cluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}\n"
+            );
+            Self::start(binary, &settings)
+        };
+        ports.into_iter().enumerate().map(start).collect()
+    }
+
     /// Starts it again after [`Self::kill`]: on the same port, with the same streams.
     pub(crate) fn run(&mut self) {
         assert!(self.child.is_none(), "the server is running");
@@ -117,6 +136,11 @@ impl Server {
         wait_for("the server is ready", STARTS_WITHIN, || {
             self.log().contains("Server is ready").then_some(())
         });
+    }
+
+    /// Whether it was started, and not killed since.
+    pub(crate) fn is_up(&self) -> bool {
+        self.child.is_some()
     }
 
     /// Where it listens.

@@ -10,5 +10,6 @@ mod crash;
 mod owners;
 mod raw;
 mod refusals;
+mod replicas;
 mod topology;
 mod world;

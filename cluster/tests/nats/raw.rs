@@ -16,11 +16,17 @@ impl Raw {
         Self(async_nats::connect(server.url()).await.unwrap())
     }
 
+    /// Asks JetStream; whatever it answers, if it does.
+    pub(crate) async fn try_api(&self, what: &str, body: &Value) -> Result<Value, String> {
+        let asked = self.0.request(format!("$JS.API.{what}"), body.to_string().into());
+        let answer = tokio::time::timeout(WITHIN, asked).await.map_err(|error| error.to_string())?;
+        let answer = answer.map_err(|error| format!("{what}: {error}"))?;
+        Ok(serde_json::from_slice(&answer.payload).unwrap())
+    }
+
     /// Asks JetStream; whatever it answers.
     pub(crate) async fn api(&self, what: &str, body: &Value) -> Value {
-        let asked = self.0.request(format!("$JS.API.{what}"), body.to_string().into());
-        let answer = tokio::time::timeout(WITHIN, asked).await.expect("an answer in time").unwrap();
-        serde_json::from_slice(&answer.payload).unwrap()
+        self.try_api(what, body).await.unwrap()
     }
 
     /// Asks JetStream, which must say yes.
