@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::{Client, HeaderMap, Message, RequestErrorKind};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use retailflow_engine::codec::CodecError;
 use retailflow_engine::ports::ReadError;
 use retailflow_engine::wire::base64;
 use serde::Deserialize;
@@ -30,14 +31,30 @@ pub enum Trouble {
     /// A clear no.
     #[error("{0}")]
     Refused(ApiError),
-    /// An answer that makes no sense.
+    /// An answer that makes no sense, or more than this version understands.
     #[error("a strange answer: {0}")]
     Strange(String),
+    /// What is stored is not what was written; the text names the place.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+impl Trouble {
+    /// What stands at `place` could not be read: damaged, or written by a newer version, which is not the same.
+    pub(super) fn unreadable(place: impl std::fmt::Display, error: &CodecError) -> Self {
+        match error {
+            CodecError::Corrupt(_) => Self::Damaged(format!("{place}: {error}")),
+            _ => Self::Strange(format!("{place}: {error}")),
+        }
+    }
 }
 
 impl From<Trouble> for ReadError {
     fn from(trouble: Trouble) -> Self {
-        Self::Unavailable(trouble.to_string())
+        match trouble {
+            Trouble::Damaged(why) => Self::Damaged(why),
+            trouble => Self::Unavailable(trouble.to_string()),
+        }
     }
 }
 
@@ -54,6 +71,11 @@ pub(super) struct Stored {
 }
 
 impl Stored {
+    /// It could not be decoded.
+    pub(super) fn unreadable(&self, stream: &str, error: &CodecError) -> Trouble {
+        Trouble::unreadable(format_args!("{stream}, sequence {}, {}", self.sequence, self.subject), error)
+    }
+
     /// The sequence of the last message of its batch: a batch's messages stand one after another.
     pub(super) fn group_end(&self) -> u64 {
         self.sequence.saturating_add(self.of.saturating_sub(self.number))

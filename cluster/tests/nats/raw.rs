@@ -58,4 +58,11 @@ impl Raw {
         self.0.publish_with_headers(subject.to_owned(), all, "x".into()).await.unwrap();
         self.0.flush().await.unwrap();
     }
+
+    /// Stores a message that is no part of any batch.
+    pub(crate) async fn store(&self, subject: &str, payload: Vec<u8>) {
+        let answer = self.0.request(subject.to_owned(), payload.into()).await.unwrap();
+        let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+        assert!(answer["error"].is_null(), "{subject}: {answer}");
+    }
 }

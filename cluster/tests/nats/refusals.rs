@@ -4,7 +4,7 @@ use retailflow_cluster::nats::{GROUP_MESSAGES_MAX, NatsLogOptions};
 use retailflow_engine::contract::author::{Author, Writer, orders_in};
 use retailflow_engine::contract::event_log::{picture, read};
 use retailflow_engine::ids::PartitionId;
-use retailflow_engine::ports::{CommitError, EventLog};
+use retailflow_engine::ports::{CommitError, EventLog, ReadError};
 use serde_json::json;
 
 use crate::nats::server_or_skip;
@@ -132,7 +132,8 @@ async fn a_record_beyond_max_payload_is_unavailable() {
 async fn a_log_that_lost_an_acknowledged_group_has_regressed() {
     let Some(binary) = server_or_skip("a_log_that_lost_an_acknowledged_group_has_regressed") else { return };
     let world = World::new(&binary, 1, 1).await;
-    let (log, raw) = (world.open().await, Raw::connect(&world.server).await);
+    let options = NatsLogOptions { regressed_after_ms: 300, ..log_options() };
+    let (log, raw) = (world.open_with(&options).await, Raw::connect(&world.server).await);
     let mut owner = Writer::open(&*log, HOME, 1).await;
     let (first, _) = owner.append(&*log, vec![], vec![]).await;
     let (second, _) = owner.append(&*log, vec![], vec![]).await;
@@ -147,6 +148,32 @@ async fn a_log_that_lost_an_acknowledged_group_has_regressed() {
     let other = world.open().await;
     let answer = other.commit(next).await;
     assert!(matches!(answer, Err(CommitError::LogRegressed(_))), "{answer:?}");
+}
+
+/// What a stranger wrote into the log is damage with its place; what a newer version wrote is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_is_told_from_what_a_newer_version_wrote() {
+    let Some(binary) = server_or_skip("damage_is_told_from_what_a_newer_version_wrote") else { return };
+    let world = World::new(&binary, 1, 1).await;
+    let (log, raw) = (world.open().await, Raw::connect(&world.server).await);
+    let mut owner = Writer::open(&*log, HOME, 1).await;
+    let (group, _) = owner.append(&*log, vec![], vec![]).await;
+    let next = owner.group(vec![], vec![]);
+    let mut newer = group.fence.encode().unwrap();
+    newer[3] = 9;
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&newer[..5]), &newer[9..]);
+    newer[5..9].copy_from_slice(&crc.to_le_bytes());
+    raw.store("rf.log.0.fence", newer).await;
+    let head = log.head(HOME).await;
+    assert!(matches!(&head, Err(ReadError::Unavailable(why)) if why.contains("newer")), "{head:?}");
+    raw.store("rf.log.0.fence", b"nonsense".to_vec()).await;
+    let head = log.head(HOME).await;
+    assert!(
+        matches!(&head, Err(ReadError::Damaged(why)) if why.contains("RF_LOG_0, sequence 4")),
+        "{head:?}"
+    );
+    // Nothing is written behind it, and nothing is said to be.
+    assert_unavailable(&log.commit(next).await, "RF_LOG_0, sequence 4");
 }
 
 /// A server that does not answer leaves the outcome unknown; the identical group resolves it when it is back, and until

@@ -4,21 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use retailflow_engine::codec::control::Control;
-use retailflow_engine::codec::deadline::Deadline;
-use retailflow_engine::codec::fence::fence_hash;
 use retailflow_engine::codec::record;
 use retailflow_engine::ids::{OrderRef, PartitionId};
-use retailflow_engine::keys::{GENESIS, Hash, partition_of};
-use retailflow_engine::ports::{Commit, CommitError, DeadlineChange, Group, OrderEntry};
+use retailflow_engine::keys::{GENESIS, Hash};
+use retailflow_engine::ports::{Commit, CommitError, Group, OrderEntry};
+use tokio::time::Instant;
 
 use super::places::Place;
+use super::prepared::Prepared;
 use super::scan::position;
-use super::{Head, Inner, Writing, group_messages};
+use super::{Head, Inner, Writing};
 use crate::nats::api::Trouble;
-use crate::nats::batch::{self, BatchMessage, GROUP_MESSAGES_MAX, HEADERS_MAX_BYTES};
+use crate::nats::batch;
 use crate::nats::errors::{ApiError, Refusal};
 use crate::nats::subjects::{self, Subject};
 
@@ -28,18 +26,14 @@ const ATTEMPTS_MAX: u32 = 5;
 const READS_AT_ONCE: usize = 32;
 /// Before a group is sent again because another writer was at the same subject, in milliseconds, drawn below this.
 const BUSY_PAUSE_MS: u64 = 20;
-/// How long a cleared deadline stays in the stream, in seconds: longer than any replica that is read may be behind. Its
-/// subject is gone with it, so that orders which are done cost the server nothing here.
-const CLEARED_SECONDS: u64 = 3_600;
+/// Between two looks at a log that seems to have lost something.
+const REGRESSED_PAUSE: Duration = Duration::from_millis(200);
 
-/// A group with what is made of it once, however often it is sent.
-struct Prepared<'a> {
-    group: &'a Group,
-    partition: PartitionId,
-    fence: Bytes,
-    hash: Hash,
-    controls: Vec<Control>,
-    messages: usize,
+/// Why the last group was not read.
+pub(super) enum Refresh {
+    Trouble(Trouble),
+    /// The log has lost a group that was acknowledged here, in words.
+    Regressed(String),
 }
 
 /// What is known of the conditions of a group's records.
@@ -52,7 +46,8 @@ enum Conditions {
 
 impl Inner {
     pub(super) async fn commit(&self, group: &Group) -> Result<Commit, CommitError> {
-        let prepared = self.prepare(group)?;
+        let max = self.publish.max_payload();
+        let prepared = Prepared::new(group, self.identity.partitions, max)?;
         let mut writing = self.partitions[usize::from(prepared.partition.0)].writing.lock().await;
         // Whether the last fence was read from the leader since this began.
         let mut read = false;
@@ -78,7 +73,7 @@ impl Inner {
                 }
                 Err(trouble) => return Err(writing.unresolved(&prepared.hash, trouble.to_string())),
             };
-            let messages = messages(&prepared, writing.head.as_ref(), &expected);
+            let messages = prepared.messages(writing.head.as_ref(), &expected);
             match batch::publish(&self.publish, messages, self.commit_timeout).await {
                 Ok(sequence) => {
                     self.committed(&mut writing, &prepared, sequence);
@@ -110,44 +105,6 @@ impl Inner {
         Err(writing.unresolved(&prepared.hash, why))
     }
 
-    /// Checks what needs no log, and makes what is sent.
-    fn prepare<'a>(&self, group: &'a Group) -> Result<Prepared<'a>, CommitError> {
-        let unavailable = |why: String| CommitError::Unavailable(why);
-        let partition = group.fence.partition;
-        if partition.0 >= self.identity.partitions {
-            return Err(unavailable(format!("there is no partition {partition}")));
-        }
-        let orders = group.records.iter().map(|record| &record.order);
-        let mut orders = orders.chain(group.controls.iter().map(|control| &control.order));
-        let foreign = |order: &&OrderRef| partition_of(order, self.identity.partitions) != partition;
-        if let Some(order) = orders.find(foreign) {
-            return Err(unavailable(format!("order {order} does not belong to partition {partition}")));
-        }
-        // Readers count by it.
-        if group.fence.entries as usize != group.records.len() + group.controls.len() {
-            return Err(unavailable(format!("the fence counts {} entries", group.fence.entries)));
-        }
-        let messages = group_messages(group);
-        if messages > GROUP_MESSAGES_MAX {
-            let why = format!("a group of {messages} messages, at most {GROUP_MESSAGES_MAX}");
-            return Err(unavailable(why));
-        }
-        let fence = group.fence.encode().map_err(|error| unavailable(error.to_string()))?;
-        let decode = |bytes: &[u8]| Control::decode(bytes).map_err(|error| unavailable(error.to_string()));
-        let controls =
-            group.controls.iter().map(|entry| decode(&entry.bytes)).collect::<Result<Vec<_>, _>>()?;
-        let sizes = group.records.iter().map(|record| record.bytes.len());
-        let sizes = sizes.chain(group.controls.iter().map(|control| control.bytes.len()));
-        let largest = sizes.chain([fence.len()]).max().unwrap_or_default() + HEADERS_MAX_BYTES;
-        let max = self.publish.max_payload();
-        if largest > max {
-            let why = format!("a message of {largest} bytes; the server's max_payload is {max}");
-            return Err(unavailable(why));
-        }
-        let hash = fence_hash(&fence);
-        Ok(Prepared { group, partition, fence: fence.into(), hash, controls, messages })
-    }
-
     /// Whether the group is the partition's last one (then it is committed) or may follow it. Refusals are final, so they
     /// are answered only by what the leader says now.
     async fn standing(
@@ -159,10 +116,13 @@ impl Inner {
         loop {
             let fresh = !writing.known;
             if fresh {
-                let head = self.read_head(prepared.partition).await;
-                let head = head.map_err(|trouble| writing.unresolved(&prepared.hash, trouble.to_string()))?;
-                self.saw(writing, prepared.partition, head).map_err(CommitError::LogRegressed)?;
-                *read = true;
+                match self.refresh(writing, prepared.partition).await {
+                    Ok(()) => *read = true,
+                    Err(Refresh::Trouble(trouble)) => {
+                        return Err(writing.unresolved(&prepared.hash, trouble.to_string()));
+                    }
+                    Err(Refresh::Regressed(why)) => return Err(CommitError::LogRegressed(why)),
+                }
             }
             let head = writing.head.as_ref();
             match head.filter(|head| head.hash == prepared.hash) {
@@ -187,32 +147,37 @@ impl Inner {
         }
     }
 
-    /// Takes note of the last group as the leader told it.
-    ///
-    /// # Errors
-    /// The log has lost a group that was acknowledged here, in words.
-    pub(super) fn saw(
-        &self,
-        writing: &mut Writing,
-        partition: PartitionId,
-        head: Option<Head>,
-    ) -> Result<(), String> {
-        let found = head.as_ref().map_or((0, GENESIS), |head| (head.fence.group, head.hash));
-        if let Some(acknowledged) = writing.acknowledged
-            && (found.0 < acknowledged.0 || (found.0 == acknowledged.0 && found.1 != acknowledged.1))
-        {
-            let (group, last) = (acknowledged.0, found.0);
-            return Err(format!(
-                "group {group} of partition {partition} was acknowledged; the log has group {last}"
-            ));
+    /// Reads the last group from the leader. A leader that was deposed and has not noticed yet tells an older one for some
+    /// seconds: the log has lost something only if it keeps saying so.
+    pub(super) async fn refresh(&self, writing: &mut Writing, partition: PartitionId) -> Result<(), Refresh> {
+        let begun = Instant::now();
+        loop {
+            let head = self.read_head(partition).await.map_err(Refresh::Trouble)?;
+            let found = head.as_ref().map_or((0, GENESIS), |head| (head.fence.group, head.hash));
+            let lost = writing.acknowledged.filter(|acknowledged| {
+                found.0 < acknowledged.0 || (found.0 == acknowledged.0 && found.1 != acknowledged.1)
+            });
+            let Some((group, _)) = lost else {
+                self.saw(writing, partition, head, found.1);
+                return Ok(());
+            };
+            if begun.elapsed() >= self.regressed_after {
+                let last = found.0;
+                return Err(Refresh::Regressed(format!(
+                    "group {group} of partition {partition} was acknowledged; the log has group {last}"
+                )));
+            }
+            tokio::time::sleep(REGRESSED_PAUSE.min(self.regressed_after)).await;
         }
-        if writing.head.as_ref().map_or(GENESIS, |head| head.hash) != found.1 {
+    }
+
+    fn saw(&self, writing: &mut Writing, partition: PartitionId, head: Option<Head>, hash: Hash) {
+        if writing.head.as_ref().map_or(GENESIS, |head| head.hash) != hash {
             // Another writer, or a group of ours that nobody was sure of.
             self.partitions[usize::from(partition.0)].places.lock().clear();
         }
         writing.head = head;
         writing.known = true;
-        Ok(())
     }
 
     /// The sequences that the records' conditions need: from memory where it fits, else from the leader.
@@ -251,8 +216,8 @@ impl Inner {
         let place = match self.api.last(&stream, &subjects::record(partition, order)).await? {
             None => Place { sequence: 0, revision: 0 },
             Some(last) => {
-                let summary = record::summary(&last.payload);
-                let summary = summary.map_err(|error| Trouble::Strange(format!("order {order}: {error}")))?;
+                let summary =
+                    record::summary(&last.payload).map_err(|error| last.unreadable(&stream, &error))?;
                 Place { sequence: last.sequence, revision: summary.next_revision }
             }
         };
@@ -338,35 +303,4 @@ fn follows(group: &Group, head: Option<&Head>) -> Result<(), CommitError> {
         return Err(CommitError::Fenced { epoch });
     }
     Ok(())
-}
-
-/// The batch: fence, records, controls, deadlines.
-fn messages(prepared: &Prepared<'_>, head: Option<&Head>, expected: &[u64]) -> Vec<BatchMessage> {
-    let (group, partition) = (prepared.group, prepared.partition);
-    let mut messages = Vec::with_capacity(prepared.messages);
-    let plain = |subject, expected, payload| BatchMessage { subject, expected, replaces: None, payload };
-    let last = head.map_or(0, |head| head.sequence);
-    messages.push(plain(subjects::fence(partition), Some(last), prepared.fence.clone()));
-    for (record, expected) in group.records.iter().zip(expected) {
-        let bytes = Bytes::from_owner(record.bytes.clone());
-        messages.push(plain(subjects::record(partition, &record.order), Some(*expected), bytes));
-    }
-    for control in &group.controls {
-        let bytes = Bytes::from_owner(control.bytes.clone());
-        messages.push(plain(subjects::control(partition, &control.order), None, bytes));
-    }
-    for record in &group.records {
-        let at = match record.deadline {
-            DeadlineChange::Keep => continue,
-            DeadlineChange::Set(at) => Some(at),
-            DeadlineChange::Clear => None,
-        };
-        let deadline = Deadline { order: record.order.clone(), revision: record.next_revision, at };
-        // Three short fields: never too large.
-        let payload = deadline.encode().unwrap_or_default().into();
-        let subject = subjects::deadline(partition, &record.order);
-        let replaces = Some(at.is_none().then_some(CLEARED_SECONDS));
-        messages.push(BatchMessage { subject, expected: None, replaces, payload });
-    }
-    messages
 }

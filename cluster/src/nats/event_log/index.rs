@@ -15,8 +15,8 @@ use retailflow_engine::keys::{GENESIS, Hash};
 use retailflow_engine::ports::{DeadlineChange, DueOrder, Group, ReadError};
 use tokio::sync::MutexGuard;
 
+use super::commit::Refresh;
 use super::{Inner, Writing};
-use crate::nats::api::Stored;
 use crate::nats::subjects;
 
 /// The end of a stream, whatever it is.
@@ -106,9 +106,11 @@ impl Inner {
         let all = self.partitions.get(usize::from(partition.0));
         let all = all.ok_or_else(|| ReadError::Unavailable(format!("there is no partition {partition}")))?;
         let mut writing = all.writing.lock().await;
-        let head = self.read_head(partition).await?;
-        let (hash, end) = head.as_ref().map_or((GENESIS, 0), |head| (head.hash, head.end));
-        self.saw(&mut writing, partition, head).map_err(ReadError::Damaged)?;
+        self.refresh(&mut writing, partition).await.map_err(|refresh| match refresh {
+            Refresh::Trouble(trouble) => trouble.into(),
+            Refresh::Regressed(why) => ReadError::Damaged(why),
+        })?;
+        let (hash, end) = writing.head.as_ref().map_or((GENESIS, 0), |head| (head.hash, head.end));
         if writing.index.at != Some(hash) {
             // Not current until all of it was read.
             writing.index.at = None;
@@ -131,7 +133,7 @@ impl Inner {
             let (messages, ended) = self.api.range(&stream, &filter, from, to, PIECE_BYTES).await?;
             for message in messages {
                 let control = Control::decode(&message.payload);
-                let control = control.map_err(|error| damaged(&stream, &message, &error))?;
+                let control = control.map_err(|error| message.unreadable(&stream, &error))?;
                 index.control(&control, message.sequence);
                 index.controls_to = message.sequence;
             }
@@ -152,7 +154,7 @@ impl Inner {
             let (messages, ended) = self.api.range(&stream, &filter, from, END, PIECE_BYTES).await?;
             for message in messages {
                 let deadline = Deadline::decode(&message.payload);
-                let deadline = deadline.map_err(|error| damaged(&stream, &message, &error))?;
+                let deadline = deadline.map_err(|error| message.unreadable(&stream, &error))?;
                 index.deadline(&deadline.order, deadline.at);
                 from = message.sequence + 1;
             }
@@ -165,7 +167,3 @@ impl Inner {
 
 /// What is read into an index at once, in bytes.
 const PIECE_BYTES: usize = 4 << 20;
-
-fn damaged(stream: &str, message: &Stored, why: &dyn std::fmt::Display) -> ReadError {
-    ReadError::Damaged(format!("{stream}, sequence {}, {}: {why}", message.sequence, message.subject))
-}

@@ -11,6 +11,7 @@ mod commit;
 mod index;
 mod places;
 mod port;
+mod prepared;
 mod read;
 mod scan;
 
@@ -39,13 +40,21 @@ pub struct NatsLogOptions {
     pub commit_timeout_ms: u64,
     /// How long a reader waits for a group that is being stored, in milliseconds.
     pub settle_timeout_ms: u64,
+    /// How long the log must lack a group that was acknowledged here before it is called regressed, in milliseconds: longer
+    /// than a leader that was deposed may take to notice (about ten seconds).
+    pub regressed_after_ms: u64,
     /// Orders a partition whose last sequence is remembered.
     pub orders_remembered_max: usize,
 }
 
 impl Default for NatsLogOptions {
     fn default() -> Self {
-        Self { commit_timeout_ms: 5_000, settle_timeout_ms: 5_000, orders_remembered_max: 10_000 }
+        Self {
+            commit_timeout_ms: 5_000,
+            settle_timeout_ms: 5_000,
+            regressed_after_ms: 15_000,
+            orders_remembered_max: 10_000,
+        }
     }
 }
 
@@ -72,6 +81,7 @@ struct Inner {
     api: Api,
     commit_timeout: Duration,
     settle_timeout: Duration,
+    regressed_after: Duration,
     partitions: Vec<Partition>,
     /// By shard, the end of the latest group that is known to be stored whole: what stands there or before may be shown.
     settled: Vec<AtomicU64>,
@@ -130,6 +140,7 @@ impl NatsLog {
             api,
             commit_timeout: Duration::from_millis(options.commit_timeout_ms),
             settle_timeout: Duration::from_millis(options.settle_timeout_ms),
+            regressed_after: Duration::from_millis(options.regressed_after_ms),
             partitions: (0..identity.partitions).map(partition).collect(),
             settled: (0..identity.shards).map(|_| AtomicU64::new(0)).collect(),
             identity,

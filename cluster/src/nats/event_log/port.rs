@@ -14,6 +14,7 @@ use retailflow_engine::ports::{
 };
 
 use super::{Inner, NatsLog};
+use crate::nats::api::Trouble;
 use crate::nats::subjects;
 
 /// Parked commands that are read one by one rather than as a range.
@@ -143,7 +144,8 @@ impl Inner {
                 ReadError::Damaged(format!("{stream}, sequence {at}: {order}, command {sequence}: {why}"))
             };
             let bytes = found.remove(&at).ok_or_else(|| damaged("it is gone"))?;
-            match Control::decode(&bytes).map_err(|error| damaged(&error.to_string()))? {
+            let place = || format!("{stream}, sequence {at}: {order}, command {sequence}");
+            match Control::decode(&bytes).map_err(|error| Trouble::unreadable(place(), &error))? {
                 Control::ParkedCommand { order: of, sequence: is, .. } if of == *order && is == sequence => {
                     Ok(bytes)
                 }

@@ -35,9 +35,7 @@ impl Inner {
             return Ok(None);
         };
         let fence = Fence::decode(&stored.payload);
-        let fence = fence.map_err(|error| {
-            Trouble::Strange(format!("{stream}, sequence {}: the fence: {error}", stored.sequence))
-        })?;
+        let fence = fence.map_err(|error| stored.unreadable(&stream, &error))?;
         let end = stored.group_end();
         self.settle(self.shard(partition), end).await?;
         Ok(Some(Head { fence, hash: fence_hash(&stored.payload), sequence: stored.sequence, end }))
@@ -105,12 +103,12 @@ impl Inner {
 }
 
 fn summary(order: &OrderRef, stream: &str, stored: &Stored) -> Result<record::RecordSummary, ReadError> {
-    let damaged = |why: String| {
-        ReadError::Damaged(format!("{stream}, sequence {}: the record of {order}: {why}", stored.sequence))
-    };
-    let summary = record::summary(&stored.payload).map_err(|error| damaged(error.to_string()))?;
+    let summary = record::summary(&stored.payload).map_err(|error| stored.unreadable(stream, &error))?;
     if summary.order != *order {
-        return Err(damaged(format!("it is one of {}", summary.order)));
+        let (at, other) = (stored.sequence, &summary.order);
+        return Err(ReadError::Damaged(format!(
+            "{stream}, sequence {at}: a record of {other}, not of {order}"
+        )));
     }
     Ok(summary)
 }

@@ -98,7 +98,8 @@ fn take(stream: &str, shard: u16, message: Stored, begun: &mut Option<Begun>) ->
             if let Some(torn) = begun {
                 return Err(damaged(format!("the group at {} is not whole", torn.sequence)));
             }
-            let fence = Fence::decode(&message.payload).map_err(|error| damaged(error.to_string()))?;
+            let fence =
+                Fence::decode(&message.payload).map_err(|error| message.unreadable(stream, &error))?;
             let (position, sequence) = (position(shard, message.sequence), message.sequence);
             let group = LoggedGroup { position, fence: message.payload, entries: Vec::new() };
             *begun = Some(Begun { group, sequence, entries: fence.entries as usize });
