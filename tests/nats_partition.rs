@@ -1,94 +1,27 @@
 //! A NATS server's own `partition()` against ours: the server routes commands by it, so the two must never differ.
-//!
-//! The server's binary is looked for below `RETAILFLOW_TOOLS`, else below `.tools` of the repository. Without it the
-//! test says so and passes, unless `RETAILFLOW_TOOLS` is set: whoever names a folder wants the test.
-//! `RETAILFLOW_SKIP=nats` skips it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
 use retailflow_engine::keys::partition_of;
 
+#[path = "support/nats.rs"]
+mod nats;
+#[path = "support/poll.rs"]
+mod poll;
+
+use nats::{Server, server_or_skip};
+
 const PARTITIONS: u16 = 128;
-const STARTS_WITHIN: Duration = Duration::from_secs(20);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
-/// The server's binary, or why the test is skipped.
-fn server_binary() -> Result<PathBuf, String> {
-    let skip = std::env::var("RETAILFLOW_SKIP").unwrap_or_default();
-    if skip.split(',').any(|name| name.trim() == "nats") {
-        return Err("RETAILFLOW_SKIP names nats".into());
-    }
-    let named = std::env::var_os("RETAILFLOW_TOOLS").map(PathBuf::from);
-    let folder = named.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools"));
-    match find(&folder, 6) {
-        Some(found) => Ok(found),
-        None if named.is_some() => panic!(
-            "no nats-server below {}, which RETAILFLOW_TOOLS names: run `cargo xtask setup`, or set RETAILFLOW_SKIP=nats",
-            folder.display()
-        ),
-        None => Err(format!("no nats-server below {}: run `cargo xtask setup`", folder.display())),
-    }
-}
-
-fn find(folder: &Path, depth: u32) -> Option<PathBuf> {
-    let mut folders = Vec::new();
-    for entry in std::fs::read_dir(folder).ok()?.flatten() {
-        let path = entry.path();
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => folders.push(path),
-            Ok(_) if entry.file_name() == "nats-server" && path.is_file() => return Some(path),
-            _ => {}
-        }
-    }
-    folders.sort();
-    folders.iter().filter(|_| depth > 0).find_map(|folder| find(folder, depth - 1))
-}
-
-/// A server of our own, ended with the test.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-impl Server {
-    /// Starts it on a port of its own choice, and says where it listens.
-    fn start(binary: &Path, folder: &Path) -> (Self, String) {
-        let config = folder.join("nats.conf");
-        let mapping =
-            format!("rf.cmd.{{{{partition({PARTITIONS},1,2)}}}}.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}");
-        let text = format!("host: 127.0.0.1\nport: -1\nmappings = {{ \"rf.v1.cmd.*.*\": \"{mapping}\" }}\n");
-        std::fs::write(&config, text).unwrap();
-        let mut command = Command::new(binary);
-        command.arg("--config").arg(&config).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut server = Self(command.spawn().unwrap());
-        let log = BufReader::new(server.0.stderr.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        // Reads on to the end, so that the server never waits for its log to be read.
-        std::thread::spawn(move || {
-            log.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)))
-        });
-        let (begun, mut said, mut address) = (Instant::now(), String::new(), None);
-        while let Ok(line) = lines.recv_timeout(STARTS_WITHIN.saturating_sub(begun.elapsed())) {
-            if let Some((_, at)) = line.split_once("Listening for client connections on ") {
-                address = Some(at.trim().to_owned());
-            }
-            match address {
-                Some(address) if line.ends_with("Server is ready") => return (server, address),
-                _ => said = said + &line + "\n",
-            }
-        }
-        panic!("nats-server does not listen:\n{said}");
-    }
+/// A server that routes commands as a cluster's does.
+fn start(binary: &std::path::Path) -> Server {
+    let mapping =
+        format!("rf.cmd.{{{{partition({PARTITIONS},1,2)}}}}.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}");
+    Server::start(binary, &format!("mappings = {{ \"rf.v1.cmd.*.*\": \"{mapping}\" }}\n"))
 }
 
 /// The next line that is not the server's small talk.
@@ -124,17 +57,9 @@ fn orders() -> Vec<OrderRef> {
 
 #[test]
 fn the_server_computes_the_same_partition() {
-    let binary = match server_binary() {
-        Ok(binary) => binary,
-        Err(why) => {
-            // Straight to standard error: what a passing test prints is not shown.
-            drop(writeln!(std::io::stderr(), "nats_partition: skipped: {why}"));
-            return;
-        }
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let (_server, address) = Server::start(&binary, folder.path());
-    let mut writer = TcpStream::connect(address).unwrap();
+    let Some(binary) = server_or_skip("nats_partition") else { return };
+    let server = start(&binary);
+    let mut writer = TcpStream::connect(server.address()).unwrap();
     writer.set_read_timeout(Some(ANSWERS_WITHIN)).unwrap();
     writer.set_write_timeout(Some(ANSWERS_WITHIN)).unwrap();
     let mut reader = BufReader::new(writer.try_clone().unwrap());

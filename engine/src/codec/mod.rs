@@ -6,6 +6,7 @@
 
 pub mod control;
 pub mod cursor;
+pub mod deadline;
 pub mod envelope;
 pub mod fence;
 pub mod identity;

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use retailflow_engine::codec::control::{Control, Note};
 use retailflow_engine::codec::cursor::Cursor;
+use retailflow_engine::codec::deadline::Deadline;
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::codec::{CodecError, identity, snapshot, v1};
 
@@ -61,6 +62,9 @@ fn everything_else_that_is_stored_is_frozen() {
     }
     for (name, value) in values::fences() {
         pinned(name, &value, Fence::encode, Fence::decode);
+    }
+    for (name, value) in values::deadlines() {
+        pinned(name, &value, Deadline::encode, Deadline::decode);
     }
     for (name, value) in values::controls() {
         pinned(name, &value, Control::encode, Control::decode);
@@ -136,6 +140,7 @@ fn no_golden_file_is_left_over() {
     known.extend(values::snapshots().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::snapshots_v2().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::fences().iter().map(|(name, _)| (*name).to_owned()));
+    known.extend(values::deadlines().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::controls().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::notes().iter().map(|(name, _)| (*name).to_owned()));
     for entry in std::fs::read_dir(golden("codec")).unwrap() {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use retailflow_engine::codec::control::{Control, Note};
 use retailflow_engine::codec::cursor::Cursor;
+use retailflow_engine::codec::deadline::Deadline;
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::codec::{CodecError, identity, peek, record, snapshot, v1};
 use retailflow_engine::order::Aggregate;
@@ -31,6 +32,9 @@ pub(crate) fn feed(bytes: &[u8]) {
     }
     if let Ok(value) = identity::decode(bytes) {
         assert_eq!(identity::decode(&identity::encode(&value).unwrap()), Ok(value));
+    }
+    if let Ok(value) = Deadline::decode(bytes) {
+        assert_eq!(Deadline::decode(&value.encode().unwrap()), Ok(value));
     }
     if let Ok(value) = Control::decode(bytes) {
         assert_eq!(Control::decode(&value.encode().unwrap()), Ok(value));
@@ -128,6 +132,7 @@ fn every_byte_of_every_golden_file_may_be_wrong() {
                 drop(v1::decode(&changed));
                 drop((snapshot::decode(&changed), Fence::decode(&changed), identity::decode(&changed)));
                 drop((Control::decode(&changed), Note::decode(&changed), Cursor::decode(&changed)));
+                drop(Deadline::decode(&changed));
             }
         }
     }
@@ -142,6 +147,7 @@ fn newer_versions_are_unsupported_and_older_ones_known() {
                 1 => v1::decode(bytes).map(drop),
                 2 => snapshot::decode(bytes).map(drop),
                 3 => Fence::decode(bytes).map(drop),
+                4 => Deadline::decode(bytes).map(drop),
                 5 => Cursor::decode(bytes).map(drop),
                 7 => identity::decode(bytes).map(drop),
                 8 => Control::decode(bytes).map(drop),
@@ -169,7 +175,7 @@ fn newer_versions_are_unsupported_and_older_ones_known() {
             );
         }
         let mut other = bytes;
-        other[1] = 4;
+        other[1] = 6;
         fix_checksum(&mut other);
         assert!(matches!(decode(&other), Err(CodecError::Corrupt(_))), "schema {schema} as another one");
     }

@@ -2,6 +2,7 @@
 
 use retailflow_engine::codec::control::{Control, Note};
 use retailflow_engine::codec::cursor::Cursor;
+use retailflow_engine::codec::deadline::Deadline;
 use retailflow_engine::codec::fence::{Fence, IntakeFloor};
 use retailflow_engine::codec::snapshot::{ActiveV2, ReturnsV2, SagaV2, SnapshotV1, SnapshotV2, StandingV2};
 use retailflow_engine::codec::v1::*;
@@ -216,6 +217,13 @@ pub(crate) fn identity() -> LogIdentity {
         shards: 8,
         created: TimestampMs(AT_MS),
     }
+}
+
+pub(crate) fn deadlines() -> Vec<(&'static str, Deadline)> {
+    vec![
+        ("deadline_set", Deadline { order: order(), revision: 3, at: Some(TimestampMs(AT_MS)) }),
+        ("deadline_cleared", Deadline { order: order(), revision: u64::MAX, at: None }),
+    ]
 }
 
 pub(crate) fn controls() -> Vec<(&'static str, Control)> {

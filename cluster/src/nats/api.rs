@@ -1,0 +1,312 @@
+//! The few requests of JetStream that the log needs, spoken directly: answers are read by number, and every wait is bounded.
+//!
+//! Reads on which safety hangs go through the stream's leader (`STREAM.MSG.GET`, `STREAM.INFO`). The direct ones may be
+//! answered by a replica that is behind: they are for bulk, and whoever calls them asks the leader for the rest.
+
+use std::time::Duration;
+
+use async_nats::{Client, HeaderMap, Message, RequestErrorKind};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use retailflow_engine::codec::CodecError;
+use retailflow_engine::ports::ReadError;
+use retailflow_engine::wire::base64;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::batch::{BATCH_SEQUENCE, GROUP_SIZE};
+use super::errors::{ApiError, NO_MESSAGE};
+
+/// Messages that one direct read asks for. Below what a subscription holds: an overflow would drop some silently.
+const PIECE_MESSAGES: usize = 500;
+/// Bytes that one direct read asks for.
+const PIECE_BYTES: usize = 4 << 20;
+
+/// Why a request gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// No answer: a write may have happened or not.
+    #[error("{0}")]
+    Silent(String),
+    /// A clear no.
+    #[error("{0}")]
+    Refused(ApiError),
+    /// An answer that makes no sense, or more than this version understands.
+    #[error("a strange answer: {0}")]
+    Strange(String),
+    /// What is stored is not what was written; the text names the place.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+impl Trouble {
+    /// What stands at `place` could not be read: damaged, or written by a newer version, which is not the same.
+    pub(super) fn unreadable(place: impl std::fmt::Display, error: &CodecError) -> Self {
+        match error {
+            CodecError::Corrupt(_) => Self::Damaged(format!("{place}: {error}")),
+            _ => Self::Strange(format!("{place}: {error}")),
+        }
+    }
+}
+
+impl From<Trouble> for ReadError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Damaged(why) => Self::Damaged(why),
+            trouble => Self::Unavailable(trouble.to_string()),
+        }
+    }
+}
+
+/// A message as it stands in a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) subject: String,
+    pub(super) sequence: u64,
+    /// Its number within its batch, from 1; 0 for a message of no batch.
+    pub(super) number: u64,
+    /// How many messages its batch has.
+    pub(super) of: u64,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Stored {
+    /// It could not be decoded.
+    pub(super) fn unreadable(&self, stream: &str, error: &CodecError) -> Trouble {
+        Trouble::unreadable(format_args!("{stream}, sequence {}, {}", self.sequence, self.subject), error)
+    }
+
+    /// The sequence of the last message of its batch: a batch's messages stand one after another.
+    pub(super) fn group_end(&self) -> u64 {
+        self.sequence.saturating_add(self.of.saturating_sub(self.number))
+    }
+}
+
+/// What of a stream's state is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StreamInfo {
+    pub(super) config: Value,
+    pub(super) last_sequence: u64,
+}
+
+/// Speaks to JetStream.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    client: Client,
+    timeout: Duration,
+}
+
+impl Api {
+    pub(super) fn new(client: Client, timeout: Duration) -> Self {
+        Self { client, timeout }
+    }
+
+    pub(super) async fn create_stream(&self, name: &str, config: &Value) -> Result<(), Trouble> {
+        self.ask(&format!("STREAM.CREATE.{name}"), config).await.map(drop)
+    }
+
+    pub(super) async fn info(&self, stream: &str) -> Result<StreamInfo, Trouble> {
+        let answer = self.ask(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
+        let last = answer["state"]["last_seq"].as_u64();
+        let last_sequence =
+            last.ok_or_else(|| Trouble::Strange(format!("{stream} tells no last sequence")))?;
+        Ok(StreamInfo { config: answer["config"].clone(), last_sequence })
+    }
+
+    /// The last message of a subject, from the leader.
+    pub(super) async fn last(&self, stream: &str, subject: &str) -> Result<Option<Stored>, Trouble> {
+        self.get(stream, &json!({ "last_by_subj": subject })).await
+    }
+
+    /// The message of a sequence, from the leader.
+    pub(super) async fn at(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, Trouble> {
+        self.get(stream, &json!({ "seq": sequence })).await
+    }
+
+    /// The first message at `sequence` or after it whose subject matches `filter`, from the leader.
+    pub(super) async fn next(
+        &self,
+        stream: &str,
+        filter: &str,
+        sequence: u64,
+    ) -> Result<Option<Stored>, Trouble> {
+        self.get(stream, &json!({ "seq": sequence, "next_by_subj": filter })).await
+    }
+
+    async fn get(&self, stream: &str, what: &Value) -> Result<Option<Stored>, Trouble> {
+        match self.ask(&format!("STREAM.MSG.GET.{stream}"), what).await {
+            Ok(answer) => stored_in(&answer["message"]).map(Some),
+            Err(Trouble::Refused(error)) if error.err_code == NO_MESSAGE => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Publishes one message that is the first of its subject.
+    ///
+    /// # Errors
+    /// `Refused` with [`super::errors::WRONG_LAST_SEQUENCE`] when it is not.
+    pub(super) async fn publish_first(&self, subject: &str, payload: Vec<u8>) -> Result<(), Trouble> {
+        let mut headers = HeaderMap::new();
+        headers.insert(super::batch::EXPECTED_LAST, "0");
+        let request = self.client.request_with_headers(subject.to_owned(), headers, payload.into());
+        answer(&bounded(self.timeout, request).await?).map(drop)
+    }
+
+    async fn ask(&self, what: &str, body: &Value) -> Result<Value, Trouble> {
+        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+        let request = self.client.request(format!("$JS.API.{what}"), body);
+        answer(&bounded(self.timeout, request).await?)
+    }
+
+    /// All messages from `from` to `to` whose subject matches `filter`, about `limit_bytes` of them: in bulk from
+    /// whichever replica, the rest from the leader. Gives them, and whether there are no more.
+    pub(super) async fn range(
+        &self,
+        stream: &str,
+        filter: &str,
+        from: u64,
+        to: u64,
+        limit_bytes: usize,
+    ) -> Result<(Vec<Stored>, bool), Trouble> {
+        let (mut found, mut next, mut bytes) = (Vec::new(), from.max(1), 0);
+        while next <= to {
+            if bytes >= limit_bytes {
+                return Ok((found, false));
+            }
+            let mut piece = self.direct(stream, filter, next, to, limit_bytes - bytes).await?;
+            if piece.is_empty() {
+                // The end, or that of a replica which is behind.
+                match self.next(stream, filter, next).await? {
+                    Some(message) => piece.push(message),
+                    None => break,
+                }
+            }
+            for message in piece {
+                if message.sequence < next {
+                    return Err(Trouble::Strange(format!("sequence {} after {next}", message.sequence)));
+                }
+                next = message.sequence + 1;
+                if message.sequence > to {
+                    break;
+                }
+                bytes += message.payload.len();
+                found.push(message);
+            }
+        }
+        Ok((found, true))
+    }
+
+    async fn direct(
+        &self,
+        stream: &str,
+        filter: &str,
+        from: u64,
+        to: u64,
+        limit_bytes: usize,
+    ) -> Result<Vec<Stored>, Trouble> {
+        let read = async {
+            let inbox = self.client.new_inbox();
+            let mut answers = self.client.subscribe(inbox.clone()).await.map_err(silent)?;
+            let max_bytes = limit_bytes.clamp(1, PIECE_BYTES);
+            let batch =
+                usize::try_from(to - from).unwrap_or(PIECE_MESSAGES).saturating_add(1).min(PIECE_MESSAGES);
+            let body = json!({
+                "seq": from, "next_by_subj": filter, "batch": batch, "max_bytes": max_bytes,
+            });
+            let subject = format!("$JS.API.DIRECT.GET.{stream}");
+            self.client.publish_with_reply(subject, inbox, body.to_string().into()).await.map_err(silent)?;
+            let mut found = Vec::new();
+            while let Some(message) = answers.next().await {
+                match message.status.map(|status| status.as_u16()) {
+                    None | Some(200) => found.push(stored_of(&message)?),
+                    // The end of the piece; nothing found.
+                    Some(204 | 404) => return Ok(found),
+                    Some(503) => return Err(Trouble::Silent("no responders".into())),
+                    Some(status) => {
+                        let why = message.description.unwrap_or_default();
+                        return Err(Trouble::Strange(format!("{status} {why}")));
+                    }
+                }
+            }
+            Err(Trouble::Silent("the subscription ended".into()))
+        };
+        tokio::time::timeout(self.timeout, read)
+            .await
+            .unwrap_or_else(|_| Err(Trouble::Silent(format!("no answer within {:?}", self.timeout))))
+    }
+}
+
+fn silent(error: impl std::fmt::Display) -> Trouble {
+    Trouble::Silent(error.to_string())
+}
+
+/// Waits for an answer, and tells what is no answer from what is one.
+pub(super) async fn bounded(
+    timeout: Duration,
+    request: impl Future<Output = Result<Message, async_nats::RequestError>>,
+) -> Result<Message, Trouble> {
+    match tokio::time::timeout(timeout, request).await {
+        Err(_) => Err(Trouble::Silent(format!("no answer within {timeout:?}"))),
+        Ok(Ok(message)) => Ok(message),
+        Ok(Err(error)) => match error.kind() {
+            RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
+                Err(Trouble::Strange(error.to_string()))
+            }
+            _ => Err(silent(error)),
+        },
+    }
+}
+
+/// The JSON of an answer, unless it says no.
+pub(super) fn answer(message: &Message) -> Result<Value, Trouble> {
+    #[derive(Deserialize)]
+    struct Error {
+        error: Option<ApiError>,
+    }
+    let strange = |error: serde_json::Error| Trouble::Strange(error.to_string());
+    let error: Error = serde_json::from_slice(&message.payload).map_err(strange)?;
+    match error.error {
+        Some(error) => Err(Trouble::Refused(error)),
+        None => serde_json::from_slice(&message.payload).map_err(strange),
+    }
+}
+
+/// A message in an answer of `STREAM.MSG.GET`.
+fn stored_in(message: &Value) -> Result<Stored, Trouble> {
+    let strange = |what: &str| Trouble::Strange(format!("a message without {what}"));
+    let decoded = |field: &str| match message[field].as_str() {
+        None => Ok(Vec::new()),
+        Some(text) => base64::decode(text).ok_or_else(|| strange(field)),
+    };
+    let headers = String::from_utf8(decoded("hdrs")?).map_err(|_| strange("readable headers"))?;
+    let header = |name: &str| {
+        let value = headers.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value.map_or(Ok(0), |value| value.trim().parse().map_err(|_| strange(name)))
+    };
+    Ok(Stored {
+        subject: message["subject"].as_str().ok_or_else(|| strange("a subject"))?.to_owned(),
+        sequence: message["seq"].as_u64().ok_or_else(|| strange("a sequence"))?,
+        number: header(BATCH_SEQUENCE)?,
+        of: header(GROUP_SIZE)?,
+        payload: decoded("data")?,
+    })
+}
+
+/// A message as a direct read gives it: what it is stands in its headers.
+fn stored_of(message: &Message) -> Result<Stored, Trouble> {
+    let strange = |what: &str| Trouble::Strange(format!("a message without {what}"));
+    let header = |name: &'static str| {
+        message.headers.as_ref().and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str)
+    };
+    let number = |name: &'static str| {
+        header(name).map_or(Ok(0), |value| value.trim().parse::<u64>().map_err(|_| strange(name)))
+    };
+    let sequence = number("Nats-Sequence")?;
+    Ok(Stored {
+        subject: header("Nats-Subject").ok_or_else(|| strange("a subject"))?.to_owned(),
+        sequence: if sequence == 0 { return Err(strange("a sequence")) } else { sequence },
+        number: number(BATCH_SEQUENCE)?,
+        of: number(GROUP_SIZE)?,
+        payload: message.payload.to_vec(),
+    })
+}

@@ -1,0 +1,147 @@
+//! Connections to NATS: two, because a reader that falls behind must not hold up a commit.
+//!
+//! They reconnect by themselves, for ever; nothing sent on them is waited for without a bound. What was queued while
+//! disconnected is sent later, so every write carries a condition.
+
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+
+/// The oldest server that has atomic batches.
+pub const SERVER_MIN: (i64, i64, i64) = (2, 12, 0);
+/// Commands that may wait in a client for its socket.
+const COMMANDS_MAX: usize = 4_096;
+/// Messages that may wait in a subscription: more than one read asks for.
+const SUBSCRIPTION_MAX: usize = 4_096;
+const RECONNECT_MAX: Duration = Duration::from_secs(2);
+
+/// How to reach the servers.
+#[derive(Debug, Clone)]
+pub struct NatsOptions {
+    /// Addresses, `nats://host:port` each; one that answers is enough.
+    pub servers: Vec<String>,
+    /// How this process is called in the servers' lists.
+    pub name: String,
+    /// What answers are addressed to; permissions of the account may ask for another one.
+    pub inbox_prefix: String,
+    /// For a connection to stand, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// For one answer, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// Between two pings, in milliseconds; a dead connection is noticed after two.
+    pub ping_interval_ms: u64,
+}
+
+impl Default for NatsOptions {
+    fn default() -> Self {
+        Self {
+            servers: vec!["nats://127.0.0.1:4222".into()],
+            name: "retailflow".into(),
+            inbox_prefix: "_INBOX".into(),
+            connect_timeout_ms: 5_000,
+            request_timeout_ms: 5_000,
+            ping_interval_ms: 5_000,
+        }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// An address is not one.
+    #[error("{address:?} is no address of a NATS server: {why}")]
+    Address {
+        /// As it was given.
+        address: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nobody answers, or not to us.
+    #[error("no NATS server answers: {0}")]
+    Unreachable(String),
+    /// The server has no atomic batches.
+    #[error(
+        "the NATS server is {found}; {}.{}.{} or later is needed",
+        SERVER_MIN.0,
+        SERVER_MIN.1,
+        SERVER_MIN.2
+    )]
+    TooOld {
+        /// Its version.
+        found: String,
+    },
+}
+
+/// Both connections.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    pub(super) publish: Client,
+    pub(super) read: Client,
+    pub(super) request_timeout: Duration,
+}
+
+impl Connections {
+    /// Connects twice.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn open(options: &NatsOptions) -> Result<Self, ConnectError> {
+        let publish = connect(options, "publish").await?;
+        let read = connect(options, "read").await?;
+        let request_timeout = Duration::from_millis(options.request_timeout_ms);
+        Ok(Self { publish, read, request_timeout })
+    }
+
+    /// Closes both, after what they still hold was sent, waiting `at_most`.
+    pub async fn close(&self, at_most: Duration) {
+        for client in [&self.publish, &self.read] {
+            let drained = async {
+                drop(client.flush().await);
+                drop(client.drain().await);
+            };
+            if tokio::time::timeout(at_most, drained).await.is_err() {
+                tracing::warn!("a connection to NATS was left before all was sent");
+            }
+        }
+    }
+}
+
+async fn connect(options: &NatsOptions, purpose: &'static str) -> Result<Client, ConnectError> {
+    let mut addresses = Vec::with_capacity(options.servers.len());
+    for address in &options.servers {
+        let parsed: Result<ServerAddr, _> = address.parse();
+        let what = |why: String| ConnectError::Address { address: address.clone(), why };
+        addresses.push(parsed.map_err(|error| what(error.to_string()))?);
+    }
+    let timeout = Duration::from_millis(options.connect_timeout_ms);
+    let connecting = ConnectOptions::new()
+        .name(format!("{} {purpose}", options.name))
+        .custom_inbox_prefix(&options.inbox_prefix)
+        .connection_timeout(timeout)
+        .request_timeout(Some(Duration::from_millis(options.request_timeout_ms)))
+        .ping_interval(Duration::from_millis(options.ping_interval_ms))
+        .client_capacity(COMMANDS_MAX)
+        .subscription_capacity(SUBSCRIPTION_MAX)
+        .reconnect_delay_callback(|attempts| {
+            let doubled = 10u64 << attempts.min(8);
+            Duration::from_millis(fastrand::u64(doubled / 2..=doubled)).min(RECONNECT_MAX)
+        })
+        .event_callback(move |event| async move {
+            match event {
+                Event::Connected => tracing::debug!(purpose, "connected to NATS"),
+                event => tracing::warn!(purpose, %event, "the connection to NATS"),
+            }
+        })
+        .connect(addresses);
+    // The option bounds one attempt; this bounds all of them.
+    let bound = timeout.saturating_mul(u32::try_from(options.servers.len()).unwrap_or(u32::MAX).max(1));
+    let client = tokio::time::timeout(bound, connecting)
+        .await
+        .map_err(|_| ConnectError::Unreachable(format!("within {bound:?}")))?
+        .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+    let (major, minor, patch) = SERVER_MIN;
+    if !client.is_server_compatible(major, minor, patch) {
+        return Err(ConnectError::TooOld { found: client.server_info().version });
+    }
+    Ok(client)
+}

@@ -1,0 +1,169 @@
+//! [`EventLog`](retailflow_engine::ports::EventLog) and [`Deadlines`](retailflow_engine::ports::Deadlines) on JetStream.
+//!
+//! Invariants:
+//! - A partition has one group in flight from here. Its outcome is `Unknown` only where the server did not answer; the
+//!   same group proposed again begins with reading the last fence from the leader.
+//! - No refusal is answered from memory: before `Fenced`, `Conflict` and `LogRegressed` the leader was asked.
+//! - Of an order only its last sequence and revision are remembered, and only so that its next record's condition need
+//!   not be looked up. A wrong memory is refused by the server, and then read anew.
+
+mod commit;
+mod index;
+mod places;
+mod port;
+mod prepared;
+mod read;
+mod scan;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use async_nats::Client;
+use parking_lot::Mutex;
+use retailflow_engine::codec::fence::Fence;
+use retailflow_engine::keys::Hash;
+use retailflow_engine::ports::{Group, LogIdentity};
+use tokio_util::task::TaskTracker;
+
+use self::index::Index;
+use self::places::Places;
+use super::api::Api;
+use super::identity::{self, IdentityError};
+use super::topology::{Topology, TopologyError};
+use super::{Connections, GROUP_MESSAGES_MAX};
+
+/// How the log behaves here; nothing of it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NatsLogOptions {
+    /// How long a group may be on its way before its outcome is `Unknown`, in milliseconds.
+    pub commit_timeout_ms: u64,
+    /// How long a reader waits for a group that is being stored, in milliseconds.
+    pub settle_timeout_ms: u64,
+    /// How long the log must lack a group that was acknowledged here before it is called regressed, in milliseconds: longer
+    /// than a leader that was deposed may take to notice (about ten seconds).
+    pub regressed_after_ms: u64,
+    /// Orders a partition whose last sequence is remembered.
+    pub orders_remembered_max: usize,
+}
+
+impl Default for NatsLogOptions {
+    fn default() -> Self {
+        Self {
+            commit_timeout_ms: 5_000,
+            settle_timeout_ms: 5_000,
+            regressed_after_ms: 15_000,
+            orders_remembered_max: 10_000,
+        }
+    }
+}
+
+/// Why the log cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Its streams are not there.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// It is another one.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
+
+/// The log of all partitions on JetStream.
+pub struct NatsLog {
+    inner: Arc<Inner>,
+    tasks: TaskTracker,
+}
+
+struct Inner {
+    identity: LogIdentity,
+    publish: Client,
+    api: Api,
+    commit_timeout: Duration,
+    settle_timeout: Duration,
+    regressed_after: Duration,
+    partitions: Vec<Partition>,
+    /// By shard, the end of the latest group that is known to be stored whole: what stands there or before may be shown.
+    settled: Vec<AtomicU64>,
+}
+
+struct Partition {
+    writing: tokio::sync::Mutex<Writing>,
+    places: Mutex<Places>,
+}
+
+/// What whoever commits to a partition knows of it.
+#[derive(Default)]
+struct Writing {
+    /// The last group, if `known`; none in a partition that nobody has written yet.
+    head: Option<Head>,
+    /// Whether `head` was read or written, and nothing has cast doubt on it since.
+    known: bool,
+    /// The last group acknowledged here: the log may never fall behind it.
+    acknowledged: Option<(u64, Hash)>,
+    /// The group that was sent and of which nobody knows whether it is stored.
+    in_doubt: Option<Hash>,
+    index: Index,
+}
+
+/// A partition's last group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Head {
+    fence: Fence,
+    hash: Hash,
+    /// The sequence of its fence.
+    sequence: u64,
+    /// The sequence of its last message.
+    end: u64,
+}
+
+impl NatsLog {
+    /// Opens the log in streams that are there ([`Topology::provision`]). The first one ever to do so begins it:
+    /// `wanted.log_id` and `wanted.created` are then its own; otherwise what stands there holds.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the log is another one, was made for another topology, or cannot be read.
+    pub async fn open(
+        connections: &Connections,
+        wanted: &LogIdentity,
+        options: &NatsLogOptions,
+    ) -> Result<Arc<Self>, OpenError> {
+        Topology { partitions: wanted.partitions, shards: wanted.shards, replicas: 1 }.check()?;
+        let api = Api::new(connections.read.clone(), connections.request_timeout);
+        let identity = identity::agree(&api, wanted).await?;
+        let partition = |_| Partition {
+            writing: tokio::sync::Mutex::default(),
+            places: Mutex::new(Places::new(options.orders_remembered_max)),
+        };
+        let inner = Inner {
+            publish: connections.publish.clone(),
+            api,
+            commit_timeout: Duration::from_millis(options.commit_timeout_ms),
+            settle_timeout: Duration::from_millis(options.settle_timeout_ms),
+            regressed_after: Duration::from_millis(options.regressed_after_ms),
+            partitions: (0..identity.partitions).map(partition).collect(),
+            settled: (0..identity.shards).map(|_| AtomicU64::new(0)).collect(),
+            identity,
+        };
+        Ok(Arc::new(Self { inner: Arc::new(inner), tasks: TaskTracker::new() }))
+    }
+
+    /// Takes no more groups and waits `at_most` for those in flight. Says whether all have ended.
+    pub async fn close(&self, at_most: Duration) -> bool {
+        self.tasks.close();
+        tokio::time::timeout(at_most, self.tasks.wait()).await.is_ok()
+    }
+}
+
+/// How many messages a group makes: its fence, its entries, and a deadline for each record that changes one. More than
+/// [`GROUP_MESSAGES_MAX`] are refused as `Unavailable`; `records * 2 + controls < GROUP_MESSAGES_MAX` always fits.
+#[must_use]
+pub fn group_messages(group: &Group) -> usize {
+    let changed = |record: &&retailflow_engine::ports::OrderEntry| {
+        record.deadline != retailflow_engine::ports::DeadlineChange::Keep
+    };
+    1 + group.records.len() + group.controls.len() + group.records.iter().filter(changed).count()
+}
+
+/// The most records that a group may always have, whatever they do to their deadlines.
+pub const GROUP_RECORDS_MAX: usize = (GROUP_MESSAGES_MAX - 1) / 2;

@@ -1,0 +1,102 @@
+//! A group made ready: checked as far as no log is needed, and turned into messages.
+
+use bytes::Bytes;
+use retailflow_engine::codec::control::Control;
+use retailflow_engine::codec::deadline::Deadline;
+use retailflow_engine::codec::fence::fence_hash;
+use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::keys::{Hash, partition_of};
+use retailflow_engine::ports::{CommitError, DeadlineChange, Group};
+
+use super::{Head, group_messages};
+use crate::nats::batch::{BatchMessage, GROUP_MESSAGES_MAX, HEADERS_MAX_BYTES};
+use crate::nats::subjects;
+
+/// How long a cleared deadline stays in the stream, in seconds: longer than any replica that is read may be behind. Its
+/// subject is gone with it, so that orders which are done cost the server nothing here.
+const CLEARED_SECONDS: u64 = 3_600;
+
+/// A group with what is made of it once, however often it is sent.
+pub(super) struct Prepared<'a> {
+    pub(super) group: &'a Group,
+    pub(super) partition: PartitionId,
+    fence: Bytes,
+    pub(super) hash: Hash,
+    pub(super) controls: Vec<Control>,
+    pub(super) messages: usize,
+}
+
+impl<'a> Prepared<'a> {
+    /// Checks what needs no log, and makes what is sent.
+    pub(super) fn new(
+        group: &'a Group,
+        partitions: u16,
+        payload_max_bytes: usize,
+    ) -> Result<Self, CommitError> {
+        let unavailable = |why: String| CommitError::Unavailable(why);
+        let partition = group.fence.partition;
+        if partition.0 >= partitions {
+            return Err(unavailable(format!("there is no partition {partition}")));
+        }
+        let orders = group.records.iter().map(|record| &record.order);
+        let mut orders = orders.chain(group.controls.iter().map(|control| &control.order));
+        let foreign = |order: &&OrderRef| partition_of(order, partitions) != partition;
+        if let Some(order) = orders.find(foreign) {
+            return Err(unavailable(format!("order {order} does not belong to partition {partition}")));
+        }
+        // Readers count by it.
+        if group.fence.entries as usize != group.records.len() + group.controls.len() {
+            return Err(unavailable(format!("the fence counts {} entries", group.fence.entries)));
+        }
+        let messages = group_messages(group);
+        if messages > GROUP_MESSAGES_MAX {
+            let why = format!("a group of {messages} messages, at most {GROUP_MESSAGES_MAX}");
+            return Err(unavailable(why));
+        }
+        let fence = group.fence.encode().map_err(|error| unavailable(error.to_string()))?;
+        let decode = |bytes: &[u8]| Control::decode(bytes).map_err(|error| unavailable(error.to_string()));
+        let controls =
+            group.controls.iter().map(|entry| decode(&entry.bytes)).collect::<Result<Vec<_>, _>>()?;
+        let sizes = group.records.iter().map(|record| record.bytes.len());
+        let sizes = sizes.chain(group.controls.iter().map(|control| control.bytes.len()));
+        let largest = sizes.chain([fence.len()]).max().unwrap_or_default() + HEADERS_MAX_BYTES;
+        if largest > payload_max_bytes {
+            let why =
+                format!("a message of {largest} bytes; the server's max_payload is {payload_max_bytes}");
+            return Err(unavailable(why));
+        }
+        let hash = fence_hash(&fence);
+        Ok(Self { group, partition, fence: fence.into(), hash, controls, messages })
+    }
+
+    /// The batch: fence, records, controls, deadlines.
+    pub(super) fn messages(&self, head: Option<&Head>, expected: &[u64]) -> Vec<BatchMessage> {
+        let (group, partition) = (self.group, self.partition);
+        let mut messages = Vec::with_capacity(self.messages);
+        let plain = |subject, expected, payload| BatchMessage { subject, expected, replaces: None, payload };
+        let last = head.map_or(0, |head| head.sequence);
+        messages.push(plain(subjects::fence(partition), Some(last), self.fence.clone()));
+        for (record, expected) in group.records.iter().zip(expected) {
+            let bytes = Bytes::from_owner(record.bytes.clone());
+            messages.push(plain(subjects::record(partition, &record.order), Some(*expected), bytes));
+        }
+        for control in &group.controls {
+            let bytes = Bytes::from_owner(control.bytes.clone());
+            messages.push(plain(subjects::control(partition, &control.order), None, bytes));
+        }
+        for record in &group.records {
+            let at = match record.deadline {
+                DeadlineChange::Keep => continue,
+                DeadlineChange::Set(at) => Some(at),
+                DeadlineChange::Clear => None,
+            };
+            let deadline = Deadline { order: record.order.clone(), revision: record.next_revision, at };
+            // Three short fields: never too large.
+            let payload = deadline.encode().unwrap_or_default().into();
+            let subject = subjects::deadline(partition, &record.order);
+            let replaces = Some(at.is_none().then_some(CLEARED_SECONDS));
+            messages.push(BatchMessage { subject, expected: None, replaces, payload });
+        }
+        messages
+    }
+}

@@ -1,0 +1,214 @@
+//! The streams of the log: made when they are missing, compared when they are there, never changed.
+//!
+//! A stream that differs from what is wanted may differ because an operator wanted it, or because someone made a
+//! mistake; only people can tell. So a difference is reported and left alone.
+
+use serde_json::{Value, json};
+
+use super::api::{Api, Trouble};
+use super::errors::{STREAM_EXISTS, STREAM_NOT_FOUND};
+use super::{Connections, subjects};
+
+/// Partitions of one stream must be fewer: the server takes 50 batches in flight a stream, and each partition has one.
+pub const PARTITIONS_PER_SHARD_MAX: u16 = 49;
+/// The shortest window that the server takes, in nanoseconds; it cannot be switched off. The log sends no message ids.
+const DUPLICATE_WINDOW_NS: u64 = 100_000_000;
+
+/// How the log is spread over streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    /// P, for ever.
+    pub partitions: u16,
+    /// S, for ever.
+    pub shards: u16,
+    /// Copies of each stream: 1 or 3.
+    pub replicas: u8,
+}
+
+/// Where a stream is not what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// Which stream.
+    pub stream: String,
+    /// Which field of its configuration.
+    pub field: String,
+    /// What it should be, as JSON.
+    pub wanted: String,
+    /// What it is, as JSON.
+    pub found: String,
+}
+
+impl std::fmt::Display for Drift {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} is {}, wanted {}", self.stream, self.field, self.found, self.wanted)
+    }
+}
+
+/// Why the streams are not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TopologyError {
+    /// Numbers that cannot be.
+    #[error("{0}")]
+    Invalid(String),
+    /// The server does not answer, or refuses.
+    #[error("stream {stream}: {trouble}")]
+    Stream {
+        /// Which stream.
+        stream: String,
+        /// What it says.
+        trouble: Trouble,
+    },
+}
+
+impl Topology {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// [`TopologyError::Invalid`], in words.
+    pub fn check(&self) -> Result<(), TopologyError> {
+        let Self { partitions, shards, replicas } = *self;
+        let invalid = |why: String| Err(TopologyError::Invalid(why));
+        if partitions == 0 || shards == 0 || shards > partitions {
+            return invalid(format!("{partitions} partitions in {shards} shards: at least one in each"));
+        }
+        if partitions.div_ceil(shards) > PARTITIONS_PER_SHARD_MAX {
+            let fewest = partitions.div_ceil(PARTITIONS_PER_SHARD_MAX);
+            return invalid(format!("{partitions} partitions need at least {fewest} shards, not {shards}"));
+        }
+        if replicas != 1 && replicas != 3 {
+            return invalid(format!("{replicas} replicas: 1 or 3"));
+        }
+        Ok(())
+    }
+
+    /// Makes the streams that are missing and compares the others. May be called again and by many at once.
+    ///
+    /// # Errors
+    /// [`TopologyError`].
+    pub async fn provision(&self, connections: &Connections) -> Result<Vec<Drift>, TopologyError> {
+        self.check()?;
+        let api = Api::new(connections.read.clone(), connections.request_timeout);
+        let mut drift = Vec::new();
+        for shard in 0..self.shards {
+            let stream = subjects::stream(shard);
+            let wanted = self.wanted(shard);
+            let found = provision_one(&api, &stream, &wanted).await;
+            let found = found.map_err(|trouble| TopologyError::Stream { stream: stream.clone(), trouble })?;
+            drift.extend(differences(&stream, &wanted, &found));
+        }
+        Ok(drift)
+    }
+
+    fn wanted(&self, shard: u16) -> Value {
+        json!({
+            "name": subjects::stream(shard),
+            "subjects": subjects::of_stream(shard, self.partitions, self.shards),
+            "retention": "limits",
+            "storage": "file",
+            "num_replicas": self.replicas,
+            "discard": "new",
+            "max_age": 0,
+            "max_msgs": -1,
+            "max_bytes": -1,
+            "max_msgs_per_subject": -1,
+            "max_msg_size": -1,
+            "duplicate_window": DUPLICATE_WINDOW_NS,
+            "allow_atomic": true,
+            "allow_direct": true,
+            // For deadlines alone: the newest takes the older one's place, and a cleared one goes by itself.
+            "allow_rollup_hdrs": true,
+            "allow_msg_ttl": true,
+            // The archiver must be able to purge; nobody has to delete single messages.
+            "deny_delete": true,
+            "deny_purge": false,
+        })
+    }
+}
+
+async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Result<Value, Trouble> {
+    match api.info(stream).await {
+        Ok(info) => return Ok(info.config),
+        Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {}
+        Err(trouble) => return Err(trouble),
+    }
+    match api.create_stream(stream, wanted).await {
+        Ok(()) => {}
+        // Someone was faster.
+        Err(Trouble::Refused(error)) if error.err_code == STREAM_EXISTS => {}
+        Err(trouble) => return Err(trouble),
+    }
+    Ok(api.info(stream).await?.config)
+}
+
+/// Fields that we say nothing of and that must not be set: each would lose, hide or change messages.
+const ABSENT: &[&str] =
+    &["persist_mode", "subject_transform", "mirror", "sources", "republish", "sealed", "no_ack"];
+
+fn differences(stream: &str, wanted: &Value, found: &Value) -> Vec<Drift> {
+    let drift = |field: &str, wanted: &Value, found: &Value| Drift {
+        stream: stream.to_owned(),
+        field: field.to_owned(),
+        wanted: wanted.to_string(),
+        found: found.to_string(),
+    };
+    let mut all = Vec::new();
+    for (field, value) in wanted.as_object().into_iter().flatten() {
+        // What is false is left out in answers.
+        let is = match &found[field] {
+            Value::Null if value.is_boolean() => &Value::Bool(false),
+            is => is,
+        };
+        if is != value {
+            all.push(drift(field, value, is));
+        }
+    }
+    for field in ABSENT {
+        let is = &found[*field];
+        let unset = matches!(is, Value::Null | Value::Bool(false)) || is == "default";
+        if !unset {
+            all.push(drift(field, &Value::Null, is));
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topology(partitions: u16, shards: u16) -> Topology {
+        Topology { partitions, shards, replicas: 1 }
+    }
+
+    #[test]
+    fn impossible_numbers_are_refused() {
+        for (partitions, shards) in [(0, 1), (1, 0), (3, 4), (50, 1), (128, 2), (99, 2)] {
+            let refused = topology(partitions, shards).check();
+            assert!(matches!(refused, Err(TopologyError::Invalid(_))), "{partitions} in {shards}");
+        }
+        for (partitions, shards) in [(1, 1), (49, 1), (128, 8), (98, 2), (128, 3)] {
+            assert_eq!(topology(partitions, shards).check(), Ok(()), "{partitions} in {shards}");
+        }
+        assert!(Topology { replicas: 2, ..topology(4, 1) }.check().is_err());
+    }
+
+    #[test]
+    fn each_difference_is_named() {
+        let wanted = topology(4, 2).wanted(1);
+        let mut found = wanted.clone();
+        found["deny_purge"] = Value::Null;
+        assert_eq!(differences("S", &wanted, &found), [], "what is false may be left out");
+        found["discard"] = json!("old");
+        found["allow_atomic"] = Value::Null;
+        found["persist_mode"] = json!("async");
+        let told: Vec<String> = differences("S", &wanted, &found).iter().map(Drift::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "S: allow_atomic is false, wanted true",
+                "S: discard is \"old\", wanted \"new\"",
+                "S: persist_mode is \"async\", wanted null"
+            ]
+        );
+    }
+}

@@ -1,0 +1,15 @@
+//! The log on a real NATS server.
+
+#[path = "../../../tests/support/nats.rs"]
+mod nats;
+#[path = "../../../tests/support/poll.rs"]
+mod poll;
+
+mod contract;
+mod crash;
+mod owners;
+mod raw;
+mod refusals;
+mod replicas;
+mod topology;
+mod world;
