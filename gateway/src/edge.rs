@@ -7,6 +7,7 @@ use retailflow_config::Http;
 use retailflow_engine::ports::{CommandDoor, EventLog, EventRelay, Tenants, Views};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::host::HostNames;
 use crate::route::Route;
@@ -134,7 +135,9 @@ pub(crate) struct Shared {
     /// Streams end.
     pub(crate) stop: CancellationToken,
     pub(crate) streams: Arc<Semaphore>,
-    pub(crate) reads: Semaphore,
+    pub(crate) reads: Arc<Semaphore>,
+    /// Reads under way, also those whose callers have gone.
+    pub(crate) reading: TaskTracker,
     /// Bytes of bodies that are being received.
     pub(crate) received: AtomicUsize,
 }
@@ -145,7 +148,8 @@ impl Shared {
             leaving: CancellationToken::new(),
             stop: CancellationToken::new(),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
-            reads: Semaphore::new(limits.reads_max),
+            reads: Arc::new(Semaphore::new(limits.reads_max)),
+            reading: TaskTracker::new(),
             host_names: HostNames::new(&limits.host_names),
             received: AtomicUsize::new(0),
             edge,

@@ -1,5 +1,6 @@
 //! What is counted by looking, every few seconds: the rest counts itself.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use metrics::{counter, gauge};
 use retailflow_actors::NodeHandle;
 use retailflow_cluster::disk::event_log::DiskLog;
 use retailflow_cluster::disk::projection::Projection;
-use retailflow_engine::ids::PartitionId;
+use retailflow_engine::ids::{PartitionId, TenantId};
 use retailflow_engine::invariant::{Ledger, TenantLedger};
 use retailflow_engine::metric;
 use retailflow_engine::ports::{EventLog, Views};
@@ -31,8 +32,9 @@ pub(super) async fn run(
     edge: Arc<Counts>,
     end: CancellationToken,
 ) {
+    let mut named = HashSet::new();
     loop {
-        look(&node, &log, &views, &edge).await;
+        look(&node, &log, &views, &edge, &mut named).await;
         sight.upkeep();
         tokio::select! {
             () = end.cancelled() => return,
@@ -42,10 +44,12 @@ pub(super) async fn run(
 }
 
 /// Tenants beyond those with series of their own are summed up.
-fn show_ledger(books: &Ledger) {
+fn show_ledger(books: &Ledger, named: &mut HashSet<TenantId>) {
     let mut others = TenantLedger::default();
-    for (index, (tenant, own)) in books.iter().enumerate() {
-        if index < metric::TENANTS_MAX {
+    for (tenant, own) in books {
+        // Who has a series keeps it: a gauge that is set no more would stand there for ever.
+        if named.contains(tenant) || named.len() < metric::TENANTS_MAX {
+            named.insert(tenant.clone());
             show_tenant(tenant.as_str(), own);
             continue;
         }
@@ -53,7 +57,7 @@ fn show_ledger(books: &Ledger) {
         others.rejected += own.rejected;
         others.parked += own.parked;
     }
-    if books.len() > metric::TENANTS_MAX {
+    if books.len() > named.len() {
         show_tenant(metric::OTHER_TENANTS, &others);
     }
 }
@@ -65,7 +69,13 @@ fn show_tenant(tenant: &str, books: &TenantLedger) {
     }
 }
 
-async fn look(node: &NodeHandle, log: &DiskLog, views: &Projection, edge: &Counts) {
+async fn look(
+    node: &NodeHandle,
+    log: &DiskLog,
+    views: &Projection,
+    edge: &Counts,
+    named: &mut HashSet<TenantId>,
+) {
     node.show();
     let (mut orders, mut commands) = (0_u64, 0_u64);
     for partition in 0..log.identity().partitions {
@@ -86,7 +96,7 @@ async fn look(node: &NodeHandle, log: &DiskLog, views: &Projection, edge: &Count
         }
     }
     if let Ok((cut, books)) = views.ledger() {
-        show_ledger(&books);
+        show_ledger(&books, named);
         set(&metric::LEDGER_CUT, cut.0 as f64);
     }
     set(&metric::LOG_FAILED, f64::from(u8::from(log.failed().borrow().is_some())));

@@ -5,11 +5,11 @@
 //! - What is wanted follows from what stands in etcd (`coordinator`, pure); what is done about it is idempotent.
 //! - etcd that cannot be reached takes nothing away: owners go on while the fence holds.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the session, which comes next, is its user"))]
+#[allow(dead_code, reason = "the session, which comes next, is its user")]
 mod coordinator;
-#[cfg_attr(not(test), expect(dead_code, reason = "the session, which comes next, is its user"))]
+#[allow(dead_code, reason = "the session, which comes next, is its user")]
 mod keys;
-#[cfg_attr(not(test), expect(dead_code, reason = "the session, which comes next, is its user"))]
+#[allow(dead_code, reason = "the session, which comes next, is its user")]
 mod values;
 
 pub use values::ValueError;

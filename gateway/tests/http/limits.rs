@@ -197,3 +197,42 @@ async fn an_address_of_this_machine_answers_to_no_strange_name() {
     }
     assert_eq!(world.door.asked.lock().unwrap().len(), 0);
 }
+
+/// A read whose caller has gone goes on, and counts as long as it does: else short deadlines would let in any number.
+#[tokio::test]
+async fn reads_without_callers_keep_their_room() {
+    let world = World::with(|http| http.reads_max = 2).await;
+    let short = [("rf-timeout-ms", "20")];
+    for _ in 0..2 {
+        world.call("GET", "/v1/tenants/shop/orders/slow", &short, b"").await.refused(503, "unavailable");
+    }
+    world.call("GET", "/v1/tenants/shop/orders/o-1", &short, b"").await.refused(503, "overloaded");
+    world.call("GET", "/v1/tenants/shop/orders", &short, b"").await.refused(503, "overloaded");
+}
+
+/// A connection closed on a client that is still sending is reset, and the answer lost with it.
+#[tokio::test]
+async fn a_client_that_sends_a_body_in_vain_reads_why() {
+    let world = World::new().await;
+    let body = vec![b' '; 900_000];
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+    let cases: [Case<'_>; 4] = [
+        ("/v1/tenants/shop/orders/o-1/comands", &[JSON, TYPE], 404),
+        ("/v1/tenants/shop/orders/o-1/history", &[JSON, TYPE], 405),
+        ("/v1/tenants/SHOP/orders/o-1/commands", &[JSON, TYPE], 400),
+        (COMMANDS, &[("content-type", "text/plain")], 415),
+    ];
+    for (path, headers, status) in cases {
+        for _ in 0..10 {
+            // This client sends all before it reads, as simple ones do.
+            let mut head =
+                format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n", body.len());
+            headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
+            let mut stream = TcpStream::connect(world.running.public_addr).await.unwrap();
+            stream.write_all((head + "Connection: close\r\n\r\n").as_bytes()).await.unwrap();
+            stream.write_all(&body).await.expect("it is taken in to its end");
+            let text = timeout(PATIENCE, rest(&mut stream)).await.unwrap();
+            assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {text}");
+        }
+    }
+}

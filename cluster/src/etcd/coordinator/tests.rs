@@ -12,13 +12,16 @@ struct Entry {
     lease: Option<u64>,
 }
 
+/// The key; what stands there, and since when and how it was created, if anything does.
+type Change = (String, Option<(Vec<u8>, i64, i64)>);
+
 /// What of etcd matters here: keys with revisions, leases, and the history that watchers are told.
 #[derive(Default)]
 struct Etcd {
     keys: BTreeMap<String, Entry>,
     revision: i64,
     /// Each change: the key, and what stands there then.
-    history: Vec<(String, Option<(Vec<u8>, i64, i64)>)>,
+    history: Vec<Change>,
 }
 
 impl Etcd {
