@@ -51,6 +51,7 @@ pub(crate) enum Want {
 enum Running {
     Fully,
     HandingOver,
+    Stopping,
 }
 
 /// What is known, and who we are.
@@ -172,6 +173,11 @@ impl Coordinator {
         self.running.insert(partition, Running::HandingOver);
     }
 
+    /// The own node was told to stop it.
+    pub(crate) fn stopping(&mut self, partition: PartitionId) {
+        self.running.insert(partition, Running::Stopping);
+    }
+
     /// The own node runs it no more.
     pub(crate) fn released(&mut self, partition: PartitionId) {
         self.running.remove(&partition);
@@ -190,10 +196,6 @@ impl Coordinator {
     /// Whether our own entry stands.
     pub(crate) fn is_listed(&self) -> bool {
         self.nodes.get(&self.my_node).is_some_and(|stood| stood.value.holder == self.me)
-    }
-
-    pub(crate) fn is_leader(&self) -> bool {
-        self.leader.as_ref().is_some_and(|stood| stood.value == self.me)
     }
 
     /// All that is known of the cluster.
@@ -224,7 +226,9 @@ impl Coordinator {
             let (claim, running) = (self.claims.get(partition), self.running.get(partition));
             let mine = claim.filter(|stood| stood.value == self.me);
             match (mine, claim, running) {
-                (None, Some(_), Some(_)) => wants.push(Want::Stop(*partition)),
+                (None, Some(_), Some(Running::Fully | Running::HandingOver)) => {
+                    wants.push(Want::Stop(*partition))
+                }
                 (_, _, Some(Running::Fully)) if !self.is_mine(*partition) => {
                     wants.push(Want::HandOver(*partition));
                 }

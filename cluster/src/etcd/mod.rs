@@ -5,11 +5,15 @@
 //! - What is wanted follows from what stands in etcd (`coordinator`, pure); what is done about it is idempotent.
 //! - etcd that cannot be reached takes nothing away: owners go on while the fence holds.
 
-#[allow(dead_code, reason = "the session, which comes next, is its user")]
+mod admin;
 mod coordinator;
-#[allow(dead_code, reason = "the session, which comes next, is its user")]
 mod keys;
-#[allow(dead_code, reason = "the session, which comes next, is its user")]
+mod ownership;
+mod session;
+mod store;
 mod values;
 
+pub use admin::{ClusterAdmin, ClusterStatus, NodeStatus, PartitionStatus};
+pub use ownership::{EtcdOptions, EtcdOwnership};
+pub use store::Unreachable;
 pub use values::ValueError;

@@ -140,7 +140,7 @@ impl World {
         match want {
             Want::TakeOver(partition) => coordinator.taken_over(partition),
             Want::HandOver(partition) => coordinator.handing_over(partition),
-            Want::Stop(partition) => coordinator.released(partition),
+            Want::Stop(partition) => coordinator.stopping(partition),
             Want::Campaign if lease.is_some() => {
                 let key = self.keys.of(&Key::Leader);
                 if self.etcd.created(&key) == 0 {
@@ -175,7 +175,7 @@ impl World {
 
     fn release_some(&mut self, node: usize) {
         let coordinator = &mut self.nodes[node].coordinator;
-        let done = coordinator.running.iter().find(|(_, running)| **running == Running::HandingOver);
+        let done = coordinator.running.iter().find(|(_, running)| **running != Running::Fully);
         if let Some(partition) = done.map(|(partition, _)| *partition) {
             coordinator.released(partition);
         }
@@ -251,7 +251,7 @@ impl World {
                     self.tell(node, usize::MAX);
                 }
                 self.release_some(node);
-                busy |= self.nodes[node].coordinator.running.values().any(|one| *one == Running::HandingOver);
+                busy |= self.nodes[node].coordinator.running.values().any(|one| *one != Running::Fully);
             }
             // A dwelling partition may want to move a little later.
             if !busy && round > 20 {
@@ -278,7 +278,8 @@ impl World {
             );
             assert_eq!(coordinator.claimed(partition).map(|holder| holder.node.as_str()), Some(placed));
         }
-        let leaders = self.nodes.iter().filter(|node| node.coordinator.is_leader()).count();
+        let leaders =
+            self.nodes.iter().filter(|node| node.coordinator.leader() == Some(node.coordinator.me())).count();
         assert_eq!(leaders, 1);
     }
 }
