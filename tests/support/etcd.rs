@@ -4,7 +4,7 @@
 //! `RETAILFLOW_SKIP=etcd` skips the tests that need it.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::poll::wait_for;
 
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
+const HEALTH_WITHIN: Duration = Duration::from_secs(2);
 /// Between choosing a free port and listening on it somebody else may take it.
 const STARTS_MAX: usize = 5;
 
@@ -94,13 +95,22 @@ impl Etcd {
             if self.child.as_mut().unwrap().try_wait().unwrap().is_some() {
                 return Some(false);
             }
-            let ready = self.log().contains("ready to serve client requests");
-            (ready && TcpStream::connect(("127.0.0.1", self.ports[0])).is_ok()).then_some(true)
+            self.is_healthy().then_some(true)
         });
         if !up {
             self.child = None;
         }
         up
+    }
+
+    /// Whether it says so: versions log their being ready in different words.
+    fn is_healthy(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.ports[0])) else { return false };
+        let bounded = stream.set_read_timeout(Some(HEALTH_WITHIN));
+        let asked = write!(stream, "GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        let mut said = String::new();
+        let read = stream.read_to_string(&mut said);
+        bounded.is_ok() && asked.is_ok() && read.is_ok() && said.contains(r#""health":"true""#)
     }
 
     /// Where it listens.
