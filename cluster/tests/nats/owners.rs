@@ -198,17 +198,14 @@ async fn owners_that_fight_make_one_chain() {
                             owner.acknowledged(&group);
                             author = next;
                             acknowledged.push((group, commit));
-                            if acknowledged.len() % 3 == 0 {
-                                // So that the others get on as well.
-                                tokio::task::yield_now().await;
+                            // Taken anew after some groups, also where nobody else was faster.
+                            if acknowledged.len() % 3 == 0 || acknowledged.len() == GROUPS {
+                                break;
                             }
                         }
                         Err(CommitError::Fenced { .. }) => break,
                         Err(CommitError::Unavailable(_) | CommitError::Unknown(_)) => {}
                         Err(other) => panic!("{other}"),
-                    }
-                    if acknowledged.len() >= GROUPS {
-                        break;
                     }
                 }
             }
@@ -232,5 +229,5 @@ async fn owners_that_fight_make_one_chain() {
         epoch = group.fence.epoch;
         previous = retailflow_engine::codec::fence::fence_hash(&logged.fence);
     }
-    assert!(epoch > 3, "they have fought: {epoch} epochs");
+    assert!(epoch > 13, "each has taken it many times: {epoch} epochs");
 }
