@@ -172,8 +172,9 @@ impl Inner {
     }
 
     fn saw(&self, writing: &mut Writing, partition: PartitionId, head: Option<Head>, hash: Hash) {
-        if writing.head.as_ref().map_or(GENESIS, |head| head.hash) != hash {
-            // Another writer, or a group of ours that nobody was sure of.
+        let ours = writing.in_doubt == Some(hash);
+        if !ours && writing.head.as_ref().map_or(GENESIS, |head| head.hash) != hash {
+            // Another writer.
             self.partitions[usize::from(partition.0)].places.lock().clear();
         }
         writing.head = head;
