@@ -260,7 +260,7 @@ impl Inner {
         }
         drop(places);
         writing.index.follow(group, &hash, &prepared.controls, sequence, end);
-        self.settled[usize::from(self.shard(partition))].fetch_max(end, Ordering::AcqRel);
+        self.partitions[usize::from(partition.0)].settled.fetch_max(end, Ordering::AcqRel);
         writing.head = Some(Head { fence: group.fence.clone(), hash, sequence, end });
         writing.known = true;
         writing.acknowledged = Some((group.fence.group, hash));
