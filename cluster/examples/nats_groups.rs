@@ -1,7 +1,7 @@
 //! How many records a second the log on JetStream takes, in groups of several sizes, beside raw batches of the same shape.
 //!
-//! `cargo run --release -p retailflow-cluster --example nats_groups`: on a server of its own, one stream, one replica, each
-//! write synced. It prints, and judges nothing.
+//! `cargo run --release -p retailflow-cluster --example nats_groups`: on a server of its own, one replica, each write
+//! synced. It prints, and judges nothing.
 
 #[path = "../../tests/support/nats.rs"]
 mod nats;
@@ -22,25 +22,32 @@ const HOME: PartitionId = PartitionId(0);
 #[tokio::main]
 async fn main() {
     let Some(binary) = nats::server_or_skip("nats_groups") else { return };
-    println!("records in a group | deadlines | partitions at once | records/s | ms a group (p50, p99)");
-    for (size, deadlines) in [(1, false), (100, false), (400, false), (400, true)] {
-        for partitions in [1, 4] {
-            let (took, records) = engine(&binary, size, deadlines, partitions).await;
-            tell(&size.to_string(), if deadlines { "set" } else { "kept" }, partitions, &took, records);
+    println!(
+        "A group of 0 records is a lone fence, and counted as one.\nrecords in a group | deadlines | partitions / streams | records/s | ms a group (p50, p99)"
+    );
+    for (size, deadlines) in [(0, false), (1, false), (100, false), (400, false), (400, true)] {
+        for (partitions, shards) in [(1, 1), (4, 1), (4, 4)] {
+            let (took, records) = engine(&binary, size, deadlines, partitions, shards).await;
+            let deadlines = if deadlines { "set" } else { "kept" };
+            tell(&size.to_string(), deadlines, (partitions, shards), &took, records);
         }
     }
     for size in [1, 100, 400] {
         let (took, records) = raw(&binary, size).await;
-        tell(&format!("{size} (raw)"), "none", 1, &took, records);
+        tell(&format!("{size} (raw)"), "none", (1, 1), &took, records);
     }
 }
 
-fn tell(size: &str, deadlines: &str, partitions: u16, took: &[Duration], records: usize) {
+fn tell(size: &str, deadlines: &str, (partitions, shards): (u16, u16), took: &[Duration], records: usize) {
     let mut took = took.to_vec();
     took.sort_unstable();
     let at = |part: usize| took[(took.len() - 1) * part / 100].as_secs_f64() * 1e3;
     let second = records as f64 / RUNS_FOR.as_secs_f64();
-    println!("{size:>10} | {deadlines} | {partitions} | {second:.0} | {:.1}, {:.1}", at(50), at(99));
+    println!(
+        "{size:>10} | {deadlines} | {partitions} / {shards} | {second:.0} | {:.1}, {:.1}",
+        at(50),
+        at(99)
+    );
 }
 
 async fn engine(
@@ -48,16 +55,17 @@ async fn engine(
     size: usize,
     deadlines: bool,
     partitions: u16,
+    shards: u16,
 ) -> (Vec<Duration>, usize) {
     let server = nats::Server::with_streams(binary);
     let options = NatsOptions { servers: vec![server.url()], ..NatsOptions::default() };
     let connections = Connections::open(&options).await.unwrap();
-    Topology { partitions, shards: 1, replicas: 1 }.provision(&connections).await.unwrap();
+    Topology { partitions, shards, replicas: 1 }.provision(&connections).await.unwrap();
     let identity = LogIdentity {
         log_id: [1; 16],
         cluster: "measure".into(),
         partitions,
-        shards: 1,
+        shards,
         created: TimestampMs(1),
     };
     let log = NatsLog::open(&connections, &identity, &NatsLogOptions::default()).await.unwrap();
@@ -74,7 +82,7 @@ async fn engine(
                 // Deciding and encoding is not what is measured.
                 let group: Vec<OrderEntry> =
                     authors.iter_mut().map(|author| author.write_deadline(change)).collect();
-                records += group.len();
+                records += group.len().max(1);
                 let begun = Instant::now();
                 owner.append(&*log, group, vec![]).await;
                 took.push(begun.elapsed());

@@ -63,7 +63,7 @@ impl From<Trouble> for ReadError {
 pub(super) struct Stored {
     pub(super) subject: String,
     pub(super) sequence: u64,
-    /// Its number within its batch, from 1; 0 for a message of no batch.
+    /// Its number within its batch, from 1; 0 for one that was published by itself.
     pub(super) number: u64,
     /// How many messages its batch has.
     pub(super) of: u64,
@@ -78,7 +78,7 @@ impl Stored {
 
     /// The sequence of the last message of its batch: a batch's messages stand one after another.
     pub(super) fn group_end(&self) -> u64 {
-        self.sequence.saturating_add(self.of.saturating_sub(self.number))
+        self.sequence.saturating_add(self.of.saturating_sub(self.number.max(1)))
     }
 }
 

@@ -1,7 +1,9 @@
 //! Atomic batches: many messages, all stored or none, one after another in the stream.
 //!
 //! Invariants:
-//! - Only [`publish`] writes groups, and a lone message is a batch too.
+//! - Only [`publish`] writes groups.
+//! - A group of one message, a lone fence, needs no batch: its own condition makes it all or nothing. It is published by
+//!   itself, because the server makes and removes files for each batch, and takes some forty times as long for one.
 //! - All messages but the last are sent without asking for an answer: the server stages them, and whatever it does not
 //!   like shows in its answer to the last one. (Asked for, the first one's answer is empty: it only tells that a batch was
 //!   begun.) A message that was lost on the way makes the batch incomplete, and nothing is stored.
@@ -51,12 +53,13 @@ pub(super) async fn publish(
     within: Duration,
 ) -> Result<u64, Trouble> {
     let count = messages.len() as u64;
-    let id = next_id();
+    let id = (count > 1).then(next_id);
+    let id = id.as_deref();
     let sending = async {
         let mut messages = (1..).zip(messages).peekable();
         while let Some((number, message)) = messages.next() {
             let last = messages.peek().is_none();
-            let headers = headers(&id, number, count, &message);
+            let headers = headers(id, number, count, &message);
             if last {
                 let request = client.request_with_headers(message.subject, headers, message.payload);
                 return bounded(within, request).await;
@@ -73,17 +76,23 @@ pub(super) async fn publish(
     let acknowledged = answer(&answered?)?;
     let (batch, stored) = (acknowledged["batch"].as_str(), acknowledged["count"].as_u64());
     match acknowledged["seq"].as_u64() {
-        Some(last) if batch == Some(&id) && stored == Some(count) && last >= count => Ok(last - count + 1),
+        Some(last) if batch == id && stored.unwrap_or(1) == count && last >= count => Ok(last - count + 1),
         // Not an acknowledgement of this batch, whatever it is: the log has to be asked.
         _ => Err(Trouble::Silent(format!("an answer to another batch: {acknowledged}"))),
     }
 }
 
-fn headers(id: &str, number: u64, count: u64, message: &BatchMessage) -> HeaderMap {
+/// `id` is the batch's; a message that is published by itself has none.
+fn headers(id: Option<&str>, number: u64, count: u64, message: &BatchMessage) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(BATCH_ID, id);
-    headers.insert(BATCH_SEQUENCE, number.to_string());
     headers.insert(GROUP_SIZE, count.to_string());
+    if let Some(id) = id {
+        headers.insert(BATCH_ID, id);
+        headers.insert(BATCH_SEQUENCE, number.to_string());
+        if number == count {
+            headers.insert(BATCH_COMMIT, "1");
+        }
+    }
     if let Some(expected) = message.expected {
         headers.insert(EXPECTED_LAST, expected.to_string());
     }
@@ -92,9 +101,6 @@ fn headers(id: &str, number: u64, count: u64, message: &BatchMessage) -> HeaderM
         if let Some(seconds) = goes_after {
             headers.insert(TTL, seconds.to_string());
         }
-    }
-    if number == count {
-        headers.insert(BATCH_COMMIT, "1");
     }
     headers
 }
@@ -127,7 +133,7 @@ mod tests {
     fn only_the_last_message_commits_and_each_tells_the_size() {
         let names =
             |all: Vec<(String, String)>| all.into_iter().map(|(name, value)| format!("{name}: {value}"));
-        let first: Vec<String> = names(of(&headers("id", 1, 2, &message(Some(7), None)))).collect();
+        let first: Vec<String> = names(of(&headers(Some("id"), 1, 2, &message(Some(7), None)))).collect();
         assert_eq!(
             first,
             [
@@ -137,7 +143,8 @@ mod tests {
                 "Rf-Group-Size: 2"
             ]
         );
-        let last: Vec<String> = names(of(&headers("id", 2, 2, &message(None, Some(Some(60)))))).collect();
+        let last: Vec<String> =
+            names(of(&headers(Some("id"), 2, 2, &message(None, Some(Some(60)))))).collect();
         assert_eq!(
             last,
             [
@@ -152,9 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn a_lone_fence_is_no_batch_and_keeps_its_condition() {
+        let all = of(&headers(None, 1, 1, &message(Some(7), None)));
+        let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["Nats-Expected-Last-Subject-Sequence", "Rf-Group-Size"]);
+    }
+
+    #[test]
     fn headers_take_less_than_is_reckoned_with() {
         let message = message(Some(u64::MAX), Some(Some(u64::MAX)));
-        let all = of(&headers(&next_id(), u64::MAX, u64::MAX, &message));
+        let all = of(&headers(Some(&next_id()), u64::MAX, u64::MAX, &message));
         let bytes: usize = all.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         assert!(bytes + 32 < HEADERS_MAX_BYTES, "{bytes} bytes");
     }

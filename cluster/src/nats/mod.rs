@@ -1,8 +1,8 @@
 //! Many machines: the log on JetStream.
 //!
 //! Invariants:
-//! - The log decides who may write: every group is one atomic batch whose first message, the fence, is stored only behind
-//!   the fence that the writer knows. Nothing else writes into a log but the first message of each stream.
+//! - The log decides who may write: every group is one atomic batch (a lone fence: one message) whose first message, the
+//!   fence, is stored only behind the fence that the writer knows. Nothing else writes into a log but the first message of each stream.
 //! - What safety hangs on is read from a stream's leader.
 //! - What is in memory can be thrown away: it is read again when another writer was seen.
 //! - Every wait has a bound, every task is joined by `close`, every cache has a limit.

@@ -9,7 +9,7 @@ use retailflow_engine::codec::fence::{Fence, group_digest};
 use retailflow_engine::contract::author::{Author, Writer, orders_in};
 use retailflow_engine::contract::event_log::{assert_is, read, scan};
 use retailflow_engine::ids::PartitionId;
-use retailflow_engine::ports::{Commit, EventLog, Group, LogPosition, LoggedEntry};
+use retailflow_engine::ports::{Commit, CommitError, EventLog, Group, LogPosition, LoggedEntry, ReadError};
 use tokio::task::JoinHandle;
 
 use crate::nats::server_or_skip;
@@ -150,4 +150,56 @@ async fn groups_outlive_each_of_three_servers() {
     }
     let other = replicas.open_with(&log_options()).await;
     writers.end(&other).await;
+}
+
+/// The server keeps a batch aside until it is stored, and completes it after a crash. Should that be lost together with
+/// the end of a group, then what is left of the group is taken for nothing: not for a head, not for a record, not for what
+/// was committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_torn_group_is_never_taken_for_a_whole_one() {
+    let Some(binary) = server_or_skip("a_torn_group_is_never_taken_for_a_whole_one") else { return };
+    let mut world = World::new(&binary, 2, 1).await;
+    let home = PartitionId(0);
+    let orders = orders_in(home, 2, 4);
+    let mut authors: Vec<Author> = orders.iter().map(Author::new).collect();
+    let mut write = || authors.iter_mut().map(|author| author.write(1)).collect();
+    let log = world.open().await;
+    let mut owner = Writer::open(&*log, home, 1).await;
+    let (whole, _) = owner.append(&*log, write(), vec![]).await;
+    let torn = owner.group(write(), vec![]);
+    log.commit(torn.clone()).await.unwrap();
+    owner.acknowledged(&torn);
+    let next = owner.group(vec![], vec![]);
+    world.server.kill();
+    let stored = world.server.folder().join("js/jetstream/$G/streams/RF_LOG_0/msgs");
+    let block = std::fs::OpenOptions::new().write(true).open(stored.join("1.blk")).unwrap();
+    block.set_len(block.metadata().unwrap().len() - 20).unwrap();
+    drop(std::fs::remove_file(stored.join("index.db")));
+    world.server.run();
+    let found = scan(&*world.open().await, usize::MAX).await;
+    assert_eq!(found.len(), 1);
+    assert_is(&found[0], &whole);
+    let options = NatsLogOptions { settle_timeout_ms: 200, ..log_options() };
+    let log = world.open_with(&options).await;
+    for others in [0, 3] {
+        // Another partition of the stream goes on.
+        let there = PartitionId(1);
+        for _ in 0..others {
+            let records = orders_in(there, 2, 9).iter().map(|order| Author::new(order).write(1)).collect();
+            let records = if log.head(there).await.unwrap().fence.is_none() { records } else { vec![] };
+            Writer::open(&*log, there, 1).await.append(&*log, records, vec![]).await;
+        }
+        let head = log.head(home).await;
+        assert!(matches!(&head, Err(ReadError::Unavailable(why)) if why.contains("not whole")), "{head:?}");
+        for group in [&torn, &next] {
+            let answer = log.commit(group.clone()).await;
+            let refused = matches!(&answer, Err(CommitError::Unavailable(why)) if why.contains("not whole"));
+            assert!(refused, "{answer:?}");
+        }
+        assert!(log.read_order(&orders[0], 0).await.is_err());
+        assert!(log.parked(home).await.is_err());
+    }
+    // In its middle it is damage.
+    let scanned = world.open().await.scan(LogPosition(0), usize::MAX).await;
+    assert!(matches!(scanned, Err(ReadError::Damaged(_))), "{scanned:?}");
 }

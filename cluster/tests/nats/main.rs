@@ -7,6 +7,7 @@ mod poll;
 
 mod contract;
 mod crash;
+mod lossy;
 mod owners;
 mod raw;
 mod refusals;

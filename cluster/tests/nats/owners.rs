@@ -171,3 +171,63 @@ async fn groups_of_many_partitions_stand_in_one_piece() {
         retailflow_engine::contract::event_log::assert_is(logged, group);
     }
 }
+
+/// Owners that take the partition from each other as fast as they can: what was acknowledged to any of them is in the
+/// log, which is one chain, and nothing else is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn owners_that_fight_make_one_chain() {
+    const GROUPS: usize = 40;
+    let Some(binary) = server_or_skip("owners_that_fight_make_one_chain") else { return };
+    let world = World::new(&binary, 1, 1).await;
+    let mut fighters = Vec::new();
+    for number in 0..3 {
+        let log = world.open().await;
+        fighters.push(tokio::spawn(async move {
+            let order = orders_in(HOME, 1, 3).remove(number);
+            let mut author = Author::new(&order);
+            let mut acknowledged = Vec::new();
+            while acknowledged.len() < GROUPS {
+                let head = log.head(HOME).await.unwrap();
+                let epoch = head.fence.map_or(0, |fence| fence.epoch) + 1;
+                let mut owner = Writer::open(&*log, HOME, epoch).await;
+                loop {
+                    let mut next = author.clone();
+                    let group = owner.group(vec![next.write(1)], vec![]);
+                    match log.commit(group.clone()).await {
+                        Ok(commit) => {
+                            owner.acknowledged(&group);
+                            author = next;
+                            acknowledged.push((group, commit));
+                            // Taken anew after some groups, also where nobody else was faster.
+                            if acknowledged.len() % 3 == 0 || acknowledged.len() == GROUPS {
+                                break;
+                            }
+                        }
+                        Err(CommitError::Fenced { .. }) => break,
+                        Err(CommitError::Unavailable(_) | CommitError::Unknown(_)) => {}
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            }
+            acknowledged
+        }));
+    }
+    let mut acknowledged = Vec::new();
+    for fighter in fighters {
+        acknowledged.extend(fighter.await.unwrap());
+    }
+    acknowledged.sort_by_key(|(_, commit)| commit.position);
+    let log = world.open().await;
+    let found = scan(&*log, usize::MAX).await;
+    assert_eq!(found.len(), acknowledged.len(), "what was refused is not there");
+    let (mut previous, mut epoch) = (retailflow_engine::keys::GENESIS, 0);
+    for (number, (logged, (group, commit))) in found.iter().zip(&acknowledged).enumerate() {
+        assert_eq!(logged.position, commit.position);
+        retailflow_engine::contract::event_log::assert_is(logged, group);
+        assert_eq!((group.fence.group, group.fence.previous), (number as u64 + 1, previous));
+        assert!(group.fence.epoch >= epoch);
+        epoch = group.fence.epoch;
+        previous = retailflow_engine::codec::fence::fence_hash(&logged.fence);
+    }
+    assert!(epoch > 13, "each has taken it many times: {epoch} epochs");
+}

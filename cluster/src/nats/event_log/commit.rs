@@ -172,8 +172,9 @@ impl Inner {
     }
 
     fn saw(&self, writing: &mut Writing, partition: PartitionId, head: Option<Head>, hash: Hash) {
-        if writing.head.as_ref().map_or(GENESIS, |head| head.hash) != hash {
-            // Another writer, or a group of ours that nobody was sure of.
+        let ours = writing.in_doubt == Some(hash);
+        if !ours && writing.head.as_ref().map_or(GENESIS, |head| head.hash) != hash {
+            // Another writer.
             self.partitions[usize::from(partition.0)].places.lock().clear();
         }
         writing.head = head;
@@ -259,7 +260,7 @@ impl Inner {
         }
         drop(places);
         writing.index.follow(group, &hash, &prepared.controls, sequence, end);
-        self.settled[usize::from(self.shard(partition))].fetch_max(end, Ordering::AcqRel);
+        self.partitions[usize::from(partition.0)].settled.fetch_max(end, Ordering::AcqRel);
         writing.head = Some(Head { fence: group.fence.clone(), hash, sequence, end });
         writing.known = true;
         writing.acknowledged = Some((group.fence.group, hash));

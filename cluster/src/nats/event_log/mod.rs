@@ -83,13 +83,13 @@ struct Inner {
     settle_timeout: Duration,
     regressed_after: Duration,
     partitions: Vec<Partition>,
-    /// By shard, the end of the latest group that is known to be stored whole: what stands there or before may be shown.
-    settled: Vec<AtomicU64>,
 }
 
 struct Partition {
     writing: tokio::sync::Mutex<Writing>,
     places: Mutex<Places>,
+    /// The end of its latest group that is known to be stored whole: what it has there or before may be shown.
+    settled: AtomicU64,
 }
 
 /// What whoever commits to a partition knows of it.
@@ -134,6 +134,7 @@ impl NatsLog {
         let partition = |_| Partition {
             writing: tokio::sync::Mutex::default(),
             places: Mutex::new(Places::new(options.orders_remembered_max)),
+            settled: AtomicU64::new(0),
         };
         let inner = Inner {
             publish: connections.publish.clone(),
@@ -142,7 +143,6 @@ impl NatsLog {
             settle_timeout: Duration::from_millis(options.settle_timeout_ms),
             regressed_after: Duration::from_millis(options.regressed_after_ms),
             partitions: (0..identity.partitions).map(partition).collect(),
-            settled: (0..identity.shards).map(|_| AtomicU64::new(0)).collect(),
             identity,
         };
         Ok(Arc::new(Self { inner: Arc::new(inner), tasks: TaskTracker::new() }))

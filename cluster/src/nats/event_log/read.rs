@@ -30,32 +30,43 @@ impl Inner {
 
     /// The last group of a partition, whole, as the leader has it.
     pub(super) async fn read_head(&self, partition: PartitionId) -> Result<Option<Head>, Trouble> {
+        if partition.0 >= self.identity.partitions {
+            return Ok(None);
+        }
         let stream = self.stream(partition);
         let Some(stored) = self.api.last(&stream, &subjects::fence(partition)).await? else {
             return Ok(None);
         };
         let fence = Fence::decode(&stored.payload);
         let fence = fence.map_err(|error| stored.unreadable(&stream, &error))?;
+        self.settle(partition, &stored).await?;
         let end = stored.group_end();
-        self.settle(self.shard(partition), end).await?;
         Ok(Some(Head { fence, hash: fence_hash(&stored.payload), sequence: stored.sequence, end }))
     }
 
-    /// Waits until the group that ends at `end` is stored whole. The server stores a batch's messages one after another:
-    /// who reads in the meantime, or after a crash that tore one, must not take a part for the whole.
-    pub(super) async fn settle(&self, shard: u16, end: u64) -> Result<(), Trouble> {
-        let settled = &self.settled[usize::from(shard)];
+    /// Waits until the group of this message is stored whole. The server stores a batch's messages one after another: who
+    /// reads in the meantime, or after a crash that tore one, must not take a part for the whole.
+    pub(super) async fn settle(&self, partition: PartitionId, of: &Stored) -> Result<(), Trouble> {
+        let (stream, end) = (self.stream(partition), of.group_end());
+        let settled = &self.partitions[usize::from(partition.0)].settled;
+        let torn = || {
+            Trouble::Strange(format!("{stream}: the group of {} at {} is not whole", of.subject, of.sequence))
+        };
         let begun = Instant::now();
-        while settled.load(Ordering::Acquire) < end {
-            let stream = subjects::stream(shard);
-            if self.api.info(&stream).await?.last_sequence >= end {
-                settled.fetch_max(end, Ordering::AcqRel);
-                break;
+        while end > of.sequence && settled.load(Ordering::Acquire) < end {
+            match self.api.at(&stream, end).await? {
+                Some(last) if last.number == of.of && last.of == of.of => {}
+                // Another group's, in its place.
+                Some(_) => return Err(torn()),
+                // A deadline that is superseded by now is gone; what comes behind it is there.
+                None if self.api.info(&stream).await?.last_sequence >= end => {}
+                None if begun.elapsed() > self.settle_timeout => return Err(torn()),
+                None => {
+                    tokio::time::sleep(SETTLE_PAUSE).await;
+                    continue;
+                }
             }
-            if begun.elapsed() > self.settle_timeout {
-                return Err(Trouble::Strange(format!("{stream}: the group that ends at {end} is not whole")));
-            }
-            tokio::time::sleep(SETTLE_PAUSE).await;
+            settled.fetch_max(end, Ordering::AcqRel);
         }
         Ok(())
     }
@@ -69,7 +80,7 @@ impl Inner {
         let (shard, stream) = (self.shard(partition), self.stream(partition));
         let subject = subjects::record(partition, order);
         let Some(last) = self.api.last(&stream, &subject).await? else { return Ok(Vec::new()) };
-        self.settle(shard, last.group_end()).await?;
+        self.settle(partition, &last).await?;
         let summary = summary(order, &stream, &last)?;
         let place = Place { sequence: last.sequence, revision: summary.next_revision };
         self.partitions[usize::from(partition.0)].places.lock().note(order, place);

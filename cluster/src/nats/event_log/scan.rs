@@ -28,8 +28,17 @@ fn parts(position: LogPosition) -> (u16, u64) {
 struct Begun {
     group: LoggedGroup,
     sequence: u64,
+    /// The sequence of its last message, which may be one that is no entry.
+    end: u64,
     /// Entries that the fence counts.
     entries: usize,
+}
+
+impl Begun {
+    /// Whether all of it stands in a stream that ends at `stream_end`.
+    fn whole(&self, stream_end: u64) -> bool {
+        self.group.entries.len() == self.entries && self.end <= stream_end
+    }
 }
 
 impl Inner {
@@ -74,7 +83,7 @@ impl Inner {
             for message in messages {
                 let size = message.payload.len();
                 take(&stream, shard, message, &mut begun)?;
-                if let Some(whole) = begun.take_if(|begun| begun.group.entries.len() == begun.entries) {
+                if let Some(whole) = begun.take_if(|begun| begun.whole(end)) {
                     groups.push(whole.group);
                     bytes += size;
                     if bytes >= limit_bytes {
@@ -101,8 +110,9 @@ fn take(stream: &str, shard: u16, message: Stored, begun: &mut Option<Begun>) ->
             let fence =
                 Fence::decode(&message.payload).map_err(|error| message.unreadable(stream, &error))?;
             let (position, sequence) = (position(shard, message.sequence), message.sequence);
+            let end = message.group_end();
             let group = LoggedGroup { position, fence: message.payload, entries: Vec::new() };
-            *begun = Some(Begun { group, sequence, entries: fence.entries as usize });
+            *begun = Some(Begun { group, sequence, end, entries: fence.entries as usize });
             return Ok(());
         }
         Some(Subject::Record(..)) => LoggedEntry::Record(message.payload),
