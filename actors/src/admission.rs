@@ -10,11 +10,22 @@ use retailflow_engine::ids::TenantId;
 use retailflow_engine::wire::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::held::Within;
+
 /// Held by a command from the door until it is answered or dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _node: OwnedSemaphorePermit,
     _tenant: OwnedSemaphorePermit,
+    within: Option<Within>,
+}
+
+impl Permit {
+    /// It is for a command of this partition.
+    pub(crate) fn within(mut self, within: Within) -> Self {
+        self.within = Some(within);
+        self
+    }
 }
 
 /// The gate in front of a node: a bulkhead for the node and one for each tenant.
@@ -95,7 +106,7 @@ impl Gate {
         let of_tenant =
             self.tenant(tenant, in_flight_max).try_acquire_owned().map_err(|_| Code::Throttled)?;
         let of_node = self.node.clone().try_acquire_owned().map_err(|_| Code::Overloaded)?;
-        Ok(Permit { _node: of_node, _tenant: of_tenant })
+        Ok(Permit { _node: of_node, _tenant: of_tenant, within: None })
     }
 
     /// Lets a command in as soon as there is room: back-pressure for a reader that can wait.
@@ -106,7 +117,7 @@ impl Gate {
         if self.is_closed() {
             return Err(Code::Draining);
         }
-        Ok(Permit { _node: of_node, _tenant: of_tenant })
+        Ok(Permit { _node: of_node, _tenant: of_tenant, within: None })
     }
 
     /// Commands admitted and not answered.

@@ -159,6 +159,11 @@ pub(crate) fn is_regressed(error: &ActorProcessingErr) -> bool {
     matches!(error.downcast_ref(), Some(CommitterError::Regressed(..)))
 }
 
+/// Did a committer end because another owner writes?
+pub(crate) fn is_fenced(error: &ActorProcessingErr) -> bool {
+    matches!(error.downcast_ref(), Some(CommitterError::Fenced(..)))
+}
+
 /// The committer of one partition.
 pub(crate) struct Committer;
 

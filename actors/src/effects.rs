@@ -16,7 +16,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use ractor::ActorRef;
 use retailflow_engine::fulfillment::{Effect, Mode};
-use retailflow_engine::ids::OrderRef;
+use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::keys::partition_of;
 use retailflow_engine::metric;
 use retailflow_engine::order::{EngineCommand, StepAt, StepOutcome};
 use retailflow_engine::ports::Role;
@@ -172,6 +173,18 @@ impl Effects {
         if let Some(other) = self.running.lock().remove(order) {
             other.abort.abort();
         }
+    }
+
+    /// Nothing of this partition is driven here any more. What was under way is driven again by its next owner, under the
+    /// same keys.
+    pub(crate) fn depart(&self, partition: PartitionId, partitions: u16) {
+        self.running.lock().retain(|order, running| {
+            let stays = partition_of(order, partitions) != partition;
+            if !stays {
+                running.abort.abort();
+            }
+            stays
+        });
     }
 
     /// Is an attempt running whose outcome goes straight to the order's actor?

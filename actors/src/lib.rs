@@ -9,9 +9,12 @@
 mod admission;
 mod attempt;
 mod committer;
+mod counts;
 mod door;
 mod effects;
 mod floor;
+mod held;
+mod holding;
 mod hydrate;
 mod intake;
 mod mutant;
@@ -34,9 +37,10 @@ mod tenants_route;
 mod world;
 
 pub use effects::EffectCounts;
+pub use holding::HandedOver;
 pub use intake::{Intake, IntakeEvent, IntakeSummary};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
 pub use node::{Node, NodeHandle, StartError, StopReport};
 pub use release::{ReleaseError, Released};
-pub use world::{Ports, Probe, ProbePoint, Settings, Verdict as ProbeVerdict};
+pub use world::{Holds, Ports, Probe, ProbePoint, Settings, Verdict as ProbeVerdict};

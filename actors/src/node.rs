@@ -9,6 +9,7 @@
 //!         └─ Order o (one per live order)      decides
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,21 +28,25 @@ use crate::admission::Gate;
 use crate::committer::CommitterMsg;
 use crate::effects::{EffectCounts, Effects};
 use crate::floor::Floors;
+use crate::held::Held;
 use crate::order::OrderShared;
 use crate::outcome::{Work, refusal};
-use crate::partition::{Committers, Partition, PartitionArgs};
+use crate::partition::{Committers, Partition, PartitionArgs, PartitionMsg};
 use crate::release::{ReleaseError, Released, Request};
 use crate::sight::{self, Sight};
 use crate::sweeper::{Sweeper, SweeperArgs};
 use crate::tenants::{Tenants, TenantsArgs};
 use crate::tenants_route::TenantRoutes;
-use crate::world::{Ports, Settings};
+use crate::world::{Holds, Ports, Settings};
 
 /// Tenants that a node creates by itself at most; beyond it an operator has to (`tenant set`).
 const TENANTS_CREATED_MAX: usize = 10_000;
 
+/// Why nothing is done about an order here.
+pub(crate) const NOT_HERE: &str =
+    "the order's partition is run by another node, or on its way to one; ask again";
+
 /// What the root is told.
-#[expect(clippy::enum_variant_names, reason = "each says what is to be started")]
 pub(crate) enum NodeMsg {
     /// Start the supervisor of the tenants (again).
     StartTenants,
@@ -49,11 +54,13 @@ pub(crate) enum NodeMsg {
     StartSweeper,
     /// Start the supervisor of a partition (again).
     StartPartition(PartitionId),
+    /// End it, and say when it has ended.
+    StopPartition(PartitionId, oneshot::Sender<()>),
 }
 
-struct Shared {
-    orders: Arc<OrderShared>,
-    routes: Arc<TenantRoutes>,
+pub(crate) struct Shared {
+    pub(crate) orders: Arc<OrderShared>,
+    pub(crate) routes: Arc<TenantRoutes>,
     floors: Arc<Floors>,
     creating: tokio::sync::Mutex<()>,
 }
@@ -61,7 +68,7 @@ struct Shared {
 struct NodeState {
     shared: Arc<Shared>,
     ready: watch::Sender<usize>,
-    partitions: std::collections::HashMap<ractor::ActorId, PartitionId>,
+    partitions: BTreeMap<PartitionId, ActorRef<PartitionMsg>>,
     sweeper: Option<ractor::ActorId>,
 }
 
@@ -103,8 +110,8 @@ pub struct StopReport {
 /// A running node. Cheap to clone.
 #[derive(Clone)]
 pub struct NodeHandle {
-    root: ActorRef<NodeMsg>,
-    shared: Arc<Shared>,
+    pub(crate) root: ActorRef<NodeMsg>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Actor for Root {
@@ -117,12 +124,14 @@ impl Actor for Root {
         myself: ActorRef<Self::Msg>,
         (shared, ready): Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
-        for partition in 0..shared.orders.committers.partitions() {
-            myself.cast(NodeMsg::StartPartition(PartitionId(partition)))?;
+        for partition in (0..shared.orders.committers.partitions()).map(PartitionId) {
+            if shared.orders.held.has(partition) {
+                myself.cast(NodeMsg::StartPartition(partition))?;
+            }
         }
         myself.cast(NodeMsg::StartTenants)?;
         myself.cast(NodeMsg::StartSweeper)?;
-        Ok(NodeState { shared, ready, partitions: std::collections::HashMap::new(), sweeper: None })
+        Ok(NodeState { shared, ready, partitions: BTreeMap::new(), sweeper: None })
     }
 
     async fn handle(
@@ -143,25 +152,41 @@ impl Actor for Root {
                 let args = SweeperArgs {
                     effects: shared.orders.effects.clone(),
                     routes: shared.routes.clone(),
+                    held: shared.orders.held.clone(),
                     partitions: shared.orders.committers.partitions(),
                 };
                 let (sweeper, _) = Actor::spawn_linked(None, Sweeper, args, myself.get_cell()).await?;
                 state.sweeper = Some(sweeper.get_id());
             }
             NodeMsg::StartPartition(partition) => {
+                // It may have been given up since this was asked for, or be there already.
+                if !shared.orders.held.has(partition) || state.partitions.contains_key(&partition) {
+                    return Ok(());
+                }
                 let args = PartitionArgs {
                     partition,
                     ports: shared.orders.ports.clone(),
                     settings: shared.orders.settings.clone(),
                     floors: shared.floors.clone(),
                     committers: shared.orders.committers.clone(),
+                    held: shared.orders.held.clone(),
                     gate: shared.orders.gate.clone(),
                     effects: shared.orders.effects.clone(),
                     sight: shared.orders.sight.clone(),
                     ready: state.ready.clone(),
                 };
                 let (actor, _) = Actor::spawn_linked(None, Partition, args, myself.get_cell()).await?;
-                state.partitions.insert(actor.get_id(), partition);
+                state.partitions.insert(partition, actor);
+            }
+            NodeMsg::StopPartition(partition, ended) => {
+                if let Some(actor) = state.partitions.remove(&partition) {
+                    let time = Some(Duration::from_secs(5));
+                    actor.stop_children_and_wait(None, time).await;
+                    drop(actor.stop_and_wait(None, time).await);
+                }
+                shared.orders.committers.set(partition, None);
+                // Whoever waits no more has given it up.
+                let _ = ended.send(());
             }
         }
         Ok(())
@@ -183,24 +208,26 @@ impl Actor for Root {
         }
         // Nothing below the root is ever given up: what was quarantined comes back after the longest delay.
         let delay = Duration::from_millis(state.shared.orders.settings.config.supervision.delay_max_ms);
-        if let Some(partition) = state.partitions.remove(&cell.get_id()) {
+        let ended = state.partitions.iter().find(|(_, actor)| actor.get_id() == cell.get_id());
+        if let Some(partition) = ended.map(|(partition, _)| *partition) {
+            state.partitions.remove(&partition);
             tracing::error!(%partition, %why, ?delay, "a partition ended and starts again");
             myself.send_after(delay, move || NodeMsg::StartPartition(partition));
-        } else if state.sweeper == Some(cell.get_id()) {
-            tracing::error!(%why, ?delay, "the sweeper ended and starts again");
-            state.shared.orders.effects.leave_behind();
-            myself.send_after(delay, || NodeMsg::StartSweeper);
-        } else {
+        } else if state.sweeper != Some(cell.get_id()) {
             tracing::error!(%why, ?delay, "the supervisor of the tenants ended and starts again");
             state.shared.routes.supervised_by(None);
             myself.send_after(delay, || NodeMsg::StartTenants);
+        } else {
+            tracing::error!(%why, ?delay, "the sweeper ended and starts again");
+            state.shared.orders.effects.leave_behind();
+            myself.send_after(delay, || NodeMsg::StartSweeper);
         }
         Ok(())
     }
 }
 
 impl Node {
-    /// Starts a node and waits until it holds all partitions of its log.
+    /// Starts a node and waits until it holds all partitions of its log, if it is to hold them all.
     ///
     /// # Errors
     /// [`StartError`].
@@ -211,11 +238,27 @@ impl Node {
         let hydrating = Semaphore::new(settings.config.orders.hydrate_concurrency_max);
         let gate = Arc::new(Gate::new(&settings.config.admission));
         let committers = Arc::new(Committers::new(partitions));
+        let held = Arc::new(Held::new(partitions));
+        let all = settings.holds == Holds::All;
+        // What is this node's alone is let in from the start, and waits for its committer.
+        (0..partitions).map(PartitionId).filter(|_| all).for_each(|partition| {
+            held.take(partition);
+            held.open(partition);
+        });
         let routes = Arc::<TenantRoutes>::default();
         let sight = Arc::new(Sight::new());
         let effects = Arc::new(Effects::new(ports.clone(), settings.clone(), routes.clone(), sight.clone()));
         let shared = Arc::new(Shared {
-            orders: Arc::new(OrderShared { ports, settings, committers, gate, hydrating, effects, sight }),
+            orders: Arc::new(OrderShared {
+                ports,
+                settings,
+                committers,
+                held,
+                gate,
+                hydrating,
+                effects,
+                sight,
+            }),
             routes,
             floors: Arc::default(),
             creating: tokio::sync::Mutex::new(()),
@@ -223,7 +266,7 @@ impl Node {
         let (ready, mut is_ready) = watch::channel(0);
         let spawned = Actor::spawn(None, Root, (shared.clone(), ready)).await;
         let (root, _) = spawned.map_err(|error| StartError::Spawn(error.to_string()))?;
-        let wanted = usize::from(partitions);
+        let wanted = if all { usize::from(partitions) } else { 0 };
         let all = is_ready.wait_for(|ready| *ready >= wanted);
         let waited =
             tokio::time::timeout(Duration::from_millis(waited_ms), all).await.is_ok_and(|all| all.is_ok());
@@ -260,6 +303,9 @@ impl NodeHandle {
         wait: bool,
     ) -> Result<oneshot::Receiver<Outcome>, Box<Outcome>> {
         let setting = self.tenant(&command).await?;
+        let Some(within) = self.shared.orders.held.enter(self.partition(&command)) else {
+            return Err(Box::new(self.refuse_with(&command, Code::Unavailable, NOT_HERE)));
+        };
         let gate = &self.shared.orders.gate;
         let tenant = &command.order.tenant;
         let effects = &self.shared.orders.effects;
@@ -274,7 +320,7 @@ impl NodeHandle {
             true => gate.enter(tenant, setting.in_flight_max).await,
             false => gate.try_enter(tenant, setting.in_flight_max),
         };
-        let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?;
+        let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?.within(within);
         let (reply, answer) = oneshot::channel();
         self.shared.routes.submit(Work::new(command, permit, reply));
         Ok(answer)
@@ -339,6 +385,9 @@ impl NodeHandle {
         if self.shared.orders.gate.is_closed() {
             return Err(ReleaseError::Unavailable("the node stops".into()));
         }
+        if !self.holds(order) {
+            return Err(ReleaseError::Unavailable(NOT_HERE.into()));
+        }
         let (reply, answer) = oneshot::channel();
         self.shared.routes.release(Request {
             order: order.clone(),
@@ -387,65 +436,6 @@ impl NodeHandle {
         partition_of(&command.order, self.shared.orders.committers.partitions())
     }
 
-    /// What became of effects since the start.
-    #[must_use]
-    pub fn effects(&self) -> EffectCounts {
-        self.shared.orders.effects.counts()
-    }
-
-    /// Waits until so many orders have come to their end since the start.
-    pub async fn orders_ended(&self, count: u64) {
-        self.shared.orders.effects.orders_ended(count).await;
-    }
-
-    /// Effects that run, or wait for their retry.
-    #[must_use]
-    pub fn effects_running(&self) -> usize {
-        self.shared.orders.effects.len()
-    }
-
-    /// Whether some order still waits for a step, or for people. `None` when that cannot be read now.
-    pub async fn has_open_orders(&self) -> Option<bool> {
-        let shared = &self.shared.orders;
-        for partition in 0..shared.committers.partitions() {
-            let ever = TimestampMs(i64::MAX);
-            let open = shared.ports.deadlines.list(PartitionId(partition), None, ever, 1).await.ok()?;
-            if !open.is_empty() {
-                return Some(true);
-            }
-        }
-        Some(false)
-    }
-
-    /// Sets the gauges of this node; the counters count by themselves.
-    pub fn show(&self) {
-        let (config, gate) = (&self.shared.orders.settings.config, &self.shared.orders.gate);
-        sight::set(&metric::IN_FLIGHT, gate.in_flight());
-        sight::set(&metric::IN_FLIGHT_MAX, config.admission.in_flight_max);
-        sight::set(&metric::LIVE_ORDERS, self.live_orders());
-        sight::set(&metric::LIVE_ORDERS_MAX, config.orders.live_max);
-        metrics::counter!(metric::RESTARTS.name).absolute(self.crashes());
-        self.shared.orders.effects.show();
-    }
-
-    /// Orders in memory.
-    #[must_use]
-    pub fn live_orders(&self) -> usize {
-        self.shared.orders.gate.live.load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    /// Actors that failed since the start, whatever the cause.
-    #[must_use]
-    pub fn crashes(&self) -> u64 {
-        self.shared.orders.gate.crashes.load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    /// Commands let in and not answered.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.shared.orders.gate.in_flight()
-    }
-
     /// From now on new commands are refused as `draining`.
     pub fn close(&self) {
         self.shared.orders.gate.close();
@@ -458,15 +448,15 @@ impl NodeHandle {
         let until = tokio::time::Instant::now() + deadline;
         let mut drained = tokio::time::timeout_at(until, self.shared.orders.gate.drained()).await.is_ok();
         drained &= tokio::time::timeout_at(until, self.shared.orders.effects.close()).await.is_ok();
-        for partition in 0..self.shared.orders.committers.partitions() {
-            drained &= tokio::time::timeout_at(until, self.seal(PartitionId(partition))).await == Ok(true);
+        for partition in self.held() {
+            drained &= tokio::time::timeout_at(until, self.seal(partition)).await == Ok(true);
         }
         let abandoned = self.in_flight();
         self.end().await;
         StopReport { drained, abandoned }
     }
 
-    async fn seal(&self, partition: PartitionId) -> bool {
+    pub(crate) async fn seal(&self, partition: PartitionId) -> bool {
         let Some(committer) = self.shared.orders.committers.get(partition) else { return false };
         let (reply, sealed) = oneshot::channel();
         committer.cast(CommitterMsg::Seal(reply)).is_ok() && sealed.await.is_ok()

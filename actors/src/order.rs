@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 use crate::admission::Gate;
 use crate::committer::{CommitterMsg, Proposal, Proposed, Ticket};
 use crate::effects::Effects;
+use crate::held::Held;
 use crate::hydrate::{HydrateError, hydrate, recall};
 use crate::mutant::Mutant;
 use crate::outcome::{Work, recorded, refusal};
@@ -62,6 +63,7 @@ pub(crate) struct OrderShared {
     pub(crate) ports: Ports,
     pub(crate) settings: Arc<Settings>,
     pub(crate) committers: Arc<Committers>,
+    pub(crate) held: Arc<Held>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) hydrating: Semaphore,
     pub(crate) effects: Arc<Effects>,

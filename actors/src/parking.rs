@@ -41,18 +41,35 @@ impl Parking {
 
     /// Reads the marks of this tenant's orders.
     pub(crate) async fn load(&mut self, tenant: &TenantId) -> Result<(), ActorProcessingErr> {
-        for partition in 0..self.shared.committers.partitions() {
-            for parked in self.shared.ports.log.parked(PartitionId(partition)).await? {
-                if parked.order.tenant == *tenant {
-                    // A release that an earlier actor asked for may still be on its way to the log: what is queued here
-                    // must not come to stand behind no mark.
-                    let unmarked = Some(parked.reason);
-                    let queue = Queue { unmarked, queued: parked.queued, ids: HashMap::new() };
-                    self.parked.insert(parked.order.order, queue);
-                }
+        for partition in (0..self.shared.committers.partitions()).map(PartitionId) {
+            if self.shared.held.has(partition) {
+                self.arrived(tenant, partition).await?;
             }
         }
         Ok(())
+    }
+
+    /// Reads the marks of this tenant's orders in a partition that is run here from now on.
+    pub(crate) async fn arrived(
+        &mut self,
+        tenant: &TenantId,
+        partition: PartitionId,
+    ) -> Result<(), ActorProcessingErr> {
+        for parked in self.shared.ports.log.parked(partition).await? {
+            if parked.order.tenant == *tenant {
+                // A release that an earlier actor asked for may still be on its way to the log: what is queued here
+                // must not come to stand behind no mark.
+                let unmarked = Some(parked.reason);
+                let queue = Queue { unmarked, queued: parked.queued, ids: HashMap::new() };
+                self.parked.insert(parked.order.order, queue);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is parked in a partition that is run elsewhere is its owner's matter.
+    pub(crate) fn departed(&mut self, leaves: impl Fn(&OrderId) -> bool) {
+        self.parked.retain(|order, _| !leaves(order));
     }
 
     pub(crate) fn holds(&self, order: &OrderId) -> bool {

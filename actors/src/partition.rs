@@ -9,33 +9,46 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admission::Gate;
-use crate::committer::{Acknowledged, Committer, CommitterArgs, CommitterMsg, is_regressed};
+use crate::committer::{Acknowledged, Committer, CommitterArgs, CommitterMsg, is_fenced, is_regressed};
 use crate::effects::Effects;
 use crate::floor::Floors;
+use crate::held::Held;
 use crate::sight::Sight;
 use crate::supervise::{AfterCrash, CrashWindow};
-use crate::world::{Ports, Settings};
+use crate::world::{Holds, Ports, Settings};
 
 /// Where the committers of a node's partitions are. Empty slots: not ours at the moment.
-pub(crate) struct Committers(Vec<RwLock<Option<ActorRef<CommitterMsg>>>>);
+pub(crate) struct Committers {
+    slots: Vec<RwLock<Option<ActorRef<CommitterMsg>>>>,
+    changed: watch::Sender<()>,
+}
 
 impl Committers {
     pub(crate) fn new(partitions: u16) -> Self {
-        Self((0..partitions.max(1)).map(|_| RwLock::new(None)).collect())
+        let slots = (0..partitions.max(1)).map(|_| RwLock::new(None)).collect();
+        Self { slots, changed: watch::Sender::default() }
     }
 
     pub(crate) fn partitions(&self) -> u16 {
-        u16::try_from(self.0.len()).unwrap_or(u16::MAX)
+        u16::try_from(self.slots.len()).unwrap_or(u16::MAX)
     }
 
     pub(crate) fn get(&self, partition: PartitionId) -> Option<ActorRef<CommitterMsg>> {
-        self.0.get(usize::from(partition.0)).and_then(|slot| slot.read().clone())
+        self.slots.get(usize::from(partition.0)).and_then(|slot| slot.read().clone())
     }
 
-    fn set(&self, partition: PartitionId, committer: Option<ActorRef<CommitterMsg>>) {
-        if let Some(slot) = self.0.get(usize::from(partition.0)) {
+    pub(crate) fn set(&self, partition: PartitionId, committer: Option<ActorRef<CommitterMsg>>) {
+        if let Some(slot) = self.slots.get(usize::from(partition.0)) {
             *slot.write() = committer;
+            self.changed.send_modify(|()| ());
         }
+    }
+
+    /// Waits until there is one: the partition's fence is written.
+    pub(crate) async fn present(&self, partition: PartitionId) {
+        let mut changed = self.changed.subscribe();
+        // The sender is ours: it does not go before us.
+        let _ = changed.wait_for(|()| self.get(partition).is_some()).await;
     }
 }
 
@@ -53,6 +66,7 @@ pub(crate) struct PartitionArgs {
     pub(crate) settings: Arc<Settings>,
     pub(crate) floors: Arc<Floors>,
     pub(crate) committers: Arc<Committers>,
+    pub(crate) held: Arc<Held>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) effects: Arc<Effects>,
     pub(crate) sight: Arc<Sight>,
@@ -98,6 +112,9 @@ impl Actor for Partition {
         match message {
             PartitionMsg::Start => {
                 let args = &state.args;
+                if !args.held.has(args.partition) {
+                    return Ok(());
+                }
                 let committer = CommitterArgs {
                     partition: args.partition,
                     ports: args.ports.clone(),
@@ -133,6 +150,16 @@ impl Actor for Partition {
                 // Going on would decide again what was answered. Only people can say what to do.
                 state.args.committers.set(state.args.partition, None);
                 tracing::error!(partition = %state.args.partition, %error, "STOPPED: the log lost acknowledged data");
+                return Ok(());
+            }
+            // Whether it is ours all the same, whoever gives out partitions says: two who take it back from each other
+            // would do nothing else.
+            SupervisionEvent::ActorFailed(_, error)
+                if is_fenced(&error) && state.args.settings.holds == Holds::AsTold =>
+            {
+                state.args.committers.set(state.args.partition, None);
+                tracing::warn!(partition = %state.args.partition, %error, "another owner writes; stopping");
+                state.args.held.fenced(state.args.partition);
                 return Ok(());
             }
             SupervisionEvent::ActorFailed(_, error) => error.to_string(),

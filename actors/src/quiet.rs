@@ -12,7 +12,7 @@ use retailflow_engine::ports::{
 };
 use retailflow_engine::wire::Durability;
 
-use crate::world::{Ports, Probe, Settings};
+use crate::world::{Holds, Ports, Probe, Settings};
 use crate::{Node, NodeHandle};
 
 /// The node and what it stands on.
@@ -31,7 +31,16 @@ impl Quiet {
             shards: 1,
             created: TimestampMs(0),
         };
-        let log = Arc::new(MemoryLog::new(identity));
+        Self::on(Arc::new(MemoryLog::new(identity)), "test", Holds::All, probe).await
+    }
+
+    /// One of the nodes on a log.
+    pub(crate) async fn on(
+        log: Arc<MemoryLog>,
+        name: &str,
+        holds: Holds,
+        probe: Option<Arc<dyn Probe>>,
+    ) -> Self {
         let letters = Arc::<MemoryDeadLetters>::default();
         let nobody = Arc::new(Nothing);
         let ports = Ports {
@@ -49,7 +58,8 @@ impl Quiet {
             rng: Arc::new(Nothing),
             durability: Durability::MEMORY,
         };
-        let settings = Settings { drives_effects: false, probe, ..Settings::new(Config::default(), "test") };
+        let settings =
+            Settings { drives_effects: false, holds, probe, ..Settings::new(Config::default(), name) };
         let node = Node::start(settings, ports).await.unwrap();
         Self { node, log, letters }
     }

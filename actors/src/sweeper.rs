@@ -11,6 +11,7 @@ use retailflow_engine::order::EngineCommand;
 use retailflow_engine::ports::DueOrder;
 
 use crate::effects::Effects;
+use crate::held::Held;
 use crate::tenant::ToOrder;
 use crate::tenants_route::TenantRoutes;
 
@@ -32,6 +33,7 @@ pub(crate) enum SweeperMsg {
 pub(crate) struct SweeperArgs {
     pub(crate) effects: Arc<Effects>,
     pub(crate) routes: Arc<TenantRoutes>,
+    pub(crate) held: Arc<Held>,
     pub(crate) partitions: u16,
 }
 
@@ -70,8 +72,10 @@ impl Actor for Sweeper {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             SweeperMsg::Sweep => {
-                for partition in 0..state.args.partitions {
-                    state.due(PartitionId(partition)).await;
+                for partition in (0..state.args.partitions).map(PartitionId) {
+                    if state.args.held.has(partition) {
+                        state.due(partition).await;
+                    }
                 }
                 if state.walk.is_none() && state.args.effects.take_left_behind() {
                     state.walk = Some((0, None));
@@ -121,6 +125,10 @@ impl SweeperState {
         let Some((partition, after)) = self.walk.take() else { return false };
         if partition >= self.args.partitions {
             return false;
+        }
+        if !self.args.held.has(PartitionId(partition)) {
+            self.walk = Some((partition + 1, None));
+            return true;
         }
         let ports = &self.args.effects.ports;
         let ever = TimestampMs(i64::MAX);

@@ -3,15 +3,18 @@
 //! A poisoned order stops alone (promise 6): what it does to itself is its own slot's matter here.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lru::LruCache;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
-use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
+use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId};
+use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::EngineCommand;
 use retailflow_engine::wire::Code;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared, PASSIVATED, is_passing};
@@ -35,6 +38,10 @@ pub(crate) enum TenantMsg {
     Release(Request),
     /// What the task that does it needs.
     Drain(OrderRef, Drain),
+    /// A partition is run here from now on: its park marks are to be read. The sender is dropped when that is done.
+    Arrived(PartitionId, mpsc::Sender<Infallible>),
+    /// It is run here no more: its orders are to go.
+    Departed(PartitionId, mpsc::Sender<Infallible>),
     /// Look for idle orders.
     Sweep,
 }
@@ -148,6 +155,15 @@ impl Actor for TenantActor {
                 Ok(())
             }
             TenantMsg::Drain(order, drain) => state.drain(&myself, order, drain).await,
+            TenantMsg::Arrived(partition, _told) => {
+                state.departed(partition);
+                let tenant = state.tenant.clone();
+                state.parking.arrived(&tenant, partition).await
+            }
+            TenantMsg::Departed(partition, _told) => {
+                state.departed(partition);
+                Ok(())
+            }
             TenantMsg::Sweep => {
                 state.sweep();
                 Ok(())
@@ -267,6 +283,10 @@ impl TenantState {
         order: OrderId,
         waiting: Vec<OrderMsg>,
     ) -> Result<(), ActorProcessingErr> {
+        if !self.shared.held.has(self.partition(&order)) {
+            // Its partition has gone meanwhile: whoever waits here asks again, and is answered by its owner.
+            return Ok(());
+        }
         let live = self.shared.gate.live.load(Ordering::Relaxed);
         if live >= self.shared.settings.config.orders.live_max {
             self.evict(1 + live - self.shared.settings.config.orders.live_max);
@@ -293,6 +313,36 @@ impl TenantState {
             let Some((order, Slot::Live { order: actor, .. })) = self.slots.pop_lru() else { return };
             self.leave(order, actor);
         }
+    }
+
+    fn partition(&self, order: &OrderId) -> PartitionId {
+        let reference = OrderRef { tenant: self.tenant.clone(), order: order.clone() };
+        partition_of(&reference, self.shared.committers.partitions())
+    }
+
+    /// The orders of a partition leave memory, whatever they do: another owner writes them from now on.
+    fn departed(&mut self, partition: PartitionId) {
+        let theirs: Vec<OrderId> = self
+            .slots
+            .iter()
+            .map(|(order, _)| order)
+            .filter(|order| self.partition(order) == partition)
+            .cloned()
+            .collect();
+        for order in theirs {
+            if let Some(Slot::Live { order: actor, .. } | Slot::Leaving { order: actor, .. }) =
+                self.slots.pop(&order)
+            {
+                // Its end is nobody's matter any more.
+                self.gone(actor.get_id());
+                actor.stop(None);
+            }
+            self.forgive(&order);
+        }
+        let (tenant, partitions) = (self.tenant.clone(), self.shared.committers.partitions());
+        self.parking.departed(|order| {
+            partition_of(&OrderRef { tenant: tenant.clone(), order: order.clone() }, partitions) == partition
+        });
     }
 
     /// The order's past is forgotten: it may crash as often as any other before it is parked again.

@@ -1,11 +1,13 @@
 //! The tenants of a node: creates their actors on first use and keeps them alive, each by itself.
 
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
-use retailflow_engine::ids::{OrderRef, TenantId};
+use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::order::OrderShared;
@@ -23,6 +25,10 @@ pub(crate) enum TenantsMsg {
     ToOrder(OrderRef, ToOrder),
     /// What an operator asks for a parked order of such a tenant.
     Release(Request),
+    /// A partition is run here from now on: read its park marks. The sender is dropped when that is done.
+    Arrived(PartitionId, mpsc::Sender<Infallible>),
+    /// It is run here no more: let its orders go.
+    Departed(PartitionId, mpsc::Sender<Infallible>),
     /// The delay after a crash is over.
     Restart(TenantId),
 }
@@ -98,6 +104,16 @@ impl Actor for Tenants {
                     None => state.spawn(&myself, tenant).await?,
                 };
                 drop(actor.cast(TenantMsg::Release(request)));
+            }
+            TenantsMsg::Arrived(partition, told) => {
+                for tenant in state.args.routes.all() {
+                    drop(tenant.cast(TenantMsg::Arrived(partition, told.clone())));
+                }
+            }
+            TenantsMsg::Departed(partition, told) => {
+                for tenant in state.args.routes.all() {
+                    drop(tenant.cast(TenantMsg::Departed(partition, told.clone())));
+                }
             }
             TenantsMsg::Restart(tenant) => {
                 let waiting = state.resting.remove(&tenant).unwrap_or_default();

@@ -50,6 +50,19 @@ impl TenantRoutes {
         }
     }
 
+    /// Has the supervisor tell all tenants. Where there is none, the message is dropped: its tenants have ended, and read
+    /// what there is when they begin again.
+    pub(crate) fn tell_all(&self, message: TenantsMsg) {
+        if let Some(supervisor) = self.supervisor.read().clone() {
+            drop(supervisor.cast(message));
+        }
+    }
+
+    /// The tenants that live.
+    pub(crate) fn all(&self) -> Vec<ActorRef<TenantMsg>> {
+        self.tenants.read().values().cloned().collect()
+    }
+
     /// Sends a request about a parked order to its tenant. Dropped with its reply where that is not possible.
     pub(crate) fn release(&self, request: Request) {
         match self.get(&request.order.tenant) {

@@ -74,6 +74,15 @@ pub trait Probe: Send + Sync {
     fn at(&self, point: ProbePoint, subject: &str) -> Verdict;
 }
 
+/// Which partitions a node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// All of its log, from its start to its end: there is no other node.
+    All,
+    /// Those that it is told to take over, until it is told to give them up.
+    AsTold,
+}
+
 /// Everything an actor needs, shared by all of a node.
 #[derive(Clone)]
 pub struct Settings {
@@ -83,6 +92,8 @@ pub struct Settings {
     pub policy: Policy,
     /// The node's name, written into fences for people.
     pub node: String,
+    /// Which partitions it runs.
+    pub holds: Holds,
     /// Whether steps are driven. A node that does not takes commands in and leaves the rest to another one.
     pub drives_effects: bool,
     /// For chaos suites.
@@ -106,6 +117,7 @@ impl Settings {
             config,
             policy,
             node: node.into(),
+            holds: Holds::All,
             drives_effects: true,
             probe: None,
             #[cfg(feature = "mutants")]

@@ -1,0 +1,129 @@
+//! Partitions that come and go while a node runs: take-over, hand-over, stop (design section 7).
+//!
+//! - **Taken over**: the fence is written first, so that nobody else writes any more; then the park marks are read; only then
+//!   are commands let in.
+//! - **Handed over**: nothing is let in; what is under way is finished and answered; its orders leave memory, so that the
+//!   next owner's records are not missed when it comes back; the floor is written; the committer ends.
+//! - **Stopped**: the same without waiting for anything. What was under way is answered by nobody: who asks again, wherever,
+//!   gets the first outcome.
+
+use std::time::Duration;
+
+use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::keys::partition_of;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::node::{NodeHandle, NodeMsg};
+use crate::tenants::TenantsMsg;
+
+/// What ends without waiting for commands has so long; it hangs on actors alone, none of which waits for long.
+const END_MAX: Duration = Duration::from_secs(10);
+
+/// How a hand-over went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandedOver {
+    /// All that was under way was answered, and the floor is durable.
+    pub drained: bool,
+}
+
+impl NodeHandle {
+    /// Runs a partition from now on: writes its fence, then lets commands in. `false` when that could not be done in
+    /// time, or it was given up meanwhile; it is tried on until [`Self::stop_partition`]. Held already: does nothing.
+    pub async fn take_over(&self, partition: PartitionId, time: Duration) -> bool {
+        let held = &self.shared.orders.held;
+        let until = Instant::now() + time;
+        if held.take(partition) {
+            if self.root.cast(NodeMsg::StartPartition(partition)).is_err() {
+                return false;
+            }
+        } else if held.lets_in(partition) || !held.has(partition) {
+            return held.lets_in(partition);
+        }
+        let fenced = self.shared.orders.committers.present(partition);
+        if timeout_at(until, fenced).await.is_err() {
+            return false;
+        }
+        // Behind the fence the marks are the last owner's last word.
+        self.tell_tenants(until, |told| TenantsMsg::Arrived(partition, told)).await && held.open(partition)
+    }
+
+    /// Gives a partition up in good order, within `time`; whatever is not finished by then is given up with it.
+    pub async fn hand_over(&self, partition: PartitionId, time: Duration) -> HandedOver {
+        let held = &self.shared.orders.held;
+        if !held.leave(partition) {
+            return HandedOver { drained: false };
+        }
+        let until = Instant::now() + time;
+        let mut drained = timeout_at(until, held.empty(partition)).await.is_ok();
+        self.depart(partition).await;
+        drained &= timeout_at(until, self.seal(partition)).await == Ok(true);
+        self.end_partition(partition).await;
+        HandedOver { drained }
+    }
+
+    /// Gives a partition up at once: another one owns it.
+    pub async fn stop_partition(&self, partition: PartitionId) {
+        // From here on orders of it are neither started nor started again.
+        if self.shared.orders.held.drop_out(partition) {
+            self.depart(partition).await;
+            self.end_partition(partition).await;
+        }
+    }
+
+    /// The next partition of which this node has seen that another one writes it. It has stopped by itself, and is to be
+    /// given up, or taken over again, as whoever gives out partitions says.
+    pub async fn fenced(&self) -> PartitionId {
+        self.shared.orders.held.next_fenced().await
+    }
+
+    /// Whether commands for the order are let in here.
+    #[must_use]
+    pub fn holds(&self, order: &OrderRef) -> bool {
+        let held = &self.shared.orders.held;
+        held.lets_in(partition_of(order, self.shared.orders.committers.partitions()))
+    }
+
+    /// The partitions that are run here.
+    #[must_use]
+    pub fn held(&self) -> Vec<PartitionId> {
+        let all = (0..self.shared.orders.committers.partitions()).map(PartitionId);
+        all.filter(|partition| self.shared.orders.held.has(*partition)).collect()
+    }
+
+    /// Its effects and orders leave memory.
+    async fn depart(&self, partition: PartitionId) {
+        let partitions = self.shared.orders.committers.partitions();
+        self.shared.orders.effects.depart(partition, partitions);
+        let until = Instant::now() + END_MAX;
+        if !self.tell_tenants(until, |told| TenantsMsg::Departed(partition, told)).await {
+            tracing::warn!(%partition, "not all tenants have let a partition's orders go");
+        }
+        // An order that was deciding meanwhile may have asked for one more.
+        self.shared.orders.effects.depart(partition, partitions);
+    }
+
+    async fn end_partition(&self, partition: PartitionId) {
+        self.shared.orders.held.drop_out(partition);
+        let (told, ended) = oneshot::channel();
+        let asked = self.root.cast(NodeMsg::StopPartition(partition, told));
+        if asked.is_err() || timeout(END_MAX, ended).await.is_err() {
+            tracing::warn!(%partition, "a partition's committer does not end");
+        }
+    }
+
+    /// Tells every tenant; each drops its end of the channel when it has done what it was told. Whether all did in time.
+    async fn tell_tenants(
+        &self,
+        until: Instant,
+        message: impl FnOnce(mpsc::Sender<std::convert::Infallible>) -> TenantsMsg,
+    ) -> bool {
+        let (told, mut done) = mpsc::channel(1);
+        // Through their supervisor: a tenant that is just being started is told, too, or has read what there is.
+        self.shared.routes.tell_all(message(told));
+        timeout_at(until, done.recv()).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Two nodes on one log: partitions go to and fro, in good order and not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use retailflow_engine::contract::author::{order, place};
+use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
+use retailflow_engine::invariant::{OutcomeBook, check_log};
+use retailflow_engine::memory::MemoryLog;
+use retailflow_engine::order::Command;
+use retailflow_engine::ports::LogIdentity;
+use retailflow_engine::wire::command::CancelData;
+use retailflow_engine::wire::{Code, CommandData, Outcome, Status, content_hash};
+
+use crate::NodeHandle;
+use crate::quiet::Quiet;
+use crate::world::Holds;
+
+const PARTITIONS: u16 = 4;
+const TIME: Duration = Duration::from_secs(5);
+
+struct Pair {
+    log: Arc<MemoryLog>,
+    nodes: [NodeHandle; 2],
+}
+
+fn all() -> impl Iterator<Item = PartitionId> {
+    (0..PARTITIONS).map(PartitionId)
+}
+
+impl Pair {
+    /// The first one runs everything.
+    async fn new() -> Self {
+        let identity = LogIdentity {
+            log_id: [1; 16],
+            cluster: "test".into(),
+            partitions: PARTITIONS,
+            shards: 1,
+            created: TimestampMs(0),
+        };
+        let log = Arc::new(MemoryLog::new(identity));
+        let one = Quiet::on(log.clone(), "one", Holds::AsTold, None).await.node;
+        let two = Quiet::on(log.clone(), "two", Holds::AsTold, None).await.node;
+        for partition in all() {
+            assert!(one.take_over(partition, TIME).await);
+        }
+        Self { log, nodes: [one, two] }
+    }
+
+    /// Asks until there is an outcome, of whoever has one.
+    async fn ask(&self, command: &Command) -> Outcome {
+        for turn in 0..100_000 {
+            let outcome = self.nodes[turn % 2].ask(command.clone()).await;
+            if !matches!(outcome.code, Code::Unavailable | Code::OutcomeUnknown) {
+                return outcome;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("{} has no outcome", command.order);
+    }
+
+    async fn ends(self, book: &OutcomeBook) {
+        for node in self.nodes {
+            node.stop(TIME).await;
+        }
+        let groups = self.log.groups();
+        assert_eq!(book.check_log(&groups), []);
+        assert_eq!(check_log(PARTITIONS, &groups).1, []);
+    }
+}
+
+fn cancel(order: &OrderRef, id: &str) -> Command {
+    let data = CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None });
+    Command { content_hash: content_hash(&data), data: data.into(), ..place(order, id) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_held_is_not_decided() {
+    let pair = Pair::new().await;
+    let order = order("shop", "o-1");
+    let [one, two] = &pair.nodes;
+    assert!(one.holds(&order) && !two.holds(&order));
+    assert_eq!(one.held().len(), usize::from(PARTITIONS));
+    let elsewhere = two.ask(place(&order, "p")).await;
+    assert_eq!((elsewhere.status, elsewhere.code), (Status::Refused, Code::Unavailable));
+    assert_eq!(one.ask(place(&order, "p")).await.code, Code::Applied);
+    pair.ends(&OutcomeBook::default()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_is_handed_over_with_all_that_was_answered() {
+    let pair = Pair::new().await;
+    let [one, two] = &pair.nodes;
+    let orders: Vec<OrderRef> = (0..40).map(|number| order("shop", &format!("o-{number}"))).collect();
+    for order in &orders {
+        assert_eq!(one.ask(place(order, "p")).await.code, Code::Applied);
+    }
+    for partition in all() {
+        assert!(one.hand_over(partition, TIME).await.drained);
+        assert!(two.take_over(partition, TIME).await);
+    }
+    assert_eq!((one.held(), one.live_orders()), (Vec::new(), 0), "nothing of it stays in memory");
+    for order in &orders {
+        let again = two.ask(place(order, "p")).await;
+        assert_eq!((again.code, again.replayed), (Code::Applied, true));
+        assert_eq!(two.ask(cancel(order, "x")).await.code, Code::Applied);
+    }
+    // And back: the first one must not believe what it knew.
+    for partition in all() {
+        assert!(two.hand_over(partition, TIME).await.drained);
+        assert!(one.take_over(partition, TIME).await);
+    }
+    for order in &orders {
+        let again = one.ask(cancel(order, "x")).await;
+        assert_eq!((again.code, again.replayed), (Code::Applied, true));
+        assert_eq!(one.ask(cancel(order, "y")).await.code, Code::AlreadyCanceled);
+    }
+    pair.ends(&OutcomeBook::default()).await;
+}
+
+/// A node that does not know that it is no owner any more has its groups refused by the log, says so, and answers nothing.
+#[tokio::test(start_paused = true)]
+async fn a_zombie_is_fenced_and_does_not_take_back() {
+    let pair = Pair::new().await;
+    let [one, two] = &pair.nodes;
+    let order = order("shop", "o-1");
+    let partition = all().find(|partition| one.partition(&place(&order, "p")) == *partition).unwrap();
+    assert!(two.take_over(partition, TIME).await);
+    let zombie = one.ask(place(&order, "p")).await;
+    assert!(matches!(zombie.code, Code::OutcomeUnknown | Code::Unavailable), "{zombie:?}");
+    assert_eq!(one.fenced().await, partition);
+    one.stop_partition(partition).await;
+    assert!(!one.holds(&order));
+    let owner = two.ask(place(&order, "p")).await;
+    assert_eq!((owner.code, owner.replayed), (Code::Applied, false), "nothing of the zombie's was recorded");
+    pair.ends(&OutcomeBook::default()).await;
+}
+
+/// Partitions go to and fro under load: handed over, stopped, or taken away unasked. Every command has one outcome.
+#[tokio::test(start_paused = true)]
+async fn moves_under_load_lose_nothing_and_do_nothing_twice() {
+    for seed in 0..6 {
+        let pair = Arc::new(Pair::new().await);
+        let book = Arc::new(parking_lot::Mutex::new(OutcomeBook::default()));
+        let mut askers = Vec::new();
+        for number in 0..60 {
+            let (pair, book) = (Arc::clone(&pair), Arc::clone(&book));
+            askers.push(tokio::spawn(async move {
+                let order = order(["shop", "till"][number % 2], &format!("o-{number}"));
+                for turn in 0..12 {
+                    let command = match turn {
+                        0 => place(&order, "p"),
+                        turn => cancel(&order, &format!("x-{}", turn / 2)),
+                    };
+                    let outcome = pair.ask(&command).await;
+                    book.lock().given(&command.order, &command.key, &outcome).unwrap();
+                    tokio::time::sleep(Duration::from_millis(3)).await;
+                }
+            }));
+        }
+        let fenced = [0, 1].map(|which| {
+            let node = pair.nodes[which].clone();
+            tokio::spawn(async move {
+                loop {
+                    let partition = node.fenced().await;
+                    node.stop_partition(partition).await;
+                }
+            })
+        });
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut owners = [0; PARTITIONS as usize];
+        while askers.iter().any(|asker| !asker.is_finished()) {
+            let partition = PartitionId(random.u16(..PARTITIONS));
+            let owner = &mut owners[usize::from(partition.0)];
+            let (from, to) = (&pair.nodes[*owner], &pair.nodes[1 - *owner]);
+            match random.u8(..3) {
+                0 => drop(from.hand_over(partition, TIME).await),
+                1 => from.stop_partition(partition).await,
+                _ => {}
+            }
+            to.take_over(partition, TIME).await;
+            *owner = 1 - *owner;
+            tokio::time::sleep(Duration::from_millis(random.u64(1..8))).await;
+        }
+        for asker in askers {
+            asker.await.unwrap();
+        }
+        fenced.iter().for_each(tokio::task::JoinHandle::abort);
+        for task in fenced {
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
+        let book = Arc::into_inner(book).unwrap().into_inner();
+        Arc::into_inner(pair).unwrap().ends(&book).await;
+    }
+}
