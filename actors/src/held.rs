@@ -126,7 +126,7 @@ impl Held {
 
     /// Another owner was seen to write it.
     pub(crate) fn fenced(&self, partition: PartitionId) {
-        self.fenced.send_modify(|fenced| drop(fenced.insert(partition)));
+        self.fenced.send_if_modified(|fenced| fenced.insert(partition));
     }
 
     /// The next of those.

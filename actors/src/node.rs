@@ -15,9 +15,8 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use retailflow_config::UnknownTenant;
-use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId, TimestampMs};
+use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::metric;
 use retailflow_engine::order::{Actor as CommandActor, Command};
 use retailflow_engine::ports::{InboxId, TenantSetting, TenantStatus};
 use retailflow_engine::wire::{Code, CommandType, Outcome};
@@ -26,14 +25,14 @@ use tokio::time::Instant;
 
 use crate::admission::Gate;
 use crate::committer::CommitterMsg;
-use crate::effects::{EffectCounts, Effects};
+use crate::effects::Effects;
 use crate::floor::Floors;
 use crate::held::Held;
 use crate::order::OrderShared;
 use crate::outcome::{Work, refusal};
 use crate::partition::{Committers, Partition, PartitionArgs, PartitionMsg};
 use crate::release::{ReleaseError, Released, Request};
-use crate::sight::{self, Sight};
+use crate::sight::Sight;
 use crate::sweeper::{Sweeper, SweeperArgs};
 use crate::tenants::{Tenants, TenantsArgs};
 use crate::tenants_route::TenantRoutes;
@@ -69,6 +68,7 @@ struct NodeState {
     shared: Arc<Shared>,
     ready: watch::Sender<usize>,
     partitions: BTreeMap<PartitionId, ActorRef<PartitionMsg>>,
+    tenants: Option<ractor::ActorId>,
     sweeper: Option<ractor::ActorId>,
 }
 
@@ -131,7 +131,7 @@ impl Actor for Root {
         }
         myself.cast(NodeMsg::StartTenants)?;
         myself.cast(NodeMsg::StartSweeper)?;
-        Ok(NodeState { shared, ready, partitions: BTreeMap::new(), sweeper: None })
+        Ok(NodeState { shared, ready, partitions: BTreeMap::new(), tenants: None, sweeper: None })
     }
 
     async fn handle(
@@ -145,6 +145,7 @@ impl Actor for Root {
             NodeMsg::StartTenants => {
                 let args = TenantsArgs { shared: shared.orders.clone(), routes: shared.routes.clone() };
                 let (tenants, _) = Actor::spawn_linked(None, Tenants, args, myself.get_cell()).await?;
+                state.tenants = Some(tenants.get_id());
                 shared.routes.supervised_by(Some(tenants));
                 shared.orders.effects.leave_behind();
             }
@@ -213,11 +214,11 @@ impl Actor for Root {
             state.partitions.remove(&partition);
             tracing::error!(%partition, %why, ?delay, "a partition ended and starts again");
             myself.send_after(delay, move || NodeMsg::StartPartition(partition));
-        } else if state.sweeper != Some(cell.get_id()) {
+        } else if state.tenants == Some(cell.get_id()) {
             tracing::error!(%why, ?delay, "the supervisor of the tenants ended and starts again");
             state.shared.routes.supervised_by(None);
             myself.send_after(delay, || NodeMsg::StartTenants);
-        } else {
+        } else if state.sweeper == Some(cell.get_id()) {
             tracing::error!(%why, ?delay, "the sweeper ended and starts again");
             state.shared.orders.effects.leave_behind();
             myself.send_after(delay, || NodeMsg::StartSweeper);
