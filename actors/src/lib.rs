@@ -29,6 +29,7 @@ mod release;
 #[cfg_attr(not(test), expect(dead_code, reason = "the runner of effects, which comes next, is its user"))]
 mod resilience;
 mod sight;
+mod steward;
 mod supervise;
 mod sweeper;
 mod tenant;
@@ -43,4 +44,5 @@ pub use intake::{Intake, IntakeEvent, IntakeSummary};
 pub use mutant::Mutant;
 pub use node::{Node, NodeHandle, StartError, StopReport};
 pub use release::{ReleaseError, Released};
+pub use steward::{StewardTimes, steward};
 pub use world::{Holds, Ports, Probe, ProbePoint, Settings, Verdict as ProbeVerdict};
