@@ -2,6 +2,7 @@
 
 mod bad;
 mod cli;
+mod cluster;
 mod console;
 mod keep;
 mod kill;

@@ -1,7 +1,9 @@
 //! What the tests of the program share.
 
 pub(crate) mod cli;
+pub(crate) mod etcd;
 pub(crate) mod http;
+pub(crate) mod nats;
 pub(crate) mod parked;
 pub(crate) mod poll;
 pub(crate) mod server;
