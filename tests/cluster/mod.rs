@@ -40,7 +40,9 @@ type Nodes = Arc<RwLock<Vec<NodeHandle>>>;
 /// Asks whoever there is, until somebody has an outcome.
 async fn ask(nodes: &Nodes, command: &Command, book: &Mutex<OutcomeBook>) {
     let until = Instant::now() + BOUND;
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
     for turn in 0_usize.. {
+        pace.tick().await;
         let node = {
             let nodes = nodes.read();
             nodes[turn % nodes.len()].clone()
@@ -53,7 +55,6 @@ async fn ask(nodes: &Nodes, command: &Command, book: &Mutex<OutcomeBook>) {
             return;
         }
         assert!(Instant::now() < until, "{} {} has no outcome", command.order, command.key.id);
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -63,18 +64,19 @@ fn load(nodes: &Nodes, book: &Arc<Mutex<OutcomeBook>>, calm: &Arc<AtomicBool>) -
         let (nodes, book, calm) = (Arc::clone(nodes), Arc::clone(book), Arc::clone(calm));
         tokio::spawn(async move {
             let order = order(["shop", "till"][number % 2], &format!("o-{number}"));
+            let mut pace = tokio::time::interval(PAUSE);
             for turn in 0.. {
+                pace.tick().await;
                 if turn >= TURNS_MIN && calm.load(Ordering::Relaxed) {
                     return;
                 }
                 let command = match turn % 3 {
                     0 => place(&order, &format!("p-{}", turn / 6)),
                     // Some orders are canceled, and asked for it again.
-                    _ if number % 3 == 0 => cancel(&order, &format!("c-{}", turn / 9)),
+                    _ if number.is_multiple_of(3) => cancel(&order, &format!("c-{}", turn / 9)),
                     _ => place(&order, "p-0"),
                 };
                 ask(&nodes, &command, &book).await;
-                tokio::time::sleep(PAUSE).await;
             }
         })
     };

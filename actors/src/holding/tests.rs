@@ -12,6 +12,8 @@ use retailflow_engine::ports::LogIdentity;
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, Outcome, Status, content_hash};
 
+use tokio::time::interval;
+
 use crate::NodeHandle;
 use crate::quiet::Quiet;
 use crate::world::Holds;
@@ -49,12 +51,13 @@ impl Pair {
 
     /// Asks until there is an outcome, of whoever has one.
     async fn ask(&self, command: &Command) -> Outcome {
+        let mut pace = interval(Duration::from_millis(1));
         for turn in 0..100_000 {
+            pace.tick().await;
             let outcome = self.nodes[turn % 2].ask(command.clone()).await;
             if !matches!(outcome.code, Code::Unavailable | Code::OutcomeUnknown) {
                 return outcome;
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         panic!("{} has no outcome", command.order);
     }
@@ -147,14 +150,15 @@ async fn moves_under_load_lose_nothing_and_do_nothing_twice() {
             let (pair, book) = (Arc::clone(&pair), Arc::clone(&book));
             askers.push(tokio::spawn(async move {
                 let order = order(["shop", "till"][number % 2], &format!("o-{number}"));
+                let mut pace = interval(Duration::from_millis(3));
                 for turn in 0..12 {
+                    pace.tick().await;
                     let command = match turn {
                         0 => place(&order, "p"),
                         turn => cancel(&order, &format!("x-{}", turn / 2)),
                     };
                     let outcome = pair.ask(&command).await;
                     book.lock().given(&command.order, &command.key, &outcome).unwrap();
-                    tokio::time::sleep(Duration::from_millis(3)).await;
                 }
             }));
         }
@@ -169,6 +173,7 @@ async fn moves_under_load_lose_nothing_and_do_nothing_twice() {
         });
         let mut random = fastrand::Rng::with_seed(seed);
         let mut owners = [0; PARTITIONS as usize];
+        let mut pace = interval(Duration::from_millis(1));
         while askers.iter().any(|asker| !asker.is_finished()) {
             let partition = PartitionId(random.u16(..PARTITIONS));
             let owner = &mut owners[usize::from(partition.0)];
@@ -180,7 +185,9 @@ async fn moves_under_load_lose_nothing_and_do_nothing_twice() {
             }
             to.take_over(partition, TIME).await;
             *owner = 1 - *owner;
-            tokio::time::sleep(Duration::from_millis(random.u64(1..8))).await;
+            for _ in 0..random.u8(1..8) {
+                pace.tick().await;
+            }
         }
         for asker in askers {
             asker.await.unwrap();
