@@ -7,6 +7,7 @@ use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::ports::{CommandDoor, EndParkingError, PortFuture};
 use retailflow_engine::wire::admin::{ReleaseReport, ReleaseSchema};
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
+use tokio::time::Instant;
 
 use crate::node::NodeHandle;
 use crate::release::{ReleaseError, Released};
@@ -14,6 +15,7 @@ use crate::release::{ReleaseError, Released};
 impl CommandDoor for NodeHandle {
     fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
         let code = self.gate().is_full(tenant)?;
+        self.sight().turned_away(code);
         let outcome = Outcome::unaddressed(code, code.meaning());
         Some(outcome.with_retry_after_ms(self.gate().retry_after_ms()))
     }
@@ -23,9 +25,14 @@ impl CommandDoor for NodeHandle {
         Box::pin(async move {
             // A caller that has gone, here or by dropping this future, is seen by the order before it decides.
             let (order, key) = (command.order.clone(), command.key.clone());
+            let (begun, kind) = (Instant::now(), command.data.kind());
             match tokio::time::timeout(deadline, self.ask(command)).await {
                 Ok(outcome) => outcome,
-                Err(_) => self.refuse_named(&order, &key, Code::OutcomeUnknown),
+                Err(_) => {
+                    let outcome = self.refuse_named(&order, &key, Code::OutcomeUnknown);
+                    self.sight().answered(kind, &outcome, begun.elapsed());
+                    outcome
+                }
             }
         })
     }
@@ -59,6 +66,41 @@ fn failure(error: ReleaseError) -> EndParkingError {
         ReleaseError::Crashed { .. } | ReleaseError::Unreadable { .. } | ReleaseError::Stuck { .. } => {
             EndParkingError::Stopped(text)
         }
-        ReleaseError::Unavailable(_) | ReleaseError::Lost => EndParkingError::Unavailable(text),
+        ReleaseError::Lost => EndParkingError::Unknown(text),
+        ReleaseError::Unavailable(_) => EndParkingError::Unavailable(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use retailflow_engine::contract::Subject;
+    use retailflow_engine::contract::command_door::{DoorWithLog, suite};
+
+    use super::*;
+    use crate::quiet::Quiet;
+
+    /// A node in memory, which does not outlive its process.
+    struct Nodes;
+
+    impl Subject for Nodes {
+        type Port = DoorWithLog;
+
+        fn fresh(&mut self) -> PortFuture<'_, DoorWithLog> {
+            Box::pin(async {
+                let Quiet { node, log, .. } = Quiet::start(None).await;
+                DoorWithLog { door: Arc::new(node), log }
+            })
+        }
+
+        fn reopen(&mut self, port: DoorWithLog) -> PortFuture<'_, DoorWithLog> {
+            Box::pin(async { port })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_door_keeps_the_contract() {
+        suite(&mut Nodes).await;
     }
 }

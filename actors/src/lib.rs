@@ -20,6 +20,8 @@ mod order;
 mod outcome;
 mod parking;
 mod partition;
+#[cfg(test)]
+mod quiet;
 mod release;
 #[cfg_attr(not(test), expect(dead_code, reason = "the runner of effects, which comes next, is its user"))]
 mod resilience;

@@ -362,6 +362,10 @@ impl NodeHandle {
         refusal(&command.order, &command.key, code, message, retry_after_ms)
     }
 
+    pub(crate) fn sight(&self) -> &Sight {
+        &self.shared.orders.sight
+    }
+
     pub(crate) fn gate(&self) -> &Gate {
         &self.shared.orders.gate
     }

@@ -122,6 +122,11 @@ impl Sight {
         }
     }
 
+    /// A command was refused before anybody had read it.
+    pub(crate) fn turned_away(&self, code: Code) {
+        self.refused[code as usize].increment(1);
+    }
+
     /// The series of a tenant. A name that is no tenant's gets none: callers choose names.
     fn of(&self, tenant: &TenantId, code: Code) -> Arc<ByType> {
         if let Some(found) = self.tenants.read().get(tenant) {

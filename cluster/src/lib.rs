@@ -1,5 +1,6 @@
-//! RetailFlow.
+//! RetailFlow: what it runs on. Every socket and disk is here.
 
 pub mod disk;
+pub mod etcd;
 pub mod nats;
 pub mod participants;

@@ -99,6 +99,7 @@ pub const LIMITS: &[Limit] = &[
     number("effects.sweep_ms", 10, HOUR_MS),
     Limit { key: "http.listen", allowed: Allowed::Address },
     Limit { key: "http.admin_listen", allowed: Allowed::Address },
+    Limit { key: "http.host_names", allowed: Allowed::Text { max_chars: 1024 } },
     number("http.body_max_bytes", KIB, MIB),
     number("http.bodies_max_bytes", MIB, 16 * GIB),
     number("http.header_max_bytes", 8 * KIB, MIB),

@@ -178,6 +178,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Where operators connect.
     pub admin_listen: SocketAddr,
+    /// Names, separated by commas, under which clients reach an address of this machine alone.
+    pub host_names: String,
     /// Bytes of a request's body at most.
     pub body_max_bytes: usize,
     /// Bytes of bodies that are being received at most, all requests together.

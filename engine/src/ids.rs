@@ -99,6 +99,10 @@ id_type!(
     TenantId, "tenant", "1 to 63 of a-z, 0-9 and '-', not beginning with '-'", is_tenant
 );
 id_type!(
+    /// A process that runs partitions.
+    NodeId, "node", "1 to 63 of a-z, 0-9 and '-', not beginning with '-'", is_tenant
+);
+id_type!(
     /// An order within its tenant; case-sensitive.
     OrderId, "order", "1 to 64 of A-Z, a-z, 0-9, '_' and '-'", is_order
 );

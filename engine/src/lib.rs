@@ -5,6 +5,7 @@
 //! - [`order`]: the aggregate: `decide`, `evolve`, combining
 //! - [`fulfillment`]: the saga: what follows, and what participants are asked for
 //! - [`codec`]: what is stored, frozen by version
+//! - [`placement`]: which node owns which partition, a pure plan
 //! - [`ports`]: what the engine needs from the world; [`memory`]: reference adapters; `contract`: the suites
 //! - [`metric`]: every metric, declared once
 //! - [`invariant`]: the promises as predicates, for tests, checkers and live use
@@ -20,5 +21,6 @@ pub mod memory;
 pub mod metric;
 pub mod money;
 pub mod order;
+pub mod placement;
 pub mod ports;
 pub mod wire;

@@ -74,6 +74,10 @@ metrics! {
         "Orders by status, as the lists have them.";
     ATTENTION Kind::Gauge, "orders_attention", ["attention"],
         "Orders by attention, as the lists have them.";
+    LEDGER Kind::Gauge, "ledger_commands", ["tenant", "state"],
+        "Distinct commands in the log up to `ledger_cut_position`: `applied`, `rejected`, and `parked` behind a mark.";
+    LEDGER_CUT Kind::Gauge, "ledger_cut_position", [],
+        "The position of the log up to which `ledger_commands` and the lists have read.";
     ORDERS_ENDED Kind::Counter, "orders_ended_total", [],
         "Orders that came to their end: completed or canceled.";
     SAGAS Kind::Gauge, "sagas", ["step"],
@@ -110,8 +114,8 @@ metrics! {
         "Always 1: what recorded outcomes are safe from.";
     BUILD Kind::Gauge, "build_info", ["version"],
         "Always 1: the version of the program.";
-    HTTP_RESPONSES Kind::Counter, "http_responses_total", ["class"],
-        "Answers given over HTTP, by class of their status.";
+    HTTP_RESPONSES Kind::Counter, "http_responses_total", ["route", "class"],
+        "Answers given over HTTP, by what was asked for and the class of their status.";
     HTTP_REFUSED Kind::Counter, "http_connections_refused_total", [],
         "Connections beyond the greatest number.";
     HTTP_PANICS Kind::Counter, "http_panics_total", [],

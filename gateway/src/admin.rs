@@ -119,6 +119,7 @@ pub(crate) async fn end_parking(
         Ok(Err(EndParkingError::UnderWay(text))) => Err(refused(Code::ReleaseUnderWay, text)),
         Ok(Err(EndParkingError::Stopped(text))) => Err(refused(Code::ReleaseStopped, text)),
         Ok(Err(EndParkingError::Unavailable(text))) => Err(refused(Code::Unavailable, text)),
+        Ok(Err(EndParkingError::Unknown(text))) => Err(refused(Code::OutcomeUnknown, text)),
         Err(_) => {
             let text = "the time was up before it was done; look whether the order is still parked, and ask again \
                         if it is";

@@ -74,6 +74,19 @@ pub(crate) async fn read<'a>(
     }
 }
 
+/// Reads what a refused request still sends, so that its client comes to read the answer. What goes on and on is cut off
+/// with the answer.
+pub(crate) async fn refuse(headers: &HeaderMap, body: Body, refusal: Refusal) -> Refusal {
+    if body.is_end_stream() {
+        return refusal;
+    }
+    // A client that asks first has sent nothing yet, and will not.
+    if headers.contains_key(EXPECT) || !discard(body).await {
+        return refusal.and_close();
+    }
+    refusal
+}
+
 fn too_large(max_bytes: usize) -> Refusal {
     Refusal::new(Code::TooLarge, format!("at most {max_bytes} bytes are allowed")).and_close()
 }
@@ -114,16 +127,17 @@ async fn collect<'a>(shared: &'a Shared, body: &mut Body) -> Result<Held<'a>, Br
     Ok(held)
 }
 
-async fn discard(mut body: Body) {
+/// Whether it came to its end.
+async fn discard(mut body: Body) -> bool {
     let read = async {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {
             read += frame.data_ref().map_or(0, Bytes::len);
             if read > DISCARD_MAX_BYTES {
-                return;
+                return false;
             }
         }
+        body.is_end_stream()
     };
-    // However it ends, the answer is the same.
-    let _ = timeout(DISCARD_MAX, read).await;
+    timeout(DISCARD_MAX, read).await.unwrap_or(false)
 }

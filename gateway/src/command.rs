@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
+use retailflow_engine::ids::OrderRef;
 use retailflow_engine::order::Actor;
 use retailflow_engine::wire::{Code, CommandType, Status};
 
 use crate::answer::{Refusal, respond};
+use crate::content::Form;
 use crate::edge::Shared;
 use crate::path::{self, Names};
 use crate::{body, content, headers};
@@ -73,19 +76,42 @@ impl Door {
     }
 }
 
-async fn take(shared: &Shared, names: &Names, request: Request, door: Door) -> Result<Response, Refusal> {
-    let began = Instant::now();
-    let (parts, request_body) = request.into_parts();
+/// What a request says before its body is read.
+struct Heard {
+    order: OrderRef,
+    time: Duration,
+    actor: Actor,
+    form: Form,
+}
+
+fn hear(
+    shared: &Shared,
+    names: &Names,
+    headers: &HeaderMap,
+    empty: bool,
+    door: Door,
+) -> Result<Heard, Refusal> {
     let order = path::order(names)?;
     if let Some(outcome) = shared.edge.door.refuses(&order.tenant) {
         return Err(Refusal::from(outcome).of(&order));
     }
-    let time = headers::timeout(&parts.headers, &shared.limits)?;
+    let time = headers::timeout(headers, &shared.limits)?;
     let actor = match door {
         Door::Tenant => Actor::Tenant,
-        Door::Operator => Actor::Operator(headers::operator(&parts.headers)?.into()),
+        Door::Operator => Actor::Operator(headers::operator(headers)?.into()),
     };
-    let form = content::form(&parts.headers, request_body.is_end_stream())?;
+    let form = content::form(headers, empty)?;
+    Ok(Heard { order, time, actor, form })
+}
+
+async fn take(shared: &Shared, names: &Names, request: Request, door: Door) -> Result<Response, Refusal> {
+    let began = Instant::now();
+    let (parts, request_body) = request.into_parts();
+    let heard = match hear(shared, names, &parts.headers, request_body.is_end_stream(), door) {
+        Ok(heard) => heard,
+        Err(refusal) => return Err(body::refuse(&parts.headers, request_body, refusal).await),
+    };
+    let Heard { order, time, actor, form } = heard;
     let body_time = time.min(Duration::from_millis(shared.limits.body_timeout_ms));
     let body = body::read(shared, &parts.headers, request_body, body_time).await?;
     let command = content::read(&order, form, &parts.headers, &body, door.source())?;

@@ -7,6 +7,10 @@ use retailflow_config::Http;
 use retailflow_engine::ports::{CommandDoor, EventLog, EventRelay, Tenants, Views};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::host::HostNames;
+use crate::route::Route;
 
 /// Whether the process can do its work.
 ///
@@ -47,7 +51,7 @@ pub struct Counts {
     connections_open: AtomicU64,
     connections_refused: AtomicU64,
     streams_open: AtomicU64,
-    responses: [AtomicU64; 6],
+    responses: [[AtomicU64; 6]; Route::ALL.len()],
     panics: AtomicU64,
 }
 
@@ -70,10 +74,10 @@ impl Counts {
         self.streams_open.load(Ordering::Relaxed)
     }
 
-    /// Answers so far whose status begins with `class`, such as 5 for `5xx`.
+    /// Answers so far to what `route` says whose status begins with `class`, such as 5 for `5xx`.
     #[must_use]
-    pub fn responses(&self, class: usize) -> u64 {
-        self.responses.get(class).map_or(0, |count| count.load(Ordering::Relaxed))
+    pub fn responses(&self, route: Route, class: usize) -> u64 {
+        self.responses[route as usize].get(class).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     /// Handlers that panicked so far: each is a fault of ours.
@@ -82,8 +86,8 @@ impl Counts {
         self.panics.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn response(&self, status: u16) {
-        if let Some(count) = self.responses.get(usize::from(status / 100)) {
+    pub(crate) fn response(&self, route: Route, status: u16) {
+        if let Some(count) = self.responses[route as usize].get(usize::from(status / 100)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -125,12 +129,15 @@ impl Drop for Open {
 pub(crate) struct Shared {
     pub(crate) edge: Edge,
     pub(crate) limits: Http,
+    pub(crate) host_names: HostNames,
     /// Readiness is off.
     pub(crate) leaving: CancellationToken,
     /// Streams end.
     pub(crate) stop: CancellationToken,
     pub(crate) streams: Arc<Semaphore>,
-    pub(crate) reads: Semaphore,
+    pub(crate) reads: Arc<Semaphore>,
+    /// Reads under way, also those whose callers have gone.
+    pub(crate) reading: TaskTracker,
     /// Bytes of bodies that are being received.
     pub(crate) received: AtomicUsize,
 }
@@ -141,7 +148,9 @@ impl Shared {
             leaving: CancellationToken::new(),
             stop: CancellationToken::new(),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
-            reads: Semaphore::new(limits.reads_max),
+            reads: Arc::new(Semaphore::new(limits.reads_max)),
+            reading: TaskTracker::new(),
+            host_names: HostNames::new(&limits.host_names),
             received: AtomicUsize::new(0),
             edge,
             limits,

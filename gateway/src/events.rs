@@ -28,9 +28,8 @@ use crate::query::Query;
 /// The media type of a stream.
 pub(crate) const EVENT_STREAM: &str = "text/event-stream";
 
-/// What a stream begins with: how long a client waits before it comes again, in milliseconds.
-const PREFACE: &[u8] = b"retry: 2000\n\n";
-const HEARTBEAT: &[u8] = b": nothing new\n\n";
+/// How long a client waits before it comes again, in milliseconds.
+const RETRY_MS: u32 = 2000;
 
 #[derive(Clone, Copy)]
 enum From {
@@ -104,7 +103,6 @@ fn refusal(error: RelayError) -> Refusal {
     match error {
         RelayError::BadToken(text) => Refusal::new(Code::InvalidField, text).at(LAST_EVENT_ID),
         RelayError::Gone(text) => Refusal::new(Code::PositionGone, text),
-        RelayError::Busy(text) => Refusal::new(Code::Overloaded, text),
         RelayError::Unavailable(_) => unavailable(),
     }
 }
@@ -123,18 +121,21 @@ struct Feed {
 }
 
 impl Feed {
-    /// The next piece. The end tells the client to come again with the id of the last event that it has: on a stop to
+    /// The next piece. Also without an event it says the place, so that a client which comes again misses nothing and does
+    /// not have read again what was none of its tenant's: an id without data is no event. The end tells the client to come again with the id of the last event that it has: on a stop to
     /// another node, after trouble to be told of it by a problem.
     async fn next(&mut self) -> Option<Bytes> {
         if !self.begun {
             self.begun = true;
-            return Some(Bytes::from_static(PREFACE));
+            return Some(Bytes::from(format!("retry: {RETRY_MS}\nid: {}\n\n", self.reader.position())));
         }
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
             events = self.reader.next() => events.ok().map(|events| written(&events)),
-            () = sleep(self.heartbeat) => Some(Bytes::from_static(HEARTBEAT)),
+            () = sleep(self.heartbeat) => {
+                Some(Bytes::from(format!(": nothing new\nid: {}\n\n", self.reader.position())))
+            }
         }
     }
 }

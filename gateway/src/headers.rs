@@ -84,10 +84,15 @@ pub(crate) fn operator_name(name: Option<&str>) -> Result<&str, Refusal> {
 /// The idempotency key: as it is, or as the quoted string of a structured field.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Refusal> {
     let Some(text) = single(headers, IDEMPOTENCY_KEY)? else { return Ok(None) };
+    unquoted(text, IDEMPOTENCY_KEY, Code::InvalidId).map(Some)
+}
+
+/// A header's text as it is, or what a quoted string says.
+fn unquoted<'a>(text: &'a str, name: &'static str, wrong: Code) -> Result<Cow<'a, str>, Refusal> {
     let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let Some(inner) = inner else { return Ok(Some(Cow::Borrowed(text))) };
+    let Some(inner) = inner else { return Ok(Cow::Borrowed(text)) };
     if !inner.contains(['"', '\\']) {
-        return Ok(Some(Cow::Borrowed(inner)));
+        return Ok(Cow::Borrowed(inner));
     }
     let mut key = String::with_capacity(inner.len());
     let mut chars = inner.chars();
@@ -99,21 +104,22 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Cow<'_, str>
         };
         let Some(literal) = literal else {
             let text = "within quotes, a quote and a backslash are written with a backslash before them";
-            return Err(Refusal::new(Code::InvalidId, text).at(IDEMPOTENCY_KEY));
+            return Err(Refusal::new(wrong, text).at(name));
         };
         key.push(literal);
     }
-    Ok(Some(Cow::Owned(key)))
+    Ok(Cow::Owned(key))
 }
 
-/// An attribute of a CloudEvent in binary mode: percent-encoded, as its HTTP binding says.
+/// An attribute of a CloudEvent in binary mode: within quotes or not, then percent-encoded, as its HTTP binding says.
 pub(crate) fn attribute<'a>(
     headers: &'a HeaderMap,
     name: &'static str,
 ) -> Result<Option<Cow<'a, str>>, Refusal> {
     let Some(text) = single(headers, name)? else { return Ok(None) };
+    let text = unquoted(text, name, Code::InvalidField)?;
     if !text.contains('%') {
-        return Ok(Some(Cow::Borrowed(text)));
+        return Ok(Some(text));
     }
     let wrong = || {
         let text = "a percent sign begins two hexadecimal digits of a UTF-8 byte; \"%25\" is the sign itself";

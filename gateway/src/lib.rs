@@ -18,13 +18,16 @@ mod edge;
 mod events;
 mod headers;
 mod health;
+mod host;
 mod listener;
 pub mod openapi;
 mod orders;
 mod path;
 mod query;
+mod route;
 mod routes;
 mod server;
 
 pub use edge::{Counts, Edge, Readiness};
+pub use route::Route;
 pub use server::{Options, Running, Server, StartError};

@@ -33,8 +33,9 @@ use tower::ServiceExt;
 use crate::answer::Refusal;
 use crate::command::TRACEPARENT;
 use crate::conn::Guarded;
-use crate::edge::{Counts, Open, Shared};
+use crate::edge::{Open, Shared};
 use crate::headers;
+use crate::route::Route;
 
 /// Connections that the system keeps for us before they are accepted.
 const BACKLOG: u32 = 4096;
@@ -87,6 +88,7 @@ impl Listener {
             room: Arc::new(Semaphore::new(connections_max)),
             refusing: Arc::new(Semaphore::new(REFUSALS_MAX)),
             full: full(),
+            own_machine: self.address.ip().is_loopback(),
             serving: serving.clone(),
         };
         serving.tasks.spawn(accepting.run(self.socket));
@@ -125,6 +127,8 @@ struct Accepting {
     room: Arc<Semaphore>,
     refusing: Arc<Semaphore>,
     full: Bytes,
+    /// Only this machine reaches the address: browsers on it must not be led here.
+    own_machine: bool,
     serving: Serving,
 }
 
@@ -173,7 +177,12 @@ impl Accepting {
             return;
         };
         let open = Open::connection(counts);
-        let connection = serve(stream, Arc::clone(&self.shared), self.router.clone(), self.serving.child());
+        let answering = Answering {
+            shared: Arc::clone(&self.shared),
+            router: self.router.clone(),
+            own_machine: self.own_machine,
+        };
+        let connection = serve(stream, answering, self.serving.child());
         self.serving.tasks.spawn(async move {
             connection.await;
             drop((permit, open));
@@ -198,17 +207,31 @@ async fn refuse(mut stream: TcpStream, full: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-async fn serve(
-    stream: TcpStream,
+/// What the requests of a connection are answered by.
+struct Answering {
     shared: Arc<Shared>,
     router: Router,
-    (stop, cut): (CancellationToken, CancellationToken),
-) {
+    own_machine: bool,
+}
+
+impl Answering {
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        if self.own_machine
+            && let Err(refusal) = self.shared.host_names.check(request.headers())
+        {
+            return refusal.and_close().into_response();
+        }
+        let Ok(response) = self.router.clone().oneshot(request.map(Body::new)).await;
+        response
+    }
+}
+
+async fn serve(stream: TcpStream, answering: Answering, (stop, cut): (CancellationToken, CancellationToken)) {
     // Without it, answers wait for more to send. That it could not be set costs time, nothing else.
     let _ = stream.set_nodelay(true);
-    let limits = &shared.limits;
+    let limits = &answering.shared.limits;
     let io = Guarded::new(stream, Duration::from_millis(limits.write_timeout_ms));
-    let service = service_fn(|request: Request<Incoming>| answer(&shared.edge.counts, &router, request));
+    let service = service_fn(|request: Request<Incoming>| answer(&answering, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // Counts from the answer before, too: it also ends connections that are idle.
@@ -232,15 +255,12 @@ async fn serve(
 }
 
 /// One request. A handler that panics is answered for, and takes nothing along.
-async fn answer(
-    counts: &Counts,
-    router: &Router,
-    request: Request<Incoming>,
-) -> Result<Response, Infallible> {
+async fn answer(answering: &Answering, request: Request<Incoming>) -> Result<Response, Infallible> {
+    let counts = &answering.shared.edge.counts;
+    let route = Route::of(request.uri());
     let traceparent = traceparent(request.headers());
-    let answered = router.clone().oneshot(request.map(Body::new));
-    let mut response = match AssertUnwindSafe(answered).catch_unwind().await {
-        Ok(Ok(response)) => response,
+    let mut response = match AssertUnwindSafe(answering.answer(request)).catch_unwind().await {
+        Ok(response) => response,
         Err(_) => {
             counts.panicked();
             // What it says may be a customer's: the process's own hook decides what becomes of that.
@@ -251,7 +271,7 @@ async fn answer(
     if let Some(traceparent) = traceparent {
         response.headers_mut().entry(TRACEPARENT).or_insert(traceparent);
     }
-    counts.response(response.status().as_u16());
+    counts.response(route, response.status().as_u16());
     Ok(response)
 }
 

@@ -1,5 +1,6 @@
 //! Reading orders: one from the log itself, lists from a projection that says how far it has read.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +9,13 @@ use axum::response::Response;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::view;
-use retailflow_engine::ports::{OrderQuery, ReadError, ViewError};
+use retailflow_engine::ports::{OrderPage, OrderQuery, ReadError, ViewError};
 use retailflow_engine::wire::Code;
 use retailflow_engine::wire::limits::VERSION_MAX;
 use retailflow_engine::wire::order::{
     Attention, HistoryEntry, HistoryPage, HistorySchema, OrderStatus, OrderView,
 };
 use retailflow_engine::wire::order_list::{OrderList, OrderListSchema};
-use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{Refusal, found};
@@ -94,9 +94,7 @@ pub(crate) async fn list(
             }
         }
     }
-    let _permit = permit(&shared, until).await?;
-    let page = timeout_at(until, shared.edge.views.list(wanted)).await;
-    let page = page.map_err(|_| late())?.map_err(|error| of_view(error, "after"))?;
+    let page = list_page(&shared, wanted, until).await?;
     let (orders, position, next) = (page.orders, page.position, page.next);
     Ok(found(&OrderList { schema: OrderListSchema, orders, position, next }))
 }
@@ -114,42 +112,65 @@ pub(crate) fn late() -> Refusal {
     Refusal::new(Code::Unavailable, "it could not be read in time; ask again, later")
 }
 
-/// Reads wait for one another: each holds a whole history in memory.
-pub(crate) async fn permit(shared: &Shared, until: Instant) -> Result<SemaphorePermit<'_>, Refusal> {
-    match timeout_at(until, shared.reads.acquire()).await {
-        Ok(Ok(permit)) => Ok(permit),
+/// A page of a list, read in time.
+pub(crate) async fn list_page(
+    shared: &Arc<Shared>,
+    wanted: OrderQuery,
+    until: Instant,
+) -> Result<OrderPage, Refusal> {
+    let views = Arc::clone(&shared.edge.views);
+    let page = reading(shared, until, async move { views.list(wanted).await }).await?;
+    page.map_err(|error| of_view(error, "after"))
+}
+
+/// Reads wait for one another: each holds a whole history in memory. Each is a task of its own that holds its permit to its
+/// end: a caller who leaves earlier must not make room for one more than the limit.
+async fn reading<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    until: Instant,
+    read: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Refusal> {
+    let permit = match timeout_at(until, Arc::clone(&shared.reads).acquire_owned()).await {
+        Ok(Ok(permit)) => permit,
         // The semaphore is never closed; were it, nothing could be read either.
         Ok(Err(_)) | Err(_) => {
-            Err(Refusal::new(Code::Overloaded, "more is being read than the node can take; ask again, later"))
+            let text = "more is being read than the node can take; ask again, later";
+            return Err(Refusal::new(Code::Overloaded, text));
         }
+    };
+    let task = shared.reading.spawn(async move {
+        let done = read.await;
+        drop(permit);
+        done
+    });
+    match timeout_at(until, task).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(_)) => Err(Refusal::internal()),
+        Err(_) => Err(late()),
     }
 }
 
 /// An order as it stands, and all its decisions, read from the log within `time`.
 pub(crate) async fn read(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     order: &OrderRef,
     time: Duration,
 ) -> Result<(OrderView, Vec<HistoryEntry>), Refusal> {
     let until = Instant::now() + time;
     path::known(shared, &order.tenant).map_err(|refusal| refusal.of(order))?;
-    let _permit = permit(shared, until).await?;
-    let log = &shared.edge.log;
-    let reading = async {
-        let records = log.read_order(order, 0).await?;
-        let parked = log.parked(partition_of(order, log.identity().partitions)).await?;
-        Ok::<_, ReadError>((records, parked))
+    let (log, wanted) = (Arc::clone(&shared.edge.log), order.clone());
+    let read = async move {
+        let records = log.read_order(&wanted, 0).await.map_err(of_log)?;
+        let parked = log.parked(partition_of(&wanted, log.identity().partitions)).await.map_err(of_log)?;
+        let reason = parked.into_iter().find(|parked| parked.order == wanted).map(|parked| parked.reason);
+        let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
+        if records.iter().map(Vec::len).sum::<usize>() <= FOLD_INLINE_MAX_BYTES {
+            return Ok(view(&wanted, &records, reason.as_deref()));
+        }
+        let fold = move || view(&wanted, &records, reason.as_deref());
+        tokio::task::spawn_blocking(fold).await.map_err(|_| Refusal::internal())
     };
-    let (records, parked) = timeout_at(until, reading).await.map_err(|_| late())?.map_err(of_log)?;
-    let reason = parked.into_iter().find(|parked| parked.order == *order).map(|parked| parked.reason);
-    let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
-    let folded = if records.iter().map(Vec::len).sum::<usize>() > FOLD_INLINE_MAX_BYTES {
-        let order = order.clone();
-        let fold = move || view(&order, &records, reason.as_deref());
-        tokio::task::spawn_blocking(fold).await.map_err(|_| Refusal::internal())?
-    } else {
-        view(order, &records, reason.as_deref())
-    };
+    let folded = reading(shared, until, read).await??;
     match folded {
         Ok(Some(found)) => Ok(found),
         Ok(None) => Err(Refusal::new(Code::OrderNotFound, Code::OrderNotFound.meaning()).of(order)),

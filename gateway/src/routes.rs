@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use retailflow_engine::wire::Code;
 
 use crate::answer::Refusal;
 use crate::edge::Shared;
-use crate::{admin, command, console, events, health, openapi, orders};
+use crate::{admin, body, command, console, events, health, openapi, orders};
 
 /// The tenants' door.
 pub(crate) fn public(shared: &Arc<Shared>) -> Router {
@@ -49,14 +50,17 @@ fn finished(router: Router<Arc<Shared>>, shared: &Arc<Shared>, document: openapi
         .with_state(Arc::clone(shared))
 }
 
-async fn nothing_here() -> Refusal {
-    Refusal::new(Code::NotFound, Code::NotFound.meaning())
+async fn nothing_here(request: Request) -> Refusal {
+    let (parts, body) = request.into_parts();
+    body::refuse(&parts.headers, body, Refusal::new(Code::NotFound, Code::NotFound.meaning())).await
 }
 
 /// The methods that there are go into the header `Allow`, by the router.
-async fn another_method(method: Method) -> Response {
-    if method == Method::OPTIONS {
+async fn another_method(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }
-    Refusal::new(Code::MethodNotAllowed, Code::MethodNotAllowed.what_to_do()).into_response()
+    let (parts, body) = request.into_parts();
+    let refusal = Refusal::new(Code::MethodNotAllowed, Code::MethodNotAllowed.what_to_do());
+    body::refuse(&parts.headers, body, refusal).await.into_response()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_config::Http;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::edge::{Edge, Shared};
 use crate::listener::{Listener, Serving};
@@ -44,6 +44,9 @@ pub enum StartError {
         source: io::Error,
     },
 }
+
+/// What the operators' door has at least for its last answers.
+const ADMIN_END_MIN: Duration = Duration::from_secs(1);
 
 /// The HTTP edge.
 pub struct Server;
@@ -103,7 +106,15 @@ impl Running {
         self.shared.stop.cancel();
         let until = Instant::now() + deadline;
         let cut = self.public.end(deadline).await;
-        cut + self.admin.end(until.saturating_duration_since(Instant::now())).await
+        // However long the tenants' door took, operators' answers that are under way have a moment.
+        let left = until.saturating_duration_since(Instant::now()).max(ADMIN_END_MIN);
+        let cut = cut + self.admin.end(left).await;
+        // Nobody waits for these any more; each ends by itself.
+        self.shared.reading.close();
+        if timeout(ADMIN_END_MIN, self.shared.reading.wait()).await.is_err() {
+            tracing::warn!("reads whose callers have gone are left behind");
+        }
+        cut
     }
 }
 

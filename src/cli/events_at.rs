@@ -48,8 +48,10 @@ pub(super) fn follow(args: &Args, client: &Client, after: Option<Cursor>) -> Res
                     Err(end) => break end,
                 }
             },
-            // A server that is started again takes a moment.
-            Err(failure) if args.follow && failure.code == ExitStatus::Unreachable => {
+            // A server that is started again takes a moment, and one that has much to do says so.
+            Err(failure)
+                if args.follow && matches!(failure.code, ExitStatus::Unreachable | ExitStatus::Refused) =>
+            {
                 say(format!("{failure}; trying again"));
                 End::Closed
             }

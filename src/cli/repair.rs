@@ -63,11 +63,13 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let folder = args.data.data.join("log");
     let kept = apply(app::files().as_ref(), &folder, app::log_options(config), &planned);
     let kept = kept.or_exit(ExitStatus::Unreachable, || "the repair was broken off; run it again")?;
-    // The index has seen what is gone: it is built again from what is left.
-    let index = args.data.data.join("index");
-    if index.exists() {
-        let removed = std::fs::remove_dir_all(&index);
-        removed.or_exit(ExitStatus::Unreachable, || format!("cannot remove {}", index.display()))?;
+    // Both have seen what is gone: they are built again from what is left.
+    for made_from_it in ["index", "views"] {
+        let folder = args.data.data.join(made_from_it);
+        if folder.exists() {
+            let removed = std::fs::remove_dir_all(&folder);
+            removed.or_exit(ExitStatus::Unreachable, || format!("cannot remove {}", folder.display()))?;
+        }
     }
     let files = kept.iter().map(|file| format!("  {}\n", file.display()));
     print(&format!("cut; what was cut is kept in\n{}", files.collect::<String>()))

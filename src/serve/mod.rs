@@ -42,6 +42,9 @@ pub(crate) struct Options {
     pub(crate) drives_effects: bool,
 }
 
+/// What ends beside the server has so long.
+const BESIDE_MAX: Duration = Duration::from_secs(5);
+
 /// Serves until a stop is asked for, or the log fails.
 ///
 /// # Errors
@@ -110,7 +113,11 @@ async fn serve(
     end.cancel();
     let drained = async {
         let cut = server.drain(Duration::from_millis(config.http.drain_ms)).await;
-        beside.join_all().await;
+        // Both end at once when they are asked to; what does not, or has panicked, must not keep the node from its stop.
+        let ended = async { while beside.join_next().await.is_some() {} };
+        if tokio::time::timeout(BESIDE_MAX, ended).await.is_err() {
+            tracing::warn!("the probe or the metrics do not end; they are cut off");
+        }
         cut
     };
     // Reports go on until the edge has ended: an order may wait for one to come to its end.

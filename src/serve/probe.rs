@@ -12,8 +12,8 @@ use retailflow_config::Probe;
 use retailflow_engine::ids::{CommandId, CommandKey, OrderId, OrderRef, PartitionId, Source, TenantId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::metric;
-use retailflow_engine::order::{Actor, Command};
-use retailflow_engine::ports::Clock;
+use retailflow_engine::order::Actor;
+use retailflow_engine::ports::{Clock, CommandDoor};
 use retailflow_engine::wire::{Code, CommandData, CommandEvent, CommandType, decode_data};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,8 @@ const TENANT: &str = "probe";
 const SOURCE: &str = "/retailflow/probe";
 /// Free of charge, so that nobody's payment is asked for.
 const ORDER: &str = r#"{"customer":"probe","currency":"USD","lines":[{"line_id":"1","sku":"probe","quantity":1,"amount_minor":0}]}"#;
+/// A probe without an outcome in this time has failed: one partition that hangs must not hide the others.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 const DAY_MS: i64 = 86_400_000;
 /// Names tried until one falls into the partition; the chance to need more than these is nil.
 const NAMES_MAX: u32 = 100_000;
@@ -52,7 +54,11 @@ pub(super) async fn run(node: NodeHandle, partitions: u16, config: Probe, end: C
             }
             let Some(command) = command(of.partition, partitions) else { continue };
             let begun = Instant::now();
-            let outcome = node.ask(command).await;
+            let asked = CommandDoor::ask(&node, command, Actor::Tenant, ANSWER_MAX);
+            let outcome = tokio::select! {
+                () = end.cancelled() => return,
+                outcome = asked => outcome,
+            };
             match outcome.code {
                 Code::Applied | Code::OrderExists => of.seconds.record(begun.elapsed()),
                 code => {
@@ -64,7 +70,7 @@ pub(super) async fn run(node: NodeHandle, partitions: u16, config: Probe, end: C
     }
 }
 
-fn command(partition: PartitionId, partitions: u16) -> Option<Command> {
+fn command(partition: PartitionId, partitions: u16) -> Option<CommandEvent> {
     let now = SystemClock.now().0;
     let tenant = TenantId::parse(TENANT).ok()?;
     let name = |number: u32| {
@@ -77,7 +83,7 @@ fn command(partition: PartitionId, partitions: u16) -> Option<Command> {
         id: CommandId::parse(&format!("probe-{now}")).ok()?,
     };
     let data: CommandData = decode_data(CommandType::Place, ORDER.as_bytes()).ok()?;
-    Some(Command::from_event(CommandEvent::new(order, key, data), Actor::Tenant))
+    Some(CommandEvent::new(order, key, data))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use retailflow_actors::NodeHandle;
-use retailflow_engine::ids::OrderRef;
+use retailflow_engine::ids::{OrderRef, TenantId};
 use retailflow_engine::order::Actor;
 use retailflow_engine::ports::{CommandDoor, EndParkingError, PortFuture};
 use retailflow_engine::wire::admin::ReleaseReport;
@@ -21,6 +21,10 @@ use crate::telemetry::otlp::COMMANDS;
 pub(super) struct Traced(pub(super) NodeHandle);
 
 impl CommandDoor for Traced {
+    fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
+        CommandDoor::refuses(&self.0, tenant)
+    }
+
     fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
         let span = tracing::info_span!(
             target: COMMANDS,

@@ -1,17 +1,19 @@
 //! What is counted by looking, every few seconds: the rest counts itself.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
+use metrics::{counter, gauge};
 use retailflow_actors::NodeHandle;
 use retailflow_cluster::disk::event_log::DiskLog;
 use retailflow_cluster::disk::projection::Projection;
-use retailflow_engine::ids::PartitionId;
+use retailflow_engine::ids::{PartitionId, TenantId};
+use retailflow_engine::invariant::{Ledger, TenantLedger};
 use retailflow_engine::metric;
 use retailflow_engine::ports::{EventLog, Views};
 use retailflow_engine::wire::order::{Attention, OrderStatus};
-use retailflow_gateway::Counts;
+use retailflow_gateway::{Counts, Route};
 use tokio_util::sync::CancellationToken;
 
 use crate::sight::{Sight, set, set_of};
@@ -30,8 +32,9 @@ pub(super) async fn run(
     edge: Arc<Counts>,
     end: CancellationToken,
 ) {
+    let mut named = HashSet::new();
     loop {
-        look(&node, &log, &views, &edge).await;
+        look(&node, &log, &views, &edge, &mut named).await;
         sight.upkeep();
         tokio::select! {
             () = end.cancelled() => return,
@@ -40,7 +43,39 @@ pub(super) async fn run(
     }
 }
 
-async fn look(node: &NodeHandle, log: &DiskLog, views: &Projection, edge: &Counts) {
+/// Tenants beyond those with series of their own are summed up.
+fn show_ledger(books: &Ledger, named: &mut HashSet<TenantId>) {
+    let mut others = TenantLedger::default();
+    for (tenant, own) in books {
+        // Who has a series keeps it: a gauge that is set no more would stand there for ever.
+        if named.contains(tenant) || named.len() < metric::TENANTS_MAX {
+            named.insert(tenant.clone());
+            show_tenant(tenant.as_str(), own);
+            continue;
+        }
+        others.applied += own.applied;
+        others.rejected += own.rejected;
+        others.parked += own.parked;
+    }
+    if books.len() > named.len() {
+        show_tenant(metric::OTHER_TENANTS, &others);
+    }
+}
+
+fn show_tenant(tenant: &str, books: &TenantLedger) {
+    for (state, count) in [("applied", books.applied), ("rejected", books.rejected), ("parked", books.parked)]
+    {
+        gauge!(metric::LEDGER.name, "tenant" => tenant.to_owned(), "state" => state).set(count as f64);
+    }
+}
+
+async fn look(
+    node: &NodeHandle,
+    log: &DiskLog,
+    views: &Projection,
+    edge: &Counts,
+    named: &mut HashSet<TenantId>,
+) {
     node.show();
     let (mut orders, mut commands) = (0_u64, 0_u64);
     for partition in 0..log.identity().partitions {
@@ -60,11 +95,22 @@ async fn look(node: &NodeHandle, log: &DiskLog, views: &Projection, edge: &Count
             set_of(&metric::ATTENTION, attention.as_str(), count as f64);
         }
     }
+    if let Ok((cut, books)) = views.ledger() {
+        show_ledger(&books, named);
+        set(&metric::LEDGER_CUT, cut.0 as f64);
+    }
     set(&metric::LOG_FAILED, f64::from(u8::from(log.failed().borrow().is_some())));
     set(&metric::HTTP_CONNECTIONS, edge.connections_open() as f64);
     set(&metric::HTTP_STREAMS, edge.streams_open() as f64);
     for (class, name) in CLASSES {
-        counter!(metric::HTTP_RESPONSES.name, "class" => name).absolute(edge.responses(class));
+        for route in Route::ALL {
+            let count = edge.responses(route, class);
+            // Most classes are never met on most routes.
+            if count > 0 {
+                counter!(metric::HTTP_RESPONSES.name, "route" => route.as_str(), "class" => name)
+                    .absolute(count);
+            }
+        }
     }
     counter!(metric::HTTP_REFUSED.name).absolute(edge.connections_refused());
     counter!(metric::HTTP_PANICS.name).absolute(edge.panics());

@@ -6,3 +6,4 @@ mod load;
 mod operators;
 mod secrets;
 mod signals;
+mod traces;

@@ -40,6 +40,14 @@ pub(crate) fn tests() -> Result<Vec<String>> {
         eprintln!("setup: going on with RETAILFLOW_SKIP=nats: the tests that need it are skipped");
         skipped.push(nats);
     }
+    let etcd = "etcd".to_string();
+    if skipped.contains(&etcd) {
+        eprintln!("setup: RETAILFLOW_SKIP names etcd: the tests that need an etcd are skipped");
+    } else if let Err(error) = tools::etcd(&shell::root().join(".tools")) {
+        eprintln!("setup: there is no etcd to test against: {error:#}");
+        eprintln!("setup: going on with RETAILFLOW_SKIP=etcd: the tests that need it are skipped");
+        skipped.push(etcd);
+    }
     let schemathesis = "schemathesis".to_string();
     if skipped.contains(&schemathesis) {
         eprintln!("setup: RETAILFLOW_SKIP names schemathesis: the HTTP API is not tried with it");

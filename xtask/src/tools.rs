@@ -64,6 +64,56 @@ fn fetch_nats_server(scratch: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The least version of etcd that tests run against; Debian's own moves with its security updates.
+const ETCD_LEAST: [u32; 2] = [3, 4];
+
+/// Puts etcd at `etcd/etcd` below `tools`, from Debian's package, downloaded and unpacked: nothing is installed on the
+/// system. apt checks the package's signature.
+pub(crate) fn etcd(tools: &Path) -> Result<()> {
+    let home = tools.join("etcd");
+    if is_etcd(&home.join("etcd")) {
+        return Ok(());
+    }
+    if shell::output(Command::new("apt-get").arg("--version")).is_err() {
+        bail!(
+            "it is fetched with Debian's apt-get, which is not here; put an etcd of at least {}.{} at {}",
+            ETCD_LEAST[0],
+            ETCD_LEAST[1],
+            home.join("etcd").display()
+        );
+    }
+    eprintln!("setup: fetching etcd (for tests)");
+    let scratch = tools.join(format!("etcd.{}", std::process::id()));
+    let fetched = (|| {
+        remove(&scratch)?;
+        let (unpacked, new) = (scratch.join("unpacked"), scratch.join("home"));
+        fs::create_dir_all(&new)?;
+        shell::output(
+            Command::new("apt-get").args(["download", "--quiet", "etcd-server"]).current_dir(&scratch),
+        )
+        .context(
+            "apt-get could not download etcd-server (no network, or no package lists: apt-get update)",
+        )?;
+        let package = find(&scratch, ".deb")?;
+        shell::output(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&unpacked))?;
+        fs::rename(unpacked.join("usr/bin/etcd"), new.join("etcd")).context("the package holds no etcd")?;
+        if !is_etcd(&new.join("etcd")) {
+            bail!("the etcd fetched does not run here, or is older than {}.{}", ETCD_LEAST[0], ETCD_LEAST[1]);
+        }
+        remove(&home)?;
+        fs::rename(&new, &home).context("cannot move etcd to its place")
+    })();
+    remove(&scratch)?;
+    fetched
+}
+
+fn is_etcd(binary: &Path) -> bool {
+    let said = shell::text(Command::new(binary).arg("--version")).unwrap_or_default();
+    let version = said.lines().find_map(|line| line.strip_prefix("etcd Version: ")).unwrap_or_default();
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+    [parts.next().unwrap_or_default(), parts.next().unwrap_or_default()] >= ETCD_LEAST
+}
+
 /// What schemathesis is installed from: itself and all it needs, by exact version and hash.
 const SCHEMATHESIS: &str = include_str!("../schemathesis.txt");
 

@@ -4,22 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::join_all;
-use retailflow_config::Config;
-use retailflow_engine::contract::author::{CONTEXT, order, place};
-use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
+use retailflow_engine::contract::author::{order, place};
+use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::invariant::{OutcomeBook, check_log};
-use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemorySnapshots, MemoryTenants};
+use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog};
 use retailflow_engine::order::{Actor, Command};
-use retailflow_engine::ports::{
-    Clock, DeadLetters, EventLog, KeyStanding, LogIdentity, Participant, Participants, PortFuture, Rng,
-    Settlement, StepAnswer, StepRequest,
-};
+use retailflow_engine::ports::{DeadLetters, EventLog};
 use retailflow_engine::wire::command::CancelData;
-use retailflow_engine::wire::{Code, CommandData, Durability, Outcome, Status, content_hash};
+use retailflow_engine::wire::{Code, CommandData, Outcome, Status, content_hash};
 
 use super::{ReleaseError, Released};
-use crate::world::{Ports, Probe, ProbePoint, Settings, Verdict};
-use crate::{Node, NodeHandle};
+use crate::NodeHandle;
+use crate::quiet::Quiet;
+use crate::world::{Probe, ProbePoint, Verdict};
 
 const CALM: u64 = u64::MAX;
 
@@ -36,35 +33,6 @@ impl Probe for Crashing {
     }
 }
 
-/// Time that stands, chance that has none, and nobody who does a step.
-struct Nothing;
-
-impl Clock for Nothing {
-    fn now(&self) -> TimestampMs {
-        CONTEXT.now
-    }
-}
-
-impl Rng for Nothing {
-    fn next_u64(&self) -> u64 {
-        7
-    }
-}
-
-impl Participant for Nothing {
-    fn perform<'a>(&'a self, _request: &'a StepRequest) -> PortFuture<'a, StepAnswer> {
-        unreachable!("nothing is driven")
-    }
-
-    fn query<'a>(&'a self, _request: &'a StepRequest) -> PortFuture<'a, KeyStanding> {
-        unreachable!("nothing is driven")
-    }
-
-    fn settle<'a>(&'a self, _request: &'a StepRequest) -> PortFuture<'a, Settlement> {
-        unreachable!("nothing is driven")
-    }
-}
-
 struct World {
     node: NodeHandle,
     log: Arc<MemoryLog>,
@@ -76,35 +44,8 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let identity = LogIdentity {
-            log_id: [1; 16],
-            cluster: "test".into(),
-            partitions: 1,
-            shards: 1,
-            created: TimestampMs(0),
-        };
-        let log = Arc::new(MemoryLog::new(identity));
-        let letters = Arc::<MemoryDeadLetters>::default();
         let probe = Arc::new(Crashing(AtomicU64::new(CALM)));
-        let nobody = Arc::new(Nothing);
-        let ports = Ports {
-            log: log.clone(),
-            deadlines: log.clone(),
-            participants: Participants {
-                inventory: nobody.clone(),
-                payments: nobody.clone(),
-                shipping: nobody,
-            },
-            snapshots: Arc::<MemorySnapshots>::default(),
-            tenants: Arc::<MemoryTenants>::default(),
-            dead_letters: letters.clone(),
-            clock: Arc::new(Nothing),
-            rng: Arc::new(Nothing),
-            durability: Durability::MEMORY,
-        };
-        let mut settings = Settings { drives_effects: false, ..Settings::new(Config::default(), "test") };
-        settings.probe = Some(probe.clone());
-        let node = Node::start(settings, ports).await.unwrap();
+        let Quiet { node, log, letters } = Quiet::start(Some(probe.clone())).await;
         Self { node, log, letters, probe, order: order("shop", "o-1"), book: OutcomeBook::default() }
     }
 

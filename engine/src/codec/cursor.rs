@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::envelope::{self, CodecError, Schema};
 use crate::wire::base64;
 
+/// The index of the place behind all events of a group.
+pub const BEHIND: u32 = u32::MAX;
+
 /// The newest version written and read.
 pub const VERSION: u16 = 1;
 

@@ -211,7 +211,7 @@ pub async fn a_slow_reader_holds_up_nobody_and_misses_nothing<S: Subject<Port = 
 /// What is no token is told, and a place that is not in this log.
 pub async fn a_foreign_token_is_told<S: Subject<Port = LogWithRelay>>(subject: &mut S) {
     let port = subject.fresh().await;
-    some_lives(&port, 16, 5).await;
+    some_lives(&port, 16, 15).await;
     let name = TENANTS[0];
     let mut reader = open(&port, name, ReadFrom::Beginning).await;
     let first = read(&mut reader, expected(&port, name).await.len()).await.remove(0);

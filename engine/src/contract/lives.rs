@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::author::{Author, CONTEXT, RECENT_MAX, Writer, control, place};
+use super::event_log::parked_command;
 use crate::codec::control::Control;
 use crate::ids::{CommandId, OrderId, OrderRef, PartitionId, TenantId};
 use crate::keys::partition_of;
@@ -35,11 +36,13 @@ pub enum Turn {
     Return,
     /// It is parked.
     Park,
+    /// A command comes while it is parked, and waits.
+    Wait,
     /// The mark is taken away.
     Release,
 }
 
-const TURNS: [Turn; 12] = [
+const TURNS: [Turn; 13] = [
     Turn::Place,
     Turn::Done,
     Turn::Done,
@@ -51,6 +54,7 @@ const TURNS: [Turn; 12] = [
     Turn::Cancel,
     Turn::Return,
     Turn::Park,
+    Turn::Wait,
     Turn::Release,
 ];
 
@@ -59,6 +63,8 @@ pub struct Lives {
     writer: Writer,
     partitions: u16,
     orders: BTreeMap<OrderRef, Author>,
+    /// The parked ones, and how many commands wait behind each.
+    parked: BTreeMap<OrderRef, u64>,
     commands: u64,
     random: u64,
 }
@@ -68,7 +74,14 @@ impl Lives {
     pub async fn begin(log: &dyn EventLog, seed: u64) -> Self {
         let writer = Writer::open(log, PartitionId(0), 1).await;
         let partitions = log.identity().partitions;
-        Self { writer, partitions, orders: BTreeMap::new(), commands: 0, random: seed }
+        Self {
+            writer,
+            partitions,
+            orders: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            commands: 0,
+            random: seed,
+        }
     }
 
     /// A number below `below`.
@@ -98,9 +111,17 @@ impl Lives {
             match turn {
                 Turn::Park => {
                     let reason = format!("it crashes at {}", self.commands);
+                    self.parked.entry((*order).clone()).or_default();
                     controls.push(control(&Control::Park { order: (*order).clone(), reason, at }));
                 }
+                Turn::Wait => {
+                    if let Some(waiting) = self.parked.get_mut(*order) {
+                        *waiting += 1;
+                        controls.push(control(&parked_command(order, *waiting)));
+                    }
+                }
                 Turn::Release => {
+                    self.parked.remove(*order);
                     let actor = "operator".into();
                     controls.push(control(&Control::Release { order: (*order).clone(), actor, at }));
                 }

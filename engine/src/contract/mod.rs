@@ -5,6 +5,7 @@
 //! that returns has passed.
 
 pub mod author;
+pub mod command_door;
 pub mod command_inbox;
 pub mod dead_letters;
 pub mod deadlines;

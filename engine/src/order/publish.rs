@@ -72,6 +72,21 @@ impl<'a> Incoming<'a> {
         self.record.expected_revision
     }
 
+    /// How many commands it records as applied, and how many as rejected; the engine's own decisions were nobody's
+    /// command.
+    #[must_use]
+    pub fn commands(&self) -> (u64, u64) {
+        let BodyV1::Decisions(decisions) = &self.record.body else { return (0, 0) };
+        let (mut applied, mut rejected) = (0, 0);
+        for decision in decisions {
+            match decision.verdict {
+                VerdictV1::Applied { .. } => applied += u64::from(!is_engines(decision)),
+                VerdictV1::Rejected { .. } => rejected += 1,
+            }
+        }
+        (applied, rejected)
+    }
+
     /// How many events it stores, public or not: what [`Published::ordinal`] stays below.
     #[must_use]
     pub fn stored_events(&self) -> u32 {

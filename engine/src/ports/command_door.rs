@@ -18,10 +18,7 @@ use crate::wire::{CommandEvent, Outcome};
 pub trait CommandDoor: Send + Sync {
     /// Would any command of this tenant be refused now? Asked before a body is read and decoded, so that refusing stays
     /// cheap when there is most to refuse. `None` promises nothing.
-    fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
-        let _ = tenant;
-        None
-    }
+    fn refuses(&self, tenant: &TenantId) -> Option<Outcome>;
 
     /// Hands in a command, and waits for its outcome, `deadline` at most.
     fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome>;
@@ -50,4 +47,7 @@ pub enum EndParkingError {
     /// Ask again.
     #[error("{0}")]
     Unavailable(String),
+    /// The answer was lost: it may be done, or not. Look whether the order is still parked.
+    #[error("{0}")]
+    Unknown(String),
 }

@@ -38,9 +38,6 @@ pub enum RelayError {
     /// The place that the token names is not in the log any more, or is in another log.
     #[error("{0}")]
     Gone(String),
-    /// So many readers read old events already; come again.
-    #[error("{0}")]
-    Busy(String),
     /// Passing trouble: begin again after the last event that was given.
     #[error("events cannot be read now: {0}")]
     Unavailable(String),
@@ -70,4 +67,8 @@ pub trait EventReader: Send {
     /// # Errors
     /// [`RelayError`].
     fn next(&mut self) -> PortFuture<'_, Result<Vec<RelayedEvent>, RelayError>>;
+
+    /// A token for where the reader stands, also where there was no event: whoever goes on after it gets all that this
+    /// reader has not given.
+    fn position(&self) -> String;
 }

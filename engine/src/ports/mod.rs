@@ -14,6 +14,7 @@ mod dead_letters;
 mod deadlines;
 mod event_log;
 mod event_relay;
+mod ownership;
 mod participants;
 mod snapshots;
 mod tenants;
@@ -29,6 +30,7 @@ pub use event_log::{
     LoggedEntry, LoggedGroup, OrderEntry, ParkedOrder, PartitionHead, ReadError, StoredRecord,
 };
 pub use event_relay::{EventReader, EventRelay, ReadFrom, RelayError, RelayedEvent};
+pub use ownership::{Ownership, OwnershipEvent};
 pub use participants::{
     KeyStanding, LineUnits, Participant, Participants, Performed, Role, Settlement, StepAnswer, StepRequest,
 };

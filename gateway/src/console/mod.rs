@@ -20,13 +20,14 @@ mod words;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use self::page::Page;
 use crate::edge::Shared;
+use crate::host::HostNames;
 
 /// The paths below `/console`.
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
@@ -39,12 +40,12 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/console/parked/{tenant}/{order}/release", post(parked::release))
         .route("/console/parked/{tenant}/{order}/discard", post(parked::discard))
         .route("/console/style.css", get(page::style))
-        .layer(from_fn(guarded))
+        .layer(from_fn_with_state(shared.host_names.clone(), guarded))
         .with_state(Arc::clone(shared))
 }
 
-async fn guarded(request: Request, next: Next) -> Response {
-    let response = match guard::check(request.method(), request.headers()) {
+async fn guarded(State(names): State<HostNames>, request: Request, next: Next) -> Response {
+    let response = match guard::check(&names, request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => Page::from(refusal).into_response(),
     };

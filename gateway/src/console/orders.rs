@@ -8,7 +8,7 @@ use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::{OrderPage, OrderQuery};
 use retailflow_engine::wire::Code;
 use retailflow_engine::wire::order::{Attention, OrderStatus};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::given;
 use super::html::{Html, path};
@@ -16,7 +16,7 @@ use super::page::Page;
 use super::words::{color, money, order_path, time, tone};
 use crate::answer::Refusal;
 use crate::edge::Shared;
-use crate::orders::{late, of_view, permit};
+use crate::orders::list_page;
 use crate::path::known;
 use crate::query::Query;
 
@@ -60,9 +60,7 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) ->
     let after = query.token("after")?.map(str::to_owned);
     let wanted = OrderQuery { tenant, status: asked.status, attention: asked.attention, after, limit: PAGE };
     let until = Instant::now() + Duration::from_millis(shared.limits.request_timeout_ms);
-    let _permit = permit(&shared, until).await?;
-    let found = timeout_at(until, shared.edge.views.list(wanted)).await;
-    let found = found.map_err(|_| late())?.map_err(|error| of_view(error, "after"))?;
+    let found = list_page(&shared, wanted, until).await?;
     Ok(Page::new("Orders", body(&asked, &found)))
 }
 

@@ -185,6 +185,7 @@ impl Answers {
     fn common() -> Self {
         let answers = Self::default()
             .problem(400, "The request is not as the contract says.")
+            .problem(403, "Another Host was named than this address answers to: see `http.host_names`.")
             .problem(404, "There is no such tenant, order or path.")
             .problem(405, "Another method is expected: see Allow.")
             .problem(500, "A fault of ours.")

@@ -91,6 +91,7 @@ async fn the_end_of_parking_is_reported_or_explained() {
     end("under-way", "release").await.refused(409, "release_under_way");
     assert_eq!(end("stopped", "discard").await.refused(409, "release_stopped")["detail"], "because");
     end("unavailable", "release").await.refused(503, "unavailable");
+    end("lost", "discard").await.refused(504, "outcome_unknown");
     end("hang", "release").await.refused(504, "outcome_unknown");
 }
 

@@ -164,3 +164,22 @@ async fn operators_commands_are_refused_here() {
     assert_eq!(problem["order"], "o-1");
     assert!(world.door.asked.lock().unwrap().is_empty());
 }
+
+/// The HTTP binding of CloudEvents lets a header's value stand in quotes: one id, quoted or not, is one command.
+#[tokio::test]
+async fn a_quoted_id_is_the_same_id() {
+    let world = World::new().await;
+    for id in ["ret-1", "\"ret-1\"", "%72et-1", "\"%72et-1\""] {
+        let headers = [
+            JSON,
+            TYPE,
+            ("ce-specversion", "1.0"),
+            ("ce-source", "\"/shop\""),
+            ("ce-id", id),
+            ("idempotency-key", "\"ret-1\""),
+        ];
+        assert_eq!(send(&world, &headers, PLACE.as_bytes()).await.status, 200, "{id}");
+    }
+    let asked = world.door.asked.lock().unwrap();
+    assert!(asked.len() == 4 && asked.iter().all(|(command, ..)| command.key == asked[0].0.key));
+}

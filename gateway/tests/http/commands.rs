@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use retailflow_engine::order::Actor;
 use retailflow_engine::wire::Code;
+use retailflow_gateway::Route;
 
 use crate::world::{COMMANDS, Client, JSON, PLACE, TYPE, World};
 
@@ -116,5 +117,5 @@ async fn a_connection_serves_one_request_after_another() {
         assert_eq!(client.call("POST", COMMANDS, &headers, PLACE.as_bytes()).await.status, 200);
     }
     assert_eq!(world.counts.connections_open(), 1);
-    assert_eq!(world.counts.responses(2), 20);
+    assert_eq!(world.counts.responses(Route::Command, 2), 20);
 }

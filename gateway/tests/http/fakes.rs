@@ -22,6 +22,10 @@ pub(crate) struct Door {
 }
 
 impl CommandDoor for Door {
+    fn refuses(&self, _: &TenantId) -> Option<Outcome> {
+        None
+    }
+
     fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
         self.asked.lock().unwrap().push((command.clone(), actor, deadline));
         Box::pin(async move {
@@ -62,6 +66,7 @@ impl CommandDoor for Door {
             "under-way" => Err(EndParkingError::UnderWay(text)),
             "stopped" => Err(EndParkingError::Stopped(text)),
             "unavailable" => Err(EndParkingError::Unavailable(text)),
+            "lost" => Err(EndParkingError::Unknown(text)),
             _ => Ok(ReleaseReport {
                 schema: ReleaseSchema,
                 commands: 2,
@@ -127,6 +132,7 @@ impl Views for Lists {
 pub(crate) struct Relay;
 
 struct Reader {
+    at: usize,
     events: Vec<RelayedEvent>,
     flood: bool,
 }
@@ -153,7 +159,6 @@ impl EventRelay for Relay {
                 ReadFrom::Now => 3,
                 ReadFrom::After(token) => match token.as_str() {
                     "gone" => return Err(RelayError::Gone("it was archived".into())),
-                    "busy" => return Err(RelayError::Busy("so many read already".into())),
                     "trouble" => return Err(RelayError::Unavailable("SECRET".into())),
                     token => match token.strip_prefix("t-").and_then(|number| number.parse().ok()) {
                         Some(number) => number,
@@ -162,7 +167,7 @@ impl EventRelay for Relay {
                 },
             };
             let events = (after + 1..=3).map(event).collect();
-            Ok(Box::new(Reader { events, flood }) as Box<dyn EventReader>)
+            Ok(Box::new(Reader { at: after, events, flood }) as Box<dyn EventReader>)
         })
     }
 }
@@ -176,8 +181,13 @@ impl EventReader for Reader {
             if self.events.is_empty() {
                 std::future::pending::<()>().await;
             }
+            self.at = 3;
             Ok(std::mem::take(&mut self.events))
         })
+    }
+
+    fn position(&self) -> String {
+        format!("t-{}", self.at)
     }
 }
 

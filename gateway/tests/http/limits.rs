@@ -177,3 +177,62 @@ async fn an_address_that_is_taken_is_named() {
     let error = Server::start(config, edge, Options::default()).err().expect("refused");
     assert!(error.to_string().starts_with("http.listen = 127.0.0.1:"), "{error}");
 }
+
+/// DNS rebinding: a browser on this machine that a stranger's page leads to a loopback address names the stranger's host.
+#[tokio::test]
+async fn an_address_of_this_machine_answers_to_no_strange_name() {
+    let world = World::new().await;
+    for address in [world.running.public_addr, world.running.admin_addr] {
+        for path in ["/healthz", "/v1/tenants/shop/orders", "/v1/admin/parked", "/nothing"] {
+            let asked = format!("GET {path} HTTP/1.1\r\nHost: evil.example:8080\r\n\r\n");
+            let text = raw(address, asked.as_bytes()).await;
+            assert!(text.starts_with("HTTP/1.1 403 ") && text.contains("http.host_names"), "{text}");
+        }
+        for host in ["Host: 127.0.0.1:8080", "Host: localhost", "Host: TEST:80", "X: y"] {
+            let version = if host.starts_with('X') { "1.0" } else { "1.1" };
+            let asked = format!("GET /healthz HTTP/{version}\r\n{host}\r\nConnection: close\r\n\r\n");
+            let text = raw(address, asked.as_bytes()).await;
+            assert!(text.contains(" 200 OK\r\n"), "{host}: {text}");
+        }
+    }
+    assert_eq!(world.door.asked.lock().unwrap().len(), 0);
+}
+
+/// A read whose caller has gone goes on, and counts as long as it does: else short deadlines would let in any number.
+#[tokio::test]
+async fn reads_without_callers_keep_their_room() {
+    let world = World::with(|http| http.reads_max = 2).await;
+    let short = [("rf-timeout-ms", "20")];
+    for _ in 0..2 {
+        world.call("GET", "/v1/tenants/shop/orders/slow", &short, b"").await.refused(503, "unavailable");
+    }
+    world.call("GET", "/v1/tenants/shop/orders/o-1", &short, b"").await.refused(503, "overloaded");
+    world.call("GET", "/v1/tenants/shop/orders", &short, b"").await.refused(503, "overloaded");
+}
+
+/// A connection closed on a client that is still sending is reset, and the answer lost with it.
+#[tokio::test]
+async fn a_client_that_sends_a_body_in_vain_reads_why() {
+    let world = World::new().await;
+    let body = vec![b' '; 900_000];
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+    let cases: [Case<'_>; 4] = [
+        ("/v1/tenants/shop/orders/o-1/comands", &[JSON, TYPE], 404),
+        ("/v1/tenants/shop/orders/o-1/history", &[JSON, TYPE], 405),
+        ("/v1/tenants/SHOP/orders/o-1/commands", &[JSON, TYPE], 400),
+        (COMMANDS, &[("content-type", "text/plain")], 415),
+    ];
+    for (path, headers, status) in cases {
+        for _ in 0..10 {
+            // This client sends all before it reads, as simple ones do.
+            let mut head =
+                format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n", body.len());
+            headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
+            let mut stream = TcpStream::connect(world.running.public_addr).await.unwrap();
+            stream.write_all((head + "Connection: close\r\n\r\n").as_bytes()).await.unwrap();
+            stream.write_all(&body).await.expect("it is taken in to its end");
+            let text = timeout(PATIENCE, rest(&mut stream)).await.unwrap();
+            assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {text}");
+        }
+    }
+}

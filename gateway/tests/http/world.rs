@@ -38,7 +38,8 @@ pub(crate) struct World {
 
 pub(crate) fn local() -> Http {
     let free = "127.0.0.1:0".parse().unwrap();
-    Http { listen: free, admin_listen: free, ..Config::default().http }
+    let host_names = "localhost,test".to_owned();
+    Http { listen: free, admin_listen: free, host_names, ..Config::default().http }
 }
 
 pub(crate) struct Behind {

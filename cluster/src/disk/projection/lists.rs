@@ -11,6 +11,7 @@ use std::sync::Arc;
 use lru::LruCache;
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
+use retailflow_engine::invariant::{Ledger, TenantLedger};
 use retailflow_engine::order::Incoming;
 use retailflow_engine::ports::{OrderCounts, OrderQuery};
 use retailflow_engine::wire::order::{Attention, OrderStatus};
@@ -34,11 +35,19 @@ const fn by_attention(attention: Attention) -> u8 {
     4 + attention as u8
 }
 
+/// What is counted of a tenant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) orders: OrderCounts,
+    /// A command that is being released counts twice until its order's mark is cleared.
+    pub(super) ledger: TenantLedger,
+}
+
 /// What changed since the last writing.
 pub(super) struct Frozen {
     pub(super) position: u64,
     pub(super) orders: Vec<(OrderRef, Tracked)>,
-    pub(super) counts: Vec<(TenantId, OrderCounts)>,
+    pub(super) counts: Vec<(TenantId, Counts)>,
 }
 
 /// All lists, up to a position of the log.
@@ -48,7 +57,7 @@ pub(super) struct Lists {
     orders: HashMap<OrderRef, Tracked>,
     recent: LruCache<OrderRef, Tracked>,
     lists: BTreeMap<ListKey, OrderId>,
-    counts: HashMap<TenantId, OrderCounts>,
+    counts: HashMap<TenantId, Counts>,
     total: OrderCounts,
     dirty: Vec<OrderRef>,
     dirty_counts: HashSet<TenantId>,
@@ -74,7 +83,7 @@ impl Lists {
     pub(super) fn load(
         position: u64,
         live: Vec<(OrderRef, Tracked)>,
-        counts: Vec<(TenantId, OrderCounts)>,
+        counts: Vec<(TenantId, Counts)>,
     ) -> Self {
         let mut lists = Self { position, ..Self::default() };
         for (order, tracked) in live {
@@ -82,10 +91,10 @@ impl Lists {
             lists.orders.insert(order, tracked);
         }
         for (_, counts) in &counts {
-            for (sum, count) in lists.total.by_status.iter_mut().zip(counts.by_status) {
+            for (sum, count) in lists.total.by_status.iter_mut().zip(counts.orders.by_status) {
                 *sum += count;
             }
-            for (sum, count) in lists.total.by_attention.iter_mut().zip(counts.by_attention) {
+            for (sum, count) in lists.total.by_attention.iter_mut().zip(counts.orders.by_attention) {
                 *sum += count;
             }
         }
@@ -94,7 +103,14 @@ impl Lists {
     }
 
     pub(super) fn counts(&self, tenant: Option<&TenantId>) -> OrderCounts {
-        tenant.map_or(self.total, |tenant| self.counts.get(tenant).copied().unwrap_or_default())
+        tenant.map_or(self.total, |tenant| {
+            self.counts.get(tenant).map_or_else(Default::default, |own| own.orders)
+        })
+    }
+
+    /// The books by tenant, up to the position of the lists.
+    pub(super) fn ledger(&self) -> Ledger {
+        self.counts.iter().map(|(tenant, counts)| (tenant.clone(), counts.ledger.clone())).collect()
     }
 
     /// What is known of an order without the shelf.
@@ -153,9 +169,22 @@ impl Lists {
                     });
                 }
                 Parsed::Control(Control::Release { order, .. }) => {
-                    self.change(order, &mut found, |tracked| tracked.parked = None);
+                    let mut released = 0;
+                    self.change(order, &mut found, |tracked| {
+                        tracked.parked = None;
+                        released = std::mem::take(&mut tracked.waiting);
+                    });
+                    let parked = &mut self.counted(&order.tenant).ledger.parked;
+                    *parked = parked.saturating_sub(released);
                 }
-                Parsed::Control(Control::ParkedCommand { .. }) | Parsed::Unreadable => {}
+                Parsed::Control(Control::ParkedCommand { order, .. }) => {
+                    // What waits, waits behind a mark: its order is in memory.
+                    if self.orders.get(order).is_some_and(|tracked| tracked.parked.is_some()) {
+                        self.change(order, &mut found, |tracked| tracked.waiting += 1);
+                        self.counted(&order.tenant).ledger.parked += 1;
+                    }
+                }
+                Parsed::Unreadable => {}
             }
         }
         self.position = position;
@@ -163,6 +192,7 @@ impl Lists {
 
     fn record(&mut self, record: &Incoming<'_>, position: u64, found: &mut HashMap<OrderRef, Tracked>) {
         let order = record.order();
+        self.book(record);
         self.change(order, found, |tracked| {
             if let Err(error) = tracked.glance.fold(record) {
                 // A broken order stops alone: it stays in the lists as it was.
@@ -172,6 +202,24 @@ impl Lists {
                 tracked.place = position;
             }
         });
+    }
+
+    /// Counts the commands that a record holds.
+    fn book(&mut self, record: &Incoming<'_>) {
+        let (applied, rejected) = record.commands();
+        if applied + rejected > 0 {
+            let ledger = &mut self.counted(&record.order().tenant).ledger;
+            ledger.applied += applied;
+            ledger.rejected += rejected;
+        }
+    }
+
+    /// The counts of a tenant, to be changed.
+    fn counted(&mut self, tenant: &TenantId) -> &mut Counts {
+        if !self.dirty_counts.contains(tenant) {
+            self.dirty_counts.insert(tenant.clone());
+        }
+        self.counts.entry(tenant.clone()).or_default()
     }
 
     fn change(
@@ -234,11 +282,8 @@ impl Lists {
         before: Option<(OrderStatus, Attention)>,
         after: Option<(OrderStatus, Attention)>,
     ) {
-        if !self.counts.contains_key(tenant) {
-            self.counts.insert(tenant.clone(), OrderCounts::default());
-        }
-        let Some(own) = self.counts.get_mut(tenant) else { return };
-        for counts in [own, &mut self.total] {
+        let mut total = std::mem::take(&mut self.total);
+        for counts in [&mut self.counted(tenant).orders, &mut total] {
             if let Some((status, attention)) = before {
                 counts.by_status[status as usize] = counts.by_status[status as usize].saturating_sub(1);
                 counts.by_attention[attention as usize] =
@@ -249,9 +294,7 @@ impl Lists {
                 counts.by_attention[attention as usize] += 1;
             }
         }
-        if !self.dirty_counts.contains(tenant) {
-            self.dirty_counts.insert(tenant.clone());
-        }
+        self.total = total;
     }
 
     /// The orders in memory that are asked for, after `after`, `limit` at most of each list that is looked through.
@@ -288,7 +331,7 @@ impl Lists {
             }
         }
         let counts = self.dirty_counts.drain().map(|tenant| {
-            let counts = self.counts.get(&tenant).copied().unwrap_or_default();
+            let counts = self.counts.get(&tenant).cloned().unwrap_or_default();
             (tenant, counts)
         });
         Frozen { position: self.position, counts: counts.collect(), orders }

@@ -58,7 +58,8 @@ pub struct ProjectionOptions {
     pub ring_linger_ms: u64,
     /// Orders whose whole state is in memory while somebody listens; a few KiB each.
     pub ring_states_max: usize,
-    /// Readers of old events at one time; further ones are told to come again.
+    /// Readers of old events that read at one time; further ones wait for their turn. So many of them keep their orders'
+    /// states until their next turn.
     pub catching_up_max: usize,
     /// Orders whose whole state each of them has in memory.
     pub catching_up_states_max: usize,

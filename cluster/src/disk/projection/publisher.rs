@@ -21,8 +21,7 @@ use super::shared::Shared;
 /// Where an event stands: its group's position, and its number in the group.
 pub(super) type At = (u64, u32);
 
-/// Behind all events of a group.
-pub(super) const BEHIND: u32 = u32::MAX;
+pub(super) use retailflow_engine::codec::cursor::BEHIND;
 
 /// An event with its place.
 #[derive(Debug, Clone)]

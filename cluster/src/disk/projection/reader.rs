@@ -12,6 +12,7 @@ use retailflow_engine::ports::{
     EventReader, EventRelay, LogPosition, PortFuture, ReadFrom, RelayError, RelayedEvent,
 };
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::JoinHandle;
 
 use super::Projection;
 use super::entries::{Parsed, entries};
@@ -39,11 +40,15 @@ impl Drop for Listening {
     }
 }
 
-/// What a reader of old events has.
-struct CatchingUp {
-    _permit: OwnedSemaphorePermit,
+/// What a reader of old events keeps between two steps, if there is room.
+struct Kept {
     publisher: Publisher,
+    _room: OwnedSemaphorePermit,
 }
+
+/// Events, and the place behind all that was read.
+type Read = (VecDeque<Told>, At);
+type Stepped = (Publisher, Option<OwnedSemaphorePermit>, Read);
 
 struct Reader {
     shared: Arc<Shared>,
@@ -52,47 +57,36 @@ struct Reader {
     /// Read and not given yet; then the reader stands at the place beside it.
     waiting: VecDeque<Told>,
     then: At,
-    catching_up: Option<CatchingUp>,
+    kept: Option<Kept>,
+    /// A step under way. Kept when the wait for it is dropped: begun anew each time, they would use up the permits.
+    stepping: Option<JoinHandle<Result<Stepped, RelayError>>>,
     progress: watch::Receiver<Progress>,
     _listening: Listening,
 }
 
-impl CatchingUp {
-    fn begin(shared: &Shared) -> Result<Self, RelayError> {
-        let permit = Arc::clone(&shared.catching_up).try_acquire_owned();
-        let busy = |_| {
-            let max = shared.options.catching_up_max;
-            RelayError::Busy(format!("{max} readers read old events already"))
-        };
-        let publisher = Publisher::new(shared.options.catching_up_states_max);
-        Ok(Self { _permit: permit.map_err(busy)?, publisher })
-    }
-
-    /// The next events after `at`, of groups that the projector has passed, and the place behind all that was read.
-    /// Blocks.
-    fn step(
-        &mut self,
-        shared: &Shared,
-        tenant: &TenantId,
-        at: At,
-        passed: u64,
-    ) -> Result<(VecDeque<Told>, At), RelayError> {
-        let unavailable = |why: String| RelayError::Unavailable(why);
-        let groups = match at {
-            (position, BEHIND) => shared
-                .log
-                .scan_blocking(LogPosition(position), CATCH_UP_BYTES)
-                .map_err(|error| unavailable(error.to_string()))?,
-            (position, _) => {
-                let group = shared.log.group_blocking(position);
-                vec![group.map_err(|error| unavailable(error.to_string()))?.ok_or_else(|| gone(position))?]
-            }
-        };
-        let groups = &groups[..groups.partition_point(|group| group.position.0 <= passed)];
-        let Some(last) = groups.last() else { return Ok((VecDeque::new(), at)) };
-        let told = self.publisher.publish(shared, &entries(groups), Some(tenant), at).map_err(unavailable)?;
-        Ok((told.into(), (last.position.0, BEHIND)))
-    }
+/// The next events after `at`, of groups that the projector has passed, and the place behind all that was read. Blocks.
+fn step(
+    publisher: &mut Publisher,
+    shared: &Shared,
+    tenant: &TenantId,
+    at: At,
+    passed: u64,
+) -> Result<Read, RelayError> {
+    let unavailable = |why: String| RelayError::Unavailable(why);
+    let groups = match at {
+        (position, BEHIND) => shared
+            .log
+            .scan_blocking(LogPosition(position), CATCH_UP_BYTES)
+            .map_err(|error| unavailable(error.to_string()))?,
+        (position, _) => {
+            let group = shared.log.group_blocking(position);
+            vec![group.map_err(|error| unavailable(error.to_string()))?.ok_or_else(|| gone(position))?]
+        }
+    };
+    let groups = &groups[..groups.partition_point(|group| group.position.0 <= passed)];
+    let Some(last) = groups.last() else { return Ok((VecDeque::new(), at)) };
+    let told = publisher.publish(shared, &entries(groups), Some(tenant), at).map_err(unavailable)?;
+    Ok((told.into(), (last.position.0, BEHIND)))
 }
 
 fn gone(position: u64) -> RelayError {
@@ -111,7 +105,7 @@ fn check(shared: &Shared, (position, index): At) -> Result<(), RelayError> {
             Parsed::Unreadable => 0,
         })
     });
-    if index < counted { Ok(()) } else { Err(gone(position)) }
+    if index < counted || index == BEHIND { Ok(()) } else { Err(gone(position)) }
 }
 
 impl Reader {
@@ -138,7 +132,7 @@ impl Reader {
             let latest = self.shared.ring.lock().read(self.at, &self.tenant, EVENTS_MAX);
             if let Some((events, at)) = latest {
                 self.at = at;
-                self.catching_up = None;
+                (self.kept, self.stepping) = (None, None);
                 if !events.is_empty() {
                     return Ok(events);
                 }
@@ -155,21 +149,32 @@ impl Reader {
         }
     }
 
-    /// Reads on in the log. Dropped meanwhile, nothing has changed but that the orders' states are lost.
+    /// Reads on in the log. Dropped meanwhile, the next call waits for the same step.
     async fn catch_up(&mut self, passed: u64) -> Result<(), RelayError> {
-        let mut catching_up = match self.catching_up.take() {
-            Some(catching_up) => catching_up,
-            None => CatchingUp::begin(&self.shared)?,
+        let stepping = match &mut self.stepping {
+            Some(stepping) => stepping,
+            none => {
+                // One turn after the other: a reader that takes nothing holds up nobody.
+                let turn = Arc::clone(&self.shared.catching_up).acquire_owned().await;
+                let turn = turn.map_err(|error| RelayError::Unavailable(error.to_string()))?;
+                let (mut publisher, room) = match self.kept.take() {
+                    Some(Kept { publisher, _room }) => (publisher, Some(_room)),
+                    None => (Publisher::new(self.shared.options.catching_up_states_max), None),
+                };
+                let (shared, tenant, at) = (Arc::clone(&self.shared), self.tenant.clone(), self.at);
+                none.insert(tokio::task::spawn_blocking(move || {
+                    let read = step(&mut publisher, &shared, &tenant, at, passed);
+                    drop(turn);
+                    Ok((publisher, room, read?))
+                }))
+            }
         };
-        let (shared, tenant, at) = (Arc::clone(&self.shared), self.tenant.clone(), self.at);
-        let step = move || {
-            let step = catching_up.step(&shared, &tenant, at, passed)?;
-            Ok::<_, RelayError>((catching_up, step))
-        };
-        let done = tokio::task::spawn_blocking(step).await;
-        let (catching_up, (told, then)) =
+        let done = stepping.await;
+        self.stepping = None;
+        let (publisher, room, (told, then)) =
             done.map_err(|error| RelayError::Unavailable(error.to_string()))??;
-        self.catching_up = Some(catching_up);
+        let room = room.or_else(|| Arc::clone(&self.shared.keeping).try_acquire_owned().ok());
+        self.kept = room.map(|_room| Kept { publisher, _room });
         if told.is_empty() {
             self.at = then;
         }
@@ -181,6 +186,11 @@ impl Reader {
 impl EventReader for Reader {
     fn next(&mut self) -> PortFuture<'_, Result<Vec<RelayedEvent>, RelayError>> {
         Box::pin(self.next_events())
+    }
+
+    fn position(&self) -> String {
+        let (position, index) = self.at;
+        self.shared.token_at(position, index)
     }
 }
 
@@ -206,24 +216,24 @@ impl EventRelay for Projection {
                         return Err(RelayError::Gone("the token belongs to another log".into()));
                     }
                     let at = (cursor.position, cursor.index);
-                    let checking = Arc::clone(shared);
-                    let checked = tokio::task::spawn_blocking(move || check(&checking, at)).await;
-                    checked.map_err(|error| RelayError::Unavailable(error.to_string()))??;
+                    if at != (0, BEHIND) {
+                        let checking = Arc::clone(shared);
+                        let checked = tokio::task::spawn_blocking(move || check(&checking, at)).await;
+                        checked.map_err(|error| RelayError::Unavailable(error.to_string()))??;
+                    }
                     at
                 }
             };
             // From here on the ring is in use, and a reader of now is in it.
             let listening = Listening::new(shared);
-            let old =
-                at < (progress.borrow().position, BEHIND) && shared.ring.lock().read(at, tenant, 1).is_none();
-            let catching_up = old.then(|| CatchingUp::begin(shared)).transpose()?;
             Ok(Box::new(Reader {
                 shared: Arc::clone(shared),
                 tenant: tenant.clone(),
                 at,
                 waiting: VecDeque::new(),
                 then: at,
-                catching_up,
+                kept: None,
+                stepping: None,
                 progress,
                 _listening: listening,
             }) as Box<dyn EventReader>)

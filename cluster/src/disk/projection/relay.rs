@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use retailflow_engine::codec::control::Control;
-use retailflow_engine::codec::cursor::Cursor;
+use retailflow_engine::codec::cursor::{BEHIND, Cursor};
 use retailflow_engine::ids::{OrderRef, TenantId};
 use retailflow_engine::order::{FoldError, Incoming, publish_parked};
 use retailflow_engine::ports::{LogPosition, LoggedEntry, LoggedGroup};
@@ -90,6 +90,9 @@ impl Relay {
         folder: PathBuf,
     ) -> Result<Self, TellError> {
         let log_id = follower.identity().log_id;
+        // Before the first group there is nothing to stand at.
+        let beginning = Cursor { log_id, position: 0, index: BEHIND };
+        let after = after.filter(|cursor| *cursor != beginning);
         if let Some(cursor) = &after {
             if cursor.log_id != log_id {
                 return Err(TellError::AnotherLog);
@@ -181,7 +184,7 @@ impl Relay {
             told.truncate(first);
             return Ok(());
         }
-        if position.0 > after.position || after.index >= counted {
+        if position.0 > after.position || (after.index >= counted && after.index != BEHIND) {
             return Err(TellError::Gone("no event stands there".into()));
         }
         self.met = true;

@@ -58,7 +58,10 @@ pub(super) struct Shared {
     pub(super) lists: RwLock<Lists>,
     pub(super) progress: watch::Sender<Progress>,
     pub(super) ring: Mutex<Ring>,
+    /// Steps of readers of old events that are under way.
     pub(super) catching_up: Arc<Semaphore>,
+    /// Readers that keep their orders' states between two steps.
+    pub(super) keeping: Arc<Semaphore>,
     stop: AtomicBool,
     /// Stop without writing anything more, as a kill would.
     killed: AtomicBool,
@@ -76,6 +79,7 @@ impl Shared {
             progress: watch::Sender::new(opening),
             ring: Mutex::new(Ring::new(options.ring_events_max, options.ring_bytes_max)),
             catching_up: Arc::new(Semaphore::new(options.catching_up_max)),
+            keeping: Arc::new(Semaphore::new(options.catching_up_max)),
             options,
             stop: AtomicBool::new(false),
             killed: AtomicBool::new(false),
@@ -104,7 +108,12 @@ impl Shared {
 
     /// A position of the log as callers have it.
     pub(super) fn token(&self, position: u64) -> String {
-        let cursor = Cursor { log_id: self.log_id, position, index: 0 };
+        self.token_at(position, 0)
+    }
+
+    /// The same with the number of an event.
+    pub(super) fn token_at(&self, position: u64, index: u32) -> String {
+        let cursor = Cursor { log_id: self.log_id, position, index };
         // A cursor is never too large.
         cursor.to_token().unwrap_or_default()
     }

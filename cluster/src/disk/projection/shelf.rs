@@ -21,17 +21,18 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use retailflow_engine::ids::{OrderRef, TenantId};
+use retailflow_engine::invariant::TenantLedger;
 use retailflow_engine::ports::OrderCounts;
 use retailflow_engine::wire::order::OrderStatus;
 use serde::{Deserialize, Serialize};
 
-use super::lists::Frozen;
+use super::lists::{Counts, Frozen};
 use super::tracked::{Row, Stored, Tracked};
 use crate::disk::index::IndexError;
 use crate::disk::index::store::{self, Store, guarded};
 
 /// Of the rows' form. Another one is no trouble: all is built again.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
 
 /// Says that the shelf is in use, and since which start of the system.
 const IN_USE_FILE: &str = "in-use";
@@ -61,7 +62,7 @@ pub(super) type Found = (u64, OrderRef, Tracked);
 pub(super) struct Kept {
     pub(super) position: u64,
     pub(super) live: Vec<(OrderRef, Tracked)>,
-    pub(super) counts: Vec<(TenantId, OrderCounts)>,
+    pub(super) counts: Vec<(TenantId, Counts)>,
 }
 
 /// An open shelf.
@@ -171,8 +172,11 @@ impl Shelf {
         }
         for pair in main.scan_prefix([COUNTS]) {
             let (key, value) = guarded("read", || pair)?;
-            let (by_status, by_attention) = serde_json::from_slice(&value).map_err(damaged)?;
-            kept.counts.push((tenant_of(&key)?, OrderCounts { by_status, by_attention }));
+            let (by_status, by_attention, applied, rejected, parked) =
+                serde_json::from_slice(&value).map_err(damaged)?;
+            let orders = OrderCounts { by_status, by_attention };
+            let ledger = TenantLedger { applied, rejected, parked };
+            kept.counts.push((tenant_of(&key)?, Counts { orders, ledger }));
         }
         Ok(kept)
     }
@@ -203,7 +207,10 @@ impl Shelf {
             written.push((order, belongs));
         }
         for (tenant, counts) in frozen.counts {
-            let counts = serde_json::to_vec(&(counts.by_status, counts.by_attention)).map_err(damaged)?;
+            let Counts { orders, ledger } = counts;
+            let TenantLedger { applied, rejected, parked } = ledger;
+            let counts = (orders.by_status, orders.by_attention, applied, rejected, parked);
+            let counts = serde_json::to_vec(&counts).map_err(damaged)?;
             batch.insert(key(COUNTS, &tenant, &[]), counts);
         }
         let meta = Meta { version: VERSION, log_id: self.log_id, position: frozen.position };

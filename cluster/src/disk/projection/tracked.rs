@@ -31,6 +31,8 @@ pub(super) struct Tracked {
     pub(super) parked: Option<Arc<str>>,
     /// Where the park marks stand that told something, in their order.
     pub(super) marks: Vec<u64>,
+    /// Commands that wait behind the present mark.
+    pub(super) waiting: u64,
     pub(super) stored: Stored,
     /// Changed since its row was written, or was about to be.
     pub(super) dirty: bool,
@@ -92,6 +94,8 @@ pub(super) struct Row {
     parked: Option<String>,
     #[serde(rename = "m", default, skip_serializing_if = "Vec::is_empty")]
     marks: Vec<u64>,
+    #[serde(rename = "w", default)]
+    waiting: u64,
     #[serde(rename = "c")]
     total: Option<(Currency, i64)>,
     #[serde(rename = "u")]
@@ -114,6 +118,7 @@ impl Row {
             attention: glance.attention.as_ref().map(|(kind, reason)| (*kind, reason.to_string())),
             parked: tracked.parked.as_deref().map(str::to_owned),
             marks: tracked.marks.clone(),
+            waiting: tracked.waiting,
             total: glance.total,
             changed: glance.changed.map(|(first, last)| (first.0, last.0)),
         }
@@ -147,6 +152,7 @@ impl Row {
             place: self.place,
             parked: self.parked.map(Into::into),
             marks: self.marks,
+            waiting: self.waiting,
             stored,
             dirty: false,
         };

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use retailflow_engine::ids::{OrderRef, TenantId};
-use retailflow_engine::ports::{OrderCounts, OrderPage, OrderQuery, PortFuture, ViewError, Views};
+use retailflow_engine::invariant::Ledger;
+use retailflow_engine::ports::{
+    LogPosition, OrderCounts, OrderPage, OrderQuery, PortFuture, ViewError, Views,
+};
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 use retailflow_engine::wire::order_list::OrderSummary;
 
@@ -70,6 +73,16 @@ impl Projection {
     #[must_use]
     pub fn glance(&self, order: &OrderRef) -> Option<OrderSummary> {
         self.shared.lists.read().get(order).and_then(|tracked| summary(order, tracked))
+    }
+
+    /// The books at a cut: the last group that is in them, and the commands recorded and parked up to it, by tenant.
+    ///
+    /// # Errors
+    /// [`ViewError::Unavailable`].
+    pub fn ledger(&self) -> Result<(LogPosition, Ledger), ViewError> {
+        self.shared.usable()?;
+        let lists = self.shared.lists.read();
+        Ok((LogPosition(lists.position), lists.ledger()))
     }
 }
 

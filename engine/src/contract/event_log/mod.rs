@@ -110,7 +110,7 @@ fn park(order: &OrderRef, reason: &str) -> Control {
     Control::Park { order: order.clone(), reason: reason.into(), at: super::author::CONTEXT.now }
 }
 
-fn parked_command(order: &OrderRef, sequence: u64) -> Control {
+pub(super) fn parked_command(order: &OrderRef, sequence: u64) -> Control {
     Control::ParkedCommand {
         order: order.clone(),
         sequence,

@@ -18,6 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use book::{BookEntry, BookKind, BookLine, Journal, MemoryJournal};
 pub use faults::{CallFault, DrawnCall, FaultRates};
+
+/// An authorization with this token is reviewed: it is pending until somebody reports it.
+pub const REVIEW_TOKEN: &str = "tok_review";
+/// An authorization with this token is declined.
+pub const DECLINED_TOKEN: &str = "tok_declined";
+/// How long a review is expected to take.
+const REVIEW_MS: u64 = 24 * 3_600_000;
 pub use inventory::StockOptions;
 pub use text::BookError;
 pub use totals::{BookTotals, MoneyTotals, Sides, Violation};
@@ -117,8 +124,15 @@ impl SimParticipants {
         }
     }
 
-    /// Does what is asked for, or says what became of it before.
+    /// Does what is asked for, or says what became of it before. Payments know two tokens for trying things out:
+    /// [`REVIEW_TOKEN`] and [`DECLINED_TOKEN`].
     pub fn perform(&self, request: &StepRequest) -> StepAnswer {
+        let token = request.placed.payments.first().map(|payment| &*payment.token_ref);
+        match token.filter(|_| request.step == Step::Authorize) {
+            Some(REVIEW_TOKEN) => return self.take_on(request, self.clock.now().plus_ms(REVIEW_MS)),
+            Some(DECLINED_TOKEN) => return self.decline(request),
+            _ => {}
+        }
         self.decide(request, |desk, draft, now, journal| desk.carry_out(draft, now, journal))
     }
 

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use retailflow_engine::contract::Subject;
+use retailflow_engine::contract::event_log::scan;
 use retailflow_engine::contract::event_relay::{self, LogWithRelay};
+use retailflow_engine::contract::lives::Lives;
 use retailflow_engine::contract::views::{self, LogWithViews};
+use retailflow_engine::invariant::{TenantLedger, check_log};
 use retailflow_engine::ports::PortFuture;
 
 use super::{Projection, ProjectionOptions};
@@ -164,6 +167,34 @@ async fn the_lists_keep_the_contract() {
         let mut tested = Tested { disk: Disk::new(options.clone()), options, port: Disk::views };
         views::suite(&mut tested).await;
     }
+}
+
+/// The books of the lists, at any cut and after any end, are those that an auditor makes of the whole log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ledger_is_the_auditors() {
+    let mut disk = Disk::new(tiny());
+    disk.ready().await;
+    let mut lives = Lives::begin(&**disk.log.as_ref().unwrap(), 41).await;
+    let orders = lives.names(30);
+    let mut parked = 0;
+    for _ in 0..ENDS.len() * 3 {
+        lives.go_on(&**disk.log.as_ref().unwrap(), &orders, 12).await;
+        let LogWithViews { log, views } = disk.views();
+        views.reached(&views.written()).await.unwrap();
+        let groups = scan(&*log, usize::MAX).await;
+        let (mut audited, violations) = check_log(log.identity().partitions, &groups);
+        assert_eq!(violations, []);
+        audited.retain(|_, books| *books != TenantLedger::default());
+        let (cut, mut ledger) = disk.projection.as_ref().unwrap().ledger().unwrap();
+        ledger.retain(|_, books| *books != TenantLedger::default());
+        assert_eq!(cut, groups.last().unwrap().position);
+        assert_eq!(ledger, audited);
+        parked += ledger.values().map(|books| books.parked).sum::<u64>();
+        drop((log, views));
+        disk.again();
+        disk.ready().await;
+    }
+    assert!(parked > 0, "nothing ever waited");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! Readers between the log and the ring.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use retailflow_engine::contract::event_relay::{assert_are, expected, open, read};
 use retailflow_engine::contract::lives::{Lives, TENANTS};
@@ -51,36 +52,85 @@ async fn readers_that_come_and_fall_behind_under_load_miss_nothing_and_get_nothi
     }
 }
 
+/// A step that goes on behind a dropped wait holds a permit: the next wait is for the same step, not for one more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_of_old_events_are_few_at_a_time() {
-    let disk = Disk::new(ProjectionOptions { catching_up_max: 2, ..tiny() });
+async fn dropped_waits_use_up_no_permits() {
+    let disk = Disk::new(ProjectionOptions { catching_up_max: 1, ..tiny() });
+    disk.ready().await;
+    let log = disk.log.clone().unwrap();
+    let mut lives = Lives::begin(&*log, 23).await;
+    lives.go_on(&*log, &lives.names(50), 50).await;
+    let port = disk.relay();
+    let all = expected(&port, TENANTS[0]).await;
+    let mut reader = open(&port, TENANTS[0], ReadFrom::Beginning).await;
+    let mut given = Vec::new();
+    while given.len() < all.len() {
+        let polled = reader.next().as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        match polled {
+            Poll::Ready(events) => given.extend(events.unwrap()),
+            Poll::Pending => tokio::task::yield_now().await,
+        }
+    }
+    assert_are(&given, &all);
+}
+
+/// Readers that have begun and take nothing more keep nobody from their turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_old_events_take_turns() {
+    let disk = Disk::new(ProjectionOptions { catching_up_max: 1, ..tiny() });
     disk.ready().await;
     let log = disk.log.clone().unwrap();
     let mut lives = Lives::begin(&*log, 22).await;
     let orders = lives.names(50);
     lives.go_on(&*log, &orders, 50).await;
     let port = disk.relay();
-    let mut old = open(&port, TENANTS[0], ReadFrom::Beginning).await;
-    let older = open(&port, TENANTS[1], ReadFrom::Beginning).await;
-    let refused = || async { port.relay.open(&orders[0].tenant, ReadFrom::Beginning).await.err() };
-    // The projector may not have read anything yet; then it is told at the first reading.
-    if let Some(error) = refused().await {
-        assert!(matches!(error, RelayError::Busy(_)), "{error}");
+    let mut idle = Vec::new();
+    for number in 0..20 {
+        let mut reader = open(&port, TENANTS[number % 2], ReadFrom::Beginning).await;
+        assert!(!reader.next().await.unwrap().is_empty());
+        idle.push(reader);
     }
-    let now = open(&port, TENANTS[0], ReadFrom::Now).await;
-    drop((older, now));
     let all = expected(&port, TENANTS[0]).await;
-    let given = read(&mut old, all.len()).await;
-    assert_are(&given, &all);
+    let readers = (0..8).map(|_| async {
+        let mut reader = open(&port, TENANTS[0], ReadFrom::Beginning).await;
+        read(&mut reader, all.len()).await
+    });
+    for given in futures_util::future::join_all(readers).await {
+        assert_are(&given, &all);
+    }
     // It has caught up, and is in nobody's way.
+    let mut reader = open(&port, TENANTS[0], ReadFrom::Now).await;
     lives.go_on(&*log, &orders, 1).await;
     let more = expected(&port, TENANTS[0]).await;
-    assert_are(&read(&mut old, more.len() - all.len()).await, &more[all.len()..]);
-    let (mut one, mut two) = (
-        open(&port, TENANTS[0], ReadFrom::Beginning).await,
-        open(&port, TENANTS[1], ReadFrom::Beginning).await,
-    );
-    assert!(one.next().await.is_ok() && two.next().await.is_ok());
+    assert_are(&read(&mut reader, more.len() - all.len()).await, &more[all.len()..]);
+}
+
+/// A reader's place is good to go on from, also where there was no event: at the beginning, at the end, in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_goes_on_from_a_place_gets_the_rest() {
+    let disk = Disk::new(tiny());
+    disk.ready().await;
+    let port = disk.relay();
+    let empty = open(&port, TENANTS[0], ReadFrom::Now).await.position();
+    let log = disk.log.clone().unwrap();
+    let mut lives = Lives::begin(&*log, 24).await;
+    let orders = lives.names(20);
+    lives.go_on(&*log, &orders, 20).await;
+    let all = expected(&port, TENANTS[0]).await;
+    let now = open(&port, TENANTS[0], ReadFrom::Now).await.position();
+    let mut reader = open(&port, TENANTS[0], ReadFrom::After(empty)).await;
+    let (mut given, mut places) = (0, vec![(0, reader.position())]);
+    while given < all.len() {
+        given += reader.next().await.unwrap().len();
+        places.push((given, reader.position()));
+    }
+    places.push((given, now));
+    lives.go_on(&*log, &orders, 5).await;
+    let more = expected(&port, TENANTS[0]).await;
+    for (given, place) in places {
+        let mut reader = open(&port, TENANTS[0], ReadFrom::After(place)).await;
+        assert_are(&read(&mut reader, more.len() - given).await, &more[given..]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,85 @@
+//! For tests: a node in memory that drives no step, under a clock that stands.
+
+use std::sync::Arc;
+
+use retailflow_config::Config;
+use retailflow_engine::contract::author::CONTEXT;
+use retailflow_engine::ids::TimestampMs;
+use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemorySnapshots, MemoryTenants};
+use retailflow_engine::ports::{
+    Clock, KeyStanding, LogIdentity, Participant, Participants, PortFuture, Rng, Settlement, StepAnswer,
+    StepRequest,
+};
+use retailflow_engine::wire::Durability;
+
+use crate::world::{Ports, Probe, Settings};
+use crate::{Node, NodeHandle};
+
+/// The node and what it stands on.
+pub(crate) struct Quiet {
+    pub(crate) node: NodeHandle,
+    pub(crate) log: Arc<MemoryLog>,
+    pub(crate) letters: Arc<MemoryDeadLetters>,
+}
+
+impl Quiet {
+    pub(crate) async fn start(probe: Option<Arc<dyn Probe>>) -> Self {
+        let identity = LogIdentity {
+            log_id: [1; 16],
+            cluster: "test".into(),
+            partitions: 1,
+            shards: 1,
+            created: TimestampMs(0),
+        };
+        let log = Arc::new(MemoryLog::new(identity));
+        let letters = Arc::<MemoryDeadLetters>::default();
+        let nobody = Arc::new(Nothing);
+        let ports = Ports {
+            log: log.clone(),
+            deadlines: log.clone(),
+            participants: Participants {
+                inventory: nobody.clone(),
+                payments: nobody.clone(),
+                shipping: nobody,
+            },
+            snapshots: Arc::<MemorySnapshots>::default(),
+            tenants: Arc::<MemoryTenants>::default(),
+            dead_letters: letters.clone(),
+            clock: Arc::new(Nothing),
+            rng: Arc::new(Nothing),
+            durability: Durability::MEMORY,
+        };
+        let settings = Settings { drives_effects: false, probe, ..Settings::new(Config::default(), "test") };
+        let node = Node::start(settings, ports).await.unwrap();
+        Self { node, log, letters }
+    }
+}
+
+/// Time that stands, chance that has none, and nobody who does a step.
+struct Nothing;
+
+impl Clock for Nothing {
+    fn now(&self) -> TimestampMs {
+        CONTEXT.now
+    }
+}
+
+impl Rng for Nothing {
+    fn next_u64(&self) -> u64 {
+        7
+    }
+}
+
+impl Participant for Nothing {
+    fn perform<'a>(&'a self, _request: &'a StepRequest) -> PortFuture<'a, StepAnswer> {
+        unreachable!("nothing is driven")
+    }
+
+    fn query<'a>(&'a self, _request: &'a StepRequest) -> PortFuture<'a, KeyStanding> {
+        unreachable!("nothing is driven")
+    }
+
+    fn settle<'a>(&'a self, _request: &'a StepRequest) -> PortFuture<'a, Settlement> {
+        unreachable!("nothing is driven")
+    }
+}

@@ -1,0 +1,147 @@
+//! What operators see of a cluster, and what they may change: drains and pins.
+
+use std::collections::BTreeMap;
+
+use retailflow_engine::ids::{NodeId, PartitionId, TimestampMs};
+use retailflow_engine::placement::Policy;
+
+use super::coordinator::Coordinator;
+use super::keys::{Key, Keys};
+use super::store::{Store, Unreachable};
+use super::values::{DrainV1, PinV1, write};
+
+/// A node as etcd has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Its name.
+    pub node: NodeId,
+    /// Which process of this name it is.
+    pub incarnation: String,
+    /// Its share against the others'.
+    pub weight: u32,
+    /// What operators say of it.
+    pub labels: BTreeMap<String, String>,
+    /// The program's version.
+    pub build: String,
+    /// Where operators reach it.
+    pub admin: Option<String>,
+    /// It is being emptied.
+    pub draining: bool,
+    /// It makes the plans.
+    pub leads: bool,
+}
+
+/// A partition as etcd has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// Which one.
+    pub partition: PartitionId,
+    /// Who is to own it.
+    pub placed: Option<String>,
+    /// Who has claimed it.
+    pub claimed: Option<String>,
+}
+
+/// A cluster at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterStatus {
+    /// The nodes that are there, by name.
+    pub nodes: Vec<NodeStatus>,
+    /// All partitions.
+    pub partitions: Vec<PartitionStatus>,
+    /// What in etcd cannot be read, and why.
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// The operators' way to a cluster's etcd.
+pub struct ClusterAdmin {
+    store: Store,
+    keys: Keys,
+    partitions: u16,
+}
+
+impl ClusterAdmin {
+    /// Connects to the etcd of the cluster of this name.
+    ///
+    /// # Errors
+    /// [`Unreachable`].
+    pub async fn connect(endpoints: &[String], cluster: &str, partitions: u16) -> Result<Self, Unreachable> {
+        Ok(Self { store: Store::connect(endpoints).await?, keys: Keys::new(cluster), partitions })
+    }
+
+    /// Who is there, and who owns what.
+    ///
+    /// # Errors
+    /// [`Unreachable`].
+    pub async fn status(&self) -> Result<ClusterStatus, Unreachable> {
+        let (entries, _) = self.store.list(self.keys.prefix()).await?;
+        // Nobody joins under this name: it only reads.
+        let nobody = NodeId::parse("0").map_err(|error| Unreachable(error.to_string()))?;
+        let policy = Policy { partitions: self.partitions, ..Policy::default() };
+        let mut seen = Coordinator::new(self.keys.clone(), nobody, "", &policy);
+        for entry in entries {
+            seen.put(&entry.key, &entry.value, entry.created, entry.modified);
+        }
+        let nodes = seen.nodes().map(|(node, entry, draining)| NodeStatus {
+            node: node.clone(),
+            incarnation: entry.holder.incarnation.clone(),
+            weight: entry.weight,
+            labels: entry.labels.clone(),
+            build: entry.build.clone(),
+            admin: entry.admin.clone(),
+            draining,
+            leads: seen.leader() == Some(&entry.holder),
+        });
+        let partitions = (0..self.partitions).map(PartitionId).map(|partition| PartitionStatus {
+            partition,
+            placed: seen.placed(partition).map(str::to_owned),
+            claimed: seen.claimed(partition).map(|holder| holder.node.clone()),
+        });
+        let unreadable = seen.unreadable().map(|(key, error)| (key.to_owned(), error.to_string()));
+        Ok(ClusterStatus {
+            nodes: nodes.collect(),
+            partitions: partitions.collect(),
+            unreadable: unreadable.collect(),
+        })
+    }
+
+    /// Has a node emptied. It stays so, also through restarts, until [`Self::undrain`].
+    ///
+    /// # Errors
+    /// [`Unreachable`].
+    pub async fn drain(&self, node: &NodeId, by: &str, at: TimestampMs) -> Result<(), Unreachable> {
+        let drain = DrainV1 { by: by.to_owned(), at_ms: at.0 };
+        self.store.put(&self.keys.of(&Key::Drain(node.clone())), write(&drain)).await
+    }
+
+    /// Lets a node have partitions again. Whether it was draining.
+    ///
+    /// # Errors
+    /// [`Unreachable`].
+    pub async fn undrain(&self, node: &NodeId) -> Result<bool, Unreachable> {
+        self.store.delete(&self.keys.of(&Key::Drain(node.clone()))).await
+    }
+
+    /// Puts a partition with a node, as long as that one may have any.
+    ///
+    /// # Errors
+    /// [`Unreachable`].
+    pub async fn pin(
+        &self,
+        partition: PartitionId,
+        node: &NodeId,
+        by: &str,
+        at: TimestampMs,
+    ) -> Result<(), Unreachable> {
+        let pin = PinV1 { node: node.to_string(), by: by.to_owned(), at_ms: at.0 };
+        self.store.put(&self.keys.of(&Key::Pin(partition)), write(&pin)).await
+    }
+
+    /// Lets plans decide about a partition again. Whether it was pinned.
+    ///
+    /// # Errors
+    /// [`Unreachable`].
+    pub async fn unpin(&self, partition: PartitionId) -> Result<bool, Unreachable> {
+        self.store.delete(&self.keys.of(&Key::Pin(partition))).await
+    }
+}

@@ -1,0 +1,19 @@
+//! Who owns what, over etcd.
+//!
+//! Invariants:
+//! - **Safety hangs on none of this.** Two nodes that both believe they own a partition are told apart by the fence in its log.
+//! - What is wanted follows from what stands in etcd (`coordinator`, pure); what is done about it is idempotent.
+//! - etcd that cannot be reached takes nothing away: owners go on while the fence holds.
+
+mod admin;
+mod coordinator;
+mod keys;
+mod ownership;
+mod session;
+mod store;
+mod values;
+
+pub use admin::{ClusterAdmin, ClusterStatus, NodeStatus, PartitionStatus};
+pub use ownership::{EtcdOptions, EtcdOwnership};
+pub use store::Unreachable;
+pub use values::ValueError;

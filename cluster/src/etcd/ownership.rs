@@ -1,0 +1,345 @@
+//! The membership of a node: one task that watches etcd, asks the coordinator what is wanted, and does it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::{EventType, WatchStream};
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use retailflow_engine::ids::{NodeId, PartitionId, TimestampMs};
+use retailflow_engine::placement::Policy;
+use retailflow_engine::ports::{Clock, Ownership, OwnershipEvent, PortFuture};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::coordinator::{Coordinator, Want};
+use super::keys::{Key, Keys};
+use super::session::{Session, Standing};
+use super::store::{Store, Unreachable};
+use super::values::{ClaimV1, NodeV1, write};
+
+/// Requests under way at one time.
+const REQUESTS_MAX: usize = 32;
+/// What is wanted is looked at again so often, also when nothing has changed: dwelling ends by time alone.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// After trouble it is tried again between these.
+const AGAIN_MIN: Duration = Duration::from_millis(100);
+const AGAIN_MAX: Duration = Duration::from_secs(2);
+
+/// Who joins, and how.
+#[derive(Debug, Clone)]
+pub struct EtcdOptions {
+    /// Where etcd listens, such as `http://127.0.0.1:2379`.
+    pub endpoints: Vec<String>,
+    /// The cluster's name, as the log has it.
+    pub cluster: String,
+    /// Our name. Two processes of one name do not run at the same time: the second one waits.
+    pub node: NodeId,
+    /// Drawn at random for this process.
+    pub incarnation: u64,
+    /// Our share against the others'.
+    pub weight: u32,
+    /// What operators say of us.
+    pub labels: BTreeMap<String, String>,
+    /// The program's version, for people.
+    pub build: String,
+    /// Where operators reach us, for people.
+    pub admin: Option<String>,
+    /// How long others wait for a node that says nothing more, in milliseconds. Whole seconds; at least 2.
+    pub ttl_ms: u64,
+    /// What is asked of plans that we make.
+    pub policy: Policy,
+}
+
+struct Inner {
+    options: EtcdOptions,
+    clock: Arc<dyn Clock>,
+    keys: Keys,
+    stop: CancellationToken,
+    sure: watch::Sender<Option<Instant>>,
+    released: mpsc::UnboundedSender<PartitionId>,
+}
+
+/// A node's membership over etcd.
+pub struct EtcdOwnership {
+    inner: Arc<Inner>,
+    events: tokio::sync::Mutex<mpsc::Receiver<OwnershipEvent>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl EtcdOwnership {
+    /// Joins in the background: etcd need not be there yet.
+    #[must_use]
+    pub fn join(options: EtcdOptions, clock: Arc<dyn Clock>) -> Arc<Self> {
+        // Of each partition at most a take-over, a hand-over and a stop wait to be heard.
+        let (events, heard) = mpsc::channel(3 * usize::from(options.policy.partitions).max(1));
+        // At most one a partition and take-over: as bounded as those.
+        let (released, releases) = mpsc::unbounded_channel();
+        let keys = Keys::new(&options.cluster);
+        let (stop, sure) = (CancellationToken::new(), watch::Sender::new(None));
+        let inner = Arc::new(Inner { options, clock, keys, stop, sure, released });
+        let task = tokio::spawn(run(Arc::clone(&inner), events, releases));
+        Arc::new(Self { inner, events: tokio::sync::Mutex::new(heard), task: Mutex::new(Some(task)) })
+    }
+
+    /// Leaves: the session ends, and others take over at once what is still claimed. Hand over first.
+    pub async fn close(&self) {
+        self.inner.stop.cancel();
+        let task = self.task.lock().take();
+        if let Some(task) = task
+            && task.await.is_err()
+        {
+            tracing::error!("the membership's task panicked");
+        }
+    }
+}
+
+impl Ownership for EtcdOwnership {
+    fn next(&self) -> PortFuture<'_, Option<OwnershipEvent>> {
+        Box::pin(async { self.events.lock().await.recv().await })
+    }
+
+    fn released(&self, partition: PartitionId) {
+        // Once it has ended nobody needs to know.
+        let _ = self.inner.released.send(partition);
+    }
+
+    fn is_sure(&self) -> bool {
+        self.inner.sure.borrow().is_some_and(|until| Instant::now() < until)
+    }
+}
+
+async fn run(
+    inner: Arc<Inner>,
+    events: mpsc::Sender<OwnershipEvent>,
+    mut releases: mpsc::UnboundedReceiver<PartitionId>,
+) {
+    let options = &inner.options;
+    let incarnation = format!("{:016x}", options.incarnation);
+    let coordinator =
+        Coordinator::new(inner.keys.clone(), options.node.clone(), &incarnation, &options.policy);
+    let mut member = Member { inner: Arc::clone(&inner), coordinator, events, session: None, told: None };
+    let mut again = AGAIN_MIN;
+    loop {
+        let begun = Instant::now();
+        tokio::select! {
+            () = inner.stop.cancelled() => break,
+            ended = member.follow(&mut releases) => {
+                let Err(error) = ended;
+                member.say(&error.to_string());
+            }
+        }
+        if begun.elapsed() > AGAIN_MAX {
+            again = AGAIN_MIN;
+        }
+        tokio::select! {
+            () = inner.stop.cancelled() => break,
+            () = sleep(again) => {}
+        }
+        again = (again * 2).min(AGAIN_MAX);
+    }
+    if let Some(session) = member.session.take() {
+        session.close().await;
+    }
+    inner.sure.send_replace(None);
+}
+
+struct Member {
+    inner: Arc<Inner>,
+    coordinator: Coordinator,
+    events: mpsc::Sender<OwnershipEvent>,
+    session: Option<Session>,
+    /// The trouble that was said last: it is not said again and again.
+    told: Option<String>,
+}
+
+impl Member {
+    fn say(&mut self, trouble: &str) {
+        if self.told.as_deref() != Some(trouble) {
+            tracing::warn!(node = %self.inner.options.node, "{trouble}; what is owned is run on, and it is tried again");
+            self.told = Some(trouble.to_owned());
+        }
+    }
+
+    /// Reads all, then follows what changes, until etcd can be followed no more.
+    async fn follow(
+        &mut self,
+        releases: &mut mpsc::UnboundedReceiver<PartitionId>,
+    ) -> Result<std::convert::Infallible, Unreachable> {
+        let store = Store::connect(&self.inner.options.endpoints).await?;
+        let (entries, revision) = store.list(self.inner.keys.prefix()).await?;
+        let mut changes = store.watch(self.inner.keys.prefix(), revision + 1).await?;
+        self.coordinator.forget();
+        for entry in entries {
+            self.coordinator.put(&entry.key, &entry.value, entry.created, entry.modified);
+        }
+        let mut look = interval(LOOK_EVERY);
+        loop {
+            self.attend(&store).await?;
+            self.told = None;
+            self.act(&store).await?;
+            let mut standing = self.session.as_ref().map(|session| session.standing.clone());
+            tokio::select! {
+                change = changed(&mut changes) => self.take_in(change?),
+                Some(partition) = releases.recv() => self.coordinator.released(partition),
+                () = moved(standing.as_mut()) => {}
+                _ = look.tick() => {}
+            }
+        }
+    }
+
+    fn take_in(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Put { key, value, created, modified } => {
+                    self.coordinator.put(&key, &value, created, modified);
+                }
+                Change::Delete(key) => self.coordinator.delete(&key),
+            }
+        }
+    }
+
+    /// Sees to the session, and to the own entry.
+    async fn attend(&mut self, store: &Store) -> Result<(), Unreachable> {
+        let standing = self.session.as_ref().map(|session| *session.standing.borrow());
+        match standing {
+            Some(Standing::Until(until)) => drop(self.inner.sure.send_replace(Some(until))),
+            Some(Standing::Ended) => {
+                tracing::warn!(node = %self.inner.options.node, "the session has ended; a new one begins");
+                self.session = None;
+                self.inner.sure.send_replace(None);
+            }
+            None => {}
+        }
+        if self.session.is_none() {
+            self.session =
+                Some(Session::begin(store, Duration::from_millis(self.inner.options.ttl_ms)).await?);
+        }
+        if self.coordinator.is_listed() {
+            return Ok(());
+        }
+        if let Some(other) = self.coordinator.namesake() {
+            let text = format!(
+                "another process runs as this node (it began at {} ms, incarnation {}): each node needs a name of its own",
+                other.started_ms, other.holder.incarnation
+            );
+            self.say(&text);
+            return Ok(());
+        }
+        let Inner { options, keys, clock, .. } = &*self.inner;
+        let entry = NodeV1 {
+            holder: self.coordinator.me().clone(),
+            weight: options.weight,
+            labels: options.labels.clone(),
+            build: options.build.clone(),
+            admin: options.admin.clone(),
+            started_ms: clock.now().0,
+        };
+        let lease = self.session.as_ref().map(|session| session.lease);
+        store.create(&keys.of(&Key::Node(options.node.clone())), write(&entry), lease).await.map(drop)
+    }
+
+    /// Does what is wanted. What etcd answers comes back as a change.
+    async fn act(&mut self, store: &Store) -> Result<(), Unreachable> {
+        let now = self.inner.clock.now();
+        let mut requests = Vec::new();
+        for want in self.coordinator.wants(now) {
+            match want {
+                Want::TakeOver(partition) => {
+                    self.coordinator.taken_over(partition);
+                    self.tell(OwnershipEvent::TakeOver(partition)).await;
+                }
+                Want::HandOver(partition) => {
+                    self.coordinator.handing_over(partition);
+                    self.tell(OwnershipEvent::HandOver(partition)).await;
+                }
+                Want::Stop(partition) => {
+                    self.coordinator.stopping(partition);
+                    self.tell(OwnershipEvent::Stop(partition)).await;
+                }
+                want if requests.len() < REQUESTS_MAX => requests.push(self.ask(store, want, now)),
+                // The rest when these are answered.
+                _ => {}
+            }
+        }
+        join_all(requests).await.into_iter().collect()
+    }
+
+    async fn tell(&self, event: OwnershipEvent) {
+        // There is room for all there can be; a node that has gone hears nothing.
+        let _ = self.events.send(event).await;
+    }
+
+    fn ask(
+        &self,
+        store: &Store,
+        want: Want,
+        now: TimestampMs,
+    ) -> impl Future<Output = Result<(), Unreachable>> + use<> {
+        let (store, inner) = (store.clone(), Arc::clone(&self.inner));
+        let holder = self.coordinator.me().clone();
+        let lease = self.session.as_ref().map(|session| session.lease);
+        async move {
+            let keys = &inner.keys;
+            match want {
+                Want::Campaign => store.create(&keys.of(&Key::Leader), write(&holder), lease).await?,
+                Want::Claim(partition) => {
+                    let claim = ClaimV1 { holder, at_ms: now.0 };
+                    store.create(&keys.of(&Key::Claim(partition)), write(&claim), lease).await?
+                }
+                Want::Unclaim { partition, created } => {
+                    store.delete_created(&keys.of(&Key::Claim(partition)), created).await?
+                }
+                Want::Place { placement, leader_created, placement_modified } => {
+                    let (leader, key) = (keys.of(&Key::Leader), keys.of(&Key::Placement));
+                    let at = ((&*leader, leader_created), (&*key, placement_modified));
+                    store.replace_under(at.0, at.1, write(&placement)).await?
+                }
+                Want::TakeOver(_) | Want::HandOver(_) | Want::Stop(_) => false,
+            };
+            Ok(())
+        }
+    }
+}
+
+enum Change {
+    Put { key: Vec<u8>, value: Vec<u8>, created: i64, modified: i64 },
+    Delete(Vec<u8>),
+}
+
+/// The next changes; an error when the watch cannot go on (compacted, cut off, ended): then all is read anew.
+async fn changed(changes: &mut WatchStream) -> Result<Vec<Change>, Unreachable> {
+    let Some(message) = changes.message().await? else {
+        return Err(Unreachable("the watch has ended".into()));
+    };
+    if message.canceled() || message.compact_revision() > 0 {
+        return Err(Unreachable(format!("the watch was canceled: {}", message.cancel_reason())));
+    }
+    let change = |event: &etcd_client::Event| {
+        let kv = event.kv()?;
+        Some(match event.event_type() {
+            EventType::Put => Change::Put {
+                key: kv.key().to_vec(),
+                value: kv.value().to_vec(),
+                created: kv.create_revision(),
+                modified: kv.mod_revision(),
+            },
+            EventType::Delete => Change::Delete(kv.key().to_vec()),
+        })
+    };
+    Ok(message.events().iter().filter_map(change).collect())
+}
+
+/// Waits until the session's standing has changed.
+async fn moved(standing: Option<&mut watch::Receiver<Standing>>) {
+    if let Some(standing) = standing
+        && standing.changed().await.is_ok()
+    {
+        return;
+    }
+    // Nothing more comes from there; the next look finds what is to be done.
+    std::future::pending().await
+}
