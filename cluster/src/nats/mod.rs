@@ -8,7 +8,7 @@
 //! - Nothing that a caller wrote comes over its connections.
 //!
 //! The doors: [`inbox`] reads what callers published, by position; [`dead_letters`] takes what is no command; [`trim()`] drops what all have
-//! dealt with; [`ask`] answers requests with outcomes.
+//! dealt with; [`ask`] answers requests with outcomes; [`events`] tells the public.
 //!
 //! - Every wait has a bound, every task is joined by `close`, every cache has a limit.
 
@@ -20,6 +20,7 @@ pub mod connect;
 pub mod dead_letters;
 pub mod errors;
 pub mod event_log;
+pub mod events;
 mod identity;
 pub mod inbox;
 pub mod streams;
@@ -33,6 +34,7 @@ pub use batch::GROUP_MESSAGES_MAX;
 pub use connect::{ConnectError, Connections, EdgeConnection, NatsOptions};
 pub use dead_letters::NatsDeadLetters;
 pub use event_log::{NatsLog, NatsLogOptions, OpenError};
+pub use events::{EventOptions, EventPublisher, PublishError, Published};
 pub use identity::IdentityError;
 pub use inbox::{InboxFault, InboxOptions, NatsInbox};
 pub use streams::DoorStreams;

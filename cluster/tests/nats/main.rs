@@ -9,6 +9,7 @@ mod ask;
 mod contract;
 mod crash;
 mod doors;
+mod events;
 mod inbox;
 mod intake;
 mod lossy;
