@@ -21,7 +21,7 @@ use crate::world::options;
 
 pub(crate) const WITHIN: Duration = Duration::from_secs(20);
 
-struct Fixed;
+pub(crate) struct Fixed;
 
 impl Clock for Fixed {
     fn now(&self) -> TimestampMs {

@@ -11,6 +11,7 @@ mod crash;
 mod doors;
 mod events;
 mod inbox;
+mod inbox_replicas;
 mod intake;
 mod lossy;
 mod owners;
