@@ -181,6 +181,28 @@ async fn what_callers_write_into_headers_changes_nothing() {
     assert_eq!(doors.letters().await, letters);
 }
 
+/// A message that costs the client its connection is waited for like any other: it wakes, is put away, and what follows comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_message_stops_nobody_who_waits() {
+    let Some(binary) = server_or_skip("a_broken_message_stops_nobody_who_waits") else { return };
+    let doors = Doors::new(&binary, 1).await;
+    let (order, subject) = (order("shop", "o-1"), "rf.v1.cmd.shop.o-1");
+    let mut inbox = doors.inbox(0, 0, true).await;
+    for round in 1..=3 {
+        let mut reading = tokio::spawn(async move {
+            let given = read(&mut inbox, 1).await;
+            (inbox, given)
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut reading).await.is_err());
+        doors.publish_bytes(subject, "", b"NATS/1.0\r\nno colon\r\n\r\n", b"{}");
+        doors.place(&order, &format!("c-{round}")).await;
+        let (same, given) = reading.await.unwrap();
+        inbox = same;
+        assert_eq!((ids(&given), given[0].position), (vec![format!("c-{round}")], round * 2));
+        assert_eq!(doors.letters().await.len(), round as usize);
+    }
+}
+
 /// Both forms come out as one; what names another order, or is none, is put away; what is too long is cut, or refused at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_command_is_put_away_with_the_reason() {
