@@ -86,6 +86,12 @@ impl Stored {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StreamInfo {
     pub(super) config: Value,
+    /// When it was made, as the server writes it: another stream of the same name has another one.
+    pub(super) created: String,
+    /// The sequence of its first message; where it has none, that of the next one, or 0.
+    pub(super) first_sequence: u64,
+    /// Messages that are gone from between others.
+    pub(super) deleted: u64,
     pub(super) last_sequence: u64,
 }
 
@@ -110,7 +116,13 @@ impl Api {
         let last = answer["state"]["last_seq"].as_u64();
         let last_sequence =
             last.ok_or_else(|| Trouble::Strange(format!("{stream} tells no last sequence")))?;
-        Ok(StreamInfo { config: answer["config"].clone(), last_sequence })
+        Ok(StreamInfo {
+            config: answer["config"].clone(),
+            created: answer["created"].as_str().unwrap_or_default().to_owned(),
+            first_sequence: answer["state"]["first_seq"].as_u64().unwrap_or(0),
+            deleted: answer["state"]["num_deleted"].as_u64().unwrap_or(0),
+            last_sequence,
+        })
     }
 
     /// The last message of a subject, from the leader.
@@ -146,13 +158,30 @@ impl Api {
     /// # Errors
     /// `Refused` with [`super::errors::WRONG_LAST_SEQUENCE`] when it is not.
     pub(super) async fn publish_first(&self, subject: &str, payload: Vec<u8>) -> Result<(), Trouble> {
-        let mut headers = HeaderMap::new();
-        headers.insert(super::batch::EXPECTED_LAST, "0");
-        let request = self.client.request_with_headers(subject.to_owned(), headers, payload.into());
-        answer(&bounded(self.timeout, request).await?).map(drop)
+        self.publish_after(subject, 0, HeaderMap::new(), payload.into()).await.map(drop)
     }
 
-    async fn ask(&self, what: &str, body: &Value) -> Result<Value, Trouble> {
+    /// Publishes one message whose subject's last one is `expected`, and gives its sequence.
+    ///
+    /// # Errors
+    /// `Refused` with [`super::errors::WRONG_LAST_SEQUENCE`] when it is another one.
+    pub(super) async fn publish_after(
+        &self,
+        subject: &str,
+        expected: u64,
+        mut headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<u64, Trouble> {
+        headers.insert(super::batch::EXPECTED_LAST, expected.to_string());
+        let request = self.client.request_with_headers(subject.to_owned(), headers, payload);
+        let acknowledged = answer(&bounded(self.timeout, request).await?)?;
+        // Anything else is nobody's word that it is stored.
+        let sequence = acknowledged["seq"].as_u64();
+        sequence.ok_or_else(|| Trouble::Silent(format!("no acknowledgement: {acknowledged}")))
+    }
+
+    /// Asks JetStream for something that is not asked for elsewhere.
+    pub(super) async fn ask(&self, what: &str, body: &Value) -> Result<Value, Trouble> {
         let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let request = self.client.request(format!("$JS.API.{what}"), body);
         answer(&bounded(self.timeout, request).await?)
@@ -236,7 +265,7 @@ impl Api {
     }
 }
 
-fn silent(error: impl std::fmt::Display) -> Trouble {
+pub(super) fn silent(error: impl std::fmt::Display) -> Trouble {
     Trouble::Silent(error.to_string())
 }
 

@@ -1,11 +1,17 @@
-//! Connections to NATS: two, because a reader that falls behind must not hold up a commit.
+//! Connections to NATS: two for the log, because a reader that falls behind must not hold up a commit; and one of its own for
+//! each thing that reads what strangers wrote.
+//!
+//! The client ends a connection over which a header comes that it cannot read, and any caller can send one. So the log's
+//! connections carry nothing of callers', and whoever reads on an [`EdgeConnection`] is told when it was lost.
 //!
 //! They reconnect by themselves, for ever; nothing sent on them is waited for without a bound. What was queued while
 //! disconnected is sent later, so every write carries a condition.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use tokio::sync::watch;
 
 /// The oldest server that has atomic batches.
 pub const SERVER_MIN: (i64, i64, i64) = (2, 12, 0);
@@ -13,6 +19,8 @@ pub const SERVER_MIN: (i64, i64, i64) = (2, 12, 0);
 const COMMANDS_MAX: usize = 4_096;
 /// Messages that may wait in a subscription: more than one read asks for.
 const SUBSCRIPTION_MAX: usize = 4_096;
+/// The same where strangers choose how large a message is.
+const EDGE_SUBSCRIPTION_MAX: usize = 1_024;
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// How to reach the servers.
@@ -106,7 +114,38 @@ impl Connections {
     }
 }
 
+/// A connection for what strangers wrote.
+#[derive(Debug, Clone)]
+pub struct EdgeConnection {
+    pub(super) client: Client,
+    /// How often it was lost.
+    pub(super) losses: watch::Receiver<u64>,
+    pub(super) request_timeout: Duration,
+}
+
+impl EdgeConnection {
+    /// Connects; `purpose` stands in the servers' lists behind the process's name.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn open(options: &NatsOptions, purpose: &'static str) -> Result<Self, ConnectError> {
+        let (lost, losses) = watch::channel(0);
+        let client = connect_watched(options, purpose, EDGE_SUBSCRIPTION_MAX, lost).await?;
+        Ok(Self { client, losses, request_timeout: Duration::from_millis(options.request_timeout_ms) })
+    }
+}
+
 async fn connect(options: &NatsOptions, purpose: &'static str) -> Result<Client, ConnectError> {
+    connect_watched(options, purpose, SUBSCRIPTION_MAX, watch::channel(0).0).await
+}
+
+async fn connect_watched(
+    options: &NatsOptions,
+    purpose: &'static str,
+    subscription_max: usize,
+    losses: watch::Sender<u64>,
+) -> Result<Client, ConnectError> {
+    let losses = Arc::new(losses);
     let mut addresses = Vec::with_capacity(options.servers.len());
     for address in &options.servers {
         let parsed: Result<ServerAddr, _> = address.parse();
@@ -121,15 +160,20 @@ async fn connect(options: &NatsOptions, purpose: &'static str) -> Result<Client,
         .request_timeout(Some(Duration::from_millis(options.request_timeout_ms)))
         .ping_interval(Duration::from_millis(options.ping_interval_ms))
         .client_capacity(COMMANDS_MAX)
-        .subscription_capacity(SUBSCRIPTION_MAX)
+        .subscription_capacity(subscription_max)
         .reconnect_delay_callback(|attempts| {
             let doubled = 10u64 << attempts.min(8);
             Duration::from_millis(fastrand::u64(doubled / 2..=doubled)).min(RECONNECT_MAX)
         })
-        .event_callback(move |event| async move {
-            match event {
-                Event::Connected => tracing::debug!(purpose, "connected to NATS"),
-                event => tracing::warn!(purpose, %event, "the connection to NATS"),
+        .event_callback(move |event| {
+            let losses = losses.clone();
+            async move {
+                match event {
+                    Event::Connected => return tracing::debug!(purpose, "connected to NATS"),
+                    Event::Disconnected => losses.send_modify(|count| *count += 1),
+                    _ => {}
+                }
+                tracing::warn!(purpose, %event, "the connection to NATS");
             }
         })
         .connect(addresses);

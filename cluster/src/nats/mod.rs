@@ -1,24 +1,42 @@
-//! Many machines: the log on JetStream.
+//! Many machines: the log on JetStream, and the doors beside it.
 //!
-//! Invariants:
+//! Invariants of the log:
 //! - The log decides who may write: every group is one atomic batch (a lone fence: one message) whose first message, the
 //!   fence, is stored only behind the fence that the writer knows. Nothing else writes into a log but the first message of each stream.
 //! - What safety hangs on is read from a stream's leader.
 //! - What is in memory can be thrown away: it is read again when another writer was seen.
+//! - Nothing that a caller wrote comes over its connections.
+//!
+//! The doors: [`inbox`] reads what callers published, by position; [`dead_letters`] takes what is no command; [`trim()`] drops what all have
+//! dealt with; [`ask`] answers requests with outcomes; [`events`] tells the public.
+//!
 //! - Every wait has a bound, every task is joined by `close`, every cache has a limit.
 
 mod api;
+pub mod ask;
 mod batch;
+mod command;
 pub mod connect;
+pub mod dead_letters;
 pub mod errors;
 pub mod event_log;
+pub mod events;
 mod identity;
+pub mod inbox;
+pub mod streams;
 pub mod subjects;
 pub mod topology;
+mod trim;
 
 pub use api::Trouble;
+pub use ask::{AskCounts, AskDoor, AskOptions};
 pub use batch::GROUP_MESSAGES_MAX;
-pub use connect::{ConnectError, Connections, NatsOptions};
+pub use connect::{ConnectError, Connections, EdgeConnection, NatsOptions};
+pub use dead_letters::NatsDeadLetters;
 pub use event_log::{NatsLog, NatsLogOptions, OpenError};
+pub use events::{EventOptions, EventPublisher, PublishError, Published};
 pub use identity::IdentityError;
+pub use inbox::{InboxFault, InboxOptions, NatsInbox};
+pub use streams::DoorStreams;
 pub use topology::{Drift, Topology, TopologyError};
+pub use trim::{TrimError, Trimmed, trim};

@@ -1,4 +1,19 @@
-//! Every subject and stream name of the log, made and read here alone. They are frozen: they stand in stored messages.
+//! Every subject and stream name, made and read here alone. They are frozen: they stand in stored messages and in callers.
+//!
+//! The doors':
+//!
+//! ```text
+//! rf.v1.cmd.<tenant>.<order>      where callers publish commands
+//! RF_CMD                          the stream of commands; each stands there as
+//! rf.cmd.<p>.<tenant>.<order>         with the partition that the server reckons
+//! rf.wake.cmd.<p>                 one came for this partition; a hint, not stored
+//! rf.v1.ask.<tenant>.<order>      where callers ask and wait for the outcome
+//! rf.v1.reply.<tenant>.…          where an answer may go, beside _INBOX.…
+//! RF_EVT: rf.v1.evt.<tenant>.<order>   public events
+//! RF_DLQ: rf.dlq.<tenant>.<key>   a dead letter; `_` for a tenant that cannot be told
+//! ```
+//!
+//! The log's:
 //!
 //! ```text
 //! RF_LOG_<shard>             the stream
@@ -103,11 +118,6 @@ fn of_order(partition: PartitionId, kind: char, order: &OrderRef) -> String {
 pub fn parse(subject: &str) -> Option<Subject> {
     let rest = subject.strip_prefix(LOG)?.strip_prefix('.')?;
     let tokens: Vec<&str> = rest.split('.').collect();
-    let number = |text: &str| {
-        let number: u16 = text.parse().ok()?;
-        // One spelling only: `+1` and `01` are numbers too, but not ours.
-        (number.to_string() == text).then_some(number)
-    };
     match tokens[..] {
         ["identity", shard] => Some(Subject::Identity(number(shard)?)),
         [partition, "fence"] => Some(Subject::Fence(PartitionId(number(partition)?))),
@@ -124,6 +134,104 @@ pub fn parse(subject: &str) -> Option<Subject> {
         }
         _ => None,
     }
+}
+
+/// The stream of commands.
+pub const COMMANDS: &str = "RF_CMD";
+/// The stream of public events.
+pub const EVENTS: &str = "RF_EVT";
+/// The stream of dead letters.
+pub const DEAD_LETTERS: &str = "RF_DLQ";
+/// Where commands are published.
+pub const COMMANDS_IN: &str = "rf.v1.cmd.*.*";
+/// Where they stand.
+pub const COMMANDS_STORED: &str = "rf.cmd.*.*.*";
+/// Where it is told that one came; the server fills in the partition.
+pub const COMMAND_WAKES: &str = "rf.wake.cmd.{{wildcard(1)}}";
+/// All public events.
+pub const EVENTS_ALL: &str = "rf.v1.evt.*.*";
+/// All dead letters.
+pub const DEAD_LETTERS_ALL: &str = "rf.dlq.*.*";
+/// Where commands are asked.
+pub const ASKED: &str = "rf.v1.ask.*.*";
+/// Who answers them: one of these.
+pub const ASKED_GROUP: &str = "rf-ask";
+/// Longest subject that an answer is sent to, in bytes.
+pub const REPLY_MAX_BYTES: usize = 256;
+/// Stands for a tenant that cannot be told: no tenant is called so.
+const NO_TENANT: &str = "_";
+
+/// How the server makes of a command's subject the one under which it stands.
+#[must_use]
+pub fn command_transform(partitions: u16) -> String {
+    format!("rf.cmd.{{{{partition({partitions},1,2)}}}}.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}")
+}
+
+/// Where an order's commands are published.
+#[must_use]
+pub fn command(order: &OrderRef) -> String {
+    format!("rf.v1.cmd.{}.{}", order.tenant, order.order)
+}
+
+/// All commands of a partition.
+#[must_use]
+pub fn commands_of(partition: PartitionId) -> String {
+    format!("rf.cmd.{}.>", partition.0)
+}
+
+/// Where it is told that a command came for a partition.
+#[must_use]
+pub fn command_wakes_of(partition: PartitionId) -> String {
+    format!("rf.wake.cmd.{}", partition.0)
+}
+
+/// Where an order's public events stand.
+#[must_use]
+pub fn event(order: &OrderRef) -> String {
+    format!("rf.v1.evt.{}.{}", order.tenant, order.order)
+}
+
+/// Where a dead letter stands. A name that is no tenant's goes with those that have none.
+#[must_use]
+pub fn dead_letter(tenant: Option<&str>, key: &[u8; 16]) -> String {
+    let tenant = tenant.filter(|name| TenantId::parse(name).is_ok()).unwrap_or(NO_TENANT);
+    format!("rf.dlq.{tenant}.{}", retailflow_engine::keys::hex(key))
+}
+
+/// The partition, tenant and order that a stored command's subject names, as they stand there: the tokens are a caller's.
+#[must_use]
+pub fn parse_command(subject: &str) -> Option<(PartitionId, &str, &str)> {
+    let mut tokens = subject.strip_prefix("rf.cmd.")?.split('.');
+    let (Some(partition), Some(tenant), Some(order), None) =
+        (tokens.next(), tokens.next(), tokens.next(), tokens.next())
+    else {
+        return None;
+    };
+    Some((PartitionId(number(partition)?), tenant, order))
+}
+
+/// The tenant and order that an asked command's subject names, as they stand there.
+#[must_use]
+pub fn parse_ask(subject: &str) -> Option<(&str, &str)> {
+    let (tenant, order) = subject.strip_prefix("rf.v1.ask.")?.split_once('.')?;
+    (!order.contains('.')).then_some((tenant, order))
+}
+
+/// May an answer go there? Whoever asks chooses the subject, and could name one that a stream or another service takes.
+#[must_use]
+pub fn may_answer(reply: &str, tenant: Option<&str>) -> bool {
+    let own = |tenant: &str| reply.strip_prefix("rf.v1.reply.")?.strip_prefix(tenant)?.strip_prefix('.');
+    let rest = reply.strip_prefix("_INBOX.").or_else(|| own(tenant?));
+    let token = |token: &str| {
+        !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*' && byte != b'>')
+    };
+    reply.len() <= REPLY_MAX_BYTES && rest.is_some_and(|rest| rest.split('.').all(token))
+}
+
+/// One spelling only: `+1` and `01` are numbers too, but not ours.
+fn number(text: &str) -> Option<u16> {
+    let number: u16 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
 }
 
 #[cfg(test)]
@@ -177,5 +285,64 @@ mod tests {
         for subject in strange {
             assert_eq!(parse(subject), None, "{subject}");
         }
+    }
+
+    /// Golden: what callers publish to, and what stands in streams that were written before.
+    #[test]
+    fn the_doors_subjects_are_frozen() {
+        let (p, order) = (PartitionId(7), order());
+        assert_eq!([COMMANDS, EVENTS, DEAD_LETTERS], ["RF_CMD", "RF_EVT", "RF_DLQ"]);
+        assert_eq!([COMMANDS_IN, COMMANDS_STORED], ["rf.v1.cmd.*.*", "rf.cmd.*.*.*"]);
+        assert_eq!([EVENTS_ALL, DEAD_LETTERS_ALL, ASKED], ["rf.v1.evt.*.*", "rf.dlq.*.*", "rf.v1.ask.*.*"]);
+        assert_eq!(command_transform(128), "rf.cmd.{{partition(128,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}");
+        assert_eq!(command(&order), "rf.v1.cmd.shop-1.A_9-z");
+        assert_eq!(commands_of(p), "rf.cmd.7.>");
+        assert_eq!(command_wakes_of(p), "rf.wake.cmd.7");
+        assert_eq!(event(&order), "rf.v1.evt.shop-1.A_9-z");
+        let key = [0xab; 16];
+        assert_eq!(dead_letter(Some("shop-1"), &key), "rf.dlq.shop-1.abababababababababababababababab");
+        for strange in [None, Some("a.b"), Some(">"), Some("NO"), Some("")] {
+            assert_eq!(dead_letter(strange, &key), "rf.dlq._.abababababababababababababababab");
+        }
+    }
+
+    #[test]
+    fn callers_tokens_are_read_as_they_stand() {
+        assert_eq!(parse_command("rf.cmd.7.shop.A"), Some((PartitionId(7), "shop", "A")));
+        assert_eq!(parse_command("rf.cmd.7.NO.ü"), Some((PartitionId(7), "NO", "ü")));
+        for strange in ["rf.cmd.07.a.b", "rf.cmd.7.a", "rf.cmd.7.a.b.c", "rf.cmd.x.a.b", "rf.v1.cmd.a.b"] {
+            assert_eq!(parse_command(strange), None, "{strange}");
+        }
+        assert_eq!(parse_ask("rf.v1.ask.shop.A"), Some(("shop", "A")));
+        for strange in ["rf.v1.ask.shop", "rf.v1.ask.a.b.c", "rf.v1.cmd.a.b"] {
+            assert_eq!(parse_ask(strange), None, "{strange}");
+        }
+    }
+
+    #[test]
+    fn answers_go_to_inboxes_and_to_the_tenants_own_subjects() {
+        let may = |reply: &str| may_answer(reply, Some("shop"));
+        assert!(may("_INBOX.a") && may("_INBOX.a.b") && may("rf.v1.reply.shop.x.y"));
+        let strange = [
+            "rf.log.0.fence",
+            "$JS.API.STREAM.DELETE.RF_CMD",
+            "_INBOX",
+            "_INBOX.",
+            "_INBOX.a..b",
+            "_INBOX.>",
+            "_INBOX.a.*",
+            "_INBOX.a b",
+            "_INBOXES.a",
+            "rf.v1.reply.shop",
+            "rf.v1.reply.shop.",
+            "rf.v1.reply.shops.x",
+            "rf.v1.reply.other.x",
+            "",
+        ];
+        for reply in strange {
+            assert!(!may(reply), "{reply}");
+        }
+        assert!(!may(&format!("_INBOX.{}", "x".repeat(REPLY_MAX_BYTES))));
+        assert!(!may_answer("rf.v1.reply.shop.x", None) && may_answer("_INBOX.x", None));
     }
 }

@@ -12,7 +12,7 @@ use super::{Connections, subjects};
 /// Partitions of one stream must be fewer: the server takes 50 batches in flight a stream, and each partition has one.
 pub const PARTITIONS_PER_SHARD_MAX: u16 = 49;
 /// The shortest window that the server takes, in nanoseconds; it cannot be switched off. The log sends no message ids.
-const DUPLICATE_WINDOW_NS: u64 = 100_000_000;
+pub(super) const DUPLICATE_WINDOW_NS: u64 = 100_000_000;
 
 /// How the log is spread over streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Topology {
     }
 }
 
-async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Result<Value, Trouble> {
+pub(super) async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Result<Value, Trouble> {
     match api.info(stream).await {
         Ok(info) => return Ok(info.config),
         Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {}
@@ -141,10 +141,19 @@ async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Result<Value,
 }
 
 /// Fields that we say nothing of and that must not be set: each would lose, hide or change messages.
-const ABSENT: &[&str] =
-    &["persist_mode", "subject_transform", "mirror", "sources", "republish", "sealed", "no_ack"];
+const ABSENT: &[&str] = &[
+    "persist_mode",
+    "subject_transform",
+    "mirror",
+    "sources",
+    "republish",
+    "sealed",
+    "no_ack",
+    "allow_msg_counter",
+    "allow_msg_schedules",
+];
 
-fn differences(stream: &str, wanted: &Value, found: &Value) -> Vec<Drift> {
+pub(super) fn differences(stream: &str, wanted: &Value, found: &Value) -> Vec<Drift> {
     let drift = |field: &str, wanted: &Value, found: &Value| Drift {
         stream: stream.to_owned(),
         field: field.to_owned(),
@@ -162,7 +171,7 @@ fn differences(stream: &str, wanted: &Value, found: &Value) -> Vec<Drift> {
             all.push(drift(field, value, is));
         }
     }
-    for field in ABSENT {
+    for field in ABSENT.iter().filter(|field| wanted.get(field).is_none()) {
         let is = &found[*field];
         let unset = matches!(is, Value::Null | Value::Bool(false)) || is == "default";
         if !unset {

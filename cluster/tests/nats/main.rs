@@ -1,12 +1,18 @@
-//! The log on a real NATS server.
+//! The log and the doors on a real NATS server.
 
 #[path = "../../../tests/support/nats.rs"]
 mod nats;
 #[path = "../../../tests/support/poll.rs"]
 mod poll;
 
+mod ask;
 mod contract;
 mod crash;
+mod doors;
+mod events;
+mod inbox;
+mod inbox_replicas;
+mod intake;
 mod lossy;
 mod owners;
 mod raw;

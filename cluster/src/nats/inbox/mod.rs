@@ -1,0 +1,318 @@
+//! Commands of one partition, by position, from the stream of commands.
+//!
+//! Invariants:
+//! - A position is the sequence of a message in `RF_CMD`. What is given rises strictly, and what is given again is the same.
+//! - Nothing is skipped: a message that belongs to the partition is given, or stands in the dead letters before anything behind
+//!   it is given. What was trimmed away above the floor stops the inbox ([`InboxFault::Gap`]), and so does a stream that is shorter
+//!   than the floor, or another one ([`InboxFault::Replaced`]).
+//! - A command whose subject carries another partition than ours stops the inbox: one order would have two owners.
+//! - Nothing is kept at the server: a read names where it begins, and may be dropped or repeated at any time.
+//!
+//! How it waits: where there is nothing more, it listens for the partition's wake (which the server publishes for each command
+//! that it stores), reads once more, and only then waits. A wake is a hint: without one it looks again after `idle_ms`.
+//!
+//! What is given as [`Body::Bytes`] is the message's body, or, where headers said a part of it, the same command in one piece.
+
+mod read;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Subscriber;
+use futures_util::StreamExt;
+use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::keys::{partition_of, sha256};
+use retailflow_engine::ports::{
+    Body, Clock, CommandInbox, DeadLetter, DeadLetters, Delivery, InboxError, InboxId, PortFuture, StoreError,
+};
+use retailflow_engine::wire::limits::BODY_MAX_BYTES;
+use retailflow_engine::wire::{Code, DecodeError};
+
+use self::read::{Arrived, Reader};
+use super::api::{StreamInfo, Trouble};
+use super::command::{self, NoCommand};
+use super::connect::EdgeConnection;
+use super::{Connections, subjects};
+
+/// Of a dead letter's body at most this much is kept, and of a body over the limit, in bytes.
+const KEPT_MAX_BYTES: usize = 16 * 1024;
+
+/// How an inbox reads.
+#[derive(Debug, Clone)]
+pub struct InboxOptions {
+    /// P, for ever.
+    pub partitions: u16,
+    /// Largest body that is given whole, in bytes.
+    pub body_max_bytes: usize,
+    /// About how much one batch may hold, in bytes.
+    pub batch_max_bytes: usize,
+    /// How long it waits for a wake before it looks by itself, in milliseconds.
+    pub idle_ms: u64,
+    /// Wait at the end for what comes, or end there.
+    pub follow: bool,
+}
+
+impl Default for InboxOptions {
+    fn default() -> Self {
+        Self {
+            partitions: 128,
+            body_max_bytes: BODY_MAX_BYTES,
+            batch_max_bytes: 1 << 20,
+            idle_ms: 2_000,
+            follow: true,
+        }
+    }
+}
+
+/// Why an inbox gives nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InboxFault {
+    /// Passing trouble: read again.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Commands that were not dealt with are gone. People must look.
+    #[error("RF_CMD has lost commands after position {after}: {what}")]
+    Gap {
+        /// The last position dealt with or given.
+        after: u64,
+        /// What shows it.
+        what: String,
+    },
+    /// The stream is not the one that was read before.
+    #[error("RF_CMD was replaced, or restored from an older copy: {0}")]
+    Replaced(String),
+    /// The server reckons another partition than we do: it was told another number of them.
+    #[error(
+        "{subject} at position {position} belongs to partition {ours}; is P of the server's transform another one?"
+    )]
+    PartitionDiffers {
+        /// Where.
+        position: u64,
+        /// As the server made it.
+        subject: String,
+        /// What it is by our reckoning.
+        ours: PartitionId,
+    },
+}
+
+impl From<Trouble> for InboxFault {
+    fn from(trouble: Trouble) -> Self {
+        Self::Unavailable(trouble.to_string())
+    }
+}
+
+impl From<InboxFault> for StoreError {
+    fn from(fault: InboxFault) -> Self {
+        match fault {
+            InboxFault::Unavailable(why) => Self::Unavailable(why),
+            fault => Self::Damaged(fault.to_string()),
+        }
+    }
+}
+
+/// One partition's commands.
+pub struct NatsInbox {
+    id: InboxId,
+    partition: PartitionId,
+    created: String,
+    options: InboxOptions,
+    reader: Reader,
+    letters: Arc<dyn DeadLetters>,
+    clock: Arc<dyn Clock>,
+    /// The last position given, or put away; at first the floor.
+    after: u64,
+    /// Up to here the partition has nothing that was not given.
+    seen: u64,
+    /// The stream's last sequence when it was last looked at.
+    last: u64,
+    wakes: Option<Subscriber>,
+}
+
+impl NatsInbox {
+    /// Opens a partition's commands after `floor`. What cannot be a command goes into `letters`, where its body alone would
+    /// not show it.
+    ///
+    /// # Errors
+    /// [`InboxFault`].
+    pub async fn open(
+        connections: &Connections,
+        edge: &EdgeConnection,
+        partition: PartitionId,
+        floor: u64,
+        letters: Arc<dyn DeadLetters>,
+        clock: Arc<dyn Clock>,
+        options: InboxOptions,
+    ) -> Result<Self, InboxFault> {
+        let reader = Reader::new(connections, edge, partition);
+        let info = reader.info().await?;
+        let mut named = b"rf-inbox-1\0".to_vec();
+        named.extend_from_slice(info.created.as_bytes());
+        named.extend_from_slice(&[0, 0]);
+        named.extend_from_slice(&partition.0.to_le_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&sha256(&named)[..16]);
+        let created = info.created.clone();
+        let (after, seen, last, wakes) = (floor, floor, info.last_sequence, None);
+        let inbox =
+            Self { id, partition, created, options, reader, letters, clock, after, seen, last, wakes };
+        inbox.check(&info)?;
+        Ok(inbox)
+    }
+
+    /// Up to here the partition has nothing that was not given: the floor of one that has nothing may rise to it, once all that
+    /// was given is dealt with. Without that, a partition that is never used would hold up trimming.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.seen.max(self.after)
+    }
+
+    /// The next deliveries, at most `max`; none at the end, unless it waits there. May be dropped while it waits.
+    ///
+    /// # Errors
+    /// [`InboxFault`]: reading again goes on after the last position given.
+    pub async fn read(&mut self, max: usize) -> Result<Vec<Delivery>, InboxFault> {
+        if max == 0 {
+            return Ok(Vec::new());
+        }
+        loop {
+            let piece = self.reader.piece(self.after + 1, max, self.options.batch_max_bytes).await?;
+            // After the read: what was there before it, and is not there now, may have been missed.
+            let info = self.reader.info().await?;
+            self.check(&info)?;
+            let last_before = std::mem::replace(&mut self.last, info.last_sequence);
+            let Some(end) = piece.last().map(|arrived| arrived.sequence) else {
+                self.seen = self.seen.max(last_before);
+                if !self.options.follow {
+                    return Ok(Vec::new());
+                }
+                self.wait().await?;
+                continue;
+            };
+            let mut given = Vec::with_capacity(piece.len());
+            for arrived in piece {
+                given.extend(self.take(arrived).await?);
+            }
+            self.after = end;
+            if !given.is_empty() {
+                return Ok(given);
+            }
+        }
+    }
+
+    /// Listens first: what comes between the last read and the wait is found by the read between.
+    async fn wait(&mut self) -> Result<(), InboxFault> {
+        match &mut self.wakes {
+            None => self.wakes = Some(self.reader.listen().await?),
+            Some(wakes) => {
+                let idle = Duration::from_millis(self.options.idle_ms.max(1));
+                if tokio::time::timeout(idle, wakes.next()).await.is_ok() {
+                    // While there is something to read nobody listens, and nothing piles up.
+                    self.wakes = None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, info: &StreamInfo) -> Result<(), InboxFault> {
+        let after = self.after;
+        if info.created != self.created {
+            let text = format!("it was made at {}, the one read before at {}", info.created, self.created);
+            return Err(InboxFault::Replaced(text));
+        }
+        if info.last_sequence < after {
+            let text = format!("it ends at {}, and {after} was dealt with", info.last_sequence);
+            return Err(InboxFault::Replaced(text));
+        }
+        if info.first_sequence > after + 1 {
+            let what = format!("it begins at {}", info.first_sequence);
+            return Err(InboxFault::Gap { after, what });
+        }
+        if info.deleted > 0 {
+            let what = format!("{} messages are gone from its middle", info.deleted);
+            return Err(InboxFault::Gap { after, what });
+        }
+        Ok(())
+    }
+
+    /// What is given of a message, if anything.
+    async fn take(&self, arrived: Arrived) -> Result<Option<Delivery>, InboxFault> {
+        let position = arrived.sequence;
+        let Some((partition, tenant, order)) = subjects::parse_command(&arrived.subject) else {
+            return Err(self.elsewhere(&arrived, self.partition));
+        };
+        let order = command::order_of(tenant, order);
+        let ours = order.as_ref().map_or(partition, |order| partition_of(order, self.options.partitions));
+        if ours != partition || partition != self.partition {
+            return Err(self.elsewhere(&arrived, ours));
+        }
+        let length_bytes = arrived.payload.len() as u64;
+        if arrived.payload.len() > self.options.body_max_bytes {
+            let kept = KEPT_MAX_BYTES.min(self.options.body_max_bytes);
+            let body = Body::TooLong { prefix: arrived.payload[..kept].to_vec(), length_bytes };
+            return Ok(Some(Delivery { position, body }));
+        }
+        match order.and_then(|order| self.body(&order, &arrived)) {
+            Ok(bytes) => Ok(Some(Delivery { position, body: Body::Bytes(bytes) })),
+            Err(error) => {
+                let letter = self.letter(&arrived, &error);
+                self.letters.put(letter).await.map_err(|why| InboxFault::Unavailable(why.to_string()))?;
+                tracing::warn!(position, %error, "a command was put with the dead letters");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The command in one piece.
+    fn body(&self, order: &OrderRef, arrived: &Arrived) -> Result<Vec<u8>, DecodeError> {
+        match command::read(order, &arrived.headers, &arrived.payload) {
+            Ok(read) if !read.whole => {
+                let bytes = read.command.to_json();
+                if bytes.len() > self.options.body_max_bytes {
+                    let text = format!("in one piece it is {} bytes long", bytes.len());
+                    return Err(DecodeError::new(Code::TooLarge, "", text));
+                }
+                Ok(bytes)
+            }
+            // Whoever reads its body finds the same: it is counted and put away there.
+            Ok(_) | Err(NoCommand::Body(_)) => Ok(arrived.payload.to_vec()),
+            Err(NoCommand::Envelope(error)) => Err(error),
+        }
+    }
+
+    fn elsewhere(&self, arrived: &Arrived, ours: PartitionId) -> InboxFault {
+        let (position, subject) = (arrived.sequence, arrived.subject.clone());
+        InboxFault::PartitionDiffers { position, subject, ours }
+    }
+
+    /// The same message at the same position is the same letter, however often it is read.
+    fn letter(&self, arrived: &Arrived, error: &DecodeError) -> DeadLetter {
+        let mut named = self.id.to_vec();
+        named.extend_from_slice(&arrived.sequence.to_le_bytes());
+        let mut key = [0; 16];
+        key.copy_from_slice(&sha256(&named)[..16]);
+        DeadLetter {
+            key,
+            tenant: error.address.tenant.as_ref().map(ToString::to_string),
+            origin: format!("{}, position {}, {}", subjects::COMMANDS, arrived.sequence, arrived.subject),
+            code: error.code.as_str().to_owned(),
+            reason: error.to_string(),
+            body: arrived.payload[..arrived.payload.len().min(KEPT_MAX_BYTES)].to_vec(),
+            length_bytes: arrived.payload.len() as u64,
+            at: self.clock.now(),
+        }
+    }
+}
+
+impl CommandInbox for NatsInbox {
+    fn id(&self) -> InboxId {
+        self.id
+    }
+
+    fn next(&mut self, max: usize) -> PortFuture<'_, Result<Vec<Delivery>, InboxError>> {
+        Box::pin(async move {
+            let read = self.read(max).await;
+            read.map_err(|fault| InboxError { after: self.after, cause: fault.into() })
+        })
+    }
+}

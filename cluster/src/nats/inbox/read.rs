@@ -1,0 +1,181 @@
+//! Reading the stream of commands: in bulk where that works, one by one where a message stands in the way.
+//!
+//! A bulk read gives each message as its caller made it, with what the server adds behind it. The client gives up the
+//! connection when it cannot read a header, so one such message would break every read that reaches it, for ever. The leader's answers
+//! carry headers as text within JSON, and can always be read: after a bulk read that failed, the next messages come from there.
+
+use std::time::Duration;
+
+use async_nats::{Client, Message, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use retailflow_engine::ids::PartitionId;
+use retailflow_engine::wire::base64;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::nats::api::{Api, StreamInfo, Trouble, silent};
+use crate::nats::command::Headers;
+use crate::nats::connect::EdgeConnection;
+use crate::nats::errors::NO_MESSAGE;
+use crate::nats::{Connections, subjects};
+
+/// Messages that one bulk read asks for: fewer than its subscription holds.
+const PIECE_MESSAGES: usize = 500;
+/// Messages that are read one by one after a bulk read that failed.
+const SINGLES: u32 = 64;
+
+/// A message as it stands in the stream of commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Arrived {
+    pub(super) sequence: u64,
+    pub(super) subject: String,
+    pub(super) headers: Headers,
+    pub(super) payload: Bytes,
+}
+
+pub(super) struct Reader {
+    /// Its connection carries nothing that a caller wrote but as text.
+    api: Api,
+    edge: Client,
+    losses: watch::Receiver<u64>,
+    timeout: Duration,
+    filter: String,
+    wakes: String,
+    singles: u32,
+}
+
+impl Reader {
+    pub(super) fn new(connections: &Connections, edge: &EdgeConnection, partition: PartitionId) -> Self {
+        Self {
+            api: Api::new(connections.read.clone(), connections.request_timeout),
+            edge: edge.client.clone(),
+            losses: edge.losses.clone(),
+            timeout: edge.request_timeout,
+            filter: subjects::commands_of(partition),
+            wakes: subjects::command_wakes_of(partition),
+            singles: 0,
+        }
+    }
+
+    pub(super) async fn info(&self) -> Result<StreamInfo, Trouble> {
+        self.api.info(subjects::COMMANDS).await
+    }
+
+    /// Hears of each command that comes for the partition.
+    pub(super) async fn listen(&self) -> Result<Subscriber, Trouble> {
+        let listening = self.edge.subscribe(self.wakes.clone());
+        let listening = tokio::time::timeout(self.timeout, listening).await;
+        listening.map_err(|_| Trouble::Silent("the client's queue is full".into()))?.map_err(silent)
+    }
+
+    /// The next messages at `from` or after it, in order: at most `max`, about `max_bytes`. None only if the leader has none.
+    pub(super) async fn piece(
+        &mut self,
+        from: u64,
+        max: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Arrived>, Trouble> {
+        if self.singles == 0 {
+            match self.bulk(from, max, max_bytes).await {
+                Ok(found) if !found.is_empty() => return Ok(found),
+                // The end, or that of a replica which is behind.
+                Ok(_) => {}
+                Err(trouble) => {
+                    tracing::warn!(from, %trouble, "commands are read one by one for a while");
+                    self.singles = SINGLES;
+                }
+            }
+        }
+        let found = self.single(from).await?;
+        if found.is_some() {
+            self.singles = self.singles.saturating_sub(1);
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    async fn bulk(&mut self, from: u64, max: usize, max_bytes: usize) -> Result<Vec<Arrived>, Trouble> {
+        let batch = max.clamp(1, PIECE_MESSAGES);
+        let body = json!({
+            "seq": from, "next_by_subj": self.filter, "batch": batch, "max_bytes": max_bytes.max(1),
+        });
+        self.losses.mark_unchanged();
+        let reading = async {
+            let inbox = self.edge.new_inbox();
+            let mut answers = self.edge.subscribe(inbox.clone()).await.map_err(silent)?;
+            let subject = format!("$JS.API.DIRECT.GET.{}", subjects::COMMANDS);
+            self.edge.publish_with_reply(subject, inbox, body.to_string().into()).await.map_err(silent)?;
+            let (mut found, mut next) = (Vec::new(), from);
+            while found.len() < batch {
+                let Some(message) = answers.next().await else {
+                    return Err(Trouble::Silent("the subscription ended".into()));
+                };
+                match arrived(&message) {
+                    Some(arrived) if arrived.sequence >= next => {
+                        next = arrived.sequence + 1;
+                        found.push(arrived);
+                    }
+                    Some(arrived) => {
+                        return Err(Trouble::Strange(format!("sequence {} after {next}", arrived.sequence)));
+                    }
+                    None => match message.status.map(|status| status.as_u16()) {
+                        // The end of the piece; nothing found.
+                        Some(204 | 404) => break,
+                        Some(503) => return Err(Trouble::Silent("no responders".into())),
+                        status => {
+                            let why = message.description.unwrap_or_default();
+                            return Err(Trouble::Strange(format!("{status:?} {why}")));
+                        }
+                    },
+                }
+            }
+            Ok(found)
+        };
+        tokio::select! {
+            read = reading => read,
+            _ = self.losses.changed() => Err(Trouble::Silent("the connection was lost".into())),
+            () = tokio::time::sleep(self.timeout) => {
+                Err(Trouble::Silent(format!("no answer within {:?}", self.timeout)))
+            }
+        }
+    }
+
+    async fn single(&self, from: u64) -> Result<Option<Arrived>, Trouble> {
+        let what = json!({ "seq": from, "next_by_subj": self.filter });
+        let asked = self.api.ask(&format!("STREAM.MSG.GET.{}", subjects::COMMANDS), &what).await;
+        match asked {
+            Ok(answer) => stored(&answer["message"]).map(Some),
+            Err(Trouble::Refused(error)) if error.err_code == NO_MESSAGE => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+}
+
+/// A stored message, whatever status its caller gave it; `None` for what the server says itself.
+///
+/// A caller may have written the server's headers too. The server adds its own behind them, so the last one counts.
+fn arrived(message: &Message) -> Option<Arrived> {
+    let headers = message.headers.as_ref()?;
+    let last = |name: &'static str| headers.get_last(name).map(async_nats::HeaderValue::as_str);
+    Some(Arrived {
+        sequence: last("Nats-Sequence")?.trim().parse().ok().filter(|sequence| *sequence > 0)?,
+        subject: last("Nats-Subject")?.to_owned(),
+        headers: Headers::of(Some(headers)),
+        payload: message.payload.clone(),
+    })
+}
+
+/// A message as the leader gives it.
+fn stored(message: &Value) -> Result<Arrived, Trouble> {
+    let strange = |what: &str| Trouble::Strange(format!("a message without {what}"));
+    let decoded = |field: &str| match message[field].as_str() {
+        None => Ok(Vec::new()),
+        Some(text) => base64::decode(text).ok_or_else(|| strange(field)),
+    };
+    Ok(Arrived {
+        sequence: message["seq"].as_u64().ok_or_else(|| strange("a sequence"))?,
+        subject: message["subject"].as_str().ok_or_else(|| strange("a subject"))?.to_owned(),
+        headers: Headers::parse(&decoded("hdrs")?),
+        payload: decoded("data")?.into(),
+    })
+}

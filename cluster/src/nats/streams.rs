@@ -1,0 +1,116 @@
+//! The streams of the doors: commands, public events, dead letters. Made and compared like the log's ([`super::topology`]).
+//!
+//! Callers publish into `RF_CMD` themselves, with headers of their choice. So it takes no rollups, batches, schedules or times to
+//! live: each of them would let one caller take away or hold up what another one sent.
+
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::topology::{self, DUPLICATE_WINDOW_NS, Drift, TopologyError};
+use super::{Connections, subjects};
+
+/// Most that a command may take in its stream: its body, and its headers.
+pub const COMMAND_MAX_BYTES: usize =
+    retailflow_engine::wire::limits::BODY_MAX_BYTES + COMMAND_HEADERS_MAX_BYTES;
+const COMMAND_HEADERS_MAX_BYTES: usize = 64 * 1024;
+
+/// What the doors' streams are to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoorStreams {
+    /// P, for ever: the same as the log's.
+    pub partitions: u16,
+    /// Copies of each stream: 1 or 3.
+    pub replicas: u8,
+    /// How much `RF_CMD` may hold, in bytes, before callers are refused; `None` for as much as there is room for.
+    pub commands_max_bytes: Option<u64>,
+}
+
+impl DoorStreams {
+    /// Makes the streams that are missing and compares the others. May be called again and by many at once.
+    ///
+    /// # Errors
+    /// [`TopologyError`].
+    pub async fn provision(&self, connections: &Connections) -> Result<Vec<Drift>, TopologyError> {
+        if self.partitions == 0 || !matches!(self.replicas, 1 | 3) {
+            let why =
+                format!("{} partitions, {} replicas: 1 at least; 1 or 3", self.partitions, self.replicas);
+            return Err(TopologyError::Invalid(why));
+        }
+        let api = Api::new(connections.read.clone(), connections.request_timeout);
+        let mut drift = Vec::new();
+        for (stream, wanted) in [
+            (subjects::COMMANDS, self.commands()),
+            (subjects::EVENTS, self.events()),
+            (subjects::DEAD_LETTERS, self.letters()),
+        ] {
+            let found = topology::provision_one(&api, stream, &wanted).await;
+            let found =
+                found.map_err(|trouble| TopologyError::Stream { stream: stream.to_owned(), trouble })?;
+            drift.extend(topology::differences(stream, &wanted, &found));
+        }
+        Ok(drift)
+    }
+
+    fn commands(&self) -> Value {
+        let mut config = self.common(subjects::COMMANDS, subjects::COMMANDS_IN);
+        // Nothing unread ages away; a full stream refuses, and that is what holds callers back.
+        config["max_bytes"] = self.commands_max_bytes.map_or(json!(-1), |bytes| json!(bytes));
+        config["max_msg_size"] = json!(COMMAND_MAX_BYTES);
+        config["subject_transform"] =
+            json!({ "src": subjects::COMMANDS_IN, "dest": subjects::command_transform(self.partitions) });
+        config["republish"] = json!({
+            "src": subjects::COMMANDS_STORED, "dest": subjects::COMMAND_WAKES, "headers_only": true,
+        });
+        config
+    }
+
+    fn events(&self) -> Value {
+        self.common(subjects::EVENTS, subjects::EVENTS_ALL)
+    }
+
+    fn letters(&self) -> Value {
+        self.common(subjects::DEAD_LETTERS, subjects::DEAD_LETTERS_ALL)
+    }
+
+    fn common(&self, name: &str, subjects: &str) -> Value {
+        json!({
+            "name": name,
+            "subjects": [subjects],
+            "retention": "limits",
+            "storage": "file",
+            "num_replicas": self.replicas,
+            "discard": "new",
+            "max_age": 0,
+            "max_msgs": -1,
+            "max_bytes": -1,
+            "max_msgs_per_subject": -1,
+            "max_msg_size": -1,
+            "duplicate_window": DUPLICATE_WINDOW_NS,
+            "allow_direct": true,
+            "allow_atomic": false,
+            "allow_rollup_hdrs": false,
+            "allow_msg_ttl": false,
+            "deny_delete": true,
+            "deny_purge": false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_moved_on_entry_and_told_of() {
+        let streams = DoorStreams { partitions: 128, replicas: 3, commands_max_bytes: Some(1 << 30) };
+        let commands = streams.commands();
+        assert_eq!(commands["max_bytes"], json!(1 << 30));
+        assert_eq!(commands["num_replicas"], json!(3));
+        assert_eq!(topology::differences("RF_CMD", &commands, &commands), [], "what is wanted is no drift");
+        let mut edited = commands.clone();
+        edited["subject_transform"]["dest"] = json!(subjects::command_transform(64));
+        let drift = topology::differences("RF_CMD", &commands, &edited);
+        assert_eq!(drift.len(), 1);
+        assert_eq!(drift[0].field, "subject_transform");
+    }
+}
