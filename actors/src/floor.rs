@@ -10,13 +10,15 @@ use retailflow_engine::ports::InboxId;
 /// Inboxes whose floors a fence carries at most; the one read longest ago goes first.
 const INBOXES_MAX: usize = 8;
 
-/// Outstanding positions of the inbox that is being read. At most as many as commands may be in flight.
+/// Outstanding positions of the inboxes that are being read: one for all partitions, or one for each. At most as many as
+/// commands may be in flight.
 #[derive(Default)]
-pub(crate) struct Floors(Mutex<Tracked>);
+pub(crate) struct Floors(Mutex<BTreeMap<InboxId, Tracked>>);
 
 #[derive(Default)]
 struct Tracked {
-    inbox: Option<InboxId>,
+    /// The one partition whose commands it holds, if it is such an inbox.
+    only: Option<PartitionId>,
     read_up_to: u64,
     /// Positions whose partition is not known yet, or that belong to none.
     homeless: BTreeSet<u64>,
@@ -24,28 +26,39 @@ struct Tracked {
 }
 
 impl Floors {
-    /// Begins to follow an inbox.
-    pub(crate) fn follow(&self, inbox: InboxId) {
-        *self.0.lock() = Tracked { inbox: Some(inbox), ..Tracked::default() };
+    /// Begins to follow an inbox: the one for all partitions, or that of one of them. It takes the place of the last one of
+    /// its kind.
+    pub(crate) fn follow(&self, inbox: InboxId, only: Option<PartitionId>) {
+        let mut all = self.0.lock();
+        all.retain(|_, tracked| tracked.only != only);
+        all.insert(inbox, Tracked { only, ..Tracked::default() });
+    }
+
+    /// A partition's own inbox is read here no more.
+    pub(crate) fn forget(&self, partition: PartitionId) {
+        self.0.lock().retain(|_, tracked| tracked.only != Some(partition));
     }
 
     /// A position was read; nothing is known of it yet.
-    pub(crate) fn read(&self, position: u64) {
-        let mut tracked = self.0.lock();
-        tracked.homeless.insert(position);
-        tracked.read_up_to = tracked.read_up_to.max(position);
+    pub(crate) fn read(&self, inbox: InboxId, position: u64) {
+        if let Some(tracked) = self.0.lock().get_mut(&inbox) {
+            tracked.homeless.insert(position);
+            tracked.read_up_to = tracked.read_up_to.max(position);
+        }
     }
 
     /// The position turned out to belong to a partition.
-    pub(crate) fn belongs(&self, position: u64, partition: PartitionId) {
-        let mut tracked = self.0.lock();
-        tracked.homeless.remove(&position);
-        tracked.by_partition.entry(partition).or_default().insert(position);
+    pub(crate) fn belongs(&self, inbox: InboxId, position: u64, partition: PartitionId) {
+        if let Some(tracked) = self.0.lock().get_mut(&inbox) {
+            tracked.homeless.remove(&position);
+            tracked.by_partition.entry(partition).or_default().insert(position);
+        }
     }
 
     /// The position is recorded, parked, dead-lettered or was refused to its sender: it need not be read again.
-    pub(crate) fn done(&self, position: u64, partition: Option<PartitionId>) {
-        let mut tracked = self.0.lock();
+    pub(crate) fn done(&self, inbox: InboxId, position: u64, partition: Option<PartitionId>) {
+        let mut all = self.0.lock();
+        let Some(tracked) = all.get_mut(&inbox) else { return };
         match partition {
             None => drop(tracked.homeless.remove(&position)),
             Some(partition) => {
@@ -58,17 +71,21 @@ impl Floors {
 
     /// The floor to write into the partition's next fence, never below `last`, the one in its last fence.
     pub(crate) fn floor(&self, partition: PartitionId, last: &[IntakeFloor]) -> Vec<IntakeFloor> {
-        let tracked = self.0.lock();
-        let Some(inbox) = tracked.inbox else { return last.to_vec() };
-        let homeless = tracked.homeless.first().copied();
-        let outstanding = tracked.by_partition.get(&partition).and_then(|all| all.first().copied());
-        let first_open = homeless.into_iter().chain(outstanding).min();
-        let reached = first_open.map_or(tracked.read_up_to, |position| position.saturating_sub(1));
-        let before = last.iter().find(|floor| floor.inbox == inbox).map_or(0, |floor| floor.position);
+        let all = self.0.lock();
+        let concerns = |tracked: &Tracked| tracked.only.is_none_or(|only| only == partition);
+        let followed: Vec<(&InboxId, &Tracked)> =
+            all.iter().filter(|(_, tracked)| concerns(tracked)).collect();
         // Others' floors stay, the newest of them: another inbox may be read again one day.
-        let others = last.iter().filter(|floor| floor.inbox != inbox).cloned();
-        let mut floors: Vec<IntakeFloor> = others.collect();
-        floors.push(IntakeFloor { inbox, position: reached.max(before) });
+        let others = last.iter().filter(|floor| !followed.iter().any(|(inbox, _)| **inbox == floor.inbox));
+        let mut floors: Vec<IntakeFloor> = others.cloned().collect();
+        for (inbox, tracked) in followed {
+            let homeless = tracked.homeless.first().copied();
+            let outstanding = tracked.by_partition.get(&partition).and_then(|all| all.first().copied());
+            let first_open = homeless.into_iter().chain(outstanding).min();
+            let reached = first_open.map_or(tracked.read_up_to, |position| position.saturating_sub(1));
+            let before = last.iter().find(|floor| floor.inbox == *inbox).map_or(0, |floor| floor.position);
+            floors.push(IntakeFloor { inbox: *inbox, position: reached.max(before) });
+        }
         let surplus = floors.len().saturating_sub(INBOXES_MAX);
         floors.drain(..surplus);
         floors
@@ -79,34 +96,65 @@ impl Floors {
 mod tests {
     use super::*;
 
+    const INBOX: InboxId = [7; 16];
+
     #[test]
     fn a_floor_waits_for_the_first_open_position_and_never_falls() {
         let floors = Floors::default();
         let here = PartitionId(1);
         let at = |last: &[IntakeFloor]| floors.floor(here, last)[0].position;
-        floors.follow([7; 16]);
+        floors.follow(INBOX, None);
         for position in 1..=3 {
-            floors.read(position);
+            floors.read(INBOX, position);
         }
-        floors.belongs(1, here);
-        floors.belongs(2, PartitionId(0));
+        floors.belongs(INBOX, 1, here);
+        floors.belongs(INBOX, 2, PartitionId(0));
         assert_eq!(at(&[]), 0, "1 is open");
-        floors.done(1, Some(here));
+        floors.done(INBOX, 1, Some(here));
         assert_eq!(at(&[]), 2, "3 may still be ours");
-        floors.done(3, None);
+        floors.done(INBOX, 3, None);
         assert_eq!(at(&[]), 3);
-        assert_eq!(at(&[IntakeFloor { inbox: [7; 16], position: 9 }]), 9);
+        assert_eq!(at(&[IntakeFloor { inbox: INBOX, position: 9 }]), 9);
+    }
+
+    #[test]
+    fn a_partitions_own_inbox_concerns_it_alone_until_it_is_forgotten() {
+        let floors = Floors::default();
+        let (here, other) = (PartitionId(1), PartitionId(2));
+        let (own, others) = ([8; 16], [9; 16]);
+        floors.follow(INBOX, None);
+        floors.follow(own, Some(here));
+        floors.follow(others, Some(other));
+        for (inbox, position) in [(INBOX, 4), (own, 5), (others, 6)] {
+            floors.read(inbox, position);
+            floors.done(inbox, position, None);
+        }
+        let of = |partition| {
+            let floors = floors.floor(partition, &[]).into_iter();
+            floors.map(|floor| (floor.inbox, floor.position)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(here), [(INBOX, 4), (own, 5)]);
+        assert_eq!(of(other), [(INBOX, 4), (others, 6)]);
+        floors.forget(here);
+        assert_eq!(of(here), [(INBOX, 4)]);
+        let kept = floors.floor(here, &[IntakeFloor { inbox: own, position: 5 }]);
+        assert_eq!(kept[0], IntakeFloor { inbox: own, position: 5 }, "what the last fence says stays");
+        // A late word on what is followed no more is no trouble.
+        floors.read(own, 6);
+        floors.belongs(own, 6, here);
+        floors.done(own, 6, Some(here));
+        assert_eq!(of(here), [(INBOX, 4)]);
     }
 
     #[test]
     fn the_floors_of_other_inboxes_stay_up_to_a_limit() {
         let floors = Floors::default();
-        floors.follow([7; 16]);
+        floors.follow(INBOX, None);
         let other = IntakeFloor { inbox: [8; 16], position: 4 };
         assert_eq!(floors.floor(PartitionId(0), std::slice::from_ref(&other))[0], other);
         let many: Vec<IntakeFloor> = (10..30).map(|n| IntakeFloor { inbox: [n; 16], position: 1 }).collect();
         let kept = floors.floor(PartitionId(0), &many);
         assert_eq!(kept.len(), INBOXES_MAX);
-        assert_eq!(kept.last().map(|floor| floor.inbox), Some([7; 16]));
+        assert_eq!(kept.last().map(|floor| floor.inbox), Some(INBOX));
     }
 }

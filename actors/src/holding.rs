@@ -104,6 +104,7 @@ impl NodeHandle {
     }
 
     async fn end_partition(&self, partition: PartitionId) {
+        self.shared.floors.forget(partition);
         self.shared.orders.held.drop_out(partition);
         let (told, ended) = oneshot::channel();
         let asked = self.root.cast(NodeMsg::StopPartition(partition, told));

@@ -87,11 +87,31 @@ impl<'a> Intake<'a> {
     /// An intake of `inbox` into `node`; `name` says in dead letters where they came from.
     #[must_use]
     pub fn new(node: &'a NodeHandle, inbox: &dyn CommandInbox, name: impl Into<String>) -> Self {
+        Self::of(node, inbox, name, None)
+    }
+
+    /// The same of an inbox that holds the commands of one partition, which the node has taken over.
+    #[must_use]
+    pub fn of_partition(
+        node: &'a NodeHandle,
+        inbox: &dyn CommandInbox,
+        name: impl Into<String>,
+        partition: PartitionId,
+    ) -> Self {
+        Self::of(node, inbox, name, Some(partition))
+    }
+
+    fn of(
+        node: &'a NodeHandle,
+        inbox: &dyn CommandInbox,
+        name: impl Into<String>,
+        only: Option<PartitionId>,
+    ) -> Self {
         Self {
             node,
             name: name.into(),
             inbox: inbox.id(),
-            floors: node.floors(inbox.id()),
+            floors: node.floors(inbox.id(), only),
             pending: FuturesUnordered::new(),
             lanes: HashMap::new(),
             ready: BTreeMap::new(),
@@ -130,7 +150,7 @@ impl<'a> Intake<'a> {
                         _ = stop.wait_for(|stop| *stop) => break Ok(Vec::new()),
                         Some(done) = self.pending.next(), if !self.pending.is_empty() => {
                             Self::settle(&mut self.lanes, &mut self.ready, &mut self.pending, self.node, done);
-                            Self::emit(&mut self.ready, &mut self.open, self.floors, &mut on_event);
+                            Self::emit(&mut self.ready, &mut self.open, (self.floors, self.inbox), &mut on_event);
                         }
                         read = &mut next => break read,
                     }
@@ -151,7 +171,7 @@ impl<'a> Intake<'a> {
     async fn one_done(&mut self, on_event: &mut impl FnMut(IntakeEvent)) {
         if let Some(done) = self.pending.next().await {
             Self::settle(&mut self.lanes, &mut self.ready, &mut self.pending, self.node, done);
-            Self::emit(&mut self.ready, &mut self.open, self.floors, on_event);
+            Self::emit(&mut self.ready, &mut self.open, (self.floors, self.inbox), on_event);
         }
     }
 
@@ -179,7 +199,7 @@ impl<'a> Intake<'a> {
     fn emit(
         ready: &mut BTreeMap<u64, Done>,
         open: &mut VecDeque<u64>,
-        floors: &Floors,
+        (floors, inbox): (&Floors, InboxId),
         on_event: &mut impl FnMut(IntakeEvent),
     ) {
         while let Some(done) = open.front().and_then(|position| ready.remove(position)) {
@@ -189,7 +209,7 @@ impl<'a> Intake<'a> {
             on_event(event);
             // Not before: the floor must not pass a refusal that nobody was told.
             if settled {
-                floors.done(position, partition);
+                floors.done(inbox, position, partition);
             }
         }
     }
@@ -199,12 +219,12 @@ impl<'a> Intake<'a> {
         let position = delivery.position;
         self.received += 1;
         self.open.push_back(position);
-        self.floors.read(position);
+        self.floors.read(self.inbox, position);
         match decode(&delivery.body) {
             Ok(command) => {
                 match self.node.settings().is(Mutant::FloorRunsAhead) {
-                    true => self.floors.done(position, None),
-                    false => self.floors.belongs(position, self.node.partition(&command)),
+                    true => self.floors.done(self.inbox, position, None),
+                    false => self.floors.belongs(self.inbox, position, self.node.partition(&command)),
                 }
                 match self.lanes.get_mut(&command.order) {
                     Some(lane) => lane.push_back((position, command, since)),

@@ -60,7 +60,7 @@ pub(crate) enum NodeMsg {
 pub(crate) struct Shared {
     pub(crate) orders: Arc<OrderShared>,
     pub(crate) routes: Arc<TenantRoutes>,
-    floors: Arc<Floors>,
+    pub(crate) floors: Arc<Floors>,
     creating: tokio::sync::Mutex<()>,
 }
 
@@ -428,8 +428,9 @@ impl NodeHandle {
         &self.shared.orders.settings
     }
 
-    pub(crate) fn floors(&self, inbox: InboxId) -> &Floors {
-        self.shared.floors.follow(inbox);
+    /// The floors, which follow this inbox from now on: one for all partitions, or that of one.
+    pub(crate) fn floors(&self, inbox: InboxId, only: Option<PartitionId>) -> &Floors {
+        self.shared.floors.follow(inbox, only);
         &self.shared.floors
     }
 

@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use retailflow_engine::contract::author::{order, place};
+use retailflow_engine::codec::fence::IntakeFloor;
+use retailflow_engine::contract::author::{order, orders_in, place};
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::invariant::{OutcomeBook, check_log};
-use retailflow_engine::memory::MemoryLog;
+use retailflow_engine::memory::{MemoryInbox, MemoryLog};
 use retailflow_engine::order::Command;
-use retailflow_engine::ports::LogIdentity;
+use retailflow_engine::ports::{Body, CommandInbox, EventLog, LogIdentity};
 use retailflow_engine::wire::command::CancelData;
-use retailflow_engine::wire::{Code, CommandData, Outcome, Status, content_hash};
+use retailflow_engine::wire::{Code, CommandData, CommandEvent, Outcome, Status, content_hash};
 
+use tokio::sync::watch;
 use tokio::time::interval;
 
-use crate::NodeHandle;
 use crate::quiet::Quiet;
 use crate::world::Holds;
+use crate::{Intake, NodeHandle};
 
 const PARTITIONS: u16 = 4;
 const TIME: Duration = Duration::from_secs(5);
@@ -136,6 +138,34 @@ async fn a_zombie_is_fenced_and_does_not_take_back() {
     assert!(!one.holds(&order));
     let owner = two.ask(place(&order, "p")).await;
     assert_eq!((owner.code, owner.replayed), (Code::Applied, false), "nothing of the zombie's was recorded");
+    pair.ends(&OutcomeBook::default()).await;
+}
+
+/// An inbox of a partition's own is read on from the floor that its last owner wrote.
+#[tokio::test(start_paused = true)]
+async fn intake_goes_on_from_the_floor_that_was_handed_over() {
+    let pair = Pair::new().await;
+    let [one, two] = &pair.nodes;
+    let here = PartitionId(1);
+    let bodies: Vec<Body> = orders_in(here, PARTITIONS, 20)
+        .iter()
+        .map(|order| {
+            let Command { order, key, data, .. } = place(order, "p");
+            Body::Bytes(CommandEvent::new(order, key, (*data).clone()).to_json())
+        })
+        .collect();
+    let mut inbox = MemoryInbox::new("of one partition", bodies);
+    let (_stop, never) = watch::channel(false);
+    let intake = Intake::of_partition(one, &inbox, "test", here);
+    let summary = intake.run(&mut inbox, never, |event| assert_eq!(event.outcome.code, Code::Applied)).await;
+    assert_eq!(summary.unwrap().received, 20);
+    assert!(one.hand_over(here, TIME).await.drained);
+    assert!(two.take_over(here, TIME).await);
+    let fence = pair.log.head(here).await.unwrap().fence.unwrap();
+    let floor = IntakeFloor { inbox: inbox.id(), position: 20 };
+    assert_eq!((fence.node.as_str(), fence.intake), ("two", vec![floor]));
+    let elsewhere = pair.log.head(PartitionId(0)).await.unwrap().fence.unwrap();
+    assert_eq!(elsewhere.intake, []);
     pair.ends(&OutcomeBook::default()).await;
 }
 
