@@ -85,6 +85,8 @@ impl Held {
             return false;
         }
         *slot = Slot { standing: Standing::Arriving, turn: slot.turn + 1, under_way: 0 };
+        // What was seen of an earlier time says nothing of this one: heard now, it would stop a healthy owner.
+        self.fenced.send_if_modified(|fenced| fenced.remove(&partition));
         true
     }
 
@@ -195,6 +197,18 @@ mod tests {
         emptied.await;
         assert!(held.drop_out(here) && !held.drop_out(here) && !held.has(here));
         drop(elsewhere);
+    }
+
+    #[tokio::test]
+    async fn a_fence_of_an_earlier_time_is_not_heard_in_a_later_one() {
+        let held = Held::new(2);
+        let (here, other) = (PartitionId(0), PartitionId(1));
+        assert!(held.take(here));
+        held.fenced(here);
+        assert!(held.drop_out(here) && held.take(here));
+        held.fenced(other);
+        assert_eq!(held.next_fenced().await, other);
+        assert!(futures_util::poll!(std::pin::pin!(held.next_fenced())).is_pending());
     }
 
     #[tokio::test]

@@ -26,7 +26,6 @@ mod partition;
 #[cfg(test)]
 mod quiet;
 mod release;
-#[cfg_attr(not(test), expect(dead_code, reason = "the runner of effects, which comes next, is its user"))]
 mod resilience;
 mod sight;
 mod steward;

@@ -29,6 +29,7 @@ const ASKS_MAX: u32 = 100_000;
 pub(crate) struct RetryAfter(pub(crate) Duration);
 
 /// How often something happened to a breaker.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct BreakerCounts {
     /// It opened, or opened again after a failed probe.
@@ -145,6 +146,7 @@ impl Breaker {
     }
 
     /// How often what happened.
+    #[cfg(test)]
     pub(crate) fn counts(&self) -> BreakerCounts {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let State { opened, closed, probes, refused, .. } = &*self.0.state;

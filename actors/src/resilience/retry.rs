@@ -34,6 +34,7 @@ impl FullJitter {
     }
 
     /// Goes on where another one, perhaps of an earlier process, was: `failed` tries have failed.
+    #[cfg(test)]
     pub(crate) fn resumed(mut self, failed: u32) -> Self {
         self.failed = failed;
         self
@@ -45,6 +46,7 @@ impl FullJitter {
     }
 
     /// Tries that have failed.
+    #[cfg(test)]
     pub(crate) fn failed(&self) -> u32 {
         self.failed
     }
