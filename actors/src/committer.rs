@@ -33,6 +33,8 @@ pub(crate) enum CommitterMsg {
     /// Write what has gathered.
     Flush,
     /// Write the floor if it has moved; answered when that is durable.
+    Floor(oneshot::Sender<()>),
+    /// Write what has gathered, and the floor if it has moved; answered when that is durable.
     Seal(oneshot::Sender<()>),
 }
 
@@ -216,12 +218,18 @@ impl Actor for Committer {
                 state.flush_queued = false;
                 state.flush().await?;
             }
+            CommitterMsg::Floor(reply) => {
+                if state.write_floor().await? {
+                    let _ = reply.send(());
+                }
+            }
             CommitterMsg::Seal(reply) => {
                 while !state.proposals.is_empty() || !state.controls.is_empty() {
                     state.flush().await?;
                 }
-                state.write_floor().await?;
-                let _ = reply.send(());
+                if state.write_floor().await? {
+                    let _ = reply.send(());
+                }
             }
         }
         let waiting = !state.proposals.is_empty() || !state.controls.is_empty();
@@ -298,15 +306,7 @@ impl CommitterState {
                     controls.clear();
                     return Ok(());
                 }
-                Err(CommitError::Fenced { epoch }) => {
-                    return Err(CommitterError::Fenced(self.partition, epoch).into());
-                }
-                Err(CommitError::LogRegressed(why)) => {
-                    return Err(CommitterError::Regressed(self.partition, why).into());
-                }
-                Err(CommitError::Broken(why) | CommitError::Unknown(why)) => {
-                    return Err(CommitterError::Broken(why).into());
-                }
+                Err(error) => return Err(self.ended(error).into()),
             }
         }
         Ok(())
@@ -404,12 +404,28 @@ impl CommitterState {
         }
     }
 
-    async fn write_floor(&mut self) -> Result<(), ActorProcessingErr> {
+    /// Whether the floor in the log is the one that has been reached.
+    async fn write_floor(&mut self) -> Result<bool, CommitterError> {
         let floor = self.floors.floor(self.partition, &self.intake);
         if floor == self.intake {
-            return Ok(());
+            return Ok(true);
         }
         let group = self.next_group(Vec::new(), Vec::new());
-        self.append(&group).await.map(drop).map_err(|error| CommitterError::Broken(error.to_string()).into())
+        match self.append(&group).await {
+            Ok(_) => Ok(true),
+            // It goes with the next fence.
+            Err(CommitError::Unavailable(_)) => Ok(false),
+            Err(error) => Err(self.ended(error)),
+        }
+    }
+
+    /// Why no more can be written.
+    fn ended(&self, error: CommitError) -> CommitterError {
+        match error {
+            CommitError::Fenced { epoch } => CommitterError::Fenced(self.partition, epoch),
+            CommitError::LogRegressed(why) => CommitterError::Regressed(self.partition, why),
+            CommitError::Broken(why) | CommitError::Unknown(why) => CommitterError::Broken(why),
+            error => CommitterError::Broken(error.to_string()),
+        }
     }
 }

@@ -47,6 +47,13 @@ impl Floors {
         }
     }
 
+    /// Up to here the inbox has nothing that was not read, and all that was read is known here.
+    pub(crate) fn seen(&self, inbox: InboxId, position: u64) {
+        if let Some(tracked) = self.0.lock().get_mut(&inbox) {
+            tracked.read_up_to = tracked.read_up_to.max(position);
+        }
+    }
+
     /// The position turned out to belong to a partition.
     pub(crate) fn belongs(&self, inbox: InboxId, position: u64, partition: PartitionId) {
         if let Some(tracked) = self.0.lock().get_mut(&inbox) {
@@ -135,6 +142,12 @@ mod tests {
         };
         assert_eq!(of(here), [(INBOX, 4), (own, 5)]);
         assert_eq!(of(other), [(INBOX, 4), (others, 6)]);
+        floors.read(others, 9);
+        floors.belongs(others, 9, other);
+        floors.seen(others, 12);
+        assert_eq!(of(other), [(INBOX, 4), (others, 8)], "9 is open");
+        floors.done(others, 9, Some(other));
+        assert_eq!(of(other), [(INBOX, 4), (others, 12)], "nothing else is there");
         floors.forget(here);
         assert_eq!(of(here), [(INBOX, 4)]);
         let kept = floors.floor(here, &[IntakeFloor { inbox: own, position: 5 }]);

@@ -37,6 +37,8 @@ pub(crate) struct Held {
     slots: Vec<Mutex<Slot>>,
     /// Changes when a partition has become empty.
     emptied: watch::Sender<u64>,
+    /// Changes when commands are let into a partition from now on, or no more.
+    changed: watch::Sender<u64>,
     /// Partitions that another owner was seen to write.
     fenced: watch::Sender<BTreeSet<PartitionId>>,
 }
@@ -59,6 +61,7 @@ impl Held {
         Self {
             slots: (0..partitions.max(1)).map(|_| Mutex::default()).collect(),
             emptied: watch::Sender::new(0),
+            changed: watch::Sender::new(0),
             fenced: watch::Sender::default(),
         }
     }
@@ -94,10 +97,16 @@ impl Held {
     pub(crate) fn open(&self, partition: PartitionId) -> bool {
         let Some(slot) = self.slot(partition) else { return false };
         let mut slot = slot.lock();
-        if slot.standing == Standing::Arriving {
+        let opens = slot.standing == Standing::Arriving;
+        if opens {
             slot.standing = Standing::Held;
         }
-        slot.standing == Standing::Held
+        let held = slot.standing == Standing::Held;
+        drop(slot);
+        if opens {
+            self.has_changed();
+        }
+        held
     }
 
     /// Nothing is let in any more. Whether it was held.
@@ -108,13 +117,36 @@ impl Held {
         if held {
             slot.standing = Standing::Leaving;
         }
+        drop(slot);
+        if held {
+            self.has_changed();
+        }
         held
     }
 
     /// It is run here no more. Whether it was.
     pub(crate) fn drop_out(&self, partition: PartitionId) -> bool {
         let Some(slot) = self.slot(partition) else { return false };
-        std::mem::take(&mut slot.lock().standing) != Standing::Away
+        let held = std::mem::take(&mut slot.lock().standing) != Standing::Away;
+        if held {
+            self.has_changed();
+        }
+        held
+    }
+
+    fn has_changed(&self) {
+        self.changed.send_modify(|times| *times = times.wrapping_add(1));
+    }
+
+    /// Changes when commands are let into a partition from now on, or no more.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// The turn in which commands are let into it now: each time that it is taken has another one.
+    pub(crate) fn turn(&self, partition: PartitionId) -> Option<u64> {
+        let slot = self.slot(partition)?.lock();
+        (slot.standing == Standing::Held).then_some(slot.turn)
     }
 
     /// Lets a command in, if any is.

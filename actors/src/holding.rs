@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
-use tokio::sync::{mpsc, oneshot};
+use retailflow_engine::ports::InboxId;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::committer::CommitterMsg;
 use crate::node::{NodeHandle, NodeMsg};
 use crate::tenants::TenantsMsg;
 
@@ -82,6 +84,35 @@ impl NodeHandle {
     pub fn holds(&self, order: &OrderRef) -> bool {
         let held = &self.shared.orders.held;
         held.lets_in(partition_of(order, self.shared.orders.committers.partitions()))
+    }
+
+    /// The partitions into which commands are let here, each with the number of the turn: a partition that was given up and
+    /// taken over again is in another one.
+    #[must_use]
+    pub fn turns(&self) -> Vec<(PartitionId, u64)> {
+        let held = &self.shared.orders.held;
+        let all = (0..self.shared.orders.committers.partitions()).map(PartitionId);
+        all.filter_map(|partition| held.turn(partition).map(|turn| (partition, turn))).collect()
+    }
+
+    /// Changes whenever [`Self::turns`] does.
+    #[must_use]
+    pub fn turns_change(&self) -> watch::Receiver<u64> {
+        self.shared.orders.held.changes()
+    }
+
+    /// Up to `position` an inbox of one partition has nothing that was not given to its intake, which has taken in all
+    /// that it was given: its floor may rise so far. Without that a partition that nobody uses would keep others' commands
+    /// from being trimmed.
+    pub fn nothing_up_to(&self, inbox: InboxId, position: u64) {
+        self.shared.floors.seen(inbox, position);
+    }
+
+    /// Writes the floors of a partition, if they have risen since its last fence. Whether they are durable.
+    pub async fn write_floor(&self, partition: PartitionId) -> bool {
+        let Some(committer) = self.shared.orders.committers.get(partition) else { return false };
+        let (reply, written) = oneshot::channel();
+        committer.cast(CommitterMsg::Floor(reply)).is_ok() && written.await.is_ok()
     }
 
     /// The partitions that are run here.

@@ -3,29 +3,32 @@
 //! - Commands of one order go in one after another: a lost answer is asked for again before the next goes in, so
 //!   that no crash can turn their order round.
 //! - What can't be decoded is dead-lettered and blocks nobody.
-//! - At most `in_flight_max` positions are open between the oldest unanswered command and the newest read.
+//! - At most `in_flight_max` commands are open that were read.
+//!
+//! An inbox that holds one partition's commands is one whose callers have gone: nobody is there to be refused. Of such a
+//! one nothing is given up ([`Intake::of_partition`]): what can be tried again is tried for as long as the partition is
+//! run here; a command of an order that is not known waits a moment, and lets those that came after it go first, because
+//! its order may be on its way; and what is refused for good becomes a dead letter. Outcomes come out as they come.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod decide;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use retailflow_engine::ids::{OrderRef, PartitionId};
-use retailflow_engine::keys::sha256;
 use retailflow_engine::order::{Actor, Command};
-use retailflow_engine::ports::{Body, CommandInbox, DeadLetter, Delivery, InboxError, InboxId, PortFuture};
-use retailflow_engine::wire::{Code, DecodeError, Outcome, decode_command};
+use retailflow_engine::ports::{Body, CommandInbox, Delivery, InboxError, InboxId, PortFuture};
+use retailflow_engine::wire::{Code, CommandType, DecodeError, Outcome, decode_command};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::decide::{Answered, Line, again, decide, give_up, put_away};
 use crate::floor::Floors;
 use crate::mutant::Mutant;
 use crate::node::NodeHandle;
 
-/// How often a command whose answer was lost, or that a retry can help, is sent again.
-const ATTEMPTS_MAX: u32 = 100;
-/// The wait between two of these grows to so many times what the refusal asked for.
-const BACKOFF_MAX: u32 = 16;
 /// Of a dead letter's body at most this much is kept, in bytes.
 pub(crate) const DEAD_LETTER_MAX_BYTES: usize = 16 * 1024;
 /// Deliveries read at once.
@@ -65,40 +68,53 @@ struct Done {
     settled: bool,
 }
 
-type Pending<'a> = FuturesUnordered<PortFuture<'a, Done>>;
+type Pending<'a> = FuturesUnordered<PortFuture<'a, Answered>>;
 
 /// Reads one inbox into a node.
 pub struct Intake<'a> {
-    node: &'a NodeHandle,
-    name: String,
+    pending: Pending<'a>,
+    books: Books<'a>,
+    received: u64,
+}
+
+/// What is open.
+struct Books<'a> {
+    line: Line<'a>,
     inbox: InboxId,
     floors: &'a Floors,
-    pending: Pending<'a>,
     /// Commands waiting behind an open one of the same order.
-    lanes: HashMap<OrderRef, VecDeque<(u64, Command, Instant)>>,
+    lanes: HashMap<OrderRef, VecDeque<Waiting>>,
     /// Outcomes that wait for those of earlier positions.
     ready: BTreeMap<u64, Done>,
-    /// Positions read and not given out, in order. They rise, but may leave some out.
-    open: VecDeque<u64>,
-    received: u64,
+    /// Positions read and not given out.
+    open: BTreeSet<u64>,
+}
+
+/// A command and where it stands.
+struct Waiting {
+    position: u64,
+    command: Command,
+    since: Instant,
 }
 
 impl<'a> Intake<'a> {
     /// An intake of `inbox` into `node`; `name` says in dead letters where they came from.
     #[must_use]
     pub fn new(node: &'a NodeHandle, inbox: &dyn CommandInbox, name: impl Into<String>) -> Self {
-        Self::of(node, inbox, name, None)
+        Self::of(node, inbox, name, None, None)
     }
 
-    /// The same of an inbox that holds the commands of one partition, which the node has taken over.
+    /// The same of an inbox that holds the commands of one partition, which the node has taken over. A command of an order
+    /// that is not known waits so long for it. Nothing is given up: the caller drops the intake with the partition.
     #[must_use]
     pub fn of_partition(
         node: &'a NodeHandle,
         inbox: &dyn CommandInbox,
         name: impl Into<String>,
         partition: PartitionId,
+        patience: Duration,
     ) -> Self {
-        Self::of(node, inbox, name, Some(partition))
+        Self::of(node, inbox, name, Some(partition), Some(patience))
     }
 
     fn of(
@@ -106,22 +122,21 @@ impl<'a> Intake<'a> {
         inbox: &dyn CommandInbox,
         name: impl Into<String>,
         only: Option<PartitionId>,
+        patience: Option<Duration>,
     ) -> Self {
-        Self {
-            node,
-            name: name.into(),
+        let books = Books {
+            line: Line { node, inbox: inbox.id(), name: name.into().into(), patience },
             inbox: inbox.id(),
             floors: node.floors(inbox.id(), only),
-            pending: FuturesUnordered::new(),
             lanes: HashMap::new(),
             ready: BTreeMap::new(),
-            open: VecDeque::new(),
-            received: 0,
-        }
+            open: BTreeSet::new(),
+        };
+        Self { pending: FuturesUnordered::new(), books, received: 0 }
     }
 
     /// Reads to the end of the inbox, or until `stop` says so; then finishes what is in flight. `on_event` gets each
-    /// outcome, in the order of the commands.
+    /// outcome, in the order of the commands, unless it is an inbox of one partition.
     ///
     /// # Errors
     /// [`InboxError`] when reading fails, after what was in flight is finished.
@@ -131,11 +146,11 @@ impl<'a> Intake<'a> {
         mut stop: watch::Receiver<bool>,
         mut on_event: impl FnMut(IntakeEvent),
     ) -> Result<IntakeSummary, InboxError> {
-        let window = self.node.settings().config.admission.in_flight_max;
+        let window = self.books.line.node.settings().config.admission.in_flight_max;
         let mut finished = false;
         let mut failed = None;
         while !finished && failed.is_none() && !*stop.borrow() {
-            let room = window.saturating_sub(self.open.len());
+            let room = window.saturating_sub(self.books.open.len());
             if room == 0 {
                 self.one_done(&mut on_event).await;
                 continue;
@@ -149,8 +164,8 @@ impl<'a> Intake<'a> {
                         biased;
                         _ = stop.wait_for(|stop| *stop) => break Ok(Vec::new()),
                         Some(done) = self.pending.next(), if !self.pending.is_empty() => {
-                            Self::settle(&mut self.lanes, &mut self.ready, &mut self.pending, self.node, done);
-                            Self::emit(&mut self.ready, &mut self.open, (self.floors, self.inbox), &mut on_event);
+                            self.books.settle(done, &self.pending);
+                            self.books.emit(&mut on_event);
                         }
                         read = &mut next => break read,
                     }
@@ -170,102 +185,39 @@ impl<'a> Intake<'a> {
 
     async fn one_done(&mut self, on_event: &mut impl FnMut(IntakeEvent)) {
         if let Some(done) = self.pending.next().await {
-            Self::settle(&mut self.lanes, &mut self.ready, &mut self.pending, self.node, done);
-            Self::emit(&mut self.ready, &mut self.open, (self.floors, self.inbox), on_event);
-        }
-    }
-
-    fn settle(
-        lanes: &mut HashMap<OrderRef, VecDeque<(u64, Command, Instant)>>,
-        ready: &mut BTreeMap<u64, Done>,
-        pending: &mut Pending<'a>,
-        node: &'a NodeHandle,
-        done: Done,
-    ) {
-        if let Some(order) = done.event.order.as_ref().filter(|_| done.partition.is_some()) {
-            match lanes.get_mut(order).and_then(VecDeque::pop_front) {
-                // What is given up takes its followers along: none of them may go ahead of it.
-                Some((position, command, since)) if !done.settled => {
-                    let why = done.event.outcome.clone();
-                    pending.push(Box::pin(async move { give_up(node, position, &command, why, since) }));
-                }
-                Some((position, command, since)) => pending.push(decide(node, position, command, since)),
-                None => drop(lanes.remove(order)),
-            }
-        }
-        ready.insert(done.event.position, done);
-    }
-
-    fn emit(
-        ready: &mut BTreeMap<u64, Done>,
-        open: &mut VecDeque<u64>,
-        (floors, inbox): (&Floors, InboxId),
-        on_event: &mut impl FnMut(IntakeEvent),
-    ) {
-        while let Some(done) = open.front().and_then(|position| ready.remove(position)) {
-            open.pop_front();
-            let Done { event, partition, settled } = done;
-            let position = event.position;
-            on_event(event);
-            // Not before: the floor must not pass a refusal that nobody was told.
-            if settled {
-                floors.done(inbox, position, partition);
-            }
+            self.books.settle(done, &self.pending);
+            self.books.emit(on_event);
         }
     }
 
     fn accept(&mut self, delivery: Delivery) {
         let since = Instant::now();
         let position = delivery.position;
+        let line = self.books.line.clone();
         self.received += 1;
-        self.open.push_back(position);
-        self.floors.read(self.inbox, position);
+        self.books.open.insert(position);
+        self.books.floors.read(self.books.inbox, position);
         match decode(&delivery.body) {
             Ok(command) => {
-                match self.node.settings().is(Mutant::FloorRunsAhead) {
-                    true => self.floors.done(self.inbox, position, None),
-                    false => self.floors.belongs(self.inbox, position, self.node.partition(&command)),
+                match line.node.settings().is(Mutant::FloorRunsAhead) {
+                    true => self.books.floors.done(self.books.inbox, position, None),
+                    false => {
+                        self.books.floors.belongs(self.books.inbox, position, line.node.partition(&command))
+                    }
                 }
-                match self.lanes.get_mut(&command.order) {
-                    Some(lane) => lane.push_back((position, command, since)),
+                let waiting = Waiting { position, command, since };
+                match self.books.lanes.get_mut(&waiting.command.order) {
+                    Some(lane) => lane.push_back(waiting),
                     None => {
-                        self.lanes.insert(command.order.clone(), VecDeque::new());
-                        self.pending.push(decide(self.node, position, command, since));
+                        self.books.lanes.insert(waiting.command.order.clone(), VecDeque::new());
+                        self.pending.push(decide(line, waiting));
                     }
                 }
             }
             Err(error) => {
-                let letter = self.letter(position, delivery.body, &error);
-                self.pending.push(put_away(self.node, position, letter, error, since));
+                let letter = line.undecodable(position, delivery.body, &error);
+                self.pending.push(put_away(line, position, letter, Outcome::from(&error), since));
             }
-        }
-    }
-
-    fn letter(&self, position: u64, body: Body, error: &DecodeError) -> DeadLetter {
-        let (mut kept, length_bytes) = match body {
-            Body::Bytes(bytes) => {
-                let length = bytes.len() as u64;
-                (bytes, length)
-            }
-            Body::TooLong { prefix, length_bytes } => (prefix, length_bytes),
-        };
-        kept.truncate(DEAD_LETTER_MAX_BYTES);
-        // The same message at the same place of the same inbox is the same letter, however often it is read.
-        let mut named = self.inbox.to_vec();
-        named.extend_from_slice(&position.to_le_bytes());
-        named.extend_from_slice(&length_bytes.to_le_bytes());
-        named.extend_from_slice(&kept);
-        let mut key = [0; 16];
-        key.copy_from_slice(&sha256(&named)[..16]);
-        DeadLetter {
-            key,
-            tenant: error.address.tenant.as_ref().map(ToString::to_string),
-            origin: format!("{}, line {position}", self.name),
-            code: error.code.as_str().to_owned(),
-            reason: error.to_string(),
-            body: kept,
-            length_bytes,
-            at: self.node.ports().clock.now(),
         }
     }
 }
@@ -281,97 +233,55 @@ fn decode(body: &Body) -> Result<Command, DecodeError> {
     }
 }
 
-/// Asks until there is an outcome that asking again can't change.
-fn decide(node: &NodeHandle, position: u64, command: Command, since: Instant) -> PortFuture<'_, Done> {
-    Box::pin(async move {
-        let partition = node.partition(&command);
-        let order = command.order.clone();
-        let mut attempt = 0;
-        let outcome = loop {
-            attempt += 1;
-            let outcome = match node.send(command.clone(), true).await {
-                Ok(answer) => answer.await.ok(),
-                Err(outcome) => Some(*outcome),
-            };
-            let final_one = match &outcome {
-                None => false,
-                Some(outcome) => {
-                    !outcome.code.retry_helps()
-                        || matches!(
-                            outcome.code,
-                            Code::OrderNotFound | Code::Draining | Code::ParkedQueueFull
-                        )
+impl<'a> Books<'a> {
+    /// Takes in what became of a command, and lets the next one of its order go.
+    fn settle(&mut self, answered: Answered, pending: &Pending<'a>) {
+        let done = match answered {
+            Answered::Done(done) => done,
+            Answered::Unknown(waiting) => {
+                // Who came later may be the one who makes its order known.
+                let lane = self.lanes.entry(waiting.command.order.clone()).or_default();
+                let place = lane.iter().position(|later| later.command.data.kind() == CommandType::Place);
+                match place.and_then(|at| lane.remove(at)) {
+                    Some(place) => {
+                        lane.push_front(waiting);
+                        pending.push(decide(self.line.clone(), place));
+                    }
+                    None => pending.push(again(self.line.clone(), waiting)),
                 }
-            };
-            match outcome {
-                Some(outcome) if final_one || attempt >= ATTEMPTS_MAX => break outcome,
-                None if attempt >= ATTEMPTS_MAX => {
-                    let code = Code::OutcomeUnknown;
-                    break Outcome::refused(&order, &command.key, code, code.meaning());
-                }
-                Some(outcome) => {
-                    let delay_ms =
-                        outcome.retry_after_ms.unwrap_or(1).saturating_mul(attempt.min(BACKOFF_MAX).into());
-                    tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-                }
-                None => tokio::time::sleep(Duration::from_millis(u64::from(attempt.min(50)))).await,
+                return;
             }
         };
-        let told = matches!(outcome.code, Code::OrderNotFound | Code::ParkedQueueFull);
-        let settled = told || !outcome.code.retry_helps();
-        let event = IntakeEvent {
-            position,
-            order: Some(order),
-            outcome,
-            dead_lettered: false,
-            given_up: !settled,
-            latency: since.elapsed(),
-        };
-        Done { event, partition: Some(partition), settled }
-    })
-}
-
-/// The outcome of a command whose forerunner on the same order was given up.
-fn give_up(node: &NodeHandle, position: u64, command: &Command, why: Outcome, since: Instant) -> Done {
-    let outcome =
-        Outcome { command_id: Some(command.key.id.clone()), source: Some(command.key.source.clone()), ..why };
-    let (order, partition) = (Some(command.order.clone()), Some(node.partition(command)));
-    let latency = since.elapsed();
-    let event = IntakeEvent { position, order, outcome, dead_lettered: false, given_up: true, latency };
-    Done { event, partition, settled: false }
-}
-
-/// Stores what can't be decoded; it is given up to the log file only when even that fails.
-fn put_away(
-    node: &NodeHandle,
-    position: u64,
-    letter: DeadLetter,
-    error: DecodeError,
-    since: Instant,
-) -> PortFuture<'_, Done> {
-    Box::pin(async move {
-        let mut stored = false;
-        for attempt in 0..ATTEMPTS_MAX.min(10) {
-            match node.ports().dead_letters.put(letter.clone()).await {
-                Ok(()) => {
-                    stored = true;
-                    break;
+        if let Some(order) = done.event.order.as_ref().filter(|_| done.partition.is_some()) {
+            match self.lanes.get_mut(order).and_then(VecDeque::pop_front) {
+                // What is given up takes its followers along: none of them may go ahead of it.
+                Some(waiting) if !done.settled => {
+                    let (line, why) = (self.line.clone(), done.event.outcome.clone());
+                    pending.push(Box::pin(async move { give_up(&line, &waiting, why) }));
                 }
-                Err(why) => {
-                    tracing::warn!(position, %why, "a dead letter could not be stored");
-                    tokio::time::sleep(Duration::from_millis(10 << attempt.min(6))).await;
-                }
+                Some(waiting) => pending.push(decide(self.line.clone(), waiting)),
+                None => drop(self.lanes.remove(order)),
             }
         }
-        let outcome = Outcome::from(&error);
-        let event = IntakeEvent {
-            position,
-            order: None,
-            outcome,
-            dead_lettered: stored,
-            given_up: !stored,
-            latency: since.elapsed(),
-        };
-        Done { event, partition: None, settled: stored }
-    })
+        self.ready.insert(done.event.position, done);
+    }
+
+    fn emit(&mut self, on_event: &mut impl FnMut(IntakeEvent)) {
+        let in_order = self.line.patience.is_none();
+        loop {
+            let next = if in_order { self.open.first() } else { self.ready.keys().next() };
+            let Some(done) = next.copied().and_then(|position| self.ready.remove(&position)) else { return };
+            let Done { event, partition, settled } = done;
+            let position = event.position;
+            self.open.remove(&position);
+            on_event(event);
+            // Not before: the floor must not pass a refusal that nobody was told.
+            if settled {
+                self.floors.done(self.inbox, position, partition);
+            }
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,7 +156,7 @@ async fn intake_goes_on_from_the_floor_that_was_handed_over() {
         .collect();
     let mut inbox = MemoryInbox::new("of one partition", bodies);
     let (_stop, never) = watch::channel(false);
-    let intake = Intake::of_partition(one, &inbox, "test", here);
+    let intake = Intake::of_partition(one, &inbox, "test", here, Duration::ZERO);
     let summary = intake.run(&mut inbox, never, |event| assert_eq!(event.outcome.code, Code::Applied)).await;
     assert_eq!(summary.unwrap().received, 20);
     assert!(one.hand_over(here, TIME).await.drained);

@@ -1,0 +1,217 @@
+//! One command of an inbox: asked until it has an outcome that asking again cannot change, or put away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use retailflow_engine::keys::sha256;
+use retailflow_engine::order::Command;
+use retailflow_engine::ports::{Body, DeadLetter, InboxId, PortFuture};
+use retailflow_engine::wire::{Code, CommandEvent, DecodeError, Outcome, Status};
+use tokio::time::{Instant, sleep};
+
+use super::{DEAD_LETTER_MAX_BYTES, Done, IntakeEvent, Waiting};
+use crate::node::NodeHandle;
+
+/// How often a command whose answer was lost, or that a retry can help, is sent again, where somebody is told that it
+/// was given up.
+const ATTEMPTS_MAX: u32 = 100;
+/// How often a dead letter is put there.
+const LETTER_ATTEMPTS_MAX: u32 = 10;
+/// The wait between two attempts grows to so many times what the refusal asked for.
+const BACKOFF_MAX: u32 = 16;
+/// Time between two looks whether an order is known by now.
+const UNKNOWN_PAUSE: Duration = Duration::from_millis(100);
+
+/// What came of asking.
+pub(super) enum Answered {
+    /// It is decided, put away, or given up.
+    Done(Done),
+    /// Its order is not known, and there is time left to wait for it.
+    Unknown(Waiting),
+}
+
+/// Where commands come from, and where they go.
+#[derive(Clone)]
+pub(super) struct Line<'a> {
+    pub(super) node: &'a NodeHandle,
+    pub(super) inbox: InboxId,
+    /// How the inbox is called in dead letters.
+    pub(super) name: Arc<str>,
+    /// How long a command waits for its order, where nothing is given up; `None` where somebody is told.
+    pub(super) patience: Option<Duration>,
+}
+
+impl Line<'_> {
+    fn attempts_max(&self, told: u32) -> u32 {
+        if self.patience.is_some() { u32::MAX } else { told }
+    }
+
+    /// The letter of a body that is no command.
+    pub(super) fn undecodable(&self, position: u64, body: Body, error: &DecodeError) -> DeadLetter {
+        let (kept, length_bytes) = match body {
+            Body::Bytes(bytes) => {
+                let length = bytes.len() as u64;
+                (bytes, length)
+            }
+            Body::TooLong { prefix, length_bytes } => (prefix, length_bytes),
+        };
+        let tenant = error.address.tenant.as_ref().map(ToString::to_string);
+        self.letter(position, (kept, length_bytes), tenant, (error.code, error.to_string()))
+    }
+
+    /// The letter of a command that was refused for good.
+    fn refused(&self, position: u64, command: &Command, outcome: &Outcome) -> DeadLetter {
+        let (order, key) = (command.order.clone(), command.key.clone());
+        let mut event = CommandEvent::new(order, key, (*command.data).clone());
+        event.time = command.time;
+        let body = event.to_json();
+        let length = body.len() as u64;
+        let tenant = Some(command.order.tenant.to_string());
+        self.letter(position, (body, length), tenant, (outcome.code, outcome.message.clone()))
+    }
+
+    fn letter(
+        &self,
+        position: u64,
+        (mut kept, length_bytes): (Vec<u8>, u64),
+        tenant: Option<String>,
+        (code, reason): (Code, String),
+    ) -> DeadLetter {
+        kept.truncate(DEAD_LETTER_MAX_BYTES);
+        // The same message at the same place of the same inbox is the same letter, however often it is read.
+        let mut named = self.inbox.to_vec();
+        named.extend_from_slice(&position.to_le_bytes());
+        named.extend_from_slice(&length_bytes.to_le_bytes());
+        named.extend_from_slice(&kept);
+        let mut key = [0; 16];
+        key.copy_from_slice(&sha256(&named)[..16]);
+        let place = if self.patience.is_some() { "position" } else { "line" };
+        DeadLetter {
+            key,
+            tenant,
+            origin: format!("{}, {place} {position}", self.name),
+            code: code.as_str().to_owned(),
+            reason,
+            body: kept,
+            length_bytes,
+            at: self.node.ports().clock.now(),
+        }
+    }
+
+    /// Whether asking again cannot change it, or nobody may ask again.
+    fn is_final(&self, code: Code) -> bool {
+        let told = match self.patience {
+            // Whoever is told may send it again.
+            None => matches!(code, Code::OrderNotFound | Code::Draining | Code::ParkedQueueFull),
+            // Nobody holds up the partition.
+            Some(_) => matches!(code, Code::OrderNotFound | Code::ParkedQueueFull),
+        };
+        told || !code.retry_helps()
+    }
+}
+
+/// Asks until there is an outcome that asking again can't change.
+pub(super) fn decide(line: Line<'_>, waiting: Waiting) -> PortFuture<'_, Answered> {
+    Box::pin(async move {
+        let Waiting { position, command, since } = waiting;
+        let (attempts_max, mut attempt) = (line.attempts_max(ATTEMPTS_MAX), 0);
+        let outcome = loop {
+            attempt += 1;
+            let outcome = match line.node.send(command.clone(), true).await {
+                Ok(answer) => answer.await.ok(),
+                Err(outcome) => Some(*outcome),
+            };
+            match outcome {
+                Some(outcome) if line.is_final(outcome.code) || attempt >= attempts_max => break outcome,
+                None if attempt >= attempts_max => {
+                    let code = Code::OutcomeUnknown;
+                    break Outcome::refused(&command.order, &command.key, code, code.meaning());
+                }
+                Some(outcome) => {
+                    let delay_ms =
+                        outcome.retry_after_ms.unwrap_or(1).saturating_mul(attempt.min(BACKOFF_MAX).into());
+                    sleep(Duration::from_millis(delay_ms)).await;
+                }
+                None => sleep(Duration::from_millis(u64::from(attempt.min(50)))).await,
+            }
+        };
+        if let Some(patience) = line.patience {
+            if outcome.code == Code::OrderNotFound && since.elapsed() < patience {
+                return Answered::Unknown(Waiting { position, command, since });
+            }
+            if outcome.status == Status::Refused {
+                let letter = line.refused(position, &command, &outcome);
+                let partition = Some(line.node.partition(&command));
+                let put = put_away(line, position, letter, outcome, since).await;
+                let Answered::Done(done) = put else { return put };
+                let event = IntakeEvent { order: Some(command.order), ..done.event };
+                return Answered::Done(Done { event, partition, ..done });
+            }
+        }
+        let told = matches!(outcome.code, Code::OrderNotFound | Code::ParkedQueueFull);
+        let settled = told || !outcome.code.retry_helps();
+        let partition = Some(line.node.partition(&command));
+        let event = IntakeEvent {
+            position,
+            order: Some(command.order),
+            outcome,
+            dead_lettered: false,
+            given_up: !settled,
+            latency: since.elapsed(),
+        };
+        Answered::Done(Done { event, partition, settled })
+    })
+}
+
+/// Asks once more, after a moment.
+pub(super) fn again(line: Line<'_>, waiting: Waiting) -> PortFuture<'_, Answered> {
+    Box::pin(async move {
+        sleep(UNKNOWN_PAUSE).await;
+        decide(line, waiting).await
+    })
+}
+
+/// The outcome of a command whose forerunner on the same order was given up.
+pub(super) fn give_up(line: &Line<'_>, waiting: &Waiting, why: Outcome) -> Answered {
+    let Waiting { position, command, since } = waiting;
+    let outcome =
+        Outcome { command_id: Some(command.key.id.clone()), source: Some(command.key.source.clone()), ..why };
+    let (order, partition) = (Some(command.order.clone()), Some(line.node.partition(command)));
+    let (position, latency) = (*position, since.elapsed());
+    let event = IntakeEvent { position, order, outcome, dead_lettered: false, given_up: true, latency };
+    Answered::Done(Done { event, partition, settled: false })
+}
+
+/// Stores a dead letter; where somebody is told, it is given up when even that fails.
+pub(super) fn put_away(
+    line: Line<'_>,
+    position: u64,
+    letter: DeadLetter,
+    outcome: Outcome,
+    since: Instant,
+) -> PortFuture<'_, Answered> {
+    Box::pin(async move {
+        let mut stored = false;
+        for attempt in 0..line.attempts_max(LETTER_ATTEMPTS_MAX) {
+            match line.node.ports().dead_letters.put(letter.clone()).await {
+                Ok(()) => {
+                    stored = true;
+                    break;
+                }
+                Err(why) => {
+                    tracing::warn!(position, %why, "a dead letter could not be stored");
+                    sleep(Duration::from_millis(10 << attempt.min(6))).await;
+                }
+            }
+        }
+        let event = IntakeEvent {
+            position,
+            order: None,
+            outcome,
+            dead_lettered: stored,
+            given_up: !stored,
+            latency: since.elapsed(),
+        };
+        Answered::Done(Done { event, partition: None, settled: stored })
+    })
+}
