@@ -8,13 +8,15 @@
 //! - Nothing that a caller wrote comes over its connections.
 //!
 //! The doors: [`inbox`] reads what callers published, by position; [`dead_letters`] takes what is no command; [`trim()`] drops what all have
-//! dealt with; [`ask`] answers requests with outcomes; [`events`] tells the public.
+//! dealt with; [`ask`] answers requests with outcomes; [`between`] takes them to the node that runs their partition; [`events`] tells the
+//! public.
 //!
 //! - Every wait has a bound, every task is joined by `close`, every cache has a limit.
 
 mod api;
 pub mod ask;
 mod batch;
+pub mod between;
 mod command;
 pub mod connect;
 pub mod dead_letters;
@@ -29,8 +31,9 @@ pub mod topology;
 mod trim;
 
 pub use api::Trouble;
-pub use ask::{AskCounts, AskDoor, AskOptions};
+pub use ask::{AskClient, AskCounts, AskDoor, AskError, AskOptions};
 pub use batch::GROUP_MESSAGES_MAX;
+pub use between::{CallError, Caller, Post, PostOptions};
 pub use connect::{ConnectError, Connections, EdgeConnection, NatsOptions};
 pub use dead_letters::NatsDeadLetters;
 pub use event_log::{NatsLog, NatsLogOptions, OpenError};

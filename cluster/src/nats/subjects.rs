@@ -9,6 +9,7 @@
 //! rf.wake.cmd.<p>                 one came for this partition; a hint, not stored
 //! rf.v1.ask.<tenant>.<order>      where callers ask and wait for the outcome
 //! rf.v1.reply.<tenant>.…          where an answer may go, beside _INBOX.…
+//! rf.node.v1.<p>                 where nodes call the one that runs partition p
 //! RF_EVT: rf.v1.evt.<tenant>.<order>   public events
 //! RF_DLQ: rf.dlq.<tenant>.<key>   a dead letter; `_` for a tenant that cannot be told
 //! ```
@@ -156,6 +157,8 @@ pub const DEAD_LETTERS_ALL: &str = "rf.dlq.*.*";
 pub const ASKED: &str = "rf.v1.ask.*.*";
 /// Who answers them: one of these.
 pub const ASKED_GROUP: &str = "rf-ask";
+/// Who answers other nodes' calls for a partition: one of these.
+pub const NODE_GROUP: &str = "rf-node";
 /// Longest subject that an answer is sent to, in bytes.
 pub const REPLY_MAX_BYTES: usize = 256;
 /// Stands for a tenant that cannot be told: no tenant is called so.
@@ -183,6 +186,18 @@ pub fn commands_of(partition: PartitionId) -> String {
 #[must_use]
 pub fn command_wakes_of(partition: PartitionId) -> String {
     format!("rf.wake.cmd.{}", partition.0)
+}
+
+/// Where an order's command is asked.
+#[must_use]
+pub fn ask(order: &OrderRef) -> String {
+    format!("rf.v1.ask.{}.{}", order.tenant, order.order)
+}
+
+/// Where nodes call the one that runs a partition.
+#[must_use]
+pub fn node(partition: PartitionId) -> String {
+    format!("rf.node.v1.{}", partition.0)
 }
 
 /// Where an order's public events stand.
@@ -298,6 +313,8 @@ mod tests {
         assert_eq!(command(&order), "rf.v1.cmd.shop-1.A_9-z");
         assert_eq!(commands_of(p), "rf.cmd.7.>");
         assert_eq!(command_wakes_of(p), "rf.wake.cmd.7");
+        assert_eq!(ask(&order), "rf.v1.ask.shop-1.A_9-z");
+        assert_eq!(node(p), "rf.node.v1.7");
         assert_eq!(event(&order), "rf.v1.evt.shop-1.A_9-z");
         let key = [0xab; 16];
         assert_eq!(dead_letter(Some("shop-1"), &key), "rf.dlq.shop-1.abababababababababababababababab");

@@ -11,6 +11,7 @@
 //! came in between is lost, as any core NATS message may be, and is asked again under the same id.
 
 mod answer;
+mod client;
 mod discovery;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+pub use self::client::{AskClient, AskError};
 use self::discovery::Discovery;
 use super::connect::EdgeConnection;
 use super::subjects;

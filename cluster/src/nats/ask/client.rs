@@ -1,0 +1,63 @@
+//! The other side of the ask door: how a caller asks, as any NATS client could.
+
+use std::time::Duration;
+
+use async_nats::{HeaderMap, RequestErrorKind};
+use retailflow_engine::wire::{CommandEvent, Outcome};
+
+use crate::nats::command::TIMEOUT;
+use crate::nats::connect::EdgeConnection;
+use crate::nats::subjects;
+
+/// What an answer takes on its way, more than the node may take for it.
+const WAY: Duration = Duration::from_millis(500);
+
+/// Why there is no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// No node answers requests now: nothing was begun.
+    #[error("no node answers at the ask door")]
+    Nobody,
+    /// No answer came: it may be done. The same id asked again gives the first outcome.
+    #[error("no answer came: {0}")]
+    Silent(String),
+    /// The answer is no outcome.
+    #[error("the answer is no outcome: {0}")]
+    Strange(String),
+}
+
+/// Asks.
+#[derive(Debug, Clone)]
+pub struct AskClient {
+    connection: EdgeConnection,
+}
+
+impl AskClient {
+    /// Asks over this connection.
+    #[must_use]
+    pub fn new(connection: EdgeConnection) -> Self {
+        Self { connection }
+    }
+
+    /// Asks for a command's outcome, and waits for it, `deadline` at most.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn ask(&self, command: &CommandEvent, deadline: Duration) -> Result<Outcome, AskError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(TIMEOUT, deadline.as_millis().max(1).to_string());
+        let request = async_nats::Request::new()
+            .headers(headers)
+            .payload(command.to_json().into())
+            .timeout(Some(deadline + WAY));
+        let sent = self.connection.client.send_request(subjects::ask(&command.order), request);
+        match tokio::time::timeout(deadline + 2 * WAY, sent).await {
+            Ok(Ok(message)) => {
+                serde_json::from_slice(&message.payload).map_err(|error| AskError::Strange(error.to_string()))
+            }
+            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => Err(AskError::Nobody),
+            Ok(Err(error)) => Err(AskError::Silent(error.to_string())),
+            Err(_) => Err(AskError::Silent(format!("within {deadline:?}"))),
+        }
+    }
+}

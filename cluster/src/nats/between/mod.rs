@@ -1,0 +1,125 @@
+//! Between the nodes: what reaches a node that does not run the order's partition goes to the one that does.
+//!
+//! Whoever runs partition p answers at `rf.node.v1.<p>`. Only nodes may publish there; the account of the engine has the permission.
+//! Where nobody runs it the server says so at once, so nothing waits for a node that is not there.
+//!
+//! Invariants:
+//! - A call is made once. What was not begun may be called again by whoever asks; so may everything else, under the same id.
+//! - What is answered here is the node's own word: it forwards nothing that was forwarded to it.
+//! - Every message carries its version; a newer one is refused as such.
+
+mod post;
+mod values;
+
+use std::time::Duration;
+
+use async_nats::RequestErrorKind;
+use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::order::Actor;
+use retailflow_engine::ports::EndParkingError;
+use retailflow_engine::wire::admin::ReleaseReport;
+use retailflow_engine::wire::{CommandEvent, Outcome};
+
+use self::values::{Answer, Call};
+use super::connect::EdgeConnection;
+use super::subjects;
+
+pub use self::post::{Post, PostOptions};
+
+/// More than its deadline a call may take on its way.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// Nobody runs the partition: nothing was begun.
+    #[error("no node runs partition {0} now")]
+    Nobody(PartitionId),
+    /// No answer came: it may be done.
+    #[error("the node that runs partition {0} does not answer")]
+    Silent(PartitionId),
+    /// The other node speaks another version, or nonsense.
+    #[error("the node that runs partition {partition} cannot be understood: {why}")]
+    Strange {
+        /// Which partition.
+        partition: PartitionId,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// Calls the nodes that run partitions.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    connection: EdgeConnection,
+}
+
+impl Caller {
+    /// Calls over a connection that only nodes use.
+    #[must_use]
+    pub fn new(connection: EdgeConnection) -> Self {
+        Self { connection }
+    }
+
+    /// Has a command decided by the node that runs its partition.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn ask(
+        &self,
+        partition: PartitionId,
+        command: &CommandEvent,
+        actor: &Actor,
+        deadline: Duration,
+    ) -> Result<Outcome, CallError> {
+        match self.call(partition, &Call::ask(command, actor, deadline), deadline).await? {
+            Answer::Outcome(outcome) => Ok(*outcome),
+            other => Err(strange(partition, &format!("{other:?} for a command"))),
+        }
+    }
+
+    /// Has a parked order released, or what waits behind it discarded, by the node that runs its partition.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn end_parking(
+        &self,
+        partition: PartitionId,
+        order: &OrderRef,
+        operator: &str,
+        discard: bool,
+        deadline: Duration,
+    ) -> Result<Result<ReleaseReport, EndParkingError>, CallError> {
+        match self.call(partition, &Call::end_parking(order, operator, discard), deadline).await? {
+            Answer::Released(report) => Ok(Ok(report)),
+            Answer::NotReleased { kind, message } => Ok(Err(kind.error(message))),
+            other => Err(strange(partition, &format!("{other:?} for a release"))),
+        }
+    }
+
+    async fn call(
+        &self,
+        partition: PartitionId,
+        call: &Call,
+        deadline: Duration,
+    ) -> Result<Answer, CallError> {
+        let request = async_nats::Request::new().payload(call.write().into()).timeout(Some(deadline + GRACE));
+        let sent = self.connection.client.send_request(subjects::node(partition), request);
+        // The client's own limit begins when it has room for the request; this one begins now.
+        let answered = tokio::time::timeout(deadline + 2 * GRACE, sent).await;
+        match answered {
+            Ok(Ok(message)) => Answer::read(&message.payload).map_err(|why| strange(partition, &why)),
+            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
+                Err(CallError::Nobody(partition))
+            }
+            Ok(Err(error)) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
+                Err(strange(partition, &error.to_string()))
+            }
+            Ok(Err(_)) | Err(_) => Err(CallError::Silent(partition)),
+        }
+    }
+}
+
+fn strange(partition: PartitionId, why: &str) -> CallError {
+    CallError::Strange { partition, why: why.to_owned() }
+}

@@ -1,0 +1,148 @@
+//! Where a node answers for the partitions that it runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Message, SubscribeError};
+use futures_util::StreamExt;
+use retailflow_engine::ids::PartitionId;
+use retailflow_engine::ports::CommandDoor;
+use retailflow_engine::wire::{Code, Outcome};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::super::connect::EdgeConnection;
+use super::super::subjects;
+use super::values::{Answer, Call, Called, NotReleased};
+
+/// Limits of a post.
+#[derive(Debug, Clone)]
+pub struct PostOptions {
+    /// Calls that are worked on at once, all partitions together.
+    pub in_flight_max: usize,
+    /// How long a call may take that another node makes, in milliseconds.
+    pub deadline_max_ms: u64,
+    /// How long what was begun may take when a partition is given up, in milliseconds.
+    pub end_ms: u64,
+}
+
+impl Default for PostOptions {
+    fn default() -> Self {
+        Self { in_flight_max: 4_096, deadline_max_ms: 120_000, end_ms: 10_000 }
+    }
+}
+
+/// A node's place for other nodes' calls.
+#[derive(Clone)]
+pub struct Post {
+    connection: EdgeConnection,
+    /// The node itself: what comes here goes no further.
+    door: Arc<dyn CommandDoor>,
+    options: PostOptions,
+    permits: Arc<Semaphore>,
+}
+
+impl Post {
+    /// One that answers over `connection`, which only nodes use, with what `door` says.
+    #[must_use]
+    pub fn new(connection: EdgeConnection, door: Arc<dyn CommandDoor>, options: PostOptions) -> Self {
+        let permits = Arc::new(Semaphore::new(options.in_flight_max.max(1)));
+        Self { connection, door, options, permits }
+    }
+
+    /// Answers for a partition until `end`; then takes nothing more, and answers what was begun.
+    ///
+    /// # Errors
+    /// When the client takes no subscription.
+    pub async fn answer_for(
+        &self,
+        partition: PartitionId,
+        end: CancellationToken,
+    ) -> Result<(), SubscribeError> {
+        let client = &self.connection.client;
+        // One group: where two nodes believe that they run it, one of them is asked.
+        let group = subjects::NODE_GROUP.to_owned();
+        let mut called = client.queue_subscribe(subjects::node(partition), group).await?;
+        let mut begun = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = end.cancelled() => break,
+                message = called.next() => match message {
+                    Some(message) => self.hear(message, &mut begun).await,
+                    None => break,
+                },
+                Some(_) = begun.join_next(), if !begun.is_empty() => {}
+            }
+        }
+        // Whoever calls from now on is told that nobody is here; what the server has sent already is answered.
+        let rest = async {
+            if called.drain().await.is_ok() {
+                while let Some(message) = called.next().await {
+                    self.hear(message, &mut begun).await;
+                }
+            }
+            while begun.join_next().await.is_some() {}
+        };
+        let at_most = Duration::from_millis(self.options.end_ms);
+        if tokio::time::timeout(at_most, rest).await.is_err() {
+            tracing::warn!(%partition, "calls of other nodes were left unanswered");
+        }
+        Ok(())
+    }
+
+    async fn hear(&self, message: Message, begun: &mut JoinSet<()>) {
+        // Only nodes may publish here; all the same, nothing is sent where a stream or a service could take it.
+        let Some(reply) = message.reply.clone().filter(|reply| subjects::may_answer(reply, None)) else {
+            return;
+        };
+        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
+            let outcome = Outcome::unaddressed(Code::Overloaded, Code::Overloaded.meaning());
+            return self.reply(reply, &Answer::Outcome(Box::new(outcome))).await;
+        };
+        let post = self.clone();
+        begun.spawn(async move {
+            let answer = post.decide(&message).await;
+            post.reply(reply, &answer).await;
+            drop(permit);
+        });
+    }
+
+    async fn decide(&self, message: &Message) -> Answer {
+        let at_most = Duration::from_millis(self.options.deadline_max_ms);
+        match Call::read(&message.payload) {
+            Ok(Called::Ask { command, actor, deadline }) => {
+                let asked = self.door.ask(*command, actor, deadline.min(at_most));
+                Answer::Outcome(Box::new(asked.await))
+            }
+            Ok(Called::EndParking { order, operator, discard }) => {
+                let ended = self.door.end_parking(&order, &operator, discard);
+                match tokio::time::timeout(at_most, ended).await {
+                    Ok(Ok(report)) => Answer::Released(report),
+                    Ok(Err(error)) => {
+                        Answer::NotReleased { kind: NotReleased::of(&error), message: error.to_string() }
+                    }
+                    Err(_) => Answer::NotReleased {
+                        kind: NotReleased::Unknown,
+                        message: format!("it is not done after {at_most:?}"),
+                    },
+                }
+            }
+            Err(why) => {
+                tracing::warn!(%why, subject = %message.subject, "a call of another node cannot be understood");
+                Answer::Refused(why)
+            }
+        }
+    }
+
+    async fn reply(&self, reply: async_nats::Subject, answer: &Answer) {
+        let sent = self.connection.client.publish(reply, answer.write().into());
+        // It waits only while there is no connection and the client's queue is full; who called has given up then.
+        match tokio::time::timeout(self.connection.request_timeout, sent).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "another node could not be answered"),
+            Err(_) => tracing::warn!("another node could not be answered: the client's queue is full"),
+        }
+    }
+}
