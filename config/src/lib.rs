@@ -18,6 +18,6 @@ pub use layer::{ENV_PREFIX, env_of_key};
 pub use load::{DEFAULT_TOML, LoadOptions, Loaded};
 pub use origin::{Origin, Setting};
 pub use sections::{
-    Admission, Commit, Config, Effects, Http, Index, Log, LogFormat, Node, Orders, Probe, Supervision,
-    Telemetry, Tenants, UnknownTenant,
+    Admission, Cluster, Commit, Config, Effects, Etcd, Http, Index, Log, LogFormat, Nats, Node, Orders,
+    Probe, RequiredDurability, Supervision, Telemetry, Tenants, UnknownTenant,
 };

@@ -117,6 +117,28 @@ pub const LIMITS: &[Limit] = &[
     number("http.drain_ms", 1, HOUR_MS),
     number("probe.interval_ms", 0, DAY_MS),
     Limit { key: "tenants.unknown", allowed: Allowed::Choice(&["create", "refuse"]) },
+    Limit { key: "nats.servers", allowed: Allowed::Text { max_chars: 4096 } },
+    Limit { key: "nats.monitors", allowed: Allowed::Text { max_chars: 4096 } },
+    Limit { key: "nats.credentials", allowed: Allowed::Text { max_chars: 4096 } },
+    Limit { key: "nats.ca", allowed: Allowed::Text { max_chars: 4096 } },
+    number("nats.replicas", 1, 3),
+    number("nats.request_timeout_ms", 100, HOUR_MS),
+    number("nats.commands_max_bytes", MIB, 1024 * 1024 * GIB),
+    number("nats.ask_in_flight_max", 1, 65_536),
+    Limit { key: "etcd.endpoints", allowed: Allowed::Text { max_chars: 4096 } },
+    number("etcd.ttl_ms", 2 * SECOND_MS, HOUR_MS),
+    number("cluster.partitions", 1, 1024),
+    number("cluster.shards", 1, 1024),
+    Limit {
+        key: "cluster.durability",
+        allowed: Allowed::Choice(&["memory", "fsync", "replicated", "replicated_fsync"]),
+    },
+    number("cluster.patience_ms", 0, HOUR_MS),
+    number("cluster.floor_ms", 10, HOUR_MS),
+    number("cluster.trim_ms", 100, DAY_MS),
+    number("cluster.take_over_ms", 100, HOUR_MS),
+    number("cluster.hand_over_ms", 100, HOUR_MS),
+    number("cluster.dwell_ms", 0, DAY_MS),
     Limit { key: "telemetry.log", allowed: Allowed::Text { max_chars: 1000 } },
     Limit { key: "telemetry.otlp_endpoint", allowed: Allowed::Text { max_chars: 1000 } },
     number("telemetry.otlp_sample_permille", 0, 1000),
@@ -133,6 +155,7 @@ pub(crate) struct Order {
 
 /// Rules between keys.
 pub(crate) const ORDERS: &[Order] = &[
+    Order { lesser: "cluster.shards", greater: "cluster.partitions", why: "each shard holds a partition" },
     Order {
         lesser: "orders.record_max_bytes",
         greater: "log.group_max_bytes",

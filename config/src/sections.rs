@@ -32,6 +32,12 @@ pub struct Config {
     pub probe: Probe,
     /// `[tenants]`
     pub tenants: Tenants,
+    /// `[nats]`
+    pub nats: Nats,
+    /// `[etcd]`
+    pub etcd: Etcd,
+    /// `[cluster]`
+    pub cluster: Cluster,
     /// `[telemetry]`
     pub telemetry: Telemetry,
 }
@@ -236,6 +242,76 @@ pub enum UnknownTenant {
     Create,
     /// The command is refused.
     Refuse,
+}
+
+/// `[nats]`: the servers of the log, where many nodes share it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nats {
+    /// Addresses, separated by commas, or `off`.
+    pub servers: String,
+    /// Their monitoring addresses, separated by commas, or `off`.
+    pub monitors: String,
+    /// A file of credentials, or `off`.
+    pub credentials: String,
+    /// A file with the certificates of the authority that signs the servers', or `off`.
+    pub ca: String,
+    /// Copies of each stream that is made.
+    pub replicas: u8,
+    /// Time for one answer.
+    pub request_timeout_ms: u64,
+    /// Bytes of published commands that are kept at most; beyond it publishers are refused.
+    pub commands_max_bytes: u64,
+    /// Requests at the ask door that a node works on at once.
+    pub ask_in_flight_max: usize,
+}
+
+/// `[etcd]`: who names the owners of partitions.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Etcd {
+    /// Addresses, separated by commas, or `off`.
+    pub endpoints: String,
+    /// Time after which others take over from a node that says nothing more.
+    pub ttl_ms: u64,
+}
+
+/// `[cluster]`: many nodes on one log.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// Partitions of a log on NATS, for ever.
+    pub partitions: u16,
+    /// Streams that they are spread over, for ever.
+    pub shards: u16,
+    /// What a log has to give at least.
+    pub durability: RequiredDurability,
+    /// How long a published command of an unknown order waits for it.
+    pub patience_ms: u64,
+    /// Time between two fences that only say how far a partition has read.
+    pub floor_ms: u64,
+    /// Time between two looks at what of the published commands can be dropped.
+    pub trim_ms: u64,
+    /// Time for one try to take a partition over.
+    pub take_over_ms: u64,
+    /// Time for handing a partition over; what is not finished then is given up.
+    pub hand_over_ms: u64,
+    /// Time for which a partition stays with a node, unless that one goes.
+    pub dwell_ms: u64,
+}
+
+/// What a log has to give at least: what an answered command survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequiredDurability {
+    /// Nothing is asked for.
+    Memory,
+    /// Power lost, on any server.
+    Fsync,
+    /// A minority of servers lost.
+    Replicated,
+    /// Both.
+    ReplicatedFsync,
 }
 
 /// `[telemetry]`: what the process says about itself.

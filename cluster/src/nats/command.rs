@@ -16,12 +16,15 @@ use retailflow_engine::wire::{
 
 /// How long the caller waits, in milliseconds.
 pub(super) const TIMEOUT: &str = "rf-timeout-ms";
+/// Where a published command's outcome is to be sent.
+pub(super) const REPLY_TO: &str = "rf-reply-to";
 const CONTENT_TYPE: &str = "content-type";
 
 /// The headers that are looked at, in lower case: callers write them in any.
 const NAMES: &[&str] = &[
     CONTENT_TYPE,
     TIMEOUT,
+    REPLY_TO,
     "ce-specversion",
     "ce-id",
     "ce-source",

@@ -7,6 +7,7 @@
 //! They reconnect by themselves, for ever; nothing sent on them is waited for without a bound. What was queued while
 //! disconnected is sent later, so every write carries a condition.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,10 @@ pub struct NatsOptions {
     pub servers: Vec<String>,
     /// How this process is called in the servers' lists.
     pub name: String,
+    /// A file of credentials, as `nsc` makes them.
+    pub credentials: Option<PathBuf>,
+    /// A file with certificates that are believed beside the system's.
+    pub ca: Option<PathBuf>,
     /// What answers are addressed to; permissions of the account may ask for another one.
     pub inbox_prefix: String,
     /// For a connection to stand, in milliseconds.
@@ -45,6 +50,8 @@ impl Default for NatsOptions {
         Self {
             servers: vec!["nats://127.0.0.1:4222".into()],
             name: "retailflow".into(),
+            credentials: None,
+            ca: None,
             inbox_prefix: "_INBOX".into(),
             connect_timeout_ms: 5_000,
             request_timeout_ms: 5_000,
@@ -61,6 +68,14 @@ pub enum ConnectError {
     Address {
         /// As it was given.
         address: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file of credentials cannot be used.
+    #[error("the credentials in {} cannot be used: {why}", file.display())]
+    Credentials {
+        /// Which file.
+        file: PathBuf,
         /// What is wrong with it.
         why: String,
     },
@@ -153,7 +168,16 @@ async fn connect_watched(
         addresses.push(parsed.map_err(|error| what(error.to_string()))?);
     }
     let timeout = Duration::from_millis(options.connect_timeout_ms);
-    let connecting = ConnectOptions::new()
+    let mut connecting = ConnectOptions::new();
+    if let Some(file) = &options.credentials {
+        let why =
+            |error: std::io::Error| ConnectError::Credentials { file: file.clone(), why: error.to_string() };
+        connecting = connecting.credentials_file(file).await.map_err(why)?;
+    }
+    if let Some(ca) = &options.ca {
+        connecting = connecting.add_root_certificates(ca.clone());
+    }
+    let connecting = connecting
         .name(format!("{} {purpose}", options.name))
         .custom_inbox_prefix(&options.inbox_prefix)
         .connection_timeout(timeout)

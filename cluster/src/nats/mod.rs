@@ -39,7 +39,7 @@ pub use dead_letters::NatsDeadLetters;
 pub use event_log::{NatsLog, NatsLogOptions, OpenError};
 pub use events::{EventOptions, EventPublisher, PublishError, Published};
 pub use identity::IdentityError;
-pub use inbox::{InboxFault, InboxOptions, NatsInbox};
+pub use inbox::{InboxFault, InboxOptions, NatsInbox, Replies};
 pub use streams::DoorStreams;
 pub use topology::{Drift, Topology, TopologyError};
 pub use trim::{TrimError, Trimmed, trim};

@@ -14,12 +14,15 @@
 //! What is given as [`Body::Bytes`] is the message's body, or, where headers said a part of it, the same command in one piece.
 
 mod read;
+mod replies;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::Subscriber;
 use futures_util::StreamExt;
+use retailflow_engine::codec::fence::IntakeFloor;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::{partition_of, sha256};
 use retailflow_engine::ports::{
@@ -29,6 +32,7 @@ use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_engine::wire::{Code, DecodeError};
 
 use self::read::{Arrived, Reader};
+pub use self::replies::Replies;
 use super::api::{StreamInfo, Trouble};
 use super::command::{self, NoCommand};
 use super::connect::EdgeConnection;
@@ -126,9 +130,28 @@ pub struct NatsInbox {
     /// The stream's last sequence when it was last looked at.
     last: u64,
     wakes: Option<Subscriber>,
+    quiet: Arc<AtomicU64>,
+    replies: Arc<Replies>,
 }
 
 impl NatsInbox {
+    /// Opens a partition's commands after what a fence says of this inbox: the beginning, if it says nothing.
+    ///
+    /// # Errors
+    /// [`InboxFault`].
+    pub async fn resume(
+        connections: &Connections,
+        edge: &EdgeConnection,
+        partition: PartitionId,
+        floors: &[IntakeFloor],
+        letters: Arc<dyn DeadLetters>,
+        clock: Arc<dyn Clock>,
+        options: InboxOptions,
+    ) -> Result<Self, InboxFault> {
+        let floor = |id: &InboxId| floors.iter().find(|floor| floor.inbox == *id).map_or(0, |at| at.position);
+        Self::begin(connections, edge, partition, floor, letters, clock, options).await
+    }
+
     /// Opens a partition's commands after `floor`. What cannot be a command goes into `letters`, where its body alone would
     /// not show it.
     ///
@@ -143,6 +166,18 @@ impl NatsInbox {
         clock: Arc<dyn Clock>,
         options: InboxOptions,
     ) -> Result<Self, InboxFault> {
+        Self::begin(connections, edge, partition, |_| floor, letters, clock, options).await
+    }
+
+    async fn begin(
+        connections: &Connections,
+        edge: &EdgeConnection,
+        partition: PartitionId,
+        floor: impl Fn(&InboxId) -> u64,
+        letters: Arc<dyn DeadLetters>,
+        clock: Arc<dyn Clock>,
+        options: InboxOptions,
+    ) -> Result<Self, InboxFault> {
         let reader = Reader::new(connections, edge, partition);
         let info = reader.info().await?;
         let mut named = b"rf-inbox-1\0".to_vec();
@@ -151,10 +186,22 @@ impl NatsInbox {
         named.extend_from_slice(&partition.0.to_le_bytes());
         let mut id = [0; 16];
         id.copy_from_slice(&sha256(&named)[..16]);
-        let created = info.created.clone();
-        let (after, seen, last, wakes) = (floor, floor, info.last_sequence, None);
-        let inbox =
-            Self { id, partition, created, options, reader, letters, clock, after, seen, last, wakes };
+        let (created, floor) = (info.created.clone(), floor(&id));
+        let inbox = Self {
+            id,
+            partition,
+            created,
+            options,
+            reader,
+            letters,
+            clock,
+            after: floor,
+            seen: floor,
+            last: info.last_sequence,
+            wakes: None,
+            quiet: Arc::default(),
+            replies: Arc::default(),
+        };
         inbox.check(&info)?;
         Ok(inbox)
     }
@@ -164,6 +211,19 @@ impl NatsInbox {
     #[must_use]
     pub fn seen(&self) -> u64 {
         self.seen.max(self.after)
+    }
+
+    /// The same for others to look at, but only while nothing was given that whoever reads has not taken in: it rises when the
+    /// end was reached and more was asked for.
+    #[must_use]
+    pub fn quiet_up_to(&self) -> Arc<AtomicU64> {
+        self.quiet.clone()
+    }
+
+    /// Where the outcomes of what was given are to be sent.
+    #[must_use]
+    pub fn replies(&self) -> Arc<Replies> {
+        self.replies.clone()
     }
 
     /// The next deliveries, at most `max`; none at the end, unless it waits there. May be dropped while it waits.
@@ -182,6 +242,7 @@ impl NatsInbox {
             let last_before = std::mem::replace(&mut self.last, info.last_sequence);
             let Some(end) = piece.last().map(|arrived| arrived.sequence) else {
                 self.seen = self.seen.max(last_before);
+                self.quiet.fetch_max(self.seen(), Ordering::AcqRel);
                 if !self.options.follow {
                     return Ok(Vec::new());
                 }
@@ -245,6 +306,9 @@ impl NatsInbox {
         let ours = order.as_ref().map_or(partition, |order| partition_of(order, self.options.partitions));
         if ours != partition || partition != self.partition {
             return Err(self.elsewhere(&arrived, ours));
+        }
+        if let Ok(order) = &order {
+            self.replies.keep(position, &order.tenant, &arrived.headers);
         }
         let length_bytes = arrived.payload.len() as u64;
         if arrived.payload.len() > self.options.body_max_bytes {

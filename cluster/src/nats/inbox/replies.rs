@@ -1,0 +1,51 @@
+//! Where callers want the outcomes of published commands.
+
+use std::collections::BTreeMap;
+
+use async_nats::{HeaderMap, Subject};
+use parking_lot::Mutex;
+use retailflow_engine::ids::TenantId;
+use retailflow_engine::wire::Outcome;
+
+use crate::nats::command::{Headers, REPLY_TO};
+use crate::nats::connect::EdgeConnection;
+use crate::nats::subjects;
+
+/// Outcomes that are waited for, at most: more than an intake has open. A caller beyond it finds the outcome in the public events.
+const WAITING_MAX: usize = 65_536;
+
+/// Subjects by position; each was checked.
+#[derive(Debug, Default)]
+pub struct Replies(Mutex<BTreeMap<u64, String>>);
+
+impl Replies {
+    /// Only inboxes and the tenant's own subjects are answered to: callers choose what stands in their headers.
+    pub(super) fn keep(&self, position: u64, tenant: &TenantId, headers: &Headers) {
+        let Ok(Some(wanted)) = headers.single(REPLY_TO) else { return };
+        let mut waiting = self.0.lock();
+        if subjects::may_answer(wanted, Some(tenant.as_str())) && waiting.len() < WAITING_MAX {
+            waiting.insert(position, wanted.to_owned());
+        }
+    }
+
+    /// Sends the outcome of what stood at a position to whoever wants it. It may be sent more than once.
+    pub async fn send(&self, connection: &EdgeConnection, position: u64, outcome: &Outcome) {
+        let Some(subject) = self.0.lock().remove(&position) else { return };
+        let mut headers = HeaderMap::new();
+        headers.insert("Content-Type", "application/json");
+        // Writing into memory fails only for maps with keys that are no text; there is none.
+        let body = serde_json::to_vec(outcome).unwrap_or_default();
+        let sent = connection.client.publish_with_headers(Subject::from(subject), headers, body.into());
+        match tokio::time::timeout(connection.request_timeout, sent).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "an outcome could not be sent"),
+            Err(_) => tracing::warn!("an outcome could not be sent: the client's queue is full"),
+        }
+    }
+
+    /// Whether anybody waits for the outcome of what stood at a position.
+    #[must_use]
+    pub fn wanted(&self, position: u64) -> bool {
+        self.0.lock().contains_key(&position)
+    }
+}
