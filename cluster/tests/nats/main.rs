@@ -14,6 +14,7 @@ mod inbox;
 mod inbox_replicas;
 mod intake;
 mod lossy;
+mod meta;
 mod owners;
 mod raw;
 mod refusals;
