@@ -222,7 +222,7 @@ fn at_of(headers: &[u8], order: &OrderRef) -> Option<(u64, u32)> {
 }
 
 /// A CloudEvent in binary mode.
-fn headers(event: &PublicEvent) -> HeaderMap {
+pub(super) fn headers(event: &PublicEvent) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let all = [
         ("content-type", Some("application/json".to_owned())),

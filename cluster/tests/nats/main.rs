@@ -18,6 +18,7 @@ mod meta;
 mod owners;
 mod raw;
 mod refusals;
+mod relay;
 mod replicas;
 mod topology;
 mod world;
