@@ -173,6 +173,16 @@ impl Api {
         payload: Bytes,
     ) -> Result<u64, Trouble> {
         headers.insert(super::batch::EXPECTED_LAST, expected.to_string());
+        self.publish(subject, headers, payload).await
+    }
+
+    /// Publishes one message, whatever stands there already, and gives its sequence.
+    pub(super) async fn publish(
+        &self,
+        subject: &str,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<u64, Trouble> {
         let request = self.client.request_with_headers(subject.to_owned(), headers, payload);
         let acknowledged = answer(&bounded(self.timeout, request).await?)?;
         // Anything else is nobody's word that it is stored.

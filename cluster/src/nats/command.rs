@@ -35,6 +35,9 @@ const NAMES: &[&str] = &[
     "ce-dataschema",
     "ce-traceparent",
     "ce-tracestate",
+    // Events have these two.
+    "ce-sequence",
+    "ce-causationid",
     "traceparent",
     "tracestate",
 ];
@@ -108,7 +111,7 @@ impl Headers {
     }
 
     /// What an attribute in a header says: percent-encoded, as the CloudEvents bindings have it.
-    fn attribute(&self, name: &'static str) -> Result<Option<String>, DecodeError> {
+    pub(super) fn attribute(&self, name: &'static str) -> Result<Option<String>, DecodeError> {
         let Some(text) = self.single(name)? else { return Ok(None) };
         let wrong = || {
             let text =

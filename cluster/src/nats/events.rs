@@ -9,6 +9,8 @@
 //!
 //! The order's last event must stay in the stream for as long as events may be given again: the stream has no age limit.
 
+mod pump;
+
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use retailflow_engine::wire::event::PublicEvent;
 use retailflow_engine::wire::time::format_time;
 use serde_json::json;
 
+pub use self::pump::EventPump;
 use super::api::{Api, Trouble};
 use super::errors::{DUPLICATE_IN_FLIGHT, NO_MESSAGE, SUBJECT_IN_FLIGHT, WRONG_LAST_SEQUENCE};
 use super::{Connections, subjects};
@@ -222,7 +225,7 @@ fn at_of(headers: &[u8], order: &OrderRef) -> Option<(u64, u32)> {
 }
 
 /// A CloudEvent in binary mode.
-fn headers(event: &PublicEvent) -> HeaderMap {
+pub(super) fn headers(event: &PublicEvent) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let all = [
         ("content-type", Some("application/json".to_owned())),

@@ -1,4 +1,4 @@
-//! The streams of the doors: commands, public events, dead letters. Made and compared like the log's ([`super::topology`]).
+//! The streams of the doors: commands, public events, dead letters, and what nodes tell each other. Made and compared like the log's ([`super::topology`]).
 //!
 //! Callers publish into `RF_CMD` themselves, with headers of their choice. So it takes no rollups, batches, schedules or times to
 //! live: each of them would let one caller take away or hold up what another one sent.
@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::topology::{self, DUPLICATE_WINDOW_NS, Drift, TopologyError};
+use super::topology::{self, Drift, TopologyError};
 use super::{Connections, subjects};
 
 /// Most that a command may take in its stream: its body, and its headers.
@@ -42,6 +42,7 @@ impl DoorStreams {
             (subjects::COMMANDS, self.commands()),
             (subjects::EVENTS, self.events()),
             (subjects::DEAD_LETTERS, self.letters()),
+            (subjects::META, self.meta()),
         ] {
             let found = topology::provision_one(&api, stream, &wanted).await;
             let found =
@@ -52,7 +53,7 @@ impl DoorStreams {
     }
 
     fn commands(&self) -> Value {
-        let mut config = self.common(subjects::COMMANDS, subjects::COMMANDS_IN);
+        let mut config = self.common(subjects::COMMANDS, &[subjects::COMMANDS_IN]);
         // Nothing unread ages away; a full stream refuses, and that is what holds callers back.
         config["max_bytes"] = self.commands_max_bytes.map_or(json!(-1), |bytes| json!(bytes));
         config["max_msg_size"] = json!(COMMAND_MAX_BYTES);
@@ -65,34 +66,24 @@ impl DoorStreams {
     }
 
     fn events(&self) -> Value {
-        self.common(subjects::EVENTS, subjects::EVENTS_ALL)
+        self.common(subjects::EVENTS, &[subjects::EVENTS_ALL])
     }
 
     fn letters(&self) -> Value {
-        self.common(subjects::DEAD_LETTERS, subjects::DEAD_LETTERS_ALL)
+        self.common(subjects::DEAD_LETTERS, &[subjects::DEAD_LETTERS_ALL])
     }
 
-    fn common(&self, name: &str, subjects: &str) -> Value {
-        json!({
-            "name": name,
-            "subjects": [subjects],
-            "retention": "limits",
-            "storage": "file",
-            "num_replicas": self.replicas,
-            "discard": "new",
-            "max_age": 0,
-            "max_msgs": -1,
-            "max_bytes": -1,
-            "max_msgs_per_subject": -1,
-            "max_msg_size": -1,
-            "duplicate_window": DUPLICATE_WINDOW_NS,
-            "allow_direct": true,
-            "allow_atomic": false,
-            "allow_rollup_hdrs": false,
-            "allow_msg_ttl": false,
-            "deny_delete": true,
-            "deny_purge": false,
-        })
+    /// Of each subject the newest message only: it takes the older one's place. (`discard: new` refuses where a whole stream is full;
+    /// a full subject it would refuse only with `discard_new_per_subject`.)
+    fn meta(&self) -> Value {
+        let mut config = self.common(subjects::META, &[subjects::TENANTS_ALL, subjects::CURSORS_ALL]);
+        config["max_msgs_per_subject"] = json!(1);
+        config["discard_new_per_subject"] = json!(false);
+        config
+    }
+
+    fn common(&self, name: &str, subjects: &[&str]) -> Value {
+        topology::common(name, subjects, self.replicas)
     }
 }
 

@@ -12,6 +12,9 @@
 //! rf.node.v1.<p>                 where nodes call the one that runs partition p
 //! RF_EVT: rf.v1.evt.<tenant>.<order>   public events
 //! RF_DLQ: rf.dlq.<tenant>.<key>   a dead letter; `_` for a tenant that cannot be told
+//! RF_META                         what nodes tell each other; of each subject the newest only
+//!     rf.meta.tenant.<tenant>         what was set for a tenant
+//!     rf.meta.cursor.<name>.<p>       how far somebody has got with partition p
 //! ```
 //!
 //! The log's:
@@ -101,6 +104,12 @@ pub fn controls_of(partition: PartitionId) -> String {
     format!("{LOG}.{}.c.>", partition.0)
 }
 
+/// All that stands of a partition.
+#[must_use]
+pub fn of_partition(partition: PartitionId) -> String {
+    format!("{LOG}.{}.>", partition.0)
+}
+
 /// All deadlines of a partition.
 #[must_use]
 pub fn deadlines_of(partition: PartitionId) -> String {
@@ -143,6 +152,8 @@ pub const COMMANDS: &str = "RF_CMD";
 pub const EVENTS: &str = "RF_EVT";
 /// The stream of dead letters.
 pub const DEAD_LETTERS: &str = "RF_DLQ";
+/// The stream of what nodes tell each other.
+pub const META: &str = "RF_META";
 /// Where commands are published.
 pub const COMMANDS_IN: &str = "rf.v1.cmd.*.*";
 /// Where they stand.
@@ -153,6 +164,10 @@ pub const COMMAND_WAKES: &str = "rf.wake.cmd.{{wildcard(1)}}";
 pub const EVENTS_ALL: &str = "rf.v1.evt.*.*";
 /// All dead letters.
 pub const DEAD_LETTERS_ALL: &str = "rf.dlq.*.*";
+/// All tenants' settings.
+pub const TENANTS_ALL: &str = "rf.meta.tenant.*";
+/// All cursors.
+pub const CURSORS_ALL: &str = "rf.meta.cursor.*.*";
 /// Where commands are asked.
 pub const ASKED: &str = "rf.v1.ask.*.*";
 /// Who answers them: one of these.
@@ -206,11 +221,42 @@ pub fn event(order: &OrderRef) -> String {
     format!("rf.v1.evt.{}.{}", order.tenant, order.order)
 }
 
+/// The tenant and order that an event's subject names, as they stand there.
+#[must_use]
+pub fn parse_event(subject: &str) -> Option<(&str, &str)> {
+    let (tenant, order) = subject.strip_prefix("rf.v1.evt.")?.split_once('.')?;
+    (!order.contains('.')).then_some((tenant, order))
+}
+
 /// Where a dead letter stands. A name that is no tenant's goes with those that have none.
 #[must_use]
 pub fn dead_letter(tenant: Option<&str>, key: &[u8; 16]) -> String {
     let tenant = tenant.filter(|name| TenantId::parse(name).is_ok()).unwrap_or(NO_TENANT);
     format!("rf.dlq.{tenant}.{}", retailflow_engine::keys::hex(key))
+}
+
+/// Where a tenant's setting stands.
+#[must_use]
+pub fn tenant(tenant: &TenantId) -> String {
+    format!("rf.meta.tenant.{tenant}")
+}
+
+/// The tenant whose setting stands under a subject.
+#[must_use]
+pub fn parse_tenant(subject: &str) -> Option<TenantId> {
+    TenantId::parse(subject.strip_prefix("rf.meta.tenant.")?).ok()
+}
+
+/// Where it stands how far somebody has got with a partition.
+#[must_use]
+pub fn cursor(name: &str, partition: PartitionId) -> String {
+    format!("rf.meta.cursor.{name}.{}", partition.0)
+}
+
+/// All public events of a tenant.
+#[must_use]
+pub fn events_of(tenant: &TenantId) -> String {
+    format!("rf.v1.evt.{tenant}.*")
 }
 
 /// The partition, tenant and order that a stored command's subject names, as they stand there: the tokens are a caller's.
@@ -250,116 +296,4 @@ fn number(text: &str) -> Option<u16> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn order() -> OrderRef {
-        let tenant = TenantId::parse("shop-1").unwrap();
-        OrderRef { tenant, order: OrderId::parse("A_9-z").unwrap() }
-    }
-
-    /// Golden: what stands in streams that were written before.
-    #[test]
-    fn subjects_are_frozen() {
-        let (p, order) = (PartitionId(7), order());
-        assert_eq!(stream(3), "RF_LOG_3");
-        assert_eq!(identity(3), "rf.log.identity.3");
-        assert_eq!(fence(p), "rf.log.7.fence");
-        assert_eq!(record(p, &order), "rf.log.7.o.shop-1.A_9-z");
-        assert_eq!(control(p, &order), "rf.log.7.c.shop-1.A_9-z");
-        assert_eq!(deadline(p, &order), "rf.log.7.d.shop-1.A_9-z");
-        assert_eq!(controls_of(p), "rf.log.7.c.>");
-        assert_eq!(deadlines_of(p), "rf.log.7.d.>");
-        assert_eq!(of_stream(1, 5, 2), ["rf.log.1.>", "rf.log.3.>", "rf.log.identity.1"]);
-        assert_eq!(of_stream(0, 1, 1), ["rf.log.0.>", "rf.log.identity.0"]);
-        assert_eq!([0, 1, 127].map(|p| shard_of(PartitionId(p), 8)), [0, 1, 7]);
-    }
-
-    #[test]
-    fn what_is_made_is_read_back_and_nothing_else_is() {
-        let (p, order) = (PartitionId(65_535), order());
-        assert_eq!(parse(&identity(8)), Some(Subject::Identity(8)));
-        assert_eq!(parse(&fence(p)), Some(Subject::Fence(p)));
-        assert_eq!(parse(&record(p, &order)), Some(Subject::Record(p, order.clone())));
-        assert_eq!(parse(&control(p, &order)), Some(Subject::Control(p, order.clone())));
-        assert_eq!(parse(&deadline(p, &order)), Some(Subject::Deadline(p, order)));
-        let strange = [
-            "rf.log",
-            "rf.log.",
-            "rf.log.7",
-            "rf.log.07.fence",
-            "rf.log.+7.fence",
-            "rf.log.65536.fence",
-            "rf.log.7.x.t.o",
-            "rf.log.7.o.t",
-            "rf.log.7.o.T.o",
-            "rf.log.7.o.t.o.o",
-            "rf.log.identity.x",
-            "rf.logs.7.fence",
-        ];
-        for subject in strange {
-            assert_eq!(parse(subject), None, "{subject}");
-        }
-    }
-
-    /// Golden: what callers publish to, and what stands in streams that were written before.
-    #[test]
-    fn the_doors_subjects_are_frozen() {
-        let (p, order) = (PartitionId(7), order());
-        assert_eq!([COMMANDS, EVENTS, DEAD_LETTERS], ["RF_CMD", "RF_EVT", "RF_DLQ"]);
-        assert_eq!([COMMANDS_IN, COMMANDS_STORED], ["rf.v1.cmd.*.*", "rf.cmd.*.*.*"]);
-        assert_eq!([EVENTS_ALL, DEAD_LETTERS_ALL, ASKED], ["rf.v1.evt.*.*", "rf.dlq.*.*", "rf.v1.ask.*.*"]);
-        assert_eq!(command_transform(128), "rf.cmd.{{partition(128,1,2)}}.{{wildcard(1)}}.{{wildcard(2)}}");
-        assert_eq!(command(&order), "rf.v1.cmd.shop-1.A_9-z");
-        assert_eq!(commands_of(p), "rf.cmd.7.>");
-        assert_eq!(command_wakes_of(p), "rf.wake.cmd.7");
-        assert_eq!(ask(&order), "rf.v1.ask.shop-1.A_9-z");
-        assert_eq!(node(p), "rf.node.v1.7");
-        assert_eq!(event(&order), "rf.v1.evt.shop-1.A_9-z");
-        let key = [0xab; 16];
-        assert_eq!(dead_letter(Some("shop-1"), &key), "rf.dlq.shop-1.abababababababababababababababab");
-        for strange in [None, Some("a.b"), Some(">"), Some("NO"), Some("")] {
-            assert_eq!(dead_letter(strange, &key), "rf.dlq._.abababababababababababababababab");
-        }
-    }
-
-    #[test]
-    fn callers_tokens_are_read_as_they_stand() {
-        assert_eq!(parse_command("rf.cmd.7.shop.A"), Some((PartitionId(7), "shop", "A")));
-        assert_eq!(parse_command("rf.cmd.7.NO.ü"), Some((PartitionId(7), "NO", "ü")));
-        for strange in ["rf.cmd.07.a.b", "rf.cmd.7.a", "rf.cmd.7.a.b.c", "rf.cmd.x.a.b", "rf.v1.cmd.a.b"] {
-            assert_eq!(parse_command(strange), None, "{strange}");
-        }
-        assert_eq!(parse_ask("rf.v1.ask.shop.A"), Some(("shop", "A")));
-        for strange in ["rf.v1.ask.shop", "rf.v1.ask.a.b.c", "rf.v1.cmd.a.b"] {
-            assert_eq!(parse_ask(strange), None, "{strange}");
-        }
-    }
-
-    #[test]
-    fn answers_go_to_inboxes_and_to_the_tenants_own_subjects() {
-        let may = |reply: &str| may_answer(reply, Some("shop"));
-        assert!(may("_INBOX.a") && may("_INBOX.a.b") && may("rf.v1.reply.shop.x.y"));
-        let strange = [
-            "rf.log.0.fence",
-            "$JS.API.STREAM.DELETE.RF_CMD",
-            "_INBOX",
-            "_INBOX.",
-            "_INBOX.a..b",
-            "_INBOX.>",
-            "_INBOX.a.*",
-            "_INBOX.a b",
-            "_INBOXES.a",
-            "rf.v1.reply.shop",
-            "rf.v1.reply.shop.",
-            "rf.v1.reply.shops.x",
-            "rf.v1.reply.other.x",
-            "",
-        ];
-        for reply in strange {
-            assert!(!may(reply), "{reply}");
-        }
-        assert!(!may(&format!("_INBOX.{}", "x".repeat(REPLY_MAX_BYTES))));
-        assert!(!may_answer("rf.v1.reply.shop.x", None) && may_answer("_INBOX.x", None));
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use super::{Connections, subjects};
 /// Partitions of one stream must be fewer: the server takes 50 batches in flight a stream, and each partition has one.
 pub const PARTITIONS_PER_SHARD_MAX: u16 = 49;
 /// The shortest window that the server takes, in nanoseconds; it cannot be switched off. The log sends no message ids.
-pub(super) const DUPLICATE_WINDOW_NS: u64 = 100_000_000;
+const DUPLICATE_WINDOW_NS: u64 = 100_000_000;
 
 /// How the log is spread over streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,29 +100,40 @@ impl Topology {
     }
 
     fn wanted(&self, shard: u16) -> Value {
-        json!({
-            "name": subjects::stream(shard),
-            "subjects": subjects::of_stream(shard, self.partitions, self.shards),
-            "retention": "limits",
-            "storage": "file",
-            "num_replicas": self.replicas,
-            "discard": "new",
-            "max_age": 0,
-            "max_msgs": -1,
-            "max_bytes": -1,
-            "max_msgs_per_subject": -1,
-            "max_msg_size": -1,
-            "duplicate_window": DUPLICATE_WINDOW_NS,
-            "allow_atomic": true,
-            "allow_direct": true,
-            // For deadlines alone: the newest takes the older one's place, and a cleared one goes by itself.
-            "allow_rollup_hdrs": true,
-            "allow_msg_ttl": true,
-            // The archiver must be able to purge; nobody has to delete single messages.
-            "deny_delete": true,
-            "deny_purge": false,
-        })
+        let subjects = subjects::of_stream(shard, self.partitions, self.shards);
+        let mut config = common(&subjects::stream(shard), &subjects, self.replicas);
+        config["allow_atomic"] = json!(true);
+        // For deadlines alone: the newest takes the older one's place, and a cleared one goes by itself.
+        config["allow_rollup_hdrs"] = json!(true);
+        config["allow_msg_ttl"] = json!(true);
+        config
     }
+}
+
+/// What all streams have in common. Nothing goes by age or for want of room, and nobody deletes single messages.
+pub(super) fn common(name: &str, subjects: &[impl AsRef<str>], replicas: u8) -> Value {
+    let subjects: Vec<&str> = subjects.iter().map(AsRef::as_ref).collect();
+    json!({
+        "name": name,
+        "subjects": subjects,
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": replicas,
+        "discard": "new",
+        "max_age": 0,
+        "max_msgs": -1,
+        "max_bytes": -1,
+        "max_msgs_per_subject": -1,
+        "max_msg_size": -1,
+        "duplicate_window": DUPLICATE_WINDOW_NS,
+        "allow_direct": true,
+        "allow_atomic": false,
+        "allow_rollup_hdrs": false,
+        "allow_msg_ttl": false,
+        // Whoever archives or trims must be able to purge.
+        "deny_delete": true,
+        "deny_purge": false,
+    })
 }
 
 pub(super) async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Result<Value, Trouble> {

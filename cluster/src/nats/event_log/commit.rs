@@ -265,6 +265,7 @@ impl Inner {
         writing.known = true;
         writing.acknowledged = Some((group.fence.group, hash));
         writing.in_doubt = None;
+        self.partitions[usize::from(partition.0)].stored.send_replace(end);
     }
 
     pub(super) fn position(

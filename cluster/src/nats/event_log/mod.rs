@@ -22,12 +22,15 @@ use std::time::Duration;
 use async_nats::Client;
 use parking_lot::Mutex;
 use retailflow_engine::codec::fence::Fence;
+use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::Hash;
-use retailflow_engine::ports::{Group, LogIdentity};
+use retailflow_engine::ports::{Group, LogIdentity, ReadError};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use self::index::Index;
 use self::places::Places;
+pub(in crate::nats) use self::scan::{LoggedAt, parts};
 use super::api::Api;
 use super::identity::{self, IdentityError};
 use super::topology::{Topology, TopologyError};
@@ -90,6 +93,8 @@ struct Partition {
     places: Mutex<Places>,
     /// The end of its latest group that is known to be stored whole: what it has there or before may be shown.
     settled: AtomicU64,
+    /// The end of its latest group that was acknowledged here.
+    stored: watch::Sender<u64>,
 }
 
 /// What whoever commits to a partition knows of it.
@@ -135,6 +140,7 @@ impl NatsLog {
             writing: tokio::sync::Mutex::default(),
             places: Mutex::new(Places::new(options.orders_remembered_max)),
             settled: AtomicU64::new(0),
+            stored: watch::Sender::new(0),
         };
         let inner = Inner {
             publish: connections.publish.clone(),
@@ -146,6 +152,34 @@ impl NatsLog {
             identity,
         };
         Ok(Arc::new(Self { inner: Arc::new(inner), tasks: TaskTracker::new() }))
+    }
+
+    /// Changes with each group of the partition that is acknowledged here: its end in its stream.
+    ///
+    /// # Panics
+    /// When there is no such partition.
+    pub(in crate::nats) fn stored(&self, partition: PartitionId) -> watch::Receiver<u64> {
+        self.inner.partitions[usize::from(partition.0)].stored.subscribe()
+    }
+
+    /// What a partition has after `after`, a sequence in its stream: whole groups, without deadlines, about `limit_bytes` of
+    /// them. Gives it, and how far it was looked.
+    pub(in crate::nats) async fn entries_after(
+        &self,
+        partition: PartitionId,
+        after: u64,
+        limit_bytes: usize,
+    ) -> Result<(Vec<LoggedAt>, u64), ReadError> {
+        self.inner.entries_after(partition, after, limit_bytes).await
+    }
+
+    /// An order's park marks and what belongs to them, before a sequence.
+    pub(in crate::nats) async fn controls_before(
+        &self,
+        order: &OrderRef,
+        before: u64,
+    ) -> Result<Vec<LoggedAt>, ReadError> {
+        self.inner.controls_before(order, before).await
     }
 
     /// Takes no more groups and waits `at_most` for those in flight. Says whether all have ended.

@@ -1,6 +1,8 @@
 //! Reading whole logs: shard after shard, group after group.
 
 use retailflow_engine::codec::fence::Fence;
+use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::{LogPosition, LoggedEntry, LoggedGroup, ReadError};
 
 use super::Inner;
@@ -19,9 +21,16 @@ pub(super) fn position(shard: u16, sequence: u64) -> LogPosition {
     LogPosition(u64::from(shard) << SEQUENCE_BITS | sequence)
 }
 
-fn parts(position: LogPosition) -> (u16, u64) {
+pub(in crate::nats) fn parts(position: LogPosition) -> (u16, u64) {
     let shard = u16::try_from(position.0 >> SEQUENCE_BITS).unwrap_or(u16::MAX);
     (shard, position.0 & ((1 << SEQUENCE_BITS) - 1))
+}
+
+/// An entry and its sequence in its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::nats) struct LoggedAt {
+    pub(in crate::nats) sequence: u64,
+    pub(in crate::nats) entry: LoggedEntry,
 }
 
 /// A group of which some entries have been read.
@@ -62,6 +71,45 @@ impl Inner {
         Ok(groups)
     }
 
+    /// See [`super::NatsLog::entries_after`].
+    pub(super) async fn entries_after(
+        &self,
+        partition: PartitionId,
+        after: u64,
+        limit_bytes: usize,
+    ) -> Result<(Vec<LoggedAt>, u64), ReadError> {
+        let stream = self.stream(partition);
+        let end = self.api.info(&stream).await?.last_sequence;
+        if end <= after {
+            return Ok((Vec::new(), after));
+        }
+        let filter = subjects::of_partition(partition);
+        let (messages, all) = self.api.range(&stream, &filter, after + 1, end, limit_bytes).await?;
+        let (mut entries, mut reached) = (Vec::with_capacity(messages.len()), after);
+        for message in messages {
+            // The rest of its group is not there yet: it is for the next look.
+            if message.group_end() > end {
+                return Ok((entries, reached));
+            }
+            reached = message.sequence;
+            entries.extend(logged(message));
+        }
+        Ok((entries, if all { end } else { reached }))
+    }
+
+    /// See [`super::NatsLog::controls_before`].
+    pub(super) async fn controls_before(
+        &self,
+        order: &OrderRef,
+        before: u64,
+    ) -> Result<Vec<LoggedAt>, ReadError> {
+        let partition = partition_of(order, self.identity.partitions);
+        let (stream, subject) = (self.stream(partition), subjects::control(partition, order));
+        let last = before.saturating_sub(1);
+        let (messages, _) = self.api.range(&stream, &subject, 1, last, usize::MAX).await?;
+        Ok(messages.into_iter().filter_map(logged).collect())
+    }
+
     /// Adds groups of one shard, one at least if there is one. Gives the bytes that they hold.
     async fn scan_shard(
         &self,
@@ -97,6 +145,15 @@ impl Inner {
         // A group that has begun and not ended is being stored: it is for the next scan.
         Ok(bytes)
     }
+}
+
+fn logged(message: Stored) -> Option<LoggedAt> {
+    let entry = match subjects::parse(&message.subject)? {
+        Subject::Record(..) => LoggedEntry::Record(message.payload),
+        Subject::Control(..) => LoggedEntry::Control(message.payload),
+        Subject::Fence(_) | Subject::Identity(_) | Subject::Deadline(..) => return None,
+    };
+    Some(LoggedAt { sequence: message.sequence, entry })
 }
 
 /// Takes a message into the group that it belongs to.

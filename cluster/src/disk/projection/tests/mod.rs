@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use retailflow_engine::contract::Subject;
 use retailflow_engine::contract::event_log::scan;
-use retailflow_engine::contract::event_relay::{self, LogWithRelay};
+use retailflow_engine::contract::event_relay::{self, LogWithRelay, Order};
 use retailflow_engine::contract::lives::Lives;
 use retailflow_engine::contract::views::{self, LogWithViews};
 use retailflow_engine::invariant::{TenantLedger, check_log};
@@ -117,7 +117,7 @@ impl Disk {
 
     pub(super) fn relay(&self) -> LogWithRelay {
         let (log, projection) = (self.log.clone().unwrap(), self.projection.clone().unwrap());
-        LogWithRelay { log, relay: projection }
+        LogWithRelay { log, relay: projection, order: Order::OfTheLog }
     }
 
     /// Waits for the shelf to be open.

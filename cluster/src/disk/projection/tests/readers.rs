@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use retailflow_engine::contract::event_relay::{assert_are, expected, open, read};
+use retailflow_engine::contract::event_relay::{Order, assert_are, expected, open, read};
 use retailflow_engine::contract::lives::{Lives, TENANTS};
 use retailflow_engine::ports::{EventRelay, ReadFrom, RelayError};
 
@@ -48,7 +48,7 @@ async fn readers_that_come_and_fall_behind_under_load_miss_nothing_and_get_nothi
     enough.send_replace(all.len());
     for reading in readers {
         let (skipped, given) = reading.await.unwrap();
-        assert_are(&given, &all[skipped..]);
+        assert_are(Order::OfTheLog, &given, &all[skipped..]);
     }
 }
 
@@ -71,7 +71,7 @@ async fn dropped_waits_use_up_no_permits() {
             Poll::Pending => tokio::task::yield_now().await,
         }
     }
-    assert_are(&given, &all);
+    assert_are(Order::OfTheLog, &given, &all);
 }
 
 /// Readers that have begun and take nothing more keep nobody from their turn.
@@ -96,13 +96,13 @@ async fn readers_of_old_events_take_turns() {
         read(&mut reader, all.len()).await
     });
     for given in futures_util::future::join_all(readers).await {
-        assert_are(&given, &all);
+        assert_are(Order::OfTheLog, &given, &all);
     }
     // It has caught up, and is in nobody's way.
     let mut reader = open(&port, TENANTS[0], ReadFrom::Now).await;
     lives.go_on(&*log, &orders, 1).await;
     let more = expected(&port, TENANTS[0]).await;
-    assert_are(&read(&mut reader, more.len() - all.len()).await, &more[all.len()..]);
+    assert_are(Order::OfTheLog, &read(&mut reader, more.len() - all.len()).await, &more[all.len()..]);
 }
 
 /// A reader's place is good to go on from, also where there was no event: at the beginning, at the end, in between.
@@ -129,7 +129,7 @@ async fn whoever_goes_on_from_a_place_gets_the_rest() {
     let more = expected(&port, TENANTS[0]).await;
     for (given, place) in places {
         let mut reader = open(&port, TENANTS[0], ReadFrom::After(place)).await;
-        assert_are(&read(&mut reader, more.len() - given).await, &more[given..]);
+        assert_are(Order::OfTheLog, &read(&mut reader, more.len() - given).await, &more[given..]);
     }
 }
 

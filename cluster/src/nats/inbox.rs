@@ -13,7 +13,6 @@
 //!
 //! What is given as [`Body::Bytes`] is the message's body, or, where headers said a part of it, the same command in one piece.
 
-mod read;
 mod replies;
 
 use std::sync::Arc;
@@ -31,11 +30,11 @@ use retailflow_engine::ports::{
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_engine::wire::{Code, DecodeError};
 
-use self::read::{Arrived, Reader};
 pub use self::replies::Replies;
 use super::api::{StreamInfo, Trouble};
 use super::command::{self, NoCommand};
 use super::connect::EdgeConnection;
+use super::edge::{Arrived, Reader};
 use super::{Connections, subjects};
 
 /// Of a dead letter's body at most this much is kept, and of a body over the limit, in bytes.
@@ -178,7 +177,7 @@ impl NatsInbox {
         clock: Arc<dyn Clock>,
         options: InboxOptions,
     ) -> Result<Self, InboxFault> {
-        let reader = Reader::new(connections, edge, partition);
+        let reader = Reader::new(connections, edge, subjects::COMMANDS, subjects::commands_of(partition));
         let info = reader.info().await?;
         let mut named = b"rf-inbox-1\0".to_vec();
         named.extend_from_slice(info.created.as_bytes());
@@ -263,7 +262,7 @@ impl NatsInbox {
     /// Listens first: what comes between the last read and the wait is found by the read between.
     async fn wait(&mut self) -> Result<(), InboxFault> {
         match &mut self.wakes {
-            None => self.wakes = Some(self.reader.listen().await?),
+            None => self.wakes = Some(self.reader.listen(subjects::command_wakes_of(self.partition)).await?),
             Some(wakes) => {
                 let idle = Duration::from_millis(self.options.idle_ms.max(1));
                 if tokio::time::timeout(idle, wakes.next()).await.is_ok() {

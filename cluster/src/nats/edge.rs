@@ -1,4 +1,4 @@
-//! Reading the stream of commands: in bulk where that works, one by one where a message stands in the way.
+//! Reading a stream into which strangers may write: in bulk where that works, one by one where a message stands in the way.
 //!
 //! A bulk read gives each message as its caller made it, with what the server adds behind it. The client gives up the
 //! connection when it cannot read a header, so one such message would break every read that reaches it, for ever. The leader's answers
@@ -9,23 +9,22 @@ use std::time::Duration;
 use async_nats::{Client, Message, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use retailflow_engine::ids::PartitionId;
 use retailflow_engine::wire::base64;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::nats::api::{Api, StreamInfo, Trouble, silent};
-use crate::nats::command::Headers;
-use crate::nats::connect::EdgeConnection;
-use crate::nats::errors::NO_MESSAGE;
-use crate::nats::{Connections, subjects};
+use super::Connections;
+use super::api::{Api, StreamInfo, Trouble, silent};
+use super::command::Headers;
+use super::connect::EdgeConnection;
+use super::errors::NO_MESSAGE;
 
 /// Messages that one bulk read asks for: fewer than its subscription holds.
 const PIECE_MESSAGES: usize = 500;
 /// Messages that are read one by one after a bulk read that failed.
 const SINGLES: u32 = 64;
 
-/// A message as it stands in the stream of commands.
+/// A message as it stands in the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Arrived {
     pub(super) sequence: u64,
@@ -40,31 +39,37 @@ pub(super) struct Reader {
     edge: Client,
     losses: watch::Receiver<u64>,
     timeout: Duration,
+    stream: &'static str,
     filter: String,
-    wakes: String,
     singles: u32,
 }
 
 impl Reader {
-    pub(super) fn new(connections: &Connections, edge: &EdgeConnection, partition: PartitionId) -> Self {
+    /// Reads what of `stream` matches `filter`.
+    pub(super) fn new(
+        connections: &Connections,
+        edge: &EdgeConnection,
+        stream: &'static str,
+        filter: String,
+    ) -> Self {
         Self {
             api: Api::new(connections.read.clone(), connections.request_timeout),
             edge: edge.client.clone(),
             losses: edge.losses.clone(),
             timeout: edge.request_timeout,
-            filter: subjects::commands_of(partition),
-            wakes: subjects::command_wakes_of(partition),
+            stream,
+            filter,
             singles: 0,
         }
     }
 
     pub(super) async fn info(&self) -> Result<StreamInfo, Trouble> {
-        self.api.info(subjects::COMMANDS).await
+        self.api.info(self.stream).await
     }
 
-    /// Hears of each command that comes for the partition.
-    pub(super) async fn listen(&self) -> Result<Subscriber, Trouble> {
-        let listening = self.edge.subscribe(self.wakes.clone());
+    /// Hears of what is published to a subject.
+    pub(super) async fn listen(&self, subject: String) -> Result<Subscriber, Trouble> {
+        let listening = self.edge.subscribe(subject);
         let listening = tokio::time::timeout(self.timeout, listening).await;
         listening.map_err(|_| Trouble::Silent("the client's queue is full".into()))?.map_err(silent)
     }
@@ -82,7 +87,7 @@ impl Reader {
                 // The end, or that of a replica which is behind.
                 Ok(_) => {}
                 Err(trouble) => {
-                    tracing::warn!(from, %trouble, "commands are read one by one for a while");
+                    tracing::warn!(stream = self.stream, from, %trouble, "it is read one by one for a while");
                     self.singles = SINGLES;
                 }
             }
@@ -103,7 +108,7 @@ impl Reader {
         let reading = async {
             let inbox = self.edge.new_inbox();
             let mut answers = self.edge.subscribe(inbox.clone()).await.map_err(silent)?;
-            let subject = format!("$JS.API.DIRECT.GET.{}", subjects::COMMANDS);
+            let subject = format!("$JS.API.DIRECT.GET.{}", self.stream);
             self.edge.publish_with_reply(subject, inbox, body.to_string().into()).await.map_err(silent)?;
             let (mut found, mut next) = (Vec::new(), from);
             while found.len() < batch {
@@ -140,10 +145,18 @@ impl Reader {
         }
     }
 
-    async fn single(&self, from: u64) -> Result<Option<Arrived>, Trouble> {
-        let what = json!({ "seq": from, "next_by_subj": self.filter });
-        let asked = self.api.ask(&format!("STREAM.MSG.GET.{}", subjects::COMMANDS), &what).await;
-        match asked {
+    /// The next message at `from` or after it, from the leader.
+    pub(super) async fn single(&self, from: u64) -> Result<Option<Arrived>, Trouble> {
+        self.get(&json!({ "seq": from, "next_by_subj": self.filter })).await
+    }
+
+    /// The message at `sequence`, whatever its subject, from the leader.
+    pub(super) async fn at(&self, sequence: u64) -> Result<Option<Arrived>, Trouble> {
+        self.get(&json!({ "seq": sequence })).await
+    }
+
+    async fn get(&self, what: &Value) -> Result<Option<Arrived>, Trouble> {
+        match self.api.ask(&format!("STREAM.MSG.GET.{}", self.stream), what).await {
             Ok(answer) => stored(&answer["message"]).map(Some),
             Err(Trouble::Refused(error)) if error.err_code == NO_MESSAGE => Ok(None),
             Err(trouble) => Err(trouble),
