@@ -28,6 +28,7 @@ pub mod events;
 mod identity;
 pub mod inbox;
 pub mod relay;
+pub mod stand_ins;
 pub mod streams;
 pub mod subjects;
 pub mod tenants;
@@ -46,6 +47,7 @@ pub use events::{EventOptions, EventPublisher, EventPump, PublishError, Publishe
 pub use identity::IdentityError;
 pub use inbox::{InboxFault, InboxOptions, NatsInbox, Replies};
 pub use relay::{NatsRelay, RelayOptions};
+pub use stand_ins::StandIns;
 pub use streams::DoorStreams;
 pub use tenants::{NatsTenants, TenantsOptions};
 pub use topology::{Drift, Topology, TopologyError};

@@ -9,7 +9,8 @@
 //! rf.wake.cmd.<p>                 one came for this partition; a hint, not stored
 //! rf.v1.ask.<tenant>.<order>      where callers ask and wait for the outcome
 //! rf.v1.reply.<tenant>.…          where an answer may go, beside _INBOX.…
-//! rf.node.v1.<p>                 where nodes call the one that runs partition p
+//! rf.node.v1.<p>                  where nodes call the one that runs partition p
+//! rf.sim.v1.<role>                where nodes ask simulated participants
 //! RF_EVT: rf.v1.evt.<tenant>.<order>   public events
 //! RF_DLQ: rf.dlq.<tenant>.<key>   a dead letter; `_` for a tenant that cannot be told
 //! RF_META                         what nodes tell each other; of each subject the newest only
@@ -213,6 +214,12 @@ pub fn ask(order: &OrderRef) -> String {
 #[must_use]
 pub fn node(partition: PartitionId) -> String {
     format!("rf.node.v1.{}", partition.0)
+}
+
+/// Where nodes ask the simulated participant of a role.
+#[must_use]
+pub fn stand_in(role: &str) -> String {
+    format!("rf.sim.v1.{role}")
 }
 
 /// Where an order's public events stand.
