@@ -3,6 +3,7 @@
 //! Everything that is started here is ended here, in the reverse order: the edge first, so that nothing new comes in;
 //! the log last, so that what is under way can still be recorded.
 
+pub(crate) mod cluster;
 mod probe;
 mod readiness;
 mod traced;
@@ -16,13 +17,14 @@ use std::time::Duration;
 use retailflow_actors::{NodeHandle, Settings};
 use retailflow_cluster::disk::projection::{Projection, ProjectionOptions};
 use retailflow_config::Config;
-use retailflow_engine::ports::EventLog;
+use retailflow_engine::ports::{CommandDoor, EventLog};
 use retailflow_gateway::{Edge, Options as EdgeOptions, Running, Server};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::readiness::{Phase, State};
 use self::traced::Traced;
+use self::upkeep::Watched;
 use crate::app::{self, Make, Store};
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::participants::{self, Kind, Reporting};
@@ -75,7 +77,7 @@ async fn serve(
     let node = store.node(settings, participants.participants()).await?;
     let projection = Projection::start(store.log.clone(), data, ProjectionOptions::default());
     let projection = projection.or_exit(ExitStatus::Unreachable, || "cannot start a thread")?;
-    let state = Arc::new(State::new(store.log.failed()));
+    let state = Arc::new(State::new(store.log.failed(), Vec::new()));
     let edge = edge(store, &node, &projection, &state, &sight);
     let counts = edge.counts.clone();
     let http = config.http.clone();
@@ -85,14 +87,14 @@ async fn serve(
 
     let end = CancellationToken::new();
     let mut beside = JoinSet::new();
-    beside.spawn(upkeep::run(
-        sight,
-        node.clone(),
-        store.log.clone(),
-        projection.clone(),
-        counts,
-        end.clone(),
-    ));
+    let watched = Watched {
+        node: node.clone(),
+        log: store.log.clone(),
+        failed: store.log.failed(),
+        views: Some(projection.clone()),
+        edge: counts,
+    };
+    beside.spawn(upkeep::run(sight, watched, end.clone()));
     if config.probe.interval_ms > 0 {
         let partitions = store.log.identity().partitions;
         beside.spawn(probe::run(node.clone(), partitions, config.probe.clone(), end.clone()));
@@ -148,10 +150,7 @@ fn edge(
     sight: &Sight,
 ) -> Edge {
     Edge {
-        door: match otlp::is_on() {
-            true => Arc::new(Traced(node.clone())),
-            false => Arc::new(node.clone()),
-        },
+        door: traced(Arc::new(node.clone())),
         views: projection.clone(),
         relay: projection.clone(),
         log: store.log.clone(),
@@ -160,6 +159,11 @@ fn edge(
         metrics: sight.renderer(node.clone()),
         counts: Arc::default(),
     }
+}
+
+/// The same door, with a span around each command, if spans go anywhere.
+fn traced(door: Arc<dyn CommandDoor>) -> Arc<dyn CommandDoor> {
+    if otlp::is_on() { Arc::new(Traced(door)) } else { door }
 }
 
 fn refused(error: retailflow_gateway::StartError) -> Failure {

@@ -53,6 +53,10 @@ pub(super) async fn run(node: NodeHandle, partitions: u16, config: Probe, end: C
                 () = tokio::time::sleep(pause) => {}
             }
             let Some(command) = command(of.partition, partitions) else { continue };
+            // Another node's are probed there.
+            if !node.holds(&command.order) {
+                continue;
+            }
             let begun = Instant::now();
             let asked = CommandDoor::ask(&node, command, Actor::Tenant, ANSWER_MAX);
             let outcome = tokio::select! {

@@ -18,15 +18,19 @@ pub(super) enum Phase {
     Draining,
 }
 
+/// What else can keep a process from its work: why, if it does.
+pub(super) type Watch = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// The phase, and whether the log still takes records.
 pub(super) struct State {
     phase: AtomicU8,
     failed: watch::Receiver<Option<Arc<str>>>,
+    watches: Vec<Watch>,
 }
 
 impl State {
-    pub(super) fn new(failed: watch::Receiver<Option<Arc<str>>>) -> Self {
-        Self { phase: AtomicU8::new(Phase::Starting as u8), failed }
+    pub(super) fn new(failed: watch::Receiver<Option<Arc<str>>>, watches: Vec<Watch>) -> Self {
+        Self { phase: AtomicU8::new(Phase::Starting as u8), failed, watches }
     }
 
     pub(super) fn set(&self, phase: Phase) {
@@ -44,6 +48,7 @@ impl Readiness for State {
         if self.is(Phase::Starting) {
             reasons.push("starting: partitions are taken over".into());
         }
+        reasons.extend(self.watches.iter().filter_map(|watch| watch()));
         if self.is(Phase::Draining) {
             reasons.push("draining: send what is new to another node, or here after the restart".into());
         }

@@ -1,11 +1,11 @@
 //! One span a command, from the door to its outcome, as part of the caller's trace.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use retailflow_actors::NodeHandle;
 use retailflow_engine::ids::{OrderRef, TenantId};
 use retailflow_engine::order::Actor;
 use retailflow_engine::ports::{CommandDoor, EndParkingError, PortFuture};
@@ -18,11 +18,11 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use crate::telemetry::otlp::COMMANDS;
 
 /// The node's door, with a span around each command. The actors add to it when the command is decided and durable.
-pub(super) struct Traced(pub(super) NodeHandle);
+pub(super) struct Traced(pub(super) Arc<dyn CommandDoor>);
 
 impl CommandDoor for Traced {
     fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
-        CommandDoor::refuses(&self.0, tenant)
+        self.0.refuses(tenant)
     }
 
     fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
@@ -40,7 +40,7 @@ impl CommandDoor for Traced {
             drop(span.set_parent(parent));
         }
         let told = span.clone();
-        let asked = CommandDoor::ask(&self.0, command, actor, deadline);
+        let asked = self.0.ask(command, actor, deadline);
         Box::pin(
             async move {
                 let outcome = asked.await;
@@ -58,7 +58,7 @@ impl CommandDoor for Traced {
         operator: &'a str,
         discard: bool,
     ) -> PortFuture<'a, Result<ReleaseReport, EndParkingError>> {
-        CommandDoor::end_parking(&self.0, order, operator, discard)
+        self.0.end_parking(order, operator, discard)
     }
 }
 

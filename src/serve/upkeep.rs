@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use metrics::{counter, gauge};
 use retailflow_actors::NodeHandle;
-use retailflow_cluster::disk::event_log::DiskLog;
 use retailflow_cluster::disk::projection::Projection;
-use retailflow_engine::ids::{PartitionId, TenantId};
+use retailflow_engine::ids::TenantId;
 use retailflow_engine::invariant::{Ledger, TenantLedger};
 use retailflow_engine::metric;
 use retailflow_engine::ports::{EventLog, Views};
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 use retailflow_gateway::{Counts, Route};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::sight::{Sight, set, set_of};
@@ -23,18 +23,21 @@ const CLASSES: [(usize, &str); 4] = [(2, "2xx"), (3, "3xx"), (4, "4xx"), (5, "5x
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// What is looked at.
+pub(super) struct Watched {
+    pub(super) node: NodeHandle,
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) failed: watch::Receiver<Option<Arc<str>>>,
+    /// Lists of orders, where they are kept here.
+    pub(super) views: Option<Arc<Projection>>,
+    pub(super) edge: Arc<Counts>,
+}
+
 /// Looks until `end`.
-pub(super) async fn run(
-    sight: Sight,
-    node: NodeHandle,
-    log: Arc<DiskLog>,
-    views: Arc<Projection>,
-    edge: Arc<Counts>,
-    end: CancellationToken,
-) {
+pub(super) async fn run(sight: Sight, watched: Watched, end: CancellationToken) {
     let mut named = HashSet::new();
     loop {
-        look(&node, &log, &views, &edge, &mut named).await;
+        watched.look(&mut named).await;
         sight.upkeep();
         tokio::select! {
             () = end.cancelled() => return,
@@ -69,24 +72,7 @@ fn show_tenant(tenant: &str, books: &TenantLedger) {
     }
 }
 
-async fn look(
-    node: &NodeHandle,
-    log: &DiskLog,
-    views: &Projection,
-    edge: &Counts,
-    named: &mut HashSet<TenantId>,
-) {
-    node.show();
-    let (mut orders, mut commands) = (0_u64, 0_u64);
-    for partition in 0..log.identity().partitions {
-        // What cannot be read now is looked at again soon.
-        for parked in log.parked(PartitionId(partition)).await.unwrap_or_default() {
-            orders += 1;
-            commands += parked.queued;
-        }
-    }
-    set(&metric::PARKED, orders as f64);
-    set(&metric::PARKED_COMMANDS, commands as f64);
+fn show_lists(views: &Projection, named: &mut HashSet<TenantId>) {
     if let Ok(counts) = views.counts(None) {
         for (status, count) in OrderStatus::ALL.iter().zip(counts.by_status) {
             set_of(&metric::ORDERS, status.as_str(), count as f64);
@@ -99,12 +85,30 @@ async fn look(
         show_ledger(&books, named);
         set(&metric::LEDGER_CUT, cut.0 as f64);
     }
-    set(&metric::LOG_FAILED, f64::from(u8::from(log.failed().borrow().is_some())));
-    set(&metric::HTTP_CONNECTIONS, edge.connections_open() as f64);
-    set(&metric::HTTP_STREAMS, edge.streams_open() as f64);
+}
+
+impl Watched {
+    async fn look(&self, named: &mut HashSet<TenantId>) {
+        self.node.show();
+    let (mut orders, mut commands) = (0_u64, 0_u64);
+    for (partition, _) in self.node.turns() {
+        // What cannot be read now is looked at again soon.
+        for parked in self.log.parked(partition).await.unwrap_or_default() {
+            orders += 1;
+            commands += parked.queued;
+        }
+    }
+    set(&metric::PARKED, orders as f64);
+    set(&metric::PARKED_COMMANDS, commands as f64);
+    if let Some(views) = &self.views {
+        show_lists(views, named);
+    }
+    set(&metric::LOG_FAILED, f64::from(u8::from(self.failed.borrow().is_some())));
+    set(&metric::HTTP_CONNECTIONS, self.edge.connections_open() as f64);
+    set(&metric::HTTP_STREAMS, self.edge.streams_open() as f64);
     for (class, name) in CLASSES {
         for route in Route::ALL {
-            let count = edge.responses(route, class);
+            let count = self.edge.responses(route, class);
             // Most classes are never met on most routes.
             if count > 0 {
                 counter!(metric::HTTP_RESPONSES.name, "route" => route.as_str(), "class" => name)
@@ -112,9 +116,10 @@ async fn look(
             }
         }
     }
-    counter!(metric::HTTP_REFUSED.name).absolute(edge.connections_refused());
-    counter!(metric::HTTP_PANICS.name).absolute(edge.panics());
+    counter!(metric::HTTP_REFUSED.name).absolute(self.edge.connections_refused());
+    counter!(metric::HTTP_PANICS.name).absolute(self.edge.panics());
     if let Some(bytes) = crate::bench::machine::resident_bytes() {
         set(&metric::MEMORY, bytes as f64);
     }
+}
 }

@@ -198,6 +198,11 @@ impl Coordinator {
         self.nodes.get(&self.my_node).is_some_and(|stood| stood.value.holder == self.me)
     }
 
+    /// Whether somebody has asked for this node to be emptied.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.drains.contains_key(&self.my_node)
+    }
+
     /// All that is known of the cluster.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (&NodeId, &NodeV1, bool)> {
         self.nodes.iter().map(|(node, stood)| (node, &stood.value, self.drains.contains_key(node)))

@@ -8,12 +8,14 @@
 mod admin;
 mod coordinator;
 mod keys;
+mod locks;
 mod ownership;
 mod session;
 mod store;
 mod values;
 
 pub use admin::{ClusterAdmin, ClusterStatus, NodeStatus, PartitionStatus};
+pub use locks::{Lock, Locks};
 pub use ownership::{EtcdOptions, EtcdOwnership};
 pub use store::Unreachable;
 pub use values::ValueError;

@@ -19,7 +19,7 @@ use super::coordinator::{Coordinator, Want};
 use super::keys::{Key, Keys};
 use super::session::{Session, Standing};
 use super::store::{Store, Unreachable};
-use super::values::{ClaimV1, NodeV1, write};
+use super::values::{ClaimV1, DrainV1, NodeV1, write};
 
 /// Requests under way at one time.
 const REQUESTS_MAX: usize = 32;
@@ -59,6 +59,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     keys: Keys,
     stop: CancellationToken,
+    /// Others are to take over what is here, one after another.
+    leaving: CancellationToken,
     sure: watch::Sender<Option<Instant>>,
     released: mpsc::UnboundedSender<PartitionId>,
 }
@@ -79,10 +81,17 @@ impl EtcdOwnership {
         // At most one a partition and take-over: as bounded as those.
         let (released, releases) = mpsc::unbounded_channel();
         let keys = Keys::new(&options.cluster);
-        let (stop, sure) = (CancellationToken::new(), watch::Sender::new(None));
-        let inner = Arc::new(Inner { options, clock, keys, stop, sure, released });
+        let (stop, leaving) = (CancellationToken::new(), CancellationToken::new());
+        let sure = watch::Sender::new(None);
+        let inner = Arc::new(Inner { options, clock, keys, stop, leaving, sure, released });
         let task = tokio::spawn(run(Arc::clone(&inner), events, releases));
         Arc::new(Self { inner, events: tokio::sync::Mutex::new(heard), task: Mutex::new(Some(task)) })
+    }
+
+    /// Has the others take over, in good order, what this node runs: as a drain by an operator, but for this session alone. Where
+    /// nobody else is there, nothing moves. Go on with [`Self::close`].
+    pub fn leave(&self) {
+        self.inner.leaving.cancel();
     }
 
     /// Leaves: the session ends, and others take over at once what is still claimed. Hand over first.
@@ -121,7 +130,8 @@ async fn run(
     let incarnation = format!("{:016x}", options.incarnation);
     let coordinator =
         Coordinator::new(inner.keys.clone(), options.node.clone(), &incarnation, &options.policy);
-    let mut member = Member { inner: Arc::clone(&inner), coordinator, events, session: None, told: None };
+    let mut member =
+        Member { inner: Arc::clone(&inner), coordinator, events, session: None, told: None, leaving: false };
     let mut again = AGAIN_MIN;
     loop {
         let begun = Instant::now();
@@ -154,6 +164,7 @@ struct Member {
     session: Option<Session>,
     /// The trouble that was said last: it is not said again and again.
     told: Option<String>,
+    leaving: bool,
 }
 
 impl Member {
@@ -183,6 +194,7 @@ impl Member {
             self.act(&store).await?;
             let mut standing = self.session.as_ref().map(|session| session.standing.clone());
             tokio::select! {
+                () = self.inner.leaving.cancelled(), if !self.leaving => self.leaving = true,
                 change = changed(&mut changes) => self.take_in(change?),
                 Some(partition) = releases.recv() => self.coordinator.released(partition),
                 () = moved(standing.as_mut()) => {}
@@ -219,7 +231,7 @@ impl Member {
                 Some(Session::begin(store, Duration::from_millis(self.inner.options.ttl_ms)).await?);
         }
         if self.coordinator.is_listed() {
-            return Ok(());
+            return if self.leaving { self.ask_to_be_emptied(store).await } else { Ok(()) };
         }
         if let Some(other) = self.coordinator.namesake() {
             let text = format!(
@@ -240,6 +252,17 @@ impl Member {
         };
         let lease = self.session.as_ref().map(|session| session.lease);
         store.create(&keys.of(&Key::Node(options.node.clone())), write(&entry), lease).await.map(drop)
+    }
+
+    /// With the session's lease: it must not keep the node empty when it comes back.
+    async fn ask_to_be_emptied(&self, store: &Store) -> Result<(), Unreachable> {
+        let Inner { options, keys, clock, .. } = &*self.inner;
+        if self.coordinator.is_drained() {
+            return Ok(());
+        }
+        let drain = DrainV1 { by: format!("{} itself, which stops", options.node), at_ms: clock.now().0 };
+        let lease = self.session.as_ref().map(|session| session.lease);
+        store.create(&keys.of(&Key::Drain(options.node.clone())), write(&drain), lease).await.map(drop)
     }
 
     /// Does what is wanted. What etcd answers comes back as a change.

@@ -179,12 +179,7 @@ impl NatsInbox {
     ) -> Result<Self, InboxFault> {
         let reader = Reader::new(connections, edge, subjects::COMMANDS, subjects::commands_of(partition));
         let info = reader.info().await?;
-        let mut named = b"rf-inbox-1\0".to_vec();
-        named.extend_from_slice(info.created.as_bytes());
-        named.extend_from_slice(&[0, 0]);
-        named.extend_from_slice(&partition.0.to_le_bytes());
-        let mut id = [0; 16];
-        id.copy_from_slice(&sha256(&named)[..16]);
+        let id = inbox_id(&info.created, partition);
         let (created, floor) = (info.created.clone(), floor(&id));
         let inbox = Self {
             id,
@@ -365,6 +360,17 @@ impl NatsInbox {
             at: self.clock.now(),
         }
     }
+}
+
+/// Names the commands of a partition in the stream that was made at `created`. Frozen: fences carry it.
+pub(super) fn inbox_id(created: &str, partition: PartitionId) -> InboxId {
+    let mut named = b"rf-inbox-1\0".to_vec();
+    named.extend_from_slice(created.as_bytes());
+    named.extend_from_slice(&[0, 0]);
+    named.extend_from_slice(&partition.0.to_le_bytes());
+    let mut id = [0; 16];
+    id.copy_from_slice(&sha256(&named)[..16]);
+    id
 }
 
 impl CommandInbox for NatsInbox {

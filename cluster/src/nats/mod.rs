@@ -51,4 +51,4 @@ pub use stand_ins::StandIns;
 pub use streams::DoorStreams;
 pub use tenants::{NatsTenants, TenantsOptions};
 pub use topology::{Drift, Topology, TopologyError};
-pub use trim::{TrimError, Trimmed, trim};
+pub use trim::{TrimError, Trimmed, inbox_ids, trim};

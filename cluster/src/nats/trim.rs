@@ -9,9 +9,11 @@
 //! It runs once at a time, under a lock; run twice it does no harm.
 
 use retailflow_engine::ids::PartitionId;
+use retailflow_engine::ports::InboxId;
 use serde_json::json;
 
 use super::api::{Api, Trouble};
+use super::inbox::inbox_id;
 use super::{Connections, subjects};
 
 /// What a trim did.
@@ -55,6 +57,16 @@ impl From<Trouble> for TrimError {
     fn from(trouble: Trouble) -> Self {
         Self::Stream(trouble)
     }
+}
+
+/// The inboxes of all partitions, in order: by these names fences know how far they were read.
+///
+/// # Errors
+/// [`TrimError::Stream`].
+pub async fn inbox_ids(connections: &Connections, partitions: u16) -> Result<Vec<InboxId>, TrimError> {
+    let api = Api::new(connections.read.clone(), connections.request_timeout);
+    let created = api.info(subjects::COMMANDS).await?.created;
+    Ok((0..partitions).map(|partition| inbox_id(&created, PartitionId(partition))).collect())
 }
 
 /// Purges commands at or below the lowest of `floors`: those of all partitions, in order, beginning with partition 0.
