@@ -8,7 +8,8 @@
 //! - Nothing that a caller wrote comes over its connections.
 //!
 //! The doors: [`inbox`] reads what callers published, by position; [`dead_letters`] takes what is no command; [`trim()`] drops what all have
-//! dealt with; [`ask`] answers requests with outcomes; [`events`] tells the public.
+//! dealt with; [`ask`] answers requests with outcomes; [`events`] tells the public, and [`relay`] reads that to it; [`publisher`] is a caller
+//! itself. What nodes tell each other: [`tenants`], [`cursors`].
 //!
 //! - Every wait has a bound, every task is joined by `close`, every cache has a limit.
 
@@ -25,6 +26,7 @@ pub mod event_log;
 pub mod events;
 mod identity;
 pub mod inbox;
+pub mod publisher;
 pub mod relay;
 pub mod streams;
 pub mod subjects;
@@ -42,6 +44,7 @@ pub use event_log::{NatsLog, NatsLogOptions, OpenError};
 pub use events::{EventOptions, EventPublisher, PublishError, Published};
 pub use identity::IdentityError;
 pub use inbox::{InboxFault, InboxOptions, NatsInbox};
+pub use publisher::{CommandPublisher, OutgoingCommand, PublisherOptions, Receipt, Sent};
 pub use relay::{NatsRelay, RelayOptions};
 pub use streams::DoorStreams;
 pub use tenants::{NatsTenants, TenantsOptions};
