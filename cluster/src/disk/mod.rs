@@ -9,3 +9,4 @@ pub mod inbox;
 pub mod index;
 pub mod log;
 pub mod projection;
+pub mod snapshot_cache;

@@ -82,6 +82,14 @@ impl Stored {
     }
 }
 
+/// A message that was published and is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Acknowledged {
+    pub(super) sequence: u64,
+    /// It was stored before, under the same message id.
+    pub(super) duplicate: bool,
+}
+
 /// What of a stream's state is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StreamInfo {
@@ -173,21 +181,23 @@ impl Api {
         payload: Bytes,
     ) -> Result<u64, Trouble> {
         headers.insert(super::batch::EXPECTED_LAST, expected.to_string());
-        self.publish(subject, headers, payload).await
+        self.publish(subject, headers, payload).await.map(|stored| stored.sequence)
     }
 
-    /// Publishes one message, whatever stands there already, and gives its sequence.
+    /// Publishes one message, whatever stands there already.
     pub(super) async fn publish(
         &self,
         subject: &str,
         headers: HeaderMap,
         payload: Bytes,
-    ) -> Result<u64, Trouble> {
+    ) -> Result<Acknowledged, Trouble> {
         let request = self.client.request_with_headers(subject.to_owned(), headers, payload);
         let acknowledged = answer(&bounded(self.timeout, request).await?)?;
         // Anything else is nobody's word that it is stored.
         let sequence = acknowledged["seq"].as_u64();
-        sequence.ok_or_else(|| Trouble::Silent(format!("no acknowledgement: {acknowledged}")))
+        let sequence =
+            sequence.ok_or_else(|| Trouble::Silent(format!("no acknowledgement: {acknowledged}")))?;
+        Ok(Acknowledged { sequence, duplicate: acknowledged["duplicate"] == true })
     }
 
     /// Asks JetStream for something that is not asked for elsewhere.

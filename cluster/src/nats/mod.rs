@@ -9,7 +9,7 @@
 //!
 //! The doors: [`inbox`] reads what callers published, by position; [`dead_letters`] takes what is no command; [`trim()`] drops what all have
 //! dealt with; [`ask`] answers requests with outcomes; [`between`] takes them to the node that runs their partition; [`events`] tells the
-//! public.
+//! public, and [`relay`] reads that to it; [`publisher`] is a caller itself. What nodes tell each other: [`tenants`], [`cursors`].
 //!
 //! - Every wait has a bound, every task is joined by `close`, every cache has a limit.
 
@@ -27,6 +27,7 @@ pub mod event_log;
 pub mod events;
 mod identity;
 pub mod inbox;
+pub mod publisher;
 pub mod relay;
 pub mod stand_ins;
 pub mod streams;
@@ -46,6 +47,7 @@ pub use event_log::{NatsLog, NatsLogOptions, OpenError};
 pub use events::{EventOptions, EventPublisher, EventPump, PublishError, Published};
 pub use identity::IdentityError;
 pub use inbox::{InboxFault, InboxOptions, NatsInbox, Replies};
+pub use publisher::{CommandPublisher, OutgoingCommand, PublisherOptions, Receipt, Sent};
 pub use relay::{NatsRelay, RelayOptions};
 pub use stand_ins::StandIns;
 pub use streams::DoorStreams;

@@ -16,6 +16,7 @@ mod intake;
 mod lossy;
 mod meta;
 mod owners;
+mod publisher;
 mod raw;
 mod refusals;
 mod relay;

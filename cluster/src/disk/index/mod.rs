@@ -20,10 +20,10 @@ mod deadlines;
 mod manifest;
 mod memtable;
 mod merge;
-mod open;
+pub(in crate::disk) mod open;
 mod run;
 mod shared;
-mod snapshots;
+pub(in crate::disk) mod snapshots;
 pub(in crate::disk) mod store;
 #[cfg(test)]
 mod tests;

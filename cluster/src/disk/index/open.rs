@@ -30,14 +30,23 @@ pub(super) struct Opened {
     pub(super) meta: Option<Arc<[u8]>>,
 }
 
-/// Opens the folder in a thread of its own and waits a bounded time: sled may panic on damaged files, or spin. Then that
-/// thread is left behind.
+/// Opens the folder, in a bounded time.
 pub(super) fn open(dir: &Path, options: &IndexOptions, log_id: [u8; 16]) -> Result<Opened, IndexError> {
-    let patience = Duration::from_millis(options.open_timeout_ms + folder_bytes(dir) / SLOWEST_BYTES_PER_MS);
+    let (folder, wanted) = (dir.to_owned(), options.clone());
+    within(dir, options.open_timeout_ms, move || load(&folder, &wanted, log_id))
+}
+
+/// Opens a folder in a thread of its own and waits a bounded time: sled may panic on damaged files, or spin. Then that
+/// thread is left behind.
+pub(in crate::disk) fn within<T: Send + 'static>(
+    dir: &Path,
+    open_timeout_ms: u64,
+    load: impl FnOnce() -> Result<T, IndexError> + Send + 'static,
+) -> Result<T, IndexError> {
+    let patience = Duration::from_millis(open_timeout_ms + folder_bytes(dir) / SLOWEST_BYTES_PER_MS);
     let (sender, receiver) = mpsc::channel();
-    let (dir, options) = (dir.to_owned(), options.clone());
     let opener = thread::Builder::new().name("rf-index-open".into()).spawn(move || {
-        let opened = load(&dir, &options, log_id);
+        let opened = load();
         // No one waits any more: what was opened is closed here.
         drop(sender.send(opened));
     });

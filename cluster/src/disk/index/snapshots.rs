@@ -29,7 +29,7 @@ struct Queue {
 
 /// The queue and the trees.
 #[derive(Debug)]
-pub(super) struct SnapshotShelf {
+pub(in crate::disk) struct SnapshotShelf {
     queue: Mutex<Queue>,
     queue_max: usize,
     /// The tree written to first; empty once closed.
@@ -49,14 +49,14 @@ fn crc(key: &OrderKey, bytes: &[u8]) -> u32 {
 
 impl SnapshotShelf {
     /// Opens both trees; `turn` is the one written to.
-    pub(super) fn new(store: &Store, turn: u8, queue_max: usize) -> Result<Self, IndexError> {
+    pub(in crate::disk) fn new(store: &Store, turn: u8, queue_max: usize) -> Result<Self, IndexError> {
         let shelf = Self { queue: Mutex::default(), queue_max, trees: RwLock::default() };
         *shelf.trees.write() = vec![store.tree(tree_name(turn))?, store.tree(tree_name(turn ^ 1))?];
         Ok(shelf)
     }
 
     /// Queues a snapshot, or drops it.
-    pub(super) fn save(&self, key: OrderKey, bytes: Vec<u8>) {
+    pub(in crate::disk) fn save(&self, key: OrderKey, bytes: Vec<u8>) {
         let mut queue = self.queue.lock();
         let full = queue.waiting.len() >= self.queue_max || queue.bytes + bytes.len() > QUEUE_MAX_BYTES;
         if full || bytes.len() > SNAPSHOT_MAX_BYTES {
@@ -67,16 +67,16 @@ impl SnapshotShelf {
         queue.waiting.push_back((key, bytes));
     }
 
-    pub(super) fn dropped(&self) -> u64 {
+    pub(in crate::disk) fn dropped(&self) -> u64 {
         self.queue.lock().dropped
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    pub(in crate::disk) fn is_idle(&self) -> bool {
         self.queue.lock().waiting.is_empty()
     }
 
     /// The newest one that can be had.
-    pub(super) fn load(&self, key: &OrderKey) -> Option<Vec<u8>> {
+    pub(in crate::disk) fn load(&self, key: &OrderKey) -> Option<Vec<u8>> {
         let queue = self.queue.lock();
         if let Some((_, bytes)) = queue.waiting.iter().rev().find(|(waiting, _)| waiting == key) {
             return Some(bytes.clone());
@@ -87,7 +87,7 @@ impl SnapshotShelf {
     }
 
     /// Writes what waits; gives the bytes written. `turn` and `bytes` are of the tree written to.
-    pub(super) fn write(
+    pub(in crate::disk) fn write(
         &self,
         store: &Store,
         (turn, bytes): (u8, u64),
@@ -121,8 +121,12 @@ impl SnapshotShelf {
         Ok((turn, bytes))
     }
 
-    pub(super) fn close(&self) {
+    /// Lets go of the trees, and of what still waits.
+    pub(in crate::disk) fn close(&self) {
         self.trees.write().clear();
+        let mut queue = self.queue.lock();
+        queue.waiting.clear();
+        queue.bytes = 0;
     }
 }
 
