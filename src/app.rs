@@ -161,7 +161,7 @@ impl Store {
             dead_letters: self.log.clone(),
             clock: Arc::new(SystemClock),
             rng: Arc::new(SystemRng::new()),
-            durability: DURABILITY,
+            durability: DURABILITY.into(),
         }
     }
 

@@ -6,8 +6,8 @@ use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use retailflow_actors::NodeHandle;
 use retailflow_engine::metric::{self, Kind, Metric};
+use retailflow_engine::wire::Durability;
 
-use crate::app::DURABILITY;
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// The recorder of this process.
@@ -40,10 +40,16 @@ impl Sight {
                 Kind::Histogram(_) => describe_histogram!(metric.name, metric.help),
             }
         }
-        let (class, replicas) = (class(), DURABILITY.replicas.to_string());
-        gauge!(metric::DURABILITY.name, "class" => class, "replicas" => replicas).set(1.0);
         gauge!(metric::BUILD.name, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Ok(Self(handle))
+    }
+
+    /// Shows how durable records are; what was shown before is not so any more.
+    pub(crate) fn durability(&self, now: Durability, before: Option<Durability>) {
+        for (durability, value) in before.map(|before| (before, 0.0)).into_iter().chain([(now, 1.0)]) {
+            let (class, replicas) = (class(durability), durability.replicas.to_string());
+            gauge!(metric::DURABILITY.name, "class" => class, "replicas" => replicas).set(value);
+        }
     }
 
     /// Gives all metrics as Prometheus reads them.
@@ -61,9 +67,9 @@ impl Sight {
     }
 }
 
-fn class() -> String {
-    // The name on the wire.
-    serde_json::to_value(DURABILITY.class)
+/// The name on the wire.
+pub(crate) fn class(durability: Durability) -> String {
+    serde_json::to_value(durability.class)
         .ok()
         .and_then(|name| name.as_str().map(str::to_owned))
         .unwrap_or_default()

@@ -44,4 +44,4 @@ pub use mutant::Mutant;
 pub use node::{Node, NodeHandle, StartError, StopReport};
 pub use release::{ReleaseError, Released};
 pub use steward::{StewardTimes, steward};
-pub use world::{Holds, Ports, Probe, ProbePoint, Settings, Verdict as ProbeVerdict};
+pub use world::{DurabilityNow, Holds, Ports, Probe, ProbePoint, Settings, Verdict as ProbeVerdict};

@@ -319,7 +319,7 @@ impl OrderState {
             self.args.shared.effects.drive(effect, myself);
         }
         let waiters = if self.args.shared.settings.is(Mutant::AnswersTentative) {
-            answer(waiters, &sealed.outcomes, self.args.shared.ports.durability);
+            answer(waiters, &sealed.outcomes, self.args.shared.ports.durability.get());
             Vec::new()
         } else {
             waiters
@@ -375,7 +375,7 @@ impl OrderState {
     /// The record is durable: only now is the tentative state the committed one, and only now is anyone told.
     fn committed(&mut self, in_flight: InFlight) {
         let shared = self.args.shared.clone();
-        let durability = shared.ports.durability;
+        let durability = shared.ports.durability.get();
         let InFlight { sealed, waiters, deferred, .. } = in_flight;
         // What was recalled must stay all there is: these will leave the aggregate's memory, too.
         if let Some(recalled) = &mut self.recalled {
@@ -431,7 +431,7 @@ impl OrderState {
     }
 
     fn replay(&self, work: Work, verdict: &Verdict) {
-        let durability = self.args.shared.ports.durability;
+        let durability = self.args.shared.ports.durability.get();
         let outcome = recorded(&work.command.order, &work.command.key, verdict, durability, true);
         work.answer(outcome);
     }

@@ -135,7 +135,7 @@ impl Parking {
                 queue.ids.insert(work.command.key.clone(), work.command.content_hash);
             }
         }
-        let durability = self.shared.ports.durability;
+        let durability = self.shared.ports.durability.get();
         let outcome = Outcome::recorded(&order, &work.command.key, Code::Parked, None, durability);
         work.answer(outcome);
         Ok(())

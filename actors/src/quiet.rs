@@ -56,7 +56,7 @@ impl Quiet {
             dead_letters: letters.clone(),
             clock: Arc::new(Nothing),
             rng: Arc::new(Nothing),
-            durability: Durability::MEMORY,
+            durability: Durability::MEMORY.into(),
         };
         let settings =
             Settings { drives_effects: false, holds, probe, ..Settings::new(Config::default(), name) };

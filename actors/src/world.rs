@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use retailflow_config::Config;
 use retailflow_engine::order::Policy;
 use retailflow_engine::ports::{
@@ -28,8 +29,31 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Chance for jitter.
     pub rng: Arc<dyn Rng>,
-    /// How durable the log makes a record.
-    pub durability: Durability,
+    /// How durable the log makes a record, as far as is known now.
+    pub durability: DurabilityNow,
+}
+
+/// How durable the log makes a record: somebody may find out while the node runs that it is less than was thought.
+#[derive(Debug, Clone)]
+pub struct DurabilityNow(Arc<RwLock<Durability>>);
+
+impl From<Durability> for DurabilityNow {
+    fn from(durability: Durability) -> Self {
+        Self(Arc::new(RwLock::new(durability)))
+    }
+}
+
+impl DurabilityNow {
+    /// As it is known.
+    #[must_use]
+    pub fn get(&self) -> Durability {
+        *self.0.read()
+    }
+
+    /// It is known to be another one.
+    pub fn set(&self, durability: Durability) {
+        *self.0.write() = durability;
+    }
 }
 
 /// Where on a command's way an actor asks the probe.

@@ -140,7 +140,7 @@ impl<'a> World<'a> {
             dead_letters: Arc::new(FaultyDeadLetters { deck: stores, inner: MemoryDeadLetters::default() }),
             clock: Arc::new(clock),
             rng: Arc::new(Dice::new(seed, 6)),
-            durability: Durability::MEMORY,
+            durability: Durability::MEMORY.into(),
         };
         let shared = Arc::new(Shared {
             clock,

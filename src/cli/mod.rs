@@ -5,6 +5,7 @@
 
 mod bench;
 mod books;
+mod cluster_args;
 mod config;
 mod data;
 mod events;

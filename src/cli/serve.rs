@@ -1,18 +1,25 @@
 //! `retailflow serve`: the engine as a server.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use retailflow_engine::ids::NodeId;
 
 use crate::cli::Context;
-use crate::cli::data::DataArgs;
+use crate::cli::cluster_args::ClusterArgs;
 use crate::exit::Failure;
 use crate::participants::Kind;
 use crate::serve;
+use crate::serve::cluster::Member;
 
 const EXAMPLES: &str = "\
 Examples:
   retailflow serve --data data
   retailflow serve --data data --listen 127.0.0.1:9000 --participants flaky --seed 7
   curl -s 127.0.0.1:8080/readyz
+
+  One node of many (docs/cluster.md):
+    retailflow serve --nats nats://10.0.0.1:4222 --etcd http://10.0.0.1:2379 --node n-1
 
 It stops in good order on SIGTERM or SIGINT: it says that it is not ready, answers what is under way, and ends; a second
 signal ends it at once. Nothing that was answered is lost either way.";
@@ -21,8 +28,20 @@ signal ends it at once. Nothing that was answered is lost either way.";
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
+    /// The data directory: log, index and tenants; with --nats only snapshots, and it may be left out
+    #[arg(long, env = "RETAILFLOW_DATA", value_name = "DIR", required_unless_present = "nats")]
+    pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) data: DataArgs,
+    pub(crate) cluster: ClusterArgs,
+    /// This node's name, with --nats: no other one may have it; default: host name and process id
+    #[arg(long, value_name = "NAME", env = "RETAILFLOW_NODE", value_parser = NodeId::parse, requires = "nats")]
+    pub(crate) node: Option<NodeId>,
+    /// This node's share of the partitions against the others', with --nats
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), requires = "nats")]
+    pub(crate) weight: u32,
+    /// Start although the log gives less than `cluster.durability` asks for: answered commands can be lost
+    #[arg(long, requires = "nats")]
+    pub(crate) accept_weaker_durability: bool,
     /// Where tenants' systems connect, over `http.listen`; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", env = "RETAILFLOW_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
@@ -32,9 +51,9 @@ pub(crate) struct Args {
     /// Listen where others than this machine can connect, although nobody is asked who they are
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// What stock, payments and shipping are like; their books are kept in DIR/participants
-    #[arg(long, value_enum, default_value = "perfect")]
-    pub(crate) participants: Kind,
+    /// What stock, payments and shipping are like: their books are kept in DIR/participants; with --nats they are shared
+    #[arg(long, value_enum)]
+    pub(crate) participants: Option<Kind>,
     /// What the faults of flaky participants are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
@@ -48,11 +67,33 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let mut config = context.config.config;
     config.http.listen = args.listen.unwrap_or(config.http.listen);
     config.http.admin_listen = args.admin_listen.unwrap_or(config.http.admin_listen);
+    args.cluster.apply(&mut config);
+    let many = args.cluster.is_given();
+    let participants = args.participants.unwrap_or(if many { Kind::Shared } else { Kind::Perfect });
     let options = serve::Options {
         insecure: args.insecure,
-        participants: args.participants,
+        participants,
         seed: args.seed,
         drives_effects: !args.intake_only,
     };
-    serve::run(&args.data.data, config, &options)
+    if many {
+        let member = Member {
+            node: args.node.map_or_else(own_name, Ok)?,
+            weight: args.weight,
+            accept_weaker_durability: args.accept_weaker_durability,
+        };
+        return serve::cluster::run(args.data.as_deref(), config, &options, &member);
+    }
+    let data = args.data.ok_or_else(|| Failure::usage("--data names the data directory"))?;
+    serve::run(&data, config, &options)
+}
+
+/// A name that no other process has now.
+fn own_name() -> Result<NodeId, Failure> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let host: String = host.trim().chars().take(40).map(plain).collect();
+    let name = format!("{}-{}", if host.is_empty() { "node" } else { &host }, std::process::id());
+    NodeId::parse(&name)
+        .map_err(|error| Failure::usage(format!("give a --node NAME: {name} is none: {error}")))
 }

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Perfect,
     /// They fail, decline, lose answers, answer late, take their time
     Flaky,
+    /// Those that `retailflow participants` runs for all nodes of a cluster
+    Shared,
     /// They do everything at once and keep no books: for measurements
     #[value(hide = true)]
     Instant,
@@ -57,6 +59,9 @@ pub(crate) fn open(
     seed: u64,
 ) -> Result<(Running, mpsc::Receiver<CommandEvent>), Failure> {
     let (sender, reports) = mpsc::channel(REPORTS_MAX);
+    if kind == Kind::Shared {
+        return Err(Failure::usage("shared participants are those of a cluster: give --nats, too"));
+    }
     if kind == Kind::Instant {
         let participants = Arc::new(instant::Instant::default()).participants();
         return Ok((Running { sim: None, participants, _reports: Some(sender) }, reports));
@@ -67,7 +72,7 @@ pub(crate) fn open(
         }
     };
     let (rates, options) = match kind {
-        Kind::Perfect | Kind::Instant => (FaultRates::NONE, SimOptions::default()),
+        Kind::Perfect | Kind::Instant | Kind::Shared => (FaultRates::NONE, SimOptions::default()),
         Kind::Flaky => (FaultRates::FLAKY, SimOptions { hand_over_permille: 500, ..SimOptions::default() }),
     };
     let opened =

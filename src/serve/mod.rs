@@ -54,6 +54,7 @@ const BESIDE_MAX: Duration = Duration::from_secs(5);
 pub(crate) fn run(data: &Path, config: Config, options: &Options) -> Result<(), Failure> {
     // First of all: what is made before has no series.
     let sight = Sight::start()?;
+    sight.durability(app::DURABILITY, None);
     let store = app::open(data, &config, Make::IfMissing)?;
     let runtime = app::runtime()?;
     let served = runtime.block_on(serve(data, config, options, &store, sight));

@@ -90,36 +90,36 @@ fn show_lists(views: &Projection, named: &mut HashSet<TenantId>) {
 impl Watched {
     async fn look(&self, named: &mut HashSet<TenantId>) {
         self.node.show();
-    let (mut orders, mut commands) = (0_u64, 0_u64);
-    for (partition, _) in self.node.turns() {
-        // What cannot be read now is looked at again soon.
-        for parked in self.log.parked(partition).await.unwrap_or_default() {
-            orders += 1;
-            commands += parked.queued;
-        }
-    }
-    set(&metric::PARKED, orders as f64);
-    set(&metric::PARKED_COMMANDS, commands as f64);
-    if let Some(views) = &self.views {
-        show_lists(views, named);
-    }
-    set(&metric::LOG_FAILED, f64::from(u8::from(self.failed.borrow().is_some())));
-    set(&metric::HTTP_CONNECTIONS, self.edge.connections_open() as f64);
-    set(&metric::HTTP_STREAMS, self.edge.streams_open() as f64);
-    for (class, name) in CLASSES {
-        for route in Route::ALL {
-            let count = self.edge.responses(route, class);
-            // Most classes are never met on most routes.
-            if count > 0 {
-                counter!(metric::HTTP_RESPONSES.name, "route" => route.as_str(), "class" => name)
-                    .absolute(count);
+        let (mut orders, mut commands) = (0_u64, 0_u64);
+        for (partition, _) in self.node.turns() {
+            // What cannot be read now is looked at again soon.
+            for parked in self.log.parked(partition).await.unwrap_or_default() {
+                orders += 1;
+                commands += parked.queued;
             }
         }
+        set(&metric::PARKED, orders as f64);
+        set(&metric::PARKED_COMMANDS, commands as f64);
+        if let Some(views) = &self.views {
+            show_lists(views, named);
+        }
+        set(&metric::LOG_FAILED, f64::from(u8::from(self.failed.borrow().is_some())));
+        set(&metric::HTTP_CONNECTIONS, self.edge.connections_open() as f64);
+        set(&metric::HTTP_STREAMS, self.edge.streams_open() as f64);
+        for (class, name) in CLASSES {
+            for route in Route::ALL {
+                let count = self.edge.responses(route, class);
+                // Most classes are never met on most routes.
+                if count > 0 {
+                    counter!(metric::HTTP_RESPONSES.name, "route" => route.as_str(), "class" => name)
+                        .absolute(count);
+                }
+            }
+        }
+        counter!(metric::HTTP_REFUSED.name).absolute(self.edge.connections_refused());
+        counter!(metric::HTTP_PANICS.name).absolute(self.edge.panics());
+        if let Some(bytes) = crate::bench::machine::resident_bytes() {
+            set(&metric::MEMORY, bytes as f64);
+        }
     }
-    counter!(metric::HTTP_REFUSED.name).absolute(self.edge.connections_refused());
-    counter!(metric::HTTP_PANICS.name).absolute(self.edge.panics());
-    if let Some(bytes) = crate::bench::machine::resident_bytes() {
-        set(&metric::MEMORY, bytes as f64);
-    }
-}
 }

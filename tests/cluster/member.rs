@@ -97,7 +97,7 @@ impl Member {
                 dead_letters: Arc::<MemoryDeadLetters>::default(),
                 clock: Arc::new(SystemClock),
                 rng: Arc::new(Chance),
-                durability: Durability::FSYNC,
+                durability: Durability::FSYNC.into(),
             };
             let mut config = Config::default();
             config.log.group_max_records = GROUP_RECORDS_MAX;

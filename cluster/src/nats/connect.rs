@@ -95,6 +95,14 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// Whether trying again may help.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
+}
+
 /// Both connections.
 #[derive(Debug, Clone)]
 pub struct Connections {
@@ -113,6 +121,13 @@ impl Connections {
         let read = connect(options, "read").await?;
         let request_timeout = Duration::from_millis(options.request_timeout_ms);
         Ok(Self { publish, read, request_timeout })
+    }
+
+    /// Whether both stand now.
+    #[must_use]
+    pub fn are_up(&self) -> bool {
+        let up = |client: &Client| client.connection_state() == async_nats::connection::State::Connected;
+        up(&self.publish) && up(&self.read)
     }
 
     /// Closes both, after what they still hold was sent, waiting `at_most`.

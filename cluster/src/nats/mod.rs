@@ -32,6 +32,7 @@ pub mod relay;
 pub mod stand_ins;
 pub mod streams;
 pub mod subjects;
+mod survey;
 pub mod tenants;
 pub mod topology;
 mod trim;
@@ -51,6 +52,7 @@ pub use publisher::{CommandPublisher, OutgoingCommand, PublisherOptions, Receipt
 pub use relay::{NatsRelay, RelayOptions};
 pub use stand_ins::StandIns;
 pub use streams::DoorStreams;
+pub use survey::{Copies, survey};
 pub use tenants::{NatsTenants, TenantsOptions};
 pub use topology::{Drift, Topology, TopologyError};
 pub use trim::{TrimError, Trimmed, inbox_ids, trim};

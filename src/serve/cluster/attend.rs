@@ -1,0 +1,192 @@
+//! What a partition needs beside its committer, for as long as this node runs it: somebody who answers other nodes, one
+//! who reads its commands, one who tells the public, and one who writes how far it has read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use retailflow_actors::{Intake, IntakeEvent, NodeHandle};
+use retailflow_cluster::nats::{EdgeConnection, EventPump, InboxFault, InboxOptions, NatsInbox, Post};
+use retailflow_engine::ids::PartitionId;
+use retailflow_engine::ports::{CommandInbox as _, EventLog as _, InboxError, StoreError};
+use retailflow_engine::wire::Outcome;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::ground::Ground;
+use crate::app::SystemClock;
+
+/// Outcomes on their way to who published the commands; beyond it they are not sent, and show in the events.
+const REPLIES_MAX: usize = 8_192;
+/// How often a partition looks for commands by itself, in milliseconds: a wake may be lost with a connection.
+const LOOK_EVERY_MS: u64 = 5_000;
+/// After passing trouble commands are read again in so long.
+const AGAIN: Duration = Duration::from_secs(1);
+/// And after trouble that only people can mend.
+const AGAIN_AFTER_DAMAGE: Duration = Duration::from_secs(30);
+
+/// Why commands are not read.
+enum Stopped {
+    Passing(String),
+    Damaged(String),
+}
+
+impl From<InboxFault> for Stopped {
+    fn from(fault: InboxFault) -> Self {
+        match fault {
+            InboxFault::Unavailable(why) => Self::Passing(why),
+            fault => Self::Damaged(fault.to_string()),
+        }
+    }
+}
+
+/// Sees to the partitions of a node.
+#[derive(Clone)]
+pub(super) struct Attending {
+    pub(super) ground: Arc<Ground>,
+    pub(super) node: NodeHandle,
+    pub(super) post: Post,
+}
+
+impl Attending {
+    /// Until `end`.
+    pub(super) async fn run(self, end: CancellationToken) {
+        let intake = loop {
+            match self.ground.edge("intake").await {
+                Ok(connection) => break connection,
+                Err(error) => tracing::warn!(%error, "published commands wait"),
+            }
+            tokio::select! {
+                () = end.cancelled() => return,
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+        };
+        let mut changes = self.node.turns_change();
+        let mut attended: BTreeMap<(PartitionId, u64), CancellationToken> = BTreeMap::new();
+        let mut tasks = JoinSet::new();
+        loop {
+            changes.mark_unchanged();
+            let turns = self.node.turns();
+            attended.retain(|turn, stop| {
+                let held = turns.contains(turn);
+                if !held {
+                    stop.cancel();
+                }
+                held
+            });
+            for turn in turns {
+                attended.entry(turn).or_insert_with(|| {
+                    let stop = end.child_token();
+                    let (of, intake, token) = (self.clone(), intake.clone(), stop.clone());
+                    tasks.spawn(async move { of.partition(turn.0, &intake, token).await });
+                    stop
+                });
+            }
+            tokio::select! {
+                () = end.cancelled() => break,
+                _ = changes.changed() => {}
+                Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "what sees to a partition ended badly");
+                        // Which one it was nobody knows: all begin again.
+                        attended.values().for_each(CancellationToken::cancel);
+                        attended.clear();
+                    }
+                }
+            }
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn partition(&self, partition: PartitionId, intake: &EdgeConnection, stop: CancellationToken) {
+        let ground = &self.ground;
+        let (log, publisher, cursors) =
+            (ground.log.clone(), ground.publisher.clone(), ground.cursors.clone());
+        let pump = EventPump::new(log, publisher, cursors, partition).run(stop.clone());
+        let answers = async {
+            while let Err(error) = self.post.answer_for(partition, stop.clone()).await {
+                tracing::warn!(%partition, %error, "other nodes are not answered now");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(AGAIN) => {}
+                }
+            }
+        };
+        // Dropped in its middle it loses nothing: what it has not settled stays above the floor.
+        let commands = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.take_in(partition, intake) => {}
+            }
+        };
+        tokio::join!(pump, answers, commands);
+    }
+
+    /// Reads the partition's commands for ever.
+    async fn take_in(&self, partition: PartitionId, connection: &EdgeConnection) {
+        loop {
+            let pause = match self.intake(partition, connection).await {
+                Ok(()) => AGAIN,
+                Err(Stopped::Passing(why)) => {
+                    tracing::warn!(%partition, why, "published commands wait");
+                    AGAIN
+                }
+                Err(Stopped::Damaged(why)) => {
+                    tracing::error!(%partition, why, "STOPPED: published commands are not read");
+                    AGAIN_AFTER_DAMAGE
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn intake(&self, partition: PartitionId, connection: &EdgeConnection) -> Result<(), Stopped> {
+        let ground = &self.ground;
+        let head = ground.log.head(partition).await;
+        let head = head.map_err(|error| Stopped::Passing(error.to_string()))?;
+        let floors = head.fence.map(|fence| fence.intake).unwrap_or_default();
+        let options = InboxOptions {
+            partitions: ground.log.identity().partitions,
+            idle_ms: LOOK_EVERY_MS,
+            ..InboxOptions::default()
+        };
+        let (letters, clock) = (ground.letters.clone(), Arc::new(SystemClock));
+        let opened =
+            NatsInbox::resume(&ground.connections, connection, partition, &floors, letters, clock, options);
+        let mut inbox = opened.await?;
+        let (quiet, replies, id) = (inbox.quiet_up_to(), inbox.replies(), inbox.id());
+        let (outcomes, mut waiting) = mpsc::channel::<(u64, Outcome)>(REPLIES_MAX);
+        let patience = Duration::from_millis(ground.config.cluster.patience_ms);
+        let intake = Intake::of_partition(&self.node, &inbox, "RF_CMD", partition, patience);
+        let (_stop, never) = watch::channel(false);
+        let wanted = replies.clone();
+        let taking_in = intake.run(&mut inbox, never, move |event: IntakeEvent| {
+            if wanted.wanted(event.position) && outcomes.try_send((event.position, event.outcome)).is_err() {
+                tracing::warn!(%partition, "an outcome is not sent: too many wait");
+            }
+        });
+        let sending = async {
+            while let Some((position, outcome)) = waiting.recv().await {
+                replies.send(connection, position, &outcome).await;
+            }
+        };
+        let floor = async {
+            loop {
+                let every = ground.config.cluster.floor_ms;
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(every / 2..=every))).await;
+                self.node.nothing_up_to(id, quiet.load(Ordering::Acquire));
+                self.node.write_floor(partition).await;
+            }
+        };
+        tokio::select! {
+            (ended, ()) = async { tokio::join!(taking_in, sending) } => match ended {
+                Ok(_) => Ok(()),
+                Err(InboxError { cause: StoreError::Unavailable(why), .. }) => Err(Stopped::Passing(why)),
+                Err(error) => Err(Stopped::Damaged(error.to_string())),
+            },
+            () = floor => Ok(()),
+        }
+    }
+}

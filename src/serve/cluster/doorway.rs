@@ -1,0 +1,103 @@
+//! The door of a cluster: here, if the partition is run here; else at the node that runs it.
+
+use std::time::Duration;
+
+use retailflow_actors::NodeHandle;
+use retailflow_cluster::nats::{CallError, Caller};
+use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::order::Actor;
+use retailflow_engine::ports::{CommandDoor, EndParkingError, PortFuture};
+use retailflow_engine::wire::admin::ReleaseReport;
+use retailflow_engine::wire::{Code, CommandEvent, Outcome};
+use tokio::time::Instant;
+
+/// A partition that goes from one node to another is nowhere for a moment: a caller that has time waits for it so long.
+const MOVING_MAX: Duration = Duration::from_secs(3);
+/// Between two looks who has it.
+const LOOK_MS: std::ops::Range<u64> = 10..40;
+/// What a caller is told to wait that did not get through.
+const RETRY_AFTER_MS: u64 = 500;
+/// Releasing a parked order decides all that waits behind it.
+const RELEASE_MAX: Duration = Duration::from_secs(60);
+
+/// The way to whoever runs an order's partition.
+pub(super) struct Doorway {
+    node: NodeHandle,
+    caller: Caller,
+    partitions: u16,
+}
+
+impl Doorway {
+    pub(super) fn new(node: NodeHandle, partitions: u16, caller: Caller) -> Self {
+        Self { node, caller, partitions }
+    }
+
+    fn partition(&self, order: &OrderRef) -> PartitionId {
+        partition_of(order, self.partitions)
+    }
+
+    async fn decide(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> Outcome {
+        let begun = Instant::now();
+        let partition = self.partition(&command.order);
+        let (order, key) = (command.order.clone(), command.key.clone());
+        loop {
+            let left = deadline.saturating_sub(begun.elapsed());
+            let outcome = if self.node.holds(&order) {
+                CommandDoor::ask(&self.node, command.clone(), actor.clone(), left).await
+            } else {
+                match self.caller.ask(partition, &command, &actor, left).await {
+                    Ok(outcome) => outcome,
+                    Err(CallError::Silent(_)) => {
+                        return Outcome::refused(
+                            &order,
+                            &key,
+                            Code::OutcomeUnknown,
+                            Code::OutcomeUnknown.meaning(),
+                        );
+                    }
+                    Err(error) => Outcome::refused(&order, &key, Code::Unavailable, error.to_string())
+                        .with_retry_after_ms(RETRY_AFTER_MS),
+                }
+            };
+            // The same id may be asked again, whatever became of it.
+            let again = matches!(outcome.code, Code::Unavailable | Code::Draining);
+            if !again || begun.elapsed() + Duration::from_millis(LOOK_MS.end) > MOVING_MAX.min(deadline) {
+                return outcome;
+            }
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(LOOK_MS))).await;
+        }
+    }
+}
+
+impl CommandDoor for Doorway {
+    fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
+        self.node.refuses(tenant)
+    }
+
+    fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
+        Box::pin(self.decide(command, actor, deadline))
+    }
+
+    fn end_parking<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        operator: &'a str,
+        discard: bool,
+    ) -> PortFuture<'a, Result<ReleaseReport, EndParkingError>> {
+        if self.node.holds(order) {
+            return self.node.end_parking(order, operator, discard);
+        }
+        Box::pin(async move {
+            let partition = self.partition(order);
+            let called = self.caller.end_parking(partition, order, operator, discard, RELEASE_MAX).await;
+            called.unwrap_or_else(|error| {
+                let text = error.to_string();
+                Err(match error {
+                    CallError::Nobody(_) | CallError::Strange { .. } => EndParkingError::Unavailable(text),
+                    CallError::Silent(_) => EndParkingError::Unknown(text),
+                })
+            })
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! What a node of many stands on: connections, streams, the log, and the ports beside it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use retailflow_actors::{DurabilityNow, Ports};
+use retailflow_cluster::disk::snapshot_cache::{SnapshotCache, SnapshotCacheOptions};
+use retailflow_cluster::etcd::Locks;
+use retailflow_cluster::nats::event_log::GROUP_RECORDS_MAX;
+use retailflow_cluster::nats::{
+    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, NatsDeadLetters,
+    NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, RelayOptions, TenantsOptions, Topology,
+};
+use retailflow_config::Config;
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::ports::{
+    Clock as _, EventLog, LogIdentity, Participants, PortFuture, Rng as _, Snapshots,
+};
+
+use super::super::readiness::Watch;
+use super::Member;
+use crate::app::{SystemClock, SystemRng};
+use crate::exit::{ExitStatus, Failure, OrExit};
+
+/// A node waits so long for its servers when it starts: they may be starting, too.
+const SERVERS_MAX: Duration = Duration::from_secs(30);
+/// Between two attempts.
+const AGAIN: Duration = Duration::from_millis(500);
+/// For each thing that is closed.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+/// For making all streams.
+const PROVISION_MAX: Duration = Duration::from_secs(60);
+
+/// All that a node stands on.
+pub(super) struct Ground {
+    pub(super) config: Config,
+    pub(super) nats: NatsOptions,
+    pub(super) connections: Connections,
+    pub(super) log: Arc<NatsLog>,
+    pub(super) tenants: Arc<NatsTenants>,
+    pub(super) letters: Arc<NatsDeadLetters>,
+    pub(super) relay: Arc<NatsRelay>,
+    pub(super) publisher: Arc<EventPublisher>,
+    pub(super) cursors: Arc<Cursors>,
+    pub(super) locks: Locks,
+    snapshots: Option<Arc<SnapshotCache>>,
+}
+
+/// The parts of a list that is separated by commas; none for `off`.
+pub(crate) fn list(text: &str) -> Vec<String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty() && *part != "off");
+    parts.map(str::to_owned).collect()
+}
+
+/// How to reach the servers of a configuration.
+pub(crate) fn nats_options(config: &Config, name: &str) -> NatsOptions {
+    let file = |text: &str| list(text).first().map(std::path::PathBuf::from);
+    NatsOptions {
+        servers: list(&config.nats.servers),
+        name: name.into(),
+        credentials: file(&config.nats.credentials),
+        ca: file(&config.nats.ca),
+        request_timeout_ms: config.nats.request_timeout_ms,
+        ..NatsOptions::default()
+    }
+}
+
+impl Ground {
+    /// Connects, makes what is missing, and opens the log.
+    pub(super) async fn open(
+        data: Option<&Path>,
+        mut config: Config,
+        member: &Member,
+    ) -> Result<Arc<Self>, Failure> {
+        // A group has a message for each record and for each deadline.
+        config.log.group_max_records = config.log.group_max_records.min(GROUP_RECORDS_MAX);
+        let nats = nats_options(&config, &format!("retailflow {}", member.node));
+        let connections = connect(&nats).await?;
+        let locks = Locks::new(list(&config.etcd.endpoints), &config.log.cluster, member.node.as_str());
+        provision(&config, &connections, &locks).await?;
+        let options =
+            NatsLogOptions { commit_timeout_ms: config.commit.timeout_ms, ..NatsLogOptions::default() };
+        let opened = NatsLog::open(&connections, &identity(&config), &options).await;
+        let log = opened.or_exit(ExitStatus::Refused, || "cannot open the log")?;
+        let log_id = log.identity().log_id;
+        let tenants = NatsTenants::open(&connections, &TenantsOptions::default()).await;
+        let tenants = tenants.or_exit(ExitStatus::Unreachable, || "cannot read the tenants")?;
+        let edge = EdgeConnection::open(&nats, "events").await;
+        let edge = edge.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")?;
+        let snapshots = data.map(|data| snapshots(data, log_id)).transpose()?;
+        Ok(Arc::new(Self {
+            log,
+            tenants: Arc::new(tenants),
+            letters: Arc::new(NatsDeadLetters::new(&connections)),
+            relay: Arc::new(NatsRelay::open(&connections, edge, RelayOptions::default())),
+            publisher: Arc::new(EventPublisher::new(&connections, &EventOptions::default())),
+            cursors: Arc::new(Cursors::new(&connections, log_id)),
+            locks,
+            snapshots,
+            config,
+            nats,
+            connections,
+        }))
+    }
+
+    /// A connection of its own for what strangers wrote.
+    pub(super) async fn edge(&self, purpose: &'static str) -> Result<EdgeConnection, Failure> {
+        let opened = EdgeConnection::open(&self.nats, purpose).await;
+        opened.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")
+    }
+
+    /// The ports of the node.
+    pub(super) fn ports(&self, participants: Participants, durability: DurabilityNow) -> Ports {
+        let snapshots: Arc<dyn Snapshots> = match &self.snapshots {
+            Some(cache) => cache.clone(),
+            None => Arc::new(NoSnapshots),
+        };
+        Ports {
+            log: self.log.clone(),
+            deadlines: self.log.clone(),
+            participants,
+            snapshots,
+            tenants: self.tenants.clone(),
+            dead_letters: self.letters.clone(),
+            clock: Arc::new(SystemClock),
+            rng: Arc::new(SystemRng::new()),
+            durability,
+        }
+    }
+
+    /// Says when the servers of the log are away.
+    pub(super) fn watch(&self) -> Watch {
+        let connections = self.connections.clone();
+        Box::new(move || {
+            let away = "no NATS server is connected: nothing can be recorded until one is back";
+            (!connections.are_up()).then(|| away.to_owned())
+        })
+    }
+
+    /// Closes all, in the reverse order.
+    pub(super) async fn close(&self) {
+        self.relay.close(CLOSE_MAX).await;
+        self.tenants.close(CLOSE_MAX).await;
+        if !self.log.close(CLOSE_MAX).await {
+            tracing::warn!("groups were left on their way; the next owners find out what became of them");
+        }
+        self.connections.close(CLOSE_MAX).await;
+        if let Some(snapshots) = &self.snapshots {
+            tokio::task::block_in_place(|| snapshots.close());
+        }
+    }
+}
+
+/// For nodes without a directory: orders are rebuilt from the log alone.
+struct NoSnapshots;
+
+impl Snapshots for NoSnapshots {
+    fn load<'a>(&'a self, _order: &'a OrderRef) -> PortFuture<'a, Option<Vec<u8>>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn save(&self, _order: &OrderRef, _bytes: Vec<u8>) {}
+}
+
+fn snapshots(data: &Path, log_id: [u8; 16]) -> Result<Arc<SnapshotCache>, Failure> {
+    let dir = data.join("snapshots");
+    let made = std::fs::create_dir_all(data);
+    made.or_exit(ExitStatus::Unreachable, || format!("cannot make {}", data.display()))?;
+    let opened =
+        tokio::task::block_in_place(|| SnapshotCache::open(&dir, &SnapshotCacheOptions::default(), log_id));
+    opened.map(Arc::new).or_exit(ExitStatus::Unreachable, || format!("cannot use {}", dir.display()))
+}
+
+async fn connect(nats: &NatsOptions) -> Result<Connections, Failure> {
+    let until = tokio::time::Instant::now() + SERVERS_MAX;
+    loop {
+        match Connections::open(nats).await {
+            Ok(connections) => return Ok(connections),
+            Err(error) if error.may_pass() && tokio::time::Instant::now() < until => {
+                tracing::warn!(%error, "waiting for NATS");
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => {
+                return Err(error)
+                    .or_exit(ExitStatus::Unreachable, || "cannot connect to NATS (nats.servers)");
+            }
+        }
+    }
+}
+
+fn identity(config: &Config) -> LogIdentity {
+    let rng = SystemRng::new();
+    let mut log_id = [0; 16];
+    log_id[..8].copy_from_slice(&rng.next_u64().to_le_bytes());
+    log_id[8..].copy_from_slice(&rng.next_u64().to_le_bytes());
+    LogIdentity {
+        log_id,
+        cluster: config.log.cluster.clone(),
+        partitions: config.cluster.partitions,
+        shards: config.cluster.shards,
+        created: SystemClock.now(),
+    }
+}
+
+/// Makes the streams that are missing, under a lock; says where others differ from what is wanted, and leaves them.
+async fn provision(config: &Config, connections: &Connections, locks: &Locks) -> Result<(), Failure> {
+    // Making them twice does no harm: a lock that cannot be had holds up nobody.
+    let lock = match locks.take("provision", PROVISION_MAX, SystemClock.now()).await {
+        Ok(lock) => lock,
+        Err(error) => {
+            tracing::warn!(%error, "streams are looked at without a lock");
+            None
+        }
+    };
+    let made = streams(config, connections).await;
+    if let Some(lock) = lock {
+        lock.release().await;
+    }
+    for drift in made? {
+        tracing::warn!(%drift, "a stream is not as it is wanted; it is left alone");
+    }
+    Ok(())
+}
+
+/// Where streams differ from what is wanted; those that are missing are made.
+pub(crate) async fn streams(config: &Config, connections: &Connections) -> Result<Vec<Drift>, Failure> {
+    let (partitions, replicas) = (config.cluster.partitions, config.nats.replicas);
+    let topology = Topology { partitions, shards: config.cluster.shards, replicas };
+    let doors =
+        DoorStreams { partitions, replicas, commands_max_bytes: Some(config.nats.commands_max_bytes) };
+    let failed = || "cannot make the streams";
+    let mut drift = topology.provision(connections).await.or_exit(ExitStatus::Unreachable, failed)?;
+    drift.extend(doors.provision(connections).await.or_exit(ExitStatus::Unreachable, failed)?);
+    Ok(drift)
+}

@@ -1,0 +1,232 @@
+//! One node of many: the log on NATS, partitions as etcd gives them out, and the doors.
+//!
+//! It ends so that nobody notices: the others take its partitions over while its doors still answer, by asking them; then
+//! the doors close, then the node, and the connections last.
+
+mod attend;
+mod doorway;
+mod durability;
+mod ground;
+mod no_views;
+mod trimming;
+
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use retailflow_actors::{DurabilityNow, Holds, Node, NodeHandle, Settings, StewardTimes, steward};
+use retailflow_cluster::etcd::{EtcdOptions, EtcdOwnership};
+use retailflow_cluster::nats::{AskDoor, AskOptions, Caller, Post, PostOptions, stand_ins};
+use retailflow_config::Config;
+use retailflow_engine::ids::NodeId;
+use retailflow_engine::placement::Policy;
+use retailflow_engine::ports::{Clock as _, EventLog, Participants, Rng as _};
+use retailflow_gateway::{Edge, Options as EdgeOptions, Server};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::attend::Attending;
+use self::doorway::Doorway;
+use self::durability::Watching;
+use self::ground::Ground;
+use self::no_views::NoViews;
+use super::readiness::{Phase, State};
+use super::upkeep::{self, Watched};
+use super::{BESIDE_MAX, Options, probe, refused, tell, traced};
+use crate::app::{self, SystemClock, SystemRng};
+use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::participants::{Kind, instant};
+use crate::run::signals;
+use crate::sight::Sight;
+use crate::telemetry::otlp;
+
+/// Who this node is among the others.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// Its name; no other one has it.
+    pub(crate) node: NodeId,
+    /// Its share of the partitions against the others'.
+    pub(crate) weight: u32,
+    /// Start also where the log gives less than is asked for.
+    pub(crate) accept_weaker_durability: bool,
+}
+
+/// Time between two looks whether all has been handed over.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Serves as one of many until a stop is asked for.
+///
+/// # Errors
+/// A [`Failure`] that says what to do.
+pub(crate) fn run(
+    data: Option<&Path>,
+    config: Config,
+    options: &Options,
+    member: &Member,
+) -> Result<(), Failure> {
+    let sight = Sight::start()?;
+    let runtime = app::runtime()?;
+    let served = runtime.block_on(async {
+        let ground = Ground::open(data, config, member).await?;
+        let served = serve(&ground, options, member, sight).await;
+        ground.close().await;
+        served
+    });
+    drop(runtime);
+    otlp::end();
+    served
+}
+
+async fn serve(
+    ground: &Arc<Ground>,
+    options: &Options,
+    member: &Member,
+    sight: Sight,
+) -> Result<(), Failure> {
+    let config = &ground.config;
+    let (mut stopped, _stop) = signals::listen()?;
+    let durability = Watching::start(ground, member.accept_weaker_durability).await?;
+    sight.durability(durability.now.get(), None);
+    let node = node(ground, options, member, durability.now.clone()).await?;
+    let ownership = EtcdOwnership::join(etcd_options(config, member, ground), Arc::new(SystemClock));
+    let hand_over = Duration::from_millis(config.cluster.hand_over_ms);
+    let times = StewardTimes { take_over: Duration::from_millis(config.cluster.take_over_ms), hand_over };
+    let (gone, end) = (CancellationToken::new(), CancellationToken::new());
+    let steward = tokio::spawn(steward(node.clone(), ownership.clone(), times, gone.clone()));
+
+    let nodes = ground.edge("nodes").await?;
+    let post = Post::new(nodes.clone(), Arc::new(node.clone()), PostOptions::default());
+    let attending = Attending { ground: ground.clone(), node: node.clone(), post };
+    let attending = tokio::spawn(attending.run(end.clone()));
+    let doorway =
+        traced(Arc::new(Doorway::new(node.clone(), ground.log.identity().partitions, Caller::new(nodes))));
+    let ask = AskOptions {
+        in_flight_max: config.nats.ask_in_flight_max,
+        timeout_ms: config.http.request_timeout_ms,
+        timeout_max_ms: config.http.request_timeout_max_ms,
+        retry_after_ms: config.admission.retry_after_ms,
+    };
+    let ask = AskDoor::open(ground.edge("ask").await?, doorway.clone(), ask, SystemClock.now()).await;
+    let ask = ask.or_exit(ExitStatus::Unreachable, || "cannot open the ask door")?;
+
+    let (never_failed, failed) = watch::channel(None);
+    let state = Arc::new(State::new(failed.clone(), vec![ground.watch(), durability.watch()]));
+    let edge = Edge {
+        door: doorway,
+        views: Arc::new(NoViews),
+        relay: ground.relay.clone(),
+        log: ground.log.clone(),
+        tenants: ground.tenants.clone(),
+        readiness: state.clone(),
+        metrics: sight.renderer(node.clone()),
+        counts: Arc::default(),
+    };
+    let watched = Watched {
+        node: node.clone(),
+        log: ground.log.clone(),
+        failed,
+        views: None,
+        edge: edge.counts.clone(),
+    };
+    let server = Server::start(config.http.clone(), edge, EdgeOptions { insecure: options.insecure });
+    let server = server.map_err(refused)?;
+    tell(&server)?;
+
+    let mut beside = JoinSet::new();
+    beside.spawn(upkeep::run(sight.clone(), watched, end.clone()));
+    beside.spawn(trimming::run(ground.clone(), member.node.clone(), end.clone()));
+    beside.spawn(durability::run(durability, ground.clone(), sight, end.clone()));
+    if config.probe.interval_ms > 0 {
+        let partitions = ground.log.identity().partitions;
+        beside.spawn(probe::run(node.clone(), partitions, config.probe.clone(), end.clone()));
+    }
+    state.set(Phase::Serving);
+    let stop = pin!(stopped.wait_for(|stopped| *stopped));
+    drop(stop.await);
+
+    state.set(Phase::Draining);
+    // Others take over one partition after another, and what still comes here is forwarded to them.
+    ownership.leave();
+    let empty = async {
+        while !node.held().is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(hand_over, empty).await.is_err() {
+        tracing::warn!(
+            left = node.held().len(),
+            "nobody has taken all partitions over; the next one who comes does"
+        );
+    }
+    gone.cancel();
+    let joined = |name, ended: Result<(), tokio::task::JoinError>| {
+        if let Err(error) = ended {
+            tracing::error!(%error, "what ran {name} ended badly");
+        }
+    };
+    let answered = ask.close(Duration::from_millis(config.http.drain_ms)).await;
+    let cut = server.drain(Duration::from_millis(config.http.drain_ms)).await;
+    joined("partitions", steward.await);
+    end.cancel();
+    joined("doors", attending.await);
+    let ended = async { while beside.join_next().await.is_some() {} };
+    if tokio::time::timeout(BESIDE_MAX, ended).await.is_err() {
+        tracing::warn!("the probe or the metrics do not end; they are cut off");
+    }
+    let stop = node.clone().stop(Duration::from_millis(config.node.stop_deadline_ms)).await;
+    ownership.close().await;
+    drop(never_failed);
+    tracing::info!(drained = stop.drained, abandoned = stop.abandoned, answered, cut, "stopped");
+    Ok(())
+}
+
+async fn node(
+    ground: &Arc<Ground>,
+    options: &Options,
+    member: &Member,
+    durability: DurabilityNow,
+) -> Result<NodeHandle, Failure> {
+    let participants = participants(ground, options).await?;
+    let settings = Settings {
+        holds: Holds::AsTold,
+        drives_effects: options.drives_effects,
+        ..Settings::new(ground.config.clone(), member.node.as_str())
+    };
+    let started = Node::start(settings, ground.ports(participants, durability)).await;
+    started.map_err(|error| Failure::new(ExitStatus::Unreachable, error))
+}
+
+async fn participants(ground: &Arc<Ground>, options: &Options) -> Result<Participants, Failure> {
+    match options.participants {
+        Kind::Instant => Ok(Arc::new(instant::Instant::default()).participants()),
+        Kind::Shared => {
+            let timeout = Duration::from_millis(ground.config.effects.call_timeout_ms);
+            Ok(stand_ins::participants(&ground.edge("participants").await?, timeout))
+        }
+        Kind::Perfect | Kind::Flaky => Err(Failure::usage(
+            "participants with books of this node's own would not know what other nodes have asked them for: run \
+             `retailflow participants --nats URL --data DIR` once, and give --participants shared to each node",
+        )),
+    }
+}
+
+fn etcd_options(config: &Config, member: &Member, ground: &Ground) -> EtcdOptions {
+    EtcdOptions {
+        endpoints: ground::list(&config.etcd.endpoints),
+        cluster: config.log.cluster.clone(),
+        node: member.node.clone(),
+        incarnation: SystemRng::new().next_u64(),
+        weight: member.weight,
+        labels: Default::default(),
+        build: env!("CARGO_PKG_VERSION").into(),
+        admin: Some(format!("http://{}", config.http.admin_listen)),
+        ttl_ms: config.etcd.ttl_ms,
+        policy: Policy {
+            partitions: ground.log.identity().partitions,
+            dwell_ms: config.cluster.dwell_ms,
+            ..Policy::default()
+        },
+    }
+}
