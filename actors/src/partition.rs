@@ -168,6 +168,10 @@ impl Actor for Partition {
         };
         let args = &state.args;
         args.committers.set(args.partition, None);
+        // It was ended because the partition has been given up.
+        if !args.held.has(args.partition) {
+            return Ok(());
+        }
         args.gate.crashes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let supervision = &args.settings.config.supervision;
         match state.crashes.crashed(Instant::now(), supervision, &*args.ports.rng) {

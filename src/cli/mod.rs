@@ -20,6 +20,7 @@ mod order_watch;
 mod parked;
 mod parked_at;
 mod parked_end;
+mod participants;
 mod place;
 mod repair;
 mod restore;
@@ -124,6 +125,8 @@ pub(crate) enum Command {
     Run(run::Args),
     /// Serve: commands and reads over HTTP, until it is stopped
     Serve(serve::Args),
+    /// Run simulated stock, payments and shipping for all nodes of a cluster, until it is stopped
+    Participants(participants::Args),
     /// Check every checksum, chain, transition and total of a data directory that is not in use
     Verify(verify::Args),
     /// Cut what `verify` finds broken and cannot be read, after telling what would be lost
@@ -158,6 +161,7 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
         Command::Generate(args) => generate::exec(args, context),
         Command::Run(args) => run::exec(args, context),
         Command::Serve(args) => serve::exec(args, context),
+        Command::Participants(args) => participants::exec(args, context),
         Command::Verify(args) => verify::exec(args, context),
         Command::Repair(args) => repair::exec(args, context),
         Command::Events(args) => events::exec(args, context),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use etcd_client::{EventType, WatchStream};
@@ -62,6 +63,7 @@ struct Inner {
     /// Others are to take over what is here, one after another.
     leaving: CancellationToken,
     sure: watch::Sender<Option<Instant>>,
+    looks: AtomicU64,
     released: mpsc::UnboundedSender<PartitionId>,
 }
 
@@ -83,7 +85,8 @@ impl EtcdOwnership {
         let keys = Keys::new(&options.cluster);
         let (stop, leaving) = (CancellationToken::new(), CancellationToken::new());
         let sure = watch::Sender::new(None);
-        let inner = Arc::new(Inner { options, clock, keys, stop, leaving, sure, released });
+        let inner =
+            Arc::new(Inner { options, clock, keys, stop, leaving, sure, looks: AtomicU64::new(0), released });
         let task = tokio::spawn(run(Arc::clone(&inner), events, releases));
         Arc::new(Self { inner, events: tokio::sync::Mutex::new(heard), task: Mutex::new(Some(task)) })
     }
@@ -92,6 +95,12 @@ impl EtcdOwnership {
     /// nobody else is there, nothing moves. Go on with [`Self::close`].
     pub fn leave(&self) {
         self.inner.leaving.cancel();
+    }
+
+    /// How often it has looked at what is wanted: about twice a second, and at each change.
+    #[must_use]
+    pub fn looks(&self) -> u64 {
+        self.inner.looks.load(Ordering::Relaxed)
     }
 
     /// Leaves: the session ends, and others take over at once what is still claimed. Hand over first.
@@ -189,6 +198,7 @@ impl Member {
         }
         let mut look = interval(LOOK_EVERY);
         loop {
+            self.inner.looks.fetch_add(1, Ordering::Relaxed);
             self.attend(&store).await?;
             self.told = None;
             self.act(&store).await?;
@@ -216,7 +226,8 @@ impl Member {
 
     /// Sees to the session, and to the own entry.
     async fn attend(&mut self, store: &Store) -> Result<(), Unreachable> {
-        let standing = self.session.as_ref().map(|session| *session.standing.borrow());
+        // Marked as seen: whoever waits for the next change must not be told of this one.
+        let standing = self.session.as_mut().map(|session| *session.standing.borrow_and_update());
         match standing {
             Some(Standing::Until(until)) => drop(self.inner.sure.send_replace(Some(until))),
             Some(Standing::Ended) => {

@@ -234,3 +234,33 @@ async fn the_second_process_of_a_name_waits_for_the_first_to_go() {
     second.leave().await;
     other.leave().await;
 }
+
+/// A node that asks to be emptied gives all away in order while it is still there; its next life takes its share again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_leaves_is_emptied_first_and_comes_back_as_any_other() {
+    let name = "whoever_leaves_is_emptied_first_and_comes_back_as_any_other";
+    let Some(etcd) = started(name, etcd_or_skip) else { return };
+    let (one, two) = (Node::join(&etcd, "n-1"), Node::join(&etcd, "n-2"));
+    shared_out(&[&one, &two]).await;
+    two.ownership.leave();
+    shared_out(&[&one]).await;
+    assert!(two.runs().is_empty() && !two.task.is_finished());
+    two.leave().await;
+    let two = Node::join(&etcd, "n-2");
+    shared_out(&[&one, &two]).await;
+}
+
+/// The session is refreshed several times in this time, and each is looked at once: it had looked again and again, without end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nothing_happens_little_is_done() {
+    let Some(etcd) = started("where_nothing_happens_little_is_done", etcd_or_skip) else { return };
+    let one = Node::join(&etcd, "n-1");
+    shared_out(&[&one]).await;
+    let before = one.ownership.looks();
+    let mut seconds = interval(Duration::from_secs(1));
+    for _ in 0..4 {
+        seconds.tick().await;
+    }
+    let looks = one.ownership.looks() - before;
+    assert!((2..60).contains(&looks), "looked {looks} times in three seconds");
+}

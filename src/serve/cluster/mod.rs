@@ -31,6 +31,7 @@ use self::attend::Attending;
 use self::doorway::Doorway;
 use self::durability::Watching;
 use self::ground::Ground;
+pub(crate) use self::ground::{list, nats_options};
 use self::no_views::NoViews;
 use super::readiness::{Phase, State};
 use super::upkeep::{self, Watched};
@@ -214,7 +215,7 @@ async fn participants(ground: &Arc<Ground>, options: &Options) -> Result<Partici
 
 fn etcd_options(config: &Config, member: &Member, ground: &Ground) -> EtcdOptions {
     EtcdOptions {
-        endpoints: ground::list(&config.etcd.endpoints),
+        endpoints: list(&config.etcd.endpoints),
         cluster: config.log.cluster.clone(),
         node: member.node.clone(),
         incarnation: SystemRng::new().next_u64(),
