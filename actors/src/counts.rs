@@ -45,6 +45,7 @@ impl NodeHandle {
         sight::set(&metric::IN_FLIGHT_MAX, config.admission.in_flight_max);
         sight::set(&metric::LIVE_ORDERS, self.live_orders());
         sight::set(&metric::LIVE_ORDERS_MAX, config.orders.live_max);
+        sight::set(&metric::PARTITIONS_HELD, self.turns().len());
         metrics::counter!(metric::RESTARTS.name).absolute(self.crashes());
         self.shared.orders.effects.show();
     }

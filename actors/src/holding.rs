@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
+use retailflow_engine::metric;
 use retailflow_engine::ports::InboxId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -34,7 +35,8 @@ impl NodeHandle {
     /// time, or it was given up meanwhile; it is tried on until [`Self::stop_partition`]. Held already: does nothing.
     pub async fn take_over(&self, partition: PartitionId, time: Duration) -> bool {
         let held = &self.shared.orders.held;
-        let until = Instant::now() + time;
+        let begun = Instant::now();
+        let until = begun + time;
         if held.take(partition) {
             if self.root.cast(NodeMsg::StartPartition(partition)).is_err() {
                 return false;
@@ -47,7 +49,12 @@ impl NodeHandle {
             return false;
         }
         // Behind the fence the marks are the last owner's last word.
-        self.tell_tenants(until, |told| TenantsMsg::Arrived(partition, told)).await && held.open(partition)
+        let opened = self.tell_tenants(until, |told| TenantsMsg::Arrived(partition, told)).await
+            && held.open(partition);
+        if opened {
+            metrics::histogram!(metric::TAKE_OVER_SECONDS.name).record(begun.elapsed());
+        }
+        opened
     }
 
     /// Gives a partition up in good order, within `time`; whatever is not finished by then is given up with it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use retailflow_engine::ids::PartitionId;
+use retailflow_engine::metric;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -159,6 +160,7 @@ impl Actor for Partition {
             {
                 state.args.committers.set(state.args.partition, None);
                 tracing::warn!(partition = %state.args.partition, %error, "another owner writes; stopping");
+                metrics::counter!(metric::PARTITIONS_FENCED.name).increment(1);
                 state.args.held.fenced(state.args.partition);
                 return Ok(());
             }

@@ -82,6 +82,18 @@ metrics! {
         "Orders that came to their end: completed or canceled.";
     SAGAS Kind::Gauge, "sagas", ["step"],
         "Orders that are driven now, by the step that they are at.";
+    PARTITIONS_HELD Kind::Gauge, "partitions_held", [],
+        "Partitions that this node runs and lets commands into.";
+    PARTITIONS_FENCED Kind::Counter, "partitions_fenced_total", [],
+        "Partitions that this node ran and saw another one write: it stopped.";
+    TAKE_OVER_SECONDS Kind::Histogram(SECONDS), "take_over_seconds", [],
+        "Time from being told to run a partition to letting commands in.";
+    ASKED Kind::Counter, "ask_requests_total", ["result"],
+        "Requests at the ask door, by what became of them: answered, error, overloaded, dropped.";
+    FORWARDED Kind::Counter, "forwarded_total", ["result"],
+        "Commands taken to the node that runs their partition, by what came back: answered, nobody, silent, strange.";
+    PUBLISHED_COMMANDS Kind::Counter, "published_commands_total", ["result"],
+        "Commands that callers published, by their end here: decided, dead_lettered.";
     EFFECTS Kind::Counter, "effects_total", ["participant", "step", "result"],
         "Effects that ended with an outcome.";
     EFFECT_CALLS Kind::Counter, "effect_calls_total", ["participant", "result"],

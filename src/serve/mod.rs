@@ -94,6 +94,7 @@ async fn serve(
         failed: store.log.failed(),
         views: Some(projection.clone()),
         edge: counts,
+        asked: None,
     };
     beside.spawn(upkeep::run(sight, watched, end.clone()));
     if config.probe.interval_ms > 0 {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use retailflow_actors::NodeHandle;
 use retailflow_cluster::disk::projection::Projection;
+use retailflow_cluster::nats::AskCounts;
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::invariant::{Ledger, TenantLedger};
 use retailflow_engine::metric;
@@ -31,6 +32,8 @@ pub(super) struct Watched {
     /// Lists of orders, where they are kept here.
     pub(super) views: Option<Arc<Projection>>,
     pub(super) edge: Arc<Counts>,
+    /// The ask door, where there is one.
+    pub(super) asked: Option<Arc<dyn Fn() -> AskCounts + Send + Sync>>,
 }
 
 /// Looks until `end`.
@@ -118,6 +121,14 @@ impl Watched {
         }
         counter!(metric::HTTP_REFUSED.name).absolute(self.edge.connections_refused());
         counter!(metric::HTTP_PANICS.name).absolute(self.edge.panics());
+        if let Some(asked) = &self.asked {
+            let AskCounts { answered, errors, overloaded, dropped } = asked();
+            for (result, count) in
+                [("answered", answered), ("error", errors), ("overloaded", overloaded), ("dropped", dropped)]
+            {
+                counter!(metric::ASKED.name, "result" => result).absolute(count);
+            }
+        }
         if let Some(bytes) = crate::bench::machine::resident_bytes() {
             set(&metric::MEMORY, bytes as f64);
         }

@@ -48,35 +48,64 @@ fn etcd_binary() -> Result<PathBuf, String> {
     }
 }
 
-/// An etcd of one member, ended with the test.
+/// One member of an etcd, ended with the test.
 pub(crate) struct Etcd {
     binary: PathBuf,
     folder: tempfile::TempDir,
+    name: String,
     ports: [u16; 2],
+    /// All members, as etcd takes them.
+    members: String,
     child: Option<Child>,
 }
 
 impl Etcd {
+    /// Starts one of a single member.
     pub(crate) fn start(binary: &Path) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut etcd = Self { binary: binary.into(), folder, ports: [0; 2], child: None };
+        Self::cluster(binary, 1).remove(0)
+    }
+
+    /// Starts one of so many members.
+    pub(crate) fn cluster(binary: &Path, count: usize) -> Vec<Self> {
+        let mut said = String::new();
         for _ in 0..STARTS_MAX {
-            let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-            etcd.ports = held.map(|held| held.local_addr().unwrap().port());
-            if etcd.try_run() {
-                return etcd;
+            // Held until all are known, so that no two are the same.
+            let held: Vec<_> =
+                (0..count).map(|_| [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap())).collect();
+            let ports: Vec<_> = held
+                .iter()
+                .map(|held| held.each_ref().map(|held| held.local_addr().unwrap().port()))
+                .collect();
+            drop(held);
+            let member = |(at, ports): (usize, &[u16; 2])| format!("e{at}=http://127.0.0.1:{}", ports[1]);
+            let members = ports.iter().enumerate().map(member).collect::<Vec<_>>().join(",");
+            let one = |(at, ports): (usize, &[u16; 2])| Self {
+                binary: binary.into(),
+                folder: tempfile::tempdir().unwrap(),
+                name: format!("e{at}"),
+                ports: *ports,
+                members: members.clone(),
+                child: None,
+            };
+            let mut all: Vec<Self> = ports.iter().enumerate().map(one).collect();
+            // None is healthy before most are there.
+            all.iter_mut().for_each(Self::spawn);
+            if all.iter_mut().all(Self::comes_up) {
+                return all;
             }
-            drop(std::fs::remove_dir_all(etcd.folder.path().join("data")));
+            said = all.iter().map(Self::log).collect();
         }
-        panic!("etcd does not start: {}", etcd.log());
+        panic!("etcd does not start: {said}");
     }
 
     /// Starts it again after [`Self::kill`]: on the same ports, with the same data.
     pub(crate) fn run(&mut self) {
-        assert!(self.try_run(), "etcd does not start again: {}", self.log());
+        self.spawn();
+        assert!(self.comes_up(), "etcd does not start again: {}", self.log());
     }
 
-    fn try_run(&mut self) -> bool {
+    /// Starts it again without waiting: alone it may not be healthy.
+    pub(crate) fn spawn(&mut self) {
         assert!(self.child.is_none(), "it is running");
         let [client, peer] = self.ports.map(|port| format!("http://127.0.0.1:{port}"));
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
@@ -85,12 +114,16 @@ impl Etcd {
             .arg(self.folder.path().join("data"))
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &format!("default={peer}"), "--logger", "zap"])
+            .args(["--name", &self.name, "--initial-cluster", &self.members, "--logger", "zap"])
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
         self.child = Some(child);
+    }
+
+    /// Waits until it is healthy, or has ended. Whether it is.
+    pub(crate) fn comes_up(&mut self) -> bool {
         let up = wait_for("etcd listens, or ends", STARTS_WITHIN, || {
             if self.child.as_mut().unwrap().try_wait().unwrap().is_some() {
                 return Some(false);

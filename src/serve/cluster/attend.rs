@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use metrics::counter;
 use retailflow_actors::{Intake, IntakeEvent, NodeHandle};
 use retailflow_cluster::nats::{EdgeConnection, EventPump, InboxFault, InboxOptions, NatsInbox, Post};
 use retailflow_engine::ids::PartitionId;
+use retailflow_engine::metric;
 use retailflow_engine::ports::{CommandInbox as _, EventLog as _, InboxError, StoreError};
 use retailflow_engine::wire::Outcome;
 use tokio::sync::{mpsc, watch};
@@ -163,6 +165,8 @@ impl Attending {
         let (_stop, never) = watch::channel(false);
         let wanted = replies.clone();
         let taking_in = intake.run(&mut inbox, never, move |event: IntakeEvent| {
+            let result = if event.dead_lettered { "dead_lettered" } else { "decided" };
+            counter!(metric::PUBLISHED_COMMANDS.name, "result" => result).increment(1);
             if wanted.wanted(event.position) && outcomes.try_send((event.position, event.outcome)).is_err() {
                 tracing::warn!(%partition, "an outcome is not sent: too many wait");
             }

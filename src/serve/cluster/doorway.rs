@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use metrics::counter;
 use retailflow_actors::NodeHandle;
 use retailflow_cluster::nats::{CallError, Caller};
 use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
+use retailflow_engine::metric;
 use retailflow_engine::order::Actor;
 use retailflow_engine::ports::{CommandDoor, EndParkingError, PortFuture};
 use retailflow_engine::wire::admin::ReleaseReport;
@@ -46,7 +48,9 @@ impl Doorway {
             let outcome = if self.node.holds(&order) {
                 CommandDoor::ask(&self.node, command.clone(), actor.clone(), left).await
             } else {
-                match self.caller.ask(partition, &command, &actor, left).await {
+                let called = self.caller.ask(partition, &command, &actor, left).await;
+                counter!(metric::FORWARDED.name, "result" => result(&called)).increment(1);
+                match called {
                     Ok(outcome) => outcome,
                     Err(CallError::Silent(_)) => {
                         return Outcome::refused(
@@ -67,6 +71,15 @@ impl Doorway {
             }
             tokio::time::sleep(Duration::from_millis(fastrand::u64(LOOK_MS))).await;
         }
+    }
+}
+
+fn result<T>(called: &Result<T, CallError>) -> &'static str {
+    match called {
+        Ok(_) => "answered",
+        Err(CallError::Nobody(_)) => "nobody",
+        Err(CallError::Silent(_)) => "silent",
+        Err(CallError::Strange { .. }) => "strange",
     }
 }
 

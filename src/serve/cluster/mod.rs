@@ -130,6 +130,7 @@ async fn serve(
         failed,
         views: None,
         edge: edge.counts.clone(),
+        asked: Some(ask.counted()),
     };
     let server = Server::start(config.http.clone(), edge, EdgeOptions { insecure: options.insecure });
     let server = server.map_err(refused)?;

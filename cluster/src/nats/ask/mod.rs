@@ -128,6 +128,13 @@ impl AskDoor {
         self.shared.counts()
     }
 
+    /// The same for others to look at, for as long as they like.
+    #[must_use]
+    pub fn counted(&self) -> Arc<dyn Fn() -> AskCounts + Send + Sync> {
+        let shared = self.shared.clone();
+        Arc::new(move || shared.counts())
+    }
+
     /// Takes no more requests, waits `at_most` for the answers to those that came, and closes the connection. Says whether all
     /// were answered.
     pub async fn close(mut self, at_most: Duration) -> bool {

@@ -1,0 +1,197 @@
+//! Callers of a cluster, all the while that things happen to it: some ask and wait, some publish and go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use retailflow_cluster::nats::{
+    AskClient, AskError, CommandPublisher, EdgeConnection, NatsOptions, PublisherOptions, Sent,
+};
+use retailflow_engine::contract::author::{order, place};
+use retailflow_engine::ids::{CommandId, CommandKey, OrderRef};
+use retailflow_engine::invariant::OutcomeBook;
+use retailflow_engine::order::Command;
+use retailflow_engine::wire::command::CancelData;
+use retailflow_engine::wire::{Code, CommandData, CommandEvent};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use super::cluster::Many;
+
+/// Callers that ask, each with orders of its own.
+const ASKERS: usize = 48;
+/// Between two commands of one caller.
+const PAUSE: Duration = Duration::from_millis(40);
+/// No command waits for its outcome any longer.
+const BOUND: Duration = Duration::from_secs(180);
+/// For one attempt.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+fn event(command: &Command) -> CommandEvent {
+    CommandEvent::new(command.order.clone(), command.key.clone(), (*command.data).clone())
+}
+
+fn cancel(order: &OrderRef, id: &str) -> CommandEvent {
+    let key = CommandKey { id: CommandId::parse(id).unwrap(), ..place(order, "x").key };
+    let data = CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None });
+    CommandEvent::new(order.clone(), key, data)
+}
+
+/// The longest time that one command waited for its outcome, and how often a caller was told to come again.
+#[derive(Default)]
+pub(super) struct Gap {
+    longest_us: AtomicU64,
+    again: AtomicU64,
+}
+
+impl Gap {
+    fn note(&self, waited: Duration, attempts: u64) {
+        self.longest_us.fetch_max(waited.as_micros() as u64, Ordering::Relaxed);
+        self.again.fetch_add(attempts.saturating_sub(1), Ordering::Relaxed);
+    }
+
+    /// Since the last time that this was asked.
+    pub(super) fn take(&self) -> (Duration, u64) {
+        let longest = Duration::from_micros(self.longest_us.swap(0, Ordering::Relaxed));
+        (longest, self.again.swap(0, Ordering::Relaxed))
+    }
+}
+
+pub(super) struct Load {
+    runtime: Runtime,
+    calm: Arc<AtomicBool>,
+    pub(super) book: Arc<Mutex<OutcomeBook>>,
+    pub(super) gap: Arc<Gap>,
+    askers: Vec<JoinHandle<u64>>,
+    publisher: Option<JoinHandle<u64>>,
+}
+
+impl Load {
+    /// Begins, over a connection that knows all servers.
+    pub(super) fn begin(many: &Many) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let options =
+            NatsOptions { servers: many.nats_urls(), name: "load".into(), ..NatsOptions::default() };
+        let connect = |purpose| runtime.block_on(EdgeConnection::open(&options, purpose)).unwrap();
+        let client = AskClient::new(connect("asks"));
+        let publishes = connect("publishes");
+        let (calm, book, gap) = (Arc::<AtomicBool>::default(), Arc::default(), Arc::<Gap>::default());
+        let _within = runtime.enter();
+        let askers = (0..ASKERS).map(|number| {
+            let asker = Asker {
+                client: client.clone(),
+                calm: calm.clone(),
+                book: Arc::clone(&book),
+                gap: gap.clone(),
+            };
+            runtime.spawn(asker.run(number))
+        });
+        let askers = askers.collect();
+        let publisher = runtime.spawn(publish(publishes, calm.clone()));
+        drop(_within);
+        Self { runtime, calm, book, gap, askers, publisher: Some(publisher) }
+    }
+
+    /// Lets the callers end; gives how many commands were answered, and how many published orders there are.
+    pub(super) fn end(&mut self) -> (u64, u64) {
+        self.calm.store(true, Ordering::Relaxed);
+        let askers = std::mem::take(&mut self.askers);
+        let publisher = self.publisher.take().unwrap();
+        self.runtime.block_on(async {
+            let mut answered = 0;
+            for asker in askers {
+                answered += asker.await.unwrap();
+            }
+            (answered, publisher.await.unwrap())
+        })
+    }
+
+    pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+}
+
+struct Asker {
+    client: AskClient,
+    calm: Arc<AtomicBool>,
+    book: Arc<Mutex<OutcomeBook>>,
+    gap: Arc<Gap>,
+}
+
+impl Asker {
+    /// One command after another; of each third order a cancel, and now and then a command again.
+    async fn run(self, number: usize) -> u64 {
+        let mut pace = tokio::time::interval(PAUSE);
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut answered = 0;
+        for turn in 0_usize.. {
+            pace.tick().await;
+            if self.calm.load(Ordering::Relaxed) {
+                break;
+            }
+            let order = order(["shop", "till"][number % 2], &format!("a-{number}-{}", turn / 3));
+            let command = match turn % 3 {
+                1 if number.is_multiple_of(3) => cancel(&order, "c"),
+                _ => event(&place(&order, "p")),
+            };
+            self.ask(&command).await;
+            answered += 1;
+        }
+        answered
+    }
+
+    async fn ask(&self, command: &CommandEvent) {
+        let begun = Instant::now();
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        for attempt in 1.. {
+            pause.tick().await;
+            match self.client.ask(command, ATTEMPT).await {
+                Ok(outcome) if !outcome.code.retry_helps() => {
+                    self.gap.note(begun.elapsed(), attempt);
+                    assert!(
+                        matches!(
+                            outcome.code,
+                            Code::Applied
+                                | Code::AlreadyCanceled
+                                | Code::NotCancelable
+                                | Code::OrderExists
+                                | Code::OrderTerminal
+                                | Code::CancellationRefused
+                        ),
+                        "{outcome:?}"
+                    );
+                    self.book.lock().given(&command.order, &command.key, &outcome).unwrap();
+                    return;
+                }
+                Ok(_) | Err(AskError::Nobody | AskError::Silent(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+            assert!(begun.elapsed() < BOUND, "{} {} has no outcome", command.order, command.key.id);
+        }
+    }
+}
+
+/// A place and at once a cancel of the same order, again and again. None of these may overtake the other.
+async fn publish(connection: EdgeConnection, calm: Arc<AtomicBool>) -> u64 {
+    let options =
+        PublisherOptions { give_up_after_ms: BOUND.as_millis() as u64, ..PublisherOptions::default() };
+    let publisher = CommandPublisher::new(&connection, &options);
+    let mut pace = tokio::time::interval(PAUSE);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut orders = 0;
+    while !calm.load(Ordering::Relaxed) {
+        pace.tick().await;
+        let order = order("market", &format!("m-{orders}"));
+        let placed = publisher.publish((&event(&place(&order, "p"))).into()).await;
+        let canceled = publisher.publish((&cancel(&order, "c")).into()).await;
+        for receipt in [placed, canceled] {
+            let sent = receipt.sent().await;
+            assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+        }
+        orders += 1;
+    }
+    assert!(publisher.close(BOUND).await);
+    orders
+}
