@@ -20,7 +20,7 @@ use retailflow_engine::ports::{PortFuture, Snapshots};
 use super::index::IndexError;
 use super::index::open::within;
 use super::index::snapshots::SnapshotShelf;
-use super::index::store::{self, Store, folder_bytes};
+use super::index::store::{self, Store};
 
 /// Of the form of what is stored. Another one is no trouble: all is begun anew.
 const VERSION: u8 = 1;
@@ -174,12 +174,14 @@ type Opened = (Store, SnapshotShelf, Meta);
 
 fn load(dir: &Path, options: &SnapshotCacheOptions, log_id: [u8; 16]) -> Result<Opened, IndexError> {
     let damaged = |why: &str| IndexError::Damaged(why.into());
-    if folder_bytes(dir) > options.max_bytes.max(FOLDER_MIN_BYTES).saturating_mul(FOLDER_FACTOR) {
-        return Err(damaged("they take more than they may"));
-    }
     let (folder, cache_bytes, queue_max) = (dir.to_owned(), options.cache_bytes, options.queue_max);
+    let folder_max = options.max_bytes.max(FOLDER_MIN_BYTES).saturating_mul(FOLDER_FACTOR);
     within(dir, options.open_timeout_ms, move || {
         let store = Store::open(&folder, cache_bytes)?;
+        // Only now: nobody else has it open.
+        if store.disk_bytes() > folder_max {
+            return Err(damaged("they take more than they may"));
+        }
         let meta = match store::get(store.main(), META_KEY)? {
             Some(bytes) => Meta::decode(&bytes).ok_or_else(|| damaged("what they are cannot be read"))?,
             None => Meta { log_id, turn: (0, 0) },

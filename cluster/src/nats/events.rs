@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use lru::LruCache;
 use parking_lot::Mutex;
 use retailflow_engine::ids::OrderRef;
@@ -58,6 +58,8 @@ pub struct Published {
     pub stored: u64,
     /// Stood there already.
     pub skipped: u64,
+    /// Orders of which nothing more can be published, because something else stands there.
+    pub broken: u64,
 }
 
 /// Why not all events are published. Those before may be; give them again.
@@ -107,7 +109,8 @@ impl EventPublisher {
         }
     }
 
-    /// Publishes events; those of one order come in version order. May be given again from any place on.
+    /// Publishes events; those of one order come in version order. May be given again from any place on. An order under whose
+    /// subject somebody else has published is left out, and said.
     ///
     /// # Errors
     /// [`PublishError`].
@@ -124,9 +127,18 @@ impl EventPublisher {
             }
             let publishing = stream::iter(orders).map(|(order, events)| self.of_order(order, events));
             let mut publishing = publishing.buffer_unordered(self.in_flight_max);
-            while let Some(some) = publishing.try_next().await? {
+            while let Some(some) = publishing.next().await {
+                let some = match some {
+                    // A broken order stops alone.
+                    Err(error @ PublishError::Foreign { .. }) => {
+                        tracing::error!(%error, "an order's events cannot be told; the others' go on");
+                        Published { broken: 1, ..Published::default() }
+                    }
+                    some => some?,
+                };
                 done.stored += some.stored;
                 done.skipped += some.skipped;
+                done.broken += some.broken;
             }
         }
         Ok(done)

@@ -12,14 +12,14 @@ use retailflow_engine::contract::event_log::{assert_is, scan};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{CommitError, EventLog};
 
-use crate::nats::server_or_skip;
+use crate::nats::{Server, server_or_skip};
 use crate::refusals::resolved;
 use crate::world::{World, identity, log_options, options};
 
 const HOME: PartitionId = PartitionId(0);
 
 /// Stands between a client and a server, and may keep the server's answers for itself.
-struct Proxy {
+pub(crate) struct Proxy {
     port: u16,
     shared: Arc<Shared>,
 }
@@ -52,7 +52,9 @@ impl Shared {
 }
 
 impl Proxy {
-    fn to(server: u16) -> Self {
+    /// In front of a server.
+    pub(crate) fn before(server: &Server) -> Self {
+        let server = server.address().rsplit(':').next().unwrap().parse().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared { server: AtomicU16::new(server), ..Shared::default() });
@@ -77,13 +79,18 @@ impl Proxy {
         Self { port, shared }
     }
 
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
     /// From now on nothing comes back.
-    fn lose_answers(&self) {
+    pub(crate) fn lose_answers(&self) {
         self.shared.silent.store(true, Ordering::SeqCst);
     }
 
     /// Cuts all connections; the next ones are whole.
-    fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.shared.silent.store(false, Ordering::SeqCst);
         self.shared.cut();
     }
@@ -104,10 +111,9 @@ async fn a_lost_answer_is_found_again() {
     const ROUNDS: usize = 6;
     let Some(binary) = server_or_skip("a_lost_answer_is_found_again") else { return };
     let world = World::new(&binary, 1, 1).await;
-    let port = world.server.address().rsplit(':').next().unwrap().parse().unwrap();
-    let proxy = Proxy::to(port);
-    let servers = vec![format!("nats://127.0.0.1:{}", proxy.port)];
-    let through = NatsOptions { servers, request_timeout_ms: 500, ..options(&world.server) };
+    let proxy = Proxy::before(&world.server);
+    let through =
+        NatsOptions { servers: vec![proxy.url()], request_timeout_ms: 500, ..options(&world.server) };
     let connections = Connections::open(&through).await.unwrap();
     let lossy = NatsLogOptions { commit_timeout_ms: 300, ..log_options() };
     let log = NatsLog::open(&connections, &identity(1, 1), &lossy).await.unwrap();

@@ -13,6 +13,7 @@ use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{PortFuture, StoreError, TenantSetting, TenantStatus, Tenants};
 
 use crate::doors::{Doors, WITHIN};
+use crate::lossy::Proxy;
 use crate::nats::{Server, server_or_skip};
 use crate::raw::Raw;
 use crate::world::options;
@@ -155,6 +156,41 @@ async fn what_is_put_while_the_server_is_killed_is_told_truly() {
         assert_eq!(node.get(&wanted.tenant), Some(wanted.clone()));
         assert_eq!(deaf(&doors).await.list(), [wanted]);
     }
+}
+
+/// The setting is stored and the word of it is lost: it is read back before anything is said, and said as it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_was_lost_is_asked_for() {
+    let Some(binary) = server_or_skip("an_answer_that_was_lost_is_asked_for") else { return };
+    let doors = Doors::new(&binary, 1).await;
+    let (raw, proxy) = (Raw::connect(&doors.server).await, Proxy::before(&doors.server));
+    let through =
+        NatsOptions { servers: vec![proxy.url()], request_timeout_ms: 2_000, ..options(&doors.server) };
+    let connections = Connections::open(&through).await.unwrap();
+    let node = NatsTenants::open(&connections, &TenantsOptions { look_every_ms: 3_600_000 }).await.unwrap();
+    let node = Arc::new(node);
+    let wanted = setting("shop", TenantStatus::Suspended, Some(7));
+    proxy.lose_answers();
+    let putting = tokio::spawn({
+        let (node, wanted) = (node.clone(), wanted.clone());
+        async move { node.put(wanted).await }
+    });
+    let mut look = tokio::time::interval(Duration::from_millis(2));
+    while raw.state("RF_META").await["messages"] == 0 {
+        look.tick().await;
+    }
+    assert_eq!(node.get(&wanted.tenant), None, "nobody has said so yet");
+    proxy.heal();
+    assert_eq!(putting.await.unwrap(), Ok(()));
+    assert_eq!(node.list(), std::slice::from_ref(&wanted));
+    // Asked in the dark, nobody can tell.
+    proxy.lose_answers();
+    let changed = setting("shop", TenantStatus::Active, None);
+    assert!(matches!(node.put(changed.clone()).await, Err(StoreError::Unavailable(_))));
+    proxy.heal();
+    // It stands there, though the node does not know: putting it again finds it.
+    assert_eq!(node.put(changed.clone()).await, Ok(()));
+    assert_eq!((node.list(), raw.state("RF_META").await["last_seq"].as_u64()), (vec![changed], Some(2)));
 }
 
 /// One setting that cannot be read stops that tenant alone, and is not lost.

@@ -12,6 +12,7 @@ use retailflow_engine::wire::{base64, decode_command};
 use serde_json::json;
 
 use crate::doors::{Doors, WITHIN, command};
+use crate::lossy::Proxy;
 use crate::nats::server_or_skip;
 use crate::raw::Raw;
 use crate::world::options;
@@ -104,6 +105,41 @@ async fn a_server_that_is_killed_changes_no_order() {
     let publisher = tokio::time::timeout(WITHIN * 3, publishing).await.unwrap().unwrap();
     assert_all_in_order(&Raw::connect(&doors.server).await, 600).await;
     assert!(publisher.close(WITHIN).await);
+}
+
+/// Answers that are lost bring commands twice, and never the later one first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_lost_change_no_order() {
+    let Some(binary) = server_or_skip("answers_that_are_lost_change_no_order") else { return };
+    let doors = Doors::new(&binary, 4).await;
+    let proxy = Proxy::before(&doors.server);
+    let through =
+        NatsOptions { servers: vec![proxy.url()], request_timeout_ms: 300, ..options(&doors.server) };
+    let edge = EdgeConnection::open(&through, "publish").await.unwrap();
+    let publisher = CommandPublisher::new(&edge, &few());
+    let publishing = tokio::spawn(async move {
+        let (mut receipts, mut pace) = (Vec::new(), tokio::time::interval(Duration::from_millis(5)));
+        for number in 0..200 {
+            receipts.push(publisher.publish(outgoing(7, number)).await);
+            pace.tick().await;
+        }
+        for receipt in receipts {
+            let sent = receipt.sent().await;
+            assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+        }
+        assert!(publisher.close(WITHIN).await);
+    });
+    let mut between = tokio::time::interval(Duration::from_millis(150));
+    for _ in 0..4 {
+        between.tick().await;
+        proxy.lose_answers();
+        between.tick().await;
+        proxy.heal();
+    }
+    tokio::time::timeout(WITHIN * 3, publishing).await.unwrap().unwrap();
+    let raw = Raw::connect(&doors.server).await;
+    assert_all_in_order(&raw, 200).await;
+    assert!(raw.state("RF_CMD").await["messages"].as_u64() > Some(200), "some were stored twice");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

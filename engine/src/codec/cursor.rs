@@ -25,7 +25,8 @@ pub struct Cursor {
     pub log_id: [u8; 16],
     /// The position of the event's group.
     pub position: u64,
-    /// Which event of the group, from 0, counted through all of its records.
+    /// Which event of the group, from 0, counted through all of its records. Where each position has one event only, a mark that
+    /// tells it from another that could stand there.
     pub index: u32,
 }
 

@@ -4,6 +4,7 @@ use retailflow_engine::contract::author::order;
 use retailflow_engine::contract::{Subject, snapshots};
 
 use super::*;
+use crate::disk::index::store::folder_bytes;
 
 fn small() -> SnapshotCacheOptions {
     SnapshotCacheOptions { max_bytes: 1 << 20, cache_bytes: 1 << 20, ..SnapshotCacheOptions::default() }
@@ -95,7 +96,7 @@ async fn what_was_saved_outlives_a_close_and_nothing_is_taken_after_it() {
 async fn what_is_no_good_is_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    for round in 0..4 {
+    for round in 0..5 {
         let cache = open(dir, &small());
         assert_eq!(found(&cache, "a").await, None, "round {round}");
         for name in ["a", "b", "c"] {
@@ -106,6 +107,16 @@ async fn what_is_no_good_is_begun_anew() {
         match round {
             0 => drop(SnapshotCache::open(dir, &small(), [2; 16]).unwrap()),
             1 => {
+                // Its files have grown too large; while it is open they are nobody else's to throw away.
+                let cache = open(dir, &small());
+                std::fs::create_dir_all(dir.join("blobs")).unwrap();
+                let large = std::fs::File::create(dir.join("blobs").join("1")).unwrap();
+                large.set_len(FOLDER_MIN_BYTES * FOLDER_FACTOR + 1).unwrap();
+                let other = SnapshotCache::open(dir, &small(), [1; 16]).err();
+                assert!(matches!(other, Some(IndexError::InUse(_))), "it is another's: {other:?}");
+                cache.close();
+            }
+            2 => {
                 let store = Store::open(dir, 1 << 20).unwrap();
                 let mut batch = sled::Batch::default();
                 batch.insert(META_KEY, &[VERSION; META_BYTES]);

@@ -164,3 +164,24 @@ impl EventRelay for NatsRelay {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use retailflow_engine::keys::hex;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Golden: readers keep tokens for years.
+    #[test]
+    fn a_streams_name_in_tokens_is_frozen() {
+        let info = StreamInfo {
+            config: Value::Null,
+            created: "2026-11-28T12:00:00.123456789Z".into(),
+            first_sequence: 1,
+            deleted: 0,
+            last_sequence: 7,
+        };
+        assert_eq!(hex(&log_id(&info)), "df9be0b5a0735696f69df54016f1c607");
+    }
+}

@@ -183,6 +183,13 @@ mod tests {
         }
     }
 
+    /// Golden: readers keep tokens for years.
+    #[test]
+    fn marks_are_frozen() {
+        assert_eq!(mark("rf.v1.evt.shop.o-1", "o-1-7-0"), 0x468a_5355);
+        assert_ne!(mark("rf.v1.evt.shop.o-1", "o-1-7-0"), mark("rf.v1.evt.shop.o-1", "o-1-7-1"));
+    }
+
     #[tokio::test]
     async fn what_is_none_of_ours_is_told() {
         let event = events().await.remove(0);
