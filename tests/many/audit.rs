@@ -84,7 +84,8 @@ pub(super) fn audit(many: &mut Many, load: &mut Load) {
     assert_eq!(checker.parked(), []);
     assert_eq!(load.book.lock().check_log(&groups), []);
     // A cancel that had overtaken its place would have had no order.
-    assert_eq!(letters, []);
+    let said: Vec<_> = letters.iter().map(|letter| (&letter.letter.origin, &letter.letter.reason)).collect();
+    assert!(letters.is_empty(), "{said:?}");
     let totals = retailflow_cluster::participants::audit(&many.books().join("participants")).unwrap();
     assert_eq!(sides(checker.effects(), &totals), []);
 }

@@ -121,6 +121,8 @@ impl Many {
             format!("cluster.shards={SHARDS}"),
             "cluster.durability=memory".into(),
             "cluster.dwell_ms=500".into(),
+            // Its orders would come between the audit of the log and that of the books.
+            "probe.interval_ms=0".into(),
             "cluster.floor_ms=1000".into(),
             "cluster.trim_ms=1500".into(),
             format!("etcd.ttl_ms={}", self.size.ttl_ms),

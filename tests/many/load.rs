@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(40);
 /// No command waits for its outcome any longer.
 const BOUND: Duration = Duration::from_secs(180);
 /// For one attempt.
-const ATTEMPT: Duration = Duration::from_secs(10);
+const ATTEMPT: Duration = Duration::from_secs(2);
 
 fn event(command: &Command) -> CommandEvent {
     CommandEvent::new(command.order.clone(), command.key.clone(), (*command.data).clone())

@@ -18,6 +18,9 @@ use tokio::time::Instant;
 const MOVING_MAX: Duration = Duration::from_secs(3);
 /// Between two looks who has it.
 const LOOK_MS: std::ops::Range<u64> = 10..40;
+/// So long one call to another node is waited for: that one may have died with it. Asked again, the same command joins the
+/// first one, or is given its outcome.
+const CALL_MAX: Duration = Duration::from_secs(2);
 /// What a caller is told to wait that did not get through.
 const RETRY_AFTER_MS: u64 = 500;
 /// Releasing a parked order decides all that waits behind it.
@@ -48,10 +51,11 @@ impl Doorway {
             let outcome = if self.node.holds(&order) {
                 CommandDoor::ask(&self.node, command.clone(), actor.clone(), left).await
             } else {
-                let called = self.caller.ask(partition, &command, &actor, left).await;
+                let called = self.caller.ask(partition, &command, &actor, left, left.min(CALL_MAX)).await;
                 counter!(metric::FORWARDED.name, "result" => result(&called)).increment(1);
                 match called {
                     Ok(outcome) => outcome,
+                    Err(CallError::Silent(_)) if left > CALL_MAX => continue,
                     Err(CallError::Silent(_)) => {
                         return Outcome::refused(
                             &order,

@@ -61,7 +61,7 @@ impl Caller {
         Self { connection }
     }
 
-    /// Has a command decided by the node that runs its partition.
+    /// Has a command decided by the node that runs its partition, which has until `deadline` for it; waits `wait` at most.
     ///
     /// # Errors
     /// [`CallError`].
@@ -71,8 +71,9 @@ impl Caller {
         command: &CommandEvent,
         actor: &Actor,
         deadline: Duration,
+        wait: Duration,
     ) -> Result<Outcome, CallError> {
-        match self.call(partition, &Call::ask(command, actor, deadline), deadline).await? {
+        match self.call(partition, &Call::ask(command, actor, deadline), wait).await? {
             Answer::Outcome(outcome) => Ok(*outcome),
             other => Err(strange(partition, &format!("{other:?} for a command"))),
         }
@@ -97,16 +98,11 @@ impl Caller {
         }
     }
 
-    async fn call(
-        &self,
-        partition: PartitionId,
-        call: &Call,
-        deadline: Duration,
-    ) -> Result<Answer, CallError> {
-        let request = async_nats::Request::new().payload(call.write().into()).timeout(Some(deadline + GRACE));
+    async fn call(&self, partition: PartitionId, call: &Call, wait: Duration) -> Result<Answer, CallError> {
+        let request = async_nats::Request::new().payload(call.write().into()).timeout(Some(wait + GRACE));
         let sent = self.connection.client.send_request(subjects::node(partition), request);
         // The client's own limit begins when it has room for the request; this one begins now.
-        let answered = tokio::time::timeout(deadline + 2 * GRACE, sent).await;
+        let answered = tokio::time::timeout(wait + 2 * GRACE, sent).await;
         match answered {
             Ok(Ok(message)) => Answer::read(&message.payload).map_err(|why| strange(partition, &why)),
             Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
