@@ -155,13 +155,6 @@ impl Many {
         std::fs::read_to_string(self.file(&format!("{name}.log"))).unwrap_or_default()
     }
 
-    /// Where a node's tenants connect.
-    pub(super) fn public(&self, name: &str) -> String {
-        let line = &self.of(name).said;
-        let rest = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line}"));
-        rest.split_once(',').unwrap().0.to_owned()
-    }
-
     /// Where its operators connect.
     pub(super) fn admin(&self, name: &str) -> String {
         let line = &self.of(name).said;
@@ -220,11 +213,22 @@ impl Many {
         answer.lines().filter_map(of).sum::<f64>()
     }
 
+    fn held(&self, names: &[&str]) -> Vec<f64> {
+        names.iter().map(|name| self.metric(name, "retailflow_partitions_held")).collect()
+    }
+
+    /// Waits until each of these nodes runs its share, or one more.
+    pub(super) fn is_fair(&self, names: &[&str]) {
+        let share = f64::from(PARTITIONS) / names.len() as f64;
+        wait_for("each has its share", BOUND, || {
+            self.held(names).iter().all(|held| *held >= share.floor() && *held <= share.ceil()).then_some(())
+        });
+    }
+
     /// Waits until these nodes run all partitions, each some of them.
     pub(super) fn shared_out(&self, names: &[&str]) {
         wait_for("the partitions are shared out", BOUND, || {
-            let held: Vec<f64> =
-                names.iter().map(|name| self.metric(name, "retailflow_partitions_held")).collect();
+            let held = self.held(names);
             let all = held.iter().sum::<f64>() as u16 == PARTITIONS;
             (all && held.iter().all(|held| *held > 0.0)).then_some(())
         });

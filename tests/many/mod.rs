@@ -59,3 +59,164 @@ fn nodes_that_are_killed_lose_nothing_that_was_answered() {
     }
     audit(&mut many, &mut load);
 }
+
+/// A node is frozen while it has work, longer than anybody waits for it, and wakes up as a zombie: what it still sends the log
+/// refuses, and it takes part again by itself.
+#[test]
+fn a_node_that_wakes_up_after_its_time_is_refused_and_comes_back() {
+    let test = "a_node_that_wakes_up_after_its_time_is_refused_and_comes_back";
+    let Some((nats, etcd)) = servers(test) else { return };
+    let (size, frozen) = match is_long() {
+        true => (Size::LARGE, Duration::from_secs(30)),
+        false => (Size::SMALL, Duration::from_secs(6)),
+    };
+    let mut many = Many::start((&nats, &etcd), size);
+    let names = ["n-1", "n-2", "n-3"];
+    names.iter().for_each(|name| many.node(name));
+    many.shared_out(&names);
+    let mut load = Load::begin(&many);
+    wait_for("it has a command and an effect under way", Duration::from_secs(60), || {
+        let busy = many.metric("n-2", "retailflow_commands_in_flight") > 0.0
+            && many.metric("n-2", "retailflow_sagas") > 0.0;
+        busy.then_some(())
+    });
+    many.freeze("n-2");
+    let begun = Instant::now();
+    many.shared_out(&["n-1", "n-3"]);
+    println!("what a frozen node had is run by others after {:?}", begun.elapsed());
+    go_on(frozen.saturating_sub(begun.elapsed()));
+    many.wake("n-2");
+    many.shared_out(&names);
+    let fenced = many.metric("n-2", "retailflow_partitions_fenced_total");
+    println!(
+        "{fenced} of its partitions were refused by the log; the longest wait was {:?}",
+        load.gap.take()
+    );
+    assert!(fenced > 0.0, "it wrote nothing when it woke up: {}", many.log("n-2"));
+    audit(&mut many, &mut load);
+}
+
+/// All nodes are restarted, one after another, in good order: others take over before they go.
+#[test]
+fn a_rolling_restart_is_noticed_by_nobody() {
+    let test = "a_rolling_restart_is_noticed_by_nobody";
+    let Some((nats, etcd)) = servers(test) else { return };
+    let size = if is_long() { Size::LARGE } else { Size::SMALL };
+    let mut many = Many::start((&nats, &etcd), size);
+    let names = ["n-1", "n-2", "n-3"];
+    names.iter().for_each(|name| many.node(name));
+    many.shared_out(&names);
+    let mut load = Load::begin(&many);
+    go_on(Duration::from_secs(2));
+    for name in names {
+        load.gap.take();
+        many.stop(name);
+        let others: Vec<&str> = names.iter().copied().filter(|other| *other != name).collect();
+        many.shared_out(&others);
+        let (longest, again) = load.gap.take();
+        many.node(name);
+        many.shared_out(&names);
+        let (back, again_back) = load.gap.take();
+        println!(
+            "{name}: longest wait {longest:?} while it left ({again} asked again), {back:?} ({again_back}) while it came back"
+        );
+        // Nobody had to wait for its time to run out.
+        assert!(longest.max(back) < Duration::from_millis(size.ttl_ms), "{longest:?}, {back:?}");
+    }
+    audit(&mut many, &mut load);
+}
+
+/// One node, then three, then two. What moves is little more than what has to.
+#[test]
+fn nodes_come_and_go_and_little_moves() {
+    let test = "nodes_come_and_go_and_little_moves";
+    let Some((nats, etcd)) = servers(test) else { return };
+    let mut many = Many::start((&nats, &etcd), Size::SMALL);
+    let taken = |many: &Many, names: &[&str]| -> f64 {
+        names.iter().map(|name| many.metric(name, "retailflow_take_over_seconds_count")).sum()
+    };
+    many.node("n-1");
+    many.shared_out(&["n-1"]);
+    let mut load = Load::begin(&many);
+    go_on(Duration::from_secs(1));
+    many.node("n-2");
+    many.node("n-3");
+    let names = ["n-1", "n-2", "n-3"];
+    many.shared_out(&names);
+    many.is_fair(&names);
+    let moved = taken(&many, &names) - f64::from(cluster::PARTITIONS);
+    let ideal = f64::from(cluster::PARTITIONS) * 2.0 / 3.0;
+    println!("{moved} partitions moved from one to three nodes, {ideal:.1} have to");
+    assert!(moved <= (ideal * 1.2).ceil(), "{moved} moved, {ideal} have to");
+    let before = taken(&many, &["n-1", "n-2"]);
+    many.stop("n-3");
+    many.shared_out(&["n-1", "n-2"]);
+    let moved = taken(&many, &["n-1", "n-2"]) - before;
+    let ideal = (f64::from(cluster::PARTITIONS) / 3.0).ceil();
+    println!("{moved} partitions moved from three to two nodes, {ideal} have to");
+    assert!(moved <= (ideal * 1.2).ceil(), "{moved} moved, {ideal} have to");
+    audit(&mut many, &mut load);
+}
+
+/// etcd goes away altogether for a while: owners go on. Then one who is killed meanwhile is missed once it is back.
+#[test]
+fn owners_go_on_without_etcd() {
+    let test = "owners_go_on_without_etcd";
+    let Some((nats, etcd)) = servers(test) else { return };
+    let (size, gone) = match is_long() {
+        true => (Size::LARGE, Duration::from_secs(60)),
+        false => (Size::SMALL, Duration::from_secs(8)),
+    };
+    let mut many = Many::start((&nats, &etcd), size);
+    let names = ["n-1", "n-2", "n-3"];
+    names.iter().for_each(|name| many.node(name));
+    many.shared_out(&names);
+    let mut load = Load::begin(&many);
+    go_on(Duration::from_secs(1));
+    load.gap.take();
+    many.etcd.iter_mut().for_each(crate::support::etcd::Etcd::kill);
+    go_on(gone);
+    let (longest, _) = load.gap.take();
+    println!("without etcd for {gone:?}: the longest wait was {longest:?}");
+    assert!(longest < Duration::from_millis(size.ttl_ms), "{longest:?}");
+    let held: f64 = names.iter().map(|name| many.metric(name, "retailflow_partitions_held")).sum();
+    assert_eq!(held, f64::from(cluster::PARTITIONS), "owners go on");
+    many.etcd.iter_mut().for_each(crate::support::etcd::Etcd::spawn);
+    assert!(many.etcd.iter_mut().all(crate::support::etcd::Etcd::comes_up));
+    many.shared_out(&names);
+    many.kill("n-1");
+    many.shared_out(&["n-2", "n-3"]);
+    audit(&mut many, &mut load);
+}
+
+/// Servers of the log go away: while most are there it goes on, and afterwards by itself.
+#[test]
+fn the_log_goes_away_and_comes_back() {
+    let test = "the_log_goes_away_and_comes_back";
+    let Some((nats, etcd)) = servers(test) else { return };
+    let size = if is_long() { Size::LARGE } else { Size::SMALL };
+    let mut many = Many::start((&nats, &etcd), size);
+    let names = ["n-1", "n-2"];
+    names.iter().for_each(|name| many.node(name));
+    many.shared_out(&names);
+    let mut load = Load::begin(&many);
+    go_on(Duration::from_secs(2));
+    if size.nats > 1 {
+        for server in 0..size.nats {
+            load.gap.take();
+            many.nats[server].kill();
+            go_on(Duration::from_secs(15));
+            println!("one server of three away: the longest wait was {:?}", load.gap.take());
+            many.nats[server].run();
+            go_on(Duration::from_secs(10));
+        }
+    }
+    // Most are gone: nothing can be answered.
+    let gone = size.nats / 2 + 1;
+    many.nats.iter_mut().take(gone).for_each(crate::support::nats::Server::kill);
+    go_on(Duration::from_secs(3));
+    many.nats.iter_mut().take(gone).for_each(crate::support::nats::Server::run);
+    many.shared_out(&names);
+    println!("{gone} of {} servers away for a while: the longest wait was {:?}", size.nats, load.gap.take());
+    audit(&mut many, &mut load);
+}
