@@ -135,6 +135,7 @@ pub const LIMITS: &[Limit] = &[
     },
     number("cluster.patience_ms", 0, HOUR_MS),
     number("cluster.floor_ms", 10, HOUR_MS),
+    number("cluster.look_ms", 10, HOUR_MS),
     number("cluster.trim_ms", 100, DAY_MS),
     number("cluster.take_over_ms", 100, HOUR_MS),
     number("cluster.hand_over_ms", 100, HOUR_MS),

@@ -290,6 +290,8 @@ pub struct Cluster {
     pub patience_ms: u64,
     /// Time between two fences that only say how far a partition has read.
     pub floor_ms: u64,
+    /// Time after which a partition looks for commands by itself.
+    pub look_ms: u64,
     /// Time between two looks at what of the published commands can be dropped.
     pub trim_ms: u64,
     /// Time for one try to take a partition over.

@@ -66,13 +66,16 @@ pub(super) struct Size {
     pub(super) etcd: usize,
     pub(super) ttl_ms: u64,
     pub(super) participants: &'static str,
+    /// What the stream of commands holds at most.
+    pub(super) commands_max_bytes: u64,
 }
 
 impl Size {
     /// One of each, and short times: for every run of the tests.
-    pub(super) const SMALL: Self = Self { nats: 1, etcd: 1, ttl_ms: 3_000, participants: "flaky" };
+    pub(super) const SMALL: Self =
+        Self { nats: 1, etcd: 1, ttl_ms: 3_000, participants: "flaky", commands_max_bytes: 1 << 30 };
     /// As in production.
-    pub(super) const LARGE: Self = Self { nats: 3, etcd: 3, ttl_ms: 5_000, participants: "flaky" };
+    pub(super) const LARGE: Self = Self { nats: 3, etcd: 3, ttl_ms: 5_000, ..Self::SMALL };
 }
 
 pub(super) struct Many {
@@ -124,8 +127,10 @@ impl Many {
             // Its orders would come between the audit of the log and that of the books.
             "probe.interval_ms=0".into(),
             "cluster.floor_ms=1000".into(),
+            "cluster.look_ms=500".into(),
             "cluster.trim_ms=1500".into(),
             format!("etcd.ttl_ms={}", self.size.ttl_ms),
+            format!("nats.commands_max_bytes={}", self.size.commands_max_bytes),
             replicas,
         ];
         let call = retailflow(words).arg("--nats").arg(self.nats_urls().join(","));

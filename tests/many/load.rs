@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use retailflow_cluster::nats::{
-    AskClient, AskError, CommandPublisher, EdgeConnection, NatsOptions, PublisherOptions, Sent,
+    AskClient, AskError, CommandPublisher, EdgeConnection, NatsOptions, PublisherOptions, Receipt, Sent,
 };
 use retailflow_engine::contract::author::{order, place};
 use retailflow_engine::ids::{CommandId, CommandKey, OrderRef};
@@ -64,48 +64,66 @@ pub(super) struct Load {
     pub(super) book: Arc<Mutex<OutcomeBook>>,
     pub(super) gap: Arc<Gap>,
     askers: Vec<JoinHandle<u64>>,
-    publisher: Option<JoinHandle<u64>>,
+    publishers: Vec<JoinHandle<Vec<Named>>>,
 }
 
+/// A command that was published.
+pub(super) type Named = (OrderRef, CommandKey);
+
 impl Load {
-    /// Begins, over a connection that knows all servers.
-    pub(super) fn begin(many: &Many) -> Self {
+    /// Nobody asks and nobody publishes yet.
+    pub(super) fn idle() -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let options =
-            NatsOptions { servers: many.nats_urls(), name: "load".into(), ..NatsOptions::default() };
-        let connect = |purpose| runtime.block_on(EdgeConnection::open(&options, purpose)).unwrap();
-        let client = AskClient::new(connect("asks"));
-        let publishes = connect("publishes");
-        let (calm, book, gap) = (Arc::<AtomicBool>::default(), Arc::default(), Arc::<Gap>::default());
-        let _within = runtime.enter();
-        let askers = (0..ASKERS).map(|number| {
-            let asker = Asker {
-                client: client.clone(),
-                calm: calm.clone(),
-                book: Arc::clone(&book),
-                gap: gap.clone(),
-            };
-            runtime.spawn(asker.run(number))
-        });
-        let askers = askers.collect();
-        let publisher = runtime.spawn(publish(publishes, calm.clone()));
-        drop(_within);
-        Self { runtime, calm, book, gap, askers, publisher: Some(publisher) }
+        let (calm, book, gap) = (Arc::default(), Arc::default(), Arc::default());
+        Self { runtime, calm, book, gap, askers: Vec::new(), publishers: Vec::new() }
     }
 
-    /// Lets the callers end; gives how many commands were answered, and how many published orders there are.
-    pub(super) fn end(&mut self) -> (u64, u64) {
+    /// Begins, over connections that know all servers.
+    pub(super) fn begin(many: &Many) -> Self {
+        let mut load = Self::idle();
+        let client = AskClient::new(load.connect(many, "asks"));
+        let publishes = load.connect(many, "publishes");
+        let asker = |number| {
+            let (calm, gap) = (load.calm.clone(), load.gap.clone());
+            let asker = Asker { client: client.clone(), calm, book: Arc::clone(&load.book), gap };
+            load.runtime.spawn(asker.run(number))
+        };
+        load.askers = (0..ASKERS).map(asker).collect();
+        load.publishers.push(load.runtime.spawn(publish(publishes, load.calm.clone())));
+        load
+    }
+
+    fn connect(&self, many: &Many, purpose: &'static str) -> EdgeConnection {
+        let options =
+            NatsOptions { servers: many.nats_urls(), name: "load".into(), ..NatsOptions::default() };
+        self.runtime.block_on(EdgeConnection::open(&options, purpose)).unwrap()
+    }
+
+    /// Publishes so many places, as fast as they are taken.
+    pub(super) fn flood(&mut self, many: &Many, orders: usize) {
+        self.publishers.push(self.runtime.spawn(flood(self.connect(many, "flood"), orders)));
+    }
+
+    /// Lets the callers end; gives how many commands were answered, and what was published.
+    pub(super) fn end(&mut self) -> (u64, Vec<Named>) {
         self.calm.store(true, Ordering::Relaxed);
-        let askers = std::mem::take(&mut self.askers);
-        let publisher = self.publisher.take().unwrap();
+        let (askers, publishers) = (std::mem::take(&mut self.askers), std::mem::take(&mut self.publishers));
         self.runtime.block_on(async {
-            let mut answered = 0;
+            let (mut answered, mut published) = (0, Vec::new());
             for asker in askers {
                 answered += asker.await.unwrap();
             }
-            (answered, publisher.await.unwrap())
+            for publisher in publishers {
+                published.extend(publisher.await.unwrap());
+            }
+            (answered, published)
         })
+    }
+
+    /// Whether all publishers have.
+    pub(super) fn has_ended(&self) -> bool {
+        self.publishers.iter().all(JoinHandle::is_finished)
     }
 
     pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
@@ -173,25 +191,50 @@ impl Asker {
     }
 }
 
+fn publisher(connection: &EdgeConnection) -> CommandPublisher {
+    let give_up_after_ms = BOUND.as_millis() as u64;
+    CommandPublisher::new(connection, &PublisherOptions { give_up_after_ms, ..PublisherOptions::default() })
+}
+
+async fn acknowledged(receipt: Receipt) {
+    let sent = receipt.sent().await;
+    assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+}
+
 /// A place and at once a cancel of the same order, again and again. None of these may overtake the other.
-async fn publish(connection: EdgeConnection, calm: Arc<AtomicBool>) -> u64 {
-    let options =
-        PublisherOptions { give_up_after_ms: BOUND.as_millis() as u64, ..PublisherOptions::default() };
-    let publisher = CommandPublisher::new(&connection, &options);
+async fn publish(connection: EdgeConnection, calm: Arc<AtomicBool>) -> Vec<Named> {
+    let publisher = publisher(&connection);
     let mut pace = tokio::time::interval(PAUSE);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut orders = 0;
+    let mut published = Vec::new();
     while !calm.load(Ordering::Relaxed) {
         pace.tick().await;
-        let order = order("market", &format!("m-{orders}"));
-        let placed = publisher.publish((&event(&place(&order, "p"))).into()).await;
-        let canceled = publisher.publish((&cancel(&order, "c")).into()).await;
-        for receipt in [placed, canceled] {
-            let sent = receipt.sent().await;
-            assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+        let order = order("market", &format!("m-{}", published.len()));
+        let commands = [event(&place(&order, "p")), cancel(&order, "c")];
+        let mut receipts = Vec::new();
+        for command in &commands {
+            receipts.push(publisher.publish(command.into()).await);
         }
-        orders += 1;
+        for (receipt, command) in receipts.into_iter().zip(commands) {
+            acknowledged(receipt).await;
+            published.push((command.order, command.key));
+        }
     }
     assert!(publisher.close(BOUND).await);
-    orders
+    published
+}
+
+async fn flood(connection: EdgeConnection, orders: usize) -> Vec<Named> {
+    let publisher = publisher(&connection);
+    let (mut receipts, mut published) = (Vec::new(), Vec::new());
+    for number in 0..orders {
+        let command = event(&place(&order("flood", &format!("f-{number}")), "p"));
+        receipts.push(publisher.publish((&command).into()).await);
+        published.push((command.order, command.key));
+    }
+    for receipt in receipts {
+        acknowledged(receipt).await;
+    }
+    assert!(publisher.close(BOUND).await);
+    published
 }

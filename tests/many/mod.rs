@@ -220,3 +220,25 @@ fn the_log_goes_away_and_comes_back() {
     println!("{gone} of {} servers away for a while: the longest wait was {:?}", size.nats, load.gap.take());
     audit(&mut many, &mut load);
 }
+
+/// While no node is there many times more is published than the stream takes: publishers wait, and nothing is lost.
+#[test]
+fn publishers_wait_while_nobody_reads_and_nothing_is_lost() {
+    let test = "publishers_wait_while_nobody_reads_and_nothing_is_lost";
+    let Some((nats, etcd)) = servers(test) else { return };
+    let size = Size { commands_max_bytes: 1 << 20, participants: "perfect", ..Size::SMALL };
+    let mut many = Many::start((&nats, &etcd), size);
+    many.node("n-1");
+    many.shared_out(&["n-1"]);
+    many.stop("n-1");
+    // About 600 bytes each with what the server keeps beside them: 1,400 are four fifths of what it takes.
+    let mut load = Load::idle();
+    load.flood(&many, if is_long() { 14_000 } else { 4_000 });
+    go_on(Duration::from_secs(3));
+    assert!(!load.has_ended(), "nobody had to wait");
+    many.node("n-1");
+    many.node("n-2");
+    audit(&mut many, &mut load);
+    let trimmed = many.log("n-1") + &many.log("n-2");
+    assert!(trimmed.contains("commands were trimmed"), "{trimmed}");
+}

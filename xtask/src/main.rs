@@ -17,6 +17,8 @@ Usage: cargo xtask COMMAND
 
   demo             build RetailFlow and show on real orders what it promises (under a minute after the build)
   test             fetch what the tests need, then run them all
+  test --long      the long forms of the tests of whole clusters (three NATS servers, three of etcd, ten kills; about
+                   ten minutes); RETAILFLOW_LONG=1 asks for them in any other way of running tests
   kill [ORDERS]    kill the release build about every second while it runs 100,000 mixed orders, or as many as are
                    named, and compare each outcome and both sides' books (a few minutes, after a release build)
   load [SECONDS]   measure the release build over HTTP with wrk: intake, whole lives, overload (60 s each by default)
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["setup", "--tests"] => setup::build().and_then(|()| setup::tests()).map(|_| ExitCode::SUCCESS),
         ["demo"] => setup::build().and_then(|()| demo::run()).map(|()| ExitCode::SUCCESS),
         ["test"] => test(),
+        ["test", "--long"] => test_long(),
         ["load"] => load::run("60").map(|()| ExitCode::SUCCESS),
         ["load", seconds] => load::run(seconds).map(|()| ExitCode::SUCCESS),
         ["kill"] => kill("100000"),
@@ -70,9 +73,25 @@ fn test() -> Result<ExitCode> {
     setup::build()?;
     let skipped = setup::tests()?;
     let mut command = shell::cargo();
-    command.args(["test", "--workspace"]).env("RETAILFLOW_TOOLS", shell::root().join(".tools"));
+    command.args(["test", "--workspace"]);
+    with_tools(&mut command, &skipped);
+    Ok(code_of(command.status()?))
+}
+
+/// Whole clusters, as large and for as long as it takes to believe them; one after another.
+fn test_long() -> Result<ExitCode> {
+    setup::build()?;
+    let skipped = setup::tests()?;
+    let mut command = shell::cargo();
+    command.args(["test", "--package", "retailflow", "--test", "main", "many::"]);
+    command.args(["--", "--nocapture", "--test-threads", "1"]).env("RETAILFLOW_LONG", "1");
+    with_tools(&mut command, &skipped);
+    Ok(code_of(command.status()?))
+}
+
+fn with_tools(command: &mut std::process::Command, skipped: &[String]) {
+    command.env("RETAILFLOW_TOOLS", shell::root().join(".tools"));
     if !skipped.is_empty() {
         command.env("RETAILFLOW_SKIP", skipped.join(","));
     }
-    Ok(code_of(command.status()?))
 }

@@ -22,8 +22,6 @@ use crate::app::SystemClock;
 
 /// Outcomes on their way to who published the commands; beyond it they are not sent, and show in the events.
 const REPLIES_MAX: usize = 8_192;
-/// How often a partition looks for commands by itself, in milliseconds: a wake may be lost with a connection.
-const LOOK_EVERY_MS: u64 = 5_000;
 /// After passing trouble commands are read again in so long.
 const AGAIN: Duration = Duration::from_secs(1);
 /// And after trouble that only people can mend.
@@ -151,7 +149,7 @@ impl Attending {
         let floors = head.fence.map(|fence| fence.intake).unwrap_or_default();
         let options = InboxOptions {
             partitions: ground.log.identity().partitions,
-            idle_ms: LOOK_EVERY_MS,
+            idle_ms: ground.config.cluster.look_ms,
             ..InboxOptions::default()
         };
         let (letters, clock) = (ground.letters.clone(), Arc::new(SystemClock));
