@@ -183,7 +183,8 @@ async fn place(node: &NodeHandle, orders: Orders, number: u64) -> anyhow::Result
     Ok(())
 }
 
-fn command_json(order: u64, number: u64) -> String {
+/// A place of an order, as JSON.
+pub(crate) fn command_json(order: u64, number: u64) -> String {
     format!(
         r#"{{"specversion":"1.0","id":"place-{number}","source":"/bench","type":"retailflow.order.place.v1","tenant":"bench","subject":"{order}","data":{{"customer":"{:05}","currency":"USD","lines":[{{"line_id":"1","sku":"cd","quantity":{},"amount_minor":{}}}]}}}}"#,
         order % 23_570,

@@ -45,7 +45,8 @@ impl Measured {
         }
     }
 
-    fn row(&self) -> String {
+    /// One line for people.
+    pub(crate) fn row(&self) -> String {
         format!(
             "{:<44} {:>9.0}/s  p50 {:>8.3}  p95 {:>8.3}  p99 {:>8.3}  max {:>8.1} ms  {:>5} MB\n",
             self.name, self.per_second, self.p50_ms, self.p95_ms, self.p99_ms, self.max_ms, self.resident_mb

@@ -12,6 +12,7 @@ use crate::bench::load::{self, Lives, Orders, Pace};
 use crate::bench::machine;
 use crate::bench::raw::{self, Groups};
 use crate::bench::report::{BenchReport, Measured};
+use crate::cli::bench_cluster::{self, ClusterBench};
 use crate::cli::{Context, Output, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::participants::instant::Instant;
@@ -22,6 +23,8 @@ pub(crate) enum Args {
     /// Measure one machine: place orders durably, and the raw log beside it
     #[command(after_help = "Example:\n  retailflow bench embedded --json > bench.json")]
     Embedded(EmbeddedArgs),
+    /// Measure a node on NATS servers of its own, and these servers beside it
+    Cluster(ClusterBench),
 }
 
 /// The arguments of `bench embedded`.
@@ -40,7 +43,10 @@ pub(crate) struct EmbeddedArgs {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
-    let Args::Embedded(args) = args;
+    let args = match args {
+        Args::Embedded(args) => args,
+        Args::Cluster(args) => return bench_cluster::exec(args, context),
+    };
     let json = args.json || context.output == Output::Json;
     let base = args.data.clone().unwrap_or_else(|| PathBuf::from("."));
     let folder = base.join(format!("retailflow-bench-{}", std::process::id()));

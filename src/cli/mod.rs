@@ -4,6 +4,7 @@
 //! goes through [`print()`], never through `println!`: a reader that has gone is no panic.
 
 mod bench;
+mod bench_cluster;
 mod books;
 mod cluster_args;
 mod config;

@@ -28,6 +28,7 @@ pub mod events;
 mod identity;
 pub mod inbox;
 pub mod publisher;
+pub mod raw_limit;
 pub mod relay;
 pub mod stand_ins;
 pub mod streams;

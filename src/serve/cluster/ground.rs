@@ -33,17 +33,17 @@ const CLOSE_MAX: Duration = Duration::from_secs(5);
 const PROVISION_MAX: Duration = Duration::from_secs(60);
 
 /// All that a node stands on.
-pub(super) struct Ground {
-    pub(super) config: Config,
-    pub(super) nats: NatsOptions,
-    pub(super) connections: Connections,
-    pub(super) log: Arc<NatsLog>,
-    pub(super) tenants: Arc<NatsTenants>,
-    pub(super) letters: Arc<NatsDeadLetters>,
-    pub(super) relay: Arc<NatsRelay>,
-    pub(super) publisher: Arc<EventPublisher>,
-    pub(super) cursors: Arc<Cursors>,
-    pub(super) locks: Locks,
+pub(crate) struct Ground {
+    pub(crate) config: Config,
+    pub(crate) nats: NatsOptions,
+    pub(crate) connections: Connections,
+    pub(crate) log: Arc<NatsLog>,
+    pub(crate) tenants: Arc<NatsTenants>,
+    pub(crate) letters: Arc<NatsDeadLetters>,
+    pub(crate) relay: Arc<NatsRelay>,
+    pub(crate) publisher: Arc<EventPublisher>,
+    pub(crate) cursors: Arc<Cursors>,
+    pub(crate) locks: Locks,
     snapshots: Option<Arc<SnapshotCache>>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn nats_options(config: &Config, name: &str) -> NatsOptions {
 
 impl Ground {
     /// Connects, makes what is missing, and opens the log.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         data: Option<&Path>,
         mut config: Config,
         member: &Member,
@@ -105,13 +105,13 @@ impl Ground {
     }
 
     /// A connection of its own for what strangers wrote.
-    pub(super) async fn edge(&self, purpose: &'static str) -> Result<EdgeConnection, Failure> {
+    pub(crate) async fn edge(&self, purpose: &'static str) -> Result<EdgeConnection, Failure> {
         let opened = EdgeConnection::open(&self.nats, purpose).await;
         opened.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")
     }
 
     /// The ports of the node.
-    pub(super) fn ports(&self, participants: Participants, durability: DurabilityNow) -> Ports {
+    pub(crate) fn ports(&self, participants: Participants, durability: DurabilityNow) -> Ports {
         let snapshots: Arc<dyn Snapshots> = match &self.snapshots {
             Some(cache) => cache.clone(),
             None => Arc::new(NoSnapshots),
@@ -130,7 +130,7 @@ impl Ground {
     }
 
     /// Says when the servers of the log are away.
-    pub(super) fn watch(&self) -> Watch {
+    pub(crate) fn watch(&self) -> Watch {
         let connections = self.connections.clone();
         Box::new(move || {
             let away = "no NATS server is connected: nothing can be recorded until one is back";
@@ -139,7 +139,7 @@ impl Ground {
     }
 
     /// Closes all, in the reverse order.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.relay.close(CLOSE_MAX).await;
         self.tenants.close(CLOSE_MAX).await;
         if !self.log.close(CLOSE_MAX).await {

@@ -6,7 +6,7 @@
 mod attend;
 mod doorway;
 mod durability;
-mod ground;
+pub(crate) mod ground;
 mod no_views;
 mod trimming;
 

@@ -1,0 +1,115 @@
+//! What the servers themselves can do: batches of the same sizes as groups of the log, without an engine. For measurements, in streams of
+//! their own that are removed afterwards.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::api::{Api, Trouble};
+use super::batch::{self, BatchMessage};
+use super::{Connections, Topology};
+
+/// For one batch.
+const BATCH_MAX: Duration = Duration::from_secs(30);
+
+/// A group: its partition, and the bytes of each of its messages, the fence first.
+pub type RawGroup = (u16, Vec<usize>);
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawBatches {
+    /// Messages beside the fences.
+    pub messages: u64,
+    /// How long all took.
+    pub took: Duration,
+    /// Of each batch how long it took, in microseconds.
+    pub latencies_us: Vec<u64>,
+}
+
+/// The names of all streams that begin with `RF_`.
+///
+/// # Errors
+/// [`Trouble`].
+pub async fn streams_of_ours(connections: &Connections) -> Result<Vec<String>, Trouble> {
+    let api = Api::new(connections.read.clone(), connections.request_timeout);
+    let named = api.ask("STREAM.NAMES", &Value::Null).await?;
+    let names = named["streams"].as_array().map_or(&[][..], Vec::as_slice);
+    let ours = names.iter().filter_map(Value::as_str).filter(|name| name.starts_with("RF_"));
+    Ok(ours.map(str::to_owned).collect())
+}
+
+/// Removes streams, with all that they hold.
+///
+/// # Errors
+/// [`Trouble`].
+pub async fn remove_streams(connections: &Connections, streams: &[String]) -> Result<(), Trouble> {
+    let api = Api::new(connections.read.clone(), connections.request_timeout);
+    for stream in streams {
+        api.ask(&format!("STREAM.DELETE.{stream}"), &Value::Null).await?;
+    }
+    Ok(())
+}
+
+/// Publishes these groups, one in flight a partition, each behind its partition's last fence.
+///
+/// # Errors
+/// [`Trouble`].
+pub async fn raw_batches(
+    connections: &Connections,
+    topology: &Topology,
+    groups: &[RawGroup],
+) -> Result<RawBatches, Trouble> {
+    let api = Api::new(connections.read.clone(), connections.request_timeout);
+    let mut streams = Vec::new();
+    for shard in 0..topology.shards {
+        let here = (0..topology.partitions).filter(|partition| partition % topology.shards == shard);
+        let subjects: Vec<String> = here.map(|partition| format!("rf.raw.{partition}.>")).collect();
+        let name = format!("RF_RAW_{shard}");
+        let config = json!({
+            "name": name, "subjects": subjects, "retention": "limits", "storage": "file",
+            "num_replicas": topology.replicas, "discard": "new", "allow_atomic": true, "allow_direct": true,
+        });
+        api.create_stream(&name, &config).await?;
+        streams.push(name);
+    }
+    let begun = Instant::now();
+    let partitions = (0..topology.partitions).map(|partition| {
+        let own: Vec<&[usize]> =
+            groups.iter().filter(|group| group.0 == partition).map(|group| &group.1[..]).collect();
+        of_partition(connections, partition, own)
+    });
+    let measured = try_join_all(partitions).await;
+    let took = begun.elapsed();
+    remove_streams(connections, &streams).await?;
+    let messages = groups.iter().map(|group| group.1.len().saturating_sub(1) as u64).sum();
+    Ok(RawBatches { messages, took, latencies_us: measured?.concat() })
+}
+
+async fn of_partition(
+    connections: &Connections,
+    partition: u16,
+    groups: Vec<&[usize]>,
+) -> Result<Vec<u64>, Trouble> {
+    let (mut last, mut number, mut latencies) = (0, 0_u64, Vec::with_capacity(groups.len()));
+    for sizes in groups {
+        let messages = sizes.iter().enumerate().map(|(at, bytes)| {
+            let subject = match at {
+                0 => format!("rf.raw.{partition}.fence"),
+                _ => {
+                    number += 1;
+                    format!("rf.raw.{partition}.o.{number}")
+                }
+            };
+            let expected = Some(if at == 0 { last } else { 0 });
+            BatchMessage { subject, expected, replaces: None, payload: Bytes::from(vec![7; *bytes]) }
+        });
+        let messages: Vec<BatchMessage> = messages.collect();
+        let begun = Instant::now();
+        last = batch::publish(&connections.publish, messages, BATCH_MAX).await?;
+        latencies.push(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+    }
+    Ok(latencies)
+}

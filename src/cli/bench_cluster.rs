@@ -1,0 +1,191 @@
+//! `retailflow bench cluster`: how fast a node is on these NATS servers, beside what they can do without it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use retailflow_actors::{Node, NodeHandle, Settings};
+use retailflow_cluster::nats::raw_limit::{remove_streams, streams_of_ours};
+use retailflow_cluster::nats::{AskDoor, AskOptions, Connections};
+use retailflow_config::Config;
+use retailflow_engine::ids::NodeId;
+use retailflow_engine::ports::Clock as _;
+use retailflow_engine::wire::Durability;
+
+use crate::app::{self, SystemClock};
+use crate::bench::cluster::{self, Reading};
+use crate::bench::load::{self, Orders, Pace};
+use crate::bench::machine;
+use crate::bench::report::Measured;
+use crate::cli::cluster_args::ClusterArgs;
+use crate::cli::{Context, Output, print};
+use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::participants::instant::Instant;
+use crate::serve::cluster::Member;
+use crate::serve::cluster::ground::{Ground, nats_options};
+
+const EXAMPLES: &str = "\
+Example, on servers that hold nothing else:
+  retailflow bench cluster --nats nats://127.0.0.1:4222 --set nats.replicas=1 --set cluster.partitions=16 --set cluster.shards=4
+
+Streams are made for the measurement and removed afterwards. Servers that hold a log already are refused.";
+
+/// The arguments of `bench cluster`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ClusterBench {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// How many orders each measurement places
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    orders: u64,
+}
+
+/// Runs the command.
+pub(crate) fn exec(args: ClusterBench, context: Context) -> Result<(), Failure> {
+    let mut config = context.config.config;
+    args.cluster.apply(&mut config);
+    if !args.cluster.is_given() {
+        return Err(Failure::usage("--nats says which servers are measured"));
+    }
+    // The bench is one tenant, and fills the node.
+    config.admission.tenant_in_flight_max = config.admission.in_flight_max;
+    let json = context.output == Output::Json;
+    let measured = app::runtime()?.block_on(async {
+        let connections = Connections::open(&nats_options(&config, "retailflow bench")).await;
+        let connections = connections.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")?;
+        let failed = || "the servers cannot be looked at";
+        let there = streams_of_ours(&connections).await.or_exit(ExitStatus::Unreachable, failed)?;
+        if !there.is_empty() {
+            return Err(Failure::refused(format!(
+                "the servers hold {} already: measure on servers of their own",
+                there.join(", ")
+            )));
+        }
+        let measured = measure(&config, args.orders).await;
+        let made = streams_of_ours(&connections).await.unwrap_or_default();
+        if let Err(error) = remove_streams(&connections, &made).await {
+            tracing::warn!(%error, "the streams of the measurement are left behind");
+        }
+        connections.close(Duration::from_secs(5)).await;
+        measured
+    })?;
+    print(&if json { shown_json(&measured) } else { shown(&measured) })
+}
+
+struct All {
+    measured: Vec<Measured>,
+    records_a_group: f64,
+    notes: Vec<String>,
+}
+
+async fn measure(config: &Config, orders: u64) -> Result<All, Failure> {
+    let node = NodeId::parse("bench").or_exit(ExitStatus::Usage, || "no name")?;
+    let member = Member { node, weight: 1, accept_weaker_durability: true };
+    let ground = Ground::open(None, config.clone(), &member).await?;
+    let all = on(&ground, orders).await.or_exit(ExitStatus::Unreachable, || "the measurement failed");
+    ground.close().await;
+    all
+}
+
+async fn started(ground: &Ground, drives_effects: bool) -> anyhow::Result<NodeHandle> {
+    let settings = Settings { drives_effects, ..Settings::new(ground.config.clone(), "bench") };
+    let participants = Arc::new(Instant::default()).participants();
+    Ok(Node::start(settings, ground.ports(participants, Durability::MEMORY.into())).await?)
+}
+
+async fn opened(ground: &Ground, node: &NodeHandle) -> anyhow::Result<AskDoor> {
+    let edge = ground.edge("ask").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    let options = AskOptions { in_flight_max: 1_024, ..AskOptions::default() };
+    Ok(AskDoor::open(edge, Arc::new(node.clone()), options, SystemClock.now()).await?)
+}
+
+async fn on(ground: &Arc<Ground>, orders: u64) -> anyhow::Result<All> {
+    let stop = Duration::from_secs(30);
+    let few = orders / 2;
+    let mut measured = Vec::new();
+    // Nobody reads yet: what the client can merely publish.
+    let publish = cluster::publish(ground, "publish, nobody reads", 1 << 40, orders).await?;
+    let merely = publish.per_second;
+    measured.push(publish);
+
+    let node = started(ground, false).await?;
+    let count = Arc::default();
+    let begun = tokio::time::Instant::now();
+    let mut reading = Reading::begin(ground, &node).await?;
+    reading.reached(orders).await?;
+    let caught_up = orders as f64 / begun.elapsed().as_secs_f64();
+    let begun = tokio::time::Instant::now();
+    cluster::publish(ground, "publish", 2 << 40, orders).await?;
+    reading.reached(2 * orders).await?;
+    let published = orders as f64 / begun.elapsed().as_secs_f64();
+    reading.end().await;
+
+    let pace = |in_flight| Pace::Closed { in_flight };
+    let new = |from| Orders::New { from };
+    let before = cluster::groups(&*ground.log).await?.len();
+    let commit =
+        load::drive(&node, "commit path, 512 in flight", pace(512), new(3 << 40), orders, &count).await?;
+    let committed = commit.per_second;
+    measured.push(commit);
+    // Those of the whole log: they stand shard after shard, and nobody can tell the newest from the others.
+    let groups = cluster::groups(&*ground.log).await?;
+    let sample = groups.len().saturating_sub(before).max(1);
+    let step = (groups.len() / sample).max(1);
+    let groups: Vec<_> = groups.into_iter().step_by(step).collect();
+    let records: usize = groups.iter().map(|group| group.1.len() - 1).sum();
+    let records_a_group = records as f64 / groups.len().max(1) as f64;
+
+    let door = opened(ground, &node).await?;
+    measured.push(cluster::ask(ground, "ask door, 512 in flight", 512, 4 << 40, orders).await?);
+    measured.push(cluster::ask(ground, "ask door, 64 in flight", 64, 5 << 40, few).await?);
+    measured.push(cluster::ask(ground, "ask door, 1 in flight", 1, 6 << 40, orders.min(1_000)).await?);
+    door.close(stop).await;
+    node.stop(stop).await;
+
+    let node = started(ground, true).await?;
+    let lives = load::whole_lives(&node, "sustained, whole lives, 512 callers", 512, 7 << 40, few).await?;
+    measured.push(lives.measured);
+    let alone = orders.min(500);
+    measured.push(load::one_by_one(&node, "one order alone, place to completed", 8 << 40, alone).await?);
+    node.stop(stop).await;
+
+    let raw = cluster::raw(ground, "raw batches, same records", &groups, false).await?;
+    let full = cluster::raw(ground, "raw batches, with a deadline a record", &groups, true).await?;
+    let notes = vec![
+        format!(
+            "commit path: {:.2} of the raw batches of records, {:.2} of those with deadlines",
+            committed / raw.per_second,
+            committed / full.per_second
+        ),
+        format!(
+            "publish door: {published:.0} published and decided a second, {:.2} of what is merely published; a backlog \
+                 is read at {caught_up:.0} a second",
+            published / merely
+        ),
+        format!(
+            "{} partitions in {} streams of {} replica(s); {records_a_group:.1} records a group",
+            ground.config.cluster.partitions, ground.config.cluster.shards, ground.config.nats.replicas
+        ),
+    ];
+    measured.extend([raw, full]);
+    Ok(All { measured, records_a_group, notes })
+}
+
+fn shown(all: &All) -> String {
+    let mut text = format!("retailflow {} on {}\n", env!("CARGO_PKG_VERSION"), machine::describe());
+    if cfg!(debug_assertions) {
+        text.push_str("NOT a release build: these figures say nothing\n");
+    }
+    all.measured.iter().for_each(|measured| text.push_str(&measured.row()));
+    all.notes.iter().for_each(|note| text.push_str(&format!("{note}\n")));
+    text
+}
+
+fn shown_json(all: &All) -> String {
+    let value = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"), "machine": machine::describe(),
+        "release": !cfg!(debug_assertions), "measured": all.measured,
+        "records_a_group": all.records_a_group, "notes": all.notes,
+    });
+    format!("{value:#}\n")
+}
