@@ -53,35 +53,15 @@ impl MemoryLog {
         let mut state = self.lock();
         let partition = group.fence.partition;
         if let Some(head) = state.heads.get(&partition)
-            && let Some(last) = &head.fence
+            && head.fence.is_some()
+            && head.hash == hash
         {
-            if head.hash == hash {
-                let at = |group: &&LoggedGroup| group.fence == fence_bytes;
-                let position =
-                    state.groups.iter().rev().find(at).map(|group| group.position).unwrap_or_default();
-                return Ok(Commit { position });
-            }
-            if group.fence.epoch < last.epoch
-                || (group.fence.epoch == last.epoch && group.fence.group <= last.group)
-            {
-                return Err(CommitError::Fenced { epoch: last.epoch });
-            }
+            let at = |group: &&LoggedGroup| group.fence == fence_bytes;
+            let position = state.groups.iter().rev().find(at).map(|group| group.position).unwrap_or_default();
+            return Ok(Commit { position });
         }
-        let (last_group, last_hash) = match state.heads.get(&partition) {
-            Some(PartitionHead { fence: Some(last), hash }) => (last.group, *hash),
-            _ => (0, GENESIS),
-        };
-        if group.fence.group > last_group + 1 {
-            return Err(CommitError::LogRegressed(format!(
-                "group {} of partition {partition} follows group {last_group}",
-                group.fence.group
-            )));
-        }
-        if group.fence.group != last_group + 1 || group.fence.previous != last_hash {
-            let epoch =
-                state.heads.get(&partition).and_then(|head| head.fence.as_ref()).map_or(0, |f| f.epoch);
-            return Err(CommitError::Fenced { epoch });
-        }
+        let head = state.heads.get(&partition);
+        group.follows(head.and_then(|head| Some((head.fence.as_ref()?, head.hash))))?;
         let mut written = BTreeSet::new();
         for record in &group.records {
             let revision =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::PortFuture;
 use crate::codec::fence::Fence;
 use crate::ids::{OrderRef, PartitionId, TimestampMs};
-use crate::keys::Hash;
+use crate::keys::{GENESIS, Hash};
 
 /// A place in a log. Opaque but for its order: a later record of the same partition has a higher one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +70,31 @@ pub struct Group {
     pub records: Vec<OrderEntry>,
     /// Park marks and parked commands.
     pub controls: Vec<ControlEntry>,
+}
+
+impl Group {
+    /// Whether it may follow its partition's last fence, given with its hash; `None` in a partition that nobody has written
+    /// yet. Every log decides by this who may write.
+    ///
+    /// # Errors
+    /// [`CommitError::Fenced`] and [`CommitError::LogRegressed`].
+    pub fn follows(&self, head: Option<(&Fence, Hash)>) -> Result<(), CommitError> {
+        let (epoch, last, hash) =
+            head.map_or((0, 0, GENESIS), |(fence, hash)| (fence.epoch, fence.group, hash));
+        let fence = &self.fence;
+        if fence.epoch < epoch || (head.is_some() && fence.epoch == epoch && fence.group <= last) {
+            return Err(CommitError::Fenced { epoch });
+        }
+        if fence.group > last + 1 {
+            let partition = fence.partition;
+            let why = format!("group {} of partition {partition} follows group {last}", fence.group);
+            return Err(CommitError::LogRegressed(why));
+        }
+        if fence.group != last + 1 || fence.previous != hash {
+            return Err(CommitError::Fenced { epoch });
+        }
+        Ok(())
+    }
 }
 
 /// The group is durable.

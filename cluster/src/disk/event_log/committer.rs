@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use retailflow_engine::codec::control::{Control, Note};
 use retailflow_engine::codec::fence::fence_hash;
-use retailflow_engine::keys::{GENESIS, partition_of};
+use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::{Commit, CommitError, DeadlineChange, Group, LogPosition, StoreError};
 use tokio::sync::oneshot;
 
@@ -70,7 +70,7 @@ impl Committer {
         if let Some(head) = head.filter(|head| head.hash == hash) {
             return Ok((head.position, pending.is_some()));
         }
-        follows(group, head)?;
+        group.follows(head.map(|head| (&head.fence, head.hash)))?;
         let mut encoder = GroupEncoder::new(std::mem::take(&mut self.payload), &fence);
         let mut updates: Vec<([u8; 16], OrderPlace, u32)> = Vec::with_capacity(group.records.len());
         let mut seen: Keys = Keys::with_capacity(group.records.len());
@@ -229,25 +229,6 @@ impl Committer {
         }
         Ok(())
     }
-}
-
-/// Whether a group may follow its partition's head.
-fn follows(group: &Group, head: Option<&Head>) -> Result<(), CommitError> {
-    let (epoch, last, hash) =
-        head.map_or((0, 0, GENESIS), |head| (head.fence.epoch, head.fence.group, head.hash));
-    let fence = &group.fence;
-    if fence.epoch < epoch || (head.is_some() && fence.epoch == epoch && fence.group <= last) {
-        return Err(CommitError::Fenced { epoch });
-    }
-    if fence.group > last + 1 {
-        let partition = fence.partition;
-        let why = format!("group {} of partition {partition} follows group {last}", fence.group);
-        return Err(CommitError::LogRegressed(why));
-    }
-    if fence.group != last + 1 || fence.previous != hash {
-        return Err(CommitError::Fenced { epoch });
-    }
-    Ok(())
 }
 
 impl Work<Request> for Committer {

@@ -133,7 +133,7 @@ impl Inner {
                     return Ok(Some(Commit { position }));
                 }
                 Some(_) => {}
-                None => match follows(prepared.group, head) {
+                None => match prepared.group.follows(head.map(|head| (&head.fence, head.hash))) {
                     Ok(()) => return Ok(None),
                     Err(refusal) if fresh => {
                         // Whatever was in doubt can never be stored behind this fence.
@@ -286,23 +286,4 @@ impl Writing {
             CommitError::Unavailable(why)
         }
     }
-}
-
-/// Whether a group may follow its partition's head.
-fn follows(group: &Group, head: Option<&Head>) -> Result<(), CommitError> {
-    let (epoch, last, hash) =
-        head.map_or((0, 0, GENESIS), |head| (head.fence.epoch, head.fence.group, head.hash));
-    let fence = &group.fence;
-    if fence.epoch < epoch || (head.is_some() && fence.epoch == epoch && fence.group <= last) {
-        return Err(CommitError::Fenced { epoch });
-    }
-    if fence.group > last + 1 {
-        let partition = fence.partition;
-        let why = format!("group {} of partition {partition} follows group {last}", fence.group);
-        return Err(CommitError::LogRegressed(why));
-    }
-    if fence.group != last + 1 || fence.previous != hash {
-        return Err(CommitError::Fenced { epoch });
-    }
-    Ok(())
 }
