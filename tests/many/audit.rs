@@ -13,7 +13,7 @@ use super::load::Load;
 const REST_WITHIN: Duration = Duration::from_secs(180);
 const CLOSES_WITHIN: Duration = Duration::from_secs(10);
 
-fn identity() -> LogIdentity {
+pub(super) fn identity() -> LogIdentity {
     LogIdentity {
         log_id: [0; 16],
         cluster: "retailflow".into(),
@@ -23,7 +23,7 @@ fn identity() -> LogIdentity {
     }
 }
 
-async fn all(log: &NatsLog) -> Vec<LoggedGroup> {
+pub(super) async fn all(log: &NatsLog) -> Vec<LoggedGroup> {
     let mut groups: Vec<LoggedGroup> = Vec::new();
     loop {
         let after = groups.last().map_or(LogPosition(0), |group| group.position);

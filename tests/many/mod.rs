@@ -4,6 +4,7 @@
 mod audit;
 mod cluster;
 mod load;
+mod publish;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -56,6 +56,14 @@ pub(crate) fn tests() -> Result<Vec<String>> {
         eprintln!("setup: going on with RETAILFLOW_SKIP=schemathesis: that test is skipped");
         skipped.push(schemathesis);
     }
+    let nats_py = "nats-py".to_string();
+    if skipped.contains(&nats_py) {
+        eprintln!("setup: RETAILFLOW_SKIP names nats-py: no client but our own publishes commands");
+    } else if let Err(error) = tools::nats_py(&shell::root().join(".tools")) {
+        eprintln!("setup: there is no nats-py to publish commands with: {error:#}");
+        eprintln!("setup: going on with RETAILFLOW_SKIP=nats-py: that test is skipped");
+        skipped.push(nats_py);
+    }
     let chromium = "chromium".to_string();
     if skipped.contains(&chromium) {
         eprintln!("setup: RETAILFLOW_SKIP names chromium: the console is not opened in a browser");

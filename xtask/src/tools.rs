@@ -116,33 +116,44 @@ fn is_etcd(binary: &Path) -> bool {
 
 /// What schemathesis is installed from: itself and all it needs, by exact version and hash.
 const SCHEMATHESIS: &str = include_str!("../schemathesis.txt");
+/// The same for nats-py, which needs nothing else.
+const NATS_PY: &str = include_str!("../nats-py.txt");
 
 /// Puts schemathesis (which tries the HTTP API) into the folder `schemathesis` below `tools`, unless it is there as
 /// pinned. It is run with that folder as `PYTHONPATH`.
 pub(crate) fn schemathesis(tools: &Path) -> Result<()> {
-    let (home, python) = (tools.join("schemathesis"), python()?);
-    let runs = |home: &Path| {
-        let flags = ["-m", "schemathesis.cli", "--version"];
-        shell::output(Command::new(python).args(flags).env("PYTHONPATH", home))
-    };
-    let pinned = |home: &Path| home.join("requirements.txt");
+    let here = "or not CPython 3.11 to 3.14 on Linux, x86-64";
+    python_packages(tools, "schemathesis", SCHEMATHESIS, &["-m", "schemathesis.cli", "--version"], here)
+}
+
+/// The same with nats-py (a caller that is none of ours), in the folder `nats-py`.
+pub(crate) fn nats_py(tools: &Path) -> Result<()> {
+    python_packages(tools, "nats-py", NATS_PY, &["-c", "import nats"], "or a Python before 3.7")
+}
+
+/// Installs what is `pinned` into the folder `name` below `tools`. It is there if a Python that is started with `runs`
+/// ends well.
+fn python_packages(tools: &Path, name: &str, pinned: &str, runs: &[&str], unless: &str) -> Result<()> {
+    let (home, python) = (tools.join(name), python()?);
+    let runs = |home: &Path| shell::output(Command::new(python).args(runs).env("PYTHONPATH", home));
+    let stands = |home: &Path| home.join("requirements.txt");
     // Another Python than the one it was installed with cannot load parts of it.
-    if fs::read_to_string(pinned(&home)).is_ok_and(|text| text == SCHEMATHESIS) && runs(&home).is_ok() {
+    if fs::read_to_string(stands(&home)).is_ok_and(|text| text == pinned) && runs(&home).is_ok() {
         return Ok(());
     }
-    eprintln!("setup: fetching schemathesis (for tests)");
-    let scratch = tools.join(format!("schemathesis.{}", std::process::id()));
+    eprintln!("setup: fetching {name} (for tests)");
+    let scratch = tools.join(format!("{name}.{}", std::process::id()));
     let fetched = (|| {
         remove(&scratch)?;
         fs::create_dir_all(&scratch)?;
-        let requirements = pinned(&scratch);
-        fs::write(&requirements, SCHEMATHESIS)?;
+        let requirements = stands(&scratch);
+        fs::write(&requirements, pinned)?;
         let flags = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"];
         let exact = ["--only-binary", ":all:", "--require-hashes", "--target"];
         let mut install = Command::new(python);
         install.args(flags).args(exact).arg(&scratch).arg("-r").arg(&requirements);
         shell::output(&mut install)
-            .context("pip could not install it (no network, or not CPython 3.11 to 3.14 on Linux, x86-64)")?;
+            .with_context(|| format!("pip could not install it (no network, {unless})"))?;
         runs(&scratch).context("it was installed, and does not run here")?;
         remove(&home)?;
         fs::rename(&scratch, &home).context("cannot move it to its place")

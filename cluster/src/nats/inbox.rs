@@ -270,7 +270,8 @@ impl NatsInbox {
     }
 
     fn check(&self, info: &StreamInfo) -> Result<(), InboxFault> {
-        let after = self.after;
+        // What others' commands were trimmed away of, up to where it has looked, is nothing that it misses.
+        let after = self.seen();
         if info.created != self.created {
             let text = format!("it was made at {}, the one read before at {}", info.created, self.created);
             return Err(InboxFault::Replaced(text));

@@ -77,12 +77,12 @@ async fn events_are_published_once_and_in_order() {
     let all = events(7, 6);
     let first = publisher(&doors);
     let half: Vec<_> = all[..40].to_vec();
-    assert_eq!(first.publish(half.clone()).await, Ok(Published { stored: 40, skipped: 0 }));
-    assert_eq!(first.publish(half).await, Ok(Published { stored: 0, skipped: 40 }));
+    assert_eq!(first.publish(half.clone()).await, Ok(Published { stored: 40, skipped: 0, broken: 0 }));
+    assert_eq!(first.publish(half).await, Ok(Published { stored: 0, skipped: 40, broken: 0 }));
     // Another process begins anew, somewhere before the end of what is there.
     assert_eq!(
         publisher(&doors).publish(all[14..].to_vec()).await,
-        Ok(Published { stored: 44, skipped: 26 })
+        Ok(Published { stored: 44, skipped: 26, broken: 0 })
     );
     assert_exact(&stored(&raw).await, &all);
     let answer = raw.must("STREAM.MSG.GET.RF_EVT", &json!({ "last_by_subj": "rf.v1.evt.shop.o-6" })).await;

@@ -326,6 +326,25 @@ async fn trimming_stays_below_every_floor_and_gaps_are_told() {
     assert_ne!(doors.inbox(1, 0, false).await.id(), follower.id(), "it is another inbox");
 }
 
+/// Below a partition that has no commands those of others are trimmed away, and it goes on when one comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_partition_misses_nothing_when_others_are_trimmed() {
+    let Some(binary) = server_or_skip("an_idle_partition_misses_nothing_when_others_are_trimmed") else {
+        return;
+    };
+    let doors = Doors::new(&binary, 2).await;
+    let homes: Vec<OrderRef> = (0..2).map(|p| orders_in(PartitionId(p), 2, 1).remove(0)).collect();
+    for number in 0..6 {
+        doors.place(&homes[0], &format!("c-{number}")).await;
+    }
+    let mut idle = doors.inbox(1, 0, false).await;
+    assert_eq!(idle.read(10).await.unwrap(), []);
+    assert_eq!(idle.seen(), 6);
+    trim(&doors.connections, 2, &[6, idle.seen()]).await.unwrap();
+    doors.place(&homes[1], "first").await;
+    assert_eq!(ids(&read(&mut idle, 1).await), ["first"]);
+}
+
 /// A full stream refuses callers, keeps what it has, and takes again after a trim.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_stream_holds_callers_back() {
