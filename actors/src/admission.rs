@@ -17,6 +17,7 @@ use crate::held::Within;
 pub(crate) struct Permit {
     _node: OwnedSemaphorePermit,
     _tenant: OwnedSemaphorePermit,
+    _patient: Option<[OwnedSemaphorePermit; 2]>,
     within: Option<Within>,
 }
 
@@ -28,13 +29,25 @@ impl Permit {
     }
 }
 
+/// A tenant's room, and the half of it that is open to what waits.
+struct Room {
+    all: Arc<Semaphore>,
+    patient: Arc<Semaphore>,
+}
+
+fn half(room: usize) -> usize {
+    room.div_ceil(2)
+}
+
 /// The gate in front of a node: a bulkhead for the node and one for each tenant.
 pub(crate) struct Gate {
     node: Arc<Semaphore>,
+    /// Half of the room: what waits for it never takes all from those who are refused when there is none.
+    patient: Arc<Semaphore>,
     node_max: usize,
     tenant_max: usize,
     retry_after_ms: u64,
-    tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
+    tenants: Mutex<HashMap<TenantId, Arc<Room>>>,
     closed: AtomicBool,
     /// Live orders on the node, held here because all tenants share the limit.
     pub(crate) live: AtomicUsize,
@@ -46,6 +59,7 @@ impl Gate {
     pub(crate) fn new(admission: &Admission) -> Self {
         Self {
             node: Arc::new(Semaphore::new(admission.in_flight_max)),
+            patient: Arc::new(Semaphore::new(half(admission.in_flight_max))),
             node_max: admission.in_flight_max,
             tenant_max: admission.tenant_in_flight_max,
             retry_after_ms: admission.retry_after_ms,
@@ -69,19 +83,20 @@ impl Gate {
         self.closed.load(Ordering::Acquire)
     }
 
-    fn tenant(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Arc<Semaphore> {
+    fn tenant(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Arc<Room> {
         let max = in_flight_max.map_or(self.tenant_max, |max| (max as usize).clamp(1, self.node_max));
         let mut tenants = self.tenants.lock();
         match tenants.get(tenant) {
-            Some(semaphore) => semaphore.clone(),
+            Some(room) => room.clone(),
             None => {
                 // Entries of idle tenants are dropped before the map grows beyond what can be busy at once.
                 if tenants.len() > self.node_max {
-                    tenants.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+                    tenants.retain(|_, room| Arc::strong_count(&room.all) > 1 || Arc::strong_count(room) > 1);
                 }
-                let semaphore = Arc::new(Semaphore::new(max));
-                tenants.insert(tenant.clone(), semaphore.clone());
-                semaphore
+                let semaphore = |permits| Arc::new(Semaphore::new(permits));
+                let room = Arc::new(Room { all: semaphore(max), patient: semaphore(half(max)) });
+                tenants.insert(tenant.clone(), room.clone());
+                room
             }
         }
     }
@@ -94,7 +109,7 @@ impl Gate {
         if self.node.available_permits() == 0 {
             return Some(Code::Overloaded);
         }
-        let full = self.tenants.lock().get(tenant).is_some_and(|of| of.available_permits() == 0);
+        let full = self.tenants.lock().get(tenant).is_some_and(|room| room.all.available_permits() == 0);
         full.then_some(Code::Throttled)
     }
 
@@ -103,21 +118,35 @@ impl Gate {
         if self.is_closed() {
             return Err(Code::Draining);
         }
-        let of_tenant =
-            self.tenant(tenant, in_flight_max).try_acquire_owned().map_err(|_| Code::Throttled)?;
+        let room = self.tenant(tenant, in_flight_max);
+        let of_tenant = room.all.clone().try_acquire_owned().map_err(|_| Code::Throttled)?;
         let of_node = self.node.clone().try_acquire_owned().map_err(|_| Code::Overloaded)?;
-        Ok(Permit { _node: of_node, _tenant: of_tenant, within: None })
+        Ok(Permit { _node: of_node, _tenant: of_tenant, _patient: None, within: None })
     }
 
-    /// Lets a command in as soon as there is room: back-pressure for a reader that can wait.
-    pub(crate) async fn enter(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Result<Permit, Code> {
-        let of_tenant =
-            self.tenant(tenant, in_flight_max).acquire_owned().await.map_err(|_| Code::Draining)?;
-        let of_node = self.node.clone().acquire_owned().await.map_err(|_| Code::Draining)?;
+    /// Lets a command in as soon as there is room: back-pressure for a reader that can wait. `shares`: it has half of the room
+    /// at most, so that others get in beside it.
+    pub(crate) async fn enter(
+        &self,
+        tenant: &TenantId,
+        in_flight_max: Option<u32>,
+        shares: bool,
+    ) -> Result<Permit, Code> {
+        let draining = |_| Code::Draining;
+        let room = self.tenant(tenant, in_flight_max);
+        let patient = match shares {
+            true => {
+                let of_tenant = room.patient.clone().acquire_owned().await.map_err(draining)?;
+                Some([of_tenant, self.patient.clone().acquire_owned().await.map_err(draining)?])
+            }
+            false => None,
+        };
+        let of_tenant = room.all.clone().acquire_owned().await.map_err(draining)?;
+        let of_node = self.node.clone().acquire_owned().await.map_err(draining)?;
         if self.is_closed() {
             return Err(Code::Draining);
         }
-        Ok(Permit { _node: of_node, _tenant: of_tenant, within: None })
+        Ok(Permit { _node: of_node, _tenant: of_tenant, _patient: patient, within: None })
     }
 
     /// Commands admitted and not answered.

@@ -34,6 +34,8 @@ pub(crate) enum CommitterMsg {
     Flush,
     /// Write the floor if it has moved; answered when that is durable.
     Floor(oneshot::Sender<()>),
+    /// Write a fence, if only to see that it can be written; answered when it is durable.
+    Prove(oneshot::Sender<()>),
     /// Write what has gathered, and the floor if it has moved; answered when that is durable.
     Seal(oneshot::Sender<()>),
 }
@@ -104,6 +106,8 @@ pub(crate) struct CommitterArgs {
     pub(crate) acknowledged: Arc<Acknowledged>,
     /// Told when the partition is ours.
     pub(crate) owner: ActorRef<PartitionMsg>,
+    /// The epoch in which this partition was ours before a committer ended, where others may have taken it.
+    pub(crate) was_epoch: Option<u64>,
 }
 
 pub(crate) struct CommitterState {
@@ -114,6 +118,7 @@ pub(crate) struct CommitterState {
     sight: Arc<Sight>,
     acknowledged: Arc<Acknowledged>,
     owner: ActorRef<PartitionMsg>,
+    was_epoch: Option<u64>,
     epoch: u64,
     group: u64,
     previous: Hash,
@@ -187,6 +192,7 @@ impl Actor for Committer {
             sight: args.sight,
             acknowledged: args.acknowledged,
             owner: args.owner,
+            was_epoch: args.was_epoch,
             epoch: 0,
             group: 0,
             previous: retailflow_engine::keys::GENESIS,
@@ -223,6 +229,11 @@ impl Actor for Committer {
                     let _ = reply.send(());
                 }
             }
+            CommitterMsg::Prove(reply) => {
+                if state.write_fence().await? {
+                    let _ = reply.send(());
+                }
+            }
             CommitterMsg::Seal(reply) => {
                 while !state.proposals.is_empty() || !state.controls.is_empty() {
                     state.flush().await?;
@@ -248,6 +259,11 @@ impl CommitterState {
         loop {
             let head = self.ports.log.head(self.partition).await?;
             let last = head.fence.as_ref();
+            // Ours before it ended: who came after it is not driven out again by somebody who was only started anew.
+            if let Some((after, last)) = self.was_epoch.zip(last).filter(|(was, last)| last.epoch > *was) {
+                tracing::warn!(partition = %self.partition, was = after, now = last.epoch, "another owner came meanwhile");
+                return Err(CommitterError::Fenced(self.partition, last.epoch).into());
+            }
             self.epoch = last.map_or(1, |fence| fence.epoch + 1);
             self.group = last.map_or(0, |fence| fence.group);
             self.previous = head.hash;
@@ -407,9 +423,11 @@ impl CommitterState {
     /// Whether the floor in the log is the one that has been reached.
     async fn write_floor(&mut self) -> Result<bool, CommitterError> {
         let floor = self.floors.floor(self.partition, &self.intake);
-        if floor == self.intake {
-            return Ok(true);
-        }
+        if floor == self.intake { Ok(true) } else { self.write_fence().await }
+    }
+
+    /// Whether it could be written.
+    async fn write_fence(&mut self) -> Result<bool, CommitterError> {
         let group = self.next_group(Vec::new(), Vec::new());
         match self.append(&group).await {
             Ok(_) => Ok(true),

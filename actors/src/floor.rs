@@ -1,6 +1,7 @@
 //! Intake floors: how far each partition has got with an inbox (design section 4.6).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use retailflow_engine::codec::fence::IntakeFloor;
@@ -13,10 +14,21 @@ const INBOXES_MAX: usize = 8;
 /// Outstanding positions of the inboxes that are being read: one for all partitions, or one for each. At most as many as
 /// commands may be in flight.
 #[derive(Default)]
-pub(crate) struct Floors(Mutex<BTreeMap<InboxId, Tracked>>);
+pub(crate) struct Floors {
+    all: Mutex<BTreeMap<InboxId, Tracked>>,
+    readers: AtomicU64,
+}
+
+/// Who reads an inbox: what an earlier reader of it says does not count any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Following {
+    pub(crate) inbox: InboxId,
+    reader: u64,
+}
 
 #[derive(Default)]
 struct Tracked {
+    reader: u64,
     /// The one partition whose commands it holds, if it is such an inbox.
     only: Option<PartitionId>,
     read_up_to: u64,
@@ -28,57 +40,62 @@ struct Tracked {
 impl Floors {
     /// Begins to follow an inbox: the one for all partitions, or that of one of them. It takes the place of the last one of
     /// its kind.
-    pub(crate) fn follow(&self, inbox: InboxId, only: Option<PartitionId>) {
-        let mut all = self.0.lock();
+    pub(crate) fn follow(&self, inbox: InboxId, only: Option<PartitionId>) -> Following {
+        let mut all = self.all.lock();
+        let reader = self.readers.fetch_add(1, Ordering::Relaxed);
         all.retain(|_, tracked| tracked.only != only);
-        all.insert(inbox, Tracked { only, ..Tracked::default() });
+        all.insert(inbox, Tracked { only, reader, ..Tracked::default() });
+        Following { inbox, reader }
+    }
+
+    fn with(&self, following: Following, change: impl FnOnce(&mut Tracked)) {
+        let mut all = self.all.lock();
+        if let Some(tracked) = all.get_mut(&following.inbox).filter(|one| one.reader == following.reader) {
+            change(tracked);
+        }
     }
 
     /// A partition's own inbox is read here no more.
     pub(crate) fn forget(&self, partition: PartitionId) {
-        self.0.lock().retain(|_, tracked| tracked.only != Some(partition));
+        self.all.lock().retain(|_, tracked| tracked.only != Some(partition));
     }
 
     /// A position was read; nothing is known of it yet.
-    pub(crate) fn read(&self, inbox: InboxId, position: u64) {
-        if let Some(tracked) = self.0.lock().get_mut(&inbox) {
+    pub(crate) fn read(&self, of: Following, position: u64) {
+        self.with(of, |tracked| {
             tracked.homeless.insert(position);
             tracked.read_up_to = tracked.read_up_to.max(position);
-        }
+        });
     }
 
     /// Up to here the inbox has nothing that was not read, and all that was read is known here.
-    pub(crate) fn seen(&self, inbox: InboxId, position: u64) {
-        if let Some(tracked) = self.0.lock().get_mut(&inbox) {
-            tracked.read_up_to = tracked.read_up_to.max(position);
-        }
+    pub(crate) fn seen(&self, of: Following, position: u64) {
+        self.with(of, |tracked| tracked.read_up_to = tracked.read_up_to.max(position));
     }
 
     /// The position turned out to belong to a partition.
-    pub(crate) fn belongs(&self, inbox: InboxId, position: u64, partition: PartitionId) {
-        if let Some(tracked) = self.0.lock().get_mut(&inbox) {
+    pub(crate) fn belongs(&self, of: Following, position: u64, partition: PartitionId) {
+        self.with(of, |tracked| {
             tracked.homeless.remove(&position);
             tracked.by_partition.entry(partition).or_default().insert(position);
-        }
+        });
     }
 
     /// The position is recorded, parked, dead-lettered or was refused to its sender: it need not be read again.
-    pub(crate) fn done(&self, inbox: InboxId, position: u64, partition: Option<PartitionId>) {
-        let mut all = self.0.lock();
-        let Some(tracked) = all.get_mut(&inbox) else { return };
-        match partition {
+    pub(crate) fn done(&self, of: Following, position: u64, partition: Option<PartitionId>) {
+        self.with(of, |tracked| match partition {
             None => drop(tracked.homeless.remove(&position)),
             Some(partition) => {
                 if let Some(outstanding) = tracked.by_partition.get_mut(&partition) {
                     outstanding.remove(&position);
                 }
             }
-        }
+        });
     }
 
     /// The floor to write into the partition's next fence, never below `last`, the one in its last fence.
     pub(crate) fn floor(&self, partition: PartitionId, last: &[IntakeFloor]) -> Vec<IntakeFloor> {
-        let all = self.0.lock();
+        let all = self.all.lock();
         let concerns = |tracked: &Tracked| tracked.only.is_none_or(|only| only == partition);
         let followed: Vec<(&InboxId, &Tracked)> =
             all.iter().filter(|(_, tracked)| concerns(tracked)).collect();
@@ -110,16 +127,16 @@ mod tests {
         let floors = Floors::default();
         let here = PartitionId(1);
         let at = |last: &[IntakeFloor]| floors.floor(here, last)[0].position;
-        floors.follow(INBOX, None);
+        let of = floors.follow(INBOX, None);
         for position in 1..=3 {
-            floors.read(INBOX, position);
+            floors.read(of, position);
         }
-        floors.belongs(INBOX, 1, here);
-        floors.belongs(INBOX, 2, PartitionId(0));
+        floors.belongs(of, 1, here);
+        floors.belongs(of, 2, PartitionId(0));
         assert_eq!(at(&[]), 0, "1 is open");
-        floors.done(INBOX, 1, Some(here));
+        floors.done(of, 1, Some(here));
         assert_eq!(at(&[]), 2, "3 may still be ours");
-        floors.done(INBOX, 3, None);
+        floors.done(of, 3, None);
         assert_eq!(at(&[]), 3);
         assert_eq!(at(&[IntakeFloor { inbox: INBOX, position: 9 }]), 9);
     }
@@ -129,10 +146,9 @@ mod tests {
         let floors = Floors::default();
         let (here, other) = (PartitionId(1), PartitionId(2));
         let (own, others) = ([8; 16], [9; 16]);
-        floors.follow(INBOX, None);
-        floors.follow(own, Some(here));
-        floors.follow(others, Some(other));
-        for (inbox, position) in [(INBOX, 4), (own, 5), (others, 6)] {
+        let (all, owns) = (floors.follow(INBOX, None), floors.follow(own, Some(here)));
+        let theirs = floors.follow(others, Some(other));
+        for (inbox, position) in [(all, 4), (owns, 5), (theirs, 6)] {
             floors.read(inbox, position);
             floors.done(inbox, position, None);
         }
@@ -142,21 +158,29 @@ mod tests {
         };
         assert_eq!(of(here), [(INBOX, 4), (own, 5)]);
         assert_eq!(of(other), [(INBOX, 4), (others, 6)]);
-        floors.read(others, 9);
-        floors.belongs(others, 9, other);
-        floors.seen(others, 12);
+        floors.read(theirs, 9);
+        floors.belongs(theirs, 9, other);
+        floors.seen(theirs, 12);
         assert_eq!(of(other), [(INBOX, 4), (others, 8)], "9 is open");
-        floors.done(others, 9, Some(other));
+        floors.done(theirs, 9, Some(other));
         assert_eq!(of(other), [(INBOX, 4), (others, 12)], "nothing else is there");
         floors.forget(here);
         assert_eq!(of(here), [(INBOX, 4)]);
         let kept = floors.floor(here, &[IntakeFloor { inbox: own, position: 5 }]);
         assert_eq!(kept[0], IntakeFloor { inbox: own, position: 5 }, "what the last fence says stays");
         // A late word on what is followed no more is no trouble.
-        floors.read(own, 6);
-        floors.belongs(own, 6, here);
-        floors.done(own, 6, Some(here));
+        floors.read(owns, 6);
+        floors.belongs(owns, 6, here);
+        floors.done(owns, 6, Some(here));
         assert_eq!(of(here), [(INBOX, 4)]);
+        // Nor one of an earlier reader of what is followed again: what it had read is not what this one has.
+        let again = floors.follow(own, Some(here));
+        floors.read(owns, 9);
+        floors.done(owns, 9, Some(here));
+        floors.seen(owns, 9);
+        assert_eq!(of(here), [(INBOX, 4), (own, 0)]);
+        floors.seen(again, 9);
+        assert_eq!(of(here), [(INBOX, 4), (own, 9)]);
     }
 
     #[test]

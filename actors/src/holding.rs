@@ -7,16 +7,17 @@
 //! - **Stopped**: the same without waiting for anything. What was under way is answered by nobody: who asks again, wherever,
 //!   gets the first outcome.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::metric;
-use retailflow_engine::ports::InboxId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::committer::CommitterMsg;
+use crate::floor::Following;
 use crate::node::{NodeHandle, NodeMsg};
 use crate::tenants::TenantsMsg;
 
@@ -49,7 +50,15 @@ impl NodeHandle {
             return false;
         }
         // Behind the fence the marks are the last owner's last word.
-        let opened = self.tell_tenants(until, |told| TenantsMsg::Arrived(partition, told)).await
+        let marks = match timeout_at(until, self.shared.orders.ports.log.parked(partition)).await {
+            Ok(Ok(marks)) => Arc::from(marks),
+            Ok(Err(error)) => {
+                tracing::warn!(%partition, %error, "the park marks cannot be read");
+                return false;
+            }
+            Err(_) => return false,
+        };
+        let opened = self.tell_tenants(until, |told| TenantsMsg::Arrived(partition, marks, told)).await
             && held.open(partition);
         if opened {
             metrics::histogram!(metric::TAKE_OVER_SECONDS.name).record(begun.elapsed());
@@ -111,8 +120,8 @@ impl NodeHandle {
     /// Up to `position` an inbox of one partition has nothing that was not given to its intake, which has taken in all
     /// that it was given: its floor may rise so far. Without that a partition that nobody uses would keep others' commands
     /// from being trimmed.
-    pub fn nothing_up_to(&self, inbox: InboxId, position: u64) {
-        self.shared.floors.seen(inbox, position);
+    pub fn nothing_up_to(&self, of: Following, position: u64) {
+        self.shared.floors.seen(of, position);
     }
 
     /// Writes the floors of a partition, if they have risen since its last fence. Whether they are durable.
@@ -120,6 +129,14 @@ impl NodeHandle {
         let Some(committer) = self.shared.orders.committers.get(partition) else { return false };
         let (reply, written) = oneshot::channel();
         committer.cast(CommitterMsg::Floor(reply)).is_ok() && written.await.is_ok()
+    }
+
+    /// Writes a fence, and says whether that was possible: then nobody else has written the partition before it, and what
+    /// this node has in memory of it was true until now.
+    pub async fn prove(&self, partition: PartitionId) -> bool {
+        let Some(committer) = self.shared.orders.committers.get(partition) else { return false };
+        let (reply, written) = oneshot::channel();
+        committer.cast(CommitterMsg::Prove(reply)).is_ok() && written.await.is_ok()
     }
 
     /// The partitions that are run here.
@@ -144,6 +161,8 @@ impl NodeHandle {
     async fn end_partition(&self, partition: PartitionId) {
         self.shared.floors.forget(partition);
         self.shared.orders.held.drop_out(partition);
+        // At once: whoever takes it over again must not take this one's committer for its own.
+        self.shared.orders.committers.set(partition, None);
         let (told, ended) = oneshot::channel();
         let asked = self.root.cast(NodeMsg::StopPartition(partition, told));
         if asked.is_err() || timeout(END_MAX, ended).await.is_err() {

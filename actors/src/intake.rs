@@ -19,13 +19,13 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::order::{Actor, Command};
-use retailflow_engine::ports::{Body, CommandInbox, Delivery, InboxError, InboxId, PortFuture};
+use retailflow_engine::ports::{Body, CommandInbox, Delivery, InboxError, PortFuture};
 use retailflow_engine::wire::{Code, CommandType, DecodeError, Outcome, decode_command};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::decide::{Answered, Line, again, decide, give_up, put_away};
-use crate::floor::Floors;
+use crate::floor::{Floors, Following};
 use crate::mutant::Mutant;
 use crate::node::NodeHandle;
 
@@ -80,7 +80,7 @@ pub struct Intake<'a> {
 /// What is open.
 struct Books<'a> {
     line: Line<'a>,
-    inbox: InboxId,
+    following: Following,
     floors: &'a Floors,
     /// Commands waiting behind an open one of the same order.
     lanes: HashMap<OrderRef, VecDeque<Waiting>>,
@@ -124,15 +124,22 @@ impl<'a> Intake<'a> {
         only: Option<PartitionId>,
         patience: Option<Duration>,
     ) -> Self {
+        let (floors, following) = node.floors(inbox.id(), only);
         let books = Books {
             line: Line { node, inbox: inbox.id(), name: name.into().into(), patience },
-            inbox: inbox.id(),
-            floors: node.floors(inbox.id(), only),
+            following,
+            floors,
             lanes: HashMap::new(),
             ready: BTreeMap::new(),
             open: BTreeSet::new(),
         };
         Self { pending: FuturesUnordered::new(), books, received: 0 }
+    }
+
+    /// Who it is among the readers of its inbox, for [`NodeHandle::nothing_up_to`].
+    #[must_use]
+    pub fn following(&self) -> Following {
+        self.books.following
     }
 
     /// Reads to the end of the inbox, or until `stop` says so; then finishes what is in flight. `on_event` gets each
@@ -146,7 +153,10 @@ impl<'a> Intake<'a> {
         mut stop: watch::Receiver<bool>,
         mut on_event: impl FnMut(IntakeEvent),
     ) -> Result<IntakeSummary, InboxError> {
-        let window = self.books.line.node.settings().config.admission.in_flight_max;
+        let in_flight_max = self.books.line.node.settings().config.admission.in_flight_max;
+        // There is one for each partition.
+        let window =
+            if self.books.line.patience.is_some() { in_flight_max.min(BATCH) } else { in_flight_max };
         let mut finished = false;
         let mut failed = None;
         while !finished && failed.is_none() && !*stop.borrow() {
@@ -196,14 +206,16 @@ impl<'a> Intake<'a> {
         let line = self.books.line.clone();
         self.received += 1;
         self.books.open.insert(position);
-        self.books.floors.read(self.books.inbox, position);
+        self.books.floors.read(self.books.following, position);
         match decode(&delivery.body) {
             Ok(command) => {
                 match line.node.settings().is(Mutant::FloorRunsAhead) {
-                    true => self.books.floors.done(self.books.inbox, position, None),
-                    false => {
-                        self.books.floors.belongs(self.books.inbox, position, line.node.partition(&command))
-                    }
+                    true => self.books.floors.done(self.books.following, position, None),
+                    false => self.books.floors.belongs(
+                        self.books.following,
+                        position,
+                        line.node.partition(&command),
+                    ),
                 }
                 let waiting = Waiting { position, command, since };
                 match self.books.lanes.get_mut(&waiting.command.order) {
@@ -277,7 +289,7 @@ impl<'a> Books<'a> {
             on_event(event);
             // Not before: the floor must not pass a refusal that nobody was told.
             if settled {
-                self.floors.done(self.inbox, position, partition);
+                self.floors.done(self.following, position, partition);
             }
         }
     }

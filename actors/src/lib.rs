@@ -37,6 +37,7 @@ mod tenants_route;
 mod world;
 
 pub use effects::EffectCounts;
+pub use floor::Following;
 pub use holding::HandedOver;
 pub use intake::{Intake, IntakeEvent, IntakeSummary};
 #[cfg(feature = "mutants")]

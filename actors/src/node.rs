@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use crate::admission::Gate;
 use crate::committer::CommitterMsg;
 use crate::effects::Effects;
-use crate::floor::Floors;
+use crate::floor::{Floors, Following};
 use crate::held::Held;
 use crate::order::OrderShared;
 use crate::outcome::{Work, refusal};
@@ -105,6 +105,17 @@ pub struct StopReport {
     pub drained: bool,
     /// Commands given up at the deadline. Their callers were told nothing; they may send the same id again.
     pub abandoned: usize,
+}
+
+/// Whether a command waits for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// It is refused where there is none.
+    No,
+    /// For as long as it takes: nobody else comes in.
+    Alone,
+    /// The same, with a part of the room only.
+    BesideOthers,
 }
 
 /// A running node. Cheap to clone.
@@ -286,7 +297,7 @@ impl NodeHandle {
     pub async fn ask(&self, command: Command) -> Outcome {
         let (begun, kind) = (Instant::now(), command.data.kind());
         let (order, key) = (command.order.clone(), command.key.clone());
-        let outcome = match self.send(command, false).await {
+        let outcome = match self.send(command, Wait::No).await {
             Err(outcome) => *outcome,
             Ok(answer) => match answer.await {
                 Ok(outcome) => outcome,
@@ -297,11 +308,11 @@ impl NodeHandle {
         outcome
     }
 
-    /// Sends a command in. `wait`: for room, rather than be refused for want of it.
+    /// Sends a command in. It waits for room, or is refused for want of it.
     pub(crate) async fn send(
         &self,
         command: Command,
-        wait: bool,
+        wait: Wait,
     ) -> Result<oneshot::Receiver<Outcome>, Box<Outcome>> {
         let setting = self.tenant(&command).await?;
         let Some(within) = self.shared.orders.held.enter(self.partition(&command)) else {
@@ -311,15 +322,15 @@ impl NodeHandle {
         let tenant = &command.order.tenant;
         let effects = &self.shared.orders.effects;
         if effects.is_full() && command.data.kind() == CommandType::Place {
-            if !wait {
+            if wait == Wait::No {
                 return Err(Box::new(self.refuse(&command, Code::Overloaded)));
             }
             // More new orders than can be brought on their way help nobody.
             effects.room().await;
         }
         let permit = match wait {
-            true => gate.enter(tenant, setting.in_flight_max).await,
-            false => gate.try_enter(tenant, setting.in_flight_max),
+            Wait::No => gate.try_enter(tenant, setting.in_flight_max),
+            wait => gate.enter(tenant, setting.in_flight_max, wait == Wait::BesideOthers).await,
         };
         let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?.within(within);
         let (reply, answer) = oneshot::channel();
@@ -429,9 +440,9 @@ impl NodeHandle {
     }
 
     /// The floors, which follow this inbox from now on: one for all partitions, or that of one.
-    pub(crate) fn floors(&self, inbox: InboxId, only: Option<PartitionId>) -> &Floors {
-        self.shared.floors.follow(inbox, only);
-        &self.shared.floors
+    pub(crate) fn floors(&self, inbox: InboxId, only: Option<PartitionId>) -> (&Floors, Following) {
+        let following = self.shared.floors.follow(inbox, only);
+        (&self.shared.floors, following)
     }
 
     pub(crate) fn partition(&self, command: &Command) -> PartitionId {

@@ -3,7 +3,7 @@
 //! The mark is a control record of its own: setting and seeing it needs no history of the order, which may be what
 //! makes it crash.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ractor::ActorProcessingErr;
@@ -12,7 +12,7 @@ use retailflow_engine::codec::v1::ActorV1;
 use retailflow_engine::ids::{CommandKey, OrderId, OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::{Hash, partition_of};
 use retailflow_engine::order::Actor;
-use retailflow_engine::ports::ControlEntry;
+use retailflow_engine::ports::{ControlEntry, ParkedOrder};
 use retailflow_engine::wire::{Code, CommandEvent, Outcome, Trace};
 use tokio::sync::oneshot;
 
@@ -28,47 +28,76 @@ struct Queue {
     ids: HashMap<CommandKey, Hash>,
 }
 
+/// Why a command is refused for a while.
+pub(crate) const UNREAD: &str = "it is not known yet which orders of the partition are parked; ask again";
+
 /// The parked orders of one tenant.
 pub(crate) struct Parking {
     shared: Arc<OrderShared>,
     parked: BTreeMap<OrderId, Queue>,
+    /// Partitions that are run here and whose marks could not be read.
+    unread: BTreeSet<PartitionId>,
 }
 
 impl Parking {
     pub(crate) fn new(shared: Arc<OrderShared>) -> Self {
-        Self { shared, parked: BTreeMap::new() }
+        Self { shared, parked: BTreeMap::new(), unread: BTreeSet::new() }
     }
 
-    /// Reads the marks of this tenant's orders.
-    pub(crate) async fn load(&mut self, tenant: &TenantId) -> Result<(), ActorProcessingErr> {
+    /// Reads the marks of this tenant's orders. What cannot be read now keeps nobody else waiting: only commands of that
+    /// partition are refused until it is.
+    pub(crate) async fn load(&mut self, tenant: &TenantId) {
         for partition in (0..self.shared.committers.partitions()).map(PartitionId) {
             if self.shared.held.has(partition) {
-                self.arrived(tenant, partition).await?;
+                self.read(tenant, partition).await;
             }
         }
-        Ok(())
     }
 
-    /// Reads the marks of this tenant's orders in a partition that is run here from now on.
-    pub(crate) async fn arrived(
-        &mut self,
-        tenant: &TenantId,
-        partition: PartitionId,
-    ) -> Result<(), ActorProcessingErr> {
-        for parked in self.shared.ports.log.parked(partition).await? {
+    async fn read(&mut self, tenant: &TenantId, partition: PartitionId) {
+        match self.shared.ports.log.parked(partition).await {
+            Ok(parked) => self.arrived(tenant, partition, &parked),
+            Err(error) => {
+                tracing::warn!(%partition, %error, "park marks cannot be read now; commands of this partition are refused");
+                self.unread.insert(partition);
+            }
+        }
+    }
+
+    /// Looks again at what could not be read.
+    pub(crate) async fn read_again(&mut self, tenant: &TenantId) {
+        if let Some(partition) = self.unread.first().copied() {
+            self.read(tenant, partition).await;
+        }
+    }
+
+    /// Whether it is known which orders of the partition are parked.
+    pub(crate) fn knows(&self, partition: PartitionId) -> bool {
+        !self.unread.contains(&partition)
+    }
+
+    /// Refuses a command of which nobody knows whether it has to wait behind others.
+    pub(crate) fn refuse(&self, work: Work) {
+        work.refuse(Code::Unavailable, UNREAD, self.shared.gate.retry_after_ms());
+    }
+
+    /// Takes in the marks of this tenant's orders in a partition that is run here from now on.
+    pub(crate) fn arrived(&mut self, tenant: &TenantId, partition: PartitionId, marks: &[ParkedOrder]) {
+        self.unread.remove(&partition);
+        for parked in marks {
             if parked.order.tenant == *tenant {
                 // A release that an earlier actor asked for may still be on its way to the log: what is queued here
                 // must not come to stand behind no mark.
-                let unmarked = Some(parked.reason);
+                let unmarked = Some(parked.reason.clone());
                 let queue = Queue { unmarked, queued: parked.queued, ids: HashMap::new() };
-                self.parked.insert(parked.order.order, queue);
+                self.parked.insert(parked.order.order.clone(), queue);
             }
         }
-        Ok(())
     }
 
     /// What is parked in a partition that is run elsewhere is its owner's matter.
-    pub(crate) fn departed(&mut self, leaves: impl Fn(&OrderId) -> bool) {
+    pub(crate) fn departed(&mut self, partition: PartitionId, leaves: impl Fn(&OrderId) -> bool) {
+        self.unread.remove(&partition);
         self.parked.retain(|order, _| !leaves(order));
     }
 

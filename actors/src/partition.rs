@@ -79,6 +79,8 @@ pub(crate) struct PartitionState {
     args: PartitionArgs,
     crashes: CrashWindow,
     counted: bool,
+    /// The last one in which it was ours.
+    epoch: Option<u64>,
     acknowledged: Arc<Acknowledged>,
 }
 
@@ -100,6 +102,7 @@ impl Actor for Partition {
             args,
             crashes: CrashWindow::default(),
             counted: false,
+            epoch: None,
             acknowledged: Arc::default(),
         })
     }
@@ -124,10 +127,12 @@ impl Actor for Partition {
                     sight: args.sight.clone(),
                     acknowledged: state.acknowledged.clone(),
                     owner: myself.clone(),
+                    was_epoch: state.epoch.filter(|_| args.settings.holds == Holds::AsTold),
                 };
                 Actor::spawn_linked(None, Committer, committer, myself.get_cell()).await?;
             }
             PartitionMsg::Ready(committer, epoch) => {
+                state.epoch = Some(epoch);
                 state.args.committers.set(state.args.partition, Some(committer));
                 // Another owner may have left orders on their way.
                 state.args.effects.leave_behind();

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::outcome::Work;
+use crate::parking::UNREAD;
 use crate::release::drainer::Drainer;
 use crate::tenant::{TenantMsg, TenantState, ToOrder};
 
@@ -133,6 +134,9 @@ impl TenantState {
         let Request { order, operator, discard, reply } = request;
         while self.releases.tasks.try_join_next().is_some() {}
         let refused = match self.parking.holds(&order.order) {
+            false if !self.parking.knows(self.partition(&order.order)) => {
+                Some(ReleaseError::Unavailable(UNREAD.into()))
+            }
             false => Some(ReleaseError::NotParked),
             true => self.releases.is_going_on(&order.order).then_some(ReleaseError::UnderWay),
         };

@@ -135,9 +135,11 @@ impl SweeperState {
         let page = match ports.deadlines.list(PartitionId(partition), after.as_ref(), ever, PAGE).await {
             Ok(page) => page,
             Err(why) => {
+                // The others' are looked at all the same, and these again with the next look.
                 tracing::warn!(partition, %why, "the open orders cannot be read now; looking again later");
                 self.args.effects.leave_behind();
-                return false;
+                self.walk = Some((partition + 1, None));
+                return true;
             }
         };
         let ended = page.len() < PAGE;

@@ -13,6 +13,7 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::EngineCommand;
+use retailflow_engine::ports::ParkedOrder;
 use retailflow_engine::wire::Code;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -38,8 +39,8 @@ pub(crate) enum TenantMsg {
     Release(Request),
     /// What the task that does it needs.
     Drain(OrderRef, Drain),
-    /// A partition is run here from now on: its park marks are to be read. The sender is dropped when that is done.
-    Arrived(PartitionId, mpsc::Sender<Infallible>),
+    /// A partition is run here from now on: these are its park marks. The sender is dropped when that is done.
+    Arrived(PartitionId, Arc<[ParkedOrder]>, mpsc::Sender<Infallible>),
     /// It is run here no more: its orders are to go.
     Departed(PartitionId, mpsc::Sender<Infallible>),
     /// Look for idle orders.
@@ -130,7 +131,8 @@ impl Actor for TenantActor {
         _myself: ActorRef<Self::Msg>,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        state.parking.load(&state.tenant).await
+        state.parking.load(&state.tenant).await;
+        Ok(())
     }
 
     async fn handle(
@@ -155,10 +157,10 @@ impl Actor for TenantActor {
                 Ok(())
             }
             TenantMsg::Drain(order, drain) => state.drain(&myself, order, drain).await,
-            TenantMsg::Arrived(partition, _told) => {
+            TenantMsg::Arrived(partition, marks, _told) => {
                 state.departed(partition);
-                let tenant = state.tenant.clone();
-                state.parking.arrived(&tenant, partition).await
+                state.parking.arrived(&state.tenant, partition, &marks);
+                Ok(())
             }
             TenantMsg::Departed(partition, _told) => {
                 state.departed(partition);
@@ -166,6 +168,7 @@ impl Actor for TenantActor {
             }
             TenantMsg::Sweep => {
                 state.sweep();
+                state.parking.read_again(&state.tenant).await;
                 Ok(())
             }
         };
@@ -214,6 +217,9 @@ impl Drop for TenantState {
 
 impl TenantState {
     async fn route(&mut self, myself: &ActorRef<TenantMsg>, work: Work) -> Result<(), ActorProcessingErr> {
+        if !self.parking.knows(self.partition(&work.command.order.order)) {
+            return Ok(self.parking.refuse(work));
+        }
         if self.parking.holds(&work.command.order.order) {
             return self.parking.park_command(work).await;
         }
@@ -256,7 +262,7 @@ impl TenantState {
         order: OrderId,
         message: ToOrder,
     ) -> Result<(), ActorProcessingErr> {
-        if self.parking.holds(&order) {
+        if self.parking.holds(&order) || !self.parking.knows(self.partition(&order)) {
             return Ok(());
         }
         match self.slots.get_mut(&order) {
@@ -315,7 +321,7 @@ impl TenantState {
         }
     }
 
-    fn partition(&self, order: &OrderId) -> PartitionId {
+    pub(crate) fn partition(&self, order: &OrderId) -> PartitionId {
         let reference = OrderRef { tenant: self.tenant.clone(), order: order.clone() };
         partition_of(&reference, self.shared.committers.partitions())
     }
@@ -340,7 +346,7 @@ impl TenantState {
             self.forgive(&order);
         }
         let (tenant, partitions) = (self.tenant.clone(), self.shared.committers.partitions());
-        self.parking.departed(|order| {
+        self.parking.departed(partition, |order| {
             partition_of(&OrderRef { tenant: tenant.clone(), order: order.clone() }, partitions) == partition
         });
     }

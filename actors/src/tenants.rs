@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
+use retailflow_engine::ports::ParkedOrder;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -26,7 +27,7 @@ pub(crate) enum TenantsMsg {
     /// What an operator asks for a parked order of such a tenant.
     Release(Request),
     /// A partition is run here from now on: read its park marks. The sender is dropped when that is done.
-    Arrived(PartitionId, mpsc::Sender<Infallible>),
+    Arrived(PartitionId, Arc<[ParkedOrder]>, mpsc::Sender<Infallible>),
     /// It is run here no more: let its orders go.
     Departed(PartitionId, mpsc::Sender<Infallible>),
     /// The delay after a crash is over.
@@ -105,9 +106,9 @@ impl Actor for Tenants {
                 };
                 drop(actor.cast(TenantMsg::Release(request)));
             }
-            TenantsMsg::Arrived(partition, told) => {
+            TenantsMsg::Arrived(partition, marks, told) => {
                 for tenant in state.args.routes.all() {
-                    drop(tenant.cast(TenantMsg::Arrived(partition, told.clone())));
+                    drop(tenant.cast(TenantMsg::Arrived(partition, marks.clone(), told.clone())));
                 }
             }
             TenantsMsg::Departed(partition, told) => {

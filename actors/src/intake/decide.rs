@@ -10,7 +10,7 @@ use retailflow_engine::wire::{Code, CommandEvent, DecodeError, Outcome, Status};
 use tokio::time::{Instant, sleep};
 
 use super::{DEAD_LETTER_MAX_BYTES, Done, IntakeEvent, Waiting};
-use crate::node::NodeHandle;
+use crate::node::{NodeHandle, Wait};
 
 /// How often a command whose answer was lost, or that a retry can help, is sent again, where somebody is told that it
 /// was given up.
@@ -21,6 +21,9 @@ const LETTER_ATTEMPTS_MAX: u32 = 10;
 const BACKOFF_MAX: u32 = 16;
 /// Time between two looks whether an order is known by now.
 const UNKNOWN_PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two tries to prove that the partition is still ours; it ends when this is dropped with the partition.
+const UNPROVEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// What came of asking.
 pub(super) enum Answered {
@@ -42,6 +45,10 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
+    fn wait(&self) -> Wait {
+        if self.patience.is_some() { Wait::BesideOthers } else { Wait::Alone }
+    }
+
     fn attempts_max(&self, told: u32) -> u32 {
         if self.patience.is_some() { u32::MAX } else { told }
     }
@@ -117,7 +124,7 @@ pub(super) fn decide(line: Line<'_>, waiting: Waiting) -> PortFuture<'_, Answere
         let (attempts_max, mut attempt) = (line.attempts_max(ATTEMPTS_MAX), 0);
         let outcome = loop {
             attempt += 1;
-            let outcome = match line.node.send(command.clone(), true).await {
+            let outcome = match line.node.send(command.clone(), line.wait()).await {
                 Ok(answer) => answer.await.ok(),
                 Err(outcome) => Some(*outcome),
             };
@@ -140,8 +147,13 @@ pub(super) fn decide(line: Line<'_>, waiting: Waiting) -> PortFuture<'_, Answere
                 return Answered::Unknown(Waiting { position, command, since });
             }
             if outcome.status == Status::Refused {
+                // It rests on what is in memory: another owner may have written since, and would find otherwise.
+                let partition = line.node.partition(&command);
+                while !line.node.prove(partition).await {
+                    sleep(UNPROVEN_PAUSE).await;
+                }
                 let letter = line.refused(position, &command, &outcome);
-                let partition = Some(line.node.partition(&command));
+                let partition = Some(partition);
                 let put = put_away(line, position, letter, outcome, since).await;
                 let Answered::Done(done) = put else { return put };
                 let event = IntakeEvent { order: Some(command.order), ..done.event };

@@ -249,13 +249,18 @@ impl Coordinator {
             }
             let (claim, running) = (self.claims.get(partition), self.running.get(partition));
             match (claim, running) {
-                (None, None | Some(Running::Fully)) => wants.push(Want::Claim(*partition)),
+                // A namesake that is not listed waits for its turn.
+                (None, None | Some(Running::Fully)) if self.is_listed() => {
+                    wants.push(Want::Claim(*partition))
+                }
                 (Some(stood), None) if stood.value == self.me => wants.push(Want::TakeOver(*partition)),
                 // While it is handed over, or another one has it: later.
                 _ => {}
             }
         }
-        if self.leader.is_none() && self.is_listed() && !self.knows_less("leader") {
+        // Who cannot read the plan had better not lead.
+        let reads_all = !self.knows_less("leader") && !self.knows_less("placement");
+        if self.leader.is_none() && self.is_listed() && reads_all {
             wants.push(Want::Campaign);
         }
         wants.extend(self.place(now));

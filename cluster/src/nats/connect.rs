@@ -95,6 +95,14 @@ pub enum ConnectError {
     },
 }
 
+impl Connections {
+    /// The largest message that the servers take, in bytes, headers and all.
+    #[must_use]
+    pub fn payload_max_bytes(&self) -> usize {
+        self.publish.server_info().max_payload
+    }
+}
+
 impl ConnectError {
     /// Whether trying again may help.
     #[must_use]

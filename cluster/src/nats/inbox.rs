@@ -17,7 +17,7 @@ mod replies;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::Subscriber;
 use futures_util::StreamExt;
@@ -39,6 +39,9 @@ use super::{Connections, subjects};
 
 /// Of a dead letter's body at most this much is kept, and of a body over the limit, in bytes.
 const KEPT_MAX_BYTES: usize = 16 * 1024;
+
+/// So long a stream must be shorter than what was read of it before that is believed.
+const DEPOSED_MAX: Duration = Duration::from_secs(15);
 
 /// How an inbox reads.
 #[derive(Debug, Clone)]
@@ -129,6 +132,8 @@ pub struct NatsInbox {
     /// The stream's last sequence when it was last looked at.
     last: u64,
     wakes: Option<Subscriber>,
+    /// Since when the stream has been shorter than what was read of it.
+    shorter_since: Option<Instant>,
     quiet: Arc<AtomicU64>,
     replies: Arc<Replies>,
 }
@@ -181,7 +186,7 @@ impl NatsInbox {
         let info = reader.info().await?;
         let id = inbox_id(&info.created, partition);
         let (created, floor) = (info.created.clone(), floor(&id));
-        let inbox = Self {
+        let mut inbox = Self {
             id,
             partition,
             created,
@@ -193,6 +198,7 @@ impl NatsInbox {
             seen: floor,
             last: info.last_sequence,
             wakes: None,
+            shorter_since: None,
             quiet: Arc::default(),
             replies: Arc::default(),
         };
@@ -234,6 +240,12 @@ impl NatsInbox {
             let info = self.reader.info().await?;
             self.check(&info)?;
             let last_before = std::mem::replace(&mut self.last, info.last_sequence);
+            if info.last_sequence < last_before {
+                // Whoever answered is not the leader any more, and what was read of it is not all there is.
+                let why = format!("its leader ends at {}, and {last_before} was seen", info.last_sequence);
+                self.last = last_before;
+                return Err(InboxFault::Unavailable(why));
+            }
             let Some(end) = piece.last().map(|arrived| arrived.sequence) else {
                 self.seen = self.seen.max(last_before);
                 self.quiet.fetch_max(self.seen(), Ordering::AcqRel);
@@ -245,7 +257,11 @@ impl NatsInbox {
             };
             let mut given = Vec::with_capacity(piece.len());
             for arrived in piece {
-                given.extend(self.take(arrived).await?);
+                let delivery = self.take(&arrived).await?;
+                if delivery.is_some() {
+                    self.replies.keep(&arrived);
+                }
+                given.extend(delivery);
             }
             self.after = end;
             if !given.is_empty() {
@@ -269,7 +285,7 @@ impl NatsInbox {
         Ok(())
     }
 
-    fn check(&self, info: &StreamInfo) -> Result<(), InboxFault> {
+    fn check(&mut self, info: &StreamInfo) -> Result<(), InboxFault> {
         // What others' commands were trimmed away of, up to where it has looked, is nothing that it misses.
         let after = self.seen();
         if info.created != self.created {
@@ -278,8 +294,13 @@ impl NatsInbox {
         }
         if info.last_sequence < after {
             let text = format!("it ends at {}, and {after} was dealt with", info.last_sequence);
-            return Err(InboxFault::Replaced(text));
+            // A leader that was deposed does not know it for a while.
+            return Err(match self.shorter_since.get_or_insert_with(Instant::now).elapsed() < DEPOSED_MAX {
+                true => InboxFault::Unavailable(text),
+                false => InboxFault::Replaced(text),
+            });
         }
+        self.shorter_since = None;
         if info.first_sequence > after + 1 {
             let what = format!("it begins at {}", info.first_sequence);
             return Err(InboxFault::Gap { after, what });
@@ -292,18 +313,15 @@ impl NatsInbox {
     }
 
     /// What is given of a message, if anything.
-    async fn take(&self, arrived: Arrived) -> Result<Option<Delivery>, InboxFault> {
+    async fn take(&self, arrived: &Arrived) -> Result<Option<Delivery>, InboxFault> {
         let position = arrived.sequence;
         let Some((partition, tenant, order)) = subjects::parse_command(&arrived.subject) else {
-            return Err(self.elsewhere(&arrived, self.partition));
+            return Err(self.elsewhere(arrived, self.partition));
         };
         let order = command::order_of(tenant, order);
         let ours = order.as_ref().map_or(partition, |order| partition_of(order, self.options.partitions));
         if ours != partition || partition != self.partition {
-            return Err(self.elsewhere(&arrived, ours));
-        }
-        if let Ok(order) = &order {
-            self.replies.keep(position, &order.tenant, &arrived.headers);
+            return Err(self.elsewhere(arrived, ours));
         }
         let length_bytes = arrived.payload.len() as u64;
         if arrived.payload.len() > self.options.body_max_bytes {
@@ -311,10 +329,10 @@ impl NatsInbox {
             let body = Body::TooLong { prefix: arrived.payload[..kept].to_vec(), length_bytes };
             return Ok(Some(Delivery { position, body }));
         }
-        match order.and_then(|order| self.body(&order, &arrived)) {
+        match order.and_then(|order| self.body(&order, arrived)) {
             Ok(bytes) => Ok(Some(Delivery { position, body: Body::Bytes(bytes) })),
             Err(error) => {
-                let letter = self.letter(&arrived, &error);
+                let letter = self.letter(arrived, &error);
                 self.letters.put(letter).await.map_err(|why| InboxFault::Unavailable(why.to_string()))?;
                 tracing::warn!(position, %error, "a command was put with the dead letters");
                 Ok(None)

@@ -215,13 +215,20 @@ impl Shared {
                 command.body.len()
             ));
         }
-        let (subject, headers) = (subjects::command(&command.order), headers(command));
+        let (subject, mut headers) = (subjects::command(&command.order), headers(command));
+        let mut unnamed = false;
         let deadline = Instant::now() + self.give_up_after;
         let (mut silent, mut most_ms) = (false, 10);
         loop {
             let why = match self.api.publish(&subject, headers.clone(), command.body.clone()).await {
-                Ok(Acknowledged { sequence, duplicate }) => {
-                    return Sent::Acknowledged { sequence, duplicate };
+                // The server knows the name, and not whose it was: what stands there may be another tenant's. The engine tells
+                // commands apart by more than that.
+                Ok(Acknowledged { duplicate: true, .. }) if !unnamed => {
+                    (headers, unnamed) = (HeaderMap::new(), true);
+                    continue;
+                }
+                Ok(Acknowledged { sequence, .. }) => {
+                    return Sent::Acknowledged { sequence, duplicate: unnamed };
                 }
                 Err(Trouble::Refused(error)) => {
                     let passing = [STORE_FAILED, TOO_MANY_REQUESTS, DUPLICATE_IN_FLIGHT];

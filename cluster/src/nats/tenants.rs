@@ -146,8 +146,13 @@ impl Shared {
         let info = self.read.info(subjects::META).await?;
         let (same, seen) = {
             let known = self.known.read();
-            (known.created == info.created && known.seen <= info.last_sequence, known.seen)
+            (known.created == info.created, known.seen)
         };
+        if same && info.last_sequence < seen {
+            // A leader that was deposed does not know the newest settings: they stay.
+            let why = format!("{} ends at {}, and {seen} was seen", subjects::META, info.last_sequence);
+            return Err(Trouble::Silent(why));
+        }
         let mut next = if same { seen + 1 } else { 1 };
         let mut fresh = (!same).then(|| Known { created: info.created, ..Known::default() });
         while next <= info.last_sequence {

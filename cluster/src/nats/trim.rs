@@ -48,6 +48,12 @@ pub enum TrimError {
         /// The stream's last position.
         last: u64,
     },
+    /// The stream is not the one whose floors were given.
+    #[error("RF_CMD was made anew at {created}")]
+    Replaced {
+        /// When, as the server has it.
+        created: String,
+    },
     /// The server does not answer, or refuses. It may be done; try again.
     #[error("{0}")]
     Stream(Trouble),
@@ -59,21 +65,32 @@ impl From<Trouble> for TrimError {
     }
 }
 
-/// The inboxes of all partitions, in order: by these names fences know how far they were read.
+/// When the stream of commands was made, and the inboxes of all partitions, in order: by these names fences know how far they
+/// were read.
 ///
 /// # Errors
 /// [`TrimError::Stream`].
-pub async fn inbox_ids(connections: &Connections, partitions: u16) -> Result<Vec<InboxId>, TrimError> {
+pub async fn inbox_ids(
+    connections: &Connections,
+    partitions: u16,
+) -> Result<(String, Vec<InboxId>), TrimError> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     let created = api.info(subjects::COMMANDS).await?.created;
-    Ok((0..partitions).map(|partition| inbox_id(&created, PartitionId(partition))).collect())
+    let ids = (0..partitions).map(|partition| inbox_id(&created, PartitionId(partition))).collect();
+    Ok((created, ids))
 }
 
-/// Purges commands at or below the lowest of `floors`: those of all partitions, in order, beginning with partition 0.
+/// Purges commands at or below the lowest of `floors`: those of all partitions, in order, beginning with partition 0, in the stream
+/// that was made at `created`.
 ///
 /// # Errors
 /// [`TrimError`].
-pub async fn trim(connections: &Connections, partitions: u16, floors: &[u64]) -> Result<Trimmed, TrimError> {
+pub async fn trim(
+    connections: &Connections,
+    created: &str,
+    partitions: u16,
+    floors: &[u64],
+) -> Result<Trimmed, TrimError> {
     let found = floors.len();
     let numbered = || (0..partitions).map(PartitionId).zip(floors.iter().copied());
     let lowest = numbered().min_by_key(|(_, floor)| *floor);
@@ -82,6 +99,9 @@ pub async fn trim(connections: &Connections, partitions: u16, floors: &[u64]) ->
     };
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     let info = api.info(subjects::COMMANDS).await?;
+    if info.created != created {
+        return Err(TrimError::Replaced { created: info.created });
+    }
     let last = info.last_sequence;
     if let Some((partition, floor)) = numbered().find(|(_, floor)| *floor > last) {
         return Err(TrimError::Beyond { partition, floor, last });

@@ -1,7 +1,7 @@
 //! What a partition needs beside its committer, for as long as this node runs it: somebody who answers other nodes, one
 //! who reads its commands, one who tells the public, and one who writes how far it has read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use retailflow_actors::{Intake, IntakeEvent, NodeHandle};
 use retailflow_cluster::nats::{EdgeConnection, EventPump, InboxFault, InboxOptions, NatsInbox, Post};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::metric;
-use retailflow_engine::ports::{CommandInbox as _, EventLog as _, InboxError, StoreError};
+use retailflow_engine::ports::{EventLog as _, InboxError, StoreError};
 use retailflow_engine::wire::Outcome;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -22,6 +22,8 @@ use crate::app::SystemClock;
 
 /// Outcomes on their way to who published the commands; beyond it they are not sent, and show in the events.
 const REPLIES_MAX: usize = 8_192;
+/// For what sees to partitions to end.
+const END_MAX: Duration = Duration::from_secs(15);
 /// After passing trouble commands are read again in so long.
 const AGAIN: Duration = Duration::from_secs(1);
 /// And after trouble that only people can mend.
@@ -64,40 +66,48 @@ impl Attending {
             }
         };
         let mut changes = self.node.turns_change();
-        let mut attended: BTreeMap<(PartitionId, u64), CancellationToken> = BTreeMap::new();
+        // One task a partition at most: that of the next turn begins when that of the last one has ended.
+        let mut attended: BTreeMap<PartitionId, (u64, CancellationToken)> = BTreeMap::new();
+        let mut partitions = HashMap::new();
         let mut tasks = JoinSet::new();
         loop {
             changes.mark_unchanged();
-            let turns = self.node.turns();
-            attended.retain(|turn, stop| {
-                let held = turns.contains(turn);
-                if !held {
+            let turns: BTreeMap<PartitionId, u64> = self.node.turns().into_iter().collect();
+            for (partition, (turn, stop)) in &attended {
+                if turns.get(partition) != Some(turn) {
                     stop.cancel();
                 }
-                held
-            });
-            for turn in turns {
-                attended.entry(turn).or_insert_with(|| {
+            }
+            for (partition, turn) in turns {
+                attended.entry(partition).or_insert_with(|| {
                     let stop = end.child_token();
                     let (of, intake, token) = (self.clone(), intake.clone(), stop.clone());
-                    tasks.spawn(async move { of.partition(turn.0, &intake, token).await });
-                    stop
+                    let task = tasks.spawn(async move { of.partition(partition, &intake, token).await });
+                    partitions.insert(task.id(), partition);
+                    (turn, stop)
                 });
             }
             tokio::select! {
                 () = end.cancelled() => break,
                 _ = changes.changed() => {}
-                Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
-                    if let Err(error) = ended {
-                        tracing::error!(%error, "what sees to a partition ended badly");
-                        // Which one it was nobody knows: all begin again.
-                        attended.values().for_each(CancellationToken::cancel);
-                        attended.clear();
+                Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => {
+                    let id = match ended {
+                        Ok((id, ())) => id,
+                        Err(error) => {
+                            tracing::error!(%error, "what sees to a partition ended badly; it begins again");
+                            error.id()
+                        }
+                    };
+                    if let Some(partition) = partitions.remove(&id) {
+                        attended.remove(&partition);
                     }
                 }
             }
         }
-        while tasks.join_next().await.is_some() {}
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(END_MAX, ended).await.is_err() {
+            tracing::warn!("what sees to partitions does not end; it is cut off");
+        }
     }
 
     async fn partition(&self, partition: PartitionId, intake: &EdgeConnection, stop: CancellationToken) {
@@ -156,16 +166,18 @@ impl Attending {
         let opened =
             NatsInbox::resume(&ground.connections, connection, partition, &floors, letters, clock, options);
         let mut inbox = opened.await?;
-        let (quiet, replies, id) = (inbox.quiet_up_to(), inbox.replies(), inbox.id());
+        let (quiet, replies) = (inbox.quiet_up_to(), inbox.replies());
         let (outcomes, mut waiting) = mpsc::channel::<(u64, Outcome)>(REPLIES_MAX);
         let patience = Duration::from_millis(ground.config.cluster.patience_ms);
         let intake = Intake::of_partition(&self.node, &inbox, "RF_CMD", partition, patience);
+        let following = intake.following();
         let (_stop, never) = watch::channel(false);
         let wanted = replies.clone();
         let taking_in = intake.run(&mut inbox, never, move |event: IntakeEvent| {
             let result = if event.dead_lettered { "dead_lettered" } else { "decided" };
             counter!(metric::PUBLISHED_COMMANDS.name, "result" => result).increment(1);
             if wanted.wanted(event.position) && outcomes.try_send((event.position, event.outcome)).is_err() {
+                wanted.forget(event.position);
                 tracing::warn!(%partition, "an outcome is not sent: too many wait");
             }
         });
@@ -178,7 +190,7 @@ impl Attending {
             loop {
                 let every = ground.config.cluster.floor_ms;
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(every / 2..=every))).await;
-                self.node.nothing_up_to(id, quiet.load(Ordering::Acquire));
+                self.node.nothing_up_to(following, quiet.load(Ordering::Acquire));
                 self.node.write_floor(partition).await;
             }
         };

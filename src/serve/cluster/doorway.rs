@@ -46,6 +46,9 @@ impl Doorway {
         let begun = Instant::now();
         let partition = self.partition(&command.order);
         let (order, key) = (command.order.clone(), command.key.clone());
+        let unknown = || Outcome::refused(&order, &key, Code::OutcomeUnknown, Code::OutcomeUnknown.meaning());
+        // An earlier call had no answer: it may be recorded, so nobody may say that it is not.
+        let mut in_doubt = false;
         loop {
             let left = deadline.saturating_sub(begun.elapsed());
             let outcome = if self.node.holds(&order) {
@@ -55,23 +58,21 @@ impl Doorway {
                 counter!(metric::FORWARDED.name, "result" => result(&called)).increment(1);
                 match called {
                     Ok(outcome) => outcome,
-                    Err(CallError::Silent(_)) if left > CALL_MAX => continue,
                     Err(CallError::Silent(_)) => {
-                        return Outcome::refused(
-                            &order,
-                            &key,
-                            Code::OutcomeUnknown,
-                            Code::OutcomeUnknown.meaning(),
-                        );
+                        in_doubt = true;
+                        unknown()
                     }
                     Err(error) => Outcome::refused(&order, &key, Code::Unavailable, error.to_string())
                         .with_retry_after_ms(RETRY_AFTER_MS),
                 }
             };
-            // The same id may be asked again, whatever became of it.
-            let again = matches!(outcome.code, Code::Unavailable | Code::Draining);
-            if !again || begun.elapsed() + Duration::from_millis(LOOK_MS.end) > MOVING_MAX.min(deadline) {
-                return outcome;
+            let passing = outcome.code.retry_helps();
+            let moving = matches!(outcome.code, Code::Unavailable | Code::Draining);
+            // Who is in doubt waits as long as its caller does; else nobody waits longer than a partition moves.
+            let at_most = if in_doubt { deadline } else { MOVING_MAX.min(deadline) };
+            let again = passing && (moving || in_doubt);
+            if !again || begun.elapsed() + Duration::from_millis(LOOK_MS.end) > at_most {
+                return if passing && in_doubt { unknown() } else { outcome };
             }
             tokio::time::sleep(Duration::from_millis(fastrand::u64(LOOK_MS))).await;
         }

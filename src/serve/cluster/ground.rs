@@ -29,6 +29,8 @@ const SERVERS_MAX: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(500);
 /// For each thing that is closed.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
+/// The largest command, and what stands around it in a record.
+const PAYLOAD_MIN_BYTES: usize = (1 << 20) + (64 << 10);
 /// For making all streams.
 const PROVISION_MAX: Duration = Duration::from_secs(60);
 
@@ -77,6 +79,13 @@ impl Ground {
         config.log.group_max_records = config.log.group_max_records.min(GROUP_RECORDS_MAX);
         let nats = nats_options(&config, &format!("retailflow {}", member.node));
         let connections = connect(&nats).await?;
+        let most = connections.payload_max_bytes();
+        if most < PAYLOAD_MIN_BYTES {
+            return Err(Failure::refused(format!(
+                "the NATS servers take messages of {most} bytes, and the largest commands need {PAYLOAD_MIN_BYTES}: set \
+                 `max_payload: 8MB` in their configuration"
+            )));
+        }
         let locks = Locks::new(list(&config.etcd.endpoints), &config.log.cluster, member.node.as_str());
         provision(&config, &connections, &locks).await?;
         let options =
@@ -213,7 +222,17 @@ async fn provision(config: &Config, connections: &Connections, locks: &Locks) ->
             None
         }
     };
-    let made = streams(config, connections).await;
+    let until = tokio::time::Instant::now() + SERVERS_MAX;
+    let made = loop {
+        match streams(config, connections).await {
+            // Servers that have just come up have no leader yet.
+            Err(failure) if tokio::time::Instant::now() < until => {
+                tracing::warn!(%failure, "the streams are not there yet");
+                tokio::time::sleep(AGAIN).await;
+            }
+            made => break made,
+        }
+    };
     if let Some(lock) = lock {
         lock.release().await;
     }

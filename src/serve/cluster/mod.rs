@@ -11,7 +11,6 @@ mod no_views;
 mod trimming;
 
 use std::path::Path;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,16 +90,8 @@ async fn serve(
     let durability = Watching::start(ground, member.accept_weaker_durability).await?;
     sight.durability(durability.now.get(), None);
     let node = node(ground, options, member, durability.now.clone()).await?;
-    let ownership = EtcdOwnership::join(etcd_options(config, member, ground), Arc::new(SystemClock));
-    let hand_over = Duration::from_millis(config.cluster.hand_over_ms);
-    let times = StewardTimes { take_over: Duration::from_millis(config.cluster.take_over_ms), hand_over };
-    let (gone, end) = (CancellationToken::new(), CancellationToken::new());
-    let steward = tokio::spawn(steward(node.clone(), ownership.clone(), times, gone.clone()));
-
     let nodes = ground.edge("nodes").await?;
     let post = Post::new(nodes.clone(), Arc::new(node.clone()), PostOptions::default());
-    let attending = Attending { ground: ground.clone(), node: node.clone(), post };
-    let attending = tokio::spawn(attending.run(end.clone()));
     let doorway =
         traced(Arc::new(Doorway::new(node.clone(), ground.log.identity().partitions, Caller::new(nodes))));
     let ask = AskOptions {
@@ -136,6 +127,15 @@ async fn serve(
     let server = server.map_err(refused)?;
     tell(&server)?;
 
+    // Last of all: whoever joins is given partitions, and must be able to see to them.
+    let (gone, end) = (CancellationToken::new(), CancellationToken::new());
+    let attending = Attending { ground: ground.clone(), node: node.clone(), post };
+    let mut attending = tokio::spawn(attending.run(end.clone()));
+    let ownership = EtcdOwnership::join(etcd_options(config, member, ground), Arc::new(SystemClock));
+    let hand_over = Duration::from_millis(config.cluster.hand_over_ms);
+    let times = StewardTimes { take_over: Duration::from_millis(config.cluster.take_over_ms), hand_over };
+    let mut steward = tokio::spawn(steward(node.clone(), ownership.clone(), times, gone.clone()));
+
     let mut beside = JoinSet::new();
     beside.spawn(upkeep::run(sight.clone(), watched, end.clone()));
     beside.spawn(trimming::run(ground.clone(), member.node.clone(), end.clone()));
@@ -145,8 +145,12 @@ async fn serve(
         beside.spawn(probe::run(node.clone(), partitions, config.probe.clone(), end.clone()));
     }
     state.set(Phase::Serving);
-    let stop = pin!(stopped.wait_for(|stopped| *stopped));
-    drop(stop.await);
+    let ended = tokio::select! {
+        _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
+        // Neither ends by itself; without it partitions would be held and not run.
+        ended = &mut steward => Err(Failure::unreachable(format!("what runs partitions has ended: {ended:?}"))),
+        ended = &mut attending => Err(Failure::unreachable(format!("what sees to partitions has ended: {ended:?}"))),
+    };
 
     state.set(Phase::Draining);
     // Others take over one partition after another, and what still comes here is forwarded to them.
@@ -170,18 +174,22 @@ async fn serve(
     };
     let answered = ask.close(Duration::from_millis(config.http.drain_ms)).await;
     let cut = server.drain(Duration::from_millis(config.http.drain_ms)).await;
-    joined("partitions", steward.await);
+    if !steward.is_finished() {
+        joined("partitions", steward.await);
+    }
     end.cancel();
-    joined("doors", attending.await);
-    let ended = async { while beside.join_next().await.is_some() {} };
-    if tokio::time::timeout(BESIDE_MAX, ended).await.is_err() {
+    if !attending.is_finished() {
+        joined("doors", attending.await);
+    }
+    let beside_ended = async { while beside.join_next().await.is_some() {} };
+    if tokio::time::timeout(BESIDE_MAX, beside_ended).await.is_err() {
         tracing::warn!("the probe or the metrics do not end; they are cut off");
     }
     let stop = node.clone().stop(Duration::from_millis(config.node.stop_deadline_ms)).await;
     ownership.close().await;
     drop(never_failed);
     tracing::info!(drained = stop.drained, abandoned = stop.abandoned, answered, cut, "stopped");
-    Ok(())
+    ended
 }
 
 async fn node(

@@ -52,7 +52,7 @@ async fn once(ground: &Ground) -> anyhow::Result<Option<Trimmed>> {
 
 async fn drop_what_is_done(ground: &Ground) -> anyhow::Result<Trimmed> {
     let partitions = ground.log.identity().partitions;
-    let inboxes = inbox_ids(&ground.connections, partitions).await?;
+    let (created, inboxes) = inbox_ids(&ground.connections, partitions).await?;
     let mut floors = Vec::with_capacity(inboxes.len());
     for (partition, inbox) in (0..partitions).map(PartitionId).zip(inboxes) {
         let head = ground.log.head(partition).await;
@@ -61,5 +61,5 @@ async fn drop_what_is_done(ground: &Ground) -> anyhow::Result<Trimmed> {
         floors
             .push(fence.filter(|floor| floor.inbox == inbox).map(|floor| floor.position).next().unwrap_or(0));
     }
-    Ok(trim(&ground.connections, partitions, &floors).await?)
+    Ok(trim(&ground.connections, &created, partitions, &floors).await?)
 }

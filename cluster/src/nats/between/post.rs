@@ -63,7 +63,11 @@ impl Post {
         let client = &self.connection.client;
         // One group: where two nodes believe that they run it, one of them is asked.
         let group = subjects::NODE_GROUP.to_owned();
-        let mut called = client.queue_subscribe(subjects::node(partition), group).await?;
+        let subscribing = client.queue_subscribe(subjects::node(partition), group);
+        let mut called = tokio::select! {
+            () = end.cancelled() => return Ok(()),
+            subscribed = subscribing => subscribed?,
+        };
         let mut begun = JoinSet::new();
         loop {
             tokio::select! {

@@ -163,13 +163,13 @@ impl NatsLog {
     }
 
     /// What a partition has after `after`, a sequence in its stream: whole groups, without deadlines, about `limit_bytes` of
-    /// them. Gives it, and how far it was looked.
+    /// them. Gives it, how far it was looked, and whether that is the end.
     pub(in crate::nats) async fn entries_after(
         &self,
         partition: PartitionId,
         after: u64,
         limit_bytes: usize,
-    ) -> Result<(Vec<LoggedAt>, u64), ReadError> {
+    ) -> Result<(Vec<LoggedAt>, u64, bool), ReadError> {
         self.inner.entries_after(partition, after, limit_bytes).await
     }
 

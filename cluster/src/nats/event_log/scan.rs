@@ -77,11 +77,11 @@ impl Inner {
         partition: PartitionId,
         after: u64,
         limit_bytes: usize,
-    ) -> Result<(Vec<LoggedAt>, u64), ReadError> {
+    ) -> Result<(Vec<LoggedAt>, u64, bool), ReadError> {
         let stream = self.stream(partition);
         let end = self.api.info(&stream).await?.last_sequence;
         if end <= after {
-            return Ok((Vec::new(), after));
+            return Ok((Vec::new(), after, true));
         }
         let filter = subjects::of_partition(partition);
         let (messages, all) = self.api.range(&stream, &filter, after + 1, end, limit_bytes).await?;
@@ -89,12 +89,14 @@ impl Inner {
         for message in messages {
             // The rest of its group is not there yet: it is for the next look.
             if message.group_end() > end {
-                return Ok((entries, reached));
+                return Ok((entries, reached, true));
             }
+            // Nor is a torn one ever told, though others' groups stand behind it.
+            self.settle(partition, &message).await?;
             reached = message.sequence;
             entries.extend(logged(message));
         }
-        Ok((entries, if all { end } else { reached }))
+        Ok((entries, if all { end } else { reached }, all))
     }
 
     /// See [`super::NatsLog::controls_before`].

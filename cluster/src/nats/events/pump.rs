@@ -107,8 +107,8 @@ impl EventPump {
         let mut saved_at = Instant::now();
         loop {
             stored.mark_unchanged();
-            let (entries, reached) = self.log.entries_after(self.partition, self.after, PIECE_BYTES).await?;
-            let read_some = reached > self.after;
+            let (entries, reached, ended) =
+                self.log.entries_after(self.partition, self.after, PIECE_BYTES).await?;
             let mut events = Vec::new();
             for entry in &entries {
                 self.take(entry, &mut events).await?;
@@ -119,8 +119,8 @@ impl EventPump {
                 self.cursors.write(CURSOR, self.partition, self.after).await?;
                 (self.saved, saved_at) = (self.after, Instant::now());
             }
-            // Reading what others wrote into the shard is no reason to read on at once.
-            if read_some && !entries.is_empty() {
+            // What others wrote into the shard meanwhile is no reason to read on at once.
+            if !ended {
                 continue;
             }
             // The sender lives as long as the log.

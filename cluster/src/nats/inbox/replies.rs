@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use async_nats::{HeaderMap, Subject};
 use parking_lot::Mutex;
-use retailflow_engine::ids::TenantId;
 use retailflow_engine::wire::Outcome;
 
-use crate::nats::command::{Headers, REPLY_TO};
+use crate::nats::command::REPLY_TO;
 use crate::nats::connect::EdgeConnection;
+use crate::nats::edge::Arrived;
 use crate::nats::subjects;
 
 /// Outcomes that are waited for, at most: more than an intake has open. A caller beyond it finds the outcome in the public events.
@@ -20,12 +20,18 @@ pub struct Replies(Mutex<BTreeMap<u64, String>>);
 
 impl Replies {
     /// Only inboxes and the tenant's own subjects are answered to: callers choose what stands in their headers.
-    pub(super) fn keep(&self, position: u64, tenant: &TenantId, headers: &Headers) {
-        let Ok(Some(wanted)) = headers.single(REPLY_TO) else { return };
+    pub(super) fn keep(&self, arrived: &Arrived) {
+        let Ok(Some(wanted)) = arrived.headers.single(REPLY_TO) else { return };
+        let tenant = subjects::parse_command(&arrived.subject).map(|(_, tenant, _)| tenant);
         let mut waiting = self.0.lock();
-        if subjects::may_answer(wanted, Some(tenant.as_str())) && waiting.len() < WAITING_MAX {
-            waiting.insert(position, wanted.to_owned());
+        if subjects::may_answer(wanted, tenant) && waiting.len() < WAITING_MAX {
+            waiting.insert(arrived.sequence, wanted.to_owned());
         }
+    }
+
+    /// Nobody is told what became of what stood at a position.
+    pub fn forget(&self, position: u64) {
+        self.0.lock().remove(&position);
     }
 
     /// Sends the outcome of what stood at a position to whoever wants it. It may be sent more than once.
