@@ -27,6 +27,7 @@ pub mod event_log;
 pub mod events;
 mod identity;
 pub mod inbox;
+mod login;
 pub mod publisher;
 pub mod relay;
 pub mod stand_ins;
