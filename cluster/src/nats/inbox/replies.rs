@@ -23,12 +23,13 @@ impl Replies {
     pub(super) fn keep(&self, position: u64, tenant: &TenantId, headers: &Headers) {
         let Ok(Some(wanted)) = headers.single(REPLY_TO) else { return };
         let mut waiting = self.0.lock();
-        if subjects::may_answer(wanted, Some(tenant.as_str())) && waiting.len() < WAITING_MAX {
+        if subjects::may_tell(wanted, Some(tenant.as_str())) && waiting.len() < WAITING_MAX {
             waiting.insert(position, wanted.to_owned());
         }
     }
 
-    /// Sends the outcome of what stood at a position to whoever wants it. It may be sent more than once.
+    /// Sends the outcome of what stood at a position to whoever wants it. It may be sent more than once. A caller chose where it goes:
+    /// the connection should be one that may write nowhere else.
     pub async fn send(&self, connection: &EdgeConnection, position: u64, outcome: &Outcome) {
         let Some(subject) = self.0.lock().remove(&position) else { return };
         let mut headers = HeaderMap::new();
