@@ -120,6 +120,7 @@ pub const LIMITS: &[Limit] = &[
     Limit { key: "nats.servers", allowed: Allowed::Text { max_chars: 4096 } },
     Limit { key: "nats.monitors", allowed: Allowed::Text { max_chars: 4096 } },
     Limit { key: "nats.credentials", allowed: Allowed::Text { max_chars: 4096 } },
+    Limit { key: "nats.replier_credentials", allowed: Allowed::Text { max_chars: 4096 } },
     Limit { key: "nats.ca", allowed: Allowed::Text { max_chars: 4096 } },
     number("nats.replicas", 1, 3),
     number("nats.request_timeout_ms", 100, HOUR_MS),

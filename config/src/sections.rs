@@ -254,6 +254,8 @@ pub struct Nats {
     pub monitors: String,
     /// A file of credentials, or `off`.
     pub credentials: String,
+    /// The same for what answers callers, or `off` for the same one.
+    pub replier_credentials: String,
     /// A file with the certificates of the authority that signs the servers', or `off`.
     pub ca: String,
     /// Copies of each stream that is made.

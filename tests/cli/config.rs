@@ -56,3 +56,14 @@ fn a_wrong_configuration_ends_everything_before_it_begins() {
     }
     retailflow(&["config", "show", "--set", "partitions"]).run().expect(2).says(&["expected KEY=VALUE"]);
 }
+
+/// The file for nodes in production, as it is shipped.
+#[test]
+fn the_shipped_configuration_is_taken() {
+    let shown =
+        retailflow(&["config", "show", "-o", "json", "--config", "deploy/retailflow.toml"]).run().expect(0);
+    let settings: Vec<Value> = serde_json::from_str(&shown.stdout).unwrap();
+    let value = |key: &str| &settings.iter().find(|setting| setting["key"] == key).unwrap()["value"];
+    assert_eq!(value("cluster.durability"), "replicated_fsync");
+    assert_ne!(value("nats.replier_credentials"), value("nats.credentials"));
+}

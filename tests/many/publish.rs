@@ -277,6 +277,7 @@ fn a_strangers_orders_come_to_the_same_as_in_one_process() {
         letters
     });
     assert!(letters.is_empty(), "{letters:?}");
+    nodes.iter().for_each(|node| assert!(!many.log(node).contains("STOPPED"), "{}", many.log(node)));
     drop(published);
     many.end();
     let totals = retailflow_cluster::participants::audit(&many.books().join("participants")).unwrap();

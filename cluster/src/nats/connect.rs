@@ -14,6 +14,8 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use tokio::sync::watch;
 
+use super::login;
+
 /// The oldest server that has atomic batches.
 pub const SERVER_MIN: (i64, i64, i64) = (2, 12, 0);
 /// Commands that may wait in a client for its socket.
@@ -27,11 +29,11 @@ const RECONNECT_MAX: Duration = Duration::from_secs(2);
 /// How to reach the servers.
 #[derive(Debug, Clone)]
 pub struct NatsOptions {
-    /// Addresses, `nats://host:port` each; one that answers is enough.
+    /// Addresses, `nats://host:port` or `nats://user:password@host:port` each; one that answers is enough.
     pub servers: Vec<String>,
     /// How this process is called in the servers' lists.
     pub name: String,
-    /// A file of credentials, as `nsc` makes them.
+    /// A file of credentials, as `nsc` makes them, or with one line `user:password`. It counts more than an address.
     pub credentials: Option<PathBuf>,
     /// A file with certificates that are believed beside the system's.
     pub ca: Option<PathBuf>,
@@ -66,7 +68,7 @@ pub enum ConnectError {
     /// An address is not one.
     #[error("{address:?} is no address of a NATS server: {why}")]
     Address {
-        /// As it was given.
+        /// As it was given, without a user and a password.
         address: String,
         /// What is wrong with it.
         why: String,
@@ -187,16 +189,11 @@ async fn connect_watched(
     let mut addresses = Vec::with_capacity(options.servers.len());
     for address in &options.servers {
         let parsed: Result<ServerAddr, _> = address.parse();
-        let what = |why: String| ConnectError::Address { address: address.clone(), why };
+        let what = |why: String| ConnectError::Address { address: login::told(address), why };
         addresses.push(parsed.map_err(|error| what(error.to_string()))?);
     }
     let timeout = Duration::from_millis(options.connect_timeout_ms);
-    let mut connecting = ConnectOptions::new();
-    if let Some(file) = &options.credentials {
-        let why =
-            |error: std::io::Error| ConnectError::Credentials { file: file.clone(), why: error.to_string() };
-        connecting = connecting.credentials_file(file).await.map_err(why)?;
-    }
+    let mut connecting = login::add(ConnectOptions::new(), options, &addresses)?;
     if let Some(ca) = &options.ca {
         connecting = connecting.add_root_certificates(ca.clone());
     }

@@ -27,6 +27,7 @@ pub mod event_log;
 pub mod events;
 mod identity;
 pub mod inbox;
+mod login;
 pub mod publisher;
 pub mod raw_limit;
 pub mod relay;

@@ -285,11 +285,22 @@ pub fn parse_ask(subject: &str) -> Option<(&str, &str)> {
     (!order.contains('.')).then_some((tenant, order))
 }
 
-/// May an answer go there? Whoever asks chooses the subject, and could name one that a stream or another service takes.
+/// May the answer to a request go there? To where [`may_tell`], and to what the server itself has put in the place of a reply that
+/// was named in another account: it takes no message of a client that names such a reply.
 #[must_use]
 pub fn may_answer(reply: &str, tenant: Option<&str>) -> bool {
-    let own = |tenant: &str| reply.strip_prefix("rf.v1.reply.")?.strip_prefix(tenant)?.strip_prefix('.');
-    let rest = reply.strip_prefix("_INBOX.").or_else(|| own(tenant?));
+    may_tell(reply, tenant) || is_under(reply, "_R_.")
+}
+
+/// May something be sent there? Whoever asks chooses the subject, and could name one that a stream or another service takes.
+#[must_use]
+pub fn may_tell(reply: &str, tenant: Option<&str>) -> bool {
+    let own = tenant.map(|tenant| format!("rf.v1.reply.{tenant}."));
+    is_under(reply, "_INBOX.") || own.is_some_and(|own| is_under(reply, &own))
+}
+
+fn is_under(reply: &str, above: &str) -> bool {
+    let rest = reply.strip_prefix(above);
     let token = |token: &str| {
         !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*' && byte != b'>')
     };

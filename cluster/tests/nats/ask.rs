@@ -23,13 +23,13 @@ use crate::raw::Raw;
 use crate::world::{identity, log_options, options};
 
 /// Applies everything; what is called `slow` only when there is a permit.
-struct Fake {
+pub(crate) struct Fake {
     permits: Semaphore,
     begun: AtomicUsize,
 }
 
 impl Fake {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { permits: Semaphore::new(0), begun: AtomicUsize::new(0) })
     }
 }

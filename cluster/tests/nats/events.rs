@@ -14,7 +14,7 @@ use crate::nats::server_or_skip;
 use crate::raw::Raw;
 
 /// `versions` of each of `orders`, two events a version, mixed as a log has them.
-fn events(orders: usize, versions: u64) -> Vec<(OrderRef, PublicEvent)> {
+pub(crate) fn events(orders: usize, versions: u64) -> Vec<(OrderRef, PublicEvent)> {
     let mut all = Vec::new();
     for version in 1..=versions {
         for number in 0..orders {

@@ -5,6 +5,7 @@ mod nats;
 #[path = "../../../tests/support/poll.rs"]
 mod poll;
 
+mod abuse;
 mod ask;
 mod contract;
 mod crash;
@@ -16,6 +17,7 @@ mod intake;
 mod lossy;
 mod meta;
 mod owners;
+mod permissions;
 mod publisher;
 mod raw;
 mod refusals;

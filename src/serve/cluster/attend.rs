@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;
 use crate::app::SystemClock;
+use crate::exit::Failure;
 
 /// Outcomes on their way to who published the commands; beyond it they are not sent, and show in the events.
 const REPLIES_MAX: usize = 8_192;
@@ -28,6 +29,19 @@ const END_MAX: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_secs(1);
 /// And after trouble that only people can mend.
 const AGAIN_AFTER_DAMAGE: Duration = Duration::from_secs(30);
+
+/// Where published commands come from, and where their outcomes go.
+#[derive(Clone)]
+struct Ends {
+    intake: EdgeConnection,
+    replies: EdgeConnection,
+}
+
+impl Ends {
+    async fn open(ground: &Ground) -> Result<Self, Failure> {
+        Ok(Self { intake: ground.edge("intake").await?, replies: ground.replier("replies").await? })
+    }
+}
 
 /// Why commands are not read.
 enum Stopped {
@@ -55,9 +69,9 @@ pub(super) struct Attending {
 impl Attending {
     /// Until `end`.
     pub(super) async fn run(self, end: CancellationToken) {
-        let intake = loop {
-            match self.ground.edge("intake").await {
-                Ok(connection) => break connection,
+        let ends = loop {
+            match Ends::open(&self.ground).await {
+                Ok(ends) => break ends,
                 Err(error) => tracing::warn!(%error, "published commands wait"),
             }
             tokio::select! {
@@ -81,8 +95,8 @@ impl Attending {
             for (partition, turn) in turns {
                 attended.entry(partition).or_insert_with(|| {
                     let stop = end.child_token();
-                    let (of, intake, token) = (self.clone(), intake.clone(), stop.clone());
-                    let task = tasks.spawn(async move { of.partition(partition, &intake, token).await });
+                    let (of, ends, token) = (self.clone(), ends.clone(), stop.clone());
+                    let task = tasks.spawn(async move { of.partition(partition, &ends, token).await });
                     partitions.insert(task.id(), partition);
                     (turn, stop)
                 });
@@ -110,7 +124,7 @@ impl Attending {
         }
     }
 
-    async fn partition(&self, partition: PartitionId, intake: &EdgeConnection, stop: CancellationToken) {
+    async fn partition(&self, partition: PartitionId, ends: &Ends, stop: CancellationToken) {
         let ground = &self.ground;
         let (log, publisher, cursors) =
             (ground.log.clone(), ground.publisher.clone(), ground.cursors.clone());
@@ -128,16 +142,16 @@ impl Attending {
         let commands = async {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.take_in(partition, intake) => {}
+                () = self.take_in(partition, ends) => {}
             }
         };
         tokio::join!(pump, answers, commands);
     }
 
     /// Reads the partition's commands for ever.
-    async fn take_in(&self, partition: PartitionId, connection: &EdgeConnection) {
+    async fn take_in(&self, partition: PartitionId, ends: &Ends) {
         loop {
-            let pause = match self.intake(partition, connection).await {
+            let pause = match self.intake(partition, ends).await {
                 Ok(()) => AGAIN,
                 Err(Stopped::Passing(why)) => {
                     tracing::warn!(%partition, why, "published commands wait");
@@ -152,7 +166,7 @@ impl Attending {
         }
     }
 
-    async fn intake(&self, partition: PartitionId, connection: &EdgeConnection) -> Result<(), Stopped> {
+    async fn intake(&self, partition: PartitionId, ends: &Ends) -> Result<(), Stopped> {
         let ground = &self.ground;
         let head = ground.log.head(partition).await;
         let head = head.map_err(|error| Stopped::Passing(error.to_string()))?;
@@ -164,7 +178,7 @@ impl Attending {
         };
         let (letters, clock) = (ground.letters.clone(), Arc::new(SystemClock));
         let opened =
-            NatsInbox::resume(&ground.connections, connection, partition, &floors, letters, clock, options);
+            NatsInbox::resume(&ground.connections, &ends.intake, partition, &floors, letters, clock, options);
         let mut inbox = opened.await?;
         let (quiet, replies) = (inbox.quiet_up_to(), inbox.replies());
         let (outcomes, mut waiting) = mpsc::channel::<(u64, Outcome)>(REPLIES_MAX);
@@ -183,7 +197,7 @@ impl Attending {
         });
         let sending = async {
             while let Some((position, outcome)) = waiting.recv().await {
-                replies.send(connection, position, &outcome).await;
+                replies.send(&ends.replies, position, &outcome).await;
             }
         };
         let floor = async {

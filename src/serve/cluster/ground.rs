@@ -37,7 +37,9 @@ const PROVISION_MAX: Duration = Duration::from_secs(60);
 /// All that a node stands on.
 pub(crate) struct Ground {
     pub(crate) config: Config,
-    pub(crate) nats: NatsOptions,
+    nats: NatsOptions,
+    /// The same for what answers callers.
+    replier: NatsOptions,
     pub(crate) connections: Connections,
     pub(crate) log: Arc<NatsLog>,
     pub(crate) tenants: Arc<NatsTenants>,
@@ -68,6 +70,11 @@ pub(crate) fn nats_options(config: &Config, name: &str) -> NatsOptions {
     }
 }
 
+fn replier_options(config: &Config, nats: &NatsOptions) -> NatsOptions {
+    let own = list(&config.nats.replier_credentials).first().map(std::path::PathBuf::from);
+    NatsOptions { credentials: own.or_else(|| nats.credentials.clone()), ..nats.clone() }
+}
+
 impl Ground {
     /// Connects, makes what is missing, and opens the log.
     pub(crate) async fn open(
@@ -78,6 +85,7 @@ impl Ground {
         // A group has a message for each record and for each deadline.
         config.log.group_max_records = config.log.group_max_records.min(GROUP_RECORDS_MAX);
         let nats = nats_options(&config, &format!("retailflow {}", member.node));
+        let replier = replier_options(&config, &nats);
         let connections = connect(&nats).await?;
         let most = connections.payload_max_bytes();
         if most < PAYLOAD_MIN_BYTES {
@@ -109,8 +117,15 @@ impl Ground {
             snapshots,
             config,
             nats,
+            replier,
             connections,
         }))
+    }
+
+    /// A connection for what is sent to where callers want it. With credentials of its own it may write nowhere else.
+    pub(super) async fn replier(&self, purpose: &'static str) -> Result<EdgeConnection, Failure> {
+        let opened = EdgeConnection::open(&self.replier, purpose).await;
+        opened.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS (nats.replier_credentials)")
     }
 
     /// A connection of its own for what strangers wrote.

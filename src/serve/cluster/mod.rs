@@ -100,7 +100,7 @@ async fn serve(
         timeout_max_ms: config.http.request_timeout_max_ms,
         retry_after_ms: config.admission.retry_after_ms,
     };
-    let ask = AskDoor::open(ground.edge("ask").await?, doorway.clone(), ask, SystemClock.now()).await;
+    let ask = AskDoor::open(ground.replier("ask").await?, doorway.clone(), ask, SystemClock.now()).await;
     let ask = ask.or_exit(ExitStatus::Unreachable, || "cannot open the ask door")?;
 
     let (never_failed, failed) = watch::channel(None);

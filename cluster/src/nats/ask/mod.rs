@@ -1,7 +1,8 @@
 //! The ask door: core NATS requests, answered with outcomes.
 //!
 //! Invariants:
-//! - An answer goes only to `_INBOX.…` or to the tenant's own `rf.v1.reply.<tenant>.…`. Whoever asks chooses where the answer goes, and
+//! - An answer goes only to `_INBOX.…`, to the tenant's own `rf.v1.reply.<tenant>.…`, or back into the account that the request came
+//!   from (`_R_.…`, which the server alone can name as a reply). Whoever asks chooses where the answer goes, and
 //!   could name the log's subjects or JetStream's own. A request with another reply, or none, is dropped unread and counted.
 //! - At most `in_flight_max` requests are worked on; one beyond them is answered `overloaded` at once.
 //! - Each request has a deadline, and every one that was begun is answered.

@@ -24,7 +24,7 @@ impl Replies {
         let Ok(Some(wanted)) = arrived.headers.single(REPLY_TO) else { return };
         let tenant = subjects::parse_command(&arrived.subject).map(|(_, tenant, _)| tenant);
         let mut waiting = self.0.lock();
-        if subjects::may_answer(wanted, tenant) && waiting.len() < WAITING_MAX {
+        if subjects::may_tell(wanted, tenant) && waiting.len() < WAITING_MAX {
             waiting.insert(arrived.sequence, wanted.to_owned());
         }
     }
@@ -34,7 +34,8 @@ impl Replies {
         self.0.lock().remove(&position);
     }
 
-    /// Sends the outcome of what stood at a position to whoever wants it. It may be sent more than once.
+    /// Sends the outcome of what stood at a position to whoever wants it. It may be sent more than once. A caller chose where it goes:
+    /// the connection should be one that may write nowhere else.
     pub async fn send(&self, connection: &EdgeConnection, position: u64, outcome: &Outcome) {
         let Some(subject) = self.0.lock().remove(&position) else { return };
         let mut headers = HeaderMap::new();

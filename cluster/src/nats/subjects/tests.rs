@@ -120,4 +120,7 @@ fn answers_go_to_inboxes_and_to_the_tenants_own_subjects() {
     }
     assert!(!may(&format!("_INBOX.{}", "x".repeat(REPLY_MAX_BYTES))));
     assert!(!may_answer("rf.v1.reply.shop.x", None) && may_answer("_INBOX.x", None));
+    // In a header anybody may name what as a reply only the server can.
+    assert!(may("_R_.SnIWUW.wDabV9") && !may("_R_.") && !may_tell("_R_.SnIWUW.wDabV9", Some("shop")));
+    assert!(may_tell("_INBOX.a", None) && may_tell("rf.v1.reply.shop.x", Some("shop")));
 }
