@@ -15,6 +15,7 @@ mod exit;
 mod generate;
 mod import;
 mod participants;
+mod publish;
 mod run;
 mod serve;
 mod sight;

@@ -6,6 +6,7 @@ mod cluster;
 mod console;
 mod keep;
 mod kill;
+mod many;
 mod schemathesis;
 mod serve;
 mod support;

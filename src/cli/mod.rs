@@ -22,6 +22,7 @@ mod parked_at;
 mod parked_end;
 mod participants;
 mod place;
+mod publish;
 mod repair;
 mod restore;
 mod run;
@@ -125,6 +126,8 @@ pub(crate) enum Command {
     Run(run::Args),
     /// Serve: commands and reads over HTTP, until it is stopped
     Serve(serve::Args),
+    /// Publish commands to a cluster in bulk, each order's in their order; a second run goes on where one ended
+    Publish(publish::Args),
     /// Run simulated stock, payments and shipping for all nodes of a cluster, until it is stopped
     Participants(participants::Args),
     /// Check every checksum, chain, transition and total of a data directory that is not in use
@@ -161,6 +164,7 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
         Command::Generate(args) => generate::exec(args, context),
         Command::Run(args) => run::exec(args, context),
         Command::Serve(args) => serve::exec(args, context),
+        Command::Publish(args) => publish::exec(args, context),
         Command::Participants(args) => participants::exec(args, context),
         Command::Verify(args) => verify::exec(args, context),
         Command::Repair(args) => repair::exec(args, context),

@@ -6,6 +6,7 @@ const COMMANDS: &[&[&str]] = &[
     &["import"],
     &["generate"],
     &["run"],
+    &["publish"],
     &["verify"],
     &["repair"],
     &["events"],
@@ -71,7 +72,7 @@ fn commands_that_take_a_place_take_it_from_the_environment() {
         };
         let at_server = ["order", "events"].contains(&words[0]) && !at_admin;
         let on_data = match words[0] {
-            "import" | "generate" | "config" | "bench" => false,
+            "import" | "generate" | "publish" | "config" | "bench" => false,
             "order" => ["show", "history"].contains(&words[1]),
             _ => true,
         };
