@@ -14,6 +14,7 @@ mod events;
 mod exit;
 mod generate;
 mod import;
+mod many;
 mod participants;
 mod publish;
 mod run;

@@ -5,7 +5,8 @@
 
 mod bench;
 mod books;
-mod cluster_args;
+mod cluster;
+pub(crate) mod cluster_args;
 mod config;
 mod data;
 mod events;
@@ -13,6 +14,7 @@ mod events_at;
 mod export;
 mod generate;
 mod import;
+mod node;
 mod order;
 mod order_operate;
 mod order_send;
@@ -21,6 +23,7 @@ mod parked;
 mod parked_at;
 mod parked_end;
 mod participants;
+mod partition;
 mod place;
 mod publish;
 mod repair;
@@ -149,6 +152,15 @@ pub(crate) enum Command {
     /// Look at tenants and set them
     #[command(subcommand)]
     Tenant(tenant::Args),
+    /// Look at a cluster of many nodes
+    #[command(subcommand)]
+    Cluster(cluster::Args),
+    /// Look at the nodes of a cluster, and empty one
+    #[command(subcommand)]
+    Node(node::Args),
+    /// Look at the partitions of a cluster, and put one somewhere
+    #[command(subcommand)]
+    Partition(partition::Args),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Args),
@@ -174,6 +186,9 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
         Command::Order(args) => order::exec(args, context),
         Command::Parked(args) => parked::exec(args, context),
         Command::Tenant(args) => tenant::exec(args, context),
+        Command::Cluster(args) => cluster::exec(args, context),
+        Command::Node(args) => node::exec(args, context),
+        Command::Partition(args) => partition::exec(args, context),
         Command::Config(args) => config::exec(args, context),
         Command::Bench(args) => bench::exec(args, context),
     }

@@ -30,6 +30,13 @@ const COMMANDS: &[&[&str]] = &[
     &["tenant", "list"],
     &["tenant", "show"],
     &["tenant", "set"],
+    &["cluster", "status"],
+    &["node", "list"],
+    &["node", "drain"],
+    &["node", "undrain"],
+    &["partition", "list"],
+    &["partition", "move"],
+    &["partition", "release"],
     &["config", "show"],
     &["bench", "embedded"],
 ];
@@ -73,6 +80,7 @@ fn commands_that_take_a_place_take_it_from_the_environment() {
         let at_server = ["order", "events"].contains(&words[0]) && !at_admin;
         let on_data = match words[0] {
             "import" | "generate" | "publish" | "config" | "bench" => false,
+            "cluster" | "node" | "partition" => false,
             "order" => ["show", "history"].contains(&words[1]),
             _ => true,
         };

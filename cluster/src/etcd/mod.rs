@@ -14,7 +14,7 @@ mod session;
 mod store;
 mod values;
 
-pub use admin::{ClusterAdmin, ClusterStatus, NodeStatus, PartitionStatus};
+pub use admin::{ClusterAdmin, ClusterStatus, DrainStatus, NodeStatus, PartitionStatus};
 pub use locks::{Lock, Locks};
 pub use ownership::{EtcdOptions, EtcdOwnership};
 pub use store::Unreachable;
