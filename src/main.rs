@@ -10,6 +10,7 @@ mod audit;
 mod bench;
 mod cli;
 mod client;
+mod doctor;
 mod events;
 mod exit;
 mod generate;

@@ -9,6 +9,7 @@ mod cluster;
 pub(crate) mod cluster_args;
 mod config;
 mod data;
+mod doctor;
 mod events;
 mod events_at;
 mod export;
@@ -155,6 +156,8 @@ pub(crate) enum Command {
     /// Look at a cluster of many nodes
     #[command(subcommand)]
     Cluster(cluster::Args),
+    /// Say what is wrong with a cluster, and how to mend it
+    Doctor(doctor::Args),
     /// Look at the nodes of a cluster, and empty one
     #[command(subcommand)]
     Node(node::Args),
@@ -187,6 +190,7 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
         Command::Parked(args) => parked::exec(args, context),
         Command::Tenant(args) => tenant::exec(args, context),
         Command::Cluster(args) => cluster::exec(args, context),
+        Command::Doctor(args) => doctor::exec(args, context),
         Command::Node(args) => node::exec(args, context),
         Command::Partition(args) => partition::exec(args, context),
         Command::Config(args) => config::exec(args, context),

@@ -31,6 +31,7 @@ const COMMANDS: &[&[&str]] = &[
     &["tenant", "show"],
     &["tenant", "set"],
     &["cluster", "status"],
+    &["doctor"],
     &["node", "list"],
     &["node", "drain"],
     &["node", "undrain"],
@@ -80,7 +81,7 @@ fn commands_that_take_a_place_take_it_from_the_environment() {
         let at_server = ["order", "events"].contains(&words[0]) && !at_admin;
         let on_data = match words[0] {
             "import" | "generate" | "publish" | "config" | "bench" => false,
-            "cluster" | "node" | "partition" => false,
+            "cluster" | "doctor" | "node" | "partition" => false,
             "order" => ["show", "history"].contains(&words[1]),
             _ => true,
         };

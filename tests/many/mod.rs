@@ -1,5 +1,6 @@
 //! The program as one of many: what operators do with a cluster, on a real NATS server and a real etcd.
 
+mod operators;
 mod publish;
 
 use std::time::Duration;
