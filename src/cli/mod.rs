@@ -9,12 +9,15 @@ mod cluster;
 pub(crate) mod cluster_args;
 mod config;
 mod data;
+mod dlq;
+mod dlq_end;
 mod doctor;
 mod events;
 mod events_at;
 mod export;
 mod generate;
 mod import;
+mod log_args;
 mod node;
 mod order;
 mod order_operate;
@@ -150,6 +153,9 @@ pub(crate) enum Command {
     /// Look at parked orders and the commands that wait behind them
     #[command(subcommand)]
     Parked(parked::Args),
+    /// Look at dead letters, which belong to no order; publish them again, or close them
+    #[command(subcommand)]
+    Dlq(dlq::Args),
     /// Look at tenants and set them
     #[command(subcommand)]
     Tenant(tenant::Args),
@@ -188,6 +194,7 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
         Command::Restore(args) => restore::exec(args, context),
         Command::Order(args) => order::exec(args, context),
         Command::Parked(args) => parked::exec(args, context),
+        Command::Dlq(args) => dlq::exec(args, context),
         Command::Tenant(args) => tenant::exec(args, context),
         Command::Cluster(args) => cluster::exec(args, context),
         Command::Doctor(args) => doctor::exec(args, context),

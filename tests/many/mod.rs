@@ -1,11 +1,16 @@
 //! The program as one of many: what operators do with a cluster, on a real NATS server and a real etcd.
 
+mod letters;
 mod operators;
 mod publish;
 
 use std::time::Duration;
 
-use retailflow_cluster::nats::{Connections, Copies, DoorStreams, NatsOptions, Topology, survey};
+use retailflow_cluster::nats::{
+    Connections, Copies, DoorStreams, NatsLog, NatsLogOptions, NatsOptions, Topology, survey,
+};
+use retailflow_engine::ids::TimestampMs;
+use retailflow_engine::ports::LogIdentity;
 
 use crate::support::cli::{Call, retailflow};
 use crate::support::nats::Server;
@@ -23,7 +28,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-/// Makes the streams that a node would make.
+/// Makes the streams that a node would make, and begins the log.
 fn provision(nats: &Server) {
     now(async {
         let connections = connections(nats).await;
@@ -31,6 +36,15 @@ fn provision(nats: &Server) {
         let doors = DoorStreams { partitions: PARTITIONS, replicas: 1, commands_max_bytes: None };
         assert_eq!(log.provision(&connections).await.unwrap(), []);
         assert_eq!(doors.provision(&connections).await.unwrap(), []);
+        let identity = LogIdentity {
+            log_id: [7; 16],
+            cluster: "retailflow".into(),
+            partitions: PARTITIONS,
+            shards: SHARDS,
+            created: TimestampMs(1),
+        };
+        let opened = NatsLog::open(&connections, &identity, &NatsLogOptions::default()).await.unwrap();
+        assert!(opened.close(CLOSES_WITHIN).await);
         connections.close(CLOSES_WITHIN).await;
     });
 }

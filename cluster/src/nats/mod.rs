@@ -45,7 +45,7 @@ pub use batch::GROUP_MESSAGES_MAX;
 pub use between::{CallError, Caller, Post, PostOptions};
 pub use connect::{ConnectError, Connections, EdgeConnection, NatsOptions};
 pub use cursors::{CursorError, Cursors};
-pub use dead_letters::NatsDeadLetters;
+pub use dead_letters::{Did, LetterMark, NatsDeadLetters};
 pub use event_log::{NatsLog, NatsLogOptions, OpenError};
 pub use events::{EventOptions, EventPublisher, EventPump, PublishError, Published};
 pub use identity::{IdentityError, found_identity};
