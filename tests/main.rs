@@ -7,6 +7,7 @@ mod console;
 mod keep;
 mod kill;
 mod many;
+mod operators;
 mod schemathesis;
 mod serve;
 mod support;

@@ -2,6 +2,9 @@
 
 use retailflow_config::Config;
 
+use crate::exit::Failure;
+use crate::serve::cluster::list;
+
 /// The servers of a cluster.
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct ClusterArgs {
@@ -20,6 +23,17 @@ impl ClusterArgs {
     /// Whether a cluster is meant.
     pub(crate) fn is_given(&self) -> bool {
         self.nats.is_some()
+    }
+
+    /// As [`Self::apply`], for commands that cannot do without a log.
+    pub(crate) fn apply_with_nats(&self, config: &mut Config) -> Result<(), Failure> {
+        self.apply(config);
+        match list(&config.nats.servers).is_empty() {
+            true => Err(Failure::usage(
+                "--nats URL (or RETAILFLOW_NATS, or nats.servers) says where the cluster's log is",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// What is given takes the place of what is configured.

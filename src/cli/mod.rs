@@ -6,14 +6,20 @@
 mod bench;
 mod bench_cluster;
 mod books;
-mod cluster_args;
+mod cluster;
+pub(crate) mod cluster_args;
 mod config;
 mod data;
+mod dlq;
+mod dlq_end;
+mod doctor;
 mod events;
 mod events_at;
 mod export;
 mod generate;
 mod import;
+mod log_args;
+mod node;
 mod order;
 mod order_operate;
 mod order_send;
@@ -22,7 +28,9 @@ mod parked;
 mod parked_at;
 mod parked_end;
 mod participants;
+mod partition;
 mod place;
+mod publish;
 mod repair;
 mod restore;
 mod run;
@@ -126,6 +134,8 @@ pub(crate) enum Command {
     Run(run::Args),
     /// Serve: commands and reads over HTTP, until it is stopped
     Serve(serve::Args),
+    /// Publish commands to a cluster in bulk, each order's in their order; a second run goes on where one ended
+    Publish(publish::Args),
     /// Run simulated stock, payments and shipping for all nodes of a cluster, until it is stopped
     Participants(participants::Args),
     /// Check every checksum, chain, transition and total of a data directory that is not in use
@@ -144,9 +154,23 @@ pub(crate) enum Command {
     /// Look at parked orders and the commands that wait behind them
     #[command(subcommand)]
     Parked(parked::Args),
+    /// Look at dead letters, which belong to no order; publish them again, or close them
+    #[command(subcommand)]
+    Dlq(dlq::Args),
     /// Look at tenants and set them
     #[command(subcommand)]
     Tenant(tenant::Args),
+    /// Look at a cluster of many nodes
+    #[command(subcommand)]
+    Cluster(cluster::Args),
+    /// Say what is wrong with a cluster, and how to mend it
+    Doctor(doctor::Args),
+    /// Look at the nodes of a cluster, and empty one
+    #[command(subcommand)]
+    Node(node::Args),
+    /// Look at the partitions of a cluster, and put one somewhere
+    #[command(subcommand)]
+    Partition(partition::Args),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Args),
@@ -162,6 +186,7 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
         Command::Generate(args) => generate::exec(args, context),
         Command::Run(args) => run::exec(args, context),
         Command::Serve(args) => serve::exec(args, context),
+        Command::Publish(args) => publish::exec(args, context),
         Command::Participants(args) => participants::exec(args, context),
         Command::Verify(args) => verify::exec(args, context),
         Command::Repair(args) => repair::exec(args, context),
@@ -170,7 +195,12 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
         Command::Restore(args) => restore::exec(args, context),
         Command::Order(args) => order::exec(args, context),
         Command::Parked(args) => parked::exec(args, context),
+        Command::Dlq(args) => dlq::exec(args, context),
         Command::Tenant(args) => tenant::exec(args, context),
+        Command::Cluster(args) => cluster::exec(args, context),
+        Command::Doctor(args) => doctor::exec(args, context),
+        Command::Node(args) => node::exec(args, context),
+        Command::Partition(args) => partition::exec(args, context),
         Command::Config(args) => config::exec(args, context),
         Command::Bench(args) => bench::exec(args, context),
     }

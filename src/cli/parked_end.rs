@@ -35,7 +35,7 @@ pub(crate) struct EndArgs {
     pub(crate) operator: String,
 }
 
-fn operator(name: &str) -> Result<String, String> {
+pub(super) fn operator(name: &str) -> Result<String, String> {
     let fits = !name.is_empty() && name.len() <= 100 && !name.contains(char::is_control);
     fits.then(|| name.to_owned()).ok_or_else(|| "a name has 1 to 100 bytes, and no control characters".into())
 }

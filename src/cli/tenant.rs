@@ -1,33 +1,37 @@
 //! `retailflow tenant`: who may have orders here.
 
 use clap::ValueEnum;
+use retailflow_cluster::nats::{NatsTenants, TenantsOptions};
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::{TenantSetting, TenantStatus, Tenants};
 
 use crate::app::{self, Make};
-use crate::cli::data::DataArgs;
+use crate::cli::log_args::{LogArgs, LogPlace};
 use crate::cli::{Context, Output, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::many::{self, CLOSE_MAX};
 
 const SET_EXAMPLES: &str = "\
 Examples:
   Make a tenant known (needed where `tenants.unknown` is \"refuse\"):
     retailflow tenant set shop --data data
   Take no commands of it for now; nothing is lost:
-    retailflow tenant set shop --status suspended --data data";
+    retailflow tenant set shop --status suspended --data data
+  On a cluster; all nodes see it within about a second:
+    retailflow tenant set shop --status suspended --nats nats://127.0.0.1:4222";
 
 /// The commands under `tenant`.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Args {
     /// List all tenants
-    List(DataArgs),
+    List(LogArgs),
     /// Show one tenant
     Show {
         /// Which
         #[arg(value_parser = TenantId::parse)]
         tenant: TenantId,
         #[command(flatten)]
-        data: DataArgs,
+        place: LogArgs,
     },
     /// Create a tenant, or change what is set for it; what is not named stays as it is
     #[command(after_help = SET_EXAMPLES)]
@@ -50,7 +54,7 @@ pub(crate) struct SetArgs {
     #[arg(long)]
     pub(crate) in_flight_default: bool,
     #[command(flatten)]
-    pub(crate) data: DataArgs,
+    pub(crate) place: LogArgs,
 }
 
 /// A tenant's status.
@@ -64,32 +68,47 @@ pub(crate) enum StatusArg {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
-    let config = &context.config.config;
+    let mut config = context.config.config;
+    let place = match &args {
+        Args::List(place) | Args::Show { place, .. } => place.open(&mut config)?,
+        Args::Set(set) => set.place.open(&mut config)?,
+    };
+    let shown = match place {
+        LogPlace::Data(data) => {
+            let make = if matches!(args, Args::Set(_)) { Make::IfMissing } else { Make::Never };
+            let store = app::open(&data, &config, make)?;
+            let done = app::runtime()?.block_on(perform(&args, store.log.as_ref()));
+            store.close();
+            done?
+        }
+        LogPlace::Cluster => app::runtime()?.block_on(async {
+            let (connections, _) = many::log(&config).await?;
+            let tenants = NatsTenants::open(&connections, &TenantsOptions::default()).await;
+            let tenants = tenants.or_exit(ExitStatus::Unreachable, || "cannot read the tenants")?;
+            let done = perform(&args, &tenants).await;
+            tenants.close(CLOSE_MAX).await;
+            connections.close(CLOSE_MAX).await;
+            done
+        })?,
+    };
+    print(&self::shown(&shown, context.output))
+}
+
+/// The tenants that are to be shown.
+async fn perform(args: &Args, tenants: &dyn Tenants) -> Result<Vec<TenantSetting>, Failure> {
     match args {
-        Args::List(data) => {
-            let store = app::open(&data.data, config, Make::Never)?;
-            let tenants = Tenants::list(store.log.as_ref());
-            store.close();
-            print(&shown(&tenants, context.output))
-        }
-        Args::Show { tenant, data } => {
-            let store = app::open(&data.data, config, Make::Never)?;
-            let found = Tenants::get(store.log.as_ref(), &tenant);
-            store.close();
-            match found {
-                Some(setting) => print(&shown(&[setting], context.output)),
-                None => Err(Failure::finding(format!(
-                    "there is no tenant {tenant}; `retailflow tenant set` makes one"
-                ))),
-            }
-        }
+        Args::List(_) => Ok(tenants.list()),
+        Args::Show { tenant, .. } => match tenants.get(tenant) {
+            Some(setting) => Ok(vec![setting]),
+            None => Err(Failure::finding(format!(
+                "there is no tenant {tenant}; `retailflow tenant set` makes one"
+            ))),
+        },
         Args::Set(set) => {
-            let store = app::open(&set.data.data, config, Make::IfMissing)?;
-            let setting = set.apply(Tenants::get(store.log.as_ref(), &set.tenant));
-            let put = app::runtime()?.block_on(Tenants::put(store.log.as_ref(), setting.clone()));
-            store.close();
+            let setting = set.apply(tenants.get(&set.tenant));
+            let put = tenants.put(setting.clone()).await;
             put.or_exit(ExitStatus::Unreachable, || format!("cannot set tenant {}", set.tenant))?;
-            print(&shown(&[setting], context.output))
+            Ok(vec![setting])
         }
     }
 }

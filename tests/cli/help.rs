@@ -6,6 +6,7 @@ const COMMANDS: &[&[&str]] = &[
     &["import"],
     &["generate"],
     &["run"],
+    &["publish"],
     &["verify"],
     &["repair"],
     &["events"],
@@ -26,9 +27,21 @@ const COMMANDS: &[&[&str]] = &[
     &["parked", "show"],
     &["parked", "release"],
     &["parked", "discard"],
+    &["dlq", "list"],
+    &["dlq", "show"],
+    &["dlq", "redrive"],
+    &["dlq", "discard"],
     &["tenant", "list"],
     &["tenant", "show"],
     &["tenant", "set"],
+    &["cluster", "status"],
+    &["doctor"],
+    &["node", "list"],
+    &["node", "drain"],
+    &["node", "undrain"],
+    &["partition", "list"],
+    &["partition", "move"],
+    &["partition", "release"],
     &["config", "show"],
     &["bench", "embedded"],
 ];
@@ -71,7 +84,8 @@ fn commands_that_take_a_place_take_it_from_the_environment() {
         };
         let at_server = ["order", "events"].contains(&words[0]) && !at_admin;
         let on_data = match words[0] {
-            "import" | "generate" | "config" | "bench" => false,
+            "import" | "generate" | "publish" | "config" | "bench" => false,
+            "cluster" | "doctor" | "node" | "partition" => false,
             "order" => ["show", "history"].contains(&words[1]),
             _ => true,
         };

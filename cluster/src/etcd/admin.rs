@@ -40,6 +40,21 @@ pub struct PartitionStatus {
     pub placed: Option<String>,
     /// Who has claimed it.
     pub claimed: Option<String>,
+    /// Which process of that name.
+    pub claimed_by: Option<String>,
+    /// Where an operator has put it.
+    pub pinned: Option<NodeId>,
+}
+
+/// A node that is to be emptied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrainStatus {
+    /// Its name; it need not be there.
+    pub node: NodeId,
+    /// Who wants it.
+    pub by: String,
+    /// Since when.
+    pub at: TimestampMs,
 }
 
 /// A cluster at one moment.
@@ -49,6 +64,8 @@ pub struct ClusterStatus {
     pub nodes: Vec<NodeStatus>,
     /// All partitions.
     pub partitions: Vec<PartitionStatus>,
+    /// The nodes that are to be emptied, also those that are not there.
+    pub drains: Vec<DrainStatus>,
     /// What in etcd cannot be read, and why.
     pub unreadable: Vec<(String, String)>,
 }
@@ -61,7 +78,7 @@ pub struct ClusterAdmin {
 }
 
 impl ClusterAdmin {
-    /// Connects to the etcd of the cluster of this name.
+    /// Connects to the etcd of the cluster of this name. `partitions` counts only until there is a plan, which says how many there are.
     ///
     /// # Errors
     /// [`Unreachable`].
@@ -92,15 +109,24 @@ impl ClusterAdmin {
             draining,
             leads: seen.leader() == Some(&entry.holder),
         });
-        let partitions = (0..self.partitions).map(PartitionId).map(|partition| PartitionStatus {
+        let count = seen.planned_partitions().unwrap_or(self.partitions);
+        let partitions = (0..count).map(PartitionId).map(|partition| PartitionStatus {
             partition,
             placed: seen.placed(partition).map(str::to_owned),
             claimed: seen.claimed(partition).map(|holder| holder.node.clone()),
+            claimed_by: seen.claimed(partition).map(|holder| holder.incarnation.clone()),
+            pinned: seen.pinned(partition).cloned(),
+        });
+        let drains = seen.drains().map(|(node, drain)| DrainStatus {
+            node: node.clone(),
+            by: drain.by.clone(),
+            at: TimestampMs(drain.at_ms),
         });
         let unreadable = seen.unreadable().map(|(key, error)| (key.to_owned(), error.to_string()));
         Ok(ClusterStatus {
             nodes: nodes.collect(),
             partitions: partitions.collect(),
+            drains: drains.collect(),
             unreadable: unreadable.collect(),
         })
     }

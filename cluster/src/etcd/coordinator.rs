@@ -218,6 +218,21 @@ impl Coordinator {
         Some(&owner.node)
     }
 
+    /// How many partitions the plan knows, if there is one.
+    pub(crate) fn planned_partitions(&self) -> Option<u16> {
+        Some(self.placement.as_ref()?.value.partitions)
+    }
+
+    /// Where an operator has put a partition.
+    pub(crate) fn pinned(&self, partition: PartitionId) -> Option<&NodeId> {
+        self.pins.get(&partition)
+    }
+
+    /// Who is to be emptied.
+    pub(crate) fn drains(&self) -> impl Iterator<Item = (&NodeId, &DrainV1)> {
+        self.drains.iter()
+    }
+
     /// Who has claimed a partition.
     pub(crate) fn claimed(&self, partition: PartitionId) -> Option<&Holder> {
         self.claims.get(&partition).map(|stood| &stood.value)

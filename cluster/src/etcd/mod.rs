@@ -10,12 +10,14 @@ mod coordinator;
 mod keys;
 mod locks;
 mod ownership;
+mod probe;
 mod session;
 mod store;
 mod values;
 
-pub use admin::{ClusterAdmin, ClusterStatus, NodeStatus, PartitionStatus};
+pub use admin::{ClusterAdmin, ClusterStatus, DrainStatus, NodeStatus, PartitionStatus};
 pub use locks::{Lock, Locks};
 pub use ownership::{EtcdOptions, EtcdOwnership};
+pub use probe::{EndpointProbe, probe_endpoint};
 pub use store::Unreachable;
 pub use values::ValueError;

@@ -74,6 +74,12 @@ impl Store {
         Ok((found.kvs().iter().map(entry).collect(), revision))
     }
 
+    /// What the member that answers says of itself.
+    pub(crate) async fn status(&self) -> Result<etcd_client::StatusResponse, Unreachable> {
+        let mut client = self.client.clone();
+        within(client.status()).await
+    }
+
     /// What changes under a prefix from a revision on.
     pub(crate) async fn watch(&self, prefix: &str, from: i64) -> Result<WatchStream, Unreachable> {
         let mut client = self.client.clone();

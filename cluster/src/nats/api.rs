@@ -153,6 +153,19 @@ impl Api {
         self.get(stream, &json!({ "seq": sequence, "next_by_subj": filter })).await
     }
 
+    /// The sequence of the last message whose subject matches `filter`, from the leader; 0 for none. Nothing else of it is read, so
+    /// that anybody may have written it.
+    pub(super) async fn last_sequence(&self, stream: &str, filter: &str) -> Result<u64, Trouble> {
+        match self.ask(&format!("STREAM.MSG.GET.{stream}"), &json!({ "last_by_subj": filter })).await {
+            Ok(answer) => {
+                let sequence = answer["message"]["seq"].as_u64();
+                sequence.ok_or_else(|| Trouble::Strange("a message without a sequence".into()))
+            }
+            Err(Trouble::Refused(error)) if error.err_code == NO_MESSAGE => Ok(0),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
     async fn get(&self, stream: &str, what: &Value) -> Result<Option<Stored>, Trouble> {
         match self.ask(&format!("STREAM.MSG.GET.{stream}"), what).await {
             Ok(answer) => stored_in(&answer["message"]).map(Some),

@@ -175,7 +175,7 @@ impl EdgeConnection {
     }
 }
 
-async fn connect(options: &NatsOptions, purpose: &'static str) -> Result<Client, ConnectError> {
+pub(super) async fn connect(options: &NatsOptions, purpose: &'static str) -> Result<Client, ConnectError> {
     connect_watched(options, purpose, SUBSCRIPTION_MAX, watch::channel(0).0).await
 }
 

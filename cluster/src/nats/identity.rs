@@ -4,8 +4,8 @@ use retailflow_engine::codec::{CodecError, identity};
 use retailflow_engine::ports::LogIdentity;
 
 use super::api::{Api, Trouble};
-use super::errors::WRONG_LAST_SEQUENCE;
-use super::subjects;
+use super::errors::{STREAM_NOT_FOUND, WRONG_LAST_SEQUENCE};
+use super::{Connections, subjects};
 
 /// Why a log is not the one that was meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +72,22 @@ pub(super) async fn agree(api: &Api, wanted: &LogIdentity) -> Result<LogIdentity
         }
     }
     Ok(agreed.unwrap_or_else(|| wanted.clone()))
+}
+
+/// What the log is, if it has begun; nothing is written.
+///
+/// # Errors
+/// [`IdentityError`].
+pub async fn found_identity(connections: &Connections) -> Result<Option<LogIdentity>, IdentityError> {
+    let api = Api::new(connections.read.clone(), connections.request_timeout);
+    match read(&api, 0).await {
+        Err(IdentityError::Stream { trouble: Trouble::Refused(error), .. })
+            if error.err_code == STREAM_NOT_FOUND =>
+        {
+            Ok(None)
+        }
+        read => read,
+    }
 }
 
 async fn read(api: &Api, shard: u16) -> Result<Option<LogIdentity>, IdentityError> {

@@ -82,8 +82,10 @@ pub enum Sent {
         /// It stood there already: the server has seen it a moment ago.
         duplicate: bool,
     },
-    /// It is not stored; these are the server's words. Where the stream was full, a later attempt may help.
+    /// It is not stored, and never will be as it is; these are the server's words.
     Refused(String),
+    /// It is not stored: as long as it was tried, the stream was full, or the server had too much to do. Publish it again.
+    NotTaken(String),
     /// It may be stored, now or later: publish it again.
     Unknown(String),
     /// It was not sent, because one before it was given up: publish it again, behind that one.
@@ -122,6 +124,8 @@ struct Shared {
     lanes: Mutex<HashMap<OrderRef, VecDeque<Job>>>,
     /// Why nothing more is sent.
     ended: Mutex<Option<String>>,
+    /// Why the latest attempt failed, until one succeeds.
+    held_up: Mutex<Option<String>>,
     stop: CancellationToken,
 }
 
@@ -135,6 +139,7 @@ impl CommandPublisher {
             give_up_after: Duration::from_millis(options.give_up_after_ms),
             lanes: Mutex::default(),
             ended: Mutex::default(),
+            held_up: Mutex::default(),
             stop: CancellationToken::new(),
         };
         let permits = Arc::new(Semaphore::new(options.unacknowledged_max.max(1)));
@@ -159,6 +164,12 @@ impl CommandPublisher {
             self.tasks.spawn(work(self.shared.clone(), order));
         }
         Receipt(receipt)
+    }
+
+    /// Why commands wait: a full stream, a server that does not answer. `None` while they are taken.
+    #[must_use]
+    pub fn held_up(&self) -> Option<String> {
+        self.shared.held_up.lock().clone()
     }
 
     /// Sends nothing more that is given from now on, and waits `at_most` for what was taken; what is not answered then is told as
@@ -228,6 +239,7 @@ impl Shared {
                     continue;
                 }
                 Ok(Acknowledged { sequence, .. }) => {
+                    self.held_up.lock().take();
                     return Sent::Acknowledged { sequence, duplicate: unnamed };
                 }
                 Err(Trouble::Refused(error)) => {
@@ -243,10 +255,11 @@ impl Shared {
                     trouble.to_string()
                 }
             };
+            *self.held_up.lock() = Some(why.clone());
             let wait = Duration::from_millis(fastrand::u64(most_ms / 2..=most_ms));
             if Instant::now() + wait > deadline {
                 self.end(&format!("a command of order {} was given up: {why}", command.order));
-                return if silent { Sent::Unknown(why) } else { Sent::Refused(why) };
+                return if silent { Sent::Unknown(why) } else { Sent::NotTaken(why) };
             }
             tokio::time::sleep(wait).await;
             most_ms = (most_ms * 2).min(WAIT_MAX_MS);

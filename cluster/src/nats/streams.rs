@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::topology::{self, Drift, TopologyError};
+use super::topology::{self, Compared, Drift, TopologyError};
 use super::{Connections, subjects};
 
 /// Most that a command may take in its stream: its body, and its headers.
@@ -38,18 +38,31 @@ impl DoorStreams {
         }
         let api = Api::new(connections.read.clone(), connections.request_timeout);
         let mut drift = Vec::new();
-        for (stream, wanted) in [
-            (subjects::COMMANDS, self.commands()),
-            (subjects::EVENTS, self.events()),
-            (subjects::DEAD_LETTERS, self.letters()),
-            (subjects::META, self.meta()),
-        ] {
+        for (stream, wanted) in self.all() {
             let found = topology::provision_one(&api, stream, &wanted).await;
             let found =
                 found.map_err(|trouble| TopologyError::Stream { stream: stream.to_owned(), trouble })?;
             drift.extend(topology::differences(stream, &wanted, &found));
         }
         Ok(drift)
+    }
+
+    /// Compares the streams, and makes none.
+    ///
+    /// # Errors
+    /// [`TopologyError`].
+    pub async fn compare(&self, connections: &Connections) -> Result<Compared, TopologyError> {
+        let wanted = self.all().into_iter().map(|(stream, wanted)| (stream.to_owned(), wanted));
+        topology::compare(connections, wanted).await
+    }
+
+    fn all(&self) -> [(&'static str, Value); 4] {
+        [
+            (subjects::COMMANDS, self.commands()),
+            (subjects::EVENTS, self.events()),
+            (subjects::DEAD_LETTERS, self.letters()),
+            (subjects::META, self.meta()),
+        ]
     }
 
     fn commands(&self) -> Value {

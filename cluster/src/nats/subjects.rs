@@ -13,6 +13,7 @@
 //! rf.sim.v1.<role>                where nodes ask simulated participants
 //! RF_EVT: rf.v1.evt.<tenant>.<order>   public events
 //! RF_DLQ: rf.dlq.<tenant>.<key>   a dead letter; `_` for a tenant that cannot be told
+//!         rf.dlq.<tenant>.<key>-<n>   what an operator did with it, as the nth thing
 //! RF_META                         what nodes tell each other; of each subject the newest only
 //!     rf.meta.tenant.<tenant>         what was set for a tenant
 //!     rf.meta.cursor.<name>.<p>       how far somebody has got with partition p
@@ -240,6 +241,18 @@ pub fn parse_event(subject: &str) -> Option<(&str, &str)> {
 pub fn dead_letter(tenant: Option<&str>, key: &[u8; 16]) -> String {
     let tenant = tenant.filter(|name| TenantId::parse(name).is_ok()).unwrap_or(NO_TENANT);
     format!("rf.dlq.{tenant}.{}", retailflow_engine::keys::hex(key))
+}
+
+/// Where it stands what was done with a dead letter, as the `number`th thing: beside it.
+#[must_use]
+pub fn dead_letter_mark(tenant: Option<&str>, key: &[u8; 16], number: u16) -> String {
+    format!("{}-{number}", dead_letter(tenant, key))
+}
+
+/// Whether that stands under a subject, and no letter.
+#[must_use]
+pub fn is_dead_letter_mark(subject: &str) -> bool {
+    subject.starts_with("rf.dlq.") && subject.rsplit_once('-').is_some_and(|(_, text)| number(text).is_some())
 }
 
 /// Where a tenant's setting stands.

@@ -44,6 +44,15 @@ impl std::fmt::Display for Drift {
     }
 }
 
+/// What is there, against what is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// Streams that are not there.
+    pub missing: Vec<String>,
+    /// Where the others differ.
+    pub drift: Vec<Drift>,
+}
+
 /// Why the streams are not there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopologyError {
@@ -99,6 +108,16 @@ impl Topology {
         Ok(drift)
     }
 
+    /// Compares the streams, and makes none.
+    ///
+    /// # Errors
+    /// [`TopologyError`].
+    pub async fn compare(&self, connections: &Connections) -> Result<Compared, TopologyError> {
+        self.check()?;
+        let wanted = (0..self.shards).map(|shard| (subjects::stream(shard), self.wanted(shard)));
+        compare(connections, wanted).await
+    }
+
     fn wanted(&self, shard: u16) -> Value {
         let subjects = subjects::of_stream(shard, self.partitions, self.shards);
         let mut config = common(&subjects::stream(shard), &subjects, self.replicas);
@@ -149,6 +168,24 @@ pub(super) async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Re
         Err(trouble) => return Err(trouble),
     }
     Ok(api.info(stream).await?.config)
+}
+
+pub(super) async fn compare(
+    connections: &Connections,
+    wanted: impl Iterator<Item = (String, Value)>,
+) -> Result<Compared, TopologyError> {
+    let api = Api::new(connections.read.clone(), connections.request_timeout);
+    let mut compared = Compared::default();
+    for (stream, wanted) in wanted {
+        match api.info(&stream).await {
+            Ok(info) => compared.drift.extend(differences(&stream, &wanted, &info.config)),
+            Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
+                compared.missing.push(stream)
+            }
+            Err(trouble) => return Err(TopologyError::Stream { stream, trouble }),
+        }
+    }
+    Ok(compared)
 }
 
 /// Fields that we say nothing of and that must not be set: each would lose, hide or change messages.

@@ -210,7 +210,7 @@ async fn a_full_stream_is_waited_for_within_a_bound() {
     let large = OutgoingCommand { body: vec![b' '; 2 << 20].into(), ..outgoing(3, 60) };
     let Sent::Refused(why) = hasty.publish(large).await.sent().await else { panic!() };
     assert!(why.contains("10054"), "{why}");
-    let Sent::Refused(why) = hasty.publish(outgoing(3, 60)).await.sent().await else { panic!() };
+    let Sent::NotTaken(why) = hasty.publish(outgoing(3, 60)).await.sent().await else { panic!() };
     assert!(why.contains("10077"), "{why}");
     for number in 61..64 {
         let sent = hasty.publish(outgoing(3, number)).await.sent().await;

@@ -11,20 +11,16 @@ use retailflow_actors::DurabilityNow;
 use retailflow_cluster::nats::{Connections, survey};
 use retailflow_config::{Config, RequiredDurability};
 use retailflow_engine::wire::{Durability, DurabilityClass};
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::ground::{Ground, list};
+use crate::client::monitor;
 use crate::exit::Failure;
 use crate::serve::readiness::Watch;
 use crate::sight::{Sight, class};
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(60);
-/// For one server to answer at its monitoring address.
-const MONITOR_MAX: Duration = Duration::from_secs(3);
-/// Largest answer that is read there, in bytes.
-const ANSWER_MAX_BYTES: u64 = 4 << 20;
 
 /// What is found, and what is asked for.
 #[derive(Clone)]
@@ -93,11 +89,9 @@ pub(crate) async fn look(
 }
 
 fn synced(monitors: &[String]) -> Synced {
-    let config = ureq::Agent::config_builder().timeout_global(Some(MONITOR_MAX)).proxy(None).build();
-    let agent = ureq::Agent::new_with_config(config);
     let mut all = Synced::Yes;
     for monitor in monitors {
-        match syncs(&agent, monitor) {
+        match syncs(monitor) {
             Ok(true) => {}
             Ok(false) => return Synced::No,
             Err(why) => {
@@ -109,12 +103,8 @@ fn synced(monitors: &[String]) -> Synced {
     all
 }
 
-fn syncs(agent: &ureq::Agent, monitor: &str) -> Result<bool, String> {
-    let url = format!("{}/varz", monitor.trim_end_matches('/'));
-    let mut answer = agent.get(&url).call().map_err(|error| error.to_string())?;
-    let text = answer.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_to_string();
-    let said: Value =
-        serde_json::from_str(&text.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+fn syncs(monitor: &str) -> Result<bool, String> {
+    let said = monitor::ask(monitor, "/varz")?;
     let jetstream = &said["jetstream"]["config"];
     match jetstream.is_object() {
         true => Ok(jetstream["sync_always"].as_bool() == Some(true)),

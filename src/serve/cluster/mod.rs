@@ -5,7 +5,7 @@
 
 mod attend;
 mod doorway;
-mod durability;
+pub(crate) mod durability;
 pub(crate) mod ground;
 mod no_views;
 mod trimming;

@@ -1,0 +1,50 @@
+//! `retailflow cluster`: who is there, and how far the partitions have got.
+
+use crate::app;
+use crate::cli::cluster_args::ClusterArgs;
+use crate::cli::{Context, Output, print};
+use crate::exit::Failure;
+use crate::many::Cluster;
+
+const EXAMPLES: &str = "\
+Examples:
+  retailflow cluster status --etcd http://127.0.0.1:2379 --nats nats://127.0.0.1:4222
+  retailflow cluster status --partitions -o json
+
+LAG counts positions of the stream of commands between what a partition has dealt with and its last command: so many commands
+wait at most. A partition that only reads says every 30 s how far it has got (`cluster.floor_ms`). Without --nats only
+what etcd knows is shown.";
+
+/// The commands under `cluster`.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Args {
+    /// Show the nodes, who leads, and what each node runs; with --partitions also each partition
+    #[command(after_help = EXAMPLES)]
+    Status(StatusArgs),
+}
+
+/// What is shown, of which cluster.
+#[derive(clap::Args, Debug)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Also each partition: who is to run it and does, and the last group in its log
+    #[arg(long)]
+    partitions: bool,
+}
+
+/// Runs the command.
+pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
+    let Args::Status(args) = args;
+    let shown = app::runtime()?.block_on(async {
+        let cluster = Cluster::reach(&args.cluster, context.config.config).await?;
+        let viewed = cluster.view().await;
+        cluster.close().await;
+        let view = viewed?;
+        Ok::<_, Failure>(match context.output {
+            Output::Json => format!("{:#}\n", view.json(args.partitions)),
+            Output::Table => view.text(args.partitions),
+        })
+    });
+    print(&shown?)
+}

@@ -1,0 +1,206 @@
+//! The log and the streams beside it: whose, how made, how many copies, how full, how durable.
+
+use retailflow_cluster::nats::{
+    Compared, Connections, Copies, DoorStreams, Topology, TopologyError, found_identity, probe_publishing,
+    server_time, survey,
+};
+use retailflow_config::Config;
+use retailflow_engine::ports::{Clock as _, LogIdentity};
+
+use super::Report;
+use crate::app::SystemClock;
+use crate::serve::cluster::durability::{gives, look, mend, name, shown};
+use crate::words::number;
+
+/// Clocks that differ by more make deadlines early or late, and times in the log hard to read.
+const CLOCKS_MAX_MS: i64 = 1_000;
+/// Of what a stream may hold; above it people have time to do something.
+const FULL_PERCENT: u64 = 80;
+
+/// Looks at the log, if there is one; gives what it is.
+pub(super) async fn examine(
+    config: &Config,
+    connections: &Connections,
+    report: &mut Report,
+) -> Option<LogIdentity> {
+    let log = match found_identity(connections).await {
+        Ok(log) => log,
+        Err(error) => {
+            let mend = "let this user read the streams; a log of a later build needs that build";
+            report.problem("log", error.to_string(), mend);
+            return None;
+        }
+    };
+    match &log {
+        None => report.warn("log", "there is none yet", "start a node: the first one makes the streams"),
+        Some(log) => identity(config, log, report),
+    }
+    let (partitions, shards) = log
+        .as_ref()
+        .map_or((config.cluster.partitions, config.cluster.shards), |log| (log.partitions, log.shards));
+    let whole = configuration(config, connections, (partitions, shards), log.is_some(), report).await;
+    if log.is_some() && whole {
+        publishing(connections, shards, report).await;
+        copies(connections, shards, report).await;
+        durability(config, connections, shards, report).await;
+        clocks(connections, report).await;
+    }
+    log
+}
+
+fn identity(config: &Config, log: &LogIdentity, report: &mut Report) {
+    let found =
+        format!("of cluster {:?}, {} partitions in {} streams", log.cluster, log.partitions, log.shards);
+    let same = log.cluster == config.log.cluster
+        && log.partitions == config.cluster.partitions
+        && log.shards == config.cluster.shards;
+    if same {
+        return report.ok("log", found);
+    }
+    let mend = format!(
+        "give nodes log.cluster={} cluster.partitions={} cluster.shards={}, or name the right NATS: with this \
+         configuration ({:?}, {}, {}) they do not start",
+        log.cluster,
+        log.partitions,
+        log.shards,
+        config.log.cluster,
+        config.cluster.partitions,
+        config.cluster.shards
+    );
+    report.problem("log", found, mend);
+}
+
+/// Whether all streams are there.
+async fn configuration(
+    config: &Config,
+    connections: &Connections,
+    (partitions, shards): (u16, u16),
+    begun: bool,
+    report: &mut Report,
+) -> bool {
+    let replicas = config.nats.replicas;
+    let log = Topology { partitions, shards, replicas }.compare(connections).await;
+    let doors =
+        DoorStreams { partitions, replicas, commands_max_bytes: Some(config.nats.commands_max_bytes) };
+    let compared = match (log, doors.compare(connections).await) {
+        (Ok(log), Ok(doors)) => Compared {
+            missing: [log.missing, doors.missing].concat(),
+            drift: [log.drift, doors.drift].concat(),
+        },
+        (Err(error), _) | (_, Err(error)) => {
+            let mend = match &error {
+                TopologyError::Invalid(_) => "put cluster.partitions, cluster.shards and nats.replicas right",
+                TopologyError::Stream { .. } => "let this user publish to `$JS.API.STREAM.INFO.>`",
+            };
+            report.problem("streams", error.to_string(), mend);
+            return false;
+        }
+    };
+    let Compared { missing, drift } = compared;
+    if !missing.is_empty() && begun {
+        let mend = "restore it, do not begin it anew: what it held is missing. Only where it is certain that it held nothing \
+                    may a node make it";
+        report.problem("streams", format!("missing: {}", missing.join(", ")), mend);
+    } else if drift.is_empty() && missing.is_empty() {
+        report.ok("streams", format!("{} are as they should be", usize::from(shards) + 4));
+    }
+    for drift in &drift {
+        let mend = "put it back with `nats stream edit`, or put the configuration right where it was meant";
+        report.warn(
+            format!("stream {}", drift.stream),
+            format!("{} is {}, wanted {}", drift.field, drift.found, drift.wanted),
+            mend,
+        );
+    }
+    missing.is_empty()
+}
+
+async fn publishing(connections: &Connections, shards: u16, report: &mut Report) {
+    let tried = probe_publishing(connections, shards).await;
+    let count = tried.len();
+    let mut fine = true;
+    for (subject, said) in tried {
+        if let Err(trouble) = said {
+            fine = false;
+            let mend = format!(
+                "let the nodes' user publish to `{subject}` and all that nodes need (docs/cluster.md)"
+            );
+            report.problem("permission to publish", format!("{subject}: {trouble}"), mend);
+        }
+    }
+    if fine {
+        report.ok("permission to publish", format!("{count} subjects tried, nothing stored"));
+    }
+}
+
+async fn copies(connections: &Connections, shards: u16, report: &mut Report) {
+    let all = match survey(connections, shards).await {
+        Ok(all) => all,
+        Err(trouble) => {
+            report.problem("copies", trouble.to_string(), "see what is said of JetStream");
+            return;
+        }
+    };
+    let behind: Vec<&Copies> = all.iter().filter(|copies| copies.current < copies.replicas).collect();
+    for copies in &behind {
+        let found = format!("{} of {} copies are there and up to date", copies.current, copies.replicas);
+        let mend = "start the servers that are away; one that was just started catches up by itself";
+        report.problem(format!("stream {}", copies.stream), found, mend);
+    }
+    if behind.is_empty() {
+        report.ok("copies", "all are there and up to date");
+    }
+    for copies in &all {
+        let Some(max) = copies.bytes_max.filter(|max| *max > 0) else { continue };
+        let what = format!("room in {}", copies.stream);
+        let found = format!(
+            "{} of {} bytes, {} messages",
+            number(copies.bytes),
+            number(max),
+            number(copies.messages)
+        );
+        if u128::from(copies.bytes) * 100 >= u128::from(max) * u128::from(FULL_PERCENT) {
+            let mend = "see `retailflow cluster status` for who lags behind; callers are refused when it is full \
+                        (nats.commands_max_bytes)";
+            report.warn(what, found, mend);
+        } else {
+            report.ok(what, found);
+        }
+    }
+}
+
+async fn durability(config: &Config, connections: &Connections, shards: u16, report: &mut Report) {
+    let mut config = config.clone();
+    config.cluster.shards = shards;
+    let required = config.cluster.durability;
+    match look(connections, &config, None).await {
+        Err(why) => report.problem("durability", why, "see what is said of JetStream"),
+        Ok(found) => {
+            let text = format!("{}, and cluster.durability asks for {}", shown(found), name(required));
+            match gives(found, required) {
+                true => report.ok("durability", text),
+                false => report.problem("durability", text, mend(found)),
+            }
+        }
+    }
+}
+
+async fn clocks(connections: &Connections, report: &mut Report) {
+    let before = SystemClock.now().0;
+    let asked = server_time(connections).await;
+    let after = SystemClock.now().0;
+    let mend = "have both machines' clocks kept by NTP";
+    match asked {
+        Err(trouble) => report.warn("clocks", trouble.to_string(), "see what is said of JetStream"),
+        Ok(None) => report.warn("clocks", "the server does not tell its time", mend),
+        Ok(Some(theirs)) => {
+            // It was read at some moment in between.
+            let off = if theirs.0 < before { theirs.0 - before } else { (theirs.0 - after).max(0) };
+            let found = format!("the server's differs from this machine's by {off} ms at least");
+            match off.abs() > CLOCKS_MAX_MS {
+                true => report.warn("clocks", found, mend),
+                false => report.ok("clocks", format!("within {} ms", after - before + off.abs())),
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Commands of a file into the stream of a cluster: what `retailflow publish` is made of.
+//!
+//! Receipts are waited for in the order of the lines, so that one number tells what need not be sent again: every line up to it is
+//! stored, or can never be a command. How many receipts wait is bounded, and with it what is in memory.
+
+pub(crate) mod resume;
+mod tally;
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use retailflow_cluster::disk::inbox::FileInbox;
+use retailflow_cluster::nats::{CommandPublisher, OutgoingCommand, Receipt};
+use retailflow_engine::keys::{hex, sha256};
+use retailflow_engine::ports::{Body, CommandInbox as _, Delivery};
+use retailflow_engine::wire::decode_command;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, interval};
+
+use self::resume::{Mark, Resume};
+pub(crate) use self::tally::Tally;
+use crate::client::say;
+use crate::exit::{ExitStatus, Failure, OrExit};
+
+/// Lines read at once.
+const BATCH: usize = 256;
+/// Lines whose fate is not counted yet, beyond those that the publisher holds.
+const WAITING_MAX: usize = 4_096;
+/// Between two looks at how it goes, and two writes of the mark.
+const LOOK: Duration = Duration::from_secs(1);
+/// Lines that are told one by one; beyond it they are counted.
+const TOLD_MAX: u64 = 20;
+
+/// What became of a line, or will.
+enum Fate {
+    Given(Receipt),
+    /// It is no command; the text says why.
+    Bad(String),
+}
+
+/// Publishes all lines of `inbox` behind the mark, until the end or a stop.
+///
+/// # Errors
+/// When the lines cannot be read, or the mark not be written; what was published then stays published.
+pub(crate) async fn run(
+    publisher: &CommandPublisher,
+    inbox: &mut FileInbox,
+    name: &str,
+    resume: Option<&Resume>,
+    stopped: watch::Receiver<bool>,
+    quiet: bool,
+) -> Result<Tally, Failure> {
+    let (fates, waiting) = mpsc::channel(WAITING_MAX);
+    let bar = progress(quiet);
+    let (first, known) = watch::channel(None);
+    let reading = read(publisher, inbox, name, resume, stopped, (fates, first));
+    let counting = count(publisher, waiting, name, resume, known, &bar);
+    let (read, counted) = tokio::join!(reading, counting);
+    bar.finish_and_clear();
+    let mut tally = counted?;
+    let read = read?;
+    tally.lines_skipped = read.skipped;
+    tally.finished = read.finished;
+    Ok(tally)
+}
+
+struct Read {
+    skipped: u64,
+    finished: bool,
+}
+
+async fn read(
+    publisher: &CommandPublisher,
+    inbox: &mut FileInbox,
+    name: &str,
+    resume: Option<&Resume>,
+    mut stopped: watch::Receiver<bool>,
+    (fates, first): (mpsc::Sender<(u64, Fate)>, watch::Sender<Option<String>>),
+) -> Result<Read, Failure> {
+    let mut skipped = 0;
+    loop {
+        let batch = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => return Ok(Read { skipped, finished: false }),
+            batch = inbox.next(BATCH) => batch,
+        };
+        let batch = batch.or_exit(ExitStatus::Unreachable, || format!("cannot read {name} to its end"))?;
+        if batch.is_empty() {
+            return Ok(Read { skipped, finished: true });
+        }
+        for Delivery { position, body } in batch {
+            if first.borrow().is_none() {
+                let of = beginning(&body);
+                if let Some(resume) = resume {
+                    resume.belongs_to(&of, name)?;
+                }
+                first.send_replace(Some(of));
+            }
+            if resume.is_some_and(|resume| position <= resume.lines()) {
+                skipped += 1;
+                continue;
+            }
+            let fate = match body {
+                Body::TooLong { length_bytes, .. } => {
+                    Fate::Bad(format!("{length_bytes} bytes are too long for a command"))
+                }
+                Body::Bytes(bytes) => match decode_command(&bytes) {
+                    Err(error) => Fate::Bad(error.to_string()),
+                    Ok(command) => {
+                        let outgoing =
+                            OutgoingCommand { order: command.order, key: command.key, body: bytes.into() };
+                        let given = tokio::select! {
+                            biased;
+                            _ = stopped.wait_for(|stopped| *stopped) => None,
+                            receipt = publisher.publish(outgoing) => Some(receipt),
+                        };
+                        match given {
+                            Some(receipt) => Fate::Given(receipt),
+                            None => return Ok(Read { skipped, finished: false }),
+                        }
+                    }
+                },
+            };
+            // Whoever counts has failed, and says why.
+            if fates.send((position, fate)).await.is_err() {
+                return Ok(Read { skipped, finished: false });
+            }
+        }
+    }
+}
+
+/// What a file is known by, so that another one is not gone on with: how it begins.
+fn beginning(body: &Body) -> String {
+    match body {
+        Body::Bytes(bytes) => hex(&sha256(bytes)),
+        Body::TooLong { prefix, length_bytes } => format!("{} {length_bytes}", hex(&sha256(prefix))),
+    }
+}
+
+async fn count(
+    publisher: &CommandPublisher,
+    mut waiting: mpsc::Receiver<(u64, Fate)>,
+    name: &str,
+    resume: Option<&Resume>,
+    first: watch::Receiver<Option<String>>,
+    bar: &ProgressBar,
+) -> Result<Tally, Failure> {
+    let mut tally = Tally::new(resume.map_or(0, Resume::lines));
+    let mut ticks = interval(LOOK);
+    let mut since = None;
+    loop {
+        let next = async {
+            let (line, fate) = waiting.recv().await?;
+            Some((line, fate))
+        };
+        let next = tokio::select! {
+            biased;
+            _ = ticks.tick() => {
+                look(publisher, &tally, resume, &first, &mut since, bar)?;
+                continue;
+            }
+            next = next => next,
+        };
+        let Some((line, fate)) = next else { break };
+        match fate {
+            Fate::Bad(why) => {
+                tally.undecodable(line);
+                if tally.undecodable <= TOLD_MAX {
+                    say(format!("{name}, line {line}: {why}; it is left out"));
+                }
+            }
+            Fate::Given(receipt) => {
+                let mut sent = std::pin::pin!(receipt.sent());
+                let sent = loop {
+                    tokio::select! {
+                        biased;
+                        sent = &mut sent => break sent,
+                        _ = ticks.tick() => look(publisher, &tally, resume, &first, &mut since, bar)?,
+                    }
+                };
+                if let Some(why) = tally.sent(line, &sent)
+                    && tally.not_stored() <= TOLD_MAX
+                {
+                    say(format!("{name}, line {line}: {why}"));
+                }
+            }
+        }
+        bar.inc(1);
+    }
+    save(resume, &first, &tally)?;
+    Ok(tally)
+}
+
+/// Says when nothing goes on, and writes the mark.
+fn look(
+    publisher: &CommandPublisher,
+    tally: &Tally,
+    resume: Option<&Resume>,
+    first: &watch::Receiver<Option<String>>,
+    since: &mut Option<(Instant, bool)>,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
+    match (publisher.held_up(), &since) {
+        (Some(_), None) => *since = Some((Instant::now(), false)),
+        // A moment's trouble is nobody's concern.
+        (Some(why), Some((begun, false))) if begun.elapsed() >= LOOK => {
+            bar.suspend(|| say(format!("waiting: {why}")));
+            *since = Some((*begun, true));
+        }
+        (None, Some((begun, told))) => {
+            if *told {
+                bar.suspend(|| say(format!("going on, after {} s", begun.elapsed().as_secs())));
+            }
+            *since = None;
+        }
+        _ => {}
+    }
+    save(resume, first, tally)
+}
+
+fn save(
+    resume: Option<&Resume>,
+    first: &watch::Receiver<Option<String>>,
+    tally: &Tally,
+) -> Result<(), Failure> {
+    match (resume, first.borrow().clone()) {
+        (Some(resume), Some(begins)) => {
+            resume.save(&Mark { v: resume::VERSION, begins, lines: tally.lines_done })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn progress(quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} commands, {per_sec}, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}

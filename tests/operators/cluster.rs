@@ -1,0 +1,158 @@
+//! `retailflow cluster`, `node`, `partition` and `doctor`, on two nodes.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{PARTITIONS, SHARDS};
+use crate::support::cli::{Call, retailflow};
+use crate::support::etcd::{Etcd, etcd_or_skip};
+use crate::support::nats::{self, server_or_skip};
+use crate::support::poll::wait_for;
+use crate::support::server::Server;
+
+const BOUND: Duration = Duration::from_secs(60);
+
+/// Both servers of a cluster.
+struct Ground {
+    nats: nats::Server,
+    etcd: Etcd,
+}
+
+impl Ground {
+    /// A call with the configuration that all have.
+    fn call(&self, words: &[&str]) -> Call {
+        let settings = [
+            format!("cluster.partitions={PARTITIONS}"),
+            format!("cluster.shards={SHARDS}"),
+            "nats.replicas=1".into(),
+            "cluster.durability=memory".into(),
+            "cluster.floor_ms=1000".into(),
+            "etcd.ttl_ms=3000".into(),
+        ];
+        let call = retailflow(words).arg("--nats").arg(self.nats.url()).arg("--etcd").arg(self.etcd.url());
+        settings.iter().fold(call, |call, setting| call.arg("--set").arg(setting))
+    }
+
+    fn node(&self, name: &str) -> Server {
+        Server::of(self.call(&["serve", "--node", name, "--participants", "instant"]))
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        serde_json::from_str(&self.call(words).arg("-o").arg("json").run().expect(0).stdout).unwrap()
+    }
+
+    /// Waits until both nodes run some partitions, and nobody lacks any.
+    fn shared_out(&self) {
+        wait_for("the partitions are shared out", BOUND, || {
+            let nodes = self.json(&["node", "list"]);
+            let claimed: Vec<u64> =
+                nodes.as_array().unwrap().iter().map(|node| node["claimed"].as_u64().unwrap()).collect();
+            (claimed.iter().sum::<u64>() == u64::from(PARTITIONS)
+                && claimed.len() == 2
+                && !claimed.contains(&0))
+            .then_some(())
+        });
+    }
+}
+
+fn findings(said: &Value, level: &str) -> Vec<String> {
+    let all = said["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] == level);
+    all.map(|finding| finding.to_string()).collect()
+}
+
+#[test]
+fn operators_see_move_and_empty_and_the_doctor_finds() {
+    let name = "operators_see_move_and_empty_and_the_doctor_finds";
+    let (Some(nats), Some(etcd)) = (server_or_skip(name), etcd_or_skip(name)) else { return };
+    let ground = Ground { nats: nats::Server::with_streams(&nats), etcd: Etcd::start(&etcd) };
+    let doctor = |call: Call, code| {
+        serde_json::from_str::<Value>(&call.arg("-o").arg("json").run().expect(code).stdout).unwrap()
+    };
+
+    // Nothing is there yet: that is found, and nothing is made.
+    ground.call(&["cluster", "status"]).run().expect(1).says(&["the first node makes it"]);
+    let said = doctor(ground.call(&["doctor"]), 1);
+    assert!(said.to_string().contains("there is none yet"), "{said:#}");
+    ground.call(&["cluster", "status"]).run().expect(1);
+
+    let (one, two) = (ground.node("n-1"), ground.node("n-2"));
+    ground.shared_out();
+    let status = ground.json(&["cluster", "status", "--partitions"]);
+    assert_eq!(
+        (&status["partition_count"], &status["unclaimed"]),
+        (&PARTITIONS.into(), &0.into()),
+        "{status:#}"
+    );
+    assert_eq!(status["nodes"].as_array().unwrap().iter().filter(|node| node["leads"] == true).count(), 1);
+    for partition in status["partitions"].as_array().unwrap() {
+        assert!(partition["epoch"].as_u64() >= Some(1), "{partition:#}");
+        assert_eq!(partition["written_by"], partition["claimed"], "{partition:#}");
+    }
+    let told = ground.call(&["cluster", "status", "--partitions"]).run().expect(0).stdout;
+    assert!(told.contains("n-1 ") && told.contains("n-2 ") && told.contains("WRITTEN BY"), "{told}");
+
+    // What is published is dealt with, and then nothing lags behind.
+    let folder = tempfile::tempdir().unwrap();
+    let commands = folder.path().join("commands.jsonl");
+    retailflow(&["generate", "--orders", "40", "--seed", "3"]).arg("--out").arg(&commands).run().expect(0);
+    ground.call(&["publish", "--commands", commands.to_str().unwrap()]).run().expect(0);
+    wait_for("all commands are dealt with", BOUND, || {
+        let partitions = ground.json(&["partition", "list"]);
+        let partitions = partitions.as_array().unwrap();
+        let done = partitions.iter().all(|one| one["lag_positions"] == 0);
+        (done && partitions.iter().any(|one| one["intake_floor"].as_u64() > Some(0))).then_some(())
+    });
+
+    let said = doctor(ground.call(&["doctor"]), 1);
+    assert_eq!(findings(&said, "problem"), [""; 0], "{said:#}");
+    // Only what is so in every test: one old etcd of one member.
+    assert!(findings(&said, "warning").iter().all(|finding| finding.contains("etcd http")), "{said:#}");
+    let stricter = ["--set", "cluster.durability=replicated", "--set", "nats.replicas=3"];
+    let stricter = stricter.iter().fold(ground.call(&["doctor"]), |call, word| call.arg(word));
+    let said = doctor(stricter, 1);
+    let problems = findings(&said, "problem").concat() + &findings(&said, "warning").concat();
+    assert!(problems.contains("durability") && problems.contains("num_replicas is 1, wanted 3"), "{said:#}");
+    let said =
+        doctor(retailflow(&["doctor", "--nats", "nats://127.0.0.1:1", "--etcd", "http://127.0.0.1:1"]), 3);
+    assert_eq!(findings(&said, "problem").len(), 2, "{said:#}");
+
+    // A partition is put where it was not, and let go.
+    let owner = ground.json(&["partition", "list"])[0]["claimed"].as_str().unwrap().to_owned();
+    let other = if owner == "n-1" { "n-2" } else { "n-1" };
+    let moved = ground.json(&["partition", "move", "0", other, "--wait", "60"]);
+    assert!(moved["took_ms"].is_u64(), "{moved:#}");
+    let first = &ground.json(&["partition", "list"])[0];
+    assert_eq!((&first["claimed"], &first["pinned"]), (&other.into(), &other.into()), "{first:#}");
+    ground.call(&["partition", "move", "0", "n-9"]).run().expect(4).says(&["no node n-9"]);
+    ground.call(&["partition", "move", "4", "n-1"]).run().expect(2).says(&["counted from 0"]);
+    ground.call(&["partition", "release", "0"]).run().expect(0);
+    ground.call(&["partition", "release", "0"]).run().expect(1);
+
+    // A node is emptied, the last one is not by mistake.
+    let before = ground.json(&["node", "drain", "n-1", "--dry-run"]);
+    assert_eq!(before["dry_run"], true);
+    let drained = ground.json(&["node", "drain", "n-1", "--wait", "60", "--operator", "ann"]);
+    assert!(drained["took_ms"].is_u64(), "{drained:#}");
+    let status = ground.json(&["cluster", "status"]);
+    assert_eq!(
+        (&status["nodes"][0]["claimed"], &status["drains"][0]["by"]),
+        (&0.into(), &"ann".into()),
+        "{status:#}"
+    );
+    ground.call(&["node", "drain", "n-2"]).run().expect(4).says(&["nobody else is there"]);
+    ground
+        .call(&["node", "drain", "n-7"])
+        .run()
+        .expect(4)
+        .says(&["no node n-7 is there (there are n-1, n-2)"]);
+    ground.call(&["partition", "move", "0", "n-1"]).run().expect(4).says(&["is being emptied"]);
+    ground.call(&["node", "undrain", "n-1"]).run().expect(0);
+    ground.call(&["node", "undrain", "n-1"]).run().expect(1);
+    ground.shared_out();
+
+    one.stop();
+    two.stop();
+    let said = doctor(ground.call(&["doctor"]), 1);
+    assert!(findings(&said, "problem").concat().contains("none is there in the cluster"), "{said:#}");
+}
