@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use retailflow_cluster::nats::{DoorStreams, InboxFault, NatsInbox, TrimError, subjects, trim};
+use retailflow_cluster::nats::{
+    Connections, DoorStreams, InboxFault, NatsInbox, TrimError, Trimmed, inbox_ids, subjects, trim,
+};
 use retailflow_engine::contract::author::{order, orders_in};
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
@@ -13,6 +15,12 @@ use serde_json::json;
 use crate::doors::{Doors, WITHIN, command};
 use crate::nats::server_or_skip;
 use crate::raw::Raw;
+
+/// Trims the stream that is there.
+async fn trimmed(connections: &Connections, partitions: u16, floors: &[u64]) -> Result<Trimmed, TrimError> {
+    let (created, _) = inbox_ids(connections, partitions).await.unwrap();
+    trim(connections, &created, partitions, floors).await
+}
 
 fn ids(deliveries: &[Delivery]) -> Vec<String> {
     let id = |delivery: &Delivery| match &delivery.body {
@@ -284,7 +292,7 @@ async fn trimming_stays_below_every_floor_and_gaps_are_told() {
     let connections = doors.connections.clone();
     let trimmed = |floors: &'static [u64]| {
         let connections = connections.clone();
-        async move { trim(&connections, 2, floors).await.map(|done| (done.messages, done.first)) }
+        async move { trimmed(&connections, 2, floors).await.map(|done| (done.messages, done.first)) }
     };
     assert_eq!(trimmed(&[9]).await, Err(TrimError::Floors { wanted: 2, found: 1 }));
     let beyond = TrimError::Beyond { partition: PartitionId(1), floor: 11, last: 10 };
@@ -340,7 +348,7 @@ async fn an_idle_partition_misses_nothing_when_others_are_trimmed() {
     let mut idle = doors.inbox(1, 0, false).await;
     assert_eq!(idle.read(10).await.unwrap(), []);
     assert_eq!(idle.seen(), 6);
-    trim(&doors.connections, 2, &[6, idle.seen()]).await.unwrap();
+    trimmed(&doors.connections, 2, &[6, idle.seen()]).await.unwrap();
     doors.place(&homes[1], "first").await;
     assert_eq!(ids(&read(&mut idle, 1).await), ["first"]);
 }
@@ -363,6 +371,6 @@ async fn a_full_stream_holds_callers_back() {
     };
     assert_eq!(refused["error"]["err_code"], 10_077, "{refused}");
     assert_eq!(read(&mut doors.inbox(0, 0, true).await, taken).await.len(), taken);
-    trim(&doors.connections, 1, &[taken as u64 - 1]).await.unwrap();
+    trimmed(&doors.connections, 1, &[taken as u64 - 1]).await.unwrap();
     assert_eq!(doors.place(&order, "again").await, taken as u64 + 1);
 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use retailflow_cluster::nats::{
     AskDoor, AskOptions, Caller, Connections, Cursors, DoorStreams, EdgeConnection, EventOptions,
     EventPublisher, InboxOptions, NatsDeadLetters, NatsInbox, NatsLog, NatsOptions, NatsRelay, NatsTenants,
-    Post, PostOptions, RelayOptions, TenantsOptions, Topology, subjects, trim,
+    Post, PostOptions, RelayOptions, TenantsOptions, Topology, inbox_ids, subjects, trim,
 };
 use retailflow_engine::contract::author::{Author, Writer, order};
 use retailflow_engine::contract::event_relay::read;
@@ -186,7 +186,8 @@ async fn the_engine_and_its_callers_can_do_all_that_they_need() {
     replies.send(&engine.replier, 1, &outcome).await;
     let told = tokio::time::timeout(WITHIN, told.next()).await.unwrap().unwrap();
     assert_eq!(serde_json::from_slice::<Outcome>(&told.payload).unwrap(), outcome);
-    trim(connections, 1, &[1]).await.unwrap();
+    let (created, _) = inbox_ids(connections, 1).await.unwrap();
+    trim(connections, &created, 1, &[1]).await.unwrap();
 
     // Public events reach their tenant, and readers over HTTP.
     EventPublisher::new(connections, &EventOptions::default()).publish(events(1, 1)).await.unwrap();
