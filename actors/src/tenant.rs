@@ -217,13 +217,12 @@ impl Drop for TenantState {
 
 impl TenantState {
     async fn route(&mut self, myself: &ActorRef<TenantMsg>, work: Work) -> Result<(), ActorProcessingErr> {
-        if !self.parking.knows(self.partition(&work.command.order.order)) {
-            return Ok(self.parking.refuse(work));
+        let order = &work.command.order.order;
+        match self.parking.holds(order) {
+            _ if !self.parking.knows(self.partition(order)) => Ok(self.parking.refuse(work)),
+            true => self.parking.park_command(work).await,
+            false => self.give(myself, work).await,
         }
-        if self.parking.holds(&work.command.order.order) {
-            return self.parking.park_command(work).await;
-        }
-        self.give(myself, work).await
     }
 
     /// Gives a command to its order, which is started if need be.

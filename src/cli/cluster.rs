@@ -12,7 +12,7 @@ Examples:
   retailflow cluster status --partitions -o json
 
 LAG counts positions of the stream of commands between what a partition has dealt with and its last command: so many commands
-wait at most. A partition that only reads says every 30 s how far it has got (`cluster.floor_ms`). Without --nats only
+wait at most. That of a node is the greatest of its partitions'. A partition that only reads says every 30 s how far it has got (`cluster.floor_ms`). Without --nats only
 what etcd knows is shown.";
 
 /// The commands under `cluster`.

@@ -10,7 +10,7 @@ use crate::cli::cluster_args::ClusterArgs;
 use crate::exit::Failure;
 use crate::participants::Kind;
 use crate::serve;
-use crate::serve::cluster::Member;
+use crate::serve::cluster::{Member, list};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,18 +29,18 @@ signal ends it at once. Nothing that was answered is lost either way.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The data directory: log, index and tenants; with --nats only snapshots, and it may be left out
-    #[arg(long, env = "RETAILFLOW_DATA", value_name = "DIR", required_unless_present = "nats")]
+    #[arg(long, env = "RETAILFLOW_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) cluster: ClusterArgs,
     /// This node's name, with --nats: no other one may have it; default: host name and process id
-    #[arg(long, value_name = "NAME", env = "RETAILFLOW_NODE", value_parser = NodeId::parse, requires = "nats")]
+    #[arg(long, value_name = "NAME", env = "RETAILFLOW_NODE", value_parser = NodeId::parse)]
     pub(crate) node: Option<NodeId>,
     /// This node's share of the partitions against the others', with --nats
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), requires = "nats")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) weight: u32,
     /// Start although the log gives less than `cluster.durability` asks for: answered commands can be lost
-    #[arg(long, requires = "nats")]
+    #[arg(long)]
     pub(crate) accept_weaker_durability: bool,
     /// Where tenants' systems connect, over `http.listen`; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", env = "RETAILFLOW_LISTEN")]
@@ -68,7 +68,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     config.http.listen = args.listen.unwrap_or(config.http.listen);
     config.http.admin_listen = args.admin_listen.unwrap_or(config.http.admin_listen);
     args.cluster.apply(&mut config);
-    let many = args.cluster.is_given();
+    let many = !list(&config.nats.servers).is_empty();
     let participants = args.participants.unwrap_or(if many { Kind::Shared } else { Kind::Perfect });
     let options = serve::Options {
         insecure: args.insecure,
@@ -84,7 +84,9 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         };
         return serve::cluster::run(args.data.as_deref(), config, &options, &member);
     }
-    let data = args.data.ok_or_else(|| Failure::usage("--data names the data directory"))?;
+    let data = args
+        .data
+        .ok_or_else(|| Failure::usage("--data names the data directory; --nats the servers of a cluster"))?;
     serve::run(&data, config, &options)
 }
 

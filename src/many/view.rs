@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::table::table;
 use super::{Cluster, claims_of};
 use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::words::count;
 
 /// A cluster at some moment.
 pub(crate) struct View {
@@ -46,12 +47,12 @@ impl View {
         self.progress.get(usize::from(one.partition.0))
     }
 
-    /// What a node's partitions have not dealt with.
+    /// How far behind a node's partitions are, at most: positions are those of the whole stream, so they do not add up.
     fn lag(&self, node: &NodeStatus) -> Option<u64> {
         let its = |one: &&PartitionStatus| one.claimed.as_deref() == Some(node.node.as_str());
         let claimed = self.status.partitions.iter().filter(its);
-        (!self.progress.is_empty())
-            .then(|| claimed.filter_map(|one| self.progress(one)).map(Progress::lag).sum())
+        let lags = claimed.filter_map(|one| self.progress(one)).map(Progress::lag);
+        (!self.progress.is_empty()).then(|| lags.max().unwrap_or(0))
     }
 
     fn leader(&self) -> Option<&str> {
@@ -133,13 +134,13 @@ impl View {
 
     /// For people.
     pub(crate) fn text(&self, partitions: bool) -> String {
-        let count = self.status.partitions.len();
+        let all = self.status.partitions.len();
         let shards = self.shards.map(|shards| format!(" in {shards} streams")).unwrap_or_default();
         let leader = self.leader().unwrap_or("nobody");
-        let mut text = format!("cluster {}: {count} partitions{shards}; {leader} leads\n\n", self.cluster);
+        let mut text = format!("cluster {}: {all} partitions{shards}; {leader} leads\n\n", self.cluster);
         text.push_str(&self.nodes_text());
         if self.unclaimed() > 0 {
-            text.push_str(&format!("\n{} partitions are run by nobody now\n", self.unclaimed()));
+            text.push_str(&format!("\n{} run by nobody now\n", count(self.unclaimed() as u64, "partition")));
         }
         for drain in &self.status.drains {
             let (node, by, at) = (&drain.node, &drain.by, format_time(drain.at));

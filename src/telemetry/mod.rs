@@ -13,7 +13,9 @@ use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// Starts logging as `[telemetry]` says. Called once, before anything logs.
 pub(crate) fn start(config: &Telemetry) -> Result<(), Failure> {
-    let filter = EnvFilter::builder().parse(&config.log).or_exit(ExitStatus::Usage, || {
+    // The client of NATS tells of each connection; what matters of them we tell ourselves.
+    let quiet = if config.log.contains("async_nats") { "" } else { ",async_nats=warn" };
+    let filter = EnvFilter::builder().parse(format!("{}{quiet}", config.log)).or_exit(ExitStatus::Usage, || {
         format!(
             "telemetry.log = {:?} is neither a level (error, warn, info, debug, trace) nor directives such as \
              \"info,retailflow_cluster=debug\"",

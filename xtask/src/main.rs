@@ -1,6 +1,7 @@
-//! Developer commands: `cargo xtask setup|demo|test|kill|load`. Nothing but Rust is needed to build; what tests need
+//! Developer commands: `cargo xtask setup|demo|test|kill|load|cluster`. Nothing but Rust is needed to build; what tests need
 //! besides is fetched into `.tools/`.
 
+mod cluster;
 mod demo;
 mod explain;
 mod load;
@@ -22,6 +23,8 @@ Usage: cargo xtask COMMAND
   kill [ORDERS]    kill the release build about every second while it runs 100,000 mixed orders, or as many as are
                    named, and compare each outcome and both sides' books (a few minutes, after a release build)
   load [SECONDS]   measure the release build over HTTP with wrk: intake, whole lives, overload (60 s each by default)
+  cluster [--nodes N] [--nats N] [--etcd N] [--keep]
+                   run a whole cluster on this machine until Ctrl-C: 3 of each by default (docs/cluster.md)
   setup [--tests]  check what a build needs; with --tests, also fetch what the tests need
 ";
 
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         ["test", "--long"] => test_long(),
         ["load"] => load::run("60").map(|()| ExitCode::SUCCESS),
         ["load", seconds] => load::run(seconds).map(|()| ExitCode::SUCCESS),
+        ["cluster", rest @ ..] => cluster::Size::parse(rest).and_then(|size| cluster::run(&size)),
         ["kill"] => kill("100000"),
         ["kill", orders] => kill(orders),
         ["help" | "--help" | "-h"] => {

@@ -214,6 +214,10 @@ async fn connect_watched(
             async move {
                 match event {
                     Event::Connected => return tracing::debug!(purpose, "connected to NATS"),
+                    // Asked for from here.
+                    Event::Draining | Event::Closed => {
+                        return tracing::debug!(purpose, %event, "the connection to NATS");
+                    }
                     Event::Disconnected => losses.send_modify(|count| *count += 1),
                     _ => {}
                 }

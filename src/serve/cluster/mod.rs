@@ -10,6 +10,7 @@ pub(crate) mod ground;
 mod no_views;
 mod trimming;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,7 +132,8 @@ async fn serve(
     let (gone, end) = (CancellationToken::new(), CancellationToken::new());
     let attending = Attending { ground: ground.clone(), node: node.clone(), post };
     let mut attending = tokio::spawn(attending.run(end.clone()));
-    let ownership = EtcdOwnership::join(etcd_options(config, member, ground), Arc::new(SystemClock));
+    let ownership =
+        EtcdOwnership::join(etcd_options(member, ground, server.admin_addr), Arc::new(SystemClock));
     let hand_over = Duration::from_millis(config.cluster.hand_over_ms);
     let times = StewardTimes { take_over: Duration::from_millis(config.cluster.take_over_ms), hand_over };
     let mut steward = tokio::spawn(steward(node.clone(), ownership.clone(), times, gone.clone()));
@@ -222,7 +224,8 @@ async fn participants(ground: &Arc<Ground>, options: &Options) -> Result<Partici
     }
 }
 
-fn etcd_options(config: &Config, member: &Member, ground: &Ground) -> EtcdOptions {
+fn etcd_options(member: &Member, ground: &Ground, admin: SocketAddr) -> EtcdOptions {
+    let config = &ground.config;
     EtcdOptions {
         endpoints: list(&config.etcd.endpoints),
         cluster: config.log.cluster.clone(),
@@ -231,7 +234,7 @@ fn etcd_options(config: &Config, member: &Member, ground: &Ground) -> EtcdOption
         weight: member.weight,
         labels: Default::default(),
         build: env!("CARGO_PKG_VERSION").into(),
-        admin: Some(format!("http://{}", config.http.admin_listen)),
+        admin: Some(format!("http://{admin}")),
         ttl_ms: config.etcd.ttl_ms,
         policy: Policy {
             partitions: ground.log.identity().partitions,

@@ -1,0 +1,303 @@
+//! A whole cluster on this machine, from the tools in `.tools/`, to try things with: NATS, etcd, participants, nodes.
+//!
+//! They are started in this order and stopped in the reverse one, on Ctrl-C or SIGTERM; nothing is left but the folder, if it is
+//! to be kept.
+
+mod process;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::process::{Process, answers, free_ports};
+use crate::{setup, shell};
+
+/// For one process to be ready.
+const READY_MAX: Duration = Duration::from_secs(60);
+/// For one process to stop.
+const STOP_MAX: Duration = Duration::from_secs(40);
+/// Between two looks whether all are there.
+const LOOK: Duration = Duration::from_millis(500);
+const PARTITIONS: u16 = 16;
+const SHARDS: u16 = 4;
+
+/// What is started.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    nodes: usize,
+    nats: usize,
+    etcd: usize,
+    keep: bool,
+}
+
+impl Size {
+    /// Reads the words behind `cargo xtask cluster`.
+    pub(crate) fn parse(words: &[&str]) -> Result<Self> {
+        let mut size = Self { nodes: 3, nats: 3, etcd: 3, keep: false };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            if *word == "--keep" {
+                size.keep = true;
+                continue;
+            }
+            let text = words.next().with_context(|| format!("{word} wants a number"))?;
+            let number: usize = text.parse().with_context(|| format!("{word} wants a number, not {text}"))?;
+            match (*word, number) {
+                ("--nodes", 1..=16) => size.nodes = number,
+                ("--nats", 1 | 3 | 5) => size.nats = number,
+                ("--etcd", 1 | 3 | 5) => size.etcd = number,
+                ("--nodes", _) => bail!("--nodes: 1 to 16"),
+                ("--nats" | "--etcd", _) => bail!("{word}: 1, 3 or 5"),
+                _ => bail!("{word} is not known: --nodes N, --nats N, --etcd N, --keep"),
+            }
+        }
+        Ok(size)
+    }
+}
+
+/// What runs, in the order in which it was started.
+struct Running {
+    folder: PathBuf,
+    binary: PathBuf,
+    processes: Vec<Process>,
+}
+
+/// Where everything is.
+struct Places {
+    nats: Vec<u16>,
+    monitors: Vec<u16>,
+    etcd: Vec<u16>,
+    nodes: Vec<String>,
+}
+
+/// Starts a cluster and waits for a signal.
+pub(crate) fn run(size: &Size) -> Result<ExitCode> {
+    let tools = shell::root().join(".tools");
+    let (nats, etcd) = (tools.join("nats-server/nats-server"), tools.join("etcd/etcd"));
+    for binary in [&nats, &etcd] {
+        if !binary.is_file() {
+            bail!("there is no {}: run `cargo xtask setup --tests`", binary.display());
+        }
+    }
+    setup::build()?;
+    eprintln!("building …");
+    shell::output(shell::cargo().args(["build", "--quiet", "--package", "retailflow"]))?;
+    let folder = std::env::temp_dir().join(format!("retailflow-cluster-{}", std::process::id()));
+    fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let binary = shell::target()?.join("debug").join("retailflow");
+    let mut running = Running { folder, binary, processes: Vec::new() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let asked = async {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+        };
+        let lived = tokio::select! {
+            () = asked => Ok(()),
+            failed = live(&mut running, size, &nats, &etcd) => failed,
+        };
+        running.stop().await;
+        lived
+    });
+    match size.keep {
+        true => eprintln!("kept: {}", running.folder.display()),
+        false => fs::remove_dir_all(&running.folder).context("cannot remove the folder")?,
+    }
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Until it is dropped; ends only with an error.
+async fn live(running: &mut Running, size: &Size, nats: &Path, etcd: &Path) -> Result<()> {
+    let etcd = running.etcd(etcd, size.etcd).await?;
+    let (nats, monitors) = running.nats(nats, size.nats).await?;
+    let mut places = Places { nats, monitors, etcd, nodes: Vec::new() };
+    running.configure(&places)?;
+    let mut participants = running.retailflow(&["participants", "--kind", "perfect", "--data"]);
+    participants.arg(running.folder.join("participants"));
+    running
+        .start("participants", participants, |said| said.contains("the participants are there").then_some(()))
+        .await?;
+    for number in 1..=size.nodes {
+        let name = format!("n-{number}");
+        let mut node = running.retailflow(&["serve", "--node", &name]);
+        node.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        node.arg("--data").arg(running.folder.join(&name));
+        let said = running.start(&name, node, |said| {
+            said.lines().find_map(|line| Some(line.strip_prefix("listening on ")?.to_owned()))
+        });
+        places.nodes.push(format!("{name}: {}", said.await?));
+    }
+    print!("{}", told(running, &places));
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if let Some(why) = running.processes.iter_mut().find_map(Process::ended) {
+            bail!("{why}");
+        }
+    }
+}
+
+impl Running {
+    fn retailflow(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RETAILFLOW"))
+        {
+            command.env_remove(name);
+        }
+        command.arg("--config").arg(self.folder.join("cluster.toml")).args(words);
+        // Which cluster it is, the file says; that it is one, the flag.
+        command.env("RETAILFLOW_NATS", self.servers());
+        command
+    }
+
+    /// The servers as the configuration names them.
+    fn servers(&self) -> String {
+        fs::read_to_string(self.folder.join("servers")).unwrap_or_default()
+    }
+
+    async fn start<T>(
+        &mut self,
+        name: &str,
+        command: Command,
+        ready: impl FnMut(&str) -> Option<T>,
+    ) -> Result<T> {
+        eprintln!("starting {name} …");
+        self.processes.push(Process::start(name, command, &self.folder)?);
+        let Some(process) = self.processes.last_mut() else { bail!("nothing was started") };
+        process.wait_for(READY_MAX, ready).await
+    }
+
+    /// Members of one etcd; gives the ports for clients.
+    async fn etcd(&mut self, binary: &Path, count: usize) -> Result<Vec<u16>> {
+        let (clients, peers) = (free_ports(count * 2)?, count);
+        let (clients, peers) = (clients[..peers].to_vec(), clients[peers..].to_vec());
+        let url = |port: &u16| format!("http://127.0.0.1:{port}");
+        let members: Vec<String> =
+            peers.iter().enumerate().map(|(number, port)| format!("e-{number}={}", url(port))).collect();
+        for (number, (client, peer)) in clients.iter().zip(&peers).enumerate() {
+            let name = format!("e-{number}");
+            let mut command = Command::new(binary);
+            command.args(["--name", &name, "--logger", "zap", "--initial-cluster", &members.join(",")]);
+            command.arg("--data-dir").arg(self.folder.join(&name));
+            command.args(["--listen-client-urls", &url(client), "--advertise-client-urls", &url(client)]);
+            command.args(["--listen-peer-urls", &url(peer), "--initial-advertise-peer-urls", &url(peer)]);
+            // It is ready only when a majority is.
+            self.start(&name, command, |_| Some(())).await?;
+        }
+        for (process, client) in self.processes.iter_mut().zip(&clients) {
+            process
+                .wait_for(READY_MAX, |_| answers(*client, "/health", r#""health":"true""#).then_some(()))
+                .await?;
+        }
+        Ok(clients)
+    }
+
+    /// Servers of one NATS that sync what they store; gives the ports for clients and for monitoring.
+    async fn nats(&mut self, binary: &Path, count: usize) -> Result<(Vec<u16>, Vec<u16>)> {
+        let ports = free_ports(count * 3)?;
+        let (clients, monitors, routes) = (&ports[..count], &ports[count..2 * count], &ports[2 * count..]);
+        let all: Vec<String> = routes.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+        let before = self.processes.len();
+        for number in 0..count {
+            let name = format!("nats-{number}");
+            let store = self.folder.join(&name);
+            let mut text = format!(
+                "server_name: {name}\nhost: 127.0.0.1\nport: {}\nhttp: \"127.0.0.1:{}\"\nmax_payload: 8MB\n\
+                 jetstream {{ store_dir: {store:?}, sync_interval: always }}\n",
+                clients[number], monitors[number]
+            );
+            if count > 1 {
+                let route = routes[number];
+                text.push_str(&format!(
+                    "cluster {{ name: retailflow, listen: \"127.0.0.1:{route}\", routes: [{}] }}\n",
+                    all.join(", ")
+                ));
+            }
+            let config = self.folder.join(format!("{name}.conf"));
+            fs::write(&config, text)?;
+            let mut command = Command::new(binary);
+            command.arg("--config").arg(config);
+            self.start(&name, command, |said| said.contains("Server is ready").then_some(())).await?;
+        }
+        for (process, monitor) in self.processes[before..].iter_mut().zip(monitors) {
+            process
+                .wait_for(READY_MAX, |_| answers(*monitor, "/healthz", r#""status":"ok""#).then_some(()))
+                .await?;
+        }
+        Ok((clients.to_vec(), monitors.to_vec()))
+    }
+
+    /// Writes the configuration that nodes and operators share.
+    fn configure(&self, places: &Places) -> Result<()> {
+        let urls = |scheme: &str, ports: &[u16]| {
+            let all: Vec<String> = ports.iter().map(|port| format!("{scheme}://127.0.0.1:{port}")).collect();
+            all.join(",")
+        };
+        let replicas = if places.nats.len() >= 3 { 3 } else { 1 };
+        let durability = if replicas == 3 { "replicated_fsync" } else { "fsync" };
+        let nats = urls("nats", &places.nats);
+        fs::write(self.folder.join("servers"), &nats)?;
+        let text = format!(
+            "[nats]\nservers = \"{nats}\"\nmonitors = \"{}\"\nreplicas = {replicas}\n\n[etcd]\nendpoints = \"{}\"\n\n\
+             [cluster]\npartitions = {PARTITIONS}\nshards = {SHARDS}\ndurability = \"{durability}\"\n",
+            urls("http", &places.monitors),
+            urls("http", &places.etcd),
+        );
+        fs::write(self.folder.join("cluster.toml"), text).context("cannot write the configuration")
+    }
+
+    /// Nodes first, all at once; then each of the others.
+    async fn stop(&mut self) {
+        eprintln!("stopping …");
+        self.processes
+            .iter_mut()
+            .filter(|process| process.name.starts_with("n-"))
+            .for_each(Process::terminate);
+        while let Some(mut process) = self.processes.pop() {
+            process.terminate();
+            if !process.join(STOP_MAX).await {
+                eprintln!("{} did not stop within {STOP_MAX:?}, and was killed", process.name);
+            }
+        }
+    }
+}
+
+/// What people want to know.
+fn told(running: &Running, places: &Places) -> String {
+    let (folder, binary) = (running.folder.display(), running.binary.display());
+    let first = places.nodes.first().and_then(|line| line.split_whitespace().nth(1)).unwrap_or_default();
+    format!(
+        "\n{}\nNATS: {}\nlogs and data: {folder}\n\nIn another terminal:\n  export RETAILFLOW_CONFIG={folder}/cluster.toml RETAILFLOW_NATS={}\n  \
+         alias retailflow={binary}\n  retailflow cluster status --partitions\n  retailflow doctor\n  \
+         retailflow order place shop 1001 --customer 7 --currency USD --line cd:1:1177 --server {}\n  \
+         retailflow generate --orders 1000 --seed 1 | retailflow publish --commands -\n  \
+         retailflow node drain n-1 --wait 60\n\nCtrl-C stops all of it.\n",
+        places.nodes.join("\n"),
+        running.servers(),
+        running.servers(),
+        first.trim_end_matches(','),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_say_how_many() {
+        let size = Size::parse(&["--nodes", "2", "--nats", "1", "--keep"]).unwrap();
+        assert_eq!(size, Size { nodes: 2, nats: 1, etcd: 3, keep: true });
+        for bad in
+            [&["--nats", "2"][..], &["--nodes"], &["--nodes", "x"], &["--nodes", "0"], &["--what", "1"]]
+        {
+            assert!(Size::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}
