@@ -77,8 +77,9 @@ impl Parking {
     }
 
     /// Refuses a command of which nobody knows whether it has to wait behind others.
-    pub(crate) fn refuse(&self, work: Work) {
+    pub(crate) fn refuse(&self, work: Work) -> Result<(), ActorProcessingErr> {
         work.refuse(Code::Unavailable, UNREAD, self.shared.gate.retry_after_ms());
+        Ok(())
     }
 
     /// Takes in the marks of this tenant's orders in a partition that is run here from now on.

@@ -219,7 +219,7 @@ impl TenantState {
     async fn route(&mut self, myself: &ActorRef<TenantMsg>, work: Work) -> Result<(), ActorProcessingErr> {
         let order = &work.command.order.order;
         match self.parking.holds(order) {
-            _ if !self.parking.knows(self.partition(order)) => Ok(self.parking.refuse(work)),
+            _ if !self.parking.knows(self.partition(order)) => self.parking.refuse(work),
             true => self.parking.park_command(work).await,
             false => self.give(myself, work).await,
         }

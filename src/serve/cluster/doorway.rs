@@ -66,16 +66,39 @@ impl Doorway {
                         .with_retry_after_ms(RETRY_AFTER_MS),
                 }
             };
-            let passing = outcome.code.retry_helps();
-            let moving = matches!(outcome.code, Code::Unavailable | Code::Draining);
-            // Who is in doubt waits as long as its caller does; else nobody waits longer than a partition moves.
-            let at_most = if in_doubt { deadline } else { MOVING_MAX.min(deadline) };
-            let again = passing && (moving || in_doubt);
-            if !again || begun.elapsed() + Duration::from_millis(LOOK_MS.end) > at_most {
-                return if passing && in_doubt { unknown() } else { outcome };
+            match next(outcome.code, in_doubt, begun.elapsed(), deadline) {
+                Next::Tell => return outcome,
+                Next::TellUnknown => return unknown(),
+                Next::Again => {}
             }
             tokio::time::sleep(Duration::from_millis(fastrand::u64(LOOK_MS))).await;
         }
+    }
+}
+
+/// What follows on an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It is the caller's.
+    Tell,
+    /// The caller is told that nobody knows.
+    TellUnknown,
+    /// The owner is asked again.
+    Again,
+}
+
+/// `in_doubt`: an earlier call had no answer. Who is in doubt waits as long as its caller does; else nobody waits longer than a
+/// partition moves.
+fn next(code: Code, in_doubt: bool, elapsed: Duration, deadline: Duration) -> Next {
+    // That an order is not known its owner says of the log: then nothing of it was recorded.
+    let passing = code.retry_helps() && code != Code::OrderNotFound;
+    let moving = matches!(code, Code::Unavailable | Code::Draining);
+    let at_most = if in_doubt { deadline } else { MOVING_MAX.min(deadline) };
+    let in_time = elapsed + Duration::from_millis(LOOK_MS.end) <= at_most;
+    match passing {
+        true if (moving || in_doubt) && in_time => Next::Again,
+        true if in_doubt => Next::TellUnknown,
+        _ => Next::Tell,
     }
 }
 
@@ -117,5 +140,40 @@ impl CommandDoor for Doorway {
                 })
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn what_may_be_recorded_is_never_called_refused() {
+        let late = DEADLINE - Duration::from_millis(1);
+        for code in Code::ALL.iter().copied().filter(|code| code.retry_helps()) {
+            if code == Code::OrderNotFound {
+                continue;
+            }
+            assert_eq!(next(code, true, MOVING_MAX, DEADLINE), Next::Again, "{code}");
+            assert_eq!(next(code, true, late, DEADLINE), Next::TellUnknown, "{code}");
+        }
+        // What cannot change is told, doubt or not.
+        for code in [Code::Applied, Code::OrderExists, Code::OrderFull, Code::OrderNotFound] {
+            assert_eq!(next(code, true, Duration::ZERO, DEADLINE), Next::Tell, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_partition_on_its_way_is_waited_for_and_nothing_else_is() {
+        for code in [Code::Unavailable, Code::Draining] {
+            assert_eq!(next(code, false, Duration::ZERO, DEADLINE), Next::Again);
+            assert_eq!(next(code, false, MOVING_MAX, DEADLINE), Next::Tell, "it takes too long");
+            assert_eq!(next(code, false, Duration::ZERO, Duration::from_millis(1)), Next::Tell);
+        }
+        for code in [Code::Throttled, Code::Overloaded, Code::ParkedQueueFull] {
+            assert_eq!(next(code, false, Duration::ZERO, DEADLINE), Next::Tell, "asking again would feed it");
+        }
     }
 }
