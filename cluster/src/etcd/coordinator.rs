@@ -265,7 +265,7 @@ impl Coordinator {
             let (claim, running) = (self.claims.get(partition), self.running.get(partition));
             match (claim, running) {
                 // A namesake that is not listed waits for its turn.
-                (None, None | Some(Running::Fully)) if self.is_listed() => {
+                (None, None | Some(Running::Fully)) if self.namesake().is_none() => {
                     wants.push(Want::Claim(*partition))
                 }
                 (Some(stood), None) if stood.value == self.me => wants.push(Want::TakeOver(*partition)),
