@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use super::login;
@@ -172,6 +173,22 @@ impl EdgeConnection {
         let (lost, losses) = watch::channel(0);
         let client = connect_watched(options, purpose, EDGE_SUBSCRIPTION_MAX, lost).await?;
         Ok(Self { client, losses, request_timeout: Duration::from_millis(options.request_timeout_ms) })
+    }
+}
+
+impl EdgeConnection {
+    /// Waits until the server knows all subscriptions so far, as far as it can be told in time: it takes what comes over one
+    /// connection in order, so a message to ourselves comes back behind them.
+    pub(super) async fn settled(&self) {
+        let round = async {
+            let inbox = self.client.new_inbox();
+            let mut back = self.client.subscribe(inbox.clone()).await.ok()?;
+            self.client.publish(inbox, bytes::Bytes::new()).await.ok()?;
+            back.next().await
+        };
+        if !matches!(tokio::time::timeout(self.request_timeout, round).await, Ok(Some(_))) {
+            tracing::warn!("whether the server knows our subscriptions is not known");
+        }
     }
 }
 

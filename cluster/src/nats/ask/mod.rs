@@ -115,7 +115,7 @@ impl AskDoor {
             looked_for.push(edge.client.subscribe(subject).await?);
         }
         // Known to the server before anybody is told that the door is open.
-        drop(tokio::time::timeout(edge.request_timeout, edge.client.flush()).await);
+        edge.settled().await;
         let permits = Arc::new(Semaphore::new(options.in_flight_max.max(1)));
         let shared = Arc::new(Shared { edge, door, options, permits, counters: Counters::default() });
         let stop = CancellationToken::new();

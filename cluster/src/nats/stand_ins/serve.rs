@@ -40,7 +40,7 @@ impl StandIns {
             let calls = connection.client.subscribe(subjects::stand_in(role.as_str())).await?;
             asked.push(calls.map(move |message| (role, message)));
         }
-        drop(tokio::time::timeout(connection.request_timeout, connection.client.flush()).await);
+        connection.settled().await;
         let stop = CancellationToken::new();
         let task = tokio::spawn(serve(connection, participants, select_all(asked), stop.clone()));
         Ok(Self { stop, task: Some(task) })
