@@ -226,6 +226,6 @@ fn limits_are_well_formed() {
         }
     }
     assert_eq!(limits::allowed("nothing"), None);
-    assert_eq!(limits::sections().len(), 12);
+    assert_eq!(limits::sections().len(), 15);
     assert_eq!(env_of_key("log.partitions"), "RETAILFLOW__LOG__PARTITIONS");
 }
