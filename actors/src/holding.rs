@@ -24,6 +24,9 @@ use crate::tenants::TenantsMsg;
 /// What ends without waiting for commands has so long; it hangs on actors alone, none of which waits for long.
 const END_MAX: Duration = Duration::from_secs(10);
 
+/// For a committer to end, and then for its partition's actor.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
 /// How a hand-over went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HandedOver {
@@ -163,11 +166,21 @@ impl NodeHandle {
         self.shared.orders.held.drop_out(partition);
         // At once: whoever takes it over again must not take this one's committer for its own.
         self.shared.orders.committers.set(partition, None);
-        let (told, ended) = oneshot::channel();
-        let asked = self.root.cast(NodeMsg::StopPartition(partition, told));
-        if asked.is_err() || timeout(END_MAX, ended).await.is_err() {
+        let (reply, let_go) = oneshot::channel();
+        let asked = self.root.cast(NodeMsg::LetGo(partition, reply)).is_ok();
+        let ended = match timeout(END_MAX, let_go).await {
+            Ok(Ok(Some(actor))) => {
+                actor.stop_children_and_wait(None, Some(STOP_MAX)).await;
+                actor.stop_and_wait(None, Some(STOP_MAX)).await.is_ok()
+            }
+            Ok(Ok(None)) => true,
+            Ok(Err(_)) | Err(_) => false,
+        };
+        if !(asked && ended) {
             tracing::warn!(%partition, "a partition's committer does not end");
         }
+        // One that was just getting ready may have put itself there meanwhile.
+        self.shared.orders.committers.set(partition, None);
     }
 
     /// Tells every tenant; each drops its end of the channel when it has done what it was told. Whether all did in time.

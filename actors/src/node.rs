@@ -53,8 +53,8 @@ pub(crate) enum NodeMsg {
     StartSweeper,
     /// Start the supervisor of a partition (again).
     StartPartition(PartitionId),
-    /// End it, and say when it has ended.
-    StopPartition(PartitionId, oneshot::Sender<()>),
+    /// See to it no more: whoever asked ends it. One that ends slowly must not keep the root from all others.
+    LetGo(PartitionId, oneshot::Sender<Option<ActorRef<PartitionMsg>>>),
 }
 
 pub(crate) struct Shared {
@@ -190,15 +190,12 @@ impl Actor for Root {
                 let (actor, _) = Actor::spawn_linked(None, Partition, args, myself.get_cell()).await?;
                 state.partitions.insert(partition, actor);
             }
-            NodeMsg::StopPartition(partition, ended) => {
-                if let Some(actor) = state.partitions.remove(&partition) {
-                    let time = Some(Duration::from_secs(5));
-                    actor.stop_children_and_wait(None, time).await;
-                    drop(actor.stop_and_wait(None, time).await);
+            NodeMsg::LetGo(partition, reply) => {
+                if let Err(Some(actor)) = reply.send(state.partitions.remove(&partition)) {
+                    // Whoever asked waits no more.
+                    actor.stop_children(None);
+                    actor.stop(None);
                 }
-                shared.orders.committers.set(partition, None);
-                // Whoever waits no more has given it up.
-                let _ = ended.send(());
             }
         }
         Ok(())

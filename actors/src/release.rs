@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use ractor::{ActorProcessingErr, ActorRef};
 use retailflow_engine::ids::{OrderId, OrderRef};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::outcome::Work;
 use crate::parking::UNREAD;
@@ -111,20 +111,32 @@ pub(crate) struct Crash {
 /// The releases that go on at one tenant. They end with it.
 #[derive(Default)]
 pub(crate) struct Releases {
-    going_on: HashMap<OrderId, mpsc::Sender<Crash>>,
+    going_on: HashMap<OrderId, (mpsc::Sender<Crash>, AbortHandle)>,
     tasks: JoinSet<()>,
 }
 
 impl Releases {
     pub(crate) fn crashed(&self, order: &OrderId, crash: Crash) {
-        if let Some(drainer) = self.going_on.get(order) {
+        if let Some((drainer, _)) = self.going_on.get(order) {
             // One that is not waited for is of no use.
             drop(drainer.try_send(crash));
         }
     }
 
     fn is_going_on(&self, order: &OrderId) -> bool {
-        self.going_on.get(order).is_some_and(|drainer| !drainer.is_closed())
+        self.going_on.get(order).is_some_and(|(drainer, _)| !drainer.is_closed())
+    }
+
+    /// What leaves is released no more here. What one had read of an order's queue must not be taken for what the order has
+    /// when it comes back: the mark may be another one by then.
+    pub(crate) fn departed(&mut self, leaves: impl Fn(&OrderId) -> bool) {
+        self.going_on.retain(|order, (_, task)| {
+            let leaves = leaves(order);
+            if leaves {
+                task.abort();
+            }
+            !leaves
+        });
     }
 }
 
@@ -146,7 +158,7 @@ impl TenantState {
         }
         tracing::info!(%order, %operator, discard, "what waits behind a parked order is decided");
         let (crashed, crashes) = mpsc::channel(4);
-        self.releases.going_on.insert(order.order.clone(), crashed);
+        let going_on = order.order.clone();
         let mut drainer = Drainer {
             order,
             operator,
@@ -157,7 +169,7 @@ impl TenantState {
             after: 0,
             released: Released::default(),
         };
-        self.releases.tasks.spawn(async move {
+        let task = self.releases.tasks.spawn(async move {
             let ended = drainer.run().await;
             if let Err(error) = &ended {
                 tracing::error!(order = %drainer.order, %error, "an order was not released");
@@ -165,6 +177,7 @@ impl TenantState {
             }
             drop(reply.send(ended));
         });
+        self.releases.going_on.insert(going_on, (crashed, task));
     }
 
     /// Does what the task asks for.

@@ -56,14 +56,18 @@ pub async fn steward(
                 Some(OwnershipEvent::Stop(partition)) => (partition, Task::Stop),
             },
         };
-        let worker = partitions.entry(partition).or_insert_with(|| {
+        let mut begin = |ours| {
             let (sender, tasks) = mpsc::channel(WAITING_MAX);
-            let worker = Worker { partition, node: node.clone(), ownership: ownership.clone(), times, tasks };
-            workers.spawn(worker.run());
+            let (node, ownership) = (node.clone(), ownership.clone());
+            workers.spawn(Worker { partition, node, ownership, times, tasks, ours }.run());
             sender
-        });
-        // A worker ends only with its channel, or by a panic, which is told when it is joined.
-        let _ = worker.send(task).await;
+        };
+        let worker = partitions.entry(partition).or_insert_with(|| begin(false));
+        if let Err(mpsc::error::SendError(task)) = worker.send(task).await {
+            // It panicked, which is told when it is joined; whether the partition was run nobody knows.
+            *worker = begin(true);
+            let _ = worker.send(task).await;
+        }
     }
     for (_, worker) in std::mem::take(&mut partitions) {
         let _ = worker.send(Task::HandOver).await;
@@ -81,6 +85,8 @@ struct Worker {
     ownership: Arc<dyn Ownership>,
     times: StewardTimes,
     tasks: mpsc::Receiver<Task>,
+    /// It is run here, or about to be: each take-over is released once.
+    ours: bool,
 }
 
 impl Worker {
@@ -106,7 +112,12 @@ impl Worker {
             let Some(task) = task else { return };
             taking_over = matches!(task, Task::TakeOver);
             match task {
-                Task::TakeOver => continue,
+                Task::TakeOver => {
+                    self.ours = true;
+                    continue;
+                }
+                // What a fence has ended may be told to end once more.
+                _ if !self.ours => continue,
                 Task::HandOver => {
                     let handed = self.node.hand_over(self.partition, self.times.hand_over).await;
                     tracing::info!(partition = %self.partition, drained = handed.drained, "handed over");
@@ -116,6 +127,7 @@ impl Worker {
                     tracing::warn!(partition = %self.partition, "stopped: another owner has it");
                 }
             }
+            self.ours = false;
             self.ownership.released(self.partition);
         }
     }
@@ -237,6 +249,25 @@ mod tests {
         one.says(OwnershipEvent::TakeOver(HERE)).await;
         one.holds(true).await;
         assert!(one.node.ask(place(&order, "p")).await.replayed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_fence_has_ended_is_released_once_however_often_it_is_told_to_end() {
+        let log = log();
+        let (one, two) = (Node::new(&log, "one").await, Node::new(&log, "two").await);
+        one.says(OwnershipEvent::TakeOver(HERE)).await;
+        one.holds(true).await;
+        two.says(OwnershipEvent::TakeOver(HERE)).await;
+        two.holds(true).await;
+        assert_ne!(one.node.ask(place(&order("shop", "o-1"), "p")).await.code, Code::Applied);
+        one.released(1).await;
+        for late in [OwnershipEvent::Stop(HERE), OwnershipEvent::HandOver(HERE)] {
+            one.says(late).await;
+        }
+        // A word on the last time must not be taken for one on this time.
+        one.says(OwnershipEvent::TakeOver(HERE)).await;
+        one.holds(true).await;
+        assert_eq!(one.told.released.lock().len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::order::EngineCommand;
@@ -72,11 +73,11 @@ impl Actor for Sweeper {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             SweeperMsg::Sweep => {
-                for partition in (0..state.args.partitions).map(PartitionId) {
-                    if state.args.held.has(partition) {
-                        state.due(partition).await;
-                    }
-                }
+                // All at once: one that cannot be read now keeps no other waiting.
+                let SweeperState { args, due: slots, .. } = state;
+                let held =
+                    (0..).map(PartitionId).zip(slots).filter(|(partition, _)| args.held.has(*partition));
+                join_all(held.map(|(partition, slot)| due(args, partition, slot))).await;
                 if state.walk.is_none() && state.args.effects.take_left_behind() {
                     state.walk = Some((0, None));
                     myself.cast(SweeperMsg::GoOn)?;
@@ -95,31 +96,6 @@ impl Actor for Sweeper {
 }
 
 impl SweeperState {
-    /// Tells the orders whose deadline has passed.
-    async fn due(&mut self, partition: PartitionId) {
-        let ports = &self.args.effects.ports;
-        let slot = &mut self.due[usize::from(partition.0)];
-        for _ in 0..DUE_PAGES_MAX {
-            let now = ports.clock.now();
-            let page = match ports.deadlines.list(partition, slot.as_ref(), now, PAGE).await {
-                Ok(page) => page,
-                Err(why) => {
-                    tracing::warn!(%partition, %why, "the deadlines cannot be read now");
-                    return;
-                }
-            };
-            let ended = page.len() < PAGE;
-            *slot = page.last().cloned().filter(|_| !ended);
-            for due in page {
-                let message = ToOrder::Engine(EngineCommand::DeadlinePassed);
-                self.args.routes.to_order(due.order, message);
-            }
-            if ended {
-                return;
-            }
-        }
-    }
-
     /// Wakes the next orders that nobody drives. `false` at the end.
     async fn walk_on(&mut self) -> bool {
         let Some((partition, after)) = self.walk.take() else { return false };
@@ -151,5 +127,29 @@ impl SweeperState {
         }
         self.walk = Some(if ended { (partition + 1, None) } else { (partition, last) });
         true
+    }
+}
+
+/// Tells the orders whose deadline has passed.
+async fn due(args: &SweeperArgs, partition: PartitionId, slot: &mut Option<DueOrder>) {
+    let ports = &args.effects.ports;
+    for _ in 0..DUE_PAGES_MAX {
+        let now = ports.clock.now();
+        let page = match ports.deadlines.list(partition, slot.as_ref(), now, PAGE).await {
+            Ok(page) => page,
+            Err(why) => {
+                tracing::warn!(%partition, %why, "the deadlines cannot be read now");
+                return;
+            }
+        };
+        let ended = page.len() < PAGE;
+        *slot = page.last().cloned().filter(|_| !ended);
+        for due in page {
+            let message = ToOrder::Engine(EngineCommand::DeadlinePassed);
+            args.routes.to_order(due.order, message);
+        }
+        if ended {
+            return;
+        }
     }
 }

@@ -327,13 +327,9 @@ impl TenantState {
 
     /// The orders of a partition leave memory, whatever they do: another owner writes them from now on.
     fn departed(&mut self, partition: PartitionId) {
-        let theirs: Vec<OrderId> = self
-            .slots
-            .iter()
-            .map(|(order, _)| order)
-            .filter(|order| self.partition(order) == partition)
-            .cloned()
-            .collect();
+        let theirs = self.slots.iter().map(|(order, _)| order);
+        let theirs: Vec<OrderId> =
+            theirs.filter(|order| self.partition(order) == partition).cloned().collect();
         for order in theirs {
             if let Some(Slot::Live { order: actor, .. } | Slot::Leaving { order: actor, .. }) =
                 self.slots.pop(&order)
@@ -345,9 +341,11 @@ impl TenantState {
             self.forgive(&order);
         }
         let (tenant, partitions) = (self.tenant.clone(), self.shared.committers.partitions());
-        self.parking.departed(partition, |order| {
+        let leaves = |order: &OrderId| {
             partition_of(&OrderRef { tenant: tenant.clone(), order: order.clone() }, partitions) == partition
-        });
+        };
+        self.releases.departed(leaves);
+        self.parking.departed(partition, leaves);
     }
 
     /// The order's past is forgotten: it may crash as often as any other before it is parked again.

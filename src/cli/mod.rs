@@ -206,6 +206,14 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
     }
 }
 
+/// What a verb has done, in the form that was asked for.
+pub(crate) fn told(shown: &serde_json::Value, text: String, output: Output) -> String {
+    match output {
+        Output::Json => format!("{shown:#}\n"),
+        Output::Table => text,
+    }
+}
+
 /// Writes to standard output.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();

@@ -5,12 +5,12 @@ use std::time::Duration;
 use retailflow_cluster::etcd::ClusterStatus;
 use retailflow_engine::ids::NodeId;
 use retailflow_engine::ports::Clock as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::app::{self, SystemClock};
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::parked_end::operator;
-use crate::cli::{Context, Output, print};
+use crate::cli::{Context, Output, print, told};
 use crate::exit::Failure;
 use crate::many::{Cluster, claims_of, names, unreachable};
 
@@ -156,11 +156,4 @@ async fn undrain(cluster: &Cluster, node: &NodeId, output: Output) -> Result<Str
     }
     let shown = json!({ "node": node.as_str(), "draining": false });
     Ok(told(&shown, format!("{node} is given partitions again\n"), output))
-}
-
-fn told(shown: &Value, text: String, output: Output) -> String {
-    match output {
-        Output::Json => format!("{shown:#}\n"),
-        Output::Table => text,
-    }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use retailflow_cluster::etcd::ClusterStatus;
 use retailflow_engine::ids::{NodeId, PartitionId};
 use retailflow_engine::ports::Clock as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::app::{self, SystemClock};
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::parked_end::operator;
-use crate::cli::{Context, Output, print};
+use crate::cli::{Context, Output, print, told};
 use crate::exit::Failure;
 use crate::many::{Cluster, existing, names, unreachable};
 
@@ -146,11 +146,4 @@ async fn release(cluster: &Cluster, partition: u16, output: Output) -> Result<St
     }
     let shown = json!({ "partition": partition.0, "pinned": null });
     Ok(told(&shown, format!("where partition {} is, the plan decides again\n", partition.0), output))
-}
-
-fn told(shown: &Value, text: String, output: Output) -> String {
-    match output {
-        Output::Json => format!("{shown:#}\n"),
-        Output::Table => text,
-    }
 }

@@ -38,7 +38,7 @@ impl Clock for SystemClock {
     }
 }
 
-struct Chance;
+pub(super) struct Chance;
 
 impl Rng for Chance {
     fn next_u64(&self) -> u64 {
@@ -56,7 +56,7 @@ fn identity() -> LogIdentity {
     }
 }
 
-fn nats_options(nats: &Server) -> NatsOptions {
+pub(super) fn nats_options(nats: &Server) -> NatsOptions {
     NatsOptions { servers: vec![nats.url()], request_timeout_ms: 10_000, ..NatsOptions::default() }
 }
 

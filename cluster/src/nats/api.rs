@@ -19,6 +19,8 @@ use super::errors::{ApiError, NO_MESSAGE};
 
 /// Messages that one direct read asks for. Below what a subscription holds: an overflow would drop some silently.
 const PIECE_MESSAGES: usize = 500;
+/// Beyond every sequence: to the end, wherever that is.
+pub(super) const END: u64 = u64::MAX - 1;
 /// Bytes that one direct read asks for.
 const PIECE_BYTES: usize = 4 << 20;
 
@@ -240,7 +242,10 @@ impl Api {
                 // The end, or that of a replica which is behind.
                 match self.next(stream, filter, next).await? {
                     Some(message) => piece.push(message),
-                    None => break,
+                    None => {
+                        self.reaches(stream, to).await?;
+                        break;
+                    }
                 }
             }
             for message in piece {
@@ -256,6 +261,18 @@ impl Api {
             }
         }
         Ok((found, true))
+    }
+
+    /// Fails while whoever answers for a stream does not have a sequence that it is known to have: a leader that was deposed does
+    /// not know it for a while, and what it has not is no end. [`END`] is known of no stream.
+    pub(super) async fn reaches(&self, stream: &str, to: u64) -> Result<(), Trouble> {
+        if to >= END {
+            return Ok(());
+        }
+        match self.info(stream).await?.last_sequence {
+            last if last < to => Err(Trouble::Silent(format!("{stream} ends at {last}, and has {to}"))),
+            _ => Ok(()),
+        }
     }
 
     async fn direct(

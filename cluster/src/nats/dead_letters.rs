@@ -14,7 +14,7 @@ use retailflow_engine::ports::{DeadLetter, DeadLetters, PortFuture, StoreError, 
 
 use serde::{Deserialize, Serialize};
 
-use super::api::{Api, Stored, Trouble};
+use super::api::{Api, END, Stored, Trouble};
 use super::errors::WRONG_LAST_SEQUENCE;
 use super::{Connections, subjects};
 
@@ -126,13 +126,8 @@ impl NatsDeadLetters {
     async fn letters(&self, after: u64, limit: usize) -> Result<Vec<StoredDeadLetter>, StoreError> {
         let (mut letters, mut next, mut bytes) = (Vec::new(), after.saturating_add(1), 0);
         while letters.len() < limit && bytes < LIST_MAX_BYTES {
-            let range = self.read.range(
-                subjects::DEAD_LETTERS,
-                subjects::DEAD_LETTERS_ALL,
-                next,
-                u64::MAX - 1,
-                PIECE_BYTES,
-            );
+            let range =
+                self.read.range(subjects::DEAD_LETTERS, subjects::DEAD_LETTERS_ALL, next, END, PIECE_BYTES);
             let (piece, ended) = range.await.map_err(|trouble| unavailable(&trouble))?;
             for stored in piece {
                 if letters.len() == limit {

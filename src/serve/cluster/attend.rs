@@ -130,8 +130,12 @@ impl Attending {
             (ground.log.clone(), ground.publisher.clone(), ground.cursors.clone());
         let pump = EventPump::new(log, publisher, cursors, partition).run(stop.clone());
         let answers = async {
-            while let Err(error) = self.post.answer_for(partition, stop.clone()).await {
-                tracing::warn!(%partition, %error, "other nodes are not answered now");
+            loop {
+                let answered = self.post.answer_for(partition, stop.clone()).await;
+                if stop.is_cancelled() {
+                    return;
+                }
+                tracing::warn!(%partition, ?answered, "other nodes are not answered now");
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(AGAIN) => {}

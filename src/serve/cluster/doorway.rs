@@ -1,9 +1,9 @@
 //! The door of a cluster: here, if the partition is run here; else at the node that runs it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
-use retailflow_actors::NodeHandle;
 use retailflow_cluster::nats::{CallError, Caller};
 use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
@@ -13,6 +13,8 @@ use retailflow_engine::ports::{CommandDoor, EndParkingError, PortFuture};
 use retailflow_engine::wire::admin::ReleaseReport;
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
 use tokio::time::Instant;
+
+use super::here::Here;
 
 /// A partition that goes from one node to another is nowhere for a moment: a caller that has time waits for it so long.
 const MOVING_MAX: Duration = Duration::from_secs(3);
@@ -28,14 +30,14 @@ const RELEASE_MAX: Duration = Duration::from_secs(60);
 
 /// The way to whoever runs an order's partition.
 pub(super) struct Doorway {
-    node: NodeHandle,
+    here: Arc<Here>,
     caller: Caller,
     partitions: u16,
 }
 
 impl Doorway {
-    pub(super) fn new(node: NodeHandle, partitions: u16, caller: Caller) -> Self {
-        Self { node, caller, partitions }
+    pub(super) fn new(here: Arc<Here>, partitions: u16, caller: Caller) -> Self {
+        Self { here, caller, partitions }
     }
 
     fn partition(&self, order: &OrderRef) -> PartitionId {
@@ -51,8 +53,8 @@ impl Doorway {
         let mut in_doubt = false;
         loop {
             let left = deadline.saturating_sub(begun.elapsed());
-            let outcome = if self.node.holds(&order) {
-                CommandDoor::ask(&self.node, command.clone(), actor.clone(), left).await
+            let outcome = if self.here.holds(&order) {
+                self.here.ask(command.clone(), actor.clone(), left).await
             } else {
                 let called = self.caller.ask(partition, &command, &actor, left, left.min(CALL_MAX)).await;
                 counter!(metric::FORWARDED.name, "result" => result(&called)).increment(1);
@@ -113,7 +115,7 @@ fn result<T>(called: &Result<T, CallError>) -> &'static str {
 
 impl CommandDoor for Doorway {
     fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
-        self.node.refuses(tenant)
+        self.here.refuses(tenant)
     }
 
     fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
@@ -126,8 +128,8 @@ impl CommandDoor for Doorway {
         operator: &'a str,
         discard: bool,
     ) -> PortFuture<'a, Result<ReleaseReport, EndParkingError>> {
-        if self.node.holds(order) {
-            return self.node.end_parking(order, operator, discard);
+        if self.here.holds(order) {
+            return self.here.end_parking(order, operator, discard);
         }
         Box::pin(async move {
             let partition = self.partition(order);

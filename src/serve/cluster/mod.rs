@@ -7,6 +7,7 @@ mod attend;
 mod doorway;
 pub(crate) mod durability;
 pub(crate) mod ground;
+mod here;
 mod no_views;
 mod trimming;
 
@@ -32,6 +33,7 @@ use self::doorway::Doorway;
 use self::durability::Watching;
 use self::ground::Ground;
 pub(crate) use self::ground::{list, nats_options};
+use self::here::Here;
 use self::no_views::NoViews;
 use super::readiness::{Phase, State};
 use super::upkeep::{self, Watched};
@@ -91,10 +93,11 @@ async fn serve(
     let durability = Watching::start(ground, member.accept_weaker_durability).await?;
     sight.durability(durability.now.get(), None);
     let node = node(ground, options, member, durability.now.clone()).await?;
+    let partitions = ground.log.identity().partitions;
+    let here = Arc::new(Here::new(node.clone(), partitions));
     let nodes = ground.edge("nodes").await?;
-    let post = Post::new(nodes.clone(), Arc::new(node.clone()), PostOptions::default());
-    let doorway =
-        traced(Arc::new(Doorway::new(node.clone(), ground.log.identity().partitions, Caller::new(nodes))));
+    let post = Post::new(nodes.clone(), here.clone(), PostOptions::default());
+    let doorway = traced(Arc::new(Doorway::new(here.clone(), partitions, Caller::new(nodes))));
     let ask = AskOptions {
         in_flight_max: config.nats.ask_in_flight_max,
         timeout_ms: config.http.request_timeout_ms,
@@ -134,6 +137,7 @@ async fn serve(
     let mut attending = tokio::spawn(attending.run(end.clone()));
     let ownership =
         EtcdOwnership::join(etcd_options(member, ground, server.admin_addr), Arc::new(SystemClock));
+    here.joined(ownership.clone());
     let hand_over = Duration::from_millis(config.cluster.hand_over_ms);
     let times = StewardTimes { take_over: Duration::from_millis(config.cluster.take_over_ms), hand_over };
     let mut steward = tokio::spawn(steward(node.clone(), ownership.clone(), times, gone.clone()));
@@ -143,7 +147,6 @@ async fn serve(
     beside.spawn(trimming::run(ground.clone(), member.node.clone(), end.clone()));
     beside.spawn(durability::run(durability, ground.clone(), sight, end.clone()));
     if config.probe.interval_ms > 0 {
-        let partitions = ground.log.identity().partitions;
         beside.spawn(probe::run(node.clone(), partitions, config.probe.clone(), end.clone()));
     }
     state.set(Phase::Serving);

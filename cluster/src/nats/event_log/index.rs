@@ -17,10 +17,8 @@ use tokio::sync::MutexGuard;
 
 use super::commit::Refresh;
 use super::{Inner, Writing};
+use crate::nats::api::END;
 use crate::nats::subjects;
-
-/// The end of a stream, whatever it is.
-const END: u64 = u64::MAX - 1;
 
 /// A parked order.
 #[derive(Debug, Default)]
@@ -115,7 +113,7 @@ impl Inner {
             // Not current until all of it was read.
             writing.index.at = None;
             self.read_controls(partition, &mut writing.index, end).await?;
-            self.read_deadlines(partition, &mut writing.index).await?;
+            self.read_deadlines(partition, &mut writing.index, end).await?;
             writing.index.at = Some(hash);
         }
         Ok(writing)
@@ -144,7 +142,12 @@ impl Inner {
         }
     }
 
-    async fn read_deadlines(&self, partition: PartitionId, index: &mut Index) -> Result<(), ReadError> {
+    async fn read_deadlines(
+        &self,
+        partition: PartitionId,
+        index: &mut Index,
+        to: u64,
+    ) -> Result<(), ReadError> {
         let (stream, filter) = (self.stream(partition), subjects::deadlines_of(partition));
         index.due.clear();
         index.by_order.clear();
@@ -159,7 +162,7 @@ impl Inner {
                 from = message.sequence + 1;
             }
             if ended {
-                return Ok(());
+                return Ok(self.api.reaches(&stream, to).await?);
             }
         }
     }
