@@ -172,6 +172,8 @@ fn owners_go_on_without_etcd() {
     let names = ["n-1", "n-2", "n-3"];
     names.iter().for_each(|name| many.node(name));
     many.shared_out(&names);
+    // A partition that is on its way from one to another has nobody until etcd is back.
+    many.is_fair(&names);
     let mut load = Load::begin(&many);
     go_on(Duration::from_secs(1));
     load.gap.take();
