@@ -24,6 +24,9 @@ pub(crate) async fn hydrate(
     order: &OrderRef,
     recent_max: usize,
 ) -> Result<Aggregate, HydrateError> {
+    if ports.log.seems_new(order) {
+        return Ok(Aggregate::new(order.clone()));
+    }
     if let Some(snapshot) = ports.snapshots.load(order).await
         && let Some(aggregate) = from_snapshot(ports, order, &snapshot, recent_max).await?
     {

@@ -1,11 +1,13 @@
 //! The log in memory behind a network that loses answers, is late, refuses, and lets a rival in.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use retailflow_engine::codec::fence::fence_hash;
 use retailflow_engine::ids::{OrderRef, PartitionId};
-use retailflow_engine::keys::hex;
+use retailflow_engine::keys::{hex, partition_of};
 use retailflow_engine::memory::MemoryLog;
 use retailflow_engine::ports::{
     Commit, CommitError, EventLog, Group, LogIdentity, LogPosition, LoggedGroup, ParkedOrder, PartitionHead,
@@ -27,6 +29,8 @@ pub(crate) struct FaultyLog {
     pub(crate) trace: Arc<Trace>,
     pub(crate) rival: Arc<Rival>,
     pub(crate) watch: Arc<Watch>,
+    /// The orders of partitions that the node writes, as far as it knows: a rival's are not in it.
+    pub(crate) there: Mutex<BTreeMap<PartitionId, BTreeSet<OrderRef>>>,
 }
 
 impl FaultyLog {
@@ -53,7 +57,10 @@ impl FaultyLog {
         let was_in_doubt = self.watch.proposed(&attempt);
         let records: Vec<(OrderRef, u64)> =
             group.records.iter().map(|record| (record.order.clone(), record.expected_revision)).collect();
-        let name = named(&group);
+        if let Some(there) = self.there.lock().get_mut(&group.fence.partition) {
+            there.extend(group.records.iter().map(|record| record.order.clone()));
+        }
+        let (name, partition) = (named(&group), group.fence.partition);
         self.delay().await;
         let fault = self.deck.append();
         let unknown = || Err(CommitError::Unknown("the world wants it so".into()));
@@ -81,8 +88,19 @@ impl FaultyLog {
         }
         self.delay().await;
         self.trace.note(format!("append: {name} {}", told(&answer)));
+        self.remember(partition, &answer);
         self.watch.answered(&attempt, was_in_doubt, &answer, &records);
         answer
+    }
+
+    fn remember(&self, partition: PartitionId, answer: &Result<Commit, CommitError>) {
+        let mut there = self.there.lock();
+        match answer {
+            Ok(_) => drop(there.entry(partition).or_insert_with(|| self.inner.orders(partition))),
+            // Somebody else writes, or has written.
+            Err(CommitError::Fenced { .. } | CommitError::Conflict(_)) => drop(there.remove(&partition)),
+            Err(_) => {}
+        }
     }
 
     async fn attempt(&self, group: &Group) -> Result<Attempt, CommitError> {
@@ -161,6 +179,11 @@ impl EventLog for FaultyLog {
         after_revision: u64,
     ) -> PortFuture<'a, Result<Vec<StoredRecord>, ReadError>> {
         self.read("order", Box::pin(async move { self.inner.read_order(order, after_revision).await }))
+    }
+
+    fn seems_new(&self, order: &OrderRef) -> bool {
+        let partition = partition_of(order, self.inner.identity().partitions);
+        self.there.lock().get(&partition).is_some_and(|there| !there.contains(order))
     }
 
     fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>> {

@@ -120,6 +120,7 @@ impl<'a> World<'a> {
             trace: trace.clone(),
             rival: rival.clone(),
             watch: watch.clone(),
+            there: Mutex::default(),
         };
         let journal = Arc::new(MemoryJournal::of_totals());
         let options = SimOptions {

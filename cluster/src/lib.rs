@@ -1,5 +1,7 @@
 //! RetailFlow: what it runs on. Every socket and disk is here.
 
+mod bloom;
+
 pub mod disk;
 pub mod etcd;
 pub mod nats;

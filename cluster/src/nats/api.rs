@@ -105,6 +105,15 @@ pub(super) struct StreamInfo {
     pub(super) last_sequence: u64,
 }
 
+/// Some of a stream's subjects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Subjects {
+    pub(super) subjects: Vec<String>,
+    /// How many there are.
+    pub(super) total: u64,
+    pub(super) last_sequence: u64,
+}
+
 /// Speaks to JetStream.
 #[derive(Debug, Clone)]
 pub(super) struct Api {
@@ -133,6 +142,27 @@ impl Api {
             deleted: answer["state"]["num_deleted"].as_u64().unwrap_or(0),
             last_sequence,
         })
+    }
+
+    /// The subjects of a stream that match `filter` and have messages, in the order of their names without the first `after`, as many
+    /// as the server gives at once; from the leader.
+    pub(super) async fn subjects(
+        &self,
+        stream: &str,
+        filter: &str,
+        after: usize,
+    ) -> Result<Subjects, Trouble> {
+        let body = json!({ "subjects_filter": filter, "offset": after });
+        let mut answer = self.ask(&format!("STREAM.INFO.{stream}"), &body).await?;
+        let last_sequence = answer["state"]["last_seq"].as_u64();
+        let last_sequence =
+            last_sequence.ok_or_else(|| Trouble::Strange(format!("{stream} tells no last sequence")))?;
+        let subjects: Vec<String> = match answer["state"]["subjects"].take() {
+            Value::Object(subjects) => subjects.into_iter().map(|(subject, _)| subject).collect(),
+            _ => Vec::new(),
+        };
+        let total = answer["total"].as_u64().unwrap_or(subjects.len() as u64);
+        Ok(Subjects { subjects, total, last_sequence })
     }
 
     /// The last message of a subject, from the leader.

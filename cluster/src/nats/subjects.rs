@@ -100,6 +100,12 @@ pub fn deadline(partition: PartitionId, order: &OrderRef) -> String {
     of_order(partition, 'd', order)
 }
 
+/// All orders' records of a partition.
+#[must_use]
+pub fn records_of(partition: PartitionId) -> String {
+    format!("{LOG}.{}.o.>", partition.0)
+}
+
 /// All control records of a partition.
 #[must_use]
 pub fn controls_of(partition: PartitionId) -> String {

@@ -97,6 +97,13 @@ impl MemoryLog {
         self.lock().groups.clone()
     }
 
+    /// The orders of a partition that have a record.
+    #[must_use]
+    pub fn orders(&self, partition: PartitionId) -> BTreeSet<OrderRef> {
+        let here = |order: &&OrderRef| partition_of(order, self.identity.partitions) == partition;
+        self.lock().orders.keys().filter(here).cloned().collect()
+    }
+
     /// The digest of a group's entries, as its fence must carry it.
     #[must_use]
     pub fn digest_of(group: &Group) -> crate::keys::Hash {

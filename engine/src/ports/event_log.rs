@@ -224,6 +224,13 @@ pub trait EventLog: Send + Sync {
     /// [`ReadError`].
     fn head(&self, partition: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>>;
 
+    /// Whether the order has no record, told from memory by whoever writes its partition: nothing is read for it, and `false` says
+    /// nothing. MUST be `false` where a record of the order was acknowledged here, or stood before the last fence written here.
+    /// Somebody who took the partition over since may have written one: what is built on it is then refused by `commit`.
+    fn seems_new(&self, _order: &OrderRef) -> bool {
+        false
+    }
+
     /// An order's records that hold decisions after `after_revision`, oldest first; empty for an unknown order.
     ///
     /// # Errors

@@ -2,11 +2,11 @@
 
 use super::{
     block::{BlockBuilder, Row},
-    bloom::Bloom,
     run::{HEAD_KEY, Head, Run, RunInfo, RunKind, tree_name},
     store::{self, Store},
     types::IndexError,
 };
+use crate::bloom::Bloom;
 
 /// Blocks that are gathered before they go to sled (1.8 MB).
 const GROUP_BLOCKS: usize = 256;

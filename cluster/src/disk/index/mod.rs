@@ -13,7 +13,6 @@
 //! or write the disk: never call it from async code.
 
 mod block;
-mod bloom;
 mod build;
 mod controls;
 mod deadlines;

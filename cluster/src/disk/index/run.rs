@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use super::{
     block::{Block, Rank, Row},
-    bloom::Bloom,
     store::{self, Store},
     types::{IndexError, OrderKey},
 };
+use crate::bloom::Bloom;
 
 /// Keys of the head's pieces in the run's tree begin here; below are the numbers of the blocks.
 pub(super) const HEAD_KEY: u32 = 0x8000_0000;

@@ -10,13 +10,13 @@ use parking_lot::{Condvar, Mutex, RwLock, RwLockUpgradableReadGuard};
 
 use super::{
     block::Row,
-    bloom::Bloom,
     memtable::Memtable,
     run::Run,
     snapshots::SnapshotShelf,
     store::{self, Store},
     types::{Cursor, IndexError, IndexOptions, IndexStats, Lookup, OrderKey, OrderPlace, OrderUpdate},
 };
+use crate::bloom::Bloom;
 
 /// Frozen sets of changes that may exist: one being written, one waiting.
 const FROZEN_MAX: usize = 2;

@@ -7,7 +7,6 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     block::Row,
-    bloom::Bloom,
     build::RunBuilder,
     controls,
     manifest::{MANIFEST_KEY, Manifest},
@@ -19,6 +18,7 @@ use super::{
     store::{self, Store},
     types::{IndexError, OrderKey, OrderPlace},
 };
+use crate::bloom::Bloom;
 
 /// Rows merged between two looks at what else there is to do: about 10 ms.
 const MERGE_STEP_ROWS: u64 = 65_536;

@@ -73,6 +73,11 @@ impl Inner {
                 }
                 Err(trouble) => return Err(writing.unresolved(&prepared.hash, trouble.to_string())),
             };
+            {
+                let mut absence = self.partitions[usize::from(prepared.partition.0)].absence.lock();
+                // Before it is sent: whether it is stored may be known late.
+                group.records.iter().for_each(|record| absence.note(&record.order));
+            }
             let messages = prepared.messages(writing.head.as_ref(), &expected);
             match batch::publish(&self.publish, messages, self.commit_timeout).await {
                 Ok(sequence) => {
@@ -176,6 +181,7 @@ impl Inner {
         if !ours && writing.head.as_ref().map_or(GENESIS, |head| head.hash) != hash {
             // Another writer.
             self.partitions[usize::from(partition.0)].places.lock().clear();
+            self.partitions[usize::from(partition.0)].absence.lock().forget();
         }
         writing.head = head;
         writing.known = true;
@@ -222,6 +228,9 @@ impl Inner {
                 Place { sequence: last.sequence, revision: summary.next_revision }
             }
         };
+        if place.sequence > 0 {
+            self.partitions[usize::from(partition.0)].absence.lock().note(order);
+        }
         let mut places = self.partitions[usize::from(partition.0)].places.lock();
         places.forget(order);
         places.note(order, place);
@@ -278,6 +287,12 @@ impl Inner {
 }
 
 impl Writing {
+    /// The last group that is known was written here, and nothing has cast doubt on it.
+    pub(super) fn is_ours(&self) -> bool {
+        let head = self.head.as_ref().map(|head| (head.fence.group, head.hash));
+        self.known && head.is_some() && head == self.acknowledged
+    }
+
     /// The answer where nothing was stored by this attempt: an earlier one of the same group may still be on its way.
     fn unresolved(&self, hash: &Hash, why: String) -> CommitError {
         if self.in_doubt.as_ref() == Some(hash) {

@@ -101,13 +101,37 @@ impl Index {
 impl Inner {
     /// The index of a partition, current up to the leader's last fence.
     pub(super) async fn index(&self, partition: PartitionId) -> Result<MutexGuard<'_, Writing>, ReadError> {
-        let all = self.partitions.get(usize::from(partition.0));
-        let all = all.ok_or_else(|| ReadError::Unavailable(format!("there is no partition {partition}")))?;
-        let mut writing = all.writing.lock().await;
+        let mut writing = self.writing(partition).await?;
         self.refresh(&mut writing, partition).await.map_err(|refresh| match refresh {
             Refresh::Trouble(trouble) => trouble.into(),
             Refresh::Regressed(why) => ReadError::Damaged(why),
         })?;
+        self.bring_up(&mut writing, partition).await?;
+        Ok(writing)
+    }
+
+    /// The same as far as whoever writes the partition here knows: after its own groups nobody is asked.
+    pub(super) async fn own_index(
+        &self,
+        partition: PartitionId,
+    ) -> Result<MutexGuard<'_, Writing>, ReadError> {
+        let mut writing = self.writing(partition).await?;
+        if !writing.is_ours() {
+            drop(writing);
+            return self.index(partition).await;
+        }
+        self.bring_up(&mut writing, partition).await?;
+        Ok(writing)
+    }
+
+    async fn writing(&self, partition: PartitionId) -> Result<MutexGuard<'_, Writing>, ReadError> {
+        let all = self.partitions.get(usize::from(partition.0));
+        let all = all.ok_or_else(|| ReadError::Unavailable(format!("there is no partition {partition}")))?;
+        Ok(all.writing.lock().await)
+    }
+
+    /// Reads what the index lacks up to the head that is known.
+    async fn bring_up(&self, writing: &mut Writing, partition: PartitionId) -> Result<(), ReadError> {
         let (hash, end) = writing.head.as_ref().map_or((GENESIS, 0), |head| (head.hash, head.end));
         if writing.index.at != Some(hash) {
             // Not current until all of it was read.
@@ -116,7 +140,7 @@ impl Inner {
             self.read_deadlines(partition, &mut writing.index, end).await?;
             writing.index.at = Some(hash);
         }
-        Ok(writing)
+        Ok(())
     }
 
     async fn read_controls(

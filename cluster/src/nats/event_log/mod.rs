@@ -4,9 +4,10 @@
 //! - A partition has one group in flight from here. Its outcome is `Unknown` only where the server did not answer; the
 //!   same group proposed again begins with reading the last fence from the leader.
 //! - No refusal is answered from memory: before `Fenced`, `Conflict` and `LogRegressed` the leader was asked.
-//! - Of an order only its last sequence and revision are remembered, and only so that its next record's condition need
-//!   not be looked up. A wrong memory is refused by the server, and then read anew.
+//! - Of an order only its last sequence and revision are remembered, so that its next record's condition need not be looked up,
+//!   and whether it surely has none. A wrong memory is refused by the server, and then read anew.
 
+mod absence;
 mod commit;
 mod index;
 mod places;
@@ -25,9 +26,10 @@ use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::Hash;
 use retailflow_engine::ports::{Group, LogIdentity, ReadError};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
+use self::absence::Absence;
 use self::index::Index;
 use self::places::Places;
 pub(in crate::nats) use self::scan::{LoggedAt, parts};
@@ -86,11 +88,14 @@ struct Inner {
     settle_timeout: Duration,
     regressed_after: Duration,
     partitions: Vec<Partition>,
+    /// Who lists a partition's orders.
+    learning: Semaphore,
 }
 
 struct Partition {
     writing: tokio::sync::Mutex<Writing>,
     places: Mutex<Places>,
+    absence: Mutex<Absence>,
     /// The end of its latest group that is known to be stored whole: what it has there or before may be shown.
     settled: AtomicU64,
     /// The end of its latest group that was acknowledged here.
@@ -139,6 +144,7 @@ impl NatsLog {
         let partition = |_| Partition {
             writing: tokio::sync::Mutex::default(),
             places: Mutex::new(Places::new(options.orders_remembered_max)),
+            absence: Mutex::default(),
             settled: AtomicU64::new(0),
             stored: watch::Sender::new(0),
         };
@@ -150,6 +156,7 @@ impl NatsLog {
             regressed_after: Duration::from_millis(options.regressed_after_ms),
             partitions: (0..identity.partitions).map(partition).collect(),
             identity,
+            learning: Semaphore::new(1),
         };
         Ok(Arc::new(Self { inner: Arc::new(inner), tasks: TaskTracker::new() }))
     }

@@ -13,7 +13,7 @@ use retailflow_engine::ports::{
     ParkedOrder, PartitionHead, PortFuture, ReadError, StoreError, StoredRecord,
 };
 
-use super::{Inner, NatsLog};
+use super::{Inner, NatsLog, parts};
 use crate::nats::api::Trouble;
 use crate::nats::subjects;
 
@@ -32,7 +32,16 @@ impl EventLog for NatsLog {
         }
         // A task of its own: a caller that goes away must not cut a batch off in its middle, nor leave a lock behind.
         let inner = Arc::clone(&self.inner);
-        let task = self.tasks.spawn(async move { inner.commit(&group).await });
+        let tasks = self.tasks.clone();
+        let task = self.tasks.spawn(async move {
+            let committed = inner.commit(&group).await?;
+            let partition = group.fence.partition;
+            if let Some(turn) = inner.absence_is_due(partition) {
+                let written = parts(committed.position).1;
+                tasks.spawn(async move { inner.learn_absence(partition, turn, written).await });
+            }
+            Ok(committed)
+        });
         Box::pin(async move {
             // A panic, or a runtime that is going down.
             task.await.unwrap_or_else(|error| Err(CommitError::Unknown(error.to_string())))
@@ -55,6 +64,11 @@ impl EventLog for NatsLog {
         after_revision: u64,
     ) -> PortFuture<'a, Result<Vec<StoredRecord>, ReadError>> {
         Box::pin(self.inner.read_order(order, after_revision))
+    }
+
+    fn seems_new(&self, order: &OrderRef) -> bool {
+        let partition = partition_of(order, self.inner.identity.partitions);
+        self.inner.partitions[usize::from(partition.0)].absence.lock().is_absent(order)
     }
 
     fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>> {
@@ -98,7 +112,7 @@ impl Deadlines for NatsLog {
     ) -> PortFuture<'_, Result<Vec<DueOrder>, StoreError>> {
         let after = after.cloned();
         Box::pin(async move {
-            let writing = self.inner.index(partition).await.map_err(|error| match error {
+            let writing = self.inner.own_index(partition).await.map_err(|error| match error {
                 ReadError::Unavailable(why) => StoreError::Unavailable(why),
                 ReadError::Damaged(why) => StoreError::Damaged(why),
             })?;

@@ -4,38 +4,39 @@
 //! about 1.3 % of false positives where a plain filter of the same size has 0.9 %. (Putze, Sanders, Singler: "Cache-,
 //! Hash- and Space-Efficient Bloom Filters", 2007.)
 
-use super::types::OrderKey;
+/// What stands for an order: a hash.
+type OrderKey = [u8; 16];
 
 const BITS_PER_ENTRY: u64 = 10;
 const WORDS_PER_LINE: usize = 8;
 /// Bits set an entry; each takes 9 bits of one 64-bit hash, so 7 is the most.
 const PROBES: u32 = 6;
 
-/// The filter of one run. Empty means "may hold anything".
+/// A set of orders' keys. Empty means "may hold anything".
 #[derive(Debug, Default)]
-pub(super) struct Bloom {
+pub(crate) struct Bloom {
     words: Vec<u64>,
 }
 
 impl Bloom {
     /// A filter with room for `entries`.
-    pub(super) fn with_capacity(entries: u64) -> Self {
+    pub(crate) fn with_capacity(entries: u64) -> Self {
         let lines = (entries * BITS_PER_ENTRY).div_ceil(64 * WORDS_PER_LINE as u64).max(1);
         let lines = usize::try_from(lines).unwrap_or(usize::MAX / WORDS_PER_LINE / 8);
         Self { words: vec![0; lines * WORDS_PER_LINE] }
     }
 
     /// The filter with these words, as [`Bloom::words`] gave them; `None` when it can't be one.
-    pub(super) fn from_words(words: Vec<u64>) -> Option<Self> {
+    pub(crate) fn from_words(words: Vec<u64>) -> Option<Self> {
         words.len().is_multiple_of(WORDS_PER_LINE).then_some(Self { words })
     }
 
-    pub(super) fn words(&self) -> &[u64] {
+    pub(crate) fn words(&self) -> &[u64] {
         &self.words
     }
 
     /// Adds a key's hash (see [`Bloom::hash`]).
-    pub(super) fn insert(&mut self, hash: (u64, u64)) {
+    pub(crate) fn insert(&mut self, hash: (u64, u64)) {
         let line = self.line(hash.0);
         for probe in 0..PROBES {
             let bit = (hash.1 >> (9 * probe)) & 511;
@@ -46,7 +47,7 @@ impl Bloom {
     }
 
     /// False only if the key was never added.
-    pub(super) fn may_hold(&self, hash: (u64, u64)) -> bool {
+    pub(crate) fn may_hold(&self, hash: (u64, u64)) -> bool {
         if self.words.is_empty() {
             return true;
         }
@@ -60,7 +61,7 @@ impl Bloom {
 
     /// Two independent hashes of a key: one names the line, one the bits. Mixed although keys are hashes already, so
     /// that the filter needs nothing of them.
-    pub(super) fn hash(key: &OrderKey) -> (u64, u64) {
+    pub(crate) fn hash(key: &OrderKey) -> (u64, u64) {
         let whole = u128::from_le_bytes(*key);
         let (low, high) = (whole as u64, (whole >> 64) as u64);
         let first = mix(low ^ high.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15));
