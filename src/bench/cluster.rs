@@ -1,5 +1,6 @@
 //! Load on a node whose log is on NATS, and what the same servers can do without it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -156,8 +157,21 @@ impl Reading {
     }
 }
 
-/// The groups of a log that hold records, after a position in each shard; with their sizes.
-pub(crate) async fn groups(log: &dyn EventLog) -> anyhow::Result<Vec<RawGroup>> {
+/// How many groups each partition has.
+pub(crate) async fn heads(log: &dyn EventLog) -> anyhow::Result<BTreeMap<PartitionId, u64>> {
+    let mut heads = BTreeMap::new();
+    for partition in (0..log.identity().partitions).map(PartitionId) {
+        let fence = log.head(partition).await?.fence;
+        heads.insert(partition, fence.map_or(0, |fence| fence.group));
+    }
+    Ok(heads)
+}
+
+/// The groups of a log that hold records and came after `heads`, with their sizes.
+pub(crate) async fn groups(
+    log: &dyn EventLog,
+    heads: &BTreeMap<PartitionId, u64>,
+) -> anyhow::Result<Vec<RawGroup>> {
     let (mut all, mut after) = (Vec::new(), LogPosition(0));
     loop {
         let read = log.scan(after, 8 << 20).await?;
@@ -167,9 +181,11 @@ pub(crate) async fn groups(log: &dyn EventLog) -> anyhow::Result<Vec<RawGroup>> 
             let entry = |entry: &LoggedEntry| match entry {
                 LoggedEntry::Record(bytes) | LoggedEntry::Control(bytes) => bytes.len(),
             };
-            if !group.entries.is_empty() {
+            let fence = Fence::decode(&group.fence)?;
+            if !group.entries.is_empty() && heads.get(&fence.partition).is_none_or(|head| fence.group > *head)
+            {
                 let sizes = std::iter::once(group.fence.len()).chain(group.entries.iter().map(entry));
-                all.push((Fence::decode(&group.fence)?.partition.0, sizes.collect()));
+                all.push((fence.partition.0, sizes.collect()));
             }
         }
     }

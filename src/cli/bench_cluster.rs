@@ -103,7 +103,14 @@ async fn on(ground: &Arc<Ground>, orders: u64) -> anyhow::Result<All> {
     let stop = Duration::from_secs(30);
     let few = orders / 2;
     let mut measured = Vec::new();
-    // Nobody reads yet: what the client can merely publish.
+    // First: the orders of the other measurements are never driven, and would be driven with these.
+    let node = started(ground, true).await?;
+    let lives = load::whole_lives(&node, "sustained, whole lives, 512 callers", 512, 7 << 40, few).await?;
+    measured.push(lives.measured);
+    let alone = orders.min(500);
+    measured.push(load::one_by_one(&node, "one order alone, place to completed", 8 << 40, alone).await?);
+    node.stop(stop).await;
+    // Nobody reads now: what the client can merely publish.
     let publish = cluster::publish(ground, "publish, nobody reads", 1 << 40, orders).await?;
     let merely = publish.per_second;
     measured.push(publish);
@@ -122,16 +129,12 @@ async fn on(ground: &Arc<Ground>, orders: u64) -> anyhow::Result<All> {
 
     let pace = |in_flight| Pace::Closed { in_flight };
     let new = |from| Orders::New { from };
-    let before = cluster::groups(&*ground.log).await?.len();
+    let before = cluster::heads(&*ground.log).await?;
     let commit =
         load::drive(&node, "commit path, 512 in flight", pace(512), new(3 << 40), orders, &count).await?;
     let committed = commit.per_second;
     measured.push(commit);
-    // Those of the whole log: they stand shard after shard, and nobody can tell the newest from the others.
-    let groups = cluster::groups(&*ground.log).await?;
-    let sample = groups.len().saturating_sub(before).max(1);
-    let step = (groups.len() / sample).max(1);
-    let groups: Vec<_> = groups.into_iter().step_by(step).collect();
+    let groups = cluster::groups(&*ground.log, &before).await?;
     let records: usize = groups.iter().map(|group| group.1.len() - 1).sum();
     let records_a_group = records as f64 / groups.len().max(1) as f64;
 
@@ -140,13 +143,6 @@ async fn on(ground: &Arc<Ground>, orders: u64) -> anyhow::Result<All> {
     measured.push(cluster::ask(ground, "ask door, 64 in flight", 64, 5 << 40, few).await?);
     measured.push(cluster::ask(ground, "ask door, 1 in flight", 1, 6 << 40, orders.min(1_000)).await?);
     door.close(stop).await;
-    node.stop(stop).await;
-
-    let node = started(ground, true).await?;
-    let lives = load::whole_lives(&node, "sustained, whole lives, 512 callers", 512, 7 << 40, few).await?;
-    measured.push(lives.measured);
-    let alone = orders.min(500);
-    measured.push(load::one_by_one(&node, "one order alone, place to completed", 8 << 40, alone).await?);
     node.stop(stop).await;
 
     let raw = cluster::raw(ground, "raw batches, same records", &groups, false).await?;
