@@ -5,3 +5,4 @@ pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod raw;
 pub(crate) mod report;
+pub(crate) mod take_over;

@@ -13,6 +13,7 @@ use crate::bench::machine;
 use crate::bench::raw::{self, Groups};
 use crate::bench::report::{BenchReport, Measured};
 use crate::cli::bench_cluster::{self, ClusterBench};
+use crate::cli::bench_take_over::{self, TakeOverBench};
 use crate::cli::{Context, Output, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::participants::instant::Instant;
@@ -25,6 +26,8 @@ pub(crate) enum Args {
     Embedded(EmbeddedArgs),
     /// Measure a node on NATS servers of its own, and these servers beside it
     Cluster(ClusterBench),
+    /// Measure how soon the open orders of a large partition are driven again by its next owner
+    TakeOver(TakeOverBench),
 }
 
 /// The arguments of `bench embedded`.
@@ -46,6 +49,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let args = match args {
         Args::Embedded(args) => args,
         Args::Cluster(args) => return bench_cluster::exec(args, context),
+        Args::TakeOver(args) => return bench_take_over::exec(&args, context),
     };
     let json = args.json || context.output == Output::Json;
     let base = args.data.clone().unwrap_or_else(|| PathBuf::from("."));

@@ -50,8 +50,22 @@ pub(crate) fn exec(args: ClusterBench, context: Context) -> Result<(), Failure> 
     // The bench is one tenant, and fills the node.
     config.admission.tenant_in_flight_max = config.admission.in_flight_max;
     let json = context.output == Output::Json;
-    let measured = app::runtime()?.block_on(async {
-        let connections = Connections::open(&nats_options(&config, "retailflow bench")).await;
+    let measured = on_empty_servers(&config, async |ground| on(&ground, args.orders).await)?;
+    print(&if json { shown_json(&measured) } else { shown(&measured) })
+}
+
+/// The node that is measured.
+pub(crate) fn member() -> anyhow::Result<Member> {
+    Ok(Member { node: NodeId::parse("bench")?, weight: 1, accept_weaker_durability: true })
+}
+
+/// Measures something on servers that hold nothing, and leaves nothing behind.
+pub(crate) fn on_empty_servers<T>(
+    config: &Config,
+    measure: impl AsyncFnOnce(Arc<Ground>) -> anyhow::Result<T>,
+) -> Result<T, Failure> {
+    app::runtime()?.block_on(async {
+        let connections = Connections::open(&nats_options(config, "retailflow bench")).await;
         let connections = connections.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")?;
         let failed = || "the servers cannot be looked at";
         let there = streams_of_ours(&connections).await.or_exit(ExitStatus::Unreachable, failed)?;
@@ -61,30 +75,28 @@ pub(crate) fn exec(args: ClusterBench, context: Context) -> Result<(), Failure> 
                 there.join(", ")
             )));
         }
-        let measured = measure(&config, args.orders).await;
+        let member = member().or_exit(ExitStatus::Usage, || "no name")?;
+        let measured = match Ground::open(None, config.clone(), &member).await {
+            Ok(ground) => {
+                let measured = measure(ground.clone()).await;
+                ground.close().await;
+                measured.or_exit(ExitStatus::Unreachable, || "the measurement failed")
+            }
+            Err(failure) => Err(failure),
+        };
         let made = streams_of_ours(&connections).await.unwrap_or_default();
         if let Err(error) = remove_streams(&connections, &made).await {
             tracing::warn!(%error, "the streams of the measurement are left behind");
         }
         connections.close(Duration::from_secs(5)).await;
         measured
-    })?;
-    print(&if json { shown_json(&measured) } else { shown(&measured) })
+    })
 }
 
 struct All {
     measured: Vec<Measured>,
     records_a_group: f64,
     notes: Vec<String>,
-}
-
-async fn measure(config: &Config, orders: u64) -> Result<All, Failure> {
-    let node = NodeId::parse("bench").or_exit(ExitStatus::Usage, || "no name")?;
-    let member = Member { node, weight: 1, accept_weaker_durability: true };
-    let ground = Ground::open(None, config.clone(), &member).await?;
-    let all = on(&ground, orders).await.or_exit(ExitStatus::Unreachable, || "the measurement failed");
-    ground.close().await;
-    all
 }
 
 async fn started(ground: &Ground, drives_effects: bool) -> anyhow::Result<NodeHandle> {

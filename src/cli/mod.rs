@@ -5,6 +5,7 @@
 
 mod bench;
 mod bench_cluster;
+mod bench_take_over;
 mod books;
 mod cluster;
 pub(crate) mod cluster_args;
