@@ -30,6 +30,7 @@ use crate::attempt::Attempt;
 use crate::order::OrderMsg;
 use crate::resilience::breaker::Breaker;
 use crate::sight::{self, Sight};
+use crate::sweeper::SweeperMsg;
 use crate::tenant::ToOrder;
 use crate::tenants_route::TenantRoutes;
 use crate::world::{Ports, ProbePoint, Settings};
@@ -76,6 +77,8 @@ pub(crate) struct Effects {
     eased: Notify,
     /// Some open orders may have nobody who drives them: look through the index of deadlines.
     left_behind: AtomicBool,
+    /// Who looks.
+    sweeper: Mutex<Option<ActorRef<SweeperMsg>>>,
     /// Orders that came to their end, and who waits for that.
     orders: AtomicU64,
     order_ended: Notify,
@@ -111,6 +114,7 @@ impl Effects {
             backlog: AtomicUsize::new(0),
             eased: Notify::new(),
             left_behind: AtomicBool::new(true),
+            sweeper: Mutex::default(),
             orders: AtomicU64::new(0),
             order_ended: Notify::new(),
             ended: AtomicU64::new(0),
@@ -239,6 +243,20 @@ impl Effects {
     /// From now on someone may have been left behind: the next look goes through all open orders.
     pub(crate) fn leave_behind(&self) {
         self.left_behind.store(true, Ordering::Release);
+    }
+
+    /// Who looks through them.
+    pub(crate) fn swept_by(&self, sweeper: ActorRef<SweeperMsg>) {
+        *self.sweeper.lock() = Some(sweeper);
+    }
+
+    /// This partition is ours from now on: its open orders are looked through at once.
+    pub(crate) fn taken(&self, partition: PartitionId) {
+        let sweeper = self.sweeper.lock().clone();
+        let told = sweeper.is_some_and(|sweeper| sweeper.cast(SweeperMsg::Taken(partition)).is_ok());
+        if !told {
+            self.leave_behind();
+        }
     }
 
     /// Whether a look through all open orders is due; asked once for each look.

@@ -64,6 +64,7 @@ impl NodeHandle {
         let opened = self.tell_tenants(until, |told| TenantsMsg::Arrived(partition, marks, told)).await
             && held.open(partition);
         if opened {
+            self.shared.orders.effects.taken(partition);
             metrics::histogram!(metric::TAKE_OVER_SECONDS.name).record(begun.elapsed());
         }
         opened

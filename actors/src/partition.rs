@@ -134,8 +134,10 @@ impl Actor for Partition {
             PartitionMsg::Ready(committer, epoch) => {
                 state.epoch = Some(epoch);
                 state.args.committers.set(state.args.partition, Some(committer));
-                // Another owner may have left orders on their way.
-                state.args.effects.leave_behind();
+                // Another owner may have left orders on their way. Where commands are not let in yet, this comes with that.
+                if state.args.held.lets_in(state.args.partition) {
+                    state.args.effects.taken(state.args.partition);
+                }
                 tracing::info!(partition = %state.args.partition, epoch, "partition ready");
                 if !std::mem::replace(&mut state.counted, true) {
                     state.args.ready.send_modify(|ready| *ready += 1);

@@ -41,15 +41,31 @@ impl Quiet {
         holds: Holds,
         probe: Option<Arc<dyn Probe>>,
     ) -> Self {
+        let settings =
+            Settings { drives_effects: false, holds, probe, ..Settings::new(Config::default(), name) };
+        Self::of(settings, log, Arc::new(Nothing)).await
+    }
+
+    /// One that drives what orders ask for.
+    pub(crate) async fn driving(
+        log: Arc<MemoryLog>,
+        name: &str,
+        holds: Holds,
+        participant: Arc<dyn Participant>,
+    ) -> Self {
+        let settings = Settings { holds, ..Settings::new(Config::default(), name) };
+        Self::of(settings, log, participant).await
+    }
+
+    async fn of(settings: Settings, log: Arc<MemoryLog>, participant: Arc<dyn Participant>) -> Self {
         let letters = Arc::<MemoryDeadLetters>::default();
-        let nobody = Arc::new(Nothing);
         let ports = Ports {
             log: log.clone(),
             deadlines: log.clone(),
             participants: Participants {
-                inventory: nobody.clone(),
-                payments: nobody.clone(),
-                shipping: nobody,
+                inventory: participant.clone(),
+                payments: participant.clone(),
+                shipping: participant,
             },
             snapshots: Arc::<MemorySnapshots>::default(),
             tenants: Arc::<MemoryTenants>::default(),
@@ -58,8 +74,6 @@ impl Quiet {
             rng: Arc::new(Nothing),
             durability: Durability::MEMORY.into(),
         };
-        let settings =
-            Settings { drives_effects: false, holds, probe, ..Settings::new(Config::default(), name) };
         let node = Node::start(settings, ports).await.unwrap();
         Self { node, log, letters }
     }

@@ -1,7 +1,9 @@
 //! Looks for steps that have become due, and for open orders that nobody drives: after a start, a crash, an overflow.
 //!
-//! The index of deadlines *is* the index of open orders. Most overdue first; never more at once than may run.
+//! The index of deadlines *is* the index of open orders. Most overdue first; never more at once than may run. Only partitions are
+//! looked at into which commands are let: before, it is not known which of their orders are parked.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ const FULL_WAIT: Duration = Duration::from_millis(10);
 pub(crate) enum SweeperMsg {
     /// Look for what is due.
     Sweep,
+    /// This partition is ours from now on: another owner may have left orders on their way.
+    Taken(PartitionId),
     /// Go on looking through all open orders.
     GoOn,
 }
@@ -40,8 +44,10 @@ pub(crate) struct SweeperArgs {
 
 pub(crate) struct SweeperState {
     args: SweeperArgs,
-    /// Where a look through all open orders stands: partition, and the last one seen.
-    walk: Option<(u16, Option<DueOrder>)>,
+    /// Partitions whose open orders are to be looked through, each once, and the last one seen.
+    walks: VecDeque<(PartitionId, Option<DueOrder>)>,
+    /// Told to go on.
+    walking: bool,
     due: Vec<Option<DueOrder>>,
 }
 
@@ -61,8 +67,9 @@ impl Actor for Sweeper {
         let interval = Duration::from_millis(args.effects.settings.config.effects.sweep_ms.max(1));
         myself.cast(SweeperMsg::Sweep)?;
         myself.send_interval(interval, || SweeperMsg::Sweep);
+        args.effects.swept_by(myself);
         let due = vec![None; usize::from(args.partitions)];
-        Ok(SweeperState { args, walk: None, due })
+        Ok(SweeperState { args, walks: VecDeque::new(), walking: false, due })
     }
 
     async fn handle(
@@ -76,57 +83,63 @@ impl Actor for Sweeper {
                 // All at once: one that cannot be read now keeps no other waiting.
                 let SweeperState { args, due: slots, .. } = state;
                 let held =
-                    (0..).map(PartitionId).zip(slots).filter(|(partition, _)| args.held.has(*partition));
+                    (0..).map(PartitionId).zip(slots).filter(|(partition, _)| args.held.lets_in(*partition));
                 join_all(held.map(|(partition, slot)| due(args, partition, slot))).await;
-                if state.walk.is_none() && state.args.effects.take_left_behind() {
-                    state.walk = Some((0, None));
-                    myself.cast(SweeperMsg::GoOn)?;
+                if state.walks.is_empty() && state.args.effects.take_left_behind() {
+                    let all = (0..state.args.partitions).map(PartitionId);
+                    let held = all.filter(|partition| state.args.held.lets_in(*partition));
+                    state.walks = held.map(|partition| (partition, None)).collect();
                 }
+            }
+            SweeperMsg::Taken(partition) => {
+                state.walks.retain(|(other, _)| *other != partition);
+                state.walks.push_back((partition, None));
             }
             SweeperMsg::GoOn => {
+                state.walking = false;
                 if state.args.effects.is_full() {
+                    state.walking = true;
                     myself.send_after(FULL_WAIT, || SweeperMsg::GoOn);
-                } else if state.walk_on().await {
-                    myself.cast(SweeperMsg::GoOn)?;
+                } else {
+                    state.walk_on().await;
                 }
             }
+        }
+        if !state.walking && !state.walks.is_empty() {
+            state.walking = true;
+            myself.cast(SweeperMsg::GoOn)?;
         }
         Ok(())
     }
 }
 
 impl SweeperState {
-    /// Wakes the next orders that nobody drives. `false` at the end.
-    async fn walk_on(&mut self) -> bool {
-        let Some((partition, after)) = self.walk.take() else { return false };
-        if partition >= self.args.partitions {
-            return false;
-        }
-        if !self.args.held.has(PartitionId(partition)) {
-            self.walk = Some((partition + 1, None));
-            return true;
+    /// Wakes the next orders that nobody drives.
+    async fn walk_on(&mut self) {
+        let Some((partition, after)) = self.walks.pop_front() else { return };
+        if !self.args.held.lets_in(partition) {
+            return;
         }
         let ports = &self.args.effects.ports;
         let ever = TimestampMs(i64::MAX);
-        let page = match ports.deadlines.list(PartitionId(partition), after.as_ref(), ever, PAGE).await {
+        let page = match ports.deadlines.list(partition, after.as_ref(), ever, PAGE).await {
             Ok(page) => page,
             Err(why) => {
                 // The others' are looked at all the same, and these again with the next look.
-                tracing::warn!(partition, %why, "the open orders cannot be read now; looking again later");
+                tracing::warn!(%partition, %why, "the open orders cannot be read now; looking again later");
                 self.args.effects.leave_behind();
-                self.walk = Some((partition + 1, None));
-                return true;
+                return;
             }
         };
-        let ended = page.len() < PAGE;
-        let last = page.last().cloned();
+        let last = page.last().cloned().filter(|_| page.len() == PAGE);
         for due in page {
             if !self.args.effects.is_driving(&due.order) {
                 self.args.routes.to_order(due.order, ToOrder::Wake);
             }
         }
-        self.walk = Some(if ended { (partition + 1, None) } else { (partition, last) });
-        true
+        if last.is_some() {
+            self.walks.push_front((partition, last));
+        }
     }
 }
 

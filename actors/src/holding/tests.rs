@@ -1,18 +1,24 @@
 //! Two nodes on one log: partitions go to and fro, in good order and not.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::fence::IntakeFloor;
 use retailflow_engine::contract::author::{order, orders_in, place};
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::invariant::{OutcomeBook, check_log};
-use retailflow_engine::memory::{MemoryInbox, MemoryLog};
+use retailflow_engine::memory::{MemoryInbox, MemoryLog, next_fence};
 use retailflow_engine::order::Command;
-use retailflow_engine::ports::{Body, CommandInbox, EventLog, LogIdentity};
+use retailflow_engine::ports::{
+    Body, CommandInbox, ControlEntry, EventLog, Group, KeyStanding, LogIdentity, Participant, PortFuture,
+    Settlement, StepAnswer, StepRequest,
+};
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, CommandEvent, Outcome, Status, content_hash};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::interval;
 
@@ -229,4 +235,72 @@ async fn moves_under_load_lose_nothing_and_do_nothing_twice() {
         let book = Arc::into_inner(book).unwrap().into_inner();
         Arc::into_inner(pair).unwrap().ends(&book).await;
     }
+}
+
+/// Notes who is asked for; does nothing.
+struct Notes {
+    asked: Mutex<BTreeSet<OrderRef>>,
+    changed: watch::Sender<()>,
+}
+
+impl Notes {
+    fn note(&self, order: &OrderRef) {
+        self.asked.lock().insert(order.clone());
+        self.changed.send_replace(());
+    }
+}
+
+impl Participant for Notes {
+    fn perform<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, StepAnswer> {
+        self.note(&request.order);
+        Box::pin(std::future::pending())
+    }
+
+    fn query<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, KeyStanding> {
+        self.note(&request.order);
+        Box::pin(std::future::pending())
+    }
+
+    fn settle<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, Settlement> {
+        self.note(&request.order);
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Where another owner left orders on their way, they are driven at once, not with the next look; those that are parked are
+/// not woken.
+#[tokio::test(start_paused = true)]
+async fn open_orders_are_driven_as_soon_as_their_partition_is_taken_over() {
+    let Pair { log, nodes: [one, two] } = Pair::new().await;
+    let orders = orders_in(PartitionId(2), PARTITIONS, 300);
+    for order in &orders {
+        assert_eq!(one.ask(place(order, "p")).await.code, Code::Applied);
+    }
+    one.kill().await;
+    two.kill().await;
+    let head = log.head(PartitionId(2)).await.unwrap();
+    let fence = next_fence(&head, PartitionId(2), 9);
+    let mut group = Group { fence, records: Vec::new(), controls: Vec::new() };
+    let mark = Control::Park { order: orders[7].clone(), at: TimestampMs(1), reason: "poison".into() };
+    group.controls.push(ControlEntry { order: orders[7].clone(), bytes: mark.encode().unwrap().into() });
+    group.fence.entries = 1;
+    group.fence.digest = MemoryLog::digest_of(&group);
+    log.commit_now(&group).unwrap();
+
+    let notes = Arc::new(Notes { asked: Mutex::default(), changed: watch::Sender::new(()) });
+    let next = Quiet::driving(log.clone(), "next", Holds::AsTold, notes.clone()).await.node;
+    // Its own looks come by and find nothing. (The clock of these tests stands: nothing is waited for.)
+    tokio::time::advance(Duration::from_millis(2_500)).await;
+    let begun = tokio::time::Instant::now();
+    assert!(next.take_over(PartitionId(2), TIME).await);
+    let mut changed = notes.changed.subscribe();
+    changed.wait_for(|()| notes.asked.lock().len() >= orders.len() - 1).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+    // Until the next looks have been, too.
+    let mut pace = interval(Duration::from_millis(500));
+    for _ in 0..6 {
+        pace.tick().await;
+    }
+    assert!(!notes.asked.lock().contains(&orders[7]), "it is parked");
+    next.kill().await;
 }

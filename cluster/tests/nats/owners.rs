@@ -1,5 +1,7 @@
 //! Two processes that both believe they own a partition, each with a memory of its own.
 
+use std::sync::Arc;
+
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::contract::author::{Author, Writer, control, orders_in};
 use retailflow_engine::contract::event_log::{picture, read, scan};
@@ -103,6 +105,108 @@ async fn lists_are_right_after_another_writer() {
     owner.append(&*ours, vec![authors[1].write_deadline(DeadlineChange::Clear)], vec![]).await;
     assert_eq!(due(ours.as_ref()).await, [(7, orders[2].clone())]);
     assert_eq!(due(theirs.as_ref()).await, [(7, orders[2].clone())]);
+}
+
+/// Whoever writes a partition knows by itself which orders are new there: those that stood there before are none, nor are its own, and
+/// what it knew is forgotten once another one is seen to have written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_knows_which_orders_are_new() {
+    let Some(binary) = server_or_skip("a_writer_knows_which_orders_are_new") else { return };
+    let world = World::new(&binary, 2, 1).await;
+    let orders = orders_in(HOME, 2, 5);
+    let [before, first, own, foreign, new] = [0, 1, 2, 3, 4].map(|at| &orders[at]);
+    let theirs = world.open().await;
+    let mut owner = Writer::open(&*theirs, HOME, 1).await;
+    owner.append(&*theirs, vec![Author::new(before).write(1)], vec![]).await;
+
+    let ours = world.open().await;
+    assert!(!ours.seems_new(new), "nothing is known of a partition that is not written here");
+    let mut zombie = Writer::open(&*ours, HOME, 2).await;
+    zombie.append(&*ours, vec![Author::new(first).write(1)], vec![]).await;
+    until(|| ours.seems_new(new)).await;
+    zombie.append(&*ours, vec![Author::new(own).write(1)], vec![]).await;
+    let known = [before, first, own, new].map(|order| ours.seems_new(order));
+    assert_eq!(known, [false, false, false, true]);
+
+    let mut owner = Writer::open(&*theirs, HOME, 3).await;
+    owner.append(&*theirs, vec![Author::new(foreign).write(1)], vec![]).await;
+    // It cannot know better; what it builds on that is refused.
+    let group = zombie.group(vec![Author::new(foreign).write(1)], vec![]);
+    assert_eq!(ours.commit(group).await, Err(CommitError::Fenced { epoch: 3 }));
+    assert!(!ours.seems_new(foreign) && !ours.seems_new(new));
+    until(|| theirs.seems_new(new)).await;
+    assert_eq!([before, first, own, foreign].map(|order| theirs.seems_new(order)), [false; 4]);
+}
+
+/// An order of which it is wrongly believed that it is new: the server says so, and it is believed no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_is_not_new_is_told_by_the_conflict() {
+    let Some(binary) = server_or_skip("an_order_that_is_not_new_is_told_by_the_conflict") else { return };
+    let world = World::new(&binary, 1, 1).await;
+    let log = world.open().await;
+    let orders = orders_in(HOME, 1, 2);
+    let mut owner = Writer::open(&*log, HOME, 1).await;
+    owner.append(&*log, vec![], vec![]).await;
+    until(|| log.seems_new(&orders[0])).await;
+    owner.append(&*log, vec![Author::new(&orders[0]).write(2)], vec![]).await;
+    let again = owner.group(vec![Author::new(&orders[0]).write(1), Author::new(&orders[1]).write(1)], vec![]);
+    assert_eq!(log.commit(again).await, Err(CommitError::Conflict(orders[0].clone())));
+    assert!(!log.seems_new(&orders[0]));
+    assert_eq!(read(&*log, &orders[0], 0).await.len(), 1);
+}
+
+/// Until it is so; it is found out in the background.
+async fn until(holds: impl Fn() -> bool) {
+    let mut pace = tokio::time::interval(std::time::Duration::from_millis(5));
+    for _ in 0..4_000 {
+        if holds() {
+            return;
+        }
+        pace.tick().await;
+    }
+    panic!("it never came to hold");
+}
+
+/// Groups go on while somebody looks at what is open, and nothing of either is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_are_right_while_groups_come() {
+    let Some(binary) = server_or_skip("lists_are_right_while_groups_come") else { return };
+    let world = World::new(&binary, 1, 1).await;
+    let (ours, theirs) = (world.open().await, world.open().await);
+    let orders = orders_in(HOME, 1, 60);
+    let mut authors: Vec<Author> = orders.iter().map(Author::new).collect();
+    let set = |at: usize| DeadlineChange::Set(TimestampMs(at as i64));
+    for (log, epoch) in [(&theirs, 1), (&ours, 2)] {
+        let mut owner = Writer::open(&**log, HOME, epoch).await;
+        let looking = {
+            let log = log.clone();
+            tokio::spawn(async move {
+                for _ in 0..30 {
+                    due(log.as_ref()).await;
+                    parked(log.as_ref()).await;
+                }
+            })
+        };
+        for round in 0..30_usize {
+            let records = authors.iter_mut().enumerate().map(|(at, author)| match (at + round) % 3 {
+                0 => author.write_deadline(DeadlineChange::Clear),
+                _ => author.write_deadline(set(1_000 * round + at)),
+            });
+            owner.append(&**log, records.collect(), vec![]).await;
+        }
+        looking.await.unwrap();
+        let mut expected: Vec<(i64, OrderRef)> = (0..60)
+            .filter(|at| (at + 29) % 3 != 0)
+            .map(|at| (29_000 + at as i64, orders[at].clone()))
+            .collect();
+        expected.sort();
+        let listed = |log: Arc<retailflow_cluster::nats::NatsLog>| async move {
+            let due = log.list(HOME, None, TimestampMs(i64::MAX), 100).await.unwrap();
+            due.into_iter().map(|due| (due.at.0, due.order)).collect::<Vec<_>>()
+        };
+        assert_eq!(listed(ours.clone()).await, expected);
+        assert_eq!(listed(theirs.clone()).await, expected);
+    }
 }
 
 async fn due(log: &impl Deadlines) -> Vec<(i64, OrderRef)> {

@@ -15,8 +15,7 @@ pub struct DueOrder {
 /// The deadlines of all orders of a partition. They are set, moved and cleared only by committed records
 /// (`OrderEntry::deadline`), never through this port.
 ///
-/// - After a commit is acknowledged, `list` MUST show its deadlines and no superseded one. Whoever wrote the partition last as far as it
-///   knows need not see what somebody else has written since: what it does about that is refused.
+/// - After a commit is acknowledged, `list` MUST show its deadlines and no superseded one.
 /// - Order MUST be by time, the most overdue first; ties in a stable order.
 /// - An order has at most one deadline.
 pub trait Deadlines: Send + Sync {

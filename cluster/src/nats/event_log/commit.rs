@@ -268,7 +268,8 @@ impl Inner {
             places.note(&record.order, Place { sequence: at, revision: record.next_revision });
         }
         drop(places);
-        writing.index.follow(group, &hash, &prepared.controls, sequence, end);
+        let since = &self.partitions[usize::from(partition.0)].since;
+        since.lock().note(group, &hash, &prepared.controls, sequence, end);
         self.partitions[usize::from(partition.0)].settled.fetch_max(end, Ordering::AcqRel);
         writing.head = Some(Head { fence: group.fence.clone(), hash, sequence, end });
         writing.known = true;
@@ -287,12 +288,6 @@ impl Inner {
 }
 
 impl Writing {
-    /// The last group that is known was written here, and nothing has cast doubt on it.
-    pub(super) fn is_ours(&self) -> bool {
-        let head = self.head.as_ref().map(|head| (head.fence.group, head.hash));
-        self.known && head.is_some() && head == self.acknowledged
-    }
-
     /// The answer where nothing was stored by this attempt: an earlier one of the same group may still be on its way.
     fn unresolved(&self, hash: &Hash, why: String) -> CommitError {
         if self.in_doubt.as_ref() == Some(hash) {

@@ -30,7 +30,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use self::absence::Absence;
-use self::index::Index;
+use self::index::{Index, Since};
 use self::places::Places;
 pub(in crate::nats) use self::scan::{LoggedAt, parts};
 use super::api::Api;
@@ -96,6 +96,9 @@ struct Partition {
     writing: tokio::sync::Mutex<Writing>,
     places: Mutex<Places>,
     absence: Mutex<Absence>,
+    /// Locked before `writing`, never while that is held.
+    index: tokio::sync::Mutex<Index>,
+    since: Mutex<Since>,
     /// The end of its latest group that is known to be stored whole: what it has there or before may be shown.
     settled: AtomicU64,
     /// The end of its latest group that was acknowledged here.
@@ -113,7 +116,6 @@ struct Writing {
     acknowledged: Option<(u64, Hash)>,
     /// The group that was sent and of which nobody knows whether it is stored.
     in_doubt: Option<Hash>,
-    index: Index,
 }
 
 /// A partition's last group.
@@ -145,6 +147,8 @@ impl NatsLog {
             writing: tokio::sync::Mutex::default(),
             places: Mutex::new(Places::new(options.orders_remembered_max)),
             absence: Mutex::default(),
+            index: tokio::sync::Mutex::default(),
+            since: Mutex::default(),
             settled: AtomicU64::new(0),
             stored: watch::Sender::new(0),
         };

@@ -12,9 +12,10 @@ use super::{Head, group_messages};
 use crate::nats::batch::{BatchMessage, GROUP_MESSAGES_MAX, HEADERS_MAX_BYTES};
 use crate::nats::subjects;
 
-/// How long a cleared deadline stays in the stream, in seconds: longer than any replica that is read may be behind. Its
-/// subject is gone with it, so that orders which are done cost the server nothing here.
-const CLEARED_SECONDS: u64 = 3_600;
+/// How long a cleared deadline stays in the stream, in seconds: whoever takes the partition over reads all that are there. Its subject is
+/// gone with it, so that orders which are done cost the server nothing here. A replica that is further behind than this shows
+/// orders as open that are not: so who reads the deadlines looks first whether all are current.
+const CLEARED_SECONDS: u64 = 10;
 
 /// A group with what is made of it once, however often it is sent.
 pub(super) struct Prepared<'a> {
