@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use retailflow_engine::codec::record;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::{GENESIS, Hash};
-use retailflow_engine::ports::{Commit, CommitError, Group, OrderEntry};
+use retailflow_engine::ports::{Commit, CommitError, DeadlineChange, Group, OrderEntry};
 use tokio::time::Instant;
 
 use super::places::Place;
@@ -268,8 +268,15 @@ impl Inner {
             places.note(&record.order, Place { sequence: at, revision: record.next_revision });
         }
         drop(places);
-        let since = &self.partitions[usize::from(partition.0)].since;
-        since.lock().note(group, &hash, &prepared.controls, sequence, end);
+        let here = &self.partitions[usize::from(partition.0)];
+        let places = sequence + 1 + group.records.len() as u64..;
+        here.parks_since.lock().note(group, &hash, places.zip(prepared.controls.iter().cloned()));
+        let changed = group.records.iter().filter_map(|record| match record.deadline {
+            DeadlineChange::Keep => None,
+            DeadlineChange::Set(at) => Some((record.order.clone(), Some(at))),
+            DeadlineChange::Clear => Some((record.order.clone(), None)),
+        });
+        here.open_since.lock().note(group, &hash, changed);
         self.partitions[usize::from(partition.0)].settled.fetch_max(end, Ordering::AcqRel);
         writing.head = Some(Head { fence: group.fence.clone(), hash, sequence, end });
         writing.known = true;

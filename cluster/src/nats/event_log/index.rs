@@ -1,283 +1,170 @@
-//! What of a partition's control records and deadlines stands now, in memory.
+//! What of a partition stands now, in memory: its park marks ([`super::parks`]) and its deadlines ([`super::open`]).
 //!
-//! It is made of the stream when it is first asked for, kept current by our own groups, and read again when the last fence
-//! shows that someone else has written. Control records are only ever added, so those that came since are enough; a
-//! deadline goes without a trace some time after it was cleared, so of those all are read again.
-//!
-//! It holds what is open: parked orders and the sequences of what waits behind them, and orders that wait for something.
-//!
-//! Reading a large partition takes seconds, and groups go on meanwhile: each leaves what it changed in [`Since`], which is taken in
-//! before anything is shown.
+//! Each is made of the stream when it is first asked for, kept current by our own groups, and read again when the last fence
+//! shows that someone else has written. Reading a large partition takes seconds, and groups go on meanwhile: each leaves what it
+//! changed in [`Since`], which is taken in before anything is shown.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-use futures_util::{StreamExt, TryStreamExt, stream};
-use retailflow_engine::codec::control::Control;
-use retailflow_engine::codec::deadline::Deadline;
-use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
+use parking_lot::Mutex;
+use retailflow_engine::ids::PartitionId;
 use retailflow_engine::keys::{GENESIS, Hash};
-use retailflow_engine::ports::{DeadlineChange, DueOrder, Group, ReadError};
-use tokio::sync::MutexGuard;
+use retailflow_engine::ports::{Group, ReadError};
 
-use super::Inner;
 use super::commit::Refresh;
-use crate::nats::api::{END, Trouble};
-use crate::nats::subjects;
+use super::{Inner, Partition};
 
-/// What is read into an index at once, in bytes.
-const PIECE_BYTES: usize = 4 << 20;
-/// Changes that may wait until somebody looks at the index; beyond them it is read again.
+/// What is read at once, in bytes.
+pub(super) const PIECE_BYTES: usize = 4 << 20;
+/// Changes that may wait until somebody looks; beyond them all is read again.
 const SINCE_MAX: usize = 100_000;
-/// Deadlines that are asked for one by one at once.
-const READS_AT_ONCE: usize = 32;
 
-/// A parked order.
-#[derive(Debug, Default)]
-pub(super) struct Park {
-    pub(super) reason: String,
-    /// The highest sequence that waited.
-    pub(super) queued: u64,
-    /// Where the commands stand that wait, by their own sequence.
-    pub(super) waiting: BTreeMap<u64, u64>,
-}
+/// What is kept of a partition.
+pub(super) trait Kept {
+    /// What a group changes of it.
+    type Change;
 
-#[derive(Debug, Default)]
-pub(super) struct Index {
     /// The fence up to which it is current; none before it is made.
-    at: Option<Hash>,
-    /// Control records up to this sequence of the stream are in it.
-    controls_to: u64,
-    pub(super) parks: BTreeMap<OrderRef, Park>,
-    pub(super) due: BTreeSet<DueOrder>,
-    by_order: HashMap<OrderRef, TimestampMs>,
+    fn at(&mut self) -> &mut Option<Hash>;
+
+    fn take_in(&mut self, change: Self::Change);
 }
 
 /// A group of ours that was stored: what it changed.
-struct Change {
+struct OfGroup<C> {
     previous: Hash,
     hash: Hash,
-    controls: Vec<(u64, Control)>,
-    deadlines: Vec<(OrderRef, Option<TimestampMs>)>,
-    end: u64,
+    changes: Vec<C>,
 }
 
-/// What our own groups changed since the index was last looked at.
-#[derive(Default)]
-pub(super) struct Since {
-    /// Whether there is an index, or will be.
+/// What our own groups changed since anybody looked.
+pub(super) struct Since<C> {
+    /// Whether it is kept, or will be.
     wanted: bool,
-    changes: Vec<Change>,
+    groups: Vec<OfGroup<C>>,
     size: usize,
 }
 
-impl Since {
+impl<C> Default for Since<C> {
+    fn default() -> Self {
+        Self { wanted: false, groups: Vec::new(), size: 0 }
+    }
+}
+
+impl<C> Since<C> {
     /// A group of ours was stored.
-    pub(super) fn note(&mut self, group: &Group, hash: &Hash, controls: &[Control], sequence: u64, end: u64) {
+    pub(super) fn note(&mut self, group: &Group, hash: &Hash, changes: impl Iterator<Item = C>) {
         if !self.wanted {
             return;
         }
-        let places = sequence + 1 + group.records.len() as u64..;
-        let changed = group.records.iter().filter_map(|record| match record.deadline {
-            DeadlineChange::Keep => None,
-            DeadlineChange::Set(at) => Some((record.order.clone(), Some(at))),
-            DeadlineChange::Clear => Some((record.order.clone(), None)),
-        });
-        let change = Change {
-            previous: group.fence.previous,
-            hash: *hash,
-            controls: places.zip(controls.iter().cloned()).collect(),
-            deadlines: changed.collect(),
-            end,
-        };
-        self.size += 1 + change.controls.len() + change.deadlines.len();
-        self.changes.push(change);
+        let of = OfGroup { previous: group.fence.previous, hash: *hash, changes: changes.collect() };
+        self.size += 1 + of.changes.len();
+        self.groups.push(of);
         if self.size > SINCE_MAX {
             // Nobody has looked for long: whoever does so reads all of it.
             *self = Self::default();
         }
     }
 
-    fn take(&mut self) -> Vec<Change> {
+    fn take(&mut self) -> Vec<OfGroup<C>> {
         self.wanted = true;
         self.size = 0;
-        std::mem::take(&mut self.changes)
+        std::mem::take(&mut self.groups)
     }
 }
 
-impl Index {
-    /// Takes in what our groups changed, as far as it follows what is here.
-    fn catch_up(&mut self, changes: Vec<Change>) {
-        for change in changes {
-            if self.at != Some(change.previous) {
-                continue;
-            }
-            for (at, control) in &change.controls {
-                self.control(control, *at);
-            }
-            for (order, at) in &change.deadlines {
-                self.deadline(order, *at);
-            }
-            self.controls_to = self.controls_to.max(change.end);
-            self.at = Some(change.hash);
-        }
-    }
-
-    fn control(&mut self, control: &Control, at: u64) {
-        match control {
-            Control::Park { order, reason, .. } => {
-                let park = || Park { reason: reason.clone(), ..Park::default() };
-                self.parks.entry(order.clone()).or_insert_with(park);
-            }
-            Control::ParkedCommand { order, sequence, .. } => {
-                if let Some(park) = self.parks.get_mut(order) {
-                    park.queued = park.queued.max(*sequence);
-                    park.waiting.entry(*sequence).or_insert(at);
-                }
-            }
-            Control::Release { order, .. } => drop(self.parks.remove(order)),
-        }
-    }
-
-    fn deadline(&mut self, order: &OrderRef, at: Option<TimestampMs>) {
-        let before = match at {
-            Some(at) => self.by_order.insert(order.clone(), at),
-            None => self.by_order.remove(order),
-        };
-        if let Some(before) = before {
-            self.due.remove(&DueOrder { at: before, order: order.clone() });
-        }
-        if let Some(at) = at {
-            self.due.insert(DueOrder { at, order: order.clone() });
+/// Takes in what our groups changed, as far as it follows what is kept.
+pub(super) fn catch_up<K: Kept>(kept: &mut K, since: &Mutex<Since<K::Change>>) {
+    let groups = since.lock().take();
+    for group in groups {
+        if *kept.at() == Some(group.previous) {
+            group.changes.into_iter().for_each(|change| kept.take_in(change));
+            *kept.at() = Some(group.hash);
         }
     }
 }
 
 impl Inner {
-    /// The index of a partition, current up to the leader's last fence.
-    pub(super) async fn index(&self, partition: PartitionId) -> Result<MutexGuard<'_, Index>, ReadError> {
-        let here = self.partitions.get(usize::from(partition.0));
-        let here =
-            here.ok_or_else(|| ReadError::Unavailable(format!("there is no partition {partition}")))?;
-        let mut index = here.index.lock().await;
+    pub(super) fn partition(&self, partition: PartitionId) -> Result<&Partition, ReadError> {
+        let all = self.partitions.get(usize::from(partition.0));
+        all.ok_or_else(|| ReadError::Unavailable(format!("there is no partition {partition}")))
+    }
+
+    /// Takes in what our groups changed up to the leader's last fence, and gives that fence and where its group ends.
+    pub(super) async fn caught_up<K: Kept>(
+        &self,
+        partition: PartitionId,
+        kept: &mut K,
+        since: &Mutex<Since<K::Change>>,
+    ) -> Result<(Hash, u64), ReadError> {
         // Whatever is stored from here on is noted.
-        index.catch_up(here.since.lock().take());
-        let (hash, end) = {
-            let mut writing = here.writing.lock().await;
-            self.refresh(&mut writing, partition).await.map_err(|refresh| match refresh {
-                Refresh::Trouble(trouble) => trouble.into(),
-                Refresh::Regressed(why) => ReadError::Damaged(why),
-            })?;
-            index.catch_up(here.since.lock().take());
-            writing.head.as_ref().map_or((GENESIS, 0), |head| (head.hash, head.end))
-        };
-        if index.at != Some(hash) {
-            // Not current until all of it was read; the partition is written meanwhile.
-            index.at = None;
-            self.read_controls(partition, &mut index, end).await?;
-            self.read_deadlines(partition, &mut index, end).await?;
-            index.at = Some(hash);
-            index.catch_up(here.since.lock().take());
-        }
-        Ok(index)
-    }
-
-    async fn read_controls(
-        &self,
-        partition: PartitionId,
-        index: &mut Index,
-        to: u64,
-    ) -> Result<(), ReadError> {
-        let (stream, filter) = (self.stream(partition), subjects::controls_of(partition));
-        loop {
-            let from = index.controls_to + 1;
-            let (messages, ended) = self.api.range(&stream, &filter, from, to, PIECE_BYTES).await?;
-            for message in messages {
-                let control = Control::decode(&message.payload);
-                let control = control.map_err(|error| message.unreadable(&stream, &error))?;
-                index.control(&control, message.sequence);
-                index.controls_to = message.sequence;
-            }
-            if ended {
-                index.controls_to = index.controls_to.max(to);
-                return Ok(());
-            }
-        }
-    }
-
-    async fn read_deadlines(
-        &self,
-        partition: PartitionId,
-        index: &mut Index,
-        to: u64,
-    ) -> Result<(), ReadError> {
-        let (stream, filter) = (self.stream(partition), subjects::deadlines_of(partition));
-        index.due.clear();
-        index.by_order.clear();
-        // Before: whatever a replica is behind by then, it may show as open although it was cleared, and that is gone.
-        let all_current = self.api.info(&stream).await?.all_current;
-        let mut from = 1;
-        loop {
-            // Up to the very end: a newer group may have taken an older one's deadline away.
-            let (messages, ended) = self.api.range(&stream, &filter, from, END, PIECE_BYTES).await?;
-            for message in messages {
-                let deadline = Deadline::decode(&message.payload);
-                let deadline = deadline.map_err(|error| message.unreadable(&stream, &error))?;
-                index.deadline(&deadline.order, deadline.at);
-                from = message.sequence + 1;
-            }
-            if ended {
-                break;
-            }
-        }
-        self.api.reaches(&stream, to).await?;
-        if !all_current {
-            self.confirm_deadlines(partition, index).await?;
-        }
-        Ok(())
-    }
-
-    /// Asks the leader for each.
-    async fn confirm_deadlines(&self, partition: PartitionId, index: &mut Index) -> Result<(), ReadError> {
-        let stream = self.stream(partition);
-        let open: Vec<OrderRef> = index.by_order.keys().cloned().collect();
-        let ask = |order: OrderRef| {
-            let stream = &stream;
-            async move {
-                let found = self.api.last(stream, &subjects::deadline(partition, &order)).await?;
-                let deadline = found.map(|message| {
-                    Deadline::decode(&message.payload).map_err(|error| message.unreadable(stream, &error))
-                });
-                Ok::<_, Trouble>((order, deadline.transpose()?.and_then(|deadline| deadline.at)))
-            }
-        };
-        let mut asked = stream::iter(open).map(ask).buffer_unordered(READS_AT_ONCE);
-        while let Some((order, at)) = asked.try_next().await? {
-            index.deadline(&order, at);
-        }
-        Ok(())
+        catch_up(kept, since);
+        let mut writing = self.partition(partition)?.writing.lock().await;
+        self.refresh(&mut writing, partition).await.map_err(|refresh| match refresh {
+            Refresh::Trouble(trouble) => trouble.into(),
+            Refresh::Regressed(why) => ReadError::Damaged(why),
+        })?;
+        catch_up(kept, since);
+        Ok(writing.head.as_ref().map_or((GENESIS, 0), |head| (head.hash, head.end)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use retailflow_engine::codec::fence::Fence;
+    use retailflow_engine::memory::next_fence;
+    use retailflow_engine::ports::PartitionHead;
+
     use super::*;
+
+    #[derive(Default)]
+    struct Sum {
+        at: Option<Hash>,
+        seen: Vec<u64>,
+    }
+
+    impl Kept for Sum {
+        type Change = u64;
+
+        fn at(&mut self) -> &mut Option<Hash> {
+            &mut self.at
+        }
+
+        fn take_in(&mut self, change: u64) {
+            self.seen.push(change);
+        }
+    }
+
+    fn group(previous: u8) -> Group {
+        let head = PartitionHead { fence: None, hash: [previous; 32] };
+        let fence: Fence = next_fence(&head, PartitionId(0), 1);
+        Group { fence, records: Vec::new(), controls: Vec::new() }
+    }
 
     #[test]
     fn changes_are_taken_in_as_far_as_they_follow() {
-        let deadline = |ms| Some(TimestampMs(ms));
-        let order = retailflow_engine::contract::author::order("shop", "o");
-        let change = |previous: u8, hash: u8, at| Change {
-            previous: [previous; 32],
-            hash: [hash; 32],
-            controls: Vec::new(),
-            deadlines: vec![(order.clone(), at)],
-            end: u64::from(hash),
+        let (mut sum, since) = (Sum::default(), Mutex::new(Since::default()));
+        since.lock().note(&group(0), &[1; 32], [1].into_iter());
+        catch_up(&mut sum, &since);
+        assert!(sum.seen.is_empty(), "nobody wanted it");
+        sum.at = Some([1; 32]);
+        let note = |previous: u8, hash: u8| {
+            since.lock().note(&group(previous), &[hash; 32], [u64::from(hash)].into_iter());
         };
-        let mut index = Index { at: Some([1; 32]), ..Index::default() };
-        index.catch_up(vec![change(0, 1, deadline(9)), change(1, 2, deadline(5)), change(2, 3, deadline(7))]);
-        assert_eq!((index.at, index.controls_to), (Some([3; 32]), 3));
-        assert_eq!(index.due.iter().map(|due| due.at.0).collect::<Vec<_>>(), [7]);
-        index.catch_up(vec![change(8, 9, None)]);
-        assert_eq!((index.at, index.due.len()), (Some([3; 32]), 1), "a group is missing in between");
+        note(0, 1);
+        note(1, 2);
+        note(2, 3);
+        catch_up(&mut sum, &since);
+        assert_eq!((sum.at, sum.seen.clone()), (Some([3; 32]), vec![2, 3]));
+        note(8, 9);
+        catch_up(&mut sum, &since);
+        assert_eq!((sum.at, sum.seen.len()), (Some([3; 32]), 2), "a group is missing in between");
+    }
+
+    #[test]
+    fn no_more_changes_wait_than_may() {
+        let (mut sum, since) = (Sum { at: Some([0; 32]), ..Sum::default() }, Mutex::new(Since::default()));
+        catch_up(&mut sum, &since);
+        since.lock().note(&group(0), &[1; 32], 0..SINCE_MAX as u64);
+        catch_up(&mut sum, &since);
+        assert_eq!((sum.at, sum.seen.len()), (Some([0; 32]), 0), "all is read again");
     }
 }

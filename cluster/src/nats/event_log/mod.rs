@@ -10,6 +10,8 @@
 mod absence;
 mod commit;
 mod index;
+mod open;
+mod parks;
 mod places;
 mod port;
 mod prepared;
@@ -30,7 +32,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use self::absence::Absence;
-use self::index::{Index, Since};
+use self::index::{Kept, Since};
+use self::open::Open;
+use self::parks::Parks;
 use self::places::Places;
 pub(in crate::nats) use self::scan::{LoggedAt, parts};
 use super::api::Api;
@@ -96,9 +100,11 @@ struct Partition {
     writing: tokio::sync::Mutex<Writing>,
     places: Mutex<Places>,
     absence: Mutex<Absence>,
-    /// Locked before `writing`, never while that is held.
-    index: tokio::sync::Mutex<Index>,
-    since: Mutex<Since>,
+    /// This and `open` are locked before `writing`, never while that is held.
+    parks: tokio::sync::Mutex<Parks>,
+    parks_since: Mutex<Since<<Parks as Kept>::Change>>,
+    open: tokio::sync::Mutex<Open>,
+    open_since: Mutex<Since<<Open as Kept>::Change>>,
     /// The end of its latest group that is known to be stored whole: what it has there or before may be shown.
     settled: AtomicU64,
     /// The end of its latest group that was acknowledged here.
@@ -147,8 +153,10 @@ impl NatsLog {
             writing: tokio::sync::Mutex::default(),
             places: Mutex::new(Places::new(options.orders_remembered_max)),
             absence: Mutex::default(),
-            index: tokio::sync::Mutex::default(),
-            since: Mutex::default(),
+            parks: tokio::sync::Mutex::default(),
+            parks_since: Mutex::default(),
+            open: tokio::sync::Mutex::default(),
+            open_since: Mutex::default(),
             settled: AtomicU64::new(0),
             stored: watch::Sender::new(0),
         };

@@ -73,8 +73,8 @@ impl EventLog for NatsLog {
 
     fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>> {
         Box::pin(async move {
-            let index = self.inner.index(partition).await?;
-            let parks = index.parks.iter();
+            let parks = self.inner.parks(partition).await?;
+            let parks = parks.parks.iter();
             let parked = parks.map(|(order, park)| ParkedOrder {
                 order: order.clone(),
                 reason: park.reason.clone(),
@@ -112,12 +112,12 @@ impl Deadlines for NatsLog {
     ) -> PortFuture<'_, Result<Vec<DueOrder>, StoreError>> {
         let after = after.cloned();
         Box::pin(async move {
-            let index = self.inner.index(partition).await.map_err(|error| match error {
+            let open = self.inner.open_orders(partition).await.map_err(|error| match error {
                 ReadError::Unavailable(why) => StoreError::Unavailable(why),
                 ReadError::Damaged(why) => StoreError::Damaged(why),
             })?;
             let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let later = index.due.range((from, Bound::Unbounded));
+            let later = open.due.range((from, Bound::Unbounded));
             Ok(later.take_while(|due| due.at <= until).take(limit).cloned().collect())
         })
     }
@@ -132,8 +132,8 @@ impl Inner {
     ) -> Result<Vec<Vec<u8>>, ReadError> {
         let partition = partition_of(order, self.identity.partitions);
         let waiting: Vec<(u64, u64)> = {
-            let index = self.index(partition).await?;
-            let Some(park) = index.parks.get(order) else { return Ok(Vec::new()) };
+            let parks = self.parks(partition).await?;
+            let Some(park) = parks.parks.get(order) else { return Ok(Vec::new()) };
             let later = park.waiting.range((Bound::Excluded(after_sequence), Bound::Unbounded));
             later.take(limit).map(|(sequence, at)| (*sequence, *at)).collect()
         };
