@@ -141,6 +141,7 @@ pub const LIMITS: &[Limit] = &[
     number("cluster.take_over_ms", 100, HOUR_MS),
     number("cluster.hand_over_ms", 100, HOUR_MS),
     number("cluster.dwell_ms", 0, DAY_MS),
+    Limit { key: "cluster.required_labels", allowed: Allowed::Text { max_chars: 1024 } },
     Limit { key: "telemetry.log", allowed: Allowed::Text { max_chars: 1000 } },
     Limit { key: "telemetry.otlp_endpoint", allowed: Allowed::Text { max_chars: 1000 } },
     number("telemetry.otlp_sample_permille", 0, 1000),

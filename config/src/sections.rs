@@ -302,6 +302,8 @@ pub struct Cluster {
     pub hand_over_ms: u64,
     /// Time for which a partition stays with a node, unless that one goes.
     pub dwell_ms: u64,
+    /// Labels that a node must have to run partitions, `name=value` separated by commas.
+    pub required_labels: String,
 }
 
 /// What a log has to give at least: what an answered command survives.

@@ -1,5 +1,6 @@
 //! `retailflow bench cluster`: how fast a node is on these NATS servers, beside what they can do without it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +57,8 @@ pub(crate) fn exec(args: ClusterBench, context: Context) -> Result<(), Failure> 
 
 /// The node that is measured.
 pub(crate) fn member() -> anyhow::Result<Member> {
-    Ok(Member { node: NodeId::parse("bench")?, weight: 1, accept_weaker_durability: true })
+    let node = NodeId::parse("bench")?;
+    Ok(Member { node, weight: 1, labels: BTreeMap::new(), accept_weaker_durability: true })
 }
 
 /// Measures something on servers that hold nothing, and leaves nothing behind.

@@ -10,6 +10,7 @@ use crate::cli::cluster_args::ClusterArgs;
 use crate::exit::Failure;
 use crate::participants::Kind;
 use crate::serve;
+use crate::serve::cluster::labels::{gather, parse_label};
 use crate::serve::cluster::{Member, list};
 
 const EXAMPLES: &str = "\
@@ -39,6 +40,9 @@ pub(crate) struct Args {
     /// This node's share of the partitions against the others', with --nats
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) weight: u32,
+    /// What this node is, with --nats: where `cluster.required_labels` asks for it, only such nodes run partitions; may be repeated
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = parse_label)]
+    pub(crate) labels: Vec<(String, String)>,
     /// Start although the log gives less than `cluster.durability` asks for: answered commands can be lost
     #[arg(long)]
     pub(crate) accept_weaker_durability: bool,
@@ -80,6 +84,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         let member = Member {
             node: args.node.map_or_else(own_name, Ok)?,
             weight: args.weight,
+            labels: gather(args.labels).map_err(Failure::usage)?,
             accept_weaker_durability: args.accept_weaker_durability,
         };
         return serve::cluster::run(args.data.as_deref(), config, &options, &member);

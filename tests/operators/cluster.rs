@@ -156,3 +156,34 @@ fn operators_see_move_and_empty_and_the_doctor_finds() {
     let said = doctor(ground.call(&["doctor"]), 1);
     assert!(findings(&said, "problem").concat().contains("none is there in the cluster"), "{said:#}");
 }
+
+/// Where labels are asked for, only nodes that have them run partitions; the others take commands in all the same.
+#[test]
+fn only_nodes_with_the_labels_run_partitions() {
+    let name = "only_nodes_with_the_labels_run_partitions";
+    let (Some(nats), Some(etcd)) = (server_or_skip(name), etcd_or_skip(name)) else { return };
+    let ground = Ground { nats: nats::Server::with_streams(&nats), etcd: Etcd::start(&etcd) };
+    let node = |name: &str, label: &str| {
+        let call = ground.call(&["serve", "--node", name, "--participants", "instant"]);
+        let call = call.arg("--set").arg("cluster.required_labels=zone=a, disk=fast");
+        Server::of(call.arg("--label").arg("zone=a").arg("--label").arg(label))
+    };
+    ground.call(&["serve", "--label", "zone"]).run().expect(2).says(&["NAME=VALUE", "zone=a"]);
+    let twice = ["serve", "--label", "zone=a", "--label", "zone=b"];
+    ground.call(&twice).run().expect(2).says(&["zone is a and b"]);
+    let wrong = ground.call(&["serve"]).arg("--set").arg("cluster.required_labels=zone");
+    wrong.run().expect(2).says(&["cluster.required_labels", "NAME=VALUE"]);
+
+    let (slow, fast) = (node("n-1", "disk=slow"), node("n-2", "disk=fast"));
+    wait_for("the node with the labels runs all", BOUND, || {
+        let nodes = ground.json(&["node", "list"]);
+        let claimed = |at: usize| nodes[at]["claimed"].as_u64();
+        (claimed(0) == Some(0) && claimed(1) == Some(u64::from(PARTITIONS))).then_some(())
+    });
+    let nodes = ground.json(&["node", "list"]);
+    assert_eq!(nodes[0]["labels"]["disk"], "slow", "{nodes:#}");
+    let place =
+        ["order", "place", "shop", "o-1", "--customer", "c", "--currency", "USD", "--line", "cd:2:2354"];
+    retailflow(&place).arg("--server").arg(slow.url()).run().expect(0);
+    drop((slow, fast));
+}

@@ -77,7 +77,7 @@ impl Server {
     pub(crate) fn with_streams(binary: &Path) -> Self {
         Self::start(
             binary,
-            "max_payload: 8MB\njetstream { store_dir: \"FOLDER/js\", sync_interval: always }\n",
+            "max_payload: 8MB\nping_interval: \"2s\"\njetstream { store_dir: \"FOLDER/js\", sync_interval: always }\n",
         )
     }
 
@@ -100,7 +100,7 @@ impl Server {
         let routes = routes.join(", ");
         let start = |(number, port)| {
             let settings = format!(
-                "server_name: n{number}\nmax_payload: 8MB\n\
+                "server_name: n{number}\nmax_payload: 8MB\nping_interval: \"2s\"\n\
                  jetstream {{ store_dir: \"FOLDER/js\", sync_interval: always }}\n\
                  cluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}\n"
             );

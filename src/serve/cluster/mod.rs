@@ -8,9 +8,11 @@ mod doorway;
 pub(crate) mod durability;
 pub(crate) mod ground;
 mod here;
+pub(crate) mod labels;
 mod no_views;
 mod trimming;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,6 +54,8 @@ pub(crate) struct Member {
     pub(crate) node: NodeId,
     /// Its share of the partitions against the others'.
     pub(crate) weight: u32,
+    /// What is said of it, for `cluster.required_labels`.
+    pub(crate) labels: BTreeMap<String, String>,
     /// Start also where the log gives less than is asked for.
     pub(crate) accept_weaker_durability: bool,
 }
@@ -69,6 +73,8 @@ pub(crate) fn run(
     options: &Options,
     member: &Member,
 ) -> Result<(), Failure> {
+    labels::parse_labels(&config.cluster.required_labels)
+        .map_err(|why| Failure::usage(format!("cluster.required_labels: {why}")))?;
     let sight = Sight::start()?;
     let runtime = app::runtime()?;
     let served = runtime.block_on(async {
@@ -135,8 +141,9 @@ async fn serve(
     let (gone, end) = (CancellationToken::new(), CancellationToken::new());
     let attending = Attending { ground: ground.clone(), node: node.clone(), post };
     let mut attending = tokio::spawn(attending.run(end.clone()));
-    let ownership =
-        EtcdOwnership::join(etcd_options(member, ground, server.admin_addr), Arc::new(SystemClock));
+    let required = labels::parse_labels(&config.cluster.required_labels).map_err(Failure::usage)?;
+    let options = etcd_options(member, ground, server.admin_addr, required);
+    let ownership = EtcdOwnership::join(options, Arc::new(SystemClock));
     here.joined(ownership.clone());
     let hand_over = Duration::from_millis(config.cluster.hand_over_ms);
     let times = StewardTimes { take_over: Duration::from_millis(config.cluster.take_over_ms), hand_over };
@@ -227,7 +234,12 @@ async fn participants(ground: &Arc<Ground>, options: &Options) -> Result<Partici
     }
 }
 
-fn etcd_options(member: &Member, ground: &Ground, admin: SocketAddr) -> EtcdOptions {
+fn etcd_options(
+    member: &Member,
+    ground: &Ground,
+    admin: SocketAddr,
+    required_labels: BTreeMap<String, String>,
+) -> EtcdOptions {
     let config = &ground.config;
     EtcdOptions {
         endpoints: list(&config.etcd.endpoints),
@@ -235,13 +247,14 @@ fn etcd_options(member: &Member, ground: &Ground, admin: SocketAddr) -> EtcdOpti
         node: member.node.clone(),
         incarnation: SystemRng::new().next_u64(),
         weight: member.weight,
-        labels: Default::default(),
+        labels: member.labels.clone(),
         build: env!("CARGO_PKG_VERSION").into(),
         admin: Some(format!("http://{admin}")),
         ttl_ms: config.etcd.ttl_ms,
         policy: Policy {
             partitions: ground.log.identity().partitions,
             dwell_ms: config.cluster.dwell_ms,
+            required_labels,
             ..Policy::default()
         },
     }
