@@ -24,6 +24,7 @@ use retailflow_engine::ports::Role;
 use retailflow_engine::wire::command::Step;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt::Attempt;
@@ -72,6 +73,7 @@ pub(crate) struct Effects {
     numbers: AtomicU64,
     tasks: TaskTracker,
     closed: AtomicBool,
+    closing: CancellationToken,
     /// Effects that have not failed yet.
     backlog: AtomicUsize,
     eased: Notify,
@@ -111,6 +113,7 @@ impl Effects {
             numbers: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             closed,
+            closing: CancellationToken::new(),
             backlog: AtomicUsize::new(0),
             eased: Notify::new(),
             left_behind: AtomicBool::new(true),
@@ -245,6 +248,12 @@ impl Effects {
         self.left_behind.store(true, Ordering::Release);
     }
 
+    /// Runs something beside effects, until it ends or they do.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let closing = self.closing.clone();
+        self.tasks.spawn(async move { closing.run_until_cancelled(task).await });
+    }
+
     /// Who looks through them.
     pub(crate) fn swept_by(&self, sweeper: ActorRef<SweeperMsg>) {
         *self.sweeper.lock() = Some(sweeper);
@@ -278,6 +287,7 @@ impl Effects {
     /// next, under the same keys.
     pub(crate) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        self.closing.cancel();
         let running = std::mem::take(&mut *self.running.lock());
         running.values().for_each(|running| running.abort.abort());
         self.tasks.close();

@@ -84,7 +84,10 @@ impl Parking {
 
     /// Takes in the marks of this tenant's orders in a partition that is run here from now on.
     pub(crate) fn arrived(&mut self, tenant: &TenantId, partition: PartitionId, marks: &[ParkedOrder]) {
-        self.unread.remove(&partition);
+        if self.unread.remove(&partition) {
+            // Until now its orders were told nothing: whoever wants to be driven is looked for again.
+            self.shared.effects.taken(partition);
+        }
         for parked in marks {
             if parked.order.tenant == *tenant {
                 // A release that an earlier actor asked for may still be on its way to the log: what is queued here

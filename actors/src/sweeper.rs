@@ -3,15 +3,15 @@
 //! The index of deadlines *is* the index of open orders. Most overdue first; never more at once than may run. Only partitions are
 //! looked at into which commands are let: before, it is not known which of their orders are parked.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::order::EngineCommand;
 use retailflow_engine::ports::DueOrder;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::effects::Effects;
 use crate::held::Held;
@@ -43,12 +43,15 @@ pub(crate) struct SweeperArgs {
 }
 
 pub(crate) struct SweeperState {
-    args: SweeperArgs,
+    args: Arc<SweeperArgs>,
     /// Partitions whose open orders are to be looked through, each once, and the last one seen.
     walks: VecDeque<(PartitionId, Option<DueOrder>)>,
     /// Told to go on.
     walking: bool,
-    due: Vec<Option<DueOrder>>,
+    /// Partitions that could not be read: again with the next look.
+    unread: BTreeSet<PartitionId>,
+    /// Of each partition how far a look at what is due has come; locked while one is under way.
+    due: Vec<Arc<Mutex<Option<DueOrder>>>>,
 }
 
 /// The actor that looks.
@@ -68,8 +71,9 @@ impl Actor for Sweeper {
         myself.cast(SweeperMsg::Sweep)?;
         myself.send_interval(interval, || SweeperMsg::Sweep);
         args.effects.swept_by(myself);
-        let due = vec![None; usize::from(args.partitions)];
-        Ok(SweeperState { args, walks: VecDeque::new(), walking: false, due })
+        let due = (0..args.partitions).map(|_| Arc::default()).collect();
+        let args = Arc::new(args);
+        Ok(SweeperState { args, walks: VecDeque::new(), walking: false, unread: BTreeSet::new(), due })
     }
 
     async fn handle(
@@ -80,11 +84,18 @@ impl Actor for Sweeper {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             SweeperMsg::Sweep => {
-                // All at once: one that cannot be read now keeps no other waiting.
-                let SweeperState { args, due: slots, .. } = state;
-                let held =
-                    (0..).map(PartitionId).zip(slots).filter(|(partition, _)| args.held.lets_in(*partition));
-                join_all(held.map(|(partition, slot)| due(args, partition, slot))).await;
+                // One that cannot be read now, or takes long, keeps no other waiting; nor is it asked twice at once.
+                for (partition, slot) in (0..).map(PartitionId).zip(&state.due) {
+                    if state.args.held.lets_in(partition)
+                        && let Ok(slot) = slot.clone().try_lock_owned()
+                    {
+                        let args = state.args.clone();
+                        state.args.effects.spawn(async move { due(&args, partition, slot).await });
+                    }
+                }
+                for partition in std::mem::take(&mut state.unread) {
+                    state.take_up(partition);
+                }
                 if state.walks.is_empty() && state.args.effects.take_left_behind() {
                     let all = (0..state.args.partitions).map(PartitionId);
                     let held = all.filter(|partition| state.args.held.lets_in(*partition));
@@ -92,8 +103,7 @@ impl Actor for Sweeper {
                 }
             }
             SweeperMsg::Taken(partition) => {
-                state.walks.retain(|(other, _)| *other != partition);
-                state.walks.push_back((partition, None));
+                state.take_up(partition);
             }
             SweeperMsg::GoOn => {
                 state.walking = false;
@@ -114,6 +124,12 @@ impl Actor for Sweeper {
 }
 
 impl SweeperState {
+    /// Looks through all open orders of a partition, from the first one.
+    fn take_up(&mut self, partition: PartitionId) {
+        self.walks.retain(|(other, _)| *other != partition);
+        self.walks.push_back((partition, None));
+    }
+
     /// Wakes the next orders that nobody drives.
     async fn walk_on(&mut self) {
         let Some((partition, after)) = self.walks.pop_front() else { return };
@@ -127,7 +143,7 @@ impl SweeperState {
             Err(why) => {
                 // The others' are looked at all the same, and these again with the next look.
                 tracing::warn!(%partition, %why, "the open orders cannot be read now; looking again later");
-                self.args.effects.leave_behind();
+                self.unread.insert(partition);
                 return;
             }
         };
@@ -138,13 +154,13 @@ impl SweeperState {
             }
         }
         if last.is_some() {
-            self.walks.push_front((partition, last));
+            self.walks.push_back((partition, last));
         }
     }
 }
 
 /// Tells the orders whose deadline has passed.
-async fn due(args: &SweeperArgs, partition: PartitionId, slot: &mut Option<DueOrder>) {
+async fn due(args: &SweeperArgs, partition: PartitionId, mut slot: OwnedMutexGuard<Option<DueOrder>>) {
     let ports = &args.effects.ports;
     for _ in 0..DUE_PAGES_MAX {
         let now = ports.clock.now();

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::Mutex;
 use retailflow_engine::codec::fence::IntakeFloor;
-use retailflow_engine::ids::{CommandKey, OrderRef};
+use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
+use retailflow_engine::keys::partition_of;
 use retailflow_engine::memory::{MemoryLog, next_fence};
 use retailflow_engine::order::{Actor, Aggregate, Command, Context, Draft, Drafted, Policy};
 use retailflow_engine::ports::{Clock, EventLog as _, Group, OrderEntry};
 use retailflow_engine::wire::CommandEvent;
 
-use crate::script::{key, place};
+use crate::script::{POISON, key, place};
 use crate::time::{Dice, WorldClock};
 
 /// The other node.
@@ -45,7 +46,10 @@ impl Rival {
         let epoch = last.map_or(0, |fence| fence.epoch).max(group.fence.epoch) + 1;
         let floors: Vec<IntakeFloor> = last.map(|fence| fence.intake.clone()).unwrap_or_default();
         let record = match group.records.first().filter(|_| dice.chance(700)) {
-            Some(entry) => self.decide(log, &entry.order, dice).await,
+            Some(entry) => {
+                let order = self.another(log, partition, dice).unwrap_or_else(|| entry.order.clone());
+                self.decide(log, &order, dice).await
+            }
             None => None,
         };
         let did = record
@@ -62,6 +66,21 @@ impl Rival {
             Ok(_) => format!("a rival {did} in partition {partition}, epoch {epoch}"),
             Err(error) => format!("a rival fails in partition {partition}: {error}"),
         }
+    }
+
+    /// Sometimes one that the node has not proposed, and may take for one that nobody has ever written.
+    fn another(&self, log: &MemoryLog, partition: PartitionId, dice: &Dice) -> Option<OrderRef> {
+        if !dice.chance(300) {
+            return None;
+        }
+        let partitions = log.identity().partitions;
+        // The one that crashes is parked for ever: placed by somebody else, it would be open for ever.
+        let is_here = |order: &&OrderRef| {
+            partition_of(order, partitions) == partition && order.order.as_str() != POISON
+        };
+        let here: Vec<&OrderRef> = self.commands.keys().filter(is_here).collect();
+        let at = usize::try_from(dice.below(here.len().max(1) as u64)).unwrap_or(0);
+        here.get(at).map(|order| (*order).clone())
     }
 
     async fn decide(&self, log: &MemoryLog, order: &OrderRef, dice: &Dice) -> Option<OrderEntry> {

@@ -24,11 +24,6 @@ pub(super) const END: u64 = u64::MAX - 1;
 /// Bytes that one direct read asks for.
 const PIECE_BYTES: usize = 4 << 20;
 
-/// Operations by which a replica may be behind and counts as current.
-const LAG_MAX: u64 = 100;
-/// The leader has not heard of a replica for this long: it does not count as current.
-const SILENT_MAX_NS: u64 = 5_000_000_000;
-
 /// Why a request gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
@@ -108,8 +103,8 @@ pub(super) struct StreamInfo {
     /// Messages that are gone from between others.
     pub(super) deleted: u64,
     pub(super) last_sequence: u64,
-    /// No replica is known to be seconds behind the leader.
-    pub(super) all_current: bool,
+    /// How many subjects have messages.
+    pub(super) subjects: u64,
 }
 
 /// Some of a stream's subjects.
@@ -142,15 +137,8 @@ impl Api {
         let last = answer["state"]["last_seq"].as_u64();
         let last_sequence =
             last.ok_or_else(|| Trouble::Strange(format!("{stream} tells no last sequence")))?;
-        let replicas = answer["cluster"]["replicas"].as_array();
-        let is_current = |replica: &Value| {
-            // Under load each is behind by what is on its way.
-            let near = replica["lag"].as_u64().unwrap_or(0) <= LAG_MAX;
-            let silent_ns = replica["active"].as_u64().unwrap_or(0);
-            replica["offline"] != true && silent_ns < SILENT_MAX_NS && (near || replica["current"] == true)
-        };
         Ok(StreamInfo {
-            all_current: replicas.is_none_or(|replicas| replicas.iter().all(is_current)),
+            subjects: answer["state"]["num_subjects"].as_u64().unwrap_or(0),
             config: answer["config"].clone(),
             created: answer["created"].as_str().unwrap_or_default().to_owned(),
             first_sequence: answer["state"]["first_seq"].as_u64().unwrap_or(0),

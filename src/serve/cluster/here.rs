@@ -10,7 +10,7 @@ use retailflow_actors::NodeHandle;
 use retailflow_engine::ids::{OrderRef, TenantId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::Actor;
-use retailflow_engine::ports::{CommandDoor, EndParkingError, Ownership, PortFuture};
+use retailflow_engine::ports::{CommandDoor, EndParkingError, EventLog, Ownership, PortFuture};
 use retailflow_engine::wire::admin::ReleaseReport;
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
 use tokio::time::{Instant, timeout};
@@ -22,14 +22,15 @@ const RETRY_AFTER_MS: u64 = 500;
 /// The door of this node alone.
 pub(super) struct Here {
     node: NodeHandle,
+    log: Arc<dyn EventLog>,
     partitions: u16,
     /// Known once the node has joined; before that it runs nothing.
     ownership: OnceLock<Arc<dyn Ownership>>,
 }
 
 impl Here {
-    pub(super) fn new(node: NodeHandle, partitions: u16) -> Self {
-        Self { node, partitions, ownership: OnceLock::new() }
+    pub(super) fn new(node: NodeHandle, log: Arc<dyn EventLog>) -> Self {
+        Self { node, partitions: log.identity().partitions, log, ownership: OnceLock::new() }
     }
 
     /// The node has joined.
@@ -42,8 +43,13 @@ impl Here {
         self.node.holds(order)
     }
 
-    fn is_sure(&self) -> bool {
-        self.ownership.get().is_some_and(|ownership| ownership.is_sure())
+    /// Whether it is so, beyond this node's memory: as the log says, or behind a fence of its own.
+    async fn is_unknown(&self, order: &OrderRef) -> bool {
+        if self.ownership.get().is_some_and(|ownership| ownership.is_sure()) {
+            // A session may have ended without our hearing of it, in a machine that was paused: the log is asked all the same.
+            return self.log.read_order(order, 0).await.is_ok_and(|records| records.is_empty());
+        }
+        self.node.prove(partition_of(order, self.partitions)).await
     }
 }
 
@@ -57,11 +63,10 @@ impl CommandDoor for Here {
             let until = Instant::now() + deadline;
             let (order, key) = (command.order.clone(), command.key.clone());
             let outcome = CommandDoor::ask(&self.node, command, actor, deadline).await;
-            if outcome.code != Code::OrderNotFound || self.is_sure() {
+            if outcome.code != Code::OrderNotFound {
                 return outcome;
             }
-            let proven = self.node.prove(partition_of(&order, self.partitions));
-            match timeout(until.saturating_duration_since(Instant::now()), proven).await {
+            match timeout(until.saturating_duration_since(Instant::now()), self.is_unknown(&order)).await {
                 Ok(true) => outcome,
                 Ok(false) | Err(_) => Outcome::refused(&order, &key, Code::Unavailable, NOT_SURE)
                     .with_retry_after_ms(RETRY_AFTER_MS),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::list;
+
 /// Labels of one node at most.
 const LABELS_MAX: usize = 16;
 /// Characters of a name, and of a value.
@@ -43,13 +45,12 @@ pub(crate) fn gather(
     }
 }
 
-/// Reads a list of labels, `name=value,name=value`; empty for none.
+/// Reads a list of labels, `name=value,name=value`; `off` for none.
 ///
 /// # Errors
 /// As [`parse_label`] and [`gather`].
 pub(crate) fn parse_labels(text: &str) -> Result<BTreeMap<String, String>, String> {
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    gather(parts.map(parse_label).collect::<Result<Vec<_>, _>>()?)
+    gather(list(text).iter().map(|part| parse_label(part)).collect::<Result<Vec<_>, _>>()?)
 }
 
 #[cfg(test)]
@@ -64,7 +65,7 @@ mod tests {
         }
         let both = BTreeMap::from([("disk".into(), "fast".into()), ("zone".into(), "a".into())]);
         assert_eq!(parse_labels(" zone=a, disk=fast,"), Ok(both));
-        assert_eq!(parse_labels(""), Ok(BTreeMap::new()));
+        assert_eq!(parse_labels("off"), Ok(BTreeMap::new()));
         assert!(parse_labels("zone=a,zone=b").unwrap_err().contains("give it once"));
     }
 }

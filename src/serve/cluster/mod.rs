@@ -100,7 +100,7 @@ async fn serve(
     sight.durability(durability.now.get(), None);
     let node = node(ground, options, member, durability.now.clone()).await?;
     let partitions = ground.log.identity().partitions;
-    let here = Arc::new(Here::new(node.clone(), partitions));
+    let here = Arc::new(Here::new(node.clone(), ground.log.clone()));
     let nodes = ground.edge("nodes").await?;
     let post = Post::new(nodes.clone(), here.clone(), PostOptions::default());
     let doorway = traced(Arc::new(Doorway::new(here.clone(), partitions, Caller::new(nodes))));

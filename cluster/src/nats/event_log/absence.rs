@@ -18,12 +18,16 @@ use crate::bloom::Bloom;
 use crate::nats::api::Trouble;
 use crate::nats::subjects::{self, Subject};
 
-/// Orders of a partition with which it is worth the memory: 5 MB.
-const ORDERS_MAX: u64 = 2_000_000;
-/// Room for new orders, beyond those that are there, before many are asked for in vain.
+/// Orders of a partition with which it is worth the memory (2 MB) and the time of the server that lists them.
+const ORDERS_MAX: u64 = 1_000_000;
+/// Orders that the first filter has room for; each further one for as many as all before it.
 const ROOM_MIN: u64 = 16_384;
-/// After reading failed.
-const AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// After reading failed; doubled each time.
+const AGAIN_MIN: Duration = Duration::from_secs(30);
+const AGAIN_MAX: Duration = Duration::from_secs(3_600);
+
+/// Subjects of a whole stream beyond which the server is not asked for any list.
+const STREAM_SUBJECTS_MAX: u64 = 20_000_000;
 
 type Hashes = Vec<(u64, u64)>;
 
@@ -35,7 +39,40 @@ enum State {
     /// The orders that are there are being read; those that came since.
     Reading(Hashes),
     /// All that may be there.
-    Known(Bloom),
+    Known(Filters),
+}
+
+/// Bloom filters, each with its room; what is in any of them may be there. A single one would say so of everything in the end.
+#[derive(Default)]
+struct Filters {
+    all: Vec<Bloom>,
+    /// Orders that the last one takes.
+    room: u64,
+    count: u64,
+}
+
+impl Filters {
+    fn may_hold(&self, hash: (u64, u64)) -> bool {
+        self.all.iter().any(|bloom| bloom.may_hold(hash))
+    }
+
+    /// `false` when there are more than may be.
+    fn insert(&mut self, hash: (u64, u64)) -> bool {
+        // Most commands are for orders that are there.
+        if self.may_hold(hash) {
+            return true;
+        }
+        if self.room == 0 {
+            self.room = self.count.max(ROOM_MIN);
+            self.all.push(Bloom::with_capacity(self.room));
+        }
+        if let Some(last) = self.all.last_mut() {
+            last.insert(hash);
+        }
+        self.room -= 1;
+        self.count += 1;
+        self.count <= ORDERS_MAX
+    }
 }
 
 /// What is known of the orders of a partition.
@@ -45,13 +82,23 @@ pub(super) struct Absence {
     /// Changes when all is forgotten: what was read for an earlier turn is of no use.
     turn: u64,
     not_before: Option<Instant>,
+    failures: u32,
+    to_read: Option<ToRead>,
+}
+
+/// What is to be read: the orders of a partition, for this turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ToRead {
+    turn: u64,
+    /// The sequence of a message of ours, which whoever answers must have.
+    written: u64,
 }
 
 impl Absence {
     /// Surely without a record, as far as this writer can know.
     pub(super) fn is_absent(&self, order: &OrderRef) -> bool {
         match &self.state {
-            State::Known(bloom) => !bloom.may_hold(hash(order)),
+            State::Known(filters) => !filters.may_hold(hash(order)),
             State::Off | State::Reading(_) => false,
         }
     }
@@ -60,46 +107,70 @@ impl Absence {
     pub(super) fn note(&mut self, order: &OrderRef) {
         match &mut self.state {
             State::Off => {}
-            State::Reading(since) if since.len() as u64 >= ORDERS_MAX => self.forget(),
+            State::Reading(since) if since.len() as u64 >= ORDERS_MAX => self.give_up(),
             State::Reading(since) => since.push(hash(order)),
-            State::Known(bloom) => bloom.insert(hash(order)),
+            State::Known(filters) => {
+                if !filters.insert(hash(order)) {
+                    self.give_up();
+                }
+            }
         }
     }
 
     /// Somebody else has written.
     pub(super) fn forget(&mut self) {
         self.state = State::Off;
+        self.to_read = None;
         self.turn += 1;
     }
 
-    /// Whether reading is due; who is told so reads. Gives the turn.
-    fn begin(&mut self) -> Option<u64> {
+    /// A group of ours is stored, and ends here in the stream: if nothing is known, reading is due.
+    pub(super) fn begin(&mut self, written: u64) {
         let waits = self.not_before.is_some_and(|at| Instant::now() < at);
-        if waits || !matches!(self.state, State::Off) {
-            return None;
+        if !waits && matches!(self.state, State::Off) {
+            self.state = State::Reading(Vec::new());
+            self.to_read = Some(ToRead { turn: self.turn, written });
         }
-        self.state = State::Reading(Vec::new());
-        Some(self.turn)
     }
 
-    fn end(&mut self, turn: u64, found: Result<Hashes, Duration>) {
+    /// There are more than it is worth.
+    fn give_up(&mut self) {
+        self.not_before = Some(Instant::now() + AGAIN_MAX);
+        self.forget();
+    }
+
+    fn end(&mut self, turn: u64, found: Found) {
         let State::Reading(since) = &mut self.state else { return };
         if self.turn != turn {
             return;
         }
         match found {
-            Ok(found) => {
-                let orders = (found.len() + since.len()) as u64;
-                let mut bloom = Bloom::with_capacity((2 * orders).max(ROOM_MIN));
-                found.into_iter().chain(since.drain(..)).for_each(|hash| bloom.insert(hash));
-                self.state = State::Known(bloom);
+            Found::All(found) => {
+                let mut filters = Filters::default();
+                let fits = found.into_iter().chain(since.drain(..)).all(|hash| filters.insert(hash));
+                self.failures = 0;
+                self.state = State::Known(filters);
+                if !fits {
+                    self.give_up();
+                }
             }
-            Err(again_after) => {
-                self.not_before = Some(Instant::now() + again_after);
+            Found::TooMany => self.give_up(),
+            Found::Nothing => {
+                let wait = AGAIN_MIN.saturating_mul(1 << self.failures.min(10)).min(AGAIN_MAX);
+                self.failures += 1;
+                self.not_before = Some(Instant::now() + wait);
                 self.forget();
             }
         }
     }
+}
+
+/// What reading the orders came to.
+enum Found {
+    All(Hashes),
+    TooMany,
+    /// It failed.
+    Nothing,
 }
 
 fn hash(order: &OrderRef) -> (u64, u64) {
@@ -107,30 +178,29 @@ fn hash(order: &OrderRef) -> (u64, u64) {
 }
 
 impl Inner {
-    /// Whether a partition's orders are to be read, for this turn.
-    pub(super) fn absence_is_due(&self, partition: PartitionId) -> Option<u64> {
-        self.partitions[usize::from(partition.0)].absence.lock().begin()
+    /// Whether a partition's orders are to be read; who is told so reads them.
+    pub(super) fn absence_to_read(&self, partition: PartitionId) -> Option<ToRead> {
+        self.partitions[usize::from(partition.0)].absence.lock().to_read.take()
     }
 
-    /// Reads them. `written`: the sequence of a message of ours, which whoever answers must have.
-    pub(super) async fn learn_absence(&self, partition: PartitionId, turn: u64, written: u64) {
-        let found = match self.orders_there(partition, written).await {
-            Ok(Some(found)) => Ok(found),
-            // As good as never.
-            Ok(None) => Err(Duration::from_secs(86_400)),
-            Err(trouble) => {
-                tracing::debug!(%partition, %trouble, "the orders of a partition cannot be listed now");
-                Err(AGAIN_AFTER)
-            }
-        };
-        self.partitions[usize::from(partition.0)].absence.lock().end(turn, found);
+    /// Reads them.
+    pub(super) async fn learn_absence(&self, partition: PartitionId, due: ToRead) {
+        let found = self.orders_there(partition, due.written).await.unwrap_or_else(|trouble| {
+            tracing::debug!(%partition, %trouble, "the orders of a partition cannot be listed now");
+            Found::Nothing
+        });
+        self.partitions[usize::from(partition.0)].absence.lock().end(due.turn, found);
     }
 
-    /// `None`: more than are worth it.
-    async fn orders_there(&self, partition: PartitionId, written: u64) -> Result<Option<Hashes>, Trouble> {
+    /// The pages are of one list by name, which only ever grows: an order's first record stays. (Whoever lets records go some day must
+    /// read otherwise here: where subjects vanish between two pages, others slip through.)
+    async fn orders_there(&self, partition: PartitionId, written: u64) -> Result<Found, Trouble> {
         // One after another: each holds the stream up while the server gathers its subjects.
         let _one = self.learning.acquire().await;
         let (stream, filter) = (self.stream(partition), subjects::records_of(partition));
+        if self.api.info(&stream).await?.subjects > STREAM_SUBJECTS_MAX {
+            return Ok(Found::TooMany);
+        }
         let mut found = Hashes::new();
         loop {
             let page = self.api.subjects(&stream, &filter, found.len()).await?;
@@ -138,7 +208,7 @@ impl Inner {
                 return Err(Trouble::Strange(format!("{stream} ends before {written}")));
             }
             if page.total > ORDERS_MAX {
-                return Ok(None);
+                return Ok(Found::TooMany);
             }
             let before = found.len();
             for subject in &page.subjects {
@@ -148,7 +218,7 @@ impl Inner {
                 }
             }
             if found.len() as u64 >= page.total {
-                return Ok(Some(found));
+                return Ok(Found::All(found));
             }
             if found.len() == before {
                 return Err(Trouble::Strange(format!("{before} of {} subjects of {stream}", page.total)));
@@ -163,39 +233,56 @@ mod tests {
 
     use super::*;
 
+    fn begun(absence: &mut Absence) -> Option<u64> {
+        absence.begin(1);
+        absence.to_read.take().map(|due| due.turn)
+    }
+
     #[test]
     fn only_what_was_read_and_never_written_is_absent() {
         let mut absence = Absence::default();
         let [there, during, after, new] = ["a", "b", "c", "d"].map(|name| order("shop", name));
         assert!(!absence.is_absent(&new), "nothing is known");
-        let turn = absence.begin().unwrap();
-        assert_eq!(absence.begin(), None, "it is being read");
+        let turn = begun(&mut absence).unwrap();
+        assert_eq!(begun(&mut absence), None, "it is being read");
         absence.note(&during);
         assert!(!absence.is_absent(&new));
-        absence.end(turn, Ok(vec![hash(&there)]));
+        absence.end(turn, Found::All(vec![hash(&there)]));
         absence.note(&after);
-        assert_eq!(
-            [&there, &during, &after, &new].map(|order| absence.is_absent(order)),
-            [false, false, false, true]
-        );
+        let absent = [&there, &during, &after, &new].map(|order| absence.is_absent(order));
+        assert_eq!(absent, [false, false, false, true]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_read_before_somebody_else_wrote_is_of_no_use() {
         let mut absence = Absence::default();
         let new = order("shop", "new");
-        let turn = absence.begin().unwrap();
+        let turn = begun(&mut absence).unwrap();
         absence.forget();
-        let next = absence.begin().unwrap();
-        absence.end(turn, Ok(Vec::new()));
+        let next = begun(&mut absence).unwrap();
+        absence.end(turn, Found::All(Vec::new()));
         assert!(!absence.is_absent(&new));
-        absence.end(next, Err(AGAIN_AFTER));
-        assert_eq!(absence.begin(), None, "it failed just now");
-        tokio::time::advance(AGAIN_AFTER).await;
-        let last = absence.begin().unwrap();
-        absence.end(last, Ok(Vec::new()));
+        absence.end(next, Found::Nothing);
+        assert_eq!(begun(&mut absence), None, "it failed just now");
+        tokio::time::advance(AGAIN_MIN).await;
+        let last = begun(&mut absence).unwrap();
+        absence.end(last, Found::All(Vec::new()));
         assert!(absence.is_absent(&new));
         absence.forget();
         assert!(!absence.is_absent(&new));
+    }
+
+    /// A single filter that was made for the orders of the beginning would call nothing absent any more.
+    #[test]
+    fn new_orders_are_told_from_others_however_many_have_come() {
+        let mut filters = Filters::default();
+        let mut rng = fastrand::Rng::with_seed(3);
+        let mut draw = || (rng.u64(..), rng.u64(..));
+        let all: Vec<_> = (0..200_000).map(|_| draw()).collect();
+        assert!(all.iter().all(|hash| filters.insert(*hash)));
+        assert!(all.iter().all(|hash| filters.may_hold(*hash)));
+        assert!(filters.all.len() <= 6, "{}", filters.all.len());
+        let taken_for_there = (0..10_000).filter(|_| filters.may_hold(draw())).count();
+        assert!(taken_for_there < 1_000, "{taken_for_there} of 10,000");
     }
 }

@@ -269,6 +269,7 @@ impl Inner {
         }
         drop(places);
         let here = &self.partitions[usize::from(partition.0)];
+        here.absence.lock().begin(end);
         let places = sequence + 1 + group.records.len() as u64..;
         here.parks_since.lock().note(group, &hash, places.zip(prepared.controls.iter().cloned()));
         let changed = group.records.iter().filter_map(|record| match record.deadline {

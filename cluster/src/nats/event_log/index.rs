@@ -55,9 +55,15 @@ impl<C> Since<C> {
         if !self.wanted {
             return;
         }
-        let of = OfGroup { previous: group.fence.previous, hash: *hash, changes: changes.collect() };
-        self.size += 1 + of.changes.len();
-        self.groups.push(of);
+        let changes: Vec<C> = changes.collect();
+        match self.groups.last_mut().filter(|last| last.hash == group.fence.previous) {
+            // Most groups change nothing of one kind. (Who is current up to the one before reads all again: see `catch_up`.)
+            Some(last) if changes.is_empty() => last.hash = *hash,
+            _ => {
+                self.size += 1 + changes.len();
+                self.groups.push(OfGroup { previous: group.fence.previous, hash: *hash, changes });
+            }
+        }
         if self.size > SINCE_MAX {
             // Nobody has looked for long: whoever does so reads all of it.
             *self = Self::default();

@@ -29,6 +29,7 @@ use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::Hash;
 use retailflow_engine::ports::{Group, LogIdentity, ReadError};
 use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::absence::Absence;
@@ -82,6 +83,9 @@ pub enum OpenError {
 pub struct NatsLog {
     inner: Arc<Inner>,
     tasks: TaskTracker,
+    /// They list the orders of partitions; nothing is lost with them.
+    learners: TaskTracker,
+    stop: CancellationToken,
 }
 
 struct Inner {
@@ -170,7 +174,8 @@ impl NatsLog {
             identity,
             learning: Semaphore::new(1),
         };
-        Ok(Arc::new(Self { inner: Arc::new(inner), tasks: TaskTracker::new() }))
+        let (tasks, learners) = (TaskTracker::new(), TaskTracker::new());
+        Ok(Arc::new(Self { inner: Arc::new(inner), tasks, learners, stop: CancellationToken::new() }))
     }
 
     /// Changes with each group of the partition that is acknowledged here: its end in its stream.
@@ -204,6 +209,9 @@ impl NatsLog {
     /// Takes no more groups and waits `at_most` for those in flight. Says whether all have ended.
     pub async fn close(&self, at_most: Duration) -> bool {
         self.tasks.close();
+        self.learners.close();
+        self.stop.cancel();
+        self.learners.wait().await;
         tokio::time::timeout(at_most, self.tasks.wait()).await.is_ok()
     }
 }

@@ -1,9 +1,9 @@
 //! The open orders of a partition, by the time at which someone must look again. A deadline goes without a trace some time after it was
 //! cleared, so all are read again when somebody else has written.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream as streams};
 use retailflow_engine::codec::deadline::Deadline;
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::keys::Hash;
@@ -13,7 +13,7 @@ use tokio::sync::MutexGuard;
 use super::Inner;
 use super::index::{Kept, PIECE_BYTES, catch_up};
 use crate::nats::api::{END, Trouble};
-use crate::nats::subjects;
+use crate::nats::subjects::{self, Subject};
 
 /// Deadlines that are asked for one by one at once.
 const READS_AT_ONCE: usize = 32;
@@ -81,8 +81,6 @@ impl Inner {
         let (stream, filter) = (self.stream(partition), subjects::deadlines_of(partition));
         open.due.clear();
         open.by_order.clear();
-        // Before: whatever a replica is behind by then, it may show as open although it was cleared, and that is gone.
-        let all_current = self.api.info(&stream).await?.all_current;
         let mut from = 1;
         loop {
             // Up to the very end: a newer group may have taken an older one's deadline away.
@@ -98,29 +96,41 @@ impl Inner {
             }
         }
         self.api.reaches(&stream, to).await?;
-        if !all_current {
-            self.confirm_deadlines(partition, open).await?;
-        }
-        Ok(())
+        self.drop_what_is_gone(partition, open).await
     }
 
-    /// Asks the leader for each.
-    async fn confirm_deadlines(&self, partition: PartitionId, open: &mut Open) -> Result<(), ReadError> {
-        let stream = self.stream(partition);
-        let orders: Vec<OrderRef> = open.by_order.keys().cloned().collect();
-        let ask = |order: OrderRef| {
-            let stream = &stream;
-            async move {
-                let found = self.api.last(stream, &subjects::deadline(partition, &order)).await?;
-                let deadline = found.map(|message| {
-                    Deadline::decode(&message.payload).map_err(|error| message.unreadable(stream, &error))
-                });
-                Ok::<_, Trouble>((order, deadline.transpose()?.and_then(|deadline| deadline.at)))
+    /// A replica that is behind shows deadlines that were cleared so long ago that nothing is left of it: those have no message any more,
+    /// as the leader knows.
+    async fn drop_what_is_gone(&self, partition: PartitionId, open: &mut Open) -> Result<(), ReadError> {
+        if open.by_order.is_empty() {
+            return Ok(());
+        }
+        let (stream, filter) = (self.stream(partition), subjects::deadlines_of(partition));
+        let (mut there, mut read) = (HashSet::new(), 0);
+        loop {
+            let page = self.api.subjects(&stream, &filter, read).await?;
+            read += page.subjects.len();
+            let ended = page.subjects.is_empty() || read as u64 >= page.total;
+            there.extend(page.subjects.iter().filter_map(|subject| match subjects::parse(subject) {
+                Some(Subject::Deadline(_, order)) => Some(order),
+                _ => None,
+            }));
+            if ended {
+                break;
             }
+        }
+        // Of more than one page a subject may be missing because others went meanwhile.
+        let gone: Vec<OrderRef> =
+            open.by_order.keys().filter(|order| !there.contains(*order)).cloned().collect();
+        let ask = async |order: OrderRef| {
+            let found = self.api.last_sequence(&stream, &subjects::deadline(partition, &order)).await?;
+            Ok::<_, Trouble>((order, found))
         };
-        let mut asked = stream::iter(orders).map(ask).buffer_unordered(READS_AT_ONCE);
-        while let Some((order, at)) = asked.try_next().await? {
-            open.deadline(&order, at);
+        let mut asked = streams::iter(gone).map(ask).buffer_unordered(READS_AT_ONCE);
+        while let Some((order, found)) = asked.try_next().await? {
+            if found == 0 {
+                open.deadline(&order, None);
+            }
         }
         Ok(())
     }

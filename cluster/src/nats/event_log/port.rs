@@ -13,7 +13,7 @@ use retailflow_engine::ports::{
     ParkedOrder, PartitionHead, PortFuture, ReadError, StoreError, StoredRecord,
 };
 
-use super::{Inner, NatsLog, parts};
+use super::{Inner, NatsLog};
 use crate::nats::api::Trouble;
 use crate::nats::subjects;
 
@@ -32,13 +32,14 @@ impl EventLog for NatsLog {
         }
         // A task of its own: a caller that goes away must not cut a batch off in its middle, nor leave a lock behind.
         let inner = Arc::clone(&self.inner);
-        let tasks = self.tasks.clone();
+        let (learners, stop) = (self.learners.clone(), self.stop.clone());
         let task = self.tasks.spawn(async move {
             let committed = inner.commit(&group).await?;
             let partition = group.fence.partition;
-            if let Some(turn) = inner.absence_is_due(partition) {
-                let written = parts(committed.position).1;
-                tasks.spawn(async move { inner.learn_absence(partition, turn, written).await });
+            if let Some(due) = inner.absence_to_read(partition) {
+                learners.spawn(async move {
+                    stop.run_until_cancelled(inner.learn_absence(partition, due)).await;
+                });
             }
             Ok(committed)
         });

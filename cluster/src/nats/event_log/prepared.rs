@@ -14,7 +14,7 @@ use crate::nats::subjects;
 
 /// How long a cleared deadline stays in the stream, in seconds: whoever takes the partition over reads all that are there. Its subject is
 /// gone with it, so that orders which are done cost the server nothing here. A replica that is further behind than this shows
-/// orders as open that are not: so who reads the deadlines looks first whether all are current.
+/// orders as open that are not: so who reads the deadlines asks the leader of which orders any are left.
 const CLEARED_SECONDS: u64 = 10;
 
 /// A group with what is made of it once, however often it is sent.

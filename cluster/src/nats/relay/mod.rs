@@ -181,7 +181,7 @@ mod tests {
             first_sequence: 1,
             deleted: 0,
             last_sequence: 7,
-            all_current: true,
+            subjects: 1,
         };
         assert_eq!(hex(&log_id(&info)), "df9be0b5a0735696f69df54016f1c607");
     }
