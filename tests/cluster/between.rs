@@ -34,7 +34,8 @@ impl CommandDoor for Called {
 
     fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
         Box::pin(async move {
-            let asked = self.0.ask(HERE, &command, &actor, deadline, deadline).await;
+            let wait = deadline + Duration::from_millis(500);
+            let asked = self.0.ask(HERE, &command, &actor, deadline, wait).await;
             asked.unwrap_or_else(|error| {
                 assert!(matches!(error, CallError::Silent(_)), "{error}");
                 let code = Code::OutcomeUnknown;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::{HeaderMap, Message};
 use futures_util::StreamExt;
-use retailflow_cluster::nats::{AskDoor, AskOptions, EdgeConnection, NatsLog, Topology, subjects};
+use retailflow_cluster::nats::{AskClient, AskDoor, AskOptions, EdgeConnection, NatsLog, Topology, subjects};
 use retailflow_engine::contract::author::order;
 use retailflow_engine::ids::{OrderRef, TenantId, TimestampMs};
 use retailflow_engine::order::Actor;
@@ -271,4 +271,28 @@ async fn it_is_found_as_a_service() {
     let endpoint = &stats["endpoints"][0];
     assert_eq!((&endpoint["num_requests"], &endpoint["num_errors"]), (&json!(1), &json!(1)));
     assert!(door.close(WITHIN).await);
+}
+
+/// A node that has just closed its door gets a command that another server still sent it, and nobody says so: asked for once more, it has
+/// its outcome long before its time is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_went_to_a_closed_door_is_asked_for_again() {
+    let Some(binary) = server_or_skip("a_command_that_went_to_a_closed_door_is_asked_for_again") else {
+        return;
+    };
+    let doors = Doors::new(&binary, 1).await;
+    let mut heard = doors.caller.subscribe("rf.v1.ask.>").await.unwrap();
+    doors.caller.flush().await.unwrap();
+    let event = command(&order("shop", "o-1"), "p");
+    let asking = tokio::spawn({
+        let (client, event) = (AskClient::new(doors.edge.clone()), event.clone());
+        async move { client.ask(&event, WITHIN).await }
+    });
+    let swallowed = heard.next().await.unwrap();
+    let again = heard.next().await.unwrap();
+    assert_eq!(swallowed.payload, again.payload, "the same command, under the same id");
+    let outcome = Outcome::refused(&event.order, &event.key, Code::OrderExists, "so it is");
+    let answer = serde_json::to_vec(&outcome).unwrap();
+    doors.caller.publish(again.reply.unwrap(), answer.into()).await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap().code, Code::OrderExists);
 }

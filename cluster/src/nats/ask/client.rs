@@ -1,9 +1,12 @@
 //! The other side of the ask door: how a caller asks, as any NATS client could.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, RequestErrorKind};
+use futures_util::future::{Either, select};
 use retailflow_engine::wire::{CommandEvent, Outcome};
+use tokio::time::sleep;
 
 use crate::nats::command::TIMEOUT;
 use crate::nats::connect::EdgeConnection;
@@ -11,6 +14,9 @@ use crate::nats::subjects;
 
 /// What an answer takes on its way, more than the node may take for it.
 const WAY: Duration = Duration::from_millis(500);
+/// Without an answer for so long, a command is asked for once more: it may have gone to a node that had just closed its door. NATS does
+/// not say so where another server still believed it open.
+const AGAIN: Duration = Duration::from_millis(600);
 
 /// Why there is no outcome.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,11 +45,28 @@ impl AskClient {
         Self { connection }
     }
 
-    /// Asks for a command's outcome, and waits for it, `deadline` at most.
+    /// Asks for a command's outcome, and waits for it, `deadline` at most. When no answer comes for a while, the same command is asked
+    /// for once more in this time: it is done once all the same.
     ///
     /// # Errors
     /// [`AskError`].
     pub async fn ask(&self, command: &CommandEvent, deadline: Duration) -> Result<Outcome, AskError> {
+        let first = pin!(self.send(command, deadline));
+        let first = match select(first, pin!(sleep(AGAIN))).await {
+            Either::Left((answer, _)) => return answer,
+            Either::Right(((), first)) => first,
+        };
+        let Some(left) = deadline.checked_sub(AGAIN) else { return first.await };
+        let second = pin!(self.send(command, left));
+        match select(first, second).await {
+            Either::Left((Ok(outcome), _)) | Either::Right((Ok(outcome), _)) => Ok(outcome),
+            // The first one may be done, so nothing that the other one has no outcome for can be said before it.
+            Either::Left((Err(_), second)) => second.await,
+            Either::Right((Err(_), first)) => first.await,
+        }
+    }
+
+    async fn send(&self, command: &CommandEvent, deadline: Duration) -> Result<Outcome, AskError> {
         let mut headers = HeaderMap::new();
         headers.insert(TIMEOUT, deadline.as_millis().max(1).to_string());
         let request = async_nats::Request::new()

@@ -26,9 +26,6 @@ use super::subjects;
 
 pub use self::post::{Post, PostOptions};
 
-/// More than its deadline a call may take on its way.
-const GRACE: Duration = Duration::from_millis(500);
-
 /// Why a call has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -99,10 +96,10 @@ impl Caller {
     }
 
     async fn call(&self, partition: PartitionId, call: &Call, wait: Duration) -> Result<Answer, CallError> {
-        let request = async_nats::Request::new().payload(call.write().into()).timeout(Some(wait + GRACE));
+        let request = async_nats::Request::new().payload(call.write().into()).timeout(Some(wait));
         let sent = self.connection.client.send_request(subjects::node(partition), request);
         // The client's own limit begins when it has room for the request; this one begins now.
-        let answered = tokio::time::timeout(wait + 2 * GRACE, sent).await;
+        let answered = tokio::time::timeout(wait, sent).await;
         match answered {
             Ok(Ok(message)) => Answer::read(&message.payload).map_err(|why| strange(partition, &why)),
             Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
