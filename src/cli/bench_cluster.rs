@@ -39,6 +39,9 @@ pub(crate) struct ClusterBench {
     /// How many orders each measurement places
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     orders: u64,
+    /// How many orders are driven to their end, one after another as fast as it goes [default: a minute's worth, 240,000]
+    #[arg(long, value_name = "N", default_value_t = 240_000)]
+    lives: u64,
 }
 
 /// Runs the command.
@@ -51,7 +54,7 @@ pub(crate) fn exec(args: ClusterBench, context: Context) -> Result<(), Failure> 
     // The bench is one tenant, and fills the node.
     config.admission.tenant_in_flight_max = config.admission.in_flight_max;
     let json = context.output == Output::Json;
-    let measured = on_empty_servers(&config, async |ground| on(&ground, args.orders).await)?;
+    let measured = on_empty_servers(&config, async |ground| on(&ground, args.orders, args.lives).await)?;
     print(&if json { shown_json(&measured) } else { shown(&measured) })
 }
 
@@ -113,13 +116,17 @@ async fn opened(ground: &Ground, node: &NodeHandle) -> anyhow::Result<AskDoor> {
     Ok(AskDoor::open(edge, Arc::new(node.clone()), options, SystemClock.now()).await?)
 }
 
-async fn on(ground: &Arc<Ground>, orders: u64) -> anyhow::Result<All> {
+async fn on(ground: &Arc<Ground>, orders: u64, lives: u64) -> anyhow::Result<All> {
     let stop = Duration::from_secs(30);
     let few = orders / 2;
     let mut measured = Vec::new();
     // First: the orders of the other measurements are never driven, and would be driven with these.
     let node = started(ground, true).await?;
-    let lives = load::whole_lives(&node, "sustained, whole lives, 512 callers", 512, 7 << 40, few).await?;
+    let lives = load::whole_lives(&node, "sustained, whole lives, 512 callers", 512, 7 << 40, lives).await?;
+    let lives_note = format!(
+        "whole lives: {:.0} a second in the second half; at most {} open, {} in the first half",
+        lives.second_half_per_second, lives.most_open, lives.most_open_first_half
+    );
     measured.push(lives.measured);
     let alone = orders.min(500);
     measured.push(load::one_by_one(&node, "one order alone, place to completed", 8 << 40, alone).await?);
