@@ -30,6 +30,9 @@ Example, on servers that hold nothing else:
 
 Streams are made for the measurement and removed afterwards. Servers that hold a log already are refused.";
 
+/// Longer than the log keeps a deadline that was cleared.
+const CLEARED_MAX: Duration = Duration::from_secs(15);
+
 /// The arguments of `bench cluster`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -39,7 +42,7 @@ pub(crate) struct ClusterBench {
     /// How many orders each measurement places
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     orders: u64,
-    /// How many orders are driven to their end, one after another as fast as it goes [default: a minute's worth, 240,000]
+    /// How many orders are driven to their end, one after another as fast as it goes: about a minute's worth
     #[arg(long, value_name = "N", default_value_t = 240_000)]
     lives: u64,
 }
@@ -131,6 +134,8 @@ async fn on(ground: &Arc<Ground>, orders: u64, lives: u64) -> anyhow::Result<All
     let alone = orders.min(500);
     measured.push(load::one_by_one(&node, "one order alone, place to completed", 8 << 40, alone).await?);
     node.stop(stop).await;
+    // What the server still does for these orders is no part of what follows.
+    tokio::time::sleep(CLEARED_MAX).await;
     // Nobody reads now: what the client can merely publish.
     let publish = cluster::publish(ground, "publish, nobody reads", 1 << 40, orders).await?;
     let merely = publish.per_second;
@@ -169,6 +174,7 @@ async fn on(ground: &Arc<Ground>, orders: u64, lives: u64) -> anyhow::Result<All
     let raw = cluster::raw(ground, "raw batches, same records", &groups, false).await?;
     let full = cluster::raw(ground, "raw batches, with a deadline a record", &groups, true).await?;
     let notes = vec![
+        lives_note,
         format!(
             "commit path: {:.2} of the raw batches of records, {:.2} of those with deadlines",
             committed / raw.per_second,
