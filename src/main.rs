@@ -33,6 +33,10 @@ use retailflow_config::{Config, LoadOptions};
 use crate::cli::{Cli, Context, Global};
 use crate::exit::{ExitStatus, Failure, OrExit};
 
+/// Why not the system's: ADR 16.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
