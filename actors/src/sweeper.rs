@@ -10,7 +10,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::order::EngineCommand;
-use retailflow_engine::ports::DueOrder;
+use retailflow_engine::ports::{DueOrder, StoreError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::effects::Effects;
@@ -22,6 +22,8 @@ use crate::tenants_route::TenantRoutes;
 const PAGE: usize = 256;
 /// Pages read in one look at what is due; the next look goes on behind them.
 const DUE_PAGES_MAX: usize = 16;
+/// Pages of open orders that are read at one time, each of another partition.
+const READS_MAX: usize = 4;
 /// The wait when as many effects run as may.
 const FULL_WAIT: Duration = Duration::from_millis(10);
 
@@ -31,6 +33,8 @@ pub(crate) enum SweeperMsg {
     Sweep,
     /// This partition is ours from now on: another owner may have left orders on their way.
     Taken(PartitionId),
+    /// Some of a partition's open orders.
+    Page(PartitionId, Result<Vec<DueOrder>, StoreError>),
     /// Go on looking through all open orders.
     GoOn,
 }
@@ -46,10 +50,14 @@ pub(crate) struct SweeperState {
     args: Arc<SweeperArgs>,
     /// Partitions whose open orders are to be looked through, each once, and the last one seen.
     walks: VecDeque<(PartitionId, Option<DueOrder>)>,
-    /// Told to go on.
-    walking: bool,
-    /// Partitions that could not be read: again with the next look.
+    /// Those of which a page is being read.
+    reading: BTreeSet<PartitionId>,
+    /// Those that were asked for while one was.
+    anew: BTreeSet<PartitionId>,
+    /// Those that could not be read: again with each look, until they can.
     unread: BTreeSet<PartitionId>,
+    /// Told to go on in a moment.
+    waits: bool,
     /// Of each partition how far a look at what is due has come; locked while one is under way.
     due: Vec<Arc<Mutex<Option<DueOrder>>>>,
 }
@@ -72,8 +80,8 @@ impl Actor for Sweeper {
         myself.send_interval(interval, || SweeperMsg::Sweep);
         args.effects.swept_by(myself);
         let due = (0..args.partitions).map(|_| Arc::default()).collect();
-        let args = Arc::new(args);
-        Ok(SweeperState { args, walks: VecDeque::new(), walking: false, unread: BTreeSet::new(), due })
+        let (walks, reading, anew, unread) = Default::default();
+        Ok(SweeperState { args: Arc::new(args), walks, reading, anew, unread, waits: false, due })
     }
 
     async fn handle(
@@ -83,62 +91,85 @@ impl Actor for Sweeper {
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            SweeperMsg::Sweep => {
-                // One that cannot be read now, or takes long, keeps no other waiting; nor is it asked twice at once.
-                for (partition, slot) in (0..).map(PartitionId).zip(&state.due) {
-                    if state.args.held.lets_in(partition)
-                        && let Ok(slot) = slot.clone().try_lock_owned()
-                    {
-                        let args = state.args.clone();
-                        state.args.effects.spawn(async move { due(&args, partition, slot).await });
-                    }
-                }
-                for partition in std::mem::take(&mut state.unread) {
-                    state.take_up(partition);
-                }
-                if state.walks.is_empty() && state.args.effects.take_left_behind() {
-                    let all = (0..state.args.partitions).map(PartitionId);
-                    let held = all.filter(|partition| state.args.held.lets_in(*partition));
-                    state.walks = held.map(|partition| (partition, None)).collect();
-                }
-            }
-            SweeperMsg::Taken(partition) => {
-                state.take_up(partition);
-            }
-            SweeperMsg::GoOn => {
-                state.walking = false;
-                if state.args.effects.is_full() {
-                    state.walking = true;
-                    myself.send_after(FULL_WAIT, || SweeperMsg::GoOn);
-                } else {
-                    state.walk_on().await;
-                }
-            }
+            SweeperMsg::Sweep => state.sweep(),
+            SweeperMsg::Taken(partition) => state.take_up(partition),
+            SweeperMsg::Page(partition, page) => state.wake(partition, page),
+            SweeperMsg::GoOn => state.waits = false,
         }
-        if !state.walking && !state.walks.is_empty() {
-            state.walking = true;
-            myself.cast(SweeperMsg::GoOn)?;
-        }
+        state.go_on(&myself);
         Ok(())
     }
 }
 
 impl SweeperState {
+    fn sweep(&mut self) {
+        // One that cannot be read now, or takes long, keeps no other waiting; nor is it asked twice at once.
+        for (partition, slot) in (0..).map(PartitionId).zip(&self.due) {
+            if self.args.held.lets_in(partition)
+                && let Ok(slot) = slot.clone().try_lock_owned()
+            {
+                let args = self.args.clone();
+                self.args.effects.spawn(async move { due(&args, partition, slot).await });
+            }
+        }
+        // Those that cannot be read are looked through again and again: they are no reason to wait with the others.
+        let is_unread = |partition: &PartitionId| self.unread.contains(partition);
+        let at_rest = self.walks.iter().all(|(partition, _)| is_unread(partition))
+            && self.reading.iter().all(is_unread);
+        if at_rest && self.args.effects.take_left_behind() {
+            (0..self.args.partitions).map(PartitionId).for_each(|partition| self.take_up(partition));
+        }
+        for partition in self.unread.clone() {
+            if !self.walks.iter().any(|(other, _)| *other == partition) && !self.reading.contains(&partition)
+            {
+                self.walks.push_back((partition, None));
+            }
+        }
+    }
+
     /// Looks through all open orders of a partition, from the first one.
     fn take_up(&mut self, partition: PartitionId) {
         self.walks.retain(|(other, _)| *other != partition);
-        self.walks.push_back((partition, None));
+        match self.reading.contains(&partition) {
+            true => drop(self.anew.insert(partition)),
+            false => self.walks.push_back((partition, None)),
+        }
     }
 
-    /// Wakes the next orders that nobody drives.
-    async fn walk_on(&mut self) {
-        let Some((partition, after)) = self.walks.pop_front() else { return };
+    /// Has the next pages read.
+    fn go_on(&mut self, myself: &ActorRef<SweeperMsg>) {
+        while self.reading.len() < READS_MAX && !self.walks.is_empty() {
+            if self.args.effects.is_full() {
+                if !std::mem::replace(&mut self.waits, true) {
+                    myself.send_after(FULL_WAIT, || SweeperMsg::GoOn);
+                }
+                return;
+            }
+            let Some((partition, after)) = self.walks.pop_front() else { return };
+            if !self.args.held.lets_in(partition) {
+                self.unread.remove(&partition);
+                continue;
+            }
+            self.reading.insert(partition);
+            let (args, myself) = (self.args.clone(), myself.clone());
+            self.args.effects.spawn(async move {
+                let ever = TimestampMs(i64::MAX);
+                let page = args.effects.ports.deadlines.list(partition, after.as_ref(), ever, PAGE).await;
+                // Who is gone looks no more.
+                let _ = myself.cast(SweeperMsg::Page(partition, page));
+            });
+        }
+    }
+
+    /// Wakes those of a page that nobody drives.
+    fn wake(&mut self, partition: PartitionId, page: Result<Vec<DueOrder>, StoreError>) {
+        self.reading.remove(&partition);
+        let from_the_first = self.anew.remove(&partition);
+        // It may have gone while it was read, and be here again: then another one comes.
         if !self.args.held.lets_in(partition) {
             return;
         }
-        let ports = &self.args.effects.ports;
-        let ever = TimestampMs(i64::MAX);
-        let page = match ports.deadlines.list(partition, after.as_ref(), ever, PAGE).await {
+        let page = match page {
             Ok(page) => page,
             Err(why) => {
                 // The others' are looked at all the same, and these again with the next look.
@@ -147,14 +178,17 @@ impl SweeperState {
                 return;
             }
         };
+        self.unread.remove(&partition);
         let last = page.last().cloned().filter(|_| page.len() == PAGE);
         for due in page {
             if !self.args.effects.is_driving(&due.order) {
                 self.args.routes.to_order(due.order, ToOrder::Wake);
             }
         }
-        if last.is_some() {
-            self.walks.push_back((partition, last));
+        match last {
+            _ if from_the_first => self.walks.push_back((partition, None)),
+            Some(last) => self.walks.push_back((partition, Some(last))),
+            None => {}
         }
     }
 }
@@ -171,6 +205,10 @@ async fn due(args: &SweeperArgs, partition: PartitionId, mut slot: OwnedMutexGua
                 return;
             }
         };
+        // It may have gone meanwhile.
+        if !args.held.lets_in(partition) {
+            return;
+        }
         let ended = page.len() < PAGE;
         *slot = page.last().cloned().filter(|_| !ended);
         for due in page {

@@ -40,6 +40,7 @@ mod survey;
 pub mod tenants;
 pub mod topology;
 mod trim;
+mod twice;
 
 pub use api::Trouble;
 pub use ask::{AskClient, AskCounts, AskDoor, AskError, AskOptions};

@@ -20,15 +20,9 @@ use super::here::Here;
 const MOVING_MAX: Duration = Duration::from_secs(3);
 /// Between two looks who has it.
 const LOOK_MS: std::ops::Range<u64> = 10..40;
-/// So long the first call to another node is waited for, and each further one: that node may have died with it, or have given the
-/// partition up just before it came, which NATS does not say where another server still believed that it is there. Asked again, the
-/// same command joins the first one, or is given its outcome.
-const FIRST_CALL_MAX: Duration = Duration::from_millis(400);
+/// So long one call to another node is waited for: that one may have died with it. Asked again, the same command joins the
+/// first one, or is given its outcome.
 const CALL_MAX: Duration = Duration::from_secs(2);
-/// What an answer takes on its way, more than the node may take for it.
-const WAY: Duration = Duration::from_millis(500);
-/// The longest pause before a node that refuses is asked again, in milliseconds.
-const PAUSE_MAX_MS: u64 = 400;
 /// What a caller is told to wait that did not get through.
 const RETRY_AFTER_MS: u64 = 500;
 /// Releasing a parked order decides all that waits behind it.
@@ -57,15 +51,12 @@ impl Doorway {
         let unknown = || Outcome::refused(&order, &key, Code::OutcomeUnknown, Code::OutcomeUnknown.meaning());
         // An earlier call had no answer: it may be recorded, so nobody may say that it is not.
         let mut in_doubt = false;
-        let mut pause_ms = LOOK_MS;
         loop {
             let left = deadline.saturating_sub(begun.elapsed());
             let outcome = if self.here.holds(&order) {
                 self.here.ask(command.clone(), actor.clone(), left).await
             } else {
-                let at_most = if in_doubt { CALL_MAX } else { FIRST_CALL_MAX };
-                let called =
-                    self.caller.ask(partition, &command, &actor, left, (left + WAY).min(at_most)).await;
+                let called = self.caller.ask(partition, &command, &actor, left, left.min(CALL_MAX)).await;
                 counter!(metric::FORWARDED.name, "result" => result(&called)).increment(1);
                 match called {
                     Ok(outcome) => outcome,
@@ -82,11 +73,7 @@ impl Doorway {
                 Next::TellUnknown => return unknown(),
                 Next::Again => {}
             }
-            // A partition on its way arrives at any moment; who has too much to do is not pressed.
-            if !matches!(outcome.code, Code::Unavailable | Code::Draining | Code::OutcomeUnknown) {
-                pause_ms = (pause_ms.start * 2).min(PAUSE_MAX_MS)..(pause_ms.end * 2).min(2 * PAUSE_MAX_MS);
-            }
-            tokio::time::sleep(Duration::from_millis(fastrand::u64(pause_ms.clone()))).await;
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(LOOK_MS))).await;
         }
     }
 }

@@ -1,22 +1,22 @@
 //! The other side of the ask door: how a caller asks, as any NATS client could.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, RequestErrorKind};
-use futures_util::future::{Either, select};
 use retailflow_engine::wire::{CommandEvent, Outcome};
-use tokio::time::sleep;
 
 use crate::nats::command::TIMEOUT;
 use crate::nats::connect::EdgeConnection;
 use crate::nats::subjects;
+use crate::nats::twice::Twice;
 
 /// What an answer takes on its way, more than the node may take for it.
 const WAY: Duration = Duration::from_millis(500);
 /// Without an answer for so long, a command is asked for once more: it may have gone to a node that had just closed its door. NATS does
 /// not say so where another server still believed it open.
 const AGAIN: Duration = Duration::from_millis(600);
+/// Commands that are asked for once more at one time.
+const COPIES_MAX: usize = 64;
 
 /// Why there is no outcome.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,13 +36,14 @@ pub enum AskError {
 #[derive(Debug, Clone)]
 pub struct AskClient {
     connection: EdgeConnection,
+    twice: Twice,
 }
 
 impl AskClient {
     /// Asks over this connection.
     #[must_use]
     pub fn new(connection: EdgeConnection) -> Self {
-        Self { connection }
+        Self { connection, twice: Twice::new(AGAIN, COPIES_MAX) }
     }
 
     /// Asks for a command's outcome, and waits for it, `deadline` at most. When no answer comes for a while, the same command is asked
@@ -51,19 +52,8 @@ impl AskClient {
     /// # Errors
     /// [`AskError`].
     pub async fn ask(&self, command: &CommandEvent, deadline: Duration) -> Result<Outcome, AskError> {
-        let first = pin!(self.send(command, deadline));
-        let first = match select(first, pin!(sleep(AGAIN))).await {
-            Either::Left((answer, _)) => return answer,
-            Either::Right(((), first)) => first,
-        };
-        let Some(left) = deadline.checked_sub(AGAIN) else { return first.await };
-        let second = pin!(self.send(command, left));
-        match select(first, second).await {
-            Either::Left((Ok(outcome), _)) | Either::Right((Ok(outcome), _)) => Ok(outcome),
-            // The first one may be done, so nothing that the other one has no outcome for can be said before it.
-            Either::Left((Err(_), second)) => second.await,
-            Either::Right((Err(_), first)) => first.await,
-        }
+        let send = async |left| self.send(command, left).await;
+        self.twice.ask(deadline, send, |error| matches!(error, AskError::Silent(_))).await
     }
 
     async fn send(&self, command: &CommandEvent, deadline: Duration) -> Result<Outcome, AskError> {

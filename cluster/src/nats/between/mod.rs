@@ -4,7 +4,7 @@
 //! Where nobody runs it the server says so at once, so nothing waits for a node that is not there.
 //!
 //! Invariants:
-//! - A call is made once. What was not begun may be called again by whoever asks; so may everything else, under the same id.
+//! - A command is called for once, and once more where no answer comes: it is decided once, under its id. A release is called for once.
 //! - What is answered here is the node's own word: it forwards nothing that was forwarded to it.
 //! - Every message carries its version; a newer one is refused as such.
 
@@ -23,8 +23,16 @@ use retailflow_engine::wire::{CommandEvent, Outcome};
 use self::values::{Answer, Call};
 use super::connect::EdgeConnection;
 use super::subjects;
+use super::twice::Twice;
 
 pub use self::post::{Post, PostOptions};
+
+/// Without an answer for so long, a node is called once more: the first call may have come just after it had given the partition up.
+const AGAIN: Duration = Duration::from_millis(400);
+/// Calls that are made once more at one time.
+const COPIES_MAX: usize = 64;
+/// More than its deadline a call may take on its way.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Why a call has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,13 +57,14 @@ pub enum CallError {
 #[derive(Debug, Clone)]
 pub struct Caller {
     connection: EdgeConnection,
+    twice: Twice,
 }
 
 impl Caller {
     /// Calls over a connection that only nodes use.
     #[must_use]
     pub fn new(connection: EdgeConnection) -> Self {
-        Self { connection }
+        Self { connection, twice: Twice::new(AGAIN, COPIES_MAX) }
     }
 
     /// Has a command decided by the node that runs its partition, which has until `deadline` for it; waits `wait` at most.
@@ -70,10 +79,14 @@ impl Caller {
         deadline: Duration,
         wait: Duration,
     ) -> Result<Outcome, CallError> {
-        match self.call(partition, &Call::ask(command, actor, deadline), wait).await? {
-            Answer::Outcome(outcome) => Ok(*outcome),
-            other => Err(strange(partition, &format!("{other:?} for a command"))),
-        }
+        let call = async |wait_left: Duration| {
+            let left = deadline.saturating_sub(wait.saturating_sub(wait_left));
+            match self.call(partition, &Call::ask(command, actor, left), wait_left).await? {
+                Answer::Outcome(outcome) => Ok(*outcome),
+                other => Err(strange(partition, &format!("{other:?} for a command"))),
+            }
+        };
+        self.twice.ask(wait, call, |error| matches!(error, CallError::Silent(_))).await
     }
 
     /// Has a parked order released, or what waits behind it discarded, by the node that runs its partition.
@@ -96,10 +109,10 @@ impl Caller {
     }
 
     async fn call(&self, partition: PartitionId, call: &Call, wait: Duration) -> Result<Answer, CallError> {
-        let request = async_nats::Request::new().payload(call.write().into()).timeout(Some(wait));
+        let request = async_nats::Request::new().payload(call.write().into()).timeout(Some(wait + GRACE));
         let sent = self.connection.client.send_request(subjects::node(partition), request);
         // The client's own limit begins when it has room for the request; this one begins now.
-        let answered = tokio::time::timeout(wait, sent).await;
+        let answered = tokio::time::timeout(wait + 2 * GRACE, sent).await;
         match answered {
             Ok(Ok(message)) => Answer::read(&message.payload).map_err(|why| strange(partition, &why)),
             Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {

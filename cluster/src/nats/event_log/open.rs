@@ -96,21 +96,32 @@ impl Inner {
             }
         }
         self.api.reaches(&stream, to).await?;
-        self.drop_what_is_gone(partition, open).await
+        self.drop_what_is_gone(partition, open, to.max(from - 1)).await
     }
 
     /// A replica that is behind shows deadlines that were cleared so long ago that nothing is left of it: those have no message any more,
-    /// as the leader knows.
-    async fn drop_what_is_gone(&self, partition: PartitionId, open: &mut Open) -> Result<(), ReadError> {
+    /// as the leader knows. `read`: up to where has been read; a leader that was deposed does not have that, and is not believed.
+    async fn drop_what_is_gone(
+        &self,
+        partition: PartitionId,
+        open: &mut Open,
+        read: u64,
+    ) -> Result<(), ReadError> {
         if open.by_order.is_empty() {
             return Ok(());
         }
         let (stream, filter) = (self.stream(partition), subjects::deadlines_of(partition));
-        let (mut there, mut read) = (HashSet::new(), 0);
+        let list = async |filter: &str, after: usize| match self.api.subjects(&stream, filter, after).await {
+            Ok(page) if page.last_sequence < read => {
+                Err(Trouble::Silent(format!("{stream} ends at {}, and has {read}", page.last_sequence)))
+            }
+            answer => answer,
+        };
+        let (mut there, mut seen) = (HashSet::new(), 0);
         loop {
-            let page = self.api.subjects(&stream, &filter, read).await?;
-            read += page.subjects.len();
-            let ended = page.subjects.is_empty() || read as u64 >= page.total;
+            let page = list(&filter, seen).await?;
+            seen += page.subjects.len();
+            let ended = page.subjects.is_empty() || seen as u64 >= page.total;
             there.extend(page.subjects.iter().filter_map(|subject| match subjects::parse(subject) {
                 Some(Subject::Deadline(_, order)) => Some(order),
                 _ => None,
@@ -123,8 +134,8 @@ impl Inner {
         let gone: Vec<OrderRef> =
             open.by_order.keys().filter(|order| !there.contains(*order)).cloned().collect();
         let ask = async |order: OrderRef| {
-            let found = self.api.last_sequence(&stream, &subjects::deadline(partition, &order)).await?;
-            Ok::<_, Trouble>((order, found))
+            let found = list(&subjects::deadline(partition, &order), 0).await?;
+            Ok::<_, Trouble>((order, found.total))
         };
         let mut asked = streams::iter(gone).map(ask).buffer_unordered(READS_AT_ONCE);
         while let Some((order, found)) = asked.try_next().await? {
