@@ -32,12 +32,15 @@ impl Twice {
     }
 
     /// Asks with `ask`, which is given the time that is left, within `time`. `silent`: the error says that it may be done.
-    pub(super) async fn ask<E>(
+    pub(super) async fn ask<E, F>(
         &self,
         time: Duration,
-        ask: impl AsyncFn(Duration) -> Result<Outcome, E>,
+        ask: impl Fn(Duration) -> F,
         silent: impl Fn(&E) -> bool,
-    ) -> Result<Outcome, E> {
+    ) -> Result<Outcome, E>
+    where
+        F: Future<Output = Result<Outcome, E>>,
+    {
         let first = pin!(ask(time));
         let first = match select(first, pin!(sleep(self.after))).await {
             Either::Left((answer, _)) => return answer,
@@ -94,10 +97,12 @@ mod tests {
         copies: [(u64, Result<Outcome, &'static str>); 2],
     ) -> (Result<Code, &'static str>, usize) {
         let sent = AtomicUsize::new(0);
-        let ask = async |_: Duration| {
+        let ask = |_: Duration| {
             let (after_ms, answer) = copies[sent.fetch_add(1, Ordering::SeqCst)].clone();
-            sleep(Duration::from_millis(after_ms)).await;
-            answer
+            async move {
+                sleep(Duration::from_millis(after_ms)).await;
+                answer
+            }
         };
         let answer = twice.ask(TIME, ask, |error| *error == "silent").await;
         (answer.map(|outcome| outcome.code), sent.into_inner())

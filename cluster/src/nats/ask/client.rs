@@ -52,7 +52,7 @@ impl AskClient {
     /// # Errors
     /// [`AskError`].
     pub async fn ask(&self, command: &CommandEvent, deadline: Duration) -> Result<Outcome, AskError> {
-        let send = async |left| self.send(command, left).await;
+        let send = |left| self.send(command, left);
         self.twice.ask(deadline, send, |error| matches!(error, AskError::Silent(_))).await
     }
 

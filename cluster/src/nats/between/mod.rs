@@ -79,14 +79,23 @@ impl Caller {
         deadline: Duration,
         wait: Duration,
     ) -> Result<Outcome, CallError> {
-        let call = async |wait_left: Duration| {
+        let call = |wait_left: Duration| {
             let left = deadline.saturating_sub(wait.saturating_sub(wait_left));
-            match self.call(partition, &Call::ask(command, actor, left), wait_left).await? {
-                Answer::Outcome(outcome) => Ok(*outcome),
-                other => Err(strange(partition, &format!("{other:?} for a command"))),
-            }
+            self.decided(partition, Call::ask(command, actor, left), wait_left)
         };
         self.twice.ask(wait, call, |error| matches!(error, CallError::Silent(_))).await
+    }
+
+    async fn decided(
+        &self,
+        partition: PartitionId,
+        call: Call,
+        wait: Duration,
+    ) -> Result<Outcome, CallError> {
+        match self.call(partition, &call, wait).await? {
+            Answer::Outcome(outcome) => Ok(*outcome),
+            other => Err(strange(partition, &format!("{other:?} for a command"))),
+        }
     }
 
     /// Has a parked order released, or what waits behind it discarded, by the node that runs its partition.
