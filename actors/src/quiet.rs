@@ -7,8 +7,8 @@ use retailflow_engine::contract::author::CONTEXT;
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemorySnapshots, MemoryTenants};
 use retailflow_engine::ports::{
-    Clock, KeyStanding, LogIdentity, Participant, Participants, PortFuture, Rng, Settlement, StepAnswer,
-    StepRequest,
+    Clock, Deadlines, KeyStanding, LogIdentity, Participant, Participants, PortFuture, Rng, Settlement,
+    StepAnswer, StepRequest,
 };
 use retailflow_engine::wire::Durability;
 
@@ -43,25 +43,32 @@ impl Quiet {
     ) -> Self {
         let settings =
             Settings { drives_effects: false, holds, probe, ..Settings::new(Config::default(), name) };
-        Self::of(settings, log, Arc::new(Nothing)).await
+        let deadlines = log.clone();
+        Self::of(settings, log, deadlines, Arc::new(Nothing)).await
     }
 
     /// One that drives what orders ask for.
     pub(crate) async fn driving(
         log: Arc<MemoryLog>,
+        deadlines: Arc<dyn Deadlines>,
         name: &str,
         holds: Holds,
         participant: Arc<dyn Participant>,
     ) -> Self {
         let settings = Settings { holds, ..Settings::new(Config::default(), name) };
-        Self::of(settings, log, participant).await
+        Self::of(settings, log, deadlines, participant).await
     }
 
-    async fn of(settings: Settings, log: Arc<MemoryLog>, participant: Arc<dyn Participant>) -> Self {
+    async fn of(
+        settings: Settings,
+        log: Arc<MemoryLog>,
+        deadlines: Arc<dyn Deadlines>,
+        participant: Arc<dyn Participant>,
+    ) -> Self {
         let letters = Arc::<MemoryDeadLetters>::default();
         let ports = Ports {
             log: log.clone(),
-            deadlines: log.clone(),
+            deadlines,
             participants: Participants {
                 inventory: participant.clone(),
                 payments: participant.clone(),

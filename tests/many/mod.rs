@@ -192,6 +192,41 @@ fn owners_go_on_without_etcd() {
     audit(&mut many, &mut load);
 }
 
+/// The members of etcd go away one after another, so its leader too: nobody notices. And while one is away, a node that is killed is
+/// missed as ever.
+#[test]
+fn a_member_of_etcd_at_a_time_may_go() {
+    let test = "a_member_of_etcd_at_a_time_may_go";
+    let Some((nats, etcd)) = servers(test) else { return };
+    let (size, gone) = match is_long() {
+        true => (Size::LARGE, Duration::from_secs(15)),
+        false => (Size { etcd: 3, ..Size::SMALL }, Duration::from_secs(4)),
+    };
+    let mut many = Many::start((&nats, &etcd), size);
+    let names = ["n-1", "n-2", "n-3"];
+    names.iter().for_each(|name| many.node(name));
+    many.shared_out(&names);
+    many.is_fair(&names);
+    let mut load = Load::begin(&many);
+    go_on(Duration::from_secs(1));
+    for member in 0..size.etcd {
+        load.gap.take();
+        many.etcd[member].kill();
+        go_on(gone);
+        let (longest, _) = load.gap.take();
+        println!("without member {member} of etcd: the longest wait was {longest:?}");
+        assert!(longest < Duration::from_millis(size.ttl_ms), "{longest:?}");
+        if member + 1 < size.etcd {
+            many.etcd[member].spawn();
+            assert!(many.etcd[member].comes_up());
+        }
+    }
+    many.kill("n-1");
+    many.shared_out(&["n-2", "n-3"]);
+    println!("a node killed without the last one: the longest wait was {:?}", load.gap.take());
+    audit(&mut many, &mut load);
+}
+
 /// Servers of the log go away: while most are there it goes on, and afterwards by itself.
 #[test]
 fn the_log_goes_away_and_comes_back() {

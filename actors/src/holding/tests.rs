@@ -12,8 +12,8 @@ use retailflow_engine::invariant::{OutcomeBook, check_log};
 use retailflow_engine::memory::{MemoryInbox, MemoryLog, next_fence};
 use retailflow_engine::order::Command;
 use retailflow_engine::ports::{
-    Body, CommandInbox, ControlEntry, EventLog, Group, KeyStanding, LogIdentity, Participant, PortFuture,
-    Settlement, StepAnswer, StepRequest,
+    Body, CommandInbox, ControlEntry, Deadlines, DueOrder, EventLog, Group, KeyStanding, LogIdentity,
+    Participant, PortFuture, Settlement, StepAnswer, StepRequest,
 };
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, CommandEvent, Outcome, Status, content_hash};
@@ -244,6 +244,10 @@ struct Notes {
 }
 
 impl Notes {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { asked: Mutex::default(), changed: watch::Sender::new(()) })
+    }
+
     fn note(&self, order: &OrderRef) {
         self.asked.lock().insert(order.clone());
         self.changed.send_replace(());
@@ -287,8 +291,8 @@ async fn open_orders_are_driven_as_soon_as_their_partition_is_taken_over() {
     group.fence.digest = MemoryLog::digest_of(&group);
     log.commit_now(&group).unwrap();
 
-    let notes = Arc::new(Notes { asked: Mutex::default(), changed: watch::Sender::new(()) });
-    let next = Quiet::driving(log.clone(), "next", Holds::AsTold, notes.clone()).await.node;
+    let notes = Notes::new();
+    let next = Quiet::driving(log.clone(), log.clone(), "next", Holds::AsTold, notes.clone()).await.node;
     // Its own looks come by and find nothing. (The clock of these tests stands: nothing is waited for.)
     tokio::time::advance(Duration::from_millis(2_500)).await;
     let begun = tokio::time::Instant::now();
@@ -302,5 +306,52 @@ async fn open_orders_are_driven_as_soon_as_their_partition_is_taken_over() {
         pace.tick().await;
     }
     assert!(!notes.asked.lock().contains(&orders[7]), "it is parked");
+    next.kill().await;
+}
+
+/// The deadlines of one partition cannot be read.
+struct Unreadable(Arc<MemoryLog>, PartitionId);
+
+impl Deadlines for Unreadable {
+    fn list(
+        &self,
+        partition: PartitionId,
+        after: Option<&DueOrder>,
+        until: TimestampMs,
+        limit: usize,
+    ) -> PortFuture<'_, Result<Vec<DueOrder>, StoreError>> {
+        if partition == self.1 {
+            return Box::pin(async { Err(StoreError::Unavailable("no leader".into())) });
+        }
+        self.0.list(partition, after, until, limit)
+    }
+}
+
+/// While the open orders of one partition cannot be read, those of others that were left behind are found all the same.
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_cannot_be_read_keeps_no_other_waiting() {
+    let Pair { log, nodes: [one, two] } = Pair::new().await;
+    let (bad, good) = (PartitionId(1), PartitionId(2));
+    let orders = orders_in(good, PARTITIONS, 3);
+    for order in orders.iter().chain(&orders_in(bad, PARTITIONS, 3)) {
+        assert_eq!(one.ask(place(order, "p")).await.code, Code::Applied);
+    }
+    one.kill().await;
+    two.kill().await;
+    let (notes, deadlines) = (Notes::new(), Arc::new(Unreadable(log.clone(), bad)));
+    let next = Quiet::driving(log, deadlines, "next", Holds::AsTold, notes.clone()).await.node;
+    let mut changed = notes.changed.subscribe();
+    assert!(next.take_over(bad, TIME).await && next.take_over(good, TIME).await);
+    changed.wait_for(|()| notes.asked.lock().len() == orders.len()).await.unwrap();
+    let mut pace = interval(Duration::from_millis(500));
+    for _ in 0..6 {
+        pace.tick().await;
+    }
+    notes.asked.lock().clear();
+    let effects = &next.shared.orders.effects;
+    effects.rest(&orders[1]);
+    effects.leave_behind();
+    let found = changed.wait_for(|()| notes.asked.lock().contains(&orders[1]));
+    tokio::time::timeout(Duration::from_secs(5), found).await.unwrap().unwrap();
     next.kill().await;
 }
