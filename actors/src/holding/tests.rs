@@ -13,7 +13,7 @@ use retailflow_engine::memory::{MemoryInbox, MemoryLog, next_fence};
 use retailflow_engine::order::Command;
 use retailflow_engine::ports::{
     Body, CommandInbox, ControlEntry, Deadlines, DueOrder, EventLog, Group, KeyStanding, LogIdentity,
-    Participant, PortFuture, Settlement, StepAnswer, StepRequest,
+    Participant, PortFuture, Settlement, StepAnswer, StepRequest, StoreError,
 };
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, CommandEvent, Outcome, Status, content_hash};
