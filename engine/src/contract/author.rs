@@ -199,6 +199,9 @@ impl Writer {
         let commit = log.commit(group.clone()).await;
         let commit = commit.unwrap_or_else(|error| panic!("a group that follows must be taken: {error}"));
         self.acknowledged(&group);
+        for record in &group.records {
+            assert!(!log.seems_new(&record.order), "{} has a record", record.order);
+        }
         (group, commit)
     }
 }
