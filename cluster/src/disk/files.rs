@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub mod faulty;
 mod real;
 
-pub use real::{Preallocate, RealFiles};
+pub use real::{Preallocate, RealFiles, raise_open_files};
 
 /// An open file. Offsets and lengths are in bytes.
 pub trait DiskFile: Send + Sync {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{FallocateFlags, OFlags};
+use rustix::process::{Resource, Rlimit};
 
 use super::{DiskFile, Files, LockError, LockGuard};
 
@@ -29,6 +30,18 @@ pub enum Preallocate {
 pub struct RealFiles {
     /// How room is reserved.
     pub preallocate: Preallocate,
+}
+
+/// Lets this process have as many open files as the system allows it; answers how many. Connections and segments both
+/// need some, and the usual limit is that of a shell.
+pub fn raise_open_files() -> u64 {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let now = match rustix::process::setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    now.unwrap_or(u64::MAX)
 }
 
 /// A lock that is held is tried again so often, in case that somebody only looks at it.

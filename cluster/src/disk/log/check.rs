@@ -56,6 +56,19 @@ pub struct CheckReport {
     pub other_format: Option<Place>,
     /// Where the whole frames end.
     pub end: Option<Position>,
+    /// A mark says that the log was durable further than it goes.
+    pub lost: Option<LostEnd>,
+}
+
+/// What a mark says of a log that ends before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostEnd {
+    /// Whose mark it is.
+    pub source_name: String,
+    /// Up to where the log was durable.
+    pub seen: Position,
+    /// Where it ends.
+    pub end: Position,
 }
 
 impl CheckReport {
@@ -190,6 +203,10 @@ fn compare_with_marks(
     let Some(mark) = durable::furthest(files, dir, log_id)?.filter(|mark| mark.end > end) else {
         return Ok(());
     };
+    if report.after.frames > 0 || report.other_format.is_some() {
+        // Damage in the middle is told already, and is not the log's end.
+        return Ok(());
+    }
     for problem in &mut report.problems {
         if std::mem::take(&mut problem.unfinished_write) {
             problem.what.push_str(", and it had been durable");
@@ -199,10 +216,10 @@ fn compare_with_marks(
         "the log ends here, and {} says that it was durable up to {}: outcomes that were given may be lost",
         mark.name, mark.end
     );
-    // What is broken in between is told already.
-    if report.problems.is_empty() || report.good_until.is_none() {
+    if report.good_until.is_none() {
         report.problem(end, what);
     }
+    report.lost = Some(LostEnd { source_name: mark.name, seen: mark.end, end });
     report.broken_from(end);
     Ok(())
 }
@@ -234,6 +251,31 @@ fn check_segment(
                     return Ok(());
                 }
             }
+        }
+    }
+}
+
+/// Reads one finished segment, beside whoever writes the log. `go_on` hears of the bytes of each write and may end it;
+/// answers how many bytes there were, and `None` when it was ended.
+///
+/// # Errors
+/// [`LogError`]: what is wrong with it.
+pub(crate) fn check_segment_alone(
+    files: &dyn Files,
+    dir: &Path,
+    options: LogOptions,
+    number: u32,
+    go_on: &mut dyn FnMut(u64) -> bool,
+) -> Result<Option<u64>, LogError> {
+    let segment = Segment::open(files, dir, number, false)?;
+    let mut scanner = Scanner::new(&segment, options);
+    loop {
+        let before = scanner.offset;
+        match scanner.next()? {
+            Step::End => return Ok(Some(scanner.offset.into())),
+            Step::Batch(_) if go_on((scanner.offset - before).into()) => {}
+            Step::Batch(_) => return Ok(None),
+            Step::Bad(bad) => return Err(bad.into_error()),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::error::LogError;
 use super::frame::{self, Frame, HEADER_BYTES, Header, HeaderFound, OVERHEAD_BYTES};
-use super::group::{self, ENTRY_HEADER_BYTES, EntryKind};
+use super::group::{self, ENTRY_HEADER_BYTES, EntryError, EntryKind};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentInfo};
 use super::{Position, sector};
 use crate::disk::files::Files;
@@ -116,7 +116,10 @@ impl LogReader {
         if whole > data.len() {
             self.data(position, whole, &mut data)?;
         }
-        let entry = group::decode_entry(&data, 0).map_err(damaged)?;
+        let entry = group::decode_entry(&data, 0).map_err(|error| match error {
+            EntryError::Damaged(reason) => damaged(reason),
+            EntryError::Newer(_) => LogError::unsupported_frame(position, u16::from(frame::VERSION) + 1),
+        })?;
         Ok(StoredEntry { kind: entry.kind, previous: entry.previous, bytes: entry.bytes.to_vec() })
     }
 
