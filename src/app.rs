@@ -16,7 +16,9 @@ use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::ports::{Clock, EventLog, LogIdentity, Participants, Rng};
 use retailflow_engine::wire::Durability;
 
+use crate::backup;
 use crate::exit::{ExitStatus, Failure};
+use crate::new_data_dir;
 
 /// What an embedded log promises: one copy, synced.
 pub(crate) const DURABILITY: Durability = Durability::FSYNC;
@@ -99,6 +101,8 @@ pub(crate) fn open(data: &Path, config: &Config, make: Make) -> Result<Store, Fa
         let text = format!("there is no data directory in {}: `retailflow run` makes one", data.display());
         return Err(Failure::unreachable(text));
     }
+    backup::refuse_backup(data)?;
+    new_data_dir::refuse_unfinished(data)?;
     let rng = SystemRng::new();
     let mut log_id = [0; 16];
     log_id[..8].copy_from_slice(&rng.next_u64().to_le_bytes());

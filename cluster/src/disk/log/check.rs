@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::error::{LogError, Place};
 use super::frame::{Frame, FrameKind};
-use super::open::{list, lock};
+use super::open::{LOCK_FILE, list, lock};
 use super::scan::{Bad, Expect, Scanner, Step, Verdict};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
 use super::{LogOptions, Position, group};
@@ -62,7 +62,8 @@ impl CheckReport {
         self.problems.iter().all(|problem| problem.unfinished_write)
     }
 
-    fn problem(&mut self, position: Position, what: impl Into<String>) {
+    /// Adds something that is wrong, such as what the caller knows of the log and does not find in it.
+    pub fn problem(&mut self, position: Position, what: impl Into<String>) {
         let problem = Problem { place: Place(position), what: what.into(), unfinished_write: false };
         self.problems.push(problem);
     }
@@ -104,6 +105,33 @@ pub fn check(
     each: &mut dyn FnMut(&Frame) -> Result<(), String>,
 ) -> Result<CheckReport, LogError> {
     let _lock = lock(files, dir)?;
+    check_unlocked(files, dir, options, each)
+}
+
+/// As [`check`], for a copy or a file system that can only be read: no lock is taken, and nothing is written.
+///
+/// # Errors
+/// As [`check`]; somebody who has the log open is seen, if not held off.
+pub fn check_read_only(
+    files: &dyn Files,
+    dir: &Path,
+    options: LogOptions,
+    each: &mut dyn FnMut(&Frame) -> Result<(), String>,
+) -> Result<CheckReport, LogError> {
+    let path = dir.join(LOCK_FILE);
+    if files.is_locked(&path).map_err(LogError::io("look at", &path))? {
+        let holder = "that has the lock".to_owned();
+        return Err(LogError::InUse { dir: dir.to_owned(), holder });
+    }
+    check_unlocked(files, dir, options, each)
+}
+
+fn check_unlocked(
+    files: &dyn Files,
+    dir: &Path,
+    options: LogOptions,
+    each: &mut dyn FnMut(&Frame) -> Result<(), String>,
+) -> Result<CheckReport, LogError> {
     let (numbers, _) = list(files, dir)?;
     let mut report = CheckReport { segments: numbers.len() as u32, ..CheckReport::default() };
     let mut segments = BTreeMap::new();

@@ -23,6 +23,7 @@
 
 pub mod appender;
 pub mod check;
+pub mod copy;
 pub(crate) mod durable;
 mod error;
 pub mod frame;
