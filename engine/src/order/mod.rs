@@ -12,6 +12,7 @@ mod draft;
 mod event;
 mod evolve;
 mod glance;
+mod lone;
 mod publish;
 mod saga;
 mod saga_stored;
@@ -33,6 +34,7 @@ pub use saga::{
     Active, AttentionNow, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, Standing, StepAt, Totals,
     Waiting,
 };
+pub use lone::{LoneDecision, LoneRecord, lone_record};
 pub use view::{payment_summary, view};
 
 use std::sync::Arc;

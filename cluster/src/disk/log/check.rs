@@ -8,7 +8,8 @@ use super::frame::{Frame, FrameKind};
 use super::open::{LOCK_FILE, list, lock};
 use super::scan::{Bad, Expect, Scanner, Step, Verdict};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
-use super::{LogOptions, Position, group};
+use super::unreadable::read_around;
+use super::{LogOptions, Position, group, sector};
 use crate::disk::files::Files;
 
 /// A broken thing.
@@ -138,7 +139,8 @@ fn check_unlocked(
     let last = numbers.last().copied().unwrap_or(0);
     for number in numbers {
         match Segment::open(files, dir, number, false) {
-            Err(error @ LogError::Io { .. }) => return Err(error),
+            // What cannot be read is a problem of its place; what cannot be opened is one of ours.
+            Err(error @ LogError::Io { what, .. }) if what != "read" => return Err(error),
             opened => drop(segments.insert(number, opened)),
         }
     }
@@ -146,7 +148,7 @@ fn check_unlocked(
     let mut log_id = None;
     for number in 1..=last {
         let start = Position::new(number, 0);
-        let segment = match segments.remove(&number) {
+        let mut segment = match segments.remove(&number) {
             Some(Ok(segment)) => segment,
             Some(Err(error)) => {
                 report.problem(start, error.to_string());
@@ -166,6 +168,7 @@ fn check_unlocked(
             report.broken_from(start);
             continue;
         }
+        let unreadable = read_around(&mut segment);
         let mut scanner = Scanner::new(&segment, options);
         if let Some(expect) = expect
             && expect != scanner.expect
@@ -176,6 +179,12 @@ fn check_unlocked(
         }
         check_segment(&mut scanner, number == last, &mut report, each)?;
         expect = Some(scanner.expect);
+        for sector in unreadable.take() {
+            let offset = sector::capacity(sector);
+            let position = Position::new(number, u32::try_from(offset).unwrap_or(u32::MAX));
+            report.problem(position, "the disk cannot read this sector");
+            report.broken_from(position);
+        }
     }
     if report.frames == 0 && report.problems.is_empty() {
         report.problem(Position::new(1, 0), "there is no log here");
