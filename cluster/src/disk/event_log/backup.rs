@@ -16,7 +16,7 @@ use retailflow_engine::wire::admin::{BackupCut, BackupCutSchema, BackupPart};
 use super::{DiskLog, folders};
 use crate::disk::files::Files;
 use crate::disk::log::segment::Segment;
-use crate::disk::log::{LogReader, sector};
+use crate::disk::log::{LogReader, copy};
 
 /// What the files of books end in.
 const BOOK_SUFFIX: &str = ".book";
@@ -50,7 +50,7 @@ impl DiskBackup {
         for number in 1..=end.segment() {
             let name = segment_name(number);
             let bytes = match number == end.segment() {
-                true => sector::physical(end.offset().into()),
+                true => copy::bytes_until(end),
                 false => self.segment(number)?.1,
             };
             parts.push(BackupPart { name, bytes });
@@ -71,7 +71,7 @@ impl DiskBackup {
         let segment = Segment::open(self.files.as_ref(), &self.dir, number, false);
         let segment = segment.map_err(|error| BackupError::Unavailable(error.to_string()))?;
         let bytes = match number == end.segment() {
-            true => sector::physical(end.offset().into()),
+            true => copy::bytes_until(end),
             false => segment.file.size_bytes().map_err(|error| unreadable(&segment.path, &error))?,
         };
         Ok((segment, bytes))

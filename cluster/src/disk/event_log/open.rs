@@ -58,6 +58,9 @@ pub enum OpenError {
     /// The first record can't be read by this build.
     #[error("the log's first record: {0}")]
     Identity(CodecError),
+    /// The system gave no random bytes for a new log's secret.
+    #[error("cannot draw a secret: {0}")]
+    Secret(String),
     /// The system gave no thread.
     #[error("cannot start the log's writer: {0}")]
     Thread(std::io::Error),
@@ -147,7 +150,9 @@ fn attempt(
 ) -> Result<Attempt, OpenError> {
     let (log_dir, index_dir) = folders(data);
     let encoded = identity::encode(new).map_err(OpenError::Identity)?;
-    let made = || NewLog { log_id: new.log_id, identity: encoded };
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).map_err(|error| OpenError::Secret(error.to_string()))?;
+    let made = || NewLog { log_id: new.log_id, secret, identity: encoded };
     let damage = damage(files.as_ref(), &log_dir, options)?;
     let opening = Opening::begin(Arc::clone(files), &log_dir, options.log, made).map_err(OpenError::Log)?;
     if let Some(damage) = damage {

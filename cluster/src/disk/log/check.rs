@@ -1,6 +1,5 @@
 //! Reading a whole log coldly: names each broken thing, and says what a repair would cut.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::error::{LogError, Place};
@@ -9,7 +8,7 @@ use super::open::{LOCK_FILE, list, lock};
 use super::scan::{Bad, Expect, Scanner, Step, Verdict};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
 use super::unreadable::read_around;
-use super::{LogOptions, Position, group, sector};
+use super::{LogOptions, Position, durable, group, sector};
 use crate::disk::files::Files;
 
 /// A broken thing.
@@ -54,6 +53,10 @@ pub struct CheckReport {
     pub good_until: Option<Position>,
     /// What stands after that.
     pub after: Lost,
+    /// The first place that is of another version's format: it may be whole, and is never cut.
+    pub other_format: Option<Place>,
+    /// Where the whole frames end.
+    pub end: Option<Position>,
 }
 
 impl CheckReport {
@@ -67,6 +70,10 @@ impl CheckReport {
     pub fn problem(&mut self, position: Position, what: impl Into<String>) {
         let problem = Problem { place: Place(position), what: what.into(), unfinished_write: false };
         self.problems.push(problem);
+    }
+
+    fn of_another_format(&mut self, position: Position) {
+        self.other_format.get_or_insert(Place(position));
     }
 
     fn broken_from(&mut self, position: Position) {
@@ -127,7 +134,11 @@ pub fn check_read_only(
     check_unlocked(files, dir, options, each)
 }
 
-fn check_unlocked(
+/// As [`check`], of a log that nobody can open: a copy, or one on a file system that is mounted for reading.
+///
+/// # Errors
+/// [`LogError::Io`].
+pub fn check_unlocked(
     files: &dyn Files,
     dir: &Path,
     options: LogOptions,
@@ -135,61 +146,91 @@ fn check_unlocked(
 ) -> Result<CheckReport, LogError> {
     let (numbers, _) = list(files, dir)?;
     let mut report = CheckReport { segments: numbers.len() as u32, ..CheckReport::default() };
-    let mut segments = BTreeMap::new();
     let last = numbers.last().copied().unwrap_or(0);
-    for number in numbers {
-        match Segment::open(files, dir, number, false) {
-            // What cannot be read is a problem of its place; what cannot be opened is one of ours.
-            Err(error @ LogError::Io { what, .. }) if what != "read" => return Err(error),
-            opened => drop(segments.insert(number, opened)),
-        }
-    }
     let mut expect: Option<Expect> = None;
-    let mut log_id = None;
+    let mut key = None;
     for number in 1..=last {
         let start = Position::new(number, 0);
-        let mut segment = match segments.remove(&number) {
-            Some(Ok(segment)) => segment,
-            Some(Err(error)) => {
-                report.problem(start, error.to_string());
-                report.broken_from(start);
-                expect = None;
-                continue;
-            }
-            None => {
-                report.problem(start, "the segment is missing");
-                report.broken_from(start);
-                expect = None;
-                continue;
-            }
+        // One at a time: there may be more of them than a process may have files.
+        let opened = match numbers.binary_search(&number) {
+            Ok(_) => Some(Segment::open(files, dir, number, false)),
+            Err(_) => None,
         };
-        if *log_id.get_or_insert(segment.header.log_id) != segment.header.log_id {
-            report.problem(start, "the segment belongs to another log");
-            report.broken_from(start);
-            continue;
-        }
-        let unreadable = read_around(&mut segment);
-        let mut scanner = Scanner::new(&segment, options);
-        if let Some(expect) = expect
-            && expect != scanner.expect
-        {
-            report.problem(start, "the segment does not follow the one before it");
-            report.broken_from(start);
-            report.after.unreadable_frames += scanner.expect.frame.saturating_sub(expect.frame);
-        }
-        check_segment(&mut scanner, number == last, &mut report, each)?;
-        expect = Some(scanner.expect);
-        for sector in unreadable.take() {
-            let offset = sector::capacity(sector);
-            let position = Position::new(number, u32::try_from(offset).unwrap_or(u32::MAX));
-            report.problem(position, "the disk cannot read this sector");
-            report.broken_from(position);
-        }
+        let what = match opened {
+            Some(Ok(mut segment)) => {
+                if *key.get_or_insert(segment.header.key()) != segment.header.key() {
+                    report.problem(start, "the segment belongs to another log");
+                    report.broken_from(start);
+                    continue;
+                }
+                let unreadable = read_around(&mut segment);
+                let mut scanner = Scanner::new(&segment, options);
+                if let Some(expect) = expect
+                    && expect != scanner.expect
+                {
+                    report.problem(start, "the segment does not follow the one before it");
+                    report.broken_from(start);
+                    report.after.unreadable_frames += scanner.expect.frame.saturating_sub(expect.frame);
+                }
+                check_segment(&mut scanner, number == last, &mut report, each)?;
+                expect = Some(scanner.expect);
+                for sector in unreadable.take() {
+                    let offset = u32::try_from(sector::capacity(sector)).unwrap_or(u32::MAX);
+                    report.problem(Position::new(number, offset), "the disk cannot read this sector");
+                    report.broken_from(Position::new(number, offset));
+                }
+                if report.good_until.is_none() {
+                    report.end = Some(scanner.position(scanner.offset));
+                }
+                continue;
+            }
+            Some(Err(error)) => {
+                if matches!(error, LogError::Unsupported { .. }) {
+                    report.of_another_format(start);
+                }
+                error.to_string()
+            }
+            None => "the segment is missing".to_owned(),
+        };
+        report.problem(start, what);
+        report.broken_from(start);
+        expect = None;
     }
     if report.frames == 0 && report.problems.is_empty() {
         report.problem(Position::new(1, 0), "there is no log here");
     }
+    if let Some(key) = key {
+        compare_with_marks(files, dir, &key.log_id, &mut report)?;
+    }
     Ok(report)
+}
+
+/// A log that ends, or is broken off, before a mark of its own lost what was durable.
+fn compare_with_marks(
+    files: &dyn Files,
+    dir: &Path,
+    log_id: &[u8; 16],
+    report: &mut CheckReport,
+) -> Result<(), LogError> {
+    let Some(end) = report.good_until.or(report.end) else { return Ok(()) };
+    let Some(mark) = durable::furthest(files, dir, log_id)?.filter(|mark| mark.end > end) else {
+        return Ok(());
+    };
+    for problem in &mut report.problems {
+        if std::mem::take(&mut problem.unfinished_write) {
+            problem.what.push_str(", and it had been durable");
+        }
+    }
+    let what = format!(
+        "the log ends here, and {} says that it was durable up to {}: outcomes that were given may be lost",
+        mark.name, mark.end
+    );
+    // What is broken in between is told already.
+    if report.problems.is_empty() || report.good_until.is_none() {
+        report.problem(end, what);
+    }
+    report.broken_from(end);
+    Ok(())
 }
 
 fn check_segment(
@@ -210,6 +251,9 @@ fn check_segment(
                     report.broken_from(begins);
                     return Ok(());
                 }
+                if bad.other_format.is_some() {
+                    report.of_another_format(bad.position);
+                }
                 report.problem(bad.position, bad.reason);
                 report.broken_from(begins);
                 if !resume(scanner, report)? {
@@ -221,19 +265,14 @@ fn check_segment(
 }
 
 fn torn(scanner: &mut Scanner<'_>, bad: &Bad) -> Result<bool, LogError> {
-    Ok(bad.newer.is_none() && matches!(scanner.judge(bad)?, Verdict::Torn { .. }))
+    Ok(bad.other_format.is_none() && matches!(scanner.judge(bad)?, Verdict::Torn { .. }))
 }
 
 /// Goes on at the next whole beginning of a batch; answers whether there is one.
 fn resume(scanner: &mut Scanner<'_>, report: &mut CheckReport) -> Result<bool, LogError> {
-    let mut at = scanner.offset.max(SEGMENT_HEADER_BYTES) + 1;
-    while let Some((found, header)) = scanner.find_header(at)? {
-        if header.batch_index == 0 {
-            report.after.unreadable_frames += header.frame.saturating_sub(scanner.expect.frame);
-            scanner.resume_at(found, &header);
-            return Ok(true);
-        }
-        at = found + 1;
-    }
-    Ok(false)
+    let at = scanner.offset.max(SEGMENT_HEADER_BYTES) + 1;
+    let Some((found, header)) = scanner.find_batch(at)? else { return Ok(false) };
+    report.after.unreadable_frames += header.frame.saturating_sub(scanner.expect.frame);
+    scanner.resume_at(found, &header);
+    Ok(true)
 }

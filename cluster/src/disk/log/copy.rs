@@ -71,8 +71,8 @@ pub fn number_of(name: &str) -> Option<u32> {
     Segment::number_of(name)
 }
 
-/// How many bytes of its segment's file stand before `end`, in whole sectors: beyond them, a copy holds zeros.
+/// How many bytes of its segment's file stand before `end`, in whole sectors: a batch ends one.
 #[must_use]
 pub fn bytes_until(end: Position) -> u64 {
-    sector::physical(end.offset().into()).next_multiple_of(sector::SECTOR_BYTES)
+    sector::physical(sector::round_up(end).offset().into())
 }

@@ -55,10 +55,11 @@ pub fn walk(
     }
     let (numbers, _) = list(files, dir)?;
     let last = numbers.last().copied().unwrap_or(0);
-    let (mut expect, mut log_id): (Option<Expect>, _) = (None, None);
+    let (mut expect, mut key): (Option<Expect>, _) = (None, None);
     for number in 1..=last {
         let start = Position::new(number, 0);
-        let whole = |reason: String| Gap { from: start, until: None, reason, frames: None, unfinished_write: false };
+        let whole =
+            |reason: String| Gap { from: start, until: None, reason, frames: None, unfinished_write: false };
         let mut segment = match Segment::open(files, dir, number, false) {
             Ok(segment) => segment,
             Err(error @ LogError::Unsupported { .. }) => return Err(error),
@@ -68,7 +69,7 @@ pub fn walk(
                 continue;
             }
         };
-        if *log_id.get_or_insert(segment.header.log_id) != segment.header.log_id {
+        if *key.get_or_insert(segment.header.key()) != segment.header.key() {
             each(Found::Gap(&whole("the segment belongs to another log".into())))?;
             expect = None;
             continue;
@@ -100,7 +101,7 @@ fn walk_segment(
                 frames.iter().try_for_each(|frame| each(Found::Frame(frame)))?;
                 continue;
             }
-            Step::Bad(bad) if bad.newer.is_some() => return Err(bad.into_error()),
+            Step::Bad(bad) if bad.other_format.is_some() => return Err(bad.into_error()),
             Step::Bad(bad) => bad,
         };
         let from = scanner.position(scanner.offset);
@@ -122,13 +123,8 @@ fn walk_segment(
 
 /// Goes on at the next whole beginning of a batch; answers where, and which frame is first.
 fn resume(scanner: &mut Scanner<'_>) -> Result<Option<(Position, u64)>, LogError> {
-    let mut at = scanner.offset.max(SEGMENT_HEADER_BYTES) + 1;
-    while let Some((found, header)) = scanner.find_header(at)? {
-        if header.batch_index == 0 {
-            scanner.resume_at(found, &header);
-            return Ok(Some((scanner.position(found), header.frame)));
-        }
-        at = found + 1;
-    }
-    Ok(None)
+    let at = scanner.offset.max(SEGMENT_HEADER_BYTES) + 1;
+    let Some((found, header)) = scanner.find_batch(at)? else { return Ok(None) };
+    scanner.resume_at(found, &header);
+    Ok(Some((scanner.position(found), header.frame)))
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::segment::Segment;
 use super::sector::SECTOR_BYTES;
+use super::segment::Segment;
 use crate::disk::files::DiskFile;
 
 /// Stands in a sector that cannot be read. Neither zero nor a seal: not "not written", and not whole.
@@ -50,6 +50,10 @@ impl DiskFile for ReadAround {
             Err(_) => self.read_by_sectors(offset, buffer),
             read => read,
         }
+    }
+
+    fn read_past_cache_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        self.file.read_past_cache_at(offset, buffer)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
@@ -107,6 +111,10 @@ mod tests {
             }
             (offset..end).zip(&mut *buffer).for_each(|(at, byte)| *byte = at as u8);
             Ok(end.saturating_sub(offset) as usize)
+        }
+
+        fn read_past_cache_at(&self, _: u64, _: &mut [u8]) -> io::Result<Option<usize>> {
+            Ok(None)
         }
 
         fn write_at(&self, _: u64, bytes: &[u8]) -> io::Result<usize> {
