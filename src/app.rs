@@ -59,6 +59,15 @@ pub(crate) struct Store {
     pub(crate) log: Arc<DiskLog>,
 }
 
+/// An id for a log that is made.
+pub(crate) fn new_log_id() -> [u8; 16] {
+    let rng = SystemRng::new();
+    let mut log_id = [0; 16];
+    log_id[..8].copy_from_slice(&rng.next_u64().to_le_bytes());
+    log_id[8..].copy_from_slice(&rng.next_u64().to_le_bytes());
+    log_id
+}
+
 /// Whether a data directory may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Make {
@@ -103,12 +112,8 @@ pub(crate) fn open(data: &Path, config: &Config, make: Make) -> Result<Store, Fa
     }
     backup::refuse_backup(data)?;
     new_data_dir::refuse_unfinished(data)?;
-    let rng = SystemRng::new();
-    let mut log_id = [0; 16];
-    log_id[..8].copy_from_slice(&rng.next_u64().to_le_bytes());
-    log_id[8..].copy_from_slice(&rng.next_u64().to_le_bytes());
     let new = LogIdentity {
-        log_id,
+        log_id: new_log_id(),
         cluster: config.log.cluster.clone(),
         partitions: config.log.partitions,
         shards: 1,

@@ -21,6 +21,7 @@ mod many;
 mod new_data_dir;
 mod participants;
 mod publish;
+mod repair;
 mod run;
 mod serve;
 mod sight;

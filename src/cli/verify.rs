@@ -9,6 +9,7 @@ use retailflow_engine::codec::identity;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::invariant::LogChecker;
 use retailflow_engine::keys::hex;
+use retailflow_engine::ports::LoggedEntry;
 use serde::Serialize;
 
 use crate::app;
@@ -18,6 +19,7 @@ use crate::cli::books::Books;
 use crate::cli::data::{DataArgs, ReadOnlyArgs};
 use crate::cli::{Context, Output, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::repair::{Compared, Wanted, compare};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,6 +41,9 @@ pub(crate) struct Args {
     /// The file that `run` read: each order that it places up to the log's cut must be in the log
     #[arg(long, value_name = "FILE")]
     pub(crate) commands: Option<PathBuf>,
+    /// What a repair or a salvage wrote of lost decisions: says which outcomes the log has (again), and which not
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lost: Option<PathBuf>,
 }
 
 /// What `verify` found, for programs.
@@ -56,6 +61,9 @@ struct Verified {
     cuts: Vec<Cut>,
     #[serde(skip_serializing_if = "Option::is_none")]
     books: Option<Books>,
+    /// What became of lost decisions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<Compared>,
     /// Goods and money on both sides' books.
     #[serde(skip_serializing_if = "Option::is_none")]
     sides: Option<retailflow_engine::wire::report::BooksReport>,
@@ -82,8 +90,18 @@ struct TenantCounts {
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let read_only = args.read_only.read_only;
-    let (report, checker) = read(&args.data.data, &context.config.config, read_only, &mut |_| ())?;
-    tell(&args, &context, report, checker)
+    let wanted = args.lost.as_deref().map(compare).transpose();
+    let mut wanted = wanted.map_err(|error| Failure::new(ExitStatus::Usage, error))?;
+    let (report, checker) = read(&args.data.data, &context.config.config, read_only, &mut |frame| {
+        let Some(wanted) = &mut wanted else { return };
+        // What is no group, or a broken one, is told by the check itself.
+        for entry in group_of(frame).ok().flatten().into_iter().flat_map(|group| group.entries) {
+            if let LoggedEntry::Record(bytes) = entry {
+                drop(wanted.see(&bytes));
+            }
+        }
+    })?;
+    tell(&args, &context, report, checker, wanted.map(Wanted::conclude))
 }
 
 /// As the command does, of a backup: its marks must be in it, too.
@@ -109,11 +127,17 @@ pub(super) fn backup(folder: &Path, manifest: &Manifest, context: &Context) -> R
         report.problem(Position(manifest.position), problem);
     }
     let data = DataArgs { data: folder.to_owned() };
-    let args = Args { data, read_only: ReadOnlyArgs { read_only: true }, commands: None };
-    tell(&args, context, report, checker)
+    let args = Args { data, read_only: ReadOnlyArgs { read_only: true }, commands: None, lost: None };
+    tell(&args, context, report, checker, None)
 }
 
-fn tell(args: &Args, context: &Context, report: CheckReport, checker: LogChecker) -> Result<(), Failure> {
+fn tell(
+    args: &Args,
+    context: &Context,
+    report: CheckReport,
+    checker: LogChecker,
+    compared: Option<Compared>,
+) -> Result<(), Failure> {
     let books = args.commands.as_deref().map(|file| Books::compare(file, &checker)).transpose()?;
     let cuts = cuts(&checker);
     let audit = Audit::conclude(checker).with_books(&args.data.data)?;
@@ -137,6 +161,7 @@ fn tell(args: &Args, context: &Context, report: CheckReport, checker: LogChecker
         tenants: ledger.collect(),
         cuts,
         books,
+        lost: compared,
         sides: audit.books,
         problems: report
             .problems
@@ -164,8 +189,12 @@ fn cuts(checker: &LogChecker) -> Vec<Cut> {
 }
 
 /// Reads a log that is not open: checksums, chains, transitions and totals.
-pub(super) fn inspect(data: &Path, config: &Config) -> Result<(CheckReport, Audit), Failure> {
-    let (report, checker) = read(data, config, false, &mut |_| ())?;
+pub(super) fn inspect(
+    data: &Path,
+    config: &Config,
+    seen: &mut dyn FnMut(&Frame),
+) -> Result<(CheckReport, Audit), Failure> {
+    let (report, checker) = read(data, config, false, seen)?;
     Ok((report, Audit::conclude(checker)))
 }
 
@@ -250,6 +279,13 @@ fn text(verified: &Verified) -> String {
             books.placed, books.missing
         ));
         books.named.iter().for_each(|missing| text.push_str(&format!("missing: {missing}\n")));
+    }
+    if let Some(lost) = &verified.lost {
+        let Compared { commands, same, changed, missing, named } = lost;
+        text.push_str(&format!(
+            "lost: {commands} commands; {same} have the same outcome here, {changed} another one, {missing} are not here\n"
+        ));
+        named.iter().for_each(|one| text.push_str(&format!("lost: {one}\n")));
     }
     if let Some(sides) = &verified.sides {
         let line = |name: &str, sums: &retailflow_engine::wire::report::BookSums| {
