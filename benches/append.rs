@@ -39,7 +39,7 @@ fn raw_file(bencher: Bencher<'_, '_>, records: usize) {
 fn segment_log(bencher: Bencher<'_, '_>, records: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let files: Arc<dyn Files> = Arc::new(RealFiles::default());
-    let new = || NewLog { log_id: [1; 16], identity: vec![1; 64] };
+    let new = || NewLog { log_id: [1; 16], secret: [2; 16], identity: vec![1; 64] };
     let opening = Opening::begin(files, folder.path(), LogOptions::default(), new).expect("a log");
     let mut opened = opening.finish(None, &mut |_| Ok(())).expect("a log");
     let bytes = vec![7; records * RECORD_BYTES];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use retailflow_config::Http;
-use retailflow_engine::ports::{CommandDoor, EventLog, EventRelay, Tenants, Views};
+use retailflow_engine::ports::{BackupSource, CommandDoor, EventLog, EventRelay, Tenants, Views};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,6 +35,8 @@ pub struct Edge {
     pub relay: Arc<dyn EventRelay>,
     /// Single orders are read from the log itself: what is answered is what is durable.
     pub log: Arc<dyn EventLog>,
+    /// What backups of the log are made of.
+    pub backup: Arc<dyn BackupSource>,
     /// Which tenants there are.
     pub tenants: Arc<dyn Tenants>,
     /// Whether the process can do its work.

@@ -9,6 +9,7 @@
 
 mod admin;
 mod answer;
+mod backup;
 mod body;
 mod command;
 mod conn;

@@ -6,11 +6,13 @@ mod parts;
 use serde_json::{Map, Value, json};
 
 use parts::{
-    Answers, bare, command_answers, command_body, command_headers, given, order_path, query, tenant_path,
+    Answers, bare, command_answers, command_body, command_headers, given, needed, order_path, query,
+    tenant_path,
 };
 use retailflow_engine::wire::CommandType;
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 
+use crate::backup::{BYTES, BYTES_MAX};
 use crate::events::EVENT_STREAM;
 use crate::health::METRICS_MEDIA_TYPE;
 use crate::orders::{LIMIT_DEFAULT, LIMIT_MAX};
@@ -38,7 +40,7 @@ pub const PUBLIC: Document = Document {
 pub const ADMIN: Document = Document {
     file: "openapi-admin.json",
     title: "RetailFlow for operators",
-    about: "Operators' commands and parked orders, at an address of its own.",
+    about: "Operators' commands, parked orders and backups, at an address of its own.",
     paths: admin_paths,
 };
 
@@ -212,6 +214,33 @@ fn admin_paths() -> Value {
                 limit(),
             ],
             "responses": Answers::reading().json(200, "A page of parked orders.", "parked.v1").done(),
+        }),
+    );
+    add(
+        &mut paths,
+        "/v1/admin/backup",
+        "get",
+        json!({
+            "operationId": "getBackupCut",
+            "summary": "What a backup of this node copies, up to a place before which all is durable",
+            "responses": Answers::reading().json(200, "The parts.", "backup-cut.v1").done(),
+        }),
+    );
+    let byte = |minimum: u64| json!({ "type": "integer", "minimum": minimum, "maximum": BYTES_MAX });
+    add(
+        &mut paths,
+        "/v1/admin/backup/bytes",
+        "get",
+        json!({
+            "operationId": "getBackupBytes",
+            "summary": "Bytes of a part of a backup",
+            "description": "An answer that breaks off is gone on with from the next byte: what belongs to a cut does not change.",
+            "parameters": [
+                needed("part", "The part's name, as the cut has it.", json!({ "type": "string", "minLength": 1, "maxLength": 64 })),
+                query("from", "The first byte.", byte(0)),
+                needed("until", "The byte after the last one: the part's \"bytes\" as the cut has them.", byte(1)),
+            ],
+            "responses": Answers::reading().text(200, "The bytes.", BYTES).done(),
         }),
     );
     Value::Object(paths)

@@ -65,7 +65,7 @@ impl Groups {
 
 /// Appends groups of the same sizes to a new log, one in flight a partition, as the committers do.
 pub(crate) async fn log(folder: &Path, options: LogOptions, groups: &Groups) -> anyhow::Result<Measured> {
-    let new = || NewLog { log_id: [1; 16], identity: vec![1; 64] };
+    let new = || NewLog { log_id: [1; 16], secret: [2; 16], identity: vec![1; 64] };
     let opening = Opening::begin(app::files(), folder, options, new)?;
     let opened = opening.finish(None, &mut |_| Ok(()))?;
     let writer = Arc::new(LogWriter::start(opened.appender, 1024)?);

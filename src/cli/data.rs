@@ -11,3 +11,11 @@ pub(crate) struct DataArgs {
     #[arg(long, env = "RETAILFLOW_DATA", value_name = "DIR")]
     pub(crate) data: PathBuf,
 }
+
+/// Whether nothing at all is written.
+#[derive(Args, Debug)]
+pub(crate) struct ReadOnlyArgs {
+    /// Take no lock and write nothing: for a copy, a backup, or a file system that can only be read
+    #[arg(long)]
+    pub(crate) read_only: bool,
+}

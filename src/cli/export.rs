@@ -1,19 +1,17 @@
 //! `retailflow export`: the records of a data directory as JSON lines.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use retailflow_cluster::disk::log::check::check;
 use retailflow_cluster::disk::log::{Frame, FrameKind};
 use retailflow_engine::codec::identity;
 use retailflow_engine::invariant::LogChecker;
 
-use crate::app;
 use crate::archive::{Line, Trailer, line_of};
 use crate::audit::group_of;
-use crate::cli::Context;
-use crate::cli::data::DataArgs;
+use crate::cli::data::{DataArgs, ReadOnlyArgs};
+use crate::cli::{Context, verify};
+use crate::durable_file::DurableFile;
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 const EXAMPLES: &str = "\
@@ -21,7 +19,8 @@ Examples:
   retailflow export --data data --to backup.jsonl
   retailflow export --data data | gzip > backup.jsonl.gz
 
-All is verified on the way out. `retailflow restore` makes a data directory of it again.";
+All is verified on the way out. A file takes the name only when it is whole and synced: until then, and if the export
+fails, what had the name stays. `retailflow restore` makes a data directory of it again.";
 
 /// The arguments of `export`.
 #[derive(clap::Args, Debug)]
@@ -29,6 +28,8 @@ All is verified on the way out. `retailflow restore` makes a data directory of i
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) read_only: ReadOnlyArgs,
     /// Where the lines go; `-` is standard output
     #[arg(long, value_name = "FILE|-", default_value = "-")]
     pub(crate) to: PathBuf,
@@ -36,42 +37,51 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
-    let folder = args.data.data.join("log");
-    if !folder.is_dir() {
-        return Err(Failure::unreachable(format!(
-            "there is no data directory in {}",
-            args.data.data.display()
-        )));
+    let read_only = args.read_only.read_only;
+    if args.to.as_os_str() != "-" {
+        return to_file(&args.data.data, &args.to, &context, read_only);
     }
-    let sink: Box<dyn Write> = if args.to.as_os_str() == "-" {
-        Box::new(std::io::stdout().lock())
-    } else {
-        let file = File::create(&args.to);
-        Box::new(file.or_exit(ExitStatus::Unreachable, || format!("cannot write {}", args.to.display()))?)
-    };
-    let mut sink = BufWriter::with_capacity(1 << 20, sink);
+    let mut sink = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+    export(&args.data.data, &context, read_only, &mut sink, Failure::output)
+}
+
+/// Writes all of a log into a file, which takes its name when it is whole.
+pub(super) fn to_file(data: &Path, to: &Path, context: &Context, read_only: bool) -> Result<(), Failure> {
+    let cannot = || format!("cannot write {}", to.display());
+    let failed = |error| Failure::new(ExitStatus::Unreachable, anyhow::Error::new(error).context(cannot()));
+    let mut file = DurableFile::create(to).or_exit(ExitStatus::Unreachable, cannot)?;
+    export(data, context, read_only, &mut file, failed)?;
+    file.finish().or_exit(ExitStatus::Unreachable, cannot)
+}
+
+/// Writes all of a log into `sink`; what that refuses is told as `refused` says.
+fn export(
+    data: &Path,
+    context: &Context,
+    read_only: bool,
+    mut sink: &mut impl Write,
+    refused: impl Fn(std::io::Error) -> Failure,
+) -> Result<(), Failure> {
     let mut checker = LogChecker::new(1);
     let mut trailer = Trailer::default();
     let mut failed = None;
-    let options = app::log_options(&context.config.config);
-    let report = check(app::files().as_ref(), &folder, options, &mut |frame| {
+    let report = verify::check_log(data, &context.config.config, read_only, &mut |frame| {
         let text = check_frame(frame, &mut checker)?;
         if let (Some(line), None) = (text, &failed) {
             failed = write(&mut sink, &mut trailer, &line).err();
         }
         Ok(())
-    });
-    let report = report.or_exit(ExitStatus::Refused, || "cannot read the log")?;
+    })?;
     if let Some(error) = failed {
-        return Err(Failure::output(error));
+        return Err(refused(error));
     }
     let violations = checker.result().violation_count;
     if !report.is_sound() || violations > 0 {
-        let text = "the log is not in order, and the export has no end mark: `retailflow verify` tells what is broken";
+        let text = "the log is not in order, and there is no whole export of it: `retailflow verify` tells what is broken";
         return Err(Failure::finding(text));
     }
     let end = Line::End(trailer.clone());
-    write(&mut sink, &mut trailer, &end).and_then(|()| sink.flush()).map_err(Failure::output)
+    write(&mut sink, &mut trailer, &end).and_then(|()| sink.flush()).map_err(refused)
 }
 
 fn check_frame(frame: &Frame, checker: &mut LogChecker) -> Result<Option<Line>, String> {

@@ -1,13 +1,13 @@
 //! `retailflow generate`: a made-up load of commands.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::value_parser;
 use retailflow_engine::ids::TenantId;
 
 use crate::cli::{Context, Output};
+use crate::durable_file::DurableFile;
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::generate::{self, REORDER_MAX, Settings, Shares};
 
@@ -86,8 +86,16 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     };
     let Args { tenant, orders, seed, reorder, .. } = args;
     let settings = Settings { tenant, orders, seed, shares, reorder };
-    let out = BufWriter::with_capacity(OUT_BUFFER_BYTES, open(args.out.as_deref())?);
-    let summary = generate::run(&settings, out)?;
+    let summary = match &args.out {
+        None => generate::run(&settings, BufWriter::with_capacity(OUT_BUFFER_BYTES, io::stdout().lock()))?,
+        Some(path) => {
+            let cannot = || format!("cannot write {}", path.display());
+            let mut file = DurableFile::create(path).or_exit(ExitStatus::Usage, cannot)?;
+            let summary = generate::run(&settings, &mut file)?;
+            file.finish().or_exit(ExitStatus::Unreachable, cannot)?;
+            summary
+        }
+    };
     let text = match context.output {
         Output::Table => summary.to_string(),
         Output::Json => {
@@ -98,11 +106,4 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     // Whoever reads it may have gone; the commands are written.
     let _ = io::stderr().write_all(text.as_bytes());
     Ok(())
-}
-
-fn open(out: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
-    let Some(path) = out else { return Ok(Box::new(io::stdout().lock())) };
-    let file =
-        File::create(path).or_exit(ExitStatus::Usage, || format!("cannot write {}", path.display()))?;
-    Ok(Box::new(file))
 }

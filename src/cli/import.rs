@@ -8,6 +8,7 @@ use retailflow_engine::ids::{OrderId, TenantId};
 use retailflow_engine::money::Currency;
 
 use crate::cli::Context;
+use crate::durable_file::DurableFile;
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::import::{self, AmountUnit, Names, Rejects, Rules, Settings};
 
@@ -71,7 +72,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let input = open(&args.csv)?;
-    let file = args.rejects.as_deref().map(|path| create(path, &args.csv)).transpose()?;
+    let mut file = args.rejects.as_deref().map(|path| create(path, &args.csv)).transpose()?;
     let settings = Settings {
         file: if is_stdin(&args.csv) { "standard input".to_owned() } else { args.csv.display().to_string() },
         tenant: args.tenant,
@@ -91,10 +92,15 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         },
     };
     let mut told = io::stderr().lock();
-    let mut rejects = Rejects::new(&mut told, context.output, file);
+    let rejected = file.as_mut().map(|file| Box::new(file) as Box<dyn Write + '_>);
+    let mut rejects = Rejects::new(&mut told, context.output, rejected);
     let out = BufWriter::with_capacity(256 * 1024, io::stdout().lock());
     let summary = import::run(&settings, input, out, &mut rejects)?;
     rejects.end(&summary)?;
+    drop(rejects);
+    if let Some(file) = file {
+        file.finish().or_exit(ExitStatus::Unreachable, || "cannot write the file of rejected rows")?;
+    }
     if summary.rejected_rows > 0 { Err(Failure::told(ExitStatus::Finding)) } else { Ok(()) }
 }
 
@@ -110,16 +116,14 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
     Ok(Box::new(file))
 }
 
-fn create(path: &Path, csv: &Path) -> Result<Box<dyn Write>, Failure> {
-    // Creating it empties what is there: not the input.
+fn create(path: &Path, csv: &Path) -> Result<DurableFile, Failure> {
+    // It takes the place of what is there: not the input's.
     if let (Ok(rejects), Ok(input)) = (path.canonicalize(), csv.canonicalize())
         && rejects == input
     {
         return Err(Failure::usage("--rejects names the file of --csv: give it another name"));
     }
-    let file =
-        File::create(path).or_exit(ExitStatus::Usage, || format!("cannot write {}", path.display()))?;
-    Ok(Box::new(file))
+    DurableFile::create(path).or_exit(ExitStatus::Usage, || format!("cannot write {}", path.display()))
 }
 
 fn sku(text: &str) -> Result<String, String> {

@@ -3,6 +3,7 @@
 //! Standard output is for what a command gives, standard error for what it says about it. What goes to standard output
 //! goes through [`print()`], never through `println!`: a reader that has gone is no panic.
 
+mod backup;
 mod bench;
 mod bench_cluster;
 mod bench_take_over;
@@ -23,6 +24,7 @@ mod log_args;
 mod node;
 mod order;
 mod order_operate;
+mod order_scan;
 mod order_send;
 mod order_watch;
 mod parked;
@@ -147,8 +149,11 @@ pub(crate) enum Command {
     Events(events::Args),
     /// Write the records of a data directory as JSON lines
     Export(export::Args),
-    /// Make a data directory from what `export` wrote
+    /// Make a data directory from what `export` or `backup` wrote
     Restore(restore::Args),
+    /// Back up a running server; check a backup
+    #[command(subcommand)]
+    Backup(backup::Args),
     /// Look at one order; place, cancel, return and watch one at a server
     #[command(subcommand)]
     Order(order::Args),
@@ -194,6 +199,7 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
         Command::Events(args) => events::exec(args, context),
         Command::Export(args) => export::exec(args, context),
         Command::Restore(args) => restore::exec(args, context),
+        Command::Backup(args) => backup::exec(args, context),
         Command::Order(args) => order::exec(args, context),
         Command::Parked(args) => parked::exec(args, context),
         Command::Dlq(args) => dlq::exec(args, context),

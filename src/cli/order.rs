@@ -11,8 +11,9 @@ use retailflow_engine::wire::time::format_time;
 use serde_json::Value;
 
 use crate::app::{self, Make};
+use crate::cli::data::ReadOnlyArgs;
 use crate::cli::place::{Place, PlaceArgs};
-use crate::cli::{Context, Output, order_operate, order_send, order_watch, print};
+use crate::cli::{Context, Output, order_operate, order_scan, order_send, order_watch, print};
 use crate::client::Client;
 use crate::exit::{ExitStatus, Failure, OrExit};
 
@@ -22,6 +23,7 @@ pub(crate) enum Args {
     /// Show an order as it stands
     #[command(after_help = "Examples:
   retailflow order show shop 1001 --data data
+  retailflow order show shop 1001 --data /mnt/copy --read-only
   retailflow order show shop 1001 --server http://127.0.0.1:8080")]
     Show(ReadArgs),
     /// Show every decision that was taken on an order, and what happened
@@ -74,6 +76,8 @@ pub(crate) struct ReadArgs {
     pub(crate) name: NameArgs,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
+    #[command(flatten)]
+    pub(crate) read_only: ReadOnlyArgs,
 }
 
 /// Runs the command.
@@ -93,13 +97,21 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     };
     let name = wanted.name.full();
     let text = match (wanted.place.open()?, history) {
+        (Place::Server(_), _) if wanted.read_only.read_only => {
+            return Err(Failure::usage("--read-only is for a data directory: give --data DIR"));
+        }
         (Place::Server(client), false) => show_at(&client, &name, context.output)?,
         (Place::Server(client), true) => history_at(&client, &name, context.output)?,
         (Place::Data(data), _) => {
-            let store = app::open(&data, &context.config.config, Make::Never)?;
-            let found = app::runtime()?.block_on(read(store.log.as_ref(), &name));
-            store.close();
-            let Some((order, entries)) = found? else {
+            let found = if wanted.read_only.read_only {
+                order_scan::read(&data, &context.config.config, &name)?
+            } else {
+                let store = app::open(&data, &context.config.config, Make::Never)?;
+                let found = app::runtime()?.block_on(read(store.log.as_ref(), &name));
+                store.close();
+                found?
+            };
+            let Some((order, entries)) = found else {
                 return Err(Failure::finding(format!("nothing is recorded of order {name}")));
             };
             match (context.output, history) {
@@ -163,7 +175,7 @@ fn history_at(client: &Client, name: &OrderRef, output: Output) -> Result<String
     }
 }
 
-type Found = Option<(OrderView, Vec<HistoryEntry>)>;
+pub(super) type Found = Option<(OrderView, Vec<HistoryEntry>)>;
 
 async fn read(log: &dyn EventLog, name: &OrderRef) -> Result<Found, Failure> {
     let what = || format!("cannot read order {name}");

@@ -1,19 +1,33 @@
-//! `retailflow repair`: cuts what cannot be read, after telling what that loses.
+//! `retailflow repair`: cuts what cannot be read, after telling what that loses; or makes a new log of what can.
 
-use retailflow_cluster::disk::log::repair::{NoRepair, apply, plan};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use retailflow_cluster::disk::log::check::CheckReport;
+use retailflow_cluster::disk::log::repair::{NoRepair, RepairPlan, apply, plan};
+use retailflow_config::Config;
+use retailflow_engine::codec::identity;
+use retailflow_engine::keys::hex;
 
 use crate::app;
 use crate::cli::data::DataArgs;
 use crate::cli::{Context, print, verify};
+use crate::durable_file::sync_folder;
 use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::new_data_dir::NewDataDir;
+use crate::repair::{Salvaged, Sums, salvage, write_lost};
 
 const EXAMPLES: &str = "\
 Examples:
-  First see what would be lost, then do it:
-    retailflow repair --data data --dry-run
-    retailflow repair --data data --yes
+  First see what would be lost, order by order, then do it:
+    retailflow repair --data data --dry-run --lost lost.jsonl
+    retailflow repair --data data --yes --lost lost.jsonl
+  Or keep what is whole behind the damage, too, in a new data directory:
+    retailflow repair --data data --salvage --to new-data
 
-What is cut is kept beside the log, under another name.";
+What is cut is kept beside the log, under another name. `retailflow verify --lost lost.jsonl` says later which of the
+outcomes are there again. A salvage changes nothing in the old directory; orders that have lost a decision are parked
+in the new one.";
 
 /// The arguments of `repair`.
 #[derive(clap::Args, Debug)]
@@ -27,20 +41,68 @@ pub(crate) struct Args {
     /// Do it: what is cut is no longer part of the log
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Where each decision that goes is written, as JSON lines
+    #[arg(long, value_name = "FILE", conflicts_with = "salvage")]
+    pub(crate) lost: Option<PathBuf>,
+    /// Make a new log of all that is whole, also behind the damage; with --to
+    #[arg(long, requires = "to", conflicts_with_all = ["yes", "dry_run"])]
+    pub(crate) salvage: bool,
+    /// The data directory that a salvage makes; its salvaged.jsonl lists each decision behind the damage
+    #[arg(long, value_name = "DIR", requires = "salvage")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
-    let config = &context.config.config;
-    let (report, _) = verify::inspect(&args.data.data, config)?;
+    let (data, config) = (&args.data.data, &context.config.config);
+    let mut log_id = String::new();
+    let (report, _) = verify::inspect(data, config, &mut |frame| {
+        if let Ok(identity) = identity::decode(&frame.payload) {
+            log_id = hex(&identity.log_id);
+        }
+    })?;
     for problem in &report.problems {
         print(&format!("problem: {}: {}\n", problem.place, problem.what))?;
     }
+    if let Some(to) = &args.to {
+        return make_new(data, to, config);
+    }
     let planned = match plan(&report) {
         Ok(planned) => planned,
+        // The last repair may have been cut short when the log itself was done.
         Err(NoRepair::NotNeeded) => return print("the log needs no repair\n"),
+        Err(error @ NoRepair::OtherFormat(_)) => return Err(Failure::refused(error)),
         Err(error) => return Err(Failure::finding(error)),
     };
+    tell(&planned, &report)?;
+    let folder = data.join("log");
+    if let Some(to) = &args.lost {
+        let written = write_lost(&folder, app::log_options(config), planned.cut_at, &log_id, to);
+        let sums = written.map_err(|error| Failure::new(ExitStatus::Unreachable, error))?;
+        print(&format!("{}{} has each of them\n", summary(&sums), to.display()))?;
+    }
+    if args.dry_run {
+        return Err(Failure::told(ExitStatus::Finding));
+    }
+    if !args.yes {
+        return Err(Failure::refused(
+            "outcomes that were given for these records would be forgotten: repeat with --yes to cut them, or see --salvage",
+        ));
+    }
+    // Both have seen what goes, and are built again from what is left. Before the log is cut: a repair that is broken off is
+    // run again, and then all of it is done.
+    for made_from_it in ["index", "views"] {
+        let folder = data.join(made_from_it);
+        remove(&folder).or_exit(ExitStatus::Unreachable, || format!("cannot remove {}", folder.display()))?;
+    }
+    sync_folder(data).or_exit(ExitStatus::Unreachable, || format!("cannot sync {}", data.display()))?;
+    let kept = apply(app::files().as_ref(), &folder, app::log_options(config), &planned);
+    let kept = kept.or_exit(ExitStatus::Unreachable, || "the repair was broken off; run it again")?;
+    let files = kept.iter().map(|file| format!("  {}\n", file.display()));
+    print(&format!("cut; what was cut is kept in\n{}", files.collect::<String>()))
+}
+
+fn tell(planned: &RepairPlan, report: &CheckReport) -> Result<(), Failure> {
     let lost = planned.lost;
     print(&format!(
         "the log can be believed up to segment {}, offset {}; all after it would go:\n  {} whole frames ({} groups with {} \
@@ -52,25 +114,51 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         lost.records,
         lost.unreadable_frames
     ))?;
-    if args.dry_run {
-        return Err(Failure::told(ExitStatus::Finding));
+    if lost.frames > 0 && report.other_format.is_none() {
+        print("what is whole can be kept in a new data directory: see --salvage\n")?;
     }
-    if !args.yes {
-        return Err(Failure::refused(
-            "outcomes that were given for these records would be forgotten: repeat with --yes to cut them",
-        ));
-    }
-    let folder = args.data.data.join("log");
-    let kept = apply(app::files().as_ref(), &folder, app::log_options(config), &planned);
-    let kept = kept.or_exit(ExitStatus::Unreachable, || "the repair was broken off; run it again")?;
-    // Both have seen what is gone: they are built again from what is left.
-    for made_from_it in ["index", "views"] {
-        let folder = args.data.data.join(made_from_it);
-        if folder.exists() {
-            let removed = std::fs::remove_dir_all(&folder);
-            removed.or_exit(ExitStatus::Unreachable, || format!("cannot remove {}", folder.display()))?;
+    Ok(())
+}
+
+fn summary(sums: &Sums) -> String {
+    let mut text = format!("  {} decisions on {} orders\n", sums.decisions, sums.orders);
+    for (what, of) in [
+        ("placed", &sums.placed_minor),
+        ("captured", &sums.captured_minor),
+        ("paid back", &sums.refunded_minor),
+    ] {
+        for (currency, minor) in of {
+            text.push_str(&format!("  {what}: {currency} {minor} (in minor units)\n"));
         }
     }
-    let files = kept.iter().map(|file| format!("  {}\n", file.display()));
-    print(&format!("cut; what was cut is kept in\n{}", files.collect::<String>()))
+    text
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn make_new(data: &Path, to: &Path, config: &Config) -> Result<(), Failure> {
+    let new = NewDataDir::begin(to)?;
+    let made = salvage(&data.join("log"), new.path(), app::new_log_id(), config);
+    let made = made.map_err(|error| Failure::new(ExitStatus::Finding, error.context("nothing was made")))?;
+    new.finish()?;
+    let Salvaged { identity, records, parked, sums } = made;
+    print(&format!(
+        "salvaged: {records} records into {}, log {}\nbehind the first gap:\n{}",
+        to.display(),
+        hex(&identity.log_id),
+        summary(&sums)
+    ))?;
+    print(&format!(
+        "{} orders have lost decisions and are parked: `retailflow parked list --data {}`\n{} has each decision that stood \
+         behind a gap. The participants' books are where they were: copy {}\n",
+        parked.len(),
+        to.display(),
+        to.join("salvaged.jsonl").display(),
+        data.join("participants").display()
+    ))
 }

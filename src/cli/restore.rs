@@ -1,4 +1,4 @@
-//! `retailflow restore`: a data directory from exported records.
+//! `retailflow restore`: a data directory from exported records, or from a backup.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -12,9 +12,11 @@ use retailflow_engine::invariant::LogChecker;
 
 use crate::app;
 use crate::archive::{Line, Trailer, apply_group, apply_note, decode};
+use crate::backup::{self, Manifest};
 use crate::cli::data::DataArgs;
 use crate::cli::{Context, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::new_data_dir::NewDataDir;
 
 /// The longest line that is read: a group of the largest size in base64, and some.
 const LINE_MAX_BYTES: u64 = 96 << 20;
@@ -23,15 +25,17 @@ const EXAMPLES: &str = "\
 Examples:
   retailflow restore --from backup.jsonl --data new-data
   gunzip -c backup.jsonl.gz | retailflow restore --from - --data new-data
+  retailflow restore --from /backups/shop --data new-data
 
-The data directory must not exist, or be empty. All is verified on the way in; a file that is cut short is refused.";
+The data directory must not exist, or be empty (`lost+found` may be there). All is verified on the way in; a file that is
+cut short is refused. Until all is there and synced, the directory holds no log: a restore that was killed is run again.";
 
 /// The arguments of `restore`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// What `export` wrote; `-` reads standard input
-    #[arg(long, value_name = "FILE|-")]
+    /// What `export` wrote, or a folder that `backup create` made; `-` reads standard input
+    #[arg(long, value_name = "FILE|DIR|-")]
     pub(crate) from: PathBuf,
     #[command(flatten)]
     pub(crate) data: DataArgs,
@@ -42,6 +46,10 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
+    let config = &context.config.config;
+    if args.from.is_dir() {
+        return from_backup(&args, config);
+    }
     let input: Box<dyn Read> = if args.from.as_os_str() == "-" {
         Box::new(std::io::stdin())
     } else {
@@ -49,42 +57,37 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         Box::new(file.or_exit(ExitStatus::Usage, || format!("cannot read {}", args.from.display()))?)
     };
     let data = &args.data.data;
-    let occupied = std::fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_some());
-    if occupied {
-        return Err(Failure::refused(format!("{} is not empty: name a new data directory", data.display())));
-    }
-    // Until all is read and found right it stands under another name: a restore that is broken off leaves no half log.
-    let mut name = data.file_name().unwrap_or_default().to_owned();
-    name.push(".restoring");
-    let growing = data.with_file_name(name);
-    remove(&growing)?;
-    let restored = restore(input, &growing, &context.config.config);
-    let trailer = match restored {
-        Ok(trailer) => trailer,
-        Err(error) => {
-            remove(&growing)?;
-            return Err(Failure::new(ExitStatus::Finding, error));
-        }
-    };
+    let new = NewDataDir::begin(data)?;
+    let restored = restore(input, new.path(), config);
+    let trailer = restored.map_err(|error| Failure::new(ExitStatus::Finding, error))?;
     if args.dry_run {
-        remove(&growing)?;
+        drop(new);
         return print(&format!("whole: {} lines; nothing was written\n", trailer.lines));
     }
-    if data.exists() {
-        std::fs::remove_dir(data)
-            .or_exit(ExitStatus::Unreachable, || format!("cannot replace {}", data.display()))?;
-    }
-    let renamed = std::fs::rename(&growing, data);
-    renamed.or_exit(ExitStatus::Unreachable, || format!("cannot make {}", data.display()))?;
+    new.finish()?;
     print(&format!("restored: {} lines into {}\n", trailer.lines, data.display()))
 }
 
-fn remove(folder: &Path) -> Result<(), Failure> {
-    if !folder.exists() {
-        return Ok(());
+fn from_backup(args: &Args, config: &Config) -> Result<(), Failure> {
+    let (from, data) = (&args.from, &args.data.data);
+    let Some(manifest) = Manifest::read(from)? else {
+        return Err(Failure::usage(format!("there is no backup in {}", from.display())));
+    };
+    let new = NewDataDir::begin(data)?;
+    let filled = backup::fill(from, &manifest, new.path(), app::log_options(config));
+    let frames = filled.map_err(|error| {
+        Failure::new(ExitStatus::Finding, error.context(format!("the backup in {}", from.display())))
+    })?;
+    if args.dry_run {
+        drop(new);
+        return print(&format!("whole: {frames} frames; nothing was written\n"));
     }
-    std::fs::remove_dir_all(folder)
-        .or_exit(ExitStatus::Unreachable, || format!("cannot remove {}", folder.display()))
+    new.finish()?;
+    let books = match manifest.books.len() {
+        0 => String::new(),
+        books => format!(" and {books} books of participants"),
+    };
+    print(&format!("restored: {frames} frames{books} of {} into {}\n", manifest.made_at, data.display()))
 }
 
 fn restore(input: Box<dyn Read>, data: &Path, config: &Config) -> anyhow::Result<Trailer> {
@@ -104,7 +107,13 @@ fn restore(input: Box<dyn Read>, data: &Path, config: &Config) -> anyhow::Result
                 runtime.block_on(apply_group(&log, &mut checker, &fence, &entries)).with_context(at)?;
             }
             Some(Line::Note { bytes }) => runtime.block_on(apply_note(&log, &bytes)).with_context(at)?,
-            Some(Line::End(end)) => break end,
+            Some(Line::End(end)) => {
+                ensure!(
+                    lines.is_at_end()?,
+                    "more stands after the end mark in line {number}: this is not one export"
+                );
+                break end;
+            }
             Some(Line::Log { .. }) => bail!("line {number} begins another export"),
             None => bail!("the export is cut short after {} lines: it has no end mark", lines.trailer.lines),
         }
@@ -137,6 +146,10 @@ impl Lines {
             self.trailer.add(&text);
         }
         Ok(Some(line))
+    }
+
+    fn is_at_end(&mut self) -> std::io::Result<bool> {
+        Ok(self.input.fill_buf()?.is_empty())
     }
 
     fn before_end(&self) -> Trailer {

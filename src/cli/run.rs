@@ -19,6 +19,7 @@ use crate::app::{self, Make, Store};
 use crate::audit::Audit;
 use crate::cli::Context;
 use crate::cli::data::DataArgs;
+use crate::durable_file;
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::participants::{self, Kind, Reporting};
 use crate::run::chaos::KillOrders;
@@ -49,7 +50,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) data: DataArgs,
     /// Where the outcomes go, one JSON line each, in the order of the commands; without it they go to standard output,
-    /// unless that is a terminal
+    /// unless that is a terminal. What the file held before stays until the run ends; until then FILE.new grows beside it
     #[arg(long, value_name = "FILE")]
     pub(crate) outcomes: Option<PathBuf>,
     /// Where the report on the run goes, as JSON
@@ -113,7 +114,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     if let Some(path) = &args.report {
         let text = serde_json::to_vec_pretty(&report)
             .or_exit(ExitStatus::Unreachable, || "cannot write the report")?;
-        std::fs::write(path, text)
+        durable_file::replace(path, &text)
             .or_exit(ExitStatus::Unreachable, || format!("cannot write {}", path.display()))?;
     }
     if !args.quiet {

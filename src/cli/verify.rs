@@ -2,25 +2,30 @@
 
 use std::path::{Path, PathBuf};
 
-use retailflow_cluster::disk::log::check::{CheckReport, check};
-use retailflow_cluster::disk::log::{FrameKind, LogError};
+use retailflow_cluster::disk::log::check::{CheckReport, check, check_read_only};
+use retailflow_cluster::disk::log::{Frame, FrameKind, LogError, Position};
 use retailflow_config::Config;
 use retailflow_engine::codec::identity;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::invariant::LogChecker;
+use retailflow_engine::keys::hex;
+use retailflow_engine::ports::LoggedEntry;
 use serde::Serialize;
 
 use crate::app;
 use crate::audit::{Audit, group_of};
+use crate::backup::{LastFrame, Manifest};
 use crate::cli::books::Books;
-use crate::cli::data::DataArgs;
+use crate::cli::data::{DataArgs, ReadOnlyArgs};
 use crate::cli::{Context, Output, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::repair::{Compared, Wanted, compare};
 
 const EXAMPLES: &str = "\
 Examples:
   retailflow verify --data data
   retailflow verify --data data -o json
+  retailflow verify --data /mnt/copy --read-only
 
 Exit code 0: all is in order. 1: something is broken, and each place is named; `retailflow repair --dry-run` tells
 what could be done about it.";
@@ -31,9 +36,14 @@ what could be done about it.";
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) read_only: ReadOnlyArgs,
     /// The file that `run` read: each order that it places up to the log's cut must be in the log
     #[arg(long, value_name = "FILE")]
     pub(crate) commands: Option<PathBuf>,
+    /// What a repair or a salvage wrote of lost decisions: says which outcomes the log has (again), and which not
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lost: Option<PathBuf>,
 }
 
 /// What `verify` found, for programs.
@@ -51,6 +61,9 @@ struct Verified {
     cuts: Vec<Cut>,
     #[serde(skip_serializing_if = "Option::is_none")]
     books: Option<Books>,
+    /// What became of lost decisions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<Compared>,
     /// Goods and money on both sides' books.
     #[serde(skip_serializing_if = "Option::is_none")]
     sides: Option<retailflow_engine::wire::report::BooksReport>,
@@ -76,7 +89,55 @@ struct TenantCounts {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
-    let (report, checker) = read(&args.data.data, &context.config.config)?;
+    let read_only = args.read_only.read_only;
+    let wanted = args.lost.as_deref().map(compare).transpose();
+    let mut wanted = wanted.map_err(|error| Failure::new(ExitStatus::Usage, error))?;
+    let (report, checker) = read(&args.data.data, &context.config.config, read_only, &mut |frame| {
+        let Some(wanted) = &mut wanted else { return };
+        // What is no group, or a broken one, is told by the check itself.
+        for entry in group_of(frame).ok().flatten().into_iter().flat_map(|group| group.entries) {
+            if let LoggedEntry::Record(bytes) = entry {
+                drop(wanted.see(&bytes));
+            }
+        }
+    })?;
+    tell(&args, &context, report, checker, wanted.map(Wanted::conclude))
+}
+
+/// As the command does, of a backup: its marks must be in it, too.
+pub(super) fn backup(folder: &Path, manifest: &Manifest, context: &Context) -> Result<(), Failure> {
+    let mark = &manifest.last_frame;
+    let (mut found, mut log_id) = (false, None);
+    let (mut report, checker) = read(folder, &context.config.config, true, &mut |frame| {
+        if frame.kind == FrameKind::Identity {
+            log_id = identity::decode(&frame.payload).ok().map(|identity| hex(&identity.log_id));
+        }
+        let seen = frame.position.0 == mark.position && frame.number == mark.number;
+        found |= seen && hex(&frame.hash) == mark.hash;
+    })?;
+    if !found {
+        let LastFrame { position, number, .. } = mark;
+        let text = format!("the manifest knows frame {number}, which is not in the log: data is lost");
+        report.problem(Position(*position), text);
+    }
+    if log_id.as_ref() != Some(&manifest.log_id) {
+        report.problem(Position::new(1, 0), "the log is not the one that the manifest names");
+    }
+    for problem in manifest.check_books(folder) {
+        report.problem(Position(manifest.position), problem);
+    }
+    let data = DataArgs { data: folder.to_owned() };
+    let args = Args { data, read_only: ReadOnlyArgs { read_only: true }, commands: None, lost: None };
+    tell(&args, context, report, checker, None)
+}
+
+fn tell(
+    args: &Args,
+    context: &Context,
+    report: CheckReport,
+    checker: LogChecker,
+    compared: Option<Compared>,
+) -> Result<(), Failure> {
     let books = args.commands.as_deref().map(|file| Books::compare(file, &checker)).transpose()?;
     let cuts = cuts(&checker);
     let audit = Audit::conclude(checker).with_books(&args.data.data)?;
@@ -100,6 +161,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         tenants: ledger.collect(),
         cuts,
         books,
+        lost: compared,
         sides: audit.books,
         problems: report
             .problems
@@ -127,18 +189,49 @@ fn cuts(checker: &LogChecker) -> Vec<Cut> {
 }
 
 /// Reads a log that is not open: checksums, chains, transitions and totals.
-pub(super) fn inspect(data: &Path, config: &Config) -> Result<(CheckReport, Audit), Failure> {
-    let (report, checker) = read(data, config)?;
+pub(super) fn inspect(
+    data: &Path,
+    config: &Config,
+    seen: &mut dyn FnMut(&Frame),
+) -> Result<(CheckReport, Audit), Failure> {
+    let (report, checker) = read(data, config, false, seen)?;
     Ok((report, Audit::conclude(checker)))
 }
 
-fn read(data: &Path, config: &Config) -> Result<(CheckReport, LogChecker), Failure> {
+/// Reads a log that is not open, frame by frame.
+pub(super) fn check_log(
+    data: &Path,
+    config: &Config,
+    read_only: bool,
+    each: &mut dyn FnMut(&Frame) -> Result<(), String>,
+) -> Result<CheckReport, Failure> {
     let folder = data.join("log");
     if !folder.is_dir() {
         return Err(Failure::unreachable(format!("there is no data directory in {}", data.display())));
     }
+    let options = app::log_options(config);
+    let checked = match read_only {
+        true => check_read_only(app::files().as_ref(), &folder, options, each),
+        false => check(app::files().as_ref(), &folder, options, each),
+    };
+    checked.map_err(|error| {
+        if matches!(error, LogError::InUse { .. }) {
+            let hint = "a running server is backed up with `retailflow backup create`";
+            return Failure::new(ExitStatus::Refused, anyhow::Error::new(error).context(hint));
+        }
+        Failure::new(ExitStatus::Unreachable, error)
+    })
+}
+
+fn read(
+    data: &Path,
+    config: &Config,
+    read_only: bool,
+    seen: &mut dyn FnMut(&Frame),
+) -> Result<(CheckReport, LogChecker), Failure> {
     let mut checker = LogChecker::new(1);
-    let checked = check(app::files().as_ref(), &folder, app::log_options(config), &mut |frame| {
+    let report = check_log(data, config, read_only, &mut |frame| {
+        seen(frame);
         if frame.kind == FrameKind::Identity {
             let identity = identity::decode(&frame.payload).map_err(|error| error.to_string())?;
             checker = LogChecker::new(identity.partitions);
@@ -147,14 +240,6 @@ fn read(data: &Path, config: &Config) -> Result<(CheckReport, LogChecker), Failu
             checker.group(&group);
         }
         Ok(())
-    });
-    let report = checked.map_err(|error| {
-        let code = if matches!(error, LogError::InUse { .. }) {
-            ExitStatus::Refused
-        } else {
-            ExitStatus::Unreachable
-        };
-        Failure::new(code, error)
     })?;
     Ok((report, checker))
 }
@@ -194,6 +279,13 @@ fn text(verified: &Verified) -> String {
             books.placed, books.missing
         ));
         books.named.iter().for_each(|missing| text.push_str(&format!("missing: {missing}\n")));
+    }
+    if let Some(lost) = &verified.lost {
+        let Compared { commands, same, changed, missing, named } = lost;
+        text.push_str(&format!(
+            "lost: {commands} commands; {same} have the same outcome here, {changed} another one, {missing} are not here\n"
+        ));
+        named.iter().for_each(|one| text.push_str(&format!("lost: {one}\n")));
     }
     if let Some(sides) = &verified.sides {
         let line = |name: &str, sums: &retailflow_engine::wire::report::BookSums| {

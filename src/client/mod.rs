@@ -4,6 +4,7 @@
 //! command goes where its sender said, or nowhere.
 
 pub(crate) mod contexts;
+mod download;
 pub(crate) mod monitor;
 pub(crate) mod stream;
 

@@ -1,11 +1,12 @@
 //! A reader's token in a file.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use retailflow_engine::codec::cursor::Cursor;
 
+use crate::durable_file;
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// The token in the file; `None` while there is no file.
@@ -23,16 +24,8 @@ pub(crate) fn load(path: &Path) -> Result<Option<Cursor>, Failure> {
 
 /// Puts a token in the file's place: at any moment there is the old one or the new one, whole.
 pub(crate) fn save(path: &Path, token: &str) -> Result<(), Failure> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = PathBuf::from(name);
-    let written = File::create(&new).and_then(|mut file| {
-        writeln!(file, "{token}")?;
-        // Else a power cut could leave the new name and nothing in it.
-        file.sync_all()?;
-        fs::rename(&new, path)
-    });
-    written.or_exit(ExitStatus::Unreachable, || format!("cannot write {}", path.display()))
+    durable_file::replace(path, format!("{token}\n").as_bytes())
+        .or_exit(ExitStatus::Unreachable, || format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! How far a file of commands was published, in a file beside it.
 
 use std::cell::Cell;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::durable_file;
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// The version of the file.
@@ -76,15 +77,8 @@ impl Resume {
         if self.saved.get() == Some(mark.lines) {
             return Ok(());
         }
-        let mut name = self.path.as_os_str().to_owned();
-        name.push(".new");
-        let new = PathBuf::from(name);
-        let written = File::create(&new).and_then(|mut file| {
-            writeln!(file, "{}", serde_json::to_string(mark)?)?;
-            // Else a power cut could leave the new name and nothing in it.
-            file.sync_all()?;
-            fs::rename(&new, &self.path)
-        });
+        let text = serde_json::to_string(mark).map_err(std::io::Error::from);
+        let written = text.and_then(|text| durable_file::replace(&self.path, format!("{text}\n").as_bytes()));
         written.or_exit(ExitStatus::Unreachable, || format!("cannot write {}", self.path.display()))?;
         self.saved.set(Some(mark.lines));
         Ok(())

@@ -1,7 +1,6 @@
 //! Writing outcomes: a thread of its own, so that a slow reader or disk holds up nothing but itself and, through a
 //! bounded queue, the intake.
 
-use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -9,6 +8,7 @@ use std::thread::JoinHandle;
 
 use retailflow_engine::wire::Outcome;
 
+use crate::durable_file::DurableFile;
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// Outcomes waiting to be written; beyond it the intake waits.
@@ -23,15 +23,15 @@ pub(crate) struct Outcomes {
 impl Outcomes {
     /// To `file`; without one to standard output, unless that is a terminal.
     pub(crate) fn open(file: Option<&Path>) -> Result<Self, Failure> {
-        let sink: Box<dyn Write + Send> = match file {
+        let sink = match file {
             Some(path) => {
-                let file = File::create(path);
-                Box::new(
+                let file = DurableFile::create_growing(path);
+                Sink::File(
                     file.or_exit(ExitStatus::Unreachable, || format!("cannot write {}", path.display()))?,
                 )
             }
-            None if io::stdout().is_terminal() => Box::new(io::sink()),
-            None => Box::new(io::stdout()),
+            None if io::stdout().is_terminal() => Sink::Stream(Box::new(io::sink())),
+            None => Sink::Stream(Box::new(io::stdout())),
         };
         let (queue, waiting) = sync_channel(QUEUE_MAX);
         let thread = std::thread::Builder::new().name("outcomes".into()).spawn(move || write(sink, &waiting));
@@ -56,8 +56,22 @@ impl Outcomes {
     }
 }
 
-fn write(sink: Box<dyn Write + Send>, waiting: &Receiver<Outcome>) -> io::Result<()> {
-    let mut sink = BufWriter::with_capacity(64 * 1024, sink);
+enum Sink {
+    File(DurableFile),
+    Stream(Box<dyn Write + Send>),
+}
+
+fn write(sink: Sink, waiting: &Receiver<Outcome>) -> io::Result<()> {
+    match sink {
+        Sink::File(mut file) => {
+            write_all(&mut file, waiting)?;
+            file.finish()
+        }
+        Sink::Stream(stream) => write_all(&mut BufWriter::with_capacity(64 * 1024, stream), waiting),
+    }
+}
+
+fn write_all(mut sink: &mut impl Write, waiting: &Receiver<Outcome>) -> io::Result<()> {
     loop {
         let next = match waiting.try_recv() {
             Ok(next) => next,

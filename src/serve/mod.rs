@@ -81,7 +81,7 @@ async fn serve(
     let projection = Projection::start(store.log.clone(), data, ProjectionOptions::default());
     let projection = projection.or_exit(ExitStatus::Unreachable, || "cannot start a thread")?;
     let state = Arc::new(State::new(store.log.failed(), Vec::new()));
-    let edge = edge(store, &node, &projection, &state, &sight);
+    let edge = edge(data, store, &node, &projection, &state, &sight);
     let counts = edge.counts.clone();
     let http = config.http.clone();
     let start = EdgeOptions { insecure: options.insecure };
@@ -147,6 +147,7 @@ async fn serve(
 }
 
 fn edge(
+    data: &Path,
     store: &Store,
     node: &NodeHandle,
     projection: &Arc<Projection>,
@@ -158,6 +159,7 @@ fn edge(
         views: projection.clone(),
         relay: projection.clone(),
         log: store.log.clone(),
+        backup: Arc::new(store.log.backup_source(data, app::files(), Some(participants::folder(data)))),
         tenants: store.log.clone(),
         readiness: state.clone(),
         metrics: sight.renderer(node.clone()),

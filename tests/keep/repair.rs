@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::world::{World, first_time, places};
+use crate::support::world::{World, first_time, outcomes, places};
 
 const PLACE: &str = "segment 0000000000000001, byte ";
 
@@ -79,4 +79,97 @@ fn repaired(world: &World, file: &str, first: &[Value]) {
         assert_eq!(first_time(again), first_time(first));
     }
     assert_eq!(world.verified("data", 0)["orders"], 300);
+}
+
+/// A log of many small groups in several segments, with a flipped bit in the second.
+fn damaged_segments() -> (World, Vec<Value>) {
+    let world = World::new();
+    for part in 0..8 {
+        let file = world.file("commands", places(part * 500, part * 500 + 500));
+        let words =
+            ["run", "--quiet", "--set", "log.segment_bytes=1048576", "--commands", &file, "--outcomes"];
+        world.on_data(&words).arg(world.path(&format!("outcomes-{part}"))).run().expect(0);
+    }
+    let all = (0..8).flat_map(|part| {
+        let text = std::fs::read_to_string(world.path(&format!("outcomes-{part}"))).unwrap();
+        outcomes(&text)
+    });
+    let all = all.collect();
+    let mut found = segments(&world);
+    found.sort();
+    assert!(found.len() >= 4, "{} segments", found.len());
+    let mut bytes = std::fs::read(&found[1]).unwrap();
+    let at = bytes.len() / 3;
+    bytes[at] ^= 1;
+    std::fs::write(&found[1], bytes).unwrap();
+    (world, all)
+}
+
+fn lines(path: PathBuf) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_salvage_keeps_what_is_whole_behind_the_damage_and_parks_what_is_not() {
+    let (world, given) = damaged_segments();
+    let before = log_bytes(&world);
+    let to = world.path("new");
+    let salvaged = world.on_data(&["repair", "--salvage", "--to"]).arg(&to).run().expect(0);
+    assert!(salvaged.stdout.contains("behind the first gap"), "{}", salvaged.stdout);
+    assert!(log_bytes(&world) == before, "the damaged log was changed");
+    let verified = world.verified("new", 0);
+    assert!(verified["orders"].as_u64().unwrap() > 3_000, "{verified}");
+    let listed = lines(to.join("salvaged.jsonl"));
+    let (first, last) = (&listed[0], &listed[listed.len() - 1]);
+    assert_eq!((&first["kind"], &last["kind"]), (&"log".into(), &"end".into()));
+    assert_ne!(first["log_id"], first["new_log_id"]);
+    assert_eq!(last["gaps"], 1);
+    let of = |fate: &str| -> Vec<&Value> { listed.iter().filter(|line| line["fate"] == fate).collect() };
+    assert!(of("salvaged").len() > 1_000, "{last}");
+    // Each command that is listed as salvaged has the outcome that was given.
+    let told: std::collections::HashMap<_, _> =
+        given.iter().map(|outcome| (outcome["command_id"].clone(), outcome)).collect();
+    for line in of("salvaged").into_iter().filter(|line| !line["command_id"].is_null()) {
+        assert_eq!(line["code"], told[&line["command_id"]]["code"], "{line}");
+    }
+    // Nothing of an order stands in the new log behind what it has lost.
+    let parked = world.on("new", &["parked", "list", "-o", "json"]).run().expect(0).stdout;
+    let holed: std::collections::BTreeSet<&str> =
+        of("behind_hole").iter().map(|line| line["order"].as_str().unwrap()).collect();
+    for order in &holed {
+        assert!(parked.contains(order), "{order} is not parked: {parked}");
+    }
+    let compared = world.on("new", &["verify", "--lost"]).arg(to.join("salvaged.jsonl")).run().expect(0);
+    assert!(compared.stdout.contains("have the same outcome here"), "{}", compared.stdout);
+    // It is a log like any other: what is lost is decided anew, what is not is replayed.
+    let file = world.file("commands", places(0, 4_000));
+    world.on("new", &["run", "--quiet", "--commands", &file, "--outcomes"]).arg(world.path("again")).run();
+    let again = outcomes(&std::fs::read_to_string(world.path("again")).unwrap());
+    assert_eq!(again.len(), 4_000);
+    let replayed = again.iter().filter(|outcome| outcome["replayed"] == true).count();
+    assert!(replayed > 3_000, "{replayed}");
+    world.verified("new", 0);
+}
+
+#[test]
+fn a_repair_names_what_goes_and_can_be_cut_short() {
+    let (world, given) = damaged_segments();
+    let lost = world.path("lost.jsonl");
+    world.on_data(&["repair", "--dry-run", "--lost"]).arg(&lost).run().expect(1);
+    let named = lines(lost.clone());
+    let sums = &named[named.len() - 1];
+    assert!(sums["decisions"].as_u64().unwrap() > 1_000 && sums["captured_minor"]["USD"].is_u64(), "{sums}");
+    let whole = world.on_data(&["verify", "--lost"]).arg(&lost).run().expect(1);
+    assert!(whole.stdout.contains(" 0 have the same outcome here"), "{}", whole.stdout);
+    world.on_data(&["repair", "--yes", "--lost"]).arg(&lost).run().expect(0);
+    assert_eq!(lines(lost.clone()), named, "it was told what would go");
+    // All of them are run again, and the file says which outcomes are there again.
+    let file = world.file("commands", places(0, 4_000));
+    world.on_data(&["run", "--quiet", "--commands", &file]).run();
+    let compared = world.on_data(&["verify", "-o", "json", "--lost"]).arg(&lost).run().expect(0);
+    let compared: Value = serde_json::from_str(&compared.stdout).unwrap();
+    assert_eq!(compared["lost"]["missing"], 0, "{compared}");
+    assert!(given.len() == 4_000);
+    assert!(!world.path("data/index").join("stale").exists());
 }

@@ -23,9 +23,11 @@ use tokio::sync::watch;
 
 use super::index::{Index, IndexError, IndexOptions};
 use super::log::{LogOptions, LogReader, Position, Writer};
+pub use backup::DiskBackup;
 use committer::Request;
 use places::Places;
 
+mod backup;
 mod committer;
 mod controls;
 mod open;

@@ -12,6 +12,7 @@ mod draft;
 mod event;
 mod evolve;
 mod glance;
+mod lone;
 mod publish;
 mod saga;
 mod saga_stored;
@@ -28,6 +29,7 @@ pub use event::{Component, Delivery, Event, Line, Payment, Placed, SealedPart, S
 pub(crate) use evolve::AUTHORIZATION_EXPIRED;
 pub use evolve::evolve;
 pub use glance::Glance;
+pub use lone::{LoneDecision, LoneRecord, lone_record};
 pub use publish::{Incoming, PARKED_INDEX, Published, publish_parked};
 pub use saga::{
     Active, AttentionNow, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, Standing, StepAt, Totals,

@@ -174,7 +174,7 @@ fn components(parts: &[Component]) -> Result<Vec<wire::Component>, MoneyError> {
         .collect()
 }
 
-fn history_entry(decision: &DecisionV1, number: u64) -> Result<HistoryEntry, FoldError> {
+pub(super) fn history_entry(decision: &DecisionV1, number: u64) -> Result<HistoryEntry, FoldError> {
     let verdict = verdict_from_stored(&decision.verdict)?;
     let (code, message) = match &verdict.rejection {
         None => (Code::Applied, Code::Applied.meaning().to_owned()),

@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+mod backup;
 mod clock;
 mod command_door;
 mod command_inbox;
@@ -20,6 +21,7 @@ mod snapshots;
 mod tenants;
 mod views;
 
+pub use backup::{BackupError, BackupSource};
 pub use clock::{Clock, Rng};
 pub use command_door::{CommandDoor, EndParkingError};
 pub use command_inbox::{Body, CommandInbox, Delivery, InboxError, InboxId};

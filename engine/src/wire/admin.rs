@@ -19,6 +19,34 @@ super::schema_tag! {
     HealthSchema, "retailflow.health.v1"
 }
 
+super::schema_tag! {
+    /// The name and version of the shape of [`BackupCut`].
+    BackupCutSchema, "retailflow.backup-cut.v1"
+}
+
+/// What a backup of a running node copies: parts up to a place before which all is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BackupCut {
+    /// Name and version of this shape.
+    pub schema: BackupCutSchema,
+    /// Which log, in hexadecimal digits.
+    pub log_id: String,
+    /// Where the durable part of the log ended: the segment's number in the upper 32 bits, the offset in the lower.
+    pub position: u64,
+    /// The log's segments in their order, then the books of participants that live beside the node. Read the books after the
+    /// log, and they hold all that the log knows of.
+    pub parts: Vec<BackupPart>,
+}
+
+/// A part of a backup. Its first `bytes` bytes do not change any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BackupPart {
+    /// Its name, for the request of its bytes.
+    pub name: String,
+    /// How many bytes belong to the cut.
+    pub bytes: u64,
+}
+
 /// How a process is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {

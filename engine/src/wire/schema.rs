@@ -1,6 +1,6 @@
 //! The contract for other languages, made from the types: JSON Schemas (draft 2020-12) and the table of codes.
 
-use super::admin::{Health, ParkedList, ReleaseReport};
+use super::admin::{BackupCut, Health, ParkedList, ReleaseReport};
 use super::code::{Code, Status};
 use super::command::*;
 use super::command_type::CommandType;
@@ -28,6 +28,7 @@ pub fn all_schemas() -> Vec<(String, Value)> {
         named::<OrderList>("orders.v1"),
         named::<ParkedList>("parked.v1"),
         named::<ReleaseReport>("release.v1"),
+        named::<BackupCut>("backup-cut.v1"),
         named::<Health>("health.v1"),
         named::<RunReport>("report.v1"),
     ];

@@ -69,6 +69,11 @@ pub(super) fn query(name: &str, about: &str, schema: Value) -> Value {
     parameter("query", name, about, false, schema)
 }
 
+/// A query parameter that must be given.
+pub(super) fn needed(name: &str, about: &str, schema: Value) -> Value {
+    parameter("query", name, about, true, schema)
+}
+
 pub(super) fn header(name: &str, about: &str, schema: Value) -> Value {
     parameter("header", name, about, false, schema)
 }

@@ -1,9 +1,12 @@
 //! The operators' door.
 
 use retailflow_engine::order::Actor;
-use retailflow_engine::wire::admin::{ParkedList, ReleaseReport};
+use retailflow_engine::wire::admin::{BackupCut, ParkedList, ReleaseReport};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::world::{JSON, Reply, World};
+use crate::fakes::SEGMENT_BYTES;
+use crate::world::{JSON, PATIENCE, Reply, World};
 
 const ANN: (&str, &str) = ("rf-operator", "ann");
 
@@ -100,4 +103,39 @@ async fn tenants_paths_are_not_here() {
     let world = World::new().await;
     let reply = world.admin("GET", "/v1/tenants/shop/orders", &[], b"").await;
     reply.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_backup_is_read_in_parts_and_what_breaks_is_not_taken_for_the_whole() {
+    let world = World::new().await;
+    let cut: BackupCut =
+        serde_json::from_value(world.admin("GET", "/v1/admin/backup", &[], b"").await.json()).unwrap();
+    assert_eq!(cut.parts[0].bytes, SEGMENT_BYTES);
+    let bytes = |query: &str| format!("/v1/admin/backup/bytes?{query}");
+    let segment = "part=0000000000000001.seg";
+    let whole = world.admin("GET", &bytes(&format!("{segment}&until={SEGMENT_BYTES}")), &[], b"").await;
+    let expected: Vec<u8> = (0..SEGMENT_BYTES).map(|at| at as u8).collect();
+    assert!(whole.status == 200 && whole.bytes() == expected);
+    let rest = world.admin("GET", &bytes(&format!("{segment}&from=2999990&until=3000000")), &[], b"").await;
+    assert_eq!(rest.bytes(), &expected[2_999_990..]);
+    for (query, status, code) in [
+        ("until=1", 400, "missing_field"),
+        ("part=x", 400, "missing_field"),
+        ("part=x&from=2&until=2", 400, "invalid_field"),
+        ("part=..%2Flock&until=1", 404, "not_found"),
+        ("part=payments.book&from=1024&until=2048", 503, "unavailable"),
+    ] {
+        world.admin("GET", &bytes(query), &[], b"").await.refused(status, code);
+    }
+    // The second kilobyte can't be read: the answer is broken off, not ended.
+    let mut stream = TcpStream::connect(world.running.admin_addr).await.unwrap();
+    let request =
+        format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", bytes("part=payments.book&until=2048"));
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    drop(tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it is closed"));
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+    assert!(!answer.ends_with(b"0\r\n\r\n"), "it looks whole");
+    // The tenants' door has none of it.
+    world.call("GET", "/v1/admin/backup", &[], b"").await.refused(404, "not_found");
 }

@@ -9,7 +9,7 @@ use retailflow_engine::ids::{OrderRef, PartitionId, TenantId, TimestampMs};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::Actor;
 use retailflow_engine::ports::*;
-use retailflow_engine::wire::admin::{ReleaseReport, ReleaseSchema};
+use retailflow_engine::wire::admin::{BackupCut, BackupCutSchema, BackupPart, ReleaseReport, ReleaseSchema};
 use retailflow_engine::wire::{Code, CommandEvent, Durability, Outcome};
 use retailflow_gateway::Readiness;
 use tokio::sync::Semaphore;
@@ -276,6 +276,36 @@ impl EventLog for Log {
 
     fn scan(&self, _: LogPosition, _: usize) -> PortFuture<'_, Result<Vec<LoggedGroup>, ReadError>> {
         unreachable!("the edge does not scan")
+    }
+}
+
+/// A log of one segment whose bytes say where they are, and a book that broke after its first kilobyte.
+pub(crate) struct Copied;
+
+pub(crate) const SEGMENT_BYTES: u64 = 3_000_000;
+
+impl BackupSource for Copied {
+    fn cut(&self) -> PortFuture<'_, Result<BackupCut, BackupError>> {
+        let part = |name: &str, bytes| BackupPart { name: name.to_owned(), bytes };
+        let parts = vec![part("0000000000000001.seg", SEGMENT_BYTES), part("payments.book", 2048)];
+        let cut = BackupCut { schema: BackupCutSchema, log_id: "00".repeat(16), position: 7, parts };
+        Box::pin(std::future::ready(Ok(cut)))
+    }
+
+    fn read(&self, part: &str, from: u64, bytes_max: usize) -> PortFuture<'_, Result<Vec<u8>, BackupError>> {
+        let length = match part {
+            "0000000000000001.seg" => SEGMENT_BYTES,
+            "payments.book" => 1024,
+            _ => 0,
+        };
+        let until = length.min(from + bytes_max as u64);
+        let bytes: Vec<u8> = (from..until).map(|at| at as u8).collect();
+        let read = match (bytes.is_empty(), length) {
+            (false, _) => Ok(bytes),
+            (true, 0) => Err(BackupError::NoSuchPart("there is no such part".into())),
+            (true, _) => Err(BackupError::Unavailable("the disk".into())),
+        };
+        Box::pin(std::future::ready(read))
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{interval, timeout};
 
-use crate::fakes::{Door, Lists, Log, Ready, Relay};
+use crate::fakes::{Copied, Door, Lists, Log, Ready, Relay};
 
 /// No test waits longer for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -65,6 +65,7 @@ pub(crate) async fn behind() -> Behind {
         views: Arc::clone(&lists) as _,
         relay: Arc::new(Relay),
         log: Arc::new(Log::new()),
+        backup: Arc::new(Copied),
         tenants: Arc::new(tenants),
         readiness: Arc::new(ready),
         metrics: Arc::new(|| "up 1\n".to_owned()),
@@ -171,6 +172,10 @@ impl Reply {
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.body
     }
 
     pub(crate) fn text(&self) -> &str {

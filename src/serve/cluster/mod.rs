@@ -9,6 +9,7 @@ pub(crate) mod durability;
 pub(crate) mod ground;
 mod here;
 pub(crate) mod labels;
+mod no_backup;
 mod no_views;
 mod trimming;
 
@@ -36,6 +37,7 @@ use self::durability::Watching;
 use self::ground::Ground;
 pub(crate) use self::ground::{list, nats_options};
 use self::here::Here;
+use self::no_backup::NoBackup;
 use self::no_views::NoViews;
 use super::readiness::{Phase, State};
 use super::upkeep::{self, Watched};
@@ -120,6 +122,7 @@ async fn serve(
         views: Arc::new(NoViews),
         relay: ground.relay.clone(),
         log: ground.log.clone(),
+        backup: Arc::new(NoBackup),
         tenants: ground.tenants.clone(),
         readiness: state.clone(),
         metrics: sight.renderer(node.clone()),

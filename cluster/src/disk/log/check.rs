@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::error::{LogError, Place};
 use super::frame::{Frame, FrameKind};
-use super::open::{list, lock};
+use super::open::{LOCK_FILE, list, lock};
 use super::scan::{Bad, Expect, Scanner, Step, Verdict};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
-use super::{LogOptions, Position, durable, group};
+use super::unreadable::read_around;
+use super::{LogOptions, Position, durable, group, sector};
 use crate::disk::files::Files;
 
 /// A broken thing.
@@ -78,7 +79,8 @@ impl CheckReport {
         self.problems.iter().all(|problem| problem.unfinished_write)
     }
 
-    fn problem(&mut self, position: Position, what: impl Into<String>) {
+    /// Adds something that is wrong, such as what the caller knows of the log and does not find in it.
+    pub fn problem(&mut self, position: Position, what: impl Into<String>) {
         let problem = Problem { place: Place(position), what: what.into(), unfinished_write: false };
         self.problems.push(problem);
     }
@@ -127,6 +129,24 @@ pub fn check(
     check_unlocked(files, dir, options, each)
 }
 
+/// As [`check`], for a copy or a file system that can only be read: no lock is taken, and nothing is written.
+///
+/// # Errors
+/// As [`check`]; somebody who has the log open is seen, if not held off.
+pub fn check_read_only(
+    files: &dyn Files,
+    dir: &Path,
+    options: LogOptions,
+    each: &mut dyn FnMut(&Frame) -> Result<(), String>,
+) -> Result<CheckReport, LogError> {
+    let path = dir.join(LOCK_FILE);
+    if files.is_locked(&path).map_err(LogError::io("look at", &path))? {
+        let holder = "that has the lock".to_owned();
+        return Err(LogError::InUse { dir: dir.to_owned(), holder });
+    }
+    check_unlocked(files, dir, options, each)
+}
+
 /// As [`check`], of a log that nobody can open: a copy, or one on a file system that is mounted for reading.
 ///
 /// # Errors
@@ -150,12 +170,13 @@ pub fn check_unlocked(
             Err(_) => None,
         };
         let what = match opened {
-            Some(Ok(segment)) => {
+            Some(Ok(mut segment)) => {
                 if *key.get_or_insert(segment.header.key()) != segment.header.key() {
                     report.problem(start, "the segment belongs to another log");
                     report.broken_from(start);
                     continue;
                 }
+                let unreadable = read_around(&mut segment);
                 let mut scanner = Scanner::new(&segment, options);
                 if let Some(expect) = expect
                     && expect != scanner.expect
@@ -166,6 +187,11 @@ pub fn check_unlocked(
                 }
                 check_segment(&mut scanner, number == last, &mut report, each)?;
                 expect = Some(scanner.expect);
+                for sector in unreadable.take() {
+                    let offset = u32::try_from(sector::capacity(sector)).unwrap_or(u32::MAX);
+                    report.problem(Position::new(number, offset), "the disk cannot read this sector");
+                    report.broken_from(Position::new(number, offset));
+                }
                 if report.good_until.is_none() {
                     report.end = Some(scanner.position(scanner.offset));
                 }

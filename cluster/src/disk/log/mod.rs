@@ -27,6 +27,7 @@
 
 pub mod appender;
 pub mod check;
+pub mod copy;
 pub(crate) mod durable;
 mod error;
 pub mod frame;
@@ -35,11 +36,13 @@ pub mod open;
 pub mod read;
 mod recover;
 pub mod repair;
+pub mod salvage;
 mod scan;
 pub mod sector;
 pub mod segment;
 pub(crate) mod settle;
 mod spare;
+pub(crate) mod unreadable;
 pub mod writer;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::error::{LogError, Place};
 use super::open::{clear, list, lock};
 use super::scan::Scanner;
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
+use super::unreadable::read_around;
 use super::{LogOptions, Position, sector};
 use crate::disk::files::Files;
 
@@ -101,7 +102,9 @@ fn copy_tail(
     cut: Position,
     kept: &mut Vec<PathBuf>,
 ) -> Result<Option<(Segment, u64)>, LogError> {
-    let segment = Segment::open(files, dir, cut.segment(), true)?;
+    let mut segment = Segment::open(files, dir, cut.segment(), true)?;
+    // What the disk can't read is kept as what it reads as here; clearing it afterwards makes most disks well again.
+    read_around(&mut segment);
     let start = sector::physical(cut.offset().into());
     let Some(last) = Scanner::new(&segment, options).last_nonzero(cut.offset())? else { return Ok(None) };
     let bytes = last + 1 - start;

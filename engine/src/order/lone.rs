@@ -1,0 +1,74 @@
+//! What one record says by itself: for records whose order can't be read any more, because others are lost.
+
+use super::aggregate::FoldError;
+use super::view::history_entry;
+use crate::codec::record;
+use crate::codec::v1::{self, BodyV1, EventV1, StepOutcomeV1, StepV1};
+use crate::ids::OrderRef;
+use crate::wire::order::HistoryEntry;
+
+/// A record without those around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoneRecord {
+    /// Whose it is.
+    pub order: OrderRef,
+    /// How many decisions the order held before it.
+    pub expected_revision: u64,
+    /// Its decisions.
+    pub decisions: Vec<LoneDecision>,
+}
+
+/// A decision, and the money that it moved, in minor units of the order's currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoneDecision {
+    /// As the order's history has it.
+    pub entry: HistoryEntry,
+    /// The order's currency and total, where this decision placed it.
+    pub placed: Option<(String, i64)>,
+    /// What was captured, if that ended here.
+    pub captured_minor: i64,
+    /// What was paid back, if that ended here.
+    pub refunded_minor: i64,
+}
+
+/// Reads a record on its own.
+///
+/// # Errors
+/// [`FoldError`] when it is none.
+pub fn lone_record(bytes: &[u8]) -> Result<LoneRecord, FoldError> {
+    let summary = record::summary(bytes)?;
+    let mut decisions = Vec::new();
+    if let BodyV1::Decisions(stored) = v1::decode(bytes)?.body {
+        for (number, decision) in (summary.expected_revision + 1..).zip(&stored) {
+            let mut lone = LoneDecision {
+                entry: history_entry(decision, number)?,
+                placed: None,
+                captured_minor: 0,
+                refunded_minor: 0,
+            };
+            decision.events.iter().for_each(|event| lone.add(event));
+            decisions.push(lone);
+        }
+    }
+    Ok(LoneRecord { order: summary.order, expected_revision: summary.expected_revision, decisions })
+}
+
+impl LoneDecision {
+    fn add(&mut self, event: &EventV1) {
+        match event {
+            EventV1::Placed(placed) => {
+                let currency = String::from_utf8_lossy(&placed.currency).into_owned();
+                self.placed = Some((currency, placed.total_minor));
+            }
+            EventV1::StepEnded { step, outcome: StepOutcomeV1::Done { amount_minor, .. }, .. } => {
+                let amount = amount_minor.unwrap_or(0);
+                match step {
+                    StepV1::Capture => self.captured_minor = self.captured_minor.saturating_add(amount),
+                    StepV1::Refund => self.refunded_minor = self.refunded_minor.saturating_add(amount),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Giving a running node's log away to a backup: what there is, and its bytes.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use retailflow_engine::ports::{BackupError, BackupSource};
+use retailflow_engine::wire::Code;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::{Refusal, found};
+use crate::edge::{Open, Shared};
+use crate::query::Query;
+
+/// The media type of a part's bytes.
+pub(crate) const BYTES: &str = "application/octet-stream";
+/// Beyond what any disk holds, and whole in every JSON reader.
+pub(crate) const BYTES_MAX: u64 = (1 << 53) - 1;
+/// Read and held in memory at once, for each answer under way.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// `GET /v1/admin/backup`
+pub(crate) async fn cut(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Refusal> {
+    Query::parse(request.uri().query(), &[])?;
+    Ok(found(&shared.edge.backup.cut().await.map_err(refusal)?))
+}
+
+/// `GET /v1/admin/backup/bytes`
+pub(crate) async fn bytes(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Refusal> {
+    let query = Query::parse(request.uri().query(), &["part", "from", "until"])?;
+    let missing = |name: &'static str| Refusal::new(Code::MissingField, "give it as the cut has it").at(name);
+    let part = query.token("part")?.ok_or_else(|| missing("part"))?.to_owned();
+    let from = query.number("from", 0, BYTES_MAX)?.unwrap_or(0);
+    let until = query.number("until", 1, BYTES_MAX)?.ok_or_else(|| missing("until"))?;
+    if from >= until {
+        return Err(Refusal::new(Code::InvalidField, "it comes after \"from\"").at("until"));
+    }
+    let permit = Arc::clone(&shared.streams).try_acquire_owned().map_err(|_| {
+        Refusal::new(Code::Overloaded, "as many streams as the node can take are open; come again, later")
+    })?;
+    let mut copy = Copy {
+        source: Arc::clone(&shared.edge.backup),
+        part,
+        next: from,
+        until,
+        stop: shared.stop.child_token(),
+        _permit: permit,
+        _open: Open::stream(&shared.edge.counts),
+    };
+    // What is refused is refused with a problem: the first bytes are read before anything is answered.
+    let first = copy.read().await.map_err(refusal)?;
+    let rest = stream::try_unfold(copy, |mut copy| async move {
+        if copy.next >= copy.until {
+            return Ok(None);
+        }
+        // Broken off, not ended: the caller must not take it for the whole.
+        let read = copy.read().await.map_err(io::Error::other)?;
+        Ok::<_, io::Error>(Some((read, copy)))
+    });
+    let first = stream::once(async { Ok(first) });
+    let mut response = Response::new(Body::from_stream(stream::StreamExt::chain(first, rest)));
+    let answered = response.headers_mut();
+    answered.insert(CONTENT_TYPE, HeaderValue::from_static(BYTES));
+    answered.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn refusal(error: BackupError) -> Refusal {
+    match error {
+        BackupError::Elsewhere(text) | BackupError::NoSuchPart(text) => Refusal::new(Code::NotFound, text),
+        BackupError::Unavailable(text) => Refusal::new(Code::Unavailable, text),
+    }
+}
+
+struct Copy {
+    source: Arc<dyn BackupSource>,
+    part: String,
+    next: u64,
+    until: u64,
+    stop: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+    _open: Open,
+}
+
+impl Copy {
+    async fn read(&mut self) -> Result<Bytes, BackupError> {
+        let wanted = usize::try_from(self.until - self.next).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+        let read = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(BackupError::Unavailable("the node stops".into())),
+            read = self.source.read(&self.part, self.next, wanted) => read?,
+        };
+        if read.is_empty() {
+            return Err(BackupError::NoSuchPart(format!("{} has no byte {}", self.part, self.next)));
+        }
+        self.next += read.len() as u64;
+        Ok(Bytes::from(read))
+    }
+}

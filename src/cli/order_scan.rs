@@ -1,0 +1,51 @@
+//! One order out of a log that can only be read: without an index, by going through all of it.
+
+use std::path::Path;
+
+use retailflow_config::Config;
+use retailflow_engine::codec::control::Control;
+use retailflow_engine::codec::record;
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::order::view;
+use retailflow_engine::ports::LoggedEntry;
+
+use crate::audit::group_of;
+use crate::cli::order::Found;
+use crate::cli::verify;
+use crate::client::say;
+use crate::exit::{ExitStatus, Failure, OrExit};
+
+/// An order and its history. Holds the order's records in memory, and nothing else.
+///
+/// # Errors
+/// A [`Failure`] when the log cannot be read. What is broken in it is told on standard error: behind that, decisions may be
+/// missing.
+pub(super) fn read(data: &Path, config: &Config, name: &OrderRef) -> Result<Found, Failure> {
+    let (mut records, mut reason) = (Vec::new(), None);
+    let report = verify::check_log(data, config, true, &mut |frame| {
+        for entry in group_of(frame)?.into_iter().flat_map(|group| group.entries) {
+            match entry {
+                LoggedEntry::Record(bytes) => {
+                    let summary = record::summary(&bytes).map_err(|error| error.to_string())?;
+                    if summary.order == *name {
+                        records.push(bytes);
+                    }
+                }
+                LoggedEntry::Control(bytes) => {
+                    let control = Control::decode(&bytes).map_err(|error| error.to_string())?;
+                    match control {
+                        Control::Park { order, reason: why, .. } if order == *name => reason = Some(why),
+                        Control::Release { order, .. } if order == *name => reason = None,
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    })?;
+    for problem in &report.problems {
+        say(format!("problem: {}: {}; what comes after it is not shown", problem.place, problem.what));
+    }
+    view(name, &records, reason.as_deref())
+        .or_exit(ExitStatus::Finding, || format!("cannot read order {name}"))
+}
