@@ -21,16 +21,27 @@ const CANCEL: &str = r#"{"reason":"changed my mind"}"#;
 /// What happens during a phase, seen by all.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// Outcomes given.
-    pub(super) given: AtomicU64,
-    /// Answers that are no outcomes.
-    pub(super) refused: AtomicU64,
+    given: AtomicU64,
+    refused: AtomicU64,
     stop: AtomicBool,
 }
 
 /// What is done the moment an answer has come, given how many there are.
 pub(super) type OnAnswer<'a> = &'a (dyn Fn(u64) + Sync);
 
+impl Progress {
+    /// Outcomes given.
+    pub(super) fn given(&self) -> u64 {
+        self.given.load(Ordering::Relaxed)
+    }
+
+    /// Answers that are no outcomes.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Clone)]
 struct Command {
     order: String,
     kind: &'static str,
@@ -40,12 +51,15 @@ struct Command {
     told: Option<(u16, Value)>,
 }
 
+#[derive(Clone)]
 struct Caller {
     name: usize,
     rng: fastrand::Rng,
     orders: usize,
     commands: Vec<Command>,
     compared: u64,
+    /// The last command that got no outcome, and why.
+    unanswered: Option<String>,
     losses: Vec<String>,
 }
 
@@ -57,18 +71,26 @@ impl Caller {
         let kind = format!("retailflow.order.{}.v1", command.kind);
         let headers =
             [("Content-Type", "application/json"), ("Ce-Type", &*kind), ("Idempotency-Key", &*command.id)];
+        let mut why = String::new();
         let answer = wait_up_to(BOUND, || match client.post(&path, &headers, command.body) {
-            Err(_) => Some(None),
+            Err(error) => {
+                why = error.to_string();
+                Some(None)
+            }
             // Recorded, and final.
             Ok(answer) if matches!(answer.status, 200 | 202 | 422) => Some(Some(answer)),
             // No id is used twice here: whose content it is said to be was never sent.
             Ok(answer) if answer.json()["code"] == "id_reused" => Some(Some(answer)),
-            Ok(_) => {
+            Ok(answer) => {
+                why = format!("{} {}", answer.status, answer.body);
                 progress.refused.fetch_add(1, Ordering::Relaxed);
                 progress.stop.load(Ordering::Relaxed).then_some(None)
             }
         });
-        let Some(Some(answer)) = answer else { return false };
+        let Some(Some(answer)) = answer else {
+            self.unanswered = Some(format!("{} of order {}: {why}", command.id, command.order));
+            return false;
+        };
         on_answer(progress.given.fetch_add(1, Ordering::Relaxed) + 1);
         self.take_down(at, &answer);
         !progress.stop.load(Ordering::Relaxed)
@@ -117,7 +139,8 @@ impl Caller {
     }
 }
 
-/// All callers.
+/// All callers. A clone remembers the same, to ask another copy of the same data.
+#[derive(Clone)]
 pub(super) struct Callers(Vec<Caller>);
 
 impl Callers {
@@ -128,6 +151,7 @@ impl Callers {
             orders: 0,
             commands: Vec::new(),
             compared: 0,
+            unanswered: None,
             losses: Vec::new(),
         };
         Self((0..CALLERS).map(caller).collect())
@@ -147,9 +171,12 @@ impl Callers {
     }
 
     /// Sends again what was sent, so many in a hundred of it, and compares. What has no outcome yet gets one.
-    /// False when a connection was lost.
-    pub(super) fn repeat(&mut self, address: &str, percent: u32) -> bool {
+    ///
+    /// # Errors
+    /// The first command that was not answered, and why.
+    pub(super) fn repeat(&mut self, address: &str, percent: u32) -> Result<(), String> {
         let progress = Progress::default();
+        self.0.iter_mut().for_each(|caller| caller.unanswered = None);
         let one = |caller: &mut Caller| {
             let mut client = Client::new(address);
             (0..caller.commands.len()).all(|at| {
@@ -158,9 +185,11 @@ impl Callers {
         };
         let one = &one;
         thread::scope(|scope| {
-            let all: Vec<_> = self.0.iter_mut().map(|caller| scope.spawn(move || one(caller))).collect();
-            all.into_iter().map(|one| one.join().unwrap()).fold(true, |all, one| all && one)
-        })
+            for caller in &mut self.0 {
+                scope.spawn(move || one(caller));
+            }
+        });
+        self.0.iter_mut().find_map(|caller| caller.unanswered.take()).map_or(Ok(()), Err)
     }
 
     /// Outcomes that callers have been given.

@@ -4,6 +4,7 @@
 //! again.
 
 mod callers;
+mod offline;
 mod plan;
 mod process;
 mod round;

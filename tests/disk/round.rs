@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use retailflow_chaos_disk::{Disk, Fault, Mount};
@@ -88,8 +87,8 @@ impl Round {
             assert!(self.disk.spoil(&segment, sector), "there is a first segment");
         }
         let Some(mut process) = self.start("rebooted") else { return };
-        if !self.callers.repeat(&process.address, 100) {
-            self.wrong("the server does not answer after the reboot");
+        if let Err(why) = self.callers.repeat(&process.address, 100) {
+            self.wrong(&format!("no answer after the reboot: {why}"));
         }
         match process.stop() {
             Some(0) => {}
@@ -125,7 +124,7 @@ impl Round {
                 Trouble::Full => {
                     disk.set_full(true);
                     let refused = wait_up_to(lasts * 4, || {
-                        (progress.refused.load(Ordering::Relaxed) > 0 || process.has_ended()).then_some(())
+                        (progress.refused() > 0 || process.has_ended()).then_some(())
                     });
                     disk.set_full(false);
                     let healed = wait_for_answers(progress, &mut process, 50);
@@ -152,7 +151,7 @@ impl Round {
                     notes.push(format!("ended by itself {}", ended.is_some()));
                 }
                 Trouble::LastSectorLost => {
-                    drop(wait_up_to(BOUND, || disk.is_off().then_some(())));
+                    let _ = wait_up_to(BOUND, || disk.is_off().then_some(()));
                     disk.power_off();
                 }
                 Trouble::Kill | Trouble::CutAtAnswer | Trouble::CutAtSync | Trouble::Unreadable => {}
@@ -165,8 +164,8 @@ impl Round {
 
     /// A sample of what was given, and new commands; then the process ends in one of three ways.
     fn more(&mut self, mut process: Process) {
-        if !self.callers.repeat(&process.address, SAMPLE_PERCENT) {
-            self.wrong("the server does not answer when it is started again");
+        if let Err(why) = self.callers.repeat(&process.address, SAMPLE_PERCENT) {
+            self.wrong(&format!("no answer when it is started again: {why}"));
         }
         let wanted = self.rng.u64(10..200);
         let end = self.rng.u8(..3);
@@ -239,8 +238,8 @@ impl Round {
 
 /// Waits for so many outcomes more; false when the process ends first, or gives none.
 fn wait_for_answers(progress: &Progress, process: &mut Process, more: u64) -> bool {
-    let before = progress.given.load(Ordering::Relaxed);
-    let come = || progress.given.load(Ordering::Relaxed) >= before + more;
+    let before = progress.given();
+    let come = || progress.given() >= before + more;
     let waited = wait_up_to(BOUND, || (come() || process.has_ended()).then_some(()));
     waited.is_some() && come()
 }
