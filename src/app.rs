@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use parking_lot::Mutex;
 use retailflow_actors::{Node, NodeHandle, Ports, Settings};
 use retailflow_cluster::disk::event_log::{DiskLog, DiskLogOptions, OpenError, OpenReport};
-use retailflow_cluster::disk::files::{Files, RealFiles};
+use retailflow_cluster::disk::files::{Files, RealFiles, raise_open_files};
 use retailflow_cluster::disk::index::IndexOptions;
 use retailflow_cluster::disk::log::{LogError, LogOptions};
 use retailflow_config::Config;
@@ -60,10 +60,17 @@ pub(crate) struct Store {
 /// Whether a data directory may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Make {
-    /// One that is not there is made.
+    /// One that is not there is made, and that is said.
     IfMissing,
     /// It has to be there.
     Never,
+}
+
+impl Make {
+    /// As the flag `--existing` says.
+    pub(crate) fn unless(existing: bool) -> Self {
+        if existing { Self::Never } else { Self::IfMissing }
+    }
 }
 
 /// The sizes of the disk's log, from the configuration.
@@ -90,14 +97,28 @@ pub(crate) fn disk_options(config: &Config) -> DiskLogOptions {
     }
 }
 
+/// With fewer open files than this a server refuses connections long before its own limits.
+const OPEN_FILES_MIN: u64 = 4096;
+
 /// Opens a data directory; blocks while the index catches up with the log.
 ///
 /// # Errors
 /// A [`Failure`] that says what to do: 3 when it cannot be read, 4 when it must not be opened.
 pub(crate) fn open(data: &Path, config: &Config, make: Make) -> Result<Store, Failure> {
     if make == Make::Never && !data.join("log").is_dir() {
-        let text = format!("there is no data directory in {}: `retailflow run` makes one", data.display());
+        let text = format!(
+            "there is no data directory in {}: `retailflow run` or `serve` makes one, without --existing",
+            data.display()
+        );
         return Err(Failure::unreachable(text));
+    }
+    let open_files = raise_open_files();
+    if open_files < OPEN_FILES_MIN {
+        tracing::warn!(
+            event = "few_open_files",
+            open_files,
+            "this process may have few open files: connections will be refused at that limit; raise it (`ulimit -n`)"
+        );
     }
     let rng = SystemRng::new();
     let mut log_id = [0; 16];
@@ -126,13 +147,25 @@ pub(crate) fn open(data: &Path, config: &Config, make: Make) -> Result<Store, Fa
         );
         return Err(Failure::refused(text));
     }
-    tell(&report);
+    tell(data, &report);
     Ok(Store { log })
 }
 
-fn tell(report: &OpenReport) {
+fn tell(data: &Path, report: &OpenReport) {
+    if report.recovery.created {
+        tracing::warn!(
+            event = "data_directory_made",
+            data = %data.display(),
+            "a NEW data directory was made: no earlier order is known in it; if one was expected here, stop, because the path \
+             is wrong or a disk is not mounted (--existing refuses this)"
+        );
+    }
     if let Some(cut) = &report.recovery.cut {
-        tracing::warn!(?cut, "an unfinished last write was cut; nothing in it had been answered");
+        tracing::warn!(
+            event = "torn_write_cut",
+            ?cut,
+            "an unfinished last write was cut; by all marks of this log, nothing in it had been answered"
+        );
     }
     if let Some(reason) = &report.index_rebuilt {
         tracing::warn!(reason, frames = report.replayed_frames, "the index was built again from the log");
@@ -142,7 +175,7 @@ fn tell(report: &OpenReport) {
 fn open_failure(data: &Path, error: OpenError) -> Failure {
     let code = match &error {
         OpenError::Log(LogError::Io { .. }) | OpenError::Thread(_) => ExitStatus::Unreachable,
-        OpenError::Log(LogError::Damaged { .. }) => ExitStatus::Finding,
+        OpenError::Log(LogError::Damaged { .. } | LogError::Lost { .. }) => ExitStatus::Finding,
         _ => ExitStatus::Refused,
     };
     let error = anyhow::Error::new(error).context(format!("cannot open {}", data.display()));

@@ -120,6 +120,10 @@ metrics! {
         "Time to write and sync one batch of groups.";
     LOG_BYTES Kind::Counter, "log_written_bytes_total", [],
         "Bytes appended to the log.";
+    LOG_SCRUBBED Kind::Counter, "log_scrubbed_bytes_total", [],
+        "Bytes of finished segments that the scrubber has read again.";
+    LOG_SCRUB_DAMAGE Kind::Counter, "log_scrub_damage_total", [],
+        "Segments in which the scrubber found damage: run `retailflow verify`.";
     LOG_FAILED Kind::Gauge, "log_failed", [],
         "1 when the log failed for good: the process must be started again.";
     DURABILITY Kind::Gauge, "durability_info", ["class", "replicas"],

@@ -58,6 +58,9 @@ pub(crate) struct Args {
     /// Say nothing but errors: no progress, no summary
     #[arg(long)]
     pub(crate) quiet: bool,
+    /// Refuse to make a data directory: so that a wrong path or a missing mount is noticed
+    #[arg(long, env = "RETAILFLOW_EXISTING")]
+    pub(crate) existing: bool,
     /// What stock, payments and shipping are like; their books are kept in DIR/participants
     #[arg(long, value_enum, default_value = "perfect")]
     pub(crate) participants: Kind,
@@ -81,7 +84,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     };
     let name = if stdin { "standard input".to_owned() } else { args.commands.display().to_string() };
     let mut inbox = FileInbox::new(&identity(&args.commands), input, BODY_MAX_BYTES);
-    let store = app::open(&args.data.data, config, Make::IfMissing)?;
+    let store = app::open(&args.data.data, config, Make::unless(args.existing))?;
     // Only now: a run that is refused must not empty the file of the run that is going on.
     let outcomes = Outcomes::open(args.outcomes.as_deref())?;
     let mut settings = Settings::new(config.clone(), "embedded");

@@ -61,6 +61,9 @@ pub(crate) struct Args {
     /// What the faults of flaky participants are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Refuse to make a data directory: for a server that has one, so that a wrong path or a missing mount is noticed
+    #[arg(long, env = "RETAILFLOW_EXISTING")]
+    pub(crate) existing: bool,
     /// Take commands in and leave all steps to a later run: for measurements
     #[arg(long, hide = true)]
     pub(crate) intake_only: bool,
@@ -76,6 +79,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let participants = args.participants.unwrap_or(if many { Kind::Shared } else { Kind::Perfect });
     let options = serve::Options {
         insecure: args.insecure,
+        existing: args.existing,
         participants,
         seed: args.seed,
         drives_effects: !args.intake_only,

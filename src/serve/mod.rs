@@ -36,6 +36,8 @@ use crate::telemetry::otlp;
 pub(crate) struct Options {
     /// Listen where strangers can connect.
     pub(crate) insecure: bool,
+    /// Refuse to make a data directory.
+    pub(crate) existing: bool,
     /// What the participants are like.
     pub(crate) participants: Kind,
     /// What their faults are drawn from.
@@ -55,7 +57,7 @@ pub(crate) fn run(data: &Path, config: Config, options: &Options) -> Result<(), 
     // First of all: what is made before has no series.
     let sight = Sight::start()?;
     sight.durability(app::DURABILITY, None);
-    let store = app::open(data, &config, Make::IfMissing)?;
+    let store = app::open(data, &config, Make::unless(options.existing))?;
     let runtime = app::runtime()?;
     let served = runtime.block_on(serve(data, config, options, &store, sight));
     drop(runtime);

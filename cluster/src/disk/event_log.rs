@@ -31,6 +31,7 @@ mod controls;
 mod open;
 mod places;
 mod port;
+pub mod scrub;
 mod stores;
 mod tail;
 #[cfg(test)]
@@ -52,7 +53,7 @@ pub struct DiskLogOptions {
     /// Places of orders kept in memory beside the index.
     pub places_max: usize,
     /// A log of up to so many bytes is read as a whole before it is opened, so that damage anywhere is refused (0.3 s
-    /// for 240 MB, measured). In a larger one, damage in what the index has seen shows when it is read.
+    /// for 240 MB, measured). In a larger one only the end is, and the scrubber reads the rest.
     pub check_max_bytes: u64,
 }
 
@@ -63,7 +64,7 @@ impl Default for DiskLogOptions {
             index: IndexOptions::default(),
             queue_max: 1024,
             places_max: 65_536,
-            check_max_bytes: 2 << 30,
+            check_max_bytes: 512 << 20,
         }
     }
 }
@@ -73,6 +74,7 @@ impl Default for DiskLogOptions {
 pub struct DiskLog {
     inner: Arc<Inner>,
     writer: RwLock<Writer<Request>>,
+    scrubber: Mutex<Option<scrub::Scrubber>>,
     lock: Mutex<Option<Box<dyn super::files::LockGuard>>>,
 }
 
@@ -171,6 +173,12 @@ impl DiskLog {
         self.inner.failed.subscribe()
     }
 
+    /// What tokens that strangers are shown can be sealed with, after a derivation of their own. Shown to nobody.
+    #[must_use]
+    pub fn secret(&self) -> [u8; 16] {
+        self.inner.reader.secret()
+    }
+
     /// Sizes of the index, for gauges.
     #[must_use]
     pub fn index_stats(&self) -> super::index::IndexStats {
@@ -180,6 +188,7 @@ impl DiskLog {
     /// Takes no more, makes durable what waits, marks the clean stop, writes the index, gives up the lock. Blocks.
     pub fn close(&self) {
         self.writer.write().close();
+        drop(self.scrubber.lock().take());
         if let Err(error) = self.inner.index.close() {
             tracing::warn!(%error, "the index was not written; it is caught up at the next start");
         }

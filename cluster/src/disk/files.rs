@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub mod faulty;
 mod real;
 
-pub use real::{Preallocate, RealFiles};
+pub use real::{Preallocate, RealFiles, raise_open_files};
 
 /// An open file. Offsets and lengths are in bytes.
 pub trait DiskFile: Send + Sync {
@@ -20,6 +20,13 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// What the system says.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads at `offset` what the disk itself holds, past what the system keeps in memory: bytes whose write-back failed
+    /// are in memory only. Returns how many bytes, and `None` where that cannot be had here.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn read_past_cache_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<usize>>;
 
     /// Writes at `offset`; returns how many bytes were taken, which may be fewer than given.
     ///
@@ -107,7 +114,7 @@ pub enum LockError {
 /// - A file's bytes are durable only after `sync_data`, its name only after `sync_dir` of its folder.
 /// - `rename` replaces atomically.
 pub trait Files: Send + Sync {
-    /// The names of the files in `dir`, in no order.
+    /// The names of all that is in `dir`, in no order.
     ///
     /// # Errors
     /// What the system says.
@@ -125,7 +132,7 @@ pub trait Files: Send + Sync {
     /// What the system says; `StorageFull` when there is no room, `AlreadyExists`.
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Opens an existing file.
+    /// Opens an existing file, which must not be a symbolic link.
     ///
     /// # Errors
     /// What the system says.

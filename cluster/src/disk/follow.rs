@@ -1,9 +1,8 @@
 //! Following a log from another process, while its owner writes it or when nobody does.
 //!
 //! Invariant: what is shown is durable and stays in the log. While somebody holds the log's lock, groups are shown up to
-//! the mark (`log::durable`), which is written after the sync and after the answer; so nobody hears of a group
-//! here before its committer does. When nobody holds it, the mark may be behind by what a killed process wrote last: the
-//! rest is read, then synced, then shown (`log::settle`). A follower takes no lock, and writes nothing.
+//! the mark (`log::durable`), which is written after the sync. When nobody holds it, the mark may be behind: what is
+//! durable all the same is found out by reading (`log::settle`). A follower takes no lock, and writes nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -77,13 +76,14 @@ impl LogFollower {
         };
         let log_id = first.header.log_id;
         // A segment gets its name when its first frame is durable.
-        let reader = LogReader(Arc::new(Shared::new([first], EVERYTHING)));
+        let shared = Shared::of_one(Arc::clone(&files), dir.clone(), first, EVERYTHING);
+        let reader = LogReader(Arc::new(shared));
         let frame = reader.frame(BEGINNING)?;
         let identity = identity::decode(&frame.payload).map_err(FollowError::Identity)?;
         if frame.kind != FrameKind::Identity || identity.log_id != log_id {
             return Err(LogError::damaged(BEGINNING, "the log does not begin with its identity").into());
         }
-        let (end, next) = (frame.end(), BEGINNING);
+        let (end, next) = (frame.next, BEGINNING);
         Ok(Self { files, dir, options, identity, end, reader, segment: 1, next, last: None })
     }
 
@@ -134,7 +134,7 @@ impl LogFollower {
                 groups.push(group);
             }
             self.last = Some((frame.position, frame.hash));
-            self.next = frame.end();
+            self.next = frame.next;
         }
         Ok(groups)
     }
@@ -173,13 +173,14 @@ impl LogFollower {
             return Err(gone("the segment belongs to another log".into()));
         }
         // Not only up to the end that is known: the mark may be older than what was shown before.
-        let reader = LogReader(Arc::new(Shared::new([segment], EVERYTHING)));
+        let shared = Shared::of_one(Arc::clone(&self.files), self.dir.clone(), segment, EVERYTHING);
+        let reader = LogReader(Arc::new(shared));
         let frame = match reader.frame(position) {
             Err(LogError::Damaged { reason, .. }) => return Err(gone(reason)),
             found => found?,
         };
         (self.next, self.last) = match behind {
-            true => (frame.end(), Some((frame.position, frame.hash))),
+            true => (frame.next, Some((frame.position, frame.hash))),
             false => (position, None),
         };
         Ok(())
@@ -193,7 +194,8 @@ impl LogFollower {
                 let position = Position::new(number, 0);
                 return Err(FollowError::Gone { position, why: "the segment belongs to another log".into() });
             }
-            self.reader = LogReader(Arc::new(Shared::new([segment], self.end)));
+            let shared = Shared::of_one(Arc::clone(&self.files), self.dir.clone(), segment, self.end);
+            self.reader = LogReader(Arc::new(shared));
             self.segment = number;
         }
         self.reader.0.set_end(self.end);

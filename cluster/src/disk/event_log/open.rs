@@ -13,13 +13,14 @@ use tokio::sync::watch;
 
 use super::committer::Committer;
 use super::places::Places;
+use super::scrub::Scrubber;
 use super::tail::Tail;
 use super::{
     DiskLog, DiskLogOptions, Head, Inner, Pending, controls, decode_heads, encode_heads, folders, order_key,
 };
 use crate::disk::files::Files;
 use crate::disk::index::{Cursor as IndexCursor, Index, IndexError, OrderPlace, OrderUpdate};
-use crate::disk::log::check::check;
+use crate::disk::log::check::{LostEnd, check};
 use crate::disk::log::frame::HEADER_BYTES;
 use crate::disk::log::group::{self, EntryKind};
 use crate::disk::log::open::exists;
@@ -42,15 +43,26 @@ pub enum OpenError {
     Log(LogError),
     /// The index saw records that the log does not hold (any more).
     #[error(
-        "{reason}. The index in {index} has seen more than the log holds: acknowledged records were lost, or an \
-         older copy of the log was put in place. Put the newer log back. To go on without what is lost, delete the \
-         index folder: a conscious decision, because outcomes that were given are then forgotten"
+        "{reason}. Something in {data} has seen more than the log holds: acknowledged records were lost, or an \
+         older copy of the log was put in place. Put the newer log back. `retailflow repair --dry-run` tells what is lost, and \
+         `--yes` goes on without it: a conscious decision, because outcomes that were given are then forgotten"
     )]
     LogRegressed {
         /// What was seen and what is there.
         reason: String,
-        /// The index's folder.
-        index: PathBuf,
+        /// The data directory.
+        data: PathBuf,
+    },
+    /// There is no log, and what belongs to one is there.
+    #[error(
+        "there is no log in {data}, but {found} of an earlier one: no new log is made beside it, because all its orders \
+         would be forgotten. Put the log back or restore a backup; to begin anew, take an empty folder"
+    )]
+    LogMissing {
+        /// The data directory.
+        data: PathBuf,
+        /// What was found.
+        found: String,
     },
     /// The index can't be used, and not because it is damaged.
     #[error("{0}")]
@@ -58,6 +70,9 @@ pub enum OpenError {
     /// The first record can't be read by this build.
     #[error("the log's first record: {0}")]
     Identity(CodecError),
+    /// The system gave no random bytes for a new log's secret.
+    #[error("cannot draw a secret for a new log: {0}")]
+    Secret(String),
     /// The system gave no thread.
     #[error("cannot start the log's writer: {0}")]
     Thread(std::io::Error),
@@ -98,11 +113,10 @@ impl DiskLog {
         progress: &mut dyn FnMut(u64),
     ) -> Result<(Arc<Self>, OpenReport), OpenError> {
         let (log_dir, index_dir) = folders(data);
-        let has_index = std::fs::read_dir(&index_dir).is_ok_and(|mut entries| entries.next().is_some());
-        if has_index && !exists(files.as_ref(), &log_dir).map_err(OpenError::Log)? {
-            // A new log would be made, and the index of the old one taken for a damaged one.
-            let reason = format!("there is no log in {}", log_dir.display());
-            return Err(OpenError::LogRegressed { reason, index: index_dir });
+        if !exists(files.as_ref(), &log_dir).map_err(OpenError::Log)?
+            && let Some(found) = remains(data)
+        {
+            return Err(OpenError::LogMissing { data: data.to_owned(), found });
         }
         let mut rebuilt: Option<String> = None;
         loop {
@@ -124,6 +138,16 @@ impl DiskLog {
     }
 }
 
+/// What is left in a data directory whose log has gone.
+fn remains(data: &Path) -> Option<String> {
+    let has_entries =
+        |name: &&str| std::fs::read_dir(data.join(name)).is_ok_and(|mut entries| entries.next().is_some());
+    let mut found: Vec<&str> = ["index", "views", "participants"].into_iter().filter(has_entries).collect();
+    let marks = ["durable", "log/durable"];
+    found.extend(marks.into_iter().filter(|name| data.join(name).exists()));
+    (!found.is_empty()).then(|| found.join(", "))
+}
+
 /// The first damage in a log that is small enough to be read as a whole.
 fn damage(files: &dyn Files, dir: &Path, options: &DiskLogOptions) -> Result<Option<LogError>, OpenError> {
     if !exists(files, dir).map_err(OpenError::Log)? {
@@ -134,6 +158,14 @@ fn damage(files: &dyn Files, dir: &Path, options: &DiskLogOptions) -> Result<Opt
         return Ok(None);
     }
     let report = check(files, dir, options.log, &mut |_| Ok(())).map_err(OpenError::Log)?;
+    if report.other_format.is_some() {
+        // Opening says it best.
+        return Ok(None);
+    }
+    if let Some(LostEnd { source_name, seen, end }) = report.lost {
+        let reason = report.problems.into_iter().next().map(|problem| problem.what);
+        return Ok(Some(LogError::Lost { source_name, seen, end, reason }));
+    }
     let first = report.problems.into_iter().find(|problem| !problem.unfinished_write);
     Ok(first.map(|problem| LogError::damaged(problem.place.0, problem.what)))
 }
@@ -147,7 +179,9 @@ fn attempt(
 ) -> Result<Attempt, OpenError> {
     let (log_dir, index_dir) = folders(data);
     let encoded = identity::encode(new).map_err(OpenError::Identity)?;
-    let made = || NewLog { log_id: new.log_id, identity: encoded };
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).map_err(|error| OpenError::Secret(error.to_string()))?;
+    let made = || NewLog { log_id: new.log_id, secret, identity: encoded };
     let damage = damage(files.as_ref(), &log_dir, options)?;
     let opening = Opening::begin(Arc::clone(files), &log_dir, options.log, made).map_err(OpenError::Log)?;
     if let Some(damage) = damage {
@@ -175,7 +209,7 @@ fn attempt(
     let opened = match finished {
         Ok(opened) => opened,
         Err(error @ LogError::Regressed { .. }) => {
-            return Err(OpenError::LogRegressed { reason: error.to_string(), index: index_dir });
+            return Err(OpenError::LogRegressed { reason: error.to_string(), data: data.to_owned() });
         }
         Err(error) => return Err(OpenError::Log(error)),
     };
@@ -194,6 +228,8 @@ fn attempt(
         Err(error) => return index_failed(error),
     };
     let last = heads.values().map(|head| head.position.0).max().unwrap_or(0);
+    let scrubber = Scrubber::start(Arc::clone(files), log_dir, options.log, opened.reader.clone())
+        .map_err(OpenError::Thread)?;
     let inner = Arc::new(Inner {
         identity,
         reader: opened.reader,
@@ -207,7 +243,12 @@ fn attempt(
     let committer = Committer::new(Arc::clone(&inner));
     let writer = Writer::start(opened.appender, options.queue_max, committer).map_err(OpenError::Thread)?;
     let report = OpenReport { recovery: opened.recovery, index_rebuilt: None, replayed_frames: frames };
-    let log = DiskLog { inner, writer: RwLock::new(writer), lock: Mutex::new(Some(opened.lock)) };
+    let log = DiskLog {
+        inner,
+        writer: RwLock::new(writer),
+        scrubber: Mutex::new(Some(scrubber)),
+        lock: Mutex::new(Some(opened.lock)),
+    };
     Ok(Attempt::Opened(Box::new((Arc::new(log), report))))
 }
 

@@ -13,7 +13,8 @@ use super::*;
 use crate::disk::contract_tests::{copy_dir, identity, open, small};
 use crate::disk::files::faulty::{Faults, FaultyFiles};
 use crate::disk::files::{Files, RealFiles};
-use crate::disk::log::LogError;
+use crate::disk::log::check::check;
+use crate::disk::log::{LogError, repair};
 
 const HOME: PartitionId = PartitionId(0);
 
@@ -57,14 +58,24 @@ async fn a_log_older_than_its_index_is_refused_with_what_to_do() {
     drop(log);
     std::fs::remove_dir_all(data.join("log")).unwrap();
     let error = reopened(&data).err().unwrap();
-    assert!(matches!(error, OpenError::LogRegressed { .. }), "{error}");
+    assert!(matches!(error, OpenError::LogMissing { .. }), "{error}");
     assert!(!data.join("log/0000000000000001.seg").exists(), "a new log was made over a lost one");
     copy_dir(&older, &data.join("log"));
     let error = reopened(&data).err().unwrap();
-    assert!(matches!(error, OpenError::LogRegressed { .. }), "{error}");
-    assert!(error.to_string().contains("delete the index folder"), "{error}");
-    // The conscious decision.
+    assert!(
+        matches!(&error, OpenError::Log(LogError::Lost { source_name, .. }) if source_name == "durable"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("repair"), "{error}");
+    // The index may be deleted at any time, and nothing is forgotten by that.
     std::fs::remove_dir_all(data.join("index")).unwrap();
+    let error = reopened(&data).err().unwrap();
+    assert!(matches!(error, OpenError::Log(LogError::Lost { .. })), "{error}");
+    // The conscious decision.
+    let files = RealFiles::default();
+    let options = small().log;
+    let report = check(&files, &data.join("log"), options, &mut |_| Ok(())).unwrap();
+    repair::apply(&files, &data.join("log"), options, &repair::plan(&report).unwrap()).unwrap();
     let (log, report) = reopened(&data).unwrap();
     assert!(report.replayed_frames > 3 && log.read_order(&orders[3], 0).await.unwrap().is_empty());
 }

@@ -14,6 +14,8 @@ use super::{DiskFile, Files, LockError, LockGuard};
 
 /// The unit in which a disk writes, in bytes.
 pub const SECTOR_BYTES: usize = 512;
+/// The unit in which the system keeps files in memory, in bytes.
+const PAGE_BYTES: usize = 4096;
 
 /// What shall go wrong. All off by default.
 #[derive(Debug, Clone, Default)]
@@ -21,9 +23,16 @@ pub struct Faults {
     /// The number (from 1) of the write, sync or name operation at which the power goes: a write still reaches the
     /// cache, anything else does not happen, and all later operations fail.
     pub cut_power_at: Option<u64>,
-    /// The number (from 1) of the `sync_data` that fails. As on Linux, the pages are then clean but not on disk:
-    /// later syncs of that file succeed and keep nothing.
+    /// The number (from 1) of the `sync_data` that fails. As on Linux, the pages are then clean: they can be read until
+    /// the machine starts again, later syncs succeed and keep nothing of them, and only what is written again is synced.
     pub fail_sync: Option<u64>,
+    /// The number (from 1) of the `sync_dir` that fails: the names that it should have kept are seen until the machine
+    /// starts again, and no later sync keeps them.
+    pub fail_sync_dir: Option<u64>,
+    /// At the cut, the last sector of the last write is old although its sync succeeded: a disk that lies.
+    pub last_sector_lies: bool,
+    /// Reads of this sector (from 0) of any file fail.
+    pub unreadable_sector: Option<u64>,
     /// The number (from 1) of the `write_at` that takes half of its bytes and fails.
     pub fail_write: Option<u64>,
     /// No write takes more bytes than this.
@@ -42,7 +51,57 @@ pub struct Faults {
 struct Inode {
     current: Arc<Vec<u8>>,
     synced: Arc<Vec<u8>>,
-    sync_is_lost: bool,
+    /// Pages whose write-back failed: clean, and not on the disk.
+    lost_pages: BTreeSet<usize>,
+    /// The last sector of the last write that was synced, as it was before.
+    last_sector: Option<(usize, Vec<u8>)>,
+    last_write_end: usize,
+}
+
+impl Inode {
+    fn of(bytes: Arc<Vec<u8>>) -> Self {
+        Self { current: Arc::clone(&bytes), synced: bytes, ..Self::default() }
+    }
+
+    fn pages(length: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
+        (0..length.div_ceil(PAGE_BYTES))
+            .map(move |page| (page, page * PAGE_BYTES..length.min((page + 1) * PAGE_BYTES)))
+    }
+
+    /// A range of the synced bytes; zeros where they end.
+    fn synced_bytes(&self, range: std::ops::Range<usize>) -> Vec<u8> {
+        let mut bytes = vec![0; range.len()];
+        let there = self.synced.get(range.start..self.synced.len().min(range.end)).unwrap_or_default();
+        bytes[..there.len()].copy_from_slice(there);
+        bytes
+    }
+
+    fn write_back(&mut self) {
+        if self.last_write_end > 0 {
+            let sector = (self.last_write_end - 1) / SECTOR_BYTES * SECTOR_BYTES;
+            self.last_sector = Some((sector, self.synced_bytes(sector..sector + SECTOR_BYTES)));
+        }
+        if self.lost_pages.is_empty() {
+            self.synced = Arc::clone(&self.current);
+            return;
+        }
+        let mut bytes = self.current.to_vec();
+        for (page, range) in Self::pages(bytes.len()) {
+            if self.lost_pages.contains(&page) {
+                bytes[range.clone()].copy_from_slice(&self.synced_bytes(range));
+            }
+        }
+        self.synced = Arc::new(bytes);
+    }
+
+    /// All that is dirty becomes clean without being written.
+    fn lose_dirty_pages(&mut self) {
+        for (page, range) in Self::pages(self.current.len()) {
+            if self.current[range.clone()] != self.synced_bytes(range) {
+                self.lost_pages.insert(page);
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -78,6 +137,7 @@ pub struct Disk {
     synced_names: BTreeMap<PathBuf, u64>,
     pending: Vec<NameChange>,
     next_inode: u64,
+    last_sector_lies: bool,
 }
 
 impl Disk {
@@ -96,12 +156,17 @@ impl Disk {
         let mut inodes = BTreeMap::new();
         for (&number, inode) in &self.inodes {
             if names.values().any(|named| *named == number) {
-                let bytes = Arc::new(survivors(inode, keep_percent, &mut rng));
-                let inode = Inode { current: Arc::clone(&bytes), synced: bytes, sync_is_lost: false };
-                inodes.insert(number, inode);
+                let mut bytes = survivors(inode, keep_percent, &mut rng);
+                if self.last_sector_lies
+                    && let Some((start, old)) = &inode.last_sector
+                    && let Some(place) = bytes.get_mut(*start..*start + old.len())
+                {
+                    place.copy_from_slice(old);
+                }
+                inodes.insert(number, Inode::of(Arc::new(bytes)));
             }
         }
-        Self { inodes, synced_names: names.clone(), names, pending: Vec::new(), next_inode: self.next_inode }
+        Self { inodes, synced_names: names.clone(), names, next_inode: self.next_inode, ..Self::default() }
     }
 
     /// Changes a file's bytes behind everyone's back, on the disk itself.
@@ -113,8 +178,7 @@ impl Disk {
         let inode = self.inodes.get_mut(&number).expect("a name leads to a file");
         let mut bytes = inode.current.to_vec();
         change(&mut bytes);
-        inode.current = Arc::new(bytes);
-        inode.synced = Arc::clone(&inode.current);
+        *inode = Inode::of(Arc::new(bytes));
     }
 
     /// The bytes of a file as a running system sees them.
@@ -161,11 +225,13 @@ fn survivors(inode: &Inode, keep_percent: u32, rng: &mut fastrand::Rng) -> Vec<u
     let mut dirty = Vec::new();
     for start in (0..length).step_by(SECTOR_BYTES) {
         let (fresh, stale) = (sector(new, start), sector(old, start));
-        if fresh != stale {
+        let is_lost = inode.lost_pages.contains(&(start / PAGE_BYTES));
+        if fresh != stale && !is_lost {
             dirty.push(start);
         }
         let end = length.min(start + SECTOR_BYTES);
-        let kept = if fresh == stale || rng.u32(..100) < keep_percent { fresh } else { stale };
+        let kept = !is_lost && (fresh == stale || rng.u32(..100) < keep_percent);
+        let kept = if kept { fresh } else { stale };
         bytes[start..end].copy_from_slice(&kept[..end - start]);
     }
     if !dirty.is_empty() && rng.u32(..100) < 60 {
@@ -190,6 +256,7 @@ struct State {
     operations: u64,
     writes: u64,
     syncs: u64,
+    dir_syncs: u64,
     held_syncs: u64,
     off: bool,
     history: Vec<Disk>,
@@ -314,7 +381,8 @@ impl FaultyFiles {
     /// The disk as it is.
     #[must_use]
     pub fn disk(&self) -> Disk {
-        self.0.lock().disk.clone()
+        let state = self.0.lock();
+        Disk { last_sector_lies: state.faults.last_sector_lies, ..state.disk.clone() }
     }
 
     /// The disk after each operation, when recorded: entry `n` follows operation `n + 1`.
@@ -327,11 +395,25 @@ impl FaultyFiles {
 impl DiskFile for FaultyFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.files.0.lock();
+        let unreadable = state.faults.unreadable_sector.map(|sector| sector * SECTOR_BYTES as u64);
+        if unreadable.is_some_and(|at| at < offset + buffer.len() as u64 && offset < at + SECTOR_BYTES as u64)
+        {
+            return Err(io::Error::other("the disk cannot read a sector"));
+        }
         let inode = state.inode(self.inode)?;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(inode.current.len());
         let length = buffer.len().min(inode.current.len() - start);
         buffer[..length].copy_from_slice(&inode.current[start..start + length]);
         Ok(length)
+    }
+
+    fn read_past_cache_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let mut state = self.files.0.lock();
+        let inode = state.inode(self.inode)?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(inode.synced.len());
+        let length = buffer.len().min(inode.synced.len() - start);
+        buffer[..length].copy_from_slice(&inode.synced[start..start + length]);
+        Ok(Some(length))
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
@@ -349,6 +431,11 @@ impl DiskFile for FaultyFile {
         if room.is_some_and(|room| grows as u64 > room) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        // What is written again is dirty again, and so are whole pages.
+        for page in start / PAGE_BYTES..(start + length).div_ceil(PAGE_BYTES) {
+            inode.lost_pages.remove(&page);
+        }
+        inode.last_write_end = start + length;
         let content = Arc::make_mut(&mut inode.current);
         content.resize(content.len().max(start + length), 0);
         content[start..start + length].copy_from_slice(&bytes[..length]);
@@ -377,9 +464,10 @@ impl DiskFile for FaultyFile {
         let fails = state.faults.fail_sync == Some(state.syncs);
         let lies = state.faults.sync_lies;
         let inode = state.inode(self.inode)?;
-        inode.sync_is_lost |= fails;
-        if !inode.sync_is_lost && !lies {
-            inode.synced = Arc::clone(&inode.current);
+        if fails {
+            inode.lose_dirty_pages();
+        } else if !lies {
+            inode.write_back();
         }
         state.end();
         if fails { Err(io::Error::other("the disk failed to sync")) } else { Ok(()) }
@@ -449,9 +537,13 @@ impl Files for FaultyFiles {
         let (done, pending) = disk.pending.drain(..).partition(|change: &NameChange| change.is_in(dir));
         disk.pending = pending;
         let done: Vec<NameChange> = done;
-        done.iter().for_each(|change| change.apply(&mut disk.synced_names));
+        state.dir_syncs += 1;
+        let fails = state.faults.fail_sync_dir == Some(state.dir_syncs);
+        if !fails {
+            done.iter().for_each(|change| change.apply(&mut state.disk.synced_names));
+        }
         state.end();
-        Ok(())
+        if fails { Err(io::Error::other("the disk failed to sync a folder")) } else { Ok(()) }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

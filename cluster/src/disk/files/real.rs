@@ -2,12 +2,14 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, OFlags};
+use rustix::process::{Resource, Rlimit};
 
 use super::{DiskFile, Files, LockError, LockGuard};
 
@@ -30,6 +32,18 @@ pub struct RealFiles {
     pub preallocate: Preallocate,
 }
 
+/// Lets this process have as many open files as the system allows it; answers how many. Connections and segments both
+/// need some, and the usual limit is that of a shell.
+pub fn raise_open_files() -> u64 {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let now = match rustix::process::setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    now.unwrap_or(u64::MAX)
+}
+
 /// A lock that is held is tried again so often, in case that somebody only looks at it.
 const LOOKERS_MAX: usize = 10;
 /// How long a look may take.
@@ -48,6 +62,30 @@ impl DiskFile for RealFile {
         self.0.read_at(buffer, offset)
     }
 
+    fn read_past_cache_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let path = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        let flags = OFlags::DIRECT.bits().cast_signed();
+        let Ok(direct) = OpenOptions::new().read(true).custom_flags(flags).open(path) else {
+            return Ok(None);
+        };
+        // Offset, length and memory in whole blocks, as direct reads want them.
+        let first = offset / BLOCK_BYTES * BLOCK_BYTES;
+        let end = (offset + buffer.len() as u64).div_ceil(BLOCK_BYTES) * BLOCK_BYTES;
+        let length = usize::try_from(end - first).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let mut memory = vec![0; length + BLOCK_BYTES as usize];
+        let aligned = memory.as_ptr().align_offset(BLOCK_BYTES as usize);
+        let Some(blocks) = memory.get_mut(aligned..aligned + length) else { return Ok(None) };
+        let read = match direct.read_at(blocks, first) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(None),
+            read => read?,
+        };
+        let skipped = (offset - first) as usize;
+        let there = blocks[..read].get(skipped..).unwrap_or_default();
+        let length = there.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&there[..length]);
+        Ok(Some(length))
+    }
+
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         self.0.write_at(bytes, offset)
     }
@@ -64,6 +102,9 @@ impl DiskFile for RealFile {
         self.0.set_len(bytes)
     }
 }
+
+/// The unit of direct reads, in bytes: no disk has larger ones.
+const BLOCK_BYTES: u64 = 4096;
 
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 /// Zeros are written in the background of commits: without pauses their sync would hold up those of the commits.
@@ -100,11 +141,9 @@ impl RealFiles {
 impl Files for RealFiles {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
+        // Whatever they are: a link in the place of a file must not look as if there were none.
         for entry in std::fs::read_dir(dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                names.push(entry.file_name().to_string_lossy().into_owned());
-            }
+            names.push(entry?.file_name().to_string_lossy().into_owned());
         }
         Ok(names)
     }
@@ -139,7 +178,14 @@ impl Files for RealFiles {
     }
 
     fn open(&self, path: &Path, writable: bool) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(RealFile(OpenOptions::new().read(true).write(writable).open(path)?)))
+        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        let opened = OpenOptions::new().read(true).write(writable).custom_flags(flags).open(path);
+        Ok(Arc::new(RealFile(opened.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
+            Some(rustix::io::Errno::LOOP) => io::Error::other(
+                "it is a symbolic link, and only files themselves are believed here: put the file in its place",
+            ),
+            _ => error,
+        })?)))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

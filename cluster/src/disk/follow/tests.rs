@@ -31,7 +31,7 @@ fn mark_path() -> PathBuf {
 fn new_log() -> NewLog {
     let created = TimestampMs(1);
     let identity = LogIdentity { log_id: [7; 16], cluster: "test".into(), partitions: 4, shards: 1, created };
-    NewLog { log_id: [7; 16], identity: identity::encode(&identity).unwrap() }
+    NewLog { log_id: [7; 16], secret: [3; 16], identity: identity::encode(&identity).unwrap() }
 }
 
 fn open(files: &Arc<dyn Files>, data: &Path) -> Opened {

@@ -7,10 +7,9 @@ use std::time::Instant;
 use metrics::{Counter, Histogram, counter, histogram};
 use retailflow_engine::metric;
 
-use super::durable::Mark;
-use super::error::LogError;
+use super::durable::{Copies, LogMark};
 use super::frame::{self, FrameKind, HEADER_BYTES, Header, OVERHEAD_BYTES, TRAILER_BYTES};
-use super::read::{LogReader, Shared};
+use super::read::Shared;
 use super::scan::Expect;
 use super::segment::{CreateError, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
 use super::spare::SpareMaker;
@@ -61,6 +60,7 @@ pub struct Appender {
     offset: u32,
     expect: Expect,
     last: Cursor,
+    mark: LogMark,
     broken: Option<String>,
     batch: Vec<u8>,
     frames: Vec<Pending>,
@@ -76,6 +76,7 @@ impl Appender {
         options: LogOptions,
         shared: Arc<Shared>,
         tail: Tail,
+        mark: LogMark,
     ) -> Self {
         let Tail { segment, offset, expect, last } = tail;
         Self {
@@ -88,6 +89,7 @@ impl Appender {
             offset,
             expect,
             last,
+            mark,
             broken: None,
             batch: Vec::new(),
             frames: Vec::new(),
@@ -103,17 +105,12 @@ impl Appender {
         self.last
     }
 
-    /// Where the durable part ends.
-    pub(crate) fn end(&self) -> Position {
-        LogReader(Arc::clone(&self.shared)).end()
-    }
-
-    /// The mark of this log, which says now where it ends.
+    /// Starts the thread that keeps copies of the log's mark.
     ///
     /// # Errors
-    /// As [`Mark::begin`].
-    pub(crate) fn mark(&self) -> Result<Mark, LogError> {
-        Mark::begin(Arc::clone(&self.files), &self.dir, self.segment.header.log_id, self.end())
+    /// When the system gives no thread.
+    pub(crate) fn mark_copies(&self) -> std::io::Result<Copies> {
+        self.mark.copies()
     }
 
     /// Why the log takes no more, if it failed.
@@ -170,7 +167,7 @@ impl Appender {
         let last = Position::new(self.segment.header.segment, self.offset + last.at as u32);
         let expect = self.fill_headers();
         self.raw.clear();
-        sector::seal(self.offset.into(), &self.batch, &mut self.raw);
+        sector::seal_batch(self.offset.into(), &self.batch, &mut self.raw);
         let begun = Instant::now();
         let written = self
             .segment
@@ -184,10 +181,14 @@ impl Appender {
         }
         self.sync_seconds.record(begun.elapsed());
         self.written_bytes.increment(self.raw.len() as u64);
-        self.offset += self.batch.len() as u32;
+        let end = Position::new(self.segment.header.segment, self.offset + self.batch.len() as u32);
+        let end = sector::round_up(end);
+        self.offset = end.offset();
         self.expect = expect;
         self.last = Cursor { position: last, hash: expect.previous };
-        self.shared.set_end(Position::new(self.segment.header.segment, self.offset));
+        // Before anybody is answered: a start that finds less than was answered has to know.
+        self.mark.write(end);
+        self.shared.set_end(end);
         self.discard();
         if self.options.prepare_ahead && self.offset > self.segment.capacity / 2 {
             self.spare.prepare(self.segment.header.segment + 1, u64::from(self.options.segment_bytes));
@@ -235,7 +236,8 @@ impl Appender {
                 batch_offset: pending.at as u32,
                 previous,
             };
-            let header = header.encode(&self.segment.header.log_id);
+            let position = Position::new(self.segment.header.segment, self.offset + pending.at as u32);
+            let header = header.encode(&self.segment.header.key(), position);
             self.batch[pending.at..payload_at].copy_from_slice(&header);
             previous = frame::frame_hash(&header, &self.batch[payload_at..payload_end]);
         }
@@ -246,6 +248,7 @@ impl Appender {
     fn rotate(&mut self, bytes: usize) -> Result<(), PushError> {
         let header = SegmentHeader {
             log_id: self.segment.header.log_id,
+            secret: self.segment.header.secret,
             segment: self.segment.header.segment + 1,
             first_frame: self.expect.frame,
             first_batch: self.expect.batch,

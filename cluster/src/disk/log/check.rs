@@ -1,6 +1,5 @@
 //! Reading a whole log coldly: names each broken thing, and says what a repair would cut.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::error::{LogError, Place};
@@ -8,7 +7,7 @@ use super::frame::{Frame, FrameKind};
 use super::open::{list, lock};
 use super::scan::{Bad, Expect, Scanner, Step, Verdict};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
-use super::{LogOptions, Position, group};
+use super::{LogOptions, Position, durable, group};
 use crate::disk::files::Files;
 
 /// A broken thing.
@@ -53,6 +52,23 @@ pub struct CheckReport {
     pub good_until: Option<Position>,
     /// What stands after that.
     pub after: Lost,
+    /// The first place that is of another version's format: it may be whole, and is never cut.
+    pub other_format: Option<Place>,
+    /// Where the whole frames end.
+    pub end: Option<Position>,
+    /// A mark says that the log was durable further than it goes.
+    pub lost: Option<LostEnd>,
+}
+
+/// What a mark says of a log that ends before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostEnd {
+    /// Whose mark it is.
+    pub source_name: String,
+    /// Up to where the log was durable.
+    pub seen: Position,
+    /// Where it ends.
+    pub end: Position,
 }
 
 impl CheckReport {
@@ -65,6 +81,10 @@ impl CheckReport {
     fn problem(&mut self, position: Position, what: impl Into<String>) {
         let problem = Problem { place: Place(position), what: what.into(), unfinished_write: false };
         self.problems.push(problem);
+    }
+
+    fn of_another_format(&mut self, position: Position) {
+        self.other_format.get_or_insert(Place(position));
     }
 
     fn broken_from(&mut self, position: Position) {
@@ -104,55 +124,104 @@ pub fn check(
     each: &mut dyn FnMut(&Frame) -> Result<(), String>,
 ) -> Result<CheckReport, LogError> {
     let _lock = lock(files, dir)?;
+    check_unlocked(files, dir, options, each)
+}
+
+/// As [`check`], of a log that nobody can open: a copy, or one on a file system that is mounted for reading.
+///
+/// # Errors
+/// [`LogError::Io`].
+pub fn check_unlocked(
+    files: &dyn Files,
+    dir: &Path,
+    options: LogOptions,
+    each: &mut dyn FnMut(&Frame) -> Result<(), String>,
+) -> Result<CheckReport, LogError> {
     let (numbers, _) = list(files, dir)?;
     let mut report = CheckReport { segments: numbers.len() as u32, ..CheckReport::default() };
-    let mut segments = BTreeMap::new();
     let last = numbers.last().copied().unwrap_or(0);
-    for number in numbers {
-        match Segment::open(files, dir, number, false) {
-            Err(error @ LogError::Io { .. }) => return Err(error),
-            opened => drop(segments.insert(number, opened)),
-        }
-    }
     let mut expect: Option<Expect> = None;
-    let mut log_id = None;
+    let mut key = None;
     for number in 1..=last {
         let start = Position::new(number, 0);
-        let segment = match segments.remove(&number) {
-            Some(Ok(segment)) => segment,
-            Some(Err(error)) => {
-                report.problem(start, error.to_string());
-                report.broken_from(start);
-                expect = None;
-                continue;
-            }
-            None => {
-                report.problem(start, "the segment is missing");
-                report.broken_from(start);
-                expect = None;
-                continue;
-            }
+        // One at a time: there may be more of them than a process may have files.
+        let opened = match numbers.binary_search(&number) {
+            Ok(_) => Some(Segment::open(files, dir, number, false)),
+            Err(_) => None,
         };
-        if *log_id.get_or_insert(segment.header.log_id) != segment.header.log_id {
-            report.problem(start, "the segment belongs to another log");
-            report.broken_from(start);
-            continue;
-        }
-        let mut scanner = Scanner::new(&segment, options);
-        if let Some(expect) = expect
-            && expect != scanner.expect
-        {
-            report.problem(start, "the segment does not follow the one before it");
-            report.broken_from(start);
-            report.after.unreadable_frames += scanner.expect.frame.saturating_sub(expect.frame);
-        }
-        check_segment(&mut scanner, number == last, &mut report, each)?;
-        expect = Some(scanner.expect);
+        let what = match opened {
+            Some(Ok(segment)) => {
+                if *key.get_or_insert(segment.header.key()) != segment.header.key() {
+                    report.problem(start, "the segment belongs to another log");
+                    report.broken_from(start);
+                    continue;
+                }
+                let mut scanner = Scanner::new(&segment, options);
+                if let Some(expect) = expect
+                    && expect != scanner.expect
+                {
+                    report.problem(start, "the segment does not follow the one before it");
+                    report.broken_from(start);
+                    report.after.unreadable_frames += scanner.expect.frame.saturating_sub(expect.frame);
+                }
+                check_segment(&mut scanner, number == last, &mut report, each)?;
+                expect = Some(scanner.expect);
+                if report.good_until.is_none() {
+                    report.end = Some(scanner.position(scanner.offset));
+                }
+                continue;
+            }
+            Some(Err(error)) => {
+                if matches!(error, LogError::Unsupported { .. }) {
+                    report.of_another_format(start);
+                }
+                error.to_string()
+            }
+            None => "the segment is missing".to_owned(),
+        };
+        report.problem(start, what);
+        report.broken_from(start);
+        expect = None;
     }
     if report.frames == 0 && report.problems.is_empty() {
         report.problem(Position::new(1, 0), "there is no log here");
     }
+    if let Some(key) = key {
+        compare_with_marks(files, dir, &key.log_id, &mut report)?;
+    }
     Ok(report)
+}
+
+/// A log that ends, or is broken off, before a mark of its own lost what was durable.
+fn compare_with_marks(
+    files: &dyn Files,
+    dir: &Path,
+    log_id: &[u8; 16],
+    report: &mut CheckReport,
+) -> Result<(), LogError> {
+    let Some(end) = report.good_until.or(report.end) else { return Ok(()) };
+    let Some(mark) = durable::furthest(files, dir, log_id)?.filter(|mark| mark.end > end) else {
+        return Ok(());
+    };
+    if report.after.frames > 0 || report.other_format.is_some() {
+        // Damage in the middle is told already, and is not the log's end.
+        return Ok(());
+    }
+    for problem in &mut report.problems {
+        if std::mem::take(&mut problem.unfinished_write) {
+            problem.what.push_str(", and it had been durable");
+        }
+    }
+    let what = format!(
+        "the log ends here, and {} says that it was durable up to {}: outcomes that were given may be lost",
+        mark.name, mark.end
+    );
+    if report.good_until.is_none() {
+        report.problem(end, what);
+    }
+    report.lost = Some(LostEnd { source_name: mark.name, seen: mark.end, end });
+    report.broken_from(end);
+    Ok(())
 }
 
 fn check_segment(
@@ -173,6 +242,9 @@ fn check_segment(
                     report.broken_from(begins);
                     return Ok(());
                 }
+                if bad.other_format.is_some() {
+                    report.of_another_format(bad.position);
+                }
                 report.problem(bad.position, bad.reason);
                 report.broken_from(begins);
                 if !resume(scanner, report)? {
@@ -183,20 +255,40 @@ fn check_segment(
     }
 }
 
+/// Reads one finished segment, beside whoever writes the log. `go_on` hears of the bytes of each write and may end it;
+/// answers how many bytes there were, and `None` when it was ended.
+///
+/// # Errors
+/// [`LogError`]: what is wrong with it.
+pub(crate) fn check_segment_alone(
+    files: &dyn Files,
+    dir: &Path,
+    options: LogOptions,
+    number: u32,
+    go_on: &mut dyn FnMut(u64) -> bool,
+) -> Result<Option<u64>, LogError> {
+    let segment = Segment::open(files, dir, number, false)?;
+    let mut scanner = Scanner::new(&segment, options);
+    loop {
+        let before = scanner.offset;
+        match scanner.next()? {
+            Step::End => return Ok(Some(scanner.offset.into())),
+            Step::Batch(_) if go_on((scanner.offset - before).into()) => {}
+            Step::Batch(_) => return Ok(None),
+            Step::Bad(bad) => return Err(bad.into_error()),
+        }
+    }
+}
+
 fn torn(scanner: &mut Scanner<'_>, bad: &Bad) -> Result<bool, LogError> {
-    Ok(bad.newer.is_none() && matches!(scanner.judge(bad)?, Verdict::Torn { .. }))
+    Ok(bad.other_format.is_none() && matches!(scanner.judge(bad)?, Verdict::Torn { .. }))
 }
 
 /// Goes on at the next whole beginning of a batch; answers whether there is one.
 fn resume(scanner: &mut Scanner<'_>, report: &mut CheckReport) -> Result<bool, LogError> {
-    let mut at = scanner.offset.max(SEGMENT_HEADER_BYTES) + 1;
-    while let Some((found, header)) = scanner.find_header(at)? {
-        if header.batch_index == 0 {
-            report.after.unreadable_frames += header.frame.saturating_sub(scanner.expect.frame);
-            scanner.resume_at(found, &header);
-            return Ok(true);
-        }
-        at = found + 1;
-    }
-    Ok(false)
+    let at = scanner.offset.max(SEGMENT_HEADER_BYTES) + 1;
+    let Some((found, header)) = scanner.find_batch(at)? else { return Ok(false) };
+    report.after.unreadable_frames += header.frame.saturating_sub(scanner.expect.frame);
+    scanner.resume_at(found, &header);
+    Ok(true)
 }

@@ -52,15 +52,39 @@ pub enum LogError {
         "segment {0:016} of the log is missing, and later ones are there. Nothing was changed; put it back"
     )]
     MissingSegment(u32),
-    /// A newer version wrote this; it is whole.
-    #[error("{place} was written by a newer RetailFlow (log format {found}, this one reads up to {known})")]
+    /// Another version's format. It may be whole, and is never cut.
+    #[error(
+        "{place} is of log format {found}{}; this is RetailFlow {}, which reads format {known}. Nothing was changed; use \
+         the RetailFlow that wrote it, or a newer one",
+        writer.as_deref().map(|writer| format!(" (written by RetailFlow {writer})")).unwrap_or_default(),
+        env!("CARGO_PKG_VERSION")
+    )]
     Unsupported {
         /// Where.
         place: Place,
-        /// The version found.
+        /// The format found.
         found: u16,
-        /// The newest version known.
+        /// The format that this build reads.
         known: u16,
+        /// The version of RetailFlow that made the segment, where it says so.
+        writer: Option<String>,
+    },
+    /// Something beside the log says that it was durable further than it goes.
+    #[error(
+        "the log lost data: {source_name} says that it was durable up to {seen}, and it ends at {end}{}. Outcomes that were \
+         given may be among what is lost. Nothing was changed: put the newer log back, or see what `retailflow repair \
+         --dry-run` says",
+        reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default()
+    )]
+    Lost {
+        /// Who says so.
+        source_name: String,
+        /// Up to where it was durable.
+        seen: Position,
+        /// Where it ends.
+        end: Position,
+        /// What stands at the end instead.
+        reason: Option<String>,
     },
     /// The log ends before, or differs at, a frame that was seen in it.
     #[error("the log lost data: a frame was seen at {seen}, but {found}")]
@@ -84,6 +108,10 @@ impl LogError {
     pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { what, path, source }
+    }
+
+    pub(crate) fn unsupported_frame(position: Position, found: u16) -> Self {
+        Self::Unsupported { place: Place(position), found, known: super::frame::VERSION.into(), writer: None }
     }
 
     pub(crate) fn damaged(position: Position, reason: impl Into<String>) -> Self {

@@ -1,34 +1,39 @@
 //! A frame: one entry of the log, on disk and in memory.
 //!
 //! ```text
-//! header (85 bytes, little-endian)                                   payload     trailer
+//! header (89 bytes, little-endian)                                   payload     trailer
 //! magic 4 | kind 1 | version 1 | 0 2 | payload bytes 4 | payload     bytes       5a c3 3c a5
 //! crc32c 4 | frame number 8 | batch number 8 | frames in batch 4 |
 //! index in batch 4 | bytes of batch 4 | offset in batch 4 |
-//! previous frame's hash 32 | crc32c 4 | a5
+//! previous frame's hash 32 | tag 8 | a5
 //! ```
-//! A frame's hash is SHA-256 over header and payload. The header's checksum begins with the log's id, so that bytes
-//! of another log, be it inside a payload, are never taken for a header.
+//! A frame's hash is SHA-256 over header and payload. The tag is a keyed hash over the log's id and secret, the frame's
+//! place and the header: bytes inside a payload are never taken for a header, whoever chose them, because nobody is shown
+//! the secret, and a header copied from elsewhere is of another place. Magic, kind and version keep their places in all
+//! formats, so that a newer frame is told from a damaged one.
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Hash, Position};
+use super::{Hash, Position, sector};
 
 /// Bytes before the payload.
-pub const HEADER_BYTES: usize = 85;
+pub const HEADER_BYTES: usize = 89;
 /// Bytes after the payload.
 pub const TRAILER_BYTES: usize = TRAILER.len();
 /// What a frame costs beside its payload.
 pub const OVERHEAD_BYTES: usize = HEADER_BYTES + TRAILER_BYTES;
 /// What a header begins with.
 pub const MAGIC: [u8; 4] = *b"RFfr";
-/// The newest frame format.
-pub const VERSION: u8 = 1;
+/// The frame format of this build.
+pub const VERSION: u8 = 2;
 
+const VERSION_AT: usize = 5;
 const TRAILER: [u8; 4] = [0x5a, 0xc3, 0x3c, END];
 /// Ends headers and trailers. Not zero, by more than one bit: a zero here means "not written".
 const END: u8 = 0xa5;
-const CRC_AT: usize = 80;
+const TAG_AT: usize = 80;
+const TAG_BYTES: usize = 8;
+const END_AT: usize = TAG_AT + TAG_BYTES;
 
 /// What a frame holds. The numbers are frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,21 +70,37 @@ pub struct Frame {
     pub hash: Hash,
     /// The hash of the frame before it.
     pub previous: Hash,
+    /// Where the next frame begins, if it is in this segment.
+    pub next: Position,
     /// Its content.
     pub payload: Vec<u8>,
 }
 
-impl Frame {
-    /// Where its payload begins.
-    #[must_use]
-    pub fn payload_position(&self) -> Position {
-        self.position.plus(HEADER_BYTES as u32)
+/// What a log's headers are sealed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HeaderKey {
+    pub(crate) log_id: [u8; 16],
+    pub(crate) secret: [u8; 16],
+}
+
+impl HeaderKey {
+    fn tag(&self, position: Position, header: &[u8]) -> [u8; TAG_BYTES] {
+        let mut hasher = Sha256::new();
+        hasher.update(self.secret);
+        hasher.update(self.log_id);
+        hasher.update(position.0.to_le_bytes());
+        hasher.update(header);
+        let hash: Hash = hasher.finalize().into();
+        let mut tag = [0; TAG_BYTES];
+        tag.copy_from_slice(&hash[..TAG_BYTES]);
+        tag
     }
 
-    /// Where the next frame begins, if it is in this segment.
-    #[must_use]
-    pub fn end(&self) -> Position {
-        self.position.plus((OVERHEAD_BYTES + self.payload.len()) as u32)
+    /// Seals a header that a test has changed.
+    #[cfg(test)]
+    pub(super) fn seal_again(&self, header: &mut [u8; HEADER_BYTES], position: Position) {
+        let tag = self.tag(position, &header[..TAG_AT]);
+        header[TAG_AT..END_AT].copy_from_slice(&tag);
     }
 }
 
@@ -106,16 +127,16 @@ pub(crate) enum HeaderFound {
     Unfinished,
     /// It was written to its end and its checksum is wrong.
     Wrong,
-    /// Whole, and newer than this build.
-    Newer(u16),
+    /// Of another format than this build's: whole, or of a format whose seal this build does not know.
+    OtherFormat(u16),
 }
 
 impl Header {
-    pub(crate) fn encode(&self, log_id: &[u8; 16]) -> [u8; HEADER_BYTES] {
+    pub(crate) fn encode(&self, key: &HeaderKey, position: Position) -> [u8; HEADER_BYTES] {
         let mut out = [0; HEADER_BYTES];
         out[..4].copy_from_slice(&MAGIC);
         out[4] = self.kind as u8;
-        out[5] = VERSION;
+        out[VERSION_AT] = VERSION;
         out[8..12].copy_from_slice(&self.payload_bytes.to_le_bytes());
         out[12..16].copy_from_slice(&self.payload_crc.to_le_bytes());
         out[16..24].copy_from_slice(&self.frame.to_le_bytes());
@@ -124,28 +145,41 @@ impl Header {
         out[36..40].copy_from_slice(&self.batch_index.to_le_bytes());
         out[40..44].copy_from_slice(&self.batch_bytes.to_le_bytes());
         out[44..48].copy_from_slice(&self.batch_offset.to_le_bytes());
-        out[48..CRC_AT].copy_from_slice(&self.previous);
-        let crc = checksum(log_id, &out[..CRC_AT]);
-        out[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
-        out[CRC_AT + 4] = END;
+        out[48..TAG_AT].copy_from_slice(&self.previous);
+        let tag = key.tag(position, &out[..TAG_AT]);
+        out[TAG_AT..END_AT].copy_from_slice(&tag);
+        out[END_AT] = END;
         out
     }
 
-    pub(crate) fn decode(bytes: &[u8; HEADER_BYTES], log_id: &[u8; 16]) -> HeaderFound {
-        if bytes[CRC_AT + 4] == 0 {
+    /// The header that `bytes` are at `position`.
+    pub(crate) fn decode(bytes: &[u8; HEADER_BYTES], key: &HeaderKey, position: Position) -> HeaderFound {
+        if bytes[END_AT] == 0 {
             return HeaderFound::Unfinished;
         }
-        if bytes[CRC_AT + 4] != END || u32_at(bytes, CRC_AT) != checksum(log_id, &bytes[..CRC_AT]) {
+        let is_sealed = |header: &[u8]| key.tag(position, header) == bytes[TAG_AT..END_AT];
+        let version = bytes[VERSION_AT];
+        if bytes[END_AT] != END || bytes[..4] != MAGIC {
             return HeaderFound::Wrong;
         }
-        if bytes[5] != VERSION {
-            return HeaderFound::Newer(bytes[5].into());
+        if !is_sealed(&bytes[..TAG_AT]) {
+            // A newer format may be sealed otherwise. A header of this format whose version byte was hit is damaged.
+            let mut ours = [0; TAG_AT];
+            ours.copy_from_slice(&bytes[..TAG_AT]);
+            ours[VERSION_AT] = VERSION;
+            return match version > VERSION && !is_sealed(&ours) {
+                true => HeaderFound::OtherFormat(version.into()),
+                false => HeaderFound::Wrong,
+            };
+        }
+        if version != VERSION {
+            return HeaderFound::OtherFormat(version.into());
         }
         let Some(kind) = FrameKind::from_number(bytes[4]) else {
-            return HeaderFound::Newer(u16::from(VERSION) + 1);
+            return HeaderFound::OtherFormat(u16::from(VERSION) + 1);
         };
         let mut previous = [0; 32];
-        previous.copy_from_slice(&bytes[48..CRC_AT]);
+        previous.copy_from_slice(&bytes[48..TAG_AT]);
         HeaderFound::Good(Self {
             kind,
             payload_bytes: u32_at(bytes, 8),
@@ -159,6 +193,13 @@ impl Header {
             previous,
         })
     }
+
+    /// Where the frame after the one at `position` begins, if it is in the same segment: frames of a batch stand one
+    /// after the other, and a batch begins with a sector.
+    pub(crate) fn next(&self, position: Position) -> Position {
+        let end = position.plus(OVERHEAD_BYTES as u32 + self.payload_bytes);
+        if self.batch_index + 1 < self.batch_frames { end } else { sector::round_up(end) }
+    }
 }
 
 /// What follows a payload.
@@ -171,10 +212,6 @@ pub(crate) fn frame_hash(header: &[u8], payload: &[u8]) -> Hash {
     hasher.update(header);
     hasher.update(payload);
     hasher.finalize().into()
-}
-
-pub(crate) fn checksum(log_id: &[u8; 16], bytes: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(log_id), bytes)
 }
 
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {

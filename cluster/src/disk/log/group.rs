@@ -87,21 +87,39 @@ pub fn entry_bytes(header: &[u8]) -> Option<u32> {
     (header.len() >= ENTRY_HEADER_BYTES).then(|| u32_at(header, 4))
 }
 
+/// Why there is no entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    /// These are not the bytes that were written.
+    #[error("{0}")]
+    Damaged(String),
+    /// It is whole, and of a kind that this build does not know.
+    #[error("an entry of kind {0} needs a newer RetailFlow")]
+    Newer(u8),
+}
+
+impl From<EntryError> for String {
+    fn from(error: EntryError) -> Self {
+        error.to_string()
+    }
+}
+
 /// Reads the entry at the beginning of `bytes`, which may hold more; `offset` is repeated in the answer.
 ///
 /// # Errors
-/// What is wrong with it, in words.
-pub fn decode_entry(bytes: &[u8], offset: u32) -> Result<Entry<'_>, String> {
-    let length = entry_bytes(bytes).ok_or("too short for an entry")? as usize;
+/// [`EntryError`].
+pub fn decode_entry(bytes: &[u8], offset: u32) -> Result<Entry<'_>, EntryError> {
+    let damaged = |why: String| EntryError::Damaged(why);
+    let length = entry_bytes(bytes).ok_or_else(|| damaged("too short for an entry".into()))? as usize;
     let end = ENTRY_HEADER_BYTES.checked_add(length).filter(|end| *end <= bytes.len());
-    let end = end.ok_or_else(|| format!("an entry of {length} bytes does not fit"))?;
+    let end = end.ok_or_else(|| damaged(format!("an entry of {length} bytes does not fit")))?;
     if u32_at(bytes, 0) != crc32c::crc32c(&bytes[4..end]) {
-        return Err("an entry's checksum is wrong".into());
+        return Err(damaged("an entry's checksum is wrong".into()));
     }
     let kind = match bytes[16] {
         1 => EntryKind::Record,
         2 => EntryKind::Control,
-        other => return Err(format!("an entry of unknown kind {other}")),
+        other => return Err(EntryError::Newer(other)),
     };
     let previous = Some(u64_at(bytes, 8)).filter(|previous| *previous != NO_PREVIOUS).map(Position);
     Ok(Entry { offset, kind, previous, bytes: &bytes[ENTRY_HEADER_BYTES..end] })

@@ -7,17 +7,21 @@
 //! - A failed sync ends the log for this process: nothing is retried on pages that the kernel may have dropped.
 //!
 //! How a torn write is told from damage. A *batch* is what one write and one sync made durable; each frame's header
-//! names its batch and the batch's length. The last byte of every 512-byte sector is a seal and never data
-//! ([`sector`]), and every header and frame ends in a byte that is not zero. Segments are zeros before they are
+//! names its batch and the batch's length. A batch begins with a sector and ends one, so that no write touches what an
+//! earlier one made durable. The last byte of every 512-byte sector is a seal and never data ([`sector`]), and every
+//! header and frame ends in a byte that is not zero. Segments are zeros before they are
 //! written. So if all seals and end marks of a batch are there, all of it was written, and a wrong checksum is
-//! damage. If one is zero, that sector was not (wholly) written, the batch was never synced, and nothing in it was
-//! ever acknowledged. No flipped bit makes a seal zero. A whole frame of a later batch proves damage as well,
-//! because a batch begins only when the one before it is synced.
+//! damage. If one is zero, that sector was not (wholly) written, and the batch may never have been synced. What else
+//! knows how far the log was durable then decides ([`durable`]): a batch that a mark covers was lost, and the log is
+//! not opened; one that none covers was never answered, and is cut. No flipped bit makes a seal zero. A whole head of a
+//! later batch proves damage as well, because a batch begins only when the one before it is synced; heads are looked for
+//! only where a batch can begin, and a head is sealed with a secret and its own place ([`frame`]), so that no payload
+//! is taken for one.
 //!
 //! ```text
 //! log/0000000000000001.seg   header | identity frame | batch | batch | ... | zeros
 //! log/0000000000000002.seg   header, naming the last frame's hash | batch | ...
-//! log/durable                how far it is synced at least, for other processes ([`durable`])
+//! log/durable                how far it is synced at least ([`durable`])
 //! ```
 //! Offsets inside a segment are *logical*: they count data bytes, not seals.
 
@@ -29,6 +33,7 @@ pub mod frame;
 pub mod group;
 pub mod open;
 pub mod read;
+mod recover;
 pub mod repair;
 mod scan;
 pub mod sector;

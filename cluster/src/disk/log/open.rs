@@ -1,14 +1,13 @@
-//! Opening a log: lock, look at all segments, scan from a place that was seen, cut a torn last write.
+//! Opening a log: lock it, look at all segments, make it where there is none. [`super::recover`] does the rest.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::appender::{Appender, Tail, segment_file_bytes};
+use super::appender::{Appender, segment_file_bytes};
 use super::error::LogError;
 use super::frame::{self, Frame, FrameKind, HEADER_BYTES, Header, OVERHEAD_BYTES};
 use super::read::{LogReader, Shared};
-use super::scan::{Expect, Scanner, Step, Verdict};
-use super::segment::{CreateError, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
+use super::segment::{CreateError, SEGMENT_HEADER_BYTES, Segment, SegmentHeader, SegmentInfo};
 use super::{Cursor, LogOptions, Position, sector};
 use crate::disk::files::{Files, LockError, LockGuard};
 
@@ -20,11 +19,13 @@ const ZEROS_BYTES: usize = 1 << 16;
 pub struct NewLog {
     /// Drawn at random by the caller.
     pub log_id: [u8; 16],
+    /// Drawn by the caller so that nobody can guess it: what is stored is sealed with it.
+    pub secret: [u8; 16],
     /// The content of the first frame: the identity, encoded.
     pub identity: Vec<u8>,
 }
 
-/// An unfinished last write that was taken away. Nothing in it was ever acknowledged.
+/// An unfinished last write that was taken away. By all marks of this log, nothing in it was ever acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
     /// Where it began.
@@ -50,13 +51,13 @@ pub struct Recovery {
 
 /// A locked log whose segments have been looked at, and whose end has not.
 pub struct Opening {
-    files: Arc<dyn Files>,
-    dir: PathBuf,
-    options: LogOptions,
-    segments: Vec<Segment>,
+    pub(super) files: Arc<dyn Files>,
+    pub(super) dir: PathBuf,
+    pub(super) options: LogOptions,
+    pub(super) segments: Vec<SegmentInfo>,
     identity: Frame,
-    created: bool,
-    lock: Box<dyn LockGuard>,
+    pub(super) created: bool,
+    pub(super) lock: Box<dyn LockGuard>,
 }
 
 /// An open log.
@@ -128,13 +129,16 @@ impl Opening {
         let created = numbers.is_empty();
         let mut segments = Vec::with_capacity(numbers.len());
         if created {
-            segments.push(create_first(files.as_ref(), dir, &options, &new())?);
+            segments.push(create_first(files.as_ref(), dir, &options, &new())?.info());
         }
         for number in numbers {
-            segments.push(Segment::open(files.as_ref(), dir, number, true)?);
+            // Closed again: there may be more of them than a process may have files.
+            segments.push(Segment::open(files.as_ref(), dir, number, false)?.info());
         }
         check_headers(&segments)?;
-        let reader = LogReader(Arc::new(Shared::new(segments.iter().cloned(), Position::new(u32::MAX, 0))));
+        let everything = Position::new(u32::MAX, 0);
+        let shared = Shared::new(Arc::clone(&files), dir.to_owned(), segments.iter().cloned(), everything);
+        let reader = LogReader(Arc::new(shared));
         let identity = reader.frame(Position::new(1, SEGMENT_HEADER_BYTES))?;
         if identity.kind != FrameKind::Identity || identity.number != 1 {
             return Err(LogError::damaged(identity.position, "the log does not begin with its identity"));
@@ -165,119 +169,13 @@ impl Opening {
     pub fn beginning(&self) -> Cursor {
         Cursor { position: self.identity.position, hash: self.identity.hash }
     }
-
-    /// Gives every frame after `seen` to `each`, oldest first (all of them for `None`), cuts a torn last write, and
-    /// opens the log for appending.
-    ///
-    /// # Errors
-    /// [`LogError`], and nothing was changed.
-    pub fn finish(
-        self,
-        seen: Option<Cursor>,
-        each: &mut dyn FnMut(&Frame) -> Result<(), String>,
-    ) -> Result<Opened, LogError> {
-        let Self { files, dir, options, segments, created, lock, .. } = self;
-        let mut recovery = Recovery { created, ..Recovery::default() };
-        let first = seen.map_or(1, |seen| seen.position.segment());
-        let mut last: Option<(Cursor, FrameKind)> = None;
-        let mut expect: Option<Expect> = None;
-        let mut offset = SEGMENT_HEADER_BYTES;
-        let from = segments.iter().filter(|segment| segment.header.segment >= first);
-        if segments.len() < first as usize {
-            return Err(regressed(seen, "that segment is not there"));
-        }
-        for segment in from {
-            let mut scanner = Scanner::new(segment, options);
-            if let Some(expect) = expect
-                && scanner.expect != expect
-            {
-                let start = Position::new(segment.header.segment, 0);
-                return Err(LogError::damaged(start, "the segment does not follow the one before it"));
-            }
-            let seen_here = seen.filter(|seen| seen.position.segment() == segment.header.segment);
-            if let Some(seen) = seen_here
-                && !scanner.seek_batch_of(seen.position.offset())?
-            {
-                return Err(regressed(Some(seen), "there is no frame now"));
-            }
-            let is_last = segment.header.segment as usize == segments.len();
-            loop {
-                match scanner.next()? {
-                    Step::Batch(frames) => {
-                        for frame in frames {
-                            if let Some(seen) = seen_here.filter(|seen| frame.position <= seen.position) {
-                                if frame.position == seen.position && frame.hash != seen.hash {
-                                    return Err(regressed(Some(seen), "another frame stands there now"));
-                                }
-                            } else {
-                                recovery.scanned_frames += 1;
-                                each(&frame).map_err(|reason| LogError::Refused {
-                                    place: super::Place(frame.position),
-                                    reason,
-                                })?;
-                            }
-                            last = Some((Cursor { position: frame.position, hash: frame.hash }, frame.kind));
-                        }
-                        let passed = last.is_some_and(|(last, _)| {
-                            seen_here.is_none_or(|seen| seen.position <= last.position)
-                        });
-                        if !passed {
-                            return Err(regressed(seen, "no frame begins there now"));
-                        }
-                    }
-                    Step::End => break,
-                    Step::Bad(bad) if is_last && bad.newer.is_none() => match scanner.judge(&bad)? {
-                        Verdict::Torn { bytes } => {
-                            // The frame was seen, so it was durable once: a power cut does not explain this.
-                            if last.is_none()
-                                && let Some(seen) = seen_here
-                            {
-                                return Err(regressed(Some(seen), &bad.reason));
-                            }
-                            let position = scanner.position(scanner.offset);
-                            recovery.cut = Some(Cut { position, bytes, reason: bad.reason });
-                            break;
-                        }
-                        Verdict::Damage { reason } => return Err(LogError::damaged(bad.position, reason)),
-                    },
-                    Step::Bad(bad) => return Err(bad.into_error()),
-                }
-            }
-            offset = scanner.offset;
-            expect = Some(scanner.expect);
-        }
-        let (Some(expect), Some(segment)) = (expect, segments.last().cloned()) else {
-            return Err(regressed(seen, "that segment is not there"));
-        };
-        let (last, kind) = match last {
-            Some(last) => last,
-            None => return Err(LogError::damaged(Position::new(first, 0), "the log holds no frame")),
-        };
-        if let Some(cut) = &recovery.cut {
-            clear(&segment, cut.position, cut.bytes)?;
-        }
-        // What a killed process left in the page cache looks durable here and is not yet.
-        segment.file.sync_data().map_err(LogError::io("sync", &segment.path))?;
-        files.sync_dir(&dir).map_err(LogError::io("sync", &dir))?;
-        recovery.clean_stop = recovery.cut.is_none() && kind == FrameKind::CleanStop;
-        let end = Position::new(segment.header.segment, offset);
-        let shared = Arc::new(Shared::new(segments, end));
-        let tail = Tail { segment, offset, expect, last };
-        let appender = Appender::new(files, dir, options, Arc::clone(&shared), tail);
-        Ok(Opened { appender, reader: LogReader(shared), recovery, lock })
-    }
 }
 
-fn regressed(seen: Option<Cursor>, found: &str) -> LogError {
-    let seen = seen.map_or(Position::new(1, 0), |seen| seen.position);
-    LogError::Regressed { seen, found: found.into() }
-}
-
-pub(crate) fn check_headers(segments: &[Segment]) -> Result<(), LogError> {
+fn check_headers(segments: &[SegmentInfo]) -> Result<(), LogError> {
     for pair in segments.windows(2) {
         let (before, this) = (&pair[0].header, &pair[1].header);
         let start = Position::new(this.segment, 0);
-        if before.log_id != this.log_id {
+        if before.key() != this.key() {
             return Err(LogError::damaged(start, "the segment belongs to another log"));
         }
         if before.first_frame > this.first_frame || before.first_batch > this.first_batch {
@@ -294,8 +192,9 @@ fn create_first(
     new: &NewLog,
 ) -> Result<Segment, LogError> {
     let bytes = OVERHEAD_BYTES + new.identity.len();
+    let NewLog { log_id, secret, .. } = *new;
     let segment =
-        SegmentHeader { log_id: new.log_id, segment: 1, first_frame: 1, first_batch: 1, previous: [0; 32] };
+        SegmentHeader { log_id, secret, segment: 1, first_frame: 1, first_batch: 1, previous: [0; 32] };
     let frame = Header {
         kind: FrameKind::Identity,
         payload_bytes: new.identity.len() as u32,
@@ -309,7 +208,7 @@ fn create_first(
         previous: [0; 32],
     };
     let mut first = Vec::with_capacity(HEADER_BYTES + bytes);
-    first.extend_from_slice(&frame.encode(&new.log_id));
+    first.extend_from_slice(&frame.encode(&segment.key(), Position::new(1, SEGMENT_HEADER_BYTES)));
     first.extend_from_slice(&new.identity);
     first.extend_from_slice(&frame::trailer());
     let spare = Segment::prepare(files, dir, 1, segment_file_bytes(options, bytes))?;

@@ -1,37 +1,69 @@
 //! Reading a log that is being written: only what is durable, without stopping the writer.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use lru::LruCache;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use super::error::{LogError, Place};
+use super::error::LogError;
 use super::frame::{self, Frame, HEADER_BYTES, Header, HeaderFound, OVERHEAD_BYTES};
-use super::group::{self, ENTRY_HEADER_BYTES, EntryKind};
-use super::segment::{SEGMENT_HEADER_BYTES, Segment};
+use super::group::{self, ENTRY_HEADER_BYTES, EntryError, EntryKind};
+use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentInfo};
 use super::{Position, sector};
+use crate::disk::files::Files;
 
 /// How much is read in the hope that it holds the whole entry, in bytes.
 const ENTRY_GUESS_BYTES: usize = 1024;
 
+/// Files of segments that readers keep open at most; the writer has its own.
+const OPEN_SEGMENTS_MAX: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
 /// What writer and readers share.
 pub(crate) struct Shared {
-    segments: RwLock<BTreeMap<u32, Segment>>,
+    files: Arc<dyn Files>,
+    dir: PathBuf,
+    segments: RwLock<BTreeMap<u32, SegmentInfo>>,
+    /// The least recently used one is closed for another: a log has more segments than a process may have files.
+    open: Mutex<LruCache<u32, Segment>>,
     /// Where the durable part ends.
     end: AtomicU64,
     failed: watch::Sender<Option<Arc<str>>>,
 }
 
 impl Shared {
-    pub(crate) fn new(segments: impl IntoIterator<Item = Segment>, end: Position) -> Self {
+    pub(crate) fn new(
+        files: Arc<dyn Files>,
+        dir: PathBuf,
+        segments: impl IntoIterator<Item = SegmentInfo>,
+        end: Position,
+    ) -> Self {
         let segments = segments.into_iter().map(|segment| (segment.header.segment, segment)).collect();
-        Self { segments: RwLock::new(segments), end: AtomicU64::new(end.0), failed: watch::Sender::new(None) }
+        Self {
+            files,
+            dir,
+            segments: RwLock::new(segments),
+            open: Mutex::new(LruCache::new(OPEN_SEGMENTS_MAX)),
+            end: AtomicU64::new(end.0),
+            failed: watch::Sender::new(None),
+        }
+    }
+
+    /// Of one open segment, all of which may be read up to `end`.
+    pub(crate) fn of_one(files: Arc<dyn Files>, dir: PathBuf, segment: Segment, end: Position) -> Self {
+        let shared = Self::new(files, dir, [], end);
+        shared.add(segment);
+        shared
     }
 
     pub(crate) fn add(&self, segment: Segment) {
-        self.segments.write().insert(segment.header.segment, segment);
+        let number = segment.header.segment;
+        self.segments.write().insert(number, segment.info());
+        self.open.lock().put(number, segment);
     }
 
     pub(crate) fn set_end(&self, end: Position) {
@@ -84,7 +116,10 @@ impl LogReader {
         if whole > data.len() {
             self.data(position, whole, &mut data)?;
         }
-        let entry = group::decode_entry(&data, 0).map_err(damaged)?;
+        let entry = group::decode_entry(&data, 0).map_err(|error| match error {
+            EntryError::Damaged(reason) => damaged(reason),
+            EntryError::Newer(_) => LogError::unsupported_frame(position, u16::from(frame::VERSION) + 1),
+        })?;
         Ok(StoredEntry { kind: entry.kind, previous: entry.previous, bytes: entry.bytes.to_vec() })
     }
 
@@ -93,7 +128,7 @@ impl LogReader {
     /// # Errors
     /// [`LogError::Damaged`] when there is no whole frame at `position`; [`LogError::Io`].
     pub fn frame(&self, position: Position) -> Result<Frame, LogError> {
-        let log_id = self.segment(position)?.header.log_id;
+        let key = self.segment(position)?.header.key();
         let mut data = Vec::new();
         self.data(position, HEADER_BYTES, &mut data)?;
         let damaged = |reason: &str| LogError::damaged(position, reason);
@@ -102,12 +137,9 @@ impl LogReader {
             return Err(damaged("no frame stands here"));
         }
         bytes.copy_from_slice(&data);
-        let header = match Header::decode(&bytes, &log_id) {
+        let header = match Header::decode(&bytes, &key, position) {
             HeaderFound::Good(header) => header,
-            HeaderFound::Newer(found) => {
-                let place = Place(position);
-                return Err(LogError::Unsupported { place, found, known: frame::VERSION.into() });
-            }
+            HeaderFound::OtherFormat(found) => return Err(LogError::unsupported_frame(position, found)),
             _ => return Err(damaged("a frame's header has a wrong checksum")),
         };
         let length = header.payload_bytes as usize;
@@ -122,6 +154,7 @@ impl LogReader {
             number: header.frame,
             hash,
             previous: header.previous,
+            next: header.next(position),
             payload: data,
         })
     }
@@ -137,7 +170,7 @@ impl LogReader {
         let mut bytes = 0;
         let mut next = match after {
             None => Position::new(1, SEGMENT_HEADER_BYTES),
-            Some(position) => self.frame(position)?.end(),
+            Some(position) => self.frame(position)?.next,
         };
         while next < end && bytes < limit_bytes {
             if next.segment() < end.segment() && self.segment_ends_at(next)? {
@@ -145,7 +178,7 @@ impl LogReader {
                 continue;
             }
             let frame = self.frame(next)?;
-            next = frame.end();
+            next = frame.next;
             bytes += frame.payload.len() + OVERHEAD_BYTES;
             frames.push(frame);
         }
@@ -155,7 +188,7 @@ impl LogReader {
     /// Whether no frame begins at `position` although later segments exist. Only zeros count: a damaged frame must
     /// not be skipped.
     pub(crate) fn segment_ends_at(&self, position: Position) -> Result<bool, LogError> {
-        let capacity = self.segment(position)?.capacity;
+        let capacity = self.info(position)?.capacity;
         if u64::from(position.offset()) + OVERHEAD_BYTES as u64 > u64::from(capacity) {
             return Ok(true);
         }
@@ -164,10 +197,30 @@ impl LogReader {
         Ok(data.iter().all(|byte| *byte == 0))
     }
 
-    fn segment(&self, position: Position) -> Result<Segment, LogError> {
+    /// The log's secret: what tokens that strangers are shown can be sealed with, after a derivation of their own.
+    #[must_use]
+    pub fn secret(&self) -> [u8; 16] {
+        self.0.segments.read().values().next().map_or([0; 16], |segment| segment.header.secret)
+    }
+
+    fn info(&self, position: Position) -> Result<SegmentInfo, LogError> {
         let segments = self.0.segments.read();
         let segment = segments.get(&position.segment()).cloned();
         segment.ok_or_else(|| LogError::damaged(position, "the log has no such segment"))
+    }
+
+    fn segment(&self, position: Position) -> Result<Segment, LogError> {
+        let number = position.segment();
+        if let Some(segment) = self.0.open.lock().get(&number) {
+            return Ok(segment.clone());
+        }
+        let info = self.info(position)?;
+        let segment = Segment::open(self.0.files.as_ref(), &self.0.dir, number, false)?;
+        if segment.header != info.header {
+            return Err(LogError::damaged(Position::new(number, 0), "another segment stands here now"));
+        }
+        self.0.open.lock().put(number, segment.clone());
+        Ok(segment)
     }
 
     /// Reads up to `length` data bytes at `position`, fewer at the durable end.

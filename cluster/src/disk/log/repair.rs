@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::{CheckReport, Lost};
 use super::durable;
-use super::error::LogError;
+use super::error::{LogError, Place};
 use super::open::{clear, list, lock};
 use super::scan::Scanner;
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
@@ -32,6 +32,11 @@ pub enum NoRepair {
     /// There is nothing to do.
     #[error("the log needs no repair")]
     NotNeeded,
+    /// Something is of another version's format: it may be whole, and cutting it would lose it.
+    #[error(
+        "{0} is of another version's format and may be whole: nothing is cut. Use the RetailFlow that wrote it, or a newer one"
+    )]
+    OtherFormat(Place),
     /// The log's first frame is lost: nothing after it can be believed.
     #[error("the log's identity is lost: restore it from an export or a backup")]
     IdentityLost,
@@ -42,6 +47,9 @@ pub enum NoRepair {
 /// # Errors
 /// [`NoRepair`].
 pub fn plan(report: &CheckReport) -> Result<RepairPlan, NoRepair> {
+    if let Some(place) = report.other_format {
+        return Err(NoRepair::OtherFormat(place));
+    }
     let Some(cut_at) = report.good_until.filter(|_| !report.is_sound()) else {
         return Err(NoRepair::NotNeeded);
     };

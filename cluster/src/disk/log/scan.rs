@@ -3,10 +3,10 @@
 use std::io;
 
 use super::error::LogError;
-use super::frame::{self, Frame, HEADER_BYTES, Header, HeaderFound, MAGIC, OVERHEAD_BYTES, TRAILER_BYTES};
+use super::frame::{self, Frame, HEADER_BYTES, Header, HeaderFound, OVERHEAD_BYTES, TRAILER_BYTES};
 use super::sector::{self, Seals};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
-use super::{Hash, LogOptions, Place, Position};
+use super::{Hash, LogOptions, Position};
 
 /// How much is read at once, in bytes.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -29,16 +29,14 @@ pub(crate) struct Bad {
     pub(crate) unfinished: bool,
     /// Logical end of the batch, where its length is known.
     extent: Option<u32>,
-    /// A newer version wrote it.
-    pub(crate) newer: Option<u16>,
+    /// It is of this other format.
+    pub(crate) other_format: Option<u16>,
 }
 
 impl Bad {
     pub(crate) fn into_error(self) -> LogError {
-        match self.newer {
-            Some(found) => {
-                LogError::Unsupported { place: Place(self.position), found, known: frame::VERSION.into() }
-            }
+        match self.other_format {
+            Some(found) => LogError::unsupported_frame(self.position, found),
             None => LogError::damaged(self.position, self.reason),
         }
     }
@@ -159,21 +157,22 @@ impl<'a> Scanner<'a> {
             return Ok(None);
         }
         self.load(offset, HEADER_BYTES)?;
-        Ok(match self.decode_header(0) {
+        Ok(match self.decode_header(0, offset) {
             HeaderFound::Good(header) => Some(header),
             _ => None,
         })
     }
 
-    fn decode_header(&self, at: usize) -> HeaderFound {
+    /// The header at `at` of the loaded data, which stands at `offset` of the segment.
+    fn decode_header(&self, at: usize, offset: u32) -> HeaderFound {
         let mut bytes = [0; HEADER_BYTES];
         bytes.copy_from_slice(&self.data[at..at + HEADER_BYTES]);
-        Header::decode(&bytes, &self.segment.header.log_id)
+        Header::decode(&bytes, &self.segment.header.key(), self.position(offset))
     }
 
     fn bad(&self, offset: u32, reason: impl Into<String>, unfinished: bool, extent: Option<u32>) -> Step {
         let (position, reason) = (self.position(offset), reason.into());
-        Step::Bad(Bad { reason, position, unfinished, extent, newer: None })
+        Step::Bad(Bad { reason, position, unfinished, extent, other_format: None })
     }
 
     /// The next batch.
@@ -190,7 +189,7 @@ impl<'a> Scanner<'a> {
         if self.data.iter().all(|byte| *byte == 0) && self.last_nonzero(start)?.is_none() {
             return Ok(Step::End);
         }
-        let header = match self.decode_header(0) {
+        let header = match self.decode_header(0, start) {
             HeaderFound::Good(header) => header,
             _ if seals == Seals::Missing => {
                 return Ok(self.bad(start, "a frame's header was not finished", true, None));
@@ -200,30 +199,42 @@ impl<'a> Scanner<'a> {
             HeaderFound::Wrong => {
                 return Ok(self.bad(start, "a frame's header has a wrong checksum", false, None));
             }
-            HeaderFound::Newer(found) => {
-                let (position, reason) = (self.position(start), "a newer frame".to_owned());
-                let bad = Bad { reason, position, unfinished: false, extent: None, newer: Some(found) };
-                return Ok(Step::Bad(bad));
+            HeaderFound::OtherFormat(found) => {
+                let position = self.position(start);
+                let reason = LogError::unsupported_frame(position, found).to_string();
+                let other_format = Some(found);
+                return Ok(Step::Bad(Bad {
+                    reason,
+                    position,
+                    unfinished: false,
+                    extent: None,
+                    other_format,
+                }));
             }
         };
         if let Some(reason) = self.unexpected(&header, left) {
             return Ok(self.bad(start, reason, false, None));
         }
-        let length = header.batch_bytes;
-        let seals = self.load(start, length as usize)?;
+        let end = sector::round_up(self.position(start).plus(header.batch_bytes)).offset();
+        // To the end of its last sector, and so with that one's seal.
+        let seals = self.load(start, (end - start) as usize)?;
+        let padding = self.data.split_off(header.batch_bytes as usize);
         let whole = seals != Seals::Missing && self.data.last().is_some_and(|byte| *byte != 0);
         let outcome = self.frames(start, &header);
         match (outcome, seals) {
+            (Ok(_), Seals::Whole) if padding.iter().any(|byte| *byte != 0) => {
+                Ok(self.bad(start, "bytes that are no frame stand behind a write", false, None))
+            }
             (Ok((frames, expect)), Seals::Whole) => {
-                self.offset = start + length;
+                self.offset = end;
                 self.expect = expect;
                 Ok(Step::Batch(frames))
             }
             (Ok(_), Seals::Missing) => {
-                Ok(self.bad(start, "a sector was not written to its end", true, Some(start + length)))
+                Ok(self.bad(start, "a sector was not written to its end", true, Some(end)))
             }
             (Ok(_), Seals::Wrong) => Ok(self.bad(start, "the mark at a sector's end is wrong", false, None)),
-            (Err((at, reason)), _) => Ok(self.bad(start + at, reason, !whole, Some(start + length))),
+            (Err((at, reason)), _) => Ok(self.bad(start + at, reason, !whole, Some(end))),
         }
     }
 
@@ -251,7 +262,7 @@ impl<'a> Scanner<'a> {
             if at + OVERHEAD_BYTES > self.data.len() {
                 return Err(fail("the batch is too short for its frames"));
             }
-            let HeaderFound::Good(header) = self.decode_header(at) else {
+            let HeaderFound::Good(header) = self.decode_header(at, start + at as u32) else {
                 return Err(fail("a frame's header has a wrong checksum"));
             };
             let in_place = header.batch == first.batch
@@ -276,12 +287,14 @@ impl<'a> Scanner<'a> {
                 return Err(fail("a frame has no end mark"));
             }
             let hash = frame::frame_hash(&self.data[at..payload_at], payload);
+            let position = self.position(start + at as u32);
             frames.push(Frame {
-                position: self.position(start + at as u32),
+                position,
                 kind: header.kind,
                 number: header.frame,
                 hash,
                 previous: header.previous,
+                next: header.next(position),
                 payload: payload.to_vec(),
             });
             expect = Expect { frame: expect.frame + 1, batch: expect.batch, previous: hash };
@@ -312,23 +325,17 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The next whole header at or after `offset`: where, and what it says. Reads to the segment's end if need be.
-    pub(crate) fn find_header(&mut self, mut offset: u32) -> Result<Option<(u32, Header)>, LogError> {
-        let capacity = self.segment.capacity;
-        while u64::from(offset) + HEADER_BYTES as u64 <= u64::from(capacity) {
-            let length = (capacity - offset).min(WINDOW_BYTES as u32 / 2) as usize;
-            self.load(offset, length)?;
-            for at in 0..=length - HEADER_BYTES {
-                if self.data[at..at + 4] == MAGIC
-                    && let HeaderFound::Good(header) = self.decode_header(at)
-                {
-                    return Ok(Some((offset + at as u32, header)));
-                }
+    /// The next whole header of a batch's first frame at or after `offset`: where, and what it says. Only places where a
+    /// batch can begin are looked at. Reads to the segment's end if need be.
+    pub(crate) fn find_batch(&mut self, offset: u32) -> Result<Option<(u32, Header)>, LogError> {
+        let capacity = u64::from(self.segment.capacity);
+        let mut at = sector::round_up(self.position(offset)).offset();
+        while u64::from(at) + HEADER_BYTES as u64 <= capacity {
+            let found = self.header_at(at)?;
+            if let Some(header) = found.filter(|header| header.batch_index == 0) {
+                return Ok(Some((at, header)));
             }
-            if offset + length as u32 == capacity {
-                break;
-            }
-            offset += (length - HEADER_BYTES + 1) as u32;
+            at += sector::DATA_BYTES as u32;
         }
         Ok(None)
     }
@@ -340,19 +347,17 @@ impl<'a> Scanner<'a> {
         if !bad.unfinished {
             return damage(bad.reason.clone());
         }
-        let (mut extent, mut look_at) = (bad.extent, start);
-        while let Some((at, header)) = self.find_header(look_at)? {
-            if header.batch != self.expect.batch {
+        let mut look_at = start;
+        while let Some((at, header)) = self.find_batch(look_at)? {
+            if at != start || header.batch != self.expect.batch {
                 return damage(format!("{}, and a later write follows (batch {})", bad.reason, header.batch));
             }
-            if at.checked_sub(header.batch_offset) != Some(start) {
-                return damage(format!("{}, and frames of the same write do not fit", bad.reason));
-            }
-            extent = extent.or_else(|| start.checked_add(header.batch_bytes));
             look_at = at + 1;
         }
         let largest = self.options.payload_max_bytes.max(self.options.batch_max_bytes);
-        let extent = extent.unwrap_or_else(|| start.saturating_add(largest + OVERHEAD_BYTES as u32));
+        let extent = bad.extent.unwrap_or_else(|| {
+            start.saturating_add(largest + (OVERHEAD_BYTES + sector::DATA_BYTES as usize) as u32)
+        });
         let from = sector::physical(start.into());
         let Some(last) = self.last_nonzero(start)? else {
             return damage(format!("{}, and nothing is there", bad.reason));

@@ -3,6 +3,8 @@
 //! Invariant: a data byte never stands in the last place of a sector. The seal is written together with the byte
 //! before it, so a sector that a power cut left old, or tore, has a zero there.
 
+use super::Position;
+
 /// The unit in which disks write, in bytes.
 pub const SECTOR_BYTES: u64 = 512;
 /// Data bytes of a sector.
@@ -14,6 +16,13 @@ pub const SEAL: u8 = 0xa5;
 #[must_use]
 pub const fn physical(logical: u64) -> u64 {
     logical / DATA_BYTES * SECTOR_BYTES + logical % DATA_BYTES
+}
+
+/// The beginning of the sector at or after `position`: a batch begins there.
+#[must_use]
+pub const fn round_up(position: Position) -> Position {
+    let offset = (position.offset() as u64).div_ceil(DATA_BYTES) * DATA_BYTES;
+    Position::new(position.segment(), offset as u32)
 }
 
 /// How many data bytes fit into a file of `bytes`.
@@ -33,6 +42,18 @@ pub fn seal(start: u64, mut data: &[u8], out: &mut Vec<u8>) {
         room = DATA_BYTES as usize;
     }
     out.extend_from_slice(data);
+}
+
+/// Appends a whole batch, which begins a sector, to `out` as it stands in the file: what is left of its last sector is
+/// zeros and a seal.
+pub fn seal_batch(start: u64, data: &[u8], out: &mut Vec<u8>) {
+    let begin = out.len();
+    seal(start, data, out);
+    let rest = (out.len() - begin) as u64 % SECTOR_BYTES;
+    if rest != 0 {
+        out.resize(out.len() + (DATA_BYTES - rest) as usize, 0);
+        out.push(SEAL);
+    }
 }
 
 /// The reverse of [`seal`]: appends the data bytes of `raw`, which was read at the place of `start`. The seals are

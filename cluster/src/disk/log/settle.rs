@@ -1,8 +1,9 @@
 //! The end of a log that nobody writes, for a reader that does not open it.
 //!
-//! Read first, then sync: what was whole when it was read is durable once a sync that began later has succeeded,
-//! whoever wrote it and whether or not that one still lives. An opening keeps every whole frame that it finds at the
-//! end. So what is told here stays in the log, even when a writer starts in between.
+//! A write begins only when the one before it is synced, and whoever opens a log makes its last write durable before
+//! anything else. So all whole writes but the last are durable. The last one is when a mark covers it, and all that was
+//! answered is covered. Else it is when, after a sync, the disk itself holds the same bytes: read from memory they prove
+//! nothing, because bytes whose write-back failed can still be read, and a later sync succeeds without them.
 
 use std::io;
 use std::path::Path;
@@ -14,8 +15,8 @@ use super::segment::Segment;
 use super::{LogOptions, Position, sector};
 use crate::disk::files::Files;
 
-/// Finds where the whole frames of the log in `dir` end, and makes them durable. All before `from` is known to be.
-/// Blocks; cheap when nothing stands at `from`.
+/// Finds up to where the log in `dir` is durable. All before `from` is known to be. Blocks; cheap when nothing stands at
+/// `from`.
 ///
 /// # Errors
 /// [`LogError`]. A damage may also be a write of someone who has just begun: look at the lock again.
@@ -26,9 +27,9 @@ pub(crate) fn settle(
     log_id: &[u8; 16],
     from: Position,
 ) -> Result<Position, LogError> {
-    let mut found = from;
-    let mut scanned = Vec::new();
+    let mut durable = from;
     let mut expect: Option<Expect> = None;
+    let mut last: Option<(Segment, Position, Position)> = None;
     for number in from.segment().. {
         let segment = Segment::open(files, dir, number, false)?;
         let start = Position::new(number, 0);
@@ -44,30 +45,50 @@ pub(crate) fn settle(
             return Err(LogError::damaged(start, "the segment does not follow the one before it"));
         }
         loop {
+            let begins = scanner.position(scanner.offset);
             match scanner.next()? {
-                Step::Batch(_) => {}
+                // Whole, so what stands before it is durable.
+                Step::Batch(_) => {
+                    durable = durable.max(begins);
+                    last = Some((segment.clone(), begins, scanner.position(scanner.offset)));
+                }
                 Step::End => break,
-                Step::Bad(bad) if is_last && bad.newer.is_none() => match scanner.judge(&bad)? {
-                    // Opening the log takes it away.
-                    Verdict::Torn { .. } => break,
+                Step::Bad(bad) if is_last && bad.other_format.is_none() => match scanner.judge(&bad)? {
+                    // Opening the log takes it away. It was begun, so what stands before it is durable.
+                    Verdict::Torn { .. } => {
+                        durable = durable.max(begins);
+                        break;
+                    }
                     Verdict::Damage { reason } => return Err(LogError::damaged(bad.position, reason)),
                 },
                 Step::Bad(bad) => return Err(bad.into_error()),
             }
         }
-        found = found.max(scanner.position(scanner.offset));
         expect = Some(scanner.expect);
-        drop(scanner);
-        scanned.push(segment);
         if is_last {
             break;
         }
     }
-    for segment in &scanned {
-        segment.file.sync_data().map_err(LogError::io("sync", &segment.path))?;
+    if let Some((segment, begins, ends)) = last.filter(|(_, _, ends)| *ends > durable)
+        && on_disk(&segment, begins, ends)?
+    {
+        durable = ends;
     }
-    files.sync_dir(dir).map_err(LogError::io("sync", dir))?;
-    Ok(found)
+    Ok(durable)
+}
+
+/// Whether the disk holds the bytes that are read.
+fn on_disk(segment: &Segment, begins: Position, ends: Position) -> Result<bool, LogError> {
+    let (start, end) = (sector::physical(begins.offset().into()), sector::physical(ends.offset().into()));
+    let length = usize::try_from(end - start).unwrap_or(usize::MAX);
+    let (mut seen, mut held) = (vec![0; length], vec![0; length]);
+    let io = |what| LogError::io(what, &segment.path);
+    let read = segment.file.read_full_at(start, &mut seen).map_err(io("read"))?;
+    if segment.file.sync_data().is_err() {
+        return Ok(false);
+    }
+    let found = segment.file.read_past_cache_at(start, &mut held).map_err(io("read"))?;
+    Ok(read == length && found == Some(length) && seen == held)
 }
 
 fn there(files: &dyn Files, path: &Path) -> Result<bool, LogError> {

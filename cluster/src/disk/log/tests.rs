@@ -10,6 +10,7 @@ mod damage;
 mod failing;
 mod power_cut;
 mod real;
+mod reboot;
 mod verify;
 
 pub(super) type Content = (FrameKind, Vec<u8>);
@@ -26,11 +27,15 @@ pub(super) fn dir() -> PathBuf {
 }
 
 pub(super) fn new_log() -> NewLog {
-    NewLog { log_id: *b"0123456789abcdef", identity: b"who we are".to_vec() }
+    NewLog { log_id: *b"0123456789abcdef", secret: *b"nobody knows me!", identity: b"who we are".to_vec() }
 }
 
 pub(super) fn segment_path(segment: u32) -> PathBuf {
     segment::Segment::path(&dir(), segment)
+}
+
+pub(super) fn segments_of(disk: &Disk) -> Vec<PathBuf> {
+    disk.paths().into_iter().filter(|path| path.extension().is_some()).collect()
 }
 
 /// Opens the log on `files` and reads all that follows `seen`, the identity left out.

@@ -1,13 +1,11 @@
 //! The thread that owns the end of a log: it drains its queue, makes one batch of it, and answers all at once.
 
-use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
 use super::appender::{Appender, PushError};
-use super::durable::Mark;
 use super::{FrameKind, Position};
 
 /// What a writer thread does with requests.
@@ -38,19 +36,18 @@ impl<R: Send + 'static> Writer<R> {
     /// Starts the thread. At most `queue_max` requests wait; all that wait are handled together.
     ///
     /// # Errors
-    /// When the system gives no thread, or the mark for other processes says more than is true and can't be written.
+    /// When the system gives no thread.
     pub fn start(mut appender: Appender, queue_max: usize, mut work: impl Work<R>) -> std::io::Result<Self> {
-        // Before anything is appended: the mark of an earlier process may be of a log that was longer.
-        let mut mark = appender.mark().map_err(|error| io::Error::other(error.to_string()))?;
+        let copies = appender.mark_copies()?;
         let (queue, requests) = sync_channel(queue_max);
         let thread = std::thread::Builder::new().name("log-writer".into()).spawn(move || {
             let mut drained = Vec::with_capacity(queue_max);
-            while drain(&requests, &mut drained, queue_max, &mut mark, &appender) {
+            while drain(&requests, &mut drained, queue_max) {
                 work.handle(&mut appender, &mut drained);
                 drained.clear();
             }
             work.close(&mut appender);
-            mark.write(appender.end());
+            drop(copies);
         })?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -84,30 +81,9 @@ impl<R: Send + 'static> Drop for Writer<R> {
     }
 }
 
-/// Waits for a request and takes all that wait; false when the queue is closed and empty. Writes the mark when it is
-/// due: at once after a pause, so that a follower of a quiet log is not behind, and rarely under load.
-fn drain<R>(
-    requests: &Receiver<R>,
-    into: &mut Vec<R>,
-    max: usize,
-    mark: &mut Mark,
-    appender: &Appender,
-) -> bool {
-    let end = appender.end();
-    // Not left to the timeout alone: a queue that is never empty has none.
-    let early = match mark.due_in(end) {
-        Some(wait) if !wait.is_zero() => requests.recv_timeout(wait),
-        _ => Err(RecvTimeoutError::Timeout),
-    };
-    let first = match early {
-        Ok(first) => first,
-        Err(RecvTimeoutError::Disconnected) => return false,
-        Err(RecvTimeoutError::Timeout) => {
-            mark.write(end);
-            let Ok(first) = requests.recv() else { return false };
-            first
-        }
-    };
+/// Waits for a request and takes all that wait; false when the queue is closed and empty.
+fn drain<R>(requests: &Receiver<R>, into: &mut Vec<R>, max: usize) -> bool {
+    let Ok(first) = requests.recv() else { return false };
     into.push(first);
     while into.len() < max {
         let Ok(next) = requests.try_recv() else { break };

@@ -34,7 +34,7 @@ fn each_flip(disk: &Disk, story: &Story) {
 #[test]
 fn no_flipped_bit_loses_an_acknowledged_frame() {
     let (disk, story) = small_log(TINY, 7);
-    assert!(disk.paths().len() >= 2);
+    assert!(segments_of(&disk).len() >= 2);
     each_flip(&disk, &story);
 }
 
@@ -52,7 +52,7 @@ fn no_flipped_bit_loses_anything_after_a_clean_stop() {
 fn a_lost_sector_is_noticed_by_what_follows_it() {
     let (disk, story) = small_log(SMALL, 40);
     let (_, _, last) = *story.acknowledged.last().unwrap();
-    for path in disk.paths() {
+    for path in segments_of(&disk) {
         let length = disk.bytes(&path).unwrap().len();
         for start in (0..length).step_by(512) {
             if disk.bytes(&path).unwrap()[start..start + 512].iter().all(|byte| *byte == 0) {
@@ -90,7 +90,7 @@ fn a_lost_last_write_is_noticed_after_a_clean_stop_or_by_who_saw_it() {
 #[test]
 fn missing_swapped_and_foreign_segments_are_refused() {
     let (disk, story) = small_log(SMALL, 60);
-    let segments = disk.paths().len() as u32;
+    let segments = segments_of(&disk).len() as u32;
     assert!(segments >= 4);
     for segment in 1..segments {
         let mut disk = disk.clone();
@@ -130,7 +130,7 @@ fn an_older_copy_of_a_segment_is_refused() {
     tell(&files, SMALL, 3, 3);
     let older = files.disk().bytes(&segment_path(1)).unwrap();
     tell_more(&files, 40);
-    assert!(files.disk().paths().len() > 3);
+    assert!(segments_of(&files.disk()).len() > 3);
     let files = edited(&files.disk(), &segment_path(1), |bytes| *bytes = older);
     assert!(matches!(open(&files, SMALL, None), Err(LogError::Damaged { .. })));
 }
@@ -150,10 +150,50 @@ fn a_newer_frame_is_unsupported_and_not_damaged() {
     let at = log.appender.push(FrameKind::Group, b"of the future").unwrap();
     log.appender.commit().unwrap();
     let from = sector::physical(at.offset().into()) as usize;
-    let files = edited(&files.disk(), &segment_path(1), |bytes| {
-        bytes[from + 5] = 2;
-        let crc = frame::checksum(&new_log().log_id, &bytes[from..from + 80]);
-        bytes[from + 80..from + 84].copy_from_slice(&crc.to_le_bytes());
+    let path = segment_path(1);
+    let is_refused = |files: &FaultyFiles, newest: u16| {
+        let error = open(files, SMALL, None).err().unwrap();
+        let is_unsupported = matches!(error, LogError::Unsupported { found, .. } if found == newest);
+        assert!(is_unsupported, "{error}");
+        // And no repair cuts it, ever.
+        let report = check::check(files, &dir(), SMALL, &mut |_| Ok(())).unwrap();
+        let planned = repair::plan(&report);
+        assert!(matches!(planned, Err(repair::NoRepair::OtherFormat(_))), "{planned:?}");
+    };
+    // Sealed as this build seals, and not.
+    for reseal in [true, false] {
+        let files = edited(&files.disk(), &path, |bytes| {
+            bytes[from + 5] = 3;
+            bytes[from + 30] ^= u8::from(!reseal);
+            if reseal {
+                let mut header = [0; frame::HEADER_BYTES];
+                header.copy_from_slice(&bytes[from..from + frame::HEADER_BYTES]);
+                let key = frame::HeaderKey { log_id: new_log().log_id, secret: new_log().secret };
+                key.seal_again(&mut header, at);
+                bytes[from..from + frame::HEADER_BYTES].copy_from_slice(&header);
+            }
+        });
+        is_refused(&files, 3);
+    }
+    // A kind that this build does not know.
+    let unknown = edited(&files.disk(), &path, |bytes| {
+        bytes[from + 4] = 9;
+        let mut header = [0; frame::HEADER_BYTES];
+        header.copy_from_slice(&bytes[from..from + frame::HEADER_BYTES]);
+        let key = frame::HeaderKey { log_id: new_log().log_id, secret: new_log().secret };
+        key.seal_again(&mut header, at);
+        bytes[from..from + frame::HEADER_BYTES].copy_from_slice(&header);
     });
-    assert!(matches!(open(&files, SMALL, None), Err(LogError::Unsupported { found: 2, known: 1, .. })));
+    is_refused(&unknown, 3);
+    // A segment of another format: a newer one, an older one.
+    for version in [3, 1] {
+        let files = edited(&files.disk(), &path, |bytes| {
+            bytes[8] = version;
+            bytes[100] ^= 1;
+        });
+        is_refused(&files, version.into());
+    }
+    // A version byte that was hit is damage.
+    let hit = edited(&files.disk(), &path, |bytes| bytes[from + 5] ^= 4);
+    assert!(matches!(open(&hit, SMALL, None), Err(LogError::Damaged { .. })));
 }

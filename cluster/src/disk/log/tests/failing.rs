@@ -32,7 +32,7 @@ fn a_failed_sync_ends_the_log_and_is_never_tried_again() {
 
 #[test]
 fn a_failed_write_of_unknown_extent_ends_the_log() {
-    let files = FaultyFiles::new(Faults { fail_write: Some(3), ..Faults::default() });
+    let files = FaultyFiles::new(Faults { fail_write: Some(6), ..Faults::default() });
     let mut log = open(&files, SMALL, None).unwrap().0;
     log.appender.push(FrameKind::Group, &[1; 1000]).unwrap();
     log.appender.commit().unwrap();
@@ -60,7 +60,7 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
             }
         }
     }
-    assert!(written >= 10);
+    assert!(written >= 8);
     // Still refused, still alive.
     assert!(matches!(log.appender.push(FrameKind::Group, &[5; 1000]), Err(PushError::Unavailable(_))));
     assert!(log.appender.broken().is_none());

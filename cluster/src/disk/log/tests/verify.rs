@@ -136,10 +136,14 @@ fn an_unfinished_last_write_is_no_damage() {
     }
     let last = log.appender.last().position;
     drop(log);
-    let files = edited(&files.disk(), &segment_path(1), |bytes| {
+    let mut disk = files.disk();
+    disk.edit(&segment_path(1), |bytes| {
         let at = sector::physical(last.offset().into()) as usize + 700;
         bytes[at..].fill(0);
     });
+    // The power goes before it is synced, and so before it is marked.
+    disk.replace(&dir().join("durable"), None);
+    let files = FaultyFiles::on(disk, Faults::default());
     let report = look(&files);
     assert!(report.is_sound() && report.problems.len() == 1, "{report:?}");
     assert_eq!(report.good_until, Some(last));
