@@ -29,7 +29,8 @@ pub(super) enum Trouble {
     MarkSyncFails,
     /// Writes of the index and the views fail; then the disk is well again.
     IndexWriteFails,
-    /// The disk lies about the last sector of a write to the log, and the power goes at once.
+    /// The disk lies about the last sector of a write to the log; the power goes at the next one. The mark of what was
+    /// answered is written back in between: without it nothing on this disk could know (ADR 20).
     LastSectorLost,
     /// After a kill and a reboot, a sector of the log cannot be read.
     Unreadable,
@@ -53,24 +54,16 @@ impl Trouble {
         Self::Unreadable,
     ];
 
-    /// Whether a start may be refused after it, with words that say why. Where the disk told the truth it may not.
+    /// Whether a start may be refused after it, with words that say why. Where the disk told the truth, or is well again,
+    /// it may not.
     pub(super) fn may_refuse(self) -> bool {
-        match self {
-            Self::LogSyncFails
-            | Self::FolderSyncFails
-            | Self::MarkSyncFails
-            | Self::LogWriteFails
-            | Self::LastSectorLost
-            | Self::Unreadable => true,
-            Self::Kill
-            | Self::Cut
-            | Self::CutAtAnswer
-            | Self::CutAtSync
-            | Self::Stop
-            | Self::Full
-            | Self::Hang
-            | Self::IndexWriteFails => false,
-        }
+        matches!(self, Self::LastSectorLost | Self::Unreadable)
+    }
+
+    /// Words for `serve`, beside the usual ones. Where a refusal is expected it shall be about the log, not about the
+    /// books of the participants.
+    pub(super) fn words(self) -> &'static [&'static str] {
+        if self.may_refuse() { &["--intake-only"] } else { &[] }
     }
 
     /// The faults of the disk that it is made of.

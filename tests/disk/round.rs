@@ -72,6 +72,9 @@ impl Round {
     fn go(&mut self) {
         let Some(process) = self.start("first") else { return };
         self.trouble_under_load(process);
+        if self.trouble == Trouble::LastSectorLost {
+            self.disk.write_back();
+        }
         if self.disk.is_off() {
             self.reboot(0);
         }
@@ -197,7 +200,7 @@ impl Round {
         let begun = Instant::now();
         let data = self.mount.folder().join("data");
         let log = self.folder.path().join(name);
-        match Process::start(&data, &log, &[]) {
+        match Process::start(&data, &log, self.trouble.words()) {
             Ok(process) => {
                 self.note(&format!("{name} in {} ms", begun.elapsed().as_millis()));
                 Some(process)
@@ -212,7 +215,7 @@ impl Round {
     /// A start that was none: allowed after some troubles, if it says why and where.
     fn refused(&mut self, name: &str, refusal: &Refusal) {
         let code = refusal.status.and_then(|status| status.code());
-        let says_so = matches!(code, Some(1 | 3 | 4)) && refusal.said.contains("/data");
+        let says_so = matches!(code, Some(1 | 3 | 4)) && refusal.said.contains("log");
         if self.trouble.may_refuse() && says_so {
             self.report.refused += 1;
             let said = refusal.said.lines().last().unwrap_or_default();

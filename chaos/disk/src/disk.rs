@@ -361,6 +361,19 @@ impl Disk {
         self.state.lock().off
     }
 
+    /// Makes all that is dirty durable, as a kernel does after a while.
+    pub fn write_back(&self) {
+        let mut state = self.state.lock();
+        let State { inodes, names, rng, .. } = &mut *state;
+        for (&number, inode) in inodes.iter_mut() {
+            match &mut inode.node {
+                Node::File(content) => content.sync(SyncEnd::Durable, rng),
+                Node::Folder => names.sync(number),
+                Node::Link(_) => {}
+            }
+        }
+    }
+
     /// Drops all that is not durable, and gives power again. `seed` decides for each sector and name that was not
     /// synced; some seeds keep all of these, some nothing, for the extremes find other faults than the middle.
     ///
