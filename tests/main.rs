@@ -4,6 +4,8 @@ mod bad;
 mod cli;
 mod cluster;
 mod console;
+#[cfg(target_os = "linux")]
+mod disk;
 mod keep;
 mod kill;
 mod many;

@@ -7,13 +7,23 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// Waits until `condition` gives something; fails with `what` when that takes longer than `bound`.
 #[track_caller]
-pub(crate) fn wait_for<T>(what: &str, bound: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, bound: Duration, condition: impl FnMut() -> Option<T>) -> T {
+    match wait_up_to(bound, condition) {
+        Some(found) => found,
+        None => panic!("not within {bound:?}: {what}"),
+    }
+}
+
+/// Waits until `condition` gives something, or `bound` is over.
+pub(crate) fn wait_up_to<T>(bound: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
         if let Some(found) = condition() {
-            return found;
+            return Some(found);
         }
-        assert!(start.elapsed() < bound, "not within {bound:?}: {what}");
+        if start.elapsed() >= bound {
+            return None;
+        }
         thread::sleep(PAUSE);
     }
 }

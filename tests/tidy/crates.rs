@@ -27,6 +27,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         ],
         &[],
     ),
+    ("retailflow-chaos-disk", &[], &[]),
     ("retailflow-xtask", &[], &[]),
     (
         "retailflow",
@@ -37,7 +38,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
             "retailflow-gateway",
             "retailflow-config",
         ],
-        &["retailflow-chaos"],
+        &["retailflow-chaos", "retailflow-chaos-disk"],
     ),
 ];
 
@@ -54,6 +55,7 @@ const DRIVERS: &[(&str, &str, &str)] = &[
     ("figment", "retailflow-config", "config/"),
     ("clap", "retailflow", "src/"),
     ("ureq", "retailflow", "src/client/"),
+    ("fuser", "retailflow-chaos-disk", "chaos/disk/"),
 ];
 
 struct Package {

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask setup|demo|test|kill|load|cluster`. Nothing but Rust is needed to build; what tests need
+//! Developer commands: `cargo xtask setup|demo|test|kill|disk|load|cluster`. Nothing but Rust is needed to build; what tests need
 //! besides is fetched into `.tools/`.
 
 mod cluster;
@@ -11,7 +11,11 @@ mod tools;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+
+/// Rounds on a failing disk, when nobody says how many; and at most.
+const DISK_ROUNDS: u64 = 200;
+const DISK_ROUNDS_MAX: u64 = 100_000;
 
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
@@ -22,6 +26,10 @@ Usage: cargo xtask COMMAND
                    ten minutes); RETAILFLOW_LONG=1 asks for them in any other way of running tests
   kill [ORDERS]    kill the release build about every second while it runs 100,000 mixed orders, or as many as are
                    named, and compare each outcome and both sides' books (a few minutes, after a release build)
+  disk [--rounds N] [--seed N]
+                   run the server on a disk that fails, N rounds (200) from this seed (0) on, each with its own: EIO on
+                   write-back and then well again, cuts, a full or hanging disk; compare every outcome ever given (needs
+                   /dev/fuse, and root or fusermount3; about five seconds a round)
   load [SECONDS]   measure the release build over HTTP with wrk: intake, whole lives, overload (60 s each by default)
   cluster [--nodes N] [--nats N] [--etcd N] [--keep]
                    run a whole cluster on this machine until Ctrl-C: 3 of each by default (docs/cluster.md)
@@ -40,6 +48,7 @@ fn main() -> ExitCode {
         ["load"] => load::run("60").map(|()| ExitCode::SUCCESS),
         ["load", seconds] => load::run(seconds).map(|()| ExitCode::SUCCESS),
         ["cluster", rest @ ..] => cluster::Size::parse(rest).and_then(|size| cluster::run(&size)),
+        ["disk", rest @ ..] => disk(rest),
         ["kill"] => kill("100000"),
         ["kill", orders] => kill(orders),
         ["help" | "--help" | "-h"] => {
@@ -65,6 +74,29 @@ fn kill(orders: &str) -> Result<ExitCode> {
     command.args(["--", "--nocapture"]);
     command.env("RETAILFLOW_KILL_ORDERS", orders).env("RETAILFLOW_KILL_EVERY_MS", "1000");
     Ok(code_of(command.status()?))
+}
+
+/// The rounds on a failing disk, as many and from the seed on as `words` say.
+fn disk(words: &[&str]) -> Result<ExitCode> {
+    let (mut rounds, mut seed) = (DISK_ROUNDS, 0);
+    for pair in words.chunks(2) {
+        match *pair {
+            ["--rounds", number] => rounds = number.parse().context("--rounds is a number")?,
+            ["--seed", number] => seed = number.parse().context("--seed is a number")?,
+            _ => {
+                eprint!("{USAGE}");
+                return Ok(ExitCode::from(2));
+            }
+        }
+    }
+    ensure!((1..=DISK_ROUNDS_MAX).contains(&rounds), "--rounds is from 1 to {DISK_ROUNDS_MAX}");
+    setup::build()?;
+    let mut command = shell::cargo();
+    command.args(["test", "--package", "retailflow", "--test", "main", "disk::", "--", "--nocapture"]);
+    command.args(["--test-threads", "1"]);
+    command.env("RETAILFLOW_DISK_ROUNDS", rounds.to_string()).env("RETAILFLOW_DISK_SEED", seed.to_string());
+    // The harness of tests has a code of its own for what it found.
+    Ok(if command.status()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A process ended by a signal has no code.
