@@ -50,7 +50,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         Box::new(file.or_exit(ExitStatus::Unreachable, || format!("cannot write {}", args.to.display()))?)
     };
     let mut sink = BufWriter::with_capacity(1 << 20, sink);
-    let mut checker = LogChecker::new(1);
+    let mut checker = LogChecker::new(1, app::check_key());
     let mut trailer = Trailer::default();
     let mut failed = None;
     let options = app::log_options(&context.config.config);
@@ -77,7 +77,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
 fn check_frame(frame: &Frame, checker: &mut LogChecker) -> Result<Option<Line>, String> {
     if frame.kind == FrameKind::Identity {
         let identity = identity::decode(&frame.payload).map_err(|error| error.to_string())?;
-        *checker = LogChecker::new(identity.partitions);
+        *checker = LogChecker::new(identity.partitions, checker.key());
     }
     if let Some(group) = group_of(frame)? {
         checker.group(&group);

@@ -8,7 +8,7 @@ use retailflow_engine::ids::NodeId;
 use crate::cli::Context;
 use crate::cli::cluster_args::ClusterArgs;
 use crate::exit::Failure;
-use crate::participants::Kind;
+use crate::participants::{Kind, sync_of};
 use crate::serve;
 use crate::serve::cluster::labels::{gather, parse_label};
 use crate::serve::cluster::{Member, list};
@@ -61,6 +61,9 @@ pub(crate) struct Args {
     /// What the faults of flaky participants are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Participants answer before their books are on disk: faster, and after a power cut they may be behind the log
+    #[arg(long)]
+    pub(crate) participants_unsynced: bool,
     /// Take commands in and leave all steps to a later run: for measurements
     #[arg(long, hide = true)]
     pub(crate) intake_only: bool,
@@ -78,6 +81,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         insecure: args.insecure,
         participants,
         seed: args.seed,
+        book_sync: sync_of(args.participants_unsynced),
         drives_effects: !args.intake_only,
     };
     if many {

@@ -11,7 +11,7 @@ use retailflow_engine::invariant::LogChecker;
 use serde::Serialize;
 
 use crate::app;
-use crate::audit::{Audit, group_of};
+use crate::audit::{Audit, Piece, Progress, group_of};
 use crate::cli::books::Books;
 use crate::cli::data::DataArgs;
 use crate::cli::{Context, Output, print};
@@ -76,10 +76,13 @@ struct TenantCounts {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
-    let (report, checker) = read(&args.data.data, &context.config.config)?;
-    let books = args.commands.as_deref().map(|file| Books::compare(file, &checker)).transpose()?;
-    let cuts = cuts(&checker);
-    let audit = Audit::conclude(checker).with_books(&args.data.data)?;
+    let data = &args.data.data;
+    let mut books: Option<Books> = None;
+    let (report, audit) = read(data, Some(data), &context.config.config, &mut |checker| {
+        let Some(file) = args.commands.as_deref() else { return Ok(()) };
+        books.get_or_insert_default().add(file, checker)
+    })?;
+    let cuts = cuts(&audit.checker);
     let sides_differ = audit.books.as_ref().is_some_and(|books| !books.agree);
     let lost = books.as_ref().map_or(0, |books| books.missing);
     let ledger = audit.check.ledger.iter().map(|(tenant, counts)| TenantCounts {
@@ -128,35 +131,46 @@ fn cuts(checker: &LogChecker) -> Vec<Cut> {
 
 /// Reads a log that is not open: checksums, chains, transitions and totals.
 pub(super) fn inspect(data: &Path, config: &Config) -> Result<(CheckReport, Audit), Failure> {
-    let (report, checker) = read(data, config)?;
-    Ok((report, Audit::conclude(checker)))
+    read(data, None, config, &mut |_| Ok(()))
 }
 
-fn read(data: &Path, config: &Config) -> Result<(CheckReport, LogChecker), Failure> {
+/// Reads a log that is not open, as often as its orders need; with `beside` the books in that directory.
+fn read(
+    data: &Path,
+    beside: Option<&Path>,
+    config: &Config,
+    each_pass: &mut dyn FnMut(&LogChecker) -> Result<(), Failure>,
+) -> Result<(CheckReport, Audit), Failure> {
     let folder = data.join("log");
     if !folder.is_dir() {
         return Err(Failure::unreachable(format!("there is no data directory in {}", data.display())));
     }
-    let mut checker = LogChecker::new(1);
-    let checked = check(app::files().as_ref(), &folder, app::log_options(config), &mut |frame| {
-        if frame.kind == FrameKind::Identity {
-            let identity = identity::decode(&frame.payload).map_err(|error| error.to_string())?;
-            checker = LogChecker::new(identity.partitions);
-        }
-        if let Some(group) = group_of(frame)? {
-            checker.group(&group);
-        }
+    let mut report = None;
+    let mut pass = |take: &mut dyn FnMut(Piece<'_>)| {
+        let checked = check(app::files().as_ref(), &folder, app::log_options(config), &mut |frame| {
+            if frame.kind == FrameKind::Identity {
+                let identity = identity::decode(&frame.payload).map_err(|error| error.to_string())?;
+                take(Piece::Partitions(identity.partitions));
+            }
+            if let Some(group) = group_of(frame)? {
+                take(Piece::Group(&group));
+            }
+            Ok(())
+        });
+        let checked = checked.map_err(|error| {
+            let code = if matches!(error, LogError::InUse { .. }) {
+                ExitStatus::Refused
+            } else {
+                ExitStatus::Unreachable
+            };
+            Failure::new(code, error)
+        })?;
+        // All passes read the same.
+        report.get_or_insert(checked);
         Ok(())
-    });
-    let report = checked.map_err(|error| {
-        let code = if matches!(error, LogError::InUse { .. }) {
-            ExitStatus::Refused
-        } else {
-            ExitStatus::Unreachable
-        };
-        Failure::new(code, error)
-    })?;
-    Ok((report, checker))
+    };
+    let audit = Audit::conduct(&mut pass, beside, Progress::of(data), each_pass)?;
+    Ok((report.unwrap_or_default(), audit))
 }
 
 fn text(verified: &Verified) -> String {
@@ -215,9 +229,19 @@ fn text(verified: &Verified) -> String {
         };
         text.push_str(&line("ours  ", &sides.ours));
         text.push_str(&line("theirs", &sides.theirs));
+        for difference in &sides.differences {
+            text.push_str(&format!("differs: {difference}\n"));
+        }
+        if !sides.agree {
+            text.push_str("`retailflow reconcile` asks the participants step by step what they know\n");
+        }
     }
     for invariant in &verified.invariants {
-        let mark = if invariant.held { "held  " } else { "BROKEN" };
+        let mark = match invariant {
+            invariant if invariant.held => "held  ",
+            invariant if invariant.not_compared => "PARTLY",
+            _ => "BROKEN",
+        };
         text.push_str(&format!("{mark} {:<14} {}\n", invariant.id, invariant.detail));
     }
     for problem in &verified.problems {
