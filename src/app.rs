@@ -13,6 +13,7 @@ use retailflow_cluster::disk::index::IndexOptions;
 use retailflow_cluster::disk::log::{LogError, LogOptions};
 use retailflow_config::Config;
 use retailflow_engine::ids::TimestampMs;
+use retailflow_engine::invariant::CheckKey;
 use retailflow_engine::ports::{Clock, EventLog, LogIdentity, Participants, Rng};
 use retailflow_engine::wire::Durability;
 
@@ -46,6 +47,17 @@ impl Rng for SystemRng {
     fn next_u64(&self) -> u64 {
         self.0.lock().u64(..)
     }
+}
+
+/// A secret to check a log with, drawn anew: callers choose the ids that checkers hash.
+pub(crate) fn check_key() -> CheckKey {
+    use std::hash::{BuildHasher as _, RandomState};
+    // Seeded by the system; the standard library promises no more than that it is hard to foresee, which is enough here.
+    let word = |number: u64| RandomState::new().hash_one(number).to_le_bytes();
+    let mut secret = [0; 16];
+    secret[..8].copy_from_slice(&word(1));
+    secret[8..].copy_from_slice(&word(2));
+    CheckKey::new(secret)
 }
 
 /// The machine's files.

@@ -1,25 +1,47 @@
 //! Reading a whole log through the engine's checker: for the report of a run, and for `verify`.
+//!
+//! Invariant: it holds no more memory than [`MEMORY_MAX_BYTES`] for orders, however many there are: it reads the log, and
+//! the participants' books, as often as it takes, and says how far it is. What was not compared is said as that.
 
-use std::collections::BTreeMap;
+mod books;
+mod progress;
+
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use retailflow_cluster::disk::log::group::{EntryKind, decode_group};
 use retailflow_cluster::disk::log::{Frame, FrameKind};
 use retailflow_engine::codec::control::Note;
-use retailflow_engine::invariant::{Effects, InvariantId, LogCheck, LogChecker, sides};
-use retailflow_engine::memory::participants::BookTotals;
+use retailflow_engine::codec::record::order_of;
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::invariant::{InvariantId, LogCheck, LogChecker, SidesCheck};
 use retailflow_engine::ports::{EventLog, LogPosition, LoggedEntry, LoggedGroup};
 use retailflow_engine::wire::order::Attention;
-use retailflow_engine::wire::report::{BookSums, BooksReport, InvariantResult, OrderCounts};
+use retailflow_engine::wire::report::{BooksReport, InvariantResult, OrderCounts};
 use tokio::runtime::Runtime;
 
+use self::books::BooksSide;
+pub(crate) use self::progress::Progress;
+use crate::app;
 use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::participants;
 
 /// Bytes of groups read at once.
 const SCAN_BYTES: usize = 8 << 20;
 /// Violations named in one invariant's detail.
 const NAMED_MAX: usize = 5;
+/// What orders may take in memory, both sides' books together. A process has some 60 MB beside that.
+const MEMORY_MAX_BYTES: usize = 384 << 20;
+
+/// A piece of a log, as it is read from its beginning.
+pub(crate) enum Piece<'a> {
+    /// How many partitions it has. Comes before the first group.
+    Partitions(u16),
+    /// A group.
+    Group(&'a LoggedGroup),
+}
+
+/// Reads a log from its beginning to its end, each time it is called, and gives away its pieces.
+pub(crate) type ReadLog<'a> = dyn FnMut(&mut dyn FnMut(Piece<'_>)) -> Result<(), Failure> + 'a;
 
 /// What the log says of the invariants.
 pub(crate) struct Audit {
@@ -31,28 +53,85 @@ pub(crate) struct Audit {
     pub(crate) check: LogCheck,
     /// Both sides of the books, where participants keep some.
     pub(crate) books: Option<BooksReport>,
-    checker: LogChecker,
+    /// The checker, which knows where each partition ends.
+    pub(crate) checker: LogChecker,
 }
 
 impl Audit {
-    /// Reads all of an open log.
-    pub(crate) fn of(log: &dyn EventLog, runtime: &Runtime) -> Result<Self, Failure> {
-        let mut checker = LogChecker::new(log.identity().partitions);
-        let mut after = LogPosition(0);
+    /// Reads all of an open log, and the books beside it.
+    pub(crate) fn of(
+        log: &dyn EventLog,
+        runtime: &Runtime,
+        data: &Path,
+        progress: Progress,
+    ) -> Result<Self, Failure> {
+        let mut read = |take: &mut dyn FnMut(Piece<'_>)| {
+            take(Piece::Partitions(log.identity().partitions));
+            let mut after = LogPosition(0);
+            loop {
+                let groups = runtime.block_on(log.scan(after, SCAN_BYTES));
+                let groups = groups.or_exit(ExitStatus::Finding, || "cannot read the log")?;
+                let Some(last) = groups.last() else { return Ok(()) };
+                after = last.position;
+                groups.iter().for_each(|group| take(Piece::Group(group)));
+            }
+        };
+        Self::conduct(&mut read, Some(data), progress, &mut |_| Ok(()))
+    }
+
+    /// Reads a log as often as it takes, and with `data` the books beside it. `each_pass` may ask the checker about
+    /// the orders of a pass.
+    ///
+    /// # Errors
+    /// What reading says; a [`Failure`] when a book cannot be read.
+    pub(crate) fn conduct(
+        read: &mut ReadLog<'_>,
+        data: Option<&Path>,
+        mut progress: Progress,
+        each_pass: &mut dyn FnMut(&LogChecker) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
+        let key = app::check_key();
+        let mut checker = LogChecker::bounded(1, key, MEMORY_MAX_BYTES);
+        let mut side = data.and_then(BooksSide::beside);
+        let mut sides = SidesCheck::default();
         loop {
-            let groups = runtime.block_on(log.scan(after, SCAN_BYTES));
-            let groups = groups.or_exit(ExitStatus::Finding, || "cannot read the log")?;
-            let Some(last) = groups.last() else { break };
-            after = last.position;
-            groups.iter().for_each(|group| checker.group(group));
+            progress.pass();
+            read(&mut |piece| match piece {
+                // It is said again in each pass, and was known in the first.
+                Piece::Partitions(partitions) if checker.passes().0 == 1 => {
+                    checker = LogChecker::bounded(partitions, key, MEMORY_MAX_BYTES);
+                }
+                Piece::Partitions(_) => {}
+                Piece::Group(group) => {
+                    checker.group(group);
+                    progress.group(group, checker.passes());
+                }
+            })?;
+            each_pass(&checker)?;
+            if let Some(side) = &mut side {
+                sides.merge(side.compare(&mut checker, &mut progress)?);
+            }
+            if !checker.next_pass() {
+                break;
+            }
         }
-        Ok(Self::conclude(checker))
+        if side.is_some() {
+            name_orders(read, &checker, &mut sides)?;
+        }
+        let mut audit = Self::conclude(checker);
+        let (books, result) = match &side {
+            Some(side) => side.conclude(&audit.check, &sides),
+            None => (None, books::none(data)),
+        };
+        audit.books = books;
+        audit.invariants.extend(result);
+        Ok(audit)
     }
 
     /// What a checker that has seen all of a log says.
-    pub(crate) fn conclude(checker: LogChecker) -> Self {
+    fn conclude(checker: LogChecker) -> Self {
         let check = checker.result();
-        let parked = checker.parked().len() as u64;
+        let parked = check.parked_orders;
         let owned = |counts: &BTreeMap<&'static str, u64>| -> BTreeMap<String, u64> {
             counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
         };
@@ -77,71 +156,30 @@ impl Audit {
         let orders = OrderCounts { by_status: owned(&check.by_status), by_attention };
         Self { orders, invariants, check, books: None, checker }
     }
+}
 
-    /// Compares with the books that participants keep beside a data directory, if they do.
-    ///
-    /// # Errors
-    /// A [`Failure`] when a book cannot be read.
-    pub(crate) fn with_books(mut self, data: &Path) -> Result<Self, Failure> {
-        let folder = participants::folder(data);
-        if !folder.is_dir() {
-            return Ok(self);
+/// Differences know their orders by a hash; people know them by their names. Those that no book has are in the log.
+fn name_orders(read: &mut ReadLog<'_>, checker: &LogChecker, sides: &mut SidesCheck) -> Result<(), Failure> {
+    let key = checker.key();
+    let unnamed = sides.named.iter().filter(|difference| difference.order.is_none());
+    let mut names: HashMap<[u8; 16], Option<OrderRef>> = unnamed.map(|one| (one.key, None)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    read(&mut |piece| {
+        let Piece::Group(group) = piece else { return };
+        for entry in &group.entries {
+            let LoggedEntry::Record(bytes) = entry else { continue };
+            let Ok(order) = order_of(bytes) else { continue };
+            if let Some(name @ None) = names.get_mut(&key.order(&order)) {
+                *name = Some(order);
+            }
         }
-        let totals = retailflow_cluster::participants::audit(&folder);
-        let totals = totals.or_exit(ExitStatus::Finding, || "the participants' books cannot be read")?;
-        let open = self.checker.open_orders();
-        let differences = if open == 0 { sides(self.checker.effects(), &totals) } else { Vec::new() };
-        let detail = match differences.first() {
-            _ if open > 0 => format!("not compared: {open} orders are on their way"),
-            None => format!("{} orders, {} entries in their books", totals.orders.len(), totals.entries),
-            Some(first) => format!("{} differences; the first: {}", differences.len(), first.detail),
-        };
-        let held = differences.is_empty();
-        self.invariants.push(InvariantResult { id: InvariantId::Sides.as_str().to_owned(), held, detail });
-        let ours = ours(&self.check, self.checker.effects());
-        self.books = Some(BooksReport {
-            ours,
-            theirs: theirs(&totals),
-            agree: held,
-            compensations: self.check.effects.values().map(|sums| sums.compensations).sum(),
-            ..BooksReport::default()
-        });
-        Ok(self)
+    })?;
+    for difference in sides.named.iter_mut().filter(|difference| difference.order.is_none()) {
+        difference.order = names.get(&difference.key).cloned().flatten();
     }
-}
-
-fn clamped(minor: i128) -> i64 {
-    i64::try_from(minor).unwrap_or(i64::MAX)
-}
-
-fn ours<'a>(check: &LogCheck, effects: impl Iterator<Item = (&'a [u8; 16], &'a Effects)>) -> BookSums {
-    let mut sums = BookSums::default();
-    for (currency, of) in check.effects.iter().filter(|(currency, _)| !currency.trim_matches('\0').is_empty())
-    {
-        sums.captured_minor.insert(currency.clone(), clamped(of.captured_minor));
-        sums.refunded_minor.insert(currency.clone(), clamped(of.refunded_minor));
-        sums.reserved_units += of.reserved_units;
-        sums.booked_units += of.booked_units;
-        sums.restocked_units += of.restocked_units;
-    }
-    sums.orders_without_payment = effects.filter(|(_, effects)| !effects.payment_asked).count() as u64;
-    sums
-}
-
-fn theirs(totals: &BookTotals) -> BookSums {
-    let mut sums = BookSums::default();
-    for (currency, money) in &totals.money {
-        sums.captured_minor.insert(currency.code().to_owned(), clamped(money.captured));
-        sums.refunded_minor.insert(currency.code().to_owned(), clamped(money.refunded));
-    }
-    let net = |plus: i64, minus: i64| u64::try_from(plus - minus).unwrap_or(0);
-    for sides in totals.orders.values() {
-        sums.reserved_units += net(sides.reserved_units, sides.released_units);
-        sums.booked_units += net(sides.booked_units, sides.canceled_units);
-        sums.restocked_units += net(sides.restocked_units, 0);
-        sums.orders_without_payment += u64::from(sides.payment_calls == 0);
-    }
-    sums
+    Ok(())
 }
 
 fn result(id: InvariantId, check: &LogCheck) -> InvariantResult {
@@ -154,7 +192,7 @@ fn result(id: InvariantId, check: &LogCheck) -> InvariantResult {
         let more = broken.len().saturating_sub(NAMED_MAX);
         if more > 0 { format!("{named}; and {more} more") } else { named }
     };
-    InvariantResult { id: id.as_str().to_owned(), held: broken.is_empty(), detail }
+    InvariantResult { id: id.as_str().to_owned(), held: broken.is_empty(), not_compared: false, detail }
 }
 
 /// A frame as the engine's checker takes it; `None` for frames that hold no group.

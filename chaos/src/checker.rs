@@ -6,7 +6,7 @@ use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::codec::record::summary;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
-use retailflow_engine::invariant::{InvariantId, LogChecker, OutcomeBook, Violation, sides};
+use retailflow_engine::invariant::{CheckKey, InvariantId, LogChecker, OutcomeBook, Violation, sides};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::memory::participants::BookTotals;
 use retailflow_engine::order::Aggregate;
@@ -32,7 +32,7 @@ pub(crate) struct Rest<'a> {
 
 /// Everything that does not hold.
 pub(crate) fn check(rest: &Rest<'_>) -> Vec<Violation> {
-    let mut checker = LogChecker::new(rest.partitions);
+    let mut checker = LogChecker::new(rest.partitions, CheckKey::FIXED);
     rest.groups.iter().for_each(|group| checker.group(group));
     let result = checker.result();
     let mut violations = result.violations;

@@ -5,17 +5,24 @@ use std::collections::BTreeMap;
 use crate::ids::TenantId;
 
 mod book;
-mod fingerprints;
+mod compare;
 mod life;
 mod log;
+mod name_set;
+mod names;
 mod order;
+mod result;
 mod sides;
+mod table;
 #[cfg(test)]
 mod tests;
 
 pub use book::OutcomeBook;
+pub use compare::{BookState, Comparison, SidesCheck, SidesDifference};
 pub use life::Effects;
-pub use log::{EffectSums, LogCheck, LogChecker, check_log};
+pub use log::{LogChecker, check_log};
+pub use names::CheckKey;
+pub use result::{EffectSums, LogCheck};
 pub use sides::sides;
 
 /// One order's records checked as they come, for tests that have no groups.
@@ -29,7 +36,7 @@ impl OrderCheck {
     pub(crate) fn record(&mut self, bytes: &[u8]) -> Vec<Violation> {
         let mut found = Vec::new();
         let record = crate::codec::v1::decode(bytes).unwrap();
-        self.0.record(&record, bytes, &mut |violation| found.push(violation));
+        self.0.record(&record, bytes, &CheckKey::FIXED, &mut |violation| found.push(violation));
         found
     }
 

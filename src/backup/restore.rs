@@ -30,7 +30,7 @@ pub(crate) fn fill(
 ) -> anyhow::Result<u64> {
     let (log, books) = (data.join(LOG), data.join(BOOKS));
     create_folders(&log)?;
-    let mut checker = LogChecker::new(1);
+    let mut checker = LogChecker::new(1, app::check_key());
     let mut wrong = None;
     let mut next = (1, None);
     for (number, segment) in (1..).zip(&manifest.segments) {
@@ -41,7 +41,7 @@ pub(crate) fn fill(
         let read = read_segment(app::files().as_ref(), &log, options, number, &mut |frame| {
             let checked = match frame.kind {
                 FrameKind::Identity => identity::decode(&frame.payload)
-                    .map(|identity| checker = LogChecker::new(identity.partitions))
+                    .map(|identity| checker = LogChecker::new(identity.partitions, app::check_key()))
                     .map_err(|error| error.to_string()),
                 _ => group_of(&frame).map(|group| group.iter().for_each(|group| checker.group(group))),
             };

@@ -19,7 +19,7 @@ use crate::exit::{ExitStatus, Failure, OrExit};
 const NAMED_MAX: usize = 20;
 
 /// What a file of commands and a log say of each other.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct Books {
     /// Readable place commands at or below the intake floor of their partition.
     pub(super) placed: u64,
@@ -30,14 +30,13 @@ pub(super) struct Books {
 }
 
 impl Books {
-    /// Reads the commands again. Only places count: another command may have been refused to its sender, and leaves no
+    /// Reads the commands again, and adds those of orders that the checker's pass covers. Only places count: another command may have been refused to its sender, and leaves no
     /// trace then. A place of a tenant that has no orders may have been, too.
-    pub(super) fn compare(commands: &Path, checker: &LogChecker) -> Result<Self, Failure> {
+    pub(super) fn add(&mut self, commands: &Path, checker: &LogChecker) -> Result<(), Failure> {
         let what = || format!("cannot read {}", commands.display());
         let mut lines = BufReader::new(File::open(commands).or_exit(ExitStatus::Usage, what)?);
         let inbox = FileInbox::new(&identity(commands), std::io::empty(), 1).id();
         let ledger = checker.result().ledger;
-        let mut books = Self { placed: 0, missing: 0, named: Vec::new() };
         let mut text = Vec::new();
         for position in 1.. {
             text.clear();
@@ -55,20 +54,20 @@ impl Books {
             let partition = partition_of(&event.order, checker.partitions());
             let floors = checker.floors(partition).iter();
             let floor = floors.filter(|floor| floor.inbox == inbox).map(|floor| floor.position).max();
-            let counted = event.kind() == CommandType::Place && ledger.contains_key(&event.order.tenant);
+            let counted = checker.covers(&event.order)
+                && event.kind() == CommandType::Place
+                && ledger.contains_key(&event.order.tenant);
             if !counted || floor.is_none_or(|floor| position > floor) {
                 continue;
             }
-            books.placed += 1;
+            self.placed += 1;
             if !checker.knows(&event.order, &event.key) {
-                books.missing += 1;
-                if books.named.len() < NAMED_MAX {
-                    books
-                        .named
-                        .push(format!("line {position}: order {}, command {}", event.order, event.key));
+                self.missing += 1;
+                if self.named.len() < NAMED_MAX {
+                    self.named.push(format!("line {position}: order {}, command {}", event.order, event.key));
                 }
             }
         }
-        Ok(books)
+        Ok(())
     }
 }

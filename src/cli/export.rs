@@ -7,6 +7,7 @@ use retailflow_cluster::disk::log::{Frame, FrameKind};
 use retailflow_engine::codec::identity;
 use retailflow_engine::invariant::LogChecker;
 
+use crate::app;
 use crate::archive::{Line, Trailer, line_of};
 use crate::audit::group_of;
 use crate::cli::data::{DataArgs, ReadOnlyArgs};
@@ -62,7 +63,7 @@ fn export(
     mut sink: &mut impl Write,
     refused: impl Fn(std::io::Error) -> Failure,
 ) -> Result<(), Failure> {
-    let mut checker = LogChecker::new(1);
+    let mut checker = LogChecker::new(1, app::check_key());
     let mut trailer = Trailer::default();
     let mut failed = None;
     let report = verify::check_log(data, &context.config.config, read_only, &mut |frame| {
@@ -87,7 +88,7 @@ fn export(
 fn check_frame(frame: &Frame, checker: &mut LogChecker) -> Result<Option<Line>, String> {
     if frame.kind == FrameKind::Identity {
         let identity = identity::decode(&frame.payload).map_err(|error| error.to_string())?;
-        *checker = LogChecker::new(identity.partitions);
+        *checker = LogChecker::new(identity.partitions, checker.key());
     }
     if let Some(group) = group_of(frame)? {
         checker.group(&group);

@@ -34,6 +34,7 @@ mod participants;
 mod partition;
 mod place;
 mod publish;
+mod reconcile;
 mod repair;
 mod restore;
 mod run;
@@ -143,6 +144,8 @@ pub(crate) enum Command {
     Participants(participants::Args),
     /// Check every checksum, chain, transition and total of a data directory that is not in use
     Verify(verify::Args),
+    /// Ask the participants, key by key, for the steps that the log says were done, and name each difference
+    Reconcile(reconcile::Args),
     /// Cut what `verify` finds broken and cannot be read, after telling what would be lost
     Repair(repair::Args),
     /// Give what happened to the orders as public events, one JSON line each
@@ -195,6 +198,7 @@ pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure
         Command::Publish(args) => publish::exec(args, context),
         Command::Participants(args) => participants::exec(args, context),
         Command::Verify(args) => verify::exec(args, context),
+        Command::Reconcile(args) => reconcile::exec(args, context),
         Command::Repair(args) => repair::exec(args, context),
         Command::Events(args) => events::exec(args, context),
         Command::Export(args) => export::exec(args, context),

@@ -13,7 +13,7 @@ use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::data::DataArgs;
 use crate::cli::{Context, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::participants::{self, Kind};
+use crate::participants::{self, Kind, sync_of};
 use crate::run::signals;
 use crate::serve::cluster::nats_options;
 
@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// What the faults of flaky ones are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Answer before the books are on disk: faster, and after a power cut they may be behind the log
+    #[arg(long)]
+    participants_unsynced: bool,
 }
 
 /// Runs the command.
@@ -62,7 +65,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         let failed = || "cannot connect to NATS";
         let asked = connect("asked").await.or_exit(ExitStatus::Unreachable, failed)?;
         let asks = connect("reports").await.or_exit(ExitStatus::Unreachable, failed)?;
-        let (running, reports) = participants::open(&args.data.data, args.kind, args.seed)?;
+        let (running, reports) =
+            participants::open(&args.data.data, args.kind, args.seed, sync_of(args.participants_unsynced))?;
         let serving = StandIns::open(asked, running.participants()).await;
         let serving = serving.or_exit(ExitStatus::Unreachable, failed)?;
         print("the participants are there\n")?;

@@ -98,7 +98,7 @@ fn restore(input: Box<dyn Read>, data: &Path, config: &Config) -> anyhow::Result
     let new = identity::decode(&decode(&first)?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (log, _) = DiskLog::open(data, &app::disk_options(config), &app::files(), &new, &mut |_| ())?;
-    let mut checker = LogChecker::new(new.partitions);
+    let mut checker = LogChecker::new(new.partitions, app::check_key());
     let end = loop {
         let number = lines.trailer.lines + 1;
         let at = || format!("line {number}");

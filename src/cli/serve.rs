@@ -8,7 +8,7 @@ use retailflow_engine::ids::NodeId;
 use crate::cli::Context;
 use crate::cli::cluster_args::ClusterArgs;
 use crate::exit::Failure;
-use crate::participants::Kind;
+use crate::participants::{Kind, sync_of};
 use crate::serve;
 use crate::serve::cluster::labels::{gather, parse_label};
 use crate::serve::cluster::{Member, list};
@@ -64,6 +64,9 @@ pub(crate) struct Args {
     /// Refuse to make a data directory: for a server that has one, so that a wrong path or a missing mount is noticed
     #[arg(long, env = "RETAILFLOW_EXISTING")]
     pub(crate) existing: bool,
+    /// Participants answer before their books are on disk: faster, and after a power cut they may be behind the log
+    #[arg(long)]
+    pub(crate) participants_unsynced: bool,
     /// Take commands in and leave all steps to a later run: for measurements
     #[arg(long, hide = true)]
     pub(crate) intake_only: bool,
@@ -82,6 +85,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         existing: args.existing,
         participants,
         seed: args.seed,
+        book_sync: sync_of(args.participants_unsynced),
         drives_effects: !args.intake_only,
     };
     if many {

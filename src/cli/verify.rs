@@ -13,7 +13,7 @@ use retailflow_engine::ports::LoggedEntry;
 use serde::Serialize;
 
 use crate::app;
-use crate::audit::{Audit, group_of};
+use crate::audit::{Audit, Piece, Progress, group_of};
 use crate::backup::{LastFrame, Manifest};
 use crate::cli::books::Books;
 use crate::cli::data::{DataArgs, ReadOnlyArgs};
@@ -92,7 +92,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let read_only = args.read_only.read_only;
     let wanted = args.lost.as_deref().map(compare).transpose();
     let mut wanted = wanted.map_err(|error| Failure::new(ExitStatus::Usage, error))?;
-    let (report, checker) = read(&args.data.data, &context.config.config, read_only, &mut |frame| {
+    let mut books: Option<Books> = None;
+    let mut seen = |frame: &Frame| {
         let Some(wanted) = &mut wanted else { return };
         // What is no group, or a broken one, is told by the check itself.
         for entry in group_of(frame).ok().flatten().into_iter().flat_map(|group| group.entries) {
@@ -100,21 +101,30 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
                 drop(wanted.see(&bytes));
             }
         }
-    })?;
-    tell(&args, &context, report, checker, wanted.map(Wanted::conclude))
+    };
+    let mut each_pass = |checker: &LogChecker| {
+        let Some(file) = args.commands.as_deref() else { return Ok(()) };
+        books.get_or_insert_default().add(file, checker)
+    };
+    let data = &args.data.data;
+    let config = &context.config.config;
+    let (report, audit) = read(data, Some(data), config, read_only, &mut seen, &mut each_pass)?;
+    tell(&context, report, audit, books, wanted.map(Wanted::conclude))
 }
 
 /// As the command does, of a backup: its marks must be in it, too.
 pub(super) fn backup(folder: &Path, manifest: &Manifest, context: &Context) -> Result<(), Failure> {
     let mark = &manifest.last_frame;
     let (mut found, mut log_id) = (false, None);
-    let (mut report, checker) = read(folder, &context.config.config, true, &mut |frame| {
+    let mut seen = |frame: &Frame| {
         if frame.kind == FrameKind::Identity {
             log_id = identity::decode(&frame.payload).ok().map(|identity| hex(&identity.log_id));
         }
         let seen = frame.position.0 == mark.position && frame.number == mark.number;
         found |= seen && hex(&frame.hash) == mark.hash;
-    })?;
+    };
+    let config = &context.config.config;
+    let (mut report, audit) = read(folder, Some(folder), config, true, &mut seen, &mut |_| Ok(()))?;
     if !found {
         let LastFrame { position, number, .. } = mark;
         let text = format!("the manifest knows frame {number}, which is not in the log: data is lost");
@@ -126,21 +136,17 @@ pub(super) fn backup(folder: &Path, manifest: &Manifest, context: &Context) -> R
     for problem in manifest.check_books(folder) {
         report.problem(Position(manifest.position), problem);
     }
-    let data = DataArgs { data: folder.to_owned() };
-    let args = Args { data, read_only: ReadOnlyArgs { read_only: true }, commands: None, lost: None };
-    tell(&args, context, report, checker, None)
+    tell(context, report, audit, None, None)
 }
 
 fn tell(
-    args: &Args,
     context: &Context,
     report: CheckReport,
-    checker: LogChecker,
+    audit: Audit,
+    books: Option<Books>,
     compared: Option<Compared>,
 ) -> Result<(), Failure> {
-    let books = args.commands.as_deref().map(|file| Books::compare(file, &checker)).transpose()?;
-    let cuts = cuts(&checker);
-    let audit = Audit::conclude(checker).with_books(&args.data.data)?;
+    let cuts = cuts(&audit.checker);
     let sides_differ = audit.books.as_ref().is_some_and(|books| !books.agree);
     let lost = books.as_ref().map_or(0, |books| books.missing);
     let ledger = audit.check.ledger.iter().map(|(tenant, counts)| TenantCounts {
@@ -194,8 +200,7 @@ pub(super) fn inspect(
     config: &Config,
     seen: &mut dyn FnMut(&Frame),
 ) -> Result<(CheckReport, Audit), Failure> {
-    let (report, checker) = read(data, config, false, seen)?;
-    Ok((report, Audit::conclude(checker)))
+    read(data, None, config, false, seen, &mut |_| Ok(()))
 }
 
 /// Reads a log that is not open, frame by frame.
@@ -223,25 +228,38 @@ pub(super) fn check_log(
     })
 }
 
+/// Reads a log that is not open, as often as its orders need; with `beside` the books in that directory. `seen` is given
+/// each frame once.
 fn read(
     data: &Path,
+    beside: Option<&Path>,
     config: &Config,
     read_only: bool,
     seen: &mut dyn FnMut(&Frame),
-) -> Result<(CheckReport, LogChecker), Failure> {
-    let mut checker = LogChecker::new(1);
-    let report = check_log(data, config, read_only, &mut |frame| {
-        seen(frame);
-        if frame.kind == FrameKind::Identity {
-            let identity = identity::decode(&frame.payload).map_err(|error| error.to_string())?;
-            checker = LogChecker::new(identity.partitions);
-        }
-        if let Some(group) = group_of(frame)? {
-            checker.group(&group);
-        }
+    each_pass: &mut dyn FnMut(&LogChecker) -> Result<(), Failure>,
+) -> Result<(CheckReport, Audit), Failure> {
+    let mut report = None;
+    let mut pass = |take: &mut dyn FnMut(Piece<'_>)| {
+        let is_first = report.is_none();
+        let checked = check_log(data, config, read_only, &mut |frame| {
+            if is_first {
+                seen(frame);
+            }
+            if frame.kind == FrameKind::Identity {
+                let identity = identity::decode(&frame.payload).map_err(|error| error.to_string())?;
+                take(Piece::Partitions(identity.partitions));
+            }
+            if let Some(group) = group_of(frame)? {
+                take(Piece::Group(&group));
+            }
+            Ok(())
+        })?;
+        // All passes read the same.
+        report.get_or_insert(checked);
         Ok(())
-    })?;
-    Ok((report, checker))
+    };
+    let audit = Audit::conduct(&mut pass, beside, Progress::of(data), each_pass)?;
+    Ok((report.unwrap_or_default(), audit))
 }
 
 fn text(verified: &Verified) -> String {
@@ -307,9 +325,19 @@ fn text(verified: &Verified) -> String {
         };
         text.push_str(&line("ours  ", &sides.ours));
         text.push_str(&line("theirs", &sides.theirs));
+        for difference in &sides.differences {
+            text.push_str(&format!("differs: {difference}\n"));
+        }
+        if !sides.agree {
+            text.push_str("`retailflow reconcile` asks the participants step by step what they know\n");
+        }
     }
     for invariant in &verified.invariants {
-        let mark = if invariant.held { "held  " } else { "BROKEN" };
+        let mark = match invariant {
+            invariant if invariant.held => "held  ",
+            invariant if invariant.not_compared => "PARTLY",
+            _ => "BROKEN",
+        };
         text.push_str(&format!("{mark} {:<14} {}\n", invariant.id, invariant.detail));
     }
     for problem in &verified.problems {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use retailflow_actors::NodeHandle;
-use retailflow_cluster::participants::{self, SimRunning};
+use retailflow_cluster::participants::{self, BookOptions, BookSync, SimRunning};
 use retailflow_engine::memory::participants::{FaultRates, SimOptions};
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::ports::Participants;
@@ -49,6 +49,11 @@ pub(crate) fn folder(data: &Path) -> PathBuf {
     data.join("participants")
 }
 
+/// What `--participants-unsynced` means.
+pub(crate) const fn sync_of(unsynced: bool) -> BookSync {
+    if unsynced { BookSync::Never } else { BookSync::BeforeAnswer }
+}
+
 /// Opens the participants beside a data directory. Their reports come out of the receiver.
 ///
 /// # Errors
@@ -57,6 +62,7 @@ pub(crate) fn open(
     data: &Path,
     kind: Kind,
     seed: u64,
+    sync: BookSync,
 ) -> Result<(Running, mpsc::Receiver<CommandEvent>), Failure> {
     let (sender, reports) = mpsc::channel(REPORTS_MAX);
     if kind == Kind::Shared {
@@ -71,12 +77,18 @@ pub(crate) fn open(
             tracing::warn!("a participant's report was dropped; its step is looked at again when it is due");
         }
     };
-    let (rates, options) = match kind {
+    let (rates, sim) = match kind {
         Kind::Perfect | Kind::Instant | Kind::Shared => (FaultRates::NONE, SimOptions::default()),
         Kind::Flaky => (FaultRates::FLAKY, SimOptions { hand_over_permille: 500, ..SimOptions::default() }),
     };
-    let opened =
-        participants::open(&folder(data), &options, rates, seed, Arc::new(SystemClock), Arc::new(sink));
+    if sync == BookSync::Never {
+        tracing::warn!(
+            event = "participants_unsynced",
+            "participants answer before their books are on disk: after a power cut they may be behind the log"
+        );
+    }
+    let options = BookOptions { sim, rates, seed, sync };
+    let opened = participants::open(&folder(data), &options, Arc::new(SystemClock), Arc::new(sink));
     let sim = opened.map_err(|error| Failure::new(ExitStatus::Unreachable, error))?;
     let participants = sim.participants();
     Ok((Running { sim: Some(sim), participants, _reports: None }, reports))

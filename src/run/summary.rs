@@ -58,8 +58,11 @@ fn text(report: &RunReport, ran: &Ran, took: Duration) -> String {
     if !ran.drained {
         text.push_str("  not all in flight was answered in time; run it again to get those outcomes\n");
     }
-    for broken in report.invariants.iter().filter(|invariant| !invariant.held) {
+    for broken in report.invariants.iter().filter(|invariant| invariant.is_broken()) {
         text.push_str(&format!("  BROKEN {}: {}\n", broken.id, broken.detail));
+    }
+    for partly in report.invariants.iter().filter(|invariant| invariant.not_compared) {
+        text.push_str(&format!("  PARTLY {}: {}\n", partly.id, partly.detail));
     }
     if report.invariants.iter().all(|invariant| invariant.held) {
         text.push_str(&format!(
@@ -90,7 +93,11 @@ fn books_text(books: &BooksReport) -> String {
         books.retries,
         books.settled,
         books.compensations,
-        if books.agree { "their books say the same" } else { "THEIR BOOKS SAY SOMETHING ELSE" }
+        match books.agree {
+            true if books.under_way > 0 => "their books say the same of what was compared",
+            true => "their books say the same",
+            false => "THEIR BOOKS SAY SOMETHING ELSE",
+        }
     ));
     text
 }

@@ -56,6 +56,7 @@ impl Tally {
         invariants.push(InvariantResult {
             id: InvariantId::Ledger.as_str().to_owned(),
             held: counts.adds_up(),
+            not_compared: false,
             detail: format!(
                 "{} received = {} applied + {} rejected + {} replayed + {} refused + {} parked + {} dead-lettered",
                 counts.received,

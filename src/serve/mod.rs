@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use retailflow_actors::{NodeHandle, Settings};
 use retailflow_cluster::disk::projection::{Projection, ProjectionOptions};
+use retailflow_cluster::participants::BookSync;
 use retailflow_config::Config;
 use retailflow_engine::ports::{CommandDoor, EventLog};
 use retailflow_gateway::{Edge, Options as EdgeOptions, Running, Server};
@@ -42,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) participants: Kind,
     /// What their faults are drawn from.
     pub(crate) seed: u64,
+    /// What their answers survive.
+    pub(crate) book_sync: BookSync,
     /// Whether steps are driven.
     pub(crate) drives_effects: bool,
 }
@@ -74,7 +77,8 @@ async fn serve(
     sight: Sight,
 ) -> Result<(), Failure> {
     let (mut stopped, _stop) = signals::listen()?;
-    let (participants, reports) = participants::open(data, options.participants, options.seed)?;
+    let (participants, reports) =
+        participants::open(data, options.participants, options.seed, options.book_sync)?;
     let settings =
         Settings { drives_effects: options.drives_effects, ..Settings::new(config.clone(), "embedded") };
     let node = store.node(settings, participants.participants()).await?;

@@ -8,6 +8,7 @@ const COMMANDS: &[&[&str]] = &[
     &["run"],
     &["publish"],
     &["verify"],
+    &["reconcile"],
     &["repair"],
     &["events"],
     &["export"],

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use retailflow_cluster::nats::{Connections, NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions};
 use retailflow_engine::ids::TimestampMs;
-use retailflow_engine::invariant::{LogChecker, sides};
+use retailflow_engine::invariant::{CheckKey, LogChecker, sides};
 use retailflow_engine::ports::{DeadLetters, EventLog, LogIdentity, LogPosition, LoggedGroup};
 
 use super::cluster::{Many, PARTITIONS, SHARDS};
@@ -47,7 +47,7 @@ pub(super) fn audit(many: &mut Many, load: &mut Load) {
         let groups = loop {
             look.tick().await;
             let groups = all(&log).await;
-            let mut checker = LogChecker::new(PARTITIONS);
+            let mut checker = LogChecker::new(PARTITIONS, CheckKey::FIXED);
             groups.iter().for_each(|group| checker.group(group));
             // All that was published has been read, too.
             let read = published.iter().all(|(order, key)| checker.knows(order, key));
@@ -67,7 +67,7 @@ pub(super) fn audit(many: &mut Many, load: &mut Load) {
         (groups, letters)
     });
     many.end();
-    let mut checker = LogChecker::new(PARTITIONS);
+    let mut checker = LogChecker::new(PARTITIONS, CheckKey::FIXED);
     groups.iter().for_each(|group| checker.group(group));
     let check = checker.result();
     println!(

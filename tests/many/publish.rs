@@ -18,8 +18,7 @@ use retailflow_cluster::disk::log::LogOptions;
 use retailflow_cluster::nats::{Connections, NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions};
 use retailflow_engine::codec::v1::{self, ActorV1, BodyV1, EventV1, StatusV1, VerdictV1};
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
-use retailflow_engine::invariant::{Effects, LogChecker, sides};
-use retailflow_engine::keys::order_key;
+use retailflow_engine::invariant::{CheckKey, Effects, LogChecker, sides};
 use retailflow_engine::ports::{DeadLetters, LoggedEntry, LoggedGroup};
 use serde_json::Value;
 
@@ -73,7 +72,7 @@ impl Ledger {
             let name = order.to_string();
             ledger.records += 1;
             let found = ledger.orders.entry(name.clone()).or_insert_with(|| {
-                let effects = effects[&order_key(&order)];
+                let effects = effects[&CheckKey::FIXED.order(&order)];
                 Final { status: None, verdicts: BTreeMap::new(), effects }
             });
             let BodyV1::Decisions(decisions) = record.body else { panic!("{name} was archived") };
@@ -98,7 +97,7 @@ impl Ledger {
 }
 
 fn checked(groups: &[LoggedGroup], partitions: u16) -> LogChecker {
-    let mut checker = LogChecker::new(partitions);
+    let mut checker = LogChecker::new(partitions, CheckKey::FIXED);
     groups.iter().for_each(|group| checker.group(group));
     checker
 }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::ReportSink;
+use super::journal::FileJournal;
 
 /// Keys whose calls are counted at most; beyond it counting begins anew.
 const COUNTED_MAX: usize = 1 << 20;
@@ -27,6 +28,7 @@ pub(super) struct World {
     pub(super) seed: u64,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) reports: ReportSink,
+    pub(super) journal: Arc<FileJournal>,
     pub(super) tasks: TaskTracker,
     pub(super) closed: CancellationToken,
 }
@@ -40,20 +42,28 @@ impl World {
     ) {
         let drawn =
             self.rates.draw(self.seed, key, u32::MAX, retailflow_engine::wire::command::Step::Reserve);
-        self.after(drawn.delay_ms, move |world| {
-            if let Some(event) = report() {
+        self.after(drawn.delay_ms, move |world| async move {
+            // As an answer, a report may not outlive what it reports.
+            if let Some(event) = report()
+                && world.journal.all_durable().await.is_ok()
+            {
                 (world.reports)(event);
             }
         });
     }
 
-    fn after(self: &Arc<Self>, delay_ms: u64, work: impl FnOnce(&Self) + Send + 'static) {
+    fn after<W: Future<Output = ()> + Send + 'static>(
+        self: &Arc<Self>,
+        delay_ms: u64,
+        work: impl FnOnce(Arc<Self>) -> W + Send + 'static,
+    ) {
         let world = self.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                () = world.closed.cancelled() => {}
-                () = tokio::time::sleep(Duration::from_millis(delay_ms)) => work(&world),
+                () = world.closed.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_millis(delay_ms)) => {}
             }
+            work(world).await;
         });
     }
 }
@@ -130,7 +140,7 @@ impl Participant for Flaky {
                 Some(CallFault::Pending) => self.take_on(request, &drawn),
                 Some(CallFault::Delayed) => {
                     let (sim, request) = (self.sim.clone(), request.clone());
-                    self.world.after(drawn.delay_ms, move |_| drop(sim.perform(&request)));
+                    self.world.after(drawn.delay_ms, move |_| async move { drop(sim.perform(&request)) });
                     StepAnswer::Unknown { reason: "there was no answer in time".into() }
                 }
             }

@@ -1,77 +1,188 @@
 //! Books in files: one a participant, a line an entry, appended to.
+//!
+//! Invariant: with [`BookSync::BeforeAnswer`] nobody hears of an entry before it is on disk. One thread a book syncs what
+//! was written when it is asked to; whatever is written while it works goes with the next sync, so that many answers share
+//! one.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use parking_lot::Mutex;
-use retailflow_engine::memory::participants::{BookEntry, BookError, Journal};
+use parking_lot::{Condvar, Mutex};
+use retailflow_engine::memory::participants::{BookEntry, Journal};
 use retailflow_engine::ports::{Role, StoreError};
+use tokio::sync::watch;
 
-/// Longest line of a book, in bytes: an order has at most a thousand lines.
-const LINE_MAX_BYTES: usize = 1 << 20;
+use super::book_file::{self, BookFileError};
+use crate::disk::files::{DiskFile, Files, LockError, LockGuard};
 
-/// A book that can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum BookFileError {
-    /// It cannot be read or written.
-    #[error("the book {path} cannot be used: {cause}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// A line before its end is not what was written.
-    #[error("the book {path} is damaged at line {line}: {cause}")]
-    Damaged {
-        /// Which.
-        path: PathBuf,
-        /// Where, from 1.
-        line: u64,
-        /// How.
-        cause: BookError,
-    },
+/// What participants' answers survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BookSync {
+    /// A power cut: an entry is on disk before anybody hears of it.
+    BeforeAnswer,
+    /// The end of the process, and no power cut: books may be behind the log after one. For demos and measurements.
+    Never,
 }
 
-fn path_of(folder: &Path, role: Role) -> PathBuf {
-    folder.join(format!("{}.book", role.as_str()))
+#[derive(Default)]
+struct Tail {
+    /// Where the next entry goes.
+    length_bytes: u64,
+    /// How often something was written.
+    written: u64,
+    /// Somebody waits for what was written up to here.
+    wanted: u64,
+    closing: bool,
+    failed: Option<Arc<str>>,
 }
 
-/// Appends to the books of a folder.
-pub(super) struct FileJournal(Vec<Mutex<File>>);
+#[derive(Default)]
+struct Synced {
+    written: u64,
+    failed: Option<Arc<str>>,
+}
+
+struct Book {
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    mark: Option<Arc<dyn DiskFile>>,
+    tail: Mutex<Tail>,
+    wake: Condvar,
+    synced: watch::Sender<Synced>,
+}
+
+/// Appends to the books of a folder, which nobody else may do meanwhile.
+pub(super) struct FileJournal {
+    books: Vec<Arc<Book>>,
+    sync: BookSync,
+    threads: Vec<JoinHandle<()>>,
+    _lock: Box<dyn LockGuard>,
+}
 
 impl FileJournal {
-    /// Opens the books, making those that are not there. What a crash left of a last line is cut: nobody was told of it.
-    pub(super) fn open(folder: &Path) -> Result<Self, BookFileError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |cause| BookFileError::Io { path, cause }
-        };
-        std::fs::create_dir_all(folder).map_err(failed(folder))?;
-        let mut files = Vec::new();
-        for role in Role::ALL {
-            let path = path_of(folder, role);
-            let file = OpenOptions::new().create(true).read(true).append(true).open(&path);
-            let mut file = file.map_err(failed(&path))?;
-            cut_torn_line(&mut file).map_err(failed(&path))?;
-            files.push(Mutex::new(file));
+    /// Opens the books, making those that are not there, and gives what is in them to `take`.
+    pub(super) fn open(
+        files: &dyn Files,
+        folder: &Path,
+        sync: BookSync,
+        take: &mut dyn FnMut(BookEntry),
+    ) -> Result<Self, BookFileError> {
+        files.create_dir_all(folder).map_err(BookFileError::io(folder))?;
+        let lock = files.try_lock(&folder.join("lock")).map_err(|error| match error {
+            LockError::Held { holder } => BookFileError::InUse { folder: folder.to_owned(), holder },
+            LockError::Io(cause) => BookFileError::Io { path: folder.to_owned(), cause },
+        })?;
+        let mut books: Vec<Option<Arc<Book>>> = Role::ALL.map(|_| None).into();
+        // A capture pays for a parcel, which has to be there.
+        for role in [Role::Inventory, Role::Shipping, Role::Payments] {
+            let (file, length_bytes) = book_file::open(files, folder, role, take)?;
+            let mark = match sync {
+                BookSync::BeforeAnswer => Some(book_file::open_mark(files, folder, role)?),
+                BookSync::Never => None,
+            };
+            let book = Book {
+                path: book_file::path_of(folder, role),
+                file,
+                mark,
+                tail: Mutex::new(Tail { length_bytes, ..Tail::default() }),
+                wake: Condvar::new(),
+                synced: watch::Sender::default(),
+            };
+            books[role as usize] = Some(Arc::new(book));
         }
-        Ok(Self(files))
+        let books: Vec<Arc<Book>> = books.into_iter().flatten().collect();
+        let mut threads = Vec::new();
+        if sync == BookSync::BeforeAnswer {
+            for book in &books {
+                let (of, path) = (Arc::clone(book), book.path.clone());
+                let thread = std::thread::Builder::new().name("book-sync".into());
+                threads.push(thread.spawn(move || of.run()).map_err(BookFileError::io(&path))?);
+            }
+        }
+        Ok(Self { books, sync, threads, _lock: lock })
+    }
+
+    /// Waits until all that was written in a book so far is on disk.
+    ///
+    /// # Errors
+    /// It cannot be known whether it is.
+    pub(super) async fn durable(&self, role: Role) -> Result<(), Arc<str>> {
+        let Some(book) = self.books.get(role as usize) else { return Ok(()) };
+        let wanted = {
+            let mut tail = book.tail.lock();
+            if let Some(reason) = &tail.failed {
+                return Err(Arc::clone(reason));
+            }
+            if self.sync == BookSync::Never || book.synced.borrow().written >= tail.written {
+                return Ok(());
+            }
+            tail.wanted = tail.written;
+            tail.written
+        };
+        book.wake.notify_one();
+        let mut synced = book.synced.subscribe();
+        let reached = synced.wait_for(|synced| synced.failed.is_some() || synced.written >= wanted).await;
+        match reached {
+            Ok(synced) if synced.written >= wanted => Ok(()),
+            Ok(synced) => Err(synced.failed.clone().unwrap_or_default()),
+            Err(_) => Err("the book is closed".into()),
+        }
+    }
+
+    /// As [`Self::durable`], for all books.
+    pub(super) async fn all_durable(&self) -> Result<(), Arc<str>> {
+        for role in Role::ALL {
+            self.durable(role).await?;
+        }
+        Ok(())
     }
 }
 
-fn cut_torn_line(file: &mut File) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    let tail = length.min(LINE_MAX_BYTES as u64);
-    file.seek(SeekFrom::Start(length - tail))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    let kept = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    if kept < bytes.len() {
-        file.set_len(length - (bytes.len() - kept) as u64)?;
+impl Drop for FileJournal {
+    fn drop(&mut self) {
+        for book in &self.books {
+            book.tail.lock().closing = true;
+            book.wake.notify_one();
+        }
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
     }
-    Ok(())
+}
+
+impl Book {
+    /// Syncs when somebody waits, and once more at the end.
+    fn run(&self) {
+        let mut done = 0;
+        loop {
+            let (written, length_bytes) = {
+                let mut tail = self.tail.lock();
+                while tail.wanted <= done && !tail.closing {
+                    self.wake.wait(&mut tail);
+                }
+                if tail.closing && tail.written == done {
+                    return;
+                }
+                (tail.written, tail.length_bytes)
+            };
+            if let Err(error) = self.file.sync_data() {
+                // Its pages may be gone: what was not synced is not known to be there, now or ever.
+                return self.fail(&error.to_string());
+            }
+            done = written;
+            self.synced.send_modify(|synced| synced.written = written);
+            // A hint for whoever opens the book after a power cut; an old one does no harm.
+            if let Some(mark) = &self.mark {
+                drop(mark.write_all_at(0, book_file::mark_of(length_bytes).as_bytes()));
+            }
+        }
+    }
+
+    fn fail(&self, cause: &str) {
+        let reason: Arc<str> = format!("the book {} failed: {cause}", self.path.display()).into();
+        tracing::error!(event = "book_failed", %reason, "a participant answers no more until it is started again");
+        self.tail.lock().failed = Some(Arc::clone(&reason));
+        self.synced.send_modify(|synced| synced.failed = Some(reason));
+    }
 }
 
 impl Journal for FileJournal {
@@ -79,30 +190,22 @@ impl Journal for FileJournal {
         let Some(first) = entries.first() else { return Ok(()) };
         let mut text = String::with_capacity(192 * entries.len());
         entries.iter().for_each(|entry| entry.encode(&mut text));
-        let file = self.0.get(first.role() as usize);
-        let file = file.ok_or_else(|| StoreError::Unavailable("there is no such book".into()))?;
-        // One write: a line is there whole, or not at all, unless the machine itself goes down.
-        file.lock().write_all(text.as_bytes()).map_err(|error| StoreError::Unavailable(error.to_string()))
+        let book = self.books.get(first.role() as usize);
+        let book = book.ok_or_else(|| StoreError::Unavailable("there is no such book".into()))?;
+        let mut tail = book.tail.lock();
+        if let Some(reason) = &tail.failed {
+            return Err(StoreError::Unavailable(reason.to_string()));
+        }
+        let at = tail.length_bytes;
+        if let Err(error) = book.file.write_all_at(at, text.as_bytes()) {
+            // Half a line may stand there: it is taken back, or nothing may be written behind it.
+            if let Err(stuck) = book.file.set_len(at) {
+                tail.failed = Some(format!("the book {} failed: {stuck}", book.path.display()).into());
+            }
+            return Err(StoreError::Unavailable(error.to_string()));
+        }
+        tail.length_bytes = at + text.len() as u64;
+        tail.written += 1;
+        Ok(())
     }
-}
-
-/// Reads a book to its end; a torn last line is no part of it, and a book that is not there is empty.
-pub(super) fn read(folder: &Path, role: Role, take: &mut dyn FnMut(BookEntry)) -> Result<(), BookFileError> {
-    let path = path_of(folder, role);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(cause) => return Err(BookFileError::Io { path, cause }),
-    };
-    let mut reader = BufReader::with_capacity(1 << 16, file);
-    let mut bytes = Vec::new();
-    for line in 1.. {
-        bytes.clear();
-        let read = reader.by_ref().take(LINE_MAX_BYTES as u64).read_until(b'\n', &mut bytes);
-        read.map_err(|cause| BookFileError::Io { path: path.clone(), cause })?;
-        let Some(whole) = bytes.strip_suffix(b"\n") else { return Ok(()) };
-        let entry = BookEntry::decode(whole);
-        take(entry.map_err(|cause| BookFileError::Damaged { path: path.clone(), line, cause })?);
-    }
-    Ok(())
 }

@@ -1,27 +1,34 @@
 //! Simulated participants with books in files, for `run`, the demo and the tests of whole processes.
 //!
 //! The books stand for those of other companies: the engine never reads them, and `verify` compares them with the log.
-//! They are written before an answer is given and never synced: SIGKILL does not lose what was written, and a power cut
-//! of our machine would not reach theirs.
+//! They are written and synced before an answer is given, as those companies' would be ([`BookSync`]).
 
+mod book_file;
 mod flaky;
 mod journal;
+mod synced;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use retailflow_engine::memory::participants::{BookTotals, FaultRates, SimOptions, SimParticipants};
-use retailflow_engine::ports::{Clock, Participant, Participants, Role};
+use parking_lot::Mutex;
+use retailflow_engine::memory::participants::{
+    BookEntry, BookTotals, FaultRates, Journal, SimOptions, SimParticipants,
+};
+use retailflow_engine::ports::{Clock, Participant, Participants, Role, StoreError};
 use retailflow_engine::wire::CommandEvent;
 use retailflow_engine::wire::command::ReportOutcome;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::book_file::{BookEnd, BookFileError};
 use self::flaky::{Flaky, World};
-pub use self::journal::BookFileError;
+pub use self::journal::BookSync;
 use self::journal::FileJournal;
+use self::synced::Synced;
+use crate::disk::files::{Files, RealFiles};
 
 /// Reports of an earlier life that are sent once more at the start.
 const REPORTS_AGAIN_MAX: usize = 10_000;
@@ -36,39 +43,74 @@ pub struct SimRunning {
     participants: Participants,
 }
 
+/// What participants with books are like.
+#[derive(Debug, Clone)]
+pub struct BookOptions {
+    /// How they decide.
+    pub sim: SimOptions,
+    /// What goes wrong on the way to them.
+    pub rates: FaultRates,
+    /// What faults are drawn from.
+    pub seed: u64,
+    /// What their answers survive.
+    pub sync: BookSync,
+}
+
 /// Opens the books in `folder` and goes on where they end. Must be called in a runtime. Blocks while it reads.
 ///
 /// # Errors
-/// [`BookFileError`] when a book cannot be read or is damaged before its end.
+/// [`BookFileError`] when a book cannot be read, is damaged before its end, or is open already.
 pub fn open(
     folder: &Path,
-    options: &SimOptions,
-    rates: FaultRates,
-    seed: u64,
+    options: &BookOptions,
     clock: Arc<dyn Clock>,
     reports: ReportSink,
 ) -> Result<SimRunning, BookFileError> {
-    let journal = Arc::new(FileJournal::open(folder)?);
-    let sim = Arc::new(SimParticipants::new(options, clock.clone(), journal));
-    // A capture pays for a parcel, which has to be there.
-    for role in [Role::Inventory, Role::Shipping, Role::Payments] {
-        journal::read(folder, role, &mut |entry| sim.restore(&entry))?;
+    open_on(&RealFiles::default(), folder, options, clock, reports)
+}
+
+/// Entries are restored before their journal is there: this one is told of it later.
+#[derive(Default)]
+struct Later(Mutex<Option<Arc<FileJournal>>>);
+
+impl Journal for Later {
+    fn append(&self, entries: &[BookEntry]) -> Result<(), StoreError> {
+        let journal = self.0.lock().clone();
+        journal.ok_or_else(|| StoreError::Unavailable("the book is not open".into()))?.append(entries)
     }
+}
+
+fn open_on(
+    files: &dyn Files,
+    folder: &Path,
+    options: &BookOptions,
+    clock: Arc<dyn Clock>,
+    reports: ReportSink,
+) -> Result<SimRunning, BookFileError> {
+    let BookOptions { sim: sim_options, rates, seed, sync } = options;
+    let (rates, seed) = (*rates, *seed);
+    let later = Arc::new(Later::default());
+    let sim = Arc::new(SimParticipants::new(sim_options, clock.clone(), later.clone()));
+    let journal = Arc::new(FileJournal::open(files, folder, *sync, &mut |entry| sim.restore(&entry))?);
+    *later.0.lock() = Some(journal.clone());
     sim.restored(REPORTS_AGAIN_MAX);
     let world = Arc::new(World {
         rates,
         seed,
         clock,
         reports,
+        journal: journal.clone(),
         tasks: TaskTracker::new(),
         closed: CancellationToken::new(),
     });
     let ports = sim.ports();
     let of = |role| -> Arc<dyn Participant> {
-        if rates == FaultRates::NONE {
-            return ports.of(role).clone();
-        }
-        Arc::new(Flaky::new(role, ports.of(role).clone(), sim.clone(), world.clone()))
+        let honest = ports.of(role).clone();
+        let participant = match rates == FaultRates::NONE {
+            true => honest,
+            false => Arc::new(Flaky::new(role, honest, sim.clone(), world.clone())),
+        };
+        Arc::new(Synced { role, participant, journal: journal.clone() })
     };
     let participants = Participants {
         inventory: of(Role::Inventory),
@@ -86,10 +128,20 @@ pub fn open(
 /// [`BookFileError`].
 pub fn audit(folder: &Path) -> Result<BookTotals, BookFileError> {
     let mut totals = BookTotals::default();
-    for role in Role::ALL {
-        journal::read(folder, role, &mut |entry| totals.take(&entry))?;
-    }
+    read_books(folder, &mut |entry| totals.take(&entry))?;
     Ok(totals)
+}
+
+/// Reads the books in `folder` line by line, and says how each ends, in the order of [`Role::ALL`]. Changes nothing.
+///
+/// # Errors
+/// [`BookFileError`].
+pub fn read_books(folder: &Path, take: &mut dyn FnMut(BookEntry)) -> Result<[BookEnd; 3], BookFileError> {
+    let mut ends = [BookEnd::default(); 3];
+    for role in Role::ALL {
+        ends[role as usize] = book_file::read(&RealFiles::default(), folder, role, take)?;
+    }
+    Ok(ends)
 }
 
 impl SimRunning {

@@ -10,10 +10,11 @@ use retailflow_engine::ids::{OrderId, OrderRef, TenantId, TimestampMs};
 use retailflow_engine::memory::participants::{FaultRates, SimOptions};
 use retailflow_engine::money::Currency;
 use retailflow_engine::order::{Line, Placed};
-use retailflow_engine::ports::{Clock, Participants, PortFuture, Role, StepAnswer, StepRequest};
+use retailflow_engine::ports::{Clock, KeyStanding, Participants, PortFuture, Role, StepAnswer, StepRequest};
 use retailflow_engine::wire::command::Step;
 
-use super::{SimRunning, audit, open};
+use super::{BookOptions, BookSync, SimRunning, audit, open, open_on, read_books};
+use crate::disk::files::faulty::{Faults, FaultyFiles};
 
 struct Noon;
 
@@ -82,8 +83,12 @@ async fn life(participants: &Participants, order: u32) -> Vec<Option<Arc<str>>> 
 }
 
 fn start(folder: &std::path::Path, rates: FaultRates) -> SimRunning {
-    let options = SimOptions { hand_over_permille: 500, ..SimOptions::default() };
-    open(folder, &options, rates, 7, Arc::new(Noon), Arc::new(|_| {})).unwrap()
+    let sim = SimOptions { hand_over_permille: 500, ..SimOptions::default() };
+    open(folder, &options(sim, rates), Arc::new(Noon), Arc::new(|_| {})).unwrap()
+}
+
+fn options(sim: SimOptions, rates: FaultRates) -> BookOptions {
+    BookOptions { sim, rates, seed: 7, sync: BookSync::BeforeAnswer }
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +115,7 @@ async fn books_outlive_a_crash_and_nothing_runs_twice() {
 }
 
 #[tokio::test]
-async fn a_torn_last_line_is_cut_and_damage_before_it_is_named() {
+async fn a_torn_last_line_is_kept_beside_the_book_and_damage_before_it_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let running = start(folder.path(), FaultRates::NONE);
     life(&running.participants(), 1).await;
@@ -119,13 +124,132 @@ async fn a_torn_last_line_is_cut_and_damage_before_it_is_named() {
     let path = folder.path().join("payments.book");
     OpenOptions::new().append(true).open(&path).unwrap().write_all(b"1\tdone\tcapt").unwrap();
     assert_eq!(audit(folder.path()).unwrap(), whole, "an auditor passes over it");
+    let ends = read_books(folder.path(), &mut |_| {}).unwrap();
+    assert_eq!(ends[Role::Payments as usize].torn_bytes, 11, "and says so");
     start(folder.path(), FaultRates::NONE).close().await;
     let mut bytes = std::fs::read(&path).unwrap();
     assert!(bytes.ends_with(b"\n"), "whoever goes on has cut it");
+    assert_eq!(std::fs::read(folder.path().join("payments.book.torn-1")).unwrap(), b"1\tdone\tcapt");
     bytes[5] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let error = audit(folder.path()).unwrap_err().to_string();
     assert!(error.contains("payments.book") && error.contains("line 1"), "{error}");
+}
+
+/// A book of which nothing can be read was emptied without a word.
+#[tokio::test]
+async fn a_book_without_a_whole_line_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("payments.book");
+    for garbage in [&b"no book at all"[..], &[0; 5000]] {
+        std::fs::write(&path, garbage).unwrap();
+        let options = options(SimOptions::default(), FaultRates::NONE);
+        let error = open(folder.path(), &options, Arc::new(Noon), Arc::new(|_| {})).err().unwrap();
+        assert!(error.to_string().contains("not one whole line"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), garbage);
+    }
+}
+
+#[tokio::test]
+async fn an_older_copy_of_a_book_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("payments.book");
+    let running = start(folder.path(), FaultRates::NONE);
+    life(&running.participants(), 1).await;
+    running.close().await;
+    let older = std::fs::read(&path).unwrap();
+    let running = start(folder.path(), FaultRates::NONE);
+    life(&running.participants(), 2).await;
+    running.close().await;
+    std::fs::write(&path, &older).unwrap();
+    let error = audit(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("an older copy"), "{error}");
+}
+
+#[tokio::test]
+async fn books_are_written_by_one_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(folder.path(), FaultRates::NONE);
+    let options = options(SimOptions::default(), FaultRates::NONE);
+    let error = open(folder.path(), &options, Arc::new(Noon), Arc::new(|_| {})).err().unwrap();
+    assert!(error.to_string().contains("in use by process"), "{error}");
+    running.close().await;
+}
+
+/// What was answered was written and not synced: after a power cut it had never been.
+#[tokio::test]
+async fn what_was_answered_outlives_a_power_cut() {
+    let folder = std::path::Path::new("/books");
+    for seed in 0..60 {
+        let files = FaultyFiles::new(Faults::default());
+        let run = |files: &FaultyFiles| {
+            let options = options(SimOptions::default(), FaultRates::NONE);
+            open_on(files, folder, &options, Arc::new(Noon), Arc::new(|_| {}))
+        };
+        let running = run(&files).unwrap();
+        let participants = running.participants();
+        let mut answered = Vec::new();
+        for order in 0..3 {
+            answered.push(life(&participants, order).await);
+        }
+        // Some more is asked for, and the power goes before anybody hears of it.
+        files.set_faults(|faults| faults.hold_syncs = true);
+        let asked: Vec<_> = (3..8)
+            .map(|order| {
+                let participants = participants.clone();
+                tokio::spawn(async move { drop(life(&participants, order).await) })
+            })
+            .collect();
+        let held = files.clone();
+        assert!(tokio::task::spawn_blocking(move || held.wait_for_held_sync()).await.unwrap());
+        let disk = files.disk().after_power_cut(seed);
+        files.set_faults(|faults| faults.hold_syncs = false);
+        for task in asked {
+            task.await.unwrap();
+        }
+        drop(participants);
+        running.close().await;
+
+        let running = run(&FaultyFiles::on(disk, Faults::default())).unwrap();
+        let participants = running.participants();
+        for (order, before) in (0..).zip(&answered) {
+            let steps = [
+                request(order, Step::Reserve, "r", None),
+                request(order, Step::Authorize, "a", None),
+                request(order, Step::Book, "b", None),
+                request(order, Step::Capture, "c", before[1].clone()),
+            ];
+            for (step, reference) in steps.iter().zip(before) {
+                let standing = participants.of(Role::of(step.step)).query(step).await;
+                let KeyStanding::Answered(StepAnswer::Done(done)) = standing else {
+                    panic!("seed {seed}, order {order}: {:?} was done, and is {standing:?}", step.step)
+                };
+                assert_eq!(Some(done.reference), *reference);
+            }
+        }
+        // And they go on.
+        assert!(life(&participants, 9).await.iter().all(Option::is_some));
+    }
+}
+
+/// Nobody is told of what may not be there: not by an answer, not by a look, not by the same request again.
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_believed() {
+    let folder = std::path::Path::new("/books");
+    let files = FaultyFiles::new(Faults::default());
+    let options = options(SimOptions::default(), FaultRates::NONE);
+    let running = open_on(&files, folder, &options, Arc::new(Noon), Arc::new(|_| {})).unwrap();
+    let participants = running.participants();
+    let next = files.syncs() + 1;
+    files.set_faults(|faults| faults.fail_sync = Some(next));
+    let asked = request(1, Step::Authorize, "a", None);
+    for _ in 0..2 {
+        let answer = participants.payments.perform(&asked).await;
+        assert!(matches!(answer, StepAnswer::Unknown { .. }), "{answer:?}");
+        let standing = participants.payments.query(&asked).await;
+        assert!(matches!(standing, KeyStanding::Unknown { .. }), "{standing:?}");
+    }
+    running.close().await;
 }
 
 /// Payments were restored before shipping: what was captured before a crash did not count for its parcel any more.
@@ -133,8 +257,8 @@ async fn a_torn_last_line_is_cut_and_damage_before_it_is_named() {
 async fn a_parcel_that_was_paid_before_a_crash_can_still_be_sent() {
     let folder = tempfile::tempdir().unwrap();
     let start = || {
-        let options = SimOptions::default();
-        open(folder.path(), &options, FaultRates::NONE, 7, Arc::new(Noon), Arc::new(|_| {})).unwrap()
+        let options = options(SimOptions::default(), FaultRates::NONE);
+        open(folder.path(), &options, Arc::new(Noon), Arc::new(|_| {})).unwrap()
     };
     let running = start();
     life(&running.participants(), 1).await;
@@ -154,9 +278,9 @@ impl InFiles {
             self.0 = Some((tempfile::tempdir().unwrap(), ManualClock::new(contract::START)));
         }
         let (folder, clock) = self.0.as_ref().unwrap();
-        let (options, rates, clock) = (SimOptions::default(), FaultRates::NONE, clock.clone());
-        let running = open(folder.path(), &options, rates, 7, clock.clone(), Arc::new(|_| {})).unwrap();
-        contract::World { participants: running.participants(), clock }
+        let options = options(SimOptions::default(), FaultRates::NONE);
+        let running = open(folder.path(), &options, clock.clone(), Arc::new(|_| {})).unwrap();
+        contract::World { participants: running.participants(), clock: clock.clone() }
     }
 }
 

@@ -145,6 +145,12 @@ pub fn peek(bytes: &[u8]) -> Result<(u16, u16), CodecError> {
     Ok((u16::from_le_bytes([bytes[1], bytes[2]]), u16::from_le_bytes([bytes[3], bytes[4]])))
 }
 
+/// Decodes what a payload begins with.
+pub(crate) fn prefix<T: DeserializeOwned>(payload: &[u8]) -> Result<T, CodecError> {
+    let decoded = bincode::serde::decode_from_slice(payload, config::<{ 8 * SMALL_BYTES }>());
+    decoded.map(|(value, _)| value).map_err(|error| corrupt(error.to_string()))
+}
+
 /// Decodes a payload; bytes left over are refused.
 pub(crate) fn payload<T: DeserializeOwned>(payload: &[u8]) -> Result<T, CodecError> {
     if payload.len() > PAYLOAD_MAX_BYTES {

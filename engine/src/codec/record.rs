@@ -1,6 +1,9 @@
 //! An order's record, as far as the log itself must understand it.
 
-use super::envelope::CodecError;
+use serde::Deserialize;
+
+use super::control::order_ref;
+use super::envelope::{self, CodecError, Schema};
 use super::v1;
 use crate::ids::OrderRef;
 use crate::keys::Hash;
@@ -27,4 +30,21 @@ pub struct RecordSummary {
 /// [`CodecError`].
 pub fn summary(bytes: &[u8]) -> Result<RecordSummary, CodecError> {
     v1::decode(bytes)?.summary()
+}
+
+/// How a record of any version begins.
+#[derive(Deserialize)]
+struct Head {
+    tenant: String,
+    order: String,
+}
+
+/// Whose record it is, without reading the rest of it.
+///
+/// # Errors
+/// [`CodecError`].
+pub fn order_of(bytes: &[u8]) -> Result<OrderRef, CodecError> {
+    let (_, payload) = envelope::open(Schema::Record, v1::VERSION, bytes)?;
+    let head: Head = envelope::prefix(payload)?;
+    order_ref(&head.tenant, &head.order)
 }

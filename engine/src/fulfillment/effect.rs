@@ -35,24 +35,28 @@ pub struct Effect {
 #[must_use]
 pub fn next(reference: &OrderRef, order: &Order) -> Option<Effect> {
     let active = order.saga.active.as_ref()?;
-    let placed = order.placed.as_ref()?;
     let mode = match &active.waiting {
         _ if turned_back(order, active.at.step) => Mode::Settle,
         _ if active.asked_again => Mode::Look,
         Waiting::Asked => Mode::Perform,
         Waiting::Pending { .. } => return None,
     };
-    let request = StepRequest {
+    let request = request(reference, order, active)?;
+    Some(Effect { at: active.at.clone(), mode, request })
+}
+
+/// What a participant is asked when `active` is asked for; `None` of an order that was not placed.
+pub(crate) fn request(reference: &OrderRef, order: &Order, active: &Active) -> Option<StepRequest> {
+    Some(StepRequest {
         key: key(reference, &active.at),
         order: reference.clone(),
         step: active.at.step,
         reference: acts_on(order, active),
         amount_minor: active.amount_minor,
         units: active.units.clone(),
-        placed: placed.clone(),
+        placed: order.placed.clone()?,
         expires: active.expires,
-    };
-    Some(Effect { at: active.at.clone(), mode, request })
+    })
 }
 
 /// The idempotency key of an asking.

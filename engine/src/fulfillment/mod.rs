@@ -12,6 +12,7 @@ mod effect;
 mod progress;
 pub mod steps;
 
+pub(crate) use effect::request;
 pub use effect::{Effect, Mode, key, next};
 pub(crate) use progress::turned_back;
 pub use progress::{advance, deadline, folded, upcoming};

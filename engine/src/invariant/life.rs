@@ -4,6 +4,7 @@
 
 use super::InvariantId;
 use crate::codec::v1::{AttentionV1, EventV1, StatusV1, StepOutcomeV1, StepV1};
+use crate::ports::Role;
 
 /// What an order did to goods and money, as its own log has it. The participants' books must say the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,10 +45,21 @@ pub(super) struct Life {
     not_done: bool,
     pub(super) status: Option<StatusV1>,
     pub(super) attention: Attention,
+    /// Steps that their participants said are done, by role: so many entries their books must have.
+    pub(super) done: [u16; 3],
 }
 
 fn sum(quantities: impl Iterator<Item = u64>) -> u64 {
     quantities.fold(0, u64::saturating_add)
+}
+
+/// Who performs a step.
+pub(super) const fn role_of(step: StepV1) -> Role {
+    match step {
+        StepV1::Reserve | StepV1::Release | StepV1::Restock => Role::Inventory,
+        StepV1::Authorize | StepV1::Capture | StepV1::Void | StepV1::Refund => Role::Payments,
+        StepV1::Book | StepV1::CancelShipment => Role::Shipping,
+    }
 }
 
 /// [`AttentionV1`], with a default.
@@ -64,6 +76,11 @@ impl Life {
     /// Does someone have to come back to it by itself?
     pub(super) fn waits(&self) -> bool {
         self.active.is_some() || matches!(self.status, Some(StatusV1::Open | StatusV1::Canceling))
+    }
+
+    /// The step that is asked for now: its participant may have done it already.
+    pub(super) fn running(&self) -> Option<StepV1> {
+        self.active
     }
 
     /// Takes the next event in and tells what is wrong with it.
@@ -174,6 +191,11 @@ impl Life {
                 | StepOutcomeV1::Resolved { done: false, .. }
         );
         let Some(minor) = done else { return };
+        // What an operator resolved stands in nobody else's books.
+        if !matches!(outcome, StepOutcomeV1::Resolved { .. }) {
+            let done = &mut self.done[role_of(step) as usize];
+            *done = done.saturating_add(1);
+        }
         let units = self.asked_units;
         let canceling = self.status == Some(StatusV1::Canceling);
         let effects = &mut self.effects;

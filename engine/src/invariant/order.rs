@@ -1,37 +1,60 @@
 //! One order's chain and life, record by record, in about a hundred bytes.
 
-use super::fingerprints::Fingerprints;
 use super::life::Life;
+use super::name_set::Names;
+use super::names::CheckKey;
 use super::{InvariantId, Violation};
 use crate::codec::v1::{ActorV1, BodyV1, DeadlineV1, DecisionV1, EventV1, PlacedV1, RecordV1, VerdictV1};
-use crate::keys::{GENESIS, Hash, chain_hash, sha256};
+use crate::keys::{GENESIS, Hash, chain_hash};
 
 /// What must be remembered of an order to check its next record.
 #[derive(Debug)]
 pub(super) struct OrderTail {
-    chain: Hash,
+    /// Half of the last record's chain hash: 128 bits are enough to know it by.
+    chain: [u8; 16],
     revision: u64,
     version: u64,
     placed: bool,
     closed: bool,
     has_deadline: bool,
     pub(super) life: Life,
-    pub(super) recorded: Fingerprints,
+    pub(super) recorded: Names,
 }
 
-/// What a record added to the books.
+fn half(hash: &Hash) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    half
+}
+
+/// What a record adds to the ledger.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Added {
     pub(super) applied: u64,
     pub(super) rejected: u64,
 }
 
+impl Added {
+    /// Whatever else is known of the order.
+    pub(super) fn by(record: &RecordV1) -> Self {
+        let mut added = Self::default();
+        let BodyV1::Decisions(decisions) = &record.body else { return added };
+        for decision in decisions {
+            match decision.verdict {
+                VerdictV1::Applied { .. } => added.applied += u64::from(decision.actor != ActorV1::Engine),
+                VerdictV1::Rejected { .. } => added.rejected += 1,
+            }
+        }
+        added
+    }
+}
+
 impl Default for OrderTail {
     fn default() -> Self {
-        let recorded = Fingerprints::default();
+        let recorded = Names::default();
         let life = Life::default();
         Self {
-            chain: GENESIS,
+            chain: half(&GENESIS),
             revision: 0,
             version: 0,
             placed: false,
@@ -49,8 +72,9 @@ impl OrderTail {
         &mut self,
         record: &RecordV1,
         bytes: &[u8],
+        key: &CheckKey,
         report: &mut impl FnMut(Violation),
-    ) -> Added {
+    ) {
         let mut wrong = |id, what: String| {
             let text = format!(
                 "{}/{} at revision {}: {what}",
@@ -64,20 +88,19 @@ impl OrderTail {
                 format!("follows {} decisions, the log has {}", record.expected_revision, self.revision),
             );
         }
-        if record.previous != self.chain {
+        if half(&record.previous) != self.chain {
             wrong(InvariantId::Chain, "follows another record than the last one".into());
         }
         if self.closed {
             wrong(InvariantId::Transitions, "a record after the order was closed".into());
         }
-        let mut added = Added::default();
         match &record.body {
             BodyV1::Decisions(decisions) => {
                 if decisions.is_empty() {
                     wrong(InvariantId::Transitions, "a record without a decision".into());
                 }
                 for decision in decisions {
-                    self.decision(decision, &mut added, &mut wrong);
+                    self.decision(decision, key, &mut wrong);
                 }
             }
             BodyV1::Checkpoint(checkpoint) => {
@@ -91,18 +114,17 @@ impl OrderTail {
             BodyV1::Closed(_) => self.closed = true,
         }
         self.revision = record.next_revision();
-        self.chain = chain_hash(bytes);
-        added
+        self.chain = half(&chain_hash(bytes));
     }
 
     fn decision(
         &mut self,
         decision: &DecisionV1,
-        added: &mut Added,
+        key: &CheckKey,
         wrong: &mut impl FnMut(InvariantId, String),
     ) {
         let is_engines = decision.actor == ActorV1::Engine;
-        if !is_engines && !self.recorded.insert(fingerprint_of(&decision.source, &decision.id)) {
+        if !is_engines && !self.recorded.insert(key.command(&decision.source, &decision.id)) {
             wrong(
                 InvariantId::OnceRecorded,
                 format!("{}#{} was recorded before", decision.source, decision.id),
@@ -110,7 +132,6 @@ impl OrderTail {
         }
         match &decision.verdict {
             VerdictV1::Applied { version } => {
-                added.applied += u64::from(!is_engines);
                 self.version += 1;
                 if *version != self.version {
                     let text = format!(
@@ -124,7 +145,6 @@ impl OrderTail {
                 }
             }
             VerdictV1::Rejected { version, .. } => {
-                added.rejected += 1;
                 if *version != self.version || !decision.events.is_empty() {
                     wrong(
                         InvariantId::Transitions,
@@ -173,22 +193,6 @@ impl OrderTail {
     }
 }
 
-/// [`crate::keys::command_fingerprint`] of parts that were not parsed.
-pub(super) fn fingerprint_of(source: &str, id: &str) -> u64 {
-    let mut name = Vec::with_capacity(source.len() + 1 + id.len());
-    name.extend_from_slice(source.as_bytes());
-    name.push(0);
-    name.extend_from_slice(id.as_bytes());
-    fingerprint_of_name(&name)
-}
-
-/// The same of a name as controls carry it: source, zero byte, id.
-pub(super) fn fingerprint_of_name(name: &[u8]) -> u64 {
-    let mut first = [0; 8];
-    first.copy_from_slice(&sha256(name)[..8]);
-    u64::from_le_bytes(first)
-}
-
 /// Lines and components add up to the total, and payments, where there are any, too.
 fn adds_up(placed: &PlacedV1) -> Result<(), String> {
     let sum = |amounts: &mut dyn Iterator<Item = i64>| amounts.map(i128::from).sum::<i128>();
@@ -217,17 +221,9 @@ fn adds_up(placed: &PlacedV1) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{CommandId, CommandKey, Source};
-    use crate::keys::command_fingerprint;
-
-    #[test]
-    fn the_fingerprint_is_that_of_keys() {
-        let key = CommandKey { source: Source::parse("/s").unwrap(), id: CommandId::parse("a b").unwrap() };
-        assert_eq!(fingerprint_of("/s", "a b"), command_fingerprint(&key));
-    }
 
     #[test]
     fn a_million_orders_fit() {
-        assert!(std::mem::size_of::<([u8; 16], OrderTail)>() <= 240);
+        assert!(size_of::<([u8; 16], OrderTail)>() <= 184);
     }
 }

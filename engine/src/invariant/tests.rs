@@ -208,3 +208,152 @@ fn what_was_told_must_stand_in_the_log() {
     let lost = book.check_log(&log());
     assert!(lost.len() == 4 && lost.iter().all(|violation| violation.id == InvariantId::Durable), "{lost:?}");
 }
+
+/// A log of one record of so many orders, each under its own name.
+fn log_of_orders(count: u64) -> Vec<LoggedGroup> {
+    let identity = LogIdentity {
+        log_id: [1; 16],
+        cluster: "c".into(),
+        partitions: 1,
+        shards: 1,
+        created: TimestampMs(0),
+    };
+    let log = MemoryLog::new(identity);
+    let mut head = PartitionHead { fence: None, hash: crate::keys::GENESIS };
+    for number in 0..count {
+        let order = OrderRef { order: OrderId::parse(&format!("o{number}")).unwrap(), ..order() };
+        let mut aggregate = Aggregate::new(order.clone());
+        // Some orders are met again after others.
+        for round in 0..=number % 2 {
+            let mut draft = Draft::new(&aggregate);
+            let command = Command { order: order.clone(), ..command(&format!("c{round}")) };
+            draft.decide(&aggregate, &command, &Context { now: TimestampMs(9), policy: POLICY }, false);
+            let sealed = draft.seal(&aggregate).unwrap();
+            let record = OrderEntry {
+                order: order.clone(),
+                expected_revision: sealed.expected_revision,
+                next_revision: sealed.next_revision,
+                deadline: sealed.deadline,
+                bytes: sealed.bytes.clone(),
+            };
+            let mut group = Group {
+                fence: next_fence(&head, PartitionId(0), 1),
+                records: vec![record],
+                controls: vec![],
+            };
+            group.fence.entries = 1;
+            group.fence.digest = MemoryLog::digest_of(&group);
+            log.commit_now(&group).unwrap();
+            let hash = crate::codec::fence::fence_hash(&group.fence.encode().unwrap());
+            head = PartitionHead { fence: Some(group.fence), hash };
+            sealed.commit_to(&mut aggregate, 10);
+        }
+    }
+    log.groups()
+}
+
+/// However little memory there is: each order is checked in one pass, and all passes together find and count the same.
+#[test]
+fn a_bounded_checker_comes_to_the_same() {
+    let mut groups = log_of_orders(600);
+    // One record that follows nothing, and one that cannot be read.
+    groups.remove(101);
+    let LoggedEntry::Record(bytes) = &mut groups[300].entries[0] else { panic!("a record") };
+    bytes.truncate(20);
+    let mut whole = LogChecker::new(1, CheckKey::FIXED);
+    groups.iter().for_each(|group| whole.group(group));
+    let mut expected = whole.result();
+    assert!(expected.violation_count >= 3 && expected.orders > 590);
+    for key in [CheckKey::FIXED, CheckKey::new([9; 16])] {
+        let mut checker = LogChecker::bounded(1, key, 40_000);
+        let (mut passes, mut covered) = (0, 0);
+        loop {
+            groups.iter().for_each(|group| checker.group(group));
+            passes += 1;
+            covered += checker.effects().count();
+            assert_eq!(checker.passes().0, passes);
+            if !checker.next_pass() {
+                break;
+            }
+        }
+        assert!((3..40).contains(&passes), "{passes} passes");
+        let mut result = checker.result();
+        assert_eq!(covered as u64, result.orders, "each order in one pass");
+        let by_text = |violations: &mut Vec<Violation>| {
+            violations.sort_by(|a, b| a.detail.cmp(&b.detail));
+        };
+        by_text(&mut result.violations);
+        by_text(&mut expected.violations);
+        assert_eq!(result, expected);
+    }
+}
+
+/// What orders take: `cargo test -p retailflow-engine --lib figures_of_memory -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints figures"]
+fn figures_of_memory() {
+    let wanted = std::env::var("ORDERS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000_u64);
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    };
+    // Groups are made one at a time, so that only the checker grows.
+    let feed = |checker: &mut LogChecker| {
+        let mut head = PartitionHead { fence: None, hash: crate::keys::GENESIS };
+        for batch in 0..wanted / 100 {
+            let mut group =
+                Group { fence: next_fence(&head, PartitionId(0), 1), records: vec![], controls: vec![] };
+            for number in 0..100 {
+                let order = OrderRef {
+                    order: OrderId::parse(&format!("o{}", batch * 100 + number)).unwrap(),
+                    ..order()
+                };
+                let aggregate = Aggregate::new(order.clone());
+                let mut draft = Draft::new(&aggregate);
+                let command = Command { order: order.clone(), ..command("c") };
+                draft.decide(&aggregate, &command, &Context { now: TimestampMs(9), policy: POLICY }, false);
+                let sealed = draft.seal(&aggregate).unwrap();
+                group.records.push(OrderEntry {
+                    order,
+                    expected_revision: sealed.expected_revision,
+                    next_revision: sealed.next_revision,
+                    deadline: sealed.deadline,
+                    bytes: sealed.bytes,
+                });
+            }
+            group.fence.entries = 100;
+            group.fence.digest = MemoryLog::digest_of(&group);
+            let fence = group.fence.encode().unwrap();
+            let hash = crate::codec::fence::fence_hash(&fence);
+            let entries =
+                group.records.iter().map(|entry| LoggedEntry::Record(entry.bytes.to_vec())).collect();
+            checker.group(&LoggedGroup { position: crate::ports::LogPosition(batch), fence, entries });
+            head = PartitionHead { fence: Some(group.fence), hash };
+        }
+    };
+    for bound in [usize::MAX, 384 << 20] {
+        let before = resident();
+        let mut checker = LogChecker::bounded(1, CheckKey::new([7; 16]), bound);
+        let (mut peak, mut compared) = (0, 0);
+        loop {
+            feed(&mut checker);
+            peak = peak.max(resident());
+            let orders = checker.effects().count();
+            let comparison = checker.comparison();
+            peak = peak.max(resident());
+            compared += comparison.end().compared;
+            println!(
+                "pass {:?}: {orders} orders, {before} MB before, {} MB now",
+                checker.passes(),
+                resident()
+            );
+            if !checker.next_pass() {
+                break;
+            }
+        }
+        let check = checker.result();
+        println!("bound {bound}: {} orders, {compared} compared, peak {peak} MB", check.orders);
+        assert_eq!((check.orders, check.violation_count), (wanted / 100 * 100, 0));
+    }
+}

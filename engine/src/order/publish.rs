@@ -17,6 +17,7 @@ use crate::fulfillment;
 use crate::ids::{OrderRef, TimestampMs};
 use crate::keys::{hex, sha256};
 use crate::money::{Amount, MoneyError};
+use crate::ports::StepRequest;
 use crate::wire::command::Step;
 use crate::wire::event::{EventData, PublicEvent};
 use crate::wire::event_data as public;
@@ -122,6 +123,44 @@ impl<'a> Incoming<'a> {
         })?;
         before.older.clear();
         failed.map_or(Ok(published), Err)
+    }
+}
+
+/// A step that its participant said is done, as it was asked for: what its book must know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepDone {
+    /// The request, with its key.
+    pub request: StepRequest,
+    /// The participant's reference, where it gave one.
+    pub reference: Option<Arc<str>>,
+}
+
+impl Incoming<'_> {
+    /// Folds it into the order that it follows; gives the steps that it says were done. Those that an operator resolved
+    /// stand in nobody's books, and are not among them. As with [`Self::publish`], the state is good for nothing but this.
+    ///
+    /// # Errors
+    /// [`FoldError`]; the state must then not be used.
+    pub fn steps_done(&self, before: &mut Aggregate) -> Result<Vec<StepDone>, FoldError> {
+        let mut done = Vec::new();
+        before.fold_record(self.bytes, &self.record, 1, &mut |_, _, order, event| {
+            if let Event::StepEnded { at, outcome } = event
+                && let Some(active) = order.saga.active.as_ref().filter(|active| active.at == *at)
+            {
+                let reference = match outcome {
+                    StepOutcome::Done { reference, .. } => Some(Some(Arc::clone(reference))),
+                    StepOutcome::Settled { done: true, reference } => Some(reference.clone()),
+                    _ => None,
+                };
+                let request = fulfillment::request(&self.order, order, active);
+                done.extend(
+                    reference.zip(request).map(|(reference, request)| StepDone { request, reference }),
+                );
+            }
+            evolve(order, event);
+        })?;
+        before.older.clear();
+        Ok(done)
     }
 }
 

@@ -67,10 +67,21 @@ pub struct Latency {
 pub struct InvariantResult {
     /// Which one.
     pub id: String,
-    /// Did it hold?
+    /// Did it hold? Never of what was not looked at in full.
     pub held: bool,
+    /// Not all of it was looked at; `detail` says what. Nothing of what was looked at was broken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_compared: bool,
     /// What was looked at, and what broke it.
     pub detail: String,
+}
+
+impl InvariantResult {
+    /// Whether something was found that must not be.
+    #[must_use]
+    pub const fn is_broken(&self) -> bool {
+        !self.held && !self.not_compared
+    }
 }
 
 /// The report of a run.
@@ -114,6 +125,18 @@ pub struct BookSums {
     pub orders_without_payment: u64,
 }
 
+/// A participant's book that is behind the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BookBehind {
+    /// Whose: inventory, payments or shipping.
+    pub participant: String,
+    /// Orders of which it lacks steps.
+    pub orders: u64,
+    /// When its last line was written; nothing where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_line_at: Option<String>,
+}
+
 /// Both sides of the books: what the orders say, and what the participants wrote down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BooksReport {
@@ -121,8 +144,26 @@ pub struct BooksReport {
     pub ours: BookSums,
     /// What the participants wrote down.
     pub theirs: BookSums,
-    /// Do they agree, order by order?
+    /// Do they agree, order by order, as far as they were compared?
     pub agree: bool,
+    /// Orders that were compared in full.
+    #[serde(default)]
+    pub compared: u64,
+    /// Orders that were compared but for the step that runs: their participant may have done it and not said so yet.
+    #[serde(default)]
+    pub under_way: u64,
+    /// Orders that differ.
+    #[serde(default)]
+    pub differing: u64,
+    /// Orders that stand in the participants' books alone.
+    #[serde(default)]
+    pub in_books_only: u64,
+    /// Books that lack what their participants said they had done: older copies, or their ends are lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<BookBehind>,
+    /// The first differences, each with its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
     /// Calls of participants in this run.
     pub calls: u64,
     /// Calls that had to be repeated.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{BookEntry, BookKind};
-use crate::keys::{order_key, sha256};
+use crate::invariant::CheckKey;
+use crate::keys::sha256;
 use crate::money::Currency;
 use crate::ports::Role;
 use crate::wire::command::Step;
@@ -75,7 +76,8 @@ impl Sides {
         checks.into_iter().filter_map(|(broken, what)| broken.then_some(what)).collect()
     }
 
-    fn take(&mut self, entry: &BookEntry) {
+    /// Adds an entry of this order.
+    pub(crate) fn take(&mut self, entry: &BookEntry) {
         self.payment_calls += u64::from(entry.role() == Role::Payments);
         let units = i64::try_from(entry.units).unwrap_or(i64::MAX);
         let (side, by) = match (entry.kind, entry.step) {
@@ -112,19 +114,33 @@ pub struct MoneyTotals {
     pub refunded: i128,
 }
 
-/// What books add up to. It holds about 110 bytes an order and 9 a key, with what its tables keep free on top.
+impl MoneyTotals {
+    /// Adds an entry of the book of payments that was done.
+    pub(crate) fn take(&mut self, entry: &BookEntry) {
+        let side = match entry.step {
+            Step::Authorize => &mut self.authorized,
+            Step::Capture => &mut self.captured,
+            Step::Void => &mut self.voided,
+            _ => &mut self.refunded,
+        };
+        *side += i128::from(entry.amount_minor);
+    }
+}
+
+/// What books add up to, in memory: for tests and small books.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BookTotals {
     /// How many entries were taken.
     pub entries: u64,
-    /// By order, under `keys::order_key`.
+    /// By order, under [`CheckKey::FIXED`].
     pub orders: HashMap<[u8; 16], Sides>,
     /// By currency.
     pub money: BTreeMap<Currency, MoneyTotals>,
     /// How often a key was done that had been done before. MUST be 0.
     pub keys_run_twice: u64,
-    /// 64 bits of the hash of each key that was done: two of four million keys agree with a chance of 4e-7.
-    done: HashSet<u64>,
+    /// 128 bits of the hash of each key that was done: callers choose the ids that keys are made of, and 64 bits can be
+    /// made to agree.
+    done: HashSet<[u8; 16]>,
 }
 
 impl BookTotals {
@@ -134,28 +150,22 @@ impl BookTotals {
         if entry.kind == BookKind::Supplied {
             return;
         }
-        self.orders.entry(order_key(&entry.order)).or_default().take(entry);
+        self.orders.entry(CheckKey::FIXED.order(&entry.order)).or_default().take(entry);
         if entry.kind != BookKind::Done {
             return;
         }
-        let mut first = [0; 8];
-        first.copy_from_slice(&sha256(entry.key.as_bytes())[..8]);
-        self.keys_run_twice += u64::from(!self.done.insert(u64::from_le_bytes(first)));
-        let Some(currency) = entry.currency.filter(|_| entry.role() == Role::Payments) else { return };
-        let money = self.money.entry(currency).or_default();
-        let side = match entry.step {
-            Step::Authorize => &mut money.authorized,
-            Step::Capture => &mut money.captured,
-            Step::Void => &mut money.voided,
-            _ => &mut money.refunded,
-        };
-        *side += i128::from(entry.amount_minor);
+        let mut first = [0; 16];
+        first.copy_from_slice(&sha256(entry.key.as_bytes())[..16]);
+        self.keys_run_twice += u64::from(!self.done.insert(first));
+        if let Some(currency) = entry.currency.filter(|_| entry.role() == Role::Payments) {
+            self.money.entry(currency).or_default().take(entry);
+        }
     }
 
     /// What participants did for an order.
     #[must_use]
     pub fn order(&self, order: &crate::ids::OrderRef) -> Sides {
-        self.orders.get(&order_key(order)).copied().unwrap_or_default()
+        self.orders.get(&CheckKey::FIXED.order(order)).copied().unwrap_or_default()
     }
 
     /// What is wrong, by order, in the order of their keys.
