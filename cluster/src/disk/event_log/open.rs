@@ -207,7 +207,7 @@ fn attempt(
     let committer = Committer::new(Arc::clone(&inner));
     let writer = Writer::start(opened.appender, options.queue_max, committer).map_err(OpenError::Thread)?;
     let report = OpenReport { recovery: opened.recovery, index_rebuilt: None, replayed_frames: frames };
-    let log = DiskLog { inner, writer: RwLock::new(writer), lock: Mutex::new(Some(opened.lock)) };
+    let log = DiskLog { inner, writer: Arc::new(RwLock::new(writer)), lock: Mutex::new(Some(opened.lock)) };
     Ok(Attempt::Opened(Box::new((Arc::new(log), report))))
 }
 
@@ -326,7 +326,8 @@ impl<'a> Replay<'a> {
         let updates: Vec<OrderUpdate> =
             self.places.drain().map(|(key, place)| OrderUpdate { key, place }).collect();
         let meta = encode_heads(self.heads.iter().map(|(partition, position)| (*partition, *position)));
-        let applied = self.index.apply(&updates, cursor, Some(meta));
+        let applied =
+            self.index.wait_for_room().and_then(|()| self.index.apply(&updates, cursor, Some(meta)));
         self.noted(applied)?;
         (self.progress)(self.frames);
         Ok(())

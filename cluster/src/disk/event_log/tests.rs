@@ -13,7 +13,10 @@ use super::*;
 use crate::disk::contract_tests::{copy_dir, identity, open, small};
 use crate::disk::files::faulty::{Faults, FaultyFiles};
 use crate::disk::files::{Files, RealFiles};
+use crate::disk::index::Lookup;
 use crate::disk::log::LogError;
+
+mod index_disk;
 
 const HOME: PartitionId = PartitionId(0);
 

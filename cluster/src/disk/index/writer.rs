@@ -1,45 +1,73 @@
-//! The background thread: writes frozen sets as runs, merges runs, writes snapshots. All writing to sled is here.
+//! The background thread: writes frozen sets as runs, merges runs, writes snapshots. All writing is here.
 //!
 //! A flush goes before a merge, but each flush is followed by merging several times its rows: so under any load the
-//! number of runs stays bounded, at the price of `apply` waiting.
+//! number of runs stays bounded.
+//!
+//! A write that fails changes nothing: the set stays in memory and is written again later, from the beginning.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     block::Row,
     build::RunBuilder,
     controls,
+    files::RunFiles,
     manifest::{MANIFEST_KEY, Manifest},
     memtable::Memtable,
     merge::{Merge, next_merge},
-    open::write_meta,
-    run::{RisingLookup, Run, RunKind},
-    shared::{RunSets, Shared},
+    open::{self, write_meta},
+    pace::Pace,
+    run::{RisingLookup, Run, RunKind, run_id},
+    shared::{RunSets, Shared, State},
     store::{self, Store},
     types::{IndexError, OrderKey, OrderPlace},
 };
 use crate::bloom::Bloom;
 
-/// Rows merged between two looks at what else there is to do: about 10 ms.
-const MERGE_STEP_ROWS: u64 = 65_536;
+/// Rows merged between two looks at what else there is to do.
+const MERGE_TURN_ROWS: u64 = 16_384;
 /// Rows merged for each row flushed while more flushes wait; a row is merged about once a tier.
 const MERGE_ROWS_PER_FLUSHED: u64 = 6;
+/// Rows between two looks at the clock: well below a millisecond.
+const BREATH_ROWS: usize = 256;
+/// Below so much free space nothing is written: what is left is the log's, and sled does not bear a full disk.
+const FREE_MIN_BYTES: u64 = 16 << 20;
+/// Pauses between two tries to write.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// The thread's own state.
 #[derive(Debug)]
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    store: Arc<Store>,
+    dir: PathBuf,
+    /// `None` after sled has failed, until it is open again.
+    store: Option<Arc<Store>>,
     /// As stored.
     manifest: Manifest,
+    /// The one that sled failed with.
+    attempted: Option<Manifest>,
+    /// Whether merges have been looked for since the last trouble.
+    planned: bool,
     merges: Vec<Merge>,
-    /// Runs merged away; readers may still hold them.
-    retired: Vec<Arc<Run>>,
+    pace: Pace,
+    retry: Duration,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, store: Arc<Store>, manifest: Manifest) -> Self {
-        Self { shared, store, manifest, merges: Vec::new(), retired: Vec::new() }
+    pub(super) fn new(shared: Arc<Shared>, dir: PathBuf, store: Arc<Store>, manifest: Manifest) -> Self {
+        let pace = Pace::new(Arc::clone(&shared));
+        Self {
+            shared,
+            dir,
+            store: Some(store),
+            manifest,
+            attempted: None,
+            planned: false,
+            merges: Vec::new(),
+            pace,
+            retry: RETRY_FIRST,
+        }
     }
 
     /// Until told to stop, or the index fails.
@@ -61,46 +89,170 @@ impl Writer {
     }
 
     fn work(&mut self) -> Result<(), IndexError> {
-        self.plan_merges()?;
         while !self.shared.work.lock().stop {
-            let frozen = self.shared.state.read().frozen.front().cloned();
-            if let Some(memtable) = frozen {
-                let rows = self.flush(&memtable)?;
-                self.merge(rows.max(MERGE_STEP_ROWS) * MERGE_ROWS_PER_FLUSHED)?;
-            } else if !self.merges.is_empty() {
-                self.merge(MERGE_STEP_ROWS)?;
-            } else if !self.shared.snapshots.is_idle() {
-                self.write_snapshots()?;
-            } else {
-                self.rest()?;
-            }
-            if self.shared.active_due_in().is_some_and(|due| due.is_zero()) {
-                self.shared.state.write().rotate();
+            match self.turn() {
+                Ok(()) => self.written(),
+                Err(IndexError::Io(why)) => self.suspend(&why),
+                Err(error) => return Err(error),
             }
             self.shared.stepped();
         }
         // Snapshots are a cache: they may go without, but a clean stop keeps them.
-        self.write_snapshots()?;
-        self.drop_retired()
+        if self.store.is_some() && self.shared.state.read().suspended.is_none() {
+            self.write_snapshots()?;
+        }
+        Ok(())
     }
 
-    /// Nothing to do: tidies up, then waits for something, or for the active set to be due.
-    fn rest(&mut self) -> Result<(), IndexError> {
-        self.drop_retired()?;
+    /// What is most urgent.
+    fn turn(&mut self) -> Result<(), IndexError> {
+        self.pace.begin();
+        self.store()?;
+        if !self.planned {
+            self.sweep();
+            self.plan_merges()?;
+            self.planned = true;
+        }
+        let frozen = self.shared.state.read().frozen.front().cloned();
+        if let Some(memtable) = frozen {
+            let rows = self.flush(&memtable)?;
+            self.merge(rows.max(MERGE_TURN_ROWS) * MERGE_ROWS_PER_FLUSHED)?;
+        } else if !self.merges.is_empty() {
+            self.merge(MERGE_TURN_ROWS)?;
+        } else if !self.shared.snapshots.is_idle() {
+            self.write_snapshots()?;
+        } else {
+            self.rest();
+        }
+        if self.shared.active_due_in().is_some_and(|due| due.is_zero()) {
+            let mut state = self.shared.state.write();
+            // While older sets wait, the active one may as well grow.
+            if state.frozen.is_empty() {
+                state.rotate();
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing to do: waits for something, or for the active set to be due.
+    fn rest(&mut self) {
         let interval = Duration::from_millis(self.shared.options.flush_interval_ms.max(1));
         let due = self.shared.active_due_in().unwrap_or(interval);
         let mut work = self.shared.work.lock();
         if !work.stop && self.shared.state.read().frozen.is_empty() && self.shared.snapshots.is_idle() {
             self.shared.wake.wait_for(&mut work, due.min(interval));
         }
-        Ok(())
+    }
+
+    /// A turn went well.
+    fn written(&mut self) {
+        if self.shared.state.read().suspended.is_none() {
+            return;
+        }
+        tracing::info!(event = "index_resumed", "the index of the log is written again");
+        self.shared.state.write().suspended = None;
+        self.retry = RETRY_FIRST;
+    }
+
+    /// A write failed: gives up what is half done and waits, longer each time.
+    fn suspend(&mut self, why: &str) {
+        self.merges.clear();
+        self.planned = false;
+        let first = {
+            let mut state = self.shared.state.write();
+            state.suspended.replace(IndexError::Io(why.to_owned())).is_none()
+        };
+        if first {
+            tracing::warn!(
+                event = "index_suspended",
+                why,
+                "the index of the log is not written; changes wait in memory, and it is tried again"
+            );
+        }
+        self.shared.stepped();
+        let mut work = self.shared.work.lock();
+        let until = std::time::Instant::now() + self.retry;
+        while !work.stop && !self.shared.wake.wait_until(&mut work, until).timed_out() {}
+        drop(work);
+        self.retry = (self.retry * 2).min(RETRY_MAX);
+    }
+
+    /// sled, opened again if it has failed. Readers of control entries get an error meanwhile.
+    fn store(&mut self) -> Result<Arc<Store>, IndexError> {
+        if let Some(store) = &self.store {
+            return Ok(Arc::clone(store));
+        }
+        // First, so that readers keep what there is while the disk takes nothing.
+        self.space()?;
+        self.files().probe().map_err(|error| IndexError::Io(error.to_string()))?;
+        let dropped = store::guarded("close", || {
+            self.shared.snapshots.let_go();
+            drop(self.shared.state.write().store.take());
+            Ok(())
+        });
+        if let Err(error) = dropped {
+            tracing::debug!(%error, "closing what has failed");
+        }
+        let opened = open::reopen(&self.dir, &self.shared.options, &self.manifest, self.attempted.as_ref());
+        let (store, manifest) = opened.map_err(|error| match error {
+            // A reader has not let go of it yet.
+            IndexError::InUse(why) => IndexError::Io(why),
+            error => error,
+        })?;
+        self.shared.snapshots.open(&store, manifest.snapshots.0)?;
+        let store = Arc::new(store);
+        self.shared.state.write().store = Some(Arc::clone(&store));
+        self.shared.stepped();
+        let mut batch = sled::Batch::default();
+        batch.insert(MANIFEST_KEY, manifest.encode()?);
+        store.commit(batch).map_err(|error| IndexError::Io(error.to_string()))?;
+        self.manifest = manifest;
+        self.attempted = None;
+        self.store = Some(Arc::clone(&store));
+        Ok(store)
+    }
+
+    fn files(&self) -> RunFiles {
+        #[cfg_attr(not(test), allow(unused_mut))]
+        let mut files = RunFiles::new(&self.dir);
+        #[cfg(test)]
+        {
+            files.faults = Arc::clone(&self.shared.options.faults);
+        }
+        files
+    }
+
+    /// Whether there is room to write without taking the log's.
+    fn space(&self) -> Result<(), IndexError> {
+        let free = self.files().free_bytes().map_err(|error| IndexError::Io(error.to_string()))?;
+        if free >= FREE_MIN_BYTES {
+            return Ok(());
+        }
+        Err(IndexError::Io(format!(
+            "{} MB are left on the disk, of {} wanted",
+            free >> 20,
+            FREE_MIN_BYTES >> 20
+        )))
+    }
+
+    /// Removes the files that the manifest does not name: of what failed half done, and of runs merged away.
+    fn sweep(&self) {
+        let Some(store) = &self.store else { return };
+        let runs = self.manifest.orders.iter().chain(&self.manifest.dues);
+        let named: Vec<_> = runs.map(|run| run.file_name()).collect();
+        let names = store.runs().names().unwrap_or_default();
+        for rubbish in names.iter().filter(|name| run_id(name).is_some() && !named.contains(name)) {
+            remove(store, rubbish);
+        }
     }
 
     /// Writes a frozen set; gives the number of its orders.
     fn flush(&mut self, memtable: &Memtable) -> Result<u64, IndexError> {
+        self.space()?;
         let runs = Arc::clone(&self.shared.state.read().runs);
         let orders = memtable.sorted_orders();
-        let dues = due_changes(&runs, &orders)?;
+        self.pace.breathe();
+        let dues = due_changes(&runs, &orders, &mut self.pace)?;
         let rows = orders.len() as u64;
         let orders = orders.into_iter().map(|(key, place)| Row::order(key, place));
         let mut next = RunSets::clone(&runs);
@@ -110,13 +262,15 @@ impl Writer {
         let mut manifest = self.manifest.clone();
         let mut batch = sled::Batch::default();
         manifest.cursor = memtable.cursor();
-        manifest.controls = controls::write(&self.store, memtable.controls(), manifest.controls, &mut batch)?;
+        let store = self.store()?;
+        manifest.controls = controls::write(&store, memtable.controls(), manifest.controls, &mut batch)?;
         if let Some(meta) = memtable.meta() {
             manifest.meta = Some(write_meta(meta, manifest.meta, &mut batch)?);
         }
         self.commit(manifest, next, batch, |state| {
             state.frozen.pop_front();
             state.flushed += 1;
+            state.flushed_cursor = memtable.cursor();
             state.stats.flushes += 1;
         })?;
         self.plan_merges()?;
@@ -127,15 +281,20 @@ impl Writer {
         &mut self,
         kind: RunKind,
         expected: u64,
-        mut rows: impl Iterator<Item = Row>,
+        rows: impl Iterator<Item = Row>,
     ) -> Result<Option<Arc<Run>>, IndexError> {
         if expected == 0 {
             return Ok(None);
         }
         let id = self.next_id();
-        let mut builder = RunBuilder::new(&self.store, kind, id, expected)?;
-        rows.try_for_each(|row| builder.push(row))?;
-        builder.finish().map(|run| Some(Arc::new(run)))
+        let mut builder = RunBuilder::new(self.store()?.as_ref(), kind, id, expected)?;
+        for (number, row) in rows.enumerate() {
+            builder.push(row)?;
+            if number % BREATH_ROWS == 0 {
+                self.pace.breathe();
+            }
+        }
+        builder.finish(&mut || self.pace.breathe()).map(|run| Some(Arc::new(run)))
     }
 
     fn next_id(&mut self) -> u64 {
@@ -150,16 +309,20 @@ impl Writer {
         mut manifest: Manifest,
         runs: RunSets,
         mut batch: sled::Batch,
-        also: impl FnOnce(&mut super::shared::State),
+        also: impl FnOnce(&mut State),
     ) -> Result<(), IndexError> {
         manifest.next_run_id = self.manifest.next_run_id;
         manifest.orders = runs.orders.iter().map(|run| run.info).collect();
         manifest.dues = runs.dues.iter().map(|run| run.info).collect();
         batch.insert(MANIFEST_KEY, manifest.encode()?);
-        store::write(self.store.main(), batch)?;
-        self.store.flush()?;
+        let store = self.store()?;
+        if let Err(error) = store.commit(batch) {
+            self.attempted = Some(manifest);
+            self.store = None;
+            return Err(IndexError::Io(error.to_string()));
+        }
         self.manifest = manifest;
-        let disk_bytes = self.store.disk_bytes();
+        let disk_bytes = store.disk_bytes();
         let mut state = self.shared.state.write();
         state.runs = Arc::new(runs);
         also(&mut state);
@@ -178,9 +341,11 @@ impl Writer {
                 continue;
             }
             if let Some(range) = next_merge(kind, runs, dead_min) {
+                self.space()?;
                 let from_oldest = range.start == 0;
                 let id = self.next_id();
-                self.merges.push(Merge::new(&self.store, kind, id, runs[range].to_vec(), from_oldest)?);
+                let store = self.store()?;
+                self.merges.push(Merge::new(&store, kind, id, runs[range].to_vec(), from_oldest)?);
             }
         }
         Ok(())
@@ -190,14 +355,14 @@ impl Writer {
     fn merge(&mut self, mut rows: u64) -> Result<(), IndexError> {
         while rows > 0 && !self.shared.work.lock().stop {
             let Some(merge) = self.merges.first_mut() else { return Ok(()) };
-            let step = rows.min(MERGE_STEP_ROWS);
+            let step = rows.min(BREATH_ROWS as u64);
             rows -= step;
             if merge.step(step)? {
                 let merge = self.merges.remove(0);
                 self.finish_merge(merge)?;
                 self.plan_merges()?;
             }
-            self.shared.stepped();
+            self.pace.breathe();
         }
         Ok(())
     }
@@ -205,7 +370,7 @@ impl Writer {
     fn finish_merge(&mut self, merge: Merge) -> Result<(), IndexError> {
         let mut runs = RunSets::clone(&self.shared.state.read().runs);
         let kind = merge.kind();
-        let (inputs, merged) = merge.finish()?;
+        let (inputs, merged) = merge.finish(&mut || self.pace.breathe())?;
         let of_kind = match kind {
             RunKind::Orders => &mut runs.orders,
             RunKind::Dues => &mut runs.dues,
@@ -214,44 +379,54 @@ impl Writer {
         let Some(first) = first else {
             return Err(IndexError::Damaged("a merged run is no longer there: a defect of the index".into()));
         };
-        let merged = Arc::new(merged);
+        let mut gone: Vec<_> = inputs.iter().map(|run| run.info.file_name()).collect();
         // A run without rows is not worth naming.
-        let kept = (merged.info.rows > 0).then(|| Arc::clone(&merged));
+        let kept = if merged.info.rows > 0 {
+            Some(Arc::new(merged))
+        } else {
+            gone.push(merged.info.file_name());
+            None
+        };
         of_kind.splice(first..first + inputs.len(), kept);
         self.commit(self.manifest.clone(), runs, sled::Batch::default(), |state| state.stats.merges += 1)?;
-        self.retired.extend(inputs);
-        if merged.info.rows == 0 {
-            self.retired.push(merged);
-        }
-        self.drop_retired()
-    }
-
-    /// Drops the runs that no reader holds any more.
-    fn drop_retired(&mut self) -> Result<(), IndexError> {
-        let (free, held) =
-            std::mem::take(&mut self.retired).into_iter().partition(|run| Arc::strong_count(run) == 1);
-        self.retired = held;
-        let free: Vec<Arc<Run>> = free;
-        for run in &free {
-            self.store.drop_tree(&run.info.tree_name())?;
-        }
-        if free.is_empty() { Ok(()) } else { self.store.flush() }
+        let store = self.store()?;
+        // Readers that still hold them go on reading.
+        gone.iter().for_each(|name| remove(&store, name));
+        Ok(())
     }
 
     fn write_snapshots(&mut self) -> Result<(), IndexError> {
         let max_bytes = self.shared.options.snapshots_max_bytes;
-        self.manifest.snapshots =
-            self.shared.snapshots.write(&self.store, self.manifest.snapshots, max_bytes)?;
+        self.space()?;
+        let store = self.store()?;
+        let written = self.shared.snapshots.write(&store, self.manifest.snapshots, max_bytes);
+        if written.is_err() {
+            self.store = None;
+        }
+        self.manifest.snapshots = written.map_err(|error| IndexError::Io(error.to_string()))?;
         Ok(())
     }
 }
 
+fn remove(store: &Store, name: &str) {
+    if let Err(error) = store.runs().remove(name) {
+        tracing::debug!(name, %error, "a file of the index that is not needed stays");
+    }
+}
+
 /// What changes among the stored deadlines when those orders (in order of their keys) are stored.
-fn due_changes(runs: &RunSets, orders: &[(OrderKey, OrderPlace)]) -> Result<Vec<Row>, IndexError> {
+fn due_changes(
+    runs: &RunSets,
+    orders: &[(OrderKey, OrderPlace)],
+    pace: &mut Pace,
+) -> Result<Vec<Row>, IndexError> {
     let mut lookups: Vec<_> =
         runs.orders.iter().rev().map(|run| RisingLookup::new(Arc::clone(run))).collect();
     let mut changes = Vec::with_capacity(orders.len());
-    for (key, place) in orders {
+    for (number, (key, place)) in orders.iter().enumerate() {
+        if number % BREATH_ROWS == 0 {
+            pace.breathe();
+        }
         let hash = Bloom::hash(key);
         let mut former = None;
         for lookup in &mut lookups {
