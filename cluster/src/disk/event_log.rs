@@ -36,7 +36,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
-pub use open::{OpenError, OpenReport};
+pub use open::{CatchUp, OpenError, OpenReport};
 pub(super) use tail::Tail;
 
 /// How a [`DiskLog`] is set up.
