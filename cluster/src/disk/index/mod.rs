@@ -27,6 +27,7 @@ mod memtable;
 mod merge;
 pub(in crate::disk) mod open;
 mod pace;
+mod recover;
 mod run;
 mod shared;
 pub(in crate::disk) mod snapshots;

@@ -144,6 +144,13 @@ impl Store {
         &self.runs
     }
 
+    /// Removes a run's file. One that stays is removed when the index is opened.
+    pub(super) fn remove_run(&self, name: &str) {
+        if let Err(error) = self.runs.remove(name) {
+            tracing::debug!(name, %error, "a file of the index that is not needed stays");
+        }
+    }
+
     /// Applies a batch to the main tree, all or nothing, and hands it to the operating system.
     pub(super) fn commit(&self, batch: sled::Batch) -> Result<(), IndexError> {
         guarded("write", || {

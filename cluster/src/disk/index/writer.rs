@@ -11,13 +11,12 @@ use super::{
     block::Row,
     build::RunBuilder,
     controls,
-    files::RunFiles,
     manifest::{MANIFEST_KEY, Manifest},
     memtable::Memtable,
     merge::{Merge, next_merge},
-    open::{self, write_meta},
+    open::write_meta,
     pace::Pace,
-    run::{RisingLookup, Run, RunKind, run_id},
+    run::{RisingLookup, Run, RunKind},
     shared::{RunSets, Shared, State},
     store::{self, Store},
     types::{IndexError, OrderKey, OrderPlace},
@@ -30,28 +29,25 @@ const MERGE_TURN_ROWS: u64 = 16_384;
 const MERGE_ROWS_PER_FLUSHED: u64 = 6;
 /// Rows between two looks at the clock: well below a millisecond.
 const BREATH_ROWS: usize = 256;
-/// Below so much free space nothing is written: what is left is the log's, and sled does not bear a full disk.
-const FREE_MIN_BYTES: u64 = 16 << 20;
-/// Pauses between two tries to write.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+/// The first pause after a write that failed.
+pub(super) const RETRY_FIRST: Duration = Duration::from_millis(100);
 
 /// The thread's own state.
 #[derive(Debug)]
 pub(super) struct Writer {
-    shared: Arc<Shared>,
-    dir: PathBuf,
+    pub(super) shared: Arc<Shared>,
+    pub(super) dir: PathBuf,
     /// `None` after sled has failed, until it is open again.
-    store: Option<Arc<Store>>,
+    pub(super) store: Option<Arc<Store>>,
     /// As stored.
-    manifest: Manifest,
+    pub(super) manifest: Manifest,
     /// The one that sled failed with.
-    attempted: Option<Manifest>,
+    pub(super) attempted: Option<Manifest>,
     /// Whether merges have been looked for since the last trouble.
-    planned: bool,
-    merges: Vec<Merge>,
+    pub(super) planned: bool,
+    pub(super) merges: Vec<Merge>,
     pace: Pace,
-    retry: Duration,
+    pub(super) retry: Duration,
 }
 
 impl Writer {
@@ -141,108 +137,6 @@ impl Writer {
         let mut work = self.shared.work.lock();
         if !work.stop && self.shared.state.read().frozen.is_empty() && self.shared.snapshots.is_idle() {
             self.shared.wake.wait_for(&mut work, due.min(interval));
-        }
-    }
-
-    /// A turn went well.
-    fn written(&mut self) {
-        if self.shared.state.read().suspended.is_none() {
-            return;
-        }
-        tracing::info!(event = "index_resumed", "the index of the log is written again");
-        self.shared.state.write().suspended = None;
-        self.retry = RETRY_FIRST;
-    }
-
-    /// A write failed: gives up what is half done and waits, longer each time.
-    fn suspend(&mut self, why: &str) {
-        self.merges.clear();
-        self.planned = false;
-        let first = {
-            let mut state = self.shared.state.write();
-            state.suspended.replace(IndexError::Io(why.to_owned())).is_none()
-        };
-        if first {
-            tracing::warn!(
-                event = "index_suspended",
-                why,
-                "the index of the log is not written; changes wait in memory, and it is tried again"
-            );
-        }
-        self.shared.stepped();
-        let mut work = self.shared.work.lock();
-        let until = std::time::Instant::now() + self.retry;
-        while !work.stop && !self.shared.wake.wait_until(&mut work, until).timed_out() {}
-        drop(work);
-        self.retry = (self.retry * 2).min(RETRY_MAX);
-    }
-
-    /// sled, opened again if it has failed. Readers of control entries get an error meanwhile.
-    fn store(&mut self) -> Result<Arc<Store>, IndexError> {
-        if let Some(store) = &self.store {
-            return Ok(Arc::clone(store));
-        }
-        // First, so that readers keep what there is while the disk takes nothing.
-        self.space()?;
-        self.files().probe().map_err(|error| IndexError::Io(error.to_string()))?;
-        let dropped = store::guarded("close", || {
-            self.shared.snapshots.let_go();
-            drop(self.shared.state.write().store.take());
-            Ok(())
-        });
-        if let Err(error) = dropped {
-            tracing::debug!(%error, "closing what has failed");
-        }
-        let opened = open::reopen(&self.dir, &self.shared.options, &self.manifest, self.attempted.as_ref());
-        let (store, manifest) = opened.map_err(|error| match error {
-            // A reader has not let go of it yet.
-            IndexError::InUse(why) => IndexError::Io(why),
-            error => error,
-        })?;
-        self.shared.snapshots.open(&store, manifest.snapshots.0)?;
-        let store = Arc::new(store);
-        self.shared.state.write().store = Some(Arc::clone(&store));
-        self.shared.stepped();
-        let mut batch = sled::Batch::default();
-        batch.insert(MANIFEST_KEY, manifest.encode()?);
-        store.commit(batch).map_err(|error| IndexError::Io(error.to_string()))?;
-        self.manifest = manifest;
-        self.attempted = None;
-        self.store = Some(Arc::clone(&store));
-        Ok(store)
-    }
-
-    fn files(&self) -> RunFiles {
-        #[cfg_attr(not(test), allow(unused_mut))]
-        let mut files = RunFiles::new(&self.dir);
-        #[cfg(test)]
-        {
-            files.faults = Arc::clone(&self.shared.options.faults);
-        }
-        files
-    }
-
-    /// Whether there is room to write without taking the log's.
-    fn space(&self) -> Result<(), IndexError> {
-        let free = self.files().free_bytes().map_err(|error| IndexError::Io(error.to_string()))?;
-        if free >= FREE_MIN_BYTES {
-            return Ok(());
-        }
-        Err(IndexError::Io(format!(
-            "{} MB are left on the disk, of {} wanted",
-            free >> 20,
-            FREE_MIN_BYTES >> 20
-        )))
-    }
-
-    /// Removes the files that the manifest does not name: of what failed half done, and of runs merged away.
-    fn sweep(&self) {
-        let Some(store) = &self.store else { return };
-        let runs = self.manifest.orders.iter().chain(&self.manifest.dues);
-        let named: Vec<_> = runs.map(|run| run.file_name()).collect();
-        let names = store.runs().names().unwrap_or_default();
-        for rubbish in names.iter().filter(|name| run_id(name).is_some() && !named.contains(name)) {
-            remove(store, rubbish);
         }
     }
 
@@ -391,7 +285,7 @@ impl Writer {
         self.commit(self.manifest.clone(), runs, sled::Batch::default(), |state| state.stats.merges += 1)?;
         let store = self.store()?;
         // Readers that still hold them go on reading.
-        gone.iter().for_each(|name| remove(&store, name));
+        gone.iter().for_each(|name| store.remove_run(name));
         Ok(())
     }
 
@@ -405,12 +299,6 @@ impl Writer {
         }
         self.manifest.snapshots = written.map_err(|error| IndexError::Io(error.to_string()))?;
         Ok(())
-    }
-}
-
-fn remove(store: &Store, name: &str) {
-    if let Err(error) = store.runs().remove(name) {
-        tracing::debug!(name, %error, "a file of the index that is not needed stays");
     }
 }
 
