@@ -2,12 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use parking_lot::Mutex;
 use retailflow_actors::{Node, NodeHandle, Ports, Settings};
-use retailflow_cluster::disk::event_log::{DiskLog, DiskLogOptions, OpenError, OpenReport};
+use retailflow_cluster::disk::event_log::{CatchUp, DiskLog, DiskLogOptions, OpenError, OpenReport};
 use retailflow_cluster::disk::files::{Files, RealFiles, raise_open_files};
 use retailflow_cluster::disk::index::IndexOptions;
 use retailflow_cluster::disk::log::{LogError, LogOptions};
@@ -20,6 +20,9 @@ use retailflow_engine::wire::Durability;
 use crate::backup;
 use crate::exit::{ExitStatus, Failure};
 use crate::new_data_dir;
+
+/// How often a start says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// What an embedded log promises: one copy, synced.
 pub(crate) const DURABILITY: Durability = Durability::FSYNC;
@@ -86,7 +89,20 @@ pub(crate) fn new_log_id() -> [u8; 16] {
         .create_dir_all(data)
         .with_context(|| format!("cannot make the data directory {}", data.display()))
         .map_err(|error| Failure::new(ExitStatus::Unreachable, error))?;
-    let mut progress = |frames: u64| tracing::info!(frames, "the index catches up with the log");
+    let mut told = Instant::now();
+    let mut progress = |at: CatchUp| {
+        if told.elapsed() >= PROGRESS_EVERY {
+            told = Instant::now();
+            let CatchUp { frames, segment, segments } = at;
+            tracing::info!(
+                event = "index_catches_up",
+                frames,
+                segment,
+                segments,
+                "the index catches up with the log"
+            );
+        }
+    };
     let opened = DiskLog::open(data, &disk_options(config), &files(), &new, &mut progress);
     let (log, report) = opened.map_err(|error| open_failure(data, error))?;
     let found = log.identity().cluster;

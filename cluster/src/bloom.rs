@@ -7,7 +7,7 @@
 /// What stands for an order: a hash.
 type OrderKey = [u8; 16];
 
-const BITS_PER_ENTRY: u64 = 10;
+const BITS_PER_ENTRY: u64 = 16;
 const WORDS_PER_LINE: usize = 8;
 /// Bits set an entry; each takes 9 bits of one 64-bit hash, so 7 is the most.
 const PROBES: u32 = 6;

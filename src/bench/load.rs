@@ -1,7 +1,7 @@
 //! Load on an embedded node: commands as JSON, through the ask door, each waited for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,6 +13,9 @@ use retailflow_engine::wire::{Status, decode_command};
 use tokio::time::Instant;
 
 use super::report::Measured;
+
+/// How often the quiet caller sends.
+const QUIET_EVERY: Duration = Duration::from_millis(5);
 
 /// How commands come.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +80,35 @@ pub(crate) async fn drive(
         all.add(latency_us)?;
     }
     Ok(Measured::new(name, commands, begun.elapsed(), &all))
+}
+
+/// One caller with a tenant of its own, who sends one place at a time, every few milliseconds, while `load` runs: whatever
+/// holds all tenants up for a moment shows in its slowest answer, however many others there are.
+pub(crate) async fn quiet_caller<T>(
+    node: &NodeHandle,
+    name: &str,
+    from: u64,
+    load: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<(T, Measured)> {
+    let ended = Arc::new(AtomicBool::new(false));
+    let begun = Instant::now();
+    let (caller, seen) = (node.clone(), ended.clone());
+    let quiet = tokio::spawn(async move {
+        let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
+        let mut every = tokio::time::interval(QUIET_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !seen.load(Ordering::Relaxed) {
+            every.tick().await;
+            let (order, sent) = (from + latency_us.len(), Instant::now());
+            ask(&caller, &command_json_of("quiet", order, order)).await?;
+            latency_us.saturating_record(sent.elapsed().as_micros() as u64);
+        }
+        anyhow::Ok(latency_us)
+    });
+    let done = load.await;
+    ended.store(true, Ordering::Relaxed);
+    let latency_us = quiet.await.context("the quiet caller failed")??;
+    Ok((done?, Measured::new(name, latency_us.len(), begun.elapsed(), &latency_us)))
 }
 
 /// Places orders one after another, and waits for each to come to its end before the next.
@@ -165,7 +197,10 @@ async fn place(node: &NodeHandle, orders: Orders, number: u64) -> anyhow::Result
         Orders::New { from } => from + number,
         Orders::Hot => 0,
     };
-    let json = command_json(order, number);
+    ask(node, &command_json(order, number)).await
+}
+
+async fn ask(node: &NodeHandle, json: &str) -> anyhow::Result<()> {
     let outcome = loop {
         let command = Command::from_event(decode_command(json.as_bytes())?, Actor::Tenant);
         let outcome = node.ask(command).await;
@@ -185,8 +220,12 @@ async fn place(node: &NodeHandle, orders: Orders, number: u64) -> anyhow::Result
 
 /// A place of an order, as JSON.
 pub(crate) fn command_json(order: u64, number: u64) -> String {
+    command_json_of("bench", order, number)
+}
+
+fn command_json_of(tenant: &str, order: u64, number: u64) -> String {
     format!(
-        r#"{{"specversion":"1.0","id":"place-{number}","source":"/bench","type":"retailflow.order.place.v1","tenant":"bench","subject":"{order}","data":{{"customer":"{:05}","currency":"USD","lines":[{{"line_id":"1","sku":"cd","quantity":{},"amount_minor":{}}}]}}}}"#,
+        r#"{{"specversion":"1.0","id":"place-{number}","source":"/bench","type":"retailflow.order.place.v1","tenant":"{tenant}","subject":"{order}","data":{{"customer":"{:05}","currency":"USD","lines":[{{"line_id":"1","sku":"cd","quantity":{},"amount_minor":{}}}]}}}}"#,
         order % 23_570,
         1 + order % 5,
         100 + order % 5_000

@@ -117,6 +117,7 @@ pub(crate) fn index(folder: &Path, options: IndexOptions, orders: u64) -> anyhow
             .collect();
         position += updates.len() as u64;
         let since = Instant::now();
+        index.wait_for_room()?;
         index.apply(&updates, Cursor { position, frame_hash: [1; 32] }, None)?;
         latency_us.saturating_record(since.elapsed().as_micros() as u64);
     }

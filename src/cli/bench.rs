@@ -133,8 +133,11 @@ async fn measure(
     let few = args.orders / 2;
     let mut measured = vec![lives.measured.clone(), intake, one];
     measured.push(load::drive(&node, &name, open, new(1 << 40), few, &count).await?);
-    measured
-        .push(load::drive(&node, "intake alone, 64 in flight", closed(64), new(2 << 40), few, &count).await?);
+    let name = "intake alone, 64 in flight";
+    let at_64 = load::drive(&node, name, closed(64), new(2 << 40), args.orders, &count);
+    let name = "a quiet caller beside 64 in flight";
+    let (at_64, quiet) = load::quiet_caller(&node, name, 6 << 40, at_64).await?;
+    measured.extend([at_64, quiet]);
     let one = args.orders.min(5_000);
     measured
         .push(load::drive(&node, "intake alone, 1 in flight", closed(1), new(3 << 40), one, &count).await?);

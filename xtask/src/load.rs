@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use crate::shell;
 const WRK_THREADS: &str = "1";
 const WRK_TIMEOUT: &str = "30s";
 const OVERLOAD_CONNECTIONS: f64 = 4000.0;
+/// How often the quiet caller sends.
+const QUIET_EVERY: Duration = Duration::from_millis(5);
 const SAMPLE: Duration = Duration::from_secs(5);
 const STOP_MAX: Duration = Duration::from_secs(60);
 
@@ -26,6 +29,7 @@ struct Server {
     public: String,
     admin: String,
     data: PathBuf,
+    started: Instant,
 }
 
 /// What the server counts, at one moment.
@@ -46,8 +50,10 @@ pub(crate) fn run(seconds: &str) -> Result<()> {
     println!("intake: commands are taken in, steps are left for later");
     let server = Server::start(&["--intake-only"])?;
     for connections in ["512", "64", "1"] {
-        let told = server.wrk(connections, 10.min(seconds), connections)?;
+        let (told, quiet) =
+            server.beside_quiet_caller(|| server.wrk(connections, 10.min(seconds), connections))?;
         println!("  {connections:>4} connections: {}", line(&told));
+        println!("       a quiet caller beside them: {quiet}");
     }
     drop(server);
     println!("sustained: whole lives, participants that do all at once");
@@ -142,7 +148,60 @@ impl Server {
             .filter_map(|rest| rest.split(|end: char| end == ',' || end.is_whitespace()).next())
             .collect();
         let [public, admin] = addresses[..] else { bail!("the server did not come up: {said}") };
-        Ok(Self { child, public: public.to_string(), admin: admin.to_string(), data })
+        Ok(Self {
+            child,
+            public: public.to_string(),
+            admin: admin.to_string(),
+            data,
+            started: Instant::now(),
+        })
+    }
+
+    /// `load`, and beside it a caller with a tenant of its own, who sends one place at a time, every few milliseconds: whatever
+    /// holds all up for a moment shows in its slowest answer.
+    fn beside_quiet_caller(&self, load: impl FnOnce() -> Result<Value>) -> Result<(Value, String)> {
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let quiet = scope.spawn(|| self.quiet_caller(&ended));
+            let told = load();
+            ended.store(true, Ordering::Relaxed);
+            let quiet = quiet.join().map_err(|_| anyhow::anyhow!("the quiet caller ended badly"))?;
+            Ok((told?, quiet?))
+        })
+    }
+
+    fn quiet_caller(&self, ended: &AtomicBool) -> Result<String> {
+        let body = r#"{"customer":"00042","currency":"USD","lines":[{"line_id":"1","sku":"cd","quantity":2,"amount_minor":1177}]}"#;
+        let mut stream = BufReader::new(TcpStream::connect(&self.public)?);
+        stream.get_ref().set_nodelay(true)?;
+        let named = self.started.elapsed().as_micros();
+        let mut took: Vec<Duration> = Vec::new();
+        while !ended.load(Ordering::Relaxed) {
+            let number = took.len();
+            let request = format!(
+                "POST /v1/tenants/quiet/orders/q-{named}-{number}/commands HTTP/1.1\r\nHost: localhost\r\nContent-Type: \
+                 application/json\r\nCe-Type: retailflow.order.place.v1\r\nContent-Length: {}\r\nIdempotency-Key: p\r\n\r\n{body}",
+                body.len()
+            );
+            let sent = Instant::now();
+            stream.get_mut().write_all(request.as_bytes())?;
+            let status = read_answer(&mut stream)?;
+            ensure!(status.contains(" 2"), "the quiet caller was answered {status}");
+            took.push(sent.elapsed());
+            thread::sleep(QUIET_EVERY);
+        }
+        took.sort_unstable();
+        let at = |share: f64| {
+            let number = (took.len() as f64 * share) as usize;
+            took.get(number.min(took.len().saturating_sub(1))).map_or(0.0, |took| took.as_secs_f64() * 1000.0)
+        };
+        Ok(format!(
+            "p50 {:.2} ms, p99 {:.2} ms, longest stall {:.1} ms, of {}",
+            at(0.5),
+            at(0.99),
+            at(1.0),
+            took.len()
+        ))
     }
 
     fn wrk(&self, connections: &str, seconds: u64, name: &str) -> Result<Value> {
@@ -175,6 +234,28 @@ impl Server {
             resident_mb: (value("retailflow_process_resident_bytes") / 1e6).round(),
         })
     }
+}
+
+/// Reads one answer to its end; gives its first line.
+fn read_answer(stream: &mut BufReader<TcpStream>) -> Result<String> {
+    let mut status = String::new();
+    stream.read_line(&mut status)?;
+    let mut bytes = 0;
+    loop {
+        let mut header = String::new();
+        ensure!(stream.read_line(&mut header)? > 0, "the server hung up");
+        if header.trim().is_empty() {
+            break;
+        }
+        if let Some((name, value)) = header.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            bytes = value.trim().parse()?;
+        }
+    }
+    let mut body = vec![0; bytes];
+    stream.read_exact(&mut body)?;
+    Ok(status)
 }
 
 impl Drop for Server {

@@ -39,7 +39,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
-pub use open::{OpenError, OpenReport};
+pub use open::{CatchUp, OpenError, OpenReport};
 pub(super) use tail::Tail;
 
 /// How a [`DiskLog`] is set up.
@@ -75,7 +75,7 @@ impl Default for DiskLogOptions {
 /// stop too, but leaves the index behind.
 pub struct DiskLog {
     inner: Arc<Inner>,
-    writer: RwLock<Writer<Request>>,
+    writer: Arc<RwLock<Writer<Request>>>,
     scrubber: Mutex<Option<scrub::Scrubber>>,
     lock: Mutex<Option<Box<dyn super::files::LockGuard>>>,
 }
@@ -117,10 +117,11 @@ impl Inner {
         reason.into()
     }
 
-    /// The index cannot be used any more and does not heal: it has to be opened anew, and so does the log.
+    /// What a failed index says. A damaged one does not heal: it has to be built again, and so the log opened anew. One that
+    /// cannot be read or written now may be later.
     fn lost(&self, error: &IndexError) -> String {
         let reason = error.to_string();
-        if !matches!(error, IndexError::Closed) {
+        if matches!(error, IndexError::Damaged(_)) {
             self.fail(&reason);
         }
         reason
@@ -195,6 +196,13 @@ impl DiskLog {
             tracing::warn!(%error, "the index was not written; it is caught up at the next start");
         }
         *self.lock.lock() = None;
+    }
+}
+
+impl Drop for DiskLog {
+    fn drop(&mut self) {
+        // Not left to the writer's own end: a read of places that is under way may hold it for a moment longer.
+        self.writer.write().close();
     }
 }
 

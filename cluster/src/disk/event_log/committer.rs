@@ -16,6 +16,9 @@ use crate::disk::log::group::{EntryKind, GroupEncoder};
 use crate::disk::log::writer::Work;
 use crate::disk::log::{Appender, FrameKind, Position, PushError};
 
+/// Why nothing that changes control entries is taken in.
+const REOPENED: &str = "the index is being opened anew after a failed write";
+
 type CommitAnswer = oneshot::Sender<Result<Commit, CommitError>>;
 type PutAnswer = oneshot::Sender<Result<(), StoreError>>;
 
@@ -233,8 +236,29 @@ impl Committer {
 
 impl Work<Request> for Committer {
     fn handle(&mut self, appender: &mut Appender, requests: &mut Vec<Request>) {
+        // Before anything is written: what is durable must be taken in, and refusing changes nothing.
+        if let Err(error) = self.inner.index.room() {
+            let why = format!("no more changes are taken in for now: {}", self.inner.lost(&error));
+            for request in requests.drain(..) {
+                match request {
+                    Request::Commit(_, answer) => {
+                        drop(answer.send(Err(CommitError::Unavailable(why.clone()))));
+                    }
+                    Request::Put(_, answer) => drop(answer.send(Err(StoreError::Unavailable(why.clone())))),
+                }
+            }
+            return;
+        }
+        let controls = self.inner.index.takes_controls();
         for request in requests.drain(..) {
             match request {
+                // To take one in, the index has to be asked for those before it.
+                Request::Commit(group, answer) if !controls && !group.controls.is_empty() => {
+                    drop(answer.send(Err(CommitError::Unavailable(REOPENED.into()))));
+                }
+                Request::Put(_, answer) if !controls => {
+                    drop(answer.send(Err(StoreError::Unavailable(REOPENED.into()))));
+                }
                 Request::Commit(group, answer) => match self.commit(appender, &group) {
                     Ok((position, true)) => self.waiting.push(Waiting::Commit(answer, position)),
                     Ok((position, false)) => {

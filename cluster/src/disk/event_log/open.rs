@@ -23,7 +23,7 @@ use crate::disk::index::{Cursor as IndexCursor, Index, IndexError, OrderPlace, O
 use crate::disk::log::check::{LostEnd, check};
 use crate::disk::log::frame::HEADER_BYTES;
 use crate::disk::log::group::{self, EntryKind};
-use crate::disk::log::open::exists;
+use crate::disk::log::open::{exists, list};
 use crate::disk::log::{
     Cursor, Frame, FrameKind, LogError, LogReader, NewLog, Opening, Position, Recovery, Writer,
 };
@@ -89,6 +89,17 @@ pub struct OpenReport {
     pub replayed_frames: u64,
 }
 
+/// How far the index has got with the log while it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatchUp {
+    /// Frames taken in.
+    pub frames: u64,
+    /// The segment of the last of them, from 1.
+    pub segment: u32,
+    /// Segments of the log.
+    pub segments: u32,
+}
+
 enum Attempt {
     Opened(Box<(Arc<DiskLog>, OpenReport)>),
     /// The index is of no use.
@@ -97,7 +108,7 @@ enum Attempt {
 
 impl DiskLog {
     /// Opens the log in the folder `data`, with its index; makes them where there are none, as `new` says. Blocks;
-    /// `progress` is called now and then with the number of frames that the index has caught up with.
+    /// `progress` is called now and then while the index catches up.
     ///
     /// A log that exists says itself what it is: compare [`EventLog::identity`] with what was expected.
     ///
@@ -110,7 +121,7 @@ impl DiskLog {
         options: &DiskLogOptions,
         files: &Arc<dyn Files>,
         new: &LogIdentity,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(CatchUp),
     ) -> Result<(Arc<Self>, OpenReport), OpenError> {
         let (log_dir, index_dir) = folders(data);
         if !exists(files.as_ref(), &log_dir).map_err(OpenError::Log)?
@@ -175,7 +186,7 @@ fn attempt(
     options: &DiskLogOptions,
     files: &Arc<dyn Files>,
     new: &LogIdentity,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(CatchUp),
 ) -> Result<Attempt, OpenError> {
     let (log_dir, index_dir) = folders(data);
     let encoded = identity::encode(new).map_err(OpenError::Identity)?;
@@ -200,7 +211,9 @@ fn attempt(
     let index = Arc::new(index);
     let seen = (cursor.position != 0)
         .then_some(Cursor { position: Position(cursor.position), hash: cursor.frame_hash });
+    let (numbers, _) = list(files.as_ref(), &log_dir).map_err(OpenError::Log)?;
     let mut replay = Replay::new(&index, identity.partitions, progress);
+    replay.segments = numbers.last().copied().unwrap_or_default();
     let finished = opening.finish(seen, &mut |frame| replay.frame(frame));
     let flushed = finished.is_ok().then(|| replay.flush());
     if let Some(error) = replay.index_error.take() {
@@ -245,7 +258,7 @@ fn attempt(
     let report = OpenReport { recovery: opened.recovery, index_rebuilt: None, replayed_frames: frames };
     let log = DiskLog {
         inner,
-        writer: RwLock::new(writer),
+        writer: Arc::new(RwLock::new(writer)),
         scrubber: Mutex::new(Some(scrubber)),
         lock: Mutex::new(Some(opened.lock)),
     };
@@ -282,8 +295,9 @@ fn read_heads(reader: &LogReader, heads: &BTreeMap<u16, Position>) -> Result<BTr
 struct Replay<'a> {
     index: &'a Index,
     partitions: u16,
-    progress: &'a mut dyn FnMut(u64),
+    progress: &'a mut dyn FnMut(CatchUp),
     frames: u64,
+    segments: u32,
     places: Pending<OrderPlace>,
     heads: BTreeMap<u16, Position>,
     cursor: Option<IndexCursor>,
@@ -291,13 +305,14 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(index: &'a Index, partitions: u16, progress: &'a mut dyn FnMut(u64)) -> Self {
+    fn new(index: &'a Index, partitions: u16, progress: &'a mut dyn FnMut(CatchUp)) -> Self {
         let heads = index.meta().map(|meta| decode_heads(&meta)).unwrap_or_default();
         Self {
             index,
             partitions,
             progress,
             frames: 0,
+            segments: 0,
             places: Pending::new(),
             heads,
             cursor: None,
@@ -367,9 +382,11 @@ impl<'a> Replay<'a> {
         let updates: Vec<OrderUpdate> =
             self.places.drain().map(|(key, place)| OrderUpdate { key, place }).collect();
         let meta = encode_heads(self.heads.iter().map(|(partition, position)| (*partition, *position)));
-        let applied = self.index.apply(&updates, cursor, Some(meta));
+        let applied =
+            self.index.wait_for_room().and_then(|()| self.index.apply(&updates, cursor, Some(meta)));
         self.noted(applied)?;
-        (self.progress)(self.frames);
+        let segment = Position(cursor.position).segment();
+        (self.progress)(CatchUp { frames: self.frames, segment, segments: self.segments.max(segment) });
         Ok(())
     }
 

@@ -159,12 +159,46 @@ impl Inner {
 }
 
 impl DiskLog {
+    /// Sends a group to the writer; where the disk must be asked for orders' places, that is done first, beside it.
+    fn send_group(
+        &self,
+        group: Group,
+        answer: oneshot::Sender<Result<Commit, CommitError>>,
+    ) -> Result<(), QueueError<Request>> {
+        let keys = group.records.iter().map(|record| self.inner.key(&record.order));
+        let unknown: Vec<_> = keys.filter(|key| self.inner.places.unknown(key)).collect();
+        let request = Request::Commit(Box::new(group), answer);
+        let runtime = match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if !unknown.is_empty() => runtime,
+            _ => return self.send(request),
+        };
+        let (inner, writer) = (Arc::clone(&self.inner), Arc::downgrade(&self.writer));
+        runtime.spawn_blocking(move || {
+            // Trouble is met again, and told, by the writer.
+            unknown.iter().for_each(|key| drop(inner.places.read(key)));
+            let sent = match writer.upgrade() {
+                Some(writer) => writer.read().send(request),
+                None => Err(QueueError::Closed(request)),
+            };
+            let (request, error) = match sent {
+                Ok(()) => return,
+                Err(QueueError::Full(request)) => (request, CommitError::Unavailable(FULL.into())),
+                Err(QueueError::Closed(request)) => (request, CommitError::Broken(CLOSED.into())),
+            };
+            if let Request::Commit(_, answer) = request {
+                drop(answer.send(Err(error)));
+            }
+        });
+        Ok(())
+    }
+
     pub(super) fn send(&self, request: Request) -> Result<(), QueueError<Request>> {
         self.writer.read().send(request)
     }
 }
 
 const CLOSED: &str = "the log is closed";
+const FULL: &str = "the log's queue is full";
 
 impl EventLog for DiskLog {
     fn identity(&self) -> LogIdentity {
@@ -174,12 +208,12 @@ impl EventLog for DiskLog {
     fn commit(&self, group: Group) -> PortFuture<'_, Result<Commit, CommitError>> {
         let (answer, receiver) = oneshot::channel();
         // Sent at once, not when first polled: a caller may drop the future, and the group is then on its way.
-        let sent = self.send(Request::Commit(Box::new(group), answer));
+        let sent = self.send_group(group, answer);
         Box::pin(async move {
             match sent {
                 Ok(()) => {}
                 Err(QueueError::Full(_)) => {
-                    return Err(CommitError::Unavailable("the log's queue is full".into()));
+                    return Err(CommitError::Unavailable(FULL.into()));
                 }
                 Err(QueueError::Closed(_)) => return Err(CommitError::Broken(CLOSED.into())),
             }
@@ -201,17 +235,17 @@ impl EventLog for DiskLog {
         order: &'a OrderRef,
         after_revision: u64,
     ) -> PortFuture<'a, Result<Vec<StoredRecord>, ReadError>> {
-        match self.inner.places.lookup(&self.inner.key(order)) {
-            // New orders, and orders that the caller knows to the end: answered without a thread.
-            Lookup::Absent => Box::pin(std::future::ready(Ok(Vec::new()))),
-            Lookup::Found(place) if place.revision <= after_revision => {
-                Box::pin(std::future::ready(Ok(Vec::new())))
-            }
-            Lookup::Found(_) | Lookup::AskDisk => {
-                let order = order.clone();
-                Box::pin(blocking(&self.inner, move |inner| inner.read_order(&order, after_revision)))
-            }
+        let key = self.inner.key(order);
+        // New orders, and orders that the caller knows to the end: answered without a thread.
+        let known = match self.inner.places.lookup(&key) {
+            Lookup::Found(place) => place.revision <= after_revision,
+            Lookup::Absent | Lookup::AskDisk => self.inner.places.absent(&key),
+        };
+        if known {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
         }
+        let order = order.clone();
+        Box::pin(blocking(&self.inner, move |inner| inner.read_order(&order, after_revision)))
     }
 
     fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>> {

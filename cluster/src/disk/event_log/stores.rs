@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 use super::committer::Request;
 use super::port::blocking;
 use super::{DiskLog, Inner, Trouble, controls, key_partition};
-use crate::disk::index::Lookup;
 use crate::disk::log::writer::QueueError;
 use crate::disk::log::{LogError, Position};
 
@@ -108,13 +107,17 @@ impl Deadlines for DiskLog {
 impl Snapshots for DiskLog {
     fn load<'a>(&'a self, order: &'a OrderRef) -> PortFuture<'a, Option<Vec<u8>>> {
         let key = self.inner.key(order);
-        if self.inner.places.lookup(&key) == Lookup::Absent {
+        if self.inner.places.absent(&key) {
             // A new order has none: nothing to leave the async threads for.
             return Box::pin(async { None });
         }
         Box::pin(async move {
-            let loaded: Result<_, StoreError> =
-                blocking(&self.inner, move |inner| Ok(inner.index.load_snapshot(&key))).await;
+            let loaded: Result<_, StoreError> = blocking(&self.inner, move |inner| {
+                // For a filter that says "perhaps": a block is read without a lock, sled is not.
+                let there = inner.places.read(&key)?.is_some();
+                Ok(there.then(|| inner.index.load_snapshot(&key)).flatten())
+            })
+            .await;
             loaded.unwrap_or_default()
         })
     }

@@ -13,8 +13,11 @@ use super::*;
 use crate::disk::contract_tests::{copy_dir, identity, open, small};
 use crate::disk::files::faulty::{Faults, FaultyFiles};
 use crate::disk::files::{Files, RealFiles};
+use crate::disk::index::Lookup;
 use crate::disk::log::check::check;
 use crate::disk::log::{LogError, repair};
+
+mod index_disk;
 
 const HOME: PartitionId = PartitionId(0);
 

@@ -16,7 +16,7 @@ use super::{
 
 /// Longest key, in bytes.
 pub(super) const KEY_MAX_BYTES: usize = 512;
-/// Longest value, in bytes. 17 of them with their keys fit one of sled's leaves below 128 KB (see `block.rs`).
+/// Longest value, in bytes. 17 of them with their keys fit one of sled's leaves below 128 KB (see `snapshots.rs`).
 pub(super) const VALUE_MAX_BYTES: usize = 4_096;
 const PREFIX: u8 = b'c';
 

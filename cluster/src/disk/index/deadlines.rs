@@ -100,7 +100,7 @@ impl Shared {
         };
         let mut wanted = limit;
         for attempt in 0.. {
-            let (_, view) = self.read(super::shared::State::view)?;
+            let view = self.view()?;
             // Held from here on if the sets are frozen faster than this can read: then `apply` waits a little.
             let held = (attempt >= FREE_TRIES).then(|| self.state.read());
             let view = held.as_ref().map_or(view, |state| state.view());

@@ -10,7 +10,8 @@ use super::{
 
 /// Key of the manifest in the main tree.
 pub(super) const MANIFEST_KEY: &[u8] = b"m";
-const FORMAT: u8 = 1;
+/// 1 had its runs in sled.
+const FORMAT: u8 = 2;
 const RUN_BYTES: usize = 45;
 
 /// All that the index consists of.

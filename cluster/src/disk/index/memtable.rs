@@ -54,6 +54,11 @@ impl Memtable {
         Self { cursor, ..Self::default() }
     }
 
+    /// An empty set that goes on from this one and will hold about as much: so it need not be moved as it grows.
+    pub(super) fn successor(&self) -> Self {
+        Self { orders: HashMap::with_capacity(self.orders.len()), ..Self::after(self.cursor) }
+    }
+
     /// Orders and controls in it.
     pub(super) fn len(&self) -> usize {
         self.orders.len() + self.controls.len()

@@ -134,9 +134,9 @@ impl Merge {
         Ok(false)
     }
 
-    /// What was merged, and the new run.
-    pub(super) fn finish(self) -> Result<(Vec<Arc<Run>>, Run), IndexError> {
-        Ok((self.inputs, self.builder.finish()?))
+    /// What was merged, and the new run; `breathe` as in [`RunBuilder::finish`].
+    pub(super) fn finish(self, breathe: &mut dyn FnMut()) -> Result<(Vec<Arc<Run>>, Run), IndexError> {
+        Ok((self.inputs, self.builder.finish(breathe)?))
     }
 
     pub(super) fn kind(&self) -> RunKind {

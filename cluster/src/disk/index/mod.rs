@@ -3,23 +3,31 @@
 //! **Invariant: it is a cache of the log and never a truth.** It either answers as the log up to its cursor says, or
 //! says [`IndexError::Damaged`]; then it is deleted and built again. It never answers wrongly.
 //!
-//! Why sorted runs inside sled and not one key an order: a million orders as plain keys cost 16.6 s, 185 MB of disk and
+//! **Invariant: no commit waits for its disk.** `apply` is memory alone, however full or slow the disk is; what is written
+//! is written beside it, in small steps. While nothing can be written, changes wait in memory up to a bound, and
+//! [`Index::room`] says when that is reached.
+//!
+//! Why sorted runs and not one key of sled an order: a million orders as plain keys cost 16.6 s, 185 MB of disk and
 //! 3.8 GB of memory (measured); as sorted runs, deadlines and merges included, 1.0 s, 61 MB and 50 to 100 MB. Why
 //! checksums over all of it: sled's `flush` is no fsync, and after damage sled may come back with holes, or empty, or
 //! older, without a word.
 //!
 //! Blocking: `lookup` and `meta` only touch memory. `apply`, `put_control`, `remove_control` and `save_snapshot` too,
-//! but `apply` waits when two full sets of changes are queued for the disk (back-pressure). Everything else may read
-//! or write the disk: never call it from async code.
+//! and so do `room` and `stats`. Everything else may read or write the disk: never call it from async code.
 
 mod block;
 mod build;
 mod controls;
 mod deadlines;
+#[cfg(test)]
+pub(crate) mod faults;
+mod files;
 mod manifest;
 mod memtable;
 mod merge;
 pub(in crate::disk) mod open;
+mod pace;
+mod recover;
 mod run;
 mod shared;
 pub(in crate::disk) mod snapshots;
@@ -71,8 +79,11 @@ impl Index {
             meta: opened.meta,
             rotations: 0,
             flushed: 0,
+            flushed_cursor: cursor,
             stats: IndexStats::default(),
             store: Some(Arc::clone(&store)),
+            closed: false,
+            suspended: None,
             failed: None,
         };
         state.count_runs(store.disk_bytes());
@@ -84,7 +95,7 @@ impl Index {
             progress: Condvar::new(),
             snapshots,
         });
-        let writer = Writer::new(Arc::clone(&shared), store, opened.manifest);
+        let writer = Writer::new(Arc::clone(&shared), dir.to_owned(), store, opened.manifest);
         let thread = thread::Builder::new()
             .name("rf-index".into())
             .spawn(move || writer.run())
@@ -116,10 +127,10 @@ impl Index {
 
     /// Takes in what one or more log frames changed, in the order of the log; `cursor` is the last of those frames.
     /// `meta` replaces the opaque blob that is stored with the cursor (the heads of the partitions); `None` keeps it.
-    /// Memory only, but waits while two full sets of changes are queued for the disk. One caller at a time.
+    /// Memory only. One caller at a time, who asks [`Index::room`] or [`Index::wait_for_room`] before.
     ///
     /// # Errors
-    /// The error with which the index failed (`Damaged`, `Io`), or `Closed`; the changes are then not in the index,
+    /// The error with which the index failed (`Damaged`), or `Closed`; the changes are then not in the index,
     /// and no later call will bring them in: open it anew.
     pub fn apply(
         &self,
@@ -128,6 +139,38 @@ impl Index {
         meta: Option<Vec<u8>>,
     ) -> Result<(), IndexError> {
         self.shared.apply(updates, cursor, meta.map(Into::into))
+    }
+
+    /// Whether more changes may come. Memory only.
+    ///
+    /// # Errors
+    /// `Io` when as many wait for the disk as memory is given to (nine sets); ask again later. `Damaged`, `Closed`.
+    pub fn room(&self) -> Result<(), IndexError> {
+        self.shared.room()
+    }
+
+    /// Whether control entries can be read and set without waiting: not while sled is opened anew after a failed write.
+    pub fn takes_controls(&self) -> bool {
+        self.shared.has_store()
+    }
+
+    /// Waits while two sets of changes wait for the disk: for who brings more than it takes, as a replay of the log does.
+    /// Blocking.
+    ///
+    /// # Errors
+    /// `Io` when nothing can be written. `Damaged`, `Closed`.
+    pub fn wait_for_room(&self) -> Result<(), IndexError> {
+        self.shared.wait_until(|state| state.frozen.len() < shared::FROZEN_BUSY)
+    }
+
+    /// The cursor up to which all is on disk: of a frame that was durable in the log before. Memory only.
+    pub fn flushed_cursor(&self) -> Cursor {
+        self.shared.state.read().flushed_cursor
+    }
+
+    /// How often a set of changes has gone from memory to the disk. Memory only.
+    pub fn flushes(&self) -> u64 {
+        self.shared.state.read().stats.flushes
     }
 
     /// The blob given to the last `apply` that had one, or the one stored.
@@ -200,7 +243,7 @@ impl Index {
     /// Offers a snapshot for keeping. Dropped (and counted) when the queue is full or it is over 1 MB.
     pub fn save_snapshot(&self, key: OrderKey, bytes: Vec<u8>) {
         self.shared.snapshots.save(key, bytes);
-        self.wake();
+        self.shared.wake();
     }
 
     /// The newest snapshot saved under `key`, if it survived; trouble counts as none. Blocking.
@@ -211,10 +254,9 @@ impl Index {
     /// Writes everything applied so far. Blocking.
     ///
     /// # Errors
-    /// `Damaged`, `Io`, `Closed`.
+    /// `Io` when nothing can be written at the moment. `Damaged`, `Closed`.
     pub fn flush_blocking(&self) -> Result<(), IndexError> {
-        let rotations = self.shared.rotate_blocking()?;
-        self.shared.wait_until(|state| state.flushed >= rotations)
+        self.shared.flush_blocking()
     }
 
     /// Writes everything applied so far and ends the background thread. Again: does nothing. Blocking.
@@ -235,6 +277,7 @@ impl Index {
         let sets = state.frozen.iter().map(AsRef::as_ref).chain([&state.active]);
         IndexStats {
             unflushed: sets.map(|set| set.len() as u64).sum(),
+            suspended: state.suspended.is_some(),
             snapshots_dropped: self.shared.snapshots.dropped(),
             ..state.stats
         }
@@ -255,15 +298,10 @@ impl Index {
         result
     }
 
-    fn wake(&self) {
-        let _work = self.shared.work.lock();
-        self.shared.wake.notify_one();
-    }
-
     /// Ends the background thread and closes sled.
     fn end(&self, handle: thread::JoinHandle<()>) {
         self.shared.work.lock().stop = true;
-        self.wake();
+        self.shared.wake();
         if self.shared.wait_ended() {
             // It catches its panics itself; there is nothing to learn here.
             drop(handle.join());

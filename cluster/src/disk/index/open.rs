@@ -18,7 +18,7 @@ use super::{
 
 /// Slowest reading that opening is given time for.
 const SLOWEST_BYTES_PER_MS: u64 = 20_000;
-/// Largest piece of the meta blob; see `block.rs` for why not more.
+/// Largest piece of the meta blob; see `snapshots.rs` for why not more.
 const META_PIECE_BYTES: usize = 7_000;
 
 /// What was found.
@@ -63,9 +63,45 @@ pub(in crate::disk) fn within<T: Send + 'static>(
     }
 }
 
+fn open_store(dir: &Path, options: &IndexOptions) -> Result<Store, IndexError> {
+    #[cfg_attr(not(test), allow(unused_mut))]
+    let mut store = Store::open(dir, options.cache_bytes)?;
+    #[cfg(test)]
+    store.set_faults(&options.faults);
+    Ok(store)
+}
+
+/// Opens sled again, after it has failed and all have let go of it. Gives `manifest`, which is what is so, with the control
+/// entries that are there; the caller stores it. `attempted` is the manifest whose writing failed: it may have come to the disk, and its control entries with it.
+pub(super) fn reopen(
+    dir: &Path,
+    options: &IndexOptions,
+    manifest: &Manifest,
+    attempted: Option<&Manifest>,
+) -> Result<(Store, Manifest), IndexError> {
+    let (folder, wanted) = (dir.to_owned(), options.clone());
+    let store = within(dir, options.open_timeout_ms, move || open_store(&folder, &wanted))?;
+    let damaged = |what: &str| IndexError::Damaged(format!("opened anew after a failed write: {what}"));
+    let stored = store::get(store.main(), MANIFEST_KEY)?.ok_or_else(|| damaged("the manifest is missing"))?;
+    let stored = Manifest::decode(&stored)?;
+    let known = stored.cursor == manifest.cursor
+        || attempted.is_some_and(|attempted| stored.cursor == attempted.cursor);
+    if stored.log_id != manifest.log_id || !known {
+        return Err(damaged("the manifest is another one"));
+    }
+    // Entries ahead of the cursor do no harm; a sum that is not theirs would.
+    let manifest = Manifest { controls: stored.controls, meta: stored.meta, ..manifest.clone() };
+    if controls::sum(&store)? != manifest.controls {
+        return Err(damaged("control entries are missing or old"));
+    }
+    Ok((store, manifest))
+}
+
 fn load(dir: &Path, options: &IndexOptions, log_id: [u8; 16]) -> Result<Opened, IndexError> {
-    let store = Store::open(dir, options.cache_bytes)?;
-    let names = store.tree_names()?;
+    let store = open_store(dir, options)?;
+    let files = |error: std::io::Error| IndexError::Io(format!("{}: {error}", dir.display()));
+    store.runs().make().map_err(files)?;
+    let names = store.runs().names().map_err(files)?;
     let highest_id = names.iter().filter_map(|name| run_id(name)).max();
     let Some(stored) = store::get(store.main(), MANIFEST_KEY)? else {
         let rest = store::guarded("list", || store.main().first())?;
@@ -83,15 +119,13 @@ fn load(dir: &Path, options: &IndexOptions, log_id: [u8; 16]) -> Result<Opened, 
     if manifest.log_id != log_id {
         return Err(IndexError::Damaged("it is the index of another log".into()));
     }
-    // A tree that no manifest names is of a flush or merge that was not finished, or of runs merged away.
-    let named: Vec<_> = manifest.orders.iter().chain(&manifest.dues).map(|run| run.tree_name()).collect();
-    if let Some(missing) = named.iter().find(|name| !names.iter().any(|there| there[..] == name[..])) {
-        return Err(IndexError::Damaged(format!("run {:?} is missing", run_id(missing))));
+    // A file that no manifest names is of a flush or merge that was not finished, or of runs merged away.
+    let named: Vec<_> = manifest.orders.iter().chain(&manifest.dues).map(|run| run.file_name()).collect();
+    if let Some(missing) = named.iter().find(|name| !names.contains(name)) {
+        return Err(IndexError::Damaged(format!("run {missing} is missing")));
     }
-    for rubbish in names.iter().filter(|name| run_id(name).is_some()) {
-        if !named.iter().any(|name| name[..] == rubbish[..]) {
-            store.drop_tree(rubbish)?;
-        }
+    for rubbish in names.iter().filter(|name| run_id(name).is_some() && !named.contains(name)) {
+        store.runs().remove(rubbish).map_err(files)?;
     }
     manifest.next_run_id = manifest.next_run_id.max(highest_id.map_or(0, |highest| highest + 1));
     let read = |infos: &[RunInfo]| -> Result<Vec<_>, _> {

@@ -1,23 +1,20 @@
-//! A run: sorted rows in blocks, written once and never changed, in a sled tree of its own.
+//! A run: sorted rows in blocks, written once and never changed, in a file of its own, its head behind the blocks.
 //!
 //! **Invariant: a block is used only if its checksum is the one its run's head names, and a head only if its checksum is
 //! the one the manifest names.** So a hole, an older version of a block or a flipped byte is seen, never believed.
-//!
-//! Why a tree each: a run that was merged away goes by dropping its tree; removing its blocks one by one would make
-//! sled write each leaf again for nothing.
 
-use std::sync::Arc;
+use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
 
 use super::{
-    block::{Block, Rank, Row},
-    store::{self, Store},
+    block::{BLOCK_MAX_BYTES, Block, Rank, Row},
+    store::Store,
     types::{IndexError, OrderKey},
 };
 use crate::bloom::Bloom;
 
-/// Keys of the head's pieces in the run's tree begin here; below are the numbers of the blocks.
-pub(super) const HEAD_KEY: u32 = 0x8000_0000;
 const RANK_BYTES: usize = 24;
+/// Of a block in the head: its first rank, its place in the file, its checksum.
+const ENTRY_BYTES: usize = RANK_BYTES + 8 + 4;
 
 /// What the rows of a run are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,44 +41,56 @@ pub(super) struct RunInfo {
 }
 
 impl RunInfo {
-    /// Name of the run's tree.
-    pub(super) fn tree_name(&self) -> [u8; 9] {
-        tree_name(self.kind, self.id)
+    /// Of a run in which nothing is yet.
+    pub(super) fn new(kind: RunKind, id: u64) -> Self {
+        Self { kind, id, rows: 0, dead: 0, blocks: 0, block_bytes: 0, head_bytes: 0, head_crc: 0 }
+    }
+
+    /// Name of the run's file.
+    pub(super) fn file_name(&self) -> String {
+        let kind = match self.kind {
+            RunKind::Orders => 'o',
+            RunKind::Dues => 'd',
+        };
+        format!("{kind}{:016x}", self.id)
     }
 }
 
-/// Name of the tree of run `id`.
-pub(super) fn tree_name(kind: RunKind, id: u64) -> [u8; 9] {
-    let mut name = [0; 9];
-    name[0] = match kind {
-        RunKind::Orders => b'o',
-        RunKind::Dues => b'd',
-    };
-    name[1..].copy_from_slice(&id.to_be_bytes());
-    name
+/// The id behind [`RunInfo::file_name`]; `None` for a file that is no run's.
+pub(super) fn run_id(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(['o', 'd'])?;
+    (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
-/// The id behind [`tree_name`]; `None` for a tree that is no run's.
-pub(super) fn run_id(name: &[u8]) -> Option<u64> {
-    let (kind, id) = name.split_first()?;
-    let id = id.try_into().ok()?;
-    matches!(kind, b'o' | b'd').then_some(u64::from_be_bytes(id))
-}
-
-/// What is held in memory of a run: the first rank and checksum of each block, and the bloom filter (orders only).
+/// What is held in memory of a run: of each block the first rank, the place in the file and the checksum, and the bloom
+/// filter (orders only).
 #[derive(Debug, Default)]
 pub(super) struct Head {
-    pub(super) firsts: Vec<Rank>,
-    pub(super) crcs: Vec<u32>,
+    firsts: Vec<Rank>,
+    begins: Vec<u64>,
+    crcs: Vec<u32>,
     pub(super) bloom: Bloom,
 }
 
 impl Head {
+    /// Of a run in which nothing is yet.
+    pub(super) fn new(bloom: Bloom) -> Self {
+        Self { bloom, ..Self::default() }
+    }
+
+    /// Takes in the next block, which begins at `begin` of the file.
+    pub(super) fn add(&mut self, first: Rank, begin: u64, block: &[u8]) {
+        self.firsts.push(first);
+        self.begins.push(begin);
+        self.crcs.push(crc32c::crc32c(block));
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.memory_bytes());
-        for ((time, key), crc) in self.firsts.iter().zip(&self.crcs) {
+        for (((time, key), begin), crc) in self.firsts.iter().zip(&self.begins).zip(&self.crcs) {
             bytes.extend(time.to_le_bytes());
             bytes.extend(key);
+            bytes.extend(begin.to_le_bytes());
             bytes.extend(crc.to_le_bytes());
         }
         bytes.extend(self.bloom.words().iter().flat_map(|word| word.to_le_bytes()));
@@ -90,12 +99,13 @@ impl Head {
 
     fn decode(bytes: &[u8], blocks: u32) -> Option<Self> {
         let blocks = usize::try_from(blocks).ok()?;
-        let (entries, words) = bytes.split_at_checked(blocks.checked_mul(RANK_BYTES + 4)?)?;
+        let (entries, words) = bytes.split_at_checked(blocks.checked_mul(ENTRY_BYTES)?)?;
         let mut head = Self::default();
-        for entry in entries.chunks_exact(RANK_BYTES + 4) {
+        for entry in entries.chunks_exact(ENTRY_BYTES) {
             let time = u64::from_le_bytes(entry.get(..8)?.try_into().ok()?);
             head.firsts.push((time, entry.get(8..RANK_BYTES)?.try_into().ok()?));
-            head.crcs.push(u32::from_le_bytes(entry.get(RANK_BYTES..)?.try_into().ok()?));
+            head.begins.push(u64::from_le_bytes(entry.get(RANK_BYTES..RANK_BYTES + 8)?.try_into().ok()?));
+            head.crcs.push(u32::from_le_bytes(entry.get(RANK_BYTES + 8..)?.try_into().ok()?));
         }
         let words = words.chunks_exact(8).map(|word| word.try_into().map(u64::from_le_bytes));
         head.bloom = Bloom::from_words(words.collect::<Result<_, _>>().ok()?)?;
@@ -103,7 +113,7 @@ impl Head {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.firsts.len() * (RANK_BYTES + 4) + self.bloom.words().len() * 8
+        self.firsts.len() * ENTRY_BYTES + self.bloom.words().len() * 8
     }
 }
 
@@ -111,35 +121,30 @@ impl Head {
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) info: RunInfo,
-    tree: sled::Tree,
+    file: File,
     head: Head,
 }
 
 impl Run {
-    /// The run just written to `tree`.
-    pub(super) fn new(info: RunInfo, tree: sled::Tree, head: Head) -> Self {
-        Self { info, tree, head }
+    /// The run just written to `file`.
+    pub(super) fn new(info: RunInfo, file: File, head: Head) -> Self {
+        Self { info, file, head }
     }
 
     /// The run that the manifest names.
     pub(super) fn load(store: &Store, info: RunInfo) -> Result<Self, IndexError> {
-        let tree = store.tree(&info.tree_name())?;
-        let wanted = usize::try_from(info.head_bytes).unwrap_or(usize::MAX);
-        let mut bytes = Vec::new();
-        for piece in HEAD_KEY.. {
-            if bytes.len() >= wanted {
-                break;
-            }
-            match store::get(&tree, &piece.to_be_bytes())? {
-                Some(stored) if !stored.is_empty() => bytes.extend_from_slice(&stored),
-                _ => return Err(damaged(&info, "a piece of its head is missing")),
-            }
+        let file = store.runs().open(&info.file_name()).map_err(|error| read_error(&info, &error))?;
+        let there = file.metadata().map_err(|error| read_error(&info, &error))?.len();
+        // Before so many bytes are asked for: the manifest's numbers are sound, the file may be cut.
+        if there != info.block_bytes + u64::from(info.head_bytes) {
+            return Err(damaged(&info, "its file has another length"));
         }
-        if bytes.len() != wanted || crc32c::crc32c(&bytes) != info.head_crc {
+        let bytes = read(&info, &file, info.block_bytes, info.head_bytes as usize)?;
+        if crc32c::crc32c(&bytes) != info.head_crc {
             return Err(damaged(&info, "its head is not the one written"));
         }
         let head = Head::decode(&bytes, info.blocks).ok_or_else(|| damaged(&info, "its head is no head"))?;
-        Ok(Self { info, tree, head })
+        Ok(Self { info, file, head })
     }
 
     /// Reads every block. For opening, while there are few enough.
@@ -169,14 +174,31 @@ impl Run {
     }
 
     fn block(&self, number: usize) -> Result<Block, IndexError> {
-        let bytes = u32::try_from(number).ok().map(|number| store::get(&self.tree, &number.to_be_bytes()));
-        let Some(bytes) = bytes.transpose()?.flatten() else {
+        let begin = self.head.begins.get(number).copied();
+        let end = self.head.begins.get(number + 1).copied().unwrap_or(self.info.block_bytes);
+        let length = begin.and_then(|begin| usize::try_from(end.checked_sub(begin)?).ok());
+        let (Some(begin), Some(length)) = (begin, length.filter(|length| *length <= BLOCK_MAX_BYTES)) else {
             return Err(damaged(&self.info, &format!("block {number} is missing")));
         };
+        let bytes = read(&self.info, &self.file, begin, length)?;
         if self.head.crcs.get(number) != Some(&crc32c::crc32c(&bytes)) {
             return Err(damaged(&self.info, &format!("block {number} is not the one written")));
         }
         Block::parse(bytes).ok_or_else(|| damaged(&self.info, &format!("block {number} is no block")))
+    }
+}
+
+fn read(info: &RunInfo, file: &File, begin: u64, length: usize) -> Result<Vec<u8>, IndexError> {
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, begin).map_err(|error| read_error(info, &error))?;
+    Ok(bytes)
+}
+
+/// A file that is gone or ends too early is damage: to build the index again helps.
+fn read_error(info: &RunInfo, error: &io::Error) -> IndexError {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => damaged(info, &error.to_string()),
+        _ => IndexError::Io(format!("read {}: {error}", info.file_name())),
     }
 }
 

@@ -18,11 +18,14 @@ use super::{
 };
 use crate::bloom::Bloom;
 
-/// Frozen sets of changes that may exist: one being written, one waiting.
-const FROZEN_MAX: usize = 2;
-/// A background thread that does nothing for so long is stuck in sled; the index has then failed, so that the log's
-/// writer is not stuck with it.
+/// Frozen sets of changes that may exist while the disk takes nothing; with the active one full too, there is no room.
+const FROZEN_MAX: usize = 8;
+/// Frozen sets from which on the background thread does not rest, and who can wait does: one being written, one waiting.
+pub(super) const FROZEN_BUSY: usize = 2;
+/// Who waits for a background thread that does nothing for so long is told.
 const STALL: Duration = Duration::from_secs(60);
+/// Who needs a control entry waits so long for sled to be opened anew.
+const REOPEN_MAX: Duration = Duration::from_secs(10);
 
 /// The runs there are, oldest first.
 #[derive(Debug, Default, Clone)]
@@ -65,18 +68,30 @@ pub(super) struct State {
     pub(super) meta: Option<Arc<[u8]>>,
     pub(super) rotations: u64,
     pub(super) flushed: u64,
+    /// Of the manifest.
+    pub(super) flushed_cursor: Cursor,
     pub(super) stats: IndexStats,
-    /// `None` once closed.
+    /// `None` while sled is opened anew, and once closed.
     pub(super) store: Option<Arc<Store>>,
+    pub(super) closed: bool,
+    /// Why nothing is written at the moment.
+    pub(super) suspended: Option<IndexError>,
+    /// Why nothing is of any use any more.
     pub(super) failed: Option<IndexError>,
 }
 
 impl State {
-    fn check(&self) -> Result<&Arc<Store>, IndexError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
+    fn check(&self) -> Result<(), IndexError> {
+        match &self.failed {
+            Some(error) => Err(error.clone()),
+            None if self.closed => Err(IndexError::Closed),
+            None => Ok(()),
         }
-        self.store.as_ref().ok_or(IndexError::Closed)
+    }
+
+    fn suspension(&self) -> IndexError {
+        let slow = || IndexError::Io("the disk is too slow for what changes".into());
+        self.suspended.clone().unwrap_or_else(slow)
     }
 
     pub(super) fn view(&self) -> View {
@@ -106,7 +121,7 @@ impl State {
         if self.frozen.len() >= FROZEN_MAX {
             return false;
         }
-        let next = Memtable::after(self.active.cursor());
+        let next = self.active.successor();
         self.frozen.push_back(Arc::new(std::mem::replace(&mut self.active, next)));
         self.rotations += 1;
         true
@@ -119,6 +134,8 @@ pub(super) struct Work {
     pub(super) stop: bool,
     pub(super) ended: bool,
     pub(super) steps: u64,
+    /// Callers that wait for a flush.
+    pub(super) urgent: u32,
 }
 
 #[derive(Debug)]
@@ -162,10 +179,34 @@ impl Shared {
     }
 
     /// The open store and what `with` takes of the state at the same moment.
+    /// Waits while sled is opened anew. Blocking.
     pub(super) fn read<T>(&self, with: impl FnOnce(&State) -> T) -> Result<(Arc<Store>, T), IndexError> {
+        let until = Instant::now() + REOPEN_MAX;
+        loop {
+            let mut work = self.work.lock();
+            let state = self.state.read();
+            state.check()?;
+            if let Some(store) = &state.store {
+                return Ok((Arc::clone(store), with(&state)));
+            }
+            let suspension = state.suspension();
+            drop(state);
+            if self.progress.wait_until(&mut work, until).timed_out() {
+                return Err(suspension);
+            }
+        }
+    }
+
+    /// Whether control entries can be read.
+    pub(super) fn has_store(&self) -> bool {
+        self.state.read().store.is_some()
+    }
+
+    /// What does not change any more.
+    pub(super) fn view(&self) -> Result<View, IndexError> {
         let state = self.state.read();
-        let store = Arc::clone(state.check()?);
-        Ok((store, with(&state)))
+        state.check()?;
+        Ok(state.view())
     }
 
     pub(super) fn apply(
@@ -174,16 +215,34 @@ impl Shared {
         cursor: Cursor,
         meta: Option<Arc<[u8]>>,
     ) -> Result<(), IndexError> {
-        let full = {
+        let rotated = {
             let mut state = self.state.write();
             state.check()?;
             if let Some(meta) = &meta {
                 state.meta = Some(Arc::clone(meta));
             }
             state.active.apply(updates, cursor, meta);
-            state.active.len() >= self.options.flush_entries
+            state.active.len() >= self.options.flush_entries && state.rotate()
         };
-        if full { self.rotate_blocking().map(drop) } else { Ok(()) }
+        if rotated {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Whether as much may come as a full set takes.
+    pub(super) fn room(&self) -> Result<(), IndexError> {
+        let state = self.state.read();
+        state.check()?;
+        let full = state.frozen.len() >= FROZEN_MAX && state.active.len() >= self.options.flush_entries;
+        if full { Err(state.suspension()) } else { Ok(()) }
+    }
+
+    /// Has the background thread look for work. Under the lock, so that it can't miss it between its look at the state
+    /// and its wait.
+    pub(super) fn wake(&self) {
+        let _work = self.work.lock();
+        self.wake.notify_one();
     }
 
     pub(super) fn set_control(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), IndexError> {
@@ -193,23 +252,29 @@ impl Shared {
         Ok(())
     }
 
-    /// Freezes the active set, waiting for room; says how many sets are then frozen in all.
-    pub(super) fn rotate_blocking(&self) -> Result<u64, IndexError> {
-        let rotations = loop {
+    /// Freezes the active set, waiting for room, and waits until it is written.
+    pub(super) fn flush_blocking(&self) -> Result<(), IndexError> {
+        self.work.lock().urgent += 1;
+        let flushed = self.rotate_blocking().and_then(|rotations| {
+            self.wake();
+            self.wait_until(|state| state.flushed >= rotations)
+        });
+        self.work.lock().urgent -= 1;
+        flushed
+    }
+
+    fn rotate_blocking(&self) -> Result<u64, IndexError> {
+        loop {
             self.wait_until(|state| state.frozen.len() < FROZEN_MAX)?;
             let mut state = self.state.write();
             state.check()?;
             if state.rotate() {
-                break state.rotations;
+                return Ok(state.rotations);
             }
-        };
-        // Under the lock, so that the thread can't miss it between its look at the state and its wait.
-        let _work = self.work.lock();
-        self.wake.notify_one();
-        Ok(rotations)
+        }
     }
 
-    /// Waits until `done` holds.
+    /// Waits until `done` holds; an error when nothing can be written meanwhile.
     pub(super) fn wait_until(&self, done: impl Fn(&State) -> bool) -> Result<(), IndexError> {
         loop {
             let mut work = self.work.lock();
@@ -219,14 +284,16 @@ impl Shared {
                 if done(&state) {
                     return Ok(());
                 }
+                if state.suspended.is_some() {
+                    return Err(state.suspension());
+                }
             }
             if work.ended {
                 return Err(IndexError::Closed);
             }
             let steps = work.steps;
             if self.progress.wait_for(&mut work, STALL).timed_out() && work.steps == steps {
-                drop(work);
-                self.fail(&IndexError::Io(format!("no progress in {} s", STALL.as_secs())));
+                return Err(IndexError::Io(format!("no progress in {} s", STALL.as_secs())));
             }
         }
     }
@@ -235,7 +302,7 @@ impl Shared {
     pub(super) fn fail(&self, error: &IndexError) {
         {
             let state = self.state.upgradable_read();
-            if state.failed.is_none() && state.store.is_some() {
+            if state.failed.is_none() && !state.closed {
                 tracing::warn!(%error, "the index of the log has failed");
                 RwLockUpgradableReadGuard::upgrade(state).failed = Some(error.clone());
             }
@@ -273,6 +340,7 @@ impl Shared {
     pub(super) fn release(&self) {
         let (store, runs, frozen) = {
             let mut state = self.state.write();
+            state.closed = true;
             (state.store.take(), std::mem::take(&mut state.runs), std::mem::take(&mut state.frozen))
         };
         let dropped = store::guarded("close", || {

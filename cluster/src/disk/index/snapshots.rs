@@ -1,6 +1,7 @@
 //! Snapshots: a cache beside the index, in two trees that take turns.
 //!
-//! Each snapshot is cut into pieces of 7 KB (see `block.rs` for why) with one checksum over all. When the tree in use has
+//! Each snapshot is cut into pieces of 7 KB with one checksum over all: a leaf of sled's tree holds up to 17 values, and what
+//! is over 128 KB together goes to a file of its own that is never synced. When the tree in use has
 //! taken half of what is allowed, the other one is dropped and used: so the oldest half goes, and nothing grows without end.
 
 use std::collections::VecDeque;
@@ -51,8 +52,19 @@ impl SnapshotShelf {
     /// Opens both trees; `turn` is the one written to.
     pub(in crate::disk) fn new(store: &Store, turn: u8, queue_max: usize) -> Result<Self, IndexError> {
         let shelf = Self { queue: Mutex::default(), queue_max, trees: RwLock::default() };
-        *shelf.trees.write() = vec![store.tree(tree_name(turn))?, store.tree(tree_name(turn ^ 1))?];
+        shelf.open(store, turn)?;
         Ok(shelf)
+    }
+
+    /// Opens both trees anew, after [`SnapshotShelf::let_go`]. What waits stays.
+    pub(in crate::disk) fn open(&self, store: &Store, turn: u8) -> Result<(), IndexError> {
+        *self.trees.write() = vec![store.tree(tree_name(turn))?, store.tree(tree_name(turn ^ 1))?];
+        Ok(())
+    }
+
+    /// Lets go of the trees.
+    pub(in crate::disk) fn let_go(&self) {
+        self.trees.write().clear();
     }
 
     /// Queues a snapshot, or drops it.
@@ -107,11 +119,10 @@ impl SnapshotShelf {
             let mut header = crc(key, snapshot).to_le_bytes().to_vec();
             header.extend(u32::try_from(snapshot.len()).unwrap_or_default().to_le_bytes());
             let whole = [&header, &snapshot[..]].concat();
-            let mut batch = sled::Batch::default();
+            // One by one: a batch takes a lock of the whole process, and the checksum tells when some are missing.
             for (number, piece) in (0..).zip(whole.chunks(PIECE_BYTES)) {
-                batch.insert(&piece_key(key, number), piece);
+                store::put(&tree, &piece_key(key, number), piece)?;
             }
-            store::write(&tree, batch)?;
             bytes += whole.len() as u64;
             // Only now: until it can be read from the tree it is found in the queue.
             let mut queue = self.queue.lock();
@@ -123,7 +134,7 @@ impl SnapshotShelf {
 
     /// Lets go of the trees, and of what still waits.
     pub(in crate::disk) fn close(&self) {
-        self.trees.write().clear();
+        self.let_go();
         let mut queue = self.queue.lock();
         queue.waiting.clear();
         queue.bytes = 0;

@@ -1,4 +1,4 @@
-//! sled, held at arm's length: each call guarded, each trouble named by what the caller does next.
+//! sled and the runs' files, held at arm's length: each call guarded, each trouble named by what the caller does next.
 //!
 //! sled panics on damaged files, spins on some, and reports others as errors of the operating system; here all that
 //! becomes [`IndexError::Damaged`].
@@ -10,7 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::types::IndexError;
+use super::{
+    files::{self, RunFiles},
+    run::run_id,
+    types::IndexError,
+};
 
 /// The tree of the manifest, its meta blob and the controls: one batch to it is atomic.
 const MAIN_TREE: &[u8] = b"main";
@@ -25,6 +29,7 @@ pub(in crate::disk) struct Store {
     db: sled::Db,
     main: sled::Tree,
     dir: PathBuf,
+    runs: RunFiles,
 }
 
 /// Runs one or more sled calls; a panic becomes `Damaged`.
@@ -91,7 +96,7 @@ impl Store {
                 let db =
                     sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None).open()?;
                 let main = db.open_tree(MAIN_TREE)?;
-                Ok(Self { db, main, dir: dir.to_owned() })
+                Ok(Self { db, main, dir: dir.to_owned(), runs: RunFiles::new(dir) })
             });
             match opened {
                 // A database that was just dropped is held for a moment by threads of sled's own.
@@ -114,6 +119,7 @@ impl Store {
             let name = entry.file_name();
             match name.to_str() {
                 Some("blobs") => fs::remove_dir_all(entry.path())?,
+                Some("runs") => foreign |= !destroy_runs(dir)?,
                 Some(name) if name == "conf" || name == "db" || name.starts_with("snap.") => {
                     fs::remove_file(entry.path())?;
                 }
@@ -127,14 +133,37 @@ impl Store {
         &self.main
     }
 
+    /// With the disk that a test wants.
+    #[cfg(test)]
+    pub(super) fn set_faults(&mut self, faults: &std::sync::Arc<super::faults::Faults>) {
+        self.runs.faults = std::sync::Arc::clone(faults);
+    }
+
+    /// The files of runs.
+    pub(super) fn runs(&self) -> &RunFiles {
+        &self.runs
+    }
+
+    /// Removes a run's file. One that stays is removed when the index is opened.
+    pub(super) fn remove_run(&self, name: &str) {
+        if let Err(error) = self.runs.remove(name) {
+            tracing::debug!(name, %error, "a file of the index that is not needed stays");
+        }
+    }
+
+    /// Applies a batch to the main tree, all or nothing, and hands it to the operating system.
+    pub(super) fn commit(&self, batch: sled::Batch) -> Result<(), IndexError> {
+        guarded("write", || {
+            #[cfg(test)]
+            self.runs.faults.store()?;
+            self.main.apply_batch(batch)?;
+            self.db.flush().map(drop)
+        })
+    }
+
     /// The tree of that name, made if it is not there.
     pub(in crate::disk) fn tree(&self, name: &[u8]) -> Result<sled::Tree, IndexError> {
         guarded("open tree", || self.db.open_tree(name))
-    }
-
-    /// Names of all trees.
-    pub(in crate::disk) fn tree_names(&self) -> Result<Vec<Vec<u8>>, IndexError> {
-        guarded("list trees", || Ok(self.db.tree_names().iter().map(|name| name.to_vec()).collect()))
     }
 
     /// Drops a tree and what it holds. No one may read it any more.
@@ -153,6 +182,23 @@ impl Store {
     }
 }
 
+/// Removes the files of runs, and their folder; false when something else is in it.
+fn destroy_runs(dir: &Path) -> io::Result<bool> {
+    let folder = files::folder(dir);
+    let mut own = true;
+    for entry in fs::read_dir(&folder)? {
+        let entry = entry?;
+        match entry.file_name().to_str() {
+            Some(name) if name == files::PROBE || run_id(name).is_some() => fs::remove_file(entry.path())?,
+            _ => own = false,
+        }
+    }
+    if own {
+        fs::remove_dir(folder)?;
+    }
+    Ok(own)
+}
+
 /// Bytes that a folder's files take; unreadable ones count nothing.
 pub(in crate::disk) fn folder_bytes(dir: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
@@ -167,6 +213,11 @@ pub(in crate::disk) fn folder_bytes(dir: &Path) -> u64 {
 /// One value of a tree.
 pub(in crate::disk) fn get(tree: &sled::Tree, key: &[u8]) -> Result<Option<sled::IVec>, IndexError> {
     guarded("read", || tree.get(key))
+}
+
+/// Sets one value of a tree.
+pub(in crate::disk) fn put(tree: &sled::Tree, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
+    guarded("write", || tree.insert(key, value).map(drop))
 }
 
 /// Applies a batch to one tree, all or nothing.

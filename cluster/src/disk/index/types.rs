@@ -9,7 +9,7 @@ pub struct IndexOptions {
     /// Page cache of sled, in bytes. Default 32 MB.
     pub cache_bytes: u64,
     /// Orders changed since the last flush at which the next one begins. Default 65,536 (about 10 MB of memory
-    /// each; at most three such sets exist: one active, one waiting, one being written).
+    /// each; nine such sets are the most that wait while the disk takes nothing, and then the log refuses).
     pub flush_entries: usize,
     /// With anything new at all, a flush begins at the latest after this time, in milliseconds. Default 2,000.
     pub flush_interval_ms: u64,
@@ -23,6 +23,9 @@ pub struct IndexOptions {
     /// Opening that takes longer than this, in milliseconds, plus what the folder's size explains, counts as
     /// `Damaged`: sled may spin for ever on damaged files. Default 30,000.
     pub open_timeout_ms: u64,
+    /// What the disk does.
+    #[cfg(test)]
+    pub(crate) faults: std::sync::Arc<super::faults::Faults>,
 }
 
 impl Default for IndexOptions {
@@ -35,6 +38,8 @@ impl Default for IndexOptions {
             snapshots_max_bytes: 256 << 20,
             verify_max_bytes: 512 << 20,
             open_timeout_ms: 30_000,
+            #[cfg(test)]
+            faults: std::sync::Arc::default(),
         }
     }
 }
@@ -108,6 +113,8 @@ pub struct IndexStats {
     pub flushes: u64,
     /// Merges since the index was opened.
     pub merges: u64,
+    /// Whether nothing can be written at the moment.
+    pub suspended: bool,
     /// Snapshots dropped because the queue was full or they were too large.
     pub snapshots_dropped: u64,
 }
@@ -122,8 +129,8 @@ pub enum IndexError {
     /// Another process (or another `Index`) has the folder open. Deleting it would be wrong.
     #[error("the index is in use: {0}")]
     InUse(String),
-    /// The operating system refused (no space, no permission). Further calls fail the same way: open it anew when
-    /// the cause is gone.
+    /// The operating system refused (no space, no permission), or the disk is too slow. Ask again later: writing is tried
+    /// again and again, and goes on when the cause is gone.
     #[error("the index cannot be read or written: {0}")]
     Io(String),
     /// A key or value is larger than allowed; the text says which. Nothing was changed.

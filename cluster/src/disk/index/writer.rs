@@ -1,9 +1,11 @@
-//! The background thread: writes frozen sets as runs, merges runs, writes snapshots. All writing to sled is here.
+//! The background thread: writes frozen sets as runs, merges runs, writes snapshots. All writing is here.
 //!
 //! A flush goes before a merge, but each flush is followed by merging several times its rows: so under any load the
-//! number of runs stays bounded, at the price of `apply` waiting.
+//! number of runs stays bounded.
+//!
+//! A write that fails changes nothing: the set stays in memory and is written again later, from the beginning.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     block::Row,
@@ -13,33 +15,55 @@ use super::{
     memtable::Memtable,
     merge::{Merge, next_merge},
     open::write_meta,
+    pace::Pace,
     run::{RisingLookup, Run, RunKind},
-    shared::{RunSets, Shared},
+    shared::{RunSets, Shared, State},
     store::{self, Store},
     types::{IndexError, OrderKey, OrderPlace},
 };
 use crate::bloom::Bloom;
 
-/// Rows merged between two looks at what else there is to do: about 10 ms.
-const MERGE_STEP_ROWS: u64 = 65_536;
+/// Rows merged between two looks at what else there is to do.
+const MERGE_TURN_ROWS: u64 = 16_384;
 /// Rows merged for each row flushed while more flushes wait; a row is merged about once a tier.
 const MERGE_ROWS_PER_FLUSHED: u64 = 6;
+/// Rows between two looks at the clock: well below a millisecond.
+const BREATH_ROWS: usize = 256;
+/// The first pause after a write that failed.
+pub(super) const RETRY_FIRST: Duration = Duration::from_millis(100);
 
 /// The thread's own state.
 #[derive(Debug)]
 pub(super) struct Writer {
-    shared: Arc<Shared>,
-    store: Arc<Store>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) dir: PathBuf,
+    /// `None` after sled has failed, until it is open again.
+    pub(super) store: Option<Arc<Store>>,
     /// As stored.
-    manifest: Manifest,
-    merges: Vec<Merge>,
-    /// Runs merged away; readers may still hold them.
-    retired: Vec<Arc<Run>>,
+    pub(super) manifest: Manifest,
+    /// The one that sled failed with.
+    pub(super) attempted: Option<Manifest>,
+    /// Whether merges have been looked for since the last trouble.
+    pub(super) planned: bool,
+    pub(super) merges: Vec<Merge>,
+    pace: Pace,
+    pub(super) retry: Duration,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, store: Arc<Store>, manifest: Manifest) -> Self {
-        Self { shared, store, manifest, merges: Vec::new(), retired: Vec::new() }
+    pub(super) fn new(shared: Arc<Shared>, dir: PathBuf, store: Arc<Store>, manifest: Manifest) -> Self {
+        let pace = Pace::new(Arc::clone(&shared));
+        Self {
+            shared,
+            dir,
+            store: Some(store),
+            manifest,
+            attempted: None,
+            planned: false,
+            merges: Vec::new(),
+            pace,
+            retry: RETRY_FIRST,
+        }
     }
 
     /// Until told to stop, or the index fails.
@@ -61,46 +85,68 @@ impl Writer {
     }
 
     fn work(&mut self) -> Result<(), IndexError> {
-        self.plan_merges()?;
         while !self.shared.work.lock().stop {
-            let frozen = self.shared.state.read().frozen.front().cloned();
-            if let Some(memtable) = frozen {
-                let rows = self.flush(&memtable)?;
-                self.merge(rows.max(MERGE_STEP_ROWS) * MERGE_ROWS_PER_FLUSHED)?;
-            } else if !self.merges.is_empty() {
-                self.merge(MERGE_STEP_ROWS)?;
-            } else if !self.shared.snapshots.is_idle() {
-                self.write_snapshots()?;
-            } else {
-                self.rest()?;
-            }
-            if self.shared.active_due_in().is_some_and(|due| due.is_zero()) {
-                self.shared.state.write().rotate();
+            match self.turn() {
+                Ok(()) => self.written(),
+                Err(IndexError::Io(why)) => self.suspend(&why),
+                Err(error) => return Err(error),
             }
             self.shared.stepped();
         }
         // Snapshots are a cache: they may go without, but a clean stop keeps them.
-        self.write_snapshots()?;
-        self.drop_retired()
+        if self.store.is_some() && self.shared.state.read().suspended.is_none() {
+            self.write_snapshots()?;
+        }
+        Ok(())
     }
 
-    /// Nothing to do: tidies up, then waits for something, or for the active set to be due.
-    fn rest(&mut self) -> Result<(), IndexError> {
-        self.drop_retired()?;
+    /// What is most urgent.
+    fn turn(&mut self) -> Result<(), IndexError> {
+        self.pace.begin();
+        self.store()?;
+        if !self.planned {
+            self.sweep();
+            self.plan_merges()?;
+            self.planned = true;
+        }
+        let frozen = self.shared.state.read().frozen.front().cloned();
+        if let Some(memtable) = frozen {
+            let rows = self.flush(&memtable)?;
+            self.merge(rows.max(MERGE_TURN_ROWS) * MERGE_ROWS_PER_FLUSHED)?;
+        } else if !self.merges.is_empty() {
+            self.merge(MERGE_TURN_ROWS)?;
+        } else if !self.shared.snapshots.is_idle() {
+            self.write_snapshots()?;
+        } else {
+            self.rest();
+        }
+        if self.shared.active_due_in().is_some_and(|due| due.is_zero()) {
+            let mut state = self.shared.state.write();
+            // While older sets wait, the active one may as well grow.
+            if state.frozen.is_empty() {
+                state.rotate();
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing to do: waits for something, or for the active set to be due.
+    fn rest(&mut self) {
         let interval = Duration::from_millis(self.shared.options.flush_interval_ms.max(1));
         let due = self.shared.active_due_in().unwrap_or(interval);
         let mut work = self.shared.work.lock();
         if !work.stop && self.shared.state.read().frozen.is_empty() && self.shared.snapshots.is_idle() {
             self.shared.wake.wait_for(&mut work, due.min(interval));
         }
-        Ok(())
     }
 
     /// Writes a frozen set; gives the number of its orders.
     fn flush(&mut self, memtable: &Memtable) -> Result<u64, IndexError> {
+        self.space()?;
         let runs = Arc::clone(&self.shared.state.read().runs);
         let orders = memtable.sorted_orders();
-        let dues = due_changes(&runs, &orders)?;
+        self.pace.breathe();
+        let dues = due_changes(&runs, &orders, &mut self.pace)?;
         let rows = orders.len() as u64;
         let orders = orders.into_iter().map(|(key, place)| Row::order(key, place));
         let mut next = RunSets::clone(&runs);
@@ -110,13 +156,15 @@ impl Writer {
         let mut manifest = self.manifest.clone();
         let mut batch = sled::Batch::default();
         manifest.cursor = memtable.cursor();
-        manifest.controls = controls::write(&self.store, memtable.controls(), manifest.controls, &mut batch)?;
+        let store = self.store()?;
+        manifest.controls = controls::write(&store, memtable.controls(), manifest.controls, &mut batch)?;
         if let Some(meta) = memtable.meta() {
             manifest.meta = Some(write_meta(meta, manifest.meta, &mut batch)?);
         }
         self.commit(manifest, next, batch, |state| {
             state.frozen.pop_front();
             state.flushed += 1;
+            state.flushed_cursor = memtable.cursor();
             state.stats.flushes += 1;
         })?;
         self.plan_merges()?;
@@ -127,15 +175,20 @@ impl Writer {
         &mut self,
         kind: RunKind,
         expected: u64,
-        mut rows: impl Iterator<Item = Row>,
+        rows: impl Iterator<Item = Row>,
     ) -> Result<Option<Arc<Run>>, IndexError> {
         if expected == 0 {
             return Ok(None);
         }
         let id = self.next_id();
-        let mut builder = RunBuilder::new(&self.store, kind, id, expected)?;
-        rows.try_for_each(|row| builder.push(row))?;
-        builder.finish().map(|run| Some(Arc::new(run)))
+        let mut builder = RunBuilder::new(self.store()?.as_ref(), kind, id, expected)?;
+        for (number, row) in rows.enumerate() {
+            builder.push(row)?;
+            if number % BREATH_ROWS == 0 {
+                self.pace.breathe();
+            }
+        }
+        builder.finish(&mut || self.pace.breathe()).map(|run| Some(Arc::new(run)))
     }
 
     fn next_id(&mut self) -> u64 {
@@ -150,16 +203,20 @@ impl Writer {
         mut manifest: Manifest,
         runs: RunSets,
         mut batch: sled::Batch,
-        also: impl FnOnce(&mut super::shared::State),
+        also: impl FnOnce(&mut State),
     ) -> Result<(), IndexError> {
         manifest.next_run_id = self.manifest.next_run_id;
         manifest.orders = runs.orders.iter().map(|run| run.info).collect();
         manifest.dues = runs.dues.iter().map(|run| run.info).collect();
         batch.insert(MANIFEST_KEY, manifest.encode()?);
-        store::write(self.store.main(), batch)?;
-        self.store.flush()?;
+        let store = self.store()?;
+        if let Err(error) = store.commit(batch) {
+            self.attempted = Some(manifest);
+            self.store = None;
+            return Err(IndexError::Io(error.to_string()));
+        }
         self.manifest = manifest;
-        let disk_bytes = self.store.disk_bytes();
+        let disk_bytes = store.disk_bytes();
         let mut state = self.shared.state.write();
         state.runs = Arc::new(runs);
         also(&mut state);
@@ -178,9 +235,11 @@ impl Writer {
                 continue;
             }
             if let Some(range) = next_merge(kind, runs, dead_min) {
+                self.space()?;
                 let from_oldest = range.start == 0;
                 let id = self.next_id();
-                self.merges.push(Merge::new(&self.store, kind, id, runs[range].to_vec(), from_oldest)?);
+                let store = self.store()?;
+                self.merges.push(Merge::new(&store, kind, id, runs[range].to_vec(), from_oldest)?);
             }
         }
         Ok(())
@@ -190,14 +249,14 @@ impl Writer {
     fn merge(&mut self, mut rows: u64) -> Result<(), IndexError> {
         while rows > 0 && !self.shared.work.lock().stop {
             let Some(merge) = self.merges.first_mut() else { return Ok(()) };
-            let step = rows.min(MERGE_STEP_ROWS);
+            let step = rows.min(BREATH_ROWS as u64);
             rows -= step;
             if merge.step(step)? {
                 let merge = self.merges.remove(0);
                 self.finish_merge(merge)?;
                 self.plan_merges()?;
             }
-            self.shared.stepped();
+            self.pace.breathe();
         }
         Ok(())
     }
@@ -205,7 +264,7 @@ impl Writer {
     fn finish_merge(&mut self, merge: Merge) -> Result<(), IndexError> {
         let mut runs = RunSets::clone(&self.shared.state.read().runs);
         let kind = merge.kind();
-        let (inputs, merged) = merge.finish()?;
+        let (inputs, merged) = merge.finish(&mut || self.pace.breathe())?;
         let of_kind = match kind {
             RunKind::Orders => &mut runs.orders,
             RunKind::Dues => &mut runs.dues,
@@ -214,44 +273,48 @@ impl Writer {
         let Some(first) = first else {
             return Err(IndexError::Damaged("a merged run is no longer there: a defect of the index".into()));
         };
-        let merged = Arc::new(merged);
+        let mut gone: Vec<_> = inputs.iter().map(|run| run.info.file_name()).collect();
         // A run without rows is not worth naming.
-        let kept = (merged.info.rows > 0).then(|| Arc::clone(&merged));
+        let kept = if merged.info.rows > 0 {
+            Some(Arc::new(merged))
+        } else {
+            gone.push(merged.info.file_name());
+            None
+        };
         of_kind.splice(first..first + inputs.len(), kept);
         self.commit(self.manifest.clone(), runs, sled::Batch::default(), |state| state.stats.merges += 1)?;
-        self.retired.extend(inputs);
-        if merged.info.rows == 0 {
-            self.retired.push(merged);
-        }
-        self.drop_retired()
-    }
-
-    /// Drops the runs that no reader holds any more.
-    fn drop_retired(&mut self) -> Result<(), IndexError> {
-        let (free, held) =
-            std::mem::take(&mut self.retired).into_iter().partition(|run| Arc::strong_count(run) == 1);
-        self.retired = held;
-        let free: Vec<Arc<Run>> = free;
-        for run in &free {
-            self.store.drop_tree(&run.info.tree_name())?;
-        }
-        if free.is_empty() { Ok(()) } else { self.store.flush() }
+        let store = self.store()?;
+        // Readers that still hold them go on reading.
+        gone.iter().for_each(|name| store.remove_run(name));
+        Ok(())
     }
 
     fn write_snapshots(&mut self) -> Result<(), IndexError> {
         let max_bytes = self.shared.options.snapshots_max_bytes;
-        self.manifest.snapshots =
-            self.shared.snapshots.write(&self.store, self.manifest.snapshots, max_bytes)?;
+        self.space()?;
+        let store = self.store()?;
+        let written = self.shared.snapshots.write(&store, self.manifest.snapshots, max_bytes);
+        if written.is_err() {
+            self.store = None;
+        }
+        self.manifest.snapshots = written.map_err(|error| IndexError::Io(error.to_string()))?;
         Ok(())
     }
 }
 
 /// What changes among the stored deadlines when those orders (in order of their keys) are stored.
-fn due_changes(runs: &RunSets, orders: &[(OrderKey, OrderPlace)]) -> Result<Vec<Row>, IndexError> {
+fn due_changes(
+    runs: &RunSets,
+    orders: &[(OrderKey, OrderPlace)],
+    pace: &mut Pace,
+) -> Result<Vec<Row>, IndexError> {
     let mut lookups: Vec<_> =
         runs.orders.iter().rev().map(|run| RisingLookup::new(Arc::clone(run))).collect();
     let mut changes = Vec::with_capacity(orders.len());
-    for (key, place) in orders {
+    for (number, (key, place)) in orders.iter().enumerate() {
+        if number % BREATH_ROWS == 0 {
+            pace.breathe();
+        }
         let hash = Bloom::hash(key);
         let mut former = None;
         for lookup in &mut lookups {

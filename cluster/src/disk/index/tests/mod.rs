@@ -1,6 +1,7 @@
 //! The index against a model: any history, any crash, any damage.
 
 mod damage;
+mod disk;
 mod due;
 mod model;
 mod poll;

@@ -20,6 +20,9 @@ fn run(seed: u64) {
             0..80 => {
                 let frame = draw_frame(&mut rng, model.position() + 1, ORDERS);
                 model.push(frame);
+                if rng.bool() {
+                    index.wait_for_room().unwrap();
+                }
                 feed(&index, model.frames.last().unwrap(), model.position()).unwrap();
             }
             80..90 => {
@@ -95,6 +98,7 @@ fn merges_through_all_tiers_lose_nothing() {
             OrderUpdate { key: key(order), place: place(position, deadline) }
         });
         model.push(Frame { updates: updates.collect(), ..Frame::default() });
+        index.wait_for_room().unwrap();
         feed(&index, model.frames.last().unwrap(), position).unwrap();
     }
     index.flush_blocking().unwrap();
