@@ -65,6 +65,7 @@ pub(crate) async fn behind() -> Behind {
         views: Arc::clone(&lists) as _,
         relay: Arc::new(Relay),
         log: Arc::new(Log::new()),
+        snapshots: None,
         tenants: Arc::new(tenants),
         readiness: Arc::new(ready),
         metrics: Arc::new(|| "up 1\n".to_owned()),

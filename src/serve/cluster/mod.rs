@@ -120,6 +120,7 @@ async fn serve(
         views: Arc::new(NoViews),
         relay: ground.relay.clone(),
         log: ground.log.clone(),
+        snapshots: None,
         tenants: ground.tenants.clone(),
         readiness: state.clone(),
         metrics: sight.renderer(node.clone()),
