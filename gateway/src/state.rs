@@ -28,7 +28,7 @@ pub(crate) async fn read(
     };
     if let Some(bytes) = snapshot {
         let wanted = order.clone();
-        let read = move || Aggregate::from_snapshot(&wanted, log_id, &bytes);
+        let read = move || Aggregate::to_look_at(&wanted, log_id, &bytes);
         if let Ok(aggregate) = tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::internal())? {
             let after = aggregate.revision.saturating_sub(1);
             let mut records = log.read_order(order, after).await.map_err(of_log)?;

@@ -50,6 +50,25 @@ impl Aggregate {
     /// # Errors
     /// [`CodecError`]; a snapshot of another order or log is `Corrupt`. Whatever it is: the log has it all.
     pub fn from_snapshot(reference: &OrderRef, log_id: [u8; 16], bytes: &[u8]) -> Result<Self, CodecError> {
+        let (mut aggregate, older) = Self::without_older(reference, log_id, bytes)?;
+        aggregate.older = older.into_iter().collect();
+        Ok(aggregate)
+    }
+
+    /// As [`Aggregate::from_snapshot`], of an order that is only looked at: what it knows of its oldest ids is left out, so it
+    /// is no state to decide on.
+    ///
+    /// # Errors
+    /// As [`Aggregate::from_snapshot`].
+    pub fn to_look_at(reference: &OrderRef, log_id: [u8; 16], bytes: &[u8]) -> Result<Self, CodecError> {
+        Ok(Self::without_older(reference, log_id, bytes)?.0)
+    }
+
+    fn without_older(
+        reference: &OrderRef,
+        log_id: [u8; 16],
+        bytes: &[u8],
+    ) -> Result<(Self, Vec<u64>), CodecError> {
         let SnapshotV3 { state, changed_ms, archived_ms } = snapshot::decode(bytes)?;
         let SnapshotV2 { base: stored, saga } = state;
         let named = stored.tenant == reference.tenant.as_str() && stored.order == reference.order.as_str();
@@ -78,7 +97,6 @@ impl Aggregate {
             let verdict = verdict_from_stored(&verdict)?;
             aggregate.remember(RecordedOutcome { key, content_hash, verdict }, recent_max);
         }
-        aggregate.older = stored.older.into_iter().collect();
-        Ok(aggregate)
+        Ok((aggregate, stored.older))
     }
 }
