@@ -18,14 +18,14 @@ pub(crate) enum HydrateError {
     Fold(#[from] FoldError),
 }
 
-/// The committed state of an order, as the log has it now.
+/// The committed state of an order, as the log has it now, and how many decisions were folded that no snapshot held.
 pub(crate) async fn hydrate(
     ports: &Ports,
     order: &OrderRef,
     recent_max: usize,
-) -> Result<Aggregate, HydrateError> {
+) -> Result<(Aggregate, u64), HydrateError> {
     if ports.log.seems_new(order) {
-        return Ok(Aggregate::new(order.clone()));
+        return Ok((Aggregate::new(order.clone()), 0));
     }
     if let Some(snapshot) = ports.snapshots.load(order).await
         && let Some(aggregate) = from_snapshot(ports, order, &snapshot, recent_max).await?
@@ -33,7 +33,9 @@ pub(crate) async fn hydrate(
         return Ok(aggregate);
     }
     let records = ports.log.read_order(order, 0).await?;
-    fold(Aggregate::new(order.clone()), &records, recent_max)
+    let aggregate = fold(Aggregate::new(order.clone()), &records, recent_max)?;
+    let revision = aggregate.revision;
+    Ok((aggregate, revision))
 }
 
 /// A snapshot is believed only if the log has the record that it ends with; if the log disagrees, it goes.
@@ -42,7 +44,7 @@ async fn from_snapshot(
     order: &OrderRef,
     bytes: &[u8],
     recent_max: usize,
-) -> Result<Option<Aggregate>, HydrateError> {
+) -> Result<Option<(Aggregate, u64)>, HydrateError> {
     let Ok(aggregate) = Aggregate::from_snapshot(order, ports.log.identity().log_id, bytes) else {
         return Ok(None);
     };
@@ -52,7 +54,10 @@ async fn from_snapshot(
         tracing::warn!(%order, "a snapshot disagrees with the log and is left aside");
         return Ok(None);
     }
-    fold(aggregate, rest, recent_max).map(Some)
+    let before = aggregate.revision;
+    let aggregate = fold(aggregate, rest, recent_max)?;
+    let unaided = aggregate.revision - before;
+    Ok(Some((aggregate, unaided)))
 }
 
 fn fold(
@@ -64,6 +69,32 @@ fn fold(
         aggregate.fold(&record.bytes, recent_max)?;
     }
     Ok(aggregate)
+}
+
+/// What the log knows of a command without all of the order's records.
+pub(crate) enum Located {
+    /// Its outcome; `None` when it was never decided.
+    Known(Option<RecordedOutcome>),
+    /// Only all records tell.
+    NotIndexed,
+}
+
+/// Looks for a command that has left the order's memory.
+pub(crate) async fn find(
+    ports: &Ports,
+    order: &OrderRef,
+    command: &CommandKey,
+) -> Result<Located, HydrateError> {
+    let Some(records) = ports.log.find_decision(order, command).await? else {
+        return Ok(Located::NotIndexed);
+    };
+    for record in records {
+        let mut outcomes = Aggregate::outcomes_in(&record.bytes)?.into_iter();
+        if let Some(outcome) = outcomes.find(|outcome| outcome.key == *command) {
+            return Ok(Located::Known(Some(outcome)));
+        }
+    }
+    Ok(Located::Known(None))
 }
 
 /// Every outcome in an order's log, for commands that have left its memory. At most `decisions_max` of them.

@@ -38,9 +38,6 @@ use crate::tenants::{Tenants, TenantsArgs};
 use crate::tenants_route::TenantRoutes;
 use crate::world::{Holds, Ports, Settings};
 
-/// Tenants that a node creates by itself at most; beyond it an operator has to (`tenant set`).
-const TENANTS_CREATED_MAX: usize = 10_000;
-
 /// Why nothing is done about an order here.
 pub(crate) const NOT_HERE: &str =
     "the order's partition is run by another node, or on its way to one; ask again";
@@ -356,7 +353,7 @@ impl NodeHandle {
         if let Some(setting) = ports.tenants.get(tenant) {
             return known(setting);
         }
-        if ports.tenants.list().len() >= TENANTS_CREATED_MAX {
+        if ports.tenants.count() >= self.shared.orders.settings.config.tenants.created_max {
             return Err(Box::new(self.refuse(command, Code::TenantLimit)));
         }
         let setting =

@@ -25,7 +25,7 @@ use crate::admission::Gate;
 use crate::committer::{CommitterMsg, Proposal, Proposed, Ticket};
 use crate::effects::Effects;
 use crate::held::Held;
-use crate::hydrate::{HydrateError, hydrate, recall};
+use crate::hydrate::{HydrateError, Located, find, hydrate, recall};
 use crate::mutant::Mutant;
 use crate::outcome::{Work, recorded, refusal};
 use crate::partition::Committers;
@@ -217,9 +217,14 @@ impl OrderState {
     async fn rebuild(&mut self) -> Result<(), ActorProcessingErr> {
         self.probe(ProbePoint::OrderHydrate)?;
         let shared = &self.args.shared;
-        let _permit = shared.hydrating.acquire().await?;
+        let permit = shared.hydrating.acquire().await?;
         let recent_max = shared.settings.config.orders.recent_ids_max;
-        self.aggregate = hydrate(&shared.ports, &self.args.order, recent_max).await?;
+        let (aggregate, unaided) = hydrate(&shared.ports, &self.args.order, recent_max).await?;
+        drop(permit);
+        self.aggregate = aggregate;
+        // What took long to fold is folded once.
+        self.snapshot_at = self.aggregate.revision.saturating_sub(unaided);
+        self.snapshot_if_due();
         self.snapshot_at = self.aggregate.revision;
         self.recalled = None;
         Ok(())
@@ -437,11 +442,22 @@ impl OrderState {
     }
 
     /// An id that may have left memory: the log knows.
-    async fn ask_log(&mut self, mut work: Work) -> Result<(), ActorProcessingErr> {
+    async fn ask_log(&mut self, work: Work) -> Result<(), ActorProcessingErr> {
+        let ports = &self.args.shared.ports;
         if self.recalled.is_none() {
-            self.recalled = Some(recall(&self.args.shared.ports, &self.args.order).await?);
+            let found = find(ports, &self.args.order, &work.command.key).await?;
+            match found {
+                Located::Known(found) => return Ok(self.located(work, found.as_ref())),
+                Located::NotIndexed => self.recalled = Some(recall(ports, &self.args.order).await?),
+            }
         }
-        let found = self.recalled.as_ref().and_then(|all| all.get(&work.command.key));
+        let found = self.recalled.as_ref().and_then(|all| all.get(&work.command.key)).cloned();
+        self.located(work, found.as_ref());
+        Ok(())
+    }
+
+    /// What the log knows of a command: its outcome again, or that it is new.
+    fn located(&mut self, mut work: Work, found: Option<&RecordedOutcome>) {
         let found = found.filter(|_| !self.args.shared.settings.is(Mutant::ForgetsOldIds));
         match found {
             Some(outcome) if outcome.content_hash != work.command.content_hash => {
@@ -454,7 +470,6 @@ impl OrderState {
                 self.queue.push_front(work);
             }
         }
-        Ok(())
     }
 
     fn snapshot_if_due(&mut self) {

@@ -117,6 +117,7 @@ pub const LIMITS: &[Limit] = &[
     number("http.drain_ms", 1, HOUR_MS),
     number("probe.interval_ms", 0, DAY_MS),
     Limit { key: "tenants.unknown", allowed: Allowed::Choice(&["create", "refuse"]) },
+    number("tenants.created_max", 0, 10_000_000),
     Limit { key: "nats.servers", allowed: Allowed::Text { max_chars: 4096 } },
     Limit { key: "nats.monitors", allowed: Allowed::Text { max_chars: 4096 } },
     Limit { key: "nats.credentials", allowed: Allowed::Text { max_chars: 4096 } },

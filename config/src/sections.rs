@@ -232,6 +232,8 @@ pub struct Probe {
 pub struct Tenants {
     /// What happens to a command of a tenant not seen before.
     pub unknown: UnknownTenant,
+    /// Tenants that come into being by their first command at most; further ones are set by an operator.
+    pub created_max: usize,
 }
 
 /// What happens to a command of a tenant not seen before.

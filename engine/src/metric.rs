@@ -78,6 +78,10 @@ metrics! {
         "Distinct commands in the log up to `ledger_cut_position`: `applied`, `rejected`, and `parked` behind a mark.";
     LEDGER_CUT Kind::Gauge, "ledger_cut_position", [],
         "The position of the log up to which `ledger_commands` and the lists have read.";
+    VIEWS_BEHIND Kind::Gauge, "views_behind_bytes", [],
+        "Bytes of the log that the lists of orders have not read yet.";
+    VIEWS_USABLE Kind::Gauge, "views_usable", [],
+        "1 while the lists of orders are shown; 0 while they are being built, or their disk fails.";
     ORDERS_ENDED Kind::Counter, "orders_ended_total", [],
         "Orders that came to their end: completed or canceled.";
     SAGAS Kind::Gauge, "sagas", ["step"],

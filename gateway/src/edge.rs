@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use retailflow_config::Http;
-use retailflow_engine::ports::{BackupSource, CommandDoor, EventLog, EventRelay, Tenants, Views};
+use retailflow_engine::ports::{BackupSource, CommandDoor, EventLog, EventRelay, Snapshots, Tenants, Views};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +19,11 @@ use crate::route::Route;
 pub trait Readiness: Send + Sync {
     /// Why requests had better go elsewhere for now; empty when they need not.
     fn not_ready(&self) -> Vec<String>;
+
+    /// What is not as it should be beside the process's work, and keeps it from none.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Why the process had better be started anew; empty as long as waiting can help.
     fn not_alive(&self) -> Vec<String>;
@@ -37,6 +42,8 @@ pub struct Edge {
     pub log: Arc<dyn EventLog>,
     /// What backups of the log are made of.
     pub backup: Arc<dyn BackupSource>,
+    /// So that a long order need not be folded from its beginning.
+    pub snapshots: Option<Arc<dyn Snapshots>>,
     /// Which tenants there are.
     pub tenants: Arc<dyn Tenants>,
     /// Whether the process can do its work.

@@ -19,7 +19,7 @@ pub(crate) const LEAVING: &str = "the node is stopping";
 
 /// `GET /healthz`
 pub(crate) async fn live(State(shared): State<Arc<Shared>>) -> Response {
-    health(shared.edge.readiness.not_alive())
+    health(shared.edge.readiness.not_alive(), Vec::new())
 }
 
 /// `GET /readyz`
@@ -28,13 +28,13 @@ pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     if shared.leaving.is_cancelled() {
         reasons.push(LEAVING.to_owned());
     }
-    health(reasons)
+    health(reasons, shared.edge.readiness.notes())
 }
 
-fn health(reasons: Vec<String>) -> Response {
+fn health(reasons: Vec<String>, notes: Vec<String>) -> Response {
     let ok = reasons.is_empty();
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(status, &Health { schema: HealthSchema, ok, reasons })
+    json(status, &Health { schema: HealthSchema, ok, reasons, notes })
 }
 
 /// `GET /metrics`

@@ -28,6 +28,7 @@ mod query;
 mod route;
 mod routes;
 mod server;
+mod state;
 
 pub use edge::{Counts, Edge, Readiness};
 pub use route::Route;

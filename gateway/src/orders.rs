@@ -8,14 +8,14 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::order::view;
+use retailflow_engine::order::{history as history_of, view_of};
 use retailflow_engine::ports::{OrderPage, OrderQuery, ReadError, ViewError};
-use retailflow_engine::wire::Code;
 use retailflow_engine::wire::limits::VERSION_MAX;
 use retailflow_engine::wire::order::{
     Attention, HistoryEntry, HistoryPage, HistorySchema, OrderStatus, OrderView,
 };
 use retailflow_engine::wire::order_list::{OrderList, OrderListSchema};
+use retailflow_engine::wire::{Code, Status};
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{Refusal, found};
@@ -23,13 +23,14 @@ use crate::edge::Shared;
 use crate::headers;
 use crate::path::{self, Names};
 use crate::query::Query;
+use crate::state;
 
 /// Entries of a page that is not asked for more or fewer.
 pub(crate) const LIMIT_DEFAULT: u64 = 100;
 /// Entries of a page at most.
 pub(crate) const LIMIT_MAX: u64 = 1000;
 
-/// Folding more than this takes long enough to hold up other requests of the same thread.
+/// Decoding more than this takes long enough to hold up other requests of the same thread.
 const FOLD_INLINE_MAX_BYTES: usize = 128 * 1024;
 
 /// `GET /v1/tenants/{tenant}/orders/{order}`
@@ -41,7 +42,7 @@ pub(crate) async fn show(
     let order = path::order(&names)?;
     Query::parse(request.uri().query(), &[])?;
     let time = headers::timeout(request.headers(), &shared.limits)?;
-    let (view, _) = read(&shared, &order, time).await?;
+    let (view, _) = read_view(&shared, &order, time).await?;
     Ok(found(&view))
 }
 
@@ -56,8 +57,8 @@ pub(crate) async fn history(
     let after = query.number("after", 0, VERSION_MAX)?.unwrap_or(0);
     let limit = query.number("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
     let time = headers::timeout(request.headers(), &shared.limits)?;
-    let (_, all) = read(&shared, &order, time).await?;
-    let mut entries: Vec<HistoryEntry> = all.into_iter().filter(|entry| entry.decision > after).collect();
+    // One more tells whether there is another page.
+    let mut entries = read_history(&shared, &order, after, limit + 1, time).await?;
     let more = entries.len() as u64 > limit;
     entries.truncate(limit as usize);
     let next = entries.last().filter(|_| more).map(|entry| entry.decision);
@@ -102,8 +103,13 @@ pub(crate) async fn list(
 pub(crate) fn of_view(error: ViewError, name: &str) -> Refusal {
     match error {
         ViewError::BadToken(text) => Refusal::new(Code::InvalidField, text).at(name),
+        // What it says of the machine is said in the process's log.
         ViewError::Unavailable(_) => {
             Refusal::new(Code::Unavailable, "the list cannot be read now; ask again")
+        }
+        error @ (ViewError::Building { .. } | ViewError::Disk { .. }) => {
+            let text = format!("{error}; ask again, later. Commands and reads of single orders go on");
+            Refusal::new(Code::Unavailable, text)
         }
     }
 }
@@ -150,32 +156,61 @@ async fn reading<T: Send + 'static>(
     }
 }
 
-/// An order as it stands, and all its decisions, read from the log within `time`.
-pub(crate) async fn read(
+/// An order as it stands, read from a snapshot and the log within `time`, and how many decisions there are.
+pub(crate) async fn read_view(
     shared: &Arc<Shared>,
     order: &OrderRef,
     time: Duration,
-) -> Result<(OrderView, Vec<HistoryEntry>), Refusal> {
+) -> Result<(OrderView, u64), Refusal> {
     let until = Instant::now() + time;
     path::known(shared, &order.tenant).map_err(|refusal| refusal.of(order))?;
-    let (log, wanted) = (Arc::clone(&shared.edge.log), order.clone());
+    let (edge, wanted) = (shared.edge.clone(), order.clone());
     let read = async move {
-        let records = log.read_order(&wanted, 0).await.map_err(of_log)?;
+        let log = &edge.log;
         let parked = log.parked(partition_of(&wanted, log.identity().partitions)).await.map_err(of_log)?;
         let reason = parked.into_iter().find(|parked| parked.order == wanted).map(|parked| parked.reason);
-        let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
-        if records.iter().map(Vec::len).sum::<usize>() <= FOLD_INLINE_MAX_BYTES {
-            return Ok(view(&wanted, &records, reason.as_deref()));
-        }
-        let fold = move || view(&wanted, &records, reason.as_deref());
-        tokio::task::spawn_blocking(fold).await.map_err(|_| Refusal::internal())
+        let aggregate = state::read(log.as_ref(), edge.snapshots.as_deref(), &wanted).await?;
+        let view = view_of(&aggregate, reason.as_deref()).map_err(|_| damaged())?;
+        Ok::<_, Refusal>(view.map(|view| (view, aggregate.revision)))
     };
-    let folded = reading(shared, until, read).await??;
-    match folded {
-        Ok(Some(found)) => Ok(found),
-        Ok(None) => Err(Refusal::new(Code::OrderNotFound, Code::OrderNotFound.meaning()).of(order)),
-        Err(_) => Err(damaged()),
-    }
+    let found = reading(shared, until, read).await??;
+    found.ok_or_else(|| not_found(order))
+}
+
+/// Decisions on an order after number `after`, at most `limit` of them, read from the log within `time`.
+pub(crate) async fn read_history(
+    shared: &Arc<Shared>,
+    order: &OrderRef,
+    after: u64,
+    limit: u64,
+    time: Duration,
+) -> Result<Vec<HistoryEntry>, Refusal> {
+    let until = Instant::now() + time;
+    path::known(shared, &order.tenant).map_err(|refusal| refusal.of(order))?;
+    let (edge, wanted) = (shared.edge.clone(), order.clone());
+    let read = async move {
+        let log = &edge.log;
+        let records = log.read_some(&wanted, after, limit).await.map_err(of_log)?;
+        let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
+        let entries = if records.iter().map(Vec::len).sum::<usize>() <= FOLD_INLINE_MAX_BYTES {
+            history_of(&records, after, limit)
+        } else {
+            let decode = tokio::task::spawn_blocking(move || history_of(&records, after, limit));
+            decode.await.map_err(|_| Refusal::internal())?
+        };
+        let entries = entries.map_err(|_| damaged())?;
+        if !entries.iter().any(|entry| entry.status == Status::Applied) {
+            // Maybe nothing was ever placed.
+            let state = state::read(log.as_ref(), edge.snapshots.as_deref(), &wanted).await?;
+            state.order.placed.as_ref().ok_or_else(|| not_found(&wanted))?;
+        }
+        Ok(entries)
+    };
+    reading(shared, until, read).await?
+}
+
+fn not_found(order: &OrderRef) -> Refusal {
+    Refusal::new(Code::OrderNotFound, Code::OrderNotFound.meaning()).of(order)
 }
 
 pub(crate) fn of_log(error: ReadError) -> Refusal {
@@ -187,7 +222,7 @@ pub(crate) fn of_log(error: ReadError) -> Refusal {
     }
 }
 
-fn damaged() -> Refusal {
+pub(crate) fn damaged() -> Refusal {
     // Where the damage is, operators read in `verify`; which order it is stays out of the log lines.
     tracing::error!("stored records of an order cannot be read; run `retailflow verify`");
     Refusal::new(Code::Internal, "what is stored of the order cannot be read; tell the operators")

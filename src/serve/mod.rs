@@ -84,7 +84,9 @@ async fn serve(
     let node = store.node(settings, participants.participants()).await?;
     let projection = Projection::start(store.log.clone(), data, ProjectionOptions::default());
     let projection = projection.or_exit(ExitStatus::Unreachable, || "cannot start a thread")?;
-    let state = Arc::new(State::new(store.log.failed(), Vec::new()));
+    let listed = projection.clone();
+    let lists = Box::new(move || listed.progress().why_not.map(|why| why.to_string()));
+    let state = Arc::new(State::new(store.log.failed(), Vec::new()).with_note(lists));
     let edge = edge(data, store, &node, &projection, &state, &sight);
     let counts = edge.counts.clone();
     let http = config.http.clone();
@@ -164,6 +166,7 @@ fn edge(
         relay: projection.clone(),
         log: store.log.clone(),
         backup: Arc::new(store.log.backup_source(data, app::files(), Some(participants::folder(data)))),
+        snapshots: Some(store.log.clone()),
         tenants: store.log.clone(),
         readiness: state.clone(),
         metrics: sight.renderer(node.clone()),

@@ -26,11 +26,19 @@ pub(super) struct State {
     phase: AtomicU8,
     failed: watch::Receiver<Option<Arc<str>>>,
     watches: Vec<Watch>,
+    /// What is told, and keeps the process from nothing.
+    notes: Vec<Watch>,
 }
 
 impl State {
     pub(super) fn new(failed: watch::Receiver<Option<Arc<str>>>, watches: Vec<Watch>) -> Self {
-        Self { phase: AtomicU8::new(Phase::Starting as u8), failed, watches }
+        Self { phase: AtomicU8::new(Phase::Starting as u8), failed, watches, notes: Vec::new() }
+    }
+
+    /// Tells this as well.
+    pub(super) fn with_note(mut self, note: Watch) -> Self {
+        self.notes.push(note);
+        self
     }
 
     pub(super) fn set(&self, phase: Phase) {
@@ -53,6 +61,10 @@ impl Readiness for State {
             reasons.push("draining: send what is new to another node, or here after the restart".into());
         }
         reasons
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.iter().filter_map(|note| note()).collect()
     }
 
     fn not_alive(&self) -> Vec<String> {

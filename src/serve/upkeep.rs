@@ -84,6 +84,9 @@ fn show_lists(views: &Projection, named: &mut HashSet<TenantId>) {
             set_of(&metric::ATTENTION, attention.as_str(), count as f64);
         }
     }
+    let progress = views.progress();
+    set(&metric::VIEWS_BEHIND, progress.log_bytes.saturating_sub(progress.read_bytes) as f64);
+    set(&metric::VIEWS_USABLE, f64::from(u8::from(progress.why_not.is_none())));
     if let Ok((cut, books)) = views.ledger() {
         show_ledger(&books, named);
         set(&metric::LEDGER_CUT, cut.0 as f64);

@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use retailflow_engine::codec::fence::Fence;
@@ -30,6 +30,7 @@ use places::Places;
 mod backup;
 mod committer;
 mod controls;
+mod long;
 mod open;
 mod places;
 mod port;
@@ -39,6 +40,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
+pub(super) use long::{KnownRecords, LONG_MIN, LongOrders};
 pub use open::{CatchUp, OpenError, OpenReport};
 pub(super) use tail::Tail;
 
@@ -97,7 +99,11 @@ struct Inner {
     heads: RwLock<BTreeMap<u16, Head>>,
     tenants: RwLock<BTreeMap<TenantId, TenantSetting>>,
     tail: Arc<Tail>,
+    long: RwLock<Option<Weak<dyn LongOrders>>>,
     failed: watch::Sender<Option<Arc<str>>>,
+    /// Records of orders that were read one by one, for tests.
+    #[cfg(test)]
+    records_read: std::sync::atomic::AtomicU64,
 }
 
 impl Inner {

@@ -1,4 +1,5 @@
-//! An order's state at a revision, versions 1 and 2: frozen. Version 1 knew no saga.
+//! An order's state at a revision, version 3: frozen. Versions 1 and 2, of builds before the first release, are not read:
+//! they do not say when an order changed, and the log has it all.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,7 @@ use super::v1::{AttentionV1, LinePartV1, PlacedV1, StatusV1, StepV1, VerdictV1};
 use crate::keys::Hash;
 
 /// The newest version written and read.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// A snapshot. It is believed only when the log with this id has the record that hashes to `chain` at `revision`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,17 @@ pub struct SnapshotV2 {
     pub base: SnapshotV1,
     /// How far the order has come, and back.
     pub saga: SagaV2,
+}
+
+/// A snapshot of version 3: version 2, and when the order changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotV3 {
+    /// What version 2 held.
+    pub state: SnapshotV2,
+    /// When its first and its last applied command came in, milliseconds since 1970.
+    pub changed_ms: Option<(i64, i64)>,
+    /// Since when it is in the archive, milliseconds since 1970.
+    pub archived_ms: Option<i64>,
 }
 
 /// How far an order has come, and back.
@@ -118,17 +130,19 @@ pub struct ReturnsV2 {
 ///
 /// # Errors
 /// [`CodecError::TooLarge`].
-pub fn encode(snapshot: &SnapshotV2) -> Result<Vec<u8>, CodecError> {
+pub fn encode(snapshot: &SnapshotV3) -> Result<Vec<u8>, CodecError> {
     envelope::seal(Schema::Snapshot, VERSION, snapshot)
 }
 
-/// Reads a stored snapshot of this or an earlier version.
+/// Reads a stored snapshot of this version.
 ///
 /// # Errors
 /// [`CodecError`].
-pub fn decode(bytes: &[u8]) -> Result<SnapshotV2, CodecError> {
+pub fn decode(bytes: &[u8]) -> Result<SnapshotV3, CodecError> {
     match envelope::open(Schema::Snapshot, VERSION, bytes)? {
-        (1, payload) => Ok(SnapshotV2 { base: envelope::payload(payload)?, saga: SagaV2::default() }),
+        (found @ (1 | 2), _) => {
+            Err(CodecError::Unsupported { schema: "Snapshot".into(), found, known: VERSION })
+        }
         (VERSION, payload) => envelope::payload(payload),
         (found, _) => Err(CodecError::Corrupt(format!("Snapshot version {found}, which never was"))),
     }

@@ -5,7 +5,9 @@ use std::collections::{HashSet, VecDeque};
 use super::convert::event_from_stored;
 use super::{Event, Order, evolve};
 use crate::codec::CodecError;
-use crate::codec::v1::{ActorV1, BodyV1, ClosedOutcomeV1, DeadlineV1, DecisionV1, RecordV1, VerdictV1};
+use crate::codec::v1::{
+    ActorV1, BodyV1, ClosedOutcomeV1, DeadlineV1, DecisionV1, EventV1, RecordV1, VerdictV1,
+};
 use crate::ids::{CommandId, CommandKey, OrderRef, Source, TimestampMs};
 use crate::keys::{GENESIS, Hash, chain_hash, command_fingerprint};
 use crate::wire::Code;
@@ -62,6 +64,33 @@ pub enum FoldError {
 /// What brings an event into the order: its decision, its number in it, the order, the event.
 pub(super) type Take<'a> = dyn FnMut(&DecisionV1, usize, &mut Order, &Event) + 'a;
 
+/// When an order changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// When its first and its last applied command came in.
+    pub changed: Option<(TimestampMs, TimestampMs)>,
+    /// Since when it is in the archive, if it is.
+    pub archived_at: Option<TimestampMs>,
+}
+
+impl Times {
+    /// Takes the order's next decision in.
+    pub(super) fn take(&mut self, decision: &DecisionV1) {
+        if !matches!(decision.verdict, VerdictV1::Applied { .. }) {
+            return;
+        }
+        let at = TimestampMs(decision.received_ms);
+        self.changed = Some((self.changed.map_or(at, |(first, _)| first), at));
+        for event in &decision.events {
+            match event {
+                EventV1::Archived { .. } => self.archived_at = Some(at),
+                EventV1::Restored => self.archived_at = None,
+                _ => {}
+            }
+        }
+    }
+}
+
 /// The committed state of an order, or a copy of it to decide on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aggregate {
@@ -73,6 +102,8 @@ pub struct Aggregate {
     pub revision: u64,
     /// Chain hash of its last record.
     pub chain: Hash,
+    /// When it changed.
+    pub times: Times,
     recent: VecDeque<RecordedOutcome>,
     fingerprints: VecDeque<u64>,
     /// Fingerprints of ids that have left `recent`. At most `decisions_max` of 8 bytes.
@@ -88,6 +119,7 @@ impl Aggregate {
             order: Order::default(),
             revision: 0,
             chain: GENESIS,
+            times: Times::default(),
             recent: VecDeque::new(),
             fingerprints: VecDeque::new(),
             older: HashSet::new(),
@@ -163,6 +195,7 @@ impl Aggregate {
             return Err(self.broken("a decision's version does not follow"));
         }
         self.order.version = verdict.version;
+        self.times.take(decision);
         self.revision += 1;
         if !is_engines(decision) {
             self.remember(outcome_from_stored(decision)?, recent_max);
@@ -173,13 +206,14 @@ impl Aggregate {
     /// Takes over what a draft decided, once its record is durable.
     pub(super) fn commit(
         &mut self,
-        order: Order,
+        (order, times): (Order, Times),
         outcomes: Vec<RecordedOutcome>,
         decisions: u64,
         chain: Hash,
         recent_max: usize,
     ) {
         self.revision += decisions;
+        self.times = times;
         self.order = order;
         self.chain = chain;
         for outcome in outcomes {

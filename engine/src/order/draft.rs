@@ -3,7 +3,7 @@
 //! A draft holds *tentative* state: only `decide` sees it. Answers come from the aggregate, after
 //! [`SealedDraft::commit_to`], which is called once the record is durable.
 
-use super::aggregate::{RecordedOutcome, Seen, Verdict, verdict_to_stored};
+use super::aggregate::{RecordedOutcome, Seen, Times, Verdict, verdict_to_stored};
 use super::convert::{actor_to_stored, command_kind, event_to_stored};
 use super::decide::{Context, Decision, Denial, EngineCommand, decide, decide_engine};
 use super::{Aggregate, Command, Event, Order};
@@ -66,6 +66,7 @@ pub struct SealedDraft {
     /// The outcomes of the commands that have one, in the order of the decisions.
     pub outcomes: Vec<RecordedOutcome>,
     tentative: Order,
+    times: Times,
 }
 
 impl Draft {
@@ -265,6 +266,8 @@ impl Draft {
     /// [`CodecError::TooLarge`]: the commands are too large together, or the only one is.
     pub fn seal(self, base: &Aggregate) -> Result<SealedDraft, CodecError> {
         let next_revision = self.base_revision + self.decisions.len() as u64;
+        let mut times = base.times;
+        self.decisions.iter().for_each(|decision| times.take(decision));
         let record = RecordV1 {
             tenant: base.reference.tenant.to_string(),
             order: base.reference.order.to_string(),
@@ -279,6 +282,7 @@ impl Draft {
             bytes: v1::encode(&record)?.into(),
             outcomes: self.outcomes,
             tentative: self.tentative,
+            times,
         })
     }
 }
@@ -294,7 +298,7 @@ impl SealedDraft {
     pub fn commit_to(self, aggregate: &mut Aggregate, recent_max: usize) {
         let chain = chain_hash(&self.bytes);
         let decisions = self.next_revision - self.expected_revision;
-        aggregate.commit(self.tentative, self.outcomes, decisions, chain, recent_max);
+        aggregate.commit((self.tentative, self.times), self.outcomes, decisions, chain, recent_max);
     }
 }
 

@@ -21,7 +21,7 @@ mod snapshot;
 mod tests;
 mod view;
 
-pub use aggregate::{Aggregate, FoldError, RecordedOutcome, Seen, Verdict};
+pub use aggregate::{Aggregate, FoldError, RecordedOutcome, Seen, Times, Verdict};
 pub use command::{Actor, Command};
 pub use decide::{Context, Decision, Denial, EngineCommand, Policy, decide, decide_engine};
 pub use draft::{Draft, Drafted, SealedDraft};
@@ -35,7 +35,7 @@ pub use saga::{
     Active, AttentionNow, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, Standing, StepAt, Totals,
     Waiting,
 };
-pub use view::{payment_summary, view};
+pub use view::{history, payment_summary, view, view_of};
 
 use std::sync::Arc;
 

@@ -73,6 +73,13 @@ impl<'a> Incoming<'a> {
         self.record.expected_revision
     }
 
+    /// How many decisions stand after it.
+    #[must_use]
+    pub fn next_revision(&self) -> u64 {
+        let BodyV1::Decisions(decisions) = &self.record.body else { return self.record.expected_revision };
+        self.record.expected_revision.saturating_add(decisions.len() as u64)
+    }
+
     /// How many commands it records as applied, and how many as rejected; the engine's own decisions were nobody's
     /// command.
     #[must_use]

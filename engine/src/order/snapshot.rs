@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::aggregate::{RecordedOutcome, verdict_from_stored, verdict_to_stored};
+use super::aggregate::{RecordedOutcome, Times, verdict_from_stored, verdict_to_stored};
 use super::convert::{placed_from_stored, placed_to_stored, status_from_stored, status_to_stored};
 use super::saga_stored::{saga_from_stored, saga_to_stored};
 use super::{Aggregate, OrderStatus};
 use crate::codec::CodecError;
-use crate::codec::snapshot::{self, SnapshotV1, SnapshotV2};
+use crate::codec::snapshot::{self, SnapshotV1, SnapshotV2, SnapshotV3};
 use crate::ids::{CommandId, CommandKey, IdError, OrderRef, Source, TimestampMs};
 
 impl Aggregate {
@@ -38,7 +38,10 @@ impl Aggregate {
                 .collect(),
             older,
         };
-        snapshot::encode(&SnapshotV2 { base, saga: saga_to_stored(&self.order.saga) })
+        let state = SnapshotV2 { base, saga: saga_to_stored(&self.order.saga) };
+        let Times { changed, archived_at } = self.times;
+        let changed_ms = changed.map(|(first, last)| (first.0, last.0));
+        snapshot::encode(&SnapshotV3 { state, changed_ms, archived_ms: archived_at.map(|at| at.0) })
     }
 
     /// The state that a snapshot holds, if it is of this order and of the log `log_id`. The caller still has to check
@@ -47,7 +50,27 @@ impl Aggregate {
     /// # Errors
     /// [`CodecError`]; a snapshot of another order or log is `Corrupt`. Whatever it is: the log has it all.
     pub fn from_snapshot(reference: &OrderRef, log_id: [u8; 16], bytes: &[u8]) -> Result<Self, CodecError> {
-        let SnapshotV2 { base: stored, saga } = snapshot::decode(bytes)?;
+        let (mut aggregate, older) = Self::without_older(reference, log_id, bytes)?;
+        aggregate.older = older.into_iter().collect();
+        Ok(aggregate)
+    }
+
+    /// As [`Aggregate::from_snapshot`], of an order that is only looked at: what it knows of its oldest ids is left out, so it
+    /// is no state to decide on.
+    ///
+    /// # Errors
+    /// As [`Aggregate::from_snapshot`].
+    pub fn to_look_at(reference: &OrderRef, log_id: [u8; 16], bytes: &[u8]) -> Result<Self, CodecError> {
+        Ok(Self::without_older(reference, log_id, bytes)?.0)
+    }
+
+    fn without_older(
+        reference: &OrderRef,
+        log_id: [u8; 16],
+        bytes: &[u8],
+    ) -> Result<(Self, Vec<u64>), CodecError> {
+        let SnapshotV3 { state, changed_ms, archived_ms } = snapshot::decode(bytes)?;
+        let SnapshotV2 { base: stored, saga } = state;
         let named = stored.tenant == reference.tenant.as_str() && stored.order == reference.order.as_str();
         if !named || stored.log_id != log_id {
             return Err(CodecError::Corrupt("a snapshot of another order or log".into()));
@@ -56,6 +79,10 @@ impl Aggregate {
         let mut aggregate = Self::new(reference.clone());
         aggregate.revision = stored.revision;
         aggregate.chain = stored.chain;
+        aggregate.times = Times {
+            changed: changed_ms.map(|(first, last)| (TimestampMs(first), TimestampMs(last))),
+            archived_at: archived_ms.map(TimestampMs),
+        };
         aggregate.order.version = stored.version;
         aggregate.order.status = stored.status.map_or(OrderStatus::Absent, status_from_stored);
         aggregate.order.saga = saga_from_stored(&saga)?;
@@ -70,7 +97,6 @@ impl Aggregate {
             let verdict = verdict_from_stored(&verdict)?;
             aggregate.remember(RecordedOutcome { key, content_hash, verdict }, recent_max);
         }
-        aggregate.older = stored.older.into_iter().collect();
-        Ok(aggregate)
+        Ok((aggregate, stored.older))
     }
 }

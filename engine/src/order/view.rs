@@ -15,7 +15,7 @@ use crate::wire::order::{
     Attention, FulfillmentSummary, HistoryEntry, OrderSchema, OrderStatus as PublicStatus, OrderView,
     PaymentSummary, ReturnsSummary,
 };
-use crate::wire::{Code, CommandType, Status};
+use crate::wire::{Code, CommandType};
 
 /// An order as it stands and how it came to be; `None` when nothing was recorded.
 ///
@@ -29,32 +29,44 @@ pub fn view(
     parked: Option<&str>,
 ) -> Result<Option<(OrderView, Vec<HistoryEntry>)>, FoldError> {
     let mut aggregate = Aggregate::new(reference.clone());
-    let mut history = Vec::new();
-    let mut changed = None;
-    let mut archived_at = None;
     for bytes in records {
         aggregate.fold(bytes, 1)?;
-        let BodyV1::Decisions(decisions) = v1::decode(bytes)?.body else { continue };
-        for decision in &decisions {
-            let entry = history_entry(decision, history.len() as u64 + 1)?;
-            if entry.status == Status::Applied {
-                let (created, _) = changed.unwrap_or((entry.at, entry.at));
-                changed = Some((created, entry.at));
+    }
+    let Some(view) = view_of(&aggregate, parked)? else { return Ok(None) };
+    Ok(Some((view, history(records, 0, u64::MAX)?)))
+}
+
+/// An order as it stands; `None` when nothing is placed. `parked` is why it is parked, if it is.
+///
+/// # Errors
+/// [`FoldError`] for an amount that no order can have.
+pub fn view_of(aggregate: &Aggregate, parked: Option<&str>) -> Result<Option<OrderView>, FoldError> {
+    let Some(placed) = &aggregate.order.placed else { return Ok(None) };
+    let Some(times) = aggregate.times.changed else { return Ok(None) };
+    let view = order_view(aggregate, placed, times, parked).map_err(amount)?;
+    Ok(Some(OrderView { archived_at: aggregate.times.archived_at, ..view }))
+}
+
+/// The decisions after number `after` that these records of one order hold, oldest first, at most `limit` of them. The
+/// records are some that stand one after another.
+///
+/// # Errors
+/// [`FoldError`] when they cannot be read.
+pub fn history(records: &[Vec<u8>], after: u64, limit: u64) -> Result<Vec<HistoryEntry>, FoldError> {
+    let mut entries = Vec::new();
+    for bytes in records {
+        let record = v1::decode(bytes)?;
+        let BodyV1::Decisions(decisions) = record.body else { continue };
+        for (number, decision) in (record.expected_revision.saturating_add(1)..).zip(&decisions) {
+            if entries.len() as u64 >= limit {
+                return Ok(entries);
             }
-            for event in &decision.events {
-                match event {
-                    EventV1::Archived { .. } => archived_at = Some(entry.at),
-                    EventV1::Restored => archived_at = None,
-                    _ => {}
-                }
+            if number > after {
+                entries.push(history_entry(decision, number)?);
             }
-            history.push(entry);
         }
     }
-    let (Some(placed), Some(times)) = (aggregate.order.placed.clone(), changed) else { return Ok(None) };
-    let view = order_view(&aggregate, &placed, times, parked).map_err(amount)?;
-    let view = OrderView { archived_at, ..view };
-    Ok(Some((view, history)))
+    Ok(entries)
 }
 
 pub(super) fn amount(error: MoneyError) -> FoldError {

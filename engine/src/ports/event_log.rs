@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::PortFuture;
 use crate::codec::fence::Fence;
-use crate::ids::{OrderRef, PartitionId, TimestampMs};
+use crate::ids::{CommandKey, OrderRef, PartitionId, TimestampMs};
 use crate::keys::{GENESIS, Hash};
 
 /// A place in a log. Opaque but for its order: a later record of the same partition has a higher one.
@@ -240,6 +240,33 @@ pub trait EventLog: Send + Sync {
         order: &'a OrderRef,
         after_revision: u64,
     ) -> PortFuture<'a, Result<Vec<StoredRecord>, ReadError>>;
+
+    /// As [`EventLog::read_order`], but only up to the record that holds decision `after_revision + decisions`, where the
+    /// log finds it without reading those after it; where it does not, all.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn read_some<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        after_revision: u64,
+        _decisions: u64,
+    ) -> PortFuture<'a, Result<Vec<StoredRecord>, ReadError>> {
+        self.read_order(order, after_revision)
+    }
+
+    /// Records of the order of which one holds the decision on this command, if there is any; `None` where only reading all
+    /// of them would tell. MUST hold the record of every acknowledged decision on it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn find_decision<'a>(
+        &'a self,
+        _order: &'a OrderRef,
+        _command: &'a CommandKey,
+    ) -> PortFuture<'a, Result<Option<Vec<StoredRecord>>, ReadError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// The parked orders of a partition, in the order of their names.
     ///

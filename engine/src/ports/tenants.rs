@@ -40,4 +40,9 @@ pub trait Tenants: Send + Sync {
 
     /// All tenants.
     fn list(&self) -> Vec<TenantSetting>;
+
+    /// How many there are.
+    fn count(&self) -> usize {
+        self.list().len()
+    }
 }

@@ -46,6 +46,20 @@ pub enum ViewError {
     /// The caller's position or place is not one of ours, or of another log: begin without it.
     #[error("{0}")]
     BadToken(String),
+    /// The lists are caught up with the log, or built again: what they have is not all there is.
+    #[error("the lists are being built: {read_bytes} of {of_bytes} bytes of the log are read")]
+    Building {
+        /// So much of the log they have read.
+        read_bytes: u64,
+        /// So much they have to read before they are shown.
+        of_bytes: u64,
+    },
+    /// The disk that the lists are kept on; it is tried again until it is well.
+    #[error("the disk of the lists {}", if *.full { "is full" } else { "fails" })]
+    Disk {
+        /// There is no room, and not another failure.
+        full: bool,
+    },
     /// Passing trouble: try again.
     #[error("the list of orders cannot be read now: {0}")]
     Unavailable(String),
@@ -58,6 +72,7 @@ pub enum ViewError {
 /// - Positions are opaque; [`Views::reached`] MUST come to its end once all that was acknowledged before
 ///   [`Views::written`] was called is in the lists.
 /// - Counts MUST agree with the lists.
+/// - A list that is being built MUST NOT be shown in part: it says how far it is.
 pub trait Views: Send + Sync {
     /// A page of orders, in a stable order.
     ///

@@ -56,6 +56,9 @@ pub struct Health {
     pub ok: bool,
     /// Why it is not.
     pub reasons: Vec<String>,
+    /// What is not as it should be beside its work, and keeps it from none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// An order that takes no commands.

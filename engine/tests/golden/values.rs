@@ -4,7 +4,9 @@ use retailflow_engine::codec::control::{Control, Note};
 use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::codec::deadline::Deadline;
 use retailflow_engine::codec::fence::{Fence, IntakeFloor};
-use retailflow_engine::codec::snapshot::{ActiveV2, ReturnsV2, SagaV2, SnapshotV1, SnapshotV2, StandingV2};
+use retailflow_engine::codec::snapshot::{
+    ActiveV2, ReturnsV2, SagaV2, SnapshotV1, SnapshotV2, SnapshotV3, StandingV2,
+};
 use retailflow_engine::codec::v1::*;
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId, TimestampMs};
 use retailflow_engine::keys::GENESIS;
@@ -171,6 +173,15 @@ pub(crate) fn snapshots_v2() -> Vec<(&'static str, SnapshotV2)> {
     vec![
         ("snapshot_v2_busy", SnapshotV2 { base: open, saga }),
         ("snapshot_v2_absent", SnapshotV2 { base: absent, saga: SagaV2::default() }),
+    ]
+}
+
+pub(crate) fn snapshots_v3() -> Vec<(&'static str, SnapshotV3)> {
+    let [(_, busy), (_, absent)] = snapshots_v2().try_into().unwrap();
+    let (changed_ms, archived_ms) = (Some((AT_MS, AT_MS + 1_000)), Some(AT_MS + 1_000));
+    vec![
+        ("snapshot_v3_busy", SnapshotV3 { state: busy, changed_ms, archived_ms }),
+        ("snapshot_v3_absent", SnapshotV3 { state: absent, changed_ms: None, archived_ms: None }),
     ]
 }
 

@@ -13,7 +13,7 @@ use super::html::Html;
 use super::page::Page;
 use super::words::{color, money, time, tone};
 use crate::edge::Shared;
-use crate::orders::read;
+use crate::orders::{read_history, read_view};
 use crate::path::{self, Names};
 
 /// Decisions on the page at most: the newest ones. All are at the tenants' door.
@@ -25,7 +25,9 @@ const LINES_MAX: usize = 100;
 pub(super) async fn page(State(shared): State<Arc<Shared>>, names: Names) -> Result<Page, Page> {
     let order = path::order(&names)?;
     let time = Duration::from_millis(shared.limits.request_timeout_ms);
-    let (view, history) = read(&shared, &order, time).await?;
+    let (view, decisions) = read_view(&shared, &order, time).await?;
+    let (after, limit) = (decisions.saturating_sub(DECISIONS_MAX as u64), DECISIONS_MAX as u64);
+    let history = read_history(&shared, &order, after, limit, time).await?;
     Ok(Page::new(format!("Order {} of {}", order.order, order.tenant), body(&view, &history)))
 }
 
@@ -97,13 +99,14 @@ fn goods(html: &mut Html, view: &OrderView) {
 
 fn timeline(html: &mut Html, history: &[HistoryEntry]) {
     html.raw("<h2>Timeline</h2>");
-    let skipped = history.len().saturating_sub(DECISIONS_MAX);
+    let shown = &history[history.len().saturating_sub(DECISIONS_MAX)..];
+    let skipped = shown.first().map_or(0, |first| first.decision.saturating_sub(1));
     if skipped > 0 {
         html.raw("<p class=soft>").text(skipped).raw(" older decisions are not shown</p>");
     }
     let columns = ["#No.", "When", "Command", "Outcome", "What happened"];
     html.table("Commands, what was decided, and what was asked of participants; oldest first", &columns);
-    for entry in &history[skipped..] {
+    for entry in shown {
         html.raw("<tr>").number(entry.decision).raw("<td>");
         time(html, entry.at);
         html.raw("</td><td>").text(verb(&entry.kind));

@@ -66,6 +66,7 @@ pub(crate) async fn behind() -> Behind {
         relay: Arc::new(Relay),
         log: Arc::new(Log::new()),
         backup: Arc::new(Copied),
+        snapshots: None,
         tenants: Arc::new(tenants),
         readiness: Arc::new(ready),
         metrics: Arc::new(|| "up 1\n".to_owned()),

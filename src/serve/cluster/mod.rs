@@ -123,6 +123,7 @@ async fn serve(
         relay: ground.relay.clone(),
         log: ground.log.clone(),
         backup: Arc::new(NoBackup),
+        snapshots: None,
         tenants: ground.tenants.clone(),
         readiness: state.clone(),
         metrics: sight.renderer(node.clone()),

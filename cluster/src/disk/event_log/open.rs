@@ -251,6 +251,9 @@ fn attempt(
         heads: RwLock::new(heads),
         tenants: RwLock::new(tenants),
         tail: Arc::new(Tail::new(last)),
+        long: RwLock::new(None),
+        #[cfg(test)]
+        records_read: Default::default(),
         failed: watch::Sender::new(None),
     });
     let committer = Committer::new(Arc::clone(&inner));

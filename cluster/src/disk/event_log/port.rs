@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use retailflow_engine::codec::control::Control;
-use retailflow_engine::codec::record;
-use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::GENESIS;
 use retailflow_engine::ports::{
     Commit, CommitError, EventLog, Group, LogIdentity, LogPosition, LoggedGroup, ParkedOrder, PartitionHead,
@@ -72,41 +71,6 @@ where
 }
 
 impl Inner {
-    /// Walks an order's chain from its newest record back to the last one needed.
-    pub(super) fn read_order(
-        &self,
-        order: &OrderRef,
-        after_revision: u64,
-    ) -> Result<Vec<StoredRecord>, super::Trouble> {
-        let mut records = Vec::new();
-        let Some(place) = self.places.read(&self.key(order))? else { return Ok(records) };
-        let damaged = |position: Position, why: String| -> super::Trouble {
-            LogError::damaged(position, format!("order {order}: {why}")).into()
-        };
-        let mut next = Some(Position(place.position));
-        let mut revision = place.revision;
-        while let Some(position) = next.filter(|_| revision > after_revision) {
-            let entry = self.reader.entry(position)?;
-            let summary =
-                record::summary(&entry.bytes).map_err(|error| damaged(position, error.to_string()))?;
-            if summary.order != *order {
-                return Err(damaged(position, format!("its chain leads to a record of {}", summary.order)));
-            }
-            if summary.next_revision != revision || entry.kind != EntryKind::Record {
-                let found = summary.next_revision;
-                return Err(damaged(position, format!("revision {found} where {revision} should be")));
-            }
-            if entry.previous.is_some_and(|previous| previous >= position) {
-                return Err(damaged(position, "its chain turns round".into()));
-            }
-            revision = summary.expected_revision;
-            next = entry.previous;
-            records.push(StoredRecord { position: LogPosition(position.0), bytes: entry.bytes });
-        }
-        records.reverse();
-        Ok(records)
-    }
-
     fn parked_commands(
         &self,
         order: &OrderRef,
@@ -246,6 +210,25 @@ impl EventLog for DiskLog {
         }
         let order = order.clone();
         Box::pin(blocking(&self.inner, move |inner| inner.read_order(&order, after_revision)))
+    }
+
+    fn read_some<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        after_revision: u64,
+        decisions: u64,
+    ) -> PortFuture<'a, Result<Vec<StoredRecord>, ReadError>> {
+        let order = order.clone();
+        Box::pin(blocking(&self.inner, move |inner| inner.read_some(&order, after_revision, decisions)))
+    }
+
+    fn find_decision<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        command: &'a CommandKey,
+    ) -> PortFuture<'a, Result<Option<Vec<StoredRecord>>, ReadError>> {
+        let (order, command) = (order.clone(), command.clone());
+        Box::pin(blocking(&self.inner, move |inner| inner.find_decision(&order, &command)))
     }
 
     fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>> {

@@ -149,4 +149,8 @@ impl Tenants for DiskLog {
     fn list(&self) -> Vec<TenantSetting> {
         self.inner.tenants.read().values().cloned().collect()
     }
+
+    fn count(&self) -> usize {
+        self.inner.tenants.read().len()
+    }
 }

@@ -11,7 +11,7 @@ use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{LogPosition, LoggedGroup, ReadError, StoredRecord};
 
 use super::{DiskLog, Inner, Trouble};
-use crate::disk::log::{FrameKind, Position, group};
+use crate::disk::log::{FrameKind, Hash, Position, group};
 
 /// How far the log can be read.
 pub(in crate::disk) struct Tail {
@@ -81,6 +81,19 @@ impl DiskLog {
         self.inner.told(self.inner.read_order(order, 0))
     }
 
+    /// How many bytes of the log stand before `position`, about.
+    pub(in crate::disk) fn bytes_before(&self, position: u64) -> u64 {
+        self.inner.reader.bytes_before(Position(position))
+    }
+
+    /// The hash of the group at `position`, which tells all that stands before it; `None` when none stands there.
+    pub(in crate::disk) fn group_hash_blocking(&self, position: u64) -> Result<Option<Hash>, ReadError> {
+        match self.inner.reader.frame(Position(position)).map_err(Trouble::from) {
+            Err(Trouble::Damaged(_)) => Ok(None),
+            frame => Ok(Some(frame?).filter(|frame| frame.kind == FrameKind::Group).map(|frame| frame.hash)),
+        }
+    }
+
     /// The group at `position`; `None` when none stands there.
     pub(in crate::disk) fn group_blocking(&self, position: u64) -> Result<Option<LoggedGroup>, ReadError> {
         let frame = match self.inner.reader.frame(Position(position)).map_err(Trouble::from) {
@@ -94,7 +107,7 @@ impl DiskLog {
 }
 
 impl Inner {
-    fn told<T>(&self, done: Result<T, Trouble>) -> Result<T, ReadError> {
+    pub(super) fn told<T>(&self, done: Result<T, Trouble>) -> Result<T, ReadError> {
         if let Err(Trouble::Lost(why)) = &done {
             // The index is a cache: its damage is no order's fault. The process ends, and builds it again.
             self.fail(why);

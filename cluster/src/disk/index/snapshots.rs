@@ -13,8 +13,8 @@ use super::{
     types::{IndexError, OrderKey},
 };
 
-/// Largest snapshot that is kept, in bytes.
-pub(super) const SNAPSHOT_MAX_BYTES: usize = 1 << 20;
+/// Largest snapshot that is kept, in bytes: an order with as many decisions as the default allows has 1.3 MB.
+pub(super) const SNAPSHOT_MAX_BYTES: usize = 2 << 20;
 /// Most bytes that wait for the background thread.
 const QUEUE_MAX_BYTES: usize = 8 << 20;
 const PIECE_BYTES: usize = 7_000;

@@ -97,6 +97,13 @@ impl LogReader {
         Position(self.0.end.load(Ordering::Acquire))
     }
 
+    /// How many bytes of segments stand before `position`.
+    pub(crate) fn bytes_before(&self, position: Position) -> u64 {
+        let segments = self.0.segments.read();
+        let before = segments.range(..position.segment()).map(|(_, segment)| u64::from(segment.capacity));
+        before.sum::<u64>() + u64::from(position.offset())
+    }
+
     /// Holds the reason once the log has failed for good.
     #[must_use]
     pub fn failed(&self) -> watch::Receiver<Option<Arc<str>>> {

@@ -1,7 +1,10 @@
-//! The lists in memory: orders that are on their way or need someone, and those that changed since they were written.
+//! The lists in memory: the orders that changed since they were written, those that are parked, and the counts.
 //!
-//! Invariant: what is here is newer than what the shelf has of the same order, or equal to it. An order that is neither
-//! here nor on the shelf was never placed.
+//! Invariants:
+//! - What is here is newer than what the shelf has of the same order, or equal to it. An order that is neither here nor
+//!   on the shelf was never placed.
+//! - Memory is bounded by what waits to be written and by what was touched lately, not by how many orders there are or
+//!   are open; only parked orders are all here, and they are few.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
@@ -18,22 +21,11 @@ use retailflow_engine::wire::order::{Attention, OrderStatus};
 use retailflow_engine::wire::order_list::OrderSummary;
 
 use super::entries::{Entry, Parsed};
-use super::tracked::{Stored, Tracked};
+use super::long::NewBlock;
+use super::tracked::Tracked;
 
-/// Orders that rest and were touched lately: a few hundred bytes each. Else each command that is rejected on an old order
-/// would have its whole history read.
-const RECENT_MAX: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
-
-/// A list of a tenant: by status (0 to 3), then by attention (5 to 7).
-type ListKey = (TenantId, u8, u64);
-
-const fn by_status(status: OrderStatus) -> u8 {
-    status as u8
-}
-
-const fn by_attention(attention: Attention) -> u8 {
-    4 + attention as u8
-}
+/// Orders that were touched lately, some 400 bytes each. The next record of one that is not here has its history read.
+const RECENT_MAX: NonZeroUsize = NonZeroUsize::new(131_072).unwrap();
 
 /// What is counted of a tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,6 +40,8 @@ pub(super) struct Frozen {
     pub(super) position: u64,
     pub(super) orders: Vec<(OrderRef, Tracked)>,
     pub(super) counts: Vec<(TenantId, Counts)>,
+    /// What there is new of long orders.
+    pub(super) long: Vec<NewBlock>,
 }
 
 /// All lists, up to a position of the log.
@@ -56,7 +50,8 @@ pub(super) struct Lists {
     pub(super) position: u64,
     orders: HashMap<OrderRef, Tracked>,
     recent: LruCache<OrderRef, Tracked>,
-    lists: BTreeMap<ListKey, OrderId>,
+    /// Those of `orders` that are placed.
+    by_place: BTreeMap<(TenantId, u64), OrderId>,
     counts: HashMap<TenantId, Counts>,
     total: OrderCounts,
     dirty: Vec<OrderRef>,
@@ -69,7 +64,7 @@ impl Default for Lists {
             position: 0,
             orders: HashMap::new(),
             recent: LruCache::new(RECENT_MAX),
-            lists: BTreeMap::new(),
+            by_place: BTreeMap::new(),
             counts: HashMap::new(),
             total: OrderCounts::default(),
             dirty: Vec::new(),
@@ -82,13 +77,12 @@ impl Lists {
     /// As they were written.
     pub(super) fn load(
         position: u64,
-        live: Vec<(OrderRef, Tracked)>,
+        pinned: Vec<(OrderRef, Tracked)>,
         counts: Vec<(TenantId, Counts)>,
     ) -> Self {
         let mut lists = Self { position, ..Self::default() };
-        for (order, tracked) in live {
-            lists.enlist(&order, tracked.place, tracked.standing());
-            lists.orders.insert(order, tracked);
+        for (order, tracked) in pinned {
+            lists.hold(order, tracked);
         }
         for (_, counts) in &counts {
             for (sum, count) in lists.total.by_status.iter_mut().zip(counts.orders.by_status) {
@@ -228,28 +222,16 @@ impl Lists {
         found: &mut HashMap<OrderRef, Tracked>,
         with: impl FnOnce(&mut Tracked),
     ) {
-        let (order, mut tracked) = match self.orders.remove_entry(order) {
-            Some(known) => known,
-            None => match self.recent.pop_entry(order).or_else(|| found.remove_entry(order)) {
-                Some((order, tracked)) => {
-                    // It was on the shelf alone, and is in memory from now on.
-                    self.enlist(&order, tracked.place, tracked.standing());
-                    (order, tracked)
-                }
-                None => (order.clone(), Tracked::default()),
-            },
-        };
+        let known = self.orders.remove_entry(order).or_else(|| self.recent.pop_entry(order));
+        let known = known.or_else(|| found.remove_entry(order));
+        let (order, mut tracked) = known.unwrap_or_else(|| (order.clone(), Tracked::default()));
         let before = tracked.standing();
-        let place = tracked.place;
         with(&mut tracked);
         let after = tracked.standing();
         if before != after {
-            self.delist(&order, place, before);
-            self.enlist(&order, tracked.place, after);
             self.count(&order.tenant, before, after);
         }
-        if tracked.belongs() == Stored::Nowhere && tracked.stored == Stored::Nowhere && !tracked.dirty {
-            // Nothing is placed, and nothing to be written.
+        if tracked.is_nowhere() && !tracked.dirty {
             self.recent.put(order, tracked);
             return;
         }
@@ -257,23 +239,14 @@ impl Lists {
             tracked.dirty = true;
             self.dirty.push(order.clone());
         }
+        self.hold(order, tracked);
+    }
+
+    fn hold(&mut self, order: OrderRef, tracked: Tracked) {
+        if tracked.place != 0 {
+            self.by_place.insert((order.tenant.clone(), tracked.place), order.order.clone());
+        }
         self.orders.insert(order, tracked);
-    }
-
-    fn enlist(&mut self, order: &OrderRef, place: u64, standing: Option<(OrderStatus, Attention)>) {
-        let Some((status, attention)) = standing else { return };
-        self.lists.insert((order.tenant.clone(), by_status(status), place), order.order.clone());
-        if attention != Attention::None {
-            self.lists.insert((order.tenant.clone(), by_attention(attention), place), order.order.clone());
-        }
-    }
-
-    fn delist(&mut self, order: &OrderRef, place: u64, standing: Option<(OrderStatus, Attention)>) {
-        let Some((status, attention)) = standing else { return };
-        self.lists.remove(&(order.tenant.clone(), by_status(status), place));
-        if attention != Attention::None {
-            self.lists.remove(&(order.tenant.clone(), by_attention(attention), place));
-        }
     }
 
     fn count(
@@ -297,28 +270,19 @@ impl Lists {
         self.total = total;
     }
 
-    /// The orders in memory that are asked for, after `after`, `limit` at most of each list that is looked through.
+    /// The orders in memory that are asked for, after `after`, `limit` at most.
     pub(super) fn page(&self, query: &OrderQuery, after: u64, limit: usize) -> Vec<(u64, OrderSummary)> {
-        let lists: Vec<u8> = match (query.attention, query.status) {
-            (Some(attention), _) if attention != Attention::None => vec![by_attention(attention)],
-            (_, Some(status)) => vec![by_status(status)],
-            (_, None) => OrderStatus::ALL.iter().map(|status| by_status(*status)).collect(),
-        };
-        let mut page = Vec::new();
-        for list in lists {
-            let from = Bound::Excluded((query.tenant.clone(), list, after));
-            let to = Bound::Included((query.tenant.clone(), list, u64::MAX));
-            let asked = self.lists.range((from, to)).filter_map(|((_, _, place), order)| {
-                let order = OrderRef { tenant: query.tenant.clone(), order: order.clone() };
-                let tracked = self.orders.get(&order)?;
-                let (status, attention) = tracked.standing()?;
-                let asked = query.status.is_none_or(|wanted| wanted == status)
-                    && query.attention.is_none_or(|wanted| wanted == attention);
-                asked.then(|| summary(&order, tracked)).flatten().map(|summary| (*place, summary))
-            });
-            page.extend(asked.take(limit));
-        }
-        page
+        let from = Bound::Excluded((query.tenant.clone(), after));
+        let to = Bound::Included((query.tenant.clone(), u64::MAX));
+        let asked = self.by_place.range((from, to)).filter_map(|((_, place), order)| {
+            let order = OrderRef { tenant: query.tenant.clone(), order: order.clone() };
+            let tracked = self.orders.get(&order)?;
+            let (status, attention) = tracked.standing()?;
+            let asked = query.status.is_none_or(|wanted| wanted == status)
+                && query.attention.is_none_or(|wanted| wanted == attention);
+            asked.then(|| summary(&order, tracked)).flatten().map(|summary| (*place, summary))
+        });
+        asked.take(limit).collect()
     }
 
     /// What has changed since the last time; it must be settled, or the lists be given up.
@@ -334,19 +298,19 @@ impl Lists {
             let counts = self.counts.get(&tenant).cloned().unwrap_or_default();
             (tenant, counts)
         });
-        Frozen { position: self.position, counts: counts.collect(), orders }
+        Frozen { position: self.position, counts: counts.collect(), orders, long: Vec::new() }
     }
 
-    /// What was frozen is on the shelf: what rests there need not be in memory.
-    pub(super) fn settle(&mut self, written: Vec<(OrderRef, Stored)>) {
-        for (order, stored) in written {
+    /// What was frozen is on the shelf, each order pinned or not: what need not be in memory is there no more.
+    pub(super) fn settle(&mut self, written: Vec<(OrderRef, bool)>) {
+        for (order, pinned) in written {
             let Some(tracked) = self.orders.get_mut(&order) else { continue };
-            tracked.stored = stored;
-            if tracked.dirty || !tracked.rests() {
+            tracked.pinned = pinned;
+            if tracked.dirty || pinned {
                 continue;
             }
             if let Some((order, tracked)) = self.orders.remove_entry(&order) {
-                self.delist(&order, tracked.place, tracked.standing());
+                self.by_place.remove(&(order.tenant.clone(), tracked.place));
                 self.recent.put(order, tracked);
             }
         }

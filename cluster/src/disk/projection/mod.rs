@@ -12,7 +12,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
@@ -20,8 +20,11 @@ use parking_lot::Mutex;
 use super::event_log::DiskLog;
 use shared::Shared;
 
+mod buckets;
 mod entries;
+mod keys;
 mod lists;
+mod long;
 mod projector;
 mod publisher;
 mod reader;
@@ -36,6 +39,7 @@ mod tests;
 mod tracked;
 mod views;
 
+pub use shared::ViewsProgress;
 pub use states::StatesError;
 
 /// Sizes of a [`Projection`].
@@ -71,7 +75,7 @@ impl Default for ProjectionOptions {
     fn default() -> Self {
         Self {
             cache_bytes: 32 << 20,
-            flush_orders: 8_192,
+            flush_orders: 32_768,
             flush_interval_ms: 1_000,
             read_bytes: 1 << 20,
             ring_events_max: 65_536,
@@ -103,6 +107,8 @@ impl Projection {
     /// When the system gives no thread.
     pub fn start(log: Arc<DiskLog>, data: &Path, options: ProjectionOptions) -> io::Result<Arc<Self>> {
         let shared = Arc::new(Shared::new(log, folder(data), options));
+        let long: Weak<Shared> = Arc::downgrade(&shared);
+        shared.log.set_long_orders(long);
         let working = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("projector".into()).spawn(move || {
             projector::run(&working);

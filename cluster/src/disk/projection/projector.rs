@@ -4,38 +4,45 @@
 //! log's beginning where that is in doubt.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use lru::LruCache;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::order::{Glance, Incoming};
 use retailflow_engine::ports::{LogPosition, LoggedGroup, ReadError};
 
-use super::entries::entries;
+use super::entries::{Parsed, entries};
 use super::lists::{Frozen, Lists};
+use super::long::{self, NewBlock};
 use super::publisher::Publisher;
-use super::shared::{Progress, Shared, Standing};
-use super::shelf::{self, Shelf};
+use super::shared::{Cause, Progress, Shared, Standing};
+use super::shelf::{self, Of, Shelf};
 use super::tracked::Tracked;
 use crate::disk::index::IndexError;
+
+/// Long orders of which it is known without the shelf how far their blocks go.
+const LONG_ENDS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
 
 /// Why an attempt ended.
 struct Failure {
     why: String,
+    cause: Cause,
     /// What is on disk is not to be believed.
     doubt: bool,
 }
 
 impl Failure {
     fn passing(why: impl ToString) -> Self {
-        Self { why: why.to_string(), doubt: false }
+        Self { why: why.to_string(), cause: Cause::Other, doubt: false }
     }
 }
 
 impl From<IndexError> for Failure {
     fn from(error: IndexError) -> Self {
-        Self { why: error.to_string(), doubt: matches!(error, IndexError::Damaged(_)) }
+        Self { why: error.to_string(), cause: cause(&error), doubt: matches!(error, IndexError::Damaged(_)) }
     }
 }
 
@@ -44,6 +51,19 @@ impl From<ReadError> for Failure {
         Self::passing(error)
     }
 }
+
+fn cause(error: &IndexError) -> Cause {
+    // The error's code is lost on its way through sled; what it says is not.
+    match error {
+        IndexError::Io(why) if NO_ROOM.iter().any(|text| why.contains(text)) => Cause::NoRoom,
+        IndexError::Io(_) => Cause::DiskFails,
+        _ => Cause::Other,
+    }
+}
+
+/// As the standard library and sled say it: no space, or no more of the quota.
+const NO_ROOM: [&str; 6] =
+    ["os error 28", "code: 28,", "StorageFull", "os error 122", "code: 122,", "QuotaExceeded"];
 
 /// Works until it is told to stop.
 pub(super) fn run(shared: &Shared) {
@@ -54,7 +74,7 @@ pub(super) fn run(shared: &Shared) {
             Ok(Ok(())) => break,
             Ok(Err(failure)) => failure,
             // What it was about to do with the lists is unknown.
-            Err(_) => Failure { why: "the projector panicked".into(), doubt: true },
+            Err(_) => Failure { why: "the projector panicked".into(), cause: Cause::Other, doubt: true },
         };
         tracing::warn!(
             why = failure.why,
@@ -71,7 +91,7 @@ pub(super) fn run(shared: &Shared) {
 }
 
 fn give_up(shared: &Shared, failure: &Failure) {
-    let why = Standing::Not(failure.why.as_str().into());
+    let why = Standing::Not(failure.why.as_str().into(), failure.cause);
     shared.progress.send_replace(Progress { position: 0, standing: why });
     drop(shared.shelf.write().take());
     *shared.lists.write() = Lists::default();
@@ -83,27 +103,43 @@ fn give_up(shared: &Shared, failure: &Failure) {
 }
 
 fn attempt(shared: &Shared) -> Result<(), Failure> {
+    shared.disk()?;
     let (shelf, kept) = Shelf::open(&shared.dir, shared.options.cache_bytes, shared.log_id)?;
     let end = shared.log.tail().last();
-    let is_there =
-        kept.position == 0 || (kept.position <= end && shared.log.group_blocking(kept.position)?.is_some());
+    let is_there = kept.position == 0
+        || (kept.position <= end && shared.log.group_hash_blocking(kept.position)? == Some(kept.group_hash));
     if !is_there {
-        let why = "the lists on disk have seen more than the log holds".into();
-        return Err(Failure { why, doubt: true });
+        let why = "the lists on disk have seen what the log does not hold".into();
+        return Err(Failure { why, cause: Cause::Other, doubt: true });
     }
     let position = kept.position;
-    *shared.lists.write() = Lists::load(position, kept.live, kept.counts);
+    *shared.lists.write() = Lists::load(position, kept.pinned, kept.counts);
+    *shared.secret.lock() = kept.secret;
     *shared.shelf.write() = Some(shelf);
     shared.ring.lock().begin(position, end);
-    shared.progress.send_replace(Progress { position, standing: Standing::Following });
+    let standing = if position < end { Standing::CatchingUp { until: end } } else { Standing::Following };
+    if standing != Standing::Following {
+        let (read_bytes, of_bytes) = (shared.log.bytes_before(position), shared.log.bytes_before(end));
+        tracing::info!(read_bytes, of_bytes, "event=views_building the lists catch up with the log");
+    }
+    shared.progress.send_replace(Progress { position, standing });
     std::thread::scope(|scope| {
         let (sender, frozen) = sync_channel(1);
         let (done, answers) = sync_channel(1);
         let flusher = std::thread::Builder::new().name("views-flusher".into());
         flusher.spawn_scoped(scope, move || flush(shared, &frozen, &done)).map_err(Failure::passing)?;
         let publisher = Publisher::new(shared.options.ring_states_max);
-        let mut projector =
-            Projector { shared, position, written: position, publisher, sender, answers, in_flight: false };
+        let mut projector = Projector {
+            shared,
+            position,
+            written: position,
+            publisher,
+            sender,
+            answers,
+            in_flight: false,
+            long: Vec::new(),
+            long_ends: LruCache::new(LONG_ENDS_MAX),
+        };
         projector.follow()?;
         projector.write_all()
     })?;
@@ -119,12 +155,23 @@ fn attempt(shared: &Shared) -> Result<(), Failure> {
 /// Writes what it is given, until there is no more.
 fn flush(shared: &Shared, frozen: &Receiver<Frozen>, done: &SyncSender<Result<(), IndexError>>) {
     for frozen in frozen {
-        let shelf = shared.shelf.write();
-        let written = match shelf.as_ref() {
-            Some(shelf) => shelf.write(frozen).map(|written| shared.lists.write().settle(written)),
-            None => Err(IndexError::Closed),
-        };
-        drop(shelf);
+        let position = frozen.position;
+        let group = shared.log.group_hash_blocking(position);
+        let group_hash = group.map_err(|error| IndexError::Io(error.to_string()));
+        let group_hash = group_hash
+            .and_then(|hash| hash.ok_or_else(|| IndexError::Io(format!("no group stands at {position:#x}"))));
+        let prepared = shared.disk().and(group_hash).and_then(|group_hash| {
+            let secret = *shared.secret.lock();
+            Shelf::prepare(frozen, &Of { log_id: shared.log_id, secret, group_hash })
+        });
+        let written = prepared.and_then(|prepared| {
+            let mut shelf = shared.shelf.write();
+            let shelf = shelf.as_mut().ok_or(IndexError::Closed)?;
+            shared.lists.write().settle(shelf.write(prepared)?);
+            Ok(())
+        });
+        let flushed = || shared.shelf.read().as_ref().map_or(Err(IndexError::Closed), Shelf::flush);
+        let written = written.and_then(|()| flushed());
         if done.send(written).is_err() {
             return;
         }
@@ -140,6 +187,10 @@ struct Projector<'a> {
     sender: SyncSender<Frozen>,
     answers: Receiver<Result<(), IndexError>>,
     in_flight: bool,
+    /// Blocks of long orders that are to be written.
+    long: Vec<NewBlock>,
+    /// Up to which decision these and those on the shelf go, of the long orders that changed lately.
+    long_ends: LruCache<OrderRef, u64>,
 }
 
 impl Projector<'_> {
@@ -195,6 +246,13 @@ impl Projector<'_> {
             }
         }
         self.position = last;
+        for entry in &entries {
+            if let Parsed::Record(record) = &entry.parsed
+                && long::is_due(record.expected_revision(), record.next_revision())
+            {
+                self.lengthen(record.order(), entry.position, record.next_revision())?;
+            }
+        }
         let wanted = shared.ring.lock().pass(last);
         match wanted {
             Some(after) => {
@@ -203,7 +261,32 @@ impl Projector<'_> {
             }
             None => self.publisher.forget(),
         }
-        shared.progress.send_modify(|progress| progress.position = last);
+        shared.progress.send_modify(|progress| {
+            progress.position = last;
+            if matches!(progress.standing, Standing::CatchingUp { until } if until <= last) {
+                progress.standing = Standing::Following;
+            }
+        });
+        Ok(())
+    }
+
+    /// Makes the next block of a long order, up to its record at `position`.
+    fn lengthen(&mut self, order: &OrderRef, position: u64, revision: u64) -> Result<(), Failure> {
+        let shared = self.shared;
+        let end = match self.long_ends.get(order) {
+            Some(end) => *end,
+            None => shared.shelf.read().as_ref().map_or(Ok(0), |shelf| long::end(shelf.store(), order))?,
+        };
+        let records = match shared.log.walk_blocking(order, position, revision, end) {
+            // It is said when the order is read; here it stays without further blocks.
+            Err(ReadError::Damaged(_)) => return Ok(()),
+            records => records?,
+        };
+        let secret = *shared.secret.lock();
+        if let Ok(Some((block, end))) = long::block(order, end, &records, &secret) {
+            self.long.push(block);
+            self.long_ends.put(order.clone(), end);
+        }
         Ok(())
     }
 
@@ -231,12 +314,12 @@ impl Projector<'_> {
         }
         let shelf = self.shared.shelf.read();
         tracked.marks = shelf.as_ref().map_or(Ok(Vec::new()), |shelf| shelf.marks(order))?;
-        tracked.stored = tracked.belongs();
         Ok(tracked)
     }
 
     fn write(&mut self) {
-        let frozen = self.shared.lists.write().freeze();
+        let mut frozen = self.shared.lists.write().freeze();
+        frozen.long = std::mem::take(&mut self.long);
         self.written = frozen.position;
         // There is room for it: none is in flight. A flusher that has ended is noticed by its missing answer.
         self.in_flight = true;

@@ -8,21 +8,51 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use retailflow_engine::codec::cursor::Cursor;
+use retailflow_engine::ids::CommandKey;
 use retailflow_engine::ids::OrderRef;
-use retailflow_engine::ports::EventLog;
+use retailflow_engine::ports::{EventLog, ViewError};
 use tokio::sync::{Semaphore, watch};
 
 use super::ProjectionOptions;
 use super::lists::Lists;
+use super::long::{self, Secret};
 use super::ring::Ring;
 use super::shelf::Shelf;
-use crate::disk::event_log::DiskLog;
+use crate::disk::event_log::{DiskLog, KnownRecords, LongOrders};
+use crate::disk::index::IndexError;
+
+/// What keeps the lists from being used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The disk of the lists has no room.
+    NoRoom,
+    /// The disk of the lists fails.
+    DiskFails,
+    /// Something else.
+    Other,
+}
+
+/// How far the lists are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewsProgress {
+    /// Bytes of the log that the lists have read, about.
+    pub read_bytes: u64,
+    /// Bytes of the log, about.
+    pub log_bytes: u64,
+    /// Why the lists are not shown, if they are not.
+    pub why_not: Option<ViewError>,
+}
 
 /// Whether the lists can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Not yet, or not now; why not.
-    Not(Arc<str>),
+    Not(Arc<str>, Cause),
+    /// They read what stands in the log up to `until` before they are shown.
+    CatchingUp {
+        /// The last group that was in the log when they began.
+        until: u64,
+    },
     /// They follow the log.
     Following,
     /// Never again.
@@ -38,11 +68,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Why nothing can be read, if so.
+    /// Why nothing can be read for now, if so; lists that catch up are read, but not shown.
     pub(super) fn trouble(&self) -> Option<String> {
         match &self.standing {
-            Standing::Following => None,
-            Standing::Not(why) => Some(why.to_string()),
+            Standing::Following | Standing::CatchingUp { .. } => None,
+            Standing::Not(why, _) => Some(why.to_string()),
             Standing::Closed => Some("it is closed".into()),
         }
     }
@@ -62,6 +92,11 @@ pub(super) struct Shared {
     pub(super) catching_up: Arc<Semaphore>,
     /// Readers that keep their orders' states between two steps.
     pub(super) keeping: Arc<Semaphore>,
+    /// What the shelf's commands are hashed with.
+    pub(super) secret: Mutex<Secret>,
+    /// For tests: with what the shelf's disk fails, and whether it fails.
+    #[cfg(test)]
+    pub(super) fault: Mutex<Option<IndexError>>,
     stop: AtomicBool,
     /// Stop without writing anything more, as a kill would.
     killed: AtomicBool,
@@ -69,7 +104,8 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(log: Arc<DiskLog>, dir: PathBuf, options: ProjectionOptions) -> Self {
-        let opening = Progress { position: 0, standing: Standing::Not("it is being opened".into()) };
+        let opening =
+            Progress { position: 0, standing: Standing::Not("it is being opened".into(), Cause::Other) };
         Self {
             log_id: log.identity().log_id,
             log,
@@ -81,14 +117,43 @@ impl Shared {
             catching_up: Arc::new(Semaphore::new(options.catching_up_max)),
             keeping: Arc::new(Semaphore::new(options.catching_up_max)),
             options,
+            secret: Mutex::default(),
+            #[cfg(test)]
+            fault: Mutex::default(),
             stop: AtomicBool::new(false),
             killed: AtomicBool::new(false),
         }
     }
 
+    /// How far the lists are.
+    pub(super) fn views_progress(&self) -> ViewsProgress {
+        let Progress { position, standing } = self.progress.borrow().clone();
+        let read_bytes = self.log.bytes_before(position);
+        let why_not = match standing {
+            Standing::Following => None,
+            Standing::CatchingUp { until } => {
+                Some(ViewError::Building { read_bytes, of_bytes: self.log.bytes_before(until) })
+            }
+            Standing::Not(_, Cause::NoRoom) => Some(ViewError::Disk { full: true }),
+            Standing::Not(_, Cause::DiskFails) => Some(ViewError::Disk { full: false }),
+            Standing::Not(why, Cause::Other) => Some(ViewError::Unavailable(why.to_string())),
+            Standing::Closed => Some(ViewError::Unavailable("it is closed".into())),
+        };
+        ViewsProgress { read_bytes, log_bytes: self.log.bytes_before(self.log.tail().last()), why_not }
+    }
+
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.log.tail().wake();
+    }
+
+    /// The failure of the shelf's disk, in tests.
+    pub(super) fn disk(&self) -> Result<(), IndexError> {
+        #[cfg(test)]
+        if let Some(error) = self.fault.lock().clone() {
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// For tests: stops without writing anything more.
@@ -139,5 +204,25 @@ impl Shared {
         }
         let shelf = shelf.as_ref().ok_or("the lists are not open")?;
         Ok(number(&shelf.marks(order).map_err(|error| error.to_string())?))
+    }
+}
+
+impl LongOrders for Shared {
+    fn records(&self, order: &OrderRef, after: u64, decisions: u64) -> Option<KnownRecords> {
+        self.known(|shelf| long::records(shelf.store(), order, after, decisions))
+    }
+
+    fn with_command(&self, order: &OrderRef, command: &CommandKey) -> Option<KnownRecords> {
+        let secret = *self.secret.lock();
+        self.known(|shelf| long::with_command(shelf.store(), order, command, &secret))
+    }
+}
+
+impl Shared {
+    /// `None` when the shelf is not open, knows nothing of the order or cannot be read.
+    fn known(&self, read: impl FnOnce(&Shelf) -> Result<KnownRecords, IndexError>) -> Option<KnownRecords> {
+        let shelf = self.shelf.read();
+        let known = read(shelf.as_ref()?);
+        known.inspect_err(|error| tracing::warn!(%error, "long orders are read as a whole")).ok()
     }
 }

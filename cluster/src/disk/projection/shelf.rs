@@ -6,16 +6,20 @@
 //!   down since it was opened. Else it is thrown away and built again from the log.
 //!
 //! ```text
-//! m                              version, log, position
-//! c <tenant>                     counts
-//! l <tenant> 0 <order>           an order that is in memory from the start on: open, or in need of someone
-//! r <tenant> 0 <status> <place>  an order that rests
-//! p <tenant> 0 <order>           where the order's park marks stand
+//! m                        version, log, position
+//! c <tenant>               counts
+//! b <tenant> 0 <place>     the rows of the orders placed there and later, up to the next block (`buckets`)
+//! d <tenant> 0 <page>      where the blocks begin, and what is in them
+//! l <tenant> 0 <order>     an order that is in memory from the start on: a parked one
+//! h <order> <decision>     where a long order's records stand (`long`)
+//! p <tenant> 0 <order>     where the order's park marks stand
 //! ```
 
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -23,16 +27,18 @@ use std::time::Duration;
 use retailflow_engine::ids::{OrderRef, TenantId};
 use retailflow_engine::invariant::TenantLedger;
 use retailflow_engine::ports::OrderCounts;
-use retailflow_engine::wire::order::OrderStatus;
 use serde::{Deserialize, Serialize};
 
+use super::buckets::{Buckets, InLists, NewRow};
+use super::keys;
 use super::lists::{Counts, Frozen};
-use super::tracked::{Row, Stored, Tracked};
+use super::long::Secret;
+use super::tracked::{Row, Tracked};
 use crate::disk::index::IndexError;
 use crate::disk::index::store::{self, Store, guarded};
 
 /// Of the rows' form. Another one is no trouble: all is built again.
-pub(super) const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 3;
 
 /// Says that the shelf is in use, and since which start of the system.
 const IN_USE_FILE: &str = "in-use";
@@ -41,17 +47,15 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// sled may spin for ever on damaged files.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
-const META_KEY: &[u8] = b"m";
-const COUNTS: u8 = b'c';
-const LIVE: u8 = b'l';
-const RESTING: u8 = b'r';
-const MARKS: u8 = b'p';
-
 #[derive(Serialize, Deserialize, PartialEq, Eq)]
 struct Meta {
     version: u8,
     log_id: [u8; 16],
     position: u64,
+    /// Of the group there: it tells all that stands before it.
+    group_hash: [u8; 32],
+    /// See `long`.
+    secret: Secret,
 }
 
 /// An order's row as read: its place, the order, what is known of it.
@@ -61,7 +65,10 @@ pub(super) type Found = (u64, OrderRef, Tracked);
 #[derive(Default)]
 pub(super) struct Kept {
     pub(super) position: u64,
-    pub(super) live: Vec<(OrderRef, Tracked)>,
+    /// Of the group there.
+    pub(super) group_hash: [u8; 32],
+    pub(super) secret: Secret,
+    pub(super) pinned: Vec<(OrderRef, Tracked)>,
     pub(super) counts: Vec<(TenantId, Counts)>,
 }
 
@@ -69,37 +76,25 @@ pub(super) struct Kept {
 pub(super) struct Shelf {
     store: Store,
     dir: PathBuf,
-    log_id: [u8; 16],
+    buckets: Buckets,
+}
+
+/// What is written with all that is: of which log, and of which group in it.
+pub(super) struct Of {
+    pub(super) log_id: [u8; 16],
+    pub(super) secret: Secret,
+    pub(super) group_hash: [u8; 32],
+}
+
+/// What has changed, ready to be written.
+pub(super) struct Prepared {
+    batch: sled::Batch,
+    rows: HashMap<TenantId, Vec<NewRow>>,
+    written: Vec<(OrderRef, bool)>,
 }
 
 fn damaged(why: impl ToString) -> IndexError {
     IndexError::Damaged(why.to_string())
-}
-
-fn key(kind: u8, tenant: &TenantId, rest: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(2 + tenant.as_str().len() + rest.len());
-    key.push(kind);
-    key.extend_from_slice(tenant.as_str().as_bytes());
-    key.push(0);
-    key.extend_from_slice(rest);
-    key
-}
-
-fn order_key(kind: u8, order: &OrderRef) -> Vec<u8> {
-    key(kind, &order.tenant, order.order.as_str().as_bytes())
-}
-
-fn resting_key(tenant: &TenantId, status: OrderStatus, place: u64) -> Vec<u8> {
-    let mut rest = [0; 9];
-    rest[0] = status as u8;
-    rest[1..].copy_from_slice(&place.to_be_bytes());
-    key(RESTING, tenant, &rest)
-}
-
-/// The tenant in a key.
-fn tenant_of(key: &[u8]) -> Result<TenantId, IndexError> {
-    let name = key.get(1..).unwrap_or_default().split(|byte| *byte == 0).next().unwrap_or_default();
-    TenantId::parse(&String::from_utf8_lossy(name)).map_err(damaged)
 }
 
 fn boot_id() -> Option<Vec<u8>> {
@@ -141,9 +136,9 @@ impl Shelf {
         let folder = dir.to_owned();
         let open = move || {
             drop(sender.send(Store::open(&folder, cache_bytes).and_then(|store| {
-                let shelf = Self { store, dir: folder, log_id };
-                let kept = shelf.kept()?;
-                Ok((shelf, kept))
+                let kept = kept(&store, log_id)?;
+                let buckets = Buckets::load(&store)?;
+                Ok((Self { store, dir: folder, buckets }, kept))
             })))
         };
         // Only one that spins in sled outlives this call.
@@ -151,99 +146,88 @@ impl Shelf {
         opened.recv_timeout(OPEN_TIMEOUT).unwrap_or_else(|_| Err(damaged("opening it does not end")))
     }
 
-    fn kept(&self) -> Result<Kept, IndexError> {
-        let main = self.store.main();
-        let Some(meta) = store::get(main, META_KEY)? else {
-            return match guarded("list", || main.first())? {
-                None => Ok(Kept::default()),
-                Some(_) => Err(damaged("it does not say up to where it goes")),
-            };
-        };
-        let meta: Meta = serde_json::from_slice(&meta).map_err(damaged)?;
-        let Meta { version, log_id, position } = meta;
-        if version != VERSION || log_id != self.log_id {
-            return Err(damaged("it is of another version or another log"));
-        }
-        let mut kept = Kept { position, ..Kept::default() };
-        for pair in main.scan_prefix([LIVE]) {
-            let (key, value) = guarded("read", || pair)?;
-            let row: Row = serde_json::from_slice(&value).map_err(damaged)?;
-            kept.live.push(row.read(&tenant_of(&key)?, Stored::Live).map_err(damaged)?);
-        }
-        for pair in main.scan_prefix([COUNTS]) {
-            let (key, value) = guarded("read", || pair)?;
-            let (by_status, by_attention, applied, rejected, parked) =
-                serde_json::from_slice(&value).map_err(damaged)?;
-            let orders = OrderCounts { by_status, by_attention };
-            let ledger = TenantLedger { applied, rejected, parked };
-            kept.counts.push((tenant_of(&key)?, Counts { orders, ledger }));
-        }
-        Ok(kept)
-    }
-
-    /// Writes what has changed; gives where each order's row is then.
-    pub(super) fn write(&self, frozen: Frozen) -> Result<Vec<(OrderRef, Stored)>, IndexError> {
+    /// Makes ready what has changed; nothing is held for it.
+    pub(super) fn prepare(frozen: Frozen, of: &Of) -> Result<Prepared, IndexError> {
         let mut batch = sled::Batch::default();
+        let mut rows: HashMap<TenantId, Vec<NewRow>> = HashMap::new();
         let mut written = Vec::with_capacity(frozen.orders.len());
         for (order, tracked) in frozen.orders {
-            let belongs = tracked.belongs();
-            let of = |stored: Stored| match stored {
-                Stored::Nowhere => None,
-                Stored::Live => Some(order_key(LIVE, &order)),
-                Stored::Resting(status) => Some(resting_key(&order.tenant, status, tracked.place)),
-            };
-            if tracked.stored != belongs
-                && let Some(old) = of(tracked.stored)
-            {
-                batch.remove(old);
-            }
-            if let Some(key) = of(belongs) {
-                batch.insert(key, serde_json::to_vec(&Row::of(&order.order, &tracked)).map_err(damaged)?);
-            }
+            let row = serde_json::to_vec(&Row::of(&order.order, &tracked)).map_err(damaged)?;
             if !tracked.marks.is_empty() {
                 let marks = serde_json::to_vec(&tracked.marks).map_err(damaged)?;
-                batch.insert(order_key(MARKS, &order), marks);
+                batch.insert(keys::order_key(keys::MARKS, &order), marks);
             }
-            written.push((order, belongs));
+            let pinned = tracked.is_to_be_pinned();
+            if pinned {
+                batch.insert(keys::order_key(keys::PINNED, &order), row.as_slice());
+            } else if tracked.pinned {
+                batch.remove(keys::order_key(keys::PINNED, &order));
+            }
+            if let Some((status, attention)) = tracked.standing() {
+                let row = (tracked.place, InLists::of(status, attention), row);
+                match rows.get_mut(&order.tenant) {
+                    Some(rows) => rows.push(row),
+                    None => drop(rows.insert(order.tenant.clone(), vec![row])),
+                }
+            }
+            written.push((order, pinned));
+        }
+        for rows in rows.values_mut() {
+            rows.sort_unstable_by_key(|(place, ..)| *place);
         }
         for (tenant, counts) in frozen.counts {
             let Counts { orders, ledger } = counts;
             let TenantLedger { applied, rejected, parked } = ledger;
             let counts = (orders.by_status, orders.by_attention, applied, rejected, parked);
             let counts = serde_json::to_vec(&counts).map_err(damaged)?;
-            batch.insert(key(COUNTS, &tenant, &[]), counts);
+            batch.insert(keys::key(keys::COUNTS, &tenant, &[]), counts);
         }
-        let meta = Meta { version: VERSION, log_id: self.log_id, position: frozen.position };
-        batch.insert(META_KEY, serde_json::to_vec(&meta).map_err(damaged)?);
+        for (key, block) in frozen.long {
+            batch.insert(key, block);
+        }
+        let Of { log_id, secret, group_hash } = *of;
+        let meta = Meta { version: VERSION, log_id, position: frozen.position, group_hash, secret };
+        batch.insert(keys::META, serde_json::to_vec(&meta).map_err(damaged)?);
+        Ok(Prepared { batch, rows, written })
+    }
+
+    /// Writes what was made ready; gives whether each order is pinned then. After an error it must not be used.
+    pub(super) fn write(&mut self, prepared: Prepared) -> Result<Vec<(OrderRef, bool)>, IndexError> {
+        let Prepared { mut batch, rows, written } = prepared;
+        for (tenant, rows) in &rows {
+            self.buckets.put(&self.store, tenant, rows, &mut batch)?;
+        }
         store::write(self.store.main(), batch)?;
-        self.store.flush()?;
         Ok(written)
     }
 
-    /// Orders of a tenant that rest in a status, by their places after `after`, until `full` says so or none is left.
-    pub(super) fn resting(
+    /// Hands what was written to the operating system.
+    pub(super) fn flush(&self) -> Result<(), IndexError> {
+        self.store.flush()
+    }
+
+    /// Orders of a tenant in the lists asked for, by their places after `after`, until `take` says so or none is left.
+    pub(super) fn rows(
         &self,
         tenant: &TenantId,
-        status: OrderStatus,
+        asked: InLists,
         after: u64,
         mut take: impl FnMut(Found) -> bool,
     ) -> Result<(), IndexError> {
-        let from = Bound::Excluded(resting_key(tenant, status, after));
-        let to = Bound::Included(resting_key(tenant, status, u64::MAX));
-        for pair in self.store.main().range((from, to)) {
-            let (_, value) = guarded("read", || pair)?;
-            let row: Row = serde_json::from_slice(&value).map_err(damaged)?;
-            let (order, tracked) = row.read(tenant, Stored::Resting(status)).map_err(damaged)?;
-            if !take((tracked.place, order, tracked)) {
-                break;
-            }
-        }
-        Ok(())
+        self.buckets.rows(&self.store, tenant, asked, after, |_, row| {
+            let row: Row = serde_json::from_slice(row).map_err(damaged)?;
+            let (order, tracked) = row.read(tenant, false).map_err(damaged)?;
+            Ok(take((tracked.place, order, tracked)))
+        })
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Where the order's park marks stand, as far as they were written.
     pub(super) fn marks(&self, order: &OrderRef) -> Result<Vec<u64>, IndexError> {
-        let marks = store::get(self.store.main(), &order_key(MARKS, order))?;
+        let marks = store::get(self.store.main(), &keys::order_key(keys::MARKS, order))?;
         marks.map_or(Ok(Vec::new()), |marks| serde_json::from_slice(&marks).map_err(damaged))
     }
 
@@ -264,4 +248,44 @@ impl Shelf {
         };
         synced().map_err(|error| IndexError::Io(format!("{}: {error}", dir.display())))
     }
+}
+
+/// Drawn from what the system gives the process as chance.
+fn new_secret() -> Secret {
+    let mut secret = Secret::default();
+    for half in secret.chunks_mut(8) {
+        half.copy_from_slice(&RandomState::new().build_hasher().finish().to_le_bytes());
+    }
+    secret
+}
+
+/// What a store holds of the past, but for the rows.
+fn kept(store: &Store, log_id: [u8; 16]) -> Result<Kept, IndexError> {
+    let main = store.main();
+    let Some(meta) = store::get(main, keys::META)? else {
+        return match guarded("list", || main.first())? {
+            None => Ok(Kept { secret: new_secret(), ..Kept::default() }),
+            Some(_) => Err(damaged("it does not say up to where it goes")),
+        };
+    };
+    let meta: Meta = serde_json::from_slice(&meta).map_err(damaged)?;
+    let Meta { version, log_id: of, position, group_hash, secret } = meta;
+    if version != VERSION || of != log_id {
+        return Err(damaged("it is of another version or another log"));
+    }
+    let mut kept = Kept { position, group_hash, secret, ..Kept::default() };
+    for pair in main.scan_prefix([keys::PINNED]) {
+        let (key, value) = guarded("read", || pair)?;
+        let row: Row = serde_json::from_slice(&value).map_err(damaged)?;
+        kept.pinned.push(row.read(&keys::tenant_of(&key)?, true).map_err(damaged)?);
+    }
+    for pair in main.scan_prefix([keys::COUNTS]) {
+        let (key, value) = guarded("read", || pair)?;
+        let (by_status, by_attention, applied, rejected, parked) =
+            serde_json::from_slice(&value).map_err(damaged)?;
+        let orders = OrderCounts { by_status, by_attention };
+        let ledger = TenantLedger { applied, rejected, parked };
+        kept.counts.push((keys::tenant_of(&key)?, Counts { orders, ledger }));
+    }
+    Ok(kept)
 }

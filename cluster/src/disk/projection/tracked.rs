@@ -9,18 +9,6 @@ use retailflow_engine::wire::command::Step;
 use retailflow_engine::wire::order::{Attention, OrderStatus as PublicStatus};
 use serde::{Deserialize, Serialize};
 
-/// Where an order's row is on the shelf.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Stored {
-    /// There is none.
-    #[default]
-    Nowhere,
-    /// With those that are in memory after a start.
-    Live,
-    /// With those that rest, by the status.
-    Resting(PublicStatus),
-}
-
 /// An order, for the lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tracked {
@@ -33,7 +21,8 @@ pub(super) struct Tracked {
     pub(super) marks: Vec<u64>,
     /// Commands that wait behind the present mark.
     pub(super) waiting: u64,
-    pub(super) stored: Stored,
+    /// The shelf has it among those that are in memory from the start on.
+    pub(super) pinned: bool,
     /// Changed since its row was written, or was about to be.
     pub(super) dirty: bool,
 }
@@ -50,26 +39,15 @@ impl Tracked {
         Some((status, attention))
     }
 
-    /// Whether it has come to its end and nobody has to look: then the shelf alone holds it.
-    pub(super) fn rests(&self) -> bool {
-        match self.standing() {
-            // Its marks are numbered through, also those from before it was placed.
-            None => self.parked.is_none() && self.marks.is_empty(),
-            Some((status, attention)) => {
-                matches!(status, PublicStatus::Completed | PublicStatus::Canceled)
-                    && attention == Attention::None
-                    && self.glance.active.is_none()
-            }
-        }
+    /// Whether it has to be in memory: what control records say of it is not found by its chain.
+    pub(super) fn is_to_be_pinned(&self) -> bool {
+        // Marks are numbered through, also those from before it was placed.
+        self.parked.is_some() || (self.place == 0 && !self.marks.is_empty())
     }
 
-    /// Where its row belongs.
-    pub(super) fn belongs(&self) -> Stored {
-        match self.standing() {
-            _ if !self.rests() => Stored::Live,
-            Some((status, _)) => Stored::Resting(status),
-            None => Stored::Nowhere,
-        }
+    /// Whether the shelf has nothing of it, and needs nothing.
+    pub(super) fn is_nowhere(&self) -> bool {
+        self.place == 0 && !self.pinned && !self.is_to_be_pinned()
     }
 }
 
@@ -125,7 +103,7 @@ impl Row {
     }
 
     /// The order, and what is known of it; an error for what nobody has written.
-    pub(super) fn read(self, tenant: &TenantId, stored: Stored) -> Result<(OrderRef, Tracked), String> {
+    pub(super) fn read(self, tenant: &TenantId, pinned: bool) -> Result<(OrderRef, Tracked), String> {
         let order = OrderId::parse(&self.order).map_err(|error| error.to_string())?;
         let glance = Glance {
             revision: self.revision,
@@ -153,7 +131,7 @@ impl Row {
             parked: self.parked.map(Into::into),
             marks: self.marks,
             waiting: self.waiting,
-            stored,
+            pinned,
             dirty: false,
         };
         Ok((OrderRef { tenant: tenant.clone(), order }, tracked))

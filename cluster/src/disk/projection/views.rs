@@ -7,12 +7,12 @@ use retailflow_engine::invariant::Ledger;
 use retailflow_engine::ports::{
     LogPosition, OrderCounts, OrderPage, OrderQuery, PortFuture, ViewError, Views,
 };
-use retailflow_engine::wire::order::{Attention, OrderStatus};
 use retailflow_engine::wire::order_list::OrderSummary;
 
 use super::Projection;
+use super::buckets::InLists;
 use super::lists::summary;
-use super::shared::Shared;
+use super::shared::{Shared, Standing, ViewsProgress};
 
 /// Orders on a page, at most: what is asked for beyond comes on the next one.
 const PAGE_MAX: usize = 1_000;
@@ -23,7 +23,10 @@ fn bad_token(why: String) -> ViewError {
 
 impl Shared {
     fn usable(&self) -> Result<(), ViewError> {
-        self.progress.borrow().trouble().map_or(Ok(()), |why| Err(ViewError::Unavailable(why)))
+        if self.progress.borrow().standing == Standing::Following {
+            return Ok(());
+        }
+        self.views_progress().why_not.map_or(Ok(()), Err)
     }
 
     /// Blocks.
@@ -39,24 +42,18 @@ impl Shared {
             return Err(ViewError::Unavailable("the lists are not open".into()));
         };
         let mut page = lists.page(query, after, limit + 1);
-        if query.attention.is_none_or(|attention| attention == Attention::None) {
-            for status in [OrderStatus::Completed, OrderStatus::Canceled] {
-                if query.status.is_some_and(|wanted| wanted != status) {
-                    continue;
-                }
-                let mut taken = 0;
-                let read = shelf.resting(&query.tenant, status, after, |(place, order, tracked)| {
-                    if !lists.hides(&order)
-                        && let Some(summary) = summary(&order, &tracked)
-                    {
-                        page.push((place, summary));
-                        taken += 1;
-                    }
-                    taken <= limit
-                });
-                read.map_err(|error| ViewError::Unavailable(error.to_string()))?;
+        let asked = InLists::asked(query.status, query.attention);
+        let mut taken = 0;
+        let read = shelf.rows(&query.tenant, asked, after, |(place, order, tracked)| {
+            if !lists.hides(&order)
+                && let Some(summary) = summary(&order, &tracked)
+            {
+                page.push((place, summary));
+                taken += 1;
             }
-        }
+            taken <= limit
+        });
+        read.map_err(|error| ViewError::Unavailable(error.to_string()))?;
         let position = self.token(lists.position);
         drop(lists);
         page.sort_unstable_by_key(|(place, _)| *place);
@@ -69,6 +66,12 @@ impl Shared {
 }
 
 impl Projection {
+    /// How far the lists are.
+    #[must_use]
+    pub fn progress(&self) -> ViewsProgress {
+        self.shared.views_progress()
+    }
+
     /// One order as the lists show it; `None` when it is not in memory, or not placed.
     #[must_use]
     pub fn glance(&self, order: &OrderRef) -> Option<OrderSummary> {

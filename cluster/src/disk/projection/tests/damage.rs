@@ -3,8 +3,10 @@
 use retailflow_engine::contract::lives::{Lives, TENANTS, Turn};
 use retailflow_engine::contract::views::{all_of, assert_agrees, caught_up, pages};
 use retailflow_engine::ids::OrderRef;
+use retailflow_engine::ports::{ViewError, Views};
 
 use super::{Disk, ENDS, End, tiny};
+use crate::disk::index::IndexError;
 use crate::disk::projection::ProjectionOptions;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,5 +111,78 @@ async fn ten_thousand_orders_are_paged_through() {
         disk.end(end);
         disk.start();
         disk.ready().await;
+    }
+}
+
+/// Lists that are being built are not shown in part: a page says how far they are, and so does the progress.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_that_are_being_built_say_how_far_they_are() {
+    let mut disk = Disk::new(ProjectionOptions { read_bytes: 64, ..tiny() });
+    disk.ready().await;
+    let mut lives = Lives::begin(&**disk.log.as_ref().unwrap(), 8).await;
+    let orders = lives.names(300);
+    lives.go_on(&**disk.log.as_ref().unwrap(), &orders, 200).await;
+    let whole = {
+        let views = disk.views().views;
+        caught_up(&*views).await;
+        pages(&*views, &all_of(TENANTS[0])).await
+    };
+    disk.end(End::Deleted);
+    disk.start();
+    let projection = disk.projection.clone().unwrap();
+    let mut progress = projection.shared.progress.subscribe();
+    let mut building = 0;
+    let mut last = 0;
+    loop {
+        match projection.list(all_of(TENANTS[0])).await {
+            Ok(page) => {
+                assert!(page.orders == whole || page.next.is_some(), "part of a list was shown as all of it");
+                break;
+            }
+            Err(ViewError::Building { read_bytes, of_bytes }) => {
+                assert!(last <= read_bytes && read_bytes <= of_bytes, "{last} {read_bytes} {of_bytes}");
+                assert!(
+                    matches!(projection.counts(None), Err(ViewError::Building { .. }))
+                        || projection.progress().why_not.is_none()
+                );
+                (building, last) = (building + 1, read_bytes);
+            }
+            // It is being opened.
+            Err(_) => progress.changed().await.unwrap(),
+        }
+    }
+    assert!(building > 0, "it was never seen being built");
+    assert_eq!(projection.progress().why_not, None);
+}
+
+/// A disk of the lists that is full or fails harms the lists alone; when it is well again they are, without a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_disk_of_the_lists_harms_the_lists_alone() {
+    let disk = Disk::new(tiny());
+    disk.ready().await;
+    let mut lives = Lives::begin(&**disk.log.as_ref().unwrap(), 91).await;
+    let orders = lives.names(60);
+    for (error, full) in
+        [("write: No space left on device (os error 28)", true), ("write: os error 5", false)]
+    {
+        lives.go_on(&**disk.log.as_ref().unwrap(), &orders, 10).await;
+        let projection = disk.projection.clone().unwrap();
+        *projection.shared.fault.lock() = Some(IndexError::Io(error.into()));
+        // Commits go on meanwhile.
+        let mut refused = Ok(());
+        for _ in 0..1_000 {
+            lives.go_on(&**disk.log.as_ref().unwrap(), &orders, 1).await;
+            refused = projection.list(all_of(TENANTS[0])).await.map(drop);
+            if refused.is_err() {
+                break;
+            }
+        }
+        assert_eq!(refused, Err(ViewError::Disk { full }));
+        assert_eq!(projection.progress().why_not, Some(ViewError::Disk { full }));
+        *projection.shared.fault.lock() = None;
+        drop(projection);
+        disk.ready().await;
+        caught_up(&*disk.views().views).await;
+        assert_agrees(&disk.views(), &[5, 1_000]).await;
     }
 }

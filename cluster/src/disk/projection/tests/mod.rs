@@ -11,11 +11,13 @@ use retailflow_engine::contract::views::{self, LogWithViews};
 use retailflow_engine::invariant::{TenantLedger, check_log};
 use retailflow_engine::ports::PortFuture;
 
+use super::shared::Standing;
 use super::{Projection, ProjectionOptions};
 use crate::disk::contract_tests::open;
 use crate::disk::event_log::DiskLog;
 
 mod damage;
+mod long;
 mod readers;
 
 /// Small enough that everything happens: many writings, a ring that is fallen out of, states that are read again.
@@ -120,10 +122,10 @@ impl Disk {
         LogWithRelay { log, relay: projection, order: Order::OfTheLog }
     }
 
-    /// Waits for the shelf to be open.
+    /// Waits for the lists to be shown.
     pub(super) async fn ready(&self) {
         let mut progress = self.projection.as_ref().unwrap().shared.progress.subscribe();
-        progress.wait_for(|now| now.trouble().is_none()).await.unwrap();
+        progress.wait_for(|now| now.standing == Standing::Following).await.unwrap();
     }
 }
 
