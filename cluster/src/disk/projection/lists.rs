@@ -25,7 +25,7 @@ use super::long::NewBlock;
 use super::tracked::Tracked;
 
 /// Orders that were touched lately, some 400 bytes each. The next record of one that is not here has its history read.
-const RECENT_MAX: NonZeroUsize = NonZeroUsize::new(131_072).unwrap();
+const RECENT_MAX: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 
 /// What is counted of a tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -75,7 +75,7 @@ impl Default for ProjectionOptions {
     fn default() -> Self {
         Self {
             cache_bytes: 32 << 20,
-            flush_orders: 32_768,
+            flush_orders: 16_384,
             flush_interval_ms: 1_000,
             read_bytes: 1 << 20,
             ring_events_max: 65_536,
