@@ -76,6 +76,76 @@ pub(crate) struct Store {
 
 /// An id for a log that is made.
 pub(crate) fn new_log_id() -> [u8; 16] {
+    let rng = SystemRng::new();
+    let mut log_id = [0; 16];
+    log_id[..8].copy_from_slice(&rng.next_u64().to_le_bytes());
+    log_id[8..].copy_from_slice(&rng.next_u64().to_le_bytes());
+    log_id
+}
+
+/// Whether a data directory may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Make {
+    /// One that is not there is made, and that is said.
+    IfMissing,
+    /// It has to be there.
+    Never,
+}
+
+impl Make {
+    /// As the flag `--existing` says.
+    pub(crate) fn unless(existing: bool) -> Self {
+        if existing { Self::Never } else { Self::IfMissing }
+    }
+}
+
+/// The sizes of the disk's log, from the configuration.
+pub(crate) fn log_options(config: &Config) -> LogOptions {
+    LogOptions {
+        segment_bytes: u32::try_from(config.log.segment_bytes).unwrap_or(u32::MAX),
+        ..LogOptions::default()
+    }
+}
+
+/// All sizes of a data directory, from the configuration.
+pub(crate) fn disk_options(config: &Config) -> DiskLogOptions {
+    DiskLogOptions {
+        log: log_options(config),
+        index: IndexOptions {
+            cache_bytes: config.index.cache_bytes,
+            flush_entries: config.index.flush_entries,
+            flush_interval_ms: config.index.flush_interval_ms,
+            snapshot_queue: config.index.snapshot_queue_max,
+            open_timeout_ms: config.index.open_timeout_ms,
+            ..IndexOptions::default()
+        },
+        ..DiskLogOptions::default()
+    }
+}
+
+/// With fewer open files than this a server refuses connections long before its own limits.
+const OPEN_FILES_MIN: u64 = 4096;
+
+/// Opens a data directory; blocks while the index catches up with the log.
+///
+/// # Errors
+/// A [`Failure`] that says what to do: 3 when it cannot be read, 4 when it must not be opened.
+pub(crate) fn open(data: &Path, config: &Config, make: Make) -> Result<Store, Failure> {
+    if make == Make::Never && !data.join("log").is_dir() {
+        let text = format!(
+            "there is no data directory in {}: `retailflow run` or `serve` makes one, without --existing",
+            data.display()
+        );
+        return Err(Failure::unreachable(text));
+    }
+    let open_files = raise_open_files();
+    if open_files < OPEN_FILES_MIN {
+        tracing::warn!(
+            event = "few_open_files",
+            open_files,
+            "this process may have few open files: connections will be refused at that limit; raise it (`ulimit -n`)"
+        );
+    }
     backup::refuse_backup(data)?;
     new_data_dir::refuse_unfinished(data)?;
     let new = LogIdentity {
