@@ -27,7 +27,9 @@ mod query;
 mod route;
 mod routes;
 mod server;
+mod token;
 
 pub use edge::{Counts, Edge, Readiness};
 pub use route::Route;
 pub use server::{Options, Running, Server, StartError};
+pub use token::TokenSecret;

@@ -18,7 +18,7 @@ use retailflow_actors::{NodeHandle, Settings};
 use retailflow_cluster::disk::projection::{Projection, ProjectionOptions};
 use retailflow_config::Config;
 use retailflow_engine::ports::{CommandDoor, EventLog};
-use retailflow_gateway::{Edge, Options as EdgeOptions, Running, Server};
+use retailflow_gateway::{Edge, Options as EdgeOptions, Running, Server, TokenSecret};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -56,8 +56,9 @@ pub(crate) fn run(data: &Path, config: Config, options: &Options) -> Result<(), 
     let sight = Sight::start()?;
     sight.durability(app::DURABILITY, None);
     let store = app::open(data, &config, Make::IfMissing)?;
+    let tokens = app::token_secret(data, &config)?;
     let runtime = app::runtime()?;
-    let served = runtime.block_on(serve(data, config, options, &store, sight));
+    let served = runtime.block_on(serve(data, config, options, &store, tokens, sight));
     drop(runtime);
     store.close();
     otlp::end();
@@ -69,6 +70,7 @@ async fn serve(
     config: Config,
     options: &Options,
     store: &Store,
+    tokens: TokenSecret,
     sight: Sight,
 ) -> Result<(), Failure> {
     let (mut stopped, _stop) = signals::listen()?;
@@ -78,13 +80,13 @@ async fn serve(
     let node = store.node(settings, participants.participants()).await?;
     let projection = Projection::start(store.log.clone(), data, ProjectionOptions::default());
     let projection = projection.or_exit(ExitStatus::Unreachable, || "cannot start a thread")?;
-    let state = Arc::new(State::new(store.log.failed(), Vec::new()));
-    let edge = edge(store, &node, &projection, &state, &sight);
+    let state = Arc::new(State::new(store.log.failed(), vec![readiness::disk(store.disk.clone())]));
+    let edge = edge(store, &node, &projection, &state, &sight, tokens);
     let counts = edge.counts.clone();
     let http = config.http.clone();
     let start = EdgeOptions { insecure: options.insecure };
     let server = Server::start(http, edge, start).map_err(refused)?;
-    tell(&server)?;
+    tell(&server);
 
     let end = CancellationToken::new();
     let mut beside = JoinSet::new();
@@ -150,6 +152,7 @@ fn edge(
     projection: &Arc<Projection>,
     state: &Arc<State>,
     sight: &Sight,
+    token_secret: TokenSecret,
 ) -> Edge {
     Edge {
         door: traced(Arc::new(node.clone())),
@@ -160,6 +163,7 @@ fn edge(
         readiness: state.clone(),
         metrics: sight.renderer(node.clone()),
         counts: Arc::default(),
+        token_secret,
     }
 }
 
@@ -176,10 +180,13 @@ fn refused(error: retailflow_gateway::StartError) -> Failure {
     Failure::new(code, error)
 }
 
-/// Where it listens, on standard output, for whoever started it with port 0.
-fn tell(server: &Running) -> Result<(), Failure> {
-    crate::cli::print(&format!(
+/// Where it listens, on standard output, for whoever started it with port 0. Nobody need read it: the log has it, too.
+fn tell(server: &Running) {
+    let text = format!(
         "listening on http://{}, for operators on http://{}\n",
         server.public_addr, server.admin_addr
-    ))
+    );
+    if let Err(failure) = crate::cli::print(&text) {
+        tracing::warn!(%failure, "standard output takes nothing");
+    }
 }
