@@ -195,7 +195,7 @@ fn explain(data: &Path, config: &Config, failure: Failure) -> Failure {
     let needed = 2 * config.log.segment_bytes + ROOM_BESIDE_BYTES;
     let free = free_bytes.map_or_else(|| "unknown".into(), |free| format!("{} MiB", free / MIB));
     let text = format!(
-        "the disk of {} is full (free for this user: {free}; a start wants {} MiB: two segments of the log, its index and the          lists). Make room there, or raise the quota, then start again; delete nothing in the data directory but views/ or          index/, which are made again from the log. What was answered is in the log",
+        "the disk of {} is full (free for this user: {free}; a start wants {} MiB: two segments of the log, its index and the lists). Make room there, or raise the quota, then start again; delete nothing in the data directory but views/ or index/, which are made again from the log. What was answered is in the log",
         data.display(),
         needed.div_ceil(MIB),
     );
