@@ -1,5 +1,6 @@
 //! The composition root: which adapters the engine runs on.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,14 +9,17 @@ use anyhow::Context as _;
 use parking_lot::Mutex;
 use retailflow_actors::{Node, NodeHandle, Ports, Settings};
 use retailflow_cluster::disk::event_log::{CatchUp, DiskLog, DiskLogOptions, OpenError, OpenReport};
-use retailflow_cluster::disk::files::{Files, RealFiles, raise_open_files};
+use retailflow_cluster::disk::files::{DiskWatch, Files, RealFiles, WatchedFiles, raise_open_files};
 use retailflow_cluster::disk::index::IndexOptions;
+use retailflow_cluster::disk::links::{LinkError, refuse_links};
 use retailflow_cluster::disk::log::{LogError, LogOptions};
+use retailflow_cluster::disk::secret;
 use retailflow_config::Config;
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::invariant::CheckKey;
 use retailflow_engine::ports::{Clock, EventLog, LogIdentity, Participants, Rng};
 use retailflow_engine::wire::Durability;
+use retailflow_gateway::TokenSecret;
 
 use crate::backup;
 use crate::exit::{ExitStatus, Failure};
@@ -32,9 +36,14 @@ pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> TimestampMs {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        TimestampMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        timestamp(SystemTime::now())
     }
+}
+
+/// A clock that stands before 1970 says 1970, one beyond what times can say says the greatest: nothing is refused for it.
+fn timestamp(now: SystemTime) -> TimestampMs {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    TimestampMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Chance, seeded by the system.
@@ -72,6 +81,8 @@ pub(crate) fn files() -> Arc<dyn Files> {
 pub(crate) struct Store {
     /// The log and all that hangs on it.
     pub(crate) log: Arc<DiskLog>,
+    /// Whether its disk answers.
+    pub(crate) disk: Arc<DiskWatch>,
 }
 
 /// An id for a log that is made.
@@ -155,10 +166,14 @@ pub(crate) fn open(data: &Path, config: &Config, make: Make) -> Result<Store, Fa
         shards: 1,
         created: SystemClock.now(),
     };
-    files()
+    let made = files()
         .create_dir_all(data)
-        .with_context(|| format!("cannot make the data directory {}", data.display()))
-        .map_err(|error| Failure::new(ExitStatus::Unreachable, error))?;
+        .with_context(|| format!("cannot make the data directory {}", data.display()));
+    made.map_err(|error| explain(data, config, Failure::new(ExitStatus::Unreachable, error)))?;
+    no_links(data)?;
+    let watched = WatchedFiles::new(files());
+    let disk = watched.watch();
+    let watched: Arc<dyn Files> = Arc::new(watched);
     let mut told = Instant::now();
     let mut progress = |at: CatchUp| {
         if told.elapsed() >= PROGRESS_EVERY {
@@ -173,8 +188,8 @@ pub(crate) fn open(data: &Path, config: &Config, make: Make) -> Result<Store, Fa
             );
         }
     };
-    let opened = DiskLog::open(data, &disk_options(config), &files(), &new, &mut progress);
-    let (log, report) = opened.map_err(|error| open_failure(data, error))?;
+    let opened = DiskLog::open(data, &disk_options(config), &watched, &new, &mut progress);
+    let (log, report) = opened.map_err(|error| explain(data, config, open_failure(data, error)))?;
     let found = log.identity().cluster;
     if found != config.log.cluster {
         let text = format!(
@@ -185,7 +200,7 @@ pub(crate) fn open(data: &Path, config: &Config, make: Make) -> Result<Store, Fa
         return Err(Failure::refused(text));
     }
     tell(data, &report);
-    Ok(Store { log })
+    Ok(Store { log, disk })
 }
 
 fn tell(data: &Path, report: &OpenReport) {
@@ -207,6 +222,77 @@ fn tell(data: &Path, report: &OpenReport) {
     if let Some(reason) = &report.index_rebuilt {
         tracing::warn!(reason, frames = report.replayed_frames, "the index was built again from the log");
     }
+}
+
+/// Refuses a data directory with symbolic links in it.
+///
+/// # Errors
+/// A [`Failure`] that names the first.
+pub(crate) fn no_links(data: &Path) -> Result<(), Failure> {
+    refuse_links(data).map_err(|error| {
+        let code = match &error {
+            LinkError::Link(_) => ExitStatus::Refused,
+            LinkError::Io { .. } => ExitStatus::Unreachable,
+        };
+        Failure::new(code, error)
+    })
+}
+
+/// What tokens of the data directory's callers are made with. The one place that knows where it is kept.
+///
+/// # Errors
+/// A [`Failure`] that says what to do.
+pub(crate) fn token_secret(data: &Path, config: &Config) -> Result<TokenSecret, Failure> {
+    let found = secret::load_or_create(files().as_ref(), data);
+    let found = found.map_err(|error| {
+        let code = match &error {
+            secret::SecretError::Strange(_) => ExitStatus::Finding,
+            secret::SecretError::Io { .. } => ExitStatus::Unreachable,
+        };
+        explain(data, config, Failure::new(code, error))
+    })?;
+    Ok(TokenSecret::derive(&found))
+}
+
+/// Says so, and what to do, where a start failed because the disk is full.
+fn explain(data: &Path, config: &Config, failure: Failure) -> Failure {
+    let Some(error) = failure.error else { return failure };
+    let free_bytes = free_bytes(data);
+    if !says_full(&error) && free_bytes.is_none_or(|free| free >= ROOM_LEAST_BYTES) {
+        return Failure { error: Some(error), ..failure };
+    }
+    const MIB: u64 = 1 << 20;
+    let needed = 2 * config.log.segment_bytes + ROOM_BESIDE_BYTES;
+    let free = free_bytes.map_or_else(|| "unknown".into(), |free| format!("{} MiB", free / MIB));
+    let text = format!(
+        "the disk of {} is full (free for this user: {free}; a start wants {} MiB: two segments of the log, its index and the lists). Make room there, or raise the quota, then start again; delete nothing in the data directory but views/ or index/, which are made again from the log. What was answered is in the log",
+        data.display(),
+        needed.div_ceil(MIB),
+    );
+    Failure { error: Some(error.context(text)), ..failure }
+}
+
+/// Less than this is full for any start.
+const ROOM_LEAST_BYTES: u64 = 1 << 20;
+/// For the index and the lists of a small log.
+const ROOM_BESIDE_BYTES: u64 = 16 << 20;
+
+/// Bytes that this user may still write on a folder's disk, as far as the system tells.
+fn free_bytes(data: &Path) -> Option<u64> {
+    let there = data.ancestors().find(|folder| folder.is_dir()).unwrap_or_else(|| Path::new("."));
+    let found = rustix::fs::statvfs(there).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+fn says_full(error: &anyhow::Error) -> bool {
+    let full =
+        |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    // The index's driver hands errors on as text.
+    let texts = [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT]
+        .map(|errno| io::Error::from_raw_os_error(errno.raw_os_error()).to_string());
+    let said = format!("{error:#}");
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(full))
+        || texts.iter().any(|text| said.contains(text))
 }
 
 fn open_failure(data: &Path, error: OpenError) -> Failure {
@@ -261,4 +347,41 @@ impl Store {
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     built.map_err(|error| Failure::unreachable(format!("cannot start the runtime: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn no_clock_is_too_wrong() {
+        let at = |since: u64| timestamp(UNIX_EPOCH + Duration::from_secs(since)).0;
+        assert_eq!(timestamp(UNIX_EPOCH - Duration::from_secs(1)).0, 0);
+        assert_eq!(at(253_402_300_800), 253_402_300_800_000, "the year 10000");
+        assert_eq!(at(i64::MAX as u64), i64::MAX);
+    }
+
+    #[test]
+    fn a_full_disk_is_explained_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::default();
+        let said = |error: anyhow::Error| {
+            explain(folder.path(), &config, Failure::new(ExitStatus::Unreachable, error)).to_string()
+        };
+        let io = |kind: io::ErrorKind| anyhow::Error::new(io::Error::from(kind)).context("cannot create x");
+        let index = io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error()).to_string();
+        for full in [
+            io(io::ErrorKind::StorageFull),
+            io(io::ErrorKind::QuotaExceeded),
+            anyhow::anyhow!("sled: {index}"),
+        ] {
+            let said = said(full);
+            for part in ["is full", "MiB", "Make room", "in the log"] {
+                assert!(said.contains(part), "{part}: {said}");
+            }
+        }
+        assert_eq!(said(io(io::ErrorKind::PermissionDenied)), "cannot create x: permission denied");
+    }
 }

@@ -42,6 +42,9 @@ use crate::exit::{ExitStatus, Failure, OrExit};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // What is written is about customers: the owner's alone, whatever the umask that the process was started with. Before
+    // any file is made, so that it holds for those of libraries as well.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(said) => {

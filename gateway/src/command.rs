@@ -16,6 +16,7 @@ use crate::answer::{Refusal, respond};
 use crate::content::Form;
 use crate::edge::Shared;
 use crate::path::{self, Names};
+use crate::token::TokenKind;
 use crate::{body, content, headers};
 
 /// Where the log stood when a command was answered, for `at_least` of a list.
@@ -121,14 +122,21 @@ async fn take(shared: &Shared, names: &Names, request: Request, door: Door) -> R
     let traceparent = command.trace.traceparent.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
     let left = time.saturating_sub(began.elapsed());
     let outcome = shared.edge.door.ask(command, actor, left).await;
-    let recorded = outcome.status != Status::Refused;
+    let position = (outcome.status != Status::Refused).then(|| written(shared, &order)).flatten();
     let mut response = respond(outcome);
     let answered = response.headers_mut();
-    if recorded && let Ok(position) = HeaderValue::try_from(shared.edge.views.written()) {
+    if let Some(position) = position {
         answered.insert(POSITION, position);
     }
     if let Some(traceparent) = traceparent {
         answered.insert(TRACEPARENT, traceparent);
     }
     Ok(response)
+}
+
+/// Up to where the log is written, as the tenant's token; `None` where no lists are kept that could be asked with it.
+fn written(shared: &Shared, order: &OrderRef) -> Option<HeaderValue> {
+    let written = shared.edge.views.written();
+    let token = || shared.tokens.seal(TokenKind::Position, &order.tenant, &written);
+    (!written.is_empty()).then(token).flatten().and_then(|token| HeaderValue::try_from(token).ok())
 }

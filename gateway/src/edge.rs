@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::host::HostNames;
 use crate::route::Route;
+use crate::token::{TokenSecret, Tokens};
 
 /// Whether the process can do its work.
 ///
@@ -52,6 +53,8 @@ pub struct Edge {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// What the edge counts; keep a clone, and show it among the metrics.
     pub counts: Arc<Counts>,
+    /// What tokens are made with: the same in all processes that serve one log, and after a restart.
+    pub token_secret: TokenSecret,
 }
 
 /// What the edge counts, both listeners together.
@@ -138,6 +141,7 @@ impl Drop for Open {
 pub(crate) struct Shared {
     pub(crate) edge: Edge,
     pub(crate) limits: Http,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) host_names: HostNames,
     /// Readiness is off.
     pub(crate) leaving: CancellationToken,
@@ -161,6 +165,7 @@ impl Shared {
             reading: TaskTracker::new(),
             host_names: HostNames::new(&limits.host_names),
             received: AtomicUsize::new(0),
+            tokens: Arc::new(Tokens::new(&edge.token_secret)),
             edge,
             limits,
         })

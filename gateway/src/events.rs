@@ -13,6 +13,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::{EventReader, ReadFrom, RelayError, RelayedEvent};
 use retailflow_engine::wire::Code;
 use tokio::sync::OwnedSemaphorePermit;
@@ -24,12 +25,16 @@ use crate::edge::{Open, Shared};
 use crate::headers::{self, LAST_EVENT_ID};
 use crate::path::{self, Names};
 use crate::query::Query;
+use crate::token::{self, TokenKind, Tokens};
 
 /// The media type of a stream.
 pub(crate) const EVENT_STREAM: &str = "text/event-stream";
 
 /// How long a client waits before it comes again, in milliseconds.
 const RETRY_MS: u32 = 2000;
+
+/// About as long is a token.
+const TOKEN_CHARS: usize = 130;
 
 #[derive(Clone, Copy)]
 enum From {
@@ -59,6 +64,13 @@ pub(crate) async fn stream(
     let from = where_from(&query, headers::single(request.headers(), LAST_EVENT_ID)?)?;
     let time = headers::timeout(request.headers(), &shared.limits)?;
     path::known(&shared, &tenant)?;
+    let from = match from {
+        ReadFrom::After(token) => {
+            let place = shared.tokens.open(TokenKind::Event, &tenant, &token);
+            ReadFrom::After(place.map_err(|refusal| refusal.at(LAST_EVENT_ID))?)
+        }
+        from => from,
+    };
     let permit = Arc::clone(&shared.streams).try_acquire_owned().map_err(|_| {
         Refusal::new(Code::Overloaded, "as many streams as the node can take are open; come again, later")
     })?;
@@ -66,6 +78,8 @@ pub(crate) async fn stream(
     let reader = opened.map_err(|_| unavailable())?.map_err(refusal)?;
     let feed = Feed {
         reader,
+        tenant,
+        tokens: Arc::clone(&shared.tokens),
         heartbeat: Duration::from_millis(shared.limits.stream_heartbeat_ms),
         stop: shared.stop.child_token(),
         begun: false,
@@ -101,8 +115,9 @@ fn where_from(query: &Query<'_>, last_id: Option<&str>) -> Result<ReadFrom, Refu
 
 fn refusal(error: RelayError) -> Refusal {
     match error {
-        RelayError::BadToken(text) => Refusal::new(Code::InvalidField, text).at(LAST_EVENT_ID),
-        RelayError::Gone(text) => Refusal::new(Code::PositionGone, text),
+        // Their texts name places of the log.
+        RelayError::BadToken(_) => token::invalid().at(LAST_EVENT_ID),
+        RelayError::Gone(_) => Refusal::new(Code::PositionGone, Code::PositionGone.meaning()),
         RelayError::Unavailable(_) => unavailable(),
     }
 }
@@ -113,6 +128,8 @@ fn unavailable() -> Refusal {
 
 struct Feed {
     reader: Box<dyn EventReader>,
+    tenant: TenantId,
+    tokens: Arc<Tokens>,
     heartbeat: Duration,
     stop: CancellationToken,
     begun: bool,
@@ -127,27 +144,32 @@ impl Feed {
     async fn next(&mut self) -> Option<Bytes> {
         if !self.begun {
             self.begun = true;
-            return Some(Bytes::from(format!("retry: {RETRY_MS}\nid: {}\n\n", self.reader.position())));
+            return Some(Bytes::from(format!("retry: {RETRY_MS}\nid: {}\n\n", self.position()?)));
         }
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
-            events = self.reader.next() => events.ok().map(|events| written(&events)),
+            events = self.reader.next() => self.written(&events.ok()?),
             () = sleep(self.heartbeat) => {
-                Some(Bytes::from(format!(": nothing new\nid: {}\n\n", self.reader.position())))
+                Some(Bytes::from(format!(": nothing new\nid: {}\n\n", self.position()?)))
             }
         }
     }
-}
 
-fn written(events: &[RelayedEvent]) -> Bytes {
-    const FIELDS_BYTES: usize = "id: \nevent: \ndata: \n\n".len();
-    let bytes = events.iter().map(|e| e.token.len() + e.kind.len() + e.json.len() + FIELDS_BYTES).sum();
-    let mut text = String::with_capacity(bytes);
-    for event in events {
-        for part in ["id: ", &event.token, "\nevent: ", event.kind, "\ndata: ", &event.json, "\n\n"] {
-            text.push_str(part);
-        }
+    fn position(&self) -> Option<String> {
+        self.tokens.seal(TokenKind::Event, &self.tenant, &self.reader.position())
     }
-    Bytes::from(text)
+
+    fn written(&self, events: &[RelayedEvent]) -> Option<Bytes> {
+        const FIELDS_BYTES: usize = "id: \nevent: \ndata: \n\n".len() + TOKEN_CHARS;
+        let bytes = events.iter().map(|event| event.kind.len() + event.json.len() + FIELDS_BYTES).sum();
+        let mut text = String::with_capacity(bytes);
+        for event in events {
+            let token = self.tokens.seal_event(&self.tenant, &event.token)?;
+            for part in ["id: ", &token, "\nevent: ", event.kind, "\ndata: ", &event.json, "\n\n"] {
+                text.push_str(part);
+            }
+        }
+        Some(Bytes::from(text))
+    }
 }

@@ -29,7 +29,9 @@ mod route;
 mod routes;
 mod server;
 mod state;
+mod token;
 
 pub use edge::{Counts, Edge, Readiness};
 pub use route::Route;
 pub use server::{Options, Running, Server, StartError};
+pub use token::TokenSecret;

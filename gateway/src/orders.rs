@@ -24,6 +24,7 @@ use crate::headers;
 use crate::path::{self, Names};
 use crate::query::Query;
 use crate::state;
+use crate::token::{self, TokenKind};
 
 /// Entries of a page that is not asked for more or fewer.
 pub(crate) const LIMIT_DEFAULT: u64 = 100;
@@ -85,8 +86,10 @@ pub(crate) async fn list(
     let at_least = query.token("at_least")?;
     let until = Instant::now() + headers::timeout(request.headers(), &shared.limits)?;
     path::known(&shared, &wanted.tenant)?;
-    if let Some(position) = at_least {
-        match timeout_at(until, shared.edge.views.reached(position)).await {
+    if let Some(token) = at_least {
+        let position = shared.tokens.open(TokenKind::Position, &wanted.tenant, token);
+        let position = position.map_err(|refusal| refusal.at("at_least"))?;
+        match timeout_at(until, shared.edge.views.reached(&position)).await {
             Ok(reached) => reached.map_err(|error| of_view(error, "at_least"))?,
             Err(_) => {
                 let text = "the list has not read as far as at_least yet; ask again with the same at_least, \
@@ -102,7 +105,8 @@ pub(crate) async fn list(
 
 pub(crate) fn of_view(error: ViewError, name: &str) -> Refusal {
     match error {
-        ViewError::BadToken(text) => Refusal::new(Code::InvalidField, text).at(name),
+        // Its text may name places of the log.
+        ViewError::BadToken(_) => token::invalid().at(name),
         // What it says of the machine is said in the process's log.
         ViewError::Unavailable(_) => {
             Refusal::new(Code::Unavailable, "the list cannot be read now; ask again")
@@ -118,15 +122,24 @@ pub(crate) fn late() -> Refusal {
     Refusal::new(Code::Unavailable, "it could not be read in time; ask again, later")
 }
 
-/// A page of a list, read in time.
+/// A page of a list, read in time. Its places, and the place that is asked for, are tokens of the tenant.
 pub(crate) async fn list_page(
     shared: &Arc<Shared>,
-    wanted: OrderQuery,
+    mut wanted: OrderQuery,
     until: Instant,
 ) -> Result<OrderPage, Refusal> {
+    let tenant = wanted.tenant.clone();
+    if let Some(token) = wanted.after.take() {
+        let place = shared.tokens.open(TokenKind::Page, &tenant, &token);
+        wanted.after = Some(place.map_err(|refusal| refusal.at("after"))?);
+    }
     let views = Arc::clone(&shared.edge.views);
     let page = reading(shared, until, async move { views.list(wanted).await }).await?;
-    page.map_err(|error| of_view(error, "after"))
+    let page = page.map_err(|error| of_view(error, "after"))?;
+    let seal = |kind, place: &str| shared.tokens.seal(kind, &tenant, place).ok_or_else(Refusal::internal);
+    let next = page.next.map(|place| seal(TokenKind::Page, &place)).transpose()?;
+    let position = seal(TokenKind::Position, &page.position)?;
+    Ok(OrderPage { orders: page.orders, next, position })
 }
 
 /// Reads wait for one another: each holds a whole history in memory. Each is a task of its own that holds its permit to its

@@ -5,9 +5,7 @@ use std::borrow::Cow;
 use retailflow_engine::wire::Code;
 
 use crate::answer::Refusal;
-
-/// Longest token that is looked at: ours are far shorter.
-const TOKEN_MAX_CHARS: usize = 512;
+use crate::token::TOKEN_MAX_CHARS;
 
 /// The parameters of a request.
 pub(crate) struct Query<'a> {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use retailflow_cluster::disk::follow::{FollowError, LogFollower};
 use retailflow_cluster::disk::log::LogError;
 use retailflow_cluster::disk::projection::relay::{Relay, TellError, Told};
-use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::wire::event::PublicEvent;
 use serde::Serialize;
@@ -15,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::app;
 use crate::cli::place::{Place, PlaceArgs};
 use crate::cli::{Context, events_at, print};
-use crate::events::cursor;
+use crate::events::cursor::{self, Token};
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::run::signals::{self, Listening};
 
@@ -37,7 +36,7 @@ With a token the log is still read from its beginning, for what an event says fo
 only what comes after the token is given. The latest 10,000 orders are kept in memory; each other one takes 60 bytes
 of it and about 1 KiB of a nameless file in TMPDIR.
 
-A server tells one tenant's events. Without --follow they end when it has sent nothing for two seconds.
+A server tells one tenant's events, with tokens that it alone can read. Without --follow they end when it has sent nothing for two seconds.
 
 Exit codes: 1 the token's place is no longer in the log, 2 no token, 3 no log or server there, 4 the token of another
 log.";
@@ -55,8 +54,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TENANT", value_parser = TenantId::parse)]
     pub(crate) tenant: Option<TenantId>,
     /// Only what comes after this token, which is a "position" of `--positions`
-    #[arg(long, value_name = "TOKEN", value_parser = Cursor::from_token, allow_hyphen_values = true)]
-    pub(crate) after: Option<Cursor>,
+    #[arg(long, value_name = "TOKEN", value_parser = Token::parse, allow_hyphen_values = true)]
+    pub(crate) after: Option<Token>,
     /// A file that keeps the token: read at the start if it is there, written when events have been given
     #[arg(long, value_name = "FILE", conflicts_with = "after")]
     pub(crate) cursor: Option<PathBuf>,
@@ -76,12 +75,13 @@ struct Placed<'a> {
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let after = match &args.cursor {
         Some(path) => cursor::load(path)?,
-        None => args.after,
+        None => args.after.clone(),
     };
     let data = match args.place.open()? {
         Place::Server(client) => return events_at::follow(&args, &client, after),
         Place::Data(data) => data,
     };
+    let after = after.map(Token::in_log).transpose()?;
     let options = app::log_options(&context.config.config);
     let follower = LogFollower::open(&data, options, app::files()).map_err(|error| failure(error.into()))?;
     let mut relay =

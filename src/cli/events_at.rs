@@ -3,15 +3,13 @@
 use std::thread;
 use std::time::Duration;
 
-use retailflow_engine::codec::cursor::Cursor;
-
 use crate::app;
 use crate::cli::events::Args;
 use crate::cli::print;
 use crate::client::stream::{Begin, End, Event};
 use crate::client::{Client, say};
-use crate::events::cursor;
-use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::events::cursor::{self, Token};
+use crate::exit::{ExitStatus, Failure};
 use crate::run::signals;
 
 /// Without `--follow`: a server that has sent nothing for so long has nothing more for now.
@@ -23,15 +21,14 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const WAIT_MIN: Duration = Duration::from_millis(200);
 
 /// Gives events until there are none, or a stop is asked for.
-pub(super) fn follow(args: &Args, client: &Client, after: Option<Cursor>) -> Result<(), Failure> {
+pub(super) fn follow(args: &Args, client: &Client, after: Option<Token>) -> Result<(), Failure> {
     let Some(tenant) = &args.tenant else {
         return Err(Failure::usage("a server tells the events of one tenant: give --tenant TENANT"));
     };
     if args.follow {
         stop_on_signal()?;
     }
-    let token = |cursor: &Cursor| cursor.to_token().or_exit(ExitStatus::Usage, || "cannot write the token");
-    let mut position = after.as_ref().map(token).transpose()?;
+    let mut position = after.map(Token::for_server).transpose()?;
     let mut wait = WAIT_MIN;
     loop {
         let quiet = if args.follow { DEAD } else { QUIET };

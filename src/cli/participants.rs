@@ -58,6 +58,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     if !args.cluster.is_given() {
         return Err(Failure::usage("--nats says where the nodes' servers are"));
     }
+    app::no_links(&args.data.data)?;
     app::runtime()?.block_on(async {
         let (mut stopped, _stop) = signals::listen()?;
         let nats = nats_options(&config, "retailflow participants");

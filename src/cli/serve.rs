@@ -22,7 +22,7 @@ Examples:
   One node of many (docs/cluster.md):
     retailflow serve --nats nats://10.0.0.1:4222 --etcd http://10.0.0.1:2379 --node n-1
 
-It stops in good order on SIGTERM or SIGINT: it says that it is not ready, answers what is under way, and ends; a second
+It stops in good order on SIGTERM, SIGINT, SIGQUIT or SIGHUP (unless started with nohup): it says that it is not ready, answers what is under way, and ends; a second
 signal ends it at once. Nothing that was answered is lost either way.";
 
 /// The arguments of `serve`.

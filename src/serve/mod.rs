@@ -19,7 +19,7 @@ use retailflow_cluster::disk::projection::{Projection, ProjectionOptions};
 use retailflow_cluster::participants::BookSync;
 use retailflow_config::Config;
 use retailflow_engine::ports::{CommandDoor, EventLog};
-use retailflow_gateway::{Edge, Options as EdgeOptions, Running, Server};
+use retailflow_gateway::{Edge, Options as EdgeOptions, Running, Server, TokenSecret};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -61,8 +61,9 @@ pub(crate) fn run(data: &Path, config: Config, options: &Options) -> Result<(), 
     let sight = Sight::start()?;
     sight.durability(app::DURABILITY, None);
     let store = app::open(data, &config, Make::unless(options.existing))?;
+    let tokens = app::token_secret(data, &config)?;
     let runtime = app::runtime()?;
-    let served = runtime.block_on(serve(data, config, options, &store, sight));
+    let served = runtime.block_on(serve(data, config, options, &store, tokens, sight));
     drop(runtime);
     store.close();
     otlp::end();
@@ -74,6 +75,7 @@ async fn serve(
     config: Config,
     options: &Options,
     store: &Store,
+    tokens: TokenSecret,
     sight: Sight,
 ) -> Result<(), Failure> {
     let (mut stopped, _stop) = signals::listen()?;
@@ -86,13 +88,14 @@ async fn serve(
     let projection = projection.or_exit(ExitStatus::Unreachable, || "cannot start a thread")?;
     let listed = projection.clone();
     let lists = Box::new(move || listed.progress().why_not.map(|why| why.to_string()));
-    let state = Arc::new(State::new(store.log.failed(), Vec::new()).with_note(lists));
-    let edge = edge(data, store, &node, &projection, &state, &sight);
+    let watches = vec![readiness::disk(store.disk.clone())];
+    let state = Arc::new(State::new(store.log.failed(), watches).with_note(lists));
+    let edge = edge(data, store, &node, &projection, &state, &sight, tokens);
     let counts = edge.counts.clone();
     let http = config.http.clone();
     let start = EdgeOptions { insecure: options.insecure };
     let server = Server::start(http, edge, start).map_err(refused)?;
-    tell(&server)?;
+    tell(&server);
 
     let end = CancellationToken::new();
     let mut beside = JoinSet::new();
@@ -159,6 +162,7 @@ fn edge(
     projection: &Arc<Projection>,
     state: &Arc<State>,
     sight: &Sight,
+    token_secret: TokenSecret,
 ) -> Edge {
     Edge {
         door: traced(Arc::new(node.clone())),
@@ -171,6 +175,7 @@ fn edge(
         readiness: state.clone(),
         metrics: sight.renderer(node.clone()),
         counts: Arc::default(),
+        token_secret,
     }
 }
 
@@ -187,10 +192,13 @@ fn refused(error: retailflow_gateway::StartError) -> Failure {
     Failure::new(code, error)
 }
 
-/// Where it listens, on standard output, for whoever started it with port 0.
-fn tell(server: &Running) -> Result<(), Failure> {
-    crate::cli::print(&format!(
+/// Where it listens, on standard output, for whoever started it with port 0. Nobody need read it: the log has it, too.
+fn tell(server: &Running) {
+    let text = format!(
         "listening on http://{}, for operators on http://{}\n",
         server.public_addr, server.admin_addr
-    ))
+    );
+    if let Err(failure) = crate::cli::print(&text) {
+        tracing::warn!(%failure, "standard output takes nothing");
+    }
 }

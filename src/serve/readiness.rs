@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
+use retailflow_cluster::disk::files::DiskWatch;
 use retailflow_gateway::Readiness;
 use tokio::sync::watch;
 
@@ -20,6 +22,19 @@ pub(super) enum Phase {
 
 /// What else can keep a process from its work: why, if it does.
 pub(super) type Watch = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// No healthy disk takes longer for a write or a sync; one that does holds up all answers.
+const DISK_SILENT_MAX: Duration = Duration::from_secs(2);
+
+/// Says when the log's disk does not answer, and nothing more once it does. Never waits for it.
+pub(super) fn disk(disk: Arc<DiskWatch>) -> Watch {
+    Box::new(move || silence(disk.silent_for()))
+}
+
+fn silence(silent: Option<Duration>) -> Option<String> {
+    let silent = silent.filter(|silent| *silent > DISK_SILENT_MAX)?;
+    Some(format!("the log's disk has not answered for {} ms", silent.as_millis()))
+}
 
 /// The phase, and whether the log still takes records.
 pub(super) struct State {
@@ -73,5 +88,19 @@ impl Readiness for State {
             Some(_) => vec!["the log failed for good: start the process again when the disk is well".into()],
             None => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_told_of_only_while_it_is_silent_for_long() {
+        let ms = Duration::from_millis;
+        assert_eq!(silence(None), None);
+        assert_eq!(silence(Some(ms(2_000))), None);
+        let told = silence(Some(ms(2_345)));
+        assert_eq!(told.as_deref(), Some("the log's disk has not answered for 2345 ms"));
     }
 }

@@ -133,6 +133,7 @@ fn what_is_no_token_of_this_log_is_told_with_what_to_do() {
     after("nonsense").expect(2).says(&["invalid value 'nonsense'", "--after"]);
     after(&foreign[1..]).expect(2);
     after(foreign).expect(4).says(&["another log", "begin again without a token"]);
+    after(&"aB-_".repeat(30)).expect(2).says(&["a server gave", "--server"]);
     let broken = world.file("broken", "nonsense");
     world.on_data(&["events", "--cursor", &broken]).run().expect(2).says(&["holds no token", "remove it"]);
     world.on("none", &["events"]).run().expect(3).says(&["there is no log in"]);

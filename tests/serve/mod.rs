@@ -6,4 +6,5 @@ mod load;
 mod operators;
 mod secrets;
 mod signals;
+mod surroundings;
 mod traces;

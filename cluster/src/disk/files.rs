@@ -10,8 +10,10 @@ use std::sync::Arc;
 #[cfg(test)]
 pub mod faulty;
 mod real;
+mod watched;
 
 pub use real::{Preallocate, RealFiles, raise_open_files};
+pub use watched::{DiskWatch, WatchedFiles};
 
 /// An open file. Offsets and lengths are in bytes.
 pub trait DiskFile: Send + Sync {

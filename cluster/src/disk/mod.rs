@@ -7,6 +7,8 @@ pub mod files;
 pub mod follow;
 pub mod inbox;
 pub mod index;
+pub mod links;
 pub mod log;
 pub mod projection;
+pub mod secret;
 pub mod snapshot_cache;

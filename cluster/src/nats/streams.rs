@@ -89,7 +89,8 @@ impl DoorStreams {
     /// Of each subject the newest message only: it takes the older one's place. (`discard: new` refuses where a whole stream is full;
     /// a full subject it would refuse only with `discard_new_per_subject`.)
     fn meta(&self) -> Value {
-        let mut config = self.common(subjects::META, &[subjects::TENANTS_ALL, subjects::CURSORS_ALL]);
+        let all = [subjects::TENANTS_ALL, subjects::CURSORS_ALL, subjects::SECRETS_ALL];
+        let mut config = self.common(subjects::META, &all);
         config["max_msgs_per_subject"] = json!(1);
         config["discard_new_per_subject"] = json!(false);
         config

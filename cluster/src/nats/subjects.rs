@@ -17,6 +17,7 @@
 //! RF_META                         what nodes tell each other; of each subject the newest only
 //!     rf.meta.tenant.<tenant>         what was set for a tenant
 //!     rf.meta.cursor.<name>.<p>       how far somebody has got with partition p
+//!     rf.meta.secret.tokens           what tokens of the HTTP edge are made with
 //! ```
 //!
 //! The log's:
@@ -176,6 +177,10 @@ pub const DEAD_LETTERS_ALL: &str = "rf.dlq.*.*";
 pub const TENANTS_ALL: &str = "rf.meta.tenant.*";
 /// All cursors.
 pub const CURSORS_ALL: &str = "rf.meta.cursor.*.*";
+/// All secrets that nodes share.
+pub const SECRETS_ALL: &str = "rf.meta.secret.*";
+/// What tokens of the HTTP edge are made with, on every node.
+pub const TOKEN_SECRET: &str = "rf.meta.secret.tokens";
 /// Where commands are asked.
 pub const ASKED: &str = "rf.v1.ask.*.*";
 /// Who answers them: one of these.

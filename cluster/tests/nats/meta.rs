@@ -1,11 +1,13 @@
 //! What nodes tell each other: tenants' settings, and cursors.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use retailflow_cluster::nats::{
-    Connections, CursorError, Cursors, DoorStreams, NatsOptions, NatsTenants, TenantsOptions, Trouble,
+    Connections, CursorError, Cursors, DoorStreams, NatsOptions, NatsTenants, SecretError, TenantsOptions,
+    Trouble, token_secret,
 };
 use retailflow_engine::contract::Subject;
 use retailflow_engine::contract::tenants::{self, setting};
@@ -242,6 +244,28 @@ async fn a_cursor_is_the_last_one_written() {
     let refused = other.read("events", PartitionId(4)).await;
     assert!(matches!(refused, Err(CursorError::Trouble(Trouble::Damaged(_)))), "{refused:?}");
     assert!(matches!(other.write("a.b", PartitionId(4), 1).await, Err(CursorError::Name(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_nodes_find_one_secret_whoever_is_first() {
+    let Some(binary) = server_or_skip("all_nodes_find_one_secret_whoever_is_first") else { return };
+    let doors = Doors::new(&binary, 1).await;
+    let asked: Vec<_> = (0..8)
+        .map(|_| {
+            let connections = doors.connections.clone();
+            tokio::spawn(async move { token_secret(&connections).await.unwrap() })
+        })
+        .collect();
+    let mut found = BTreeSet::new();
+    for asked in asked {
+        found.insert(asked.await.unwrap());
+    }
+    assert_eq!(found.len(), 1);
+    let raw = Raw::connect(&doors.server).await;
+    for strange in [&b""[..], &[2; 33], &[1; 32], &[1; 34]] {
+        raw.store("rf.meta.secret.tokens", strange.to_vec()).await;
+        assert!(matches!(token_secret(&doors.connections).await, Err(SecretError::Strange)), "{strange:?}");
+    }
 }
 
 /// Three copies refuse no newer message either.

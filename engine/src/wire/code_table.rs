@@ -203,4 +203,7 @@ codes! {
     ReleaseStopped "release_stopped" Refused 409 AfterChange
         "The release stopped at something that must be mended first; the order is still parked."
         "Mend what the message names, then release again.";
+    InvalidToken "invalid_token" Refused 400 AfterChange
+        "The token was not given to this tenant here for this purpose, or has been changed."
+        "Begin without it; never make, change or share tokens.";
 }

@@ -11,6 +11,11 @@ const EXPECTED: &str = "expected a time as RFC 3339 has it, such as \"1997-01-12
 /// Longest text that can be a time.
 const TIME_MAX_BYTES: usize = 40;
 
+/// The first time that has a text: RFC 3339 knows no year before 0.
+pub const TIME_MIN: TimestampMs = TimestampMs(-62_167_219_200_000);
+/// The last time that has a text, a day before the year 10000: in any offset from UTC it has four digits.
+pub const TIME_MAX: TimestampMs = TimestampMs(253_402_207_200_000);
+
 /// Reads an RFC 3339 time; parts of a millisecond are dropped.
 ///
 /// # Errors
@@ -30,8 +35,9 @@ pub fn parse_time(text: &str) -> Result<TimestampMs, &'static str> {
 /// Writes an RFC 3339 time in UTC; a time outside the years that the format has becomes the nearest inside.
 #[must_use]
 pub fn format_time(time: TimestampMs) -> String {
-    let fallback = if time.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
-    jiff::Timestamp::from_millisecond(time.0).unwrap_or(fallback).to_string()
+    let inside = time.0.clamp(TIME_MIN.0, TIME_MAX.0);
+    // Every time in between has a text.
+    jiff::Timestamp::from_millisecond(inside).unwrap_or_default().to_string()
 }
 
 pub(super) fn parse_coded(text: &str) -> Result<TimestampMs, (Code, String)> {
@@ -99,6 +105,19 @@ mod tests {
             assert!(parse_time(bad).is_err(), "{bad}");
         }
         assert!(parse_time("1997-01-12T00:00:00+01:00[Europe/Paris]").is_err());
-        assert!(!format_time(TimestampMs(i64::MAX)).is_empty());
+    }
+
+    /// Whoever writes a time must be able to read it again, whatever his clock said.
+    #[test]
+    fn every_time_has_a_text_that_reads_as_the_nearest_one() {
+        let year = 31_556_952_000;
+        for ms in [i64::MIN, -62_167_219_200_001, -year * 3000, -1, 0, year * 100, year * 8030, i64::MAX] {
+            let text = format_time(TimestampMs(ms));
+            let nearest = TimestampMs(ms.clamp(TIME_MIN.0, TIME_MAX.0));
+            assert_eq!(parse_time(&text), Ok(nearest), "{ms}: {text}");
+            assert_eq!(format_time(nearest), text, "one spelling");
+        }
+        assert_eq!(format_time(TIME_MIN), "0000-01-01T00:00:00Z");
+        assert_eq!(format_time(TimestampMs(i64::MAX)), "9999-12-30T22:00:00Z");
     }
 }

@@ -36,22 +36,40 @@ async fn events_come_with_id_type_and_data() {
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
     assert_eq!(stream.headers()["cache-control"], "no-store");
     let text = read(&mut stream, "o-1-3").await;
-    let first = "id: t-1\nevent: retailflow.order.placed.v1\ndata: {\"id\":\"o-1-1\"}\n\n";
-    assert!(text.starts_with("retry: 2000\nid: t-0\n\n") && text.contains(first), "{text}");
+    let first = "\nevent: retailflow.order.placed.v1\ndata: {\"id\":\"o-1-1\"}\n\n";
+    assert!(text.starts_with("retry: 2000\nid: ") && text.contains(first), "{text}");
+    assert_eq!(ids(&text).len(), 4, "{text}");
     assert_eq!(text.matches("event: ").count(), 3);
+}
+
+/// All ids that a stream has given.
+fn ids(text: &str) -> Vec<String> {
+    text.lines().filter_map(|line| line.strip_prefix("id: ")).map(str::to_owned).collect()
+}
+
+/// A token for a place that the relay says to a reader of what happens from now on.
+async fn token(world: &World, place: &str) -> String {
+    *world.relay.now.lock().unwrap() = Some(place.to_owned());
+    let (_client, mut stream) = open(world, &format!("{PATH}?from=now"), &[]).await;
+    let text = read(&mut stream, "\n\n").await;
+    *world.relay.now.lock().unwrap() = None;
+    ids(&text).remove(0)
 }
 
 #[tokio::test]
 async fn a_stream_goes_on_after_a_position() {
     let world = World::new().await;
-    let header = ("last-event-id", "t-2");
-    for (path, headers) in [(PATH.to_owned(), vec![header]), (format!("{PATH}?after=t-2"), vec![])] {
+    let (_client, mut stream) = open(&world, PATH, &[]).await;
+    let given = ids(&read(&mut stream, "o-1-3").await);
+    let header = ("last-event-id", given[2].as_str());
+    let after = format!("{PATH}?after={}", given[2]);
+    for (path, headers) in [(PATH.to_owned(), vec![header]), (after, vec![])] {
         let (_client, mut stream) = open(&world, &path, &headers).await;
         let text = read(&mut stream, "o-1-3").await;
         assert!(!text.contains("o-1-2"), "{text}");
     }
     // A browser that comes again has both.
-    let (_client, mut stream) = open(&world, &format!("{PATH}?after=t-1"), &[header]).await;
+    let (_client, mut stream) = open(&world, &format!("{PATH}?after={}", given[1]), &[header]).await;
     assert!(!read(&mut stream, "o-1-3").await.contains("o-1-2"));
 }
 
@@ -60,22 +78,45 @@ async fn a_stream_without_events_says_that_it_is_alive() {
     let world = World::with(|http| http.stream_heartbeat_ms = 10).await;
     let (_client, mut stream) = open(&world, &format!("{PATH}?from=now"), &[]).await;
     // Also without an event it says the place: whoever comes again from there has missed nothing.
-    let text = read(&mut stream, ": nothing new\nid: t-3\n\n").await;
-    assert!(text.starts_with("retry: 2000\nid: t-3\n\n") && !text.contains("data: "), "{text}");
+    let text = read(&mut stream, ": nothing new\nid: ").await;
+    assert!(text.starts_with("retry: 2000\nid: ") && !text.contains("data: "), "{text}");
+    let (_client, mut stream) = open(&world, &format!("{PATH}?after={}", ids(&text)[0]), &[]).await;
+    read(&mut stream, ": nothing new").await;
+    assert_eq!(*world.relay.begun.lock().unwrap(), ["t-3"]);
 }
 
 #[tokio::test]
 async fn positions_that_cannot_be_gone_on_from() {
     let world = World::new().await;
     let from = async |id: &str| world.call("GET", PATH, &[("last-event-id", id)], b"").await;
-    from("gone").await.refused(410, "position_gone");
-    from("nonsense").await.refused(400, "invalid_field");
-    from("trouble").await.refused(503, "unavailable");
-    world.get(&format!("{PATH}?after=t-1&from=now")).await.refused(400, "invalid_field");
+    let gone = from(&token(&world, "gone").await).await.refused(410, "position_gone");
+    assert!(
+        !gone["detail"].as_str().unwrap().contains("archived"),
+        "{gone}: the log's own words name places"
+    );
+    from(&token(&world, "nonsense").await).await.refused(400, "invalid_token");
+    from(&token(&world, "trouble").await).await.refused(503, "unavailable");
+    let good = token(&world, "t-1").await;
+    world.get(&format!("{PATH}?after={good}&from=now")).await.refused(400, "invalid_field");
     world.get(&format!("{PATH}?from=then")).await.refused(400, "invalid_field");
     world.get(&format!("{PATH}?form=now")).await.refused(400, "unknown_field");
     world.get("/v1/tenants/nobody/events").await.refused(404, "unknown_tenant");
-    assert_eq!(world.counts.streams_open(), 0);
+    until("all streams have ended", async || world.counts.streams_open() == 0).await;
+}
+
+#[tokio::test]
+async fn another_tenants_token_and_a_forged_one_never_reach_the_relay() {
+    let world = World::new().await;
+    let good = token(&world, "t-1").await;
+    let list = world.get("/v1/tenants/shop/orders").await.json();
+    let position = list["position"].as_str().unwrap();
+    let flood = "/v1/tenants/flood/events";
+    for (path, token) in [(flood, &*good), (PATH, position), (PATH, "t-1"), (PATH, &good[..60])] {
+        let problem = world.call("GET", path, &[("last-event-id", token)], b"").await;
+        let problem = problem.refused(400, "invalid_token");
+        assert!(problem["detail"].as_str().unwrap().contains("begin without it"), "{problem}");
+    }
+    assert!(world.relay.begun.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

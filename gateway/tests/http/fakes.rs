@@ -87,20 +87,28 @@ impl CommandDoor for Door {
 }
 
 /// Lists that are empty, and tell what they were asked.
-#[derive(Default)]
 pub(crate) struct Lists {
     pub(crate) asked: Mutex<Vec<OrderQuery>>,
+    /// Up to where the log is written, and where the next page begins.
+    pub(crate) written: Mutex<String>,
+    pub(crate) next: Mutex<String>,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self { asked: Mutex::default(), written: Mutex::new("p-10".into()), next: Mutex::new("n-1".into()) }
+    }
 }
 
 impl Views for Lists {
     fn list(&self, query: OrderQuery) -> PortFuture<'_, Result<OrderPage, ViewError>> {
-        let after = query.after.clone();
+        let (after, next) = (query.after.clone(), self.next.lock().unwrap().clone());
         self.asked.lock().unwrap().push(query);
         Box::pin(async move {
             match after.as_deref() {
                 Some("bad") => Err(ViewError::BadToken("not one of ours".into())),
                 Some("trouble") => Err(ViewError::Unavailable("SECRET".into())),
-                _ => Ok(OrderPage { orders: Vec::new(), next: Some("n-1".into()), position: "p-9".into() }),
+                _ => Ok(OrderPage { orders: Vec::new(), next: Some(next), position: "p-9".into() }),
             }
         })
     }
@@ -114,7 +122,7 @@ impl Views for Lists {
     }
 
     fn written(&self) -> String {
-        "p-10".into()
+        self.written.lock().unwrap().clone()
     }
 
     fn reached<'a>(&'a self, position: &'a str) -> PortFuture<'a, Result<(), ViewError>> {
@@ -129,10 +137,16 @@ impl Views for Lists {
 }
 
 /// Three events for everyone; for the tenant `flood`, more than anyone can take.
-pub(crate) struct Relay;
+#[derive(Default)]
+pub(crate) struct Relay {
+    /// Where a reader of what happens from now on stands, if not at the end; and what readers have begun after.
+    pub(crate) now: Arc<Mutex<Option<String>>>,
+    pub(crate) begun: Arc<Mutex<Vec<String>>>,
+}
 
 struct Reader {
     at: usize,
+    says: Option<String>,
     events: Vec<RelayedEvent>,
     flood: bool,
 }
@@ -153,6 +167,10 @@ impl EventRelay for Relay {
         from: ReadFrom,
     ) -> PortFuture<'a, Result<Box<dyn EventReader>, RelayError>> {
         let flood = tenant.as_str() == "flood";
+        let says = (from == ReadFrom::Now).then(|| self.now.lock().unwrap().clone()).flatten();
+        if let ReadFrom::After(token) = &from {
+            self.begun.lock().unwrap().push(token.clone());
+        }
         Box::pin(async move {
             let after = match from {
                 ReadFrom::Beginning => 0,
@@ -167,7 +185,7 @@ impl EventRelay for Relay {
                 },
             };
             let events = (after + 1..=3).map(event).collect();
-            Ok(Box::new(Reader { at: after, events, flood }) as Box<dyn EventReader>)
+            Ok(Box::new(Reader { at: after, says, events, flood }) as Box<dyn EventReader>)
         })
     }
 }
@@ -187,7 +205,7 @@ impl EventReader for Reader {
     }
 
     fn position(&self) -> String {
-        format!("t-{}", self.at)
+        self.says.clone().unwrap_or_else(|| format!("t-{}", self.at))
     }
 }
 

@@ -57,17 +57,25 @@ async fn what_is_not_there_and_what_cannot_be_read() {
 async fn a_list_is_asked_for_exactly() {
     let world = World::new().await;
     let path = "/v1/tenants/shop/orders";
-    let reply = world.get(&format!("{path}?status=canceling&attention=held&after=n-0&limit=7")).await;
-    let list: OrderList = serde_json::from_str(reply.text()).unwrap();
-    assert_eq!((list.position.as_str(), list.next.as_deref()), ("p-9", Some("n-1")));
-    world.get(path).await;
+    let page = async |query: &str| {
+        let reply = world.get(&format!("{path}{query}")).await;
+        let list: OrderList = serde_json::from_str(reply.text()).unwrap();
+        (list.position, list.next.unwrap())
+    };
+    let (position, next) = page("").await;
+    assert!(position.len() > 80 && next.len() > 80, "opaque: {position} {next}");
+    page(&format!("?status=canceling&attention=held&after={next}&limit=7")).await;
     {
         let asked = world.lists.asked.lock().unwrap();
-        assert_eq!(asked[0].status, Some(OrderStatus::Canceling));
-        assert_eq!(asked[0].attention, Some(Attention::Held));
-        assert_eq!((asked[0].after.as_deref(), asked[0].limit), (Some("n-0"), 7));
-        assert_eq!((asked[1].status, asked[1].after.as_deref(), asked[1].limit), (None, None, 100));
+        assert_eq!((asked[0].status, asked[0].after.as_deref(), asked[0].limit), (None, None, 100));
+        assert_eq!(asked[1].status, Some(OrderStatus::Canceling));
+        assert_eq!(asked[1].attention, Some(Attention::Held));
+        assert_eq!((asked[1].after.as_deref(), asked[1].limit), (Some("n-1"), 7));
     }
+    *world.lists.next.lock().unwrap() = "bad".into();
+    let (_, bad) = page("").await;
+    *world.lists.next.lock().unwrap() = "trouble".into();
+    let (_, trouble) = page("").await;
     let told = |text: &str| text.to_owned();
     for (query, code, part) in [
         ("state=open", "unknown_field", told("status, attention, after, limit, at_least")),
@@ -76,12 +84,15 @@ async fn a_list_is_asked_for_exactly() {
         ("limit=1001", "invalid_field", told("1 to 1000")),
         ("limit=5&limit=6", "duplicate_field", told("once")),
         ("after=", "invalid_field", told("earlier answer")),
-        ("after=bad", "invalid_field", told("not one of ours")),
+        ("after=bad", "invalid_token", told("begin without it")),
+        (&format!("after={bad}"), "invalid_token", told("begin without it")),
+        (&format!("after={position}"), "invalid_token", told("begin without it")),
     ] {
         let problem = world.get(&format!("{path}?{query}")).await.refused(400, code);
         assert!(problem["detail"].as_str().unwrap().contains(&part), "{problem}");
     }
-    world.get(&format!("{path}?after=trouble")).await.refused(503, "unavailable");
+    world.get(&format!("/v1/tenants/flood/orders?after={next}")).await.refused(400, "invalid_token");
+    world.get(&format!("{path}?after={trouble}")).await.refused(503, "unavailable");
     world.get("/v1/tenants/nobody/orders").await.refused(404, "unknown_tenant");
 }
 
@@ -89,9 +100,19 @@ async fn a_list_is_asked_for_exactly() {
 async fn at_least_waits_within_the_requests_time() {
     let world = World::new().await;
     let path = "/v1/tenants/shop/orders?at_least=";
-    assert_eq!(world.get(&format!("{path}p-10")).await.status, 200);
-    assert_eq!(world.get(&format!("{path}bad")).await.refused(400, "invalid_field")["path"], "at_least");
-    let never = world.call("GET", &format!("{path}never"), &[("rf-timeout-ms", "20")], b"").await;
+    let written = async |position: &str| {
+        *world.lists.written.lock().unwrap() = position.into();
+        world.place("c-1", &[]).await.header("rf-position").unwrap().to_owned()
+    };
+    let (here, bad, never) = (written("p-10").await, written("bad").await, written("never").await);
+    assert_eq!(world.get(&format!("{path}{here}")).await.status, 200);
+    for bad in [&bad, "p-10", &here[1..]] {
+        let problem = world.get(&format!("{path}{bad}")).await.refused(400, "invalid_token");
+        assert_eq!(problem["path"], "at_least");
+    }
+    let elsewhere = world.get(&format!("/v1/tenants/flood/orders?at_least={here}")).await;
+    elsewhere.refused(400, "invalid_token");
+    let never = world.call("GET", &format!("{path}{never}"), &[("rf-timeout-ms", "20")], b"").await;
     let problem = never.refused(503, "unavailable");
     assert!(problem["detail"].as_str().unwrap().contains("ask again with the same at_least"), "{problem}");
     assert!(never.header("retry-after").is_some());

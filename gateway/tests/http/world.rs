@@ -15,7 +15,7 @@ use retailflow_config::{Config, Http};
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::memory::MemoryTenants;
 use retailflow_engine::ports::{TenantSetting, TenantStatus, Tenants};
-use retailflow_gateway::{Counts, Edge, Options, Running, Server, openapi};
+use retailflow_gateway::{Counts, Edge, Options, Running, Server, TokenSecret, openapi};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -32,6 +32,7 @@ pub(crate) struct World {
     pub(crate) running: Running,
     pub(crate) door: Arc<Door>,
     pub(crate) lists: Arc<Lists>,
+    pub(crate) relay: Arc<Relay>,
     pub(crate) reasons: Arc<Mutex<Vec<String>>>,
     pub(crate) counts: Arc<Counts>,
 }
@@ -46,6 +47,7 @@ pub(crate) struct Behind {
     pub(crate) edge: Edge,
     door: Arc<Door>,
     lists: Arc<Lists>,
+    relay: Arc<Relay>,
     reasons: Arc<Mutex<Vec<String>>>,
 }
 
@@ -58,12 +60,13 @@ pub(crate) async fn behind() -> Behind {
     }
     let door = Arc::new(Door { asked: Mutex::default(), gate: Semaphore::new(0) });
     let lists = Arc::new(Lists::default());
+    let relay = Arc::new(Relay::default());
     let ready = Ready::default();
     let reasons = Arc::clone(&ready.reasons);
     let edge = Edge {
         door: Arc::clone(&door) as _,
         views: Arc::clone(&lists) as _,
-        relay: Arc::new(Relay),
+        relay: Arc::clone(&relay) as _,
         log: Arc::new(Log::new()),
         backup: Arc::new(Copied),
         snapshots: None,
@@ -71,8 +74,9 @@ pub(crate) async fn behind() -> Behind {
         readiness: Arc::new(ready),
         metrics: Arc::new(|| "up 1\n".to_owned()),
         counts: Arc::default(),
+        token_secret: TokenSecret::derive(b"of all worlds"),
     };
-    Behind { edge, door, lists, reasons }
+    Behind { edge, door, lists, relay, reasons }
 }
 
 impl World {
@@ -83,10 +87,10 @@ impl World {
     pub(crate) async fn with(change: impl FnOnce(&mut Http)) -> Self {
         let mut config = local();
         change(&mut config);
-        let Behind { edge, door, lists, reasons } = behind().await;
+        let Behind { edge, door, lists, relay, reasons } = behind().await;
         let counts = Arc::clone(&edge.counts);
         let running = Server::start(config, edge, Options::default()).unwrap();
-        Self { running, door, lists, reasons, counts }
+        Self { running, door, lists, relay, reasons, counts }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

@@ -11,6 +11,7 @@ use retailflow_cluster::nats::event_log::GROUP_RECORDS_MAX;
 use retailflow_cluster::nats::{
     Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, NatsDeadLetters,
     NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, RelayOptions, TenantsOptions, Topology,
+    token_secret,
 };
 use retailflow_config::Config;
 use retailflow_engine::ids::OrderRef;
@@ -18,9 +19,11 @@ use retailflow_engine::ports::{
     Clock as _, EventLog, LogIdentity, Participants, PortFuture, Rng as _, Snapshots,
 };
 
+use retailflow_gateway::TokenSecret;
+
 use super::super::readiness::Watch;
 use super::Member;
-use crate::app::{SystemClock, SystemRng};
+use crate::app::{self, SystemClock, SystemRng};
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// A node waits so long for its servers when it starts: they may be starting, too.
@@ -48,6 +51,8 @@ pub(crate) struct Ground {
     pub(crate) publisher: Arc<EventPublisher>,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) locks: Locks,
+    /// The same on all nodes.
+    pub(crate) token_secret: TokenSecret,
     snapshots: Option<Arc<SnapshotCache>>,
 }
 
@@ -103,6 +108,8 @@ impl Ground {
         let log_id = log.identity().log_id;
         let tenants = NatsTenants::open(&connections, &TenantsOptions::default()).await;
         let tenants = tenants.or_exit(ExitStatus::Unreachable, || "cannot read the tenants")?;
+        let secret = token_secret(&connections).await;
+        let secret = secret.or_exit(ExitStatus::Unreachable, || "cannot read the secret of tokens")?;
         let edge = EdgeConnection::open(&nats, "events").await;
         let edge = edge.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")?;
         let snapshots = data.map(|data| snapshots(data, log_id)).transpose()?;
@@ -114,6 +121,7 @@ impl Ground {
             publisher: Arc::new(EventPublisher::new(&connections, &EventOptions::default())),
             cursors: Arc::new(Cursors::new(&connections, log_id)),
             locks,
+            token_secret: TokenSecret::derive(&secret),
             snapshots,
             config,
             nats,
@@ -189,7 +197,8 @@ impl Snapshots for NoSnapshots {
 
 fn snapshots(data: &Path, log_id: [u8; 16]) -> Result<Arc<SnapshotCache>, Failure> {
     let dir = data.join("snapshots");
-    let made = std::fs::create_dir_all(data);
+    app::no_links(data)?;
+    let made = app::files().create_dir_all(data);
     made.or_exit(ExitStatus::Unreachable, || format!("cannot make {}", data.display()))?;
     let opened =
         tokio::task::block_in_place(|| SnapshotCache::open(&dir, &SnapshotCacheOptions::default(), log_id));

@@ -128,6 +128,7 @@ async fn serve(
         readiness: state.clone(),
         metrics: sight.renderer(node.clone()),
         counts: Arc::default(),
+        token_secret: ground.token_secret.clone(),
     };
     let watched = Watched {
         node: node.clone(),
@@ -139,7 +140,7 @@ async fn serve(
     };
     let server = Server::start(config.http.clone(), edge, EdgeOptions { insecure: options.insecure });
     let server = server.map_err(refused)?;
-    tell(&server)?;
+    tell(&server);
 
     // Last of all: whoever joins is given partitions, and must be able to see to them.
     let (gone, end) = (CancellationToken::new(), CancellationToken::new());

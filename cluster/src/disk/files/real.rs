@@ -1,9 +1,9 @@
 //! The real file system.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,10 +49,15 @@ const LOOKERS_MAX: usize = 10;
 /// How long a look may take.
 const LOOK_TIME: Duration = Duration::from_millis(1);
 
+/// What is stored is the owner's alone, whatever the umask.
+const FILE_MODE: u32 = 0o600;
+const DIR_MODE: u32 = 0o700;
+
 struct RealFile(File);
 
 struct RealLock {
     _file: File,
+    _dir: Option<File>,
 }
 
 impl LockGuard for RealLock {}
@@ -160,7 +165,7 @@ impl Files for RealFiles {
         if let Some(parent) = parent {
             self.create_dir_all(parent)?;
         }
-        match std::fs::create_dir(dir) {
+        match DirBuilder::new().mode(DIR_MODE).create(dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
@@ -168,7 +173,7 @@ impl Files for RealFiles {
     }
 
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
         if let Err(error) = self.reserve(&file, bytes) {
             // Without its room the file is of no use, and it would hold what little room there is.
             drop(std::fs::remove_file(path));
@@ -201,43 +206,112 @@ impl Files for RealFiles {
     }
 
     fn try_lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, LockError> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let mut locked = file.try_lock();
-        for _ in 0..LOOKERS_MAX {
-            if !matches!(locked, Err(TryLockError::WouldBlock)) {
-                break;
-            }
-            // It may be someone who only looks ([`Files::is_locked`]) and is gone at once.
-            std::thread::sleep(LOOK_TIME);
-            locked = file.try_lock();
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+        // The folder first: a lock file can be deleted under its holder and made anew, the folder cannot while it is in use.
+        let dir = lock_dir(path)?;
+        let mut file = options.open(path)?;
+        if !matches!(dir, Locked::ByOther) && patiently(|| file.try_lock())? {
+            file.set_len(0)?;
+            write!(file, "{}", std::process::id())?;
+            let _dir = match dir {
+                Locked::Ours(dir) => Some(dir),
+                _ => None,
+            };
+            return Ok(Box::new(RealLock { _file: file, _dir }));
         }
-        match locked {
-            Ok(()) => {
-                file.set_len(0)?;
-                write!(file, "{}", std::process::id())?;
-                Ok(Box::new(RealLock { _file: file }))
-            }
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                (&mut file).take(64).read_to_string(&mut holder)?;
-                let holder = if holder.is_empty() { "unknown".into() } else { holder };
-                Err(LockError::Held { holder })
-            }
-            Err(TryLockError::Error(error)) => Err(error.into()),
-        }
+        let mut holder = String::new();
+        (&mut file).take(64).read_to_string(&mut holder)?;
+        let holder = if holder.is_empty() { "unknown".into() } else { holder };
+        Err(LockError::Held { holder })
     }
 
     fn is_locked(&self, path: &Path) -> io::Result<bool> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            opened => opened?,
-        };
-        // Linux has no way to look at such a lock without taking it. Shared, so that lookers do not see each other; given
-        // back when the file is closed, a moment later.
-        match file.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(error)) => Err(error),
+        for looked_at in [path.parent().filter(|dir| !dir.as_os_str().is_empty()), Some(path)] {
+            let Some(looked_at) = looked_at else { continue };
+            let file = match File::open(looked_at) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened?,
+            };
+            // Linux has no way to look at such a lock without taking it. Shared, so that lookers do not see each other; given
+            // back when the file is closed, a moment later.
+            match file.try_lock_shared() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(true),
+                Err(TryLockError::Error(_)) if looked_at != path => {}
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
         }
+        Ok(false)
+    }
+}
+
+/// Whether the folder of a lock file is locked.
+enum Locked {
+    Ours(File),
+    ByOther,
+    /// The file system locks no folders: then the lock file alone counts.
+    Cannot,
+}
+
+fn lock_dir(path: &Path) -> io::Result<Locked> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let dir = File::open(dir)?;
+    Ok(match patiently(|| dir.try_lock()) {
+        Ok(true) => Locked::Ours(dir),
+        Ok(false) => Locked::ByOther,
+        Err(_) => Locked::Cannot,
+    })
+}
+
+/// Takes a lock, if need be a few times: it may be held by someone who only looks ([`Files::is_locked`]) and is gone at
+/// once. Says whether it was had.
+fn patiently(mut lock: impl FnMut() -> Result<(), TryLockError>) -> io::Result<bool> {
+    for _ in 0..LOOKERS_MAX {
+        match lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_TIME),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn files_and_folders_are_the_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, dir) = (RealFiles::default(), folder.path().join("a/b"));
+        files.create_dir_all(&dir).unwrap();
+        files.create(&dir.join("file"), 10).unwrap();
+        let _lock = files.try_lock(&dir.join("lock")).unwrap();
+        assert_eq!([mode(&dir), mode(&folder.path().join("a"))], [0o700; 2]);
+        assert_eq!([mode(&dir.join("file")), mode(&dir.join("lock"))], [0o600; 2]);
+    }
+
+    #[test]
+    fn a_lock_holds_although_its_file_is_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, path) = (RealFiles::default(), folder.path().join("lock"));
+        let lock = files.try_lock(&path).unwrap();
+        assert!(files.is_locked(&path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(files.is_locked(&path).unwrap(), "followers see the writer, too");
+        for _ in 0..2 {
+            assert!(matches!(files.try_lock(&path), Err(LockError::Held { .. })));
+        }
+        drop(lock);
+        assert!(!files.is_locked(&path).unwrap());
+        drop(files.try_lock(&path).unwrap());
     }
 }

@@ -64,6 +64,7 @@ fn the_doors_subjects_are_frozen() {
     assert_eq!(event(&order), "rf.v1.evt.shop-1.A_9-z");
     assert_eq!(events_of(&order.tenant), "rf.v1.evt.shop-1.*");
     assert_eq!([META, TENANTS_ALL, CURSORS_ALL], ["RF_META", "rf.meta.tenant.*", "rf.meta.cursor.*.*"]);
+    assert_eq!([SECRETS_ALL, TOKEN_SECRET], ["rf.meta.secret.*", "rf.meta.secret.tokens"]);
     assert_eq!(tenant(&order.tenant), "rf.meta.tenant.shop-1");
     assert_eq!(cursor("events", p), "rf.meta.cursor.events.7");
     let key = [0xab; 16];
