@@ -188,7 +188,11 @@ impl<'a> Chain<'a> {
             return Err(odd(&format!("{} is of another log", part.name)));
         }
         if let Some(seen) = seen {
-            return Err(self.another(&format!("at {} another frame stands", Position(seen.position))));
+            return Err(self.another(&format!(
+                "it has no frame {} at {}",
+                seen.number,
+                Position(seen.position)
+            )));
         }
         self.read.push((part.name.clone(), part.bytes));
         self.end = Some(whole.end);
@@ -207,7 +211,7 @@ impl<'a> Chain<'a> {
     fn another(&self, what: &str) -> Failure {
         let to = self.folder.path.display();
         Failure::finding(format!(
-            "the server's log is not the one in {to} although it has its id: {what}. The backup is as it was"
+            "the server's log is not the one in {to} although it has its id: {what}. The server has lost data, or one of the two was restored and went on by itself. The backup is as it was"
         ))
     }
 

@@ -131,6 +131,12 @@ fn summary(sums: &Sums) -> String {
             text.push_str(&format!("  {what}: {currency} {minor} (in minor units)\n"));
         }
     }
+    if sums.unknown_amounts > 0 {
+        text.push_str(&format!(
+            "  {} more captures and refunds, of amounts that stand before\n",
+            sums.unknown_amounts
+        ));
+    }
     text
 }
 

@@ -1,6 +1,6 @@
 //! The file of what a repair takes away, or a salvage found behind a gap: JSON lines, a decision each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
@@ -10,7 +10,7 @@ use retailflow_cluster::disk::log::salvage::{Found, Gap, walk};
 use retailflow_cluster::disk::log::{LogError, LogOptions, Place, Position};
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
-use retailflow_engine::order::{LoneDecision, lone_record};
+use retailflow_engine::order::{LoneDecision, MoneyStep, lone_record};
 use retailflow_engine::ports::LoggedEntry;
 use retailflow_engine::wire::order::HistoryEntry;
 use serde::{Deserialize, Serialize};
@@ -90,22 +90,29 @@ pub(crate) struct Sums {
     pub(crate) captured_minor: BTreeMap<String, i64>,
     /// What they paid back, in minor units by currency.
     pub(crate) refunded_minor: BTreeMap<String, i64>,
+    /// Captures and refunds whose amount does not stand in the file: they were asked for before the gap.
+    pub(crate) unknown_amounts: u64,
 }
 
 /// A file of lost decisions that is being written.
 pub(crate) struct LostFile {
     file: DurableFile,
     sums: Sums,
-    orders: BTreeSet<OrderRef>,
-    currencies: HashMap<OrderRef, String>,
+    orders: HashMap<OrderRef, Known>,
+}
+
+/// What the file has said of an order so far.
+#[derive(Default)]
+struct Known {
+    currency: Option<String>,
+    asked: HashMap<MoneyStep, i64>,
 }
 
 impl LostFile {
     /// Begins one about the log `log_id`.
     pub(crate) fn create(path: &Path, log_id: &str, new_log_id: Option<&str>) -> io::Result<Self> {
         let file = DurableFile::create(path)?;
-        let (orders, currencies) = Default::default();
-        let mut this = Self { file, sums: Sums::default(), orders, currencies };
+        let mut this = Self { file, sums: Sums::default(), orders: HashMap::new() };
         let (schema, log_id) = (SCHEMA.to_owned(), log_id.to_owned());
         this.line(&Line::Log { schema, log_id, new_log_id: new_log_id.map(str::to_owned) })?;
         Ok(this)
@@ -157,30 +164,40 @@ impl LostFile {
 
     fn decision(&mut self, order: &OrderRef, decision: &LoneDecision, fate: Fate) -> io::Result<()> {
         self.sums.decisions += 1;
-        if self.orders.insert(order.clone()) {
+        if !self.orders.contains_key(order) {
             self.sums.orders += 1;
         }
+        let known = self.orders.entry(order.clone()).or_default();
         if let Some((currency, total)) = &decision.placed {
-            self.currencies.insert(order.clone(), currency.clone());
+            known.currency = Some(currency.clone());
             *self.sums.placed_minor.entry(currency.clone()).or_default() += total;
         }
-        let known = self.currencies.get(order).map_or(UNKNOWN_CURRENCY, String::as_str);
-        for (sums, minor) in [
-            (&mut self.sums.captured_minor, decision.captured_minor),
-            (&mut self.sums.refunded_minor, decision.refunded_minor),
-        ] {
-            if minor != 0 {
-                *sums.entry(known.to_owned()).or_default() += minor;
+        let currency = known.currency.as_deref().unwrap_or(UNKNOWN_CURRENCY);
+        let (mut captured_minor, mut refunded_minor) = (0, 0);
+        for (step, named) in &decision.moved {
+            let (sums, here) = match step {
+                MoneyStep::Capture => (&mut self.sums.captured_minor, &mut captured_minor),
+                MoneyStep::Refund => (&mut self.sums.refunded_minor, &mut refunded_minor),
+            };
+            match named.or_else(|| known.asked.get(step).copied()) {
+                Some(minor) => {
+                    *here += minor;
+                    *sums.entry(currency.to_owned()).or_default() += minor;
+                }
+                None => self.sums.unknown_amounts += 1,
             }
         }
+        known
+            .asked
+            .extend(decision.asked.iter().filter_map(|(step, minor)| minor.map(|minor| (*step, minor))));
         self.line(&Line::Decision {
             tenant: order.tenant.to_string(),
             order: order.order.to_string(),
             fate,
             entry: decision.entry.clone(),
             placed: decision.placed.clone(),
-            captured_minor: decision.captured_minor,
-            refunded_minor: decision.refunded_minor,
+            captured_minor,
+            refunded_minor,
         })
     }
 

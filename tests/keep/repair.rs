@@ -86,9 +86,9 @@ fn damaged_segments() -> (World, Vec<Value>) {
     let world = World::new();
     for part in 0..8 {
         let file = world.file("commands", places(part * 500, part * 500 + 500));
-        let words =
-            ["run", "--quiet", "--set", "log.segment_bytes=1048576", "--commands", &file, "--outcomes"];
-        world.on_data(&words).arg(world.path(&format!("outcomes-{part}"))).run().expect(0);
+        let small = ["--set", "log.segment_bytes=1048576", "--set", "log.group_max_bytes=1048576"];
+        let words = [&["run", "--quiet", "--commands", &file][..], &small].concat();
+        world.on_data(&words).arg("--outcomes").arg(world.path(&format!("outcomes-{part}"))).run().expect(0);
     }
     let all = (0..8).flat_map(|part| {
         let text = std::fs::read_to_string(world.path(&format!("outcomes-{part}"))).unwrap();
@@ -115,7 +115,7 @@ fn a_salvage_keeps_what_is_whole_behind_the_damage_and_parks_what_is_not() {
     let (world, given) = damaged_segments();
     let before = log_bytes(&world);
     let to = world.path("new");
-    let salvaged = world.on_data(&["repair", "--salvage", "--to"]).arg(&to).run().expect(0);
+    let salvaged = world.on_data(&["repair", "--salvage"]).arg("--to").arg(&to).run().expect(0);
     assert!(salvaged.stdout.contains("behind the first gap"), "{}", salvaged.stdout);
     assert!(log_bytes(&world) == before, "the damaged log was changed");
     let verified = world.verified("new", 0);
@@ -140,11 +140,15 @@ fn a_salvage_keeps_what_is_whole_behind_the_damage_and_parks_what_is_not() {
     for order in &holed {
         assert!(parked.contains(order), "{order} is not parked: {parked}");
     }
-    let compared = world.on("new", &["verify", "--lost"]).arg(to.join("salvaged.jsonl")).run().expect(0);
+    let compared = world.on("new", &["verify"]).arg("--lost").arg(to.join("salvaged.jsonl")).run().expect(0);
     assert!(compared.stdout.contains("have the same outcome here"), "{}", compared.stdout);
     // It is a log like any other: what is lost is decided anew, what is not is replayed.
     let file = world.file("commands", places(0, 4_000));
-    world.on("new", &["run", "--quiet", "--commands", &file, "--outcomes"]).arg(world.path("again")).run();
+    world
+        .on("new", &["run", "--quiet", "--commands", &file])
+        .arg("--outcomes")
+        .arg(world.path("again"))
+        .run();
     let again = outcomes(&std::fs::read_to_string(world.path("again")).unwrap());
     assert_eq!(again.len(), 4_000);
     let replayed = again.iter().filter(|outcome| outcome["replayed"] == true).count();
@@ -156,18 +160,18 @@ fn a_salvage_keeps_what_is_whole_behind_the_damage_and_parks_what_is_not() {
 fn a_repair_names_what_goes_and_can_be_cut_short() {
     let (world, given) = damaged_segments();
     let lost = world.path("lost.jsonl");
-    world.on_data(&["repair", "--dry-run", "--lost"]).arg(&lost).run().expect(1);
+    world.on_data(&["repair", "--dry-run"]).arg("--lost").arg(&lost).run().expect(1);
     let named = lines(lost.clone());
     let sums = &named[named.len() - 1];
     assert!(sums["decisions"].as_u64().unwrap() > 1_000 && sums["captured_minor"]["USD"].is_u64(), "{sums}");
-    let whole = world.on_data(&["verify", "--lost"]).arg(&lost).run().expect(1);
+    let whole = world.on_data(&["verify"]).arg("--lost").arg(&lost).run().expect(1);
     assert!(whole.stdout.contains(" 0 have the same outcome here"), "{}", whole.stdout);
-    world.on_data(&["repair", "--yes", "--lost"]).arg(&lost).run().expect(0);
+    world.on_data(&["repair", "--yes"]).arg("--lost").arg(&lost).run().expect(0);
     assert_eq!(lines(lost.clone()), named, "it was told what would go");
     // All of them are run again, and the file says which outcomes are there again.
     let file = world.file("commands", places(0, 4_000));
     world.on_data(&["run", "--quiet", "--commands", &file]).run();
-    let compared = world.on_data(&["verify", "-o", "json", "--lost"]).arg(&lost).run().expect(0);
+    let compared = world.on_data(&["verify", "-o", "json"]).arg("--lost").arg(&lost).run().expect(0);
     let compared: Value = serde_json::from_str(&compared.stdout).unwrap();
     assert_eq!(compared["lost"]["missing"], 0, "{compared}");
     assert!(given.len() == 4_000);

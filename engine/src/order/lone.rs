@@ -25,10 +25,27 @@ pub struct LoneDecision {
     pub entry: HistoryEntry,
     /// The order's currency and total, where this decision placed it.
     pub placed: Option<(String, i64)>,
-    /// What was captured, if that ended here.
-    pub captured_minor: i64,
-    /// What was paid back, if that ended here.
-    pub refunded_minor: i64,
+    /// Money that was asked for here.
+    pub asked: Vec<(MoneyStep, Option<i64>)>,
+    /// Money that moved here, with the amount that the participant named; without one it is what was asked for.
+    pub moved: Vec<(MoneyStep, Option<i64>)>,
+}
+
+/// A step that moves money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MoneyStep {
+    /// From the customer.
+    Capture,
+    /// Back.
+    Refund,
+}
+
+const fn money_step(step: StepV1) -> Option<MoneyStep> {
+    match step {
+        StepV1::Capture => Some(MoneyStep::Capture),
+        StepV1::Refund => Some(MoneyStep::Refund),
+        _ => None,
+    }
 }
 
 /// Reads a record on its own.
@@ -43,8 +60,8 @@ pub fn lone_record(bytes: &[u8]) -> Result<LoneRecord, FoldError> {
             let mut lone = LoneDecision {
                 entry: history_entry(decision, number)?,
                 placed: None,
-                captured_minor: 0,
-                refunded_minor: 0,
+                asked: Vec::new(),
+                moved: Vec::new(),
             };
             decision.events.iter().for_each(|event| lone.add(event));
             decisions.push(lone);
@@ -60,13 +77,17 @@ impl LoneDecision {
                 let currency = String::from_utf8_lossy(&placed.currency).into_owned();
                 self.placed = Some((currency, placed.total_minor));
             }
-            EventV1::StepEnded { step, outcome: StepOutcomeV1::Done { amount_minor, .. }, .. } => {
-                let amount = amount_minor.unwrap_or(0);
-                match step {
-                    StepV1::Capture => self.captured_minor = self.captured_minor.saturating_add(amount),
-                    StepV1::Refund => self.refunded_minor = self.refunded_minor.saturating_add(amount),
-                    _ => {}
-                }
+            EventV1::StepStarted { step, amount_minor, .. } => {
+                self.asked.extend(money_step(*step).map(|step| (step, *amount_minor)));
+            }
+            EventV1::StepEnded { step, outcome, .. } => {
+                let named = match outcome {
+                    StepOutcomeV1::Done { amount_minor, .. } => *amount_minor,
+                    StepOutcomeV1::Settled { done: true, .. }
+                    | StepOutcomeV1::Resolved { done: true, .. } => None,
+                    _ => return,
+                };
+                self.moved.extend(money_step(*step).map(|step| (step, named)));
             }
             _ => {}
         }

@@ -29,7 +29,7 @@ pub use event::{Component, Delivery, Event, Line, Payment, Placed, SealedPart, S
 pub(crate) use evolve::AUTHORIZATION_EXPIRED;
 pub use evolve::evolve;
 pub use glance::Glance;
-pub use lone::{LoneDecision, LoneRecord, lone_record};
+pub use lone::{LoneDecision, LoneRecord, MoneyStep, lone_record};
 pub use publish::{Incoming, PARKED_INDEX, Published, StepDone, publish_parked};
 pub use saga::{
     Active, AttentionNow, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, Standing, StepAt, Totals,
