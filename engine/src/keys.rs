@@ -59,6 +59,22 @@ pub fn command_fingerprint(key: &CommandKey) -> u64 {
     u64::from_le_bytes(first(&hasher.finalize().into()))
 }
 
+/// 128 bits that stand for some text among texts of the same `kind`, under a secret: nobody who does not know it can make
+/// two texts agree. Not stored anywhere, and so not frozen. No part may hold a zero byte.
+#[must_use]
+pub fn keyed_name(secret: &[u8; 16], kind: u8, parts: &[&str]) -> [u8; 16] {
+    let mut hasher = Sha256::new();
+    hasher.update(secret);
+    hasher.update([kind]);
+    for (number, part) in parts.iter().enumerate() {
+        if number > 0 {
+            hasher.update([0]);
+        }
+        hasher.update(part);
+    }
+    first(&hasher.finalize().into())
+}
+
 /// The hash that the next record of the same order names as its predecessor: over the stored bytes, which hold
 /// the previous link themselves.
 #[must_use]

@@ -5,7 +5,7 @@
 //! own. The engine has no randomness: the secret comes from outside.
 
 use crate::ids::OrderRef;
-use crate::keys::sha256;
+use crate::keys::keyed_name;
 
 /// 128 bits of a keyed hash.
 pub(super) type Name = [u8; 16];
@@ -45,21 +45,8 @@ impl CheckKey {
         self.name(b'e', &[key])
     }
 
-    /// No part holds a zero byte, so that parts with one between them are unambiguous.
     fn name(&self, kind: u8, parts: &[&str]) -> Name {
-        let length = parts.iter().map(|part| part.len() + 1).sum::<usize>();
-        let mut text = Vec::with_capacity(self.0.len() + 1 + length);
-        text.extend_from_slice(&self.0);
-        text.push(kind);
-        for (number, part) in parts.iter().enumerate() {
-            if number > 0 {
-                text.push(0);
-            }
-            text.extend_from_slice(part.as_bytes());
-        }
-        let mut name = [0; 16];
-        name.copy_from_slice(&sha256(&text)[..16]);
-        name
+        keyed_name(&self.0, kind, parts)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{BookEntry, BookKind};
-use crate::invariant::CheckKey;
-use crate::keys::sha256;
+use crate::ids::OrderRef;
+use crate::keys::{keyed_name, sha256};
 use crate::money::Currency;
 use crate::ports::Role;
 use crate::wire::command::Step;
@@ -132,7 +132,7 @@ impl MoneyTotals {
 pub struct BookTotals {
     /// How many entries were taken.
     pub entries: u64,
-    /// By order, under [`CheckKey::FIXED`].
+    /// By order, under the name that `invariant::CheckKey::FIXED` gives it.
     pub orders: HashMap<[u8; 16], Sides>,
     /// By currency.
     pub money: BTreeMap<Currency, MoneyTotals>,
@@ -143,6 +143,10 @@ pub struct BookTotals {
     done: HashSet<[u8; 16]>,
 }
 
+fn name_of(order: &OrderRef) -> [u8; 16] {
+    keyed_name(&[0; 16], b'o', &[order.tenant.as_str(), order.order.as_str()])
+}
+
 impl BookTotals {
     /// Adds an entry. The order of entries does not matter.
     pub fn take(&mut self, entry: &BookEntry) {
@@ -150,7 +154,7 @@ impl BookTotals {
         if entry.kind == BookKind::Supplied {
             return;
         }
-        self.orders.entry(CheckKey::FIXED.order(&entry.order)).or_default().take(entry);
+        self.orders.entry(name_of(&entry.order)).or_default().take(entry);
         if entry.kind != BookKind::Done {
             return;
         }
@@ -164,8 +168,8 @@ impl BookTotals {
 
     /// What participants did for an order.
     #[must_use]
-    pub fn order(&self, order: &crate::ids::OrderRef) -> Sides {
-        self.orders.get(&CheckKey::FIXED.order(order)).copied().unwrap_or_default()
+    pub fn order(&self, order: &OrderRef) -> Sides {
+        self.orders.get(&name_of(order)).copied().unwrap_or_default()
     }
 
     /// What is wrong, by order, in the order of their keys.
