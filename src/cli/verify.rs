@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use retailflow_cluster::disk::event_log::scrub::scrubbed;
 use retailflow_cluster::disk::log::check::{CheckReport, check, check_read_only};
 use retailflow_cluster::disk::log::{Frame, FrameKind, LogError, Position};
 use retailflow_config::Config;
@@ -54,6 +55,9 @@ struct Verified {
     frames: u64,
     payload_bytes: u64,
     clean_stop: bool,
+    /// What the server has read again in the background, where it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scrubbed: Option<ScrubbedSegments>,
     groups: u64,
     records: u64,
     orders: u64,
@@ -69,6 +73,15 @@ struct Verified {
     sides: Option<retailflow_engine::wire::report::BooksReport>,
     problems: Vec<String>,
     invariants: Vec<retailflow_engine::wire::report::InvariantResult>,
+}
+
+/// How far the server's scrubber has come.
+#[derive(Serialize)]
+struct ScrubbedSegments {
+    /// Segments read in the pass under way.
+    segments: u32,
+    /// When the last whole pass ended, in milliseconds since 1970; 0 for never.
+    pass_ended_ms: u64,
 }
 
 /// The last fence of a partition.
@@ -109,7 +122,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let data = &args.data.data;
     let config = &context.config.config;
     let (report, audit) = read(data, Some(data), config, read_only, &mut seen, &mut each_pass)?;
-    tell(&context, report, audit, books, wanted.map(Wanted::conclude))
+    tell(&context, data, report, audit, books, wanted.map(Wanted::conclude))
 }
 
 /// As the command does, of a backup: its marks must be in it, too.
@@ -136,11 +149,12 @@ pub(super) fn backup(folder: &Path, manifest: &Manifest, context: &Context) -> R
     for problem in manifest.check_books(folder) {
         report.problem(Position(manifest.position), problem);
     }
-    tell(context, report, audit, None, None)
+    tell(context, folder, report, audit, None, None)
 }
 
 fn tell(
     context: &Context,
+    data: &Path,
     report: CheckReport,
     audit: Audit,
     books: Option<Books>,
@@ -161,6 +175,10 @@ fn tell(
         frames: report.frames,
         payload_bytes: report.payload_bytes,
         clean_stop: report.clean_stop,
+        scrubbed: scrubbed(app::files().as_ref(), &data.join("log")).map(|scrubbed| ScrubbedSegments {
+            segments: scrubbed.segments,
+            pass_ended_ms: scrubbed.pass_ended_ms,
+        }),
         groups: audit.check.groups,
         records: audit.check.records,
         orders: audit.check.orders,
@@ -274,6 +292,9 @@ fn text(verified: &Verified) -> String {
             "not closed in good order (a crash: no harm)"
         }
     );
+    if let Some(scrubbed) = &verified.scrubbed {
+        text.push_str(&format!("scrubbed in the background: segments 1 to {}\n", scrubbed.segments));
+    }
     text.push_str(&format!("orders: {} in {} records\n", verified.orders, verified.records));
     for tenant in &verified.tenants {
         text.push_str(&format!(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use retailflow_cluster::disk::event_log::DiskLog;
 use retailflow_cluster::disk::files::DiskWatch;
 use retailflow_gateway::Readiness;
 use tokio::sync::watch;
@@ -29,6 +30,15 @@ const DISK_SILENT_MAX: Duration = Duration::from_secs(2);
 /// Says when the log's disk does not answer, and nothing more once it does. Never waits for it.
 pub(super) fn disk(disk: Arc<DiskWatch>) -> Watch {
     Box::new(move || silence(disk.silent_for()))
+}
+
+/// Says when the index cannot be written, while the log still takes records.
+pub(super) fn index(log: &Arc<DiskLog>) -> Watch {
+    let log = Arc::clone(log);
+    Box::new(move || {
+        let text = "the index cannot be written: it waits in memory, and commands are refused when that is full";
+        log.index_stats().suspended.then(|| text.to_owned())
+    })
 }
 
 fn silence(silent: Option<Duration>) -> Option<String> {

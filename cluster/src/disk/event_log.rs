@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
+use retailflow_engine::codec::CodecError;
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::{self, Hash};
@@ -22,7 +23,7 @@ use retailflow_engine::ports::{LogIdentity, TenantSetting};
 use tokio::sync::watch;
 
 use super::index::{Index, IndexError, IndexOptions};
-use super::log::{LogOptions, LogReader, Position, Writer};
+use super::log::{LogError, LogOptions, LogReader, Place, Position, Writer};
 pub use backup::DiskBackup;
 use committer::Request;
 use places::Places;
@@ -141,6 +142,16 @@ enum Trouble {
     /// The index has failed, and heals only by being built again.
     Lost(String),
     Damaged(String),
+}
+
+impl Trouble {
+    /// What stands at `position` cannot be decoded. A newer version's record is whole: an upgrade reads it.
+    fn undecodable(position: Position, what: &str, error: &CodecError) -> Self {
+        match error {
+            CodecError::Unsupported { .. } => Self::Unavailable(format!("{what}: {}: {error}", Place(position))),
+            error => LogError::damaged(position, format!("{what}: {error}")).into(),
+        }
+    }
 }
 
 /// The partition's number, then 112 bits of the order's name.

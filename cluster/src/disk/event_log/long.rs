@@ -57,7 +57,8 @@ impl Inner {
         if entry.kind != EntryKind::Record {
             return Err(Self::damaged(order, position, "a control record stands there"));
         }
-        let summary = record::summary(&entry.bytes).map_err(|error| Self::damaged(order, position, error))?;
+        let summary = record::summary(&entry.bytes)
+            .map_err(|error| Trouble::undecodable(position, &format!("order {order}"), &error))?;
         if summary.order != *order {
             let why = format!("its chain leads to a record of {}", summary.order);
             return Err(Self::damaged(order, position, why));

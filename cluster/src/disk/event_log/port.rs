@@ -87,7 +87,11 @@ impl Inner {
             if entry.kind != EntryKind::Control {
                 return Err(what("a record stands there".into()).into());
             }
-            match Control::decode(&entry.bytes).map_err(|error| what(error.to_string()))? {
+            let decoded = Control::decode(&entry.bytes).map_err(|error| {
+                let what = format!("order {order}, parked command {wanted}");
+                super::Trouble::undecodable(position, &what, &error)
+            })?;
+            match decoded {
                 Control::ParkedCommand { order: of, sequence, .. } if of == *order && sequence == wanted => {
                     Ok(entry.bytes)
                 }

@@ -46,7 +46,7 @@ impl Inner {
                 let position = Position(position);
                 let entry = self.reader.entry(position)?;
                 let summary = record::summary(&entry.bytes)
-                    .map_err(|error| LogError::damaged(position, error.to_string()))?;
+                    .map_err(|error| Trouble::undecodable(position, "a due order's record", &error))?;
                 due.push(DueOrder { at: TimestampMs(at), order: summary.order });
             }
             if ended {
