@@ -36,7 +36,8 @@ pub(super) fn disk(disk: Arc<DiskWatch>) -> Watch {
 pub(super) fn index(log: &Arc<DiskLog>) -> Watch {
     let log = Arc::clone(log);
     Box::new(move || {
-        let text = "the index cannot be written: it waits in memory, and commands are refused when that is full";
+        let text =
+            "the index cannot be written: it waits in memory, and commands are refused when that is full";
         log.index_stats().suspended.then(|| text.to_owned())
     })
 }

@@ -148,7 +148,9 @@ impl Trouble {
     /// What stands at `position` cannot be decoded. A newer version's record is whole: an upgrade reads it.
     fn undecodable(position: Position, what: &str, error: &CodecError) -> Self {
         match error {
-            CodecError::Unsupported { .. } => Self::Unavailable(format!("{what}: {}: {error}", Place(position))),
+            CodecError::Unsupported { .. } => {
+                Self::Unavailable(format!("{what}: {}: {error}", Place(position)))
+            }
             error => LogError::damaged(position, format!("{what}: {error}")).into(),
         }
     }

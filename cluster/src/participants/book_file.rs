@@ -183,9 +183,27 @@ pub(super) fn open(
             "the end of a participant's book was torn by a crash; it is kept in a file of its own"
         );
     }
-    // A process that was killed may have written what is not on disk yet, and is answered from now.
-    file.sync_data().map_err(failed())?;
+    // What was written last is answered from now. It may be in memory only, and a sync alone does not change that when its
+    // write-back failed once: the pages count as clean. So it is written again.
+    let synced = synced_bytes(files, &path)?.unwrap_or(0);
+    write_again(&file, synced.min(end.whole_bytes), end.whole_bytes).map_err(failed())?;
     Ok((file, end.whole_bytes))
+}
+
+/// Writes the bytes from `start` to `end` once more, as they are, and syncs them.
+fn write_again(book: &Arc<dyn DiskFile>, start: u64, end: u64) -> io::Result<()> {
+    let mut piece = vec![0; LINE_MAX_BYTES];
+    let mut at = start;
+    while at < end {
+        let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(piece.len());
+        let read = book.read_full_at(at, &mut piece[..length])?;
+        if read == 0 {
+            break;
+        }
+        book.write_all_at(at, &piece[..read])?;
+        at += read as u64;
+    }
+    book.sync_data()
 }
 
 /// Copies what is cut off into a file beside the book, durably.

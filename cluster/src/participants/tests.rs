@@ -252,6 +252,34 @@ async fn after_a_failed_sync_nothing_is_believed() {
     running.close().await;
 }
 
+/// The pages of a failed write-back are still read by the next process: what it answers from them has to be on the disk.
+#[tokio::test]
+async fn after_a_failed_sync_a_restart_answers_what_outlives_the_next_power_cut() {
+    let folder = std::path::Path::new("/books");
+    let run = |files: &FaultyFiles| {
+        let options = options(SimOptions::default(), FaultRates::NONE);
+        open_on(files, folder, &options, Arc::new(Noon), Arc::new(|_| {})).unwrap()
+    };
+    let files = FaultyFiles::new(Faults::default());
+    let running = run(&files);
+    let asked = request(1, Step::Authorize, "a", None);
+    let next = files.syncs() + 1;
+    files.set_faults(|faults| faults.fail_sync = Some(next));
+    drop(running.participants().payments.perform(&asked).await);
+    running.close().await;
+    let files = FaultyFiles::on(files.disk(), Faults::default());
+    let running = run(&files);
+    let standing = running.participants().payments.query(&asked).await;
+    let disk = files.disk();
+    running.close().await;
+    for seed in 0..6 {
+        let running = run(&FaultyFiles::on(disk.after_power_cut(seed), Faults::default()));
+        let after = running.participants().payments.query(&asked).await;
+        assert_eq!(format!("{after:?}"), format!("{standing:?}"), "seed {seed}");
+        running.close().await;
+    }
+}
+
 /// Payments were restored before shipping: what was captured before a crash did not count for its parcel any more.
 #[tokio::test]
 async fn a_parcel_that_was_paid_before_a_crash_can_still_be_sent() {
