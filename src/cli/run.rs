@@ -72,6 +72,9 @@ pub(crate) struct Args {
     /// Participants answer before their books are on disk: faster, and after a power cut they may be behind the log
     #[arg(long)]
     pub(crate) participants_unsynced: bool,
+    /// Take commands in and leave all steps to a later run: for measurements
+    #[arg(long, hide = true)]
+    pub(crate) intake_only: bool,
     /// Crash so many order actors at random while running, to see that nothing is lost
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, hide_short_help = true)]
     pub(crate) chaos_kill_orders: u64,
@@ -93,6 +96,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     // Only now: a run that is refused must not empty the file of the run that is going on.
     let outcomes = Outcomes::open(args.outcomes.as_deref())?;
     let mut settings = Settings::new(config.clone(), "embedded");
+    settings.drives_effects = !args.intake_only;
     if args.chaos_kill_orders > 0 {
         settings.probe = Some(Arc::new(KillOrders::new(args.chaos_kill_orders)));
     }
@@ -197,7 +201,9 @@ async fn drive(
     // Not only the outcomes: `run` is done when the orders are.
     let run = async {
         let summary = run.await?;
-        at_rest(&node, &reporting, until).await;
+        if !args.intake_only {
+            at_rest(&node, &reporting, until).await;
+        }
         Ok::<_, InboxError>(summary)
     };
     let mut asked = stop.subscribe();
