@@ -14,6 +14,8 @@ use crate::support::poll::wait_up_to;
 
 /// How long trouble may take to come about, or to be over.
 const BOUND: Duration = Duration::from_secs(30);
+/// How long faults are waited for: some files are seldom written.
+const STRIKES_WITHIN: Duration = Duration::from_secs(4);
 /// Of the outcomes given so far, so many in a hundred are asked for after a start that is not the last.
 const SAMPLE_PERCENT: u32 = 20;
 /// A file's segment is at most this many sectors; those at the end are not written yet.
@@ -116,7 +118,7 @@ impl Round {
             wait_for_answers(progress, &mut process, wanted);
             let has_struck = faults.is_empty() || {
                 faults.into_iter().for_each(|fault| disk.arm(fault));
-                wait_up_to(BOUND, || (disk.is_idle() || process.has_ended()).then_some(())).is_some()
+                wait_up_to(STRIKES_WITHIN, || (disk.is_idle() || process.has_ended()).then_some(())).is_some()
             };
             if !has_struck {
                 notes.push("the faults did not all strike".to_owned());
