@@ -66,8 +66,8 @@ fn books_are_compared_while_orders_are_on_their_way() {
 #[test]
 fn orders_in_the_books_alone_are_told_and_so_is_that_there_are_none() {
     let world = one_under_way();
-    let other = world.on("other", &["run", "--quiet", "--outcomes", "/dev/null", "--commands"]);
-    other.arg(world.file("others", places(100, 103))).run().expect(0);
+    let other = world.on("other", &["run", "--quiet", "--outcomes", "/dev/null"]);
+    other.arg("--commands").arg(world.file("others", places(100, 103))).run().expect(0);
     // Another log beside these books.
     std::fs::rename(world.path("data/participants"), world.path("aside")).unwrap();
     let none = world.on_data(&["verify"]).run().expect(0);
