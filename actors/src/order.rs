@@ -25,13 +25,15 @@ use crate::admission::Gate;
 use crate::committer::{CommitterMsg, Proposal, Proposed, Ticket};
 use crate::effects::Effects;
 use crate::held::Held;
-use crate::hydrate::{HydrateError, Located, find, hydrate, recall};
+use crate::hydrate::{HydrateError, hydrate};
 use crate::mutant::Mutant;
 use crate::outcome::{Work, recorded, refusal};
 use crate::partition::Committers;
 use crate::sight::Sight;
 use crate::tenant::TenantMsg;
 use crate::world::{Ports, ProbePoint, Settings};
+
+mod ask_log;
 
 /// The reason with which an order stops that had nothing to do; any other end is a crash.
 pub(crate) const PASSIVATED: &str = "passivated";
@@ -439,37 +441,6 @@ impl OrderState {
         let durability = self.args.shared.ports.durability.get();
         let outcome = recorded(&work.command.order, &work.command.key, verdict, durability, true);
         work.answer(outcome);
-    }
-
-    /// An id that may have left memory: the log knows.
-    async fn ask_log(&mut self, work: Work) -> Result<(), ActorProcessingErr> {
-        let ports = &self.args.shared.ports;
-        if self.recalled.is_none() {
-            let found = find(ports, &self.args.order, &work.command.key).await?;
-            match found {
-                Located::Known(found) => return Ok(self.located(work, found.as_ref())),
-                Located::NotIndexed => self.recalled = Some(recall(ports, &self.args.order).await?),
-            }
-        }
-        let found = self.recalled.as_ref().and_then(|all| all.get(&work.command.key)).cloned();
-        self.located(work, found.as_ref());
-        Ok(())
-    }
-
-    /// What the log knows of a command: its outcome again, or that it is new.
-    fn located(&mut self, mut work: Work, found: Option<&RecordedOutcome>) {
-        let found = found.filter(|_| !self.args.shared.settings.is(Mutant::ForgetsOldIds));
-        match found {
-            Some(outcome) if outcome.content_hash != work.command.content_hash => {
-                let retry_after_ms = self.args.shared.gate.retry_after_ms();
-                work.refuse(Code::IdReused, Code::IdReused.meaning(), retry_after_ms);
-            }
-            Some(outcome) => self.replay(work, &outcome.verdict),
-            None => {
-                work.certainly_new = true;
-                self.queue.push_front(work);
-            }
-        }
     }
 
     fn snapshot_if_due(&mut self) {

@@ -144,7 +144,7 @@ fn a_restore_that_is_killed_leaves_nothing_or_the_whole() {
     for kill in 0..KILLS {
         let name = format!("killed-{kill}");
         let (mut child, _) = world.on(&name, &["restore", "--from", &from]).spawn();
-        std::thread::sleep(took * kill / KILLS);
+        std::thread::park_timeout(took * kill / KILLS);
         child.kill().unwrap();
         child.wait().unwrap();
         if world.path(&name).join("log").exists() {

@@ -165,12 +165,13 @@ pub(super) fn open(
     let failed = || BookFileError::io(&path);
     if !end.exists {
         let file = files.create(&path, 0).map_err(failed())?;
-        files.sync_dir(folder).map_err(failed())?;
+        file.sync_data().map_err(failed())?;
+        keep_mark(files, folder, role, 0)?;
         return Ok((file, 0));
     }
     let file = files.open(&path, true).map_err(failed())?;
     if end.torn_bytes > 0 {
-        if end.whole_bytes == 0 {
+        if end.whole_bytes == 0 && synced_bytes(files, &path)?.is_none() {
             return Err(BookFileError::NoWholeLine { path, bytes: end.torn_bytes });
         }
         let kept = keep_torn(files, folder, &path, &file, end).map_err(failed())?;
@@ -187,6 +188,7 @@ pub(super) fn open(
     // write-back failed once: the pages count as clean. So it is written again.
     let synced = synced_bytes(files, &path)?.unwrap_or(0);
     write_again(&file, synced.min(end.whole_bytes), end.whole_bytes).map_err(failed())?;
+    keep_mark(files, folder, role, end.whole_bytes)?;
     Ok((file, end.whole_bytes))
 }
 
@@ -246,6 +248,19 @@ fn mark_path(book: &Path) -> PathBuf {
     book.with_extension("book.synced")
 }
 
+/// Where the mark stands that is synced when a book is opened, in bytes: in another sector than the one that is written
+/// while it is used, which a power cut may tear. Behind a mark a power cut may leave anything, and before it nothing else
+/// than what was written: so there is always one.
+const KEPT_MARK_AT: u64 = 512;
+
+/// Keeps, durably, how far a book is on disk now.
+fn keep_mark(files: &dyn Files, folder: &Path, role: Role, synced_bytes: u64) -> Result<(), BookFileError> {
+    let mark = open_mark(files, folder, role)?;
+    let kept = mark.write_all_at(KEPT_MARK_AT, mark_of(synced_bytes).as_bytes());
+    let kept = kept.and_then(|()| mark.sync_data()).and_then(|()| files.sync_dir(folder));
+    kept.map_err(BookFileError::io(&mark_path(&path_of(folder, role))))
+}
+
 /// The file that says how far a book is known to be on disk.
 pub(super) fn open_mark(
     files: &dyn Files,
@@ -266,7 +281,7 @@ pub(super) fn mark_of(synced_bytes: u64) -> String {
     format!("{text} {:08x}\n", crc32c::crc32c(text.as_bytes()))
 }
 
-/// How much of a book is on disk at least; `None` where no mark says so. A mark is never synced: it may be old.
+/// How much of a book is on disk at least; `None` where no mark says so. The one written in use may be old.
 fn synced_bytes(files: &dyn Files, book: &Path) -> Result<Option<u64>, BookFileError> {
     let path = mark_path(book);
     let file = match files.open(&path, false) {
@@ -274,9 +289,13 @@ fn synced_bytes(files: &dyn Files, book: &Path) -> Result<Option<u64>, BookFileE
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(cause) => return Err(BookFileError::Io { path, cause }),
     };
-    let mut bytes = [0; 30];
-    let read = file.read_full_at(0, &mut bytes).map_err(BookFileError::io(&path))?;
-    let text = std::str::from_utf8(&bytes[..read]).unwrap_or_default();
-    let synced = text.get(..20).and_then(|digits| digits.parse().ok());
-    Ok(synced.filter(|synced| mark_of(*synced) == text))
+    let mut furthest = None;
+    for at in [0, KEPT_MARK_AT] {
+        let mut bytes = [0; 30];
+        let read = file.read_full_at(at, &mut bytes).map_err(BookFileError::io(&path))?;
+        let text = std::str::from_utf8(&bytes[..read]).unwrap_or_default();
+        let synced: Option<u64> = text.get(..20).and_then(|digits| digits.parse().ok());
+        furthest = furthest.max(synced.filter(|synced| mark_of(*synced) == text));
+    }
+    Ok(furthest)
 }

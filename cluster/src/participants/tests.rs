@@ -280,6 +280,34 @@ async fn after_a_failed_sync_a_restart_answers_what_outlives_the_next_power_cut(
     }
 }
 
+/// What was written and not synced may be there in pieces after a power cut, whole lines behind a hole among them.
+#[tokio::test]
+async fn a_hole_behind_what_was_answered_is_a_torn_end() {
+    let folder = std::path::Path::new("/books");
+    let run = |files: &FaultyFiles| {
+        let options = options(SimOptions::default(), FaultRates::NONE);
+        open_on(files, folder, &options, Arc::new(Noon), Arc::new(|_| {}))
+    };
+    let files = FaultyFiles::new(Faults::default());
+    let running = run(&files).unwrap();
+    let answered = request(1, Step::Authorize, "a", None);
+    drop(running.participants().payments.perform(&answered).await);
+    // Nothing more is synced, and the power goes.
+    files.set_faults(|faults| faults.sync_lies = true);
+    for order in 2..40 {
+        drop(running.participants().payments.perform(&request(order, Step::Authorize, "a", None)).await);
+    }
+    let disk = files.disk();
+    running.close().await;
+    for seed in 0..40 {
+        let running = run(&FaultyFiles::on(disk.after_power_cut(seed), Faults::default()));
+        let running = running.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let standing = running.participants().payments.query(&answered).await;
+        assert!(matches!(standing, KeyStanding::Answered(StepAnswer::Done(_))), "seed {seed}: {standing:?}");
+        running.close().await;
+    }
+}
+
 /// Payments were restored before shipping: what was captured before a crash did not count for its parcel any more.
 #[tokio::test]
 async fn a_parcel_that_was_paid_before_a_crash_can_still_be_sent() {

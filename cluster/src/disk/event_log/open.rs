@@ -173,6 +173,12 @@ fn damage(files: &dyn Files, dir: &Path, options: &DiskLogOptions) -> Result<Opt
         // Opening says it best.
         return Ok(None);
     }
+    let unreadable = report.unreadable_sectors;
+    if unreadable > 0 {
+        let place = report.good_until.unwrap_or(Position::new(1, 0));
+        let what = format!("the disk cannot read {unreadable} sectors of the log");
+        return Ok(Some(LogError::damaged(place, what)));
+    }
     if let Some(LostEnd { source_name, seen, end }) = report.lost {
         let reason = report.problems.into_iter().next().map(|problem| problem.what);
         return Ok(Some(LogError::Lost { source_name, seen, end, reason }));

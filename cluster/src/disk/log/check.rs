@@ -55,6 +55,8 @@ pub struct CheckReport {
     pub after: Lost,
     /// The first place that is of another version's format: it may be whole, and is never cut.
     pub other_format: Option<Place>,
+    /// Sectors that the disk cannot read.
+    pub unreadable_sectors: u64,
     /// Where the whole frames end.
     pub end: Option<Position>,
     /// A mark says that the log was durable further than it goes.
@@ -147,11 +149,7 @@ pub fn check_read_only(
     check_unlocked(files, dir, options, each)
 }
 
-/// As [`check`], of a log that nobody can open: a copy, or one on a file system that is mounted for reading.
-///
-/// # Errors
-/// [`LogError::Io`].
-pub fn check_unlocked(
+fn check_unlocked(
     files: &dyn Files,
     dir: &Path,
     options: LogOptions,
@@ -189,6 +187,7 @@ pub fn check_unlocked(
                 expect = Some(scanner.expect);
                 for sector in unreadable.take() {
                     let offset = u32::try_from(sector::capacity(sector)).unwrap_or(u32::MAX);
+                    report.unreadable_sectors += 1;
                     report.problem(Position::new(number, offset), "the disk cannot read this sector");
                     report.broken_from(Position::new(number, offset));
                 }

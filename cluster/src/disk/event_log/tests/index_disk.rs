@@ -45,7 +45,7 @@ async fn taken_again(log: &DiskLog, writer: &mut Committing, author: &mut Author
         match log.commit(group.clone()).await {
             Ok(_) => break writer.acknowledged(&group),
             Err(CommitError::Unavailable(_)) if std::time::Instant::now() < until => {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::task::yield_now().await;
             }
             Err(error) => panic!("{error}"),
         }

@@ -1,0 +1,47 @@
+//! Commands whose ids may have left an order's memory.
+
+use ractor::ActorProcessingErr;
+
+use retailflow_engine::order::RecordedOutcome;
+use retailflow_engine::wire::Code;
+
+use super::OrderState;
+use crate::hydrate::{Located, find, recall};
+use crate::mutant::Mutant;
+use crate::outcome::Work;
+
+impl OrderState {
+    /// An id that may have left memory: the log knows.
+    pub(super) async fn ask_log(&mut self, work: Work) -> Result<(), ActorProcessingErr> {
+        let ports = &self.args.shared.ports;
+        if self.recalled.is_none() {
+            let found = find(ports, &self.args.order, &work.command.key).await?;
+            match found {
+                Located::Known(found) => {
+                    self.located(work, found.as_ref());
+                    return Ok(());
+                }
+                Located::NotIndexed => self.recalled = Some(recall(ports, &self.args.order).await?),
+            }
+        }
+        let found = self.recalled.as_ref().and_then(|all| all.get(&work.command.key)).cloned();
+        self.located(work, found.as_ref());
+        Ok(())
+    }
+
+    /// What the log knows of a command: its outcome again, or that it is new.
+    fn located(&mut self, mut work: Work, found: Option<&RecordedOutcome>) {
+        let found = found.filter(|_| !self.args.shared.settings.is(Mutant::ForgetsOldIds));
+        match found {
+            Some(outcome) if outcome.content_hash != work.command.content_hash => {
+                let retry_after_ms = self.args.shared.gate.retry_after_ms();
+                work.refuse(Code::IdReused, Code::IdReused.meaning(), retry_after_ms);
+            }
+            Some(outcome) => self.replay(work, &outcome.verdict),
+            None => {
+                work.certainly_new = true;
+                self.queue.push_front(work);
+            }
+        }
+    }
+}
