@@ -81,7 +81,7 @@ fn snapshots_come_back_or_are_gone() {
     assert_eq!(index.load_snapshot(&key(1)), None);
     index.save_snapshot(key(1), vec![1; 102_400]);
     index.save_snapshot(key(2), Vec::new());
-    index.save_snapshot(key(3), vec![1; (1 << 20) + 1]);
+    index.save_snapshot(key(3), vec![1; (2 << 20) + 1]);
     assert_eq!(index.stats().snapshots_dropped, 1);
     assert_eq!(index.load_snapshot(&key(1)), Some(vec![1; 102_400]));
     index.save_snapshot(key(1), vec![2; 20_000]);

@@ -6,6 +6,7 @@ use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{ViewError, Views};
 
 use super::{Disk, ENDS, End, tiny};
+use crate::disk::contract_tests;
 use crate::disk::index::IndexError;
 use crate::disk::projection::ProjectionOptions;
 
@@ -75,9 +76,12 @@ async fn lists_of_another_log_are_not_believed() {
     caught_up(&*disk.views().views).await;
     disk.end(End::Closed);
     // The tests' logs all have one id; but this one does not go so far.
-    for folder in ["log", "index"] {
-        std::fs::remove_dir_all(disk.data().join(folder)).unwrap();
-    }
+    let aside = disk.data().with_extension("aside");
+    std::fs::rename(disk.data().join("views"), &aside).unwrap();
+    std::fs::remove_file(aside.join("durable")).unwrap();
+    std::fs::remove_dir_all(disk.data()).unwrap();
+    contract_tests::open(&disk.data(), 1).0.close();
+    std::fs::rename(&aside, disk.data().join("views")).unwrap();
     disk.start();
     disk.ready().await;
     assert_agrees(&disk.views(), &[100]).await;
