@@ -144,7 +144,8 @@ const OPEN_FILES_MIN: u64 = 4096;
 pub(crate) fn open(data: &Path, config: &Config, make: Make) -> Result<Store, Failure> {
     if make == Make::Never && !data.join("log").is_dir() {
         let text = format!(
-            "there is no data directory in {}: `retailflow run` or `serve` makes one, without --existing",
+            "there is no data directory in {}: look at the path (`retailflow run` and `serve` make a new one, unless --existing \
+             is given)",
             data.display()
         );
         return Err(Failure::unreachable(text));

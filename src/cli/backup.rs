@@ -20,7 +20,8 @@ Examples:
   retailflow backup create --admin http://127.0.0.1:8081 --to /backups/shop
   retailflow backup create --admin http://127.0.0.1:8081 --to monday.jsonl
 
-Into a folder that holds a backup of the same log already, only what is new is read. All is verified before it takes the
+Into a folder that holds a backup of the same log already, only new segments, the last one and the books
+are read. All is verified before it takes the
 place of what is there; until then, and if it fails, the backup that is there stays. A name that ends in .jsonl gets an
 export instead, of the log alone.")]
     Create(CreateArgs),
@@ -70,11 +71,13 @@ fn create(args: &CreateArgs, context: &Context) -> Result<(), Failure> {
     let parent = args.to.parent().filter(|parent| !parent.as_os_str().is_empty());
     let name = args.to.file_name().unwrap_or_default().to_string_lossy();
     let beside = parent.unwrap_or_else(|| Path::new(".")).join(format!(".{name}.backup"));
-    let created = backup::create(&client, &beside, options)?;
+    let mut created = backup::create(&client, &beside, options)?;
     export::to_file(&beside, &args.to, context, true)?;
     // Made by us a moment ago, and holding nothing else: a folder that does not is refused.
     std::fs::remove_dir_all(&beside)
         .or_exit(ExitStatus::Unreachable, || format!("cannot remove {}", beside.display()))?;
+    // An export is of the log alone.
+    created.manifest.books.clear();
     print(&summary(&created, &args.to, context.output))
 }
 

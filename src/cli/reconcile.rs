@@ -75,6 +75,11 @@ struct Difference {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
+    let books = participants::folder(&args.data.data);
+    if !books.is_dir() {
+        // Asking would make new ones, and they would say that nothing was done.
+        return Err(Failure::unreachable(format!("there are no books in {}", books.display())));
+    }
     let store = app::open(&args.data.data, &context.config.config, Make::Never)?;
     let runtime = app::runtime()?;
     let done = runtime.block_on(async {
@@ -236,6 +241,10 @@ fn text(done: &Reconciled) -> String {
             "differs: order {}, {} under {}: {} says {}\n",
             difference.order, difference.step, difference.key, difference.participant, difference.says
         ));
+    }
+    let unnamed = (done.differ + done.unknown).saturating_sub(done.differences.len() as u64);
+    if unnamed > 0 {
+        text.push_str(&format!("and {unnamed} more\n"));
     }
     text.push_str(&format!(
         "{} agree, {} differ, {} are no longer remembered, {} could not be told\n",

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use retailflow_cluster::disk::log::check::CheckReport;
+use retailflow_cluster::disk::log::check::{CheckReport, LostEnd};
 use retailflow_cluster::disk::log::repair::{NoRepair, RepairPlan, apply, plan};
 use retailflow_config::Config;
 use retailflow_engine::codec::identity;
@@ -86,7 +86,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     }
     if !args.yes {
         return Err(Failure::refused(
-            "outcomes that were given for these records would be forgotten: repeat with --yes to cut them, or see --salvage",
+            "outcomes that were given would be forgotten: repeat with --yes to go on without them, or see --salvage",
         ));
     }
     // Both have seen what goes, and are built again from what is left. Before the log is cut: a repair that is broken off is
@@ -99,7 +99,11 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let kept = apply(app::files().as_ref(), &folder, app::log_options(config), &planned);
     let kept = kept.or_exit(ExitStatus::Unreachable, || "the repair was broken off; run it again")?;
     let files = kept.iter().map(|file| format!("  {}\n", file.display()));
-    print(&format!("cut; what was cut is kept in\n{}", files.collect::<String>()))
+    let files: String = files.collect();
+    match files.is_empty() {
+        true => print("cut; there was nothing to keep\n"),
+        false => print(&format!("cut; what was cut is kept in\n{files}")),
+    }
 }
 
 fn tell(planned: &RepairPlan, report: &CheckReport) -> Result<(), Failure> {
@@ -114,6 +118,13 @@ fn tell(planned: &RepairPlan, report: &CheckReport) -> Result<(), Failure> {
         lost.records,
         lost.unreadable_frames
     ))?;
+    if let Some(LostEnd { source_name, seen, end }) = &report.lost {
+        print(&format!(
+            "  and what had been durable behind that: {source_name} says up to {seen}, and the log ends at {end}. At least one \
+             write is lost, and what it held cannot be told: outcomes that were given last may be among it. After this, have \
+             callers send again what they sent last\n"
+        ))?;
+    }
     if lost.frames > 0 && report.other_format.is_none() {
         print("what is whole can be kept in a new data directory: see --salvage\n")?;
     }
@@ -122,6 +133,12 @@ fn tell(planned: &RepairPlan, report: &CheckReport) -> Result<(), Failure> {
 
 fn summary(sums: &Sums) -> String {
     let mut text = format!("  {} decisions on {} orders\n", sums.decisions, sums.orders);
+    if sums.gaps > 0 {
+        text.push_str(&format!(
+            "  {} stretches that cannot be read: what stood there is not known, and may be decisions that were answered\n",
+            sums.gaps
+        ));
+    }
     for (what, of) in [
         ("placed", &sums.placed_minor),
         ("captured", &sums.captured_minor),

@@ -286,10 +286,11 @@ fn text(verified: &Verified) -> String {
         verified.segments,
         verified.frames,
         verified.payload_bytes,
-        if verified.clean_stop {
-            "closed in good order"
-        } else {
-            "not closed in good order (a crash: no harm)"
+        match verified.clean_stop {
+            true => "closed in good order",
+            false if verified.problems.is_empty() =>
+                "not closed in good order (killed, or a copy: no harm by itself)",
+            false => "not closed in good order",
         }
     );
     if let Some(scrubbed) = &verified.scrubbed {
@@ -364,10 +365,14 @@ fn text(verified: &Verified) -> String {
     for problem in &verified.problems {
         text.push_str(&format!("problem: {problem}\n"));
     }
-    text.push_str(if verified.sound {
-        "all is in order\n"
-    } else {
-        "NOT in order; `retailflow repair --dry-run` tells what can be done\n"
+    text.push_str(match (verified.sound, verified.problems.is_empty()) {
+        (true, _) => "all is in order\n",
+        (false, false) => "NOT in order; `retailflow repair --dry-run` tells what can be done\n",
+        // No repair of the log helps against what others' books say.
+        (false, true) => {
+            "NOT in order, and the log itself is whole: `retailflow reconcile` asks participants key by key; an order that stands \
+             in their books alone is decided when its caller sends its command again\n"
+        }
     });
     text
 }

@@ -251,8 +251,8 @@ impl Work {
         }
         let sums = self.file.finish()?;
         let reason = format!(
-            "this log was salvaged from log {}: {} gaps; {} orders have lost decisions and are parked; {} decisions behind the \
-             first gap are listed in {FILE}",
+            "this log was salvaged from log {}: {} gaps; {} orders are known to have lost decisions and are parked; {} decisions \
+             behind the first gap are listed in {FILE}; what the gaps held is not known",
             hex(&self.old.log_id),
             sums.gaps,
             holed.len(),

@@ -180,7 +180,9 @@ fn damage(files: &dyn Files, dir: &Path, options: &DiskLogOptions) -> Result<Opt
         return Ok(Some(LogError::damaged(place, what)));
     }
     if let Some(LostEnd { source_name, seen, end }) = report.lost {
-        let reason = report.problems.into_iter().next().map(|problem| problem.what);
+        // The last problem is the lost end itself, which is told anyway.
+        let told = report.problems.len().saturating_sub(1);
+        let reason = report.problems.into_iter().take(told).next().map(|problem| problem.what);
         return Ok(Some(LogError::Lost { source_name, seen, end, reason }));
     }
     let first = report.problems.into_iter().find(|problem| !problem.unfinished_write);

@@ -143,7 +143,7 @@ pub fn check_read_only(
 ) -> Result<CheckReport, LogError> {
     let path = dir.join(LOCK_FILE);
     if files.is_locked(&path).map_err(LogError::io("look at", &path))? {
-        let holder = "that has the lock".to_owned();
+        let holder = "(another one)".to_owned();
         return Err(LogError::InUse { dir: dir.to_owned(), holder });
     }
     check_unlocked(files, dir, options, each)
@@ -241,9 +241,7 @@ fn compare_with_marks(
         "the log ends here, and {} says that it was durable up to {}: outcomes that were given may be lost",
         mark.name, mark.end
     );
-    if report.good_until.is_none() {
-        report.problem(end, what);
-    }
+    report.problem(end, what);
     report.lost = Some(LostEnd { source_name: mark.name, seen: mark.end, end });
     report.broken_from(end);
     Ok(())
