@@ -36,8 +36,7 @@ pub(crate) fn fill(
     for (number, segment) in (1..).zip(&manifest.segments) {
         let name = &segment.name;
         ensure!(number_of(name) == Some(number), "the manifest names {name:?} as segment {number}");
-        copy(&from.join(LOG).join(name), &log.join(name), segment.bytes)
-            .with_context(|| format!("{name}"))?;
+        copy(&from.join(LOG).join(name), &log.join(name), segment.bytes).with_context(|| name.clone())?;
         let read = read_segment(app::files().as_ref(), &log, options, number, &mut |frame| {
             let checked = match frame.kind {
                 FrameKind::Identity => identity::decode(&frame.payload)
