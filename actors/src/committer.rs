@@ -126,6 +126,8 @@ pub(crate) struct CommitterState {
     proposals: VecDeque<Proposal>,
     controls: VecDeque<ControlProposal>,
     flush_queued: bool,
+    /// The log takes no more for now, and that was said: anybody can have a command refused, and a line written for each.
+    is_refused: bool,
 }
 
 /// The last group of a partition that was acknowledged; it outlives the committers.
@@ -200,6 +202,7 @@ impl Actor for Committer {
             proposals: VecDeque::new(),
             controls: VecDeque::new(),
             flush_queued: false,
+            is_refused: false,
         })
     }
 
@@ -294,6 +297,9 @@ impl CommitterState {
             let begun = Instant::now();
             match self.append(&group).await {
                 Ok(_) => {
+                    if std::mem::take(&mut self.is_refused) {
+                        tracing::info!(event = "log_takes_again", partition = %self.partition, "the log takes records again");
+                    }
                     self.sight.commit_seconds.record(begun.elapsed());
                     self.sight.group_records.record(proposals.len() as f64);
                     self.settings.probe(ProbePoint::CommitterAfter, || self.partition.to_string())?;
@@ -315,7 +321,11 @@ impl CommitterState {
                     }
                 }
                 Err(CommitError::Unavailable(why)) => {
-                    tracing::warn!(partition = %self.partition, %why, "the log takes no more for now");
+                    if !std::mem::replace(&mut self.is_refused, true) {
+                        tracing::warn!(
+                            event = "log_refuses", partition = %self.partition, %why, "the log takes no more for now"
+                        );
+                    }
                     for proposal in proposals {
                         proposal.ticket.resolve(Proposed::Unavailable(why.clone()));
                     }

@@ -163,8 +163,18 @@ impl<'a> Chain<'a> {
         let before = self.folder.before.as_ref()?;
         let (_, full) = before.segments.split_last()?;
         let kept = full.iter().find(|kept| kept.name == part.name && kept.bytes == padded(part))?;
-        let there = fs::metadata(self.folder.path.join(LOG).join(&kept.name)).ok()?;
-        (there.len() == kept.bytes).then(|| kept.clone())
+        let log = self.folder.path.join(LOG);
+        let there = fs::metadata(log.join(&kept.name)).ok()?;
+        let number = number_of(&kept.name)?;
+        // What is kept is read as well: a backup may lie for months, and rot.
+        match read_segment(app::files().as_ref(), &log, self.options, number, &mut |_| {}) {
+            Ok(_) if there.len() == kept.bytes => Some(kept.clone()),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::warn!(event = "backup_rotten", %error, segment = kept.name, "the backup's copy is damaged; it is read anew");
+                None
+            }
+        }
     }
 
     fn read(&mut self, number: u32, part: &BackupPart) -> Result<Segment, Failure> {

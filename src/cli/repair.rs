@@ -52,6 +52,9 @@ pub(crate) struct Args {
     pub(crate) to: Option<PathBuf>,
 }
 
+/// Lists of lost decisions beside each other; with so many, the first is written anew.
+const LOST_FILES_MAX: u32 = 1000;
+
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let (data, config) = (&args.data.data, &context.config.config);
@@ -77,6 +80,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     tell(&planned, &report)?;
     let folder = data.join("log");
     if let Some(to) = &args.lost {
+        // A repair that was broken off may have listed what is cut by now, and is in no log any more.
+        let to = &free_name(to);
         let written = write_lost(&folder, app::log_options(config), planned.cut_at, &log_id, to);
         let sums = written.map_err(|error| Failure::new(ExitStatus::Unreachable, error))?;
         print(&format!("{}{} has each of them\n", summary(&sums), to.display()))?;
@@ -155,6 +160,17 @@ fn summary(sums: &Sums) -> String {
         ));
     }
     text
+}
+
+/// `to`, or a name beside it that nothing has yet.
+fn free_name(to: &Path) -> PathBuf {
+    let stem = to.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = |number: u32| match to.extension() {
+        Some(extension) => to.with_file_name(format!("{stem}-{number}.{}", extension.to_string_lossy())),
+        None => to.with_file_name(format!("{stem}-{number}")),
+    };
+    let mut names = std::iter::once(to.to_owned()).chain((2..=LOST_FILES_MAX).map(name));
+    names.find(|name| !name.exists()).unwrap_or_else(|| to.to_owned())
 }
 
 fn remove(folder: &Path) -> io::Result<()> {

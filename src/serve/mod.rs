@@ -90,7 +90,10 @@ async fn serve(
     let lists = Box::new(move || listed.progress().why_not.map(|why| why.to_string()));
     let watches = vec![readiness::disk(store.disk.clone())];
     let state = Arc::new(
-        State::new(store.log.failed(), watches).with_note(lists).with_note(readiness::index(&store.log)),
+        State::new(store.log.failed(), watches)
+            .with_note(lists)
+            .with_note(readiness::index(&store.log))
+            .with_note(readiness::damage(&store.log)),
     );
     let edge = edge(data, store, &node, &projection, &state, &sight, tokens);
     let counts = edge.counts.clone();

@@ -42,6 +42,12 @@ pub(super) fn index(log: &Arc<DiskLog>) -> Watch {
     })
 }
 
+/// Says when a read came upon damage in the log. Other orders are served all the same.
+pub(super) fn damage(log: &Arc<DiskLog>) -> Watch {
+    let log = Arc::clone(log);
+    Box::new(move || log.damage().map(|why| format!("the log is damaged ({why}): see `retailflow verify`")))
+}
+
 fn silence(silent: Option<Duration>) -> Option<String> {
     let silent = silent.filter(|silent| *silent > DISK_SILENT_MAX)?;
     Some(format!("the log's disk has not answered for {} ms", silent.as_millis()))

@@ -102,6 +102,8 @@ struct Inner {
     tail: Arc<Tail>,
     long: RwLock<Option<Weak<dyn LongOrders>>>,
     failed: watch::Sender<Option<Arc<str>>>,
+    /// The first damage that a read came upon.
+    damage: Mutex<Option<String>>,
     /// Records of orders that were read one by one, for tests.
     #[cfg(test)]
     records_read: std::sync::atomic::AtomicU64,
@@ -115,6 +117,19 @@ impl Inner {
     fn fail(&self, reason: &str) {
         tracing::error!(reason, "the log failed for good");
         self.failed.send_replace(Some(reason.into()));
+    }
+
+    /// A read came upon bytes that are not what was written. The rest of the log may be whole.
+    fn note_damage(&self, why: &str) {
+        let mut damage = self.damage.lock();
+        if damage.is_none() {
+            tracing::error!(
+                event = "log_damage",
+                why,
+                "the log is damaged; take a backup of what is whole, and see `retailflow verify`"
+            );
+            *damage = Some(why.to_owned());
+        }
     }
 
     /// A request was dropped unanswered. A writer that is closed answers all; so it panicked.
@@ -199,6 +214,12 @@ impl DiskLog {
     #[must_use]
     pub fn secret(&self) -> [u8; 16] {
         self.inner.reader.secret()
+    }
+
+    /// The first damage that a read of this process came upon, if any.
+    #[must_use]
+    pub fn damage(&self) -> Option<String> {
+        self.inner.damage.lock().clone()
     }
 
     /// Sizes of the index, for gauges.

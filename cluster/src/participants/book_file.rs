@@ -118,7 +118,13 @@ pub(super) fn read(
     let path = path_of(folder, role);
     let file = match files.open(&path, false) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BookEnd::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A mark of what was in it is no book that was never made.
+            return match synced_bytes(files, &path)?.filter(|synced| *synced > 0) {
+                Some(synced_bytes) => Err(BookFileError::Behind { path, whole_bytes: 0, synced_bytes }),
+                None => Ok(BookEnd::default()),
+            };
+        }
         Err(cause) => return Err(BookFileError::Io { path, cause }),
     };
     let size = file.size_bytes().map_err(BookFileError::io(&path))?;

@@ -280,6 +280,20 @@ async fn after_a_failed_sync_a_restart_answers_what_outlives_the_next_power_cut(
     }
 }
 
+/// A book that is gone while its mark is there is no book that was never made.
+#[tokio::test]
+async fn a_book_that_is_gone_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(SimOptions::default(), FaultRates::NONE);
+    let start = || open(folder.path(), &options, Arc::new(Noon), Arc::new(|_| {}));
+    let running = start().unwrap();
+    life(&running.participants(), 1).await;
+    running.close().await;
+    std::fs::remove_file(folder.path().join("payments.book")).unwrap();
+    let error = start().err().unwrap();
+    assert!(matches!(error, super::book_file::BookFileError::Behind { whole_bytes: 0, .. }), "{error}");
+}
+
 /// What was written and not synced may be there in pieces after a power cut, whole lines behind a hole among them.
 #[tokio::test]
 async fn a_hole_behind_what_was_answered_is_a_torn_end() {

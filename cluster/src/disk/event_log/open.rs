@@ -45,7 +45,8 @@ pub enum OpenError {
     #[error(
         "{reason}. Something in {data} has seen more than the log holds: acknowledged records were lost, or an \
          older copy of the log was put in place. Put the newer log back. `retailflow repair --dry-run` tells what is lost, and \
-         `--yes` goes on without it: a conscious decision, because outcomes that were given are then forgotten"
+         `--yes` goes on without it: a conscious decision, because outcomes that were given are then forgotten. When it finds nothing to \
+         do, only the index knew of what is lost, and removing its folder is that decision"
     )]
     LogRegressed {
         /// What was seen and what is there.
@@ -154,7 +155,7 @@ fn remains(data: &Path) -> Option<String> {
     let has_entries =
         |name: &&str| std::fs::read_dir(data.join(name)).is_ok_and(|mut entries| entries.next().is_some());
     let mut found: Vec<&str> = ["index", "views", "participants"].into_iter().filter(has_entries).collect();
-    let marks = ["durable", "log/durable"];
+    let marks = ["durable", "log/durable", "snapshots/durable"];
     found.extend(marks.into_iter().filter(|name| data.join(name).exists()));
     (!found.is_empty()).then(|| found.join(", "))
 }
@@ -238,10 +239,13 @@ fn attempt(
         return Ok(Attempt::IndexDamaged(reason));
     }
     let (frames, heads) = (replay.frames, replay.heads);
-    if frames > REPLAY_AGAIN_MAX
-        && let Err(error) = index.flush_blocking()
-    {
-        return index_failed(error);
+    if frames > REPLAY_AGAIN_MAX {
+        match index.flush_blocking() {
+            // It waits in memory, as it does while a server runs; only the next start has more to do.
+            Err(IndexError::Io(reason)) => tracing::warn!(reason, "the index is not written yet"),
+            Err(error) => return index_failed(error),
+            Ok(()) => {}
+        }
     }
     let heads = read_heads(&opened.reader, &heads).map_err(OpenError::Log)?;
     let tenants = match controls::tenants(&index) {
@@ -263,6 +267,7 @@ fn attempt(
         #[cfg(test)]
         records_read: Default::default(),
         failed: watch::Sender::new(None),
+        damage: Mutex::default(),
     });
     let committer = Committer::new(Arc::clone(&inner));
     let writer = Writer::start(opened.appender, options.queue_max, committer).map_err(OpenError::Thread)?;

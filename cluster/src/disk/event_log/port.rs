@@ -62,6 +62,9 @@ where
             // The index is a cache: its damage is no order's fault. The process ends, and builds it again.
             inner.fail(why);
         }
+        if let Err(super::Trouble::Damaged(why)) = &done {
+            inner.note_damage(why);
+        }
         done
     };
     let done = tokio::task::spawn_blocking(read).await;

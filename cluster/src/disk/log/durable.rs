@@ -5,7 +5,7 @@
 //! may be an older one, which is true as well, because a log only grows. A thread beside the writer syncs it and keeps
 //! copies in the folders that are made of the log, about once a second: whichever of them an operator's hands or a
 //! disk leave behind still tells. A log that ends before a mark of its own lost data, and is not opened. Who shortens a
-//! log knowingly, a repair, removes the marks first.
+//! log knowingly, a repair, removes the marks when it is done.
 //!
 //! ```text
 //! durable   magic 8 | log id 16 | position 8 | crc32c 4   (little-endian)
@@ -113,7 +113,7 @@ pub(crate) fn furthest(files: &dyn Files, dir: &Path, log_id: &[u8; 16]) -> Resu
     Ok(furthest)
 }
 
-/// Removes all marks, durably: the log in `dir` is about to become shorter.
+/// Removes all marks, durably: the log in `dir` has become shorter.
 pub(crate) fn forget(files: &dyn Files, dir: &Path) -> Result<(), LogError> {
     for (folder, _) in places(dir) {
         let path = folder.join(MARK_FILE);

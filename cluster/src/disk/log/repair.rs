@@ -1,7 +1,7 @@
 //! Cutting a damaged log where it can no longer be believed. The cut bytes are kept beside it.
 //!
-//! Invariant: a byte is cleared only when a durable copy of it has its final name. So a repair that is broken off can
-//! be run again.
+//! Invariant: a byte is cleared only when a durable copy of it has its final name, and the marks of what was there go last. So
+//! a repair that is broken off leaves a log that is refused, and can be run again.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,8 +71,6 @@ pub fn apply(
     plan: &RepairPlan,
 ) -> Result<Vec<PathBuf>, LogError> {
     let _lock = lock(files, dir)?;
-    // Before anything goes: the mark would say that it is there.
-    durable::forget(files, dir)?;
     let (numbers, _) = list(files, dir)?;
     let mut kept = Vec::new();
     let cut = plan.cut_at;
@@ -91,6 +89,8 @@ pub fn apply(
     if let Some((segment, bytes)) = inside {
         clear(&segment, cut, bytes)?;
     }
+    // Last of all: while a mark says that more was there, nothing that finds this log half repaired calls it whole.
+    durable::forget(files, dir)?;
     Ok(kept)
 }
 

@@ -11,7 +11,7 @@ use super::open::{LOCK_FILE, list};
 use super::scan::{Expect, Scanner, Step, Verdict};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
 use super::unreadable::{Unreadable, read_around};
-use super::{LogOptions, Position};
+use super::{LogOptions, Position, durable};
 use crate::disk::files::Files;
 
 /// What stands in a log, in its order.
@@ -50,12 +50,12 @@ pub fn walk(
 ) -> Result<(), LogError> {
     let lock = dir.join(LOCK_FILE);
     if files.is_locked(&lock).map_err(LogError::io("look at", &lock))? {
-        let holder = "that has the lock".to_owned();
+        let holder = "(another one)".to_owned();
         return Err(LogError::InUse { dir: dir.to_owned(), holder });
     }
     let (numbers, _) = list(files, dir)?;
     let last = numbers.last().copied().unwrap_or(0);
-    let (mut expect, mut key): (Option<Expect>, _) = (None, None);
+    let (mut expect, mut key, mut end): (Option<Expect>, _, _) = (None, None, None);
     for number in 1..=last {
         let start = Position::new(number, 0);
         let whole =
@@ -84,6 +84,15 @@ pub fn walk(
         }
         walk_segment(&mut scanner, &unreadable, number == last, each)?;
         expect = Some(scanner.expect);
+        end = Some(scanner.position(scanner.offset));
+    }
+    // What stood behind the end is known by the marks alone.
+    let (Some(key), Some(end)) = (key, end) else { return Ok(()) };
+    if let Some(mark) = durable::furthest(files, dir, &key.log_id)?.filter(|mark| mark.end > end) {
+        let reason =
+            format!("the log ends here, and {} says that it was durable up to {}", mark.name, mark.end);
+        let gap = Gap { from: end, until: Some(mark.end), reason, frames: None, unfinished_write: false };
+        each(Found::Gap(&gap))?;
     }
     Ok(())
 }

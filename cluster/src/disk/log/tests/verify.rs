@@ -101,6 +101,30 @@ fn a_repair_that_loses_power_at_any_operation_can_be_run_again() {
 }
 
 #[test]
+fn a_repair_of_a_lost_end_that_is_broken_off_leaves_a_log_that_is_refused() {
+    let (files, frames) = long_log();
+    let last = frames.last().unwrap().0;
+    let mut broken = files.disk();
+    broken.edit(&segment_path(last.segment()), |bytes| {
+        let at = sector::physical(last.offset().into()) as usize;
+        bytes[at - at % 512 + 511] = 0;
+    });
+    for operation in 1..30 {
+        let cut =
+            FaultyFiles::on(broken.clone(), Faults { cut_power_at: Some(operation), ..Faults::default() });
+        let applied = apply(&cut, &dir(), SMALL, &plan(&look(&cut)).unwrap());
+        // Only the process ended: what it wrote is seen.
+        let again = FaultyFiles::on(cut.disk(), Faults::default());
+        let report = look(&again);
+        assert!(applied.is_ok() || !report.is_sound(), "operation {operation}: {report:?}");
+        if let Ok(plan) = plan(&report) {
+            apply(&again, &dir(), SMALL, &plan).unwrap();
+        }
+        assert!(look(&again).is_sound());
+    }
+}
+
+#[test]
 fn missing_segments_and_broken_headers_are_named_and_cut() {
     let (files, _) = long_log();
     let mut missing = files.disk();
