@@ -12,7 +12,7 @@
 //! header and frame ends in a byte that is not zero. Segments are zeros before they are
 //! written. So if all seals and end marks of a batch are there, all of it was written, and a wrong checksum is
 //! damage. If one is zero, that sector was not (wholly) written, and the batch may never have been synced. What else
-//! knows how far the log was durable then decides ([`durable`]): a batch that a mark covers was lost, and the log is
+//! knows how far the log was durable then decides (`durable`): a batch that a mark covers was lost, and the log is
 //! not opened; one that none covers was never answered, and is cut. No flipped bit makes a seal zero. A whole head of a
 //! later batch proves damage as well, because a batch begins only when the one before it is synced; heads are looked for
 //! only where a batch can begin, and a head is sealed with a secret and its own place ([`frame`]), so that no payload
@@ -21,7 +21,7 @@
 //! ```text
 //! log/0000000000000001.seg   header | identity frame | batch | batch | ... | zeros
 //! log/0000000000000002.seg   header, naming the last frame's hash | batch | ...
-//! log/durable                how far it is synced at least ([`durable`])
+//! log/durable                how far it is synced at least (`durable`)
 //! ```
 //! Offsets inside a segment are *logical*: they count data bytes, not seals.
 

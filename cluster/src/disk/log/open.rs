@@ -1,4 +1,4 @@
-//! Opening a log: lock it, look at all segments, make it where there is none. [`super::recover`] does the rest.
+//! Opening a log: lock it, look at all segments, make it where there is none. `super::recover` does the rest.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
