@@ -298,23 +298,24 @@ async fn a_book_that_is_gone_is_told() {
 #[tokio::test]
 async fn a_hole_behind_what_was_answered_is_a_torn_end() {
     let folder = std::path::Path::new("/books");
-    let run = |files: &FaultyFiles| {
-        let options = options(SimOptions::default(), FaultRates::NONE);
+    let run = |files: &FaultyFiles, sync: BookSync| {
+        let options = BookOptions { sync, ..options(SimOptions::default(), FaultRates::NONE) };
         open_on(files, folder, &options, Arc::new(Noon), Arc::new(|_| {}))
     };
     let files = FaultyFiles::new(Faults::default());
-    let running = run(&files).unwrap();
+    let running = run(&files, BookSync::BeforeAnswer).unwrap();
     let answered = request(1, Step::Authorize, "a", None);
     drop(running.participants().payments.perform(&answered).await);
-    // Nothing more is synced, and the power goes.
-    files.set_faults(|faults| faults.sync_lies = true);
+    running.close().await;
+    let running = run(&files, BookSync::Never).unwrap();
     for order in 2..40 {
         drop(running.participants().payments.perform(&request(order, Step::Authorize, "a", None)).await);
     }
     let disk = files.disk();
     running.close().await;
     for seed in 0..40 {
-        let running = run(&FaultyFiles::on(disk.after_power_cut(seed), Faults::default()));
+        let files = FaultyFiles::on(disk.after_power_cut(seed), Faults::default());
+        let running = run(&files, BookSync::BeforeAnswer);
         let running = running.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         let standing = running.participants().payments.query(&answered).await;
         assert!(matches!(standing, KeyStanding::Answered(StepAnswer::Done(_))), "seed {seed}: {standing:?}");

@@ -116,7 +116,9 @@ fn a_repair_of_a_lost_end_that_is_broken_off_leaves_a_log_that_is_refused() {
         // Only the process ended: what it wrote is seen.
         let again = FaultyFiles::on(cut.disk(), Faults::default());
         let report = look(&again);
-        assert!(applied.is_ok() || !report.is_sound(), "operation {operation}: {report:?}");
+        // It is whole again only when what was cut is kept.
+        let is_kept = again.disk().paths().iter().any(|path| path.extension().is_some_and(|of| of == "bin"));
+        assert!(applied.is_ok() || !report.is_sound() || is_kept, "operation {operation}: {report:?}");
         if let Ok(plan) = plan(&report) {
             apply(&again, &dir(), SMALL, &plan).unwrap();
         }
