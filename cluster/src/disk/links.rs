@@ -34,10 +34,10 @@ const DEPTH_MAX: usize = 4;
 /// # Errors
 /// [`LinkError`], which names the first link.
 pub fn refuse_links(data: &Path) -> Result<(), LinkError> {
-    look(data, DEPTH_MAX)
+    refuse_links_below(data, DEPTH_MAX)
 }
 
-fn look(folder: &Path, depth: usize) -> Result<(), LinkError> {
+fn refuse_links_below(folder: &Path, depth: usize) -> Result<(), LinkError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| LinkError::Io { path, source }
@@ -63,7 +63,7 @@ fn look(folder: &Path, depth: usize) -> Result<(), LinkError> {
             return Err(LinkError::Link(path));
         }
         if kind.is_dir() && depth > 0 {
-            look(&path, depth - 1)?;
+            refuse_links_below(&path, depth - 1)?;
         }
     }
     Ok(())
