@@ -32,8 +32,7 @@ use crate::order::OrderMsg;
 use crate::resilience::breaker::Breaker;
 use crate::sight::{self, Sight};
 use crate::sweeper::SweeperMsg;
-use crate::tenant::ToOrder;
-use crate::tenants_route::TenantRoutes;
+use crate::tenants_route::{TenantRoutes, ToOrder};
 use crate::world::{Ports, ProbePoint, Settings};
 
 struct Running {

@@ -30,6 +30,7 @@ use crate::mutant::Mutant;
 use crate::outcome::{Work, recorded, refusal};
 use crate::partition::Committers;
 use crate::sight::Sight;
+use crate::sweeper::Found;
 use crate::tenant::TenantMsg;
 use crate::world::{Ports, ProbePoint, Settings};
 
@@ -56,6 +57,8 @@ pub(crate) enum OrderMsg {
     Engine(EngineCommand),
     /// See to it that what the order asks for is driven.
     Wake,
+    /// It was found by looking through the index of open orders.
+    Found(Found),
     /// Leave memory if there is nothing to do.
     Passivate,
 }
@@ -182,12 +185,12 @@ impl Actor for OrderActor {
                     state.again(*lost);
                 }
             }
-            OrderMsg::Engine(command) => {
-                if state.engine.len() < ENGINE_QUEUE_MAX {
-                    state.engine.push(command);
-                }
-            }
+            OrderMsg::Engine(command) => state.take_in(command),
             OrderMsg::Wake => state.drive(&myself),
+            OrderMsg::Found(found) => match found.is_due {
+                true => state.take_in(EngineCommand::DeadlinePassed),
+                false => state.drive(&myself),
+            },
             OrderMsg::Passivate => return state.passivate(&myself),
         }
         while let Some(work) = state.advance(&myself)? {
@@ -412,6 +415,13 @@ impl OrderState {
             } else {
                 self.queue.push_front(work);
             }
+        }
+    }
+
+    /// A command of the engine's own that waits to be decided.
+    fn take_in(&mut self, command: EngineCommand) {
+        if self.engine.len() < ENGINE_QUEUE_MAX {
+            self.engine.push(command);
         }
     }
 

@@ -8,7 +8,7 @@ use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemorySnapshots, MemoryTenants};
 use retailflow_engine::ports::{
     Clock, Deadlines, KeyStanding, LogIdentity, Participant, Participants, PortFuture, Rng, Settlement,
-    StepAnswer, StepRequest,
+    Snapshots, StepAnswer, StepRequest,
 };
 use retailflow_engine::wire::Durability;
 
@@ -43,8 +43,8 @@ impl Quiet {
     ) -> Self {
         let settings =
             Settings { drives_effects: false, holds, probe, ..Settings::new(Config::default(), name) };
-        let deadlines = log.clone();
-        Self::of(settings, log, deadlines, Arc::new(Nothing)).await
+        let (deadlines, snapshots) = (log.clone(), Arc::<MemorySnapshots>::default());
+        Self::of(settings, log, deadlines, snapshots, Arc::new(Nothing)).await
     }
 
     /// One that drives what orders ask for.
@@ -55,14 +55,28 @@ impl Quiet {
         holds: Holds,
         participant: Arc<dyn Participant>,
     ) -> Self {
+        let snapshots = Arc::<MemorySnapshots>::default();
+        Self::remembering(log, deadlines, snapshots, name, holds, participant).await
+    }
+
+    /// The same, with these snapshots.
+    pub(crate) async fn remembering(
+        log: Arc<MemoryLog>,
+        deadlines: Arc<dyn Deadlines>,
+        snapshots: Arc<dyn Snapshots>,
+        name: &str,
+        holds: Holds,
+        participant: Arc<dyn Participant>,
+    ) -> Self {
         let settings = Settings { holds, ..Settings::new(Config::default(), name) };
-        Self::of(settings, log, deadlines, participant).await
+        Self::of(settings, log, deadlines, snapshots, participant).await
     }
 
     async fn of(
         settings: Settings,
         log: Arc<MemoryLog>,
         deadlines: Arc<dyn Deadlines>,
+        snapshots: Arc<dyn Snapshots>,
         participant: Arc<dyn Participant>,
     ) -> Self {
         let letters = Arc::<MemoryDeadLetters>::default();
@@ -74,7 +88,7 @@ impl Quiet {
                 payments: participant.clone(),
                 shipping: participant,
             },
-            snapshots: Arc::<MemorySnapshots>::default(),
+            snapshots,
             tenants: Arc::<MemoryTenants>::default(),
             dead_letters: letters.clone(),
             clock: Arc::new(Nothing),

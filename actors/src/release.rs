@@ -18,7 +18,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::outcome::Work;
 use crate::parking::UNREAD;
 use crate::release::drainer::Drainer;
-use crate::tenant::{TenantMsg, TenantState, ToOrder};
+use crate::tenant::{TenantMsg, TenantState};
+use crate::tenants_route::ToOrder;
 
 /// What became of the commands that waited behind a parked order.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -9,14 +9,12 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
-use retailflow_engine::order::EngineCommand;
 use retailflow_engine::ports::{DueOrder, StoreError};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::effects::Effects;
 use crate::held::Held;
-use crate::tenant::ToOrder;
-use crate::tenants_route::TenantRoutes;
+use crate::tenants_route::{TenantRoutes, ToOrder};
 
 /// Deadlines read at once.
 const PAGE: usize = 256;
@@ -24,8 +22,17 @@ const PAGE: usize = 256;
 const DUE_PAGES_MAX: usize = 16;
 /// Pages of open orders that are read at one time, each of another partition.
 const READS_MAX: usize = 4;
-/// The wait when as many effects run as may.
-const FULL_WAIT: Duration = Duration::from_millis(10);
+/// Orders of one partition that were found and have not looked at themselves yet. Each is in memory meanwhile, whatever
+/// `orders.live_max` says: while their reads were slow, millions were, and took 10 GB (measured).
+const FOUND_MAX: usize = 32;
+
+/// Tells an order that it was found. Until it has looked at itself, it takes one of its partition's turns: a partition
+/// whose log hangs keeps no other one's orders from being found.
+pub(crate) struct Found {
+    /// Its deadline has passed.
+    pub(crate) is_due: bool,
+    _turn: OwnedSemaphorePermit,
+}
 
 /// What the sweeper is told.
 pub(crate) enum SweeperMsg {
@@ -33,10 +40,9 @@ pub(crate) enum SweeperMsg {
     Sweep,
     /// This partition is ours from now on: another owner may have left orders on their way.
     Taken(PartitionId),
-    /// Some of a partition's open orders.
-    Page(PartitionId, Result<Vec<DueOrder>, StoreError>),
-    /// Go on looking through all open orders.
-    GoOn,
+    /// A page of a partition's open orders was read, and those were told of which it is to be told: the last one, if more
+    /// follow.
+    Looked(PartitionId, Result<Option<DueOrder>, StoreError>),
 }
 
 pub(crate) struct SweeperArgs {
@@ -50,14 +56,16 @@ pub(crate) struct SweeperState {
     args: Arc<SweeperArgs>,
     /// Partitions whose open orders are to be looked through, each once, and the last one seen.
     walks: VecDeque<(PartitionId, Option<DueOrder>)>,
-    /// Those of which a page is being read.
-    reading: BTreeSet<PartitionId>,
+    /// Those of which a page is being read, or its orders told.
+    looking: BTreeSet<PartitionId>,
     /// Those that were asked for while one was.
     anew: BTreeSet<PartitionId>,
     /// Those that could not be read: again with each look, until they can.
     unread: BTreeSet<PartitionId>,
-    /// Told to go on in a moment.
-    waits: bool,
+    /// Whose turn it is to read a page.
+    reads: Arc<Semaphore>,
+    /// Of each partition how many more of its orders may be found.
+    turns: Vec<Arc<Semaphore>>,
     /// Of each partition how far a look at what is due has come; locked while one is under way.
     due: Vec<Arc<Mutex<Option<DueOrder>>>>,
 }
@@ -80,8 +88,10 @@ impl Actor for Sweeper {
         myself.send_interval(interval, || SweeperMsg::Sweep);
         args.effects.swept_by(myself);
         let due = (0..args.partitions).map(|_| Arc::default()).collect();
-        let (walks, reading, anew, unread) = Default::default();
-        Ok(SweeperState { args: Arc::new(args), walks, reading, anew, unread, waits: false, due })
+        let turns = (0..args.partitions).map(|_| Arc::new(Semaphore::new(FOUND_MAX))).collect();
+        let reads = Arc::new(Semaphore::new(READS_MAX));
+        let (walks, looking, anew, unread) = Default::default();
+        Ok(SweeperState { args: Arc::new(args), walks, looking, anew, unread, reads, turns, due })
     }
 
     async fn handle(
@@ -93,8 +103,7 @@ impl Actor for Sweeper {
         match message {
             SweeperMsg::Sweep => state.sweep(),
             SweeperMsg::Taken(partition) => state.take_up(partition),
-            SweeperMsg::Page(partition, page) => state.wake(partition, page),
-            SweeperMsg::GoOn => state.waits = false,
+            SweeperMsg::Looked(partition, last) => state.looked(partition, last),
         }
         state.go_on(&myself);
         Ok(())
@@ -104,23 +113,23 @@ impl Actor for Sweeper {
 impl SweeperState {
     fn sweep(&mut self) {
         // One that cannot be read now, or takes long, keeps no other waiting; nor is it asked twice at once.
-        for (partition, slot) in (0..).map(PartitionId).zip(&self.due) {
+        for ((partition, slot), turns) in (0..).map(PartitionId).zip(&self.due).zip(&self.turns) {
             if self.args.held.lets_in(partition)
                 && let Ok(slot) = slot.clone().try_lock_owned()
             {
-                let args = self.args.clone();
-                self.args.effects.spawn(async move { due(&args, partition, slot).await });
+                let (args, turns) = (self.args.clone(), turns.clone());
+                self.args.effects.spawn(async move { due(&args, partition, slot, &turns).await });
             }
         }
         // Those that cannot be read are looked through again and again: they are no reason to wait with the others.
         let is_unread = |partition: &PartitionId| self.unread.contains(partition);
         let at_rest = self.walks.iter().all(|(partition, _)| is_unread(partition))
-            && self.reading.iter().all(is_unread);
+            && self.looking.iter().all(is_unread);
         if at_rest && self.args.effects.take_left_behind() {
             (0..self.args.partitions).map(PartitionId).for_each(|partition| self.take_up(partition));
         }
         for partition in self.unread.clone() {
-            if !self.walks.iter().any(|(other, _)| *other == partition) && !self.reading.contains(&partition)
+            if !self.walks.iter().any(|(other, _)| *other == partition) && !self.looking.contains(&partition)
             {
                 self.walks.push_back((partition, None));
             }
@@ -130,47 +139,39 @@ impl SweeperState {
     /// Looks through all open orders of a partition, from the first one.
     fn take_up(&mut self, partition: PartitionId) {
         self.walks.retain(|(other, _)| *other != partition);
-        match self.reading.contains(&partition) {
+        match self.looking.contains(&partition) {
             true => drop(self.anew.insert(partition)),
             false => self.walks.push_back((partition, None)),
         }
     }
 
-    /// Has the next pages read.
+    /// Has the next pages looked at.
     fn go_on(&mut self, myself: &ActorRef<SweeperMsg>) {
-        while self.reading.len() < READS_MAX && !self.walks.is_empty() {
-            if self.args.effects.is_full() {
-                if !std::mem::replace(&mut self.waits, true) {
-                    myself.send_after(FULL_WAIT, || SweeperMsg::GoOn);
-                }
-                return;
-            }
-            let Some((partition, after)) = self.walks.pop_front() else { return };
+        while let Some((partition, after)) = self.walks.pop_front() {
             if !self.args.held.lets_in(partition) {
                 self.unread.remove(&partition);
                 continue;
             }
-            self.reading.insert(partition);
-            let (args, myself) = (self.args.clone(), myself.clone());
+            let Some(turns) = self.turns.get(usize::from(partition.0)).cloned() else { continue };
+            self.looking.insert(partition);
+            let (args, reads, myself) = (self.args.clone(), self.reads.clone(), myself.clone());
             self.args.effects.spawn(async move {
-                let ever = TimestampMs(i64::MAX);
-                let page = args.effects.ports.deadlines.list(partition, after.as_ref(), ever, PAGE).await;
+                let last = look(&args, partition, after, &reads, &turns).await;
                 // Who is gone looks no more.
-                let _ = myself.cast(SweeperMsg::Page(partition, page));
+                let _ = myself.cast(SweeperMsg::Looked(partition, last));
             });
         }
     }
 
-    /// Wakes those of a page that nobody drives.
-    fn wake(&mut self, partition: PartitionId, page: Result<Vec<DueOrder>, StoreError>) {
-        self.reading.remove(&partition);
+    fn looked(&mut self, partition: PartitionId, last: Result<Option<DueOrder>, StoreError>) {
+        self.looking.remove(&partition);
         let from_the_first = self.anew.remove(&partition);
-        // It may have gone while it was read, and be here again: then another one comes.
+        // It may have gone meanwhile, and be here again: then another one comes.
         if !self.args.held.lets_in(partition) {
             return;
         }
-        let page = match page {
-            Ok(page) => page,
+        let last = match last {
+            Ok(last) => last,
             Err(why) => {
                 // The others' are looked at all the same, and these again with the next look.
                 tracing::warn!(%partition, %why, "the open orders cannot be read now; looking again later");
@@ -179,12 +180,6 @@ impl SweeperState {
             }
         };
         self.unread.remove(&partition);
-        let last = page.last().cloned().filter(|_| page.len() == PAGE);
-        for due in page {
-            if !self.args.effects.is_driving(&due.order) {
-                self.args.routes.to_order(due.order, ToOrder::Wake);
-            }
-        }
         match last {
             _ if from_the_first => self.walks.push_back((partition, None)),
             Some(last) => self.walks.push_back((partition, Some(last))),
@@ -193,8 +188,52 @@ impl SweeperState {
     }
 }
 
+/// Reads a page of a partition's open orders, and tells those that nobody drives. Answers the last one, if more follow.
+async fn look(
+    args: &SweeperArgs,
+    partition: PartitionId,
+    after: Option<DueOrder>,
+    reads: &Semaphore,
+    turns: &Arc<Semaphore>,
+) -> Result<Option<DueOrder>, StoreError> {
+    args.effects.room().await;
+    let page = {
+        // It is never closed.
+        let _turn = reads.acquire().await;
+        args.effects.ports.deadlines.list(partition, after.as_ref(), TimestampMs(i64::MAX), PAGE).await?
+    };
+    let last = page.last().cloned().filter(|_| page.len() == PAGE);
+    for due in page {
+        if !args.effects.is_driving(&due.order) && !tell(args, partition, due, turns, false).await {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+/// Tells an order that it was found, when it is its turn. Says whether to go on: the partition may have gone meanwhile.
+async fn tell(
+    args: &SweeperArgs,
+    partition: PartitionId,
+    due: DueOrder,
+    turns: &Arc<Semaphore>,
+    is_due: bool,
+) -> bool {
+    let Ok(turn) = turns.clone().acquire_owned().await else { return false };
+    if !args.held.lets_in(partition) {
+        return false;
+    }
+    args.routes.to_order(due.order, ToOrder::Found(Found { is_due, _turn: turn }));
+    true
+}
+
 /// Tells the orders whose deadline has passed.
-async fn due(args: &SweeperArgs, partition: PartitionId, mut slot: OwnedMutexGuard<Option<DueOrder>>) {
+async fn due(
+    args: &SweeperArgs,
+    partition: PartitionId,
+    mut slot: OwnedMutexGuard<Option<DueOrder>>,
+    turns: &Arc<Semaphore>,
+) {
     let ports = &args.effects.ports;
     for _ in 0..DUE_PAGES_MAX {
         let now = ports.clock.now();
@@ -212,11 +251,15 @@ async fn due(args: &SweeperArgs, partition: PartitionId, mut slot: OwnedMutexGua
         let ended = page.len() < PAGE;
         *slot = page.last().cloned().filter(|_| !ended);
         for due in page {
-            let message = ToOrder::Engine(EngineCommand::DeadlinePassed);
-            args.routes.to_order(due.order, message);
+            if !tell(args, partition, due, turns, true).await {
+                return;
+            }
         }
         if ended {
             return;
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

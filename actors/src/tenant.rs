@@ -12,7 +12,6 @@ use lru::LruCache;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::order::EngineCommand;
 use retailflow_engine::ports::ParkedOrder;
 use retailflow_engine::wire::Code;
 use tokio::sync::mpsc;
@@ -23,6 +22,7 @@ use crate::outcome::Work;
 use crate::parking::Parking;
 use crate::release::{Crash, Drain, Releases, Request};
 use crate::supervise::{AfterCrash, CrashWindow};
+use crate::tenants_route::ToOrder;
 use crate::world::ProbePoint;
 
 /// What a tenant is told.
@@ -45,23 +45,6 @@ pub(crate) enum TenantMsg {
     Departed(PartitionId, mpsc::Sender<Infallible>),
     /// Look for idle orders.
     Sweep,
-}
-
-/// What the engine itself tells an order.
-pub(crate) enum ToOrder {
-    /// Decide this.
-    Engine(EngineCommand),
-    /// See to it that what the order asks for is driven.
-    Wake,
-}
-
-impl From<ToOrder> for OrderMsg {
-    fn from(message: ToOrder) -> Self {
-        match message {
-            ToOrder::Engine(command) => Self::Engine(command),
-            ToOrder::Wake => Self::Wake,
-        }
-    }
 }
 
 pub(crate) struct TenantArgs {

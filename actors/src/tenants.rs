@@ -15,8 +15,8 @@ use crate::order::OrderShared;
 use crate::outcome::Work;
 use crate::release::Request;
 use crate::supervise::{AfterCrash, CrashWindow};
-use crate::tenant::{TenantActor, TenantArgs, TenantMsg, ToOrder};
-use crate::tenants_route::TenantRoutes;
+use crate::tenant::{TenantActor, TenantArgs, TenantMsg};
+use crate::tenants_route::{TenantRoutes, ToOrder};
 
 /// What the supervisor of the tenants is told.
 pub(crate) enum TenantsMsg {

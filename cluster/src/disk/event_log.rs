@@ -22,6 +22,7 @@ use retailflow_engine::keys::{self, Hash};
 use retailflow_engine::ports::{LogIdentity, TenantSetting};
 use tokio::sync::watch;
 
+use self::port::Turns;
 use super::index::{Index, IndexError, IndexOptions};
 use super::log::{LogError, LogOptions, LogReader, Place, Position, Writer};
 pub use backup::DiskBackup;
@@ -101,6 +102,7 @@ struct Inner {
     tenants: RwLock<BTreeMap<TenantId, TenantSetting>>,
     tail: Arc<Tail>,
     long: RwLock<Option<Weak<dyn LongOrders>>>,
+    turns: Turns,
     failed: watch::Sender<Option<Arc<str>>>,
     /// The first damage that a read came upon.
     damage: Mutex<Option<String>>,

@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::keys::order_key;
 use retailflow_engine::ports::{PortFuture, Snapshots};
+use tokio::sync::Semaphore;
 
 use super::index::IndexError;
 use super::index::open::within;
@@ -24,6 +25,8 @@ use super::index::store::{self, Store};
 
 /// Of the form of what is stored. Another one is no trouble: all is begun anew.
 const VERSION: u8 = 1;
+/// Reads at a time: each takes a thread of the runtime's.
+const READS_MAX: usize = 8;
 const META_KEY: &[u8] = b"m";
 const META_BYTES: usize = 30;
 /// Between two times that what was written is handed to the operating system.
@@ -67,6 +70,7 @@ struct Shared {
     shelf: SnapshotShelf,
     /// Neither closed nor failed.
     open: AtomicBool,
+    turns: Arc<Semaphore>,
     work: Mutex<Work>,
     wake: Condvar,
     end: Condvar,
@@ -125,6 +129,7 @@ impl SnapshotCache {
             max_bytes: options.max_bytes,
             shelf,
             open: AtomicBool::new(true),
+            turns: Arc::new(Semaphore::new(READS_MAX)),
             work: Mutex::default(),
             wake: Condvar::new(),
             end: Condvar::new(),
@@ -279,7 +284,12 @@ impl Snapshots for SnapshotCache {
                 return None;
             }
             let (shared, key) = (Arc::clone(&self.shared), order_key(order));
-            tokio::task::spawn_blocking(move || shared.shelf.load(&key)).await.ok().flatten()
+            let turn = Arc::clone(&shared.turns).acquire_owned().await.ok()?;
+            let load = move || {
+                let _turn = turn;
+                shared.shelf.load(&key)
+            };
+            tokio::task::spawn_blocking(load).await.ok().flatten()
         })
     }
 

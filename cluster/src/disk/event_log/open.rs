@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::committer::Committer;
 use super::places::Places;
+use super::port::Turns;
 use super::scrub::Scrubber;
 use super::tail::Tail;
 use super::{
@@ -264,6 +265,7 @@ fn attempt(
         tenants: RwLock::new(tenants),
         tail: Arc::new(Tail::new(last)),
         long: RwLock::new(None),
+        turns: Turns::default(),
         #[cfg(test)]
         records_read: Default::default(),
         failed: watch::Sender::new(None),

@@ -10,7 +10,7 @@ use retailflow_engine::ports::{
 use tokio::sync::oneshot;
 
 use super::committer::Request;
-use super::port::blocking;
+use super::port::{Source, blocking};
 use super::{DiskLog, Inner, Trouble, controls, key_partition};
 use crate::disk::log::writer::QueueError;
 use crate::disk::log::{LogError, Position};
@@ -100,7 +100,9 @@ impl Deadlines for DiskLog {
         limit: usize,
     ) -> PortFuture<'_, Result<Vec<DueOrder>, StoreError>> {
         let after = after.map(|due| (due.at.0, self.inner.key(&due.order)));
-        Box::pin(blocking(&self.inner, move |inner| inner.deadlines(partition, after, until, limit)))
+        Box::pin(blocking(&self.inner, Source::Index, move |inner| {
+            inner.deadlines(partition, after, until, limit)
+        }))
     }
 }
 
@@ -112,7 +114,7 @@ impl Snapshots for DiskLog {
             return Box::pin(async { None });
         }
         Box::pin(async move {
-            let loaded: Result<_, StoreError> = blocking(&self.inner, move |inner| {
+            let loaded: Result<_, StoreError> = blocking(&self.inner, Source::Index, move |inner| {
                 // For a filter that says "perhaps": a block is read without a lock, sled is not.
                 let there = inner.places.read(&key)?.is_some();
                 Ok(there.then(|| inner.index.load_snapshot(&key)).flatten())
@@ -133,7 +135,7 @@ impl DeadLetters for DiskLog {
     }
 
     fn list(&self, after: u64, limit: usize) -> PortFuture<'_, Result<Vec<StoredDeadLetter>, StoreError>> {
-        Box::pin(blocking(&self.inner, move |inner| inner.letters(after, limit)))
+        Box::pin(blocking(&self.inner, Source::Records, move |inner| inner.letters(after, limit)))
     }
 }
 

@@ -268,3 +268,44 @@ async fn what_was_replayed_once_is_not_replayed_after_each_kill() {
     assert!(report.replayed_frames < 300, "{report:?}");
     assert_holds(&log, &authors).await;
 }
+
+/// Before, each read took a thread of the runtime's, of 512: reads that hung took them all, and what they had held of
+/// the allocator's was 2 GB.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_that_hang_take_their_own_turns_and_nobody_elses() {
+    use port::{RECORD_READS_MAX, Source, blocking};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), 4).0;
+    history(&log, 1, 1).await;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let gate = Arc::new((Mutex::new(false), parking_lot::Condvar::new()));
+    let hanging: Vec<_> = (0..RECORD_READS_MAX * 4)
+        .map(|_| {
+            let (inner, begun, gate) = (Arc::clone(&log.inner), Arc::clone(&begun), Arc::clone(&gate));
+            tokio::spawn(async move {
+                let hang = move |_: &Inner| {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    let mut is_open = gate.0.lock();
+                    gate.1.wait_while(&mut is_open, |is_open| !*is_open);
+                    Ok(())
+                };
+                blocking::<_, ReadError>(&inner, Source::Records, hang).await
+            })
+        })
+        .collect();
+    while begun.load(Ordering::SeqCst) < RECORD_READS_MAX {
+        tokio::task::yield_now().await;
+    }
+    log.parked(HOME).await.unwrap();
+    let due = log.list(HOME, None, TimestampMs(i64::MAX), 10).await.unwrap();
+    assert!(due.len() <= 1);
+    assert_eq!(begun.load(Ordering::SeqCst), RECORD_READS_MAX);
+    *gate.0.lock() = true;
+    gate.1.notify_all();
+    for read in hanging {
+        read.await.unwrap().unwrap();
+    }
+    assert_eq!(begun.load(Ordering::SeqCst), RECORD_READS_MAX * 4);
+}

@@ -6,10 +6,10 @@
 use std::path::Path;
 
 use super::error::LogError;
-use super::frame::Frame;
+use super::frame::{Frame, HeaderKey};
 use super::open::{LOCK_FILE, list};
 use super::scan::{Expect, Scanner, Step, Verdict};
-use super::segment::{SEGMENT_HEADER_BYTES, Segment};
+use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
 use super::unreadable::{Unreadable, read_around};
 use super::{LogOptions, Position, durable};
 use crate::disk::files::Files;
@@ -55,28 +55,54 @@ pub fn walk(
     }
     let (numbers, _) = list(files, dir)?;
     let last = numbers.last().copied().unwrap_or(0);
-    let (mut expect, mut key, mut end): (Option<Expect>, _, _) = (None, None, None);
+    let key = numbers.iter().find_map(|number| Segment::open(files, dir, *number, false).ok());
+    let key = key.map(|segment| segment.header.key());
+    let (mut expect, mut end): (Option<Expect>, Option<Position>) = (None, None);
     for number in 1..=last {
         let start = Position::new(number, 0);
         let whole =
             |reason: String| Gap { from: start, until: None, reason, frames: None, unfinished_write: false };
-        let mut segment = match Segment::open(files, dir, number, false) {
-            Ok(segment) => segment,
+        let mut headless = None;
+        let opened = match Segment::open(files, dir, number, false) {
             Err(error @ LogError::Unsupported { .. }) => return Err(error),
             Err(error) => {
-                each(Found::Gap(&whole(error.to_string())))?;
+                headless = Some(error.to_string());
+                key.ok_or(error).and_then(|key| {
+                    Segment::open_without_header(files, dir, guessed(&key, number, expect.as_ref()))
+                })
+            }
+            opened => opened,
+        };
+        let mut segment = match opened {
+            Ok(segment) => segment,
+            Err(error) => {
+                each(Found::Gap(&whole(headless.unwrap_or_else(|| error.to_string()))))?;
                 expect = None;
                 continue;
             }
         };
-        if *key.get_or_insert(segment.header.key()) != segment.header.key() {
+        if key != Some(segment.header.key()) {
             each(Found::Gap(&whole("the segment belongs to another log".into())))?;
             expect = None;
             continue;
         }
         let unreadable = read_around(&mut segment);
         let mut scanner = Scanner::new(&segment, options);
-        if let Some(before) = expect.filter(|before| *before != scanner.expect) {
+        if let Some(reason) = headless {
+            let found = scanner.find_batch(SEGMENT_HEADER_BYTES)?;
+            if let Some((at, header)) = &found {
+                scanner.resume_at(*at, header);
+            }
+            let until = found.as_ref().map(|(at, _)| scanner.position(*at));
+            let frames =
+                expect.zip(found).and_then(|(before, (_, first))| first.frame.checked_sub(before.frame));
+            each(Found::Gap(&Gap { until, frames, ..whole(reason) }))?;
+            unreadable.take();
+            if until.is_none() {
+                expect = None;
+                continue;
+            }
+        } else if let Some(before) = expect.filter(|before| *before != scanner.expect) {
             let frames = scanner.expect.frame.checked_sub(before.frame);
             let reason = "the segment does not follow the one before it".to_owned();
             let until = Some(scanner.position(scanner.offset));
@@ -95,6 +121,14 @@ pub fn walk(
         each(Found::Gap(&gap))?;
     }
     Ok(())
+}
+
+/// The header that a segment would have, behind what is known to stand before it.
+fn guessed(key: &HeaderKey, segment: u32, expect: Option<&Expect>) -> SegmentHeader {
+    let Expect { frame, batch, previous } =
+        expect.copied().unwrap_or(Expect { frame: 0, batch: 0, previous: [0; 32] });
+    let HeaderKey { log_id, secret } = *key;
+    SegmentHeader { log_id, secret, segment, first_frame: frame, first_batch: batch, previous }
 }
 
 fn walk_segment(

@@ -169,6 +169,20 @@ impl Segment {
         Ok(Self { header, path, file, capacity })
     }
 
+    /// Opens a segment whose header cannot be believed, as the segment of this log that its name says: what stands in it
+    /// is sealed with its log and its place, so nothing else is taken for it. `header` says what is expected first.
+    pub(crate) fn open_without_header(
+        files: &dyn Files,
+        dir: &Path,
+        header: SegmentHeader,
+    ) -> Result<Self, LogError> {
+        let path = Self::path(dir, header.segment);
+        let file = files.open(&path, false).map_err(LogError::io("open", &path))?;
+        let bytes = file.size_bytes().map_err(LogError::io("measure", &path))?;
+        let capacity = u32::try_from(sector::capacity(bytes)).unwrap_or(u32::MAX);
+        Ok(Self { header, path, file, capacity })
+    }
+
     /// The name of segment `segment` while it is being made.
     fn temporary_path(dir: &Path, segment: u32) -> PathBuf {
         dir.join(format!("{segment:016}{SUFFIX}{TEMPORARY}"))
