@@ -341,12 +341,19 @@ impl Store {
     }
 }
 
+/// Threads for what may block. Each source of reads has turns of its own, some 50 in all, so none of them waits for a
+/// thread; and a thread that was made once in a hurry keeps megabytes of the allocator's.
+const BLOCKING_THREADS_MAX: usize = 64;
+
 /// The runtime that actors run on.
 ///
 /// # Errors
 /// When the system gives no threads.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build();
     built.map_err(|error| Failure::unreachable(format!("cannot start the runtime: {error}")))
 }
 

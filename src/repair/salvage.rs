@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use retailflow_cluster::disk::event_log::DiskLog;
-use retailflow_cluster::disk::log::salvage::{Found, walk};
+use retailflow_cluster::disk::log::salvage::{Found, Gap, walk};
 use retailflow_cluster::disk::log::{Frame, FrameKind};
 use retailflow_config::Config;
 use retailflow_engine::codec::control::{Control, Note};
@@ -55,21 +55,27 @@ pub(crate) fn salvage(dir: &Path, new: &Path, log_id: [u8; 16], config: &Config)
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut work: Option<Work> = None;
     let mut failed = None;
+    // What is wrong with the first segment's header is met before the log's identity is.
+    let mut gaps: Vec<Gap> = Vec::new();
     let walked = walk(app::files().as_ref(), dir, app::log_options(config), &mut |found| {
         let done = match (work.as_mut(), found) {
             (None, Found::Frame(frame)) => match Work::begin(frame, new, log_id, config) {
-                Ok(begun) => {
+                Ok(mut begun) => {
+                    let told = gaps.drain(..).try_for_each(|gap| begun.gap(&gap));
                     work = Some(begun);
-                    Ok(())
+                    told
                 }
-                Err(error) => Err(error),
+                Err(error) => match gaps.first() {
+                    Some(gap) => Err(error.context(gap.reason.clone())),
+                    None => Err(error),
+                },
             },
-            (None, Found::Gap(gap)) => Err(anyhow::anyhow!("the log's identity is lost: {}", gap.reason)),
-            (Some(work), Found::Frame(frame)) => work.frame(&runtime, frame),
-            (Some(work), Found::Gap(gap)) => {
-                work.behind_gap |= !gap.unfinished_write;
-                work.file.gap(gap).map_err(Into::into)
+            (None, Found::Gap(gap)) => {
+                gaps.push(gap.clone());
+                Ok(())
             }
+            (Some(work), Found::Frame(frame)) => work.frame(&runtime, frame),
+            (Some(work), Found::Gap(gap)) => work.gap(gap),
         };
         done.map_err(|error| stopped(&mut failed, io::Error::other(format!("{error:#}"))))
     });
@@ -77,7 +83,8 @@ pub(crate) fn salvage(dir: &Path, new: &Path, log_id: [u8; 16], config: &Config)
         bail!(error);
     }
     walked?;
-    work.context("there is no log")?.finish(&runtime)
+    work.with_context(|| gaps.first().map_or_else(|| "there is no log".to_owned(), |gap| gap.reason.clone()))?
+        .finish(&runtime)
 }
 
 struct Work {
@@ -105,6 +112,11 @@ impl Work {
         let file = LostFile::create(&new.join(FILE), &hex(&old.log_id), Some(&hex(&log_id)))?;
         let (heads, holed, parked) = Default::default();
         Ok(Self { old, identity, log, file, behind_gap: false, heads, holed, parked, records: 0 })
+    }
+
+    fn gap(&mut self, gap: &Gap) -> anyhow::Result<()> {
+        self.behind_gap |= !gap.unfinished_write;
+        self.file.gap(gap).map_err(Into::into)
     }
 
     fn frame(&mut self, runtime: &Runtime, frame: &Frame) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! A byte of the log goes bad while nobody has it open.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -94,6 +94,27 @@ fn repaired(world: &World, file: &str, first: &[Value]) {
 
 /// A log of many small groups in several segments, with a flipped bit in the second.
 fn damaged_segments() -> (World, Vec<Value>) {
+    let (world, all) = whole_segments();
+    let segment = &sorted_segments(&world)[1];
+    let bytes = std::fs::metadata(segment).unwrap().len();
+    flip_bit(segment, bytes / 3);
+    (world, all)
+}
+
+fn flip_bit(file: &Path, at: u64) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[usize::try_from(at).unwrap()] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+fn sorted_segments(world: &World) -> Vec<PathBuf> {
+    let mut found = segments(world);
+    found.sort();
+    found
+}
+
+/// A log of many small groups in several segments, and the outcomes that were given.
+fn whole_segments() -> (World, Vec<Value>) {
     let world = World::new();
     for part in 0..8 {
         let file = world.file("commands", places(part * 500, part * 500 + 500));
@@ -106,13 +127,8 @@ fn damaged_segments() -> (World, Vec<Value>) {
         outcomes(&text)
     });
     let all = all.collect();
-    let mut found = segments(&world);
-    found.sort();
+    let found = segments(&world);
     assert!(found.len() >= 4, "{} segments", found.len());
-    let mut bytes = std::fs::read(&found[1]).unwrap();
-    let at = bytes.len() / 3;
-    bytes[at] ^= 1;
-    std::fs::write(&found[1], bytes).unwrap();
     (world, all)
 }
 
@@ -165,6 +181,24 @@ fn a_salvage_keeps_what_is_whole_behind_the_damage_and_parks_what_is_not() {
     let replayed = again.iter().filter(|outcome| outcome["replayed"] == true).count();
     assert!(replayed > 3_000, "{replayed}");
     sound_log(&world, "new");
+}
+
+/// Before, a segment whose header was hit was one gap, with all that stood in it.
+#[test]
+fn a_salvage_loses_nothing_of_segments_whose_headers_alone_are_damaged() {
+    for (hit, at) in [(0, 40), (1, 100), (2, 3), (1, 511)] {
+        let (world, given) = whole_segments();
+        flip_bit(&sorted_segments(&world)[hit], at);
+        world.on_data(&["verify"]).run().expect(1);
+        let to = world.path("new");
+        world.on_data(&["repair", "--salvage"]).arg("--to").arg(&to).run().expect(0);
+        assert_eq!(world.verified("new", 0)["orders"], given.len());
+        let listed = lines(to.join("salvaged.jsonl"));
+        let gap = listed.iter().find(|line| line["kind"] == "gap").unwrap();
+        assert_eq!(gap["frames"], if hit == 0 { Value::Null } else { 0.into() }, "{gap}");
+        let parked = world.on("new", &["parked", "list", "-o", "json"]).run().expect(0).stdout;
+        assert!(!parked.contains("o-"), "{parked}");
+    }
 }
 
 #[test]

@@ -218,7 +218,13 @@ impl EventRelay for Projection {
                     let at = (cursor.position, cursor.index);
                     if at != (0, BEHIND) {
                         let checking = Arc::clone(shared);
-                        let checked = tokio::task::spawn_blocking(move || check(&checking, at)).await;
+                        let turn = Arc::clone(&shared.pages).acquire_owned().await;
+                        let turn = turn.map_err(|error| RelayError::Unavailable(error.to_string()))?;
+                        let check = move || {
+                            let _turn = turn;
+                            check(&checking, at)
+                        };
+                        let checked = tokio::task::spawn_blocking(check).await;
                         checked.map_err(|error| RelayError::Unavailable(error.to_string()))??;
                     }
                     at

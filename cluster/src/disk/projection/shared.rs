@@ -78,6 +78,9 @@ impl Progress {
     }
 }
 
+/// More at a time bring nothing from a disk.
+const PAGES_MAX: usize = 8;
+
 pub(super) struct Shared {
     pub(super) log: Arc<DiskLog>,
     pub(super) log_id: [u8; 16],
@@ -88,6 +91,8 @@ pub(super) struct Shared {
     pub(super) lists: RwLock<Lists>,
     pub(super) progress: watch::Sender<Progress>,
     pub(super) ring: Mutex<Ring>,
+    /// Pages of lists, and places of readers, that are looked up at a time: each takes a thread of the runtime's.
+    pub(super) pages: Arc<Semaphore>,
     /// Steps of readers of old events that are under way.
     pub(super) catching_up: Arc<Semaphore>,
     /// Readers that keep their orders' states between two steps.
@@ -114,6 +119,7 @@ impl Shared {
             lists: RwLock::default(),
             progress: watch::Sender::new(opening),
             ring: Mutex::new(Ring::new(options.ring_events_max, options.ring_bytes_max)),
+            pages: Arc::new(Semaphore::new(PAGES_MAX)),
             catching_up: Arc::new(Semaphore::new(options.catching_up_max)),
             keeping: Arc::new(Semaphore::new(options.catching_up_max)),
             options,

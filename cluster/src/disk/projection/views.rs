@@ -93,7 +93,15 @@ impl Views for Projection {
     fn list(&self, query: OrderQuery) -> PortFuture<'_, Result<OrderPage, ViewError>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let page = tokio::task::spawn_blocking(move || shared.page(&query)).await;
+            let Ok(turn) = Arc::clone(&shared.pages).acquire_owned().await else {
+                return Err(ViewError::Unavailable("it is closed".into()));
+            };
+            let read = move || {
+                // Held until it is done, also when nobody waits for the page any more: the disk is still at it.
+                let _turn = turn;
+                shared.page(&query)
+            };
+            let page = tokio::task::spawn_blocking(read).await;
             // A panic of sled over damage, or a runtime that is going down.
             page.unwrap_or_else(|error| Err(ViewError::Unavailable(error.to_string())))
         })
