@@ -8,6 +8,8 @@ mod documents;
 mod drain;
 mod events;
 mod fakes;
+mod heads;
 mod limits;
 mod reads;
+mod shares;
 mod world;
