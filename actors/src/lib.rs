@@ -18,6 +18,7 @@ mod holding;
 mod hydrate;
 mod intake;
 mod mutant;
+mod newcomers;
 mod node;
 mod order;
 mod outcome;

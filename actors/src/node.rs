@@ -19,7 +19,7 @@ use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{Actor as CommandActor, Command};
 use retailflow_engine::ports::{InboxId, TenantSetting, TenantStatus};
-use retailflow_engine::wire::{Code, CommandType, Outcome};
+use retailflow_engine::wire::{Code, CommandEvent, CommandType, Outcome};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
@@ -28,6 +28,7 @@ use crate::committer::CommitterMsg;
 use crate::effects::Effects;
 use crate::floor::{Floors, Following};
 use crate::held::Held;
+use crate::newcomers::{Newcomer, Newcomers, unset};
 use crate::order::OrderShared;
 use crate::outcome::{Work, refusal};
 use crate::partition::{Committers, Partition, PartitionArgs, PartitionMsg};
@@ -58,7 +59,7 @@ pub(crate) struct Shared {
     pub(crate) orders: Arc<OrderShared>,
     pub(crate) routes: Arc<TenantRoutes>,
     pub(crate) floors: Arc<Floors>,
-    creating: tokio::sync::Mutex<()>,
+    newcomers: Arc<Newcomers>,
 }
 
 struct NodeState {
@@ -254,6 +255,8 @@ impl Node {
         let routes = Arc::<TenantRoutes>::default();
         let sight = Arc::new(Sight::new());
         let effects = Arc::new(Effects::new(ports.clone(), settings.clone(), routes.clone(), sight.clone()));
+        let newcomers =
+            Newcomers::new(ports.tenants.clone(), settings.config.tenants.created_max, gate.retry_after_ms());
         let shared = Arc::new(Shared {
             orders: Arc::new(OrderShared {
                 ports,
@@ -267,7 +270,7 @@ impl Node {
             }),
             routes,
             floors: Arc::default(),
-            creating: tokio::sync::Mutex::new(()),
+            newcomers,
         });
         let (ready, mut is_ready) = watch::channel(0);
         let spawned = Actor::spawn(None, Root, (shared.clone(), ready)).await;
@@ -289,9 +292,39 @@ impl NodeHandle {
     /// The ask door: lets the command in at once or refuses it, and waits for its outcome. `outcome_unknown` when the
     /// answer was lost on the way: the same id asked again gives the first outcome.
     pub async fn ask(&self, command: Command) -> Outcome {
+        match self.reserved(&command) {
+            Some(outcome) => *outcome,
+            None => self.ask_any(command).await,
+        }
+    }
+
+    /// As the ask door, for the node's own commands: under names that are the engine's alone.
+    pub async fn probe(&self, command: CommandEvent, deadline: Duration) -> Outcome {
+        let command = Command::from_event(command, CommandActor::Tenant);
+        let (order, key) = (command.order.clone(), command.key.clone());
+        match tokio::time::timeout(deadline, self.ask_any(command)).await {
+            Ok(outcome) => outcome,
+            Err(_) => self.refuse_named(&order, &key, Code::OutcomeUnknown),
+        }
+    }
+
+    /// Why nobody but the node itself may send this: `probe` is what the service-level indicator is measured with, and a
+    /// command under the engine's or the operators' source could take the id of one of theirs.
+    fn reserved(&self, command: &Command) -> Option<Box<Outcome>> {
+        let source = &command.key.source;
+        let strange = source.is_operators() && command.actor == CommandActor::Tenant;
+        if !(command.order.tenant.is_reserved() || source.is_engines() || strange) {
+            return None;
+        }
+        let outcome = self.refuse(command, Code::ReservedName);
+        self.shared.orders.sight.turned_away(Code::ReservedName);
+        Some(Box::new(outcome))
+    }
+
+    async fn ask_any(&self, command: Command) -> Outcome {
         let (begun, kind) = (Instant::now(), command.data.kind());
         let (order, key) = (command.order.clone(), command.key.clone());
-        let outcome = match self.send(command, Wait::No).await {
+        let outcome = match self.let_in(command, Wait::No).await {
             Err(outcome) => *outcome,
             Ok(answer) => match answer.await {
                 Ok(outcome) => outcome,
@@ -308,7 +341,14 @@ impl NodeHandle {
         command: Command,
         wait: Wait,
     ) -> Result<oneshot::Receiver<Outcome>, Box<Outcome>> {
-        let setting = self.tenant(&command).await?;
+        match self.reserved(&command) {
+            Some(outcome) => Err(outcome),
+            None => self.let_in(command, wait).await,
+        }
+    }
+
+    async fn let_in(&self, command: Command, wait: Wait) -> Result<oneshot::Receiver<Outcome>, Box<Outcome>> {
+        let (setting, newcomer) = self.tenant(&command)?;
         let Some(within) = self.shared.orders.held.enter(self.partition(&command)) else {
             return Err(Box::new(self.refuse_with(&command, Code::Unavailable, NOT_HERE)));
         };
@@ -328,19 +368,20 @@ impl NodeHandle {
         };
         let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?.within(within);
         let (reply, answer) = oneshot::channel();
-        self.shared.routes.submit(Work::new(command, permit, reply));
+        self.shared.routes.submit(Work::new(command, permit, reply).by(newcomer));
         Ok(answer)
     }
 
-    /// The command's tenant, created if that is how unknown ones are treated.
-    async fn tenant(&self, command: &Command) -> Result<TenantSetting, Box<Outcome>> {
+    /// The setting of the command's tenant. One that is not known is made with its first recorded command, if that is how
+    /// unknown ones are treated.
+    fn tenant(&self, command: &Command) -> Result<(TenantSetting, Option<Newcomer>), Box<Outcome>> {
         let ports = &self.shared.orders.ports;
         if command.actor == CommandActor::Tenant && command.data.kind().is_operator() {
             return Err(Box::new(self.refuse(command, Code::OperatorOnly)));
         }
         let tenant = &command.order.tenant;
         let known = |setting: TenantSetting| match setting.status {
-            TenantStatus::Active => Ok(setting),
+            TenantStatus::Active => Ok((setting, None)),
             TenantStatus::Suspended => Err(Box::new(self.refuse(command, Code::TenantDisabled))),
         };
         if let Some(setting) = ports.tenants.get(tenant) {
@@ -349,18 +390,13 @@ impl NodeHandle {
         if self.shared.orders.settings.config.tenants.unknown == UnknownTenant::Refuse {
             return Err(Box::new(self.refuse(command, Code::UnknownTenant)));
         }
-        let _one_at_a_time = self.shared.creating.lock().await;
-        if let Some(setting) = ports.tenants.get(tenant) {
-            return known(setting);
+        if tenant.is_reserved() {
+            // The node's own takes nobody's room: who else uses the name was refused.
+            return Ok((unset(tenant), Some(self.shared.newcomers.own(tenant))));
         }
-        if ports.tenants.count() >= self.shared.orders.settings.config.tenants.created_max {
-            return Err(Box::new(self.refuse(command, Code::TenantLimit)));
-        }
-        let setting =
-            TenantSetting { tenant: tenant.clone(), status: TenantStatus::Active, in_flight_max: None };
-        match ports.tenants.put(setting.clone()).await {
-            Ok(()) => Ok(setting),
-            Err(error) => Err(Box::new(self.refuse_with(command, Code::Unavailable, error.to_string()))),
+        match self.shared.newcomers.arrive(tenant) {
+            Some(newcomer) => Ok((unset(tenant), Some(newcomer))),
+            None => Err(Box::new(self.refuse(command, Code::TenantLimit))),
         }
     }
 
@@ -459,6 +495,8 @@ impl NodeHandle {
             drained &= tokio::time::timeout_at(until, self.seal(partition)).await == Ok(true);
         }
         let abandoned = self.in_flight();
+        drop(tokio::time::timeout_at(until, self.shared.newcomers.close()).await);
+        self.shared.newcomers.kill();
         self.end().await;
         StopReport { drained, abandoned }
     }
@@ -472,6 +510,7 @@ impl NodeHandle {
     /// Ends all actors at once, as a crash of the process would. Nothing that was answered is lost.
     pub async fn kill(self) {
         self.close();
+        self.shared.newcomers.kill();
         self.root.kill();
         self.shared.orders.effects.close().await;
         drop(self.root.wait(Some(Duration::from_secs(5))).await);

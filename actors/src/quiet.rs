@@ -24,14 +24,24 @@ pub(crate) struct Quiet {
 
 impl Quiet {
     pub(crate) async fn start(probe: Option<Arc<dyn Probe>>) -> Self {
-        let identity = LogIdentity {
+        Self::on(Arc::new(MemoryLog::new(Self::identity())), "test", Holds::All, probe).await
+    }
+
+    /// One that is configured so.
+    pub(crate) async fn with(config: Config) -> Self {
+        let log = Arc::new(MemoryLog::new(Self::identity()));
+        let settings = Settings { drives_effects: false, ..Settings::new(config, "test") };
+        Self::of(settings, log.clone(), log, Arc::new(Nothing)).await
+    }
+
+    fn identity() -> LogIdentity {
+        LogIdentity {
             log_id: [1; 16],
             cluster: "test".into(),
             partitions: 1,
             shards: 1,
             created: TimestampMs(0),
-        };
-        Self::on(Arc::new(MemoryLog::new(identity)), "test", Holds::All, probe).await
+        }
     }
 
     /// One of the nodes on a log.

@@ -10,6 +10,7 @@ mod events;
 mod fakes;
 mod heads;
 mod limits;
+mod long;
 mod reads;
 mod shares;
 mod world;

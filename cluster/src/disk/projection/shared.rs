@@ -11,13 +11,14 @@ use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::ids::CommandKey;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{EventLog, ViewError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::ProjectionOptions;
 use super::lists::Lists;
 use super::long::{self, Secret};
 use super::ring::Ring;
 use super::shelf::Shelf;
+use super::turns::Turns;
 use crate::disk::event_log::{DiskLog, KnownRecords, LongOrders};
 use crate::disk::index::IndexError;
 
@@ -89,9 +90,9 @@ pub(super) struct Shared {
     pub(super) progress: watch::Sender<Progress>,
     pub(super) ring: Mutex<Ring>,
     /// Steps of readers of old events that are under way.
-    pub(super) catching_up: Arc<Semaphore>,
+    pub(super) catching_up: Arc<Turns>,
     /// Readers that keep their orders' states between two steps.
-    pub(super) keeping: Arc<Semaphore>,
+    pub(super) keeping: Arc<Turns>,
     /// What the shelf's commands are hashed with.
     pub(super) secret: Mutex<Secret>,
     /// For tests: with what the shelf's disk fails, and whether it fails.
@@ -114,8 +115,8 @@ impl Shared {
             lists: RwLock::default(),
             progress: watch::Sender::new(opening),
             ring: Mutex::new(Ring::new(options.ring_events_max, options.ring_bytes_max)),
-            catching_up: Arc::new(Semaphore::new(options.catching_up_max)),
-            keeping: Arc::new(Semaphore::new(options.catching_up_max)),
+            catching_up: Turns::new(options.catching_up_max),
+            keeping: Turns::new(options.catching_up_max),
             options,
             secret: Mutex::default(),
             #[cfg(test)]
