@@ -35,6 +35,7 @@ mod sweeper;
 mod tenant;
 mod tenants;
 mod tenants_route;
+mod who;
 mod world;
 
 pub use effects::EffectCounts;

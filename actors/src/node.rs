@@ -14,12 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use retailflow_config::UnknownTenant;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::order::{Actor as CommandActor, Command};
-use retailflow_engine::ports::{InboxId, TenantSetting, TenantStatus};
-use retailflow_engine::wire::{Code, CommandEvent, CommandType, Outcome};
+use retailflow_engine::order::Command;
+use retailflow_engine::ports::InboxId;
+use retailflow_engine::wire::{Code, CommandType, Outcome};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
@@ -28,7 +27,7 @@ use crate::committer::CommitterMsg;
 use crate::effects::Effects;
 use crate::floor::{Floors, Following};
 use crate::held::Held;
-use crate::newcomers::{Newcomer, Newcomers, unset};
+use crate::newcomers::Newcomers;
 use crate::order::OrderShared;
 use crate::outcome::{Work, refusal};
 use crate::partition::{Committers, Partition, PartitionArgs, PartitionMsg};
@@ -59,7 +58,7 @@ pub(crate) struct Shared {
     pub(crate) orders: Arc<OrderShared>,
     pub(crate) routes: Arc<TenantRoutes>,
     pub(crate) floors: Arc<Floors>,
-    newcomers: Arc<Newcomers>,
+    pub(crate) newcomers: Arc<Newcomers>,
 }
 
 struct NodeState {
@@ -298,30 +297,7 @@ impl NodeHandle {
         }
     }
 
-    /// As the ask door, for the node's own commands: under names that are the engine's alone.
-    pub async fn probe(&self, command: CommandEvent, deadline: Duration) -> Outcome {
-        let command = Command::from_event(command, CommandActor::Tenant);
-        let (order, key) = (command.order.clone(), command.key.clone());
-        match tokio::time::timeout(deadline, self.ask_any(command)).await {
-            Ok(outcome) => outcome,
-            Err(_) => self.refuse_named(&order, &key, Code::OutcomeUnknown),
-        }
-    }
-
-    /// Why nobody but the node itself may send this: `probe` is what the service-level indicator is measured with, and a
-    /// command under the engine's or the operators' source could take the id of one of theirs.
-    fn reserved(&self, command: &Command) -> Option<Box<Outcome>> {
-        let source = &command.key.source;
-        let strange = source.is_operators() && command.actor == CommandActor::Tenant;
-        if !(command.order.tenant.is_reserved() || source.is_engines() || strange) {
-            return None;
-        }
-        let outcome = self.refuse(command, Code::ReservedName);
-        self.shared.orders.sight.turned_away(Code::ReservedName);
-        Some(Box::new(outcome))
-    }
-
-    async fn ask_any(&self, command: Command) -> Outcome {
+    pub(crate) async fn ask_any(&self, command: Command) -> Outcome {
         let (begun, kind) = (Instant::now(), command.data.kind());
         let (order, key) = (command.order.clone(), command.key.clone());
         let outcome = match self.let_in(command, Wait::No).await {
@@ -372,34 +348,6 @@ impl NodeHandle {
         Ok(answer)
     }
 
-    /// The setting of the command's tenant. One that is not known is made with its first recorded command, if that is how
-    /// unknown ones are treated.
-    fn tenant(&self, command: &Command) -> Result<(TenantSetting, Option<Newcomer>), Box<Outcome>> {
-        let ports = &self.shared.orders.ports;
-        if command.actor == CommandActor::Tenant && command.data.kind().is_operator() {
-            return Err(Box::new(self.refuse(command, Code::OperatorOnly)));
-        }
-        let tenant = &command.order.tenant;
-        let known = |setting: TenantSetting| match setting.status {
-            TenantStatus::Active => Ok((setting, None)),
-            TenantStatus::Suspended => Err(Box::new(self.refuse(command, Code::TenantDisabled))),
-        };
-        if let Some(setting) = ports.tenants.get(tenant) {
-            return known(setting);
-        }
-        if self.shared.orders.settings.config.tenants.unknown == UnknownTenant::Refuse {
-            return Err(Box::new(self.refuse(command, Code::UnknownTenant)));
-        }
-        if tenant.is_reserved() {
-            // The node's own takes nobody's room: who else uses the name was refused.
-            return Ok((unset(tenant), Some(self.shared.newcomers.own(tenant))));
-        }
-        match self.shared.newcomers.arrive(tenant) {
-            Some(newcomer) => Ok((unset(tenant), Some(newcomer))),
-            None => Err(Box::new(self.refuse(command, Code::TenantLimit))),
-        }
-    }
-
     /// Decides the commands that wait behind a parked order, in order, and takes its mark away. When that is broken off
     /// the order stays parked and nothing is lost: asked again, what was decided is replayed. `operator` is recorded.
     ///
@@ -440,7 +388,7 @@ impl NodeHandle {
         answer.await.unwrap_or(Err(ReleaseError::Lost))
     }
 
-    fn refuse(&self, command: &Command, code: Code) -> Outcome {
+    pub(crate) fn refuse(&self, command: &Command, code: Code) -> Outcome {
         self.refuse_with(command, code, code.meaning())
     }
 

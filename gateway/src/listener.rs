@@ -241,9 +241,12 @@ struct Answering {
 }
 
 impl Answering {
-    async fn answer(&self, mut request: Request<Incoming>) -> Response {
+    async fn answer(&self, route: Route, mut request: Request<Incoming>) -> Response {
         let _busy = self.seat.busy();
-        request.extensions_mut().insert(Arc::clone(&self.seat));
+        // Only what goes on after its answer has begun needs to say so.
+        if matches!(route, Route::Events | Route::Admin) {
+            request.extensions_mut().insert(Arc::clone(&self.seat));
+        }
         let mut checked = framing::check(request.version(), request.headers());
         if self.own_machine && checked.is_ok() {
             checked = self.shared.host_names.check(request.uri(), request.headers());
@@ -304,7 +307,7 @@ async fn answer(answering: &Answering, request: Request<Incoming>) -> Result<Res
     let counts = &answering.shared.edge.counts;
     let route = Route::of(request.uri());
     let traceparent = traceparent(request.headers());
-    let mut response = match AssertUnwindSafe(answering.answer(request)).catch_unwind().await {
+    let mut response = match AssertUnwindSafe(answering.answer(route, request)).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {
             counts.panicked();
