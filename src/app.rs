@@ -139,8 +139,8 @@ const OPEN_FILES_MIN: u64 = 4096;
 
 /// Files that are kept from connections: the log's segments, the index's runs, books, and the servers of a cluster.
 const FILES_RESERVED: u64 = 256;
-/// Connections that are told that there is no room for them.
-const FILES_OF_REFUSALS: u64 = 256;
+/// Connections that wait for room, or are told that there is none.
+const FILES_OF_REFUSALS: u64 = 2 * (64 + 256);
 
 /// Lets no more connections in than there are files for, so that the log always finds one for its next segment, and
 /// operators one to come in by.
@@ -388,7 +388,8 @@ mod tests {
 
     #[test]
     fn connections_leave_files_to_the_log_and_to_operators() {
-        for (open_files, most) in [(1_024, 448), (256, 64), (65_536, 64_960), (8, 2), (0, 1)] {
+        for (open_files, most) in [(1_024, 256), (4_096, 3_136), (256, 64), (65_536, 64_576), (8, 2), (0, 1)]
+        {
             assert_eq!(connections_within(open_files, 64), most, "{open_files}");
         }
     }

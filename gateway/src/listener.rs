@@ -46,6 +46,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Refused connections that are told so at the same time; further ones are closed without a word.
 const REFUSALS_MAX: usize = 256;
+/// Newcomers that wait for a connection that gives way, at the same time.
+const AWAITING_MAX: usize = 64;
 /// How long the newcomer waits for a connection that gives way to it.
 const GIVE_WAY_MAX: Duration = Duration::from_millis(500);
 /// How long a refused client has to hear of it.
@@ -85,6 +87,7 @@ impl Listener {
             shared: Arc::clone(shared),
             router,
             seats: Seats::new(connections_max, shared.limits.address_share_percent),
+            awaiting: Arc::new(Semaphore::new(AWAITING_MAX)),
             refusing: Arc::new(Semaphore::new(REFUSALS_MAX)),
             full: full(),
             own_machine: self.address.ip().is_loopback(),
@@ -125,6 +128,7 @@ struct Accepting {
     shared: Arc<Shared>,
     router: Router,
     seats: Arc<Seats>,
+    awaiting: Arc<Semaphore>,
     refusing: Arc<Semaphore>,
     full: Bytes,
     /// Only this machine reaches the address: browsers on it must not be led here.
@@ -169,11 +173,13 @@ impl Accepting {
             self.serving.tasks.spawn(self.served(stream, taken));
             return;
         }
-        let Ok(permit) = Arc::clone(&self.refusing).try_acquire_owned() else {
+        // Those for whom another one leaves wait apart from those who are refused: a crowd of these does not keep them out.
+        let awaited = self.seats.make_room(from);
+        let told = if awaited { &self.awaiting } else { &self.refusing };
+        let Ok(permit) = Arc::clone(told).try_acquire_owned() else {
             self.shared.edge.counts.connection_refused();
             return;
         };
-        let awaited = self.seats.make_room(from);
         let (accepting, seats) = (self.clone(), Arc::clone(&self.seats));
         self.serving.tasks.spawn(async move {
             if awaited && let Ok(Some(taken)) = timeout(GIVE_WAY_MAX, seats.take(from)).await {

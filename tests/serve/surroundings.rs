@@ -223,8 +223,11 @@ fn idle_connections_leave_files_to_the_log_and_to_operators() {
     let server = Server::of(call);
     let idle: Vec<TcpStream> = (0..1000).filter_map(|_| TcpStream::connect(&server.public).ok()).collect();
     assert!(idle.len() > 900, "{} connected", idle.len());
-    // One that has just come does not give way yet.
-    wait_for("there is room", BOUND, || (place(&server, "first") == 200).then_some(()));
+    // One that has just come does not give way yet: until then others are refused, or closed.
+    let path = "/v1/tenants/t/orders/first/commands";
+    let first = [&HEADERS[..], &[("Idempotency-Key", "first")]].concat();
+    let placed = || server.client().post(path, &first, PLACE).is_ok_and(|answer| answer.status == 200);
+    wait_for("there is room", BOUND, || placed().then_some(()));
     for number in 0..150 {
         assert_eq!(place(&server, &format!("o-{number}")), 200, "order {number}");
     }
