@@ -14,7 +14,7 @@ use retailflow_cluster::disk::index::IndexOptions;
 use retailflow_cluster::disk::links::{LinkError, refuse_links};
 use retailflow_cluster::disk::log::{LogError, LogOptions};
 use retailflow_cluster::disk::secret;
-use retailflow_config::Config;
+use retailflow_config::{Config, Http};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::invariant::CheckKey;
 use retailflow_engine::ports::{Clock, EventLog, LogIdentity, Participants, Rng};
@@ -136,6 +136,36 @@ pub(crate) fn disk_options(config: &Config) -> DiskLogOptions {
 
 /// With fewer open files than this a server refuses connections long before its own limits.
 const OPEN_FILES_MIN: u64 = 4096;
+
+/// Files that are kept from connections: the log's segments, the index's runs, books, and the servers of a cluster.
+const FILES_RESERVED: u64 = 256;
+/// Connections that wait for room, or are told that there is none.
+const FILES_OF_REFUSALS: u64 = 2 * (64 + 256);
+
+/// Lets no more connections in than there are files for, so that the log always finds one for its next segment, and
+/// operators one to come in by.
+pub(crate) fn leave_files(http: &mut Http) {
+    let open_files = raise_open_files();
+    let most = connections_within(open_files, http.admin_connections_max);
+    if http.connections_max <= most {
+        return;
+    }
+    tracing::warn!(
+        event = "connections_capped",
+        open_files,
+        connections_max = most,
+        "this process may have fewer open files than http.connections_max asks for: raise the limit (`ulimit -n`)"
+    );
+    http.connections_max = most;
+    http.streams_max = http.streams_max.min(most);
+}
+
+/// Connections of tenants that so many open files leave room for.
+fn connections_within(open_files: u64, admin_connections_max: usize) -> usize {
+    let others = FILES_RESERVED + FILES_OF_REFUSALS + admin_connections_max as u64;
+    let most = open_files.saturating_sub(others).max(open_files / 4).max(1);
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
 
 /// Opens a data directory; blocks while the index catches up with the log.
 ///
@@ -362,6 +392,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn connections_leave_files_to_the_log_and_to_operators() {
+        for (open_files, most) in [(1_024, 256), (4_096, 3_136), (256, 64), (65_536, 64_576), (8, 2), (0, 1)]
+        {
+            assert_eq!(connections_within(open_files, 64), most, "{open_files}");
+        }
+    }
 
     #[test]
     fn no_clock_is_too_wrong() {

@@ -18,6 +18,7 @@ mod holding;
 mod hydrate;
 mod intake;
 mod mutant;
+mod newcomers;
 mod node;
 mod order;
 mod outcome;
@@ -34,6 +35,7 @@ mod sweeper;
 mod tenant;
 mod tenants;
 mod tenants_route;
+mod who;
 mod world;
 
 pub use effects::EffectCounts;

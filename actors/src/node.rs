@@ -14,11 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use retailflow_config::UnknownTenant;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::order::{Actor as CommandActor, Command};
-use retailflow_engine::ports::{InboxId, TenantSetting, TenantStatus};
+use retailflow_engine::order::Command;
+use retailflow_engine::ports::InboxId;
 use retailflow_engine::wire::{Code, CommandType, Outcome};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
@@ -28,6 +27,7 @@ use crate::committer::CommitterMsg;
 use crate::effects::Effects;
 use crate::floor::{Floors, Following};
 use crate::held::Held;
+use crate::newcomers::Newcomers;
 use crate::order::OrderShared;
 use crate::outcome::{Work, refusal};
 use crate::partition::{Committers, Partition, PartitionArgs, PartitionMsg};
@@ -58,7 +58,7 @@ pub(crate) struct Shared {
     pub(crate) orders: Arc<OrderShared>,
     pub(crate) routes: Arc<TenantRoutes>,
     pub(crate) floors: Arc<Floors>,
-    creating: tokio::sync::Mutex<()>,
+    pub(crate) newcomers: Arc<Newcomers>,
 }
 
 struct NodeState {
@@ -254,6 +254,8 @@ impl Node {
         let routes = Arc::<TenantRoutes>::default();
         let sight = Arc::new(Sight::new());
         let effects = Arc::new(Effects::new(ports.clone(), settings.clone(), routes.clone(), sight.clone()));
+        let newcomers =
+            Newcomers::new(ports.tenants.clone(), settings.config.tenants.created_max, gate.retry_after_ms());
         let shared = Arc::new(Shared {
             orders: Arc::new(OrderShared {
                 ports,
@@ -267,7 +269,7 @@ impl Node {
             }),
             routes,
             floors: Arc::default(),
-            creating: tokio::sync::Mutex::new(()),
+            newcomers,
         });
         let (ready, mut is_ready) = watch::channel(0);
         let spawned = Actor::spawn(None, Root, (shared.clone(), ready)).await;
@@ -289,9 +291,16 @@ impl NodeHandle {
     /// The ask door: lets the command in at once or refuses it, and waits for its outcome. `outcome_unknown` when the
     /// answer was lost on the way: the same id asked again gives the first outcome.
     pub async fn ask(&self, command: Command) -> Outcome {
+        match self.reserved(&command) {
+            Some(outcome) => *outcome,
+            None => self.ask_any(command).await,
+        }
+    }
+
+    pub(crate) async fn ask_any(&self, command: Command) -> Outcome {
         let (begun, kind) = (Instant::now(), command.data.kind());
         let (order, key) = (command.order.clone(), command.key.clone());
-        let outcome = match self.send(command, Wait::No).await {
+        let outcome = match self.let_in(command, Wait::No).await {
             Err(outcome) => *outcome,
             Ok(answer) => match answer.await {
                 Ok(outcome) => outcome,
@@ -308,7 +317,14 @@ impl NodeHandle {
         command: Command,
         wait: Wait,
     ) -> Result<oneshot::Receiver<Outcome>, Box<Outcome>> {
-        let setting = self.tenant(&command).await?;
+        match self.reserved(&command) {
+            Some(outcome) => Err(outcome),
+            None => self.let_in(command, wait).await,
+        }
+    }
+
+    async fn let_in(&self, command: Command, wait: Wait) -> Result<oneshot::Receiver<Outcome>, Box<Outcome>> {
+        let (setting, newcomer) = self.tenant(&command)?;
         let Some(within) = self.shared.orders.held.enter(self.partition(&command)) else {
             return Err(Box::new(self.refuse_with(&command, Code::Unavailable, NOT_HERE)));
         };
@@ -328,40 +344,8 @@ impl NodeHandle {
         };
         let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?.within(within);
         let (reply, answer) = oneshot::channel();
-        self.shared.routes.submit(Work::new(command, permit, reply));
+        self.shared.routes.submit(Work::new(command, permit, reply).by(newcomer));
         Ok(answer)
-    }
-
-    /// The command's tenant, created if that is how unknown ones are treated.
-    async fn tenant(&self, command: &Command) -> Result<TenantSetting, Box<Outcome>> {
-        let ports = &self.shared.orders.ports;
-        if command.actor == CommandActor::Tenant && command.data.kind().is_operator() {
-            return Err(Box::new(self.refuse(command, Code::OperatorOnly)));
-        }
-        let tenant = &command.order.tenant;
-        let known = |setting: TenantSetting| match setting.status {
-            TenantStatus::Active => Ok(setting),
-            TenantStatus::Suspended => Err(Box::new(self.refuse(command, Code::TenantDisabled))),
-        };
-        if let Some(setting) = ports.tenants.get(tenant) {
-            return known(setting);
-        }
-        if self.shared.orders.settings.config.tenants.unknown == UnknownTenant::Refuse {
-            return Err(Box::new(self.refuse(command, Code::UnknownTenant)));
-        }
-        let _one_at_a_time = self.shared.creating.lock().await;
-        if let Some(setting) = ports.tenants.get(tenant) {
-            return known(setting);
-        }
-        if ports.tenants.count() >= self.shared.orders.settings.config.tenants.created_max {
-            return Err(Box::new(self.refuse(command, Code::TenantLimit)));
-        }
-        let setting =
-            TenantSetting { tenant: tenant.clone(), status: TenantStatus::Active, in_flight_max: None };
-        match ports.tenants.put(setting.clone()).await {
-            Ok(()) => Ok(setting),
-            Err(error) => Err(Box::new(self.refuse_with(command, Code::Unavailable, error.to_string()))),
-        }
     }
 
     /// Decides the commands that wait behind a parked order, in order, and takes its mark away. When that is broken off
@@ -404,7 +388,7 @@ impl NodeHandle {
         answer.await.unwrap_or(Err(ReleaseError::Lost))
     }
 
-    fn refuse(&self, command: &Command, code: Code) -> Outcome {
+    pub(crate) fn refuse(&self, command: &Command, code: Code) -> Outcome {
         self.refuse_with(command, code, code.meaning())
     }
 
@@ -459,6 +443,8 @@ impl NodeHandle {
             drained &= tokio::time::timeout_at(until, self.seal(partition)).await == Ok(true);
         }
         let abandoned = self.in_flight();
+        drop(tokio::time::timeout_at(until, self.shared.newcomers.close()).await);
+        self.shared.newcomers.kill();
         self.end().await;
         StopReport { drained, abandoned }
     }
@@ -472,6 +458,7 @@ impl NodeHandle {
     /// Ends all actors at once, as a crash of the process would. Nothing that was answered is lost.
     pub async fn kill(self) {
         self.close();
+        self.shared.newcomers.kill();
         self.root.kill();
         self.shared.orders.effects.close().await;
         drop(self.root.wait(Some(Duration::from_secs(5))).await);

@@ -17,7 +17,7 @@ use retailflow_engine::order::{
     Aggregate, Context, Draft, Drafted, EngineCommand, FoldError, Order, OrderStatus, RecordedOutcome,
     SealedDraft, Verdict,
 };
-use retailflow_engine::ports::{OrderEntry, ReadError};
+use retailflow_engine::ports::{CommitError, OrderEntry, ReadError};
 use retailflow_engine::wire::{Code, Durability, Outcome};
 use tokio::sync::Semaphore;
 
@@ -373,7 +373,11 @@ impl OrderState {
                 let retry_after_ms = self.args.shared.gate.retry_after_ms();
                 let works = in_flight.waiters.into_iter().flatten();
                 let works = works.chain(in_flight.deferred.into_iter().map(|(work, _)| work));
-                works.for_each(|work| work.refuse(Code::StorageFull, why.clone(), retry_after_ms));
+                let code = match why.contains(CommitError::OUT_OF_FILES) {
+                    true => Code::OutOfFiles,
+                    false => Code::StorageFull,
+                };
+                works.for_each(|work| work.refuse(code, why.clone(), retry_after_ms));
                 self.wake_later(myself);
                 Ok(None)
             }

@@ -8,6 +8,7 @@ use retailflow_engine::wire::{Code, Durability, Outcome};
 use tokio::sync::oneshot;
 
 use crate::admission::Permit;
+use crate::newcomers::Newcomer;
 
 /// A command on its way through the actors. Dropping it unanswered tells the caller that the outcome is unknown.
 ///
@@ -20,6 +21,8 @@ pub(crate) struct Waiting {
     /// None for what comes out of a parked order's queue: it was admitted when it went in.
     pub(crate) permit: Option<Permit>,
     pub(crate) reply: oneshot::Sender<Outcome>,
+    /// Its tenant is to be made when it is recorded.
+    pub(crate) newcomer: Option<Newcomer>,
     /// How often it lost a race and was decided again.
     pub(crate) attempts: u32,
     /// The log was asked and does not know its id.
@@ -49,6 +52,12 @@ impl Work {
         Self::on_the_way(command, Some(permit), reply, false)
     }
 
+    /// Has its tenant made when it is recorded.
+    pub(crate) fn by(mut self, newcomer: Option<Newcomer>) -> Self {
+        self.newcomer = newcomer;
+        self
+    }
+
     /// A command out of a parked order's queue, to be decided or `discarded`.
     pub(crate) fn parked(command: Command, reply: oneshot::Sender<Outcome>, discarded: bool) -> Self {
         Self::on_the_way(command, None, reply, discarded)
@@ -64,6 +73,7 @@ impl Work {
             command,
             permit,
             reply,
+            newcomer: None,
             attempts: 0,
             certainly_new: false,
             discarded,
@@ -78,10 +88,13 @@ impl Work {
 
     /// Gives the outcome. A caller that has gone away is no trouble: the outcome is in the log.
     pub(crate) fn answer(self, outcome: Outcome) {
-        let Waiting { reply, permit, .. } = *self.0;
+        let Waiting { reply, permit, newcomer, .. } = *self.0;
         // The permit goes first, so that a caller who reacts at once finds room.
         drop(permit);
-        drop(reply.send(outcome));
+        match newcomer {
+            None => drop(reply.send(outcome)),
+            Some(newcomer) => newcomer.answer(outcome, reply),
+        }
     }
 
     /// Refuses: nothing was recorded.

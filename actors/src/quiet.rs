@@ -24,14 +24,24 @@ pub(crate) struct Quiet {
 
 impl Quiet {
     pub(crate) async fn start(probe: Option<Arc<dyn Probe>>) -> Self {
-        let identity = LogIdentity {
+        Self::on(Arc::new(MemoryLog::new(Self::identity())), "test", Holds::All, probe).await
+    }
+
+    /// One that is configured so.
+    pub(crate) async fn with(config: Config) -> Self {
+        let log = Arc::new(MemoryLog::new(Self::identity()));
+        let settings = Settings { drives_effects: false, ..Settings::new(config, "test") };
+        Self::of(settings, log.clone(), log, Arc::new(Nothing)).await
+    }
+
+    fn identity() -> LogIdentity {
+        LogIdentity {
             log_id: [1; 16],
             cluster: "test".into(),
             partitions: 1,
             shards: 1,
             created: TimestampMs(0),
-        };
-        Self::on(Arc::new(MemoryLog::new(identity)), "test", Holds::All, probe).await
+        }
     }
 
     /// One of the nodes on a log.
@@ -43,8 +53,8 @@ impl Quiet {
     ) -> Self {
         let settings =
             Settings { drives_effects: false, holds, probe, ..Settings::new(Config::default(), name) };
-        let (deadlines, snapshots) = (log.clone(), Arc::<MemorySnapshots>::default());
-        Self::of(settings, log, deadlines, snapshots, Arc::new(Nothing)).await
+        let deadlines = log.clone();
+        Self::of(settings, log, deadlines, Arc::new(Nothing)).await
     }
 
     /// One that drives what orders ask for.
@@ -55,8 +65,8 @@ impl Quiet {
         holds: Holds,
         participant: Arc<dyn Participant>,
     ) -> Self {
-        let snapshots = Arc::<MemorySnapshots>::default();
-        Self::remembering(log, deadlines, snapshots, name, holds, participant).await
+        let settings = Settings { holds, ..Settings::new(Config::default(), name) };
+        Self::of(settings, log, deadlines, participant).await
     }
 
     /// The same, with these snapshots.
@@ -69,10 +79,19 @@ impl Quiet {
         participant: Arc<dyn Participant>,
     ) -> Self {
         let settings = Settings { holds, ..Settings::new(Config::default(), name) };
-        Self::of(settings, log, deadlines, snapshots, participant).await
+        Self::made_of(settings, log, deadlines, snapshots, participant).await
     }
 
     async fn of(
+        settings: Settings,
+        log: Arc<MemoryLog>,
+        deadlines: Arc<dyn Deadlines>,
+        participant: Arc<dyn Participant>,
+    ) -> Self {
+        Self::made_of(settings, log, deadlines, Arc::<MemorySnapshots>::default(), participant).await
+    }
+
+    async fn made_of(
         settings: Settings,
         log: Arc<MemoryLog>,
         deadlines: Arc<dyn Deadlines>,

@@ -111,7 +111,7 @@ impl Sight {
     pub(crate) fn answered(&self, kind: CommandType, outcome: &Outcome, took: Duration) {
         let index = kind as usize;
         if let Some(tenant) = &outcome.tenant {
-            self.of(tenant, outcome.code).count(kind, outcome.status);
+            self.of(tenant, outcome.status).count(kind, outcome.status);
         }
         self.seconds[index].record(took);
         if outcome.status == Status::Refused {
@@ -127,13 +127,13 @@ impl Sight {
         self.refused[code as usize].increment(1);
     }
 
-    /// The series of a tenant. A name that is no tenant's gets none: callers choose names.
-    fn of(&self, tenant: &TenantId, code: Code) -> Arc<ByType> {
+    /// The series of a tenant, from its first recorded outcome on: callers choose names, and a refusal makes none a tenant's.
+    fn of(&self, tenant: &TenantId, status: Status) -> Arc<ByType> {
         if let Some(found) = self.tenants.read().get(tenant) {
             return found.clone();
         }
         let mut tenants = self.tenants.write();
-        if tenants.len() >= TENANTS_MAX || matches!(code, Code::UnknownTenant | Code::TenantLimit) {
+        if tenants.len() >= TENANTS_MAX || status == Status::Refused {
             return self.others.clone();
         }
         tenants.entry(tenant.clone()).or_insert_with(|| ByType::new(tenant.as_str())).clone()

@@ -200,6 +200,14 @@ pub struct Http {
     pub streams_max: usize,
     /// Orders read from the log at the same time at most.
     pub reads_max: usize,
+    /// Percent of streams, reads and large bodies that one tenant may have at once.
+    pub tenant_share_percent: usize,
+    /// Percent of the connections at each address of ours that one address of others may have.
+    pub address_share_percent: usize,
+    /// Bytes a second that a body brings at least, once it is more than a few kilobytes; 0 for none.
+    pub body_min_bytes_per_s: usize,
+    /// Time after which a stream of events ends, and its client comes again where it was.
+    pub stream_max_ms: u64,
     /// Time a request has when it names none.
     pub request_timeout_ms: u64,
     /// Time that a request can ask for at most.

@@ -12,6 +12,15 @@ pub const ID_GRAMMAR_VERSION: u16 = 1;
 /// The source of the engine's own commands, as stored.
 pub const ENGINE_SOURCE: &str = "urn:retailflow:engine";
 
+/// What sources of the engine's own begin with, beside [`ENGINE_SOURCE`]; events have such sources, too.
+const ENGINE_SOURCES: &str = "/retailflow/";
+
+/// The source of an operator's command that names none.
+pub const OPERATOR_SOURCE: &str = "/http/admin";
+
+/// The tenant of the engine's own orders, which are placed to measure how long that takes.
+pub const PROBE_TENANT: &str = "probe";
+
 /// Why a string is not an id. The text says what the grammar is, so that it can be shown as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {shown:?} is not valid: expected {grammar}")]
@@ -114,6 +123,28 @@ id_type!(
     /// Who made a command (the CloudEvents `source`).
     Source, "source", "1 to 256 visible ASCII characters (a URI reference without spaces)", is_source
 );
+
+impl TenantId {
+    /// Whether this is the engine's own tenant, under which nobody else may send.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.as_str() == PROBE_TENANT
+    }
+}
+
+impl Source {
+    /// Whether only the engine itself makes commands of this source.
+    #[must_use]
+    pub fn is_engines(&self) -> bool {
+        self.as_str() == ENGINE_SOURCE || self.as_str().starts_with(ENGINE_SOURCES)
+    }
+
+    /// Whether only operators make commands of this source.
+    #[must_use]
+    pub fn is_operators(&self) -> bool {
+        self.as_str() == OPERATOR_SOURCE
+    }
+}
 
 /// One order, named in full: the address of an aggregate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use retailflow_engine::ids::OrderRef;
@@ -125,6 +126,18 @@ pub(crate) fn found(value: &impl Serialize) -> Response {
 
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     written(status, JSON, value)
+}
+
+/// A problem as it goes over the wire, for a connection that is closed after it. `more` are further lines of its head.
+pub(crate) fn written_out(code: Code, message: &str, more: &str) -> Bytes {
+    let problem = Problem::from(Outcome::unaddressed(code, message));
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    let length = body.len();
+    let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Bytes::from(format!(
+        "HTTP/1.1 {status}\r\n{more}Connection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
+         Content-Type: {PROBLEM_MEDIA_TYPE}\r\nContent-Length: {length}\r\n\r\n{body}"
+    ))
 }
 
 fn written(status: StatusCode, kind: HeaderValue, value: &impl Serialize) -> Response {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::{Refusal, found};
 use crate::edge::{Open, Shared};
 use crate::query::Query;
+use crate::seats::{Busy, Seat};
 
 /// The media type of a part's bytes.
 pub(crate) const BYTES: &str = "application/octet-stream";
@@ -41,8 +42,9 @@ pub(crate) async fn bytes(State(shared): State<Arc<Shared>>, request: Request) -
     if from >= until {
         return Err(Refusal::new(Code::InvalidField, "it comes after \"from\"").at("until"));
     }
-    let permit = Arc::clone(&shared.streams).try_acquire_owned().map_err(|_| {
-        Refusal::new(Code::Overloaded, "as many streams as the node can take are open; come again, later")
+    let permit = Arc::clone(&shared.copies).try_acquire_owned().map_err(|_| {
+        let text = "as many parts as the node can give at once are being copied; come again, later";
+        Refusal::new(Code::Overloaded, text)
     })?;
     let mut copy = Copy {
         source: Arc::clone(&shared.edge.backup),
@@ -51,6 +53,7 @@ pub(crate) async fn bytes(State(shared): State<Arc<Shared>>, request: Request) -
         until,
         stop: shared.stop.child_token(),
         _permit: permit,
+        _busy: request.extensions().get::<Arc<Seat>>().map(Seat::busy),
         _open: Open::stream(&shared.edge.counts),
     };
     // What is refused is refused with a problem: the first bytes are read before anything is answered.
@@ -85,6 +88,7 @@ struct Copy {
     until: u64,
     stop: CancellationToken,
     _permit: OwnedSemaphorePermit,
+    _busy: Option<Busy>,
     _open: Open,
 }
 

@@ -8,11 +8,12 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
-use retailflow_engine::ids::OrderRef;
+use retailflow_engine::ids::{OPERATOR_SOURCE, OrderRef};
 use retailflow_engine::order::Actor;
 use retailflow_engine::wire::{Code, CommandType, Status};
 
 use crate::answer::{Refusal, respond};
+use crate::body::Whose;
 use crate::content::Form;
 use crate::edge::Shared;
 use crate::path::{self, Names};
@@ -25,8 +26,6 @@ pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 
 /// Who made a command that does not say so.
 pub(crate) const TENANT_SOURCE: &str = "/http";
-/// The same at the operators' door.
-pub(crate) const OPERATOR_SOURCE: &str = "/http/admin";
 
 /// A tenant's command.
 pub(crate) async fn tenants(
@@ -114,7 +113,12 @@ async fn take(shared: &Shared, names: &Names, request: Request, door: Door) -> R
     };
     let Heard { order, time, actor, form } = heard;
     let body_time = time.min(Duration::from_millis(shared.limits.body_timeout_ms));
-    let body = body::read(shared, &parts.headers, request_body, body_time).await?;
+    let room = match door {
+        Door::Tenant => &shared.bodies,
+        Door::Operator => &shared.admin_bodies,
+    };
+    let whose = Whose { tenants: shared.edge.tenants.as_ref(), tenant: &order.tenant };
+    let body = body::read(room, whose, &parts.headers, request_body, body_time).await?;
     let command = content::read(&order, form, &parts.headers, &body, door.source())?;
     drop(body);
     door.lets_in(command.kind()).map_err(|refusal| refusal.of(&order))?;

@@ -149,7 +149,7 @@ fn beside(headers: &HeaderMap, command: &mut CommandEvent) -> Result<(), Refusal
         command.time = Some(time);
     }
     if let Some(schema) = attribute(headers, "ce-dataschema")? {
-        if schema.len() > DATASCHEMA_MAX_CHARS {
+        if schema.chars().count() > DATASCHEMA_MAX_CHARS {
             let text = format!("at most {DATASCHEMA_MAX_CHARS} characters are allowed");
             return Err(Refusal::new(Code::TooLong, text).at("ce-dataschema"));
         }

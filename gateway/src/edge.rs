@@ -1,16 +1,23 @@
 //! What the edge stands on: ports, and what the process says of itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use retailflow_config::Http;
+use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::{BackupSource, CommandDoor, EventLog, EventRelay, Snapshots, Tenants, Views};
+use retailflow_engine::wire::Code;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::answer::Refusal;
+use crate::body::BodyRoom;
 use crate::host::HostNames;
+use crate::reading::Reads;
 use crate::route::Route;
+use crate::shares::{Shares, share_of};
 use crate::token::{TokenSecret, Tokens};
 
 /// Whether the process can do its work.
@@ -137,6 +144,13 @@ impl Drop for Open {
     }
 }
 
+/// Operators' reads at the same time.
+const ADMIN_READS_MAX: usize = 8;
+/// Copies of the log that are given away at the same time.
+const COPIES_MAX: usize = 16;
+/// Pages and metrics made at the same time at most: each keeps a thread busy for as long as all tenants take.
+const RENDERS_MAX: usize = 4;
+
 /// What all handlers share.
 pub(crate) struct Shared {
     pub(crate) edge: Edge,
@@ -148,11 +162,17 @@ pub(crate) struct Shared {
     /// Streams end.
     pub(crate) stop: CancellationToken,
     pub(crate) streams: Arc<Semaphore>,
-    pub(crate) reads: Arc<Semaphore>,
-    /// Reads under way, also those whose callers have gone.
-    pub(crate) reading: TaskTracker,
-    /// Bytes of bodies that are being received.
-    pub(crate) received: AtomicUsize,
+    pub(crate) tenant_streams: Shares<TenantId>,
+    /// Copies of the log that operators take: no tenant's streams keep them from it.
+    pub(crate) copies: Arc<Semaphore>,
+    pub(crate) reads: Reads,
+    /// The operators' own: whatever tenants read.
+    pub(crate) admin_reads: Reads,
+    /// Pages and metrics that are being made.
+    rendering: Arc<Semaphore>,
+    pub(crate) bodies: BodyRoom,
+    /// The operators' own.
+    pub(crate) admin_bodies: BodyRoom,
 }
 
 impl Shared {
@@ -161,13 +181,42 @@ impl Shared {
             leaving: CancellationToken::new(),
             stop: CancellationToken::new(),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
-            reads: Arc::new(Semaphore::new(limits.reads_max)),
-            reading: TaskTracker::new(),
+            tenant_streams: Shares::new(share_of(limits.streams_max, limits.tenant_share_percent, 1)),
+            copies: Arc::new(Semaphore::new(COPIES_MAX)),
+            reads: Reads::new(limits.reads_max, limits.tenant_share_percent),
+            admin_reads: Reads::new(ADMIN_READS_MAX, 100),
+            rendering: Arc::new(Semaphore::new(RENDERS_MAX)),
             host_names: HostNames::new(&limits.host_names),
-            received: AtomicUsize::new(0),
+            bodies: BodyRoom::new(&limits),
+            admin_bodies: BodyRoom::of_operators(&limits),
             tokens: Arc::new(Tokens::new(&edge.token_secret)),
             edge,
             limits,
         })
+    }
+
+    /// Makes what takes long beside the threads that serve requests, one of a few at a time.
+    ///
+    /// # Errors
+    /// `overloaded` when the others take too long; `internal` when `make` panics.
+    pub(crate) async fn render<T: Send + 'static>(
+        self: &Arc<Self>,
+        make: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let time = Duration::from_millis(self.limits.request_timeout_ms);
+        let permit = match timeout(time, Arc::clone(&self.rendering).acquire_owned()).await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) | Err(_) => {
+                let text = "as many pages as the node can make at once are being made; ask again, later";
+                return Err(Refusal::new(Code::Overloaded, text));
+            }
+        };
+        let shared = Arc::clone(self);
+        let making = move || {
+            // A caller who leaves earlier does not make room for one more.
+            let _permit = permit;
+            make(&shared)
+        };
+        tokio::task::spawn_blocking(making).await.map_err(|_| Refusal::internal())
     }
 }

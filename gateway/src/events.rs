@@ -17,7 +17,7 @@ use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::{EventReader, ReadFrom, RelayError, RelayedEvent};
 use retailflow_engine::wire::Code;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
@@ -25,6 +25,7 @@ use crate::edge::{Open, Shared};
 use crate::headers::{self, LAST_EVENT_ID};
 use crate::path::{self, Names};
 use crate::query::Query;
+use crate::seats::{Busy, Seat};
 use crate::token::{self, TokenKind, Tokens};
 
 /// The media type of a stream.
@@ -71,7 +72,11 @@ pub(crate) async fn stream(
         }
         from => from,
     };
-    let permit = Arc::clone(&shared.streams).try_acquire_owned().map_err(|_| {
+    let of_tenant = shared.tenant_streams.try_take(&tenant).ok_or_else(|| {
+        let text = "as many streams as one tenant can have are open; end some, or come again, later";
+        Refusal::new(Code::Overloaded, text)
+    })?;
+    let of_all = Arc::clone(&shared.streams).try_acquire_owned().map_err(|_| {
         Refusal::new(Code::Overloaded, "as many streams as the node can take are open; come again, later")
     })?;
     let opened = timeout(time, shared.edge.relay.open(&tenant, from)).await;
@@ -83,7 +88,9 @@ pub(crate) async fn stream(
         heartbeat: Duration::from_millis(shared.limits.stream_heartbeat_ms),
         stop: shared.stop.child_token(),
         begun: false,
-        _permit: permit,
+        until: Instant::now() + Duration::from_millis(shared.limits.stream_max_ms),
+        _permits: (of_tenant, of_all),
+        _busy: request.extensions().get::<Arc<Seat>>().map(Seat::busy),
         _open: Open::stream(&shared.edge.counts),
     };
     let pieces = stream::unfold(feed, |mut feed| async move {
@@ -133,7 +140,10 @@ struct Feed {
     heartbeat: Duration,
     stop: CancellationToken,
     begun: bool,
-    _permit: OwnedSemaphorePermit,
+    /// Nobody has a stream for ever.
+    until: Instant,
+    _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+    _busy: Option<Busy>,
     _open: Open,
 }
 
@@ -149,6 +159,7 @@ impl Feed {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
+            () = sleep_until(self.until) => None,
             events = self.reader.next() => self.written(&events.ok()?),
             () = sleep(self.heartbeat) => {
                 Some(Bytes::from(format!(": nothing new\nid: {}\n\n", self.position()?)))

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
 use retailflow_engine::wire::admin::{Health, HealthSchema};
 
-use crate::answer::json;
+use crate::answer::{Refusal, json};
 use crate::edge::Shared;
 
 /// The media type of `/metrics`.
@@ -38,6 +38,7 @@ fn health(reasons: Vec<String>, notes: Vec<String>) -> Response {
 }
 
 /// `GET /metrics`
-pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    ([(CONTENT_TYPE, METRICS_MEDIA_TYPE)], (shared.edge.metrics)()).into_response()
+pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Refusal> {
+    let text = shared.render(|shared| (shared.edge.metrics)()).await?;
+    Ok(([(CONTENT_TYPE, METRICS_MEDIA_TYPE)], text).into_response())
 }

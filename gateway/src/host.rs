@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hyper::HeaderMap;
+use hyper::{HeaderMap, Uri};
 use retailflow_engine::wire::Code;
 
 use crate::answer::Refusal;
@@ -39,9 +39,11 @@ impl HostNames {
         port && (ip || named)
     }
 
-    /// Lets through what was asked under one of the names. A program that sends no `Host` is no browser.
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if single(headers, "host")?.is_none_or(|host| self.has(host)) {
+    /// Lets through what was asked under one of the names. A program that sends no `Host` is no browser. A host in the
+    /// request's target counts before the header (RFC 9112 section 3.2.2).
+    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+        let target = uri.authority().is_none_or(|authority| self.has(authority.as_str()));
+        if target && single(headers, "host")?.is_none_or(|host| self.has(host)) {
             return Ok(());
         }
         let text = "this address is one of the machine's own: ask by IP address or as localhost, or list the name in \

@@ -3,8 +3,9 @@
 //! HTTP/2 is not spoken: clients are services that keep connections, and one request a connection bounds memory plainly.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +16,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
+use hyper::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use retailflow_engine::wire::problem::{PROBLEM_MEDIA_TYPE, Problem};
-use retailflow_engine::wire::{Code, Outcome};
+use retailflow_engine::wire::Code;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -30,12 +30,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::answer::Refusal;
+use crate::answer::{Refusal, written_out as written};
 use crate::command::TRACEPARENT;
 use crate::conn::Guarded;
 use crate::edge::{Open, Shared};
-use crate::headers;
 use crate::route::Route;
+use crate::seats::{Seat, Seats, Taken};
+use crate::{body, framing, headers};
 
 /// Connections that the system keeps for us before they are accepted.
 const BACKLOG: u32 = 4096;
@@ -45,17 +46,17 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Refused connections that are told so at the same time; further ones are closed without a word.
 const REFUSALS_MAX: usize = 256;
+/// Newcomers that wait for a connection that gives way, at the same time.
+const AWAITING_MAX: usize = 64;
+/// How long the newcomer waits for a connection that gives way to it.
+const GIVE_WAY_MAX: Duration = Duration::from_millis(500);
 /// How long a refused client has to hear of it.
 const REFUSAL_MAX: Duration = Duration::from_millis(500);
 
 /// What a connection beyond the greatest number gets, whatever it was going to ask.
 fn full() -> Bytes {
     let message = "as many connections as the node can take are open; come again, later";
-    let problem = Problem::from(Outcome::unaddressed(Code::Overloaded, message));
-    let body = serde_json::to_string(&problem).unwrap_or_default();
-    let length = body.len();
-    let head = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Type:";
-    Bytes::from(format!("{head} {PROBLEM_MEDIA_TYPE}\r\nContent-Length: {length}\r\n\r\n{body}"))
+    written(Code::Overloaded, message, "Retry-After: 1\r\n")
 }
 
 /// An address that is listened on.
@@ -85,7 +86,8 @@ impl Listener {
         let accepting = Accepting {
             shared: Arc::clone(shared),
             router,
-            room: Arc::new(Semaphore::new(connections_max)),
+            seats: Seats::new(connections_max, shared.limits.address_share_percent),
+            awaiting: Arc::new(Semaphore::new(AWAITING_MAX)),
             refusing: Arc::new(Semaphore::new(REFUSALS_MAX)),
             full: full(),
             own_machine: self.address.ip().is_loopback(),
@@ -121,10 +123,12 @@ impl Serving {
     }
 }
 
+#[derive(Clone)]
 struct Accepting {
     shared: Arc<Shared>,
     router: Router,
-    room: Arc<Semaphore>,
+    seats: Arc<Seats>,
+    awaiting: Arc<Semaphore>,
     refusing: Arc<Semaphore>,
     full: Bytes,
     /// Only this machine reaches the address: browsers on it must not be led here.
@@ -142,9 +146,9 @@ impl Accepting {
                 accepted = socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, from)) => {
                     failing = false;
-                    self.take(stream);
+                    self.take(stream, from.ip());
                 }
                 // The client has gone already.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -162,31 +166,47 @@ impl Accepting {
         }
     }
 
-    fn take(&self, stream: TcpStream) {
-        let counts = &self.shared.edge.counts;
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            counts.connection_refused();
-            if let Ok(permit) = Arc::clone(&self.refusing).try_acquire_owned() {
-                let full = self.full.clone();
-                self.serving.tasks.spawn(async move {
-                    // Whether the client hears it or not, it is closed.
-                    let _ = timeout(REFUSAL_MAX, refuse(stream, &full)).await;
-                    drop(permit);
-                });
-            }
+    fn take(&self, stream: TcpStream, from: IpAddr) {
+        // An address of a client over IPv6 is as good as any of its network's.
+        let from = neighborhood(from);
+        if let Some(taken) = self.seats.try_take(from) {
+            self.serving.tasks.spawn(self.served(stream, taken));
+            return;
+        }
+        // Those for whom another one leaves wait apart from those who are refused: a crowd of these does not keep them out.
+        let awaited = self.seats.make_room(from);
+        let told = if awaited { &self.awaiting } else { &self.refusing };
+        let Ok(permit) = Arc::clone(told).try_acquire_owned() else {
+            self.shared.edge.counts.connection_refused();
             return;
         };
-        let open = Open::connection(counts);
+        let (accepting, seats) = (self.clone(), Arc::clone(&self.seats));
+        self.serving.tasks.spawn(async move {
+            if awaited && let Ok(Some(taken)) = timeout(GIVE_WAY_MAX, seats.take(from)).await {
+                drop(permit);
+                accepting.served(stream, taken).await;
+                return;
+            }
+            accepting.shared.edge.counts.connection_refused();
+            // Whether the client hears it or not, it is closed.
+            let _ = timeout(REFUSAL_MAX, refuse(stream, &accepting.full)).await;
+            drop(permit);
+        });
+    }
+
+    fn served(&self, stream: TcpStream, taken: Taken) -> impl Future<Output = ()> + Send + 'static {
+        let open = Open::connection(&self.shared.edge.counts);
         let answering = Answering {
             shared: Arc::clone(&self.shared),
             router: self.router.clone(),
             own_machine: self.own_machine,
+            seat: Arc::clone(&taken.seat),
         };
         let connection = serve(stream, answering, self.serving.child());
-        self.serving.tasks.spawn(async move {
+        async move {
             connection.await;
-            drop((permit, open));
-        });
+            drop((taken, open));
+        }
     }
 }
 
@@ -194,6 +214,17 @@ impl Serving {
     /// Tokens of a connection's own: on one token, all connections would meet at one lock each time they wake.
     fn child(&self) -> (CancellationToken, CancellationToken) {
         (self.stop.child_token(), self.cut.child_token())
+    }
+}
+
+/// What counts as one address: of IPv6, a client has a whole network.
+fn neighborhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address => address,
     }
 }
 
@@ -212,14 +243,23 @@ struct Answering {
     shared: Arc<Shared>,
     router: Router,
     own_machine: bool,
+    seat: Arc<Seat>,
 }
 
 impl Answering {
-    async fn answer(&self, request: Request<Incoming>) -> Response {
-        if self.own_machine
-            && let Err(refusal) = self.shared.host_names.check(request.headers())
-        {
-            return refusal.and_close().into_response();
+    async fn answer(&self, route: Route, mut request: Request<Incoming>) -> Response {
+        let _busy = self.seat.busy();
+        // Only what goes on after its answer has begun needs to say so.
+        if matches!(route, Route::Events | Route::Admin) {
+            request.extensions_mut().insert(Arc::clone(&self.seat));
+        }
+        let mut checked = framing::check(request.version(), request.headers());
+        if self.own_machine && checked.is_ok() {
+            checked = self.shared.host_names.check(request.uri(), request.headers());
+        }
+        if let Err(refusal) = checked {
+            let (parts, body) = request.into_parts();
+            return body::refuse(&parts.headers, Body::new(body), refusal).await.and_close().into_response();
         }
         let Ok(response) = self.router.clone().oneshot(request.map(Body::new)).await;
         response
@@ -243,10 +283,24 @@ async fn serve(stream: TcpStream, answering: Answering, (stop, cut): (Cancellati
         .max_header_size(limits.header_max_bytes)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = std::pin::pin!(connection);
+    let (seat, mut leaves) = (&answering.seat, false);
     // How a connection ends is the client's affair: what went wrong with a request, its answer says.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                break;
+            }
+            // A request that came in the meantime is answered first; then it goes.
+            () = seat.give_way.cancelled(), if !leaves => {
+                if seat.is_idle() {
+                    return;
+                }
+                connection.as_mut().graceful_shutdown();
+                leaves = true;
+            }
+        }
     }
     tokio::select! {
         _ = connection => {}
@@ -259,7 +313,7 @@ async fn answer(answering: &Answering, request: Request<Incoming>) -> Result<Res
     let counts = &answering.shared.edge.counts;
     let route = Route::of(request.uri());
     let traceparent = traceparent(request.headers());
-    let mut response = match AssertUnwindSafe(answering.answer(request)).catch_unwind().await {
+    let mut response = match AssertUnwindSafe(answering.answer(route, request)).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {
             counts.panicked();
@@ -270,6 +324,10 @@ async fn answer(answering: &Answering, request: Request<Incoming>) -> Result<Res
     };
     if let Some(traceparent) = traceparent {
         response.headers_mut().entry(TRACEPARENT).or_insert(traceparent);
+    }
+    // What is answered is about customers, or of this moment: nobody in between keeps it, and no browser guesses what it is.
+    for (name, value) in [(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")] {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     counts.response(route, response.status().as_u16());
     Ok(response)

@@ -124,7 +124,10 @@ fn public_paths() -> Value {
                 query("at_least", "An Rf-Position, or the \"position\" of a list: the answer is of a list that has read so far.", parts::token()),
                 parts::timeout(),
             ]]),
-            "responses": Answers::reading().json(200, "A page of orders.", "orders.v1").done(),
+            "responses": Answers::reading()
+                .json(200, "A page of orders.", "orders.v1")
+                .problem(501, "Nodes of a cluster keep no lists.")
+                .done(),
         }),
     );
     add(
@@ -264,7 +267,10 @@ fn process_paths() -> Map<String, Value> {
         json!({
             "operationId": "getMetrics",
             "summary": "Metrics in the text format of Prometheus",
-            "responses": Answers::default().text(200, "The metrics.", METRICS_MEDIA_TYPE).done(),
+            "responses": Answers::default()
+                .text(200, "The metrics.", METRICS_MEDIA_TYPE)
+                .problem(503, "As many pages as the node can make at once are being made.")
+                .done(),
         }),
     );
     add(

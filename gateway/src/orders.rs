@@ -1,6 +1,5 @@
 //! Reading orders: one from the log itself, lists from a projection that says how far it has read.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::edge::Shared;
 use crate::headers;
 use crate::path::{self, Names};
 use crate::query::Query;
+use crate::reading::{Gone, Reads};
 use crate::state;
 use crate::token::{self, TokenKind};
 
@@ -43,7 +43,7 @@ pub(crate) async fn show(
     let order = path::order(&names)?;
     Query::parse(request.uri().query(), &[])?;
     let time = headers::timeout(request.headers(), &shared.limits)?;
-    let (view, _) = read_view(&shared, &order, time).await?;
+    let (view, _) = read_view(&shared, &shared.reads, &order, time).await?;
     Ok(found(&view))
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn history(
     let limit = query.number("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
     let time = headers::timeout(request.headers(), &shared.limits)?;
     // One more tells whether there is another page.
-    let mut entries = read_history(&shared, &order, after, limit + 1, time).await?;
+    let mut entries = read_history(&shared, &shared.reads, &order, after, limit + 1, time).await?;
     let more = entries.len() as u64 > limit;
     entries.truncate(limit as usize);
     let next = entries.last().filter(|_| more).map(|entry| entry.decision);
@@ -98,7 +98,7 @@ pub(crate) async fn list(
             }
         }
     }
-    let page = list_page(&shared, wanted, until).await?;
+    let page = list_page(&shared, &shared.reads, wanted, until).await?;
     let (orders, position, next) = (page.orders, page.position, page.next);
     Ok(found(&OrderList { schema: OrderListSchema, orders, position, next }))
 }
@@ -111,6 +111,7 @@ pub(crate) fn of_view(error: ViewError, name: &str) -> Refusal {
         ViewError::Unavailable(_) => {
             Refusal::new(Code::Unavailable, "the list cannot be read now; ask again")
         }
+        error @ ViewError::NotKept => Refusal::new(Code::NotKeptHere, error.to_string()),
         error @ (ViewError::Building { .. } | ViewError::Disk { .. }) => {
             let text = format!("{error}; ask again, later. Commands and reads of single orders go on");
             Refusal::new(Code::Unavailable, text)
@@ -124,7 +125,8 @@ pub(crate) fn late() -> Refusal {
 
 /// A page of a list, read in time. Its places, and the place that is asked for, are tokens of the tenant.
 pub(crate) async fn list_page(
-    shared: &Arc<Shared>,
+    shared: &Shared,
+    reads: &Reads,
     mut wanted: OrderQuery,
     until: Instant,
 ) -> Result<OrderPage, Refusal> {
@@ -134,7 +136,8 @@ pub(crate) async fn list_page(
         wanted.after = Some(place.map_err(|refusal| refusal.at("after"))?);
     }
     let views = Arc::clone(&shared.edge.views);
-    let page = reading(shared, until, async move { views.list(wanted).await }).await?;
+    let read = |_| async move { views.list(wanted).await };
+    let page = reads.run(until, &tenant, None, read).await?;
     let page = page.map_err(|error| of_view(error, "after"))?;
     let seal = |kind, place: &str| shared.tokens.seal(kind, &tenant, place).ok_or_else(Refusal::internal);
     let next = page.next.map(|place| seal(TokenKind::Page, &place)).transpose()?;
@@ -142,57 +145,32 @@ pub(crate) async fn list_page(
     Ok(OrderPage { orders: page.orders, next, position })
 }
 
-/// Reads wait for one another: each holds a whole history in memory. Each is a task of its own that holds its permit to its
-/// end: a caller who leaves earlier must not make room for one more than the limit.
-async fn reading<T: Send + 'static>(
-    shared: &Arc<Shared>,
-    until: Instant,
-    read: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Refusal> {
-    let permit = match timeout_at(until, Arc::clone(&shared.reads).acquire_owned()).await {
-        Ok(Ok(permit)) => permit,
-        // The semaphore is never closed; were it, nothing could be read either.
-        Ok(Err(_)) | Err(_) => {
-            let text = "more is being read than the node can take; ask again, later";
-            return Err(Refusal::new(Code::Overloaded, text));
-        }
-    };
-    let task = shared.reading.spawn(async move {
-        let done = read.await;
-        drop(permit);
-        done
-    });
-    match timeout_at(until, task).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(_)) => Err(Refusal::internal()),
-        Err(_) => Err(late()),
-    }
-}
-
 /// An order as it stands, read from a snapshot and the log within `time`, and how many decisions there are.
 pub(crate) async fn read_view(
-    shared: &Arc<Shared>,
+    shared: &Shared,
+    reads: &Reads,
     order: &OrderRef,
     time: Duration,
 ) -> Result<(OrderView, u64), Refusal> {
     let until = Instant::now() + time;
     path::known(shared, &order.tenant).map_err(|refusal| refusal.of(order))?;
     let (edge, wanted) = (shared.edge.clone(), order.clone());
-    let read = async move {
+    let read = |gone: Gone| async move {
         let log = &edge.log;
         let parked = log.parked(partition_of(&wanted, log.identity().partitions)).await.map_err(of_log)?;
         let reason = parked.into_iter().find(|parked| parked.order == wanted).map(|parked| parked.reason);
-        let aggregate = state::read(log.as_ref(), edge.snapshots.as_deref(), &wanted).await?;
+        let aggregate = state::read(log.as_ref(), edge.snapshots.as_deref(), &wanted, &gone).await?;
         let view = view_of(&aggregate, reason.as_deref()).map_err(|_| damaged())?;
         Ok::<_, Refusal>(view.map(|view| (view, aggregate.revision)))
     };
-    let found = reading(shared, until, read).await??;
+    let found = reads.run(until, &order.tenant, Some(order), read).await??;
     found.ok_or_else(|| not_found(order))
 }
 
 /// Decisions on an order after number `after`, at most `limit` of them, read from the log within `time`.
 pub(crate) async fn read_history(
-    shared: &Arc<Shared>,
+    shared: &Shared,
+    reads: &Reads,
     order: &OrderRef,
     after: u64,
     limit: u64,
@@ -201,10 +179,11 @@ pub(crate) async fn read_history(
     let until = Instant::now() + time;
     path::known(shared, &order.tenant).map_err(|refusal| refusal.of(order))?;
     let (edge, wanted) = (shared.edge.clone(), order.clone());
-    let read = async move {
+    let read = |gone: Gone| async move {
         let log = &edge.log;
         let records = log.read_some(&wanted, after, limit).await.map_err(of_log)?;
         let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
+        gone.check()?;
         let entries = if records.iter().map(Vec::len).sum::<usize>() <= FOLD_INLINE_MAX_BYTES {
             history_of(&records, after, limit)
         } else {
@@ -214,12 +193,14 @@ pub(crate) async fn read_history(
         let entries = entries.map_err(|_| damaged())?;
         if !entries.iter().any(|entry| entry.status == Status::Applied) {
             // Maybe nothing was ever placed.
-            let state = state::read(log.as_ref(), edge.snapshots.as_deref(), &wanted).await?;
-            state.order.placed.as_ref().ok_or_else(|| not_found(&wanted))?;
+            state::is_placed(log.as_ref(), &wanted, &gone)
+                .await?
+                .then_some(())
+                .ok_or_else(|| not_found(&wanted))?;
         }
         Ok(entries)
     };
-    reading(shared, until, read).await?
+    reads.run(until, &order.tenant, Some(order), read).await?
 }
 
 fn not_found(order: &OrderRef) -> Refusal {

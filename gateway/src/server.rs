@@ -110,8 +110,11 @@ impl Running {
         let left = until.saturating_duration_since(Instant::now()).max(ADMIN_END_MIN);
         let cut = cut + self.admin.end(left).await;
         // Nobody waits for these any more; each ends by itself.
-        self.shared.reading.close();
-        if timeout(ADMIN_END_MIN, self.shared.reading.wait()).await.is_err() {
+        let read = async {
+            self.shared.reads.end().await;
+            self.shared.admin_reads.end().await;
+        };
+        if timeout(ADMIN_END_MIN, read).await.is_err() {
             tracing::warn!("reads whose callers have gone are left behind");
         }
         cut

@@ -97,7 +97,8 @@ async fn serve(
     );
     let edge = edge(data, store, &node, &projection, &state, &sight, tokens);
     let counts = edge.counts.clone();
-    let http = config.http.clone();
+    let mut http = config.http.clone();
+    app::leave_files(&mut http);
     let start = EdgeOptions { insecure: options.insecure };
     let server = Server::start(http, edge, start).map_err(refused)?;
     tell(&server);

@@ -9,18 +9,17 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, Histogram, counter, histogram};
 use retailflow_actors::NodeHandle;
 use retailflow_config::Probe;
-use retailflow_engine::ids::{CommandId, CommandKey, OrderId, OrderRef, PartitionId, Source, TenantId};
+use retailflow_engine::ids::{
+    CommandId, CommandKey, OrderId, OrderRef, PROBE_TENANT, PartitionId, Source, TenantId,
+};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::metric;
-use retailflow_engine::order::Actor;
-use retailflow_engine::ports::{Clock, CommandDoor};
+use retailflow_engine::ports::Clock;
 use retailflow_engine::wire::{Code, CommandData, CommandEvent, CommandType, decode_data};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::SystemClock;
 
-/// The tenant of the probe's orders.
-const TENANT: &str = "probe";
 const SOURCE: &str = "/retailflow/probe";
 /// Free of charge, so that nobody's payment is asked for.
 const ORDER: &str = r#"{"customer":"probe","currency":"USD","lines":[{"line_id":"1","sku":"probe","quantity":1,"amount_minor":0}]}"#;
@@ -58,7 +57,7 @@ pub(super) async fn run(node: NodeHandle, partitions: u16, config: Probe, end: C
                 continue;
             }
             let begun = Instant::now();
-            let asked = CommandDoor::ask(&node, command, Actor::Tenant, ANSWER_MAX);
+            let asked = node.probe(command, ANSWER_MAX);
             let outcome = tokio::select! {
                 () = end.cancelled() => return,
                 outcome = asked => outcome,
@@ -76,7 +75,7 @@ pub(super) async fn run(node: NodeHandle, partitions: u16, config: Probe, end: C
 
 fn command(partition: PartitionId, partitions: u16) -> Option<CommandEvent> {
     let now = SystemClock.now().0;
-    let tenant = TenantId::parse(TENANT).ok()?;
+    let tenant = TenantId::parse(PROBE_TENANT).ok()?;
     let name = |number: u32| {
         let order = OrderId::parse(&format!("{}-{}-{number}", now / DAY_MS, partition.0)).ok()?;
         Some(OrderRef { tenant: tenant.clone(), order })

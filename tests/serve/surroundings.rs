@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use retailflow_cluster::disk::files::raise_open_files;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::cli::{Call, exit_code};
+use crate::support::cli::{Call, exit_code, retailflow};
 use crate::support::poll::wait_for;
 use crate::support::server::Server;
 use crate::support::world::{World, places};
@@ -206,4 +208,35 @@ fn tokens_outlive_a_restart_and_a_lost_secret_is_told() {
     server.stop();
     fs::write(world.path("data").join("secret"), "short").unwrap();
     world.on_data(&["serve"]).run().expect(1).says(&["secret", "remove it"]);
+}
+
+/// A thousand connections on which nothing is said, where the process may have 1,024 files open: operators come in, and the
+/// log finds a file for each next segment.
+#[test]
+fn idle_connections_leave_files_to_the_log_and_to_operators() {
+    raise_open_files();
+    let world = World::new();
+    let mut call = world.on_data(&["serve"]).with_open_files(1024);
+    for small in ["log.segment_bytes", "log.group_max_bytes", "orders.record_max_bytes"] {
+        call = call.arg("--set").arg(format!("{small}=65536"));
+    }
+    let server = Server::of(call);
+    let idle: Vec<TcpStream> = (0..1000).filter_map(|_| TcpStream::connect(&server.public).ok()).collect();
+    assert!(idle.len() > 900, "{} connected", idle.len());
+    // One that has just come does not give way yet: until then others are refused, or closed.
+    let path = "/v1/tenants/t/orders/first/commands";
+    let first = [&HEADERS[..], &[("Idempotency-Key", "first")]].concat();
+    let placed = || server.client().post(path, &first, PLACE).is_ok_and(|answer| answer.status == 200);
+    wait_for("there is room", BOUND, || placed().then_some(()));
+    for number in 0..150 {
+        assert_eq!(place(&server, &format!("o-{number}")), 200, "order {number}");
+    }
+    retailflow(&["parked", "list", "--admin", &server.admin_url()]).run().expect(0);
+    let segments = fs::read_dir(world.path("data").join("log")).unwrap().flatten();
+    let segments = segments.filter(|file| file.file_name().to_string_lossy().ends_with(".seg")).count();
+    assert!(segments > 1, "{segments}: it found files for new segments");
+    let said = server.stop();
+    assert!(said.contains("connections_capped"), "{said}");
+    drop(idle);
+    world.verified("data", 0);
 }

@@ -56,6 +56,21 @@ impl Call {
         self
     }
 
+    /// So many open files at most, which it cannot raise.
+    pub(crate) fn with_open_files(mut self, max: u32) -> Self {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -n {max} && exec \"$0\" \"$@\""));
+        shell.arg(self.command.get_program()).args(self.command.get_args()).current_dir(repository());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        self.command = shell;
+        self
+    }
+
     /// What it reads from standard input.
     pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();

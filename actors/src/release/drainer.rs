@@ -177,6 +177,11 @@ impl Parked {
 const fn passes(code: Code) -> bool {
     matches!(
         code,
-        Code::Unavailable | Code::Overloaded | Code::StorageFull | Code::Internal | Code::OutcomeUnknown
+        Code::Unavailable
+            | Code::Overloaded
+            | Code::StorageFull
+            | Code::OutOfFiles
+            | Code::Internal
+            | Code::OutcomeUnknown
     )
 }

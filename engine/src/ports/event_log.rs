@@ -131,6 +131,12 @@ pub enum CommitError {
     Broken(String),
 }
 
+impl CommitError {
+    /// What stands in the text of [`CommitError::Unavailable`] when the process may open no further file, and the log needs
+    /// one: there is room, and other advice.
+    pub const OUT_OF_FILES: &'static str = "the process may open no further file";
+}
+
 /// Why a read gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {

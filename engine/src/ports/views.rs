@@ -60,6 +60,9 @@ pub enum ViewError {
         /// There is no room, and not another failure.
         full: bool,
     },
+    /// No lists are kept here, nor ever will be: do not ask again.
+    #[error("nodes of a cluster keep no lists of orders; single orders and events can be read")]
+    NotKept,
     /// Passing trouble: try again.
     #[error("the list of orders cannot be read now: {0}")]
     Unavailable(String),

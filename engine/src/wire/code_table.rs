@@ -162,7 +162,8 @@ codes! {
     TenantDisabled "tenant_disabled" Refused 403 AfterChange
         "The tenant takes no commands at the moment." "Ask an operator.";
     TenantLimit "tenant_limit" Refused 403 AfterChange
-        "No further tenant can be created." "Ask an operator to raise the limit.";
+        "No further tenant comes into being by its first command."
+        "Have an operator set the tenant (`retailflow tenant set`), or raise tenants.created_max.";
     OrderNotFound "order_not_found" Refused 404 Later
         "There is no such order." "Correct the id; if its place command is on its way, send again.";
     Expired "expired" Refused 410 AfterChange
@@ -206,4 +207,19 @@ codes! {
     InvalidToken "invalid_token" Refused 400 AfterChange
         "The token was not given to this tenant here for this purpose, or has been changed."
         "Begin without it; never make, change or share tokens.";
+    MalformedRequest "malformed_request" Refused 400 AfterChange
+        "The request's line or headers are none that HTTP knows, or could be read in two ways."
+        "Send it as RFC 9112 says: one Host, and a length or the transfer encoding chunked alone.";
+    HeadersTooLarge "headers_too_large" Refused 431 AfterChange
+        "The request's line and headers are larger or more than the node takes." "Send fewer or shorter ones.";
+    UriTooLong "uri_too_long" Refused 414 AfterChange
+        "The path and query of the request are longer than any that leads somewhere." "Shorten them.";
+    ReservedName "reserved_name" Refused 403 AfterChange
+        "The tenant or the source is the engine's own or the operators', and nobody else may use it."
+        "Use another name of your own.";
+    NotKeptHere "not_kept_here" Refused 501 AfterChange
+        "Nodes of a cluster keep no lists of orders." "Read single orders, or follow the events.";
+    OutOfFiles "out_of_files" Refused 503 Later
+        "The process may open no further files, and the log needs one."
+        "Have an operator raise the limit (`ulimit -n`), then send the same id again.";
 }

@@ -139,7 +139,7 @@ text_attribute! {
     };
     TimestampMs, parse_coded;
     Schema, |text| {
-        if text.len() > DATASCHEMA_MAX_CHARS {
+        if text.chars().count() > DATASCHEMA_MAX_CHARS {
             return Err((Code::TooLong, format!("at most {DATASCHEMA_MAX_CHARS} characters are allowed")));
         }
         Ok(Schema(text.to_owned()))

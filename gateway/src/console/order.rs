@@ -25,10 +25,11 @@ const LINES_MAX: usize = 100;
 pub(super) async fn page(State(shared): State<Arc<Shared>>, names: Names) -> Result<Page, Page> {
     let order = path::order(&names)?;
     let time = Duration::from_millis(shared.limits.request_timeout_ms);
-    let (view, decisions) = read_view(&shared, &order, time).await?;
+    let (view, decisions) = read_view(&shared, &shared.admin_reads, &order, time).await?;
     let (after, limit) = (decisions.saturating_sub(DECISIONS_MAX as u64), DECISIONS_MAX as u64);
-    let history = read_history(&shared, &order, after, limit, time).await?;
-    Ok(Page::new(format!("Order {} of {}", order.order, order.tenant), body(&view, &history)))
+    let history = read_history(&shared, &shared.admin_reads, &order, after, limit, time).await?;
+    let title = format!("Order {} of {}", order.order, order.tenant);
+    Ok(shared.render(move |_| Page::new(title, body(&view, &history))).await?)
 }
 
 /// The page below its heading.

@@ -42,17 +42,8 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) ->
         status: query.word("status", OrderStatus::ALL, OrderStatus::as_str)?,
         attention: query.word("attention", Attention::ALL, Attention::as_str)?,
     };
-    let tenants = || shared.edge.tenants.list().into_iter().take(TENANTS_MAX);
     if asked.tenant.is_empty() {
-        let names: Vec<String> = tenants().map(|setting| setting.tenant.to_string()).collect();
-        let mut html = Html::default();
-        form(&mut html, &asked);
-        html.raw("<ul class=plain>");
-        for name in &names {
-            html.raw("<li>").link(path("/console/orders", &[("tenant", name)]), name).raw("</li>");
-        }
-        html.raw("</ul>");
-        return Ok(Page::new("Orders", html));
+        return Ok(shared.render(move |shared| choose_tenant(shared, &asked)).await?);
     }
     let tenant = TenantId::parse(&asked.tenant)
         .map_err(|error| Refusal::new(Code::InvalidId, error.to_string()).at("tenant"))?;
@@ -60,8 +51,20 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) ->
     let after = query.token("after")?.map(str::to_owned);
     let wanted = OrderQuery { tenant, status: asked.status, attention: asked.attention, after, limit: PAGE };
     let until = Instant::now() + Duration::from_millis(shared.limits.request_timeout_ms);
-    let found = list_page(&shared, wanted, until).await?;
-    Ok(Page::new("Orders", body(&asked, &found)))
+    let found = list_page(&shared, &shared.admin_reads, wanted, until).await?;
+    Ok(shared.render(move |_| Page::new("Orders", body(&asked, &found))).await?)
+}
+
+fn choose_tenant(shared: &Shared, asked: &Asked) -> Page {
+    let mut html = Html::default();
+    form(&mut html, asked);
+    html.raw("<ul class=plain>");
+    for setting in shared.edge.tenants.list().iter().take(TENANTS_MAX) {
+        let name = setting.tenant.as_str();
+        html.raw("<li>").link(path("/console/orders", &[("tenant", name)]), name).raw("</li>");
+    }
+    html.raw("</ul>");
+    Page::new("Orders", html)
 }
 
 fn form(html: &mut Html, asked: &Asked) {

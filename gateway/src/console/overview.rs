@@ -39,6 +39,10 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) ->
     let query = given(&request);
     let query = Query::parse(Some(&query), &["refresh"])?;
     let refreshes = query.text("refresh") != Some("off");
+    Ok(shared.render(move |shared| made(shared, refreshes)).await?)
+}
+
+fn made(shared: &Shared, refreshes: bool) -> Page {
     let edge = &shared.edge;
     let mut reasons = edge.readiness.not_ready();
     if shared.leaving.is_cancelled() {
@@ -56,7 +60,7 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) ->
     let (connections, streams) = (edge.counts.connections_open(), edge.counts.streams_open());
     let all = edge.views.counts(None).ok();
     let now = Now { reasons, numbers, connections, streams, all, tenants, more };
-    Ok(Page::new("Now", body(&now, refreshes)).refreshing(refreshes))
+    Page::new("Now", body(&now, refreshes)).refreshing(refreshes)
 }
 
 /// Orders that someone should look at.

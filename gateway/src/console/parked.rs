@@ -34,7 +34,7 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, request: Request) ->
     let query = given(&request);
     let query = Query::parse(Some(&query), &["after"])?;
     let found = admin::parked_page(&shared, query.token("after")?, PAGE).await?;
-    Ok(Page::new("Parked", list_body(&found)))
+    Ok(shared.render(move |_| Page::new("Parked", list_body(&found))).await?)
 }
 
 /// The list below its heading.
@@ -121,7 +121,8 @@ async fn end(shared: &Shared, names: &Names, request: Request, discard: bool) ->
     let (head, body) = request.into_parts();
     let limit = Duration::from_millis(shared.limits.body_timeout_ms);
     is_form(&head.headers)?;
-    let held = body::read(shared, &head.headers, body, limit).await?;
+    let whose = body::Whose { tenants: shared.edge.tenants.as_ref(), tenant: &order.tenant };
+    let held = body::read(&shared.admin_bodies, whose, &head.headers, body, limit).await?;
     let text =
         std::str::from_utf8(&held).map_err(|_| Refusal::new(Code::InvalidField, "the form is not UTF-8"))?;
     let form = Query::parse(Some(text), &["operator", "sure"])?;

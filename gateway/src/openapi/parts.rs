@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use retailflow_config::Config;
+use retailflow_engine::ids::OPERATOR_SOURCE;
 use retailflow_engine::wire::problem::PROBLEM_MEDIA_TYPE;
 use retailflow_engine::wire::schema::all_schemas;
 use retailflow_engine::wire::{Code, CommandType};
 use serde_json::{Map, Value, json};
 
-use crate::command::{OPERATOR_SOURCE, TENANT_SOURCE};
+use crate::command::TENANT_SOURCE;
 
 /// All schemas of the contract. Their definitions stand beside them: readers of these documents look nowhere else.
 pub(super) fn schemas() -> Map<String, Value> {
@@ -188,15 +189,15 @@ pub(super) struct Answers(Map<String, Value>);
 impl Answers {
     /// What any operation can come to that does more than tell how the process is.
     fn common() -> Self {
-        let answers = Self::default()
+        Self::default()
             .problem(400, "The request is not as the contract says.")
             .problem(403, "Another Host was named than this address answers to: see `http.host_names`.")
             .problem(404, "There is no such tenant, order or path.")
             .problem(405, "Another method is expected: see Allow.")
             .problem(500, "A fault of ours.")
-            .problem(503, "Come again after Retry-After.");
-        let too_large = json!({ "description": "The headers are larger than the limit." });
-        Self(answers.0.into_iter().chain([("431".to_owned(), too_large)]).collect())
+            .problem(414, "The path and query are too long.")
+            .problem(431, "The headers are larger than the limit.")
+            .problem(503, "Come again after Retry-After.")
     }
 
     pub(super) fn reading() -> Self {

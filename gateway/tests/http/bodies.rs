@@ -165,6 +165,26 @@ async fn operators_commands_are_refused_here() {
     assert!(world.door.asked.lock().unwrap().is_empty());
 }
 
+/// A limit is in characters at every door: as many are taken in headers as in JSON and in messages.
+#[tokio::test]
+async fn a_schema_is_as_long_in_each_form() {
+    let world = World::new().await;
+    for (chars, status) in [(512, 200), (513, 400)] {
+        let text = event(|event| event["dataschema"] = "\u{e4}".repeat(chars).into());
+        assert_eq!(send(&world, &[EVENT], &text).await.status, status, "{chars} in JSON");
+        let schema = "%C3%A4".repeat(chars);
+        let headers = [
+            JSON,
+            TYPE,
+            ("ce-specversion", "1.0"),
+            ("ce-source", "/shop"),
+            ("ce-id", "c-1"),
+            ("ce-dataschema", &*schema),
+        ];
+        assert_eq!(send(&world, &headers, PLACE.as_bytes()).await.status, status, "{chars} in headers");
+    }
+}
+
 /// The HTTP binding of CloudEvents lets a header's value stand in quotes: one id, quoted or not, is one command.
 #[tokio::test]
 async fn a_quoted_id_is_the_same_id() {

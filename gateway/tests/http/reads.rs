@@ -1,9 +1,14 @@
 //! Orders, histories, lists, probes, and paths that lead nowhere.
 
+use std::sync::Arc;
+
+use retailflow_engine::ids::TenantId;
+use retailflow_engine::ports::{OrderCounts, OrderPage, OrderQuery, PortFuture, ViewError, Views};
 use retailflow_engine::wire::order::{Attention, HistoryPage, OrderStatus, OrderView};
 use retailflow_engine::wire::order_list::OrderList;
+use retailflow_gateway::{Options, Server};
 
-use crate::world::World;
+use crate::world::{Behind, COMMANDS, Client, JSON, PLACE, TYPE, World, behind, local};
 
 #[tokio::test]
 async fn an_order_as_it_stands() {
@@ -161,4 +166,44 @@ async fn head_is_get_without_the_body() {
     let none = world.call("HEAD", "/v1/tenants/shop/orders/none", &[], b"").await;
     assert_eq!((none.status, none.text()), (404, ""));
     assert_eq!(world.call("HEAD", "/v1/tenants/shop/events", &[], b"").await.status, 200);
+}
+
+/// Lists as nodes of a cluster have them: none, now and later.
+struct NotKept;
+
+impl Views for NotKept {
+    fn list(&self, _: OrderQuery) -> PortFuture<'_, Result<OrderPage, ViewError>> {
+        Box::pin(std::future::ready(Err(ViewError::NotKept)))
+    }
+
+    fn counts(&self, _: Option<&TenantId>) -> Result<OrderCounts, ViewError> {
+        Err(ViewError::NotKept)
+    }
+
+    fn position(&self) -> String {
+        String::new()
+    }
+
+    fn written(&self) -> String {
+        String::new()
+    }
+
+    fn reached<'a>(&'a self, _: &'a str) -> PortFuture<'a, Result<(), ViewError>> {
+        Box::pin(std::future::ready(Err(ViewError::NotKept)))
+    }
+}
+
+#[tokio::test]
+async fn lists_that_are_not_kept_are_not_asked_for_again() {
+    let Behind { mut edge, .. } = behind().await;
+    edge.views = Arc::new(NotKept);
+    let running = Server::start(local(), edge, Options::default()).unwrap();
+    let ask = async |method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
+        Client::connect(running.public_addr).await.call(method, path, headers, body.as_bytes()).await
+    };
+    let list = ask("GET", "/v1/tenants/shop/orders", &[], "").await;
+    list.refused(501, "not_kept_here");
+    assert_eq!(list.header("retry-after"), None);
+    let placed = ask("POST", COMMANDS, &[TYPE, JSON, ("idempotency-key", "c-1")], PLACE).await;
+    assert_eq!((placed.status, placed.header("rf-position")), (200, None), "there is no list to wait for");
 }

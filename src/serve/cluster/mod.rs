@@ -138,7 +138,9 @@ async fn serve(
         edge: edge.counts.clone(),
         asked: Some(ask.counted()),
     };
-    let server = Server::start(config.http.clone(), edge, EdgeOptions { insecure: options.insecure });
+    let mut http = config.http.clone();
+    app::leave_files(&mut http);
+    let server = Server::start(http, edge, EdgeOptions { insecure: options.insecure });
     let server = server.map_err(refused)?;
     tell(&server);
 

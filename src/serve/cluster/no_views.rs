@@ -3,13 +3,11 @@
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::{OrderCounts, OrderPage, OrderQuery, PortFuture, ViewError, Views};
 
-const NOT_KEPT: &str = "nodes of a cluster keep no lists of orders; single orders and events can be read";
-
 /// Says that there are none.
 pub(super) struct NoViews;
 
 fn not_kept<T>() -> Result<T, ViewError> {
-    Err(ViewError::Unavailable(NOT_KEPT.into()))
+    Err(ViewError::NotKept)
 }
 
 impl Views for NoViews {

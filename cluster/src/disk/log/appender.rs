@@ -1,11 +1,13 @@
 //! The end of the log: frames are gathered into a batch, and a batch becomes durable with one write and one sync.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use metrics::{Counter, Histogram, counter, histogram};
 use retailflow_engine::metric;
+use retailflow_engine::ports::CommitError;
 
 use super::durable::{Copies, LogMark};
 use super::frame::{self, FrameKind, HEADER_BYTES, Header, OVERHEAD_BYTES, TRAILER_BYTES};
@@ -13,7 +15,7 @@ use super::read::Shared;
 use super::scan::Expect;
 use super::segment::{CreateError, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
 use super::spare::SpareMaker;
-use super::{Cursor, LogOptions, Position, sector};
+use super::{Cursor, LogError, LogOptions, Position, sector};
 use crate::disk::files::Files;
 
 /// Why a frame was not taken into the batch. The batch is as it was.
@@ -269,7 +271,7 @@ impl Appender {
                 self.offset = SEGMENT_HEADER_BYTES;
                 Ok(())
             }
-            Err(CreateError::Nothing(error)) => Err(PushError::Unavailable(error.to_string())),
+            Err(CreateError::Nothing(error)) => Err(PushError::Unavailable(why_not(&error))),
             Err(CreateError::Broken(error)) => Err(PushError::Broken(self.fail(error.to_string()))),
         }
     }
@@ -296,4 +298,28 @@ pub(crate) fn segment_file_bytes(options: &LogOptions, frame_bytes: usize) -> u6
     let sectors =
         (needed / sector::DATA_BYTES + 1).max(u64::from(options.segment_bytes) / sector::SECTOR_BYTES);
     sectors * sector::SECTOR_BYTES
+}
+
+/// Why no segment was made, so that what is wanting can be told from what is full.
+fn why_not(error: &LogError) -> String {
+    // EMFILE and ENFILE: the process's limit, and the system's.
+    let is_files = |source: &io::Error| matches!(source.raw_os_error(), Some(23 | 24));
+    match error {
+        LogError::Io { source, .. } if is_files(source) => format!("{}: {error}", CommitError::OUT_OF_FILES),
+        error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_are_wanting_are_told_from_room() {
+        let error =
+            |code| LogError::io("create", std::path::Path::new("/x"))(io::Error::from_raw_os_error(code));
+        for (code, is_files) in [(24, true), (23, true), (28, false), (5, false)] {
+            assert_eq!(why_not(&error(code)).contains(CommitError::OUT_OF_FILES), is_files, "{code}");
+        }
+    }
 }

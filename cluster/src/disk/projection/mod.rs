@@ -37,6 +37,7 @@ mod states;
 #[cfg(test)]
 mod tests;
 mod tracked;
+mod turns;
 mod views;
 
 pub use shared::ViewsProgress;

@@ -11,13 +11,14 @@ use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::{
     EventReader, EventRelay, LogPosition, PortFuture, ReadFrom, RelayError, RelayedEvent,
 };
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{AcquireError, watch};
 use tokio::task::JoinHandle;
 
 use super::Projection;
 use super::entries::{Parsed, entries};
 use super::publisher::{At, BEHIND, Publisher, Told};
 use super::shared::{Progress, Shared};
+use super::turns::Turn;
 
 /// Events given at once, at most.
 const EVENTS_MAX: usize = 256;
@@ -43,12 +44,12 @@ impl Drop for Listening {
 /// What a reader of old events keeps between two steps, if there is room.
 struct Kept {
     publisher: Publisher,
-    _room: OwnedSemaphorePermit,
+    _room: Turn,
 }
 
 /// Events, and the place behind all that was read.
 type Read = (VecDeque<Told>, At);
-type Stepped = (Publisher, Option<OwnedSemaphorePermit>, Read);
+type Stepped = (Publisher, Option<Turn>, Read);
 
 struct Reader {
     shared: Arc<Shared>,
@@ -58,6 +59,9 @@ struct Reader {
     waiting: VecDeque<Told>,
     then: At,
     kept: Option<Kept>,
+    /// The wait for a turn. Kept when the wait for events is dropped: whoever begins anew each time stands at the end of the
+    /// queue each time.
+    awaited: Option<PortFuture<'static, Result<Turn, AcquireError>>>,
     /// A step under way. Kept when the wait for it is dropped: begun anew each time, they would use up the permits.
     stepping: Option<JoinHandle<Result<Stepped, RelayError>>>,
     progress: watch::Receiver<Progress>,
@@ -132,7 +136,7 @@ impl Reader {
             let latest = self.shared.ring.lock().read(self.at, &self.tenant, EVENTS_MAX);
             if let Some((events, at)) = latest {
                 self.at = at;
-                (self.kept, self.stepping) = (None, None);
+                (self.kept, self.awaited, self.stepping) = (None, None, None);
                 if !events.is_empty() {
                     return Ok(events);
                 }
@@ -155,7 +159,11 @@ impl Reader {
             Some(stepping) => stepping,
             none => {
                 // One turn after the other: a reader that takes nothing holds up nobody.
-                let turn = Arc::clone(&self.shared.catching_up).acquire_owned().await;
+                let turns = &self.shared.catching_up;
+                let awaited =
+                    self.awaited.get_or_insert_with(|| Box::pin(Arc::clone(turns).take(self.tenant.clone())));
+                let turn = awaited.await;
+                self.awaited = None;
                 let turn = turn.map_err(|error| RelayError::Unavailable(error.to_string()))?;
                 let (mut publisher, room) = match self.kept.take() {
                     Some(Kept { publisher, _room }) => (publisher, Some(_room)),
@@ -173,7 +181,7 @@ impl Reader {
         self.stepping = None;
         let (publisher, room, (told, then)) =
             done.map_err(|error| RelayError::Unavailable(error.to_string()))??;
-        let room = room.or_else(|| Arc::clone(&self.shared.keeping).try_acquire_owned().ok());
+        let room = room.or_else(|| self.shared.keeping.try_take(&self.tenant));
         self.kept = room.map(|_room| Kept { publisher, _room });
         if told.is_empty() {
             self.at = then;
@@ -239,6 +247,7 @@ impl EventRelay for Projection {
                 waiting: VecDeque::new(),
                 then: at,
                 kept: None,
+                awaited: None,
                 stepping: None,
                 progress,
                 _listening: listening,

@@ -16,6 +16,9 @@ use super::super::connect::EdgeConnection;
 use super::super::subjects;
 use super::values::{Answer, Call, Called, NotReleased};
 
+/// What a caller is told to wait for whom there was no room.
+const RETRY_AFTER_MS: u64 = 500;
+
 /// Limits of a post.
 #[derive(Debug, Clone)]
 pub struct PostOptions {
@@ -102,8 +105,7 @@ impl Post {
             return;
         };
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
-            let outcome = Outcome::unaddressed(Code::Overloaded, Code::Overloaded.meaning());
-            return self.reply(reply, &Answer::Outcome(Box::new(outcome))).await;
+            return self.reply(reply, &overloaded(&message.payload)).await;
         };
         let post = self.clone();
         begun.spawn(async move {
@@ -148,5 +150,43 @@ impl Post {
             Ok(Err(error)) => tracing::warn!(%error, "another node could not be answered"),
             Err(_) => tracing::warn!("another node could not be answered: the client's queue is full"),
         }
+    }
+}
+
+/// Says that there is no room, of what was asked for: whoever asked passes it on to a caller who may have many under way.
+fn overloaded(payload: &[u8]) -> Answer {
+    let code = Code::Overloaded;
+    match Call::read(payload) {
+        Ok(Called::Ask { command, .. }) => {
+            let outcome = Outcome::refused(&command.order, &command.key, code, code.meaning());
+            Answer::Outcome(Box::new(outcome.with_retry_after_ms(RETRY_AFTER_MS)))
+        }
+        Ok(Called::EndParking { .. }) => {
+            Answer::NotReleased { kind: NotReleased::Unavailable, message: code.meaning().to_owned() }
+        }
+        Err(why) => Answer::Refused(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use retailflow_engine::contract::author::{order, place};
+    use retailflow_engine::order::Actor;
+    use retailflow_engine::wire::{CommandEvent, Status};
+
+    use super::*;
+
+    #[test]
+    fn whoever_finds_no_room_is_told_of_which_command() {
+        let command = place(&order("shop", "o-1"), "c-1");
+        let event = CommandEvent::new(command.order, command.key, (*command.data).clone());
+        let call = Call::ask(&event, &Actor::Tenant, Duration::from_secs(1)).write();
+        let Answer::Outcome(outcome) = overloaded(&call) else { panic!("an outcome is expected") };
+        assert_eq!((outcome.status, outcome.code), (Status::Refused, Code::Overloaded));
+        let named = (&outcome.tenant, &outcome.order, &outcome.source, &outcome.command_id);
+        assert!(matches!(named, (Some(_), Some(_), Some(_), Some(_))), "{outcome:?}");
+        assert!(outcome.retry_after_ms.is_some());
     }
 }

@@ -1,6 +1,7 @@
 //! Readers between the log and the ring.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use retailflow_engine::contract::event_relay::{Order, assert_are, expected, open, read};
@@ -103,6 +104,41 @@ async fn readers_of_old_events_take_turns() {
     lives.go_on(&*log, &orders, 1).await;
     let more = expected(&port, TENANTS[0]).await;
     assert_are(Order::OfTheLog, &read(&mut reader, more.len() - all.len()).await, &more[all.len()..]);
+}
+
+/// However many readers a tenant opens: another one's first event does not stand behind all of them.
+#[tokio::test]
+async fn one_tenants_readers_leave_turns_to_others() {
+    const MANY: usize = 60;
+    let disk = Disk::new(ProjectionOptions { catching_up_max: 2, ..tiny() });
+    disk.ready().await;
+    let log = disk.log.clone().unwrap();
+    let mut lives = Lives::begin(&*log, 25).await;
+    lives.go_on(&*log, &lives.names(50), 50).await;
+    let port = disk.relay();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let mut crowd = Vec::new();
+    for _ in 0..MANY {
+        let (mut reader, begun) = (open(&port, TENANTS[0], ReadFrom::Beginning).await, Arc::clone(&begun));
+        crowd.push(tokio::spawn(async move {
+            let first = reader.next().await.unwrap();
+            begun.fetch_add(1, Ordering::Relaxed);
+            assert!(!first.is_empty());
+        }));
+    }
+    let mut other = open(&port, TENANTS[1], ReadFrom::Beginning).await;
+    // All of the crowd stand in the queue before the other one comes.
+    for _ in 0..MANY {
+        tokio::task::yield_now().await;
+    }
+    let before = begun.load(Ordering::Relaxed);
+    assert!(!other.next().await.unwrap().is_empty());
+    let passed = begun.load(Ordering::Relaxed) - before;
+    for reader in crowd {
+        reader.await.unwrap();
+    }
+    assert!(before < MANY / 2, "the crowd was through already: {before}");
+    assert!(passed < MANY / 4, "{passed} of the crowd came first");
 }
 
 /// A reader's place is good to go on from, also where there was no event: at the beginning, at the end, in between.

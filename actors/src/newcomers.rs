@@ -1,0 +1,263 @@
+//! Tenants that come into being by their first command: by the first *recorded* one.
+//!
+//! Callers choose names, and a refusal leaves nothing behind: no tenant of a misspelt name, and none of a stranger who
+//! tries names until there is no room for real ones. The tenant is durable before its first outcome is given. Should the
+//! process die between the two, the caller has no answer, and the same command, sent again, makes the tenant.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use retailflow_engine::ids::{CommandKey, OrderRef, TenantId};
+use retailflow_engine::ports::{TenantSetting, TenantStatus, Tenants};
+use retailflow_engine::wire::{Code, Outcome, Status};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::outcome::refusal;
+
+/// The setting of a tenant that nobody set.
+pub(crate) fn unset(tenant: &TenantId) -> TenantSetting {
+    TenantSetting { tenant: tenant.clone(), status: TenantStatus::Active, in_flight_max: None }
+}
+
+/// Who is about to become a tenant.
+pub(crate) struct Newcomers {
+    tenants: Arc<dyn Tenants>,
+    created_max: usize,
+    retry_after_ms: u64,
+    /// Names that are no tenants', and how many of their commands are under way. Each of these holds a permit.
+    under_way: Mutex<HashMap<TenantId, usize>>,
+    creating: tokio::sync::Mutex<()>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+}
+
+impl Newcomers {
+    pub(crate) fn new(tenants: Arc<dyn Tenants>, created_max: usize, retry_after_ms: u64) -> Arc<Self> {
+        Arc::new(Self {
+            tenants,
+            created_max,
+            retry_after_ms,
+            under_way: Mutex::default(),
+            creating: tokio::sync::Mutex::new(()),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        })
+    }
+
+    /// A command of a name that is no tenant's comes in; `None` when there is no room for one more tenant.
+    pub(crate) fn arrive(self: &Arc<Self>, tenant: &TenantId) -> Option<Newcomer> {
+        let known = self.tenants.count();
+        let mut under_way = self.under_way.lock();
+        if !under_way.contains_key(tenant) && known.saturating_add(under_way.len()) >= self.created_max {
+            return None;
+        }
+        *under_way.entry(tenant.clone()).or_default() += 1;
+        drop(under_way);
+        Some(Newcomer { newcomers: self.clone(), tenant: tenant.clone() })
+    }
+
+    /// The same for the engine's own tenant, for which there is always room.
+    pub(crate) fn own(self: &Arc<Self>, tenant: &TenantId) -> Newcomer {
+        *self.under_way.lock().entry(tenant.clone()).or_default() += 1;
+        Newcomer { newcomers: self.clone(), tenant: tenant.clone() }
+    }
+
+    /// Waits for tenants that are being made.
+    pub(crate) async fn close(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Ends at once.
+    pub(crate) fn kill(&self) {
+        self.closing.cancel();
+    }
+
+    async fn create(&self, tenant: &TenantId) -> Result<(), String> {
+        let _one_at_a_time = self.creating.lock().await;
+        if self.tenants.get(tenant).is_some() {
+            return Ok(());
+        }
+        self.tenants.put(unset(tenant)).await.map_err(|error| error.to_string())
+    }
+}
+
+/// A command of a name that is no tenant's yet.
+pub(crate) struct Newcomer {
+    newcomers: Arc<Newcomers>,
+    tenant: TenantId,
+}
+
+impl Newcomer {
+    /// Makes the tenant if the outcome is recorded, and then gives the outcome. When the tenant cannot be stored, nobody
+    /// knows for now: the same command again is given its outcome, and makes the tenant.
+    pub(crate) fn answer(self, outcome: Outcome, reply: oneshot::Sender<Outcome>) {
+        if outcome.status == Status::Refused {
+            drop(reply.send(outcome));
+            return;
+        }
+        let newcomers = self.newcomers.clone();
+        let closing = newcomers.closing.clone();
+        newcomers.tasks.clone().spawn(async move {
+            let created = tokio::select! {
+                biased;
+                () = closing.cancelled() => return,
+                created = newcomers.create(&self.tenant) => created,
+            };
+            let outcome = match (created, &outcome.order, &outcome.source, &outcome.command_id) {
+                (Ok(()), ..) => outcome,
+                (Err(why), Some(order), Some(source), Some(id)) => {
+                    tracing::warn!(event = "tenant_not_stored", %why, "a new tenant cannot be stored");
+                    let order = OrderRef { tenant: self.tenant.clone(), order: order.clone() };
+                    let key = CommandKey { source: source.clone(), id: id.clone() };
+                    let code = Code::OutcomeUnknown;
+                    refusal(&order, &key, code, code.meaning(), newcomers.retry_after_ms)
+                }
+                (Err(_), ..) => return,
+            };
+            drop(reply.send(outcome));
+        });
+    }
+}
+
+impl Drop for Newcomer {
+    fn drop(&mut self) {
+        let mut under_way = self.newcomers.under_way.lock();
+        if let Some(commands) = under_way.get_mut(&self.tenant) {
+            *commands -= 1;
+            if *commands == 0 {
+                under_way.remove(&self.tenant);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use retailflow_config::Config;
+    use retailflow_engine::contract::author::{order, place};
+    use retailflow_engine::ids::{CommandId, Source};
+    use retailflow_engine::order::{Actor, Command};
+    use retailflow_engine::ports::{CommandDoor, EventLog as _};
+    use retailflow_engine::wire::command::{CancelData, ResumeData};
+    use retailflow_engine::wire::{CommandData, CommandEvent, content_hash};
+
+    use super::*;
+    use crate::node::Wait;
+    use crate::quiet::Quiet;
+
+    fn names(quiet: &Quiet) -> Vec<String> {
+        quiet.node.ports().tenants.list().iter().map(|setting| setting.tenant.to_string()).collect()
+    }
+
+    fn event(command: Command) -> CommandEvent {
+        CommandEvent::new(command.order, command.key, (*command.data).clone())
+    }
+
+    fn with(tenant: &str, data: CommandData) -> CommandEvent {
+        let command = place(&order(tenant, "o-1"), "c-1");
+        event(Command { content_hash: content_hash(&data), data: Arc::new(data), ..command })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_makes_no_tenant() {
+        let quiet = Quiet::start(None).await;
+        let time = Duration::from_secs(5);
+        let cancel =
+            with("a", CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None }));
+        let refused = CommandDoor::ask(&quiet.node, cancel, Actor::Tenant, time).await;
+        assert_eq!(refused.code, Code::OrderNotFound);
+        let verb = with("b", CommandData::Resume(ResumeData::default()));
+        for actor in [Actor::Tenant, Actor::Operator("ann".into())] {
+            assert_eq!(
+                CommandDoor::ask(&quiet.node, verb.clone(), actor, time).await.status,
+                Status::Refused
+            );
+        }
+        let late =
+            CommandDoor::ask(&quiet.node, event(place(&order("c", "o"), "p")), Actor::Tenant, Duration::ZERO);
+        assert_eq!(late.await.code, Code::OutcomeUnknown);
+        assert_eq!(names(&quiet), Vec::<String>::new());
+        // The first recorded outcome finds its tenant there.
+        let placed = quiet.node.ask(place(&order("d", "o"), "p")).await;
+        assert_eq!((placed.code, names(&quiet)), (Code::Applied, vec!["d".to_owned()]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_recorded_makes_its_tenant_though_its_caller_has_gone() {
+        let quiet = Quiet::start(None).await;
+        let mut answer = quiet.node.send(place(&order("shop", "o"), "p"), Wait::No).await.unwrap();
+        // Once the order has decided, the caller goes.
+        while quiet.log.read_order(&order("shop", "o"), 0).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        answer.close();
+        let made = async {
+            while names(&quiet).is_empty() {
+                tokio::time::advance(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), made).await.expect("the tenant is made");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_tenants_take_room_from_tenants() {
+        let mut config = Config::default();
+        config.tenants.created_max = 2;
+        let quiet = Quiet::with(config).await;
+        for number in 0..50 {
+            let cancel = CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None });
+            let event = with(&format!("x{number}"), cancel);
+            let refused = CommandDoor::ask(&quiet.node, event, Actor::Tenant, Duration::from_secs(5)).await;
+            assert_eq!(refused.code, Code::OrderNotFound);
+        }
+        for tenant in ["a", "b"] {
+            assert_eq!(quiet.node.ask(place(&order(tenant, "o"), "p")).await.code, Code::Applied);
+        }
+        assert_eq!(quiet.node.ask(place(&order("c", "o"), "p")).await.code, Code::TenantLimit);
+        assert_eq!(quiet.node.ask(place(&order("a", "o-2"), "p")).await.code, Code::Applied);
+        assert_eq!(names(&quiet), ["a", "b"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_engines_names_are_nobody_elses() {
+        let quiet = Quiet::start(None).await;
+        let of = |tenant: &str, source: &str| {
+            let key =
+                CommandKey { source: Source::parse(source).unwrap(), id: CommandId::parse("p").unwrap() };
+            event(Command { key, ..place(&order(tenant, "o-1"), "p") })
+        };
+        let time = Duration::from_secs(5);
+        for (tenant, source) in [
+            ("probe", "/shop"),
+            ("probe", "/retailflow/probe"),
+            ("shop", "/retailflow/probe"),
+            ("shop", "urn:retailflow:engine"),
+            ("shop", "/http/admin"),
+        ] {
+            let outcome = CommandDoor::ask(&quiet.node, of(tenant, source), Actor::Tenant, time).await;
+            assert_eq!(outcome.code, Code::ReservedName, "{tenant} {source}");
+        }
+        let operator = Actor::Operator("ann".into());
+        for (tenant, source) in [("probe", "/http/admin"), ("shop", "urn:retailflow:engine")] {
+            let outcome = CommandDoor::ask(&quiet.node, of(tenant, source), operator.clone(), time).await;
+            assert_eq!(outcome.code, Code::ReservedName, "{tenant} {source}");
+        }
+        assert_eq!(names(&quiet), Vec::<String>::new());
+        let probed = quiet.node.probe(of("probe", "/retailflow/probe"), time).await;
+        assert_eq!(probed.code, Code::Applied);
+        for source in ["/http", "/http/administrators", "/retailflower", "urn:retailflow"] {
+            let order = of(&format!("s{}", source.len()), source);
+            assert_eq!(
+                CommandDoor::ask(&quiet.node, order, Actor::Tenant, time).await.code,
+                Code::Applied,
+                "{source}"
+            );
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Who may send a command in: whose names are the engine's own, and whose tenant is known or may come to be.
+
+use std::time::Duration;
+
+use retailflow_config::UnknownTenant;
+use retailflow_engine::order::{Actor as CommandActor, Command};
+use retailflow_engine::ports::{TenantSetting, TenantStatus};
+use retailflow_engine::wire::{Code, CommandEvent, Outcome};
+
+use crate::newcomers::{Newcomer, unset};
+use crate::node::NodeHandle;
+
+impl NodeHandle {
+    /// As the ask door, for the node's own commands: under names that are the engine's alone.
+    pub async fn probe(&self, command: CommandEvent, deadline: Duration) -> Outcome {
+        let command = Command::from_event(command, CommandActor::Tenant);
+        let (order, key) = (command.order.clone(), command.key.clone());
+        match tokio::time::timeout(deadline, self.ask_any(command)).await {
+            Ok(outcome) => outcome,
+            Err(_) => self.refuse_named(&order, &key, Code::OutcomeUnknown),
+        }
+    }
+
+    /// Why nobody but the node itself may send this: `probe` is what the service-level indicator is measured with, and a
+    /// command under the engine's or the operators' source could take the id of one of theirs.
+    pub(crate) fn reserved(&self, command: &Command) -> Option<Box<Outcome>> {
+        let source = &command.key.source;
+        let strange = source.is_operators() && command.actor == CommandActor::Tenant;
+        if !(command.order.tenant.is_reserved() || source.is_engines() || strange) {
+            return None;
+        }
+        let outcome = self.refuse(command, Code::ReservedName);
+        self.shared.orders.sight.turned_away(Code::ReservedName);
+        Some(Box::new(outcome))
+    }
+
+    /// The setting of the command's tenant. One that is not known is made with its first recorded command, if that is how
+    /// unknown ones are treated.
+    pub(crate) fn tenant(
+        &self,
+        command: &Command,
+    ) -> Result<(TenantSetting, Option<Newcomer>), Box<Outcome>> {
+        let ports = &self.shared.orders.ports;
+        if command.actor == CommandActor::Tenant && command.data.kind().is_operator() {
+            return Err(Box::new(self.refuse(command, Code::OperatorOnly)));
+        }
+        let tenant = &command.order.tenant;
+        let known = |setting: TenantSetting| match setting.status {
+            TenantStatus::Active => Ok((setting, None)),
+            TenantStatus::Suspended => Err(Box::new(self.refuse(command, Code::TenantDisabled))),
+        };
+        if let Some(setting) = ports.tenants.get(tenant) {
+            return known(setting);
+        }
+        if self.shared.orders.settings.config.tenants.unknown == UnknownTenant::Refuse {
+            return Err(Box::new(self.refuse(command, Code::UnknownTenant)));
+        }
+        if tenant.is_reserved() {
+            // The node's own takes nobody's room: who else uses the name was refused.
+            return Ok((unset(tenant), Some(self.shared.newcomers.own(tenant))));
+        }
+        match self.shared.newcomers.arrive(tenant) {
+            Some(newcomer) => Ok((unset(tenant), Some(newcomer))),
+            None => Err(Box::new(self.refuse(command, Code::TenantLimit))),
+        }
+    }
+}
