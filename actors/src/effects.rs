@@ -19,15 +19,15 @@ use retailflow_engine::fulfillment::{Effect, Mode};
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::metric;
-use retailflow_engine::order::{EngineCommand, StepAt, StepOutcome};
+use retailflow_engine::order::StepAt;
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::command::Step;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt::Attempt;
+use crate::deliveries::{Guard, Task};
 use crate::order::OrderMsg;
 use crate::resilience::breaker::Breaker;
 use crate::sight::{self, Sight};
@@ -39,10 +39,15 @@ use crate::world::{Ports, ProbePoint, Settings};
 struct Running {
     at: StepAt,
     mode: Mode,
+    doubted: bool,
     number: u64,
-    /// It has waited for a retry: its order may leave memory, and hears of the outcome through its tenant.
-    slow: Arc<AtomicBool>,
-    abort: AbortHandle,
+    task: Arc<Task>,
+}
+
+impl Running {
+    fn is_of(&self, effect: &Effect) -> bool {
+        self.at == effect.at && self.mode == effect.mode && self.doubted == effect.doubted
+    }
 }
 
 /// What became of effects since the start.
@@ -84,7 +89,7 @@ pub(crate) struct Effects {
     /// Orders that came to their end, and who waits for that.
     orders: AtomicU64,
     order_ended: Notify,
-    pub(crate) ended: AtomicU64,
+    pub(crate) outcomes: AtomicU64,
     pub(crate) calls: AtomicU64,
     pub(crate) retries: AtomicU64,
     pub(crate) settled: AtomicU64,
@@ -120,7 +125,7 @@ impl Effects {
             sweeper: Mutex::default(),
             orders: AtomicU64::new(0),
             order_ended: Notify::new(),
-            ended: AtomicU64::new(0),
+            outcomes: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             settled: AtomicU64::new(0),
@@ -142,61 +147,62 @@ impl Effects {
 
     /// Sees to it that `effect`, and no other, runs for its order. `order`: who asks, and hears of the outcome.
     pub(crate) fn drive(self: &Arc<Self>, effect: Effect, order: &ActorRef<OrderMsg>) {
-        let reference = effect.request.order.clone();
-        let mut running = self.running.lock();
-        if let Some(other) = running.get(&reference) {
-            if other.at == effect.at && other.mode == effect.mode {
-                return;
-            }
-            other.abort.abort();
-            running.remove(&reference);
+        let (new, other) = self.list(&effect);
+        // Whatever ends or begins a task does so without the lock: a runtime that closes drops tasks here and now, and
+        // their guards take it.
+        if let Some(other) = other {
+            other.task.cancel();
         }
+        let Some((guard, task)) = new else { return };
+        let abort = self.tasks.spawn(run(guard, effect, order.clone())).abort_handle();
+        task.spawned(abort);
+    }
+
+    /// Puts an effect into the list unless it is there already, and takes the order's other one out of it.
+    fn list(self: &Arc<Self>, effect: &Effect) -> (Option<(Guard, Arc<Task>)>, Option<Running>) {
+        let reference = &effect.request.order;
+        let mut running = self.running.lock();
+        if running.get(reference).is_some_and(|other| other.is_of(effect)) {
+            return (None, None);
+        }
+        let other = running.remove(reference);
         if self.is_closed() {
-            return;
+            return (None, other);
         }
         if running.len() >= self.settings.config.effects.waiting_max {
             self.left_behind.store(true, Ordering::Release);
-            return;
+            return (None, other);
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let slow = Arc::new(AtomicBool::new(false));
-        let (at, mode) = (effect.at.clone(), effect.mode);
         self.backlog.fetch_add(1, Ordering::Relaxed);
-        let guard = Guard {
-            effects: self.clone(),
-            order: reference.clone(),
-            number,
-            slow: slow.clone(),
-            counted: true,
-            delivered: false,
-        };
-        let task = run(guard, effect, order.clone());
-        let abort = self.tasks.spawn(task).abort_handle();
-        running.insert(reference, Running { at, mode, number, slow, abort });
+        let task = Arc::<Task>::default();
+        let (at, mode, doubted) = (effect.at.clone(), effect.mode, effect.doubted);
+        running.insert(reference.clone(), Running { at, mode, doubted, number, task: task.clone() });
+        drop(running);
+        let guard = Guard::new(self.clone(), reference.clone(), number, task.clone());
+        (Some((guard, task)), other)
     }
 
     /// The order asks for nothing any more.
     pub(crate) fn rest(&self, order: &OrderRef) {
-        if let Some(other) = self.running.lock().remove(order) {
-            other.abort.abort();
+        let other = self.running.lock().remove(order);
+        if let Some(other) = other {
+            other.task.cancel();
         }
     }
 
     /// Nothing of this partition is driven here any more. What was under way is driven again by its next owner, under the
     /// same keys.
     pub(crate) fn depart(&self, partition: PartitionId, partitions: u16) {
-        self.running.lock().retain(|order, running| {
-            let stays = partition_of(order, partitions) != partition;
-            if !stays {
-                running.abort.abort();
-            }
-            stays
-        });
+        let leaves = |order: &OrderRef| partition_of(order, partitions) == partition;
+        let left: Vec<Running> =
+            self.running.lock().extract_if(|order, _| leaves(order)).map(|(_, running)| running).collect();
+        left.iter().for_each(|running| running.task.cancel());
     }
 
     /// Is an attempt running whose outcome goes straight to the order's actor?
     pub(crate) fn is_attempting(&self, order: &OrderRef) -> bool {
-        self.running.lock().get(order).is_some_and(|running| !running.slow.load(Ordering::Acquire))
+        self.running.lock().get(order).is_some_and(|running| !running.task.is_slow())
     }
 
     /// Does an effect of the order run, or wait for its retry?
@@ -254,6 +260,18 @@ impl Effects {
         self.tasks.spawn(async move { closing.run_until_cancelled(task).await });
     }
 
+    /// Has an order looked after in a while, whether or not it is in memory then.
+    pub(crate) fn wake_later(&self, order: OrderRef, after: Duration) {
+        if self.tasks.len() >= self.settings.config.effects.waiting_max {
+            return self.leave_behind();
+        }
+        let routes = self.routes.clone();
+        self.spawn(async move {
+            tokio::time::sleep(after).await;
+            routes.to_order(order, ToOrder::Wake);
+        });
+    }
+
     /// Who looks through them.
     pub(crate) fn swept_by(&self, sweeper: ActorRef<SweeperMsg>) {
         *self.sweeper.lock() = Some(sweeper);
@@ -276,7 +294,7 @@ impl Effects {
     pub(crate) fn counts(&self) -> EffectCounts {
         EffectCounts {
             orders: self.orders.load(Ordering::Relaxed),
-            ended: self.ended.load(Ordering::Relaxed),
+            ended: self.outcomes.load(Ordering::Relaxed),
             calls: self.calls.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
             settled: self.settled.load(Ordering::Relaxed),
@@ -289,7 +307,7 @@ impl Effects {
         self.closed.store(true, Ordering::Release);
         self.closing.cancel();
         let running = std::mem::take(&mut *self.running.lock());
-        running.values().for_each(|running| running.abort.abort());
+        running.values().for_each(|running| running.task.cancel());
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -310,63 +328,25 @@ impl Effects {
         }
     }
 
-    fn ease(&self) {
+    pub(crate) fn ease(&self) {
         let before = self.backlog.fetch_sub(1, Ordering::Relaxed);
         if before <= self.settings.config.effects.backlog_max {
             self.eased.notify_waiters();
         }
     }
-}
 
-/// What an effect holds while it runs; dropped without an outcome, it leaves its order behind.
-pub(crate) struct Guard {
-    effects: Arc<Effects>,
-    order: OrderRef,
-    number: u64,
-    slow: Arc<AtomicBool>,
-    counted: bool,
-    delivered: bool,
-}
-
-impl Guard {
-    /// It waits for a retry from now on, and holds nobody back.
-    pub(crate) fn slow_down(&mut self) {
-        self.slow.store(true, Ordering::Release);
-        if std::mem::replace(&mut self.counted, false) {
-            self.effects.ease();
-        }
+    /// Effect `number` of an order is over. Was it still the one that is wanted?
+    pub(crate) fn ended(&self, order: &OrderRef, number: u64) -> bool {
+        let mut running = self.running.lock();
+        let is_listed = running.get(order).is_some_and(|running| running.number == number);
+        let ended = if is_listed { running.remove(order) } else { None };
+        drop(running);
+        ended.is_some()
     }
 
-    fn deliver(mut self, at: StepAt, outcome: StepOutcome, order: &ActorRef<OrderMsg>) {
-        self.delivered = true;
-        self.effects.ended.fetch_add(1, Ordering::Relaxed);
-        let command = EngineCommand::StepOutcome { at, outcome };
-        if self.slow.load(Ordering::Acquire) {
-            self.effects.routes.to_order(self.order.clone(), ToOrder::Engine(command));
-        } else if let Err(gone) = order.cast(OrderMsg::Engine(command)) {
-            if let ractor::MessagingErr::SendErr(OrderMsg::Engine(command)) = gone {
-                self.effects.routes.to_order(self.order.clone(), ToOrder::Engine(command));
-            } else {
-                self.effects.leave_behind();
-            }
-        }
-        // Only now: as long as it is in the list, its order does not leave memory with the outcome in its mailbox.
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if self.counted {
-            self.effects.ease();
-        }
-        let mut running = self.effects.running.lock();
-        let mine = running.get(&self.order).is_some_and(|running| running.number == self.number);
-        if mine {
-            running.remove(&self.order);
-            if !self.delivered {
-                self.effects.leave_behind();
-            }
-        }
+    /// Sends a message of the engine's own to an order, through its tenant.
+    pub(crate) fn to_order(&self, order: OrderRef, message: ToOrder) {
+        self.routes.to_order(order, message);
     }
 }
 
@@ -381,8 +361,12 @@ async fn run(mut guard: Guard, effect: Effect, order: ActorRef<OrderMsg>) {
         return;
     }
     effects.sight.effect(effect.request.step, &outcome);
+    effects.outcomes.fetch_add(1, Ordering::Relaxed);
     guard.deliver(effect.at, outcome, &order);
 }
 
 /// The wait before a call that a breaker refused is tried again, at least.
 pub(crate) const BREAKER_WAIT_MIN: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ mod admission;
 mod attempt;
 mod committer;
 mod counts;
+mod deliveries;
 mod door;
 mod effects;
 mod floor;

@@ -14,8 +14,7 @@ use retailflow_engine::fulfillment::next;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{
-    Aggregate, Context, Draft, Drafted, EngineCommand, FoldError, Order, OrderStatus, RecordedOutcome,
-    SealedDraft, Verdict,
+    Aggregate, Context, Draft, Drafted, FoldError, Order, OrderStatus, RecordedOutcome, SealedDraft, Verdict,
 };
 use retailflow_engine::ports::{OrderEntry, ReadError};
 use retailflow_engine::wire::{Code, Durability, Outcome};
@@ -23,6 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::admission::Gate;
 use crate::committer::{CommitterMsg, Proposal, Proposed, Ticket};
+use crate::deliveries::EngineNews;
 use crate::effects::Effects;
 use crate::held::Held;
 use crate::hydrate::{HydrateError, hydrate};
@@ -53,7 +53,7 @@ pub(crate) enum OrderMsg {
         proposed: Proposed,
     },
     /// Decide a command of the engine's own.
-    Engine(EngineCommand),
+    Engine(EngineNews),
     /// See to it that what the order asks for is driven.
     Wake,
     /// Leave memory if there is nothing to do.
@@ -104,7 +104,36 @@ struct InFlight {
     /// By decision: who asked first, then who joined.
     waiters: Vec<Vec<Work>>,
     /// Refusals that rest on tentative state: told when it has become the committed one.
-    deferred: Vec<(Work, Outcome)>,
+    deferred: Vec<Deferred>,
+    /// The engine's own commands among the decisions: until these are durable their effects count as running.
+    engine: Vec<EngineNews>,
+}
+
+impl InFlight {
+    /// The commands of callers, in the order in which they came, but for duplicates.
+    fn into_works(self) -> Vec<Work> {
+        in_order(self.waiters, self.deferred)
+    }
+}
+
+/// A refusal that rests on the `after` decisions before it.
+struct Deferred {
+    work: Work,
+    outcome: Outcome,
+    after: usize,
+}
+
+fn in_order(waiters: Vec<Vec<Work>>, deferred: Vec<Deferred>) -> Vec<Work> {
+    let mut works = Vec::with_capacity(waiters.len() + deferred.len());
+    let mut deferred = deferred.into_iter().peekable();
+    for (place, waiting) in waiters.into_iter().enumerate() {
+        while let Some(refused) = deferred.next_if(|refused| refused.after <= place) {
+            works.push(refused.work);
+        }
+        works.extend(waiting);
+    }
+    works.extend(deferred.map(|refused| refused.work));
+    works
 }
 
 pub(crate) struct OrderState {
@@ -114,7 +143,9 @@ pub(crate) struct OrderState {
     snapshot_at: u64,
     queue: VecDeque<Work>,
     /// The engine's own commands. At most one step and one deadline are open, so a handful at most wait here.
-    engine: Vec<EngineCommand>,
+    engine: Vec<EngineNews>,
+    /// Decisions in the next record, while the last one came out too large.
+    combine_max: Option<usize>,
     in_flight: Option<Box<InFlight>>,
     proposals: u64,
     /// Outcomes that have left the aggregate's memory, once someone asked for one.
@@ -142,6 +173,7 @@ impl Actor for OrderActor {
             snapshot_at: 0,
             queue: VecDeque::new(),
             engine: Vec::new(),
+            combine_max: None,
             in_flight: None,
             proposals: 0,
             recalled: None,
@@ -173,18 +205,20 @@ impl Actor for OrderActor {
                 state.take(work);
             }
             OrderMsg::Resolved { number, proposed } => {
-                if let Some(lost) = state.resolved(&myself, number, proposed)? {
+                if let Some(mut lost) = state.resolved(&myself, number, proposed)? {
                     if !state.args.shared.settings.is(Mutant::KeepsStateAfterConflict) {
                         Box::pin(state.rebuild()).await?;
                     }
                     // What the engine itself had decided is asked for again, if it is still asked for.
+                    lost.engine.clear();
                     state.drive(&myself);
                     state.again(*lost);
                 }
             }
-            OrderMsg::Engine(command) => {
+            OrderMsg::Engine(mut news) => {
                 if state.engine.len() < ENGINE_QUEUE_MAX {
-                    state.engine.push(command);
+                    news.received();
+                    state.engine.push(news);
                 }
             }
             OrderMsg::Wake => state.drive(&myself),
@@ -237,17 +271,17 @@ impl OrderState {
     fn advance(&mut self, myself: &ActorRef<OrderMsg>) -> Result<Option<Work>, ActorProcessingErr> {
         while self.in_flight.is_none() && !(self.queue.is_empty() && self.engine.is_empty()) {
             let orders = &self.args.shared.settings.config.orders;
-            let (max_commands, max_bytes) = (orders.record_max_commands, orders.record_max_bytes);
+            let max_commands = self.combine_max.unwrap_or(orders.record_max_commands);
+            let max_bytes = orders.record_max_bytes;
             let context =
                 Context { now: self.args.shared.ports.clock.now(), policy: self.args.shared.settings.policy };
             let mut draft = Draft::new(&self.aggregate);
             let mut waiters: Vec<Vec<Work>> = Vec::new();
             let mut deferred = Vec::new();
             let mut asks = None;
-            let mut stale = false;
-            for command in self.engine.drain(..) {
-                stale |= !draft.decide_engine(&command, &context);
-            }
+            let waited = self.engine.len();
+            self.engine.retain(|news| draft.decide_engine(&news.command, &context));
+            let stale = self.engine.len() < waited;
             while draft.len() < max_commands
                 && let Some(next) = self.queue.front()
                 && (draft.is_empty() || draft.weight_bytes() + next.command.weight_bytes() <= max_bytes)
@@ -277,16 +311,18 @@ impl OrderState {
                         let retry_after_ms = self.args.shared.gate.retry_after_ms();
                         let command = &work.command;
                         let outcome = refusal(&command.order, &command.key, code, message, retry_after_ms);
-                        if draft.is_empty() { work.answer(outcome) } else { deferred.push((work, outcome)) }
+                        match draft.is_empty() {
+                            true => work.answer(outcome),
+                            false => deferred.push(Deferred { work, outcome, after: waiters.len() }),
+                        }
                     }
                 }
             }
-            if stale {
-                // News of something that is over, or was before its time: what the order really asks for is driven.
-                self.drive(myself);
-            }
             if !draft.is_empty() {
                 self.propose(myself, draft, waiters, deferred)?;
+            } else if stale {
+                // News of something that is over, or was before its time: what the order really asks for is driven.
+                self.drive(myself);
             }
             if asks.is_some() {
                 return Ok(asks);
@@ -300,24 +336,25 @@ impl OrderState {
         myself: &ActorRef<OrderMsg>,
         draft: Draft,
         waiters: Vec<Vec<Work>>,
-        deferred: Vec<(Work, Outcome)>,
+        deferred: Vec<Deferred>,
     ) -> Result<(), ActorProcessingErr> {
-        let retry_after_ms = self.args.shared.gate.retry_after_ms();
-        let all = |waiters: Vec<Vec<Work>>, deferred: Vec<(Work, Outcome)>| {
-            waiters.into_iter().flatten().chain(deferred.into_iter().map(|(work, _)| work))
-        };
+        let (decisions, engine) = (draft.len(), std::mem::take(&mut self.engine));
         let sealed = match draft.seal(&self.aggregate) {
             Ok(sealed) => sealed,
             Err(error) => {
-                all(waiters, deferred)
-                    .for_each(|work| work.refuse(Code::TooLarge, error.to_string(), retry_after_ms));
+                self.too_large(decisions, &error, engine, waiters, deferred);
                 return Ok(());
             }
         };
+        self.combine_max = None;
         let Some(committer) = self.args.shared.committers.get(self.partition) else {
             let why = "the order's partition is being taken over";
-            self.wake_later(myself);
-            all(waiters, deferred).for_each(|work| work.refuse(Code::Unavailable, why, retry_after_ms));
+            let retry_after_ms = self.args.shared.gate.retry_after_ms();
+            drop(engine);
+            self.wake_later();
+            in_order(waiters, deferred)
+                .into_iter()
+                .for_each(|work| work.refuse(Code::Unavailable, why, retry_after_ms));
             return Ok(());
         };
         if self.args.shared.settings.is(Mutant::EffectBeforeCommit)
@@ -340,11 +377,38 @@ impl OrderState {
             deadline: sealed.deadline,
             bytes: sealed.bytes.clone(),
         };
-        self.in_flight = Some(Box::new(InFlight { number, sealed, waiters, deferred }));
+        self.in_flight = Some(Box::new(InFlight { number, sealed, waiters, deferred, engine }));
         // If the committer has gone, the ticket comes back as lost.
         let ticket = Ticket::new(myself.clone(), number);
         drop(committer.cast(CommitterMsg::Propose(Proposal { entry, ticket })));
         self.probe(ProbePoint::OrderProposed)
+    }
+
+    /// A record of so many decisions came out too large: fewer are decided at a time, down to the one that is at fault.
+    /// Nobody else's is refused, and nothing of the engine's is lost.
+    fn too_large(
+        &mut self,
+        decisions: usize,
+        error: &CodecError,
+        engine: Vec<EngineNews>,
+        mut waiters: Vec<Vec<Work>>,
+        deferred: Vec<Deferred>,
+    ) {
+        let retry_after_ms = self.args.shared.gate.retry_after_ms();
+        if decisions > 1 {
+            self.combine_max = Some(decisions / 2);
+            self.engine = engine;
+        } else if engine.is_empty() {
+            let at_fault = std::mem::take(&mut waiters);
+            let at_fault = at_fault.into_iter().flatten();
+            at_fault.for_each(|work| work.refuse(Code::TooLarge, error.to_string(), retry_after_ms));
+        } else {
+            // Its texts are bounded: this is a mistake of ours. The participant is asked again, under the same key.
+            tracing::error!(order = %self.args.order, %error, "the outcome of a step cannot be recorded");
+            drop(engine);
+            self.wake_later();
+        }
+        in_order(waiters, deferred).into_iter().rev().for_each(|work| self.queue.push_front(work));
     }
 
     /// Gives back what lost a race: the order has to be rebuilt before it is decided again.
@@ -368,10 +432,11 @@ impl OrderState {
             Proposed::Conflict => Ok(Some(in_flight)),
             Proposed::Unavailable(why) => {
                 let retry_after_ms = self.args.shared.gate.retry_after_ms();
-                let works = in_flight.waiters.into_iter().flatten();
-                let works = works.chain(in_flight.deferred.into_iter().map(|(work, _)| work));
-                works.for_each(|work| work.refuse(Code::StorageFull, why.clone(), retry_after_ms));
-                self.wake_later(myself);
+                let works = in_flight.into_works();
+                works
+                    .into_iter()
+                    .for_each(|work| work.refuse(Code::StorageFull, why.clone(), retry_after_ms));
+                self.wake_later();
                 Ok(None)
             }
             // Neither yes nor no may be said. The supervisor starts the order again from what the log has.
@@ -383,7 +448,8 @@ impl OrderState {
     fn committed(&mut self, in_flight: InFlight) {
         let shared = self.args.shared.clone();
         let durability = shared.ports.durability.get();
-        let InFlight { sealed, waiters, deferred, .. } = in_flight;
+        let InFlight { sealed, waiters, deferred, engine, .. } = in_flight;
+        drop(engine);
         // What was recalled must stay all there is: these will leave the aggregate's memory, too.
         if let Some(recalled) = &mut self.recalled {
             recalled.extend(sealed.outcomes.iter().map(|outcome| (outcome.key.clone(), outcome.clone())));
@@ -394,7 +460,7 @@ impl OrderState {
             shared.effects.order_ended();
         }
         sealed.commit_to(&mut self.aggregate, shared.settings.config.orders.recent_ids_max);
-        deferred.into_iter().for_each(|(work, outcome)| work.answer(outcome));
+        deferred.into_iter().for_each(|Deferred { work, outcome, .. }| work.answer(outcome));
         self.snapshot_if_due();
     }
 
@@ -402,9 +468,7 @@ impl OrderState {
     fn again(&mut self, in_flight: InFlight) {
         let max = self.args.shared.settings.config.commit.conflict_retries_max;
         let retry_after_ms = self.args.shared.gate.retry_after_ms();
-        let works = in_flight.waiters.into_iter().flatten();
-        let works: Vec<Work> = works.chain(in_flight.deferred.into_iter().map(|(work, _)| work)).collect();
-        for mut work in works.into_iter().rev() {
+        for mut work in in_flight.into_works().into_iter().rev() {
             work.attempts += 1;
             work.certainly_new = false;
             if work.attempts > max {
@@ -432,9 +496,9 @@ impl OrderState {
     }
 
     /// An outcome could not be recorded now: its effect is driven again, under the same key.
-    fn wake_later(&self, myself: &ActorRef<OrderMsg>) {
+    fn wake_later(&self) {
         let delay = Duration::from_millis(self.args.shared.gate.retry_after_ms());
-        myself.send_after(delay, || OrderMsg::Wake);
+        self.args.shared.effects.wake_later(self.args.order.clone(), delay);
     }
 
     fn replay(&self, work: Work, verdict: &Verdict) {
@@ -460,7 +524,8 @@ impl OrderState {
             let order = self.args.order.order.clone();
             self.args.tenant.cast(TenantMsg::Busy(order, myself.get_id()))?;
         } else {
-            // The tenant sends nothing after `Passivate` until it hears from us: no message is left behind.
+            // The tenant sends nothing after `Passivate` until it hears from us, and what an effect sends counts as an
+            // attempt until it is recorded: no message is left behind.
             myself.stop(Some(PASSIVATED.into()));
         }
         Ok(())
@@ -478,3 +543,6 @@ fn answer(waiters: Vec<Vec<Work>>, outcomes: &[RecordedOutcome], durability: Dur
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

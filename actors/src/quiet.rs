@@ -59,7 +59,7 @@ impl Quiet {
         Self::of(settings, log, deadlines, participant).await
     }
 
-    async fn of(
+    pub(crate) async fn of(
         settings: Settings,
         log: Arc<MemoryLog>,
         deadlines: Arc<dyn Deadlines>,

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
-use retailflow_engine::order::EngineCommand;
 use retailflow_engine::ports::{DueOrder, StoreError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::deliveries::EngineNews;
 use crate::effects::Effects;
 use crate::held::Held;
 use crate::tenant::ToOrder;
@@ -212,7 +212,7 @@ async fn due(args: &SweeperArgs, partition: PartitionId, mut slot: OwnedMutexGua
         let ended = page.len() < PAGE;
         *slot = page.last().cloned().filter(|_| !ended);
         for due in page {
-            let message = ToOrder::Engine(EngineCommand::DeadlinePassed);
+            let message = ToOrder::Engine(EngineNews::deadline_passed());
             args.routes.to_order(due.order, message);
         }
         if ended {

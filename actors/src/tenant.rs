@@ -12,12 +12,12 @@ use lru::LruCache;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::order::EngineCommand;
 use retailflow_engine::ports::ParkedOrder;
 use retailflow_engine::wire::Code;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::deliveries::EngineNews;
 use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared, PASSIVATED, is_passing};
 use crate::outcome::Work;
 use crate::parking::Parking;
@@ -50,7 +50,7 @@ pub(crate) enum TenantMsg {
 /// What the engine itself tells an order.
 pub(crate) enum ToOrder {
     /// Decide this.
-    Engine(EngineCommand),
+    Engine(EngineNews),
     /// See to it that what the order asks for is driven.
     Wake,
 }
@@ -58,7 +58,7 @@ pub(crate) enum ToOrder {
 impl From<ToOrder> for OrderMsg {
     fn from(message: ToOrder) -> Self {
         match message {
-            ToOrder::Engine(command) => Self::Engine(command),
+            ToOrder::Engine(news) => Self::Engine(news),
             ToOrder::Wake => Self::Wake,
         }
     }
