@@ -8,7 +8,7 @@
 //! - A participant that does not answer keeps its own orders waiting, and nobody else's: after the first failure they
 //!   count no longer against the backlog that holds new orders back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -50,6 +50,24 @@ impl Running {
     }
 }
 
+/// How an open order stands here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stands {
+    /// A step of it is asked for, or its outcome is being recorded.
+    Driven,
+    /// It asks for nothing: it waits for a person, or for a participant's report.
+    Waits,
+    /// Neither, as far as is known here.
+    Undriven,
+}
+
+#[derive(Default)]
+struct Listed {
+    running: HashMap<OrderRef, Running>,
+    /// Open orders that ask for nothing.
+    waiting: HashSet<OrderRef>,
+}
+
 /// What became of effects since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EffectCounts {
@@ -74,7 +92,7 @@ pub(crate) struct Effects {
     bulkheads: [Semaphore; Role::ALL.len()],
     breakers: [Breaker; Role::ALL.len()],
     routes: Arc<TenantRoutes>,
-    running: Mutex<HashMap<OrderRef, Running>>,
+    listed: Mutex<Listed>,
     numbers: AtomicU64,
     tasks: TaskTracker,
     closed: AtomicBool,
@@ -89,6 +107,8 @@ pub(crate) struct Effects {
     /// Orders that came to their end, and who waits for that.
     orders: AtomicU64,
     order_ended: Notify,
+    /// Orders that were found driven by nobody.
+    pub(crate) undriven: AtomicU64,
     pub(crate) outcomes: AtomicU64,
     pub(crate) calls: AtomicU64,
     pub(crate) retries: AtomicU64,
@@ -114,7 +134,7 @@ impl Effects {
             ports,
             settings,
             routes,
-            running: Mutex::default(),
+            listed: Mutex::default(),
             numbers: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             closed,
@@ -125,6 +145,7 @@ impl Effects {
             sweeper: Mutex::default(),
             orders: AtomicU64::new(0),
             order_ended: Notify::new(),
+            undriven: AtomicU64::new(0),
             outcomes: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             retries: AtomicU64::new(0),
@@ -161,7 +182,11 @@ impl Effects {
     /// Puts an effect into the list unless it is there already, and takes the order's other one out of it.
     fn list(self: &Arc<Self>, effect: &Effect) -> (Option<(Guard, Arc<Task>)>, Option<Running>) {
         let reference = &effect.request.order;
-        let mut running = self.running.lock();
+        let mut listed = self.listed.lock();
+        let Listed { running, waiting } = &mut *listed;
+        if !waiting.is_empty() {
+            waiting.remove(reference);
+        }
         if running.get(reference).is_some_and(|other| other.is_of(effect)) {
             return (None, None);
         }
@@ -178,41 +203,77 @@ impl Effects {
         let task = Arc::<Task>::default();
         let (at, mode, doubted) = (effect.at.clone(), effect.mode, effect.doubted);
         running.insert(reference.clone(), Running { at, mode, doubted, number, task: task.clone() });
-        drop(running);
+        drop(listed);
         let guard = Guard::new(self.clone(), reference.clone(), number, task.clone());
         (Some((guard, task)), other)
     }
 
     /// The order asks for nothing any more.
     pub(crate) fn rest(&self, order: &OrderRef) {
-        let other = self.running.lock().remove(order);
+        let mut listed = self.listed.lock();
+        let other = listed.running.remove(order);
+        if !listed.waiting.is_empty() {
+            listed.waiting.remove(order);
+        }
+        drop(listed);
         if let Some(other) = other {
             other.task.cancel();
         }
+    }
+
+    /// It asks for nothing, and is open: it waits for a person, or for a report.
+    pub(crate) fn waits(&self, order: &OrderRef) {
+        self.rest(order);
+        let mut listed = self.listed.lock();
+        if listed.waiting.len() < self.settings.config.effects.waiting_max {
+            listed.waiting.insert(order.clone());
+        }
+    }
+
+    /// How an open order stands.
+    pub(crate) fn stands(&self, order: &OrderRef) -> Stands {
+        let listed = self.listed.lock();
+        match () {
+            () if listed.running.contains_key(order) => Stands::Driven,
+            () if listed.waiting.contains(order) => Stands::Waits,
+            () => Stands::Undriven,
+        }
+    }
+
+    /// Can it be said of an order that nobody drives it? Not where there are more than may be driven or remembered.
+    pub(crate) fn judges(&self) -> bool {
+        let max = self.settings.config.effects.waiting_max;
+        let listed = self.listed.lock();
+        let has_room = listed.running.len() < max && listed.waiting.len() < max;
+        drop(listed);
+        has_room && !self.is_closed() && !self.is_full() && !self.left_behind.load(Ordering::Acquire)
     }
 
     /// Nothing of this partition is driven here any more. What was under way is driven again by its next owner, under the
     /// same keys.
     pub(crate) fn depart(&self, partition: PartitionId, partitions: u16) {
         let leaves = |order: &OrderRef| partition_of(order, partitions) == partition;
+        let mut listed = self.listed.lock();
+        listed.waiting.retain(|order| !leaves(order));
         let left: Vec<Running> =
-            self.running.lock().extract_if(|order, _| leaves(order)).map(|(_, running)| running).collect();
+            listed.running.extract_if(|order, _| leaves(order)).map(|(_, running)| running).collect();
+        drop(listed);
         left.iter().for_each(|running| running.task.cancel());
     }
 
     /// Is an attempt running whose outcome goes straight to the order's actor?
     pub(crate) fn is_attempting(&self, order: &OrderRef) -> bool {
-        self.running.lock().get(order).is_some_and(|running| !running.task.is_slow())
+        self.listed.lock().running.get(order).is_some_and(|running| !running.task.is_slow())
     }
 
     /// Does an effect of the order run, or wait for its retry?
     pub(crate) fn is_driving(&self, order: &OrderRef) -> bool {
-        self.running.lock().contains_key(order)
+        self.listed.lock().running.contains_key(order)
     }
 
     /// How many effects run or wait.
     pub(crate) fn len(&self) -> usize {
-        self.running.lock().len()
+        self.listed.lock().running.len()
     }
 
     /// Are there as many first attempts as there may be?
@@ -306,7 +367,7 @@ impl Effects {
     pub(crate) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.closing.cancel();
-        let running = std::mem::take(&mut *self.running.lock());
+        let running = std::mem::take(&mut self.listed.lock().running);
         running.values().for_each(|running| running.task.cancel());
         self.tasks.close();
         self.tasks.wait().await;
@@ -315,7 +376,7 @@ impl Effects {
     /// Sets the gauges of what is under way.
     pub(crate) fn show(&self) {
         let mut by_step = BTreeMap::new();
-        for running in self.running.lock().values() {
+        for running in self.listed.lock().running.values() {
             *by_step.entry(running.at.step).or_insert(0) += 1;
         }
         for step in Step::ALL {
@@ -337,10 +398,10 @@ impl Effects {
 
     /// Effect `number` of an order is over. Was it still the one that is wanted?
     pub(crate) fn ended(&self, order: &OrderRef, number: u64) -> bool {
-        let mut running = self.running.lock();
-        let is_listed = running.get(order).is_some_and(|running| running.number == number);
-        let ended = if is_listed { running.remove(order) } else { None };
-        drop(running);
+        let mut listed = self.listed.lock();
+        let is_listed = listed.running.get(order).is_some_and(|running| running.number == number);
+        let ended = if is_listed { listed.running.remove(order) } else { None };
+        drop(listed);
         ended.is_some()
     }
 

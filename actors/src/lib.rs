@@ -35,8 +35,10 @@ mod sweeper;
 mod tenant;
 mod tenants;
 mod tenants_route;
+mod undriven;
 mod world;
 
+pub use counts::Standing;
 pub use effects::EffectCounts;
 pub use floor::Following;
 pub use holding::HandedOver;

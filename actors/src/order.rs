@@ -491,6 +491,7 @@ impl OrderState {
         }
         match next(&self.args.order, &self.aggregate.order) {
             Some(effect) => effects.drive(effect, myself),
+            None if self.aggregate.order.deadline.is_some() => effects.waits(&self.args.order),
             None => effects.rest(&self.args.order),
         }
     }

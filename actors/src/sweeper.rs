@@ -17,9 +17,10 @@ use crate::effects::Effects;
 use crate::held::Held;
 use crate::tenant::ToOrder;
 use crate::tenants_route::TenantRoutes;
+use crate::undriven::{Look, look};
 
 /// Deadlines read at once.
-const PAGE: usize = 256;
+pub(crate) const PAGE: usize = 256;
 /// Pages read in one look at what is due; the next look goes on behind them.
 const DUE_PAGES_MAX: usize = 16;
 /// Pages of open orders that are read at one time, each of another partition.
@@ -60,6 +61,8 @@ pub(crate) struct SweeperState {
     waits: bool,
     /// Of each partition how far a look at what is due has come; locked while one is under way.
     due: Vec<Arc<Mutex<Option<DueOrder>>>>,
+    /// The same of a look for those that nobody drives.
+    looks: Vec<Arc<Mutex<Look>>>,
 }
 
 /// The actor that looks.
@@ -80,8 +83,9 @@ impl Actor for Sweeper {
         myself.send_interval(interval, || SweeperMsg::Sweep);
         args.effects.swept_by(myself);
         let due = (0..args.partitions).map(|_| Arc::default()).collect();
+        let looks = (0..args.partitions).map(|_| Arc::default()).collect();
         let (walks, reading, anew, unread) = Default::default();
-        Ok(SweeperState { args: Arc::new(args), walks, reading, anew, unread, waits: false, due })
+        Ok(SweeperState { args: Arc::new(args), walks, reading, anew, unread, waits: false, due, looks })
     }
 
     async fn handle(
@@ -118,6 +122,20 @@ impl SweeperState {
             && self.reading.iter().all(is_unread);
         if at_rest && self.args.effects.take_left_behind() {
             (0..self.args.partitions).map(PartitionId).for_each(|partition| self.take_up(partition));
+        }
+        for (partition, slot) in (0..).map(PartitionId).zip(&self.looks) {
+            let is_walked = self.reading.contains(&partition)
+                || self.walks.iter().any(|(walked, _)| *walked == partition);
+            if self.args.held.lets_in(partition)
+                && let Ok(mut slot) = slot.clone().try_lock_owned()
+            {
+                if is_walked {
+                    *slot = Look::default();
+                    continue;
+                }
+                let args = self.args.clone();
+                self.args.effects.spawn(async move { look(&args, partition, slot).await });
+            }
         }
         for partition in self.unread.clone() {
             if !self.walks.iter().any(|(other, _)| *other == partition) && !self.reading.contains(&partition)

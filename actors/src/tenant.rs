@@ -261,7 +261,12 @@ impl TenantState {
         order: OrderId,
         message: ToOrder,
     ) -> Result<(), ActorProcessingErr> {
-        if self.parking.holds(&order) || !self.parking.knows(self.partition(&order)) {
+        if !self.parking.knows(self.partition(&order)) {
+            return Ok(());
+        }
+        if self.parking.holds(&order) {
+            // It waits for its release, and is not to be looked for.
+            self.shared.effects.waits(&OrderRef { tenant: self.tenant.clone(), order });
             return Ok(());
         }
         match self.slots.get_mut(&order) {

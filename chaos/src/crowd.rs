@@ -164,21 +164,26 @@ impl Crowd<'_> {
         self.live(&node, &asked, &mut findings).await.map_err(|error| error.to_string())?;
         let rest = tokio::time::timeout(self.plan.rest_max(), self.rest(&node)).await;
         let rest_ms = self.clock.elapsed_ms();
-        let mut leaked = |text: String| findings.push(Finding { felt: Felt::Leaked, detail: text });
+        let leaked = |detail: String| Finding { felt: Felt::Leaked, detail };
         if rest.is_err() {
-            leaked(format!(
+            findings.push(leaked(format!(
                 "after {rest_ms} ms there are {} effects, {} orders in memory, {} commands in flight",
                 node.effects_running(),
                 node.live_orders(),
                 node.in_flight()
-            ));
+            )));
         }
         let calls = node.effects().calls;
+        if node.found_undriven() > 0 {
+            // Found, and driven again: what it heals it must not hide.
+            let detail = format!("the node itself found {} orders that nobody drove", node.found_undriven());
+            findings.push(Finding { felt: Felt::Undriven, detail });
+        }
         let stop = node.stop(Duration::from_secs(10)).await;
         if !stop.drained || stop.abandoned > 0 {
-            leaked(format!("no clean stop: {stop:?}"));
+            findings.push(leaked(format!("no clean stop: {stop:?}")));
         }
-        self.tasks_end(idle_tasks).await.unwrap_or_else(leaked);
+        findings.extend(self.tasks_end(idle_tasks).await.err().map(leaked));
         let asked = std::mem::take(&mut *asked.lock());
         let verdict = judge(&Judged {
             plan: self.plan,

@@ -97,6 +97,7 @@ pub const LIMITS: &[Limit] = &[
     number("effects.breaker_failures", 1, 100_000),
     number("effects.breaker_open_ms", 1, HOUR_MS),
     number("effects.sweep_ms", 10, HOUR_MS),
+    number("effects.undriven_max_ms", 100, HOUR_MS),
     Limit { key: "http.listen", allowed: Allowed::Address },
     Limit { key: "http.admin_listen", allowed: Allowed::Address },
     Limit { key: "http.host_names", allowed: Allowed::Text { max_chars: 1024 } },

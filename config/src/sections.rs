@@ -174,6 +174,8 @@ pub struct Effects {
     pub breaker_open_ms: u64,
     /// Time between two looks for what became due or was left behind.
     pub sweep_ms: u64,
+    /// Time for which nobody may drive an open order that asks for a step.
+    pub undriven_max_ms: u64,
 }
 
 /// `[http]`: the HTTP edge, at its two addresses.

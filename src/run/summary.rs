@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use retailflow_actors::EffectCounts;
+use retailflow_actors::{EffectCounts, Standing};
 use retailflow_engine::wire::RunReport;
 use retailflow_engine::wire::report::BooksReport;
 
@@ -17,6 +17,10 @@ pub(crate) struct Ran {
     pub(crate) crashes: u64,
     /// What became of effects.
     pub(crate) effects: EffectCounts,
+    /// How the orders stood that were still open when nothing moved any more.
+    pub(crate) standing: Option<Standing>,
+    /// Orders that were found driven by nobody on the way.
+    pub(crate) found_undriven: u64,
 }
 
 /// Tells it on standard error, which may have gone.
@@ -52,6 +56,7 @@ fn text(report: &RunReport, ran: &Ran, took: Duration) -> String {
     if let Some(books) = &report.books {
         text.push_str(&books_text(books));
     }
+    text.push_str(&standing_text(ran));
     if ran.crashes > 0 {
         text.push_str(&format!("  {} crashes of actors survived\n", ran.crashes));
     }
@@ -68,6 +73,31 @@ fn text(report: &RunReport, ran: &Ran, took: Duration) -> String {
         text.push_str(&format!(
             "  all {} invariants held; durability: fsync on one machine\n",
             report.invariants.len()
+        ));
+    }
+    text
+}
+
+/// What is known of the orders that are still open, and no more.
+fn standing_text(ran: &Ran) -> String {
+    let mut text = String::new();
+    if let Some(standing) = &ran.standing {
+        let rows = [
+            (standing.driven, "have a step that a participant is still asked for; run again to go on"),
+            (standing.waiting, "wait for a person, or for a participant's report"),
+            (standing.undriven, "are driven by nobody: a fault of RetailFlow; run again to go on"),
+        ];
+        for (count, meaning) in rows.into_iter().filter(|(count, _)| *count > 0) {
+            text.push_str(&format!("  still open {count:>11}   {meaning}\n"));
+        }
+        for order in &standing.undriven_first {
+            text.push_str(&format!("    driven by nobody: {order}\n"));
+        }
+    }
+    if ran.found_undriven > 0 {
+        text.push_str(&format!(
+            "  {} orders were found driven by nobody, and driven then: a fault of RetailFlow\n",
+            ran.found_undriven
         ));
     }
     text

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::poll::wait_for;
+use super::skipped::skipped;
 
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
 
@@ -20,8 +21,7 @@ pub(crate) fn server_or_skip(what: &str) -> Option<PathBuf> {
     match server_binary() {
         Ok(binary) => Some(binary),
         Err(why) => {
-            // Straight to standard error: what a passing test prints is not shown.
-            drop(writeln!(std::io::stderr(), "{what}: skipped: {why}"));
+            skipped(what, "nats", &why);
             None
         }
     }

@@ -342,7 +342,14 @@ impl Participant for SickParticipant {
     }
 
     fn query<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, KeyStanding> {
-        Box::pin(self.call(request, self.inner.query(request)))
+        Box::pin(async move {
+            match self.call(request, self.inner.query(request)).await {
+                KeyStanding::Answered(StepAnswer::Done(performed)) => {
+                    KeyStanding::Answered(StepAnswer::Done(self.contradict(request, performed)))
+                }
+                other => other,
+            }
+        })
     }
 
     fn settle<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, Settlement> {
