@@ -17,6 +17,8 @@ mod held;
 mod holding;
 mod hydrate;
 mod intake;
+#[cfg(test)]
+mod isolation;
 mod mutant;
 mod node;
 mod order;
@@ -25,6 +27,7 @@ mod parking;
 mod partition;
 #[cfg(test)]
 mod quiet;
+mod reads;
 mod release;
 mod resilience;
 mod sight;

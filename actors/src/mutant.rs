@@ -25,6 +25,10 @@ pub enum Mutant {
     RaisesAfterUnknown,
     /// Effects begin when they are decided, and not when the record is durable.
     EffectBeforeCommit,
+    /// A caller's permits are held until its command is answered, however long its partition's log is silent.
+    PermitsUntilAnswered,
+    /// All orders of the node are rebuilt under the same few permits, those too that need no read.
+    ReadPermitsOfTheNode,
 }
 
 impl Settings {

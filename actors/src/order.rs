@@ -19,7 +19,6 @@ use retailflow_engine::order::{
 };
 use retailflow_engine::ports::{OrderEntry, ReadError};
 use retailflow_engine::wire::{Code, Durability, Outcome};
-use tokio::sync::Semaphore;
 
 use crate::admission::Gate;
 use crate::committer::{CommitterMsg, Proposal, Proposed, Ticket};
@@ -29,6 +28,7 @@ use crate::hydrate::{HydrateError, hydrate};
 use crate::mutant::Mutant;
 use crate::outcome::{Work, recorded, refusal};
 use crate::partition::Committers;
+use crate::reads::Reads;
 use crate::sight::Sight;
 use crate::tenant::TenantMsg;
 use crate::world::{Ports, ProbePoint, Settings};
@@ -67,7 +67,7 @@ pub(crate) struct OrderShared {
     pub(crate) committers: Arc<Committers>,
     pub(crate) held: Arc<Held>,
     pub(crate) gate: Arc<Gate>,
-    pub(crate) hydrating: Semaphore,
+    pub(crate) reads: Reads,
     pub(crate) effects: Arc<Effects>,
     pub(crate) sight: Arc<Sight>,
 }
@@ -219,10 +219,17 @@ impl OrderState {
     async fn rebuild(&mut self) -> Result<(), ActorProcessingErr> {
         self.probe(ProbePoint::OrderHydrate)?;
         let shared = &self.args.shared;
-        let permit = shared.hydrating.acquire().await?;
         let recent_max = shared.settings.config.orders.recent_ids_max;
-        let (aggregate, unaided) = hydrate(&shared.ports, &self.args.order, recent_max).await?;
-        drop(permit);
+        let mutant = shared.settings.is(Mutant::ReadPermitsOfTheNode);
+        let (aggregate, unaided) = match shared.ports.log.seems_new(&self.args.order) && !mutant {
+            // Nothing is read for it: it waits for nobody who reads.
+            true => (Aggregate::new(self.args.order.clone()), 0),
+            false => {
+                let of = if mutant { PartitionId(0) } else { self.partition };
+                let _permit = shared.reads.permit(of).await;
+                hydrate(&shared.ports, &self.args.order, recent_max).await?
+            }
+        };
         self.aggregate = aggregate;
         // What took long to fold is folded once.
         self.snapshot_at = self.aggregate.revision.saturating_sub(unaided);
