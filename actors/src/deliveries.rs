@@ -18,7 +18,6 @@ use tokio::task::AbortHandle;
 use crate::effects::Effects;
 use crate::mutant::Mutant;
 use crate::order::OrderMsg;
-use crate::tenant::ToOrder;
 
 /// The task of an effect, as its list and the task itself see it.
 #[derive(Default)]
@@ -129,6 +128,23 @@ impl EngineNews {
     pub(crate) fn received(&mut self) {
         if let Some(guard) = &mut self.guard {
             guard.received = true;
+        }
+    }
+}
+
+/// What the engine itself tells an order.
+pub(crate) enum ToOrder {
+    /// Decide this.
+    Engine(EngineNews),
+    /// See to it that what the order asks for is driven.
+    Wake,
+}
+
+impl From<ToOrder> for OrderMsg {
+    fn from(message: ToOrder) -> Self {
+        match message {
+            ToOrder::Engine(news) => Self::Engine(news),
+            ToOrder::Wake => Self::Wake,
         }
     }
 }

@@ -27,12 +27,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt::Attempt;
+use crate::deliveries::ToOrder;
 use crate::deliveries::{Guard, Task};
 use crate::order::OrderMsg;
 use crate::resilience::breaker::Breaker;
 use crate::sight::{self, Sight};
 use crate::sweeper::SweeperMsg;
-use crate::tenant::ToOrder;
 use crate::tenants_route::TenantRoutes;
 use crate::world::{Ports, ProbePoint, Settings};
 

@@ -18,6 +18,8 @@ mod held;
 mod holding;
 mod hydrate;
 mod intake;
+#[cfg(test)]
+mod isolation;
 mod mutant;
 mod node;
 mod order;
@@ -26,6 +28,7 @@ mod parking;
 mod partition;
 #[cfg(test)]
 mod quiet;
+mod reads;
 mod release;
 mod resilience;
 mod sight;

@@ -31,6 +31,10 @@ pub enum Mutant {
     WidePlacesFirst,
     /// A participant that contradicts itself is asked again at once.
     AsksContradictedAtOnce,
+    /// A caller's permits are held until its command is answered, however long its partition's log is silent.
+    PermitsUntilAnswered,
+    /// All orders of the node are rebuilt under the same few permits, those too that need no read.
+    ReadPermitsOfTheNode,
 }
 
 impl Settings {

@@ -13,15 +13,12 @@ use retailflow_engine::codec::CodecError;
 use retailflow_engine::fulfillment::next;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::order::{
-    Aggregate, Context, Draft, Drafted, FoldError, Order, OrderStatus, RecordedOutcome, SealedDraft, Verdict,
-};
-use retailflow_engine::ports::{OrderEntry, ReadError};
-use retailflow_engine::wire::{Code, Durability, Outcome};
-use tokio::sync::Semaphore;
+use retailflow_engine::order::{Aggregate, Context, Draft, Drafted, FoldError, RecordedOutcome, Verdict};
+use retailflow_engine::ports::ReadError;
+use retailflow_engine::wire::Code;
 
 use crate::admission::Gate;
-use crate::committer::{CommitterMsg, Proposal, Proposed, Ticket};
+use crate::committer::Proposed;
 use crate::deliveries::EngineNews;
 use crate::effects::Effects;
 use crate::held::Held;
@@ -29,11 +26,15 @@ use crate::hydrate::{HydrateError, hydrate};
 use crate::mutant::Mutant;
 use crate::outcome::{Work, recorded, refusal};
 use crate::partition::Committers;
+use crate::reads::Reads;
 use crate::sight::Sight;
 use crate::tenant::TenantMsg;
 use crate::world::{Ports, ProbePoint, Settings};
 
 mod ask_log;
+mod record;
+
+use record::{Deferred, InFlight};
 
 /// The reason with which an order stops that had nothing to do; any other end is a crash.
 pub(crate) const PASSIVATED: &str = "passivated";
@@ -67,7 +68,7 @@ pub(crate) struct OrderShared {
     pub(crate) committers: Arc<Committers>,
     pub(crate) held: Arc<Held>,
     pub(crate) gate: Arc<Gate>,
-    pub(crate) hydrating: Semaphore,
+    pub(crate) reads: Reads,
     pub(crate) effects: Arc<Effects>,
     pub(crate) sight: Arc<Sight>,
 }
@@ -96,44 +97,6 @@ pub(crate) fn is_passing(error: &ActorProcessingErr) -> bool {
         )
     );
     unreadable || matches!(error.downcast_ref(), Some(OrderEnd::Lost))
-}
-
-struct InFlight {
-    number: u64,
-    sealed: SealedDraft,
-    /// By decision: who asked first, then who joined.
-    waiters: Vec<Vec<Work>>,
-    /// Refusals that rest on tentative state: told when it has become the committed one.
-    deferred: Vec<Deferred>,
-    /// The engine's own commands among the decisions: until these are durable their effects count as running.
-    engine: Vec<EngineNews>,
-}
-
-impl InFlight {
-    /// The commands of callers, in the order in which they came, but for duplicates.
-    fn into_works(self) -> Vec<Work> {
-        in_order(self.waiters, self.deferred)
-    }
-}
-
-/// A refusal that rests on the `after` decisions before it.
-struct Deferred {
-    work: Work,
-    outcome: Outcome,
-    after: usize,
-}
-
-fn in_order(waiters: Vec<Vec<Work>>, deferred: Vec<Deferred>) -> Vec<Work> {
-    let mut works = Vec::with_capacity(waiters.len() + deferred.len());
-    let mut deferred = deferred.into_iter().peekable();
-    for (place, waiting) in waiters.into_iter().enumerate() {
-        while let Some(refused) = deferred.next_if(|refused| refused.after <= place) {
-            works.push(refused.work);
-        }
-        works.extend(waiting);
-    }
-    works.extend(deferred.map(|refused| refused.work));
-    works
 }
 
 pub(crate) struct OrderState {
@@ -253,10 +216,17 @@ impl OrderState {
     async fn rebuild(&mut self) -> Result<(), ActorProcessingErr> {
         self.probe(ProbePoint::OrderHydrate)?;
         let shared = &self.args.shared;
-        let permit = shared.hydrating.acquire().await?;
         let recent_max = shared.settings.config.orders.recent_ids_max;
-        let (aggregate, unaided) = hydrate(&shared.ports, &self.args.order, recent_max).await?;
-        drop(permit);
+        let mutant = shared.settings.is(Mutant::ReadPermitsOfTheNode);
+        let (aggregate, unaided) = match shared.ports.log.seems_new(&self.args.order) && !mutant {
+            // Nothing is read for it: it waits for nobody who reads.
+            true => (Aggregate::new(self.args.order.clone()), 0),
+            false => {
+                let of = if mutant { PartitionId(0) } else { self.partition };
+                let _permit = shared.reads.permit(of).await;
+                hydrate(&shared.ports, &self.args.order, recent_max).await?
+            }
+        };
         self.aggregate = aggregate;
         // What took long to fold is folded once.
         self.snapshot_at = self.aggregate.revision.saturating_sub(unaided);
@@ -331,86 +301,6 @@ impl OrderState {
         Ok(None)
     }
 
-    fn propose(
-        &mut self,
-        myself: &ActorRef<OrderMsg>,
-        draft: Draft,
-        waiters: Vec<Vec<Work>>,
-        deferred: Vec<Deferred>,
-    ) -> Result<(), ActorProcessingErr> {
-        let (decisions, engine) = (draft.len(), std::mem::take(&mut self.engine));
-        let sealed = match draft.seal(&self.aggregate) {
-            Ok(sealed) => sealed,
-            Err(error) => {
-                self.too_large(decisions, &error, engine, waiters, deferred);
-                return Ok(());
-            }
-        };
-        self.combine_max = None;
-        let Some(committer) = self.args.shared.committers.get(self.partition) else {
-            let why = "the order's partition is being taken over";
-            let retry_after_ms = self.args.shared.gate.retry_after_ms();
-            drop(engine);
-            self.wake_later();
-            in_order(waiters, deferred)
-                .into_iter()
-                .for_each(|work| work.refuse(Code::Unavailable, why, retry_after_ms));
-            return Ok(());
-        };
-        if self.args.shared.settings.is(Mutant::EffectBeforeCommit)
-            && let Some(effect) = next(&self.args.order, sealed.tentative())
-        {
-            self.args.shared.effects.drive(effect, myself);
-        }
-        let waiters = if self.args.shared.settings.is(Mutant::AnswersTentative) {
-            answer(waiters, &sealed.outcomes, self.args.shared.ports.durability.get());
-            Vec::new()
-        } else {
-            waiters
-        };
-        self.proposals += 1;
-        let number = self.proposals;
-        let entry = OrderEntry {
-            order: self.args.order.clone(),
-            expected_revision: sealed.expected_revision,
-            next_revision: sealed.next_revision,
-            deadline: sealed.deadline,
-            bytes: sealed.bytes.clone(),
-        };
-        self.in_flight = Some(Box::new(InFlight { number, sealed, waiters, deferred, engine }));
-        // If the committer has gone, the ticket comes back as lost.
-        let ticket = Ticket::new(myself.clone(), number);
-        drop(committer.cast(CommitterMsg::Propose(Proposal { entry, ticket })));
-        self.probe(ProbePoint::OrderProposed)
-    }
-
-    /// A record of so many decisions came out too large: fewer are decided at a time, down to the one that is at fault.
-    /// Nobody else's is refused, and nothing of the engine's is lost.
-    fn too_large(
-        &mut self,
-        decisions: usize,
-        error: &CodecError,
-        engine: Vec<EngineNews>,
-        mut waiters: Vec<Vec<Work>>,
-        deferred: Vec<Deferred>,
-    ) {
-        let retry_after_ms = self.args.shared.gate.retry_after_ms();
-        if decisions > 1 {
-            self.combine_max = Some(decisions / 2);
-            self.engine = engine;
-        } else if engine.is_empty() {
-            let at_fault = std::mem::take(&mut waiters);
-            let at_fault = at_fault.into_iter().flatten();
-            at_fault.for_each(|work| work.refuse(Code::TooLarge, error.to_string(), retry_after_ms));
-        } else {
-            // Its texts are bounded: this is a mistake of ours. The participant is asked again, under the same key.
-            tracing::error!(order = %self.args.order, %error, "the outcome of a step cannot be recorded");
-            drop(engine);
-            self.wake_later();
-        }
-        in_order(waiters, deferred).into_iter().rev().for_each(|work| self.queue.push_front(work));
-    }
-
     /// Gives back what lost a race: the order has to be rebuilt before it is decided again.
     fn resolved(
         &mut self,
@@ -441,41 +331,6 @@ impl OrderState {
             }
             // Neither yes nor no may be said. The supervisor starts the order again from what the log has.
             Proposed::Lost => Err(OrderEnd::Lost.into()),
-        }
-    }
-
-    /// The record is durable: only now is the tentative state the committed one, and only now is anyone told.
-    fn committed(&mut self, in_flight: InFlight) {
-        let shared = self.args.shared.clone();
-        let durability = shared.ports.durability.get();
-        let InFlight { sealed, waiters, deferred, engine, .. } = in_flight;
-        drop(engine);
-        // What was recalled must stay all there is: these will leave the aggregate's memory, too.
-        if let Some(recalled) = &mut self.recalled {
-            recalled.extend(sealed.outcomes.iter().map(|outcome| (outcome.key.clone(), outcome.clone())));
-        }
-        answer(waiters, &sealed.outcomes, durability);
-        let ends = |order: &Order| matches!(order.status, OrderStatus::Completed | OrderStatus::Canceled);
-        if ends(sealed.tentative()) && !ends(&self.aggregate.order) {
-            shared.effects.order_ended();
-        }
-        sealed.commit_to(&mut self.aggregate, shared.settings.config.orders.recent_ids_max);
-        deferred.into_iter().for_each(|Deferred { work, outcome, .. }| work.answer(outcome));
-        self.snapshot_if_due();
-    }
-
-    /// Commands that lost a race come first again, a bounded number of times.
-    fn again(&mut self, in_flight: InFlight) {
-        let max = self.args.shared.settings.config.commit.conflict_retries_max;
-        let retry_after_ms = self.args.shared.gate.retry_after_ms();
-        for mut work in in_flight.into_works().into_iter().rev() {
-            work.attempts += 1;
-            work.certainly_new = false;
-            if work.attempts > max {
-                work.refuse(Code::Unavailable, "others keep writing this order", retry_after_ms);
-            } else {
-                self.queue.push_front(work);
-            }
         }
     }
 
@@ -530,18 +385,6 @@ impl OrderState {
             myself.stop(Some(PASSIVATED.into()));
         }
         Ok(())
-    }
-}
-
-/// Tells each waiter the outcome of its decision; who joined another's record gets it as a replay.
-fn answer(waiters: Vec<Vec<Work>>, outcomes: &[RecordedOutcome], durability: Durability) {
-    for (works, outcome) in waiters.into_iter().zip(outcomes) {
-        for (place, work) in works.into_iter().enumerate() {
-            let command = &work.command;
-            let told = recorded(&command.order, &command.key, &outcome.verdict, durability, place > 0);
-            work.came_to("durable");
-            work.answer(told);
-        }
     }
 }
 

@@ -7,8 +7,8 @@ use retailflow_engine::contract::author::CONTEXT;
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemorySnapshots, MemoryTenants};
 use retailflow_engine::ports::{
-    Clock, Deadlines, KeyStanding, LogIdentity, Participant, Participants, PortFuture, Rng, Settlement,
-    StepAnswer, StepRequest,
+    Clock, Deadlines, EventLog, KeyStanding, LogIdentity, Participant, Participants, PortFuture, Rng,
+    Settlement, StepAnswer, StepRequest,
 };
 use retailflow_engine::wire::Durability;
 
@@ -66,8 +66,29 @@ impl Quiet {
         participant: Arc<dyn Participant>,
     ) -> Self {
         let letters = Arc::<MemoryDeadLetters>::default();
+        let node = Self::node(settings, log.clone(), deadlines, participant, letters.clone()).await;
+        Self { node, log, letters }
+    }
+
+    /// A node on any log, that drives no step.
+    pub(crate) async fn undriven(
+        settings: Settings,
+        log: Arc<dyn EventLog>,
+        deadlines: Arc<dyn Deadlines>,
+    ) -> NodeHandle {
+        let settings = Settings { drives_effects: false, ..settings };
+        Self::node(settings, log, deadlines, Arc::new(Nothing), Arc::default()).await
+    }
+
+    async fn node(
+        settings: Settings,
+        log: Arc<dyn EventLog>,
+        deadlines: Arc<dyn Deadlines>,
+        participant: Arc<dyn Participant>,
+        dead_letters: Arc<MemoryDeadLetters>,
+    ) -> NodeHandle {
         let ports = Ports {
-            log: log.clone(),
+            log,
             deadlines,
             participants: Participants {
                 inventory: participant.clone(),
@@ -76,13 +97,12 @@ impl Quiet {
             },
             snapshots: Arc::<MemorySnapshots>::default(),
             tenants: Arc::<MemoryTenants>::default(),
-            dead_letters: letters.clone(),
+            dead_letters,
             clock: Arc::new(Nothing),
             rng: Arc::new(Nothing),
             durability: Durability::MEMORY.into(),
         };
-        let node = Node::start(settings, ports).await.unwrap();
-        Self { node, log, letters }
+        Node::start(settings, ports).await.unwrap()
     }
 }
 

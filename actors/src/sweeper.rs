@@ -13,9 +13,9 @@ use retailflow_engine::ports::{DueOrder, StoreError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::deliveries::EngineNews;
+use crate::deliveries::ToOrder;
 use crate::effects::Effects;
 use crate::held::Held;
-use crate::tenant::ToOrder;
 use crate::tenants_route::TenantRoutes;
 use crate::undriven::{Look, look};
 

@@ -17,7 +17,7 @@ use retailflow_engine::wire::Code;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::deliveries::EngineNews;
+pub(crate) use crate::deliveries::ToOrder;
 use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared, PASSIVATED, is_passing};
 use crate::outcome::Work;
 use crate::parking::Parking;
@@ -45,23 +45,6 @@ pub(crate) enum TenantMsg {
     Departed(PartitionId, mpsc::Sender<Infallible>),
     /// Look for idle orders.
     Sweep,
-}
-
-/// What the engine itself tells an order.
-pub(crate) enum ToOrder {
-    /// Decide this.
-    Engine(EngineNews),
-    /// See to it that what the order asks for is driven.
-    Wake,
-}
-
-impl From<ToOrder> for OrderMsg {
-    fn from(message: ToOrder) -> Self {
-        match message {
-            ToOrder::Engine(news) => Self::Engine(news),
-            ToOrder::Wake => Self::Wake,
-        }
-    }
 }
 
 pub(crate) struct TenantArgs {

@@ -15,9 +15,9 @@ use retailflow_engine::ports::DueOrder;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
+use crate::deliveries::ToOrder;
 use crate::effects::{Effects, Stands};
 use crate::sweeper::{PAGE, SweeperArgs};
-use crate::tenant::ToOrder;
 
 /// Orders of one partition that are under suspicion at one time.
 const SUSPECTS_MAX: usize = 10_000;

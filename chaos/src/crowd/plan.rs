@@ -81,6 +81,7 @@ impl CrowdPlan {
         // Everyone may ask at once; nobody more than once.
         config.admission.in_flight_max = orders as usize * 2;
         config.admission.tenant_in_flight_max = (orders * 2).div_ceil(tenants) as usize;
+        config.admission.partition_in_flight_max = orders as usize;
         config.orders.live_max = match sickness {
             Sickness::Crowded => 1 + usize::try_from(dice.below(6)).unwrap_or(0),
             _ => 10_000,
@@ -132,6 +133,7 @@ fn patient() -> Config {
     config.orders.step_deadline_ms = 24 * 3_600_000;
     config.log.group_max_records = 16;
     config.admission.retry_after_ms = 20;
+    config.admission.doubt_ms = 300;
     config.supervision.delay_min_ms = 4;
     config.supervision.delay_max_ms = 100;
     config.commit.timeout_ms = 300;

@@ -103,3 +103,13 @@ fn a_node_whose_places_wait_for_one_participant_is_caught() {
 fn asking_who_contradicts_himself_in_a_circle_is_caught() {
     is_felt(Mutant::AsksContradictedAtOnce, &[Felt::Calls]);
 }
+
+#[test]
+fn permits_that_outlive_their_callers_are_caught() {
+    is_felt(Mutant::PermitsUntilAnswered, &[Felt::Refused, Felt::Delayed]);
+}
+
+#[test]
+fn read_permits_of_the_whole_node_are_caught() {
+    is_felt(Mutant::ReadPermitsOfTheNode, &[Felt::Refused, Felt::Delayed]);
+}
