@@ -79,9 +79,11 @@ impl CrowdPlan {
         let mut config = patient();
         config.log.partitions = partitions;
         // Everyone may ask at once; nobody more than once.
-        config.admission.in_flight_max = orders as usize * 2;
+        config.admission.in_flight_max = orders as usize;
         config.admission.tenant_in_flight_max = (orders * 2).div_ceil(tenants) as usize;
         config.admission.partition_in_flight_max = orders as usize;
+        // Half of them are told soon that a log owes an answer, half never: permits must end with their callers in both.
+        config.admission.doubt_ms = if dice.chance(500) { 300 } else { 60_000 };
         config.orders.live_max = match sickness {
             Sickness::Crowded => 1 + usize::try_from(dice.below(6)).unwrap_or(0),
             _ => 10_000,
@@ -133,7 +135,6 @@ fn patient() -> Config {
     config.orders.step_deadline_ms = 24 * 3_600_000;
     config.log.group_max_records = 16;
     config.admission.retry_after_ms = 20;
-    config.admission.doubt_ms = 300;
     config.supervision.delay_min_ms = 4;
     config.supervision.delay_max_ms = 100;
     config.commit.timeout_ms = 300;
