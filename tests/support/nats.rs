@@ -6,7 +6,6 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
