@@ -1,42 +1,56 @@
-//! Permits from intake to actor: they are what bounds every mailbox.
+//! Permits at the door: what callers hold of their tenant's and the node's room while they wait for an outcome.
+//!
+//! A permit ends with its caller's wait, and with the time that its partition's log takes longer than it should
+//! ([`crate::held`]): what stays in mailboxes then is bounded by partition, which is what can fail.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use retailflow_config::Admission;
-use retailflow_engine::ids::TenantId;
+use retailflow_engine::ids::{PartitionId, TenantId};
 use retailflow_engine::wire::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::held::Within;
-
-/// Held by a command from the door until it is answered or dropped.
+/// What a command takes of its tenant's and the node's room while somebody waits for its outcome.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    _node: OwnedSemaphorePermit,
+    _share: OwnedSemaphorePermit,
     _tenant: OwnedSemaphorePermit,
+    _node: OwnedSemaphorePermit,
     _patient: Option<[OwnedSemaphorePermit; 2]>,
-    within: Option<Within>,
-}
-
-impl Permit {
-    /// It is for a command of this partition.
-    pub(crate) fn within(mut self, within: Within) -> Self {
-        self.within = Some(within);
-        self
-    }
 }
 
 /// A tenant's room, and the half of it that is open to what waits.
 struct Room {
+    max: usize,
     all: Arc<Semaphore>,
     patient: Arc<Semaphore>,
+    /// Of each partition: the part of the room that commands for it may take.
+    shares: Vec<OnceLock<Arc<Semaphore>>>,
+}
+
+impl Room {
+    fn new(max: usize, partitions: u16) -> Self {
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        let shares = (0..partitions).map(|_| OnceLock::new()).collect();
+        Self { max, all: semaphore(max), patient: semaphore(half(max)), shares }
+    }
+
+    fn share(&self, partition: PartitionId) -> Arc<Semaphore> {
+        let make = || Arc::new(Semaphore::new(share(self.max, self.shares.len())));
+        self.shares.get(usize::from(partition.0)).map_or_else(make, |made| made.get_or_init(make).clone())
+    }
 }
 
 fn half(room: usize) -> usize {
     room.div_ceil(2)
+}
+
+/// How much of a room the commands for one of so many partitions may take: what happens to one leaves room for the others.
+pub(crate) fn share(room: usize, partitions: usize) -> usize {
+    if partitions > 1 { (room - room / 4).max(1) } else { room }
 }
 
 /// The gate in front of a node: a bulkhead for the node and one for each tenant.
@@ -46,6 +60,7 @@ pub(crate) struct Gate {
     patient: Arc<Semaphore>,
     node_max: usize,
     tenant_max: usize,
+    partitions: u16,
     retry_after_ms: u64,
     tenants: Mutex<HashMap<TenantId, Arc<Room>>>,
     closed: AtomicBool,
@@ -56,12 +71,13 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(admission: &Admission) -> Self {
+    pub(crate) fn new(admission: &Admission, partitions: u16) -> Self {
         Self {
             node: Arc::new(Semaphore::new(admission.in_flight_max)),
             patient: Arc::new(Semaphore::new(half(admission.in_flight_max))),
             node_max: admission.in_flight_max,
             tenant_max: admission.tenant_in_flight_max,
+            partitions: partitions.max(1),
             retry_after_ms: admission.retry_after_ms,
             tenants: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -87,14 +103,14 @@ impl Gate {
         let max = in_flight_max.map_or(self.tenant_max, |max| (max as usize).clamp(1, self.node_max));
         let mut tenants = self.tenants.lock();
         match tenants.get(tenant) {
-            Some(room) => room.clone(),
-            None => {
+            // An operator may have set another limit meanwhile: what was let in under the old one leaves the old room.
+            Some(room) if room.max == max => room.clone(),
+            _ => {
                 // Entries of idle tenants are dropped before the map grows beyond what can be busy at once.
                 if tenants.len() > self.node_max {
                     tenants.retain(|_, room| Arc::strong_count(&room.all) > 1 || Arc::strong_count(room) > 1);
                 }
-                let semaphore = |permits| Arc::new(Semaphore::new(permits));
-                let room = Arc::new(Room { all: semaphore(max), patient: semaphore(half(max)) });
+                let room = Arc::new(Room::new(max, self.partitions));
                 tenants.insert(tenant.clone(), room.clone());
                 room
             }
@@ -113,48 +129,59 @@ impl Gate {
         full.then_some(Code::Throttled)
     }
 
-    /// Lets a command in at once or says why not.
-    pub(crate) fn try_enter(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Result<Permit, Code> {
+    /// Lets a command in at once or says why not. The narrower room first: nothing wide is held for want of something narrow.
+    pub(crate) fn try_enter(
+        &self,
+        tenant: &TenantId,
+        in_flight_max: Option<u32>,
+        partition: PartitionId,
+    ) -> Result<Permit, Code> {
         if self.is_closed() {
             return Err(Code::Draining);
         }
         let room = self.tenant(tenant, in_flight_max);
+        let of_share = room.share(partition).try_acquire_owned().map_err(|_| Code::Throttled)?;
         let of_tenant = room.all.clone().try_acquire_owned().map_err(|_| Code::Throttled)?;
         let of_node = self.node.clone().try_acquire_owned().map_err(|_| Code::Overloaded)?;
-        Ok(Permit { _node: of_node, _tenant: of_tenant, _patient: None, within: None })
+        Ok(Permit { _share: of_share, _tenant: of_tenant, _node: of_node, _patient: None })
     }
 
     /// Lets a command in as soon as there is room: back-pressure for a reader that can wait. `shares`: it has half of the room
-    /// at most, so that others get in beside it.
+    /// at most, so that others get in beside it. Nothing of the node's is held while it waits for its tenant's.
     pub(crate) async fn enter(
         &self,
         tenant: &TenantId,
         in_flight_max: Option<u32>,
+        partition: PartitionId,
         shares: bool,
     ) -> Result<Permit, Code> {
         let draining = |_| Code::Draining;
         let room = self.tenant(tenant, in_flight_max);
-        let patient = match shares {
-            true => {
-                let of_tenant = room.patient.clone().acquire_owned().await.map_err(draining)?;
-                Some([of_tenant, self.patient.clone().acquire_owned().await.map_err(draining)?])
-            }
+        let patient_of_tenant = match shares {
+            true => Some(room.patient.clone().acquire_owned().await.map_err(draining)?),
             false => None,
         };
+        let of_share = room.share(partition).acquire_owned().await.map_err(draining)?;
         let of_tenant = room.all.clone().acquire_owned().await.map_err(draining)?;
+        let patient = match patient_of_tenant {
+            Some(of_tenant) => {
+                Some([of_tenant, self.patient.clone().acquire_owned().await.map_err(draining)?])
+            }
+            None => None,
+        };
         let of_node = self.node.clone().acquire_owned().await.map_err(draining)?;
         if self.is_closed() {
             return Err(Code::Draining);
         }
-        Ok(Permit { _node: of_node, _tenant: of_tenant, _patient: patient, within: None })
+        Ok(Permit { _share: of_share, _tenant: of_tenant, _node: of_node, _patient: patient })
     }
 
-    /// Commands admitted and not answered.
+    /// Permits given out: commands admitted for whose outcome somebody waits.
     pub(crate) fn in_flight(&self) -> usize {
         self.node_max.saturating_sub(self.node.available_permits())
     }
 
-    /// Waits until every admitted command is answered or dropped.
+    /// Waits until every permit is back.
     pub(crate) async fn drained(&self) {
         let all = u32::try_from(self.node_max).unwrap_or(u32::MAX);
         // An error would mean that the semaphore was closed, which nobody does.

@@ -11,15 +11,18 @@ use std::time::Duration;
 
 use retailflow_engine::fulfillment::steps::is_forward;
 use retailflow_engine::fulfillment::{Effect, Mode};
-use retailflow_engine::order::StepOutcome;
+use retailflow_engine::order::{StepOutcome, contradiction};
 use retailflow_engine::ports::{
     KeyStanding, Participant, Performed, PortFuture, Role, Settlement, StepAnswer, StepRequest,
 };
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout};
 
-use crate::effects::{BREAKER_WAIT_MIN, Effects, Guard};
+use crate::deliveries::Guard;
+use crate::effects::{BREAKER_WAIT_MIN, Effects};
 use crate::mutant::Mutant;
-use crate::resilience::retry::FullJitter;
+use crate::resilience::breaker::Pass;
+use crate::resilience::retry::{FullJitter, Growing};
 use crate::sight::CallResult;
 
 /// What a call came to.
@@ -30,6 +33,8 @@ enum Called {
     Again,
     /// Not by performing it: look at it, and settle it.
     Settle,
+    /// It contradicts itself still, as its order knows: once more, after a longer wait each time.
+    Contradicted,
 }
 
 pub(crate) struct Attempt<'a> {
@@ -38,7 +43,10 @@ pub(crate) struct Attempt<'a> {
     participant: &'a dyn Participant,
     role: Role,
     mode: Mode,
+    /// The order is held because of what was answered before.
+    doubted: bool,
     retry: FullJitter,
+    growing: Growing,
 }
 
 impl<'a> Attempt<'a> {
@@ -50,12 +58,22 @@ impl<'a> Attempt<'a> {
             participant: &**effects.ports.participants.of(role),
             role,
             mode: effect.mode,
+            doubted: effect.doubted && !effects.settings.is(Mutant::AsksContradictedAtOnce),
             retry: FullJitter::new(&effects.settings.config.effects, effects.ports.rng.clone()),
+            growing: Growing::new(
+                effects.settings.config.effects.retry_min_ms,
+                effects.settings.config.orders.step_deadline_ms,
+                effects.ports.rng.clone(),
+            ),
         }
     }
 
     pub(crate) async fn run(mut self, guard: &mut Guard) -> StepOutcome {
         let mut mode = self.mode;
+        if self.doubted {
+            guard.slow_down();
+            tokio::time::sleep(self.growing.delay()).await;
+        }
         loop {
             if mode == Mode::Settle && self.effects.settings.is(Mutant::CompensatesUnsettled) {
                 return not_done();
@@ -66,6 +84,10 @@ impl<'a> Attempt<'a> {
             match self.call(mode, guard).await {
                 Called::Outcome(outcome) => return outcome,
                 Called::Settle => mode = Mode::Settle,
+                Called::Contradicted => {
+                    guard.slow_down();
+                    tokio::time::sleep(self.growing.delay()).await;
+                }
                 Called::Again => {
                     self.effects.retries.fetch_add(1, Ordering::Relaxed);
                     if mode == Mode::Perform && self.effects.settings.is(Mutant::RaisesAfterUnknown) {
@@ -107,6 +129,36 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// Places for a call: the participant's first, so that one that is slow fills its own and nobody else's; then one on
+    /// the node; the breaker is asked last, about now and not about the time before the wait. Who is refused by it waits
+    /// without a place. `None`: the node is no more.
+    async fn places(&self, guard: &mut Guard) -> Option<(SemaphorePermit<'a>, SemaphorePermit<'a>, Pass)> {
+        let effects: &'a Effects = self.effects;
+        let (bulkhead, breaker) = (effects.bulkhead(self.role), effects.breaker(self.role));
+        loop {
+            let passed = if effects.settings.is(Mutant::WidePlacesFirst) {
+                match breaker.try_pass() {
+                    Ok(pass) => {
+                        let node = effects.node.acquire().await.ok()?;
+                        Ok((bulkhead.acquire().await.ok()?, node, pass))
+                    }
+                    Err(after) => Err(after),
+                }
+            } else {
+                let of_participant = bulkhead.acquire().await.ok()?;
+                let of_node = effects.node.acquire().await.ok()?;
+                breaker.try_pass().map(|pass| (of_participant, of_node, pass))
+            };
+            match passed {
+                Ok(places) => return Some(places),
+                Err(after) => {
+                    guard.slow_down();
+                    tokio::time::sleep(after.0.max(BREAKER_WAIT_MIN)).await;
+                }
+            }
+        }
+    }
+
     /// Makes a call within bulkheads, breaker and time limit. `None`: nobody knows.
     async fn ask<T>(
         &self,
@@ -114,18 +166,7 @@ impl<'a> Attempt<'a> {
         call: impl Fn() -> PortFuture<'a, T>,
         is_trouble: impl Fn(&T) -> bool,
     ) -> Option<T> {
-        let pass = loop {
-            match self.effects.breaker(self.role).try_pass() {
-                Ok(pass) => break pass,
-                Err(after) => {
-                    guard.slow_down();
-                    tokio::time::sleep(after.0.max(BREAKER_WAIT_MIN)).await;
-                }
-            }
-        };
-        // A closed semaphore would mean that the node is no more.
-        let _node = self.effects.node.acquire().await.ok()?;
-        let _bulkhead = self.effects.bulkhead(self.role).acquire().await.ok()?;
+        let (_bulkhead, _node, pass) = self.places(guard).await?;
         self.effects.calls.fetch_add(1, Ordering::Relaxed);
         let limit = Duration::from_millis(self.effects.settings.config.effects.call_timeout_ms);
         let begun = Instant::now();
@@ -153,8 +194,16 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// An outcome that its order can take; of one that contradicts what was asked for it hears once.
+    fn outcome(&self, outcome: StepOutcome) -> Called {
+        let request = self.request;
+        let contradicts = matches!(outcome, StepOutcome::Unknown { .. })
+            || contradiction(request.step, request.amount_minor, &outcome).is_some();
+        if contradicts && self.doubted { Called::Contradicted } else { Called::Outcome(outcome) }
+    }
+
     fn answered(&self, answer: StepAnswer) -> Called {
-        Called::Outcome(match answer {
+        self.outcome(match answer {
             StepAnswer::Done(performed) => done(performed),
             StepAnswer::Declined { code, reason, lines } => {
                 StepOutcome::Declined { code: code.into(), reason: reason.into(), lines }
@@ -177,7 +226,7 @@ impl<'a> Attempt<'a> {
         let is_trouble = |standing: &KeyStanding| matches!(standing, KeyStanding::Unknown { .. });
         match self.ask(guard, || participant.query(request), is_trouble).await {
             Some(KeyStanding::Answered(answer)) => self.answered(answer),
-            Some(KeyStanding::NotSeen) if self.is_forgotten() => Called::Outcome(StepOutcome::Unknown {
+            Some(KeyStanding::NotSeen) if self.is_forgotten() => self.outcome(StepOutcome::Unknown {
                 reason: "it was asked for so long ago that its participant may have forgotten it".into(),
             }),
             Some(KeyStanding::NotSeen) => Called::Settle,
@@ -191,7 +240,7 @@ impl<'a> Attempt<'a> {
         match self.ask(guard, || participant.settle(request), is_trouble).await {
             Some(Settlement::Done(performed)) => {
                 self.effects.settled.fetch_add(1, Ordering::Relaxed);
-                Called::Outcome(done(performed))
+                self.outcome(done(performed))
             }
             Some(Settlement::NotDone) => {
                 self.effects.settled.fetch_add(1, Ordering::Relaxed);

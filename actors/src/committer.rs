@@ -18,11 +18,15 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::floor::Floors;
+use crate::held::Held;
 use crate::mutant::Mutant;
 use crate::order::OrderMsg;
 use crate::partition::PartitionMsg;
 use crate::sight::Sight;
 use crate::world::{Ports, ProbePoint, Settings};
+
+/// A log that has not answered after this time is late: callers who wait for it keep nobody else waiting.
+const LATE: Duration = Duration::from_millis(100);
 
 /// What a committer is told.
 pub(crate) enum CommitterMsg {
@@ -101,6 +105,8 @@ pub(crate) struct CommitterArgs {
     pub(crate) ports: Ports,
     pub(crate) settings: Arc<Settings>,
     pub(crate) floors: Arc<Floors>,
+    /// Told when the log is late.
+    pub(crate) held: Arc<Held>,
     pub(crate) sight: Arc<Sight>,
     /// The last group that this node saw acknowledged: a log that lacks it lost data.
     pub(crate) acknowledged: Arc<Acknowledged>,
@@ -115,6 +121,7 @@ pub(crate) struct CommitterState {
     ports: Ports,
     settings: Arc<Settings>,
     floors: Arc<Floors>,
+    held: Arc<Held>,
     sight: Arc<Sight>,
     acknowledged: Arc<Acknowledged>,
     owner: ActorRef<PartitionMsg>,
@@ -191,6 +198,7 @@ impl Actor for Committer {
             ports: args.ports,
             settings: args.settings,
             floors: args.floors,
+            held: args.held,
             sight: args.sight,
             acknowledged: args.acknowledged,
             owner: args.owner,
@@ -400,10 +408,10 @@ impl CommitterState {
         let mut delay_ms = supervision.delay_min_ms.max(1);
         let mut in_doubt = false;
         loop {
-            let answer = match tokio::time::timeout(timeout, self.ports.log.commit(group.clone())).await {
-                Ok(answer) => answer,
-                Err(_) => Err(CommitError::Unknown("the log did not answer in time".into())),
-            };
+            let answer = self.asked(group, timeout).await;
+            if !matches!(&answer, Err(CommitError::Unknown(_))) && self.held.is_late(self.partition) {
+                self.held.on_time(self.partition);
+            }
             match answer {
                 Ok(commit) => {
                     let bytes =
@@ -427,6 +435,22 @@ impl CommitterState {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// One try. While the log takes longer than it should, those who wait for it hold no permits.
+    async fn asked(&self, group: &Group, timeout: Duration) -> Result<Commit, CommitError> {
+        let mut commit = self.ports.log.commit(group.clone());
+        let begun = Instant::now();
+        if let Ok(answer) = tokio::time::timeout(timeout.min(LATE), &mut commit).await {
+            return answer;
+        }
+        if !self.settings.is(Mutant::PermitsUntilAnswered) {
+            self.held.late(self.partition);
+        }
+        match tokio::time::timeout_at(begun + timeout, commit).await {
+            Ok(answer) => answer,
+            Err(_) => Err(CommitError::Unknown("the log did not answer in time".into())),
         }
     }
 

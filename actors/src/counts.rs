@@ -1,13 +1,63 @@
 //! What a node tells of itself.
 
-use retailflow_engine::ids::{PartitionId, TimestampMs};
+use std::sync::atomic::Ordering;
+
+use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::metric;
 
-use crate::effects::EffectCounts;
+use crate::effects::{EffectCounts, Stands};
 use crate::node::NodeHandle;
 use crate::sight;
 
+/// How the open orders of a node stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// A participant is asked for a step of these.
+    pub driven: u64,
+    /// These ask for nothing: they wait for a person, or for a participant's report.
+    pub waiting: u64,
+    /// These ask for a step, or may: nobody drives them.
+    pub undriven: u64,
+    /// The first of these.
+    pub undriven_first: Vec<OrderRef>,
+}
+
+/// Orders read at once.
+const PAGE: usize = 1_000;
+/// Orders that nobody drives that are named.
+const NAMED_MAX: usize = 10;
+
 impl NodeHandle {
+    /// How the open orders of the partitions held here stand. `None` when that cannot be read now.
+    pub async fn standing(&self) -> Option<Standing> {
+        let shared = &self.shared.orders;
+        let mut standing = Standing::default();
+        for partition in (0..shared.committers.partitions()).map(PartitionId) {
+            let mut after = None;
+            while shared.held.has(partition) {
+                let ever = TimestampMs(i64::MAX);
+                let page = shared.ports.deadlines.list(partition, after.as_ref(), ever, PAGE).await.ok()?;
+                page.iter().for_each(|due| standing.count(&due.order, shared.effects.stands(&due.order)));
+                after = page.last().cloned().filter(|_| page.len() == PAGE);
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Some(standing)
+    }
+
+    /// Open orders that were found driven by nobody since the start: a fault, each named in the log.
+    #[must_use]
+    pub fn found_undriven(&self) -> u64 {
+        self.shared.orders.effects.undriven.load(Ordering::Relaxed)
+    }
+
+    /// Has all open orders looked through: whoever is driven by nobody is driven then.
+    pub fn look_through(&self) {
+        self.shared.orders.effects.leave_behind();
+    }
+
     /// What became of effects since the start.
     #[must_use]
     pub fn effects(&self) -> EffectCounts {
@@ -66,5 +116,20 @@ impl NodeHandle {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.shared.orders.gate.in_flight()
+    }
+}
+
+impl Standing {
+    fn count(&mut self, order: &OrderRef, stands: Stands) {
+        match stands {
+            Stands::Driven => self.driven += 1,
+            Stands::Waits => self.waiting += 1,
+            Stands::Undriven => {
+                self.undriven += 1;
+                if self.undriven_first.len() < NAMED_MAX {
+                    self.undriven_first.push(order.clone());
+                }
+            }
+        }
     }
 }

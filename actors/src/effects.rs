@@ -8,7 +8,7 @@
 //! - A participant that does not answer keeps its own orders waiting, and nobody else's: after the first failure they
 //!   count no longer against the backlog that holds new orders back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,29 +19,53 @@ use retailflow_engine::fulfillment::{Effect, Mode};
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::metric;
-use retailflow_engine::order::{EngineCommand, StepAt, StepOutcome};
+use retailflow_engine::order::StepAt;
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::command::Step;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt::Attempt;
+use crate::deliveries::ToOrder;
+use crate::deliveries::{Guard, Task};
 use crate::order::OrderMsg;
 use crate::resilience::breaker::Breaker;
 use crate::sight::{self, Sight};
 use crate::sweeper::SweeperMsg;
-use crate::tenants_route::{TenantRoutes, ToOrder};
+use crate::tenants_route::TenantRoutes;
 use crate::world::{Ports, ProbePoint, Settings};
 
 struct Running {
     at: StepAt,
     mode: Mode,
+    doubted: bool,
     number: u64,
-    /// It has waited for a retry: its order may leave memory, and hears of the outcome through its tenant.
-    slow: Arc<AtomicBool>,
-    abort: AbortHandle,
+    task: Arc<Task>,
+}
+
+impl Running {
+    fn is_of(&self, effect: &Effect) -> bool {
+        self.at == effect.at && self.mode == effect.mode && self.doubted == effect.doubted
+    }
+}
+
+/// How an open order stands here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stands {
+    /// A step of it is asked for, or its outcome is being recorded.
+    Driven,
+    /// It asks for nothing: it waits for a person, or for a participant's report.
+    Waits,
+    /// Neither, as far as is known here.
+    Undriven,
+}
+
+#[derive(Default)]
+struct Listed {
+    running: HashMap<OrderRef, Running>,
+    /// Open orders that ask for nothing.
+    waiting: HashSet<OrderRef>,
 }
 
 /// What became of effects since the start.
@@ -68,7 +92,7 @@ pub(crate) struct Effects {
     bulkheads: [Semaphore; Role::ALL.len()],
     breakers: [Breaker; Role::ALL.len()],
     routes: Arc<TenantRoutes>,
-    running: Mutex<HashMap<OrderRef, Running>>,
+    listed: Mutex<Listed>,
     numbers: AtomicU64,
     tasks: TaskTracker,
     closed: AtomicBool,
@@ -83,7 +107,9 @@ pub(crate) struct Effects {
     /// Orders that came to their end, and who waits for that.
     orders: AtomicU64,
     order_ended: Notify,
-    pub(crate) ended: AtomicU64,
+    /// Orders that were found driven by nobody.
+    pub(crate) undriven: AtomicU64,
+    pub(crate) outcomes: AtomicU64,
     pub(crate) calls: AtomicU64,
     pub(crate) retries: AtomicU64,
     pub(crate) settled: AtomicU64,
@@ -108,7 +134,7 @@ impl Effects {
             ports,
             settings,
             routes,
-            running: Mutex::default(),
+            listed: Mutex::default(),
             numbers: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             closed,
@@ -119,7 +145,8 @@ impl Effects {
             sweeper: Mutex::default(),
             orders: AtomicU64::new(0),
             order_ended: Notify::new(),
-            ended: AtomicU64::new(0),
+            undriven: AtomicU64::new(0),
+            outcomes: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             settled: AtomicU64::new(0),
@@ -141,71 +168,112 @@ impl Effects {
 
     /// Sees to it that `effect`, and no other, runs for its order. `order`: who asks, and hears of the outcome.
     pub(crate) fn drive(self: &Arc<Self>, effect: Effect, order: &ActorRef<OrderMsg>) {
-        let reference = effect.request.order.clone();
-        let mut running = self.running.lock();
-        if let Some(other) = running.get(&reference) {
-            if other.at == effect.at && other.mode == effect.mode {
-                return;
-            }
-            other.abort.abort();
-            running.remove(&reference);
+        let (new, other) = self.list(&effect);
+        // Whatever ends or begins a task does so without the lock: a runtime that closes drops tasks here and now, and
+        // their guards take it.
+        if let Some(other) = other {
+            other.task.cancel();
         }
+        let Some((guard, task)) = new else { return };
+        let abort = self.tasks.spawn(run(guard, effect, order.clone())).abort_handle();
+        task.spawned(abort);
+    }
+
+    /// Puts an effect into the list unless it is there already, and takes the order's other one out of it.
+    fn list(self: &Arc<Self>, effect: &Effect) -> (Option<(Guard, Arc<Task>)>, Option<Running>) {
+        let reference = &effect.request.order;
+        let mut listed = self.listed.lock();
+        let Listed { running, waiting } = &mut *listed;
+        if !waiting.is_empty() {
+            waiting.remove(reference);
+        }
+        if running.get(reference).is_some_and(|other| other.is_of(effect)) {
+            return (None, None);
+        }
+        let other = running.remove(reference);
         if self.is_closed() {
-            return;
+            return (None, other);
         }
         if running.len() >= self.settings.config.effects.waiting_max {
             self.left_behind.store(true, Ordering::Release);
-            return;
+            return (None, other);
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let slow = Arc::new(AtomicBool::new(false));
-        let (at, mode) = (effect.at.clone(), effect.mode);
         self.backlog.fetch_add(1, Ordering::Relaxed);
-        let guard = Guard {
-            effects: self.clone(),
-            order: reference.clone(),
-            number,
-            slow: slow.clone(),
-            counted: true,
-            delivered: false,
-        };
-        let task = run(guard, effect, order.clone());
-        let abort = self.tasks.spawn(task).abort_handle();
-        running.insert(reference, Running { at, mode, number, slow, abort });
+        let task = Arc::<Task>::default();
+        let (at, mode, doubted) = (effect.at.clone(), effect.mode, effect.doubted);
+        running.insert(reference.clone(), Running { at, mode, doubted, number, task: task.clone() });
+        drop(listed);
+        let guard = Guard::new(self.clone(), reference.clone(), number, task.clone());
+        (Some((guard, task)), other)
     }
 
     /// The order asks for nothing any more.
     pub(crate) fn rest(&self, order: &OrderRef) {
-        if let Some(other) = self.running.lock().remove(order) {
-            other.abort.abort();
+        let mut listed = self.listed.lock();
+        let other = listed.running.remove(order);
+        if !listed.waiting.is_empty() {
+            listed.waiting.remove(order);
         }
+        drop(listed);
+        if let Some(other) = other {
+            other.task.cancel();
+        }
+    }
+
+    /// It asks for nothing, and is open: it waits for a person, or for a report.
+    pub(crate) fn waits(&self, order: &OrderRef) {
+        self.rest(order);
+        let mut listed = self.listed.lock();
+        if listed.waiting.len() < self.settings.config.effects.waiting_max {
+            listed.waiting.insert(order.clone());
+        }
+    }
+
+    /// How an open order stands.
+    pub(crate) fn stands(&self, order: &OrderRef) -> Stands {
+        let listed = self.listed.lock();
+        match () {
+            () if listed.running.contains_key(order) => Stands::Driven,
+            () if listed.waiting.contains(order) => Stands::Waits,
+            () => Stands::Undriven,
+        }
+    }
+
+    /// Can it be said of an order that nobody drives it? Not where there are more than may be driven or remembered.
+    pub(crate) fn judges(&self) -> bool {
+        let max = self.settings.config.effects.waiting_max;
+        let listed = self.listed.lock();
+        let has_room = listed.running.len() < max && listed.waiting.len() < max;
+        drop(listed);
+        has_room && !self.is_closed() && !self.is_full() && !self.left_behind.load(Ordering::Acquire)
     }
 
     /// Nothing of this partition is driven here any more. What was under way is driven again by its next owner, under the
     /// same keys.
     pub(crate) fn depart(&self, partition: PartitionId, partitions: u16) {
-        self.running.lock().retain(|order, running| {
-            let stays = partition_of(order, partitions) != partition;
-            if !stays {
-                running.abort.abort();
-            }
-            stays
-        });
+        let leaves = |order: &OrderRef| partition_of(order, partitions) == partition;
+        let mut listed = self.listed.lock();
+        listed.waiting.retain(|order| !leaves(order));
+        let left: Vec<Running> =
+            listed.running.extract_if(|order, _| leaves(order)).map(|(_, running)| running).collect();
+        drop(listed);
+        left.iter().for_each(|running| running.task.cancel());
     }
 
     /// Is an attempt running whose outcome goes straight to the order's actor?
     pub(crate) fn is_attempting(&self, order: &OrderRef) -> bool {
-        self.running.lock().get(order).is_some_and(|running| !running.slow.load(Ordering::Acquire))
+        self.listed.lock().running.get(order).is_some_and(|running| !running.task.is_slow())
     }
 
     /// Does an effect of the order run, or wait for its retry?
     pub(crate) fn is_driving(&self, order: &OrderRef) -> bool {
-        self.running.lock().contains_key(order)
+        self.listed.lock().running.contains_key(order)
     }
 
     /// How many effects run or wait.
     pub(crate) fn len(&self) -> usize {
-        self.running.lock().len()
+        self.listed.lock().running.len()
     }
 
     /// Are there as many first attempts as there may be?
@@ -253,6 +321,18 @@ impl Effects {
         self.tasks.spawn(async move { closing.run_until_cancelled(task).await });
     }
 
+    /// Has an order looked after in a while, whether or not it is in memory then.
+    pub(crate) fn wake_later(&self, order: OrderRef, after: Duration) {
+        if self.tasks.len() >= self.settings.config.effects.waiting_max {
+            return self.leave_behind();
+        }
+        let routes = self.routes.clone();
+        self.spawn(async move {
+            tokio::time::sleep(after).await;
+            routes.to_order(order, ToOrder::Wake);
+        });
+    }
+
     /// Who looks through them.
     pub(crate) fn swept_by(&self, sweeper: ActorRef<SweeperMsg>) {
         *self.sweeper.lock() = Some(sweeper);
@@ -275,7 +355,7 @@ impl Effects {
     pub(crate) fn counts(&self) -> EffectCounts {
         EffectCounts {
             orders: self.orders.load(Ordering::Relaxed),
-            ended: self.ended.load(Ordering::Relaxed),
+            ended: self.outcomes.load(Ordering::Relaxed),
             calls: self.calls.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
             settled: self.settled.load(Ordering::Relaxed),
@@ -287,8 +367,8 @@ impl Effects {
     pub(crate) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.closing.cancel();
-        let running = std::mem::take(&mut *self.running.lock());
-        running.values().for_each(|running| running.abort.abort());
+        let running = std::mem::take(&mut self.listed.lock().running);
+        running.values().for_each(|running| running.task.cancel());
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -296,7 +376,7 @@ impl Effects {
     /// Sets the gauges of what is under way.
     pub(crate) fn show(&self) {
         let mut by_step = BTreeMap::new();
-        for running in self.running.lock().values() {
+        for running in self.listed.lock().running.values() {
             *by_step.entry(running.at.step).or_insert(0) += 1;
         }
         for step in Step::ALL {
@@ -309,63 +389,25 @@ impl Effects {
         }
     }
 
-    fn ease(&self) {
+    pub(crate) fn ease(&self) {
         let before = self.backlog.fetch_sub(1, Ordering::Relaxed);
         if before <= self.settings.config.effects.backlog_max {
             self.eased.notify_waiters();
         }
     }
-}
 
-/// What an effect holds while it runs; dropped without an outcome, it leaves its order behind.
-pub(crate) struct Guard {
-    effects: Arc<Effects>,
-    order: OrderRef,
-    number: u64,
-    slow: Arc<AtomicBool>,
-    counted: bool,
-    delivered: bool,
-}
-
-impl Guard {
-    /// It waits for a retry from now on, and holds nobody back.
-    pub(crate) fn slow_down(&mut self) {
-        self.slow.store(true, Ordering::Release);
-        if std::mem::replace(&mut self.counted, false) {
-            self.effects.ease();
-        }
+    /// Effect `number` of an order is over. Was it still the one that is wanted?
+    pub(crate) fn ended(&self, order: &OrderRef, number: u64) -> bool {
+        let mut listed = self.listed.lock();
+        let is_listed = listed.running.get(order).is_some_and(|running| running.number == number);
+        let ended = if is_listed { listed.running.remove(order) } else { None };
+        drop(listed);
+        ended.is_some()
     }
 
-    fn deliver(mut self, at: StepAt, outcome: StepOutcome, order: &ActorRef<OrderMsg>) {
-        self.delivered = true;
-        self.effects.ended.fetch_add(1, Ordering::Relaxed);
-        let command = EngineCommand::StepOutcome { at, outcome };
-        if self.slow.load(Ordering::Acquire) {
-            self.effects.routes.to_order(self.order.clone(), ToOrder::Engine(command));
-        } else if let Err(gone) = order.cast(OrderMsg::Engine(command)) {
-            if let ractor::MessagingErr::SendErr(OrderMsg::Engine(command)) = gone {
-                self.effects.routes.to_order(self.order.clone(), ToOrder::Engine(command));
-            } else {
-                self.effects.leave_behind();
-            }
-        }
-        // Only now: as long as it is in the list, its order does not leave memory with the outcome in its mailbox.
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if self.counted {
-            self.effects.ease();
-        }
-        let mut running = self.effects.running.lock();
-        let mine = running.get(&self.order).is_some_and(|running| running.number == self.number);
-        if mine {
-            running.remove(&self.order);
-            if !self.delivered {
-                self.effects.leave_behind();
-            }
-        }
+    /// Sends a message of the engine's own to an order, through its tenant.
+    pub(crate) fn to_order(&self, order: OrderRef, message: ToOrder) {
+        self.routes.to_order(order, message);
     }
 }
 
@@ -380,8 +422,12 @@ async fn run(mut guard: Guard, effect: Effect, order: ActorRef<OrderMsg>) {
         return;
     }
     effects.sight.effect(effect.request.step, &outcome);
+    effects.outcomes.fetch_add(1, Ordering::Relaxed);
     guard.deliver(effect.at, outcome, &order);
 }
 
 /// The wait before a call that a breaker refused is tried again, at least.
 pub(crate) const BREAKER_WAIT_MIN: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests;

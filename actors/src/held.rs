@@ -3,13 +3,25 @@
 //! A command enters its partition before anything is done with it, and leaves it when it has been answered or dropped. So a
 //! partition can be emptied: from a moment on nothing enters, and when all that had entered has left, nobody is owed an
 //! answer.
+//!
+//! What is under way in a partition is bounded here, by partition: it is what can fail. A caller's permits are kept at its
+//! place in the partition, and given back when the command is answered or dropped, when its caller goes, and at once for all
+//! of the partition when its log does not answer in time: who waits there waits for that log, and takes nobody else's room.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use retailflow_engine::ids::PartitionId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::admission::Permit;
+use crate::held::places::Places;
+
+mod places;
 
 /// How the node stands with a partition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,12 +41,41 @@ struct Slot {
     standing: Standing,
     /// Which time it is held: what entered the last time does not count for this one.
     turn: u64,
-    under_way: usize,
+    places: Places,
+    /// Since when its log has owed an answer for longer than it should.
+    late_since: Option<Instant>,
+}
+
+/// How much may be under way in a partition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Commands under way, with or without somebody who waits.
+    pub(crate) under_way_max: usize,
+    /// Of those, the ones that hold permits.
+    pub(crate) permitted_max: usize,
+    /// Nothing more is let in while the log has owed an answer for so long.
+    pub(crate) doubt_after: Duration,
+}
+
+/// Why a command is not let into its partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoEntry {
+    /// It is not run here.
+    Away,
+    /// As much is under way as may be.
+    Full,
+    /// Its log does not answer.
+    InDoubt,
 }
 
 /// The partitions of a node.
 pub(crate) struct Held {
     slots: Vec<Mutex<Slot>>,
+    /// Of each, whether its log is late: asked by every command, without a lock.
+    late: Vec<AtomicBool>,
+    bounds: Bounds,
+    /// There may be room where there was none.
+    eased: Notify,
     /// Changes when a partition has become empty.
     emptied: watch::Sender<u64>,
     /// Changes when commands are let into a partition from now on, or no more.
@@ -48,6 +89,44 @@ pub(crate) struct Within {
     held: Arc<Held>,
     partition: PartitionId,
     turn: u64,
+    place: Place,
+}
+
+/// A command's place in its partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    index: usize,
+    /// Places are used again; numbers are not.
+    number: u64,
+}
+
+/// What a caller has of its command's place: its permits end with its wait.
+pub(crate) struct Claim {
+    held: Arc<Held>,
+    partition: PartitionId,
+    turn: u64,
+    place: Place,
+    is_over: bool,
+}
+
+impl Claim {
+    /// The command has left: there is nothing to give back.
+    pub(crate) fn over(mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let Some(slot) = self.held.slot(self.partition) else { return };
+        let mut slot = slot.lock();
+        let permit = (slot.turn == self.turn).then(|| slot.places.take_permit(self.place)).flatten();
+        drop(slot);
+        drop(permit);
+    }
 }
 
 impl std::fmt::Debug for Within {
@@ -57,9 +136,12 @@ impl std::fmt::Debug for Within {
 }
 
 impl Held {
-    pub(crate) fn new(partitions: u16) -> Self {
+    pub(crate) fn new(partitions: u16, bounds: Bounds) -> Self {
         Self {
             slots: (0..partitions.max(1)).map(|_| Mutex::default()).collect(),
+            late: (0..partitions.max(1)).map(|_| AtomicBool::new(false)).collect(),
+            bounds,
+            eased: Notify::new(),
             emptied: watch::Sender::new(0),
             changed: watch::Sender::new(0),
             fenced: watch::Sender::default(),
@@ -87,7 +169,12 @@ impl Held {
         if slot.standing != Standing::Away {
             return false;
         }
-        *slot = Slot { standing: Standing::Arriving, turn: slot.turn + 1, under_way: 0 };
+        let turn = slot.turn + 1;
+        let before =
+            std::mem::replace(&mut *slot, Slot { standing: Standing::Arriving, turn, ..Slot::default() });
+        drop(slot);
+        drop(before);
+        self.set_late(partition, false);
         // What was seen of an earlier time says nothing of this one: heard now, it would stop a healthy owner.
         self.fenced.send_if_modified(|fenced| fenced.remove(&partition));
         true
@@ -135,6 +222,7 @@ impl Held {
     }
 
     fn has_changed(&self) {
+        self.eased.notify_waiters();
         self.changed.send_modify(|times| *times = times.wrapping_add(1));
     }
 
@@ -149,13 +237,83 @@ impl Held {
         (slot.standing == Standing::Held).then_some(slot.turn)
     }
 
-    /// Lets a command in, if any is.
-    pub(crate) fn enter(self: &Arc<Self>, partition: PartitionId) -> Option<Within> {
-        let mut slot = self.slot(partition)?.lock();
-        (slot.standing == Standing::Held).then(|| {
-            slot.under_way += 1;
-            Within { held: Arc::clone(self), partition, turn: slot.turn }
-        })
+    /// Lets a command in, with the permits of its caller, or says why not.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        partition: PartitionId,
+        permit: Option<Permit>,
+    ) -> Result<(Within, Claim), NoEntry> {
+        let mut slot = self.slot(partition).ok_or(NoEntry::Away)?.lock();
+        self.may_enter(&slot, permit.is_some())?;
+        // Those that came between are told nothing of the log's being late: their permits are not wanted any more.
+        let is_late = slot.late_since.is_some();
+        let place = slot.places.enter(permit.filter(|_| !is_late));
+        let turn = slot.turn;
+        drop(slot);
+        let within = Within { held: Arc::clone(self), partition, turn, place };
+        let claim = Claim { held: Arc::clone(self), partition, turn, place, is_over: false };
+        Ok((within, claim))
+    }
+
+    fn may_enter(&self, slot: &Slot, permitted: bool) -> Result<(), NoEntry> {
+        if slot.standing != Standing::Held {
+            return Err(NoEntry::Away);
+        }
+        if slot.late_since.is_some_and(|since| since.elapsed() >= self.bounds.doubt_after) {
+            return Err(NoEntry::InDoubt);
+        }
+        let full = slot.places.len() >= self.bounds.under_way_max
+            || (permitted && slot.places.permitted() >= self.bounds.permitted_max);
+        if full { Err(NoEntry::Full) } else { Ok(()) }
+    }
+
+    /// Waits until a command may be let in, or its partition is not run here.
+    pub(crate) async fn room(&self, partition: PartitionId) {
+        loop {
+            let mut eased = std::pin::pin!(self.eased.notified());
+            eased.as_mut().enable();
+            let may = self.slot(partition).map_or(Ok(()), |slot| self.may_enter(&slot.lock(), true));
+            if matches!(may, Ok(()) | Err(NoEntry::Away)) {
+                return;
+            }
+            eased.await;
+        }
+    }
+
+    /// Whether its log has owed an answer for longer than it should: whoever comes now waits for that log, and holds no
+    /// permit while it does.
+    pub(crate) fn is_late(&self, partition: PartitionId) -> bool {
+        self.late.get(usize::from(partition.0)).is_some_and(|late| late.load(Ordering::Acquire))
+    }
+
+    /// Its log owes an answer for longer than it should: who waits for it gives back what others need.
+    pub(crate) fn late(&self, partition: PartitionId) {
+        let Some(slot) = self.slot(partition) else { return };
+        let mut slot = slot.lock();
+        slot.late_since.get_or_insert_with(Instant::now);
+        let permits = slot.places.take_permits();
+        self.set_late(partition, true);
+        drop(slot);
+        drop(permits);
+    }
+
+    /// Its log has answered.
+    pub(crate) fn on_time(&self, partition: PartitionId) {
+        let Some(slot) = self.slot(partition) else { return };
+        slot.lock().late_since = None;
+        self.set_late(partition, false);
+        self.eased.notify_waiters();
+    }
+
+    fn set_late(&self, partition: PartitionId, is_late: bool) {
+        if let Some(late) = self.late.get(usize::from(partition.0)) {
+            late.store(is_late, Ordering::Release);
+        }
+    }
+
+    /// Commands under way in all partitions.
+    pub(crate) fn under_way(&self) -> usize {
+        self.slots.iter().map(|slot| slot.lock().places.len()).sum()
     }
 
     /// Another owner was seen to write it.
@@ -185,7 +343,7 @@ impl Held {
         let mut emptied = self.emptied.subscribe();
         // The sender is ours: it does not go before us.
         let _ =
-            emptied.wait_for(|_| self.slot(partition).is_none_or(|slot| slot.lock().under_way == 0)).await;
+            emptied.wait_for(|_| self.slot(partition).is_none_or(|slot| slot.lock().places.len() == 0)).await;
     }
 }
 
@@ -196,9 +354,15 @@ impl Drop for Within {
         if slot.turn != self.turn {
             return;
         }
-        slot.under_way -= 1;
-        let last = slot.under_way == 0;
+        let was_full = slot.places.len() >= self.held.bounds.under_way_max
+            || slot.places.permitted() >= self.held.bounds.permitted_max;
+        let permit = slot.places.leave(self.place);
+        let last = slot.places.len() == 0;
         drop(slot);
+        drop(permit);
+        if was_full {
+            self.held.eased.notify_waiters();
+        }
         if last {
             self.held.emptied.send_modify(|times| *times = times.wrapping_add(1));
         }
@@ -206,58 +370,4 @@ impl Drop for Within {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_partition_is_empty_when_all_that_entered_has_left() {
-        let held = Arc::new(Held::new(2));
-        let (here, other) = (PartitionId(0), PartitionId(1));
-        assert!(held.enter(here).is_none(), "not ours");
-        assert!(held.take(here) && !held.take(here) && held.take(other));
-        assert!(held.enter(here).is_none() && held.has(here), "not yet");
-        assert!(held.open(here) && held.open(other));
-        let (one, two) = (held.enter(here).unwrap(), held.enter(here).unwrap());
-        let elsewhere = held.enter(other).unwrap();
-        assert!(held.leave(here) && !held.leave(here));
-        assert!(held.enter(here).is_none() && held.has(here) && !held.lets_in(here));
-        let mut emptied = std::pin::pin!(held.empty(here));
-        assert!(futures_util::poll!(&mut emptied).is_pending());
-        drop(one);
-        assert!(futures_util::poll!(&mut emptied).is_pending());
-        drop(two);
-        emptied.await;
-        assert!(held.drop_out(here) && !held.drop_out(here) && !held.has(here));
-        drop(elsewhere);
-    }
-
-    #[tokio::test]
-    async fn a_fence_of_an_earlier_time_is_not_heard_in_a_later_one() {
-        let held = Held::new(2);
-        let (here, other) = (PartitionId(0), PartitionId(1));
-        assert!(held.take(here));
-        held.fenced(here);
-        assert!(held.drop_out(here) && held.take(here));
-        held.fenced(other);
-        assert_eq!(held.next_fenced().await, other);
-        assert!(futures_util::poll!(std::pin::pin!(held.next_fenced())).is_pending());
-    }
-
-    #[tokio::test]
-    async fn what_is_left_of_an_earlier_time_does_not_count() {
-        let held = Arc::new(Held::new(1));
-        let here = PartitionId(0);
-        assert!(held.take(here) && held.open(here));
-        let old = held.enter(here).unwrap();
-        assert!(held.drop_out(here) && !held.open(here) && held.take(here) && held.open(here));
-        let new = held.enter(here).unwrap();
-        drop(old);
-        assert!(held.leave(here));
-        assert!(
-            futures_util::poll!(std::pin::pin!(held.empty(here))).is_pending(),
-            "the new one is under way"
-        );
-        drop(new);
-        held.empty(here).await;
-    }
-}
+mod tests;

@@ -18,15 +18,12 @@ pub(crate) enum HydrateError {
     Fold(#[from] FoldError),
 }
 
-/// The committed state of an order, as the log has it now, and how many decisions were folded that no snapshot held.
+/// The committed state of an order that may have records, as the log has it now, and how many decisions were folded that no snapshot held.
 pub(crate) async fn hydrate(
     ports: &Ports,
     order: &OrderRef,
     recent_max: usize,
 ) -> Result<(Aggregate, u64), HydrateError> {
-    if ports.log.seems_new(order) {
-        return Ok((Aggregate::new(order.clone()), 0));
-    }
     if let Some(snapshot) = ports.snapshots.load(order).await
         && let Some(aggregate) = from_snapshot(ports, order, &snapshot, recent_max).await?
     {

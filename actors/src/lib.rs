@@ -10,6 +10,7 @@ mod admission;
 mod attempt;
 mod committer;
 mod counts;
+mod deliveries;
 mod door;
 mod effects;
 mod floor;
@@ -17,6 +18,8 @@ mod held;
 mod holding;
 mod hydrate;
 mod intake;
+#[cfg(test)]
+mod isolation;
 mod mutant;
 mod newcomers;
 mod node;
@@ -26,6 +29,7 @@ mod parking;
 mod partition;
 #[cfg(test)]
 mod quiet;
+mod reads;
 mod release;
 mod resilience;
 mod sight;
@@ -35,9 +39,11 @@ mod sweeper;
 mod tenant;
 mod tenants;
 mod tenants_route;
+mod undriven;
 mod who;
 mod world;
 
+pub use counts::Standing;
 pub use effects::EffectCounts;
 pub use floor::Following;
 pub use holding::HandedOver;

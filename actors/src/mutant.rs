@@ -25,6 +25,16 @@ pub enum Mutant {
     RaisesAfterUnknown,
     /// Effects begin when they are decided, and not when the record is durable.
     EffectBeforeCommit,
+    /// An outcome in an order's mailbox is forgotten: the order may leave memory with it.
+    ForgetsOutcomes,
+    /// A call passes its breaker and takes a place on the node before it waits for one at its participant.
+    WidePlacesFirst,
+    /// A participant that contradicts itself is asked again at once.
+    AsksContradictedAtOnce,
+    /// A caller's permits are held until its command is answered, however long its partition's log is silent.
+    PermitsUntilAnswered,
+    /// All orders of the node are rebuilt under the same few permits, those too that need no read.
+    ReadPermitsOfTheNode,
 }
 
 impl Settings {

@@ -191,12 +191,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_recorded_makes_its_tenant_though_its_caller_has_gone() {
         let quiet = Quiet::start(None).await;
-        let mut answer = quiet.node.send(place(&order("shop", "o"), "p"), Wait::No).await.unwrap();
+        let answer = quiet.node.send(place(&order("shop", "o"), "p"), Wait::No).await.unwrap();
         // Once the order has decided, the caller goes.
         while quiet.log.read_order(&order("shop", "o"), 0).await.unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
-        answer.close();
+        drop(answer);
         let made = async {
             while names(&quiet).is_empty() {
                 tokio::time::advance(Duration::from_millis(1)).await;

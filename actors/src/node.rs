@@ -19,18 +19,20 @@ use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::Command;
 use retailflow_engine::ports::InboxId;
 use retailflow_engine::wire::{Code, CommandType, Outcome};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::admission::Gate;
+use crate::admission::{Gate, share};
 use crate::committer::CommitterMsg;
 use crate::effects::Effects;
 use crate::floor::{Floors, Following};
-use crate::held::Held;
+use crate::held::{Bounds, Held, NoEntry};
+use crate::mutant::Mutant;
 use crate::newcomers::Newcomers;
 use crate::order::OrderShared;
-use crate::outcome::{Work, refusal};
+use crate::outcome::{Answer, Work, refusal};
 use crate::partition::{Committers, Partition, PartitionArgs, PartitionMsg};
+use crate::reads::Reads;
 use crate::release::{ReleaseError, Released, Request};
 use crate::sight::Sight;
 use crate::sweeper::{Sweeper, SweeperArgs};
@@ -41,6 +43,11 @@ use crate::world::{Holds, Ports, Settings};
 /// Why nothing is done about an order here.
 pub(crate) const NOT_HERE: &str =
     "the order's partition is run by another node, or on its way to one; ask again";
+/// Why nothing more is let into a partition.
+const PARTITION_FULL: &str =
+    "as many commands are under way in the order's partition as may be; ask again later";
+/// The same, while its log does not answer.
+const LOG_SILENT: &str = "the log of the order's partition does not answer, and nothing was begun; ask again later with the same id";
 
 /// What the root is told.
 pub(crate) enum NodeMsg {
@@ -241,10 +248,16 @@ impl Node {
         let partitions = ports.log.identity().partitions;
         let settings = Arc::new(settings);
         let waited_ms = settings.config.commit.timeout_ms.saturating_mul(3);
-        let hydrating = Semaphore::new(settings.config.orders.hydrate_concurrency_max);
-        let gate = Arc::new(Gate::new(&settings.config.admission));
+        let reads = Reads::new(ports.log.identity(), settings.config.orders.hydrate_concurrency_max);
+        let admission = &settings.config.admission;
+        let gate = Arc::new(Gate::new(admission, partitions));
+        let bounds = Bounds {
+            under_way_max: admission.partition_in_flight_max,
+            permitted_max: share(admission.in_flight_max, partitions.into()),
+            doubt_after: Duration::from_millis(admission.doubt_ms),
+        };
         let committers = Arc::new(Committers::new(partitions));
-        let held = Arc::new(Held::new(partitions));
+        let held = Arc::new(Held::new(partitions, bounds));
         let all = settings.holds == Holds::All;
         // What is this node's alone is let in from the start, and waits for its committer.
         (0..partitions).map(PartitionId).filter(|_| all).for_each(|partition| {
@@ -257,16 +270,7 @@ impl Node {
         let newcomers =
             Newcomers::new(ports.tenants.clone(), settings.config.tenants.created_max, gate.retry_after_ms());
         let shared = Arc::new(Shared {
-            orders: Arc::new(OrderShared {
-                ports,
-                settings,
-                committers,
-                held,
-                gate,
-                hydrating,
-                effects,
-                sight,
-            }),
+            orders: Arc::new(OrderShared { ports, settings, committers, held, gate, reads, effects, sight }),
             routes,
             floors: Arc::default(),
             newcomers,
@@ -302,9 +306,9 @@ impl NodeHandle {
         let (order, key) = (command.order.clone(), command.key.clone());
         let outcome = match self.let_in(command, Wait::No).await {
             Err(outcome) => *outcome,
-            Ok(answer) => match answer.await {
-                Ok(outcome) => outcome,
-                Err(_) => self.refuse_named(&order, &key, Code::OutcomeUnknown),
+            Ok(answer) => match answer.outcome().await {
+                Some(outcome) => outcome,
+                None => self.refuse_named(&order, &key, Code::OutcomeUnknown),
             },
         };
         self.shared.orders.sight.answered(kind, &outcome, begun.elapsed());
@@ -312,25 +316,19 @@ impl NodeHandle {
     }
 
     /// Sends a command in. It waits for room, or is refused for want of it.
-    pub(crate) async fn send(
-        &self,
-        command: Command,
-        wait: Wait,
-    ) -> Result<oneshot::Receiver<Outcome>, Box<Outcome>> {
+    pub(crate) async fn send(&self, command: Command, wait: Wait) -> Result<Answer, Box<Outcome>> {
         match self.reserved(&command) {
             Some(outcome) => Err(outcome),
             None => self.let_in(command, wait).await,
         }
     }
 
-    async fn let_in(&self, command: Command, wait: Wait) -> Result<oneshot::Receiver<Outcome>, Box<Outcome>> {
+    async fn let_in(&self, command: Command, wait: Wait) -> Result<Answer, Box<Outcome>> {
         let (setting, newcomer) = self.tenant(&command)?;
-        let Some(within) = self.shared.orders.held.enter(self.partition(&command)) else {
-            return Err(Box::new(self.refuse_with(&command, Code::Unavailable, NOT_HERE)));
-        };
-        let gate = &self.shared.orders.gate;
+        let shared = &self.shared.orders;
+        let (partition, held, gate) = (self.partition(&command), &shared.held, &shared.gate);
         let tenant = &command.order.tenant;
-        let effects = &self.shared.orders.effects;
+        let effects = &shared.effects;
         if effects.is_full() && command.data.kind() == CommandType::Place {
             if wait == Wait::No {
                 return Err(Box::new(self.refuse(&command, Code::Overloaded)));
@@ -338,14 +336,42 @@ impl NodeHandle {
             // More new orders than can be brought on their way help nobody.
             effects.room().await;
         }
-        let permit = match wait {
-            Wait::No => gate.try_enter(tenant, setting.in_flight_max),
-            wait => gate.enter(tenant, setting.in_flight_max, wait == Wait::BesideOthers).await,
+        let (within, claim) = loop {
+            if wait != Wait::No {
+                held.room(partition).await;
+            }
+            let permit = match wait {
+                _ if held.is_late(partition) && gate.is_closed() => Err(Code::Draining),
+                // Its partition bounds what waits for a log that is late.
+                _ if held.is_late(partition) => Ok(None),
+                Wait::No => gate.try_enter(tenant, setting.in_flight_max, partition).map(Some),
+                wait => {
+                    let shares = wait == Wait::BesideOthers;
+                    gate.enter(tenant, setting.in_flight_max, partition, shares).await.map(Some)
+                }
+            };
+            let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?;
+            match held.enter(partition, permit) {
+                Ok(entered) => break entered,
+                Err(NoEntry::Full | NoEntry::InDoubt) if wait != Wait::No => {}
+                Err(why) => return Err(Box::new(self.no_entry(&command, why))),
+            }
         };
-        let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?.within(within);
-        let (reply, answer) = oneshot::channel();
-        self.shared.routes.submit(Work::new(command, permit, reply).by(newcomer));
-        Ok(answer)
+        let (reply, outcome) = oneshot::channel();
+        self.shared.routes.submit(Work::new(command, within, reply).by(newcomer));
+        if shared.settings.is(Mutant::PermitsUntilAnswered) {
+            claim.over();
+            return Ok(Answer::new(outcome, None));
+        }
+        Ok(Answer::new(outcome, Some(claim)))
+    }
+
+    fn no_entry(&self, command: &Command, why: NoEntry) -> Outcome {
+        match why {
+            NoEntry::Away => self.refuse_with(command, Code::Unavailable, NOT_HERE),
+            NoEntry::Full => self.refuse_with(command, Code::Overloaded, PARTITION_FULL),
+            NoEntry::InDoubt => self.refuse_with(command, Code::Unavailable, LOG_SILENT),
+        }
     }
 
     /// Decides the commands that wait behind a parked order, in order, and takes its mark away. When that is broken off
@@ -438,11 +464,15 @@ impl NodeHandle {
         self.close();
         let until = tokio::time::Instant::now() + deadline;
         let mut drained = tokio::time::timeout_at(until, self.shared.orders.gate.drained()).await.is_ok();
+        for partition in self.held() {
+            let empty = self.shared.orders.held.empty(partition);
+            drained &= tokio::time::timeout_at(until, empty).await.is_ok();
+        }
         drained &= tokio::time::timeout_at(until, self.shared.orders.effects.close()).await.is_ok();
         for partition in self.held() {
             drained &= tokio::time::timeout_at(until, self.seal(partition)).await == Ok(true);
         }
-        let abandoned = self.in_flight();
+        let abandoned = self.shared.orders.held.under_way();
         drop(tokio::time::timeout_at(until, self.shared.newcomers.close()).await);
         self.shared.newcomers.kill();
         self.end().await;

@@ -13,28 +13,29 @@ use retailflow_engine::codec::CodecError;
 use retailflow_engine::fulfillment::next;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::order::{
-    Aggregate, Context, Draft, Drafted, EngineCommand, FoldError, Order, OrderStatus, RecordedOutcome,
-    SealedDraft, Verdict,
-};
-use retailflow_engine::ports::{CommitError, OrderEntry, ReadError};
-use retailflow_engine::wire::{Code, Durability, Outcome};
-use tokio::sync::Semaphore;
+use retailflow_engine::order::{Aggregate, Context, Draft, Drafted, FoldError, RecordedOutcome, Verdict};
+use retailflow_engine::ports::{CommitError, ReadError};
+use retailflow_engine::wire::Code;
 
 use crate::admission::Gate;
-use crate::committer::{CommitterMsg, Proposal, Proposed, Ticket};
+use crate::committer::Proposed;
+use crate::deliveries::EngineNews;
 use crate::effects::Effects;
 use crate::held::Held;
 use crate::hydrate::{HydrateError, hydrate};
 use crate::mutant::Mutant;
 use crate::outcome::{Work, recorded, refusal};
 use crate::partition::Committers;
+use crate::reads::Reads;
 use crate::sight::Sight;
 use crate::sweeper::Found;
 use crate::tenant::TenantMsg;
 use crate::world::{Ports, ProbePoint, Settings};
 
 mod ask_log;
+mod record;
+
+use record::{Deferred, InFlight};
 
 /// The reason with which an order stops that had nothing to do; any other end is a crash.
 pub(crate) const PASSIVATED: &str = "passivated";
@@ -54,7 +55,7 @@ pub(crate) enum OrderMsg {
         proposed: Proposed,
     },
     /// Decide a command of the engine's own.
-    Engine(EngineCommand),
+    Engine(EngineNews),
     /// See to it that what the order asks for is driven.
     Wake,
     /// It was found by looking through the index of open orders.
@@ -70,7 +71,7 @@ pub(crate) struct OrderShared {
     pub(crate) committers: Arc<Committers>,
     pub(crate) held: Arc<Held>,
     pub(crate) gate: Arc<Gate>,
-    pub(crate) hydrating: Semaphore,
+    pub(crate) reads: Reads,
     pub(crate) effects: Arc<Effects>,
     pub(crate) sight: Arc<Sight>,
 }
@@ -101,15 +102,6 @@ pub(crate) fn is_passing(error: &ActorProcessingErr) -> bool {
     unreadable || matches!(error.downcast_ref(), Some(OrderEnd::Lost))
 }
 
-struct InFlight {
-    number: u64,
-    sealed: SealedDraft,
-    /// By decision: who asked first, then who joined.
-    waiters: Vec<Vec<Work>>,
-    /// Refusals that rest on tentative state: told when it has become the committed one.
-    deferred: Vec<(Work, Outcome)>,
-}
-
 pub(crate) struct OrderState {
     args: OrderArgs,
     partition: PartitionId,
@@ -117,7 +109,9 @@ pub(crate) struct OrderState {
     snapshot_at: u64,
     queue: VecDeque<Work>,
     /// The engine's own commands. At most one step and one deadline are open, so a handful at most wait here.
-    engine: Vec<EngineCommand>,
+    engine: Vec<EngineNews>,
+    /// Decisions in the next record, while the last one came out too large.
+    combine_max: Option<usize>,
     in_flight: Option<Box<InFlight>>,
     proposals: u64,
     /// Outcomes that have left the aggregate's memory, once someone asked for one.
@@ -145,6 +139,7 @@ impl Actor for OrderActor {
             snapshot_at: 0,
             queue: VecDeque::new(),
             engine: Vec::new(),
+            combine_max: None,
             in_flight: None,
             proposals: 0,
             recalled: None,
@@ -176,19 +171,20 @@ impl Actor for OrderActor {
                 state.take(work);
             }
             OrderMsg::Resolved { number, proposed } => {
-                if let Some(lost) = state.resolved(&myself, number, proposed)? {
+                if let Some(mut lost) = state.resolved(&myself, number, proposed)? {
                     if !state.args.shared.settings.is(Mutant::KeepsStateAfterConflict) {
                         Box::pin(state.rebuild()).await?;
                     }
                     // What the engine itself had decided is asked for again, if it is still asked for.
+                    lost.engine.clear();
                     state.drive(&myself);
                     state.again(*lost);
                 }
             }
-            OrderMsg::Engine(command) => state.take_in(command),
+            OrderMsg::Engine(news) => state.take_in(news),
             OrderMsg::Wake => state.drive(&myself),
             OrderMsg::Found(found) => match found.is_due {
-                true => state.take_in(EngineCommand::DeadlinePassed),
+                true => state.take_in(EngineNews::deadline_passed()),
                 false => state.drive(&myself),
             },
             OrderMsg::Passivate => return state.passivate(&myself),
@@ -222,10 +218,17 @@ impl OrderState {
     async fn rebuild(&mut self) -> Result<(), ActorProcessingErr> {
         self.probe(ProbePoint::OrderHydrate)?;
         let shared = &self.args.shared;
-        let permit = shared.hydrating.acquire().await?;
         let recent_max = shared.settings.config.orders.recent_ids_max;
-        let (aggregate, unaided) = hydrate(&shared.ports, &self.args.order, recent_max).await?;
-        drop(permit);
+        let mutant = shared.settings.is(Mutant::ReadPermitsOfTheNode);
+        let (aggregate, unaided) = match shared.ports.log.seems_new(&self.args.order) && !mutant {
+            // Nothing is read for it: it waits for nobody who reads.
+            true => (Aggregate::new(self.args.order.clone()), 0),
+            false => {
+                let of = if mutant { PartitionId(0) } else { self.partition };
+                let _permit = shared.reads.permit(of).await;
+                hydrate(&shared.ports, &self.args.order, recent_max).await?
+            }
+        };
         self.aggregate = aggregate;
         // What took long to fold is folded once.
         self.snapshot_at = self.aggregate.revision.saturating_sub(unaided);
@@ -240,17 +243,17 @@ impl OrderState {
     fn advance(&mut self, myself: &ActorRef<OrderMsg>) -> Result<Option<Work>, ActorProcessingErr> {
         while self.in_flight.is_none() && !(self.queue.is_empty() && self.engine.is_empty()) {
             let orders = &self.args.shared.settings.config.orders;
-            let (max_commands, max_bytes) = (orders.record_max_commands, orders.record_max_bytes);
+            let max_commands = self.combine_max.unwrap_or(orders.record_max_commands);
+            let max_bytes = orders.record_max_bytes;
             let context =
                 Context { now: self.args.shared.ports.clock.now(), policy: self.args.shared.settings.policy };
             let mut draft = Draft::new(&self.aggregate);
             let mut waiters: Vec<Vec<Work>> = Vec::new();
             let mut deferred = Vec::new();
             let mut asks = None;
-            let mut stale = false;
-            for command in self.engine.drain(..) {
-                stale |= !draft.decide_engine(&command, &context);
-            }
+            let waited = self.engine.len();
+            self.engine.retain(|news| draft.decide_engine(&news.command, &context));
+            let stale = self.engine.len() < waited;
             while draft.len() < max_commands
                 && let Some(next) = self.queue.front()
                 && (draft.is_empty() || draft.weight_bytes() + next.command.weight_bytes() <= max_bytes)
@@ -280,74 +283,24 @@ impl OrderState {
                         let retry_after_ms = self.args.shared.gate.retry_after_ms();
                         let command = &work.command;
                         let outcome = refusal(&command.order, &command.key, code, message, retry_after_ms);
-                        if draft.is_empty() { work.answer(outcome) } else { deferred.push((work, outcome)) }
+                        match draft.is_empty() {
+                            true => work.answer(outcome),
+                            false => deferred.push(Deferred { work, outcome, after: waiters.len() }),
+                        }
                     }
                 }
             }
-            if stale {
-                // News of something that is over, or was before its time: what the order really asks for is driven.
-                self.drive(myself);
-            }
             if !draft.is_empty() {
                 self.propose(myself, draft, waiters, deferred)?;
+            } else if stale {
+                // News of something that is over, or was before its time: what the order really asks for is driven.
+                self.drive(myself);
             }
             if asks.is_some() {
                 return Ok(asks);
             }
         }
         Ok(None)
-    }
-
-    fn propose(
-        &mut self,
-        myself: &ActorRef<OrderMsg>,
-        draft: Draft,
-        waiters: Vec<Vec<Work>>,
-        deferred: Vec<(Work, Outcome)>,
-    ) -> Result<(), ActorProcessingErr> {
-        let retry_after_ms = self.args.shared.gate.retry_after_ms();
-        let all = |waiters: Vec<Vec<Work>>, deferred: Vec<(Work, Outcome)>| {
-            waiters.into_iter().flatten().chain(deferred.into_iter().map(|(work, _)| work))
-        };
-        let sealed = match draft.seal(&self.aggregate) {
-            Ok(sealed) => sealed,
-            Err(error) => {
-                all(waiters, deferred)
-                    .for_each(|work| work.refuse(Code::TooLarge, error.to_string(), retry_after_ms));
-                return Ok(());
-            }
-        };
-        let Some(committer) = self.args.shared.committers.get(self.partition) else {
-            let why = "the order's partition is being taken over";
-            self.wake_later(myself);
-            all(waiters, deferred).for_each(|work| work.refuse(Code::Unavailable, why, retry_after_ms));
-            return Ok(());
-        };
-        if self.args.shared.settings.is(Mutant::EffectBeforeCommit)
-            && let Some(effect) = next(&self.args.order, sealed.tentative())
-        {
-            self.args.shared.effects.drive(effect, myself);
-        }
-        let waiters = if self.args.shared.settings.is(Mutant::AnswersTentative) {
-            answer(waiters, &sealed.outcomes, self.args.shared.ports.durability.get());
-            Vec::new()
-        } else {
-            waiters
-        };
-        self.proposals += 1;
-        let number = self.proposals;
-        let entry = OrderEntry {
-            order: self.args.order.clone(),
-            expected_revision: sealed.expected_revision,
-            next_revision: sealed.next_revision,
-            deadline: sealed.deadline,
-            bytes: sealed.bytes.clone(),
-        };
-        self.in_flight = Some(Box::new(InFlight { number, sealed, waiters, deferred }));
-        // If the committer has gone, the ticket comes back as lost.
-        let ticket = Ticket::new(myself.clone(), number);
-        drop(committer.cast(CommitterMsg::Propose(Proposal { entry, ticket })));
-        self.probe(ProbePoint::OrderProposed)
     }
 
     /// Gives back what lost a race: the order has to be rebuilt before it is decided again.
@@ -371,14 +324,15 @@ impl OrderState {
             Proposed::Conflict => Ok(Some(in_flight)),
             Proposed::Unavailable(why) => {
                 let retry_after_ms = self.args.shared.gate.retry_after_ms();
-                let works = in_flight.waiters.into_iter().flatten();
-                let works = works.chain(in_flight.deferred.into_iter().map(|(work, _)| work));
                 let code = match why.contains(CommitError::OUT_OF_FILES) {
                     true => Code::OutOfFiles,
                     false => Code::StorageFull,
                 };
-                works.for_each(|work| work.refuse(code, why.clone(), retry_after_ms));
-                self.wake_later(myself);
+                in_flight
+                    .into_works()
+                    .into_iter()
+                    .for_each(|work| work.refuse(code, why.clone(), retry_after_ms));
+                self.wake_later();
                 Ok(None)
             }
             // Neither yes nor no may be said. The supervisor starts the order again from what the log has.
@@ -386,46 +340,11 @@ impl OrderState {
         }
     }
 
-    /// The record is durable: only now is the tentative state the committed one, and only now is anyone told.
-    fn committed(&mut self, in_flight: InFlight) {
-        let shared = self.args.shared.clone();
-        let durability = shared.ports.durability.get();
-        let InFlight { sealed, waiters, deferred, .. } = in_flight;
-        // What was recalled must stay all there is: these will leave the aggregate's memory, too.
-        if let Some(recalled) = &mut self.recalled {
-            recalled.extend(sealed.outcomes.iter().map(|outcome| (outcome.key.clone(), outcome.clone())));
-        }
-        answer(waiters, &sealed.outcomes, durability);
-        let ends = |order: &Order| matches!(order.status, OrderStatus::Completed | OrderStatus::Canceled);
-        if ends(sealed.tentative()) && !ends(&self.aggregate.order) {
-            shared.effects.order_ended();
-        }
-        sealed.commit_to(&mut self.aggregate, shared.settings.config.orders.recent_ids_max);
-        deferred.into_iter().for_each(|(work, outcome)| work.answer(outcome));
-        self.snapshot_if_due();
-    }
-
-    /// Commands that lost a race come first again, a bounded number of times.
-    fn again(&mut self, in_flight: InFlight) {
-        let max = self.args.shared.settings.config.commit.conflict_retries_max;
-        let retry_after_ms = self.args.shared.gate.retry_after_ms();
-        let works = in_flight.waiters.into_iter().flatten();
-        let works: Vec<Work> = works.chain(in_flight.deferred.into_iter().map(|(work, _)| work)).collect();
-        for mut work in works.into_iter().rev() {
-            work.attempts += 1;
-            work.certainly_new = false;
-            if work.attempts > max {
-                work.refuse(Code::Unavailable, "others keep writing this order", retry_after_ms);
-            } else {
-                self.queue.push_front(work);
-            }
-        }
-    }
-
-    /// A command of the engine's own that waits to be decided.
-    fn take_in(&mut self, command: EngineCommand) {
+    /// News of the engine's own that wait to be decided.
+    fn take_in(&mut self, mut news: EngineNews) {
         if self.engine.len() < ENGINE_QUEUE_MAX {
-            self.engine.push(command);
+            news.received();
+            self.engine.push(news);
         }
     }
 
@@ -441,14 +360,15 @@ impl OrderState {
         }
         match next(&self.args.order, &self.aggregate.order) {
             Some(effect) => effects.drive(effect, myself),
+            None if self.aggregate.order.deadline.is_some() => effects.waits(&self.args.order),
             None => effects.rest(&self.args.order),
         }
     }
 
     /// An outcome could not be recorded now: its effect is driven again, under the same key.
-    fn wake_later(&self, myself: &ActorRef<OrderMsg>) {
+    fn wake_later(&self) {
         let delay = Duration::from_millis(self.args.shared.gate.retry_after_ms());
-        myself.send_after(delay, || OrderMsg::Wake);
+        self.args.shared.effects.wake_later(self.args.order.clone(), delay);
     }
 
     fn replay(&self, work: Work, verdict: &Verdict) {
@@ -474,21 +394,13 @@ impl OrderState {
             let order = self.args.order.order.clone();
             self.args.tenant.cast(TenantMsg::Busy(order, myself.get_id()))?;
         } else {
-            // The tenant sends nothing after `Passivate` until it hears from us: no message is left behind.
+            // The tenant sends nothing after `Passivate` until it hears from us, and what an effect sends counts as an
+            // attempt until it is recorded: no message is left behind.
             myself.stop(Some(PASSIVATED.into()));
         }
         Ok(())
     }
 }
 
-/// Tells each waiter the outcome of its decision; who joined another's record gets it as a replay.
-fn answer(waiters: Vec<Vec<Work>>, outcomes: &[RecordedOutcome], durability: Durability) {
-    for (works, outcome) in waiters.into_iter().zip(outcomes) {
-        for (place, work) in works.into_iter().enumerate() {
-            let command = &work.command;
-            let told = recorded(&command.order, &command.key, &outcome.verdict, durability, place > 0);
-            work.came_to("durable");
-            work.answer(told);
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

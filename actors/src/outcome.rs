@@ -7,7 +7,7 @@ use retailflow_engine::order::{Command, Verdict};
 use retailflow_engine::wire::{Code, Durability, Outcome};
 use tokio::sync::oneshot;
 
-use crate::admission::Permit;
+use crate::held::{Claim, Within};
 use crate::newcomers::Newcomer;
 
 /// A command on its way through the actors. Dropping it unanswered tells the caller that the outcome is unknown.
@@ -18,8 +18,8 @@ pub(crate) struct Work(Box<Waiting>);
 /// What a [`Work`] holds.
 pub(crate) struct Waiting {
     pub(crate) command: Command,
-    /// None for what comes out of a parked order's queue: it was admitted when it went in.
-    pub(crate) permit: Option<Permit>,
+    /// None for what comes out of a parked order's queue: it was let in when it went in.
+    pub(crate) within: Option<Within>,
     pub(crate) reply: oneshot::Sender<Outcome>,
     /// Its tenant is to be made when it is recorded.
     pub(crate) newcomer: Option<Newcomer>,
@@ -48,8 +48,8 @@ impl DerefMut for Work {
 }
 
 impl Work {
-    pub(crate) fn new(command: Command, permit: Permit, reply: oneshot::Sender<Outcome>) -> Self {
-        Self::on_the_way(command, Some(permit), reply, false)
+    pub(crate) fn new(command: Command, within: Within, reply: oneshot::Sender<Outcome>) -> Self {
+        Self::on_the_way(command, Some(within), reply, false)
     }
 
     /// Has its tenant made when it is recorded.
@@ -65,13 +65,13 @@ impl Work {
 
     fn on_the_way(
         command: Command,
-        permit: Option<Permit>,
+        within: Option<Within>,
         reply: oneshot::Sender<Outcome>,
         discarded: bool,
     ) -> Self {
         Self(Box::new(Waiting {
             command,
-            permit,
+            within,
             reply,
             newcomer: None,
             attempts: 0,
@@ -88,9 +88,9 @@ impl Work {
 
     /// Gives the outcome. A caller that has gone away is no trouble: the outcome is in the log.
     pub(crate) fn answer(self, outcome: Outcome) {
-        let Waiting { reply, permit, newcomer, .. } = *self.0;
-        // The permit goes first, so that a caller who reacts at once finds room.
-        drop(permit);
+        let Waiting { reply, within, newcomer, .. } = *self.0;
+        // Its place goes first, and the permit with it, so that a caller who reacts at once finds room.
+        drop(within);
         match newcomer {
             None => drop(reply.send(outcome)),
             Some(newcomer) => newcomer.answer(outcome, reply),
@@ -101,6 +101,27 @@ impl Work {
     pub(crate) fn refuse(self, code: Code, message: impl Into<String>, retry_after_ms: u64) {
         let outcome = refusal(&self.command.order, &self.command.key, code, message, retry_after_ms);
         self.answer(outcome);
+    }
+}
+
+/// What a caller waits for. Dropped before the outcome is there, it gives its permit back: the command goes on without it.
+pub(crate) struct Answer {
+    outcome: oneshot::Receiver<Outcome>,
+    claim: Option<Claim>,
+}
+
+impl Answer {
+    pub(crate) fn new(outcome: oneshot::Receiver<Outcome>, claim: Option<Claim>) -> Self {
+        Self { outcome, claim }
+    }
+
+    /// The outcome; `None` when it is lost.
+    pub(crate) async fn outcome(mut self) -> Option<Outcome> {
+        let outcome = (&mut self.outcome).await.ok();
+        if let Some(claim) = self.claim.take() {
+            claim.over();
+        }
+        outcome
     }
 }
 

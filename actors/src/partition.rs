@@ -124,6 +124,7 @@ impl Actor for Partition {
                     ports: args.ports.clone(),
                     settings: args.settings.clone(),
                     floors: args.floors.clone(),
+                    held: args.held.clone(),
                     sight: args.sight.clone(),
                     acknowledged: state.acknowledged.clone(),
                     owner: myself.clone(),

@@ -7,8 +7,8 @@ use retailflow_engine::contract::author::CONTEXT;
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemorySnapshots, MemoryTenants};
 use retailflow_engine::ports::{
-    Clock, Deadlines, KeyStanding, LogIdentity, Participant, Participants, PortFuture, Rng, Settlement,
-    Snapshots, StepAnswer, StepRequest,
+    Clock, Deadlines, EventLog, KeyStanding, LogIdentity, Participant, Participants, PortFuture, Rng,
+    Settlement, Snapshots, StepAnswer, StepRequest,
 };
 use retailflow_engine::wire::Durability;
 
@@ -82,7 +82,7 @@ impl Quiet {
         Self::made_of(settings, log, deadlines, snapshots, participant).await
     }
 
-    async fn of(
+    pub(crate) async fn of(
         settings: Settings,
         log: Arc<MemoryLog>,
         deadlines: Arc<dyn Deadlines>,
@@ -99,8 +99,32 @@ impl Quiet {
         participant: Arc<dyn Participant>,
     ) -> Self {
         let letters = Arc::<MemoryDeadLetters>::default();
+        let node =
+            Self::node(settings, log.clone(), deadlines, snapshots, participant, letters.clone()).await;
+        Self { node, log, letters }
+    }
+
+    /// A node on any log, that drives no step.
+    pub(crate) async fn undriven(
+        settings: Settings,
+        log: Arc<dyn EventLog>,
+        deadlines: Arc<dyn Deadlines>,
+    ) -> NodeHandle {
+        let settings = Settings { drives_effects: false, ..settings };
+        let snapshots = Arc::<MemorySnapshots>::default();
+        Self::node(settings, log, deadlines, snapshots, Arc::new(Nothing), Arc::default()).await
+    }
+
+    async fn node(
+        settings: Settings,
+        log: Arc<dyn EventLog>,
+        deadlines: Arc<dyn Deadlines>,
+        snapshots: Arc<dyn Snapshots>,
+        participant: Arc<dyn Participant>,
+        dead_letters: Arc<MemoryDeadLetters>,
+    ) -> NodeHandle {
         let ports = Ports {
-            log: log.clone(),
+            log,
             deadlines,
             participants: Participants {
                 inventory: participant.clone(),
@@ -109,13 +133,12 @@ impl Quiet {
             },
             snapshots,
             tenants: Arc::<MemoryTenants>::default(),
-            dead_letters: letters.clone(),
+            dead_letters,
             clock: Arc::new(Nothing),
             rng: Arc::new(Nothing),
             durability: Durability::MEMORY.into(),
         };
-        let node = Node::start(settings, ports).await.unwrap();
-        Self { node, log, letters }
+        Node::start(settings, ports).await.unwrap()
     }
 }
 

@@ -15,11 +15,11 @@ use retailflow_engine::ids::{OrderId, OrderRef};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::deliveries::ToOrder;
 use crate::outcome::Work;
 use crate::parking::UNREAD;
 use crate::release::drainer::Drainer;
 use crate::tenant::{TenantMsg, TenantState};
-use crate::tenants_route::ToOrder;
 
 /// What became of the commands that waited behind a parked order.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -60,6 +60,7 @@ pub(crate) struct Sight {
     calls: [[Counter; CALLS.len()]; Role::ALL.len()],
     call_seconds: [Histogram; Role::ALL.len()],
     pub(crate) orders_ended: Counter,
+    pub(crate) orders_undriven: Counter,
     pub(crate) group_records: Histogram,
     pub(crate) commit_seconds: Histogram,
 }
@@ -102,6 +103,7 @@ impl Sight {
             call_seconds: Role::ALL
                 .map(|role| histogram!(metric::EFFECT_CALL_SECONDS.name, "participant" => participant(role))),
             orders_ended: counter!(metric::ORDERS_ENDED.name),
+            orders_undriven: counter!(metric::ORDERS_UNDRIVEN.name),
             group_records: histogram!(metric::GROUP_RECORDS.name),
             commit_seconds: histogram!(metric::COMMIT_SECONDS.name),
         }

@@ -12,12 +12,14 @@ use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::ports::{DueOrder, StoreError};
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
+use crate::deliveries::ToOrder;
 use crate::effects::Effects;
 use crate::held::Held;
-use crate::tenants_route::{TenantRoutes, ToOrder};
+use crate::tenants_route::TenantRoutes;
+use crate::undriven::{Look, look as look_for_undriven};
 
 /// Deadlines read at once.
-const PAGE: usize = 256;
+pub(crate) const PAGE: usize = 256;
 /// Pages read in one look at what is due; the next look goes on behind them.
 const DUE_PAGES_MAX: usize = 16;
 /// Pages of open orders that are read at one time, each of another partition.
@@ -68,6 +70,8 @@ pub(crate) struct SweeperState {
     turns: Vec<Arc<Semaphore>>,
     /// Of each partition how far a look at what is due has come; locked while one is under way.
     due: Vec<Arc<Mutex<Option<DueOrder>>>>,
+    /// The same of a look for those that nobody drives.
+    looks: Vec<Arc<Mutex<Look>>>,
 }
 
 /// The actor that looks.
@@ -89,9 +93,11 @@ impl Actor for Sweeper {
         args.effects.swept_by(myself);
         let due = (0..args.partitions).map(|_| Arc::default()).collect();
         let turns = (0..args.partitions).map(|_| Arc::new(Semaphore::new(FOUND_MAX))).collect();
+        let looks = (0..args.partitions).map(|_| Arc::default()).collect();
         let reads = Arc::new(Semaphore::new(READS_MAX));
         let (walks, looking, anew, unread) = Default::default();
-        Ok(SweeperState { args: Arc::new(args), walks, looking, anew, unread, reads, turns, due })
+        let args = Arc::new(args);
+        Ok(SweeperState { args, walks, looking, anew, unread, reads, turns, due, looks })
     }
 
     async fn handle(
@@ -127,6 +133,20 @@ impl SweeperState {
             && self.looking.iter().all(is_unread);
         if at_rest && self.args.effects.take_left_behind() {
             (0..self.args.partitions).map(PartitionId).for_each(|partition| self.take_up(partition));
+        }
+        for (partition, slot) in (0..).map(PartitionId).zip(&self.looks) {
+            let is_walked = self.looking.contains(&partition)
+                || self.walks.iter().any(|(walked, _)| *walked == partition);
+            if self.args.held.lets_in(partition)
+                && let Ok(mut slot) = slot.clone().try_lock_owned()
+            {
+                if is_walked {
+                    *slot = Look::default();
+                    continue;
+                }
+                let args = self.args.clone();
+                self.args.effects.spawn(async move { look_for_undriven(&args, partition, slot).await });
+            }
         }
         for partition in self.unread.clone() {
             if !self.walks.iter().any(|(other, _)| *other == partition) && !self.looking.contains(&partition)

@@ -17,12 +17,12 @@ use retailflow_engine::wire::Code;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::deliveries::ToOrder;
 use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared, PASSIVATED, is_passing};
 use crate::outcome::Work;
 use crate::parking::Parking;
 use crate::release::{Crash, Drain, Releases, Request};
 use crate::supervise::{AfterCrash, CrashWindow};
-use crate::tenants_route::ToOrder;
 use crate::world::ProbePoint;
 
 /// What a tenant is told.
@@ -244,7 +244,12 @@ impl TenantState {
         order: OrderId,
         message: ToOrder,
     ) -> Result<(), ActorProcessingErr> {
-        if self.parking.holds(&order) || !self.parking.knows(self.partition(&order)) {
+        if !self.parking.knows(self.partition(&order)) {
+            return Ok(());
+        }
+        if self.parking.holds(&order) {
+            // It waits for its release, and is not to be looked for.
+            self.shared.effects.waits(&OrderRef { tenant: self.tenant.clone(), order });
             return Ok(());
         }
         match self.slots.get_mut(&order) {

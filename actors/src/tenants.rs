@@ -11,12 +11,13 @@ use retailflow_engine::ports::ParkedOrder;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::deliveries::ToOrder;
 use crate::order::OrderShared;
 use crate::outcome::Work;
 use crate::release::Request;
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::tenant::{TenantActor, TenantArgs, TenantMsg};
-use crate::tenants_route::{TenantRoutes, ToOrder};
+use crate::tenants_route::TenantRoutes;
 
 /// What the supervisor of the tenants is told.
 pub(crate) enum TenantsMsg {

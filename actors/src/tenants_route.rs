@@ -5,34 +5,12 @@ use std::collections::HashMap;
 use parking_lot::RwLock;
 use ractor::ActorRef;
 use retailflow_engine::ids::{OrderRef, TenantId};
-use retailflow_engine::order::EngineCommand;
 
-use crate::order::OrderMsg;
+use crate::deliveries::ToOrder;
 use crate::outcome::Work;
 use crate::release::Request;
-use crate::sweeper::Found;
 use crate::tenant::TenantMsg;
 use crate::tenants::TenantsMsg;
-
-/// What the engine itself tells an order.
-pub(crate) enum ToOrder {
-    /// Decide this.
-    Engine(EngineCommand),
-    /// See to it that what the order asks for is driven.
-    Wake,
-    /// The same for an order that was found by looking through those that are open, or are due.
-    Found(Found),
-}
-
-impl From<ToOrder> for OrderMsg {
-    fn from(message: ToOrder) -> Self {
-        match message {
-            ToOrder::Engine(command) => Self::Engine(command),
-            ToOrder::Wake => Self::Wake,
-            ToOrder::Found(found) => Self::Found(found),
-        }
-    }
-}
 
 /// Live tenants of a node. Entries are made and removed by their supervisor only.
 #[derive(Default)]

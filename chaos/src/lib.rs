@@ -4,10 +4,12 @@
 //! - `faulty_log`, `faulty_stores`, `faulty_participants`, `rival`: the reference adapters behind everything a network and other nodes do
 //! - `probe`: crashes of actors and of the node at any point of a command's way
 //! - `script`, `callers`: who sends what, when, how often, by which door
+//! - [`crowd`](crowd()): hundreds of orders beside one part that is sick, and checkers that judge time
 //! - `watch`, `checker`: what must hold while it runs, and when it has come to rest
 
 mod callers;
 mod checker;
+mod crowd;
 mod faults;
 mod faulty_log;
 mod faulty_participants;
@@ -22,6 +24,7 @@ mod trace;
 mod watch;
 mod world;
 
+pub use crowd::{CrowdPlan, CrowdReport, Felt, Finding, Sickness, crowd, crowd_on_threads};
 pub use faults::Fault;
 pub use plan::{Crashes, Faults, Plan};
 pub use report::Report;

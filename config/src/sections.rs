@@ -64,8 +64,6 @@ pub struct Log {
     pub group_max_records: usize,
     /// Bytes in one group at most.
     pub group_max_bytes: usize,
-    /// Records waiting for one partition's committer at most.
-    pub queue_max: usize,
 }
 
 /// `[index]`: the rebuildable index beside the log.
@@ -118,6 +116,10 @@ pub struct Admission {
     pub in_flight_max: usize,
     /// The same for one tenant.
     pub tenant_in_flight_max: usize,
+    /// Commands under way in one partition at most, also those whose callers have gone.
+    pub partition_in_flight_max: usize,
+    /// A partition whose log has owed an answer for this long lets nothing in.
+    pub doubt_ms: u64,
     /// What a refused command is told to wait.
     pub retry_after_ms: u64,
 }
@@ -174,6 +176,8 @@ pub struct Effects {
     pub breaker_open_ms: u64,
     /// Time between two looks for what became due or was left behind.
     pub sweep_ms: u64,
+    /// Time for which nobody may drive an open order that asks for a step.
+    pub undriven_max_ms: u64,
 }
 
 /// `[http]`: the HTTP edge, at its two addresses.

@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn suggests_only_what_is_near() {
-        let known = ["log.partitions", "log.queue_max"];
+        let known = ["log.partitions", "log.segment_bytes"];
         assert_eq!(nearest("log.partition", known.into_iter()), Some("log.partitions"));
         assert_eq!(nearest("weather", known.into_iter()), None);
         assert_eq!(nearest(&"x".repeat(10_000), known.into_iter()), None);

@@ -89,9 +89,9 @@ fn every_default_has_a_comment() {
 #[test]
 fn later_sources_win_and_origins_say_so() {
     let case = given()
-        .file("[log]\npartitions = 2\nqueue_max = 20\ncluster = \"a\"\n[orders]\nlive_max = 7")
+        .file("[log]\npartitions = 2\ngroup_max_records = 20\ncluster = \"a\"\n[orders]\nlive_max = 7")
         .env("RETAILFLOW__LOG__PARTITIONS", "3")
-        .env("RETAILFLOW__LOG__QUEUE_MAX", "30")
+        .env("RETAILFLOW__LOG__GROUP_MAX_RECORDS", "30")
         .env("RETAILFLOW_TOOLS", "not ours")
         .env("PATH", "not ours")
         .flag("log.partitions", "4")
@@ -99,12 +99,15 @@ fn later_sources_win_and_origins_say_so() {
     let path = case.path();
     let loaded = case.load();
     assert_eq!(loaded.config.log.partitions, 5);
-    assert_eq!(loaded.config.log.queue_max, 30);
+    assert_eq!(loaded.config.log.group_max_records, 30);
     assert_eq!(loaded.config.log.cluster, "a");
     assert_eq!(loaded.config.orders.live_max, 7);
     assert_eq!(loaded.config.orders.idle_ms, Config::default().orders.idle_ms);
     assert_eq!(origin(&loaded, "log.partitions"), Origin::Flag);
-    assert_eq!(origin(&loaded, "log.queue_max"), Origin::Env("RETAILFLOW__LOG__QUEUE_MAX".into()));
+    assert_eq!(
+        origin(&loaded, "log.group_max_records"),
+        Origin::Env("RETAILFLOW__LOG__GROUP_MAX_RECORDS".into())
+    );
     assert_eq!(origin(&loaded, "orders.live_max"), Origin::File(path));
     assert_eq!(origin(&loaded, "orders.idle_ms"), Origin::Default);
 }
@@ -191,7 +194,8 @@ fn rules_between_keys_name_both_sides() {
 
 #[test]
 fn all_problems_are_told_at_once() {
-    let case = given().file("[log]\npartitions = 0\n[orders]\nlive_maxx = 1").flag("log.queue_max", "x");
+    let case =
+        given().file("[log]\npartitions = 0\n[orders]\nlive_maxx = 1").flag("log.group_max_records", "x");
     let Err(ConfigError::Invalid(problems)) = Config::load(case.options) else { panic!("not refused") };
     assert_eq!(problems.len(), 3, "{problems:?}");
 }

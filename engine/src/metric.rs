@@ -84,6 +84,8 @@ metrics! {
         "1 while the lists of orders are shown; 0 while they are being built, or their disk fails.";
     ORDERS_ENDED Kind::Counter, "orders_ended_total", [],
         "Orders that came to their end: completed or canceled.";
+    ORDERS_UNDRIVEN Kind::Counter, "orders_undriven_total", [],
+        "Open orders that asked for a step and that nobody drove for effects.undriven_max_ms; each is named in the log. Above 0: a fault of RetailFlow.";
     SAGAS Kind::Gauge, "sagas", ["step"],
         "Orders that are driven now, by the step that they are at.";
     PARTITIONS_HELD Kind::Gauge, "partitions_held", [],

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use retailflow_actors::{Intake, IntakeEvent, NodeHandle, Settings};
+use retailflow_actors::{Intake, IntakeEvent, NodeHandle, Settings, Standing};
 use retailflow_cluster::disk::inbox::FileInbox;
 use retailflow_engine::keys::{hex, sha256};
 use retailflow_engine::ports::{Clock, InboxError};
@@ -198,11 +198,12 @@ async fn drive(
             stop.send_replace(true);
         }
     });
+    let mut standing = None;
     // Not only the outcomes: `run` is done when the orders are.
     let run = async {
         let summary = run.await?;
         if !args.intake_only {
-            at_rest(&node, &reporting, until).await;
+            standing = at_rest(&node, &reporting, until).await;
         }
         Ok::<_, InboxError>(summary)
     };
@@ -227,6 +228,7 @@ async fn drive(
     };
     let crashes = node.crashes();
     let effects = node.effects();
+    let found_undriven = node.found_undriven();
     let stop = match ended {
         Ok(_) => Some(node.clone().stop(deadline).await),
         Err(_) => {
@@ -240,20 +242,27 @@ async fn drive(
         drained: stop.is_some_and(|stop| stop.drained),
         crashes,
         effects,
+        standing,
+        found_undriven,
     })
 }
 
-/// Waits until no order waits for anything, until a stop is asked for, or until nothing has moved for so long that what
-/// is left waits for people.
-async fn at_rest(node: &NodeHandle, reporting: &Reporting, mut stop: watch::Receiver<bool>) {
+/// Waits until no order waits for anything, until a stop is asked for, or until nothing has moved for so long that
+/// nothing will. Gives how the orders stand then that are still open.
+async fn at_rest(
+    node: &NodeHandle,
+    reporting: &Reporting,
+    mut stop: watch::Receiver<bool>,
+) -> Option<Standing> {
+    let mut has_looked = false;
     let mut seen = node.effects();
     let mut since = tokio::time::Instant::now();
     loop {
         if node.effects_running() == 0 && reporting.is_idle() && node.has_open_orders().await == Some(false) {
-            return;
+            return None;
         }
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => return None,
             () = tokio::time::sleep(LOOK) => {}
         }
         let now = node.effects();
@@ -261,10 +270,19 @@ async fn at_rest(node: &NodeHandle, reporting: &Reporting, mut stop: watch::Rece
             (seen, since) = (now, tokio::time::Instant::now());
         }
         if since.elapsed() >= QUIET_MAX {
-            tracing::warn!(
-                "some orders are still open, and nothing moves: they wait for people, or for a participant"
-            );
-            return;
+            let standing = node.standing().await;
+            let undriven = standing.as_ref().map_or(0, |standing| standing.undriven);
+            if undriven > 0 && !std::mem::replace(&mut has_looked, true) {
+                tracing::error!(
+                    undriven,
+                    "open orders are driven by nobody: a fault of RetailFlow; looking through all"
+                );
+                node.look_through();
+                since = tokio::time::Instant::now();
+                continue;
+            }
+            tracing::warn!("some orders are still open, and nothing moves; the summary says how they stand");
+            return standing;
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use retailflow_actors::EffectCounts;
+use retailflow_actors::{EffectCounts, Standing};
 use retailflow_engine::wire::RunReport;
 use retailflow_engine::wire::report::BooksReport;
 
@@ -17,6 +17,10 @@ pub(crate) struct Ran {
     pub(crate) crashes: u64,
     /// What became of effects.
     pub(crate) effects: EffectCounts,
+    /// How the orders stood that were still open when nothing moved any more.
+    pub(crate) standing: Option<Standing>,
+    /// Orders that were found driven by nobody on the way.
+    pub(crate) found_undriven: u64,
 }
 
 /// Tells it on standard error, which may have gone.
@@ -52,6 +56,7 @@ fn text(report: &RunReport, ran: &Ran, took: Duration) -> String {
     if let Some(books) = &report.books {
         text.push_str(&books_text(books));
     }
+    text.push_str(&standing_text(ran));
     if ran.crashes > 0 {
         text.push_str(&format!("  {} crashes of actors survived\n", ran.crashes));
     }
@@ -68,6 +73,31 @@ fn text(report: &RunReport, ran: &Ran, took: Duration) -> String {
         text.push_str(&format!(
             "  all {} invariants held; durability: fsync on one machine\n",
             report.invariants.len()
+        ));
+    }
+    text
+}
+
+/// What is known of the orders that are still open, and no more.
+fn standing_text(ran: &Ran) -> String {
+    let mut text = String::new();
+    if let Some(standing) = &ran.standing {
+        let rows = [
+            (standing.driven, "have a step that a participant is still asked for; run again to go on"),
+            (standing.waiting, "wait for a person, or for a participant's report"),
+            (standing.undriven, "are driven by nobody: a fault of RetailFlow; run again to go on"),
+        ];
+        for (count, meaning) in rows.into_iter().filter(|(count, _)| *count > 0) {
+            text.push_str(&format!("  still open {count:>11}   {meaning}\n"));
+        }
+        for order in &standing.undriven_first {
+            text.push_str(&format!("    driven by nobody: {order}\n"));
+        }
+    }
+    if ran.found_undriven > 0 {
+        text.push_str(&format!(
+            "  {} orders were found driven by nobody, and driven then: a fault of RetailFlow\n",
+            ran.found_undriven
         ));
     }
     text
@@ -100,4 +130,29 @@ fn books_text(books: &BooksReport) -> String {
         }
     ));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(standing: Option<Standing>, found_undriven: u64) -> String {
+        let effects = EffectCounts::default();
+        standing_text(&Ran { finished: true, drained: true, crashes: 0, effects, standing, found_undriven })
+    }
+
+    /// It said of every order that was still open that it waits for people, or for a participant; of some nobody knew.
+    #[test]
+    fn of_open_orders_it_says_what_is_known_and_no_more() {
+        assert_eq!(told(None, 0), "");
+        let waits = Standing { waiting: 3, ..Standing::default() };
+        let text = told(Some(waits), 0);
+        assert!(text.contains("3   wait for a person, or for a participant's report"), "{text}");
+        assert!(!text.contains("nobody"), "{text}");
+        let text = told(Some(Standing { driven: 2, undriven: 1, ..Standing::default() }), 4);
+        assert!(text.contains("2   have a step that a participant is still asked for"), "{text}");
+        assert!(text.contains("1   are driven by nobody"), "{text}");
+        assert!(text.contains("4 orders were found driven by nobody"), "{text}");
+        assert!(!text.contains("wait for a person"), "{text}");
+    }
 }

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::poll::wait_for;
+use super::skipped::skipped;
 
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 const HEALTH_WITHIN: Duration = Duration::from_secs(2);
@@ -22,8 +23,7 @@ pub(crate) fn etcd_or_skip(what: &str) -> Option<PathBuf> {
     match etcd_binary() {
         Ok(binary) => Some(binary),
         Err(why) => {
-            // Straight to standard error: what a passing test prints is not shown.
-            drop(writeln!(std::io::stderr(), "{what}: skipped: {why}"));
+            skipped(what, "etcd", &why);
             None
         }
     }

@@ -8,4 +8,5 @@ pub(crate) mod parked;
 pub(crate) mod poll;
 pub(crate) mod server;
 pub(crate) mod serving;
+pub(crate) mod skipped;
 pub(crate) mod world;

@@ -6,12 +6,12 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::poll::wait_for;
+use super::skipped::skipped;
 
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
 
@@ -20,8 +20,7 @@ pub(crate) fn server_or_skip(what: &str) -> Option<PathBuf> {
     match server_binary() {
         Ok(binary) => Some(binary),
         Err(why) => {
-            // Straight to standard error: what a passing test prints is not shown.
-            drop(writeln!(std::io::stderr(), "{what}: skipped: {why}"));
+            skipped(what, "nats", &why);
             None
         }
     }

@@ -140,7 +140,6 @@ pub(crate) fn or_skipped<T>(
             None => format!("there is no {name} here; {how}"),
         },
     };
-    // Straight to standard error: what a passing test prints is not shown.
-    drop(writeln!(std::io::stderr(), "{test}: skipped: {why}"));
+    super::skipped::skipped(test, name, &why);
     None
 }

@@ -21,7 +21,9 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
   demo             build RetailFlow and show on real orders what it promises (under a minute after the build)
-  test             fetch what the tests need, then run them all
+  test             fetch what the tests need, then run them all; says how many were skipped for want of something
+  test --needs nats,etcd
+                   the same, and fails if a test was skipped for want of one of these
   test --long      the long forms of the tests of whole clusters (three NATS servers, three of etcd, ten kills; about
                    ten minutes); RETAILFLOW_LONG=1 asks for them in any other way of running tests
   kill [ORDERS]    kill the release build about every second while it runs 100,000 mixed orders, or as many as are
@@ -43,7 +45,8 @@ fn main() -> ExitCode {
         ["setup"] => setup::build().map(|()| ExitCode::SUCCESS),
         ["setup", "--tests"] => setup::build().and_then(|()| setup::tests()).map(|_| ExitCode::SUCCESS),
         ["demo"] => setup::build().and_then(|()| demo::run()).map(|()| ExitCode::SUCCESS),
-        ["test"] => test(),
+        ["test"] => test(&[]),
+        ["test", "--needs", names] => test(&names.split(',').collect::<Vec<_>>()),
         ["test", "--long"] => test_long(),
         ["load"] => load::run("60").map(|()| ExitCode::SUCCESS),
         ["load", seconds] => load::run(seconds).map(|()| ExitCode::SUCCESS),
@@ -105,13 +108,26 @@ fn code_of(status: std::process::ExitStatus) -> ExitCode {
 }
 
 /// All tests. Nothing is printed after their output, and their exit code is passed on.
-fn test() -> Result<ExitCode> {
+fn test(needs: &[&str]) -> Result<ExitCode> {
     setup::build()?;
-    let skipped = setup::tests()?;
+    let missing = setup::tests()?;
+    let file = shell::root().join("target").join("skipped.txt");
+    std::fs::create_dir_all(shell::root().join("target")).context("cannot make target/")?;
+    std::fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
     let mut command = shell::cargo();
-    command.args(["test", "--workspace"]);
-    with_tools(&mut command, &skipped);
-    Ok(code_of(command.status()?))
+    command.args(["test", "--workspace"]).env("RETAILFLOW_SKIPPED", &file);
+    with_tools(&mut command, &missing);
+    let code = code_of(command.status()?);
+    let skipped =
+        std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let skipped: Vec<&str> = skipped.lines().collect();
+    if !skipped.is_empty() {
+        eprintln!("{} skipped:\n  {}", skipped.len(), skipped.join("\n  "));
+    }
+    let is_needed = |line: &&str| needs.iter().any(|name| line.split(':').next() == Some(*name));
+    let wrongly = skipped.into_iter().filter(is_needed).count();
+    ensure!(wrongly == 0, "{wrongly} tests were skipped that were not to be: --needs {}", needs.join(","));
+    Ok(code)
 }
 
 /// Whole clusters, as large and for as long as it takes to believe them; one after another.

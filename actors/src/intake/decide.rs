@@ -125,7 +125,7 @@ pub(super) fn decide(line: Line<'_>, waiting: Waiting) -> PortFuture<'_, Answere
         let outcome = loop {
             attempt += 1;
             let outcome = match line.node.send(command.clone(), line.wait()).await {
-                Ok(answer) => answer.await.ok(),
+                Ok(answer) => answer.outcome().await,
                 Err(outcome) => Some(*outcome),
             };
             match outcome {

@@ -13,16 +13,18 @@ use crate::outcome::Work;
 impl OrderState {
     /// An id that may have left memory: the log knows.
     pub(super) async fn ask_log(&mut self, work: Work) -> Result<(), ActorProcessingErr> {
-        let ports = &self.args.shared.ports;
         if self.recalled.is_none() {
-            let found = find(ports, &self.args.order, &work.command.key).await?;
+            let shared = self.args.shared.clone();
+            let permit = shared.reads.permit(self.partition).await;
+            let found = find(&shared.ports, &self.args.order, &work.command.key).await?;
             match found {
                 Located::Known(found) => {
                     self.located(work, found.as_ref());
                     return Ok(());
                 }
-                Located::NotIndexed => self.recalled = Some(recall(ports, &self.args.order).await?),
+                Located::NotIndexed => self.recalled = Some(recall(&shared.ports, &self.args.order).await?),
             }
+            drop(permit);
         }
         let found = self.recalled.as_ref().and_then(|all| all.get(&work.command.key)).cloned();
         self.located(work, found.as_ref());

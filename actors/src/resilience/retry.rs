@@ -73,6 +73,28 @@ impl Backoff for FullJitter {
     }
 }
 
+/// Waits that grow without an end: each is between half of a ceiling and the whole of it, and the ceiling doubles up to
+/// the greatest.
+pub(crate) struct Growing {
+    rng: Arc<dyn Rng>,
+    ceiling_ms: u64,
+    max_ms: u64,
+}
+
+impl Growing {
+    /// Waits from `min_ms` to `max_ms`.
+    pub(crate) fn new(min_ms: u64, max_ms: u64, rng: Arc<dyn Rng>) -> Self {
+        Self { rng, ceiling_ms: min_ms.max(1), max_ms: max_ms.max(1) }
+    }
+
+    /// The next wait.
+    pub(crate) fn delay(&mut self) -> Duration {
+        let ceiling_ms = self.ceiling_ms.min(self.max_ms);
+        self.ceiling_ms = ceiling_ms.saturating_mul(2);
+        Duration::from_millis(ceiling_ms - self.rng.below(ceiling_ms / 2 + 1))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::breaker::tests::{Seeded, effects};
@@ -116,6 +138,19 @@ mod tests {
             Effects { retry_min_ms: u64::MAX, retry_max_ms: u64::MAX, attempts_max: u32::MAX, ..effects };
         let mut jitter = FullJitter::new(&huge, Arc::new(Seeded::new(1))).resumed(u32::MAX - 2);
         assert!(jitter.delay().is_some() && jitter.delay().is_none());
+    }
+
+    #[test]
+    fn growing_waits_double_up_to_the_greatest() {
+        for seed in 0..200 {
+            let mut growing = Growing::new(20, 900, Arc::new(Seeded::new(seed)));
+            for ceiling in [20, 40, 80, 160, 320, 640, 900, 900] {
+                let wait = growing.delay().as_millis() as u64;
+                assert!((ceiling / 2..=ceiling).contains(&wait), "{wait} of {ceiling}");
+            }
+        }
+        let mut widest = Growing::new(u64::MAX, u64::MAX, Arc::new(Seeded::new(1)));
+        assert!(widest.delay() > Duration::from_secs(1) && widest.delay() > Duration::from_secs(1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Seeded worlds: hundreds of histories in which everything goes wrong, and none in which a promise breaks.
 
 mod crashes;
+mod crowds;
 mod found;
 mod mutants;
 mod support;

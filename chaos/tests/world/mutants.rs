@@ -1,7 +1,7 @@
 //! Mistakes made on purpose in the actors: each must break a promise in some world of the normal test run.
 
 use retailflow_actors::Mutant;
-use retailflow_chaos::{Plan, run_with};
+use retailflow_chaos::{CrowdPlan, Felt, Plan, crowd, run_with};
 use retailflow_engine::invariant::InvariantId;
 
 use crate::support::seeds;
@@ -72,4 +72,44 @@ fn a_deadline_that_is_not_in_the_commit_is_caught() {
         }
     }
     panic!("forgotten deadlines go through {WORLDS_MAX} worlds unseen");
+}
+
+/// Crowds within which each mistake must show.
+const CROWDS_MAX: usize = 300;
+
+/// The first crowd in which `mutant` is caught, by one of `promises`.
+fn is_felt(mutant: Mutant, promises: &[Felt]) {
+    for seed in seeds().take(CROWDS_MAX) {
+        let plan = CrowdPlan::of_seed(seed);
+        let report = crowd(seed, &plan, &|settings| settings.mutant = Some(mutant));
+        let caught = report.findings.iter().find(|finding| promises.contains(&finding.felt));
+        // It counts where nothing is found without the mistake.
+        if let Some(finding) = caught
+            && crowd(seed, &plan, &|_| {}).findings.is_empty()
+        {
+            println!("{mutant:?} caught by seed {seed}: {finding:?}");
+            return;
+        }
+    }
+    panic!("{mutant:?} goes through {CROWDS_MAX} crowds unseen");
+}
+
+#[test]
+fn an_outcome_that_is_forgotten_with_its_mailbox_is_caught() {
+    is_felt(Mutant::ForgetsOutcomes, &[Felt::Undriven]);
+}
+
+#[test]
+fn a_node_whose_places_wait_for_one_participant_is_caught() {
+    is_felt(Mutant::WidePlacesFirst, &[Felt::Undriven, Felt::Calls]);
+}
+
+#[test]
+fn asking_who_contradicts_himself_in_a_circle_is_caught() {
+    is_felt(Mutant::AsksContradictedAtOnce, &[Felt::Calls]);
+}
+
+#[test]
+fn read_permits_of_the_whole_node_are_caught() {
+    is_felt(Mutant::ReadPermitsOfTheNode, &[Felt::Refused, Felt::Delayed]);
 }

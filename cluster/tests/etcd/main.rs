@@ -4,5 +4,7 @@
 mod etcd;
 #[path = "../../../tests/support/poll.rs"]
 mod poll;
+#[path = "../../../tests/support/skipped.rs"]
+mod skipped;
 
 mod members;

@@ -4,6 +4,8 @@
 mod nats;
 #[path = "../../../tests/support/poll.rs"]
 mod poll;
+#[path = "../../../tests/support/skipped.rs"]
+mod skipped;
 
 mod abuse;
 mod ask;

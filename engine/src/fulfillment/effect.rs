@@ -8,13 +8,14 @@ use crate::keys::idempotency_key;
 use crate::order::{Active, Order, StepAt, Waiting};
 use crate::ports::StepRequest;
 use crate::wire::command::Step;
+use crate::wire::order::Attention;
 
 /// How a step is to be driven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Have it done.
     Perform,
-    /// It was pending beyond its time: look first.
+    /// It was pending beyond its time, or its answer contradicts what was asked for: look first.
     Look,
     /// The order turns back: find out whether it was done, and see to it that it is not done later.
     Settle,
@@ -27,6 +28,9 @@ pub struct Effect {
     pub at: StepAt,
     /// How.
     pub mode: Mode,
+    /// The order is held because of what was answered before: it is asked for again without haste, and only an answer
+    /// that ends the doubt is news.
+    pub doubted: bool,
     /// The request with its key.
     pub request: StepRequest,
 }
@@ -35,14 +39,17 @@ pub struct Effect {
 #[must_use]
 pub fn next(reference: &OrderRef, order: &Order) -> Option<Effect> {
     let active = order.saga.active.as_ref()?;
+    let doubted = order.saga.attention.kind() == Attention::Held;
     let mode = match &active.waiting {
         _ if turned_back(order, active.at.step) => Mode::Settle,
         _ if active.asked_again => Mode::Look,
+        // What was answered cannot be: nothing is done until somebody knows what it was.
+        Waiting::Asked if doubted => Mode::Look,
         Waiting::Asked => Mode::Perform,
         Waiting::Pending { .. } => return None,
     };
     let request = request(reference, order, active)?;
-    Some(Effect { at: active.at.clone(), mode, request })
+    Some(Effect { at: active.at.clone(), mode, doubted, request })
 }
 
 /// What a participant is asked when `active` is asked for; `None` of an order that was not placed.

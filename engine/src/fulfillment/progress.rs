@@ -135,9 +135,9 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
             }
         }
         StepOutcome::Unknown { reason } => {
-            if saga.attention.kind() == Attention::None {
+            if saga.attention.kind() != Attention::Held {
                 let reason = format!("nobody knows what became of {}: {reason}", at.step.as_str());
-                events.push(attention(Attention::Stalled, &reason));
+                events.push(attention(Attention::Held, &reason));
             }
         }
         // Whether it failed or was declined: it is not done, and that is all a turned order wants to know.

@@ -10,7 +10,7 @@ mod returns;
 
 use std::sync::Arc;
 
-pub use engine::{EngineCommand, decide_engine};
+pub use engine::{EngineCommand, contradiction, decide_engine};
 
 use super::command::Command;
 use super::convert::placed_from_wire;

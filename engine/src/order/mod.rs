@@ -23,7 +23,7 @@ mod view;
 
 pub use aggregate::{Aggregate, FoldError, RecordedOutcome, Seen, Times, Verdict};
 pub use command::{Actor, Command};
-pub use decide::{Context, Decision, Denial, EngineCommand, Policy, decide, decide_engine};
+pub use decide::{Context, Decision, Denial, EngineCommand, Policy, contradiction, decide, decide_engine};
 pub use draft::{Draft, Drafted, SealedDraft};
 pub use event::{Component, Delivery, Event, Line, Payment, Placed, SealedPart, StepOutcome, StepStarted};
 pub(crate) use evolve::AUTHORIZATION_EXPIRED;

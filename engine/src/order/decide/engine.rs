@@ -49,7 +49,8 @@ pub(super) fn step_ended(
         StepOutcome::Pending { .. } => {
             matches!(active.waiting, Waiting::Pending { .. }) && !active.asked_again
         }
-        StepOutcome::Unknown { .. } => order.saga.attention.kind() != Attention::None,
+        // Of a doubt an operator hears once. An order that is only late does not know of it yet.
+        StepOutcome::Unknown { .. } => order.saga.attention.kind() == Attention::Held,
         _ => false,
     };
     if known {
@@ -63,17 +64,25 @@ pub(super) fn step_ended(
     Some(decision.finish(context))
 }
 
+/// Why an outcome cannot be one of a step that was asked for with this amount: money of another one was moved.
+#[must_use]
+pub fn contradiction(step: Step, asked_minor: i64, outcome: &StepOutcome) -> Option<Arc<str>> {
+    let moves_money = matches!(step, Step::Authorize | Step::Capture | Step::Void | Step::Refund);
+    match outcome {
+        StepOutcome::Done { amount_minor: Some(minor), .. } if moves_money && *minor != asked_minor => {
+            Some(format!("it says {minor}, and {asked_minor} was asked for").into())
+        }
+        _ => None,
+    }
+}
+
 /// An outcome as it goes into the books: texts within the contract's limits, and no step done in part. Whoever says
 /// that another amount was moved than was asked for has not answered: the books cannot say half a step.
 fn taken(outcome: &StepOutcome, active: &Active) -> StepOutcome {
-    let moves_money = matches!(active.at.step, Step::Authorize | Step::Capture | Step::Void | Step::Refund);
+    if let Some(reason) = contradiction(active.at.step, active.amount_minor, outcome) {
+        return StepOutcome::Unknown { reason };
+    }
     match outcome {
-        StepOutcome::Done { amount_minor: Some(minor), .. }
-            if moves_money && *minor != active.amount_minor =>
-        {
-            let asked = active.amount_minor;
-            StepOutcome::Unknown { reason: format!("it says {minor}, and {asked} was asked for").into() }
-        }
         StepOutcome::Declined { code, reason, lines } => StepOutcome::Declined {
             code: cut(code, NAME_MAX_CHARS),
             reason: cut(reason, REASON_MAX_CHARS),
@@ -118,12 +127,13 @@ fn deadline_passed(order: &Order, context: &Context) -> Option<Decision> {
                 })]
             }
             Waiting::Pending { .. } | Waiting::Asked => {
-                let kind = match saga.attention.kind() {
-                    Attention::None => Attention::Stalled,
-                    kind => kind,
+                let late = || format!("{} has no definite answer in time", active.at.step.as_str()).into();
+                let (attention, reason) = match saga.attention.kind() {
+                    Attention::None => (Attention::Stalled, late()),
+                    // It is brought to mind again, with its cause.
+                    kind => (kind, saga.attention.reason().cloned().unwrap_or_else(late)),
                 };
-                let text = format!("{} has no definite answer in time", active.at.step.as_str());
-                vec![Event::AttentionChanged { attention: kind, reason: text.into() }]
+                vec![Event::AttentionChanged { attention, reason }]
             }
         },
         None => Vec::new(),

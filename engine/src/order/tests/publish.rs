@@ -134,10 +134,10 @@ fn attention_names_the_step_and_its_end_is_told() {
     world.answer(unknown());
     let (events, _) = published(&world.log);
     let EventData::Attention(told) = &events.last().unwrap().data else { panic!("{events:?}") };
-    assert_eq!((told.attention, told.step), (Attention::Stalled, Some(Step::Authorize)));
+    assert_eq!((told.attention, told.step), (Attention::Held, Some(Step::Authorize)));
     assert_eq!(world.ask(resolve(Step::Authorize, true)), Code::Applied);
     let told = words(&world);
-    assert_eq!(told[2], "attention stalled");
+    assert_eq!(told[2], "attention held");
     let mut rest = told[3..].to_vec();
     rest.sort();
     assert_eq!(rest, ["attention none", "authorized"], "resolved as done is done");

@@ -1,6 +1,7 @@
 //! The way forward.
 
 use super::*;
+use crate::fulfillment::Effect;
 use serde_json::json;
 
 #[test]
@@ -95,7 +96,9 @@ fn nobody_knowing_raises_no_generation() {
         let mut world = World::at(step);
         let effect = world.effect().unwrap();
         world.answer(unknown());
-        assert_eq!((world.attention(), world.effect().unwrap()), (Attention::Stalled, effect.clone()));
+        assert_eq!(world.attention(), Attention::Held, "an operator hears of it at once");
+        let look = Effect { mode: Mode::Look, doubted: true, ..effect.clone() };
+        assert_eq!(world.effect().unwrap(), look, "nothing is done under the same key until somebody knows");
         assert!(!world.answer_to(&effect.at, unknown()), "that is known");
         world.answer(done());
         assert_eq!(world.attention(), Attention::None);
@@ -160,7 +163,12 @@ fn a_step_done_for_another_amount_is_not_done_as_asked() {
             let outcome =
                 StepOutcome::Done { reference: "r".into(), amount_minor: Some(other), expires: None };
             world.answer(outcome);
-            assert_eq!((world.step(), world.attention()), (Some(step), Attention::Stalled));
+            assert_eq!((world.step(), world.attention()), (Some(step), Attention::Held));
+            let cause = format!("it says {other}, and 1500 was asked for");
+            let told = |world: &World| world.order().saga.attention.reason().unwrap().ends_with(&cause);
+            assert!(told(&world));
+            world.deadline_passes();
+            assert!(told(&world), "brought to mind again, with its cause");
             assert_eq!(world.ask(resolve(step, true)), Code::Applied);
             world.runs_out();
             assert_eq!(world.status(), OrderStatus::Completed);

@@ -18,6 +18,12 @@ fn a_step_without_an_answer_in_time_asks_for_attention() {
             (Attention::Stalled, effect),
             "it is brought to mind"
         );
+        world.answer(unknown());
+        assert_eq!(
+            world.attention(),
+            Attention::Held,
+            "late, and then one that cannot be: that is the cause"
+        );
         world.answer(done());
         assert_eq!(world.attention(), Attention::None, "a late answer folds in");
         world.runs_out();

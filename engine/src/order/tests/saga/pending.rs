@@ -98,7 +98,7 @@ fn a_report_is_taken_while_the_step_is_looked_at() {
         world.deadline_passes();
         if doubt {
             world.answer(unknown());
-            assert_eq!((world.mode(), world.attention()), (Some(Mode::Look), Attention::Stalled));
+            assert_eq!((world.mode(), world.attention()), (Some(Mode::Look), Attention::Held));
             world.deadline_passes();
         }
         assert_eq!(world.ask(report(Step::Book, "p-2", "done")), Code::ReferenceMismatch);
@@ -135,7 +135,7 @@ fn a_report_of_another_amount_ends_nothing() {
     };
     let mut world = pending_at(Step::Capture);
     assert_eq!(world.ask(report(1)), Code::Applied);
-    assert_eq!((world.step(), world.attention()), (Some(Step::Capture), Attention::Stalled));
+    assert_eq!((world.step(), world.attention()), (Some(Step::Capture), Attention::Held));
     assert_eq!(world.totals().captured_minor, 0);
     assert_eq!(world.ask(report(1)), Code::ConflictingReport);
     assert_eq!(world.ask(report(1500)), Code::Applied);

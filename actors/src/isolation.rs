@@ -1,0 +1,152 @@
+//! For tests: a log of which a partition can be stuck, and what others feel of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId, TimestampMs};
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::memory::MemoryLog;
+use retailflow_engine::ports::{
+    Commit, CommitError, EventLog, Group, LogIdentity, LogPosition, LoggedGroup, ParkedOrder, PartitionHead,
+    PortFuture, ReadError, StoredRecord,
+};
+use tokio::sync::watch;
+
+mod admission;
+mod reads;
+
+pub(super) const PARTITIONS: u16 = 4;
+
+/// What does not answer, by partition.
+#[derive(Default)]
+pub(super) struct Sick {
+    /// Appends, which are done when it is well again.
+    pub(super) commits: BTreeSet<PartitionId>,
+    /// Reads of any kind.
+    pub(super) reads: BTreeSet<PartitionId>,
+    /// Appends of this node fail for good.
+    pub(super) broken: Option<String>,
+}
+
+/// A log of which some partitions do not answer.
+pub(super) struct SickLog {
+    pub(super) inner: Arc<MemoryLog>,
+    sick: Mutex<Sick>,
+    changed: watch::Sender<()>,
+    /// Reads that are not answered.
+    reading: watch::Sender<usize>,
+    partitions: u16,
+}
+
+impl SickLog {
+    pub(super) fn new() -> Arc<Self> {
+        let identity = LogIdentity {
+            log_id: [1; 16],
+            cluster: "test".into(),
+            partitions: PARTITIONS,
+            shards: PARTITIONS,
+            created: TimestampMs(0),
+        };
+        let inner = Arc::new(MemoryLog::new(identity));
+        Arc::new(Self {
+            inner,
+            sick: Mutex::default(),
+            changed: watch::Sender::default(),
+            reading: watch::Sender::new(0),
+            partitions: PARTITIONS,
+        })
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut Sick)) {
+        change(&mut self.sick.lock());
+        self.changed.send_replace(());
+    }
+
+    async fn answers(&self, is_sick: impl Fn(&Sick) -> bool) {
+        let mut changed = self.changed.subscribe();
+        let _ = changed.wait_for(|()| !is_sick(&self.sick.lock())).await;
+    }
+
+    async fn readable(&self, partition: PartitionId) {
+        self.reading.send_modify(|reading| *reading += 1);
+        self.answers(|sick| sick.reads.contains(&partition)).await;
+        self.reading.send_modify(|reading| *reading -= 1);
+    }
+
+    /// Waits until so many reads wait for an answer.
+    pub(super) async fn reads_wait(&self, count: usize) {
+        let _ = self.reading.subscribe().wait_for(|reading| *reading >= count).await;
+    }
+}
+
+/// Orders of a tenant that live in a partition.
+pub(super) fn orders_of(tenant: &str, partition: PartitionId, prefix: &str, count: usize) -> Vec<OrderRef> {
+    let tenant = TenantId::parse(tenant).unwrap();
+    let named = |number: u32| OrderId::parse(&format!("{prefix}-{number}")).unwrap();
+    let orders = (0..).map(|number| OrderRef { tenant: tenant.clone(), order: named(number) });
+    orders.filter(|order| partition_of(order, PARTITIONS) == partition).take(count).collect()
+}
+
+impl EventLog for SickLog {
+    fn identity(&self) -> LogIdentity {
+        self.inner.identity()
+    }
+
+    fn commit(&self, group: Group) -> PortFuture<'_, Result<Commit, CommitError>> {
+        Box::pin(async move {
+            if self.sick.lock().broken.as_deref() == Some(group.fence.node.as_str()) {
+                return Err(CommitError::Broken("the test wants it so".into()));
+            }
+            let partition = group.fence.partition;
+            self.answers(|sick| sick.commits.contains(&partition)).await;
+            self.inner.commit_now(&group)
+        })
+    }
+
+    fn head(&self, partition: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>> {
+        self.inner.head(partition)
+    }
+
+    fn seems_new(&self, order: &OrderRef) -> bool {
+        !self.inner.orders(partition_of(order, self.partitions)).contains(order)
+    }
+
+    fn read_order<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        after_revision: u64,
+    ) -> PortFuture<'a, Result<Vec<StoredRecord>, ReadError>> {
+        Box::pin(async move {
+            self.readable(partition_of(order, self.partitions)).await;
+            self.inner.read_order(order, after_revision).await
+        })
+    }
+
+    fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>> {
+        Box::pin(async move {
+            self.readable(partition).await;
+            self.inner.parked(partition).await
+        })
+    }
+
+    fn parked_commands<'a>(
+        &'a self,
+        order: &'a OrderRef,
+        after_sequence: u64,
+        limit: usize,
+    ) -> PortFuture<'a, Result<Vec<Vec<u8>>, ReadError>> {
+        Box::pin(async move {
+            self.readable(partition_of(order, self.partitions)).await;
+            self.inner.parked_commands(order, after_sequence, limit).await
+        })
+    }
+
+    fn scan(
+        &self,
+        after: LogPosition,
+        limit_bytes: usize,
+    ) -> PortFuture<'_, Result<Vec<LoggedGroup>, ReadError>> {
+        self.inner.scan(after, limit_bytes)
+    }
+}

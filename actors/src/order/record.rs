@@ -1,0 +1,183 @@
+//! An order's record on its way: proposed, durable or lost, and who waits for it.
+
+use ractor::{ActorProcessingErr, ActorRef};
+use retailflow_engine::codec::CodecError;
+use retailflow_engine::fulfillment::next;
+use retailflow_engine::order::{Draft, Order, OrderStatus, RecordedOutcome, SealedDraft};
+use retailflow_engine::ports::OrderEntry;
+use retailflow_engine::wire::{Code, Durability, Outcome};
+
+use super::{OrderMsg, OrderState};
+use crate::committer::{CommitterMsg, Proposal, Ticket};
+use crate::deliveries::EngineNews;
+use crate::mutant::Mutant;
+use crate::outcome::{Work, recorded};
+use crate::world::ProbePoint;
+
+/// A record that was proposed.
+pub(super) struct InFlight {
+    pub(super) number: u64,
+    pub(super) sealed: SealedDraft,
+    /// By decision: who asked first, then who joined.
+    pub(super) waiters: Vec<Vec<Work>>,
+    /// Refusals that rest on tentative state: told when it has become the committed one.
+    pub(super) deferred: Vec<Deferred>,
+    /// The engine's own commands among the decisions: until these are durable their effects count as running.
+    pub(super) engine: Vec<EngineNews>,
+}
+
+impl InFlight {
+    /// The commands of callers, in the order in which they came, but for duplicates.
+    pub(super) fn into_works(self) -> Vec<Work> {
+        in_order(self.waiters, self.deferred)
+    }
+}
+
+/// A refusal that rests on the `after` decisions before it.
+pub(super) struct Deferred {
+    pub(super) work: Work,
+    pub(super) outcome: Outcome,
+    pub(super) after: usize,
+}
+
+fn in_order(waiters: Vec<Vec<Work>>, deferred: Vec<Deferred>) -> Vec<Work> {
+    let mut works = Vec::with_capacity(waiters.len() + deferred.len());
+    let mut deferred = deferred.into_iter().peekable();
+    for (place, waiting) in waiters.into_iter().enumerate() {
+        while let Some(refused) = deferred.next_if(|refused| refused.after <= place) {
+            works.push(refused.work);
+        }
+        works.extend(waiting);
+    }
+    works.extend(deferred.map(|refused| refused.work));
+    works
+}
+
+impl OrderState {
+    pub(super) fn propose(
+        &mut self,
+        myself: &ActorRef<OrderMsg>,
+        draft: Draft,
+        waiters: Vec<Vec<Work>>,
+        deferred: Vec<Deferred>,
+    ) -> Result<(), ActorProcessingErr> {
+        let (decisions, engine) = (draft.len(), std::mem::take(&mut self.engine));
+        let sealed = match draft.seal(&self.aggregate) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                self.too_large(decisions, &error, engine, waiters, deferred);
+                return Ok(());
+            }
+        };
+        self.combine_max = None;
+        let Some(committer) = self.args.shared.committers.get(self.partition) else {
+            let why = "the order's partition is being taken over";
+            let retry_after_ms = self.args.shared.gate.retry_after_ms();
+            drop(engine);
+            self.wake_later();
+            in_order(waiters, deferred)
+                .into_iter()
+                .for_each(|work| work.refuse(Code::Unavailable, why, retry_after_ms));
+            return Ok(());
+        };
+        if self.args.shared.settings.is(Mutant::EffectBeforeCommit)
+            && let Some(effect) = next(&self.args.order, sealed.tentative())
+        {
+            self.args.shared.effects.drive(effect, myself);
+        }
+        let waiters = if self.args.shared.settings.is(Mutant::AnswersTentative) {
+            answer(waiters, &sealed.outcomes, self.args.shared.ports.durability.get());
+            Vec::new()
+        } else {
+            waiters
+        };
+        self.proposals += 1;
+        let number = self.proposals;
+        let entry = OrderEntry {
+            order: self.args.order.clone(),
+            expected_revision: sealed.expected_revision,
+            next_revision: sealed.next_revision,
+            deadline: sealed.deadline,
+            bytes: sealed.bytes.clone(),
+        };
+        self.in_flight = Some(Box::new(InFlight { number, sealed, waiters, deferred, engine }));
+        // If the committer has gone, the ticket comes back as lost.
+        let ticket = Ticket::new(myself.clone(), number);
+        drop(committer.cast(CommitterMsg::Propose(Proposal { entry, ticket })));
+        self.probe(ProbePoint::OrderProposed)
+    }
+
+    /// A record of so many decisions came out too large: fewer are decided at a time, down to the one that is at fault.
+    /// Nobody else's is refused, and nothing of the engine's is lost.
+    fn too_large(
+        &mut self,
+        decisions: usize,
+        error: &CodecError,
+        engine: Vec<EngineNews>,
+        mut waiters: Vec<Vec<Work>>,
+        deferred: Vec<Deferred>,
+    ) {
+        let retry_after_ms = self.args.shared.gate.retry_after_ms();
+        if decisions > 1 {
+            self.combine_max = Some(decisions / 2);
+            self.engine = engine;
+        } else if engine.is_empty() {
+            let at_fault = std::mem::take(&mut waiters);
+            let at_fault = at_fault.into_iter().flatten();
+            at_fault.for_each(|work| work.refuse(Code::TooLarge, error.to_string(), retry_after_ms));
+        } else {
+            // Its texts are bounded: this is a mistake of ours. The participant is asked again, under the same key.
+            tracing::error!(order = %self.args.order, %error, "the outcome of a step cannot be recorded");
+            drop(engine);
+            self.wake_later();
+        }
+        in_order(waiters, deferred).into_iter().rev().for_each(|work| self.queue.push_front(work));
+    }
+
+    /// The record is durable: only now is the tentative state the committed one, and only now is anyone told.
+    pub(super) fn committed(&mut self, in_flight: InFlight) {
+        let shared = self.args.shared.clone();
+        let durability = shared.ports.durability.get();
+        let InFlight { sealed, waiters, deferred, engine, .. } = in_flight;
+        drop(engine);
+        // What was recalled must stay all there is: these will leave the aggregate's memory, too.
+        if let Some(recalled) = &mut self.recalled {
+            recalled.extend(sealed.outcomes.iter().map(|outcome| (outcome.key.clone(), outcome.clone())));
+        }
+        answer(waiters, &sealed.outcomes, durability);
+        let ends = |order: &Order| matches!(order.status, OrderStatus::Completed | OrderStatus::Canceled);
+        if ends(sealed.tentative()) && !ends(&self.aggregate.order) {
+            shared.effects.order_ended();
+        }
+        sealed.commit_to(&mut self.aggregate, shared.settings.config.orders.recent_ids_max);
+        deferred.into_iter().for_each(|Deferred { work, outcome, .. }| work.answer(outcome));
+        self.snapshot_if_due();
+    }
+
+    /// Commands that lost a race come first again, a bounded number of times.
+    pub(super) fn again(&mut self, in_flight: InFlight) {
+        let max = self.args.shared.settings.config.commit.conflict_retries_max;
+        let retry_after_ms = self.args.shared.gate.retry_after_ms();
+        for mut work in in_flight.into_works().into_iter().rev() {
+            work.attempts += 1;
+            work.certainly_new = false;
+            if work.attempts > max {
+                work.refuse(Code::Unavailable, "others keep writing this order", retry_after_ms);
+            } else {
+                self.queue.push_front(work);
+            }
+        }
+    }
+}
+
+/// Tells each waiter the outcome of its decision; who joined another's record gets it as a replay.
+fn answer(waiters: Vec<Vec<Work>>, outcomes: &[RecordedOutcome], durability: Durability) {
+    for (works, outcome) in waiters.into_iter().zip(outcomes) {
+        for (place, work) in works.into_iter().enumerate() {
+            let command = &work.command;
+            let told = recorded(&command.order, &command.key, &outcome.verdict, durability, place > 0);
+            work.came_to("durable");
+            work.answer(told);
+        }
+    }
+}

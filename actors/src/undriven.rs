@@ -1,0 +1,106 @@
+//! Looks for open orders that ask for a step and that nobody drives: whatever is lost on its way to an order shows here,
+//! is said by name, and is driven again.
+//!
+//! An order that stands in the index of deadlines is driven by an effect, or waits for a person or a report, as it said
+//! itself when it was last asked. One that is neither for longer than `effects.undriven_max_ms` is a fault of ours. While
+//! there are more orders than may be driven at once, or a partition's are being looked through for the first time,
+//! nothing is judged.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
+use retailflow_engine::ports::DueOrder;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
+
+use crate::deliveries::ToOrder;
+use crate::effects::{Effects, Stands};
+use crate::sweeper::{PAGE, SweeperArgs};
+
+/// Orders of one partition that are under suspicion at one time.
+const SUSPECTS_MAX: usize = 10_000;
+
+struct Suspect {
+    deadline: TimestampMs,
+    since: Instant,
+    /// The walk in which it was seen last.
+    walk: u64,
+}
+
+/// How far the look through one partition's open orders has come.
+#[derive(Default)]
+pub(crate) struct Look {
+    after: Option<DueOrder>,
+    walk: u64,
+    suspects: HashMap<OrderRef, Suspect>,
+}
+
+/// Looks at the next page of a partition's open orders.
+pub(crate) async fn look(args: &SweeperArgs, partition: PartitionId, mut look: OwnedMutexGuard<Look>) {
+    let (effects, ever) = (&args.effects, TimestampMs(i64::MAX));
+    // What cannot be read now is looked at again: its own trouble is said elsewhere.
+    let Ok(page) = effects.ports.deadlines.list(partition, look.after.as_ref(), ever, PAGE).await else {
+        look.suspects.clear();
+        return;
+    };
+    if !args.held.lets_in(partition) || !effects.judges() {
+        *look = Look::default();
+        return;
+    }
+    let max = Duration::from_millis(effects.settings.config.effects.undriven_max_ms);
+    let is_last = page.len() < PAGE;
+    look.after = page.last().cloned().filter(|_| !is_last);
+    for due in page {
+        if let Some(undriven) = look.judge(effects, &due, max) {
+            effects.found_undriven(&due.order, undriven);
+            effects.to_order(due.order, ToOrder::Wake);
+        }
+    }
+    if is_last {
+        let walk = look.walk;
+        look.suspects.retain(|_, suspect| suspect.walk == walk);
+        look.walk += 1;
+    }
+}
+
+impl Look {
+    /// For how long nobody has driven it, if that is too long. It is said once in that time.
+    fn judge(&mut self, effects: &Effects, due: &DueOrder, max: Duration) -> Option<Duration> {
+        if effects.stands(&due.order) != Stands::Undriven {
+            self.suspects.remove(&due.order);
+            return None;
+        }
+        let now = Instant::now();
+        let suspect = match self.suspects.get_mut(&due.order) {
+            Some(suspect) if suspect.deadline == due.at => suspect,
+            _ => {
+                if self.suspects.len() < SUSPECTS_MAX {
+                    let suspect = Suspect { deadline: due.at, since: now, walk: self.walk };
+                    self.suspects.insert(due.order.clone(), suspect);
+                }
+                return None;
+            }
+        };
+        suspect.walk = self.walk;
+        let undriven = now.duration_since(suspect.since);
+        (undriven >= max).then(|| {
+            suspect.since = now;
+            undriven
+        })
+    }
+}
+
+impl Effects {
+    /// An order asked for a step, and nobody drove it.
+    fn found_undriven(&self, order: &OrderRef, undriven: Duration) {
+        self.undriven.fetch_add(1, Ordering::Relaxed);
+        self.sight.orders_undriven.increment(1);
+        tracing::error!(
+            %order,
+            undriven_ms = u64::try_from(undriven.as_millis()).unwrap_or(u64::MAX),
+            "an open order asks for a step, and nobody drives it: a fault of RetailFlow; it is driven now"
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! A crowd: hundreds of orders of several tenants on several partitions, one of which is sick, and checkers that judge
+//! time. What a small world with short deadlines heals, it hides; here a step's deadline is longer than the world.
+//!
+//! - [`crowd`]: a whole crowd from one seed, in virtual time; [`crowd_on_threads`]: the same on the real runtime
+//! - `plan`: how many, and who is sick of what
+//! - `sick`: the reference adapters with one part that hangs, is slow, or contradicts itself
+//! - `callers`: who asks, again and again, until there is an answer for good
+//! - `judge`: nobody stands still, nobody else is felt, everything is given back
+
+mod callers;
+mod judge;
+mod plan;
+mod sick;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use retailflow_actors::{Intake, Node, NodeHandle, Ports, Settings};
+use retailflow_engine::ids::TimestampMs;
+use retailflow_engine::memory::participants::{MemoryJournal, SimOptions, SimParticipants, StockOptions};
+use retailflow_engine::memory::{MemoryDeadLetters, MemoryInbox, MemoryLog, MemorySnapshots, MemoryTenants};
+use retailflow_engine::ports::LogIdentity;
+use retailflow_engine::wire::Durability;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use self::callers::{Asked, Asker, askers, flood, poisoned};
+pub use self::judge::{Felt, Finding};
+use self::judge::{Judged, judge};
+pub use self::plan::{CrowdPlan, Sickness};
+use self::sick::{Poison, SickDeadlines, SickLog, Spell, Timeline, sick_participants};
+use crate::time::{Dice, WorldClock};
+
+/// Time between two looks at whether all has come to rest.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What became of a crowd.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CrowdReport {
+    /// The seed it was run with.
+    pub seed: u64,
+    /// What does not hold.
+    pub findings: Vec<Finding>,
+    /// Orders that came to their end.
+    pub ended: u64,
+    /// Calls of participants.
+    pub calls: u64,
+    /// Commands that were asked again because nobody answered in time.
+    pub asked_again: u64,
+    /// Longest wait for an answer of a command that the sickness does not concern, in milliseconds.
+    pub slowest_ms: u64,
+    /// Longest time that an order was driven by nobody, in milliseconds.
+    pub undriven_ms: u64,
+}
+
+impl CrowdReport {
+    /// What a failed test should say.
+    #[must_use]
+    pub fn explain(&self, plan: &CrowdPlan) -> String {
+        let findings: Vec<String> = self
+            .findings
+            .iter()
+            .take(12)
+            .map(|finding| format!("{:?}: {}", finding.felt, finding.detail))
+            .collect();
+        format!(
+            "seed {}, {:?}: {} findings\n{}\n\nagain: RETAILFLOW_SEED={} cargo test -p retailflow-chaos one_crowd -- --nocapture\n",
+            self.seed,
+            plan.sickness,
+            self.findings.len(),
+            findings.join("\n"),
+            self.seed
+        )
+    }
+}
+
+/// Runs the crowd of `seed` and `plan` in virtual time.
+#[must_use]
+pub fn crowd(seed: u64, plan: &CrowdPlan, change: &dyn Fn(&mut Settings)) -> CrowdReport {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    on(runtime, seed, plan, change)
+}
+
+/// The same on a runtime of `threads` threads, in real time.
+#[must_use]
+pub fn crowd_on_threads(seed: u64, plan: &CrowdPlan, threads: usize) -> CrowdReport {
+    on(Builder::new_multi_thread().worker_threads(threads).enable_time().build(), seed, plan, &|_| {})
+}
+
+fn on(
+    runtime: std::io::Result<tokio::runtime::Runtime>,
+    seed: u64,
+    plan: &CrowdPlan,
+    change: &dyn Fn(&mut Settings),
+) -> CrowdReport {
+    let failed = |detail: String| CrowdReport {
+        seed,
+        findings: vec![Finding { felt: Felt::Lost, detail }],
+        ..CrowdReport::default()
+    };
+    let mut settings = Settings::new(plan.config.clone(), "crowd");
+    change(&mut settings);
+    match runtime {
+        Ok(runtime) => match runtime.block_on(async { Crowd::new(seed, plan).run(settings).await }) {
+            Ok(report) => report,
+            Err(error) => failed(error),
+        },
+        Err(error) => failed(format!("no runtime: {error}")),
+    }
+}
+
+struct Crowd<'a> {
+    seed: u64,
+    plan: &'a CrowdPlan,
+    clock: WorldClock,
+    log: Arc<MemoryLog>,
+    ports: Ports,
+    timeline: Arc<Timeline>,
+}
+
+impl<'a> Crowd<'a> {
+    /// To be made within the runtime: its clock begins here.
+    fn new(seed: u64, plan: &'a CrowdPlan) -> Self {
+        let clock = WorldClock::start();
+        let log = Arc::new(MemoryLog::new(LogIdentity {
+            log_id: [9; 16],
+            cluster: "crowd".into(),
+            partitions: plan.config.log.partitions,
+            shards: 1,
+            created: TimestampMs(0),
+        }));
+        let timeline = Arc::new(Timeline::default());
+        let spell = Spell { clock, from_ms: plan.sick_from_ms, until_ms: plan.sick_until_ms() };
+        let stock = StockOptions { other_units: Some(1_000_000), ..StockOptions::default() };
+        let options = SimOptions { stock, hand_over_permille: 1_000, ..SimOptions::default() };
+        let journal = Arc::new(MemoryJournal::of_totals());
+        let sim = Arc::new(SimParticipants::new(&options, Arc::new(clock), journal));
+        let sick_log = SickLog::new(log.clone(), plan.sickness, spell, timeline.clone(), Dice::new(seed, 11));
+        let ports = Ports {
+            log: Arc::new(sick_log),
+            deadlines: Arc::new(SickDeadlines { inner: log.clone(), sickness: plan.sickness, spell }),
+            participants: sick_participants(&sim, plan, spell, &timeline, seed),
+            snapshots: Arc::new(MemorySnapshots::default()),
+            tenants: Arc::new(MemoryTenants::default()),
+            dead_letters: Arc::new(MemoryDeadLetters::default()),
+            clock: Arc::new(clock),
+            rng: Arc::new(Dice::new(seed, 12)),
+            durability: Durability::MEMORY.into(),
+        };
+        Self { seed, plan, clock, log, ports, timeline }
+    }
+}
+
+impl Crowd<'_> {
+    async fn run(self, mut settings: Settings) -> Result<CrowdReport, String> {
+        settings.probe = Some(Arc::new(Poison(callers::POISONED.into())));
+        let idle_tasks = Handle::current().metrics().num_alive_tasks();
+        let node = Node::start(settings, self.ports.clone()).await.map_err(|error| error.to_string())?;
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let mut findings = Vec::new();
+        self.live(&node, &asked, &mut findings).await.map_err(|error| error.to_string())?;
+        let rest = tokio::time::timeout(self.plan.rest_max(), self.rest(&node)).await;
+        let rest_ms = self.clock.elapsed_ms();
+        let leaked = |detail: String| Finding { felt: Felt::Leaked, detail };
+        if rest.is_err() {
+            findings.push(leaked(format!(
+                "after {rest_ms} ms there are {} effects, {} orders in memory, {} commands in flight",
+                node.effects_running(),
+                node.live_orders(),
+                node.in_flight()
+            )));
+        }
+        let calls = node.effects().calls;
+        if node.found_undriven() > 0 {
+            // Found, and driven again: what it heals it must not hide.
+            let detail = format!("the node itself found {} orders that nobody drove", node.found_undriven());
+            findings.push(Finding { felt: Felt::Undriven, detail });
+        }
+        let stop = node.stop(Duration::from_secs(10)).await;
+        if !stop.drained || stop.abandoned > 0 {
+            findings.push(leaked(format!("no clean stop: {stop:?}")));
+        }
+        findings.extend(self.tasks_end(idle_tasks).await.err().map(leaked));
+        let asked = std::mem::take(&mut *asked.lock());
+        let verdict = judge(&Judged {
+            plan: self.plan,
+            groups: &self.log.groups(),
+            asked: &asked,
+            timeline: &self.timeline,
+            rest_ms,
+        });
+        findings.extend(verdict.findings);
+        Ok(CrowdReport {
+            seed: self.seed,
+            findings,
+            ended: verdict.ended,
+            calls,
+            asked_again: asked.iter().map(|asked: &Asked| asked.again).sum(),
+            slowest_ms: verdict.slowest_ms,
+            undriven_ms: verdict.undriven_ms,
+        })
+    }
+
+    /// Everyone asks, and one publishes, until all have their answers.
+    async fn live(
+        &self,
+        node: &NodeHandle,
+        asked: &Arc<Mutex<Vec<Asked>>>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), retailflow_engine::ids::IdError> {
+        let mut everyone = JoinSet::new();
+        let askers: Vec<Asker> =
+            askers(self.seed, self.plan)?.into_iter().chain(poisoned(self.seed, self.plan)?).collect();
+        for asker in askers {
+            everyone.spawn(callers::ask(
+                node.clone(),
+                self.clock,
+                asker,
+                self.plan.patience_ms,
+                asked.clone(),
+            ));
+        }
+        let bodies = flood(self.plan)?;
+        if !bodies.is_empty() {
+            let mut inbox = MemoryInbox::new("flood.jsonl", bodies);
+            let (_stop, stopped) = watch::channel(false);
+            let intake = Intake::new(node, &inbox, "flood.jsonl");
+            tokio::time::sleep(Duration::from_millis(self.plan.sick_from_ms)).await;
+            let read = intake.run(&mut inbox, stopped, |_| {});
+            if tokio::time::timeout(self.plan.rest_max(), read).await.is_err() {
+                findings
+                    .push(Finding { felt: Felt::Lost, detail: "the inbox is not read to its end".into() });
+            }
+        }
+        let all = async { while everyone.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.plan.rest_max(), all).await.is_err() {
+            findings.push(Finding { felt: Felt::Lost, detail: "callers wait for ever".into() });
+        }
+        Ok(())
+    }
+
+    /// The sickness is over, no order is in memory, and nothing runs but what asks those who contradict themselves.
+    async fn rest(&self, node: &NodeHandle) {
+        loop {
+            let doubted = self.timeline.contradicted.lock().len();
+            let is_over = self.clock.elapsed_ms() > self.plan.sick_until_ms();
+            if is_over
+                && node.effects_running() <= doubted
+                && node.live_orders() == 0
+                && node.in_flight() == 0
+            {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Every task ends with the node.
+    async fn tasks_end(&self, idle_tasks: usize) -> Result<(), String> {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let left = Handle::current().metrics().num_alive_tasks();
+            if left <= idle_tasks {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Err(format!("{left} tasks are left of a node that stopped, {idle_tasks} before it"));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Callers of a crowd: each has one command, and asks until it has an answer for good.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use retailflow_actors::NodeHandle;
+use retailflow_engine::ids::{IdError, OrderId, OrderRef, TenantId};
+use retailflow_engine::order::{Actor, Command};
+use retailflow_engine::ports::Body;
+use retailflow_engine::wire::command::CancelData;
+use retailflow_engine::wire::{Code, CommandData, CommandEvent};
+
+use super::plan::{CrowdPlan, Sickness};
+use crate::callers::is_final;
+use crate::script::{key, place};
+use crate::time::{Dice, WorldClock};
+
+/// The order that crashes at every command.
+pub(super) const POISONED: &str = "poisoned";
+/// The tenant that publishes what is refused.
+pub(super) const LOUD: &str = "loud";
+/// Lines of its.
+const REFUSALS: u32 = 200;
+/// Commands for the order that is parked.
+const HOT_COMMANDS: u32 = 120;
+/// The time within which these come, in milliseconds.
+const HOT_WITHIN_MS: u64 = 300;
+/// Who has no answer after so many tries never has one.
+const TRIES_MAX: u32 = 2_000;
+
+/// A command and when it is asked first.
+pub(super) struct Asker {
+    pub(super) event: CommandEvent,
+    pub(super) first_ms: u64,
+}
+
+/// How asking went.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) order: OrderRef,
+    pub(super) first_ms: u64,
+    /// When there was an answer for good; `None`: never.
+    pub(super) answered_ms: Option<u64>,
+    /// Refusals on the way that say that there is no room, or nobody there.
+    pub(super) refused: Vec<Code>,
+    pub(super) again: u64,
+}
+
+fn order(tenant: &str, order: &str) -> Result<OrderRef, IdError> {
+    Ok(OrderRef { tenant: TenantId::parse(tenant)?, order: OrderId::parse(order)? })
+}
+
+/// Who places the orders of a plan, and who cancels some of them.
+pub(super) fn askers(seed: u64, plan: &CrowdPlan) -> Result<Vec<Asker>, IdError> {
+    let dice = Dice::new(seed, 13);
+    let mut askers = Vec::new();
+    for number in 0..plan.orders {
+        let order = order(&format!("t{}", number % plan.tenants), &format!("o{number}"))?;
+        let first_ms = dice.below(plan.spread_ms);
+        let event = CommandEvent::new(order.clone(), key("/shop", number)?, place(number));
+        askers.push(Asker { event, first_ms });
+        let (cancels_permille, within_ms) = match plan.sickness {
+            // An order in doubt is turned by its operator, not by a cancel: that would be another world.
+            Sickness::Contradicts => (0, 0..1),
+            // Late enough that the order has left memory, and must be read.
+            Sickness::Reads(_) => (1_000, plan.config.orders.idle_ms * 2..2_500),
+            _ => (200, 0..300),
+        };
+        if dice.chance(cancels_permille) {
+            let data = CancelData { reason: "changed my mind".into(), expected_version: None };
+            let event = CommandEvent::new(order, key("/till", number)?, CommandData::Cancel(data));
+            let after_ms = within_ms.start + dice.below(within_ms.end - within_ms.start);
+            askers.push(Asker { event, first_ms: first_ms + after_ms });
+        }
+    }
+    Ok(askers)
+}
+
+/// Commands for the order that is parked.
+pub(super) fn poisoned(seed: u64, plan: &CrowdPlan) -> Result<Vec<Asker>, IdError> {
+    if plan.sickness != Sickness::HotParked {
+        return Ok(Vec::new());
+    }
+    let dice = Dice::new(seed, 14);
+    let mut askers = Vec::new();
+    for number in 0..HOT_COMMANDS {
+        let event = CommandEvent::new(order("t0", POISONED)?, key("/shop", 50_000 + number)?, place(number));
+        askers.push(Asker { event, first_ms: plan.sick_from_ms + dice.below(HOT_WITHIN_MS) });
+    }
+    Ok(askers)
+}
+
+/// What is published and refused.
+pub(super) fn flood(plan: &CrowdPlan) -> Result<Vec<Body>, IdError> {
+    let lines = if plan.sickness == Sickness::Refusals { REFUSALS } else { 0 };
+    let mut bodies = Vec::new();
+    for number in 0..lines {
+        let data = CancelData { reason: "never placed".into(), expected_version: None };
+        let order = order(LOUD, &format!("none{number}"))?;
+        let event = CommandEvent::new(order, key("/shop", number)?, CommandData::Cancel(data));
+        bodies.push(Body::Bytes(event.to_json()));
+    }
+    Ok(bodies)
+}
+
+/// Asks until there is an answer for good.
+pub(super) async fn ask(
+    node: NodeHandle,
+    clock: WorldClock,
+    asker: Asker,
+    patience_ms: u64,
+    told: Arc<Mutex<Vec<Asked>>>,
+) {
+    let wait_ms = asker.first_ms.saturating_sub(clock.elapsed_ms());
+    tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+    let first_ms = clock.elapsed_ms();
+    let mut asked = Asked {
+        order: asker.event.order.clone(),
+        first_ms,
+        answered_ms: None,
+        refused: Vec::new(),
+        again: 0,
+    };
+    let command = Command::from_event(asker.event, Actor::Tenant);
+    for _ in 0..TRIES_MAX {
+        let patience = Duration::from_millis(patience_ms);
+        let answer = tokio::time::timeout(patience, node.ask(command.clone())).await;
+        match answer {
+            Ok(outcome) if outcome.code == Code::OutcomeUnknown => {}
+            // A cancel that comes before its place is as good as any.
+            Ok(outcome) if is_final(&outcome) => {
+                asked.answered_ms = Some(clock.elapsed_ms());
+                break;
+            }
+            Ok(outcome) => asked.refused.push(outcome.code),
+            Err(_) => {}
+        }
+        asked.again += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    told.lock().push(asked);
+}
