@@ -14,6 +14,8 @@ use retailflow_engine::ports::{
 use tokio::sync::watch;
 
 mod admission;
+mod fences;
+mod parking;
 mod reads;
 
 pub(super) const PARTITIONS: u16 = 4;
