@@ -372,18 +372,23 @@ impl CommitterState {
         Group { fence, records, controls }
     }
 
-    /// Appends, and asks again with the identical group while the answer is not known.
+    /// Appends until the answer is known.
     async fn append(&mut self, group: &Group) -> Result<Commit, CommitError> {
+        let answer = self.append_known(group).await;
+        if self.held.is_late(self.partition) {
+            self.held.on_time(self.partition);
+        }
+        answer
+    }
+
+    /// Appends, and asks again with the identical group while the answer is not known.
+    async fn append_known(&mut self, group: &Group) -> Result<Commit, CommitError> {
         let timeout = Duration::from_millis(self.settings.config.commit.timeout_ms);
         let supervision = &self.settings.config.supervision;
         let mut delay_ms = supervision.delay_min_ms.max(1);
         let mut in_doubt = false;
         loop {
-            let answer = self.asked(group, timeout).await;
-            if !matches!(&answer, Err(CommitError::Unknown(_))) && self.held.is_late(self.partition) {
-                self.held.on_time(self.partition);
-            }
-            match answer {
+            match self.asked(group, timeout).await {
                 Ok(commit) => {
                     let bytes =
                         group.fence.encode().map_err(|error| CommitError::Broken(error.to_string()))?;
@@ -397,6 +402,7 @@ impl CommitterState {
                 Err(CommitError::Unavailable(why)) if !in_doubt => return Err(CommitError::Unavailable(why)),
                 Err(CommitError::Unknown(why) | CommitError::Unavailable(why)) => {
                     in_doubt = true;
+                    self.is_late();
                     if self.settings.is(Mutant::GivesUpUnknown) {
                         return Err(CommitError::Unavailable(why));
                     }
@@ -409,6 +415,13 @@ impl CommitterState {
         }
     }
 
+    /// The log owes an answer: who waits for it keeps nobody else waiting.
+    fn is_late(&self) {
+        if !self.settings.is(Mutant::PermitsUntilAnswered) {
+            self.held.late(self.partition);
+        }
+    }
+
     /// One try. While the log takes longer than it should, those who wait for it hold no permits.
     async fn asked(&self, group: &Group, timeout: Duration) -> Result<Commit, CommitError> {
         let mut commit = self.ports.log.commit(group.clone());
@@ -416,9 +429,7 @@ impl CommitterState {
         if let Ok(answer) = tokio::time::timeout(timeout.min(LATE), &mut commit).await {
             return answer;
         }
-        if !self.settings.is(Mutant::PermitsUntilAnswered) {
-            self.held.late(self.partition);
-        }
+        self.is_late();
         match tokio::time::timeout_at(begun + timeout, commit).await {
             Ok(answer) => answer,
             Err(_) => Err(CommitError::Unknown("the log did not answer in time".into())),
