@@ -188,3 +188,43 @@ impl Gate {
         drop(self.node.acquire_many(all).await);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: PartitionId = PartitionId(0);
+
+    fn gate(in_flight_max: usize, tenant_in_flight_max: usize) -> Gate {
+        let admission = retailflow_config::Config::default().admission;
+        Gate::new(&Admission { in_flight_max, tenant_in_flight_max, ..admission }, 1)
+    }
+
+    #[test]
+    fn a_tenants_limit_that_is_set_while_it_has_commands_under_way_holds_at_once() {
+        let (gate, tenant) = (gate(16, 2), TenantId::parse("shop").unwrap());
+        let under_way: Vec<_> = (0..2).map(|_| gate.try_enter(&tenant, None, HERE).unwrap()).collect();
+        assert_eq!(gate.try_enter(&tenant, None, HERE).unwrap_err(), Code::Throttled);
+        let more: Vec<_> = (0..4).map(|_| gate.try_enter(&tenant, Some(4), HERE).unwrap()).collect();
+        assert_eq!(gate.try_enter(&tenant, Some(4), HERE).unwrap_err(), Code::Throttled);
+        drop((under_way, more));
+        let _one = gate.try_enter(&tenant, Some(1), HERE).unwrap();
+        assert_eq!(gate.try_enter(&tenant, Some(1), HERE).unwrap_err(), Code::Throttled);
+    }
+
+    /// Who waits for its own tenant's room holds nothing of the node's meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn a_tenant_at_its_limit_keeps_no_other_from_the_nodes_room() {
+        let gate = gate(4, 2);
+        let (busy, other) = (TenantId::parse("busy").unwrap(), TenantId::parse("other").unwrap());
+        let _all: Vec<_> = (0..2).map(|_| gate.try_enter(&busy, None, HERE).unwrap()).collect();
+        let mut waiting = Vec::new();
+        for _ in 0..8 {
+            let mut enters = Box::pin(gate.enter(&busy, None, HERE, true));
+            assert!(futures_util::poll!(&mut enters).is_pending());
+            waiting.push(enters);
+        }
+        let mut enters = std::pin::pin!(gate.enter(&other, None, HERE, true));
+        assert!(futures_util::poll!(&mut enters).is_ready());
+    }
+}

@@ -4,26 +4,31 @@
 //! commands hold) and make the next group. What the log answers decides what the orders are told; an answer that is
 //! not known is asked for again with the identical group, and nothing else is proposed before it is resolved.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::codec::fence::{Fence, IntakeFloor, fence_hash, group_digest};
-use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::ids::PartitionId;
 use retailflow_engine::keys::Hash;
 use retailflow_engine::ports::{Commit, CommitError, ControlEntry, Group, OrderEntry};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+pub(crate) use self::acknowledged::Acknowledged;
+use self::gather::gather;
 use crate::floor::Floors;
 use crate::held::Held;
 use crate::mutant::Mutant;
 use crate::order::OrderMsg;
+use crate::parking::ControlTicket;
 use crate::partition::PartitionMsg;
 use crate::sight::Sight;
 use crate::world::{Ports, ProbePoint, Settings};
+
+mod acknowledged;
+mod gather;
 
 /// A log that has not answered after this time is late: callers who wait for it keep nobody else waiting.
 const LATE: Duration = Duration::from_millis(100);
@@ -92,11 +97,10 @@ impl Drop for Ticket {
     }
 }
 
-/// A control record and who waits for it.
+/// A control record, and the way back to its tenant.
 pub(crate) struct ControlProposal {
     pub(crate) entry: ControlEntry,
-    /// Told when it is durable; dropped when it was not written or nobody knows.
-    pub(crate) reply: oneshot::Sender<()>,
+    pub(crate) ticket: ControlTicket,
 }
 
 /// Given at the start.
@@ -132,29 +136,11 @@ pub(crate) struct CommitterState {
     intake: Vec<IntakeFloor>,
     proposals: VecDeque<Proposal>,
     controls: VecDeque<ControlProposal>,
+    /// Who wants to know whether the partition is still ours. At most one for each command under way.
+    proves: Vec<oneshot::Sender<()>>,
     flush_queued: bool,
     /// The log takes no more for now, and that was said: anybody can have a command refused, and a line written for each.
     is_refused: bool,
-}
-
-/// The last group of a partition that was acknowledged; it outlives the committers.
-#[derive(Default)]
-pub(crate) struct Acknowledged(Mutex<Option<(u64, Hash)>>);
-
-impl Acknowledged {
-    fn set(&self, group: u64, hash: Hash) {
-        *self.0.lock() = Some((group, hash));
-    }
-
-    /// The log may have gone on under another owner; it may not have gone back, or another way.
-    fn check(&self, partition: PartitionId, group: u64, hash: Hash) -> Result<(), CommitterError> {
-        let Some((last, last_hash)) = *self.0.lock() else { return Ok(()) };
-        if group < last || (group == last && hash != last_hash) {
-            let found = format!("group {last} was acknowledged, and the log ends with group {group}");
-            return Err(CommitterError::Regressed(partition, found));
-        }
-        Ok(())
-    }
 }
 
 /// Why a committer ends; its partition decides what follows.
@@ -209,6 +195,7 @@ impl Actor for Committer {
             intake: Vec::new(),
             proposals: VecDeque::new(),
             controls: VecDeque::new(),
+            proves: Vec::new(),
             flush_queued: false,
             is_refused: false,
         })
@@ -233,18 +220,18 @@ impl Actor for Committer {
             CommitterMsg::Control(control) => state.controls.push_back(control),
             CommitterMsg::Flush => {
                 state.flush_queued = false;
-                state.flush().await?;
+                // Who asked before this group is written is answered by it: behind it in the mailbox are those who ask later.
+                if state.flush().await? {
+                    state.proved();
+                }
+                state.prove().await?;
             }
             CommitterMsg::Floor(reply) => {
                 if state.write_floor().await? {
                     let _ = reply.send(());
                 }
             }
-            CommitterMsg::Prove(reply) => {
-                if state.write_fence().await? {
-                    let _ = reply.send(());
-                }
-            }
+            CommitterMsg::Prove(reply) => state.proves.push(reply),
             CommitterMsg::Seal(reply) => {
                 while !state.proposals.is_empty() || !state.controls.is_empty() {
                     state.flush().await?;
@@ -254,7 +241,10 @@ impl Actor for Committer {
                 }
             }
         }
-        let waiting = !state.proposals.is_empty() || !state.controls.is_empty();
+        if state.settings.is(Mutant::AFenceForEach) {
+            state.prove().await?;
+        }
+        let waiting = !state.proposals.is_empty() || !state.controls.is_empty() || !state.proves.is_empty();
         if waiting && !state.flush_queued {
             state.flush_queued = true;
             myself.cast(CommitterMsg::Flush)?;
@@ -295,8 +285,29 @@ impl CommitterState {
         Ok(self.owner.cast(PartitionMsg::Ready(myself, self.epoch))?)
     }
 
-    async fn flush(&mut self) -> Result<(), ActorProcessingErr> {
-        let (mut proposals, mut controls) = self.take_group();
+    /// Answers all who want to know whether the partition is still ours, with one fence.
+    async fn prove(&mut self) -> Result<(), ActorProcessingErr> {
+        if !self.proves.is_empty() {
+            match self.write_fence().await? {
+                true => self.proved(),
+                // They ask again.
+                false => self.proves.clear(),
+            }
+        }
+        Ok(())
+    }
+
+    fn proved(&mut self) {
+        for reply in self.proves.drain(..) {
+            // Who no longer waits has no use for it.
+            let _ = reply.send(());
+        }
+    }
+
+    /// Whether a group was written.
+    async fn flush(&mut self) -> Result<bool, ActorProcessingErr> {
+        let (mut proposals, mut controls) =
+            gather(&mut self.proposals, &mut self.controls, &self.settings.config.log);
         while !proposals.is_empty() || !controls.is_empty() {
             let records = proposals.iter().map(|proposal| proposal.entry.clone()).collect();
             let marks = controls.iter().map(|control| control.entry.clone()).collect();
@@ -312,11 +323,8 @@ impl CommitterState {
                     self.sight.group_records.record(proposals.len() as f64);
                     self.settings.probe(ProbePoint::CommitterAfter, || self.partition.to_string())?;
                     proposals.into_iter().for_each(|proposal| proposal.ticket.resolve(Proposed::Committed));
-                    controls.into_iter().for_each(|control| {
-                        // Whoever no longer waits finds the mark in the log.
-                        let _ = control.reply.send(());
-                    });
-                    return Ok(());
+                    controls.into_iter().for_each(|control| control.ticket.durable());
+                    return Ok(true);
                 }
                 Err(CommitError::Conflict(order)) => {
                     let Some(at) = proposals.iter().position(|proposal| proposal.entry.order == order) else {
@@ -338,49 +346,12 @@ impl CommitterState {
                         proposal.ticket.resolve(Proposed::Unavailable(why.clone()));
                     }
                     controls.clear();
-                    return Ok(());
+                    return Ok(false);
                 }
                 Err(error) => return Err(self.ended(error).into()),
             }
         }
-        Ok(())
-    }
-
-    /// The next group's members: at most one record an order, bounded by count and bytes.
-    fn take_group(&mut self) -> (VecDeque<Proposal>, VecDeque<ControlProposal>) {
-        let limits = &self.settings.config.log;
-        let mut bytes = 0;
-        let mut orders: HashSet<OrderRef> = HashSet::new();
-        let mut taken = VecDeque::new();
-        let mut left = VecDeque::new();
-        while let Some(proposal) = self.proposals.pop_front() {
-            let size = proposal.entry.bytes.len();
-            let fits = taken.is_empty()
-                || (taken.len() < limits.group_max_records && bytes + size <= limits.group_max_bytes);
-            if !fits {
-                left.push_back(proposal);
-                break;
-            }
-            if orders.insert(proposal.entry.order.clone()) {
-                bytes += size;
-                taken.push_back(proposal);
-            } else {
-                left.push_back(proposal);
-            }
-        }
-        left.append(&mut self.proposals);
-        self.proposals = left;
-        let mut controls = VecDeque::new();
-        while let Some(control) = self.controls.front() {
-            let size = control.entry.bytes.len();
-            let members = taken.len() + controls.len();
-            if members > 0 && (members >= limits.group_max_records || bytes + size > limits.group_max_bytes) {
-                break;
-            }
-            bytes += size;
-            controls.extend(self.controls.pop_front());
-        }
-        (taken, controls)
+        Ok(false)
     }
 
     fn next_group(&self, records: Vec<OrderEntry>, controls: Vec<ControlEntry>) -> Group {
@@ -401,18 +372,23 @@ impl CommitterState {
         Group { fence, records, controls }
     }
 
-    /// Appends, and asks again with the identical group while the answer is not known.
+    /// Appends until the answer is known.
     async fn append(&mut self, group: &Group) -> Result<Commit, CommitError> {
+        let answer = self.append_known(group).await;
+        if self.held.is_late(self.partition) {
+            self.held.on_time(self.partition);
+        }
+        answer
+    }
+
+    /// Appends, and asks again with the identical group while the answer is not known.
+    async fn append_known(&mut self, group: &Group) -> Result<Commit, CommitError> {
         let timeout = Duration::from_millis(self.settings.config.commit.timeout_ms);
         let supervision = &self.settings.config.supervision;
         let mut delay_ms = supervision.delay_min_ms.max(1);
         let mut in_doubt = false;
         loop {
-            let answer = self.asked(group, timeout).await;
-            if !matches!(&answer, Err(CommitError::Unknown(_))) && self.held.is_late(self.partition) {
-                self.held.on_time(self.partition);
-            }
-            match answer {
+            match self.asked(group, timeout).await {
                 Ok(commit) => {
                     let bytes =
                         group.fence.encode().map_err(|error| CommitError::Broken(error.to_string()))?;
@@ -426,6 +402,7 @@ impl CommitterState {
                 Err(CommitError::Unavailable(why)) if !in_doubt => return Err(CommitError::Unavailable(why)),
                 Err(CommitError::Unknown(why) | CommitError::Unavailable(why)) => {
                     in_doubt = true;
+                    self.is_late();
                     if self.settings.is(Mutant::GivesUpUnknown) {
                         return Err(CommitError::Unavailable(why));
                     }
@@ -438,6 +415,13 @@ impl CommitterState {
         }
     }
 
+    /// The log owes an answer: who waits for it keeps nobody else waiting.
+    fn is_late(&self) {
+        if !self.settings.is(Mutant::PermitsUntilAnswered) {
+            self.held.late(self.partition);
+        }
+    }
+
     /// One try. While the log takes longer than it should, those who wait for it hold no permits.
     async fn asked(&self, group: &Group, timeout: Duration) -> Result<Commit, CommitError> {
         let mut commit = self.ports.log.commit(group.clone());
@@ -445,9 +429,7 @@ impl CommitterState {
         if let Ok(answer) = tokio::time::timeout(timeout.min(LATE), &mut commit).await {
             return answer;
         }
-        if !self.settings.is(Mutant::PermitsUntilAnswered) {
-            self.held.late(self.partition);
-        }
+        self.is_late();
         match tokio::time::timeout_at(begun + timeout, commit).await {
             Ok(answer) => answer,
             Err(_) => Err(CommitError::Unknown("the log did not answer in time".into())),

@@ -14,6 +14,8 @@ use retailflow_engine::ports::{
 use tokio::sync::watch;
 
 mod admission;
+mod fences;
+mod parking;
 mod reads;
 
 pub(super) const PARTITIONS: u16 = 4;
@@ -23,6 +25,8 @@ pub(super) const PARTITIONS: u16 = 4;
 pub(super) struct Sick {
     /// Appends, which are done when it is well again.
     pub(super) commits: BTreeSet<PartitionId>,
+    /// Appends of which is said at once that nobody knows.
+    pub(super) unknown: BTreeSet<PartitionId>,
     /// Reads of any kind.
     pub(super) reads: BTreeSet<PartitionId>,
     /// Appends of this node fail for good.
@@ -99,6 +103,9 @@ impl EventLog for SickLog {
                 return Err(CommitError::Broken("the test wants it so".into()));
             }
             let partition = group.fence.partition;
+            if self.sick.lock().unknown.contains(&partition) {
+                return Err(CommitError::Unknown("no leader".into()));
+            }
             self.answers(|sick| sick.commits.contains(&partition)).await;
             self.inner.commit_now(&group)
         })

@@ -33,8 +33,14 @@ pub enum Mutant {
     AsksContradictedAtOnce,
     /// A caller's permits are held until its command is answered, however long its partition's log is silent.
     PermitsUntilAnswered,
+    /// What is parked is written, and park marks are read, by the tenant itself, which does nothing else meanwhile.
+    TenantAwaitsItsLog,
     /// All orders of the node are rebuilt under the same few permits, those too that need no read.
     ReadPermitsOfTheNode,
+    /// A partition that was set apart forgets in which epoch it was ours, and what was acknowledged.
+    ForgetsEpochWithItsActor,
+    /// Each one who wants to know whether the partition is still ours has a fence of its own written.
+    AFenceForEach,
 }
 
 impl Settings {

@@ -18,19 +18,19 @@ use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::Command;
 use retailflow_engine::ports::InboxId;
-use retailflow_engine::wire::{Code, CommandType, Outcome};
+use retailflow_engine::wire::{Code, Outcome};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::admission::{Gate, share};
-use crate::committer::CommitterMsg;
+use crate::committer::{Acknowledged, CommitterMsg};
 use crate::effects::Effects;
 use crate::floor::{Floors, Following};
-use crate::held::{Bounds, Held, NoEntry};
+use crate::held::{Bounds, Held};
 use crate::mutant::Mutant;
 use crate::newcomers::Newcomers;
 use crate::order::OrderShared;
-use crate::outcome::{Answer, Work, refusal};
+use crate::outcome::refusal;
 use crate::partition::{Committers, Partition, PartitionArgs, PartitionMsg};
 use crate::reads::Reads;
 use crate::release::{ReleaseError, Released, Request};
@@ -40,15 +40,11 @@ use crate::tenants::{Tenants, TenantsArgs};
 use crate::tenants_route::TenantRoutes;
 use crate::world::{Holds, Ports, Settings};
 
+mod way_in;
+
 /// Why nothing is done about an order here.
 pub(crate) const NOT_HERE: &str =
     "the order's partition is run by another node, or on its way to one; ask again";
-/// Why nothing more is let into a partition.
-const PARTITION_FULL: &str =
-    "as many commands are under way in the order's partition as may be; ask again later";
-/// The same, while its log does not answer.
-const LOG_SILENT: &str = "the log of the order's partition does not answer, and nothing was begun; ask again later with the same id";
-
 /// What the root is told.
 pub(crate) enum NodeMsg {
     /// Start the supervisor of the tenants (again).
@@ -72,6 +68,8 @@ struct NodeState {
     shared: Arc<Shared>,
     ready: watch::Sender<usize>,
     partitions: BTreeMap<PartitionId, ActorRef<PartitionMsg>>,
+    /// What is known of partitions' logs beyond the life of their actors.
+    acknowledged: BTreeMap<PartitionId, Arc<Acknowledged>>,
     tenants: Option<ractor::ActorId>,
     sweeper: Option<ractor::ActorId>,
 }
@@ -146,7 +144,14 @@ impl Actor for Root {
         }
         myself.cast(NodeMsg::StartTenants)?;
         myself.cast(NodeMsg::StartSweeper)?;
-        Ok(NodeState { shared, ready, partitions: BTreeMap::new(), tenants: None, sweeper: None })
+        Ok(NodeState {
+            shared,
+            ready,
+            partitions: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            tenants: None,
+            sweeper: None,
+        })
     }
 
     async fn handle(
@@ -179,8 +184,13 @@ impl Actor for Root {
                 if !shared.orders.held.has(partition) || state.partitions.contains_key(&partition) {
                     return Ok(());
                 }
+                let acknowledged = match shared.orders.settings.is(Mutant::ForgetsEpochWithItsActor) {
+                    true => Arc::default(),
+                    false => state.acknowledged.entry(partition).or_default().clone(),
+                };
                 let args = PartitionArgs {
                     partition,
+                    acknowledged,
                     ports: shared.orders.ports.clone(),
                     settings: shared.orders.settings.clone(),
                     floors: shared.floors.clone(),
@@ -195,6 +205,10 @@ impl Actor for Root {
                 state.partitions.insert(partition, actor);
             }
             NodeMsg::LetGo(partition, reply) => {
+                // When it comes back it is told to be ours, whoever has had it meanwhile. What was acknowledged stays known.
+                if let Some(acknowledged) = state.acknowledged.get(&partition) {
+                    acknowledged.set_epoch(None);
+                }
                 if let Err(Some(actor)) = reply.send(state.partitions.remove(&partition)) {
                     // Whoever asked waits no more.
                     actor.stop_children(None);
@@ -313,65 +327,6 @@ impl NodeHandle {
         };
         self.shared.orders.sight.answered(kind, &outcome, begun.elapsed());
         outcome
-    }
-
-    /// Sends a command in. It waits for room, or is refused for want of it.
-    pub(crate) async fn send(&self, command: Command, wait: Wait) -> Result<Answer, Box<Outcome>> {
-        match self.reserved(&command) {
-            Some(outcome) => Err(outcome),
-            None => self.let_in(command, wait).await,
-        }
-    }
-
-    async fn let_in(&self, command: Command, wait: Wait) -> Result<Answer, Box<Outcome>> {
-        let (setting, newcomer) = self.tenant(&command)?;
-        let shared = &self.shared.orders;
-        let (partition, held, gate) = (self.partition(&command), &shared.held, &shared.gate);
-        let tenant = &command.order.tenant;
-        let effects = &shared.effects;
-        if effects.is_full() && command.data.kind() == CommandType::Place {
-            if wait == Wait::No {
-                return Err(Box::new(self.refuse(&command, Code::Overloaded)));
-            }
-            // More new orders than can be brought on their way help nobody.
-            effects.room().await;
-        }
-        let (within, claim) = loop {
-            if wait != Wait::No {
-                held.room(partition).await;
-            }
-            let permit = match wait {
-                _ if held.is_late(partition) && gate.is_closed() => Err(Code::Draining),
-                // Its partition bounds what waits for a log that is late.
-                _ if held.is_late(partition) => Ok(None),
-                Wait::No => gate.try_enter(tenant, setting.in_flight_max, partition).map(Some),
-                wait => {
-                    let shares = wait == Wait::BesideOthers;
-                    gate.enter(tenant, setting.in_flight_max, partition, shares).await.map(Some)
-                }
-            };
-            let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?;
-            match held.enter(partition, permit) {
-                Ok(entered) => break entered,
-                Err(NoEntry::Full | NoEntry::InDoubt) if wait != Wait::No => {}
-                Err(why) => return Err(Box::new(self.no_entry(&command, why))),
-            }
-        };
-        let (reply, outcome) = oneshot::channel();
-        self.shared.routes.submit(Work::new(command, within, reply).by(newcomer));
-        if shared.settings.is(Mutant::PermitsUntilAnswered) {
-            claim.over();
-            return Ok(Answer::new(outcome, None));
-        }
-        Ok(Answer::new(outcome, Some(claim)))
-    }
-
-    fn no_entry(&self, command: &Command, why: NoEntry) -> Outcome {
-        match why {
-            NoEntry::Away => self.refuse_with(command, Code::Unavailable, NOT_HERE),
-            NoEntry::Full => self.refuse_with(command, Code::Overloaded, PARTITION_FULL),
-            NoEntry::InDoubt => self.refuse_with(command, Code::Unavailable, LOG_SILENT),
-        }
     }
 
     /// Decides the commands that wait behind a parked order, in order, and takes its mark away. When that is broken off

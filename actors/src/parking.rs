@@ -3,10 +3,11 @@
 //! The mark is a control record of its own: setting and seeing it needs no history of the order, which may be what
 //! makes it crash.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use ractor::ActorProcessingErr;
+use ractor::{ActorProcessingErr, ActorRef};
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::v1::ActorV1;
 use retailflow_engine::ids::{CommandKey, OrderId, OrderRef, PartitionId, TenantId};
@@ -16,92 +17,103 @@ use retailflow_engine::ports::{ControlEntry, ParkedOrder};
 use retailflow_engine::wire::{Code, CommandEvent, Outcome, Trace};
 use tokio::sync::oneshot;
 
+use self::unread::Unread;
 use crate::committer::{CommitterMsg, ControlProposal};
+use crate::mutant::Mutant;
 use crate::order::OrderShared;
 use crate::outcome::Work;
+use crate::tenant::TenantMsg;
+
+mod release;
+mod ticket;
+mod unread;
+
+pub(crate) use self::release::ReleasedMark;
+pub(crate) use self::ticket::ControlTicket;
+
+/// What is known of an order's mark.
+enum Mark {
+    /// It may be durable or not, and says this.
+    Unsure(String),
+    /// It is being written under this number.
+    Writing(String, u64),
+    Durable,
+}
+
+/// The end of an order's parking, as far as it has come: nothing is queued meanwhile, but waits.
+enum Ending {
+    /// A release looks at the queue's end; told when nothing is on its way into the queue any more.
+    Held(Option<oneshot::Sender<()>>),
+    /// The mark is being taken away under this number.
+    Releasing(u64, Box<str>, oneshot::Sender<Result<bool, String>>),
+}
 
 struct Queue {
-    /// Why the order is parked, while the mark that says so is not known to be durable.
-    unmarked: Option<String>,
+    mark: Mark,
     queued: u64,
-    /// Commands queued since this actor started: the same one is not queued twice. Bounded by the queue's limit.
-    ids: HashMap<CommandKey, Hash>,
+    /// Commands queued since this actor started, the same one not twice, and the number under which one is still being
+    /// written. Bounded by the queue's limit.
+    ids: HashMap<CommandKey, (Hash, Option<u64>)>,
+    /// Commands on their way into the queue, by the number of the write, each with all who wait for it.
+    writing: HashMap<u64, Vec<Work>>,
+    /// Commands that wait for the mark, or for the end of a release. Bounded as an order's queue.
+    waiting: VecDeque<Work>,
+    ending: Option<Ending>,
+}
+
+impl Queue {
+    fn new(mark: Mark, queued: u64) -> Self {
+        let (ids, writing, waiting) = Default::default();
+        Self { mark, queued, ids, writing, waiting, ending: None }
+    }
 }
 
 /// Why a command is refused for a while.
 pub(crate) const UNREAD: &str = "it is not known yet which orders of the partition are parked; ask again";
 
-/// The parked orders of one tenant.
+/// The parked orders of one tenant. Nothing here waits: what is written, and what is read, is told to the tenant as a message.
 pub(crate) struct Parking {
     shared: Arc<OrderShared>,
+    tenant: TenantId,
+    myself: ActorRef<TenantMsg>,
     parked: BTreeMap<OrderId, Queue>,
-    /// Partitions that are run here and whose marks could not be read.
-    unread: BTreeSet<PartitionId>,
+    /// Partitions of which it is known what is parked.
+    known: BTreeSet<PartitionId>,
+    unread: Unread,
+    /// The last number of a write or a read.
+    numbers: u64,
+    /// What the mutant waits for.
+    inline: Vec<oneshot::Receiver<()>>,
 }
 
 impl Parking {
-    pub(crate) fn new(shared: Arc<OrderShared>) -> Self {
-        Self { shared, parked: BTreeMap::new(), unread: BTreeSet::new() }
+    pub(crate) fn new(shared: Arc<OrderShared>, tenant: TenantId, myself: ActorRef<TenantMsg>) -> Self {
+        let (parked, known, unread, inline) = Default::default();
+        Self { shared, tenant, myself, parked, known, unread, numbers: 0, inline }
     }
 
-    /// Reads the marks of this tenant's orders. What cannot be read now keeps nobody else waiting: only commands of that
-    /// partition are refused until it is.
-    pub(crate) async fn load(&mut self, tenant: &TenantId) {
-        for partition in (0..self.shared.committers.partitions()).map(PartitionId) {
-            if self.shared.held.has(partition) {
-                self.read(tenant, partition).await;
-            }
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// Takes in the marks of this tenant's orders in a partition that is run here from now on. Gives back what has waited for
+    /// that.
+    pub(crate) fn arrived(&mut self, partition: PartitionId, marks: &[ParkedOrder]) -> Vec<TenantMsg> {
+        self.known.insert(partition);
+        for parked in marks.iter().filter(|parked| parked.order.tenant == self.tenant) {
+            // A release that an earlier actor asked for may still be on its way to the log: what is queued here must not come
+            // to stand behind no mark.
+            let mark = Mark::Unsure(parked.reason.clone());
+            self.parked.insert(parked.order.order.clone(), Queue::new(mark, parked.queued));
         }
-    }
-
-    async fn read(&mut self, tenant: &TenantId, partition: PartitionId) {
-        match self.shared.ports.log.parked(partition).await {
-            Ok(parked) => self.arrived(tenant, partition, &parked),
-            Err(error) => {
-                tracing::warn!(%partition, %error, "park marks cannot be read now; commands of this partition are refused");
-                self.unread.insert(partition);
-            }
-        }
-    }
-
-    /// Looks again at what could not be read.
-    pub(crate) async fn read_again(&mut self, tenant: &TenantId) {
-        if let Some(partition) = self.unread.first().copied() {
-            self.read(tenant, partition).await;
-        }
-    }
-
-    /// Whether it is known which orders of the partition are parked.
-    pub(crate) fn knows(&self, partition: PartitionId) -> bool {
-        !self.unread.contains(&partition)
-    }
-
-    /// Refuses a command of which nobody knows whether it has to wait behind others.
-    pub(crate) fn refuse(&self, work: Work) -> Result<(), ActorProcessingErr> {
-        work.refuse(Code::Unavailable, UNREAD, self.shared.gate.retry_after_ms());
-        Ok(())
-    }
-
-    /// Takes in the marks of this tenant's orders in a partition that is run here from now on.
-    pub(crate) fn arrived(&mut self, tenant: &TenantId, partition: PartitionId, marks: &[ParkedOrder]) {
-        if self.unread.remove(&partition) {
-            // Until now its orders were told nothing: whoever wants to be driven is looked for again.
-            self.shared.effects.taken(partition);
-        }
-        for parked in marks {
-            if parked.order.tenant == *tenant {
-                // A release that an earlier actor asked for may still be on its way to the log: what is queued here
-                // must not come to stand behind no mark.
-                let unmarked = Some(parked.reason.clone());
-                let queue = Queue { unmarked, queued: parked.queued, ids: HashMap::new() };
-                self.parked.insert(parked.order.order.clone(), queue);
-            }
-        }
+        self.read(partition)
     }
 
     /// What is parked in a partition that is run elsewhere is its owner's matter.
     pub(crate) fn departed(&mut self, partition: PartitionId, leaves: impl Fn(&OrderId) -> bool) {
-        self.unread.remove(&partition);
+        self.known.remove(&partition);
+        self.unread.forget(partition);
         self.parked.retain(|order, _| !leaves(order));
     }
 
@@ -110,100 +122,158 @@ impl Parking {
     }
 
     /// Sets the mark. It holds in memory even when the log can't take it now: the order rests either way.
-    pub(crate) async fn park(&mut self, order: OrderRef, why: &str) -> Result<(), ActorProcessingErr> {
+    pub(crate) fn park(&mut self, order: &OrderId, why: &str) -> Result<(), ActorProcessingErr> {
         let reason: String = why.chars().take(500).collect();
-        self.parked
-            .insert(order.order.clone(), Queue { unmarked: Some(reason), queued: 0, ids: HashMap::new() });
-        if !self.marked(&order).await? {
-            tracing::error!(%order, "a park mark could not be written; it is tried again with the next command");
-        }
-        Ok(())
+        self.parked.insert(order.clone(), Queue::new(Mark::Unsure(reason), 0));
+        self.set_mark(order)
     }
 
-    /// Makes sure that the order's mark is durable: without it, what is queued would be queued behind nothing. A mark
-    /// that is there already is no worse for being set again.
-    async fn marked(&mut self, order: &OrderRef) -> Result<bool, ActorProcessingErr> {
-        let Some(reason) = self.parked.get(&order.order).and_then(|queue| queue.unmarked.clone()) else {
-            return Ok(true);
-        };
-        let mark = Control::Park { order: order.clone(), reason, at: self.shared.ports.clock.now() };
-        let durable = self.written(order.clone(), &mark).await?;
-        if let Some(queue) = self.parked.get_mut(&order.order).filter(|_| durable) {
-            queue.unmarked = None;
-        }
-        Ok(durable)
+    /// Has the order's mark written, unless it is durable or on its way: without it, what is queued would be queued behind
+    /// nothing. A mark that is there already is no worse for being set again.
+    fn set_mark(&mut self, order: &OrderId) -> Result<(), ActorProcessingErr> {
+        let number = self.number();
+        let reference = self.reference(order);
+        let Some(queue) = self.parked.get_mut(order) else { return Ok(()) };
+        let Mark::Unsure(reason) = &queue.mark else { return Ok(()) };
+        let reason = reason.clone();
+        let at = self.shared.ports.clock.now();
+        let mark = Control::Park { order: reference.clone(), reason: reason.clone(), at };
+        queue.mark = Mark::Writing(reason, number);
+        self.write(reference, &mark, number)
     }
 
-    /// Queues a command behind the mark and answers `parked` once that is durable.
-    pub(crate) async fn park_command(&mut self, work: Work) -> Result<(), ActorProcessingErr> {
+    fn reference(&self, order: &OrderId) -> OrderRef {
+        OrderRef { tenant: self.tenant.clone(), order: order.clone() }
+    }
+
+    /// Queues a command behind the mark; it is answered `parked` once that is durable.
+    pub(crate) fn park_command(&mut self, work: Work) -> Result<(), ActorProcessingErr> {
         let retry_after_ms = self.shared.gate.retry_after_ms();
-        let max = self.shared.settings.config.supervision.parked_queue_max as u64;
+        let settings = self.shared.settings.clone();
         let order = work.command.order.clone();
-        let marked = self.marked(&order).await?;
+        let number = self.number();
         let Some(queue) = self.parked.get_mut(&order.order) else { return Ok(()) };
-        let known = queue.ids.get(&work.command.key);
-        if known.is_some_and(|content_hash| *content_hash != work.command.content_hash) {
-            work.refuse(Code::IdReused, Code::IdReused.meaning(), retry_after_ms);
-            return Ok(());
-        }
-        let known = known.is_some();
-        if !known && queue.queued >= max {
-            let meaning = Code::ParkedQueueFull.meaning();
-            work.refuse(Code::ParkedQueueFull, meaning, retry_after_ms);
-            return Ok(());
-        }
-        if !known {
-            if !marked {
-                work.refuse(Code::Unavailable, "the order's park mark could not be written", retry_after_ms);
+        match queue.ids.get(&work.command.key) {
+            Some((content_hash, _)) if *content_hash != work.command.content_hash => {
+                work.refuse(Code::IdReused, Code::IdReused.meaning(), retry_after_ms);
                 return Ok(());
             }
-            // The number is used up whatever becomes of it: a record that nobody knows of may stand under it.
-            queue.queued += 1;
-            let control = parked_command(&work, queue.queued, self.shared.ports.clock.now())?;
-            if !self.written(order.clone(), &control).await? {
-                // It may be in the queue: neither yes nor no may be said.
+            Some((_, None)) => {
+                self.answer_parked(work);
                 return Ok(());
             }
-            if let Some(queue) = self.parked.get_mut(&order.order) {
-                queue.ids.insert(work.command.key.clone(), work.command.content_hash);
+            Some((_, Some(number))) => {
+                queue.writing.entry(*number).or_default().push(work);
+                return Ok(());
             }
+            None => {}
         }
+        if queue.queued >= settings.config.supervision.parked_queue_max as u64 {
+            work.refuse(Code::ParkedQueueFull, Code::ParkedQueueFull.meaning(), retry_after_ms);
+            return Ok(());
+        }
+        if queue.ending.is_some() || !matches!(queue.mark, Mark::Durable) {
+            if queue.waiting.len() >= settings.config.orders.queue_max {
+                let why = "too many commands wait for the mark of a parked order";
+                work.refuse(Code::Overloaded, why, retry_after_ms);
+                return Ok(());
+            }
+            let ends = queue.ending.is_some();
+            queue.waiting.push_back(work);
+            return if ends { Ok(()) } else { self.set_mark(&order.order) };
+        }
+        // The number is used up whatever becomes of it: a record that nobody knows of may stand under it.
+        queue.queued += 1;
+        let control = parked_command(&work, queue.queued, self.shared.ports.clock.now())?;
+        queue.ids.insert(work.command.key.clone(), (work.command.content_hash, Some(number)));
+        queue.writing.insert(number, vec![work]);
+        self.write(order, &control, number)
+    }
+
+    fn answer_parked(&self, work: Work) {
         let durability = self.shared.ports.durability.get();
-        let outcome = Outcome::recorded(&order, &work.command.key, Code::Parked, None, durability);
+        let (order, key) = (&work.command.order, &work.command.key);
+        let outcome = Outcome::recorded(order, key, Code::Parked, None, durability);
         work.answer(outcome);
+    }
+
+    /// What waited is queued now, if it may be.
+    fn queue_waiting(&mut self, order: &OrderId) -> Result<(), ActorProcessingErr> {
+        let waiting = self.parked.get_mut(order).map(|queue| std::mem::take(&mut queue.waiting));
+        for work in waiting.into_iter().flatten() {
+            // Nobody waits any more: what has not begun is not begun.
+            if !work.reply.is_closed() {
+                self.park_command(work)?;
+            }
+        }
         Ok(())
     }
 
-    /// Takes the mark away. Nobody queues meanwhile: the tenant, who is the only one to do so, waits here. `false`: it may
-    /// be gone or not; the order stays parked, and the mark is set again before anything else is queued behind it.
-    pub(crate) async fn release(
+    /// A control record was written; or not, or nobody knows. Gives back the end of a release.
+    pub(crate) fn written(
         &mut self,
-        order: &OrderRef,
-        actor: &str,
-    ) -> Result<bool, ActorProcessingErr> {
-        let release = Control::Release {
-            order: order.clone(),
-            actor: actor.to_owned(),
-            at: self.shared.ports.clock.now(),
-        };
-        let durable = self.written(order.clone(), &release).await?;
-        if durable {
-            self.parked.remove(&order.order);
-        } else if let Some(queue) = self.parked.get_mut(&order.order) {
-            queue.unmarked.get_or_insert_with(|| format!("its release by {actor} was broken off"));
+        order: &OrderId,
+        number: u64,
+        durable: bool,
+    ) -> Result<Option<ReleasedMark>, ActorProcessingErr> {
+        let Some(queue) = self.parked.get_mut(order) else { return Ok(None) };
+        if let Mark::Writing(reason, marking) = &queue.mark
+            && *marking == number
+        {
+            let reason = reason.clone();
+            queue.mark = if durable { Mark::Durable } else { Mark::Unsure(reason) };
+            if durable {
+                if queue.ending.is_none() {
+                    self.queue_waiting(order)?;
+                }
+            } else {
+                tracing::error!(tenant = %self.tenant, %order, "a park mark could not be written; it is tried again with the next command");
+                let retry_after_ms = self.shared.gate.retry_after_ms();
+                for work in queue.waiting.drain(..) {
+                    let why = "the order's park mark could not be written";
+                    work.refuse(Code::Unavailable, why, retry_after_ms);
+                }
+            }
+        } else if let Some(works) = queue.writing.remove(&number) {
+            let key = works.first().map(|work| work.command.key.clone());
+            if durable {
+                if let Some((_, writing)) = key.and_then(|key| queue.ids.get_mut(&key)) {
+                    *writing = None;
+                }
+                works.into_iter().for_each(|work| self.answer_parked(work));
+            } else if let Some(key) = key {
+                // It may be in the queue: neither yes nor no may be said.
+                queue.ids.remove(&key);
+            }
+        } else if let Some(Ending::Releasing(releasing, ..)) = &queue.ending
+            && *releasing == number
+        {
+            return self.mark_released(order, durable);
         }
-        Ok(durable)
+        self.tell_held(order);
+        Ok(None)
     }
 
-    /// Writes a control record. `false`: it was not written, or nobody knows.
-    async fn written(&self, order: OrderRef, control: &Control) -> Result<bool, ActorProcessingErr> {
+    /// Sends a control record to the partition's committer, who tells the tenant what became of it. One that has just ended
+    /// drops the proposal, which says so.
+    fn write(&mut self, order: OrderRef, control: &Control, number: u64) -> Result<(), ActorProcessingErr> {
         let partition = partition_of(&order, self.shared.committers.partitions());
+        let mut ticket = ControlTicket::new(self.myself.clone(), order.order.clone(), number);
+        if self.shared.settings.is(Mutant::TenantAwaitsItsLog) {
+            self.inline.push(ticket.ended());
+        }
         let entry = ControlEntry { order, bytes: control.encode()?.into() };
-        let Some(committer) = self.shared.committers.get(partition) else { return Ok(false) };
-        let (reply, durable) = oneshot::channel();
-        // A committer that has just ended drops the proposal, and with it the reply.
-        drop(committer.cast(CommitterMsg::Control(ControlProposal { entry, reply })));
-        Ok(durable.await.is_ok())
+        if let Some(committer) = self.shared.committers.get(partition) {
+            drop(committer.cast(CommitterMsg::Control(ControlProposal { entry, ticket })));
+        }
+        Ok(())
+    }
+
+    /// The mistake of waiting for what was sent.
+    pub(crate) async fn wait_inline(&mut self) {
+        for ended in std::mem::take(&mut self.inline) {
+            let _ = ended.await;
+        }
     }
 }
 

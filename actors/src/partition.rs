@@ -71,6 +71,8 @@ pub(crate) struct PartitionArgs {
     pub(crate) gate: Arc<Gate>,
     pub(crate) effects: Arc<Effects>,
     pub(crate) sight: Arc<Sight>,
+    /// What outlives this actor.
+    pub(crate) acknowledged: Arc<Acknowledged>,
     /// Counts the partitions that are ready.
     pub(crate) ready: watch::Sender<usize>,
 }
@@ -79,9 +81,6 @@ pub(crate) struct PartitionState {
     args: PartitionArgs,
     crashes: CrashWindow,
     counted: bool,
-    /// The last one in which it was ours.
-    epoch: Option<u64>,
-    acknowledged: Arc<Acknowledged>,
 }
 
 /// Supervisor of one partition's committer.
@@ -98,13 +97,7 @@ impl Actor for Partition {
         args: Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
         myself.cast(PartitionMsg::Start)?;
-        Ok(PartitionState {
-            args,
-            crashes: CrashWindow::default(),
-            counted: false,
-            epoch: None,
-            acknowledged: Arc::default(),
-        })
+        Ok(PartitionState { args, crashes: CrashWindow::default(), counted: false })
     }
 
     async fn handle(
@@ -126,14 +119,14 @@ impl Actor for Partition {
                     floors: args.floors.clone(),
                     held: args.held.clone(),
                     sight: args.sight.clone(),
-                    acknowledged: state.acknowledged.clone(),
+                    acknowledged: args.acknowledged.clone(),
                     owner: myself.clone(),
-                    was_epoch: state.epoch.filter(|_| args.settings.holds == Holds::AsTold),
+                    was_epoch: args.acknowledged.epoch().filter(|_| args.settings.holds == Holds::AsTold),
                 };
                 Actor::spawn_linked(None, Committer, committer, myself.get_cell()).await?;
             }
             PartitionMsg::Ready(committer, epoch) => {
-                state.epoch = Some(epoch);
+                state.args.acknowledged.set_epoch(Some(epoch));
                 state.args.committers.set(state.args.partition, Some(committer));
                 // Another owner may have left orders on their way. Where commands are not let in yet, this comes with that.
                 if state.args.held.lets_in(state.args.partition) {

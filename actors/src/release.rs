@@ -3,7 +3,8 @@
 //!
 //! Invariants:
 //! - While it goes on the order stays parked: what comes meanwhile is queued behind, and read in its turn.
-//! - The tenant, who alone queues, looks at the queue's end and takes the mark away in one step: nothing slips between.
+//! - Nothing is queued from before the last look at the queue's end until the mark is gone: what comes meanwhile waits at the
+//!   tenant, who alone queues. Nothing slips between, and the tenant waits for nothing.
 //! - Broken off at any point nothing is lost: asked again, what was decided is replayed.
 
 mod drainer;
@@ -17,7 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::deliveries::ToOrder;
 use crate::outcome::Work;
-use crate::parking::UNREAD;
+use crate::parking::ReleasedMark;
 use crate::release::drainer::Drainer;
 use crate::tenant::{TenantMsg, TenantState};
 
@@ -89,10 +90,12 @@ pub(crate) struct Request {
 pub(crate) enum Drain {
     /// Give this to the order, though it is parked.
     Command(Work),
-    /// All up to this sequence is decided: take the mark away.
+    /// Queue nothing more behind its mark; told when nothing is on its way there.
+    Hold(oneshot::Sender<()>),
+    /// There is more: queue again.
+    GoOn,
+    /// All is decided since it was held: take the mark away.
     End {
-        /// The last sequence decided.
-        after: u64,
         /// Who wants it.
         operator: Box<str>,
         /// Told whether the mark is gone; `false`: more commands came.
@@ -143,20 +146,28 @@ impl Releases {
 
 impl TenantState {
     /// Begins to release an order.
-    pub(crate) fn release(&mut self, myself: &ActorRef<TenantMsg>, request: Request) {
+    pub(crate) fn release(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        request: Request,
+    ) -> Result<(), ActorProcessingErr> {
+        let partition = self.partition(&request.order.order);
+        if !self.parking.knows(partition) {
+            self.parking.keep(partition, TenantMsg::Release(request));
+            return Ok(());
+        }
         let Request { order, operator, discard, reply } = request;
         while self.releases.tasks.try_join_next().is_some() {}
         let refused = match self.parking.holds(&order.order) {
-            false if !self.parking.knows(self.partition(&order.order)) => {
-                Some(ReleaseError::Unavailable(UNREAD.into()))
-            }
             false => Some(ReleaseError::NotParked),
             true => self.releases.is_going_on(&order.order).then_some(ReleaseError::UnderWay),
         };
         if let Some(error) = refused {
             drop(reply.send(Err(error)));
-            return;
+            return Ok(());
         }
+        // One before it may have ended badly, and held the queue.
+        self.parking.go_on(&order.order)?;
         tracing::info!(%order, %operator, discard, "what waits behind a parked order is decided");
         let (crashed, crashes) = mpsc::channel(4);
         let going_on = order.order.clone();
@@ -179,6 +190,26 @@ impl TenantState {
             drop(reply.send(ended));
         });
         self.releases.going_on.insert(going_on, (crashed, task));
+        Ok(())
+    }
+
+    /// The mark of an order is gone.
+    pub(crate) async fn released(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        order: OrderId,
+        released: ReleasedMark,
+    ) -> Result<(), ActorProcessingErr> {
+        let ReleasedMark { operator, waiting, reply } = released;
+        tracing::info!(tenant = %self.tenant(), %order, %operator, "a parked order is released");
+        self.releases.going_on.remove(&order);
+        self.forgive(&order);
+        for work in waiting {
+            self.give(myself, work).await?;
+        }
+        self.tell_order(myself, order, ToOrder::Wake).await?;
+        drop(reply.send(Ok(true)));
+        Ok(())
     }
 
     /// Does what the task asks for.
@@ -190,28 +221,16 @@ impl TenantState {
     ) -> Result<(), ActorProcessingErr> {
         match drain {
             Drain::Command(work) => self.give(myself, work).await,
+            Drain::Hold(reply) => {
+                self.parking.hold(&order.order, reply);
+                Ok(())
+            }
+            Drain::GoOn => self.parking.go_on(&order.order),
+            Drain::End { operator, reply } => self.parking.release(&order.order, operator, reply),
             Drain::GivenUp => {
                 self.releases.going_on.remove(&order.order);
                 self.send_away(&order.order);
-                Ok(())
-            }
-            Drain::End { after, operator, reply } => {
-                let ended = match self.shared.ports.log.parked_commands(&order, after, 1).await {
-                    Err(error) => Err(error.to_string()),
-                    Ok(more) if !more.is_empty() => Ok(false),
-                    Ok(_) => match self.parking.release(&order, &operator).await? {
-                        true => Ok(true),
-                        false => Err("the release could not be written".to_owned()),
-                    },
-                };
-                if ended == Ok(true) {
-                    tracing::info!(%order, %operator, "a parked order is released");
-                    self.releases.going_on.remove(&order.order);
-                    self.forgive(&order.order);
-                    self.tell_order(myself, order.order, ToOrder::Wake).await?;
-                }
-                drop(reply.send(ended));
-                Ok(())
+                self.parking.go_on(&order.order)
             }
         }
     }

@@ -25,6 +25,8 @@ use crate::release::{Crash, Drain, Releases, Request};
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::world::ProbePoint;
 
+mod residents;
+
 /// What a tenant is told.
 pub(crate) enum TenantMsg {
     /// Route a command.
@@ -43,6 +45,10 @@ pub(crate) enum TenantMsg {
     Arrived(PartitionId, Arc<[ParkedOrder]>, mpsc::Sender<Infallible>),
     /// It is run here no more: its orders are to go.
     Departed(PartitionId, mpsc::Sender<Infallible>),
+    /// A control record of an order was written (`true`); or not, or nobody knows.
+    Written(OrderId, u64, bool),
+    /// The park marks of a partition, as they were read.
+    Marks(PartitionId, u64, Result<Vec<ParkedOrder>, String>),
     /// Look for idle orders.
     Sweep,
 }
@@ -98,7 +104,7 @@ impl Actor for TenantActor {
         let interval_ms = (args.shared.settings.config.orders.idle_ms / 4).clamp(50, 5_000);
         myself.send_interval(Duration::from_millis(interval_ms), || TenantMsg::Sweep);
         Ok(TenantState {
-            parking: Parking::new(args.shared.clone()),
+            parking: Parking::new(args.shared.clone(), args.tenant.clone(), myself),
             tenant: args.tenant,
             shared: args.shared,
             slots: LruCache::unbounded(),
@@ -109,55 +115,17 @@ impl Actor for TenantActor {
         })
     }
 
-    async fn post_start(
-        &self,
-        _myself: ActorRef<Self::Msg>,
-        state: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        state.parking.load(&state.tenant).await;
-        Ok(())
-    }
-
     async fn handle(
         &self,
         myself: ActorRef<Self::Msg>,
         message: Self::Msg,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let handled = match message {
-            TenantMsg::Submit(work) => {
-                let settings = &state.shared.settings;
-                match settings.probe(ProbePoint::TenantRoute, || work.command.order.to_string()) {
-                    Ok(()) => state.route(&myself, work).await,
-                    Err(crash) => Err(crash.into()),
-                }
-            }
-            TenantMsg::ToOrder(order, message) => state.tell_order(&myself, order, message).await,
-            TenantMsg::Busy(order, id) => state.busy(order, id),
-            TenantMsg::Restart(order) => state.restart(&myself, order).await,
-            TenantMsg::Release(request) => {
-                state.release(&myself, request);
-                Ok(())
-            }
-            TenantMsg::Drain(order, drain) => state.drain(&myself, order, drain).await,
-            TenantMsg::Arrived(partition, marks, _told) => {
-                state.departed(partition);
-                state.parking.arrived(&state.tenant, partition, &marks);
-                Ok(())
-            }
-            TenantMsg::Departed(partition, _told) => {
-                state.departed(partition);
-                Ok(())
-            }
-            TenantMsg::Sweep => {
-                state.sweep();
-                state.parking.read_again(&state.tenant).await;
-                Ok(())
-            }
-        };
+        let handled = state.handle(&myself, message).await;
         if handled.is_err() {
             state.end_orders();
         }
+        state.parking.wait_inline().await;
         handled
     }
 
@@ -199,11 +167,69 @@ impl Drop for TenantState {
 }
 
 impl TenantState {
+    async fn handle(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        message: TenantMsg,
+    ) -> Result<(), ActorProcessingErr> {
+        let kept = match message {
+            TenantMsg::Arrived(partition, marks, _told) => {
+                self.departed(partition);
+                self.parking.arrived(partition, &marks)
+            }
+            TenantMsg::Marks(partition, number, read) => self.parking.marks(partition, number, read),
+            message => return self.one(myself, message).await,
+        };
+        for message in kept {
+            self.one(myself, message).await?;
+        }
+        Ok(())
+    }
+
+    async fn one(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        message: TenantMsg,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            TenantMsg::Submit(work) => {
+                self.shared.settings.probe(ProbePoint::TenantRoute, || work.command.order.to_string())?;
+                self.route(myself, work).await
+            }
+            TenantMsg::ToOrder(order, message) => self.tell_order(myself, order, message).await,
+            TenantMsg::Busy(order, id) => self.busy(order, id),
+            TenantMsg::Restart(order) => self.restart(myself, order).await,
+            TenantMsg::Release(request) => self.release(myself, request),
+            TenantMsg::Drain(order, drain) => self.drain(myself, order, drain).await,
+            TenantMsg::Written(order, number, durable) => {
+                match self.parking.written(&order, number, durable)? {
+                    Some(released) => self.released(myself, order, released).await,
+                    None => Ok(()),
+                }
+            }
+            TenantMsg::Departed(partition, _told) => {
+                self.departed(partition);
+                Ok(())
+            }
+            TenantMsg::Sweep => {
+                self.sweep();
+                self.parking.read_again();
+                Ok(())
+            }
+            // These are seen to before.
+            TenantMsg::Arrived(..) | TenantMsg::Marks(..) => Ok(()),
+        }
+    }
+
     async fn route(&mut self, myself: &ActorRef<TenantMsg>, work: Work) -> Result<(), ActorProcessingErr> {
         let order = &work.command.order.order;
+        let partition = self.partition(order);
+        if !self.parking.knows(partition) {
+            self.parking.keep(partition, TenantMsg::Submit(work));
+            return Ok(());
+        }
         match self.parking.holds(order) {
-            _ if !self.parking.knows(self.partition(order)) => self.parking.refuse(work),
-            true => self.parking.park_command(work).await,
+            true => self.parking.park_command(work),
             false => self.give(myself, work).await,
         }
     }
@@ -244,7 +270,9 @@ impl TenantState {
         order: OrderId,
         message: ToOrder,
     ) -> Result<(), ActorProcessingErr> {
-        if !self.parking.knows(self.partition(&order)) {
+        let partition = self.partition(&order);
+        if !self.parking.knows(partition) {
+            self.parking.keep(partition, TenantMsg::ToOrder(order, message));
             return Ok(());
         }
         if self.parking.holds(&order) {
@@ -299,13 +327,8 @@ impl TenantState {
         Ok(())
     }
 
-    /// Asks the least recently used orders to leave; the ones that have work stay.
-    fn evict(&mut self, count: usize) {
-        for _ in 0..count.min(64) {
-            let Some((_, Slot::Live { .. })) = self.slots.peek_lru() else { return };
-            let Some((order, Slot::Live { order: actor, .. })) = self.slots.pop_lru() else { return };
-            self.leave(order, actor);
-        }
+    pub(crate) fn tenant(&self) -> &TenantId {
+        &self.tenant
     }
 
     pub(crate) fn partition(&self, order: &OrderId) -> PartitionId {
@@ -340,37 +363,6 @@ impl TenantState {
     pub(crate) fn forgive(&mut self, order: &OrderId) {
         self.crashes.remove(order);
         self.troubles.remove(order);
-    }
-
-    /// Asks an order to leave, if it is there.
-    pub(crate) fn send_away(&mut self, order: &OrderId) {
-        if let Some(Slot::Live { order: actor, .. }) = self.slots.peek(order) {
-            let actor = actor.clone();
-            self.leave(order.clone(), actor);
-        }
-    }
-
-    fn leave(&mut self, order: OrderId, actor: ActorRef<OrderMsg>) {
-        drop(actor.cast(OrderMsg::Passivate));
-        self.slots.put(order, Slot::Leaving { order: actor, waiting: Vec::new() });
-    }
-
-    fn sweep(&mut self) {
-        let now = Instant::now();
-        let settings = self.shared.settings.clone();
-        let idle = Duration::from_millis(settings.config.orders.idle_ms);
-        let stale = |touched: &Instant| now.duration_since(*touched) >= idle;
-        while let Some((_, Slot::Live { touched, .. })) = self.slots.peek_lru()
-            && stale(touched)
-            && let Some((order, Slot::Live { order: actor, .. })) = self.slots.pop_lru()
-        {
-            self.leave(order, actor);
-        }
-        let live = self.shared.gate.live.load(Ordering::Relaxed);
-        self.evict(live.saturating_sub(settings.config.orders.live_max));
-        for windows in [&mut self.crashes, &mut self.troubles] {
-            windows.retain(|_, window| !window.is_stale(now, &settings.config.supervision));
-        }
     }
 
     fn gone(&mut self, id: ActorId) -> Option<OrderId> {
@@ -441,11 +433,10 @@ impl TenantState {
             }
             AfterCrash::Quarantine => {
                 tracing::error!(tenant = %self.tenant, %order, %why, "an order keeps crashing and is parked");
-                let reference = OrderRef { tenant: self.tenant.clone(), order };
-                self.parking.park(reference, why).await?;
+                self.parking.park(&order, why)?;
                 for message in waiting {
                     if let OrderMsg::Submit(work) = message {
-                        self.parking.park_command(work).await?;
+                        self.parking.park_command(work)?;
                     }
                 }
                 Ok(())

@@ -12,7 +12,7 @@ use retailflow_engine::wire::{Code, CommandEvent, Outcome};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
-use super::{SickLog, orders_of};
+use super::{Sick, SickLog, orders_of};
 use crate::NodeHandle;
 use crate::quiet::Quiet;
 use crate::world::Settings;
@@ -35,10 +35,20 @@ async fn ask(node: &NodeHandle, command: retailflow_engine::order::Command, time
 /// Callers of one partition go on asking for a minute while its log does not answer; those of others feel nothing of it, and
 /// when it answers again all have their outcome.
 #[tokio::test(start_paused = true)]
+async fn a_silent_partition_uses_up_neither_its_tenants_nor_the_nodes_permits() {
+    others_are_well_beside(|sick| sick.commits.extend([SICK])).await;
+}
+
+/// The same where the log says at once, again and again, that nobody knows.
+#[tokio::test(start_paused = true)]
 async fn a_partition_in_doubt_uses_up_neither_its_tenants_nor_the_nodes_permits() {
+    others_are_well_beside(|sick| sick.unknown.extend([SICK])).await;
+}
+
+async fn others_are_well_beside(sickness: impl FnOnce(&mut Sick)) {
     let log = SickLog::new();
     let node = node(&log).await;
-    log.change(|sick| sick.commits.extend([SICK]));
+    log.change(sickness);
     let mut callers = JoinSet::new();
     // A few come at each moment: what counts is how long each stays.
     for tenant in TENANTS {
@@ -72,7 +82,7 @@ async fn a_partition_in_doubt_uses_up_neither_its_tenants_nor_the_nodes_permits(
             }
         }
     }
-    log.change(|sick| sick.commits.clear());
+    log.change(|sick| *sick = Sick::default());
     while let Some(code) = callers.join_next().await {
         assert_eq!(code.unwrap(), Code::Applied);
     }

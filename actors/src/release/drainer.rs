@@ -139,11 +139,23 @@ impl Drainer {
         Ok(())
     }
 
-    /// Asks the tenant to take the mark away. `false`: more commands came.
+    /// Has the queue held, looks at its end, and asks the tenant to take the mark away. `false`: more commands came.
     async fn end(&self) -> Result<bool, ReleaseError> {
+        let time = Duration::from_millis(self.shared.settings.config.commit.timeout_ms.saturating_mul(2));
+        let silent = || ReleaseError::Unavailable("the log does not answer in time".into());
+        let (held, is_held) = oneshot::channel();
+        self.tell(Drain::Hold(held))?;
+        tokio::time::timeout(time, is_held).await.map_err(|_| silent())?.map_err(|_| ReleaseError::Lost)?;
+        let read = self.shared.ports.log.parked_commands(&self.order, self.after, 1);
+        let more = tokio::time::timeout(time, read).await.map_err(|_| silent())?;
+        if !more.map_err(|error| ReleaseError::Unavailable(error.to_string()))?.is_empty() {
+            self.tell(Drain::GoOn)?;
+            return Ok(false);
+        }
         let (reply, ended) = oneshot::channel();
-        self.tell(Drain::End { after: self.after, operator: self.operator.clone(), reply })?;
-        ended.await.map_err(|_| ReleaseError::Lost)?.map_err(ReleaseError::Unavailable)
+        self.tell(Drain::End { operator: self.operator.clone(), reply })?;
+        let ended = tokio::time::timeout(time, ended).await.map_err(|_| ReleaseError::Lost)?;
+        ended.map_err(|_| ReleaseError::Lost)?.map_err(ReleaseError::Unavailable)
     }
 }
 

@@ -1,0 +1,41 @@
+//! What a node knows of a partition's log beyond the life of the actors that write it.
+
+use parking_lot::Mutex;
+use retailflow_engine::ids::PartitionId;
+use retailflow_engine::keys::Hash;
+
+use super::CommitterError;
+
+/// The last group of a partition that was acknowledged, and the epoch in which it was ours. It outlives the committer, and the
+/// actor that keeps that alive: a partition that was set apart and begins anew is still the one that it was.
+#[derive(Default)]
+pub(crate) struct Acknowledged {
+    last: Mutex<Option<(u64, Hash)>>,
+    epoch: Mutex<Option<u64>>,
+}
+
+impl Acknowledged {
+    /// The last epoch in which it was ours, since it was told to be.
+    pub(crate) fn epoch(&self) -> Option<u64> {
+        *self.epoch.lock()
+    }
+
+    /// It is ours in this one; `None`: it is to be ours, whoever has it now.
+    pub(crate) fn set_epoch(&self, epoch: Option<u64>) {
+        *self.epoch.lock() = epoch;
+    }
+
+    pub(super) fn set(&self, group: u64, hash: Hash) {
+        *self.last.lock() = Some((group, hash));
+    }
+
+    /// The log may have gone on under another owner; it may not have gone back, or another way.
+    pub(super) fn check(&self, partition: PartitionId, group: u64, hash: Hash) -> Result<(), CommitterError> {
+        let Some((last, last_hash)) = *self.last.lock() else { return Ok(()) };
+        if group < last || (group == last && hash != last_hash) {
+            let found = format!("group {last} was acknowledged, and the log ends with group {group}");
+            return Err(CommitterError::Regressed(partition, found));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! A command's way into a node: its permits, its place in its partition.
+
+use retailflow_engine::order::Command;
+use retailflow_engine::wire::{Code, CommandType, Outcome};
+use tokio::sync::oneshot;
+
+use super::{NOT_HERE, NodeHandle, Wait};
+use crate::held::NoEntry;
+use crate::mutant::Mutant;
+use crate::outcome::{Answer, Work};
+
+/// Why nothing more is let into a partition.
+const PARTITION_FULL: &str =
+    "as many commands are under way in the order's partition as may be; ask again later";
+/// The same, while its log does not answer.
+const LOG_SILENT: &str = "the log of the order's partition does not answer, and nothing was begun; ask again later with the same id";
+
+impl NodeHandle {
+    /// Sends a command in. It waits for room, or is refused for want of it.
+    pub(crate) async fn send(&self, command: Command, wait: Wait) -> Result<Answer, Box<Outcome>> {
+        match self.reserved(&command) {
+            Some(outcome) => Err(outcome),
+            None => self.let_in(command, wait).await,
+        }
+    }
+
+    pub(super) async fn let_in(&self, command: Command, wait: Wait) -> Result<Answer, Box<Outcome>> {
+        let (setting, newcomer) = self.tenant(&command)?;
+        let shared = &self.shared.orders;
+        let (partition, held, gate) = (self.partition(&command), &shared.held, &shared.gate);
+        let tenant = &command.order.tenant;
+        let effects = &shared.effects;
+        if effects.is_full() && command.data.kind() == CommandType::Place {
+            if wait == Wait::No {
+                return Err(Box::new(self.refuse(&command, Code::Overloaded)));
+            }
+            // More new orders than can be brought on their way help nobody.
+            effects.room().await;
+        }
+        let (within, claim) = loop {
+            if wait != Wait::No {
+                held.room(partition).await;
+            }
+            let permit = match wait {
+                _ if held.is_late(partition) && gate.is_closed() => Err(Code::Draining),
+                // Its partition bounds what waits for a log that is late.
+                _ if held.is_late(partition) => Ok(None),
+                Wait::No => gate.try_enter(tenant, setting.in_flight_max, partition).map(Some),
+                wait => {
+                    let shares = wait == Wait::BesideOthers;
+                    gate.enter(tenant, setting.in_flight_max, partition, shares).await.map(Some)
+                }
+            };
+            let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?;
+            match held.enter(partition, permit) {
+                Ok(entered) => break entered,
+                Err(NoEntry::Full | NoEntry::InDoubt) if wait != Wait::No => {}
+                Err(why) => return Err(Box::new(self.no_entry(&command, why))),
+            }
+        };
+        let (reply, outcome) = oneshot::channel();
+        self.shared.routes.submit(Work::new(command, within, reply).by(newcomer));
+        if shared.settings.is(Mutant::PermitsUntilAnswered) {
+            claim.over();
+            return Ok(Answer::new(outcome, None));
+        }
+        Ok(Answer::new(outcome, Some(claim)))
+    }
+
+    fn no_entry(&self, command: &Command, why: NoEntry) -> Outcome {
+        match why {
+            NoEntry::Away => self.refuse_with(command, Code::Unavailable, NOT_HERE),
+            NoEntry::Full => self.refuse_with(command, Code::Overloaded, PARTITION_FULL),
+            NoEntry::InDoubt => self.refuse_with(command, Code::Unavailable, LOG_SILENT),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The way back from the committer to the tenant.
+
+use ractor::ActorRef;
+use retailflow_engine::ids::OrderId;
+use tokio::sync::oneshot;
+
+use crate::tenant::TenantMsg;
+
+/// Tells the tenant what became of a control record. Dropped, it says that it was not written, or that nobody knows.
+pub(crate) struct ControlTicket {
+    tenant: Option<ActorRef<TenantMsg>>,
+    order: OrderId,
+    number: u64,
+    ended: Option<oneshot::Sender<()>>,
+}
+
+impl ControlTicket {
+    pub(crate) fn new(tenant: ActorRef<TenantMsg>, order: OrderId, number: u64) -> Self {
+        Self { tenant: Some(tenant), order, number, ended: None }
+    }
+
+    /// One that tells nobody.
+    #[cfg(test)]
+    pub(crate) fn untold(order: OrderId) -> Self {
+        Self { tenant: None, order, number: 0, ended: None }
+    }
+
+    /// Resolves when it is known, or will never be, what became of the record.
+    pub(crate) fn ended(&mut self) -> oneshot::Receiver<()> {
+        let (ended, told) = oneshot::channel();
+        self.ended = Some(ended);
+        told
+    }
+
+    /// It is durable.
+    pub(crate) fn durable(mut self) {
+        self.tell(true);
+    }
+
+    fn tell(&mut self, durable: bool) {
+        if let Some(tenant) = self.tenant.take() {
+            // A tenant that is gone reads what there is when it begins again.
+            drop(tenant.cast(TenantMsg::Written(self.order.clone(), self.number, durable)));
+        }
+    }
+}
+
+impl Drop for ControlTicket {
+    fn drop(&mut self) {
+        self.tell(false);
+    }
+}
