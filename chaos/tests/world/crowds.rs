@@ -4,11 +4,6 @@ use retailflow_chaos::{CrowdPlan, CrowdReport, Sickness, crowd, crowd_on_threads
 
 use crate::support::seeds;
 
-/// What is not mended yet: another change makes these hold, and takes them from this list.
-fn is_awaited(sickness: Sickness) -> bool {
-    matches!(sickness, Sickness::Reads(_) | Sickness::HotParked)
-}
-
 fn must_hold(plan: &CrowdPlan, report: &CrowdReport) {
     assert!(report.findings.is_empty(), "{}", report.explain(plan));
 }
@@ -27,9 +22,6 @@ fn one_crowd() {
 fn in_every_crowd_all_come_to_their_end_and_no_sickness_is_felt_by_others() {
     for seed in seeds() {
         let plan = CrowdPlan::of_seed(seed);
-        if is_awaited(plan.sickness) {
-            continue;
-        }
         let report = crowd(seed, &plan, &|_| {});
         must_hold(&plan, &report);
         let held = if plan.sickness == Sickness::Contradicts { plan.orders.div_ceil(8) } else { 0 };
@@ -41,8 +33,7 @@ fn in_every_crowd_all_come_to_their_end_and_no_sickness_is_felt_by_others() {
 /// others; judged by the same checkers.
 #[test]
 fn on_many_threads_no_sickness_is_felt_by_others_either() {
-    let plans = (0..8).map(|seed| (seed, CrowdPlan::of_seed(seed).on_threads()));
-    let plans: Vec<_> = plans.filter(|(_, plan)| !is_awaited(plan.sickness)).collect();
+    let plans: Vec<_> = (0..8).map(|seed| (seed, CrowdPlan::of_seed(seed).on_threads())).collect();
     std::thread::scope(|scope| {
         let runs: Vec<_> = plans
             .iter()
