@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use retailflow_cluster::disk::event_log::DiskLog;
-use retailflow_cluster::disk::log::salvage::{Found, Gap, walk};
+use retailflow_cluster::disk::log::salvage::{Found, Gap, log_id, walk};
 use retailflow_cluster::disk::log::{Frame, FrameKind};
 use retailflow_config::Config;
 use retailflow_engine::codec::control::{Control, Note};
@@ -57,9 +57,16 @@ pub(crate) fn salvage(dir: &Path, new: &Path, log_id: [u8; 16], config: &Config)
     let mut failed = None;
     // What is wrong with the first segment's header is met before the log's identity is.
     let mut gaps: Vec<Gap> = Vec::new();
+    let begun = |frame: &Frame| -> anyhow::Result<Work> {
+        let mut work = Work::begin(frame, dir, new, log_id, config)?;
+        if frame.kind != FrameKind::Identity {
+            work.frame(&runtime, frame)?;
+        }
+        Ok(work)
+    };
     let walked = walk(app::files().as_ref(), dir, app::log_options(config), &mut |found| {
         let done = match (work.as_mut(), found) {
-            (None, Found::Frame(frame)) => match Work::begin(frame, new, log_id, config) {
+            (None, Found::Frame(frame)) => match begun(frame) {
                 Ok(mut begun) => {
                     let told = gaps.drain(..).try_for_each(|gap| begun.gap(&gap));
                     work = Some(begun);
@@ -87,6 +94,21 @@ pub(crate) fn salvage(dir: &Path, new: &Path, log_id: [u8; 16], config: &Config)
         .finish(&runtime)
 }
 
+/// The identity of a log whose first frame is lost: what a new log here would have. Whether its number of partitions is the
+/// right one shows in each group.
+fn guessed(dir: &Path, config: &Config) -> anyhow::Result<LogIdentity> {
+    let log_id = log_id(app::files().as_ref(), dir)?.context("no segment's header can be read")?;
+    let (cluster, partitions) = (config.log.cluster.clone(), config.log.partitions);
+    Ok(LogIdentity { log_id, cluster, partitions, shards: 1, created: SystemClock.now() })
+}
+
+fn order_of(entry: &LoggedEntry) -> anyhow::Result<OrderRef> {
+    Ok(match entry {
+        LoggedEntry::Record(bytes) => record::summary(bytes)?.order,
+        LoggedEntry::Control(bytes) => Control::decode(bytes)?.order().clone(),
+    })
+}
+
 struct Work {
     old: LogIdentity,
     identity: LogIdentity,
@@ -103,15 +125,22 @@ struct Work {
 }
 
 impl Work {
-    fn begin(frame: &Frame, new: &Path, log_id: [u8; 16], config: &Config) -> anyhow::Result<Self> {
-        ensure!(frame.kind == FrameKind::Identity, "the log's identity is lost: its first frame is another");
-        let old = identity::decode(&frame.payload)?;
+    fn begin(
+        frame: &Frame,
+        dir: &Path,
+        new: &Path,
+        log_id: [u8; 16],
+        config: &Config,
+    ) -> anyhow::Result<Self> {
+        let is_lost = frame.kind != FrameKind::Identity;
+        let old = if is_lost { guessed(dir, config)? } else { identity::decode(&frame.payload)? };
         let identity = LogIdentity { log_id, created: SystemClock.now(), ..old.clone() };
         let opened = DiskLog::open(new, &app::disk_options(config), &app::files(), &identity, &mut |_| ());
         let (log, _) = opened?;
         let file = LostFile::create(&new.join(FILE), &hex(&old.log_id), Some(&hex(&log_id)))?;
         let (heads, holed, parked) = Default::default();
-        Ok(Self { old, identity, log, file, behind_gap: false, heads, holed, parked, records: 0 })
+        // What stood beside the identity may be lost, too.
+        Ok(Self { old, identity, log, file, behind_gap: is_lost, heads, holed, parked, records: 0 })
     }
 
     fn gap(&mut self, gap: &Gap) -> anyhow::Result<()> {
@@ -128,6 +157,15 @@ impl Work {
             FrameKind::Group => {
                 let group = group_of(frame).map_err(anyhow::Error::msg)?.context("it is a group")?;
                 let fence = Fence::decode(&group.fence)?;
+                let home = self.identity.partitions;
+                for entry in &group.entries {
+                    let order = order_of(entry)?;
+                    ensure!(
+                        partition_of(&order, home) == fence.partition,
+                        "the log's identity is lost, and it had another number of partitions than {home}: give it with \
+                         --set log.partitions=N"
+                    );
+                }
                 runtime.block_on(self.group(fence, group.entries))?;
             }
             FrameKind::Identity | FrameKind::CleanStop => {}

@@ -7,12 +7,13 @@ use crate::support::cli::{file, retailflow};
 #[test]
 fn every_value_is_shown_with_its_origin() {
     let folder = tempfile::tempdir().unwrap();
-    let path = file(folder.path(), "shop.toml", "[log]\npartitions = 8\nqueue_max = 99\n");
-    let shown = retailflow(&["config", "show", "-o", "json", "--set", "log.queue_max=77", "--config"])
-        .arg(&path)
-        .env("RETAILFLOW__ORDERS__IDLE_MS", "1234")
-        .run()
-        .expect(0);
+    let path = file(folder.path(), "shop.toml", "[log]\npartitions = 8\ngroup_max_records = 99\n");
+    let shown =
+        retailflow(&["config", "show", "-o", "json", "--set", "log.group_max_records=77", "--config"])
+            .arg(&path)
+            .env("RETAILFLOW__ORDERS__IDLE_MS", "1234")
+            .run()
+            .expect(0);
     let settings: Vec<Value> = serde_json::from_str(&shown.stdout).unwrap();
     let find = |key: &str| {
         let setting = settings.iter().find(|setting| setting["key"] == key).unwrap();
@@ -23,7 +24,7 @@ fn every_value_is_shown_with_its_origin() {
         )
     };
     assert_eq!(find("log.partitions"), (8.into(), "file", path.into()));
-    assert_eq!(find("log.queue_max"), (77.into(), "flag", Value::Null));
+    assert_eq!(find("log.group_max_records"), (77.into(), "flag", Value::Null));
     assert_eq!(find("orders.idle_ms"), (1234.into(), "env", "RETAILFLOW__ORDERS__IDLE_MS".into()));
     assert_eq!(find("log.cluster"), ("retailflow".into(), "default", Value::Null));
 }

@@ -183,22 +183,87 @@ fn a_salvage_keeps_what_is_whole_behind_the_damage_and_parks_what_is_not() {
     sound_log(&world, "new");
 }
 
-/// Before, a segment whose header was hit was one gap, with all that stood in it.
+/// What is done to the log's folder; another log's folder stands beside it.
+type Harm = fn(&Path, &Path);
+
+fn write_at(file: PathBuf, at: usize, with: &[u8]) {
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[at..at + with.len()].copy_from_slice(with);
+    std::fs::write(file, bytes).unwrap();
+}
+
+fn segment(log: &Path, number: u32) -> PathBuf {
+    log.join(format!("{number:016}.seg"))
+}
+
+fn swap(log: &Path, one: u32, other: u32) {
+    let aside = log.join("aside");
+    std::fs::rename(segment(log, one), &aside).unwrap();
+    std::fs::rename(segment(log, other), segment(log, one)).unwrap();
+    std::fs::rename(aside, segment(log, other)).unwrap();
+}
+
+const SECTOR: usize = 512;
+
+/// Damage that leaves every frame whole, or all but one.
+const HARMS: &[(&str, Harm)] = &[
+    ("first header", |log, _| flip_bit(&segment(log, 1), 40)),
+    ("a header", |log, _| flip_bit(&segment(log, 2), 100)),
+    ("a header's magic", |log, _| flip_bit(&segment(log, 3), 3)),
+    ("a header's seal", |log, _| flip_bit(&segment(log, 2), 511)),
+    ("a header of another version", |log, _| write_at(segment(log, 2), 8, &[0xee; 60])),
+    ("zeros in a header", |log, _| write_at(segment(log, 3), 8, &[0; 100])),
+    ("another log's header", |log, other| {
+        let header = std::fs::read(segment(other, 1)).unwrap();
+        write_at(segment(log, 2), 0, &header[..SECTOR]);
+    }),
+    ("another log's header, first", |log, other| {
+        let header = std::fs::read(segment(other, 1)).unwrap();
+        write_at(segment(log, 1), 0, &header[..SECTOR]);
+    }),
+    ("a sector's end", |log, _| flip_bit(&segment(log, 2), 2 * SECTOR as u64 - 1)),
+    ("two files changed places", |log, _| swap(log, 2, 3)),
+    ("the identity", |log, _| flip_bit(&segment(log, 1), SECTOR as u64 + 95)),
+];
+
+/// Before, a segment whose header was hit was one gap with all that stood in it, as was the rest of a write; a few bytes
+/// that looked like another version's, or hit the first frame, left nothing to be salvaged; and one segment of another
+/// log in the first one's place made that log's orders of all.
 #[test]
-fn a_salvage_loses_nothing_of_segments_whose_headers_alone_are_damaged() {
-    for (hit, at) in [(0, 40), (1, 100), (2, 3), (1, 511)] {
-        let (world, given) = whole_segments();
-        flip_bit(&sorted_segments(&world)[hit], at);
-        world.on_data(&["verify"]).run().expect(1);
-        let to = world.path("new");
+fn a_salvage_gives_all_frames_that_are_whole_whatever_is_wrong_around_them() {
+    let (world, given) = whole_segments();
+    let other = world.file("other", places(9_000, 9_020));
+    world.on("other-data", &["run", "--quiet", "--commands", &other]).run().expect(0);
+    let strange = world.path("other-data/log");
+    let salvaged = |name: &str, harm: Harm| {
+        let (log, to) = (world.path("data/log"), world.path(&format!("new {name}")));
+        let before = log_bytes(&world);
+        harm(&log, &strange);
         world.on_data(&["repair", "--salvage"]).arg("--to").arg(&to).run().expect(0);
-        assert_eq!(world.verified("new", 0)["orders"], given.len());
-        let listed = lines(to.join("salvaged.jsonl"));
-        let gap = listed.iter().find(|line| line["kind"] == "gap").unwrap();
-        assert_eq!(gap["frames"], if hit == 0 { Value::Null } else { 0.into() }, "{gap}");
-        let parked = world.on("new", &["parked", "list", "-o", "json"]).run().expect(0).stdout;
-        assert!(!parked.contains("o-"), "{parked}");
+        for (path, bytes) in before {
+            std::fs::write(path, bytes).unwrap();
+        }
+        let orders = world.verified(&format!("new {name}"), 0)["orders"].as_u64().unwrap();
+        let compared = world.on(&format!("new {name}"), &["verify"]).arg("--lost");
+        let compared = compared.arg(to.join("salvaged.jsonl")).run().expect(0).stdout;
+        assert!(compared.contains("0 another one"), "{name}: {compared}");
+        let export = world.on(&format!("new {name}"), &["export"]).run().expect(0).stdout;
+        assert!(!export.contains("o-9000"), "{name}: another log's orders are in it");
+        orders
+    };
+    for (name, harm) in HARMS {
+        assert_eq!(salvaged(name, *harm), given.len() as u64, "{name}");
     }
+    // One write is lost with its first header; a segment of another log takes the place of one.
+    let most = given.len() as u64 / 2;
+    assert!(
+        salvaged("a frame of another version", |log, _| write_at(segment(log, 2), SECTOR + 4, &[9; 4]))
+            > most
+    );
+    let replaced: Harm = |log, other| {
+        std::fs::copy(segment(other, 1), segment(log, 1)).unwrap();
+    };
+    assert!(salvaged("another log's segment", replaced) > most);
 }
 
 #[test]

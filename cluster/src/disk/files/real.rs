@@ -183,14 +183,19 @@ impl Files for RealFiles {
     }
 
     fn open(&self, path: &Path, writable: bool) -> io::Result<Arc<dyn DiskFile>> {
-        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        // A pipe would be waited for, without an end.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         let opened = OpenOptions::new().read(true).write(writable).custom_flags(flags).open(path);
-        Ok(Arc::new(RealFile(opened.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
+        let file = opened.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
             Some(rustix::io::Errno::LOOP) => io::Error::other(
                 "it is a symbolic link, and only files themselves are believed here: put the file in its place",
             ),
             _ => error,
-        })?)))
+        })?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no file: put the file itself in its place"));
+        }
+        Ok(Arc::new(RealFile(file)))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
@@ -297,6 +302,18 @@ mod tests {
         let _lock = files.try_lock(&dir.join("lock")).unwrap();
         assert_eq!([mode(&dir), mode(&folder.path().join("a"))], [0o700; 2]);
         assert_eq!([mode(&dir.join("file")), mode(&dir.join("lock"))], [0o600; 2]);
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for writable in [false, true] {
+            let error = RealFiles::default().open(&pipe, writable).err().unwrap();
+            assert!(error.to_string().contains("no file"), "{error}");
+        }
+        assert!(RealFiles::default().open(folder.path(), false).is_err());
     }
 
     #[test]

@@ -105,6 +105,12 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// The same again, if it is another version's format.
+    pub(crate) fn unsupported(&self) -> Option<Self> {
+        let Self::Unsupported { place, found, known, writer } = self else { return None };
+        Some(Self::Unsupported { place: *place, found: *found, known: *known, writer: writer.clone() })
+    }
+
     pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { what, path, source }

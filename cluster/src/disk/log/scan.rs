@@ -238,6 +238,37 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Those frames of the batch at the scanner's place that are whole, each by itself: whatever is wrong with others, or
+    /// with the sectors' ends. Each is sealed with its place, and its content has a checksum.
+    pub(crate) fn whole_frames(&mut self) -> Result<Vec<Frame>, LogError> {
+        let start = self.offset;
+        let (mut frames, mut at, mut batch) = (Vec::new(), start, None);
+        while let Some(header) = self.header_at(at)? {
+            let (batch, end) = *batch.get_or_insert((header.batch, start.saturating_add(header.batch_bytes)));
+            let length = OVERHEAD_BYTES.saturating_add(header.payload_bytes as usize);
+            let next = u64::from(at) + length as u64;
+            if header.batch != batch || next > u64::from(end.min(self.segment.capacity)) {
+                break;
+            }
+            self.load(at, length)?;
+            let payload = &self.data[HEADER_BYTES..length - TRAILER_BYTES];
+            if crc32c::crc32c(payload) == header.payload_crc {
+                let position = self.position(at);
+                frames.push(Frame {
+                    position,
+                    kind: header.kind,
+                    number: header.frame,
+                    hash: frame::frame_hash(&self.data[..HEADER_BYTES], payload),
+                    previous: header.previous,
+                    next: header.next(position),
+                    payload: payload.to_vec(),
+                });
+            }
+            at += length as u32;
+        }
+        Ok(frames)
+    }
+
     fn unexpected(&self, header: &Header, left: u32) -> Option<String> {
         let Expect { frame, batch, previous } = self.expect;
         if header.frame != frame {

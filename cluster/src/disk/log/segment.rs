@@ -169,14 +169,25 @@ impl Segment {
         Ok(Self { header, path, file, capacity })
     }
 
-    /// Opens a segment whose header cannot be believed, as the segment of this log that its name says: what stands in it
-    /// is sealed with its log and its place, so nothing else is taken for it. `header` says what is expected first.
-    pub(crate) fn open_without_header(
+    /// What the file that is named segment `named` says about itself, whatever that is.
+    pub(crate) fn header_of(files: &dyn Files, dir: &Path, named: u32) -> Result<SegmentHeader, LogError> {
+        let path = Self::path(dir, named);
+        let file = files.open(&path, false).map_err(LogError::io("open", &path))?;
+        let mut raw = [0; sector::SECTOR_BYTES as usize];
+        // A sector that the disk cannot read is a damaged one.
+        let read = file.read_full_at(0, &mut raw).unwrap_or(0);
+        SegmentHeader::decode(&raw[..read], named)
+    }
+
+    /// Opens the file that is named segment `named` as one with this header, whatever its own says. What stands in it is
+    /// sealed with its log and its place, so nothing else is taken for it.
+    pub(crate) fn open_as(
         files: &dyn Files,
         dir: &Path,
+        named: u32,
         header: SegmentHeader,
     ) -> Result<Self, LogError> {
-        let path = Self::path(dir, header.segment);
+        let path = Self::path(dir, named);
         let file = files.open(&path, false).map_err(LogError::io("open", &path))?;
         let bytes = file.size_bytes().map_err(LogError::io("measure", &path))?;
         let capacity = u32::try_from(sector::capacity(bytes)).unwrap_or(u32::MAX);
