@@ -97,7 +97,7 @@ metrics! {
     ASKED Kind::Counter, "ask_requests_total", ["result"],
         "Requests at the ask door, by what became of them: answered, error, overloaded, dropped.";
     FORWARDED Kind::Counter, "forwarded_total", ["result"],
-        "Commands taken to the node that runs their partition, by what came back: answered, nobody, silent, strange.";
+        "Commands taken to the node that runs their partition, by what came back: answered, nobody, refused, silent, strange.";
     PUBLISHED_COMMANDS Kind::Counter, "published_commands_total", ["result"],
         "Commands that callers published, by their end here: decided, dead_lettered.";
     EFFECTS Kind::Counter, "effects_total", ["participant", "step", "result"],
