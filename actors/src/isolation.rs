@@ -31,6 +31,8 @@ pub(super) struct Sick {
     pub(super) reads: BTreeSet<PartitionId>,
     /// Appends of this node fail for good.
     pub(super) broken: Option<String>,
+    /// Park marks are read as they were before anything was queued.
+    pub(super) stale_marks: bool,
 }
 
 /// A log of which some partitions do not answer.
@@ -133,7 +135,11 @@ impl EventLog for SickLog {
     fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>> {
         Box::pin(async move {
             self.readable(partition).await;
-            self.inner.parked(partition).await
+            let mut parked = self.inner.parked(partition).await?;
+            if self.sick.lock().stale_marks {
+                parked.iter_mut().for_each(|parked| parked.queued = 0);
+            }
+            Ok(parked)
         })
     }
 
