@@ -92,6 +92,8 @@ metrics! {
         "Partitions that this node runs and lets commands into.";
     PARTITIONS_FENCED Kind::Counter, "partitions_fenced_total", [],
         "Partitions that this node ran and saw another one write: it stopped.";
+    PARTITIONS_STOPPED Kind::Gauge, "partitions_stopped", [],
+        "Partitions of which this node refuses everything, because their log lost acknowledged data: people have to look.";
     TAKE_OVER_SECONDS Kind::Histogram(SECONDS), "take_over_seconds", [],
         "Time from being told to run a partition to letting commands in.";
     ASKED Kind::Counter, "ask_requests_total", ["result"],
