@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::codec::fence::{Fence, IntakeFloor, fence_hash, group_digest};
-use retailflow_engine::ids::PartitionId;
+use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::Hash;
 use retailflow_engine::ports::{Commit, CommitError, ControlEntry, Group, OrderEntry};
 use tokio::sync::oneshot;
@@ -327,13 +327,12 @@ impl CommitterState {
                     return Ok(true);
                 }
                 Err(CommitError::Conflict(order)) => {
-                    let Some(at) = proposals.iter().position(|proposal| proposal.entry.order == order) else {
-                        return Err(
-                            CommitterError::Broken(format!("a conflict of a foreign order {order}")).into()
-                        );
-                    };
-                    if let Some(lost) = proposals.remove(at) {
+                    let at = proposals.iter().position(|proposal| proposal.entry.order == order);
+                    if let Some(lost) = at.and_then(|at| proposals.remove(at)) {
                         lost.ticket.resolve(Proposed::Conflict);
+                    } else if !self.number_taken(&order, &mut controls) {
+                        let why = format!("a conflict of a foreign order {order}");
+                        return Err(CommitterError::Broken(why).into());
                     }
                 }
                 Err(CommitError::Unavailable(why)) => {
@@ -352,6 +351,23 @@ impl CommitterState {
             }
         }
         Ok(false)
+    }
+
+    /// Gives back what the order has here to queue: those behind it, too, for they were to stand behind it. Whether there was any in
+    /// the group.
+    fn number_taken(&mut self, order: &OrderRef, group: &mut VecDeque<ControlProposal>) -> bool {
+        let found = group.iter().any(|control| control.entry.order == *order);
+        for controls in [group, &mut self.controls] {
+            let mut others = VecDeque::with_capacity(controls.len());
+            for control in controls.drain(..) {
+                match control.entry.order == *order {
+                    true => control.ticket.number_taken(),
+                    false => others.push_back(control),
+                }
+            }
+            *controls = others;
+        }
+        found
     }
 
     fn next_group(&self, records: Vec<OrderEntry>, controls: Vec<ControlEntry>) -> Group {

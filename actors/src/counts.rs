@@ -88,6 +88,13 @@ impl NodeHandle {
         Some(false)
     }
 
+    /// Partitions run here of which every command is refused, because their log lost what it had acknowledged: they go on when people
+    /// have looked, and the node takes them over again.
+    #[must_use]
+    pub fn stopped(&self) -> Vec<PartitionId> {
+        self.shared.orders.held.stopped()
+    }
+
     /// Sets the gauges of this node; the counters count by themselves.
     pub fn show(&self) {
         let (config, gate) = (&self.shared.orders.settings.config, &self.shared.orders.gate);
@@ -96,6 +103,7 @@ impl NodeHandle {
         sight::set(&metric::LIVE_ORDERS, self.live_orders());
         sight::set(&metric::LIVE_ORDERS_MAX, config.orders.live_max);
         sight::set(&metric::PARTITIONS_HELD, self.turns().len());
+        sight::set(&metric::PARTITIONS_STOPPED, self.stopped().len());
         metrics::counter!(metric::RESTARTS.name).absolute(self.crashes());
         self.shared.orders.effects.show();
     }

@@ -82,6 +82,8 @@ pub(crate) struct Held {
     changed: watch::Sender<u64>,
     /// Partitions that another owner was seen to write.
     fenced: watch::Sender<BTreeSet<PartitionId>>,
+    /// Partitions whose log lost what it had acknowledged: nothing is written there until people have looked.
+    stopped: Mutex<BTreeSet<PartitionId>>,
 }
 
 /// A command in its partition, until it is dropped.
@@ -145,6 +147,7 @@ impl Held {
             emptied: watch::Sender::new(0),
             changed: watch::Sender::new(0),
             fenced: watch::Sender::default(),
+            stopped: Mutex::default(),
         }
     }
 
@@ -175,6 +178,7 @@ impl Held {
         drop(slot);
         drop(before);
         self.set_late(partition, false);
+        self.stopped.lock().remove(&partition);
         // What was seen of an earlier time says nothing of this one: heard now, it would stop a healthy owner.
         self.fenced.send_if_modified(|fenced| fenced.remove(&partition));
         true
@@ -314,6 +318,17 @@ impl Held {
     /// Commands under way in all partitions.
     pub(crate) fn under_way(&self) -> usize {
         self.slots.iter().map(|slot| slot.lock().places.len()).sum()
+    }
+
+    /// Its log lost what it had acknowledged.
+    pub(crate) fn stop_for_good(&self, partition: PartitionId) {
+        self.stopped.lock().insert(partition);
+    }
+
+    /// Those of them that are run here.
+    pub(crate) fn stopped(&self) -> Vec<PartitionId> {
+        let stopped: Vec<PartitionId> = self.stopped.lock().iter().copied().collect();
+        stopped.into_iter().filter(|partition| self.has(*partition)).collect()
     }
 
     /// Another owner was seen to write it.

@@ -17,6 +17,7 @@ mod admission;
 mod fences;
 mod parking;
 mod reads;
+mod stopped;
 
 pub(super) const PARTITIONS: u16 = 4;
 
@@ -31,6 +32,10 @@ pub(super) struct Sick {
     pub(super) reads: BTreeSet<PartitionId>,
     /// Appends of this node fail for good.
     pub(super) broken: Option<String>,
+    /// Appends find that the log lost what it had acknowledged.
+    pub(super) regressed: BTreeSet<PartitionId>,
+    /// Park marks are read as they were before anything was queued.
+    pub(super) stale_marks: bool,
 }
 
 /// A log of which some partitions do not answer.
@@ -103,6 +108,9 @@ impl EventLog for SickLog {
                 return Err(CommitError::Broken("the test wants it so".into()));
             }
             let partition = group.fence.partition;
+            if self.sick.lock().regressed.contains(&partition) {
+                return Err(CommitError::LogRegressed("the test wants it so".into()));
+            }
             if self.sick.lock().unknown.contains(&partition) {
                 return Err(CommitError::Unknown("no leader".into()));
             }
@@ -133,7 +141,11 @@ impl EventLog for SickLog {
     fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>> {
         Box::pin(async move {
             self.readable(partition).await;
-            self.inner.parked(partition).await
+            let mut parked = self.inner.parked(partition).await?;
+            if self.sick.lock().stale_marks {
+                parked.iter_mut().for_each(|parked| parked.queued = 0);
+            }
+            Ok(parked)
         })
     }
 

@@ -29,7 +29,7 @@ mod ticket;
 mod unread;
 
 pub(crate) use self::release::ReleasedMark;
-pub(crate) use self::ticket::ControlTicket;
+pub(crate) use self::ticket::{ControlTicket, Wrote};
 
 /// What is known of an order's mark.
 enum Mark {
@@ -214,8 +214,9 @@ impl Parking {
         &mut self,
         order: &OrderId,
         number: u64,
-        durable: bool,
+        wrote: Wrote,
     ) -> Result<Option<ReleasedMark>, ActorProcessingErr> {
+        let durable = wrote == Wrote::Durable;
         let Some(queue) = self.parked.get_mut(order) else { return Ok(None) };
         if let Mark::Writing(reason, marking) = &queue.mark
             && *marking == number
@@ -241,6 +242,14 @@ impl Parking {
                     *writing = None;
                 }
                 works.into_iter().for_each(|work| self.answer_parked(work));
+            } else if wrote == Wrote::NumberTaken {
+                // A write of an earlier actor came to the log after this one had looked at the queue. It is tried under the next.
+                if let Some(key) = key {
+                    queue.ids.remove(&key);
+                }
+                for work in works.into_iter().filter(|work| !work.reply.is_closed()) {
+                    self.park_command(work)?;
+                }
             } else if let Some(key) = key {
                 // It may be in the queue: neither yes nor no may be said.
                 queue.ids.remove(&key);

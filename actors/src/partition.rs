@@ -151,7 +151,8 @@ impl Actor for Partition {
             SupervisionEvent::ActorFailed(_, error) if is_regressed(&error) => {
                 // Going on would decide again what was answered. Only people can say what to do.
                 state.args.committers.set(state.args.partition, None);
-                tracing::error!(partition = %state.args.partition, %error, "STOPPED: the log lost acknowledged data");
+                state.args.held.stop_for_good(state.args.partition);
+                tracing::error!(event = "partition_stopped", partition = %state.args.partition, %error, "STOPPED: the log lost acknowledged data");
                 return Ok(());
             }
             // Whether it is ours all the same, whoever gives out partitions says: two who take it back from each other

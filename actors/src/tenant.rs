@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::deliveries::ToOrder;
 use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared, PASSIVATED, is_passing};
 use crate::outcome::Work;
-use crate::parking::Parking;
+use crate::parking::{Parking, Wrote};
 use crate::release::{Crash, Drain, Releases, Request};
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::world::ProbePoint;
@@ -46,7 +46,7 @@ pub(crate) enum TenantMsg {
     /// It is run here no more: its orders are to go.
     Departed(PartitionId, mpsc::Sender<Infallible>),
     /// A control record of an order was written (`true`); or not, or nobody knows.
-    Written(OrderId, u64, bool),
+    Written(OrderId, u64, Wrote),
     /// The park marks of a partition, as they were read.
     Marks(PartitionId, u64, Result<Vec<ParkedOrder>, String>),
     /// Look for idle orders.
@@ -201,12 +201,10 @@ impl TenantState {
             TenantMsg::Restart(order) => self.restart(myself, order).await,
             TenantMsg::Release(request) => self.release(myself, request),
             TenantMsg::Drain(order, drain) => self.drain(myself, order, drain).await,
-            TenantMsg::Written(order, number, durable) => {
-                match self.parking.written(&order, number, durable)? {
-                    Some(released) => self.released(myself, order, released).await,
-                    None => Ok(()),
-                }
-            }
+            TenantMsg::Written(order, number, wrote) => match self.parking.written(&order, number, wrote)? {
+                Some(released) => self.released(myself, order, released).await,
+                None => Ok(()),
+            },
             TenantMsg::Departed(partition, _told) => {
                 self.departed(partition);
                 Ok(())

@@ -92,12 +92,14 @@ metrics! {
         "Partitions that this node runs and lets commands into.";
     PARTITIONS_FENCED Kind::Counter, "partitions_fenced_total", [],
         "Partitions that this node ran and saw another one write: it stopped.";
+    PARTITIONS_STOPPED Kind::Gauge, "partitions_stopped", [],
+        "Partitions of which this node refuses everything, because their log lost acknowledged data: people have to look.";
     TAKE_OVER_SECONDS Kind::Histogram(SECONDS), "take_over_seconds", [],
         "Time from being told to run a partition to letting commands in.";
     ASKED Kind::Counter, "ask_requests_total", ["result"],
         "Requests at the ask door, by what became of them: answered, error, overloaded, dropped.";
     FORWARDED Kind::Counter, "forwarded_total", ["result"],
-        "Commands taken to the node that runs their partition, by what came back: answered, nobody, silent, strange.";
+        "Commands taken to the node that runs their partition, by what came back: answered, nobody, refused, silent, strange.";
     PUBLISHED_COMMANDS Kind::Counter, "published_commands_total", ["result"],
         "Commands that callers published, by their end here: decided, dead_lettered.";
     EFFECTS Kind::Counter, "effects_total", ["participant", "step", "result"],

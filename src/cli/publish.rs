@@ -41,7 +41,7 @@ pub(crate) struct Args {
     commands: PathBuf,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// Keeps in this file how many lines are done with, and begins behind them
+    /// Keeps in this file how many lines are done with, and begins behind them; refuses a file whose lines up to there have changed
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
     /// Commands that are on their way at once

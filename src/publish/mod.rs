@@ -12,13 +12,13 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use retailflow_cluster::disk::inbox::FileInbox;
 use retailflow_cluster::nats::{CommandPublisher, OutgoingCommand, Receipt};
-use retailflow_engine::keys::{hex, sha256};
+use retailflow_engine::keys::{GENESIS, Hash, hex};
 use retailflow_engine::ports::{Body, CommandInbox as _, Delivery};
 use retailflow_engine::wire::decode_command;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval};
 
-use self::resume::{Mark, Resume};
+use self::resume::{LinesHash, Mark, Resume};
 pub(crate) use self::tally::Tally;
 use crate::client::say;
 use crate::exit::{ExitStatus, Failure, OrExit};
@@ -39,6 +39,13 @@ enum Fate {
     Bad(String),
 }
 
+/// A line, and the hash of all up to it.
+struct Line {
+    number: u64,
+    hash: Hash,
+    fate: Fate,
+}
+
 /// Publishes all lines of `inbox` behind the mark, until the end or a stop.
 ///
 /// # Errors
@@ -53,9 +60,8 @@ pub(crate) async fn run(
 ) -> Result<Tally, Failure> {
     let (fates, waiting) = mpsc::channel(WAITING_MAX);
     let bar = progress(quiet);
-    let (first, known) = watch::channel(None);
-    let reading = read(publisher, inbox, name, resume, stopped, (fates, first));
-    let counting = count(publisher, waiting, name, resume, known, &bar);
+    let reading = read(publisher, inbox, name, resume, stopped, fates);
+    let counting = count(publisher, waiting, name, resume, &bar);
     let (read, counted) = tokio::join!(reading, counting);
     bar.finish_and_clear();
     let mut tally = counted?;
@@ -76,9 +82,11 @@ async fn read(
     name: &str,
     resume: Option<&Resume>,
     mut stopped: watch::Receiver<bool>,
-    (fates, first): (mpsc::Sender<(u64, Fate)>, watch::Sender<Option<String>>),
+    fates: mpsc::Sender<Line>,
 ) -> Result<Read, Failure> {
-    let mut skipped = 0;
+    let (mut skipped, mut hash) = (0, LinesHash::new());
+    // A mark whose lines were not compared yet.
+    let mut unproven = resume.filter(|resume| resume.lines() > 0);
     loop {
         let batch = tokio::select! {
             biased;
@@ -87,19 +95,23 @@ async fn read(
         };
         let batch = batch.or_exit(ExitStatus::Unreachable, || format!("cannot read {name} to its end"))?;
         if batch.is_empty() {
+            if let Some(resume) = unproven {
+                resume.belongs_to(&hash.hash(), name)?;
+            }
             return Ok(Read { skipped, finished: true });
         }
         for Delivery { position, body } in batch {
-            if first.borrow().is_none() {
-                let of = beginning(&body);
-                if let Some(resume) = resume {
-                    resume.belongs_to(&of, name)?;
-                }
-                first.send_replace(Some(of));
-            }
             if resume.is_some_and(|resume| position <= resume.lines()) {
+                hash.add(position, &body);
                 skipped += 1;
                 continue;
+            }
+            // Before anything is sent.
+            if let Some(resume) = unproven.take() {
+                resume.belongs_to(&hash.hash(), name)?;
+            }
+            if resume.is_some() {
+                hash.add(position, &body);
             }
             let fate = match body {
                 Body::TooLong { length_bytes, .. } => {
@@ -123,46 +135,35 @@ async fn read(
                 },
             };
             // Whoever counts has failed, and says why.
-            if fates.send((position, fate)).await.is_err() {
+            if fates.send(Line { number: position, hash: hash.hash(), fate }).await.is_err() {
                 return Ok(Read { skipped, finished: false });
             }
         }
     }
 }
 
-/// What a file is known by, so that another one is not gone on with: how it begins.
-fn beginning(body: &Body) -> String {
-    match body {
-        Body::Bytes(bytes) => hex(&sha256(bytes)),
-        Body::TooLong { prefix, length_bytes } => format!("{} {length_bytes}", hex(&sha256(prefix))),
-    }
-}
-
 async fn count(
     publisher: &CommandPublisher,
-    mut waiting: mpsc::Receiver<(u64, Fate)>,
+    mut waiting: mpsc::Receiver<Line>,
     name: &str,
     resume: Option<&Resume>,
-    first: watch::Receiver<Option<String>>,
     bar: &ProgressBar,
 ) -> Result<Tally, Failure> {
     let mut tally = Tally::new(resume.map_or(0, Resume::lines));
+    // Of the lines that are done with.
+    let mut done = GENESIS;
     let mut ticks = interval(LOOK);
     let mut since = None;
     loop {
-        let next = async {
-            let (line, fate) = waiting.recv().await?;
-            Some((line, fate))
-        };
         let next = tokio::select! {
             biased;
             _ = ticks.tick() => {
-                look(publisher, &tally, resume, &first, &mut since, bar)?;
+                look(publisher, &tally, resume, &done, &mut since, bar)?;
                 continue;
             }
-            next = next => next,
+            next = waiting.recv() => next,
         };
-        let Some((line, fate)) = next else { break };
+        let Some(Line { number: line, hash, fate }) = next else { break };
         match fate {
             Fate::Bad(why) => {
                 tally.undecodable(line);
@@ -176,7 +177,7 @@ async fn count(
                     tokio::select! {
                         biased;
                         sent = &mut sent => break sent,
-                        _ = ticks.tick() => look(publisher, &tally, resume, &first, &mut since, bar)?,
+                        _ = ticks.tick() => look(publisher, &tally, resume, &done, &mut since, bar)?,
                     }
                 };
                 if let Some(why) = tally.sent(line, &sent)
@@ -186,9 +187,12 @@ async fn count(
                 }
             }
         }
+        if tally.lines_done == line {
+            done = hash;
+        }
         bar.inc(1);
     }
-    save(resume, &first, &tally)?;
+    save(resume, &done, &tally)?;
     Ok(tally)
 }
 
@@ -197,7 +201,7 @@ fn look(
     publisher: &CommandPublisher,
     tally: &Tally,
     resume: Option<&Resume>,
-    first: &watch::Receiver<Option<String>>,
+    done: &Hash,
     since: &mut Option<(Instant, bool)>,
     bar: &ProgressBar,
 ) -> Result<(), Failure> {
@@ -216,20 +220,13 @@ fn look(
         }
         _ => {}
     }
-    save(resume, first, tally)
+    save(resume, done, tally)
 }
 
-fn save(
-    resume: Option<&Resume>,
-    first: &watch::Receiver<Option<String>>,
-    tally: &Tally,
-) -> Result<(), Failure> {
-    match (resume, first.borrow().clone()) {
-        (Some(resume), Some(begins)) => {
-            resume.save(&Mark { v: resume::VERSION, begins, lines: tally.lines_done })
-        }
-        _ => Ok(()),
-    }
+fn save(resume: Option<&Resume>, done: &Hash, tally: &Tally) -> Result<(), Failure> {
+    let Some(resume) = resume else { return Ok(()) };
+    // What was found stays, with the hash that it was found with, until more is done with.
+    resume.save(&Mark { v: resume::VERSION, lines: tally.lines_done, hash: hex(done) })
 }
 
 fn progress(quiet: bool) -> ProgressBar {

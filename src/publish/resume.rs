@@ -5,22 +5,54 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use retailflow_engine::keys::{GENESIS, Hash, hex, sha256};
+use retailflow_engine::ports::Body;
 use serde::{Deserialize, Serialize};
 
 use crate::durable_file;
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// The version of the file.
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 
 /// What stands in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
     pub(super) v: u16,
-    /// The first command's hash: another file's mark is no use here.
-    pub(super) begins: String,
     /// All lines up to this one are done with.
     pub(super) lines: u64,
+    /// The hash of all of them: of another file, or of one that was rewritten, the mark says nothing.
+    pub(super) hash: String,
+}
+
+/// The hash of the lines that were read, in their order and with their numbers.
+pub(super) struct LinesHash {
+    hash: Hash,
+    buffer: Vec<u8>,
+}
+
+impl LinesHash {
+    pub(super) fn new() -> Self {
+        Self { hash: GENESIS, buffer: Vec::new() }
+    }
+
+    /// Takes in one more line.
+    pub(super) fn add(&mut self, line: u64, body: &Body) {
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&self.hash);
+        self.buffer.extend_from_slice(&line.to_be_bytes());
+        let (bytes, length) = match body {
+            Body::Bytes(bytes) => (bytes, bytes.len() as u64),
+            Body::TooLong { prefix, length_bytes } => (prefix, *length_bytes),
+        };
+        self.buffer.extend_from_slice(&length.to_be_bytes());
+        self.buffer.extend_from_slice(bytes);
+        self.hash = sha256(&self.buffer);
+    }
+
+    pub(super) fn hash(&self) -> Hash {
+        self.hash
+    }
 }
 
 /// A file with a mark, and the mark found in it.
@@ -53,7 +85,8 @@ impl Resume {
                 Some(mark)
             }
         };
-        Ok(Self { path: path.to_owned(), found, saved: Cell::new(None) })
+        let saved = Cell::new(found.as_ref().map(|mark| mark.lines));
+        Ok(Self { path: path.to_owned(), found, saved })
     }
 
     /// All lines up to this one are done with.
@@ -61,12 +94,14 @@ impl Resume {
         self.found.as_ref().map_or(0, |mark| mark.lines)
     }
 
-    /// Whether the mark is one of the file that begins so.
-    pub(super) fn belongs_to(&self, begins: &str, name: &str) -> Result<(), Failure> {
+    /// Whether the mark is one of the file whose lines up to the mark have this hash.
+    pub(super) fn belongs_to(&self, hash: &Hash, name: &str) -> Result<(), Failure> {
         match &self.found {
-            Some(mark) if mark.begins != begins => Err(Failure::refused(format!(
-                "{} tells how far another file was published than {name}, which begins otherwise: name the right one",
-                self.path.display()
+            Some(mark) if mark.hash != hex(hash) => Err(Failure::refused(format!(
+                "{} tells how far another file was published: the first {} lines of {name} are not those that were published. Name the \
+                 right mark; if the file was rewritten, remove the mark to publish all of it (what is stored twice is decided once)",
+                self.path.display(),
+                mark.lines
             ))),
             _ => Ok(()),
         }
@@ -95,20 +130,45 @@ mod tests {
         let path = folder.path().join("mark");
         let none = Resume::open(&path).unwrap();
         assert_eq!(none.lines(), 0);
-        none.save(&Mark { v: VERSION, begins: "ab".into(), lines: 7 }).unwrap();
+        none.belongs_to(&[1; 32], "it").unwrap();
+        none.save(&Mark { v: VERSION, lines: 7, hash: hex(&[0xab; 32]) }).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "{\"v\":1,\"begins\":\"ab\",\"lines\":7}\n", "it is frozen");
+        let golden = format!("{{\"v\":2,\"lines\":7,\"hash\":\"{}\"}}\n", "ab".repeat(32));
+        assert_eq!(text, golden, "it is frozen");
         let found = Resume::open(&path).unwrap();
         assert_eq!(found.lines(), 7);
-        found.belongs_to("ab", "it").unwrap();
-        assert_eq!(found.belongs_to("cd", "it").unwrap_err().code, ExitStatus::Refused);
+        found.belongs_to(&[0xab; 32], "it").unwrap();
+        assert_eq!(found.belongs_to(&[0xcd; 32], "it").unwrap_err().code, ExitStatus::Refused);
         for (bad, code) in [
             ("", ExitStatus::Usage),
             ("7", ExitStatus::Usage),
-            ("{\"v\":2,\"begins\":\"ab\",\"lines\":7}", ExitStatus::Refused),
+            ("{\"v\":3,\"lines\":7,\"hash\":\"ab\"}", ExitStatus::Refused),
         ] {
             fs::write(&path, bad).unwrap();
             assert_eq!(Resume::open(&path).err().map(|failure| failure.code), Some(code), "{bad:?}");
         }
+    }
+    /// Golden: a mark of an earlier build is one of this build, too.
+    #[test]
+    fn the_hash_of_lines_is_frozen_and_tells_each_change() {
+        let of = |lines: &[(u64, Body)]| {
+            let mut hash = LinesHash::new();
+            lines.iter().for_each(|(line, body)| hash.add(*line, body));
+            hex(&hash.hash())
+        };
+        let line = |text: &str| Body::Bytes(text.into());
+        let long = |length_bytes| Body::TooLong { prefix: b"a".to_vec(), length_bytes };
+        let all = of(&[(1, line("a")), (2, line("b"))]);
+        assert_eq!(all, "e9cc71e1d408a41b0d80d1b5d5815b4512f3dccca55851c303fae5655125fd54");
+        for other in [
+            of(&[(1, line("a"))]),
+            of(&[(1, line("a")), (3, line("b"))]),
+            of(&[(1, line("a")), (2, line("c"))]),
+            of(&[(1, line("b")), (2, line("a"))]),
+            of(&[(1, line("c")), (2, line("b"))]),
+        ] {
+            assert_ne!(other, all);
+        }
+        assert_ne!(of(&[(1, long(7))]), of(&[(1, long(8))]));
     }
 }

@@ -92,6 +92,7 @@ async fn serve(
     let state = Arc::new(
         State::new(store.log.failed(), watches)
             .with_note(lists)
+            .with_note(readiness::stopped(&node))
             .with_note(readiness::index(&store.log))
             .with_note(readiness::damage(&store.log)),
     );

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use retailflow_actors::NodeHandle;
 use retailflow_cluster::disk::event_log::DiskLog;
 use retailflow_cluster::disk::files::DiskWatch;
 use retailflow_gateway::Readiness;
@@ -46,6 +47,22 @@ pub(super) fn index(log: &Arc<DiskLog>) -> Watch {
 pub(super) fn damage(log: &Arc<DiskLog>) -> Watch {
     let log = Arc::clone(log);
     Box::new(move || log.damage().map(|why| format!("the log is damaged ({why}): see `retailflow verify`")))
+}
+
+/// Names the partitions that stand still because their log lost what it had acknowledged. Other partitions are served all the same.
+pub(super) fn stopped(node: &NodeHandle) -> Watch {
+    let node = node.clone();
+    Box::new(move || {
+        let stopped: Vec<String> = node.stopped().iter().map(ToString::to_string).collect();
+        let text = || {
+            format!(
+                "partitions {} are stopped, because their log lost acknowledged data: find out what became of it (a backup put \
+                 back, a stream purged) before this process is started again",
+                stopped.join(", ")
+            )
+        };
+        (!stopped.is_empty()).then(text)
+    })
 }
 
 fn silence(silent: Option<Duration>) -> Option<String> {

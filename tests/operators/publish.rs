@@ -75,6 +75,18 @@ fn a_publish_that_was_killed_goes_on_where_it_was() {
 
     let said = summary(&at(&nats, &words).run().expect(0));
     assert_eq!((&said["lines_skipped"], &said["acknowledged"]), (&lines.into(), &0.into()), "{said}");
+    // A line before the mark was rewritten, the first one is what it was: nothing of it is sent.
+    let text = std::fs::read_to_string(&commands).unwrap();
+    let rewritten: Vec<&str> =
+        text.lines().enumerate().map(|(at, line)| if at == 3 { "{}" } else { line }).collect();
+    let before = (stream(&nats, "RF_CMD").messages, std::fs::read(&mark).unwrap());
+    for (name, lines) in [("rewritten", &rewritten[..]), ("shorter", &rewritten[..2])] {
+        let more = rewritten.last().copied().unwrap_or_default();
+        let other = file(folder.path(), name, format!("{}\n{more}\n", lines.join("\n")));
+        let words = ["publish", "--commands", &other, "--resume", mark.to_str().unwrap()];
+        at(&nats, &words).run().expect(4).says(&["tells how far another file was published"]);
+    }
+    assert_eq!((stream(&nats, "RF_CMD").messages, std::fs::read(&mark).unwrap()), before);
     let other = file(folder.path(), "other", "{}\n");
     let words = ["publish", "--commands", &other, "--resume", mark.to_str().unwrap()];
     at(&nats, &words).run().expect(4).says(&["tells how far another file was published"]);

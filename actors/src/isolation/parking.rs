@@ -6,6 +6,7 @@ use std::time::Duration;
 use retailflow_config::Config;
 use retailflow_engine::contract::author::place;
 use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::ports::EventLog;
 use retailflow_engine::wire::Code;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -99,6 +100,30 @@ async fn a_parked_order_in_a_partition_in_doubt_stops_no_other() {
     let parked = retailflow_engine::ports::EventLog::parked(&*log.inner, SICK).await.unwrap();
     let queued = parked.iter().find(|parked| parked.order == poison[0]).map(|parked| parked.queued);
     assert_eq!((parked.len(), queued), (2, Some(51)));
+}
+
+/// Writes of an earlier actor come to the log after the next one has looked at the queue: each command is queued under a number of its
+/// own, and none is acknowledged and lost.
+#[tokio::test(start_paused = true)]
+async fn a_number_that_is_taken_already_is_passed_over() {
+    let log = SickLog::new();
+    let first = node(&log).await;
+    let poison = orders_of("shop", SICK, "poison", 1).remove(0);
+    is_parked(&first, &poison).await;
+    for id in ["q-0", "q-1"] {
+        assert_eq!(first.ask(place(&poison, id)).await.code, Code::Parked);
+    }
+    let waiting = async || EventLog::parked_commands(&*log.inner, &poison, 0, usize::MAX).await.unwrap();
+    let before = waiting().await;
+    log.change(|sick| sick.stale_marks = true);
+    let second = node(&log).await;
+    for id in ["q-2", "q-3"] {
+        let asked = timeout(TIME, second.ask(place(&poison, id))).await;
+        assert_eq!(asked.map(|outcome| outcome.code), Ok(Code::Parked));
+    }
+    let after = waiting().await;
+    assert_eq!(after.len(), before.len() + 2, "an acknowledged command is not in the queue");
+    assert_eq!(after[..before.len()], before[..]);
 }
 
 /// The park marks of one partition cannot be read: whose command lives elsewhere feels nothing of it.

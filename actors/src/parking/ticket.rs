@@ -6,6 +6,17 @@ use tokio::sync::oneshot;
 
 use crate::tenant::TenantMsg;
 
+/// What became of a control record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrote {
+    /// It is durable.
+    Durable,
+    /// It was not written: its number is taken by one of which this tenant knows nothing.
+    NumberTaken,
+    /// It was not written, or nobody knows.
+    Lost,
+}
+
 /// Tells the tenant what became of a control record. Dropped, it says that it was not written, or that nobody knows.
 pub(crate) struct ControlTicket {
     tenant: Option<ActorRef<TenantMsg>>,
@@ -34,19 +45,24 @@ impl ControlTicket {
 
     /// It is durable.
     pub(crate) fn durable(mut self) {
-        self.tell(true);
+        self.tell(Wrote::Durable);
     }
 
-    fn tell(&mut self, durable: bool) {
+    /// Nothing was written: its number is taken.
+    pub(crate) fn number_taken(mut self) {
+        self.tell(Wrote::NumberTaken);
+    }
+
+    fn tell(&mut self, wrote: Wrote) {
         if let Some(tenant) = self.tenant.take() {
             // A tenant that is gone reads what there is when it begins again.
-            drop(tenant.cast(TenantMsg::Written(self.order.clone(), self.number, durable)));
+            drop(tenant.cast(TenantMsg::Written(self.order.clone(), self.number, wrote)));
         }
     }
 }
 
 impl Drop for ControlTicket {
     fn drop(&mut self) {
-        self.tell(false);
+        self.tell(Wrote::Lost);
     }
 }

@@ -200,7 +200,10 @@ impl Member {
         loop {
             self.inner.looks.fetch_add(1, Ordering::Relaxed);
             self.attend(&store).await?;
-            self.told = None;
+            // Who is not listed yet may have said why just now: that is said once, and not at each look.
+            if self.coordinator.is_listed() {
+                self.told = None;
+            }
             self.act(&store).await?;
             let mut standing = self.session.as_ref().map(|session| session.standing.clone());
             tokio::select! {

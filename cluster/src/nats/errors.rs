@@ -17,8 +17,16 @@ pub struct ApiError {
     pub description: String,
 }
 
+/// The account may store no more.
+pub const ACCOUNT_RESOURCES_EXCEEDED: u32 = 10_002;
+/// The server may store no more: what a replicated stream's leader says where a lone server says [`STORE_FAILED`].
+pub const INSUFFICIENT_RESOURCES: u32 = 10_023;
+/// The account's memory is used up.
+pub const MEMORY_EXCEEDED: u32 = 10_028;
 /// No message has this sequence or subject.
 pub const NO_MESSAGE: u32 = 10_037;
+/// The account's storage is used up.
+pub const STORAGE_EXCEEDED: u32 = 10_047;
 /// The message is larger than the server or the stream takes.
 pub const MESSAGE_TOO_LARGE: u32 = 10_054;
 /// A stream of this name is there with another configuration.
@@ -29,6 +37,8 @@ pub const STREAM_NOT_FOUND: u32 = 10_059;
 pub const WRONG_LAST_SEQUENCE: u32 = 10_071;
 /// The stream is full.
 pub const STORE_FAILED: u32 = 10_077;
+/// The message's headers are larger than any server takes.
+pub const HEADERS_TOO_LARGE: u32 = 10_097;
 /// A message of the same id is in flight.
 pub const DUPLICATE_IN_FLIGHT: u32 = 10_158;
 /// A message with an expectation for the same subject is in flight, or stood earlier in the same batch.
@@ -69,6 +79,13 @@ pub enum Refusal {
 }
 
 impl ApiError {
+    /// Whether the same message is refused however often it is sent. Everything else may pass: a full store, an account at its limit, a
+    /// stream that is being made, an error of a server that is newer than this list.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self.err_code, MESSAGE_TOO_LARGE | HEADERS_TOO_LARGE)
+    }
+
     /// What it means for a batch.
     #[must_use]
     pub fn refusal(&self) -> Refusal {
@@ -76,6 +93,10 @@ impl ApiError {
             WRONG_LAST_SEQUENCE => Refusal::Condition,
             SUBJECT_IN_FLIGHT | DUPLICATE_IN_FLIGHT => Refusal::Busy,
             MESSAGE_TOO_LARGE | STORE_FAILED | TOO_MANY_REQUESTS | STREAM_NOT_FOUND => Refusal::NotTaken,
+            ACCOUNT_RESOURCES_EXCEEDED | INSUFFICIENT_RESOURCES | MEMORY_EXCEEDED | STORAGE_EXCEEDED => {
+                Refusal::NotTaken
+            }
+            HEADERS_TOO_LARGE => Refusal::NotTaken,
             BATCH_DISABLED | BATCH_WITHOUT_SEQUENCE | BATCH_INCOMPLETE | BATCH_UNSUPPORTED_HEADER => {
                 Refusal::NotTaken
             }
@@ -112,9 +133,26 @@ mod tests {
         for code in [10_174, 10_175, 10_176, 10_177, 10_179, 10_199, 10_200, 10_210, 10_054, 10_077, 10_167] {
             assert_eq!(error(code, "").refusal(), Refusal::NotTaken, "{code}");
         }
+        for code in [10_002, 10_023, 10_028, 10_047, 10_097] {
+            assert_eq!(
+                error(code, "").refusal(),
+                Refusal::NotTaken,
+                "{code}: there is no room, nothing is in doubt"
+            );
+        }
         for code in [10_201, 0, 10_999] {
             assert_eq!(error(code, "wrong last sequence: 3").refusal(), Refusal::Unclear, "{code}");
         }
+    }
+
+    #[test]
+    fn only_what_is_too_large_is_refused_for_good() {
+        for code in
+            [0, 10_002, 10_008, 10_023, 10_028, 10_047, 10_059, 10_071, 10_076, 10_077, 10_158, 10_999]
+        {
+            assert!(!error(code, "").is_final(), "{code}");
+        }
+        assert!(error(10_054, "").is_final() && error(10_097, "").is_final());
     }
 
     #[test]

@@ -26,7 +26,6 @@ use tokio_util::task::TaskTracker;
 
 use super::api::{Acknowledged, Api, Trouble};
 use super::connect::EdgeConnection;
-use super::errors::{DUPLICATE_IN_FLIGHT, STORE_FAILED, TOO_MANY_REQUESTS};
 use super::subjects;
 
 const MESSAGE_ID: &str = "Nats-Msg-Id";
@@ -84,7 +83,7 @@ pub enum Sent {
     },
     /// It is not stored, and never will be as it is; these are the server's words.
     Refused(String),
-    /// It is not stored: as long as it was tried, the stream was full, or the server had too much to do. Publish it again.
+    /// It is not stored: as long as it was tried, there was no room for it, no stream, or too much to do. Publish it again.
     NotTaken(String),
     /// It may be stored, now or later: publish it again.
     Unknown(String),
@@ -243,9 +242,8 @@ impl Shared {
                     return Sent::Acknowledged { sequence, duplicate: unnamed };
                 }
                 Err(Trouble::Refused(error)) => {
-                    let passing = [STORE_FAILED, TOO_MANY_REQUESTS, DUPLICATE_IN_FLIGHT];
                     // What an earlier attempt has done, no refusal undoes.
-                    if !passing.contains(&error.err_code) && !silent {
+                    if error.is_final() && !silent {
                         return Sent::Refused(error.to_string());
                     }
                     error.to_string()

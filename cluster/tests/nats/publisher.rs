@@ -220,6 +220,48 @@ async fn a_full_stream_is_waited_for_within_a_bound() {
     }
 }
 
+/// What a replicated stream's leader says when its store is full, or an account at its limit, is no word for good: the command is tried
+/// again, and none of its order goes before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_room_is_waited_for_whatever_its_number() {
+    let Some(binary) = server_or_skip("no_room_is_waited_for_whatever_its_number") else { return };
+    let doors = Doors::new(&binary, 1).await;
+    let raw = Raw::connect(&doors.server).await;
+    raw.must("STREAM.DELETE.RF_CMD", &json!({})).await;
+    // In the stream's place.
+    let stands_in = async_nats::connect(doors.server.url()).await.unwrap();
+    let subject = retailflow_cluster::nats::subjects::command(&outgoing(1, 0).order).to_string();
+    let mut told = stands_in.subscribe(subject).await.unwrap();
+    stands_in.flush().await.unwrap();
+    let answering = tokio::spawn(async move {
+        let mut numbers = Vec::new();
+        let codes = [10_023, 10_002, 10_047, 10_028, 10_008, 10_999];
+        for at in 0.. {
+            let message = futures_util::StreamExt::next(&mut told).await.unwrap();
+            let command = decode_command(&message.payload).unwrap();
+            numbers.push(command.key.id.to_string());
+            let answer = match codes.get(at) {
+                Some(code) => json!({ "error": { "code": 503, "err_code": code, "description": "no room" } }),
+                None => json!({ "stream": "RF_CMD", "seq": at }),
+            };
+            stands_in.publish(message.reply.unwrap(), answer.to_string().into()).await.unwrap();
+            if numbers.last().is_some_and(|last| last == "c-1") {
+                stands_in.flush().await.unwrap();
+                return numbers;
+            }
+        }
+        numbers
+    });
+    let publisher = publisher(&doors, &few()).await;
+    let first = publisher.publish(outgoing(1, 0)).await;
+    let second = publisher.publish(outgoing(1, 1)).await;
+    for sent in [first.sent().await, second.sent().await] {
+        assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+    }
+    let numbers = tokio::time::timeout(WITHIN, answering).await.unwrap().unwrap();
+    assert_eq!(numbers, [vec!["c-0"; 7], vec!["c-1"]].concat());
+}
+
 /// A server that does not come back: what was sent may be stored, what stands behind it was not sent, and nobody waits for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_answers_is_unknown_and_ends_the_rest() {

@@ -11,6 +11,7 @@ use crate::keys::{GENESIS, partition_of};
 use crate::ports::{
     Commit, CommitError, DeadlineChange, Deadlines, DueOrder, EventLog, Group, LogIdentity, LogPosition,
     LoggedEntry, LoggedGroup, ParkedOrder, PartitionHead, PortFuture, ReadError, StoreError, StoredRecord,
+    number_taken,
 };
 
 #[derive(Default)]
@@ -69,6 +70,13 @@ impl MemoryLog {
             if revision != record.expected_revision || !written.insert(&record.order) {
                 return Err(CommitError::Conflict(record.order.clone()));
             }
+        }
+        let marked = |order: &OrderRef| Ok::<_, CommitError>(state.parked.contains_key(order));
+        let waits = |order: &OrderRef, number: u64| {
+            Ok(state.waiting.get(order).is_some_and(|waiting| waiting.contains_key(&number)))
+        };
+        if let Some(order) = number_taken([], &controls, marked, waits)? {
+            return Err(CommitError::Conflict(order));
         }
         let position = LogPosition(state.groups.len() as u64 + 1);
         let records = group.records.iter().map(|record| LoggedEntry::Record(record.bytes.to_vec()));

@@ -107,7 +107,8 @@ pub struct Commit {
 /// Why a group was not acknowledged, by what the committer does next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
-    /// Nothing was written. Send the others without this order, which rebuilds and decides again.
+    /// Nothing was written. Send the others without this order: its record is of another revision, and it rebuilds and decides again; or
+    /// a command of its queue stands under this number already, and takes the next one.
     #[error("order {0} has been written by someone else")]
     Conflict(OrderRef),
     /// Nothing was written, and nothing ever will be under this epoch: stop and answer nothing.
@@ -205,12 +206,14 @@ pub struct LoggedGroup {
 /// - `commit` MUST refuse with `Fenced` a group whose epoch is lower than that of the partition's last fence.
 /// - `commit` MUST refuse with `Conflict` a group holding a record whose `expected_revision` is not the order's;
 ///   it names one such order.
+/// - `commit` MUST refuse with `Conflict` a group holding a parked command under a number that one has behind the order's present
+///   mark, or that it gives twice.
 /// - `commit` MUST answer `Ok` to a group identical to the partition's last one, and write nothing.
 /// - `commit` MUST answer `LogRegressed` when the group follows one that the log does not have.
 /// - `read_order` MUST show every acknowledged record of the order, in order, at once after the acknowledgement.
 /// - `head`, `parked`, `parked_commands` and `scan` MUST agree with what was acknowledged.
 /// - `parked_commands` MUST give what waits behind the order's present park mark, in the order of sequences, each
-///   sequence once (the record that came first), byte for byte as appended; nothing that came before a release, nothing
+///   sequence once, byte for byte as appended; nothing that came before a release, nothing
 ///   that came while there was no mark, and nothing of an order that is not parked.
 /// - `parked_commands` MUST give fewer than `limit` only where no more wait: callers read in pieces.
 /// - A reader MUST NOT see a group in part.

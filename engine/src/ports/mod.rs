@@ -16,6 +16,7 @@ mod deadlines;
 mod event_log;
 mod event_relay;
 mod ownership;
+mod parked_numbers;
 mod participants;
 mod snapshots;
 mod tenants;
@@ -33,6 +34,7 @@ pub use event_log::{
 };
 pub use event_relay::{EventReader, EventRelay, ReadFrom, RelayError, RelayedEvent};
 pub use ownership::{Ownership, OwnershipEvent};
+pub use parked_numbers::number_taken;
 pub use participants::{
     KeyStanding, LineUnits, Participant, Participants, Performed, Role, Settlement, StepAnswer, StepRequest,
 };

@@ -49,7 +49,7 @@ impl Doorway {
         let partition = self.partition(&command.order);
         let (order, key) = (command.order.clone(), command.key.clone());
         let unknown = || Outcome::refused(&order, &key, Code::OutcomeUnknown, Code::OutcomeUnknown.meaning());
-        // An earlier call had no answer: it may be recorded, so nobody may say that it is not.
+        // An earlier call had no answer, or none that can be understood: it may be recorded, so nobody may say that it is not.
         let mut in_doubt = false;
         loop {
             let left = deadline.saturating_sub(begun.elapsed());
@@ -60,7 +60,12 @@ impl Doorway {
                 counter!(metric::FORWARDED.name, "result" => result(&called)).increment(1);
                 match called {
                     Ok(outcome) => outcome,
-                    Err(CallError::Silent(_)) => {
+                    Err(error) if !error.nothing_begun() => {
+                        if let CallError::Strange { .. } = error
+                            && !in_doubt
+                        {
+                            tracing::warn!(event = "answer_not_understood", %partition, %error, "another node's answer cannot be understood");
+                        }
                         in_doubt = true;
                         unknown()
                     }
@@ -89,7 +94,7 @@ enum Next {
     Again,
 }
 
-/// `in_doubt`: an earlier call had no answer. Who is in doubt waits as long as its caller does; else nobody waits longer than a
+/// `in_doubt`: an earlier call had no answer that says what became of it. Who is in doubt waits as long as its caller does; else nobody waits longer than a
 /// partition moves.
 fn next(code: Code, in_doubt: bool, elapsed: Duration, deadline: Duration) -> Next {
     // That an order is not known its owner says of the log: then nothing of it was recorded.
@@ -108,6 +113,7 @@ fn result<T>(called: &Result<T, CallError>) -> &'static str {
     match called {
         Ok(_) => "answered",
         Err(CallError::Nobody(_)) => "nobody",
+        Err(CallError::Refused { .. }) => "refused",
         Err(CallError::Silent(_)) => "silent",
         Err(CallError::Strange { .. }) => "strange",
     }
@@ -136,9 +142,9 @@ impl CommandDoor for Doorway {
             let called = self.caller.end_parking(partition, order, operator, discard, RELEASE_MAX).await;
             called.unwrap_or_else(|error| {
                 let text = error.to_string();
-                Err(match error {
-                    CallError::Nobody(_) | CallError::Strange { .. } => EndParkingError::Unavailable(text),
-                    CallError::Silent(_) => EndParkingError::Unknown(text),
+                Err(match error.nothing_begun() {
+                    true => EndParkingError::Unavailable(text),
+                    false => EndParkingError::Unknown(text),
                 })
             })
         })

@@ -39,7 +39,7 @@ pub(crate) use self::ground::{list, nats_options};
 use self::here::Here;
 use self::no_backup::NoBackup;
 use self::no_views::NoViews;
-use super::readiness::{Phase, State};
+use super::readiness::{self, Phase, State};
 use super::upkeep::{self, Watched};
 use super::{BESIDE_MAX, Options, probe, refused, tell, traced};
 use crate::app::{self, SystemClock, SystemRng};
@@ -116,7 +116,8 @@ async fn serve(
     let ask = ask.or_exit(ExitStatus::Unreachable, || "cannot open the ask door")?;
 
     let (never_failed, failed) = watch::channel(None);
-    let state = Arc::new(State::new(failed.clone(), vec![ground.watch(), durability.watch()]));
+    let watches = vec![ground.watch(), durability.watch()];
+    let state = Arc::new(State::new(failed.clone(), watches).with_note(readiness::stopped(&node)));
     let edge = Edge {
         door: doorway,
         views: Arc::new(NoViews),

@@ -114,6 +114,16 @@ impl Committer {
             decoded.push((offset, control));
         }
         let payload = encoder.finish();
+        let pending = self.controls.iter().map(|(_, control)| control);
+        let new = decoded.iter().map(|(_, control)| control);
+        match controls::number_taken(&self.inner.index, self.inner.identity.partitions, pending, new) {
+            Ok(None) => {}
+            Ok(Some(order)) => {
+                self.payload = payload;
+                return Err(CommitError::Conflict(order));
+            }
+            Err(error) => return Err(unavailable(self.inner.lost(&error))),
+        }
         let pushed = self.push(appender, FrameKind::Group, &payload);
         self.payload = payload;
         let position = pushed.map_err(|error| match error {

@@ -14,7 +14,7 @@
 use retailflow_engine::codec::control::{Control, Note};
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::ports::{ParkedOrder, TenantSetting};
+use retailflow_engine::ports::{self, ParkedOrder, TenantSetting};
 
 use crate::disk::index::{Index, IndexError};
 use crate::disk::log::Position;
@@ -67,6 +67,23 @@ impl Mark {
     }
 }
 
+/// The first order of which `group` gives a parked command a number that is taken; `pending` is written and not taken in yet.
+pub(super) fn number_taken<'a>(
+    index: &Index,
+    partitions: u16,
+    pending: impl Iterator<Item = &'a Control>,
+    group: impl Iterator<Item = &'a Control>,
+) -> Result<Option<OrderRef>, IndexError> {
+    let marked = |order: &OrderRef| Ok(index.get_control(&order_part(b'p', order, partitions))?.is_some());
+    let waits = |order: &OrderRef, number: u64| {
+        let mut key = order_part(b'q', order, partitions);
+        key.push(0);
+        key.extend_from_slice(&number.to_be_bytes());
+        Ok(index.get_control(&key)?.is_some())
+    };
+    ports::number_taken(pending, group, marked, waits)
+}
+
 /// Takes in a control record that stands at `position`.
 pub(super) fn apply_control(
     index: &Index,
@@ -97,7 +114,7 @@ pub(super) fn apply_control(
                 index.put_control(&key, &mark.encode())?;
             }
             queue.extend_from_slice(&sequence.to_be_bytes());
-            // The first one stays: it was acknowledged under this sequence.
+            // The log refuses a second one; taking in the same one again changes nothing.
             if index.get_control(&queue)?.is_none() {
                 index.put_control(&queue, &position.0.to_be_bytes())?;
             }

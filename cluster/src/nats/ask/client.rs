@@ -24,10 +24,13 @@ pub enum AskError {
     /// No node answers requests now: nothing was begun.
     #[error("no node answers at the ask door")]
     Nobody,
+    /// The server takes no message of this size: nothing was begun.
+    #[error("the command is too large: {0}")]
+    TooLarge(String),
     /// No answer came: it may be done. The same id asked again gives the first outcome.
     #[error("no answer came: {0}")]
     Silent(String),
-    /// The answer is no outcome.
+    /// The answer is no outcome that this build knows: it may be done.
     #[error("the answer is no outcome: {0}")]
     Strange(String),
 }
@@ -53,7 +56,9 @@ impl AskClient {
     /// [`AskError`].
     pub async fn ask(&self, command: &CommandEvent, deadline: Duration) -> Result<Outcome, AskError> {
         let send = |left| self.send(command, left);
-        self.twice.ask(deadline, send, |error| matches!(error, AskError::Silent(_))).await
+        self.twice
+            .ask(deadline, send, |error| !matches!(error, AskError::Nobody | AskError::TooLarge(_)))
+            .await
     }
 
     async fn send(&self, command: &CommandEvent, deadline: Duration) -> Result<Outcome, AskError> {
@@ -69,6 +74,9 @@ impl AskClient {
                 serde_json::from_slice(&message.payload).map_err(|error| AskError::Strange(error.to_string()))
             }
             Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => Err(AskError::Nobody),
+            Ok(Err(error)) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
+                Err(AskError::TooLarge(error.to_string()))
+            }
             Ok(Err(error)) => Err(AskError::Silent(error.to_string())),
             Err(_) => Err(AskError::Silent(format!("within {deadline:?}"))),
         }

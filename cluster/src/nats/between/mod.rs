@@ -43,14 +43,33 @@ pub enum CallError {
     /// No answer came: it may be done.
     #[error("the node that runs partition {0} does not answer")]
     Silent(PartitionId),
-    /// The other node speaks another version, or nonsense.
-    #[error("the node that runs partition {partition} cannot be understood: {why}")]
+    /// The call was not taken: the other node does not understand it, or it is too large. Nothing was begun.
+    #[error("the node that runs partition {partition} does not take the call: {why}")]
+    Refused {
+        /// Which partition.
+        partition: PartitionId,
+        /// What is wrong.
+        why: String,
+    },
+    /// The other node answered, and the answer cannot be understood: a newer build may know words that this one does not. It may be done.
+    #[error("the answer of the node that runs partition {partition} cannot be understood: {why}")]
     Strange {
         /// Which partition.
         partition: PartitionId,
         /// What is wrong.
         why: String,
     },
+}
+
+impl CallError {
+    /// Whether it is proven that nothing was begun. Everything else leaves it open.
+    #[must_use]
+    pub fn nothing_begun(&self) -> bool {
+        match self {
+            Self::Nobody(_) | Self::Refused { .. } => true,
+            Self::Silent(_) | Self::Strange { .. } => false,
+        }
+    }
 }
 
 /// Calls the nodes that run partitions.
@@ -83,7 +102,7 @@ impl Caller {
             let left = deadline.saturating_sub(wait.saturating_sub(wait_left));
             self.decided(partition, Call::ask(command, actor, left), wait_left)
         };
-        self.twice.ask(wait, call, |error| matches!(error, CallError::Silent(_))).await
+        self.twice.ask(wait, call, |error: &CallError| !error.nothing_begun()).await
     }
 
     async fn decided(
@@ -94,6 +113,7 @@ impl Caller {
     ) -> Result<Outcome, CallError> {
         match self.call(partition, &call, wait).await? {
             Answer::Outcome(outcome) => Ok(*outcome),
+            Answer::Refused(why) => Err(refused(partition, &format!("it says: {why}"))),
             other => Err(strange(partition, &format!("{other:?} for a command"))),
         }
     }
@@ -113,6 +133,7 @@ impl Caller {
         match self.call(partition, &Call::end_parking(order, operator, discard), deadline).await? {
             Answer::Released(report) => Ok(Ok(report)),
             Answer::NotReleased { kind, message } => Ok(Err(kind.error(message))),
+            Answer::Refused(why) => Err(refused(partition, &format!("it says: {why}"))),
             other => Err(strange(partition, &format!("{other:?} for a release"))),
         }
     }
@@ -128,11 +149,15 @@ impl Caller {
                 Err(CallError::Nobody(partition))
             }
             Ok(Err(error)) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
-                Err(strange(partition, &error.to_string()))
+                Err(refused(partition, &error.to_string()))
             }
             Ok(Err(_)) | Err(_) => Err(CallError::Silent(partition)),
         }
     }
+}
+
+fn refused(partition: PartitionId, why: &str) -> CallError {
+    CallError::Refused { partition, why: why.to_owned() }
 }
 
 fn strange(partition: PartitionId, why: &str) -> CallError {

@@ -162,10 +162,7 @@ impl Answer {
         }
         versioned(bytes)?;
         let read: Read = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        match read.answer {
-            Self::Refused(why) => Err(format!("it says: {why}")),
-            answer => Ok(answer),
-        }
+        Ok(read.answer)
     }
 }
 
@@ -227,6 +224,15 @@ mod tests {
         for strange in [&b"{}"[..], b"", b"[]", br#"{"version":1}"#, br#"{"version":1,"ask":{}}"#] {
             assert!(Call::read(strange).is_err());
         }
-        assert!(Answer::read(br#"{"version":1,"answer":{"refused":"no"}}"#).err().unwrap().contains("no"));
+        let refused = Answer::read(br#"{"version":1,"answer":{"refused":"no"}}"#);
+        assert!(matches!(refused, Ok(Answer::Refused(why)) if why == "no"));
+        // A node that says no to a newer version's call says so in its own version.
+        for strange in [
+            &b"{}"[..],
+            br#"{"version":1,"answer":{"sung":"so"}}"#,
+            br#"{"version":2,"answer":{"refused":"no"}}"#,
+        ] {
+            assert!(Answer::read(strange).is_err());
+        }
     }
 }

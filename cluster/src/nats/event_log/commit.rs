@@ -48,6 +48,7 @@ impl Inner {
     pub(super) async fn commit(&self, group: &Group) -> Result<Commit, CommitError> {
         let max = self.publish.max_payload();
         let prepared = Prepared::new(group, self.identity.partitions, max)?;
+        let number_taken = self.number_taken(&prepared).await;
         let mut writing = self.partitions[usize::from(prepared.partition.0)].writing.lock().await;
         // Whether the last fence was read from the leader since this began.
         let mut read = false;
@@ -62,6 +63,11 @@ impl Inner {
                     writing.in_doubt = Some(prepared.hash);
                 }
                 return Err(writing.unresolved(&prepared.hash, error.to_string()));
+            }
+            match &number_taken {
+                Ok(None) => {}
+                Ok(Some(order)) => return Err(CommitError::Conflict(order.clone())),
+                Err(why) => return Err(writing.unresolved(&prepared.hash, why.clone())),
             }
             let expected = match self.conditions(&prepared).await {
                 Ok(Conditions::Hold(expected)) => expected,

@@ -48,6 +48,7 @@ pub async fn suite<S: Subject<Port = Log>>(subject: &mut S) {
     scan_in_pieces_is_scan_at_once(subject).await;
     parked_follows_the_control_records(subject).await;
     parked_commands_follow_the_control_records(subject).await;
+    a_parked_commands_number_is_used_once(subject).await;
     parked_commands_in_pieces_are_all_of_them(subject).await;
     a_large_record_is_kept(subject).await;
     a_chain_that_starts_at_a_checkpoint_verifies(subject).await;

@@ -1,11 +1,11 @@
 //! Park marks and what waits behind them.
 
 use super::super::Subject;
-use super::super::author::{CONTEXT, Writer, control, orders_in};
+use super::super::author::{Author, CONTEXT, Writer, control, orders_in};
 use super::{HOME, Log, park, parked_command, release};
 use crate::codec::control::Control;
 use crate::ids::OrderRef;
-use crate::ports::EventLog;
+use crate::ports::{CommitError, EventLog};
 
 /// "`parked` MUST agree with what was acknowledged": the marks that stand, in the order of names, with their first
 /// reason and how many commands wait; a released mark is gone, and a later one begins with an empty queue.
@@ -83,7 +83,6 @@ pub async fn parked_commands_follow_the_control_records<S: Subject<Port = Log>>(
         ("nothing waits without a mark", vec![c(1, "early")], vec![], None),
         ("a mark begins empty", vec![park(order, "first"), park(other, "first")], vec![], Some(0)),
         ("one", vec![c(1, "a")], vec![c(1, "a")], Some(1)),
-        ("again", vec![c(1, "a"), c(1, "other")], vec![c(1, "a")], Some(1)),
         ("a gap", vec![c(4, "d")], vec![c(1, "a"), c(4, "d")], Some(4)),
         ("late", vec![c(3, "c"), named(other, 2, "x")], vec![c(1, "a"), c(3, "c"), c(4, "d")], Some(4)),
         ("marked again", vec![park(order, "second")], vec![c(1, "a"), c(3, "c"), c(4, "d")], Some(4)),
@@ -109,6 +108,45 @@ pub async fn parked_commands_follow_the_control_records<S: Subject<Port = Log>>(
     }
     assert_eq!(waiting(&*log, other).await, encoded(&[named(other, 2, "x")]), "another order's stay");
     assert_eq!(waiting(&*log, &orders[2]).await, Vec::<Vec<u8>>::new(), "an order that never was parked");
+}
+
+/// "`commit` MUST refuse with `Conflict` a group holding a parked command under a number that one has": in the same group, in the one
+/// before, after a restart, for another owner; nothing of the group is written. A release makes all numbers free.
+pub async fn a_parked_commands_number_is_used_once<S: Subject<Port = Log>>(subject: &mut S) {
+    let mut log = subject.fresh().await;
+    let orders = orders_in(HOME, log.identity().partitions, 3);
+    let (order, other) = (&orders[0], &orders[1]);
+    let c = |sequence, body| named(order, sequence, body);
+    let mut writer = Writer::open(&*log, HOME, 1).await;
+    let marks = vec![control(&park(order, "first")), control(&park(other, "first"))];
+    writer.append(&*log, vec![], marks).await;
+    let refused = Err(CommitError::Conflict(order.clone()));
+    let twice = [c(1, "a"), named(other, 1, "x"), c(1, "b")];
+    let group = writer.group(vec![], twice.iter().map(control).collect());
+    assert_eq!(log.commit(group).await, refused, "twice in a group");
+    assert_eq!(waiting(&*log, order).await, encoded(&[]), "nothing was written");
+    assert_eq!(waiting(&*log, other).await, encoded(&[]), "nothing was written");
+    writer.append(&*log, vec![], vec![control(&c(1, "a")), control(&named(other, 1, "x"))]).await;
+    for epoch in 2..4 {
+        for again in [vec![c(1, "other")], vec![c(1, "a")], vec![c(2, "b"), c(1, "other")]] {
+            let group =
+                writer.group(vec![Author::new(&orders[2]).write(1)], again.iter().map(control).collect());
+            for _ in 0..2 {
+                assert_eq!(log.commit(group.clone()).await, refused);
+            }
+            assert_eq!(waiting(&*log, order).await, encoded(&[c(1, "a")]));
+            assert!(log.read_order(&orders[2], 0).await.unwrap().is_empty());
+        }
+        log = subject.reopen(log).await;
+        writer = Writer::open(&*log, HOME, epoch).await;
+    }
+    let (group, commit) = writer.append(&*log, vec![], vec![control(&c(2, "b"))]).await;
+    assert_eq!(log.commit(group).await, Ok(commit), "the identical group is no second use");
+    let anew = [release(order), park(order, "second"), c(1, "new")];
+    writer.append(&*log, vec![], anew.iter().map(control).collect()).await;
+    let group = writer.group(vec![], vec![control(&c(1, "other"))]);
+    assert_eq!(log.commit(group).await, refused);
+    assert_eq!(waiting(&*log, order).await, encoded(&[c(1, "new")]));
 }
 
 /// "`parked_commands` MUST give fewer than `limit` only where no more wait": reading in pieces is reading at once.
