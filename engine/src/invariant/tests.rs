@@ -69,9 +69,9 @@ fn log_until(released: bool) -> Vec<LoggedGroup> {
     }
     let at = TimestampMs(9);
     let mark = Control::Park { order: order(), reason: "r".into(), at };
-    let waits = |id: &str| Control::ParkedCommand {
+    let waits = |sequence: u64, id: &str| Control::ParkedCommand {
         order: order(),
-        sequence: 1,
+        sequence,
         key: format!("/s\0{id}"),
         content_hash: command(id).content_hash,
         body: Vec::new(),
@@ -80,7 +80,11 @@ fn log_until(released: bool) -> Vec<LoggedGroup> {
         at,
     };
     let entry = |control: Control| ControlEntry { order: order(), bytes: control.encode().unwrap().into() };
-    append(Vec::new(), vec![entry(mark), entry(waits("d")), entry(waits("a")), entry(waits("d"))], 4);
+    append(
+        Vec::new(),
+        vec![entry(mark), entry(waits(1, "d")), entry(waits(2, "a")), entry(waits(3, "d"))],
+        4,
+    );
     if released {
         let mut draft = Draft::new(&aggregate);
         draft.decide(&aggregate, &command("d"), &Context { now: at, policy: POLICY }, false);
