@@ -16,7 +16,7 @@ use crate::deliveries::ToOrder;
 use crate::effects::Effects;
 use crate::held::Held;
 use crate::tenants_route::TenantRoutes;
-use crate::undriven::{Look, look as look_for_undriven};
+use crate::undriven::{Look, look_for_undriven};
 
 /// Deadlines read at once.
 pub(crate) const PAGE: usize = 256;
@@ -176,7 +176,7 @@ impl SweeperState {
             self.looking.insert(partition);
             let (args, reads, myself) = (self.args.clone(), self.reads.clone(), myself.clone());
             self.args.effects.spawn(async move {
-                let last = look(&args, partition, after, &reads, &turns).await;
+                let last = look_for_open(&args, partition, after, &reads, &turns).await;
                 // Who is gone looks no more.
                 let _ = myself.cast(SweeperMsg::Looked(partition, last));
             });
@@ -209,7 +209,7 @@ impl SweeperState {
 }
 
 /// Reads a page of a partition's open orders, and tells those that nobody drives. Answers the last one, if more follow.
-async fn look(
+async fn look_for_open(
     args: &SweeperArgs,
     partition: PartitionId,
     after: Option<DueOrder>,

@@ -38,7 +38,11 @@ pub(crate) struct Look {
 }
 
 /// Looks at the next page of a partition's open orders.
-pub(crate) async fn look(args: &SweeperArgs, partition: PartitionId, mut look: OwnedMutexGuard<Look>) {
+pub(crate) async fn look_for_undriven(
+    args: &SweeperArgs,
+    partition: PartitionId,
+    mut look: OwnedMutexGuard<Look>,
+) {
     let (effects, ever) = (&args.effects, TimestampMs(i64::MAX));
     // What cannot be read now is looked at again: its own trouble is said elsewhere.
     let Ok(page) = effects.ports.deadlines.list(partition, look.after.as_ref(), ever, PAGE).await else {
