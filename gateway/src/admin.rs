@@ -1,4 +1,4 @@
-//! What operators ask for beside commands: parked orders, and the end of their parking.
+//! What operators do to parked orders: the end of their parking.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,69 +6,17 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use hyper::HeaderMap;
-use retailflow_engine::ids::{OrderRef, PartitionId};
-use retailflow_engine::keys::partition_of;
-use retailflow_engine::ports::{EndParkingError, ParkedOrder};
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::ports::EndParkingError;
 use retailflow_engine::wire::Code;
-use retailflow_engine::wire::admin::{ParkedEntry, ParkedList, ParkedListSchema, ReleaseReport};
+use retailflow_engine::wire::admin::ReleaseReport;
 use tokio::time::timeout;
 
 use crate::answer::{Refusal, found};
 use crate::edge::Shared;
 use crate::headers;
-use crate::orders::{LIMIT_DEFAULT, LIMIT_MAX, of_log};
 use crate::path::{self, Names};
 use crate::query::Query;
-
-/// `GET /v1/admin/parked`
-pub(crate) async fn parked(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Refusal> {
-    let query = Query::parse(request.uri().query(), &["after", "limit"])?;
-    let limit = query.number("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT) as usize;
-    Ok(found(&parked_page(&shared, query.token("after")?, limit).await?))
-}
-
-/// Parked orders after a place: the `next` of an earlier page.
-pub(crate) async fn parked_page(
-    shared: &Shared,
-    after: Option<&str>,
-    limit: usize,
-) -> Result<ParkedList, Refusal> {
-    let after = match after.map(|text| text.split_once('/').ok_or(text)) {
-        Some(Err(_)) => {
-            let text = "give it as the \"next\" of an earlier answer, tenant/order";
-            return Err(Refusal::new(Code::InvalidField, text).at("after"));
-        }
-        Some(Ok(after)) => Some(after),
-        None => None,
-    };
-    let log = &shared.edge.log;
-    let mut all = Vec::new();
-    for partition in 0..log.identity().partitions {
-        all.extend(log.parked(PartitionId(partition)).await.map_err(of_log)?);
-    }
-    all.sort_by(|a, b| a.order.cmp(&b.order));
-    let name = |order: &ParkedOrder| {
-        after.is_none_or(|after| (order.order.tenant.as_str(), order.order.order.as_str()) > after)
-    };
-    let mut rest = all.into_iter().filter(name).map(entry);
-    let orders: Vec<ParkedEntry> = rest.by_ref().take(limit).collect();
-    let last = orders.last().filter(|_| rest.next().is_some());
-    let next = last.map(|last| format!("{}/{}", last.tenant, last.order));
-    Ok(ParkedList { schema: ParkedListSchema, orders, next })
-}
-
-/// The mark of one parked order.
-pub(crate) async fn parked_order(shared: &Shared, order: &OrderRef) -> Result<ParkedEntry, Refusal> {
-    let log = &shared.edge.log;
-    let all = log.parked(partition_of(order, log.identity().partitions)).await.map_err(of_log)?;
-    let found = all.into_iter().find(|parked| parked.order == *order);
-    found.map(entry).ok_or_else(|| Refusal::new(Code::NotParked, Code::NotParked.meaning()).of(order))
-}
-
-fn entry(parked: ParkedOrder) -> ParkedEntry {
-    let OrderRef { tenant, order } = parked.order;
-    ParkedEntry { tenant, order, reason: parked.reason, queued: parked.queued }
-}
 
 /// `POST /v1/admin/tenants/{tenant}/orders/{order}/release`
 pub(crate) async fn release(

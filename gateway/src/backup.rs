@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -12,10 +13,13 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use retailflow_engine::ports::{BackupError, BackupSource};
 use retailflow_engine::wire::Code;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Refusal, found};
 use crate::edge::{Open, Shared};
+use crate::headers;
+use crate::orders::late;
 use crate::query::Query;
 use crate::seats::{Busy, Seat};
 
@@ -25,11 +29,15 @@ pub(crate) const BYTES: &str = "application/octet-stream";
 pub(crate) const BYTES_MAX: u64 = (1 << 53) - 1;
 /// Read and held in memory at once, for each answer under way.
 const CHUNK_BYTES: usize = 1 << 20;
+/// So long one chunk may take to be read: a disk that hangs keeps no copy's place for ever.
+const CHUNK_MAX: Duration = Duration::from_secs(30);
 
 /// `GET /v1/admin/backup`
 pub(crate) async fn cut(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Refusal> {
     Query::parse(request.uri().query(), &[])?;
-    Ok(found(&shared.edge.backup.cut().await.map_err(refusal)?))
+    let time = headers::timeout(request.headers(), &shared.limits)?;
+    let cut = timeout(time, shared.edge.backup.cut()).await.map_err(|_| late())?;
+    Ok(found(&cut.map_err(refusal)?))
 }
 
 /// `GET /v1/admin/backup/bytes`
@@ -98,7 +106,9 @@ impl Copy {
         let read = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(BackupError::Unavailable("the node stops".into())),
-            read = self.source.read(&self.part, self.next, wanted) => read?,
+            read = timeout(CHUNK_MAX, self.source.read(&self.part, self.next, wanted)) => read.map_err(|_| {
+                BackupError::Unavailable(format!("{} could not be read in time; ask again, later", self.part))
+            })??,
         };
         if read.is_empty() {
             return Err(BackupError::NoSuchPart(format!("{} has no byte {}", self.part, self.next)));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use retailflow_config::Http;
-use retailflow_engine::ids::TenantId;
+use retailflow_engine::ids::{PartitionId, TenantId};
 use retailflow_engine::ports::{BackupSource, CommandDoor, EventLog, EventRelay, Snapshots, Tenants, Views};
 use retailflow_engine::wire::Code;
 use tokio::sync::Semaphore;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::Refusal;
 use crate::body::BodyRoom;
 use crate::host::HostNames;
+use crate::parked;
 use crate::reading::Reads;
 use crate::route::Route;
 use crate::shares::{Shares, share_of};
@@ -168,6 +169,8 @@ pub(crate) struct Shared {
     pub(crate) reads: Reads,
     /// The operators' own: whatever tenants read.
     pub(crate) admin_reads: Reads,
+    /// Reads of each partition's park marks.
+    pub(crate) parked_reads: Shares<PartitionId>,
     /// Pages and metrics that are being made.
     rendering: Arc<Semaphore>,
     pub(crate) bodies: BodyRoom,
@@ -185,6 +188,7 @@ impl Shared {
             copies: Arc::new(Semaphore::new(COPIES_MAX)),
             reads: Reads::new(limits.reads_max, limits.tenant_share_percent),
             admin_reads: Reads::new(ADMIN_READS_MAX, 100),
+            parked_reads: Shares::new(parked::READS_MAX),
             rendering: Arc::new(Semaphore::new(RENDERS_MAX)),
             host_names: HostNames::new(&limits.host_names),
             bodies: BodyRoom::new(&limits),

@@ -24,6 +24,7 @@ mod host;
 mod listener;
 pub mod openapi;
 mod orders;
+mod parked;
 mod path;
 mod query;
 mod reading;

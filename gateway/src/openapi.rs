@@ -215,6 +215,7 @@ fn admin_paths() -> Value {
             "parameters": [
                 query("after", "The \"next\" of an earlier page.", json!({ "type": "string", "pattern": "^[^/]*/[^/]*$", "maxLength": 512 })),
                 limit(),
+                parts::timeout(),
             ],
             "responses": Answers::reading().json(200, "A page of parked orders.", "parked.v1").done(),
         }),
@@ -226,6 +227,7 @@ fn admin_paths() -> Value {
         json!({
             "operationId": "getBackupCut",
             "summary": "What a backup of this node copies, up to a place before which all is durable",
+            "parameters": [parts::timeout()],
             "responses": Answers::reading().json(200, "The parts.", "backup-cut.v1").done(),
         }),
     );

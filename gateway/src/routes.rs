@@ -14,7 +14,7 @@ use retailflow_engine::wire::Code;
 
 use crate::answer::Refusal;
 use crate::edge::Shared;
-use crate::{admin, backup, body, command, console, events, health, openapi, orders};
+use crate::{admin, backup, body, command, console, events, health, openapi, orders, parked};
 
 /// The tenants' door.
 pub(crate) fn public(shared: &Arc<Shared>) -> Router {
@@ -34,7 +34,7 @@ pub(crate) fn operators(shared: &Arc<Shared>) -> Router {
         .route(&format!("{order}/commands"), post(command::operators))
         .route(&format!("{order}/release"), post(admin::release))
         .route(&format!("{order}/discard"), post(admin::discard))
-        .route("/v1/admin/parked", get(admin::parked))
+        .route("/v1/admin/parked", get(parked::list))
         .route("/v1/admin/backup", get(backup::cut))
         .route("/v1/admin/backup/bytes", get(backup::bytes));
     finished(router, shared, openapi::ADMIN).merge(console::router(shared))

@@ -77,8 +77,13 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
 }
 
 fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
+    let mut whole = Ok(());
     let mut parked = match args.place.open()? {
-        Place::Server(client) => parked_at::list(&client)?,
+        Place::Server(client) => {
+            let told = parked_at::list(&client)?;
+            whole = told.whole();
+            told.orders
+        }
         Place::Data(data) => {
             let store = app::open(&data, &context.config.config, Make::Never)?;
             let read = app::runtime()?.block_on(all(store.log.as_ref()));
@@ -96,7 +101,8 @@ fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
                 format!("{order:<32} {waiting:>6} waiting  {}\n", one_line(&parked.reason))
             })
             .collect(),
-    })
+    })?;
+    whole
 }
 
 fn show(args: &ShowArgs, context: &Context) -> Result<(), Failure> {

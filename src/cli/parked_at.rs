@@ -1,5 +1,7 @@
 //! `retailflow parked` at a server's door for operators: the same orders in the same form as from the data itself.
 
+use std::collections::BTreeSet;
+
 use retailflow_actors::Released;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::ParkedOrder;
@@ -14,9 +16,33 @@ use crate::cli::{Output, order, print};
 use crate::client::{Answer, Client};
 use crate::exit::{ExitStatus, Failure};
 
-/// All parked orders that a server has, by tenant and order.
-pub(super) fn list(client: &Client) -> Result<Vec<ParkedOrder>, Failure> {
-    let (mut all, mut after) = (Vec::new(), String::new());
+/// What a server tells of parked orders.
+pub(super) struct Told {
+    /// By tenant and order.
+    pub(super) orders: Vec<ParkedOrder>,
+    /// Partitions that it could not read.
+    unread: BTreeSet<u16>,
+}
+
+impl Told {
+    /// # Errors
+    /// Says that orders are missing, where that may be so.
+    pub(super) fn whole(&self) -> Result<(), Failure> {
+        if self.unread.is_empty() {
+            return Ok(());
+        }
+        let unread: Vec<_> = self.unread.iter().map(u16::to_string).collect();
+        Err(Failure::unreachable(format!(
+            "the server could not read partition {} now: parked orders may be missing; ask again, and see \
+             `retailflow doctor` if it stays so",
+            unread.join(", ")
+        )))
+    }
+}
+
+/// All parked orders that a server has.
+pub(super) fn list(client: &Client) -> Result<Told, Failure> {
+    let (mut all, mut unread, mut after) = (Vec::new(), BTreeSet::new(), String::new());
     loop {
         let answer = client.get(&format!("/v1/admin/parked?limit=1000{after}"))?;
         if answer.status != 200 {
@@ -24,6 +50,7 @@ pub(super) fn list(client: &Client) -> Result<Vec<ParkedOrder>, Failure> {
         }
         let page: ParkedList = answer.read()?;
         let empty = page.orders.is_empty();
+        unread.extend(page.unread);
         all.extend(page.orders.into_iter().map(|entry| {
             let ParkedEntry { tenant, order, reason, queued } = entry;
             ParkedOrder { order: OrderRef { tenant, order }, reason, queued }
@@ -31,7 +58,7 @@ pub(super) fn list(client: &Client) -> Result<Vec<ParkedOrder>, Failure> {
         match page.next.filter(|_| !empty) {
             // Names need no other spelling in a query.
             Some(next) => after = format!("&after={next}"),
-            None => return Ok(all),
+            None => return Ok(Told { orders: all, unread }),
         }
     }
 }
@@ -40,8 +67,12 @@ pub(super) fn list(client: &Client) -> Result<Vec<ParkedOrder>, Failure> {
 pub(super) fn end(client: &Client, args: &EndArgs, way: Way, output: Output) -> Result<(), Failure> {
     let name = args.name.full();
     let by = operator(&args.operator).map_err(|why| Failure::usage(format!("--operator: {why}")))?;
-    let found = list(client)?.into_iter().find(|parked| parked.order == name);
-    let Some(parked) = found else { return Err(not_parked(&name)) };
+    let mut told_of = list(client)?;
+    let Some(at) = told_of.orders.iter().position(|parked| parked.order == name) else {
+        told_of.whole()?;
+        return Err(not_parked(&name));
+    };
+    let parked = told_of.orders.swap_remove(at);
     if args.dry_run {
         return print(&plan(&parked, way, output));
     }

@@ -84,6 +84,10 @@ pub struct ParkedList {
     /// The last order of this page as `tenant/order`, for `after`, when there are more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Partitions whose orders are not in this page, because they could not be read now. Ask for the list again, from its
+    /// beginning, for theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<u16>,
 }
 
 /// What became of the commands that waited behind a parked order.

@@ -18,7 +18,7 @@ use crate::answer::Refusal;
 use crate::edge::Shared;
 use crate::path::{self as names, Names};
 use crate::query::Query;
-use crate::{admin, body, headers};
+use crate::{admin, body, headers, parked};
 
 /// Orders on a page.
 const PAGE: usize = 100;
@@ -33,15 +33,24 @@ pub(super) fn path(tenant: &str, order: &str) -> String {
 pub(super) async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Result<Page, Page> {
     let query = given(&request);
     let query = Query::parse(Some(&query), &["after"])?;
-    let found = admin::parked_page(&shared, query.token("after")?, PAGE).await?;
+    let time = Duration::from_millis(shared.limits.request_timeout_ms);
+    let found = parked::page(&shared, query.token("after")?, PAGE, time).await?;
     Ok(shared.render(move |_| Page::new("Parked", list_body(&found))).await?)
 }
 
 /// The list below its heading.
 pub(super) fn list_body(found: &ParkedList) -> Html {
     let mut html = Html::default();
+    if !found.unread.is_empty() {
+        let unread: Vec<_> = found.unread.iter().map(u16::to_string).collect();
+        html.raw("<p class=bad role=alert>Partitions that could not be read now: ").text(unread.join(", "));
+        html.raw(". Their parked orders are missing here; look again, from the beginning.</p>");
+    }
     if found.orders.is_empty() {
-        html.raw("<p class=good>No order is parked.</p>");
+        html.raw(match found.unread.is_empty() {
+            true => "<p class=good>No order is parked.</p>",
+            false => "<p>No other order is parked.</p>",
+        });
         return html;
     }
     html.table(
@@ -73,7 +82,8 @@ pub(super) fn list_body(found: &ParkedList) -> Html {
 /// `GET /console/parked/{tenant}/{order}`
 pub(super) async fn ask(State(shared): State<Arc<Shared>>, names: Names) -> Result<Page, Page> {
     let order = names::order(&names)?;
-    let entry = admin::parked_order(&shared, &order).await?;
+    let time = Duration::from_millis(shared.limits.request_timeout_ms);
+    let entry = parked::one(&shared, &order, time).await?;
     let title = format!("Order {} of {} is parked", order.order, order.tenant);
     Ok(Page::new(title, ask_body(&entry)))
 }

@@ -1,11 +1,13 @@
 //! The operators' door.
 
+use retailflow_engine::ids::PartitionId;
+use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::Actor;
 use retailflow_engine::wire::admin::{BackupCut, ParkedList, ReleaseReport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::fakes::SEGMENT_BYTES;
+use crate::fakes::{SEGMENT_BYTES, order};
 use crate::world::{JSON, PATIENCE, Reply, World};
 
 const ANN: (&str, &str) = ("rf-operator", "ann");
@@ -79,6 +81,29 @@ async fn parked_orders_come_in_pages() {
         let reply = world.admin("GET", &format!("/v1/admin/parked?{bad}"), &[], b"").await;
         reply.refused(400, "invalid_field");
     }
+}
+
+/// One partition that hangs used to keep the whole list, and the console's page, for as long as it hung.
+#[tokio::test]
+async fn a_partition_that_hangs_is_named_and_keeps_nobody_elses_parked_orders() {
+    let world = World::new().await;
+    let home = partition_of(&order("shop", "parked"), 2);
+    let other = PartitionId(1 - home.0);
+    world.hang.lock().unwrap().push(other);
+    let soon = ("rf-timeout-ms", "200");
+    // More than there are turns: those of yesterday are not in the way.
+    for _ in 0..6 {
+        let reply = world.admin("GET", "/v1/admin/parked?limit=1000", &[soon], b"").await;
+        let list: ParkedList = serde_json::from_str(reply.text()).unwrap();
+        assert_eq!(list.unread, [other.0]);
+        assert!(list.orders.iter().any(|entry| entry.order.as_str() == "parked"), "{list:?}");
+    }
+    world.hang.lock().unwrap().push(home);
+    world.admin("GET", "/v1/admin/parked", &[soon], b"").await.refused(503, "unavailable");
+    world.hang.lock().unwrap().clear();
+    let reply = world.admin("GET", "/v1/admin/parked", &[], b"").await;
+    let list: ParkedList = serde_json::from_str(reply.text()).unwrap();
+    assert_eq!((list.orders.len(), list.unread), (3, vec![]));
 }
 
 #[tokio::test]

@@ -212,6 +212,8 @@ impl EventReader for Reader {
 /// A log of a few orders, for reading alone.
 pub(crate) struct Log {
     orders: HashMap<OrderRef, Vec<StoredRecord>>,
+    /// Partitions whose park marks nobody gets to see.
+    pub(crate) hang: Arc<Mutex<Vec<PartitionId>>>,
 }
 
 pub(crate) fn order(tenant: &str, order: &str) -> OrderRef {
@@ -234,7 +236,7 @@ impl Log {
         }
         let nonsense = StoredRecord { position: LogPosition(1), bytes: b"SECRET".to_vec() };
         orders.insert(order("shop", "broken"), vec![nonsense]);
-        Self { orders }
+        Self { orders, hang: Arc::default() }
     }
 }
 
@@ -280,7 +282,13 @@ impl EventLog for Log {
         let here = all.into_iter().filter(|order| partition_of(order, 2) == partition);
         let parked =
             here.map(|order| ParkedOrder { order, reason: "it crashed".into(), queued: 2 }).collect();
-        Box::pin(async move { Ok(parked) })
+        let hangs = self.hang.lock().unwrap().contains(&partition);
+        Box::pin(async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            Ok(parked)
+        })
     }
 
     fn parked_commands<'a>(

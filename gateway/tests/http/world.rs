@@ -12,7 +12,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use retailflow_config::{Config, Http};
-use retailflow_engine::ids::TenantId;
+use retailflow_engine::ids::{PartitionId, TenantId};
 use retailflow_engine::memory::MemoryTenants;
 use retailflow_engine::ports::{TenantSetting, TenantStatus, Tenants};
 use retailflow_gateway::{Counts, Edge, Options, Running, Server, TokenSecret, openapi};
@@ -35,6 +35,7 @@ pub(crate) struct World {
     pub(crate) relay: Arc<Relay>,
     pub(crate) reasons: Arc<Mutex<Vec<String>>>,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) hang: Arc<Mutex<Vec<PartitionId>>>,
 }
 
 pub(crate) fn local() -> Http {
@@ -49,6 +50,7 @@ pub(crate) struct Behind {
     lists: Arc<Lists>,
     relay: Arc<Relay>,
     reasons: Arc<Mutex<Vec<String>>>,
+    hang: Arc<Mutex<Vec<PartitionId>>>,
 }
 
 pub(crate) async fn behind() -> Behind {
@@ -63,11 +65,13 @@ pub(crate) async fn behind() -> Behind {
     let relay = Arc::new(Relay::default());
     let ready = Ready::default();
     let reasons = Arc::clone(&ready.reasons);
+    let log = Log::new();
+    let hang = Arc::clone(&log.hang);
     let edge = Edge {
         door: Arc::clone(&door) as _,
         views: Arc::clone(&lists) as _,
         relay: Arc::clone(&relay) as _,
-        log: Arc::new(Log::new()),
+        log: Arc::new(log),
         backup: Arc::new(Copied),
         snapshots: None,
         tenants: Arc::new(tenants),
@@ -76,7 +80,7 @@ pub(crate) async fn behind() -> Behind {
         counts: Arc::default(),
         token_secret: TokenSecret::derive(b"of all worlds"),
     };
-    Behind { edge, door, lists, relay, reasons }
+    Behind { edge, door, lists, relay, reasons, hang }
 }
 
 impl World {
@@ -87,10 +91,10 @@ impl World {
     pub(crate) async fn with(change: impl FnOnce(&mut Http)) -> Self {
         let mut config = local();
         change(&mut config);
-        let Behind { edge, door, lists, relay, reasons } = behind().await;
+        let Behind { edge, door, lists, relay, reasons, hang } = behind().await;
         let counts = Arc::clone(&edge.counts);
         let running = Server::start(config, edge, Options::default()).unwrap();
-        Self { running, door, lists, relay, reasons, counts }
+        Self { running, door, lists, relay, reasons, counts, hang }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

@@ -1,0 +1,109 @@
+//! Which orders are parked, read from all partitions at once.
+//!
+//! - Each partition is read for itself, within a time of its own: one that cannot be read now is named in the answer, and takes
+//!   nobody else's orders out of it.
+//! - A partition that hangs keeps [`READS_MAX`] reads at most, whoever asks and however often.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::ports::ParkedOrder;
+use retailflow_engine::wire::Code;
+use retailflow_engine::wire::admin::{ParkedEntry, ParkedList, ParkedListSchema};
+use tokio::time::{Instant, timeout_at};
+
+use crate::answer::{Refusal, found};
+use crate::edge::Shared;
+use crate::headers;
+use crate::orders::{LIMIT_DEFAULT, LIMIT_MAX, late, of_log};
+use crate::query::Query;
+
+/// Reads of one partition's marks at once.
+pub(crate) const READS_MAX: usize = 2;
+/// Marks are read in milliseconds; a partition that takes longer than this is told as unread.
+const PARTITION_MAX: Duration = Duration::from_secs(5);
+
+/// `GET /v1/admin/parked`
+pub(crate) async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Refusal> {
+    let query = Query::parse(request.uri().query(), &["after", "limit"])?;
+    let limit = query.number("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT) as usize;
+    let time = headers::timeout(request.headers(), &shared.limits)?;
+    Ok(found(&page(&shared, query.token("after")?, limit, time).await?))
+}
+
+/// Parked orders after a place: the `next` of an earlier page.
+pub(crate) async fn page(
+    shared: &Shared,
+    after: Option<&str>,
+    limit: usize,
+    time: Duration,
+) -> Result<ParkedList, Refusal> {
+    let after = match after.map(|text| text.split_once('/').ok_or(text)) {
+        Some(Err(_)) => {
+            let text = "give it as the \"next\" of an earlier answer, tenant/order";
+            return Err(Refusal::new(Code::InvalidField, text).at("after"));
+        }
+        Some(Ok(after)) => Some(after),
+        None => None,
+    };
+    let wanted = |order: &ParkedOrder| {
+        after.is_none_or(|after| (order.order.tenant.as_str(), order.order.order.as_str()) > after)
+    };
+    let until = Instant::now() + time.min(PARTITION_MAX);
+    let partitions = 0..shared.edge.log.identity().partitions;
+    let mut reads: FuturesUnordered<_> = partitions
+        .map(PartitionId)
+        .map(|partition| async move { (partition, marks(shared, partition, until).await) })
+        .collect();
+    let (mut orders, mut unread, mut why) = (Vec::new(), Vec::new(), None);
+    while let Some((partition, read)) = reads.next().await {
+        match read {
+            Ok(read) => {
+                orders.extend(read.into_iter().filter(wanted));
+                orders.sort_by(|a, b| a.order.cmp(&b.order));
+                // One more says that there is a next page; no more of them are needed, however many there are.
+                orders.truncate(limit + 1);
+            }
+            Err(refusal) => {
+                unread.push(partition.0);
+                why = Some(refusal);
+            }
+        }
+    }
+    if let Some(why) = why.filter(|_| unread.len() == usize::from(shared.edge.log.identity().partitions)) {
+        return Err(why);
+    }
+    unread.sort_unstable();
+    let more = orders.len() > limit;
+    orders.truncate(limit);
+    let orders: Vec<ParkedEntry> = orders.into_iter().map(entry).collect();
+    let next = orders.last().filter(|_| more).map(|last| format!("{}/{}", last.tenant, last.order));
+    Ok(ParkedList { schema: ParkedListSchema, orders, next, unread })
+}
+
+/// The mark of one parked order.
+pub(crate) async fn one(shared: &Shared, order: &OrderRef, time: Duration) -> Result<ParkedEntry, Refusal> {
+    let partition = partition_of(order, shared.edge.log.identity().partitions);
+    let all = marks(shared, partition, Instant::now() + time).await.map_err(|refusal| refusal.of(order))?;
+    let found = all.into_iter().find(|parked| parked.order == *order);
+    found.map(entry).ok_or_else(|| Refusal::new(Code::NotParked, Code::NotParked.meaning()).of(order))
+}
+
+async fn marks(shared: &Shared, partition: PartitionId, until: Instant) -> Result<Vec<ParkedOrder>, Refusal> {
+    let read = async {
+        let _turn = shared.parked_reads.take(&partition).await;
+        shared.edge.log.parked(partition).await.map_err(of_log)
+    };
+    timeout_at(until, read).await.map_err(|_| late())?
+}
+
+fn entry(parked: ParkedOrder) -> ParkedEntry {
+    let OrderRef { tenant, order } = parked.order;
+    ParkedEntry { tenant, order, reason: parked.reason, queued: parked.queued }
+}
