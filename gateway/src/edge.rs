@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::Refusal;
 use crate::body::BodyRoom;
 use crate::host::HostNames;
+use crate::looked::Looked;
 use crate::parked;
 use crate::reading::Reads;
 use crate::route::Route;
@@ -169,6 +170,8 @@ pub(crate) struct Shared {
     pub(crate) reads: Reads,
     /// The operators' own: whatever tenants read.
     pub(crate) admin_reads: Reads,
+    /// Long orders as they were looked at last.
+    pub(crate) looked: Arc<Looked>,
     /// Reads of each partition's park marks.
     pub(crate) parked_reads: Shares<PartitionId>,
     /// Pages and metrics that are being made.
@@ -188,6 +191,7 @@ impl Shared {
             copies: Arc::new(Semaphore::new(COPIES_MAX)),
             reads: Reads::new(limits.reads_max, limits.tenant_share_percent),
             admin_reads: Reads::new(ADMIN_READS_MAX, 100),
+            looked: Arc::default(),
             parked_reads: Shares::new(parked::READS_MAX),
             rendering: Arc::new(Semaphore::new(RENDERS_MAX)),
             host_names: HostNames::new(&limits.host_names),

@@ -22,6 +22,7 @@ mod headers;
 mod health;
 mod host;
 mod listener;
+mod looked;
 pub mod openapi;
 mod orders;
 mod parked;

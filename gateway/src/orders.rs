@@ -154,12 +154,12 @@ pub(crate) async fn read_view(
 ) -> Result<(OrderView, u64), Refusal> {
     let until = Instant::now() + time;
     path::known(shared, &order.tenant).map_err(|refusal| refusal.of(order))?;
-    let (edge, wanted) = (shared.edge.clone(), order.clone());
+    let (edge, looked, wanted) = (shared.edge.clone(), Arc::clone(&shared.looked), order.clone());
     let read = |gone: Gone| async move {
         let log = &edge.log;
         let parked = log.parked(partition_of(&wanted, log.identity().partitions)).await.map_err(of_log)?;
         let reason = parked.into_iter().find(|parked| parked.order == wanted).map(|parked| parked.reason);
-        let aggregate = state::read(log.as_ref(), edge.snapshots.as_deref(), &wanted, &gone).await?;
+        let aggregate = state::read(log.as_ref(), edge.snapshots.as_deref(), &looked, &wanted, &gone).await?;
         let view = view_of(&aggregate, reason.as_deref()).map_err(|_| damaged())?;
         Ok::<_, Refusal>(view.map(|view| (view, aggregate.revision)))
     };

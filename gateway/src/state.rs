@@ -1,6 +1,8 @@
 //! An order's state for readers: a snapshot that the log agrees with, and what came after it, a piece at a time: however long
 //! an order is, reading it holds one piece in memory, and ends soon after its caller has gone.
 
+use std::sync::Arc;
+
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::keys::chain_hash;
 use retailflow_engine::order::{Aggregate, FoldError, history};
@@ -8,6 +10,7 @@ use retailflow_engine::ports::{EventLog, Snapshots, StoredRecord};
 use retailflow_engine::wire::Status;
 
 use crate::answer::Refusal;
+use crate::looked::Looked;
 use crate::orders::{damaged, of_log};
 use crate::reading::Gone;
 
@@ -24,39 +27,79 @@ const PIECE: u64 = 512;
 pub(crate) async fn read(
     log: &dyn EventLog,
     snapshots: Option<&dyn Snapshots>,
+    looked: &Looked,
     order: &OrderRef,
     gone: &Gone,
-) -> Result<Aggregate, Refusal> {
-    let from_snapshot = match snapshots {
-        Some(snapshots) => known(log, snapshots, order).await?,
+) -> Result<Arc<Aggregate>, Refusal> {
+    let from_memory = match looked.at(order) {
+        Some(seen) => agreed(log, seen).await?,
         None => None,
     };
-    let mut aggregate = from_snapshot.unwrap_or_else(|| Aggregate::new(order.clone()));
+    let known = match (from_memory, snapshots) {
+        (Some(known), _) => Some(known),
+        (None, Some(snapshots)) => {
+            looked.drop(order);
+            match in_snapshot(log, snapshots, order).await? {
+                Some(aggregate) => agreed(log, Arc::new(aggregate)).await?,
+                None => None,
+            }
+        }
+        (None, None) => None,
+    };
+    let (mut aggregate, mut records) = known.unwrap_or_else(|| (Aggregate::new(order.clone()).into(), None));
     let begun = aggregate.revision;
     loop {
         gone.check()?;
-        let after = aggregate.revision;
-        let records = log.read_some(order, after, PIECE).await.map_err(of_log)?;
-        if records.is_empty() {
-            break;
+        // What was read to see whether the log agrees begins with the last decision known.
+        let (after, read) = match records.take() {
+            Some(records) => (aggregate.revision - 1, records),
+            None => {
+                let after = aggregate.revision;
+                (after, log.read_some(order, after, PIECE).await.map_err(of_log)?)
+            }
+        };
+        if !read.is_empty() {
+            aggregate = folded(Arc::unwrap_or_clone(aggregate), read).await?.into();
         }
-        aggregate = folded(aggregate, records).await?;
         if aggregate.revision < after.saturating_add(PIECE) {
             break;
         }
     }
-    if aggregate.revision - begun > UNAIDED_MAX
-        && begun == 0
+    if begun == 0
+        && aggregate.revision > UNAIDED_MAX
         && let Some(snapshots) = snapshots
         && let Ok(bytes) = aggregate.to_snapshot(log.identity().log_id)
     {
         snapshots.save(order, bytes);
     }
+    if aggregate.revision > UNAIDED_MAX && aggregate.revision > begun {
+        let mut seen = Arc::unwrap_or_clone(aggregate);
+        seen.forget_ids();
+        aggregate = Arc::new(seen);
+    }
+    if aggregate.revision > UNAIDED_MAX {
+        looked.keep(&aggregate);
+    }
     Ok(aggregate)
 }
 
-/// The state in a snapshot, if there is one and the log agrees.
-async fn known(
+/// An earlier state, and what the log has after it.
+type Known = (Arc<Aggregate>, Option<Vec<StoredRecord>>);
+
+/// A state, if the log agrees that it was one, and the first of what came after it.
+async fn agreed(log: &dyn EventLog, seen: Arc<Aggregate>) -> Result<Option<Known>, Refusal> {
+    let after = seen.revision.saturating_sub(1);
+    let mut records = log.read_some(&seen.reference, after, PIECE).await.map_err(of_log)?;
+    let agrees = records.first().is_some_and(|last| chain_hash(&last.bytes) == seen.chain);
+    if !agrees {
+        return Ok(None);
+    }
+    records.remove(0);
+    Ok(Some((seen, Some(records))))
+}
+
+/// The state in a snapshot, if there is one. Whether the log agrees is another question.
+async fn in_snapshot(
     log: &dyn EventLog,
     snapshots: &dyn Snapshots,
     order: &OrderRef,
@@ -65,13 +108,8 @@ async fn known(
     let Some(bytes) = snapshots.load(order).await else { return Ok(None) };
     let wanted = order.clone();
     let read = move || Aggregate::to_look_at(&wanted, log_id, &bytes);
-    let Ok(aggregate) = tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::internal())? else {
-        return Ok(None);
-    };
-    let after = aggregate.revision.saturating_sub(1);
-    let records = log.read_some(order, after, 1).await.map_err(of_log)?;
-    let agrees = records.first().is_some_and(|last| chain_hash(&last.bytes) == aggregate.chain);
-    Ok(agrees.then_some(aggregate))
+    let read = tokio::task::spawn_blocking(read).await.map_err(|_| Refusal::internal())?;
+    Ok(read.ok())
 }
 
 /// Whether anything was ever applied to an order, which its place command is the first to be. Reads no further than to that.

@@ -237,6 +237,13 @@ impl Aggregate {
         }
     }
 
+    /// Leaves out what is known of commands' ids: what stays is good to look at, and no state to decide on.
+    pub fn forget_ids(&mut self) {
+        self.recent = VecDeque::new();
+        self.fingerprints = VecDeque::new();
+        self.older = HashSet::new();
+    }
+
     /// What is known of a command's id.
     #[must_use]
     pub fn seen(&self, key: &CommandKey) -> Seen<'_> {

@@ -20,7 +20,7 @@ const PATH: &str = "/v1/tenants/shop/orders/long";
 
 /// A log of one order, with a record for each decision. It tells how much was read of it at once.
 struct Long {
-    records: Vec<StoredRecord>,
+    records: Mutex<Vec<StoredRecord>>,
     given: Mutex<Vec<usize>>,
     /// Each read takes one.
     gate: Semaphore,
@@ -34,7 +34,11 @@ impl Long {
             StoredRecord { position: LogPosition(number as u64), bytes }
         };
         let records = (1..=DECISIONS).map(record).collect();
-        Arc::new(Self { records, given: Mutex::default(), gate: Semaphore::new(permits) })
+        Arc::new(Self {
+            records: Mutex::new(records),
+            given: Mutex::default(),
+            gate: Semaphore::new(permits),
+        })
     }
 }
 
@@ -71,9 +75,10 @@ impl EventLog for Long {
         after: u64,
         decisions: u64,
     ) -> PortFuture<'a, Result<Vec<StoredRecord>, ReadError>> {
-        let from = DECISIONS.min(after as usize);
-        let until = DECISIONS.min(after.saturating_add(decisions) as usize);
-        let records = self.records[from..until].to_vec();
+        let records = self.records.lock().unwrap();
+        let from = records.len().min(after as usize);
+        let until = records.len().min(after.saturating_add(decisions) as usize);
+        let records = records[from..until].to_vec();
         self.given.lock().unwrap().push(records.len());
         Box::pin(async move {
             self.gate.acquire().await.unwrap().forget();
@@ -134,6 +139,31 @@ async fn an_order_is_folded_a_piece_at_a_time() {
     let given = log.given.lock().unwrap().clone();
     assert_eq!(given.iter().sum::<usize>(), DECISIONS, "each once");
     assert!(given.iter().all(|given| *given <= PIECE_MAX), "{given:?}");
+}
+
+/// Folding, or a snapshot's megabyte, once for each caller cost as much memory as there are threads.
+#[tokio::test]
+async fn a_long_order_that_was_looked_at_costs_what_came_after() {
+    let log = Long::new(1_000);
+    let (running, _) = start(&log).await;
+    let first = get(&running, PATH).await;
+    log.given.lock().unwrap().clear();
+    for _ in 0..3 {
+        let reply = get(&running, PATH).await;
+        assert_eq!((reply.status, reply.text()), (200, first.text()));
+    }
+    assert_eq!(*log.given.lock().unwrap(), [1, 1, 1], "its last record says that it is still so");
+}
+
+#[tokio::test]
+async fn what_was_looked_at_is_believed_only_as_long_as_the_log_agrees() {
+    let log = Long::new(1_000);
+    let (running, _) = start(&log).await;
+    assert_eq!(get(&running, PATH).await.status, 200);
+    log.records.lock().unwrap().truncate(2_000);
+    log.given.lock().unwrap().clear();
+    assert_eq!(get(&running, PATH).await.status, 200);
+    assert_eq!(log.given.lock().unwrap().iter().sum::<usize>(), 2_000, "it was folded anew");
 }
 
 #[tokio::test]
