@@ -1,6 +1,7 @@
 //! What `retailflow bench` is made of: a load generator, the raw limits beside it, and their report.
 
 pub(crate) mod cluster;
+pub(crate) mod isolation;
 pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod raw;

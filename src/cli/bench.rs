@@ -13,6 +13,7 @@ use crate::bench::machine;
 use crate::bench::raw::{self, Groups};
 use crate::bench::report::{BenchReport, Measured};
 use crate::cli::bench_cluster::{self, ClusterBench};
+use crate::cli::bench_isolation::{self, IsolationBench};
 use crate::cli::bench_take_over::{self, TakeOverBench};
 use crate::cli::{Context, Output, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
@@ -26,6 +27,8 @@ pub(crate) enum Args {
     Embedded(EmbeddedArgs),
     /// Measure a node on NATS servers of its own, and these servers beside it
     Cluster(ClusterBench),
+    /// Measure what all others feel while one part is sick: some partitions' log, a participant, a loud tenant
+    Isolation(IsolationBench),
     /// Measure how soon the open orders of a large partition are driven again by its next owner
     TakeOver(TakeOverBench),
 }
@@ -49,6 +52,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let args = match args {
         Args::Embedded(args) => args,
         Args::Cluster(args) => return bench_cluster::exec(args, context),
+        Args::Isolation(args) => return bench_isolation::exec(&args, context),
         Args::TakeOver(args) => return bench_take_over::exec(&args, context),
     };
     let json = args.json || context.output == Output::Json;

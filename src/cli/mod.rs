@@ -6,6 +6,7 @@
 mod backup;
 mod bench;
 mod bench_cluster;
+mod bench_isolation;
 mod bench_take_over;
 mod books;
 mod cluster;

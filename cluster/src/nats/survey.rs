@@ -10,6 +10,8 @@ use super::{Connections, subjects};
 pub struct Copies {
     /// Which stream.
     pub stream: String,
+    /// The name of the server that leads it, if one does.
+    pub leader: Option<String>,
     /// How many there are to be.
     pub replicas: u16,
     /// How many are there, and up to date.
@@ -48,8 +50,10 @@ fn copies(stream: String, info: &Value) -> Copies {
     let current = 1 + u16::try_from(current.count()).unwrap_or(u16::MAX - 1);
     let bytes_max = info["config"]["max_bytes"].as_i64().and_then(|bytes| u64::try_from(bytes).ok());
     let state = &info["state"];
+    let leader = info["cluster"]["leader"].as_str().map(str::to_owned);
     Copies {
         stream,
+        leader,
         replicas,
         current,
         messages: number(&state["messages"]),
