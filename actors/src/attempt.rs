@@ -180,6 +180,9 @@ impl<'a> Attempt<'a> {
             CallResult::Ok => pass.success(),
             CallResult::Trouble | CallResult::Timeout => pass.failure(),
         }
+        if answer.is_some() {
+            self.effects.backlog.answered(self.role);
+        }
         self.effects.sight.called(self.role, result, begun.elapsed());
         answer
     }

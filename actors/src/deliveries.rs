@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use ractor::ActorRef;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::order::{EngineCommand, StepAt, StepOutcome};
+use retailflow_engine::ports::Role;
 use tokio::task::AbortHandle;
 
 use crate::effects::Effects;
@@ -57,6 +58,7 @@ impl Task {
 pub(crate) struct Guard {
     pub(crate) effects: Arc<Effects>,
     order: OrderRef,
+    role: Role,
     number: u64,
     task: Arc<Task>,
     counted: bool,
@@ -65,8 +67,13 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// The guard of effect `number`, which counts against the backlog.
-    pub(crate) fn new(effects: Arc<Effects>, order: OrderRef, number: u64, task: Arc<Task>) -> Self {
-        Self { effects, order, number, task, counted: true, received: false }
+    pub(crate) fn new(
+        effects: Arc<Effects>,
+        (order, role): (OrderRef, Role),
+        number: u64,
+        task: Arc<Task>,
+    ) -> Self {
+        Self { effects, order, role, number, task, counted: true, received: false }
     }
 
     /// It waits for a retry from now on, and holds nobody back.
@@ -77,7 +84,7 @@ impl Guard {
 
     fn ease(&mut self) {
         if std::mem::replace(&mut self.counted, false) {
-            self.effects.ease();
+            self.effects.backlog.end(self.role);
         }
     }
 

@@ -5,12 +5,12 @@
 //! - One effect an order. The same one asked for twice runs once; another one replaces it.
 //! - Nothing here is durable, and nothing needs to be: whatever is lost is asked for again under the same key, found in
 //!   the index of deadlines.
-//! - A participant that does not answer keeps its own orders waiting, and nobody else's: after the first failure they
-//!   count no longer against the backlog that holds new orders back.
+//! - A participant that does not answer keeps its own orders waiting, and nobody else's: what waits for it counts not against
+//!   the backlog that holds new orders back ([`crate::backlog`]).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::attempt::Attempt;
+use crate::backlog::Backlog;
 use crate::deliveries::ToOrder;
 use crate::deliveries::{Guard, Task};
 use crate::order::OrderMsg;
@@ -98,8 +99,7 @@ pub(crate) struct Effects {
     closed: AtomicBool,
     closing: CancellationToken,
     /// Effects that have not failed yet.
-    backlog: AtomicUsize,
-    eased: Notify,
+    pub(crate) backlog: Backlog,
     /// Some open orders may have nobody who drives them: look through the index of deadlines.
     left_behind: AtomicBool,
     /// Who looks.
@@ -126,6 +126,7 @@ impl Effects {
         let bulkheads = Role::ALL.map(|_| Semaphore::new(config.participant_in_flight_max));
         let breakers = Role::ALL.map(|_| Breaker::new(config, ports.rng.clone()));
         let closed = AtomicBool::new(!settings.drives_effects);
+        let backlog = Backlog::new(config.backlog_max);
         Self {
             node: Semaphore::new(config.in_flight_max),
             bulkheads,
@@ -139,8 +140,7 @@ impl Effects {
             tasks: TaskTracker::new(),
             closed,
             closing: CancellationToken::new(),
-            backlog: AtomicUsize::new(0),
-            eased: Notify::new(),
+            backlog,
             left_behind: AtomicBool::new(true),
             sweeper: Mutex::default(),
             orders: AtomicU64::new(0),
@@ -199,12 +199,13 @@ impl Effects {
             return (None, other);
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        self.backlog.fetch_add(1, Ordering::Relaxed);
+        let role = Role::of(effect.request.step);
+        self.backlog.begin(role);
         let task = Arc::<Task>::default();
         let (at, mode, doubted) = (effect.at.clone(), effect.mode, effect.doubted);
         running.insert(reference.clone(), Running { at, mode, doubted, number, task: task.clone() });
         drop(listed);
-        let guard = Guard::new(self.clone(), reference.clone(), number, task.clone());
+        let guard = Guard::new(self.clone(), (reference.clone(), role), number, task.clone());
         (Some((guard, task)), other)
     }
 
@@ -246,7 +247,7 @@ impl Effects {
         let listed = self.listed.lock();
         let has_room = listed.running.len() < max && listed.waiting.len() < max;
         drop(listed);
-        has_room && !self.is_closed() && !self.is_full() && !self.left_behind.load(Ordering::Acquire)
+        has_room && !self.is_closed() && !self.backlog.is_full() && !self.left_behind.load(Ordering::Acquire)
     }
 
     /// Nothing of this partition is driven here any more. What was under way is driven again by its next owner, under the
@@ -276,25 +277,17 @@ impl Effects {
         self.listed.lock().running.len()
     }
 
-    /// Are there as many first attempts as there may be?
-    pub(crate) fn is_full(&self) -> bool {
-        self.backlog.load(Ordering::Relaxed) >= self.settings.config.effects.backlog_max
-    }
-
-    /// Waits until there is room for more orders.
-    pub(crate) async fn room(&self) {
-        loop {
-            let eased = self.eased.notified();
-            if !self.is_full() {
-                return;
-            }
-            eased.await;
-        }
+    /// Is it worth while to look for orders that nobody drives? Not while there is no room for a good part of them: each look
+    /// goes through all that are driven, too.
+    pub(crate) fn has_room(&self) -> bool {
+        let max = self.settings.config.effects.waiting_max;
+        self.len() < max - max / 8
     }
 
     /// An order came to its end.
     pub(crate) fn order_ended(&self) {
         self.orders.fetch_add(1, Ordering::Relaxed);
+        self.backlog.order_ended();
         self.order_ended.notify_waiters();
         self.sight.orders_ended.increment(1);
     }
@@ -382,17 +375,10 @@ impl Effects {
         for step in Step::ALL {
             sight::set_of(&metric::SAGAS, step.as_str(), by_step.get(&step).copied().unwrap_or(0));
         }
-        sight::set(&metric::EFFECTS_BACKLOG, self.backlog.load(Ordering::Relaxed));
+        sight::set(&metric::EFFECTS_BACKLOG, self.backlog.len());
         sight::set(&metric::EFFECTS_BACKLOG_MAX, self.settings.config.effects.backlog_max);
         for role in Role::ALL {
             sight::breaker_open(role, self.breaker(role).is_open());
-        }
-    }
-
-    pub(crate) fn ease(&self) {
-        let before = self.backlog.fetch_sub(1, Ordering::Relaxed);
-        if before <= self.settings.config.effects.backlog_max {
-            self.eased.notify_waiters();
         }
     }
 

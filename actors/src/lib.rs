@@ -8,6 +8,7 @@
 
 mod admission;
 mod attempt;
+mod backlog;
 mod committer;
 mod counts;
 mod deliveries;

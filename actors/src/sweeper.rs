@@ -216,7 +216,12 @@ async fn look_for_open(
     reads: &Semaphore,
     turns: &Arc<Semaphore>,
 ) -> Result<Option<DueOrder>, StoreError> {
-    args.effects.room().await;
+    args.effects.backlog.room().await;
+    if !args.effects.has_room() {
+        // They are safe in the log; one read only to be told that there is no room takes the place of one that is driven.
+        args.effects.leave_behind();
+        return Ok(None);
+    }
     let page = {
         // It is never closed.
         let _turn = reads.acquire().await;

@@ -45,6 +45,7 @@ const COMMANDS: &[&[&str]] = &[
     &["partition", "release"],
     &["config", "show"],
     &["bench", "embedded"],
+    &["bench", "isolation"],
 ];
 
 #[test]

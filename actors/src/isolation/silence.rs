@@ -1,0 +1,84 @@
+//! A participant that answers nobody keeps no new order out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use retailflow_config::Config;
+use retailflow_engine::contract::author::place;
+use retailflow_engine::ids::PartitionId;
+use retailflow_engine::ports::{
+    KeyStanding, Participant, Performed, PortFuture, Role, Settlement, StepAnswer, StepRequest,
+};
+use retailflow_engine::wire::Code;
+use tokio::sync::watch;
+use tokio::time::interval;
+
+use super::{SickLog, orders_of};
+use crate::quiet::Quiet;
+use crate::world::Settings;
+
+/// Does all at once, but takes payments only when it is let.
+struct Silent(watch::Receiver<bool>);
+
+impl Silent {
+    async fn speaks(&self, request: &StepRequest) {
+        if Role::of(request.step) == Role::Payments {
+            // Whoever left it silent has gone, and waits for nothing any more.
+            let _ = self.0.clone().wait_for(|silent| !silent).await;
+        }
+    }
+}
+
+impl Participant for Silent {
+    fn perform<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, StepAnswer> {
+        Box::pin(async move {
+            self.speaks(request).await;
+            let reference = request.key.clone();
+            StepAnswer::Done(Performed { reference, amount_minor: None, expires: None })
+        })
+    }
+
+    fn query<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, KeyStanding> {
+        Box::pin(async move {
+            self.speaks(request).await;
+            KeyStanding::NotSeen
+        })
+    }
+
+    fn settle<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, Settlement> {
+        Box::pin(async move {
+            self.speaks(request).await;
+            Settlement::NotDone
+        })
+    }
+}
+
+/// Far more orders than may wait for their first attempt, and more than may be in memory: none is refused, for a minute, and all
+/// come to their end when the participant is back. All were refused from the 17th on.
+#[tokio::test(start_paused = true)]
+async fn a_participant_that_answers_nobody_keeps_no_new_order_out() {
+    let log = SickLog::new();
+    let mut config = Config::default();
+    config.effects.backlog_max = 16;
+    config.effects.participant_in_flight_max = 8;
+    config.effects.attempts_max = 1_000;
+    config.orders.live_max = 100;
+    let (told, silent) = watch::channel(true);
+    let settings = Settings::new(config, "test");
+    let quiet = Quiet::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Silent(silent))).await;
+    let node = quiet.node;
+    let mut pace = interval(Duration::from_millis(100));
+    let mut placed = 0;
+    for partition in 0..super::PARTITIONS {
+        for order in orders_of("shop", PartitionId(partition), "o", 150) {
+            pace.tick().await;
+            let outcome = node.ask(place(&order, "p")).await;
+            assert_eq!(outcome.code, Code::Applied, "{order}, after {placed} others: {outcome:?}");
+            placed += 1;
+        }
+    }
+    told.send_replace(false);
+    let all = tokio::time::timeout(Duration::from_secs(120), node.orders_ended(placed)).await;
+    all.expect("all come to their end");
+    assert!(node.stop(Duration::from_secs(5)).await.drained);
+}
