@@ -1,9 +1,10 @@
-//! Developer commands: `cargo xtask setup|demo|test|kill|disk|load|cluster`. Nothing but Rust is needed to build; what tests need
+//! Developer commands: `cargo xtask setup|demo|test|kill|disk|load|isolation|cluster`. Nothing but Rust is needed to build; what tests need
 //! besides is fetched into `.tools/`.
 
 mod cluster;
 mod demo;
 mod explain;
+mod isolation;
 mod load;
 mod setup;
 mod shell;
@@ -33,6 +34,9 @@ Usage: cargo xtask COMMAND
                    write-back and then well again, cuts, a full or hanging disk; compare every outcome ever given (needs
                    /dev/fuse, and root or fusermount3; about five seconds a round)
   load [SECONDS]   measure the release build over HTTP with wrk: intake, whole lives, overload (60 s each by default)
+  isolation [SECONDS]
+                   measure what all others feel while one part is sick: some partitions' log (also on three NATS
+                   servers, one of them stopped), payments, a loud tenant (60 s well, sick, well each; 12 minutes)
   cluster [--nodes N] [--nats N] [--etcd N] [--keep]
                    run a whole cluster on this machine until Ctrl-C: 3 of each by default (docs/cluster.md)
   setup [--tests]  check what a build needs; with --tests, also fetch what the tests need
@@ -50,6 +54,8 @@ fn main() -> ExitCode {
         ["test", "--long"] => test_long(),
         ["load"] => load::run("60").map(|()| ExitCode::SUCCESS),
         ["load", seconds] => load::run(seconds).map(|()| ExitCode::SUCCESS),
+        ["isolation"] => isolation::run("60").map(|()| ExitCode::SUCCESS),
+        ["isolation", seconds] => isolation::run(seconds).map(|()| ExitCode::SUCCESS),
         ["cluster", rest @ ..] => cluster::Size::parse(rest).and_then(|size| cluster::run(&size)),
         ["disk", rest @ ..] => disk(rest),
         ["kill"] => kill("100000"),

@@ -113,6 +113,34 @@ pub(crate) fn run(size: &Size) -> Result<ExitCode> {
     ended.map(|()| ExitCode::SUCCESS)
 }
 
+/// A NATS server that was started.
+pub(crate) struct NatsServer {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+    pub(crate) id: u32,
+}
+
+/// Starts NATS servers that know each other and hold nothing, and stops them when `run` has ended.
+pub(crate) fn beside_nats<T>(count: usize, run: impl FnOnce(&[NatsServer]) -> Result<T>) -> Result<T> {
+    let binary = shell::root().join(".tools/nats-server/nats-server");
+    if !binary.is_file() {
+        bail!("there is no {}: run `cargo xtask setup --tests`", binary.display());
+    }
+    let folder = std::env::temp_dir().join(format!("retailflow-nats-{}", std::process::id()));
+    fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut running = Running { folder, binary: PathBuf::new(), processes: Vec::new() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(running.nats(&binary, count)).and_then(|(ports, _)| {
+        let servers: Vec<NatsServer> = (running.processes.iter().zip(ports))
+            .map(|(process, port)| NatsServer { name: process.name.clone(), port, id: process.id() })
+            .collect();
+        run(&servers)
+    });
+    runtime.block_on(running.stop());
+    fs::remove_dir_all(&running.folder).context("cannot remove the folder")?;
+    done
+}
+
 /// Until it is dropped; ends only with an error.
 async fn live(running: &mut Running, size: &Size, nats: &Path, etcd: &Path) -> Result<()> {
     let etcd = running.etcd(etcd, size.etcd).await?;

@@ -68,6 +68,11 @@ impl Process {
         Some(format!("{} ended ({status}): {}", self.name, last_lines(&said, 3)))
     }
 
+    /// Its process id.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop.
     pub(super) fn terminate(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
