@@ -274,3 +274,6 @@ fn done(performed: Performed) -> StepOutcome {
 fn not_done() -> StepOutcome {
     StepOutcome::Settled { done: false, reference: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,9 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::codec::fence::{Fence, IntakeFloor, fence_hash, group_digest};
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::Hash;
+use retailflow_engine::metric;
 use retailflow_engine::ports::{Commit, CommitError, ControlEntry, Group, OrderEntry};
+use retailflow_engine::wire::Code;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -32,6 +34,8 @@ mod gather;
 
 /// A log that has not answered after this time is late: callers who wait for it keep nobody else waiting.
 const LATE: Duration = Duration::from_millis(100);
+/// Between two lines that say the same of one partition.
+const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// What a committer is told.
 pub(crate) enum CommitterMsg {
@@ -56,8 +60,10 @@ pub(crate) enum Proposed {
     Committed,
     /// Someone else has written the order: rebuild and decide again.
     Conflict,
-    /// Not written; the log takes no more for now.
-    Unavailable(String),
+    /// Not written, and how what it holds is refused: the log takes no more for now.
+    Unavailable(Code, String),
+    /// Not written, and it will not be: the log takes no record of this size.
+    TooLarge(String),
     /// Nobody knows, or nobody may tell: answer nothing.
     Lost,
 }
@@ -141,6 +147,8 @@ pub(crate) struct CommitterState {
     flush_queued: bool,
     /// The log takes no more for now, and that was said: anybody can have a command refused, and a line written for each.
     is_refused: bool,
+    /// When it was last said that an entry was too large: anybody can send large commands.
+    told_too_large: Option<Instant>,
 }
 
 /// Why a committer ends; its partition decides what follows.
@@ -198,6 +206,7 @@ impl Actor for Committer {
             proves: Vec::new(),
             flush_queued: false,
             is_refused: false,
+            told_too_large: None,
         })
     }
 
@@ -335,22 +344,73 @@ impl CommitterState {
                         return Err(CommitterError::Broken(why).into());
                     }
                 }
-                Err(CommitError::Unavailable(why)) => {
+                Err(CommitError::TooLarge { entry, why }) => {
+                    self.make_smaller(&mut proposals, &mut controls, entry, why);
+                }
+                Err(error @ (CommitError::Unavailable(_) | CommitError::OutOfFiles(_))) => {
+                    let code = match error {
+                        CommitError::OutOfFiles(_) => Code::OutOfFiles,
+                        _ => Code::StorageFull,
+                    };
+                    let why = error.to_string();
                     if !std::mem::replace(&mut self.is_refused, true) {
                         tracing::warn!(
                             event = "log_refuses", partition = %self.partition, %why, "the log takes no more for now"
                         );
                     }
                     for proposal in proposals {
-                        proposal.ticket.resolve(Proposed::Unavailable(why.clone()));
+                        proposal.ticket.resolve(Proposed::Unavailable(code, why.clone()));
                     }
-                    controls.clear();
+                    for control in controls {
+                        control.ticket.refused(code, why.clone());
+                    }
                     return Ok(false);
                 }
                 Err(error) => return Err(self.ended(error).into()),
             }
         }
         Ok(false)
+    }
+
+    /// After the log would not take the group for its size: the entry that is too large is refused, by name; where it is not known,
+    /// half of the group waits for the next one, until one is left that is refused alone. Nobody else's is refused.
+    fn make_smaller(
+        &mut self,
+        proposals: &mut VecDeque<Proposal>,
+        controls: &mut VecDeque<ControlProposal>,
+        entry: Option<usize>,
+        why: String,
+    ) {
+        let members = proposals.len() + controls.len();
+        let Some(at) = entry.filter(|at| *at < members).or((members == 1).then_some(0)) else {
+            let half = members / 2;
+            let mut left = proposals.split_off(half.min(proposals.len()));
+            left.append(&mut self.proposals);
+            self.proposals = left;
+            let mut left = controls.split_off((half - proposals.len()).min(controls.len()));
+            left.append(&mut self.controls);
+            self.controls = left;
+            return;
+        };
+        let control = at.checked_sub(proposals.len()).and_then(|at| controls.remove(at));
+        let proposal = if control.is_none() { proposals.remove(at) } else { None };
+        let order = proposal.as_ref().map(|proposal| &proposal.entry.order);
+        let order = order.or(control.as_ref().map(|control| &control.entry.order));
+        metrics::counter!(metric::RECORDS_TOO_LARGE.name).increment(1);
+        if let Some(order) = order
+            && self.told_too_large.is_none_or(|at| at.elapsed() >= SAID_EVERY)
+        {
+            self.told_too_large = Some(Instant::now());
+            tracing::warn!(
+                event = "record_too_large", partition = %self.partition, %order, %why,
+                "the log takes no record of this size; it alone is refused"
+            );
+        }
+        if let Some(proposal) = proposal {
+            proposal.ticket.resolve(Proposed::TooLarge(why));
+        } else if let Some(control) = control {
+            control.ticket.refused(Code::TooLarge, why);
+        }
     }
 
     /// Gives back what the order has here to queue: those behind it, too, for they were to stand behind it. Whether there was any in
@@ -414,9 +474,19 @@ impl CommitterState {
                     self.intake.clone_from(&group.fence.intake);
                     return Ok(commit);
                 }
+                // It is never written by asking on, and another group may not be tried while an earlier attempt may still be: only
+                // taking over anew, with a higher epoch, ends that.
+                Err(CommitError::TooLarge { why, .. }) if in_doubt => {
+                    let why = format!("a group in doubt cannot be sent again: {why}");
+                    return Err(CommitError::Broken(why));
+                }
                 // No room now says nothing of the time before: it may still be written.
-                Err(CommitError::Unavailable(why)) if !in_doubt => return Err(CommitError::Unavailable(why)),
-                Err(CommitError::Unknown(why) | CommitError::Unavailable(why)) => {
+                Err(error @ (CommitError::Unavailable(_) | CommitError::OutOfFiles(_))) if !in_doubt => {
+                    return Err(error);
+                }
+                Err(
+                    CommitError::Unknown(why) | CommitError::Unavailable(why) | CommitError::OutOfFiles(why),
+                ) => {
                     in_doubt = true;
                     self.is_late();
                     if self.settings.is(Mutant::GivesUpUnknown) {
@@ -464,7 +534,7 @@ impl CommitterState {
         match self.append(&group).await {
             Ok(_) => Ok(true),
             // It goes with the next fence.
-            Err(CommitError::Unavailable(_)) => Ok(false),
+            Err(CommitError::Unavailable(_) | CommitError::OutOfFiles(_)) => Ok(false),
             Err(error) => Err(self.ended(error)),
         }
     }

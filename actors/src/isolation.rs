@@ -18,6 +18,7 @@ mod fences;
 mod parking;
 mod reads;
 mod silence;
+mod sizes;
 mod stopped;
 
 pub(super) const PARTITIONS: u16 = 4;
@@ -35,6 +36,10 @@ pub(super) struct Sick {
     pub(super) broken: Option<String>,
     /// Appends find that the log lost what it had acknowledged.
     pub(super) regressed: BTreeSet<PartitionId>,
+    /// An entry of more bytes is too large; `true`: which one it is, is not told.
+    pub(super) entry_max: Option<(usize, bool)>,
+    /// So many appends from now on find no room.
+    pub(super) no_room: usize,
     /// Park marks are read as they were before anything was queued.
     pub(super) stale_marks: bool,
 }
@@ -114,6 +119,24 @@ impl EventLog for SickLog {
             }
             if self.sick.lock().unknown.contains(&partition) {
                 return Err(CommitError::Unknown("no leader".into()));
+            }
+            let entry_max = self.sick.lock().entry_max;
+            if let Some((max, unnamed)) = entry_max {
+                let records = group.records.iter().map(|record| record.bytes.len());
+                let mut sizes = records.chain(group.controls.iter().map(|control| control.bytes.len()));
+                if let Some(at) = sizes.position(|bytes| bytes > max) {
+                    let entry = Some(at).filter(|_| !unnamed);
+                    return Err(CommitError::TooLarge { entry, why: format!("at most {max} bytes") });
+                }
+            }
+            let no_room = {
+                let mut sick = self.sick.lock();
+                let no_room = sick.no_room > 0;
+                sick.no_room = sick.no_room.saturating_sub(1);
+                no_room
+            };
+            if no_room {
+                return Err(CommitError::Unavailable("the test wants it so".into()));
             }
             self.answers(|sick| sick.commits.contains(&partition)).await;
             self.inner.commit_now(&group)

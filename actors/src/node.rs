@@ -22,6 +22,7 @@ use retailflow_engine::wire::{Code, Outcome};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use self::life::{RootGuard, RootLife};
 use crate::admission::{Gate, share};
 use crate::committer::{Acknowledged, CommitterMsg};
 use crate::effects::Effects;
@@ -40,11 +41,15 @@ use crate::tenants::{Tenants, TenantsArgs};
 use crate::tenants_route::TenantRoutes;
 use crate::world::{Holds, Ports, Settings};
 
+mod life;
 mod way_in;
 
 /// Why nothing is done about an order here.
 pub(crate) const NOT_HERE: &str =
     "the order's partition is run by another node, or on its way to one; ask again";
+/// For actors to end that were told to.
+const END_MAX: Duration = Duration::from_secs(5);
+
 /// What the root is told.
 pub(crate) enum NodeMsg {
     /// Start the supervisor of the tenants (again).
@@ -72,6 +77,7 @@ struct NodeState {
     acknowledged: BTreeMap<PartitionId, Arc<Acknowledged>>,
     tenants: Option<ractor::ActorId>,
     sweeper: Option<ractor::ActorId>,
+    _guard: RootGuard,
 }
 
 /// The root actor.
@@ -125,17 +131,18 @@ pub(crate) enum Wait {
 pub struct NodeHandle {
     pub(crate) root: ActorRef<NodeMsg>,
     pub(crate) shared: Arc<Shared>,
+    life: Arc<RootLife>,
 }
 
 impl Actor for Root {
     type Msg = NodeMsg;
     type State = NodeState;
-    type Arguments = (Arc<Shared>, watch::Sender<usize>);
+    type Arguments = (Arc<Shared>, watch::Sender<usize>, RootGuard);
 
     async fn pre_start(
         &self,
         myself: ActorRef<Self::Msg>,
-        (shared, ready): Self::Arguments,
+        (shared, ready, guard): Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
         for partition in (0..shared.orders.committers.partitions()).map(PartitionId) {
             if shared.orders.held.has(partition) {
@@ -151,6 +158,7 @@ impl Actor for Root {
             acknowledged: BTreeMap::new(),
             tenants: None,
             sweeper: None,
+            _guard: guard,
         })
     }
 
@@ -290,17 +298,20 @@ impl Node {
             newcomers,
         });
         let (ready, mut is_ready) = watch::channel(0);
-        let spawned = Actor::spawn(None, Root, (shared.clone(), ready)).await;
-        let (root, _) = spawned.map_err(|error| StartError::Spawn(error.to_string()))?;
+        let (guard, life) = RootLife::new(shared.orders.gate.clone());
+        let spawned = Actor::spawn(None, Root, (shared.clone(), ready, guard)).await;
+        let (root, task) = spawned.map_err(|error| StartError::Spawn(error.to_string()))?;
+        life.runs_as(task);
+        let node = NodeHandle { root, shared, life: Arc::new(life) };
         let wanted = if all { usize::from(partitions) } else { 0 };
         let all = is_ready.wait_for(|ready| *ready >= wanted);
         let waited =
             tokio::time::timeout(Duration::from_millis(waited_ms), all).await.is_ok_and(|all| all.is_ok());
         if waited {
-            return Ok(NodeHandle { root, shared });
+            return Ok(node);
         }
         let ready = *is_ready.borrow();
-        root.kill();
+        node.kill().await;
         Err(StartError::TakeOver { ready, wanted, waited_ms })
     }
 }
@@ -446,12 +457,13 @@ impl NodeHandle {
         self.shared.newcomers.kill();
         self.root.kill();
         self.shared.orders.effects.close().await;
-        drop(self.root.wait(Some(Duration::from_secs(5))).await);
+        self.join(END_MAX).await;
     }
 
     async fn end(&self) {
         // Orders before committers, and both before the root: nobody is killed while it may be appending.
-        self.root.stop_children_and_wait(None, Some(Duration::from_secs(5))).await;
-        drop(self.root.stop_and_wait(None, Some(Duration::from_secs(5))).await);
+        self.root.stop_children_and_wait(None, Some(END_MAX)).await;
+        self.root.stop(None);
+        self.join(END_MAX).await;
     }
 }

@@ -14,7 +14,7 @@ use retailflow_engine::fulfillment::next;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{Aggregate, Context, Draft, Drafted, FoldError, RecordedOutcome, Verdict};
-use retailflow_engine::ports::{CommitError, ReadError};
+use retailflow_engine::ports::ReadError;
 use retailflow_engine::wire::Code;
 
 use crate::admission::Gate;
@@ -87,6 +87,8 @@ pub(crate) struct OrderArgs {
 enum OrderEnd {
     #[error("the outcome of a record is not known; the log will tell")]
     Lost,
+    #[error("the outcome of a step is too large to be recorded: {0}")]
+    TooLarge(String),
 }
 
 /// Did an order end because of trouble that is not its own? It starts again, and is never parked for that.
@@ -322,12 +324,15 @@ impl OrderState {
                 Ok(None)
             }
             Proposed::Conflict => Ok(Some(in_flight)),
-            Proposed::Unavailable(why) => {
+            Proposed::TooLarge(why) => {
+                let InFlight { sealed, waiters, deferred, engine, .. } = *in_flight;
+                let decisions = sealed.next_revision - sealed.expected_revision;
+                self.too_large(usize::try_from(decisions)?, &why, engine, waiters, deferred)?;
+                self.drive(myself);
+                Ok(None)
+            }
+            Proposed::Unavailable(code, why) => {
                 let retry_after_ms = self.args.shared.gate.retry_after_ms();
-                let code = match why.contains(CommitError::OUT_OF_FILES) {
-                    true => Code::OutOfFiles,
-                    false => Code::StorageFull,
-                };
                 in_flight
                     .into_works()
                     .into_iter()

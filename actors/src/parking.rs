@@ -228,11 +228,14 @@ impl Parking {
                     self.queue_waiting(order)?;
                 }
             } else {
-                tracing::error!(tenant = %self.tenant, %order, "a park mark could not be written; it is tried again with the next command");
+                let (code, why) = match wrote {
+                    Wrote::Refused(code, why) => (code, why),
+                    _ => (Code::Unavailable, "the order's park mark could not be written".to_owned()),
+                };
+                tracing::error!(tenant = %self.tenant, %order, %why, "a park mark could not be written; it is tried again with the next command");
                 let retry_after_ms = self.shared.gate.retry_after_ms();
                 for work in queue.waiting.drain(..) {
-                    let why = "the order's park mark could not be written";
-                    work.refuse(Code::Unavailable, why, retry_after_ms);
+                    work.refuse(code, why.clone(), retry_after_ms);
                 }
             }
         } else if let Some(works) = queue.writing.remove(&number) {
@@ -251,8 +254,12 @@ impl Parking {
                     self.park_command(work)?;
                 }
             } else if let Some(key) = key {
-                // It may be in the queue: neither yes nor no may be said.
                 queue.ids.remove(&key);
+                if let Wrote::Refused(code, why) = wrote {
+                    let retry_after_ms = self.shared.gate.retry_after_ms();
+                    works.into_iter().for_each(|work| work.refuse(code, why.clone(), retry_after_ms));
+                }
+                // Else it may be in the queue: neither yes nor no may be said.
             }
         } else if let Some(Ending::Releasing(releasing, ..)) = &queue.ending
             && *releasing == number

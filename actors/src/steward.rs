@@ -3,19 +3,22 @@
 //! One task a partition, which does one thing after the other: a hand-over that takes its time holds up no other partition, and
 //! nothing of one partition overtakes anything else of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{Ownership, OwnershipEvent};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::node::NodeHandle;
 
-/// Tasks that wait for one partition: a take-over, a hand-over, a stop and a fence seen in between.
+/// Tasks that wait for one partition. An owner gives a partition out anew only when it was released, so there are never more than a
+/// take-over and an end, and those before them.
 const WAITING_MAX: usize = 8;
 
 /// How long things may take.
@@ -27,12 +30,64 @@ pub struct StewardTimes {
     pub hand_over: Duration,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
     TakeOver,
     HandOver,
     Stop,
     /// The log has refused us: another one writes.
     Fenced,
+}
+
+/// The tasks of one partition. Whoever gives one never waits: a partition whose worker is slow keeps no other one waiting.
+#[derive(Default)]
+struct Tasks {
+    waiting: Mutex<VecDeque<Task>>,
+    changed: Notify,
+    closed: AtomicBool,
+}
+
+impl Tasks {
+    /// An end that waits already stands for another one, and a take-over for another one. `false`: there is no room, which only an
+    /// owner brings about that gives out what was not released.
+    fn give(&self, task: Task) -> bool {
+        let mut waiting = self.waiting.lock();
+        let has_room = waiting.len() < WAITING_MAX;
+        match (waiting.back_mut(), task) {
+            (Some(Task::TakeOver), Task::TakeOver) => return true,
+            (Some(Task::TakeOver) | None, _) | (Some(_), Task::TakeOver) if has_room => {
+                waiting.push_back(task);
+            }
+            (Some(Task::TakeOver) | None, _) | (Some(_), Task::TakeOver) => return false,
+            // Whoever is to stop hands nothing over.
+            (Some(last @ Task::HandOver), Task::Stop | Task::Fenced) => *last = task,
+            (Some(_), _) => return true,
+        }
+        drop(waiting);
+        self.changed.notify_one();
+        true
+    }
+
+    /// No more comes: what waits is still done.
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// The next one; may be dropped while it waits.
+    async fn next(&self) -> Option<Task> {
+        loop {
+            // Asked before the look, so that nothing comes in between.
+            let closed = self.closed.load(Ordering::Acquire);
+            if let Some(task) = self.waiting.lock().pop_front() {
+                return Some(task);
+            }
+            if closed {
+                return None;
+            }
+            self.changed.notified().await;
+        }
+    }
 }
 
 /// Runs the partitions of `node` as `ownership` says, until `end`; then hands over all that it has. The caller ends the
@@ -43,34 +98,45 @@ pub async fn steward(
     times: StewardTimes,
     end: CancellationToken,
 ) {
-    let mut partitions: BTreeMap<PartitionId, mpsc::Sender<Task>> = BTreeMap::new();
+    let mut partitions: BTreeMap<PartitionId, Arc<Tasks>> = BTreeMap::new();
     let mut workers = JoinSet::new();
+    let mut running = HashMap::new();
     loop {
         let (partition, task) = tokio::select! {
             () = end.cancelled() => break,
-            partition = node.fenced() => (partition, Task::Fenced),
+            partition = node.fenced() => (partition, Some(Task::Fenced)),
             event = ownership.next() => match event {
                 None => break,
-                Some(OwnershipEvent::TakeOver(partition)) => (partition, Task::TakeOver),
-                Some(OwnershipEvent::HandOver(partition)) => (partition, Task::HandOver),
-                Some(OwnershipEvent::Stop(partition)) => (partition, Task::Stop),
+                Some(OwnershipEvent::TakeOver(partition)) => (partition, Some(Task::TakeOver)),
+                Some(OwnershipEvent::HandOver(partition)) => (partition, Some(Task::HandOver)),
+                Some(OwnershipEvent::Stop(partition)) => (partition, Some(Task::Stop)),
+            },
+            // Before the end only a panic ends one. Whether its partition was run nobody knows: another one goes on.
+            Some(ended) = workers.join_next(), if !workers.is_empty() => match ended {
+                Ok(()) => continue,
+                Err(error) => {
+                    tracing::error!(%error, "what runs a partition ended badly; it begins again");
+                    let Some(partition) = running.remove(&error.id()) else { continue };
+                    (partition, None)
+                }
             },
         };
-        let mut begin = |ours| {
-            let (sender, tasks) = mpsc::channel(WAITING_MAX);
-            let (node, ownership) = (node.clone(), ownership.clone());
-            workers.spawn(Worker { partition, node, ownership, times, tasks, ours }.run());
-            sender
-        };
-        let worker = partitions.entry(partition).or_insert_with(|| begin(false));
-        if let Err(mpsc::error::SendError(task)) = worker.send(task).await {
-            // It panicked, which is told when it is joined; whether the partition was run nobody knows.
-            *worker = begin(true);
-            let _ = worker.send(task).await;
+        let (ours, known) = (task.is_none(), partitions.contains_key(&partition));
+        let tasks = partitions.entry(partition).or_default();
+        if ours || !known {
+            let (node, ownership, tasks) = (node.clone(), ownership.clone(), tasks.clone());
+            let worker = workers.spawn(Worker { partition, node, ownership, times, tasks, ours }.run());
+            running.insert(worker.id(), partition);
+        }
+        if let Some(task) = task
+            && !tasks.give(task)
+        {
+            tracing::error!(event = "ownership_runs_ahead", %partition, ?task, "dropped: it was given out again before it was released");
         }
     }
-    for (_, worker) in std::mem::take(&mut partitions) {
-        let _ = worker.send(Task::HandOver).await;
+    for tasks in partitions.values() {
+        tasks.give(Task::HandOver);
+        tasks.close();
     }
     while let Some(ended) = workers.join_next().await {
         if let Err(error) = ended {
@@ -84,7 +150,7 @@ struct Worker {
     node: NodeHandle,
     ownership: Arc<dyn Ownership>,
     times: StewardTimes,
-    tasks: mpsc::Receiver<Task>,
+    tasks: Arc<Tasks>,
     /// It is run here, or about to be: each take-over is released once.
     ours: bool,
 }
@@ -97,7 +163,7 @@ impl Worker {
                 // Tried until it is done, or something else is to be.
                 tokio::select! {
                     biased;
-                    task = self.tasks.recv() => task,
+                    task = self.tasks.next() => task,
                     done = self.node.take_over(self.partition, self.times.take_over) => {
                         taking_over = !done;
                         if taking_over {
@@ -107,7 +173,7 @@ impl Worker {
                     }
                 }
             } else {
-                self.tasks.recv().await
+                self.tasks.next().await
             };
             let Some(task) = task else { return };
             taking_over = matches!(task, Task::TakeOver);
@@ -137,16 +203,19 @@ impl Worker {
 mod tests {
     use std::collections::BTreeSet;
 
-    use parking_lot::Mutex;
     use retailflow_engine::contract::author::{order, place};
     use retailflow_engine::ids::TimestampMs;
     use retailflow_engine::memory::MemoryLog;
     use retailflow_engine::ports::{LogIdentity, PortFuture};
     use retailflow_engine::wire::Code;
+    use tokio::sync::mpsc;
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::isolation::{SickLog, orders_of};
     use crate::quiet::Quiet;
     use crate::world::Holds;
+    use crate::world::Settings;
 
     const HERE: PartitionId = PartitionId(0);
     const TIMES: StewardTimes =
@@ -280,5 +349,69 @@ mod tests {
         one.task.await.unwrap();
         assert!(one.node.held().is_empty());
         assert_eq!(*one.told.released.lock(), [HERE]);
+    }
+
+    /// One partition's hand-over hangs, and is asked for again and again: the others are taken over all the same.
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_that_is_slow_keeps_no_other_one_waiting() {
+        const SLOW: PartitionId = PartitionId(1);
+        const OTHER: PartitionId = PartitionId(2);
+        let log = SickLog::new();
+        let settings =
+            Settings { holds: Holds::AsTold, ..Settings::new(retailflow_config::Config::default(), "one") };
+        let node = Quiet::undriven(settings, log.clone(), log.inner.clone()).await;
+        let (say, events) = mpsc::channel(64);
+        let told = Arc::new(Told { events: tokio::sync::Mutex::new(events), released: Mutex::default() });
+        let times = StewardTimes { hand_over: Duration::from_secs(600), ..TIMES };
+        let end = CancellationToken::new();
+        let task = tokio::spawn(steward(node.clone(), told.clone(), times, end.clone()));
+        say.send(OwnershipEvent::TakeOver(SLOW)).await.unwrap();
+        let holds = |order| async {
+            let order = order;
+            while !node.holds(&order) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let mut slow = orders_of("shop", SLOW, "o", 2);
+        holds(slow.remove(0)).await;
+        log.change(|sick| sick.commits.extend([SLOW]));
+        // What is under way is waited for.
+        let asked = tokio::spawn({
+            let (node, command) = (node.clone(), place(&slow[0], "p"));
+            async move { node.ask(command).await }
+        });
+        for _ in 0..20 {
+            for event in
+                [OwnershipEvent::HandOver(SLOW), OwnershipEvent::Stop(SLOW), OwnershipEvent::TakeOver(SLOW)]
+            {
+                say.send(event).await.unwrap();
+            }
+        }
+        say.send(OwnershipEvent::TakeOver(OTHER)).await.unwrap();
+        let other = orders_of("shop", OTHER, "o", 1).remove(0);
+        timeout(Duration::from_millis(200), holds(other.clone()))
+            .await
+            .expect("the other one is taken over at once");
+        assert_eq!(node.ask(place(&other, "p")).await.code, Code::Applied);
+        log.change(|sick| sick.commits.clear());
+        end.cancel();
+        timeout(Duration::from_secs(1_200), task).await.unwrap().unwrap();
+        assert!(node.held().is_empty());
+        drop(asked.await);
+    }
+
+    #[test]
+    fn ends_that_wait_are_one_and_a_stop_is_the_stronger_one() {
+        let tasks = Tasks::default();
+        for task in [Task::TakeOver, Task::TakeOver, Task::HandOver, Task::HandOver, Task::Stop, Task::Fenced]
+        {
+            assert!(tasks.give(task));
+        }
+        assert_eq!(*tasks.waiting.lock(), [Task::TakeOver, Task::Stop]);
+        for _ in 0..3 {
+            assert!(tasks.give(Task::TakeOver) && tasks.give(Task::HandOver));
+        }
+        assert!(!tasks.give(Task::TakeOver), "it has a bound");
+        assert_eq!(tasks.waiting.lock().len(), WAITING_MAX);
     }
 }

@@ -134,7 +134,7 @@ impl Settings {
         let policy = Policy {
             step_deadline_ms: config.orders.step_deadline_ms,
             decisions_max: config.orders.decisions_max,
-            step_attempts_max: config.effects.attempts_max,
+            step_attempts_max: config.effects.step_attempts_max,
             ..Policy::v1()
         };
         Self {

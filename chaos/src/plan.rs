@@ -170,7 +170,7 @@ fn small() -> Config {
     config.effects.call_timeout_ms = 200;
     config.effects.retry_min_ms = 3;
     config.effects.retry_max_ms = 60;
-    config.effects.attempts_max = 3;
+    (config.effects.call_attempts_max, config.effects.step_attempts_max) = (3, 3);
     config.effects.breaker_failures = 4;
     config.effects.breaker_open_ms = 30;
     config.effects.sweep_ms = 40;

@@ -168,8 +168,10 @@ pub struct Effects {
     pub retry_min_ms: u64,
     /// Greatest wait after any.
     pub retry_max_ms: u64,
-    /// Tries of one step at most.
-    pub attempts_max: u32,
+    /// Calls for one try of a step, all under one key, at most.
+    pub call_attempts_max: u32,
+    /// Tries of one step, each under a key of its own, at most.
+    pub step_attempts_max: u32,
     /// Failures in a row after which a participant is left alone.
     pub breaker_failures: u32,
     /// For how long, the first time.

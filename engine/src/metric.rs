@@ -90,6 +90,10 @@ metrics! {
         "Orders that are driven now, by the step that they are at.";
     PARTITIONS_HELD Kind::Gauge, "partitions_held", [],
         "Partitions that this node runs and lets commands into.";
+    RECORDS_TOO_LARGE Kind::Counter, "records_too_large_total", [],
+        "Records and parked commands that the log took for too large, each refused by itself.";
+    UNREADABLE_MESSAGES Kind::Counter, "unreadable_messages_total", ["connection", "cause"],
+        "Messages of callers that no NATS client can read, by connection and by what was unreadable: headers, or the subject.";
     PARTITIONS_FENCED Kind::Counter, "partitions_fenced_total", [],
         "Partitions that this node ran and saw another one write: it stopped.";
     PARTITIONS_STOPPED Kind::Gauge, "partitions_stopped", [],

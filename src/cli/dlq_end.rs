@@ -128,7 +128,7 @@ async fn perform(
     let letters = NatsDeadLetters::new(connections);
     let publisher = match way {
         Way::Redrive if !args.dry_run => {
-            let edge = EdgeConnection::open(&nats_options(config, "retailflow dlq"), "publish").await;
+            let edge = EdgeConnection::direct(&nats_options(config, "retailflow dlq"), "publish").await;
             let edge = edge.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")?;
             let options = PublisherOptions { give_up_after_ms: PATIENCE_MS, ..PublisherOptions::default() };
             Some(CommandPublisher::new(&edge, &options))

@@ -72,7 +72,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let runtime = app::runtime()?;
     let published = runtime.block_on(async {
         let (stopped, _stop) = signals::listen()?;
-        let edge = EdgeConnection::open(&nats_options(&config, "retailflow publish"), "publish").await;
+        let edge = EdgeConnection::direct(&nats_options(&config, "retailflow publish"), "publish").await;
         let edge = edge.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")?;
         let options = PublisherOptions {
             unacknowledged_max: args.in_flight.into(),

@@ -220,6 +220,10 @@ async fn drive(
             let text = "what was in flight was not answered within node.stop_deadline_ms; run again to get those outcomes";
             Err(Failure::finding(text))
         }
+        () = node.ended() => Err(Failure::unreachable(
+            "what runs all orders has ended by itself, a fault of RetailFlow: run again to go on, and report the lines before \
+             `event=node_ended`",
+        )),
         reason = failed.wait_for(Option::is_some) => {
             let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "it was closed".into());
             Err(Failure::unreachable(format!("the log failed for good: {reason}. Start again when the disk is well")))

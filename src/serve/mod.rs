@@ -125,6 +125,7 @@ async fn serve(
     state.set(Phase::Serving);
     let ended = tokio::select! {
         _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
+        () = node.ended() => Err(root_ended()),
         () = &mut reporter => Err(Failure::unreachable("the participants have gone")),
         reason = failed.wait_for(Option::is_some) => {
             let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "it was closed".into());
@@ -189,6 +190,14 @@ fn edge(
 /// The same door, with a span around each command, if spans go anywhere.
 fn traced(door: Arc<dyn CommandDoor>) -> Arc<dyn CommandDoor> {
     if otlp::is_on() { Arc::new(Traced(door)) } else { door }
+}
+
+/// Nothing is decided here any more, and only another process can go on.
+fn root_ended() -> Failure {
+    Failure::unreachable(
+        "what runs all orders has ended by itself, a fault of RetailFlow: what was answered is recorded. Start again, and report \
+         the lines before `event=node_ended`",
+    )
 }
 
 fn refused(error: retailflow_gateway::StartError) -> Failure {

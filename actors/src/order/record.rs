@@ -1,13 +1,12 @@
 //! An order's record on its way: proposed, durable or lost, and who waits for it.
 
 use ractor::{ActorProcessingErr, ActorRef};
-use retailflow_engine::codec::CodecError;
 use retailflow_engine::fulfillment::next;
 use retailflow_engine::order::{Draft, Order, OrderStatus, RecordedOutcome, SealedDraft};
 use retailflow_engine::ports::OrderEntry;
 use retailflow_engine::wire::{Code, Durability, Outcome};
 
-use super::{OrderMsg, OrderState};
+use super::{OrderEnd, OrderMsg, OrderState};
 use crate::committer::{CommitterMsg, Proposal, Ticket};
 use crate::deliveries::EngineNews;
 use crate::mutant::Mutant;
@@ -65,8 +64,7 @@ impl OrderState {
         let sealed = match draft.seal(&self.aggregate) {
             Ok(sealed) => sealed,
             Err(error) => {
-                self.too_large(decisions, &error, engine, waiters, deferred);
-                return Ok(());
+                return self.too_large(decisions, &error.to_string(), engine, waiters, deferred);
             }
         };
         self.combine_max = None;
@@ -109,29 +107,34 @@ impl OrderState {
 
     /// A record of so many decisions came out too large: fewer are decided at a time, down to the one that is at fault.
     /// Nobody else's is refused, and nothing of the engine's is lost.
-    fn too_large(
+    pub(super) fn too_large(
         &mut self,
         decisions: usize,
-        error: &CodecError,
+        why: &str,
         engine: Vec<EngineNews>,
         mut waiters: Vec<Vec<Work>>,
         deferred: Vec<Deferred>,
-    ) {
+    ) -> Result<(), ActorProcessingErr> {
         let retry_after_ms = self.args.shared.gate.retry_after_ms();
-        if decisions > 1 {
+        let callers = waiters.iter().any(|works| !works.is_empty());
+        if decisions > 1 && callers {
             self.combine_max = Some(decisions / 2);
-            self.engine = engine;
+            // Those that have come since stand behind them.
+            let since = std::mem::replace(&mut self.engine, engine);
+            self.engine.extend(since);
         } else if engine.is_empty() {
             let at_fault = std::mem::take(&mut waiters);
             let at_fault = at_fault.into_iter().flatten();
-            at_fault.for_each(|work| work.refuse(Code::TooLarge, error.to_string(), retry_after_ms));
+            at_fault.for_each(|work| work.refuse(Code::TooLarge, why, retry_after_ms));
         } else {
-            // Its texts are bounded: this is a mistake of ours. The participant is asked again, under the same key.
-            tracing::error!(order = %self.args.order, %error, "the outcome of a step cannot be recorded");
+            // Its texts are bounded: this is a mistake of ours, or of whoever made the log's limit smaller. The step is driven again when
+            // the order has begun anew, under the same key; if that does not help, the order is parked, with this reason.
+            tracing::error!(event = "outcome_too_large", order = %self.args.order, %why, "the outcome of a step cannot be recorded");
             drop(engine);
-            self.wake_later();
+            return Err(OrderEnd::TooLarge(why.to_owned()).into());
         }
         in_order(waiters, deferred).into_iter().rev().for_each(|work| self.queue.push_front(work));
+        Ok(())
     }
 
     /// The record is durable: only now is the tentative state the committed one, and only now is anyone told.

@@ -2,17 +2,20 @@
 
 use ractor::ActorRef;
 use retailflow_engine::ids::OrderId;
+use retailflow_engine::wire::Code;
 use tokio::sync::oneshot;
 
 use crate::tenant::TenantMsg;
 
 /// What became of a control record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wrote {
     /// It is durable.
     Durable,
     /// It was not written: its number is taken by one of which this tenant knows nothing.
     NumberTaken,
+    /// It was not written, and will not be: how a command that it holds is refused.
+    Refused(Code, String),
     /// It was not written, or nobody knows.
     Lost,
 }
@@ -51,6 +54,11 @@ impl ControlTicket {
     /// Nothing was written: its number is taken.
     pub(crate) fn number_taken(mut self) {
         self.tell(Wrote::NumberTaken);
+    }
+
+    /// Nothing was written: the log takes none now, or not this one.
+    pub(crate) fn refused(mut self, code: Code, why: String) {
+        self.tell(Wrote::Refused(code, why));
     }
 
     fn tell(&mut self, wrote: Wrote) {

@@ -28,7 +28,7 @@ impl FullJitter {
             rng,
             min_ms: effects.retry_min_ms,
             max_ms: effects.retry_max_ms,
-            attempts_max: effects.attempts_max,
+            attempts_max: effects.call_attempts_max,
             failed: 0,
         }
     }
@@ -40,7 +40,7 @@ impl FullJitter {
         self
     }
 
-    /// One more try has failed: the wait before the next one, or `None` when that was the last of `attempts_max`.
+    /// One more try has failed: the wait before the next one, or `None` when that was the last of `effects.call_attempts_max`.
     pub(crate) fn delay(&mut self) -> Option<Duration> {
         self.next_backoff()
     }
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn waits_stay_below_a_doubling_ceiling_and_end() {
-        let effects = Effects { retry_min_ms: 20, retry_max_ms: 100, attempts_max: 8, ..effects() };
+        let effects = Effects { retry_min_ms: 20, retry_max_ms: 100, call_attempts_max: 8, ..effects() };
         let ceilings = [20, 40, 80, 100, 100, 100, 100];
         let mut greatest = [0; 7];
         let mut least = [u64::MAX; 7];
@@ -127,15 +127,19 @@ mod tests {
 
     #[test]
     fn it_goes_on_after_a_restart_and_begins_again_after_a_reset() {
-        let effects = Effects { attempts_max: 6, ..effects() };
+        let effects = Effects { call_attempts_max: 6, ..effects() };
         let mut jitter = FullJitter::new(&effects, Arc::new(Seeded::new(1))).resumed(4);
         assert!(jitter.delay().is_some() && jitter.delay().is_none());
         assert!(jitter.delay().is_none(), "an end stays one");
         assert_eq!(jitter.failed(), 7);
         jitter.reset();
         assert!(jitter.delay().is_some());
-        let huge =
-            Effects { retry_min_ms: u64::MAX, retry_max_ms: u64::MAX, attempts_max: u32::MAX, ..effects };
+        let huge = Effects {
+            retry_min_ms: u64::MAX,
+            retry_max_ms: u64::MAX,
+            call_attempts_max: u32::MAX,
+            ..effects
+        };
         let mut jitter = FullJitter::new(&huge, Arc::new(Seeded::new(1))).resumed(u32::MAX - 2);
         assert!(jitter.delay().is_some() && jitter.delay().is_none());
     }
@@ -155,6 +159,6 @@ mod tests {
 
     #[test]
     fn one_try_has_no_wait() {
-        assert!(waits(1, &Effects { attempts_max: 1, ..effects() }).is_empty());
+        assert!(waits(1, &Effects { call_attempts_max: 1, ..effects() }).is_empty());
     }
 }

@@ -14,6 +14,8 @@ use retailflow_engine::wire::{
     Code, CommandEvent, CommandType, DecodeError, Trace, decode_command, decode_data,
 };
 
+use super::filter::UNREADABLE;
+
 /// How long the caller waits, in milliseconds.
 pub(super) const TIMEOUT: &str = "rf-timeout-ms";
 /// Where a published command's outcome is to be sent.
@@ -52,7 +54,8 @@ pub(super) struct Headers {
 
 impl Headers {
     pub(super) fn of(map: Option<&HeaderMap>) -> Self {
-        let mut headers = Self::default();
+        let broken = map.is_some_and(|map| map.get(UNREADABLE).is_some());
+        let mut headers = Self { kept: Vec::new(), broken };
         for (name, values) in map.into_iter().flat_map(HeaderMap::iter) {
             values.iter().for_each(|value| headers.keep(name.as_ref(), value.as_str()));
         }

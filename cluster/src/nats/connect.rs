@@ -2,7 +2,8 @@
 //! each thing that reads what strangers wrote.
 //!
 //! The client ends a connection over which a header comes that it cannot read, and any caller can send one. So the log's
-//! connections carry nothing of callers', and whoever reads on an [`EdgeConnection`] is told when it was lost.
+//! connections carry nothing of callers'; what comes over an [`EdgeConnection`] goes through a filter first, which takes such messages
+//! out (ADR 29), and whoever reads on one is told when it was lost all the same.
 //!
 //! They reconnect by themselves, for ever; nothing sent on them is waited for without a bound. What was queued while
 //! disconnected is sent later, so every write carries a condition.
@@ -15,6 +16,7 @@ use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
+use super::filter::Filter;
 use super::login;
 
 /// The oldest server that has atomic batches.
@@ -162,6 +164,8 @@ pub struct EdgeConnection {
     /// How often it was lost.
     pub(super) losses: watch::Receiver<u64>,
     pub(super) request_timeout: Duration,
+    /// Has to be there for as long as the client is.
+    filter: Option<Arc<Filter>>,
 }
 
 impl EdgeConnection {
@@ -170,9 +174,40 @@ impl EdgeConnection {
     /// # Errors
     /// [`ConnectError`].
     pub async fn open(options: &NatsOptions, purpose: &'static str) -> Result<Self, ConnectError> {
+        let filter = Filter::open(options, addresses(options)?, purpose).await;
+        let filter = filter.map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+        Self::open_with(options, purpose, Some(Arc::new(filter))).await
+    }
+
+    /// Connects without a filter: for what is published, or asked of those who are known. No stranger's headers come over it.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn direct(options: &NatsOptions, purpose: &'static str) -> Result<Self, ConnectError> {
+        Self::open_with(options, purpose, None).await
+    }
+
+    async fn open_with(
+        options: &NatsOptions,
+        purpose: &'static str,
+        filter: Option<Arc<Filter>>,
+    ) -> Result<Self, ConnectError> {
         let (lost, losses) = watch::channel(0);
-        let client = connect_watched(options, purpose, EDGE_SUBSCRIPTION_MAX, lost).await?;
-        Ok(Self { client, losses, request_timeout: Duration::from_millis(options.request_timeout_ms) })
+        let client =
+            connect_watched(options, purpose, EDGE_SUBSCRIPTION_MAX, lost, filter.as_deref()).await?;
+        let request_timeout = Duration::from_millis(options.request_timeout_ms);
+        Ok(Self { client, losses, request_timeout, filter })
+    }
+
+    /// How often it was lost since it was made.
+    #[must_use]
+    pub fn times_lost(&self) -> u64 {
+        *self.losses.borrow()
+    }
+
+    /// What must be kept for as long as a client that was taken out of this is used.
+    pub(super) fn filter(&self) -> Option<Arc<Filter>> {
+        self.filter.clone()
     }
 }
 
@@ -194,7 +229,17 @@ impl EdgeConnection {
 }
 
 pub(super) async fn connect(options: &NatsOptions, purpose: &'static str) -> Result<Client, ConnectError> {
-    connect_watched(options, purpose, SUBSCRIPTION_MAX, watch::channel(0).0).await
+    connect_watched(options, purpose, SUBSCRIPTION_MAX, watch::channel(0).0, None).await
+}
+
+fn addresses(options: &NatsOptions) -> Result<Vec<ServerAddr>, ConnectError> {
+    let mut addresses = Vec::with_capacity(options.servers.len());
+    for address in &options.servers {
+        let parsed: Result<ServerAddr, _> = address.parse();
+        let what = |why: String| ConnectError::Address { address: login::told(address), why };
+        addresses.push(parsed.map_err(|error| what(error.to_string()))?);
+    }
+    Ok(addresses)
 }
 
 async fn connect_watched(
@@ -202,18 +247,24 @@ async fn connect_watched(
     purpose: &'static str,
     subscription_max: usize,
     losses: watch::Sender<u64>,
+    filter: Option<&Filter>,
 ) -> Result<Client, ConnectError> {
     let losses = Arc::new(losses);
-    let mut addresses = Vec::with_capacity(options.servers.len());
-    for address in &options.servers {
-        let parsed: Result<ServerAddr, _> = address.parse();
-        let what = |why: String| ConnectError::Address { address: login::told(address), why };
-        addresses.push(parsed.map_err(|error| what(error.to_string()))?);
-    }
+    let mut addresses = addresses(options)?;
     let timeout = Duration::from_millis(options.connect_timeout_ms);
     let mut connecting = login::add(ConnectOptions::new(), options, &addresses)?;
-    if let Some(ca) = &options.ca {
-        connecting = connecting.add_root_certificates(ca.clone());
+    match filter {
+        // The filter knows the servers.
+        Some(filter) => {
+            let address: Result<ServerAddr, _> = filter.address().parse();
+            addresses = vec![address.map_err(|error| ConnectError::Unreachable(error.to_string()))?];
+            connecting = connecting.ignore_discovered_servers();
+        }
+        None => {
+            if let Some(ca) = &options.ca {
+                connecting = connecting.add_root_certificates(ca.clone());
+            }
+        }
     }
     let connecting = connecting
         .name(format!("{} {purpose}", options.name))

@@ -1,12 +1,12 @@
 //! Reading a stream into which strangers may write: in bulk where that works, one by one where a message stands in the way.
 //!
-//! A bulk read gives each message as its caller made it, with what the server adds behind it. The client gives up the
-//! connection when it cannot read a header, so one such message would break every read that reaches it, for ever. The leader's answers
-//! carry headers as text within JSON, and can always be read: after a bulk read that failed, the next messages come from there.
+//! A bulk read gives each message as its caller made it, with what the server adds behind it. Headers that no client reads are replaced
+//! on the way, the server's with them (`filter`): such a message is read from the leader, whose answers carry headers as text within
+//! JSON, and the bulk read goes on behind it. After one that failed for another reason, the next messages come from the leader too.
 
 use std::time::Duration;
 
-use async_nats::{Client, Message, Subscriber};
+use async_nats::{Message, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use retailflow_engine::wire::base64;
@@ -18,6 +18,7 @@ use super::api::{Api, StreamInfo, Trouble, silent};
 use super::command::Headers;
 use super::connect::EdgeConnection;
 use super::errors::NO_MESSAGE;
+use super::filter::UNREADABLE;
 
 /// Messages that one bulk read asks for: fewer than its subscription holds.
 const PIECE_MESSAGES: usize = 500;
@@ -36,7 +37,7 @@ pub(super) struct Arrived {
 pub(super) struct Reader {
     /// Its connection carries nothing that a caller wrote but as text.
     api: Api,
-    edge: Client,
+    edge: EdgeConnection,
     losses: watch::Receiver<u64>,
     timeout: Duration,
     stream: &'static str,
@@ -54,7 +55,7 @@ impl Reader {
     ) -> Self {
         Self {
             api: Api::new(connections.read.clone(), connections.request_timeout),
-            edge: edge.client.clone(),
+            edge: edge.clone(),
             losses: edge.losses.clone(),
             timeout: edge.request_timeout,
             stream,
@@ -69,7 +70,7 @@ impl Reader {
 
     /// Hears of what is published to a subject.
     pub(super) async fn listen(&self, subject: String) -> Result<Subscriber, Trouble> {
-        let listening = self.edge.subscribe(subject);
+        let listening = self.edge.client.subscribe(subject);
         let listening = tokio::time::timeout(self.timeout, listening).await;
         listening.map_err(|_| Trouble::Silent("the client's queue is full".into()))?.map_err(silent)
     }
@@ -83,9 +84,13 @@ impl Reader {
     ) -> Result<Vec<Arrived>, Trouble> {
         if self.singles == 0 {
             match self.bulk(from, max, max_bytes).await {
-                Ok(found) if !found.is_empty() => return Ok(found),
-                // The end, or that of a replica which is behind.
-                Ok(_) => {}
+                Ok((found, unreadable)) => {
+                    self.singles = u32::from(unreadable);
+                    if !found.is_empty() {
+                        return Ok(found);
+                    }
+                    // The end, or that of a replica which is behind; or a message that only the leader can give.
+                }
                 Err(trouble) => {
                     tracing::warn!(stream = self.stream, from, %trouble, "it is read one by one for a while");
                     self.singles = SINGLES;
@@ -99,22 +104,33 @@ impl Reader {
         Ok(found.into_iter().collect())
     }
 
-    async fn bulk(&mut self, from: u64, max: usize, max_bytes: usize) -> Result<Vec<Arrived>, Trouble> {
+    /// What was found, and whether a message that cannot be read this way stands behind it.
+    async fn bulk(
+        &mut self,
+        from: u64,
+        max: usize,
+        max_bytes: usize,
+    ) -> Result<(Vec<Arrived>, bool), Trouble> {
         let batch = max.clamp(1, PIECE_MESSAGES);
         let body = json!({
             "seq": from, "next_by_subj": self.filter, "batch": batch, "max_bytes": max_bytes.max(1),
         });
         self.losses.mark_unchanged();
         let reading = async {
-            let inbox = self.edge.new_inbox();
-            let mut answers = self.edge.subscribe(inbox.clone()).await.map_err(silent)?;
+            let client = &self.edge.client;
+            let inbox = client.new_inbox();
+            let mut answers = client.subscribe(inbox.clone()).await.map_err(silent)?;
             let subject = format!("$JS.API.DIRECT.GET.{}", self.stream);
-            self.edge.publish_with_reply(subject, inbox, body.to_string().into()).await.map_err(silent)?;
+            client.publish_with_reply(subject, inbox, body.to_string().into()).await.map_err(silent)?;
             let (mut found, mut next) = (Vec::new(), from);
             while found.len() < batch {
                 let Some(message) = answers.next().await else {
                     return Err(Trouble::Silent("the subscription ended".into()));
                 };
+                if message.headers.as_ref().is_some_and(|headers| headers.get(UNREADABLE).is_some()) {
+                    // It is read by itself, once those before it are taken in.
+                    return Ok((found, true));
+                }
                 match arrived(&message) {
                     Some(arrived) if arrived.sequence >= next => {
                         next = arrived.sequence + 1;
@@ -134,7 +150,7 @@ impl Reader {
                     },
                 }
             }
-            Ok(found)
+            Ok((found, false))
         };
         tokio::select! {
             read = reading => read,

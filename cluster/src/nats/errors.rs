@@ -86,6 +86,12 @@ impl ApiError {
         matches!(self.err_code, MESSAGE_TOO_LARGE | HEADERS_TOO_LARGE)
     }
 
+    /// Whether the batch is refused for its size, or that of a message in it, however often it is sent.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.is_final() || self.err_code == BATCH_TOO_LARGE
+    }
+
     /// What it means for a batch.
     #[must_use]
     pub fn refusal(&self) -> Refusal {
@@ -153,6 +159,8 @@ mod tests {
             assert!(!error(code, "").is_final(), "{code}");
         }
         assert!(error(10_054, "").is_final() && error(10_097, "").is_final());
+        let too_large = |code| error(code, "").is_too_large();
+        assert!([10_054, 10_097, 10_199].into_iter().all(too_large) && !too_large(10_077));
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod edge;
 pub mod errors;
 pub mod event_log;
 pub mod events;
+mod filter;
 mod identity;
 pub mod inbox;
 mod login;

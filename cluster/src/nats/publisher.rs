@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use super::api::{Acknowledged, Api, Trouble};
 use super::connect::EdgeConnection;
+use super::filter::Filter;
 use super::subjects;
 
 const MESSAGE_ID: &str = "Nats-Msg-Id";
@@ -126,6 +127,7 @@ struct Shared {
     /// Why the latest attempt failed, until one succeeds.
     held_up: Mutex<Option<String>>,
     stop: CancellationToken,
+    _filter: Option<Arc<Filter>>,
 }
 
 impl CommandPublisher {
@@ -140,6 +142,7 @@ impl CommandPublisher {
             ended: Mutex::default(),
             held_up: Mutex::default(),
             stop: CancellationToken::new(),
+            _filter: edge.filter(),
         };
         let permits = Arc::new(Semaphore::new(options.unacknowledged_max.max(1)));
         Self { shared: Arc::new(shared), permits, tasks: TaskTracker::new() }

@@ -58,6 +58,12 @@ pub fn stream(shard: u16) -> String {
     format!("RF_LOG_{shard}")
 }
 
+/// Whether a stream of this name holds a part of the log.
+#[must_use]
+pub fn is_log_stream(name: &str) -> bool {
+    name.strip_prefix("RF_LOG_").is_some_and(|shard| shard.parse::<u16>().is_ok())
+}
+
 /// The shard in which a partition lives, among `shards`. Zero counts as one.
 #[must_use]
 pub fn shard_of(partition: PartitionId, shards: u16) -> u16 {

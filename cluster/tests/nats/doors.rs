@@ -102,15 +102,17 @@ impl Doors {
 
     /// Publishes headers that no client would, byte by byte.
     pub(crate) fn publish_bytes(&self, subject: &str, reply: &str, headers: &[u8], body: &[u8]) {
+        let total = headers.len() + body.len();
+        let line = format!("HPUB {subject} {reply} {} {total}\r\n", headers.len());
+        self.write(&[line.as_bytes(), headers, body, b"\r\n"].concat());
+    }
+
+    /// Says to the server what a client would not.
+    pub(crate) fn write(&self, message: &[u8]) {
         let mut socket = TcpStream::connect(self.server.address()).unwrap();
         socket.set_read_timeout(Some(WITHIN)).unwrap();
-        let total = headers.len() + body.len();
-        let mut bytes = b"CONNECT {\"headers\":true,\"verbose\":false,\"no_responders\":true}\r\n".to_vec();
-        bytes.extend_from_slice(format!("HPUB {subject} {reply} {} {total}\r\n", headers.len()).as_bytes());
-        bytes.extend_from_slice(headers);
-        bytes.extend_from_slice(body);
-        bytes.extend_from_slice(b"\r\nPING\r\n");
-        socket.write_all(&bytes).unwrap();
+        let connect = b"CONNECT {\"headers\":true,\"verbose\":false,\"no_responders\":true}\r\n".as_slice();
+        socket.write_all(&[connect, message, b"PING\r\n"].concat()).unwrap();
         let mut said = Vec::new();
         while !said.windows(4).any(|four| four == b"PONG") {
             let mut buffer = [0; 1024];

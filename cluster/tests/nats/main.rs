@@ -26,4 +26,5 @@ mod refusals;
 mod relay;
 mod replicas;
 mod topology;
+mod unreadable;
 mod world;

@@ -19,6 +19,14 @@ fn assert_unavailable(answer: &Result<retailflow_engine::ports::Commit, CommitEr
     assert!(said.contains(why), "{why:?} expected in {said:?}");
 }
 
+#[track_caller]
+fn assert_too_large(answer: &Result<retailflow_engine::ports::Commit, CommitError>, why: &str) {
+    let Err(CommitError::TooLarge { why: said, .. }) = answer else {
+        panic!("too large expected: {answer:?}")
+    };
+    assert!(said.contains(why), "{why:?} expected in {said:?}");
+}
+
 /// Refusals after which nothing is written and the same group is taken once the cause is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_server_does_not_take_now_it_takes_later() {
@@ -40,7 +48,13 @@ async fn what_the_server_does_not_take_now_it_takes_later() {
         let before = picture(&*log).await;
         raw.change("RF_LOG_0", field, bad).await;
         for _ in 0..2 {
-            assert_unavailable(&log.commit(group.clone()).await, error);
+            match log.commit(group.clone()).await {
+                // Whoever commits takes the group apart.
+                Err(CommitError::TooLarge { why, .. }) => {
+                    assert!(field == "max_msg_size" && why.contains(error), "{why}")
+                }
+                answer => assert_unavailable(&answer, error),
+            }
         }
         assert_eq!(picture(&*log).await, before, "{field}");
         raw.change("RF_LOG_0", field, good).await;
@@ -49,6 +63,47 @@ async fn what_the_server_does_not_take_now_it_takes_later() {
         records += 1;
         assert_eq!(read(&*log, &order, 0).await.len(), records);
     }
+}
+
+/// One record that is too large does not make its group one for which there is no room: the log says what it is, and which one where it
+/// knows, and takes the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_too_large_is_told_from_a_log_without_room() {
+    let Some(binary) = server_or_skip("a_record_that_is_too_large_is_told_from_a_log_without_room") else {
+        return;
+    };
+    let small = "max_payload: 64KB\njetstream { store_dir: \"FOLDER/js\", sync_interval: always }\n";
+    let world = World::with_settings(&binary, 1, 1, small).await;
+    let (log, raw) = (world.open().await, Raw::connect(&world.server).await);
+    let orders = orders_in(HOME, 1, 3);
+    let mut authors: Vec<Author> = orders.iter().map(Author::new).collect();
+    let mut owner = Writer::open(&*log, HOME, 1).await;
+    let large = authors[1].write(1_000);
+    assert!(large.bytes.len() > 64 << 10);
+    // More than the client may send at all.
+    let group = owner.group(vec![authors[0].write(1), large, authors[2].write(1)], vec![]);
+    let before = picture(&*log).await;
+    let Err(CommitError::TooLarge { entry, why }) = log.commit(group.clone()).await else {
+        panic!("too large")
+    };
+    assert_eq!(entry, Some(1));
+    assert!(why.contains("max_payload"), "{why}");
+    assert_eq!(picture(&*log).await, before);
+    let mut records = group.records;
+    let large = records.remove(1);
+    owner.append(&*log, records, vec![]).await;
+    // More than the stream takes: the server says so of the whole batch.
+    raw.change("RF_LOG_0", "max_msg_size", json!(1_000)).await;
+    let mut authors: Vec<Author> = orders_in(HOME, 1, 5)[3..].iter().map(Author::new).collect();
+    let group = owner.group(vec![authors[0].write(20), authors[1].write(1)], vec![]);
+    for _ in 0..2 {
+        let answer = log.commit(group.clone()).await;
+        assert!(matches!(answer, Err(CommitError::TooLarge { entry: Some(0), .. })), "{answer:?}");
+    }
+    let alone = owner.group(vec![group.records[0].clone()], vec![]);
+    assert!(matches!(log.commit(alone).await, Err(CommitError::TooLarge { .. })));
+    owner.append(&*log, vec![group.records[1].clone()], vec![]).await;
+    drop(large);
 }
 
 /// Batches that others have begun and left take the server's places for a while.
@@ -104,9 +159,9 @@ async fn a_group_may_be_as_large_as_a_batch_and_no_larger() {
     let mut owner = Writer::open(&*log, HOME, 1).await;
     let before = picture(&*log).await;
     let answer = log.commit(owner.group(write(GROUP_MESSAGES_MAX), vec![])).await;
-    assert_unavailable(&answer, "1001 messages, at most 1000");
+    assert_too_large(&answer, "1001 messages, at most 1000");
     let twice = orders.iter().take(500).map(|order| Author::new(order).write(1)).collect();
-    assert_unavailable(&log.commit(owner.group(twice, vec![])).await, "1001 messages, at most 1000");
+    assert_too_large(&log.commit(owner.group(twice, vec![])).await, "1001 messages, at most 1000");
     assert_eq!(picture(&*log).await, before);
     let (group, commit) = owner.append(&*log, write(GROUP_MESSAGES_MAX - 1), vec![]).await;
     assert_eq!(retailflow_cluster::nats::event_log::group_messages(&group), GROUP_MESSAGES_MAX);
@@ -117,15 +172,15 @@ async fn a_group_may_be_as_large_as_a_batch_and_no_larger() {
 
 /// A record that no message can hold is refused before anything is sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_beyond_max_payload_is_unavailable() {
-    let Some(binary) = server_or_skip("a_record_beyond_max_payload_is_unavailable") else { return };
+async fn a_record_beyond_max_payload_is_too_large() {
+    let Some(binary) = server_or_skip("a_record_beyond_max_payload_is_too_large") else { return };
     let world = World::new(&binary, 1, 1).await;
     let log = world.open().await;
     let order = orders_in(HOME, 1, 1).remove(0);
     let mut record = Author::new(&order).write(1);
     record.bytes = vec![0; 9 << 20].into();
     let owner = Writer::open(&*log, HOME, 1).await;
-    assert_unavailable(&log.commit(owner.group(vec![record], vec![])).await, "max_payload is 8388608");
+    assert_too_large(&log.commit(owner.group(vec![record], vec![])).await, "max_payload is 8388608");
 }
 
 /// Purged behind our back, and made anew: what was acknowledged here is gone, whoever asks.

@@ -32,7 +32,16 @@ pub(crate) struct World {
 impl World {
     /// A new server with the streams of a log.
     pub(crate) async fn new(binary: &Path, partitions: u16, shards: u16) -> Self {
-        let world = Self { server: Server::with_streams(binary), partitions, shards };
+        Self::on(Server::with_streams(binary), partitions, shards).await
+    }
+
+    /// The same, of a server with these settings.
+    pub(crate) async fn with_settings(binary: &Path, partitions: u16, shards: u16, settings: &str) -> Self {
+        Self::on(Server::start(binary, settings), partitions, shards).await
+    }
+
+    async fn on(server: Server, partitions: u16, shards: u16) -> Self {
+        let world = Self { server, partitions, shards };
         let connections = Connections::open(&options(&world.server)).await.unwrap();
         let drift = world.topology().provision(&connections).await.unwrap();
         assert_eq!(drift, []);

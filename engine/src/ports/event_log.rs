@@ -123,6 +123,19 @@ pub enum CommitError {
     /// Nothing was written; there is no room or too much load. The group may be given up or proposed again.
     #[error("the log takes no more for now: {0}")]
     Unavailable(String),
+    /// As [`CommitError::Unavailable`], where there is room, and other advice: the process may open no further file, and the log
+    /// needs one.
+    #[error("the process may open no further file: {0}")]
+    OutOfFiles(String),
+    /// This attempt wrote nothing, and none with this group ever will: it is larger than the log takes, or one entry of it is.
+    /// Write its entries in smaller groups; what is refused alone cannot be written at all.
+    #[error("the group is larger than the log takes: {why}")]
+    TooLarge {
+        /// The entry that is too large by itself, counted over the records and then the controls, where the log can tell.
+        entry: Option<usize>,
+        /// How large, and what is allowed, in words.
+        why: String,
+    },
     /// The log has lost what it had acknowledged: stop and page.
     #[error("the log lost acknowledged data: {0}")]
     LogRegressed(String),
@@ -130,12 +143,6 @@ pub enum CommitError {
     /// after a failed sync the kernel may have dropped the pages.
     #[error("the log failed for good: {0}")]
     Broken(String),
-}
-
-impl CommitError {
-    /// What stands in the text of [`CommitError::Unavailable`] when the process may open no further file, and the log needs
-    /// one: there is room, and other advice.
-    pub const OUT_OF_FILES: &'static str = "the process may open no further file";
 }
 
 /// Why a read gave nothing.
@@ -209,6 +216,8 @@ pub struct LoggedGroup {
 /// - `commit` MUST refuse with `Conflict` a group holding a parked command under a number that one has behind the order's present
 ///   mark, or that it gives twice.
 /// - `commit` MUST answer `Ok` to a group identical to the partition's last one, and write nothing.
+/// - `commit` MUST answer `TooLarge`, and never `Unavailable` or `Unknown`, to a group that it will not take however often it is
+///   sent, because of its size or that of an entry.
 /// - `commit` MUST answer `LogRegressed` when the group follows one that the log does not have.
 /// - `read_order` MUST show every acknowledged record of the order, in order, at once after the acknowledgement.
 /// - `head`, `parked`, `parked_commands` and `scan` MUST agree with what was acknowledged.

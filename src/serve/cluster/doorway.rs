@@ -152,36 +152,4 @@ impl CommandDoor for Doorway {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DEADLINE: Duration = Duration::from_secs(10);
-
-    #[test]
-    fn what_may_be_recorded_is_never_called_refused() {
-        let late = DEADLINE - Duration::from_millis(1);
-        for code in Code::ALL.iter().copied().filter(|code| code.retry_helps()) {
-            if code == Code::OrderNotFound {
-                continue;
-            }
-            assert_eq!(next(code, true, MOVING_MAX, DEADLINE), Next::Again, "{code}");
-            assert_eq!(next(code, true, late, DEADLINE), Next::TellUnknown, "{code}");
-        }
-        // What cannot change is told, doubt or not.
-        for code in [Code::Applied, Code::OrderExists, Code::OrderFull, Code::OrderNotFound] {
-            assert_eq!(next(code, true, Duration::ZERO, DEADLINE), Next::Tell, "{code}");
-        }
-    }
-
-    #[test]
-    fn a_partition_on_its_way_is_waited_for_and_nothing_else_is() {
-        for code in [Code::Unavailable, Code::Draining] {
-            assert_eq!(next(code, false, Duration::ZERO, DEADLINE), Next::Again);
-            assert_eq!(next(code, false, MOVING_MAX, DEADLINE), Next::Tell, "it takes too long");
-            assert_eq!(next(code, false, Duration::ZERO, Duration::from_millis(1)), Next::Tell);
-        }
-        for code in [Code::Throttled, Code::Overloaded, Code::ParkedQueueFull] {
-            assert_eq!(next(code, false, Duration::ZERO, DEADLINE), Next::Tell, "asking again would feed it");
-        }
-    }
-}
+mod tests;

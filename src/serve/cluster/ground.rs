@@ -18,6 +18,7 @@ use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{
     Clock as _, EventLog, LogIdentity, Participants, PortFuture, Rng as _, Snapshots,
 };
+use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 
 use retailflow_gateway::TokenSecret;
 
@@ -33,7 +34,9 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// For each thing that is closed.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// The largest command, and what stands around it in a record.
-const PAYLOAD_MIN_BYTES: usize = (1 << 20) + (64 << 10);
+const PAYLOAD_MIN_BYTES: usize = BODY_MAX_BYTES + AROUND_BYTES;
+/// What stands around the decisions of a record, and around a record in a message.
+const AROUND_BYTES: usize = 64 << 10;
 /// For making all streams.
 const PROVISION_MAX: Duration = Duration::from_secs(60);
 
@@ -92,12 +95,11 @@ impl Ground {
         let nats = nats_options(&config, &format!("retailflow {}", member.node));
         let replier = replier_options(&config, &nats);
         let connections = connect(&nats).await?;
-        let most = connections.payload_max_bytes();
-        if most < PAYLOAD_MIN_BYTES {
-            return Err(Failure::refused(format!(
-                "the NATS servers take messages of {most} bytes, and the largest commands need {PAYLOAD_MIN_BYTES}: set \
-                 `max_payload: 8MB` in their configuration"
-            )));
+        let (most, record_max) = (connections.payload_max_bytes(), config.orders.record_max_bytes);
+        if let Some(why) =
+            too_small(most, record_max, "the NATS servers", "`max_payload: 8MB` in their configuration")
+        {
+            return Err(Failure::refused(why));
         }
         let locks = Locks::new(list(&config.etcd.endpoints), &config.log.cluster, member.node.as_str());
         provision(&config, &connections, &locks).await?;
@@ -132,6 +134,12 @@ impl Ground {
 
     /// A connection for what is sent to where callers want it. With credentials of its own it may write nowhere else.
     pub(super) async fn replier(&self, purpose: &'static str) -> Result<EdgeConnection, Failure> {
+        let opened = EdgeConnection::direct(&self.replier, purpose).await;
+        opened.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS (nats.replier_credentials)")
+    }
+
+    /// The same, where callers ask over it, too.
+    pub(super) async fn asked(&self, purpose: &'static str) -> Result<EdgeConnection, Failure> {
         let opened = EdgeConnection::open(&self.replier, purpose).await;
         opened.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS (nats.replier_credentials)")
     }
@@ -139,6 +147,12 @@ impl Ground {
     /// A connection of its own for what strangers wrote.
     pub(crate) async fn edge(&self, purpose: &'static str) -> Result<EdgeConnection, Failure> {
         let opened = EdgeConnection::open(&self.nats, purpose).await;
+        opened.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")
+    }
+
+    /// A connection of its own over which only nodes, and whom they ask, are heard.
+    pub(super) async fn direct(&self, purpose: &'static str) -> Result<EdgeConnection, Failure> {
+        let opened = EdgeConnection::direct(&self.nats, purpose).await;
         opened.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")
     }
 
@@ -261,9 +275,35 @@ async fn provision(config: &Config, connections: &Connections, locks: &Locks) ->
         lock.release().await;
     }
     for drift in made? {
+        // What it does not take is refused for as long as it stands: rather not begin.
+        let most = drift.found.parse().ok().filter(|_| drift.field == "max_msg_size");
+        let log = retailflow_cluster::nats::subjects::is_log_stream(&drift.stream);
+        let instead = format!("`max_msg_size: -1` for the stream {}", drift.stream);
+        let record_max = config.orders.record_max_bytes;
+        let why = most.filter(|_| log).and_then(|most| too_small(most, record_max, &drift.stream, &instead));
+        if let Some(why) = why {
+            return Err(Failure::refused(why));
+        }
         tracing::warn!(%drift, "a stream is not as it is wanted; it is left alone");
     }
     Ok(())
+}
+
+/// Why records may be larger than the messages that `who` takes, and what to set to what.
+fn too_small(most: usize, record_max: usize, who: &str, instead: &str) -> Option<String> {
+    let records = record_max + AROUND_BYTES;
+    if most < PAYLOAD_MIN_BYTES {
+        return Some(format!(
+            "{who}: messages of {most} bytes at most, and the largest commands need {PAYLOAD_MIN_BYTES}: set {instead}"
+        ));
+    }
+    (most < records).then(|| {
+        format!(
+            "{who}: messages of {most} bytes at most, and orders.record_max_bytes = {record_max} needs {records}: set \
+             orders.record_max_bytes to {} or less, or {instead}",
+            most - AROUND_BYTES
+        )
+    })
 }
 
 /// Where streams differ from what is wanted; those that are missing are made.
@@ -276,4 +316,22 @@ pub(crate) async fn streams(config: &Config, connections: &Connections) -> Resul
     let mut drift = topology.provision(connections).await.or_exit(ExitStatus::Unreachable, failed)?;
     drift.extend(doors.provision(connections).await.or_exit(ExitStatus::Unreachable, failed)?);
     Ok(drift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_takes_no_message_for_the_largest_record_is_named_with_what_to_set() {
+        let why = |most, record_max| too_small(most, record_max, "the servers", "`max_payload: 8MB`");
+        assert_eq!(why(8 << 20, 4 << 20), None);
+        assert_eq!(why(PAYLOAD_MIN_BYTES, 256 << 10), None);
+        let small = why(1 << 20, 256 << 10).unwrap();
+        assert!(small.contains("1048576 bytes") && small.contains("set `max_payload: 8MB`"), "{small}");
+        let records = why(2 << 20, 4 << 20).unwrap();
+        let wanted = "orders.record_max_bytes = 4194304 needs 4259840: set orders.record_max_bytes to 2031616 or less, or";
+        assert!(records.contains(wanted), "{records}");
+        assert_eq!(why(2 << 20, 2_031_616), None, "what is said helps");
+    }
 }

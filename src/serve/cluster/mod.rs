@@ -41,7 +41,7 @@ use self::no_backup::NoBackup;
 use self::no_views::NoViews;
 use super::readiness::{self, Phase, State};
 use super::upkeep::{self, Watched};
-use super::{BESIDE_MAX, Options, probe, refused, tell, traced};
+use super::{BESIDE_MAX, Options, probe, refused, root_ended, tell, traced};
 use crate::app::{self, SystemClock, SystemRng};
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::participants::{Kind, instant};
@@ -103,16 +103,16 @@ async fn serve(
     let node = node(ground, options, member, durability.now.clone()).await?;
     let partitions = ground.log.identity().partitions;
     let here = Arc::new(Here::new(node.clone(), ground.log.clone()));
-    let nodes = ground.edge("nodes").await?;
-    let post = Post::new(nodes.clone(), here.clone(), PostOptions::default());
-    let doorway = traced(Arc::new(Doorway::new(here.clone(), partitions, Caller::new(nodes))));
+    let (nodes, calls) = (ground.edge("nodes").await?, ground.direct("calls").await?);
+    let post = Post::new(nodes, here.clone(), PostOptions::default());
+    let doorway = traced(Arc::new(Doorway::new(here.clone(), partitions, Caller::new(calls))));
     let ask = AskOptions {
         in_flight_max: config.nats.ask_in_flight_max,
         timeout_ms: config.http.request_timeout_ms,
         timeout_max_ms: config.http.request_timeout_max_ms,
         retry_after_ms: config.admission.retry_after_ms,
     };
-    let ask = AskDoor::open(ground.replier("ask").await?, doorway.clone(), ask, SystemClock.now()).await;
+    let ask = AskDoor::open(ground.asked("ask").await?, doorway.clone(), ask, SystemClock.now()).await;
     let ask = ask.or_exit(ExitStatus::Unreachable, || "cannot open the ask door")?;
 
     let (never_failed, failed) = watch::channel(None);
@@ -167,6 +167,7 @@ async fn serve(
     state.set(Phase::Serving);
     let ended = tokio::select! {
         _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
+        () = node.ended() => Err(root_ended()),
         // Neither ends by itself; without it partitions would be held and not run.
         ended = &mut steward => Err(Failure::unreachable(format!("what runs partitions has ended: {ended:?}"))),
         ended = &mut attending => Err(Failure::unreachable(format!("what sees to partitions has ended: {ended:?}"))),
@@ -233,7 +234,7 @@ async fn participants(ground: &Arc<Ground>, options: &Options) -> Result<Partici
         Kind::Instant => Ok(Arc::new(instant::Instant::default()).participants()),
         Kind::Shared => {
             let timeout = Duration::from_millis(ground.config.effects.call_timeout_ms);
-            Ok(stand_ins::participants(&ground.edge("participants").await?, timeout))
+            Ok(stand_ins::participants(&ground.direct("participants").await?, timeout))
         }
         Kind::Perfect | Kind::Flaky => Err(Failure::usage(
             "participants with books of this node's own would not know what other nodes have asked them for: run \

@@ -128,6 +128,8 @@ impl Committer {
         self.payload = payload;
         let position = pushed.map_err(|error| match error {
             PushError::Broken(why) => CommitError::Broken(why),
+            PushError::OutOfFiles(why) => CommitError::OutOfFiles(why),
+            PushError::TooLarge { max, .. } => too_large(group, max, &error),
             error => unavailable(error.to_string()),
         })?;
         let at = |offset: u32| position.plus(HEADER_BYTES as u32 + offset);
@@ -242,6 +244,13 @@ impl Committer {
         }
         Ok(())
     }
+}
+
+/// A group that no frame holds. Nobody else is to be refused for an entry that none would hold alone.
+fn too_large(group: &Group, max: usize, error: &PushError) -> CommitError {
+    let records = group.records.iter().map(|record| record.bytes.len());
+    let mut entries = records.chain(group.controls.iter().map(|control| control.bytes.len()));
+    CommitError::TooLarge { entry: entries.position(|bytes| bytes > max), why: error.to_string() }
 }
 
 impl Work<Request> for Committer {

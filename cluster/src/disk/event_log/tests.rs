@@ -15,7 +15,7 @@ use crate::disk::files::faulty::{Faults, FaultyFiles};
 use crate::disk::files::{Files, RealFiles};
 use crate::disk::index::Lookup;
 use crate::disk::log::check::check;
-use crate::disk::log::{LogError, repair};
+use crate::disk::log::{LogError, group, repair};
 
 mod index_disk;
 
@@ -42,6 +42,46 @@ async fn assert_holds(log: &DiskLog, authors: &[Author]) {
 fn reopened(data: &Path) -> Result<(Arc<DiskLog>, OpenReport), OpenError> {
     let files: Arc<dyn Files> = Arc::new(RealFiles::default());
     DiskLog::open(data, &small(), &files, &identity(4), &mut |_| {})
+}
+
+/// One record that no frame holds does not make its group one for which there is no room: it is named, and the others are taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_too_large_is_told_from_a_log_without_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(&folder.path().join("data"), 4).0;
+    let max = small().log.payload_max_bytes as usize;
+    let mut authors: Vec<Author> = orders_in(HOME, 4, 3).iter().map(Author::new).collect();
+    let mut owner = Committing::open(&*log, HOME, 1).await;
+    let mut large = authors[1].write(1);
+    large.bytes = vec![0; max + 1].into();
+    let mut records = vec![authors[0].write(1), large, authors[2].write(1)];
+    let answer = log.commit(owner.group(records.clone(), vec![])).await;
+    assert!(matches!(&answer, Err(CommitError::TooLarge { entry: Some(1), .. })), "{answer:?}");
+    // Each of them would fit: which one is at fault nobody can say.
+    let mut group = owner.group(records.clone(), vec![]);
+    for record in &mut group.records {
+        record.bytes = vec![0; max / 2].into();
+    }
+    let answer = log.commit(group).await;
+    assert!(matches!(&answer, Err(CommitError::TooLarge { entry: None, .. })), "{answer:?}");
+    records.remove(1);
+    owner.append(&*log, records, vec![]).await;
+    log.close();
+}
+
+/// No group that the settings allow is larger than a frame: many small records take more than their bytes.
+#[test]
+fn the_largest_group_that_may_be_set_fits_into_a_frame() {
+    use retailflow_config::limits::{Allowed, allowed};
+    let most = |key| match allowed(key) {
+        Some(Allowed::Number { max, .. }) => max,
+        other => panic!("{key}: {other:?}"),
+    };
+    let around = most("log.group_max_records") * group::ENTRY_HEADER_BYTES as u64 + (64 << 10);
+    let frame = u64::from(crate::disk::log::LogOptions::default().payload_max_bytes);
+    assert!(most("log.group_max_bytes") + around <= frame);
+    // A record that is decoded at all fits into a group by itself.
+    assert!(most("orders.record_max_bytes") <= most("log.group_max_bytes"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use metrics::{Counter, Histogram, counter, histogram};
 use retailflow_engine::metric;
-use retailflow_engine::ports::CommitError;
 
 use super::durable::{Copies, LogMark};
 use super::frame::{self, FrameKind, HEADER_BYTES, Header, OVERHEAD_BYTES, TRAILER_BYTES};
@@ -27,6 +26,9 @@ pub enum PushError {
     /// There is no room for another segment. Nothing was written; it may go again later.
     #[error("no room for another segment of the log: {0}")]
     Unavailable(String),
+    /// The process, or the system, may open no further file for another segment. Nothing was written; it may go again later.
+    #[error("no file can be opened for another segment of the log: {0}")]
+    OutOfFiles(String),
     /// Larger than a frame may be.
     #[error("a frame of {bytes} bytes is too large: at most {max}")]
     TooLarge {
@@ -271,7 +273,7 @@ impl Appender {
                 self.offset = SEGMENT_HEADER_BYTES;
                 Ok(())
             }
-            Err(CreateError::Nothing(error)) => Err(PushError::Unavailable(why_not(&error))),
+            Err(CreateError::Nothing(error)) => Err(why_not(&error)),
             Err(CreateError::Broken(error)) => Err(PushError::Broken(self.fail(error.to_string()))),
         }
     }
@@ -301,12 +303,12 @@ pub(crate) fn segment_file_bytes(options: &LogOptions, frame_bytes: usize) -> u6
 }
 
 /// Why no segment was made, so that what is wanting can be told from what is full.
-fn why_not(error: &LogError) -> String {
+fn why_not(error: &LogError) -> PushError {
     // EMFILE and ENFILE: the process's limit, and the system's.
     let is_files = |source: &io::Error| matches!(source.raw_os_error(), Some(23 | 24));
     match error {
-        LogError::Io { source, .. } if is_files(source) => format!("{}: {error}", CommitError::OUT_OF_FILES),
-        error => error.to_string(),
+        LogError::Io { source, .. } if is_files(source) => PushError::OutOfFiles(error.to_string()),
+        error => PushError::Unavailable(error.to_string()),
     }
 }
 
@@ -319,7 +321,7 @@ mod tests {
         let error =
             |code| LogError::io("create", std::path::Path::new("/x"))(io::Error::from_raw_os_error(code));
         for (code, is_files) in [(24, true), (23, true), (28, false), (5, false)] {
-            assert_eq!(why_not(&error(code)).contains(CommitError::OUT_OF_FILES), is_files, "{code}");
+            assert_eq!(matches!(why_not(&error(code)), PushError::OutOfFiles(_)), is_files, "{code}");
         }
     }
 }

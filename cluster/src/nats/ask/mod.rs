@@ -8,8 +8,8 @@
 //! - Each request has a deadline, and every one that was begun is answered.
 //! - One task owns all others: [`AskDoor::close`] takes nothing more, answers what was begun, and joins it.
 //!
-//! Callers' messages come over a connection of its own. The client ends it at a header that it cannot read, and makes it anew: what
-//! came in between is lost, as any core NATS message may be, and is asked again under the same id.
+//! Callers' messages come over a connection of its own, with a filter before it (ADR 29): headers that no client reads are refused, and
+//! cost nobody else an answer.
 
 mod answer;
 mod client;
@@ -153,6 +153,8 @@ impl AskDoor {
         let client = &self.shared.edge.client;
         let drained = async {
             drop(client.flush().await);
+            // Behind the client's socket is a filter: the answers have left when the server has sent this back.
+            self.shared.edge.settled().await;
             drop(client.drain().await);
         };
         // Also when the time is up there is a moment for what was answered.

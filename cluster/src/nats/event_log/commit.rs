@@ -17,7 +17,7 @@ use super::scan::position;
 use super::{Head, Inner, Writing};
 use crate::nats::api::Trouble;
 use crate::nats::batch;
-use crate::nats::errors::{ApiError, Refusal};
+use crate::nats::errors::{ApiError, BATCH_INCOMPLETE, Refusal};
 use crate::nats::subjects::{self, Subject};
 
 /// How often a group is sent because its conditions changed under it.
@@ -59,6 +59,12 @@ impl Inner {
                 return Ok(commit);
             }
             if let Some(error) = refused.take() {
+                if error.err_code == BATCH_INCOMPLETE {
+                    self.within_stream(&prepared).await?;
+                }
+                if error.is_too_large() {
+                    return Err(CommitError::TooLarge { entry: None, why: error.to_string() });
+                }
                 if error.refusal() == Refusal::Unclear {
                     writing.in_doubt = Some(prepared.hash);
                 }
@@ -114,6 +120,13 @@ impl Inner {
         }
         let why = format!("other writers came in between {ATTEMPTS_MAX} times");
         Err(writing.unresolved(&prepared.hash, why))
+    }
+
+    /// A stream that takes no message of some size says of a batch only that it is not whole: whether that is why.
+    async fn within_stream(&self, prepared: &Prepared<'_>) -> Result<(), CommitError> {
+        let info = self.api.info(&self.stream(prepared.partition)).await;
+        let max = info.ok().and_then(|info| usize::try_from(info.config["max_msg_size"].as_u64()?).ok());
+        max.map_or(Ok(()), |max| prepared.fits(max))
     }
 
     /// Whether the group is the partition's last one (then it is committed) or may follow it. Refusals are final, so they

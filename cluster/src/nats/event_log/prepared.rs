@@ -52,22 +52,20 @@ impl<'a> Prepared<'a> {
         let messages = group_messages(group);
         if messages > GROUP_MESSAGES_MAX {
             let why = format!("a group of {messages} messages, at most {GROUP_MESSAGES_MAX}");
-            return Err(unavailable(why));
+            return Err(CommitError::TooLarge { entry: None, why });
         }
         let fence = group.fence.encode().map_err(|error| unavailable(error.to_string()))?;
         let decode = |bytes: &[u8]| Control::decode(bytes).map_err(|error| unavailable(error.to_string()));
         let controls =
             group.controls.iter().map(|entry| decode(&entry.bytes)).collect::<Result<Vec<_>, _>>()?;
-        let sizes = group.records.iter().map(|record| record.bytes.len());
-        let sizes = sizes.chain(group.controls.iter().map(|control| control.bytes.len()));
-        let largest = sizes.chain([fence.len()]).max().unwrap_or_default() + HEADERS_MAX_BYTES;
-        if largest > payload_max_bytes {
-            let why =
-                format!("a message of {largest} bytes; the server's max_payload is {payload_max_bytes}");
-            return Err(unavailable(why));
-        }
+        too_large(group, fence.len(), payload_max_bytes, "the server's max_payload")?;
         let hash = fence_hash(&fence);
         Ok(Self { group, partition, fence: fence.into(), hash, controls, messages })
+    }
+
+    /// The same for what its stream takes.
+    pub(super) fn fits(&self, message_max_bytes: usize) -> Result<(), CommitError> {
+        too_large(self.group, self.fence.len(), message_max_bytes, "the stream's max_msg_size")
     }
 
     /// The batch: fence, records, controls, deadlines.
@@ -100,4 +98,15 @@ impl<'a> Prepared<'a> {
         }
         messages
     }
+}
+
+/// Names the first entry that no message of `max_bytes` holds.
+fn too_large(group: &Group, fence_bytes: usize, max_bytes: usize, limit: &str) -> Result<(), CommitError> {
+    let records = group.records.iter().map(|record| record.bytes.len());
+    let sizes = records.chain(group.controls.iter().map(|control| control.bytes.len()));
+    let mut sizes = sizes.chain([fence_bytes]).map(|bytes| bytes + HEADERS_MAX_BYTES).enumerate();
+    let Some((at, bytes)) = sizes.find(|(_, bytes)| *bytes > max_bytes) else { return Ok(()) };
+    let why = format!("a message of {bytes} bytes; {limit} is {max_bytes}");
+    let entry = Some(at).filter(|at| *at < group.records.len() + group.controls.len());
+    Err(CommitError::TooLarge { entry, why })
 }
