@@ -41,6 +41,8 @@ pub enum Mutant {
     ForgetsEpochWithItsActor,
     /// Each one who wants to know whether the partition is still ours has a fence of its own written.
     AFenceForEach,
+    /// A parked command whose number is taken is acknowledged as if it had been written.
+    AcknowledgesTakenNumbers,
 }
 
 impl Settings {

@@ -13,6 +13,8 @@ pub enum Sickness {
     Crowded,
     /// The log of one partition does not answer appends.
     Log(PartitionId),
+    /// The same of a partition and the next one, as if both were on one shard, while no more may be under way than is needed.
+    Shard(PartitionId),
     /// The log and the index of one partition do not answer reads.
     Reads(PartitionId),
     /// A participant answers nothing.
@@ -23,8 +25,37 @@ pub enum Sickness {
     Contradicts,
     /// One order fails at every command, is parked, and gets more commands than any other.
     HotParked,
-    /// One tenant publishes nothing but commands that are refused.
-    Refusals,
+    /// The same, and the log of its partition does not answer appends.
+    ParkedInDoubt(PartitionId),
+    /// The same, and its tenant crashes meanwhile.
+    TenantCrashes(PartitionId),
+    /// Appends of a node fail for good in one partition, which another node takes over; then they fail no more.
+    Replaced(PartitionId),
+    /// One tenant publishes nothing but commands that are refused, all into one partition.
+    Refusals(PartitionId),
+}
+
+impl Sickness {
+    /// How many there are.
+    pub const KINDS: u64 = 12;
+
+    /// Whether appends to `partition`, one of so many, are not answered.
+    pub(super) fn silences(self, partition: PartitionId, partitions: u16) -> bool {
+        match self {
+            Self::Log(sick) | Self::ParkedInDoubt(sick) | Self::TenantCrashes(sick) => sick == partition,
+            Self::Shard(sick) => sick == partition || (sick.0 + 1) % partitions == partition.0,
+            _ => false,
+        }
+    }
+
+    /// The partition of the order that is parked, where it matters; `None`: there is no such order.
+    pub(super) fn parks(self) -> Option<Option<PartitionId>> {
+        match self {
+            Self::HotParked => Some(None),
+            Self::ParkedInDoubt(partition) | Self::TenantCrashes(partition) => Some(Some(partition)),
+            _ => None,
+        }
+    }
 }
 
 /// Everything about a crowd but its seed.
@@ -60,7 +91,7 @@ impl CrowdPlan {
         let role = Role::ALL[usize::try_from(dice.below(3)).unwrap_or(0)];
         let partitions = 3 + u16::try_from(dice.below(3)).unwrap_or(0);
         let partition = PartitionId(u16::try_from(dice.below(u64::from(partitions))).unwrap_or(0));
-        let sickness = match seed % 8 {
+        let sickness = match seed % Sickness::KINDS {
             0 => Sickness::Crowded,
             1 => Sickness::Silent(role),
             2 => Sickness::Contradicts,
@@ -68,7 +99,11 @@ impl CrowdPlan {
             4 => Sickness::Log(partition),
             5 => Sickness::Reads(partition),
             6 => Sickness::HotParked,
-            _ => Sickness::Refusals,
+            7 => Sickness::Refusals(partition),
+            8 => Sickness::Shard(partition),
+            9 => Sickness::ParkedInDoubt(partition),
+            10 => Sickness::TenantCrashes(partition),
+            _ => Sickness::Replaced(partition),
         };
         Self::of(&dice, sickness, partitions)
     }
@@ -82,6 +117,10 @@ impl CrowdPlan {
         config.admission.in_flight_max = orders as usize;
         config.admission.tenant_in_flight_max = (orders * 2).div_ceil(tenants) as usize;
         config.admission.partition_in_flight_max = orders as usize;
+        if let Sickness::Shard(_) = sickness {
+            config.admission.in_flight_max = 40;
+            config.admission.tenant_in_flight_max = 24;
+        }
         // Half of them are told soon that a log owes an answer, half never: permits must end with their callers in both.
         config.admission.doubt_ms = if dice.chance(500) { 300 } else { 60_000 };
         config.orders.live_max = match sickness {
@@ -118,6 +157,11 @@ impl CrowdPlan {
     /// A crowd that has not come to rest in this time after its sickness never does.
     pub(super) fn rest_max(&self) -> std::time::Duration {
         std::time::Duration::from_millis(self.sick_until_ms() + 30_000)
+    }
+
+    /// When another node takes over what one cannot write, in milliseconds.
+    pub(super) fn replaced_at_ms(&self) -> u64 {
+        self.sick_from_ms + self.sick_for_ms / 3
     }
 
     /// When the sickness is over, in milliseconds.
