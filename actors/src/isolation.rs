@@ -17,6 +17,7 @@ mod admission;
 mod fences;
 mod parking;
 mod reads;
+mod residents;
 mod stopped;
 
 pub(super) const PARTITIONS: u16 = 4;

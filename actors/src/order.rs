@@ -27,6 +27,7 @@ use crate::mutant::Mutant;
 use crate::outcome::{Work, recorded, refusal};
 use crate::partition::Committers;
 use crate::reads::Reads;
+use crate::residents::Residents;
 use crate::sight::Sight;
 use crate::sweeper::Found;
 use crate::tenant::TenantMsg;
@@ -72,6 +73,7 @@ pub(crate) struct OrderShared {
     pub(crate) held: Arc<Held>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) reads: Reads,
+    pub(crate) residents: Arc<Residents>,
     pub(crate) effects: Arc<Effects>,
     pub(crate) sight: Arc<Sight>,
 }
