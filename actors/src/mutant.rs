@@ -43,6 +43,8 @@ pub enum Mutant {
     AFenceForEach,
     /// A parked command whose number is taken is acknowledged as if it had been written.
     AcknowledgesTakenNumbers,
+    /// Nobody's published commands are read before those that one tenant fills the window with.
+    WindowWithoutShares,
 }
 
 impl Settings {

@@ -23,18 +23,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use retailflow_actors::{Intake, Ports, Settings};
-use retailflow_engine::ids::{CommandKey, TimestampMs};
+use retailflow_actors::{Intake, IntakeEvent, Ports, Settings};
+use retailflow_engine::ids::{CommandKey, TenantId, TimestampMs};
 use retailflow_engine::memory::participants::{MemoryJournal, SimOptions, SimParticipants, StockOptions};
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryInbox, MemoryLog, MemorySnapshots, MemoryTenants};
-use retailflow_engine::ports::{EventLog as _, LogIdentity};
+use retailflow_engine::ports::{Body, EventLog as _, LogIdentity, TenantSetting, TenantStatus};
 use retailflow_engine::wire::Durability;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::callers::{Asked, Asker, askers, flood, poisoned, poisoned_order};
+use self::callers::{Asked, Asker, askers, poisoned, poisoned_order, published};
 use self::cast::Cast;
 pub use self::judge::{Felt, Finding};
 use self::judge::{Judged, judge};
@@ -44,7 +44,7 @@ use self::sick::{SickDeadlines, SickLog, Spell, Timeline, sick_participants};
 use crate::time::{Dice, WorldClock};
 
 /// How long a published command waits for its order.
-const FLOOD_PATIENCE: Duration = Duration::from_millis(300);
+const PUBLISHED_PATIENCE: Duration = Duration::from_millis(300);
 /// Time between two looks at whether all has come to rest.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -171,6 +171,9 @@ impl Crowd<'_> {
         let crashes_tenant = matches!(self.plan.sickness, Sickness::TenantCrashes(_));
         settings.probe = Some(Arc::new(Poison::new(self.spell, crashes_tenant)));
         let idle_tasks = Handle::current().metrics().num_alive_tasks();
+        if let Sickness::Published(_) = self.plan.sickness {
+            self.limit(callers::LOUD).await?;
+        }
         let cast = Arc::new(Cast::start(self.plan, settings, &self.ports).await?);
         let mut attending = cast.attend(self.plan, self.clock);
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -223,6 +226,13 @@ impl Crowd<'_> {
         })
     }
 
+    /// One command of this tenant may be under way at a time.
+    async fn limit(&self, tenant: &str) -> Result<(), String> {
+        let tenant = TenantId::parse(tenant).map_err(|error| error.to_string())?;
+        let setting = TenantSetting { tenant, status: TenantStatus::Active, in_flight_max: Some(1) };
+        self.ports.tenants.put(setting).await.map_err(|error| error.to_string())
+    }
+
     /// Everyone asks, and one publishes, until all have their answers.
     async fn live(
         &self,
@@ -242,14 +252,23 @@ impl Crowd<'_> {
                 asked.clone(),
             ));
         }
-        let bodies = flood(self.plan)?;
-        if let Sickness::Refusals(partition) = self.plan.sickness {
-            let mut inbox = MemoryInbox::new("flood.jsonl", bodies);
+        let events = published(self.plan)?;
+        if let Sickness::Refusals(partition) | Sickness::Published(partition) = self.plan.sickness {
+            let bodies = events.iter().map(|event| Body::Bytes(event.to_json())).collect();
+            let mut inbox = MemoryInbox::new("published.jsonl", bodies);
             let (_stop, stopped) = watch::channel(false);
             let node = cast.first();
-            let intake = Intake::of_partition(node, &inbox, "flood.jsonl", partition, FLOOD_PATIENCE);
+            let intake = Intake::of_partition(node, &inbox, "published.jsonl", partition, PUBLISHED_PATIENCE);
             tokio::time::sleep(Duration::from_millis(self.plan.sick_from_ms)).await;
-            let read = intake.run(&mut inbox, stopped, |_| {});
+            let first_ms = self.clock.elapsed_ms();
+            let told = |told: IntakeEvent| {
+                let at = usize::try_from(told.position).unwrap_or_default();
+                if let Some(event) = events.get(at.wrapping_sub(1)) {
+                    let times_ms = (first_ms, self.clock.elapsed_ms());
+                    asked.lock().push(callers::asked_by_publishing(event, &told, times_ms));
+                }
+            };
+            let read = intake.run(&mut inbox, stopped, told);
             if tokio::time::timeout(self.plan.rest_max(), read).await.is_err() {
                 findings
                     .push(Finding { felt: Felt::Lost, detail: "the inbox is not read to its end".into() });

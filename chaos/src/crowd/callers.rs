@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use retailflow_actors::IntakeEvent;
 use retailflow_engine::ids::{CommandKey, IdError, OrderId, OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{Actor, Command};
-use retailflow_engine::ports::Body;
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, CommandEvent};
 
@@ -23,6 +23,10 @@ pub(super) const POISONED: &str = "poisoned";
 pub(super) const LOUD: &str = "loud";
 /// Lines of its.
 pub(super) const REFUSALS: u32 = 200;
+/// Commands of the tenant at its limit, orders that they are for, and commands of others behind them.
+const LOUD_COMMANDS: u32 = 600;
+const LOUD_ORDERS: usize = 8;
+const OTHERS_COMMANDS: u32 = 20;
 /// Commands for the order that is parked.
 const HOT_COMMANDS: u32 = 120;
 /// The time within which these come, in milliseconds.
@@ -41,6 +45,7 @@ pub(super) struct Asker {
 pub(super) struct Asked {
     pub(super) order: OrderRef,
     pub(super) key: CommandKey,
+    pub(super) published: bool,
     pub(super) first_ms: u64,
     /// When there was an answer for good; `None`: never.
     pub(super) answered_ms: Option<u64>,
@@ -119,17 +124,44 @@ pub(super) fn poisoned(seed: u64, plan: &CrowdPlan) -> Result<Vec<Asker>, IdErro
     Ok(askers)
 }
 
-/// What is published and refused.
-pub(super) fn flood(plan: &CrowdPlan) -> Result<Vec<Body>, IdError> {
-    let Sickness::Refusals(partition) = plan.sickness else { return Ok(Vec::new()) };
-    let mut bodies = Vec::new();
-    for (number, order) in (0..REFUSALS).zip(orders_of(plan, LOUD, "none", partition)) {
-        let data = CancelData { reason: "never placed".into(), expected_version: None };
-        let order = order?;
-        let event = CommandEvent::new(order, key("/shop", number)?, CommandData::Cancel(data));
-        bodies.push(Body::Bytes(event.to_json()));
+/// What is published, into one partition.
+pub(super) fn published(plan: &CrowdPlan) -> Result<Vec<CommandEvent>, IdError> {
+    let mut events = Vec::new();
+    match plan.sickness {
+        Sickness::Refusals(partition) => {
+            for (number, order) in (0..REFUSALS).zip(orders_of(plan, LOUD, "none", partition)) {
+                let data = CancelData { reason: "never placed".into(), expected_version: None };
+                events.push(CommandEvent::new(order?, key("/shop", number)?, CommandData::Cancel(data)));
+            }
+        }
+        Sickness::Published(partition) => {
+            let orders = orders_of(plan, LOUD, "loud", partition).take(LOUD_ORDERS);
+            let orders = orders.collect::<Result<Vec<OrderRef>, IdError>>()?;
+            for (number, order) in (0..LOUD_COMMANDS).zip(orders.iter().cycle()) {
+                events.push(CommandEvent::new(order.clone(), key("/loud", number)?, place(number)));
+            }
+            let numbers = 90_000..90_000 + OTHERS_COMMANDS;
+            for (number, order) in numbers.zip(orders_of(plan, "t0", "published", partition)) {
+                events.push(CommandEvent::new(order?, key("/shop", number)?, place(number)));
+            }
+        }
+        _ => {}
     }
-    Ok(bodies)
+    Ok(events)
+}
+
+/// What became of one of those, as somebody who asked.
+pub(super) fn asked_by_publishing(event: &CommandEvent, told: &IntakeEvent, times_ms: (u64, u64)) -> Asked {
+    Asked {
+        order: event.order.clone(),
+        key: event.key.clone(),
+        published: true,
+        first_ms: times_ms.0,
+        answered_ms: (!told.given_up).then_some(times_ms.1),
+        code: Some(told.outcome.code),
+        refused: Vec::new(),
+        again: 0,
+    }
 }
 
 /// Asks until there is an answer for good.
@@ -146,6 +178,7 @@ pub(super) async fn ask(
     let mut asked = Asked {
         order: asker.event.order.clone(),
         key: asker.event.key.clone(),
+        published: false,
         first_ms,
         answered_ms: None,
         code: None,

@@ -127,7 +127,7 @@ impl Judged<'_> {
             // Its orders end with it, wherever they live, and are woken again.
             Sickness::TenantCrashes(partition) => here == partition || order.tenant.as_str() == "t0",
             Sickness::HotParked => order.order.as_str() == POISONED,
-            Sickness::Refusals(_) => order.tenant.as_str() == LOUD,
+            Sickness::Refusals(_) | Sickness::Published(_) => order.tenant.as_str() == LOUD,
             Sickness::Crowded | Sickness::Silent(_) | Sickness::Slow(_) | Sickness::Contradicts => false,
         }
     }
@@ -150,7 +150,8 @@ impl Judged<'_> {
             }
             let took_ms = answered_ms.saturating_sub(asked.first_ms);
             verdict.slowest_ms = verdict.slowest_ms.max(took_ms);
-            if took_ms > self.plan.answer_max_ms {
+            let max_ms = if asked.published { self.plan.published_max_ms } else { self.plan.answer_max_ms };
+            if took_ms > max_ms {
                 verdict.found(Felt::Delayed, format!("{order}: answered after {took_ms} ms"));
             }
             let is_refusal = |code: &&Code| {

@@ -13,7 +13,7 @@ pub enum Sickness {
     Crowded,
     /// The log of one partition does not answer appends.
     Log(PartitionId),
-    /// The same of a partition and the next one, as if both were on one shard, while no more may be under way than is needed.
+    /// The same of a partition and the next one, as if both were on one shard.
     Shard(PartitionId),
     /// The log and the index of one partition do not answer reads.
     Reads(PartitionId),
@@ -33,11 +33,13 @@ pub enum Sickness {
     Replaced(PartitionId),
     /// One tenant publishes nothing but commands that are refused, all into one partition.
     Refusals(PartitionId),
+    /// One tenant, of which one command at a time may be under way, publishes hundreds into one partition, before the others'.
+    Published(PartitionId),
 }
 
 impl Sickness {
     /// How many there are.
-    pub const KINDS: u64 = 12;
+    pub const KINDS: u64 = 13;
 
     /// Whether appends to `partition`, one of so many, are not answered.
     pub(super) fn silences(self, partition: PartitionId, partitions: u16) -> bool {
@@ -73,6 +75,8 @@ pub struct CrowdPlan {
     pub sickness: Sickness,
     /// When that begins, in milliseconds.
     pub sick_from_ms: u64,
+    /// The same for those that were published behind others'.
+    pub published_max_ms: u64,
     /// How long it lasts, in milliseconds.
     pub sick_for_ms: u64,
     /// Bound on the wait for an answer of commands that the sickness does not concern, in milliseconds.
@@ -103,7 +107,8 @@ impl CrowdPlan {
             8 => Sickness::Shard(partition),
             9 => Sickness::ParkedInDoubt(partition),
             10 => Sickness::TenantCrashes(partition),
-            _ => Sickness::Replaced(partition),
+            11 => Sickness::Replaced(partition),
+            _ => Sickness::Published(partition),
         };
         Self::of(&dice, sickness, partitions)
     }
@@ -117,10 +122,6 @@ impl CrowdPlan {
         config.admission.in_flight_max = orders as usize;
         config.admission.tenant_in_flight_max = (orders * 2).div_ceil(tenants) as usize;
         config.admission.partition_in_flight_max = orders as usize;
-        if let Sickness::Shard(_) = sickness {
-            config.admission.in_flight_max = 40;
-            config.admission.tenant_in_flight_max = 24;
-        }
         // Half of them are told soon that a log owes an answer, half never: permits must end with their callers in both.
         config.admission.doubt_ms = if dice.chance(500) { 300 } else { 60_000 };
         config.orders.live_max = match sickness {
@@ -136,6 +137,7 @@ impl CrowdPlan {
             sick_from_ms: 300 + dice.below(300),
             sick_for_ms: 3_000 + dice.below(3_000),
             answer_max_ms: 200,
+            published_max_ms: 600,
             undriven_max_ms: 500,
             config,
         }
@@ -149,6 +151,7 @@ impl CrowdPlan {
         self.sick_from_ms = 200;
         self.sick_for_ms = 4_000;
         self.answer_max_ms = 1_500;
+        self.published_max_ms = 1_500;
         self.undriven_max_ms = 1_500;
         self.config.effects.undriven_max_ms = 1_500;
         self

@@ -147,3 +147,9 @@ fn a_parked_command_that_is_acknowledged_under_a_taken_number_is_caught() {
     let crashes = |sickness: &Sickness| matches!(sickness, Sickness::TenantCrashes(_));
     is_felt(Mutant::AcknowledgesTakenNumbers, &[Felt::Lost], crashes);
 }
+
+#[test]
+fn an_intake_window_that_one_tenant_fills_is_caught() {
+    let published = |sickness: &Sickness| matches!(sickness, Sickness::Published(_));
+    is_felt(Mutant::WindowWithoutShares, &[Felt::Delayed], published);
+}
