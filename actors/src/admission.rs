@@ -4,7 +4,7 @@
 //! ([`crate::held`]): what stays in mailboxes then is bounded by partition, which is what can fail.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -64,8 +64,6 @@ pub(crate) struct Gate {
     retry_after_ms: u64,
     tenants: Mutex<HashMap<TenantId, Arc<Room>>>,
     closed: AtomicBool,
-    /// Live orders on the node, held here because all tenants share the limit.
-    pub(crate) live: AtomicUsize,
     /// Actors of any kind that failed, for the run's summary.
     pub(crate) crashes: AtomicU64,
 }
@@ -81,7 +79,6 @@ impl Gate {
             retry_after_ms: admission.retry_after_ms,
             tenants: Mutex::default(),
             closed: AtomicBool::new(false),
-            live: AtomicUsize::new(0),
             crashes: AtomicU64::new(0),
         }
     }

@@ -421,6 +421,7 @@ impl CommitterState {
             let mut others = VecDeque::with_capacity(controls.len());
             for control in controls.drain(..) {
                 match control.entry.order == *order {
+                    true if self.settings.is(Mutant::AcknowledgesTakenNumbers) => control.ticket.durable(),
                     true => control.ticket.number_taken(),
                     false => others.push_back(control),
                 }

@@ -111,7 +111,7 @@ impl NodeHandle {
     /// Orders in memory.
     #[must_use]
     pub fn live_orders(&self) -> usize {
-        self.shared.orders.gate.live.load(std::sync::atomic::Ordering::Relaxed)
+        self.shared.orders.residents.live()
     }
 
     /// Actors that failed since the start, whatever the cause.

@@ -67,6 +67,8 @@ struct Listed {
     running: HashMap<OrderRef, Running>,
     /// Open orders that ask for nothing.
     waiting: HashSet<OrderRef>,
+    /// Orders that are woken in a while: each once, however many ask for that.
+    waking: HashSet<OrderRef>,
 }
 
 /// What became of effects since the start.
@@ -183,7 +185,7 @@ impl Effects {
     fn list(self: &Arc<Self>, effect: &Effect) -> (Option<(Guard, Arc<Task>)>, Option<Running>) {
         let reference = &effect.request.order;
         let mut listed = self.listed.lock();
-        let Listed { running, waiting } = &mut *listed;
+        let Listed { running, waiting, .. } = &mut *listed;
         if !waiting.is_empty() {
             waiting.remove(reference);
         }
@@ -235,7 +237,7 @@ impl Effects {
     pub(crate) fn stands(&self, order: &OrderRef) -> Stands {
         let listed = self.listed.lock();
         match () {
-            () if listed.running.contains_key(order) => Stands::Driven,
+            () if listed.running.contains_key(order) || listed.waking.contains(order) => Stands::Driven,
             () if listed.waiting.contains(order) => Stands::Waits,
             () => Stands::Undriven,
         }
@@ -256,6 +258,7 @@ impl Effects {
         let leaves = |order: &OrderRef| partition_of(order, partitions) == partition;
         let mut listed = self.listed.lock();
         listed.waiting.retain(|order| !leaves(order));
+        listed.waking.retain(|order| !leaves(order));
         let left: Vec<Running> =
             listed.running.extract_if(|order, _| leaves(order)).map(|(_, running)| running).collect();
         drop(listed);
@@ -315,14 +318,22 @@ impl Effects {
     }
 
     /// Has an order looked after in a while, whether or not it is in memory then.
-    pub(crate) fn wake_later(&self, order: OrderRef, after: Duration) {
-        if self.tasks.len() >= self.settings.config.effects.waiting_max {
+    pub(crate) fn wake_later(self: &Arc<Self>, order: OrderRef, after: Duration) {
+        let mut listed = self.listed.lock();
+        if listed.waking.len() >= self.settings.config.effects.waiting_max {
+            drop(listed);
             return self.leave_behind();
         }
-        let routes = self.routes.clone();
+        let is_first = listed.waking.insert(order.clone());
+        drop(listed);
+        if !is_first {
+            return;
+        }
+        let effects = self.clone();
         self.spawn(async move {
             tokio::time::sleep(after).await;
-            routes.to_order(order, ToOrder::Wake);
+            effects.listed.lock().waking.remove(&order);
+            effects.to_order(order, ToOrder::Wake);
         });
     }
 

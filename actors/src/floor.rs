@@ -35,6 +35,8 @@ struct Tracked {
     /// Positions whose partition is not known yet, or that belong to none.
     homeless: BTreeSet<u64>,
     by_partition: BTreeMap<PartitionId, BTreeSet<u64>>,
+    /// From here on commands were set aside.
+    held: Option<u64>,
 }
 
 impl Floors {
@@ -73,6 +75,11 @@ impl Floors {
         self.with(of, |tracked| tracked.read_up_to = tracked.read_up_to.max(position));
     }
 
+    /// From this position on commands are set aside, which are to be read again; `None`: none are.
+    pub(crate) fn hold(&self, of: Following, position: Option<u64>) {
+        self.with(of, |tracked| tracked.held = position);
+    }
+
     /// The position turned out to belong to a partition.
     pub(crate) fn belongs(&self, of: Following, position: u64, partition: PartitionId) {
         self.with(of, |tracked| {
@@ -105,7 +112,7 @@ impl Floors {
         for (inbox, tracked) in followed {
             let homeless = tracked.homeless.first().copied();
             let outstanding = tracked.by_partition.get(&partition).and_then(|all| all.first().copied());
-            let first_open = homeless.into_iter().chain(outstanding).min();
+            let first_open = homeless.into_iter().chain(outstanding).chain(tracked.held).min();
             let reached = first_open.map_or(tracked.read_up_to, |position| position.saturating_sub(1));
             let before = last.iter().find(|floor| floor.inbox == *inbox).map_or(0, |floor| floor.position);
             floors.push(IntakeFloor { inbox: *inbox, position: reached.max(before) });

@@ -3,7 +3,8 @@
 //! - Commands of one order go in one after another: a lost answer is asked for again before the next goes in, so
 //!   that no crash can turn their order round.
 //! - What can't be decoded is dead-lettered and blocks nobody.
-//! - At most `in_flight_max` commands are open that were read.
+//! - At most `in_flight_max` commands are open that were read. A tenant at its limit does not keep those that others published
+//!   behind it from being read, where the inbox can be read again (`window`).
 //!
 //! An inbox that holds one partition's commands is one whose callers have gone: nobody is there to be refused. Of such a
 //! one nothing is given up ([`Intake::of_partition`]): what can be tried again is tried for as long as the partition is
@@ -11,8 +12,9 @@
 //! its order may be on its way; and what is refused for good becomes a dead letter. Outcomes come out as they come.
 
 mod decide;
+mod window;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -25,6 +27,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::decide::{Answered, Line, again, decide, give_up, put_away};
+use self::window::{Again, Window};
 use crate::floor::{Floors, Following};
 use crate::mutant::Mutant;
 use crate::node::NodeHandle;
@@ -68,6 +71,14 @@ struct Done {
     settled: bool,
 }
 
+/// What came of reading.
+enum Read {
+    Given(Result<Vec<Delivery>, InboxError>),
+    Stopped,
+    /// Somebody who was set aside has places, and is read first. What was being read is read after that.
+    GaveWay,
+}
+
 type Pending<'a> = FuturesUnordered<PortFuture<'a, Answered>>;
 
 /// Reads one inbox into a node.
@@ -86,8 +97,7 @@ struct Books<'a> {
     lanes: HashMap<OrderRef, VecDeque<Waiting>>,
     /// Outcomes that wait for those of earlier positions.
     ready: BTreeMap<u64, Done>,
-    /// Positions read and not given out.
-    open: BTreeSet<u64>,
+    window: Window,
 }
 
 /// A command and where it stands.
@@ -125,13 +135,20 @@ impl<'a> Intake<'a> {
         patience: Option<Duration>,
     ) -> Self {
         let (floors, following) = node.floors(inbox.id(), only);
+        let settings = node.settings();
+        let in_flight_max = settings.config.admission.in_flight_max;
+        // There is one for each partition.
+        let max = if patience.is_some() { in_flight_max.min(BATCH) } else { in_flight_max };
+        let looks_ahead =
+            patience.is_some() && inbox.reads_again() && !settings.is(Mutant::WindowWithoutShares);
+        let window = Window::new(max, looks_ahead);
         let books = Books {
             line: Line { node, inbox: inbox.id(), name: name.into().into(), patience },
             following,
             floors,
             lanes: HashMap::new(),
             ready: BTreeMap::new(),
-            open: BTreeSet::new(),
+            window,
         };
         Self { pending: FuturesUnordered::new(), books, received: 0 }
     }
@@ -153,44 +170,71 @@ impl<'a> Intake<'a> {
         mut stop: watch::Receiver<bool>,
         mut on_event: impl FnMut(IntakeEvent),
     ) -> Result<IntakeSummary, InboxError> {
-        let in_flight_max = self.books.line.node.settings().config.admission.in_flight_max;
-        // There is one for each partition.
-        let window =
-            if self.books.line.patience.is_some() { in_flight_max.min(BATCH) } else { in_flight_max };
         let mut finished = false;
         let mut failed = None;
-        while !finished && failed.is_none() && !*stop.borrow() {
-            let room = window.saturating_sub(self.books.open.len());
-            if room == 0 {
-                self.one_done(&mut on_event).await;
+        while (self.books.window.is_behind() || !finished) && failed.is_none() && !*stop.borrow() {
+            if let Some(again) = self.books.window.again() {
+                let read = inbox.again(again.after, again.last, again.room);
+                match self.beside(read, &mut stop, false, &mut on_event).await {
+                    Read::Given(Ok(deliveries)) => self.accept_again(&again, deliveries),
+                    Read::Given(Err(error)) => failed = Some(error),
+                    Read::Stopped | Read::GaveWay => {}
+                }
                 continue;
             }
-            let batch = room.min(BATCH);
-            let read = {
-                let mut next = inbox.next(batch);
-                loop {
-                    // Reading may wait for someone to write: what is answered meanwhile goes out, and a stop is heard.
-                    tokio::select! {
-                        biased;
-                        _ = stop.wait_for(|stop| *stop) => break Ok(Vec::new()),
-                        Some(done) = self.pending.next(), if !self.pending.is_empty() => {
-                            self.books.settle(done, &self.pending);
-                            self.books.emit(&mut on_event);
-                        }
-                        read = &mut next => break read,
-                    }
+            let room = if finished { 0 } else { self.books.window.room() };
+            if room == 0 {
+                self.one_done_or_late(&mut on_event).await;
+                continue;
+            }
+            let read = inbox.next(room.min(BATCH));
+            match self.beside(read, &mut stop, true, &mut on_event).await {
+                Read::Given(Ok(deliveries)) if deliveries.is_empty() => finished = true,
+                Read::Given(Ok(deliveries)) => {
+                    deliveries.into_iter().for_each(|delivery| self.accept(delivery));
                 }
-            };
-            match read {
-                Ok(deliveries) if deliveries.is_empty() => finished = !*stop.borrow(),
-                Ok(deliveries) => deliveries.into_iter().for_each(|delivery| self.accept(delivery)),
-                Err(error) => failed = Some(error),
+                Read::Given(Err(error)) => failed = Some(error),
+                Read::Stopped | Read::GaveWay => {}
             }
         }
         while !self.pending.is_empty() {
             self.one_done(&mut on_event).await;
         }
         failed.map_or(Ok(IntakeSummary { received: self.received, finished }), Err)
+    }
+
+    /// Reading may wait for someone to write: what is answered meanwhile goes out, a stop is heard, and, if it `gives_way`, somebody
+    /// who was set aside is read again before that.
+    async fn beside(
+        &mut self,
+        mut read: PortFuture<'_, Result<Vec<Delivery>, InboxError>>,
+        stop: &mut watch::Receiver<bool>,
+        gives_way: bool,
+        on_event: &mut impl FnMut(IntakeEvent),
+    ) -> Read {
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return Read::Stopped,
+                Some(done) = self.pending.next(), if !self.pending.is_empty() => {
+                    self.books.settle(done, &self.pending);
+                    self.books.emit(on_event);
+                    if gives_way && self.books.window.again().is_some() {
+                        return Read::GaveWay;
+                    }
+                }
+                given = &mut read => return Read::Given(given),
+            }
+        }
+    }
+
+    /// Waits for an outcome, or until others may be read past those that are open.
+    async fn one_done_or_late(&mut self, on_event: &mut impl FnMut(IntakeEvent)) {
+        match self.books.window.late_at().filter(|at| *at > Instant::now()) {
+            // An outcome that comes is not lost with the wait: it is taken in or still to come.
+            Some(at) => drop(tokio::time::timeout_at(at, self.one_done(on_event)).await),
+            None => self.one_done(on_event).await,
+        }
     }
 
     async fn one_done(&mut self, on_event: &mut impl FnMut(IntakeEvent)) {
@@ -201,34 +245,61 @@ impl<'a> Intake<'a> {
     }
 
     fn accept(&mut self, delivery: Delivery) {
-        let since = Instant::now();
         let position = delivery.position;
-        let line = self.books.line.clone();
         self.received += 1;
-        self.books.open.insert(position);
-        self.books.floors.read(self.books.following, position);
+        let books = &mut self.books;
+        books.floors.read(books.following, position);
         match decode(&delivery.body) {
-            Ok(command) => {
-                match line.node.settings().is(Mutant::FloorRunsAhead) {
-                    true => self.books.floors.done(self.books.following, position, None),
-                    false => self.books.floors.belongs(
-                        self.books.following,
-                        position,
-                        line.node.partition(&command),
-                    ),
-                }
-                let waiting = Waiting { position, command, since };
-                match self.books.lanes.get_mut(&waiting.command.order) {
-                    Some(lane) => lane.push_back(waiting),
-                    None => {
-                        self.books.lanes.insert(waiting.command.order.clone(), VecDeque::new());
-                        self.pending.push(decide(line, waiting));
-                    }
-                }
+            Ok(command) if books.window.sets_aside(position, &command.order.tenant) => {
+                // Held first: the floor must not pass it in between.
+                books.floors.hold(books.following, books.window.first_behind());
+                books.floors.done(books.following, position, None);
             }
+            Ok(command) => self.admit(position, command),
             Err(error) => {
+                books.window.open(position, None);
+                let line = books.line.clone();
                 let letter = line.undecodable(position, delivery.body, &error);
-                self.pending.push(put_away(line, position, letter, Outcome::from(&error), since));
+                self.pending.push(put_away(line, position, letter, Outcome::from(&error), Instant::now()));
+            }
+        }
+    }
+
+    /// Takes in a tenant's commands that were set aside; the others there were seen to before.
+    fn accept_again(&mut self, again: &Again, deliveries: Vec<Delivery>) {
+        let (mut room, mut read_up_to) = (again.room, None);
+        for delivery in deliveries {
+            if let Ok(command) = decode(&delivery.body)
+                && command.order.tenant == again.tenant
+            {
+                let Some(left) = room.checked_sub(1) else { break };
+                room = left;
+                self.books.floors.read(self.books.following, delivery.position);
+                self.admit(delivery.position, command);
+            }
+            read_up_to = Some(delivery.position);
+        }
+        let books = &mut self.books;
+        books.window.caught_up(&again.tenant, read_up_to);
+        // Held until now: what was taken in has a place of its own by now.
+        books.floors.hold(books.following, books.window.first_behind());
+    }
+
+    /// Has a command decided, behind those of its order.
+    fn admit(&mut self, position: u64, command: Command) {
+        let (books, since) = (&mut self.books, Instant::now());
+        let line = books.line.clone();
+        books.window.open(position, Some(command.order.tenant.clone()));
+        match line.node.settings().is(Mutant::FloorRunsAhead) {
+            true => books.floors.done(books.following, position, None),
+            false => books.floors.belongs(books.following, position, line.node.partition(&command)),
+        }
+        let waiting = Waiting { position, command, since };
+        match books.lanes.get_mut(&waiting.command.order) {
+            Some(lane) => lane.push_back(waiting),
+            None => {
+                books.lanes.insert(waiting.command.order.clone(), VecDeque::new());
+                self.pending.push(decide(line, waiting));
             }
         }
     }
@@ -281,11 +352,11 @@ impl<'a> Books<'a> {
     fn emit(&mut self, on_event: &mut impl FnMut(IntakeEvent)) {
         let in_order = self.line.patience.is_none();
         loop {
-            let next = if in_order { self.open.first() } else { self.ready.keys().next() };
-            let Some(done) = next.copied().and_then(|position| self.ready.remove(&position)) else { return };
+            let next = if in_order { self.window.first() } else { self.ready.keys().next().copied() };
+            let Some(done) = next.and_then(|position| self.ready.remove(&position)) else { return };
             let Done { event, partition, settled } = done;
             let position = event.position;
-            self.open.remove(&position);
+            self.window.close(position);
             on_event(event);
             // Not before: the floor must not pass a refusal that nobody was told.
             if settled {

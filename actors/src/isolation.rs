@@ -17,6 +17,7 @@ mod admission;
 mod fences;
 mod parking;
 mod reads;
+mod residents;
 mod silence;
 mod sizes;
 mod stopped;

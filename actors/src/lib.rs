@@ -32,6 +32,7 @@ mod partition;
 mod quiet;
 mod reads;
 mod release;
+mod residents;
 mod resilience;
 mod sight;
 mod steward;

@@ -41,6 +41,10 @@ pub enum Mutant {
     ForgetsEpochWithItsActor,
     /// Each one who wants to know whether the partition is still ours has a fence of its own written.
     AFenceForEach,
+    /// A parked command whose number is taken is acknowledged as if it had been written.
+    AcknowledgesTakenNumbers,
+    /// Nobody's published commands are read before those that one tenant fills the window with.
+    WindowWithoutShares,
 }
 
 impl Settings {

@@ -35,6 +35,7 @@ use crate::outcome::refusal;
 use crate::partition::{Committers, Partition, PartitionArgs, PartitionMsg};
 use crate::reads::Reads;
 use crate::release::{ReleaseError, Released, Request};
+use crate::residents::Residents;
 use crate::sight::Sight;
 use crate::sweeper::{Sweeper, SweeperArgs};
 use crate::tenants::{Tenants, TenantsArgs};
@@ -271,6 +272,7 @@ impl Node {
         let settings = Arc::new(settings);
         let waited_ms = settings.config.commit.timeout_ms.saturating_mul(3);
         let reads = Reads::new(ports.log.identity(), settings.config.orders.hydrate_concurrency_max);
+        let residents = Residents::new(settings.config.orders.live_max);
         let admission = &settings.config.admission;
         let gate = Arc::new(Gate::new(admission, partitions));
         let bounds = Bounds {
@@ -292,7 +294,17 @@ impl Node {
         let newcomers =
             Newcomers::new(ports.tenants.clone(), settings.config.tenants.created_max, gate.retry_after_ms());
         let shared = Arc::new(Shared {
-            orders: Arc::new(OrderShared { ports, settings, committers, held, gate, reads, effects, sight }),
+            orders: Arc::new(OrderShared {
+                ports,
+                settings,
+                committers,
+                held,
+                gate,
+                reads,
+                residents,
+                effects,
+                sight,
+            }),
             routes,
             floors: Arc::default(),
             newcomers,

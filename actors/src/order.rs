@@ -27,6 +27,7 @@ use crate::mutant::Mutant;
 use crate::outcome::{Work, recorded, refusal};
 use crate::partition::Committers;
 use crate::reads::Reads;
+use crate::residents::Residents;
 use crate::sight::Sight;
 use crate::sweeper::Found;
 use crate::tenant::TenantMsg;
@@ -72,6 +73,7 @@ pub(crate) struct OrderShared {
     pub(crate) held: Arc<Held>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) reads: Reads,
+    pub(crate) residents: Arc<Residents>,
     pub(crate) effects: Arc<Effects>,
     pub(crate) sight: Arc<Sight>,
 }
@@ -116,6 +118,8 @@ pub(crate) struct OrderState {
     combine_max: Option<usize>,
     in_flight: Option<Box<InFlight>>,
     proposals: u64,
+    /// How often, one after another, an outcome could not be recorded.
+    unrecorded: u32,
     /// Outcomes that have left the aggregate's memory, once someone asked for one.
     recalled: Option<HashMap<CommandKey, RecordedOutcome>>,
 }
@@ -144,6 +148,7 @@ impl Actor for OrderActor {
             combine_max: None,
             in_flight: None,
             proposals: 0,
+            unrecorded: 0,
             recalled: None,
         })
     }
@@ -333,11 +338,13 @@ impl OrderState {
             }
             Proposed::Unavailable(code, why) => {
                 let retry_after_ms = self.args.shared.gate.retry_after_ms();
+                if !in_flight.engine.is_empty() {
+                    self.wake_later();
+                }
                 in_flight
                     .into_works()
                     .into_iter()
                     .for_each(|work| work.refuse(code, why.clone(), retry_after_ms));
-                self.wake_later();
                 Ok(None)
             }
             // Neither yes nor no may be said. The supervisor starts the order again from what the log has.
@@ -370,10 +377,14 @@ impl OrderState {
         }
     }
 
-    /// An outcome could not be recorded now: its effect is driven again, under the same key.
-    fn wake_later(&self) {
-        let delay = Duration::from_millis(self.args.shared.gate.retry_after_ms());
-        self.args.shared.effects.wake_later(self.args.order.clone(), delay);
+    /// An outcome could not be recorded now: its effect is driven again, under the same key, after a wait that grows: its
+    /// participant is not to be asked again and again for what nobody can write down.
+    fn wake_later(&mut self) {
+        let (shared, doubled) = (&self.args.shared, 1 << self.unrecorded.min(16));
+        let (first_ms, max_ms) = (shared.gate.retry_after_ms(), shared.settings.config.effects.retry_max_ms);
+        let delay_ms = first_ms.saturating_mul(doubled).min(max_ms.max(first_ms));
+        self.unrecorded = self.unrecorded.saturating_add(1);
+        shared.effects.wake_later(self.args.order.clone(), Duration::from_millis(delay_ms));
     }
 
     fn replay(&self, work: Work, verdict: &Verdict) {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lru::LruCache;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
@@ -22,10 +21,13 @@ use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared, PASSIVATED, is_
 use crate::outcome::Work;
 use crate::parking::{Parking, Wrote};
 use crate::release::{Crash, Drain, Releases, Request};
+use crate::residents::{Age, Evict};
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::world::ProbePoint;
 
 mod residents;
+
+use residents::{Away, Slots};
 
 /// What a tenant is told.
 pub(crate) enum TenantMsg {
@@ -49,6 +51,8 @@ pub(crate) enum TenantMsg {
     Written(OrderId, u64, Wrote),
     /// The park marks of a partition, as they were read.
     Marks(PartitionId, u64, Result<Vec<ParkedOrder>, String>),
+    /// There are too many orders in memory: send some away.
+    Evict(Evict),
     /// Look for idle orders.
     Sweep,
 }
@@ -58,27 +62,12 @@ pub(crate) struct TenantArgs {
     pub(crate) shared: Arc<OrderShared>,
 }
 
-enum Slot {
-    Live {
-        order: ActorRef<OrderMsg>,
-        touched: Instant,
-    },
-    /// Asked to leave; what comes meanwhile waits here.
-    Leaving {
-        order: ActorRef<OrderMsg>,
-        waiting: Vec<OrderMsg>,
-    },
-    /// Crashed; what comes during the delay waits here.
-    Resting {
-        waiting: Vec<OrderMsg>,
-    },
-}
-
 pub(crate) struct TenantState {
     tenant: TenantId,
     pub(crate) shared: Arc<OrderShared>,
-    /// Least recently used last; bounded by the node's live limit and the permits.
-    slots: LruCache<OrderId, Slot>,
+    myself: ActorRef<TenantMsg>,
+    slots: Slots,
+    age: Age,
     by_actor: HashMap<ActorId, OrderId>,
     /// Orders that crashed within the window.
     crashes: HashMap<OrderId, CrashWindow>,
@@ -104,10 +93,12 @@ impl Actor for TenantActor {
         let interval_ms = (args.shared.settings.config.orders.idle_ms / 4).clamp(50, 5_000);
         myself.send_interval(Duration::from_millis(interval_ms), || TenantMsg::Sweep);
         Ok(TenantState {
-            parking: Parking::new(args.shared.clone(), args.tenant.clone(), myself),
+            parking: Parking::new(args.shared.clone(), args.tenant.clone(), myself.clone()),
+            myself,
             tenant: args.tenant,
+            age: Age::new(&args.shared.residents),
             shared: args.shared,
-            slots: LruCache::unbounded(),
+            slots: Slots::default(),
             by_actor: HashMap::new(),
             crashes: HashMap::new(),
             troubles: HashMap::new(),
@@ -197,7 +188,14 @@ impl TenantState {
                 self.route(myself, work).await
             }
             TenantMsg::ToOrder(order, message) => self.tell_order(myself, order, message).await,
-            TenantMsg::Busy(order, id) => self.busy(order, id),
+            TenantMsg::Busy(order, id) => {
+                self.busy(order, id);
+                Ok(())
+            }
+            TenantMsg::Evict(evict) => {
+                self.evict(evict);
+                Ok(())
+            }
             TenantMsg::Restart(order) => self.restart(myself, order).await,
             TenantMsg::Release(request) => self.release(myself, request),
             TenantMsg::Drain(order, drain) => self.drain(myself, order, drain).await,
@@ -239,14 +237,13 @@ impl TenantState {
         work: Work,
     ) -> Result<(), ActorProcessingErr> {
         let order = &work.command.order.order;
-        match self.slots.get_mut(order) {
-            Some(Slot::Live { order, touched }) => {
-                *touched = Instant::now();
-                // A send fails only when the order has just ended: its command is then dropped, and the caller asks again.
-                drop(order.cast(OrderMsg::Submit(work)));
-                Ok(())
-            }
-            Some(Slot::Leaving { waiting, .. } | Slot::Resting { waiting }) => {
+        if let Some(order) = self.slots.touch(order) {
+            // A send fails only when the order has just ended: its command is then dropped, and the caller asks again.
+            drop(order.cast(OrderMsg::Submit(work)));
+            return Ok(());
+        }
+        match self.slots.away.get_mut(order).map(Away::waiting) {
+            Some(waiting) => {
                 if waiting.len() < self.shared.settings.config.orders.queue_max {
                     waiting.push(OrderMsg::Submit(work));
                 } else {
@@ -278,20 +275,19 @@ impl TenantState {
             self.shared.effects.waits(&OrderRef { tenant: self.tenant.clone(), order });
             return Ok(());
         }
-        match self.slots.get_mut(&order) {
-            Some(Slot::Live { order, touched }) => {
-                *touched = Instant::now();
-                drop(order.cast(message.into()));
-                Ok(())
-            }
-            Some(Slot::Leaving { waiting, .. }) => {
+        if let Some(order) = self.slots.touch(&order) {
+            drop(order.cast(message.into()));
+            return Ok(());
+        }
+        match self.slots.away.get_mut(&order) {
+            Some(Away::Leaving { waiting, .. }) => {
                 // An order has one effect and one deadline: a few at most wait here.
                 if waiting.len() < self.shared.settings.config.orders.queue_max {
                     waiting.push(message.into());
                 }
                 Ok(())
             }
-            Some(Slot::Resting { .. }) => Ok(()),
+            Some(Away::Resting { .. }) => Ok(()),
             None => self.spawn(myself, order, vec![message.into()]).await,
         }
     }
@@ -306,22 +302,17 @@ impl TenantState {
             // Its partition has gone meanwhile: whoever waits here asks again, and is answered by its owner.
             return Ok(());
         }
-        let live = self.shared.gate.live.load(Ordering::Relaxed);
-        if live >= self.shared.settings.config.orders.live_max {
-            self.evict(1 + live - self.shared.settings.config.orders.live_max);
-        }
+        self.shared.residents.make_room(1);
         let args = OrderArgs {
             order: OrderRef { tenant: self.tenant.clone(), order: order.clone() },
             shared: self.shared.clone(),
             tenant: myself.clone(),
         };
         let (actor, _) = Actor::spawn_linked(None, OrderActor, args, myself.get_cell()).await?;
-        self.shared.gate.live.fetch_add(1, Ordering::Relaxed);
-        self.by_actor.insert(actor.get_id(), order.clone());
         for message in waiting {
             drop(actor.cast(message));
         }
-        self.slots.put(order, Slot::Live { order: actor, touched: Instant::now() });
+        self.came(order, actor);
         Ok(())
     }
 
@@ -336,23 +327,18 @@ impl TenantState {
 
     /// The orders of a partition leave memory, whatever they do: another owner writes them from now on.
     fn departed(&mut self, partition: PartitionId) {
-        let theirs = self.slots.iter().map(|(order, _)| order);
-        let theirs: Vec<OrderId> =
-            theirs.filter(|order| self.partition(order) == partition).cloned().collect();
-        for order in theirs {
-            if let Some(Slot::Live { order: actor, .. } | Slot::Leaving { order: actor, .. }) =
-                self.slots.pop(&order)
-            {
+        let (tenant, partitions) = (self.tenant.clone(), self.shared.committers.partitions());
+        let leaves = |order: &OrderId| {
+            partition_of(&OrderRef { tenant: tenant.clone(), order: order.clone() }, partitions) == partition
+        };
+        for (order, actor) in self.slots.extract(leaves) {
+            if let Some(actor) = actor {
                 // Its end is nobody's matter any more.
                 self.gone(actor.get_id());
                 actor.stop(None);
             }
             self.forgive(&order);
         }
-        let (tenant, partitions) = (self.tenant.clone(), self.shared.committers.partitions());
-        let leaves = |order: &OrderId| {
-            partition_of(&OrderRef { tenant: tenant.clone(), order: order.clone() }, partitions) == partition
-        };
         self.releases.departed(leaves);
         self.parking.departed(partition, leaves);
     }
@@ -365,7 +351,7 @@ impl TenantState {
 
     fn gone(&mut self, id: ActorId) -> Option<OrderId> {
         let order = self.by_actor.remove(&id)?;
-        self.shared.gate.live.fetch_sub(1, Ordering::Relaxed);
+        self.shared.residents.went(1);
         Some(order)
     }
 
@@ -375,25 +361,11 @@ impl TenantState {
         id: ActorId,
     ) -> Result<(), ActorProcessingErr> {
         let Some(order) = self.gone(id) else { return Ok(()) };
-        match self.slots.pop(&order) {
-            Some(Slot::Leaving { waiting, .. }) if !waiting.is_empty() => {
-                self.spawn(myself, order, waiting).await
-            }
-            _ => Ok(()),
+        let waiting = self.slots.remove(&order);
+        match waiting.is_empty() {
+            true => Ok(()),
+            false => self.spawn(myself, order, waiting).await,
         }
-    }
-
-    fn busy(&mut self, order: OrderId, id: ActorId) -> Result<(), ActorProcessingErr> {
-        if !self.by_actor.contains_key(&id) {
-            return Ok(());
-        }
-        if let Some(Slot::Leaving { order: actor, waiting }) = self.slots.pop(&order) {
-            for message in waiting {
-                drop(actor.cast(message));
-            }
-            self.slots.put(order, Slot::Live { order: actor, touched: Instant::now() });
-        }
-        Ok(())
     }
 
     async fn crashed(
@@ -407,14 +379,11 @@ impl TenantState {
         self.shared.gate.crashes.fetch_add(1, Ordering::Relaxed);
         if self.parking.holds(&order) {
             // It was started by its release, which is told, and rests again. What waits is still in its queue.
-            self.slots.pop(&order);
+            self.slots.remove(&order);
             self.releases.crashed(&order, Crash { why: why.to_owned(), passing });
             return Ok(());
         }
-        let waiting = match self.slots.pop(&order) {
-            Some(Slot::Leaving { waiting, .. } | Slot::Resting { waiting }) => waiting,
-            Some(Slot::Live { .. }) | None => Vec::new(),
-        };
+        let waiting = self.slots.remove(&order);
         let supervision = &self.shared.settings.config.supervision;
         let windows = if passing { &mut self.troubles } else { &mut self.crashes };
         let window = windows.entry(order.clone()).or_default();
@@ -425,7 +394,7 @@ impl TenantState {
         match after {
             AfterCrash::Restart(delay) => {
                 tracing::warn!(tenant = %self.tenant, %order, %why, ?delay, "an order crashed and starts again");
-                self.slots.put(order.clone(), Slot::Resting { waiting });
+                self.slots.away.insert(order.clone(), Away::Resting { waiting });
                 myself.send_after(delay, move || TenantMsg::Restart(order));
                 Ok(())
             }
@@ -447,29 +416,18 @@ impl TenantState {
         myself: &ActorRef<TenantMsg>,
         order: OrderId,
     ) -> Result<(), ActorProcessingErr> {
-        match self.slots.pop(&order) {
+        match self.slots.away.remove(&order) {
             // Also one that nobody asks for: it may have a step that waits to be driven.
-            Some(Slot::Resting { waiting }) => self.spawn(myself, order, waiting).await,
-            Some(other) => {
-                self.slots.put(order, other);
+            Some(Away::Resting { waiting }) => self.spawn(myself, order, waiting).await,
+            Some(leaving) => {
+                self.slots.away.insert(order, leaving);
                 Ok(())
             }
             None => Ok(()),
         }
     }
 
-    /// Ends all orders in the order of their last use. They would end with this actor anyway, in the order of a hash
-    /// table: what a seeded world shows would not be the same twice.
     fn end_orders(&mut self) {
-        while let Some((_, slot)) = self.slots.pop_lru() {
-            if let Slot::Live { order, .. } | Slot::Leaving { order, .. } = slot {
-                order.kill();
-            }
-        }
-    }
-
-    fn forget_all(&mut self) {
-        let live = std::mem::take(&mut self.by_actor).len();
-        self.shared.gate.live.fetch_sub(live, Ordering::Relaxed);
+        self.slots.drain().into_iter().for_each(|order| order.kill());
     }
 }

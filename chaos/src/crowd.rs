@@ -4,36 +4,47 @@
 //! - [`crowd`]: a whole crowd from one seed, in virtual time; [`crowd_on_threads`]: the same on the real runtime
 //! - `plan`: how many, and who is sick of what
 //! - `sick`: the reference adapters with one part that hangs, is slow, or contradicts itself
+//! - `cast`: the nodes, one or two
+//! - `poison`: who crashes
 //! - `callers`: who asks, again and again, until there is an answer for good
 //! - `judge`: nobody stands still, nobody else is felt, everything is given back
+//! - `promises`: what was acknowledged is there, nobody healthy is driven out, and a refusal costs little
 
 mod callers;
+mod cast;
 mod judge;
 mod plan;
+mod poison;
+mod promises;
 mod sick;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use retailflow_actors::{Intake, Node, NodeHandle, Ports, Settings};
-use retailflow_engine::ids::TimestampMs;
+use retailflow_actors::{Intake, IntakeEvent, Ports, Settings};
+use retailflow_engine::ids::{CommandKey, TenantId, TimestampMs};
 use retailflow_engine::memory::participants::{MemoryJournal, SimOptions, SimParticipants, StockOptions};
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryInbox, MemoryLog, MemorySnapshots, MemoryTenants};
-use retailflow_engine::ports::LogIdentity;
+use retailflow_engine::ports::{Body, EventLog as _, LogIdentity, TenantSetting, TenantStatus};
 use retailflow_engine::wire::Durability;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::callers::{Asked, Asker, askers, flood, poisoned};
+use self::callers::{Asked, Asker, askers, poisoned, poisoned_order, published};
+use self::cast::Cast;
 pub use self::judge::{Felt, Finding};
 use self::judge::{Judged, judge};
 pub use self::plan::{CrowdPlan, Sickness};
-use self::sick::{Poison, SickDeadlines, SickLog, Spell, Timeline, sick_participants};
+use self::poison::Poison;
+use self::sick::{SickDeadlines, SickLog, Spell, Timeline, sick_participants};
 use crate::time::{Dice, WorldClock};
 
+/// How long a published command waits for its order.
+const PUBLISHED_PATIENCE: Duration = Duration::from_millis(300);
 /// Time between two looks at whether all has come to rest.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -119,6 +130,7 @@ struct Crowd<'a> {
     log: Arc<MemoryLog>,
     ports: Ports,
     timeline: Arc<Timeline>,
+    spell: Spell,
 }
 
 impl<'a> Crowd<'a> {
@@ -150,44 +162,54 @@ impl<'a> Crowd<'a> {
             rng: Arc::new(Dice::new(seed, 12)),
             durability: Durability::MEMORY.into(),
         };
-        Self { seed, plan, clock, log, ports, timeline }
+        Self { seed, plan, clock, log, ports, timeline, spell }
     }
 }
 
 impl Crowd<'_> {
     async fn run(self, mut settings: Settings) -> Result<CrowdReport, String> {
-        settings.probe = Some(Arc::new(Poison(callers::POISONED.into())));
+        let crashes_tenant = matches!(self.plan.sickness, Sickness::TenantCrashes(_));
+        settings.probe = Some(Arc::new(Poison::new(self.spell, crashes_tenant)));
         let idle_tasks = Handle::current().metrics().num_alive_tasks();
-        let node = Node::start(settings, self.ports.clone()).await.map_err(|error| error.to_string())?;
+        if let Sickness::Published(_) = self.plan.sickness {
+            self.limit(callers::LOUD).await?;
+        }
+        let cast = Arc::new(Cast::start(self.plan, settings, &self.ports).await?);
+        let mut attending = cast.attend(self.plan, self.clock);
         let asked = Arc::new(Mutex::new(Vec::new()));
         let mut findings = Vec::new();
-        self.live(&node, &asked, &mut findings).await.map_err(|error| error.to_string())?;
-        let rest = tokio::time::timeout(self.plan.rest_max(), self.rest(&node)).await;
+        self.live(&cast, &asked, &mut findings).await.map_err(|error| error.to_string())?;
+        let rest = tokio::time::timeout(self.plan.rest_max(), self.rest(&cast)).await;
         let rest_ms = self.clock.elapsed_ms();
         let leaked = |detail: String| Finding { felt: Felt::Leaked, detail };
         if rest.is_err() {
             findings.push(leaked(format!(
                 "after {rest_ms} ms there are {} effects, {} orders in memory, {} commands in flight",
-                node.effects_running(),
-                node.live_orders(),
-                node.in_flight()
+                cast.effects_running(),
+                cast.live_orders(),
+                cast.in_flight()
             )));
         }
-        let calls = node.effects().calls;
-        if node.found_undriven() > 0 {
-            // Found, and driven again: what it heals it must not hide.
-            let detail = format!("the node itself found {} orders that nobody drove", node.found_undriven());
-            findings.push(Finding { felt: Felt::Undriven, detail });
-        }
-        let stop = node.stop(Duration::from_secs(10)).await;
-        if !stop.drained || stop.abandoned > 0 {
-            findings.push(leaked(format!("no clean stop: {stop:?}")));
+        let calls = cast.nodes.iter().map(|node| node.effects().calls).sum();
+        attending.shutdown().await;
+        for node in &cast.nodes {
+            if node.found_undriven() > 0 {
+                // Found, and driven again: what it heals it must not hide.
+                let detail =
+                    format!("the node itself found {} orders that nobody drove", node.found_undriven());
+                findings.push(Finding { felt: Felt::Undriven, detail });
+            }
+            let stop = node.clone().stop(Duration::from_secs(10)).await;
+            if !stop.drained || stop.abandoned > 0 {
+                findings.push(leaked(format!("no clean stop: {stop:?}")));
+            }
         }
         findings.extend(self.tasks_end(idle_tasks).await.err().map(leaked));
         let asked = std::mem::take(&mut *asked.lock());
         let verdict = judge(&Judged {
             plan: self.plan,
             groups: &self.log.groups(),
+            queued: &self.queued().await?,
             asked: &asked,
             timeline: &self.timeline,
             rest_ms,
@@ -204,10 +226,17 @@ impl Crowd<'_> {
         })
     }
 
+    /// One command of this tenant may be under way at a time.
+    async fn limit(&self, tenant: &str) -> Result<(), String> {
+        let tenant = TenantId::parse(tenant).map_err(|error| error.to_string())?;
+        let setting = TenantSetting { tenant, status: TenantStatus::Active, in_flight_max: Some(1) };
+        self.ports.tenants.put(setting).await.map_err(|error| error.to_string())
+    }
+
     /// Everyone asks, and one publishes, until all have their answers.
     async fn live(
         &self,
-        node: &NodeHandle,
+        cast: &Arc<Cast>,
         asked: &Arc<Mutex<Vec<Asked>>>,
         findings: &mut Vec<Finding>,
     ) -> Result<(), retailflow_engine::ids::IdError> {
@@ -216,20 +245,30 @@ impl Crowd<'_> {
             askers(self.seed, self.plan)?.into_iter().chain(poisoned(self.seed, self.plan)?).collect();
         for asker in askers {
             everyone.spawn(callers::ask(
-                node.clone(),
+                cast.clone(),
                 self.clock,
                 asker,
                 self.plan.patience_ms,
                 asked.clone(),
             ));
         }
-        let bodies = flood(self.plan)?;
-        if !bodies.is_empty() {
-            let mut inbox = MemoryInbox::new("flood.jsonl", bodies);
+        let events = published(self.plan)?;
+        if let Sickness::Refusals(partition) | Sickness::Published(partition) = self.plan.sickness {
+            let bodies = events.iter().map(|event| Body::Bytes(event.to_json())).collect();
+            let mut inbox = MemoryInbox::new("published.jsonl", bodies);
             let (_stop, stopped) = watch::channel(false);
-            let intake = Intake::new(node, &inbox, "flood.jsonl");
+            let node = cast.first();
+            let intake = Intake::of_partition(node, &inbox, "published.jsonl", partition, PUBLISHED_PATIENCE);
             tokio::time::sleep(Duration::from_millis(self.plan.sick_from_ms)).await;
-            let read = intake.run(&mut inbox, stopped, |_| {});
+            let first_ms = self.clock.elapsed_ms();
+            let told = |told: IntakeEvent| {
+                let at = usize::try_from(told.position).unwrap_or_default();
+                if let Some(event) = events.get(at.wrapping_sub(1)) {
+                    let times_ms = (first_ms, self.clock.elapsed_ms());
+                    asked.lock().push(callers::asked_by_publishing(event, &told, times_ms));
+                }
+            };
+            let read = intake.run(&mut inbox, stopped, told);
             if tokio::time::timeout(self.plan.rest_max(), read).await.is_err() {
                 findings
                     .push(Finding { felt: Felt::Lost, detail: "the inbox is not read to its end".into() });
@@ -243,19 +282,29 @@ impl Crowd<'_> {
     }
 
     /// The sickness is over, no order is in memory, and nothing runs but what asks those who contradict themselves.
-    async fn rest(&self, node: &NodeHandle) {
+    async fn rest(&self, cast: &Cast) {
         loop {
             let doubted = self.timeline.contradicted.lock().len();
             let is_over = self.clock.elapsed_ms() > self.plan.sick_until_ms();
             if is_over
-                && node.effects_running() <= doubted
-                && node.live_orders() == 0
-                && node.in_flight() == 0
+                && cast.effects_running() <= doubted
+                && cast.live_orders() == 0
+                && cast.in_flight() == 0
             {
                 return;
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// What the log has waiting behind the mark of the order that is parked.
+    async fn queued(&self) -> Result<BTreeSet<CommandKey>, String> {
+        let Some(order) = poisoned_order(self.plan).map_err(|error| error.to_string())? else {
+            return Ok(BTreeSet::new());
+        };
+        let waiting =
+            self.log.parked_commands(&order, 0, usize::MAX).await.map_err(|error| error.to_string())?;
+        Ok(waiting.iter().filter_map(|bytes| promises::parked_key(bytes)).collect())
     }
 
     /// Every task ends with the node.

@@ -1,5 +1,6 @@
 //! An inbox whose callers have gone: nothing is given up, and nobody holds up anybody else.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use retailflow_engine::ports::{Body, CommandInbox, DeadLetters, EventLog, Tenant
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, CommandEvent, content_hash};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Intake, IntakeEvent};
 use crate::quiet::Quiet;
@@ -88,4 +90,76 @@ async fn what_is_refused_for_good_is_a_dead_letter() {
     let letters = quiet.letters.list(0, 10).await.unwrap();
     let codes: Vec<_> = letters.iter().map(|stored| stored.letter.code.as_str()).collect();
     assert!(codes.contains(&"tenant_disabled") && codes.contains(&"malformed_json"), "{codes:?}");
+}
+
+/// Cancels of orders that are never placed fill the window with one tenant's, for as long as they wait for their orders.
+fn flood(count: usize) -> Vec<Body> {
+    (0..count).map(|number| body(cancel(&order("loud", &format!("never-{number}")), "c"))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_tenant_that_fills_the_window_keeps_no_others_commands_from_being_read() {
+    let quiet = Quiet::start(None).await;
+    let mut bodies = flood(1_000);
+    bodies.push(body(place(&order("shop", "o-1"), "p")));
+    bodies.extend([body(place(&order("loud", "o-1"), "p")), body(cancel(&order("loud", "o-1"), "c"))]);
+    let mut inbox = MemoryInbox::new("of one partition", bodies);
+    let (_stop, never) = watch::channel(false);
+    let begun = Instant::now();
+    let mut others = None;
+    let mut events = Vec::new();
+    let intake = Intake::of_partition(&quiet.node, &inbox, "RF_CMD", HERE, PATIENCE);
+    let told = |event: IntakeEvent| {
+        if event.position == 1_001 {
+            others = Some(begun.elapsed());
+        }
+        events.push(event);
+    };
+    let summary = intake.run(&mut inbox, never, told).await.unwrap();
+    assert!(others.is_some_and(|after| after < PATIENCE / 2), "another tenant's waited {others:?}");
+    assert_eq!((summary.received, events.len()), (1_003, 1_003), "each is told once");
+    let of_order: Vec<_> = events.iter().filter(|event| event.position > 1_001).collect();
+    let codes: Vec<_> = of_order.iter().map(|event| (event.position, event.outcome.code)).collect();
+    assert_eq!(codes, [(1_002, Code::Applied), (1_003, Code::Applied)], "in their order");
+    let unknown =
+        events.iter().filter(|event| event.outcome.code == Code::OrderNotFound && event.dead_lettered);
+    assert_eq!(unknown.count(), 1_000);
+    assert!(quiet.node.write_floor(HERE).await);
+    assert_eq!(floor(&quiet, &inbox).await, 1_003);
+}
+
+async fn floor(quiet: &Quiet, inbox: &MemoryInbox) -> u64 {
+    let fence = quiet.log.head(HERE).await.unwrap().fence.unwrap();
+    fence.intake.iter().find(|floor| floor.inbox == inbox.id()).map_or(0, |floor| floor.position)
+}
+
+/// Broken off at any time, whoever reads on from the floor that was written then finds all that was not decided.
+#[tokio::test(start_paused = true)]
+async fn the_floor_stays_below_what_is_set_aside() {
+    for after_ms in [1, 150, 250, 900, 2_100, 2_500, 4_300, 5_000] {
+        let quiet = Quiet::start(None).await;
+        let mut bodies = flood(700);
+        bodies.insert(0, body(place(&order("loud", "o-1"), "p")));
+        bodies.push(body(place(&order("shop", "o-1"), "p")));
+        bodies.push(body(cancel(&order("loud", "o-1"), "c")));
+        let all = bodies.len() as u64;
+        let mut told = BTreeSet::new();
+        let mut inbox = MemoryInbox::new("of one partition", bodies.clone());
+        let (_stop, never) = watch::channel(false);
+        let intake = Intake::of_partition(&quiet.node, &inbox, "RF_CMD", HERE, PATIENCE);
+        let run = intake.run(&mut inbox, never, |event| told.extend([event.position]));
+        let ended = tokio::time::timeout(Duration::from_millis(after_ms), run).await.is_ok();
+        assert!(quiet.node.write_floor(HERE).await);
+        let floor = floor(&quiet, &inbox).await;
+        let first_open = (1..=all).find(|position| !told.contains(position));
+        assert!(first_open.is_none_or(|first| floor < first), "{floor} after {after_ms} ms, {first_open:?}");
+        assert_eq!(ended, first_open.is_none());
+        // Whoever comes after it reads from the floor on.
+        let mut again = MemoryInbox::new("of one partition", bodies);
+        while floor > 0 && again.next(1).await.unwrap()[0].position < floor {}
+        let (_stop, never) = watch::channel(false);
+        let intake = Intake::of_partition(&quiet.node, &again, "RF_CMD", HERE, PATIENCE);
+        intake.run(&mut again, never, |event| told.extend([event.position])).await.unwrap();
+        assert!((1..=all).eq(told), "after {after_ms} ms");
+    }
 }

@@ -61,7 +61,7 @@ async fn a_participant_that_answers_nobody_keeps_no_new_order_out() {
     let mut config = Config::default();
     config.effects.backlog_max = 16;
     config.effects.participant_in_flight_max = 8;
-    config.effects.attempts_max = 1_000;
+    config.effects.step_attempts_max = 1_000;
     config.orders.live_max = 100;
     let (told, silent) = watch::channel(true);
     let settings = Settings::new(config, "test");

@@ -71,8 +71,11 @@ impl OrderState {
         let Some(committer) = self.args.shared.committers.get(self.partition) else {
             let why = "the order's partition is being taken over";
             let retry_after_ms = self.args.shared.gate.retry_after_ms();
+            // Who only asked is told, and asks again: that is no reason to drive anything.
+            if !engine.is_empty() {
+                self.wake_later();
+            }
             drop(engine);
-            self.wake_later();
             in_order(waiters, deferred)
                 .into_iter()
                 .for_each(|work| work.refuse(Code::Unavailable, why, retry_after_ms));
@@ -143,6 +146,7 @@ impl OrderState {
         let durability = shared.ports.durability.get();
         let InFlight { sealed, waiters, deferred, engine, .. } = in_flight;
         drop(engine);
+        self.unrecorded = 0;
         // What was recalled must stay all there is: these will leave the aggregate's memory, too.
         if let Some(recalled) = &mut self.recalled {
             recalled.extend(sealed.outcomes.iter().map(|outcome| (outcome.key.clone(), outcome.clone())));

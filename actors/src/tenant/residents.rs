@@ -1,60 +1,197 @@
-//! Which of a tenant's orders stay in memory.
+//! Which of a tenant's orders are in memory, and which leave it.
 
-use std::sync::atomic::Ordering;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ractor::ActorRef;
+use lru::LruCache;
+use ractor::{ActorId, ActorRef};
 use retailflow_engine::ids::OrderId;
 use tokio::time::Instant;
 
-use super::{Slot, TenantState};
+use super::TenantState;
 use crate::order::OrderMsg;
+use crate::residents::{Evict, Leaving};
 
-/// Slots looked at, from the least recently used one on, for an order that can be asked to leave.
-const LOOKED_AT_MAX: usize = 256;
+/// Who was asked to leave and has not answered in this time, because it is being read or waits for its log, does not count as leaving
+/// any more: others are asked.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
+struct Live {
+    order: ActorRef<OrderMsg>,
+    touched: Instant,
+}
+
+/// An order that takes nothing now.
+pub(super) enum Away {
+    /// Asked to leave; what comes meanwhile waits here.
+    Leaving { order: ActorRef<OrderMsg>, waiting: Vec<OrderMsg>, since: Instant, counts: Option<Leaving> },
+    /// Crashed; what comes during the delay waits here.
+    Resting { waiting: Vec<OrderMsg> },
+}
+
+impl Away {
+    pub(super) fn waiting(&mut self) -> &mut Vec<OrderMsg> {
+        match self {
+            Self::Leaving { waiting, .. } | Self::Resting { waiting } => waiting,
+        }
+    }
+}
+
+/// The orders of a tenant. An order is live or away, never both. Bounded by the node's limit and the permits.
+pub(super) struct Slots {
+    /// Least recently used last.
+    live: LruCache<OrderId, Live>,
+    pub(super) away: BTreeMap<OrderId, Away>,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self { live: LruCache::unbounded(), away: BTreeMap::new() }
+    }
+}
+
+impl Slots {
+    /// An order that is live, which is used now.
+    pub(super) fn touch(&mut self, order: &OrderId) -> Option<&ActorRef<OrderMsg>> {
+        let live = self.live.get_mut(order)?;
+        live.touched = Instant::now();
+        Some(&live.order)
+    }
+
+    /// An order is there, and is used now.
+    pub(super) fn put(&mut self, order: OrderId, actor: ActorRef<OrderMsg>) {
+        self.live.put(order, Live { order: actor, touched: Instant::now() });
+    }
+
+    /// When the order was last used that was used longest ago.
+    fn oldest(&self) -> Option<Instant> {
+        self.live.peek_lru().map(|(_, live)| live.touched)
+    }
+
+    /// Forgets an order that has ended. Gives back what waited for it.
+    pub(super) fn remove(&mut self, order: &OrderId) -> Vec<OrderMsg> {
+        self.live.pop(order);
+        self.away.remove(order).map(|mut away| std::mem::take(away.waiting())).unwrap_or_default()
+    }
+
+    /// Forgets the orders of which `leaves` says so. Gives back the actors there are.
+    pub(super) fn extract(
+        &mut self,
+        leaves: impl Fn(&OrderId) -> bool,
+    ) -> Vec<(OrderId, Option<ActorRef<OrderMsg>>)> {
+        let live = self.live.iter().map(|(order, _)| order).chain(self.away.keys());
+        let theirs: Vec<OrderId> = live.filter(|order| leaves(order)).cloned().collect();
+        let gone = theirs.into_iter().map(|order| {
+            let live = self.live.pop(&order).map(|live| live.order);
+            let away = match self.away.remove(&order) {
+                Some(Away::Leaving { order, .. }) => Some(order),
+                _ => None,
+            };
+            (order, live.or(away))
+        });
+        gone.collect()
+    }
+
+    /// All actors, in the order of their last use. They would end with their tenant anyway, in the order of a hash
+    /// table: what a seeded world shows would not be the same twice.
+    pub(super) fn drain(&mut self) -> Vec<ActorRef<OrderMsg>> {
+        let mut all = Vec::new();
+        while let Some((_, live)) = self.live.pop_lru() {
+            all.push(live.order);
+        }
+        all.extend(std::mem::take(&mut self.away).into_values().filter_map(|away| match away {
+            Away::Leaving { order, .. } => Some(order),
+            Away::Resting { .. } => None,
+        }));
+        all
+    }
+
+    fn leave(&mut self, order: OrderId, actor: ActorRef<OrderMsg>, counts: Leaving) {
+        drop(actor.cast(OrderMsg::Passivate));
+        let (waiting, since) = (Vec::new(), Instant::now());
+        let leaving = Away::Leaving { order: actor, waiting, since, counts: Some(counts) };
+        self.away.insert(order, leaving);
+    }
+}
 
 impl TenantState {
-    /// Asks the least recently used orders to leave; the ones that have work stay.
-    pub(super) fn evict(&mut self, count: usize) {
-        for _ in 0..count.min(64) {
-            // One that was asked before and has not left yet is no reason to keep all the others.
-            let least = self.slots.iter().rev().take(LOOKED_AT_MAX).find_map(|(order, slot)| match slot {
-                Slot::Live { order: actor, .. } => Some((order.clone(), actor.clone())),
-                _ => None,
-            });
-            let Some((order, actor)) = least else { return };
-            self.leave(order, actor);
+    /// Asks the orders that were used longest ago to leave; the ones that have work stay. What is left to ask for is
+    /// another tenant's matter.
+    pub(super) fn evict(&mut self, mut evict: Evict) {
+        while self.slots.oldest().is_some_and(|oldest| evict.until.is_none_or(|until| oldest <= until))
+            && let Some(one) = evict.leaving.take_one()
+            && let Some((order, live)) = self.slots.live.pop_lru()
+        {
+            self.slots.leave(order, live.order, one);
         }
+        self.say_age();
+        self.shared.residents.pass_on(evict);
+    }
+
+    pub(super) fn say_age(&mut self) {
+        self.age.say(self.slots.oldest(), &self.myself);
     }
 
     /// Asks an order to leave, if it is there.
     pub(crate) fn send_away(&mut self, order: &OrderId) {
-        if let Some(Slot::Live { order: actor, .. }) = self.slots.peek(order) {
-            let actor = actor.clone();
-            self.leave(order.clone(), actor);
+        if let Some(live) = self.slots.live.pop(order) {
+            self.slots.leave(order.clone(), live.order, self.shared.residents.leaving(1));
         }
     }
 
-    fn leave(&mut self, order: OrderId, actor: ActorRef<OrderMsg>) {
-        drop(actor.cast(OrderMsg::Passivate));
-        self.slots.put(order, Slot::Leaving { order: actor, waiting: Vec::new() });
+    /// An order that was asked to leave has work, and stays.
+    pub(super) fn busy(&mut self, order: OrderId, id: ActorId) {
+        if !self.by_actor.contains_key(&id) {
+            return;
+        }
+        match self.slots.away.remove(&order) {
+            Some(Away::Leaving { order: actor, waiting, .. }) => {
+                for message in waiting {
+                    drop(actor.cast(message));
+                }
+                self.slots.put(order, actor);
+            }
+            Some(resting) => drop(self.slots.away.insert(order, resting)),
+            None => {}
+        }
     }
 
     pub(super) fn sweep(&mut self) {
         let now = Instant::now();
         let settings = self.shared.settings.clone();
         let idle = Duration::from_millis(settings.config.orders.idle_ms);
-        let stale = |touched: &Instant| now.duration_since(*touched) >= idle;
-        while let Some((_, Slot::Live { touched, .. })) = self.slots.peek_lru()
-            && stale(touched)
-            && let Some((order, Slot::Live { order: actor, .. })) = self.slots.pop_lru()
+        while self.slots.oldest().is_some_and(|touched| now.duration_since(touched) >= idle)
+            && let Some((order, live)) = self.slots.live.pop_lru()
         {
-            self.leave(order, actor);
+            self.slots.leave(order, live.order, self.shared.residents.leaving(1));
         }
-        let live = self.shared.gate.live.load(Ordering::Relaxed);
-        self.evict(live.saturating_sub(settings.config.orders.live_max));
+        for away in self.slots.away.values_mut() {
+            if let Away::Leaving { since, counts, .. } = away
+                && now.duration_since(*since) >= ANSWER_MAX
+            {
+                drop(counts.take());
+            }
+        }
+        self.say_age();
+        self.shared.residents.make_room(0);
         for windows in [&mut self.crashes, &mut self.troubles] {
             windows.retain(|_, window| !window.is_stale(now, &settings.config.supervision));
         }
+    }
+
+    /// Says that there is an order, where there was none.
+    pub(super) fn came(&mut self, order: OrderId, actor: ActorRef<OrderMsg>) {
+        self.shared.residents.came();
+        self.by_actor.insert(actor.get_id(), order.clone());
+        self.slots.put(order, actor);
+        if !self.age.is_said() {
+            self.say_age();
+        }
+    }
+
+    /// The tenant ends, and its orders with it.
+    pub(super) fn forget_all(&mut self) {
+        let live = std::mem::take(&mut self.by_actor).len();
+        self.shared.residents.went(live);
     }
 }

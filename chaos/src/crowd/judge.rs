@@ -1,9 +1,9 @@
 //! Judges a crowd: time first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use retailflow_engine::fulfillment::next;
-use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{Aggregate, OrderStatus};
 use retailflow_engine::ports::{LoggedEntry, LoggedGroup, Role};
@@ -18,6 +18,8 @@ use super::sick::{Call, Committed, Timeline, is_contradicted};
 const CALLS_MAX: usize = 4;
 /// Calls under one key of a sick participant: before its breaker opens, and as probes after that.
 const SICK_CALLS_MAX: usize = 30;
+/// Calls under one key of an order whose outcomes cannot be recorded: one for each life of it.
+const UNRECORDED_CALLS_MAX: usize = 60;
 /// Calls under one key whose participant contradicts itself: waits double from milliseconds to hours.
 const CONTRADICTED_CALLS_MAX: usize = 24;
 
@@ -36,8 +38,12 @@ pub enum Felt {
     Refused,
     /// Permits, orders, effects or tasks were not given back.
     Leaked,
-    /// A command has no answer, or the crowd does not come to rest.
+    /// A command has no answer, one that was acknowledged is not there, or the crowd does not come to rest.
     Lost,
+    /// A healthy owner was driven out of its partition.
+    Ousted,
+    /// What was refused cost more than it may.
+    Cost,
 }
 
 /// Something that does not hold.
@@ -53,6 +59,8 @@ pub struct Finding {
 pub(super) struct Judged<'a> {
     pub(super) plan: &'a CrowdPlan,
     pub(super) groups: &'a [LoggedGroup],
+    /// What waits behind the mark of the order that is parked.
+    pub(super) queued: &'a BTreeSet<CommandKey>,
     pub(super) asked: &'a [Asked],
     pub(super) timeline: &'a Timeline,
     /// When it came to rest, in milliseconds.
@@ -69,7 +77,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    fn found(&mut self, felt: Felt, detail: String) {
+    pub(super) fn found(&mut self, felt: Felt, detail: String) {
         self.findings.push(Finding { felt, detail });
     }
 }
@@ -78,6 +86,7 @@ impl Verdict {
 pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
     let mut verdict = Verdict::default();
     judged.asked(&mut verdict);
+    super::promises::judge(judged, &mut verdict);
     let commits = judged.timeline.commits.lock();
     let calls = judged.timeline.calls.lock();
     for (order, records) in records(judged.groups) {
@@ -109,10 +118,16 @@ impl Judged<'_> {
 
     /// Does the sickness excuse that commands of this order wait, or are refused?
     fn is_sick(&self, order: &OrderRef) -> bool {
+        let (here, partitions) = (self.partition(order), self.plan.config.log.partitions);
         match self.plan.sickness {
-            Sickness::Log(partition) | Sickness::Reads(partition) => self.partition(order) == partition,
+            sickness @ (Sickness::Log(_) | Sickness::Shard(_) | Sickness::ParkedInDoubt(_)) => {
+                sickness.silences(here, partitions)
+            }
+            Sickness::Reads(partition) | Sickness::Replaced(partition) => here == partition,
+            // Its orders end with it, wherever they live, and are woken again.
+            Sickness::TenantCrashes(partition) => here == partition || order.tenant.as_str() == "t0",
             Sickness::HotParked => order.order.as_str() == POISONED,
-            Sickness::Refusals => order.tenant.as_str() == LOUD,
+            Sickness::Refusals(_) | Sickness::Published(_) => order.tenant.as_str() == LOUD,
             Sickness::Crowded | Sickness::Silent(_) | Sickness::Slow(_) | Sickness::Contradicts => false,
         }
     }
@@ -135,7 +150,8 @@ impl Judged<'_> {
             }
             let took_ms = answered_ms.saturating_sub(asked.first_ms);
             verdict.slowest_ms = verdict.slowest_ms.max(took_ms);
-            if took_ms > self.plan.answer_max_ms {
+            let max_ms = if asked.published { self.plan.published_max_ms } else { self.plan.answer_max_ms };
+            if took_ms > max_ms {
                 verdict.found(Felt::Delayed, format!("{order}: answered after {took_ms} ms"));
             }
             let is_refusal = |code: &&Code| {
@@ -195,10 +211,8 @@ impl Judged<'_> {
         verdict: &mut Verdict,
     ) {
         let explained = match self.plan.sickness {
-            Sickness::Log(_) | Sickness::Reads(_) => self.is_sick(order),
             Sickness::Silent(sick) | Sickness::Slow(sick) => sick == role,
-            Sickness::HotParked => order.order.as_str() == POISONED,
-            _ => false,
+            _ => self.is_sick(order),
         };
         let mut since_ms = from_ms;
         let within = calls.iter().filter(|call| (from_ms..=until_ms).contains(&call.from_ms));
@@ -248,6 +262,7 @@ impl Judged<'_> {
         for (key, (role, count)) in by_key {
             let max = match self.plan.sickness {
                 Sickness::Silent(sick) | Sickness::Slow(sick) if sick == role => SICK_CALLS_MAX,
+                Sickness::Replaced(_) if self.is_sick(order) => UNRECORDED_CALLS_MAX,
                 Sickness::Contradicts if is_contradicted(order) => CONTRADICTED_CALLS_MAX,
                 _ => CALLS_MAX,
             };

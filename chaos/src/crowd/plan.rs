@@ -13,6 +13,8 @@ pub enum Sickness {
     Crowded,
     /// The log of one partition does not answer appends.
     Log(PartitionId),
+    /// The same of a partition and the next one, as if both were on one shard.
+    Shard(PartitionId),
     /// The log and the index of one partition do not answer reads.
     Reads(PartitionId),
     /// A participant answers nothing.
@@ -23,8 +25,39 @@ pub enum Sickness {
     Contradicts,
     /// One order fails at every command, is parked, and gets more commands than any other.
     HotParked,
-    /// One tenant publishes nothing but commands that are refused.
-    Refusals,
+    /// The same, and the log of its partition does not answer appends.
+    ParkedInDoubt(PartitionId),
+    /// The same, and its tenant crashes meanwhile.
+    TenantCrashes(PartitionId),
+    /// Appends of a node fail for good in one partition, which another node takes over; then they fail no more.
+    Replaced(PartitionId),
+    /// One tenant publishes nothing but commands that are refused, all into one partition.
+    Refusals(PartitionId),
+    /// One tenant, of which one command at a time may be under way, publishes hundreds into one partition, before the others'.
+    Published(PartitionId),
+}
+
+impl Sickness {
+    /// How many there are.
+    pub const KINDS: u64 = 13;
+
+    /// Whether appends to `partition`, one of so many, are not answered.
+    pub(super) fn silences(self, partition: PartitionId, partitions: u16) -> bool {
+        match self {
+            Self::Log(sick) | Self::ParkedInDoubt(sick) | Self::TenantCrashes(sick) => sick == partition,
+            Self::Shard(sick) => sick == partition || (sick.0 + 1) % partitions == partition.0,
+            _ => false,
+        }
+    }
+
+    /// The partition of the order that is parked, where it matters; `None`: there is no such order.
+    pub(super) fn parks(self) -> Option<Option<PartitionId>> {
+        match self {
+            Self::HotParked => Some(None),
+            Self::ParkedInDoubt(partition) | Self::TenantCrashes(partition) => Some(Some(partition)),
+            _ => None,
+        }
+    }
 }
 
 /// Everything about a crowd but its seed.
@@ -42,6 +75,8 @@ pub struct CrowdPlan {
     pub sickness: Sickness,
     /// When that begins, in milliseconds.
     pub sick_from_ms: u64,
+    /// The same for those that were published behind others'.
+    pub published_max_ms: u64,
     /// How long it lasts, in milliseconds.
     pub sick_for_ms: u64,
     /// Bound on the wait for an answer of commands that the sickness does not concern, in milliseconds.
@@ -60,7 +95,7 @@ impl CrowdPlan {
         let role = Role::ALL[usize::try_from(dice.below(3)).unwrap_or(0)];
         let partitions = 3 + u16::try_from(dice.below(3)).unwrap_or(0);
         let partition = PartitionId(u16::try_from(dice.below(u64::from(partitions))).unwrap_or(0));
-        let sickness = match seed % 8 {
+        let sickness = match seed % Sickness::KINDS {
             0 => Sickness::Crowded,
             1 => Sickness::Silent(role),
             2 => Sickness::Contradicts,
@@ -68,7 +103,12 @@ impl CrowdPlan {
             4 => Sickness::Log(partition),
             5 => Sickness::Reads(partition),
             6 => Sickness::HotParked,
-            _ => Sickness::Refusals,
+            7 => Sickness::Refusals(partition),
+            8 => Sickness::Shard(partition),
+            9 => Sickness::ParkedInDoubt(partition),
+            10 => Sickness::TenantCrashes(partition),
+            11 => Sickness::Replaced(partition),
+            _ => Sickness::Published(partition),
         };
         Self::of(&dice, sickness, partitions)
     }
@@ -97,6 +137,7 @@ impl CrowdPlan {
             sick_from_ms: 300 + dice.below(300),
             sick_for_ms: 3_000 + dice.below(3_000),
             answer_max_ms: 200,
+            published_max_ms: 600,
             undriven_max_ms: 500,
             config,
         }
@@ -110,6 +151,7 @@ impl CrowdPlan {
         self.sick_from_ms = 200;
         self.sick_for_ms = 4_000;
         self.answer_max_ms = 1_500;
+        self.published_max_ms = 1_500;
         self.undriven_max_ms = 1_500;
         self.config.effects.undriven_max_ms = 1_500;
         self
@@ -118,6 +160,11 @@ impl CrowdPlan {
     /// A crowd that has not come to rest in this time after its sickness never does.
     pub(super) fn rest_max(&self) -> std::time::Duration {
         std::time::Duration::from_millis(self.sick_until_ms() + 30_000)
+    }
+
+    /// When another node takes over what one cannot write, in milliseconds.
+    pub(super) fn replaced_at_ms(&self) -> u64 {
+        self.sick_from_ms + self.sick_for_ms / 3
     }
 
     /// When the sickness is over, in milliseconds.

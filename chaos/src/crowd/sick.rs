@@ -6,7 +6,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use retailflow_actors::{Probe, ProbePoint, ProbeVerdict};
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::memory::MemoryLog;
@@ -18,6 +17,7 @@ use retailflow_engine::ports::{
 };
 use retailflow_engine::wire::command::Step;
 
+use super::cast::FIRST;
 use super::plan::{CrowdPlan, Sickness};
 use crate::time::{Dice, WorldClock};
 
@@ -127,9 +127,14 @@ impl SickLog {
             APPEND_MS.start + self.dice.below(APPEND_MS.end - APPEND_MS.start),
         ))
         .await;
-        if self.sickness == Sickness::Log(partition) && self.spell.is_on() {
-            self.spell.over().await;
-            return Err(CommitError::Unknown("it did not answer".into()));
+        if self.spell.is_on() {
+            if self.sickness.silences(partition, self.inner.identity().partitions) {
+                self.spell.over().await;
+                return Err(CommitError::Unknown("it did not answer".into()));
+            }
+            if self.sickness == Sickness::Replaced(partition) && group.fence.node == FIRST {
+                return Err(CommitError::Broken("this node cannot write there".into()));
+            }
         }
         let answer = self.inner.commit_now(&group);
         hops(&self.dice).await;
@@ -359,17 +364,5 @@ impl Participant for SickParticipant {
                 other => other,
             }
         })
-    }
-}
-
-/// Crashes the poisoned order at every command.
-pub(super) struct Poison(pub(super) Arc<str>);
-
-impl Probe for Poison {
-    fn at(&self, point: ProbePoint, subject: &str) -> ProbeVerdict {
-        match point == ProbePoint::OrderDecide && subject.ends_with(&*self.0) {
-            true => ProbeVerdict::Crash,
-            false => ProbeVerdict::Pass,
-        }
     }
 }

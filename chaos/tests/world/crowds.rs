@@ -33,7 +33,8 @@ fn in_every_crowd_all_come_to_their_end_and_no_sickness_is_felt_by_others() {
 /// others; judged by the same checkers.
 #[test]
 fn on_many_threads_no_sickness_is_felt_by_others_either() {
-    let plans: Vec<_> = (0..8).map(|seed| (seed, CrowdPlan::of_seed(seed).on_threads())).collect();
+    let plans: Vec<_> =
+        (0..Sickness::KINDS).map(|seed| (seed, CrowdPlan::of_seed(seed).on_threads())).collect();
     std::thread::scope(|scope| {
         let runs: Vec<_> = plans
             .iter()

@@ -270,6 +270,36 @@ impl NatsInbox {
         }
     }
 
+    /// What was given before, behind `after` and up to `up_to`: at most `max`, from the first on.
+    ///
+    /// # Errors
+    /// [`InboxFault`].
+    pub async fn read_again(
+        &mut self,
+        mut after: u64,
+        up_to: u64,
+        max: usize,
+    ) -> Result<Vec<Delivery>, InboxFault> {
+        let up_to = up_to.min(self.after);
+        while after < up_to && max > 0 {
+            let piece = self.reader.piece(after + 1, max, self.options.batch_max_bytes).await?;
+            let first = piece.first().map(|arrived| arrived.sequence).filter(|first| *first <= up_to);
+            let (Some(_), Some(end)) = (first, piece.last().map(|arrived| arrived.sequence)) else {
+                let what = format!("what was read before, up to {up_to}, is not there");
+                return Err(InboxFault::Gap { after, what });
+            };
+            let mut given = Vec::with_capacity(piece.len());
+            for arrived in piece.iter().take_while(|arrived| arrived.sequence <= up_to) {
+                given.extend(self.take(arrived).await?);
+            }
+            if !given.is_empty() {
+                return Ok(given);
+            }
+            after = end;
+        }
+        Ok(Vec::new())
+    }
+
     /// Listens first: what comes between the last read and the wait is found by the read between.
     async fn wait(&mut self) -> Result<(), InboxFault> {
         match &mut self.wakes {
@@ -401,6 +431,22 @@ impl CommandInbox for NatsInbox {
         Box::pin(async move {
             let read = self.read(max).await;
             read.map_err(|fault| InboxError { after: self.after, cause: fault.into() })
+        })
+    }
+
+    fn reads_again(&self) -> bool {
+        true
+    }
+
+    fn again(
+        &mut self,
+        after: u64,
+        up_to: u64,
+        max: usize,
+    ) -> PortFuture<'_, Result<Vec<Delivery>, InboxError>> {
+        Box::pin(async move {
+            let read = self.read_again(after, up_to, max).await;
+            read.map_err(|fault| InboxError { after, cause: fault.into() })
         })
     }
 }

@@ -22,6 +22,8 @@ pub async fn suite<S: InboxSubject>(subject: &mut S) {
     a_position_always_holds_the_same(subject).await;
     a_batch_is_no_larger_than_asked_for(subject).await;
     what_is_too_long_is_cut_and_told(subject).await;
+    what_was_given_is_given_again(subject).await;
+    a_read_that_is_dropped_loses_nothing(subject).await;
 }
 
 /// Reads an inbox to its end, `max` deliveries at a time.
@@ -130,4 +132,52 @@ pub async fn what_is_too_long_is_cut_and_told<S: InboxSubject>(subject: &mut S) 
             }
         }
     }
+}
+
+/// "of those that were given before", from any position to any other, and `next` goes on where it was; an inbox that is read once
+/// says so.
+pub async fn what_was_given_is_given_again<S: InboxSubject>(subject: &mut S) {
+    let given = bodies(12);
+    let mut inbox = subject.open("again", &given, BODY_MAX_BYTES).await;
+    let mut first: Vec<Delivery> = Vec::new();
+    while first.len() < 8 {
+        first.extend(inbox.next(8 - first.len()).await.unwrap());
+    }
+    let (begin, end) = (first[0].position - 1, first[7].position);
+    if !inbox.reads_again() {
+        assert!(inbox.again(begin, end, 4).await.is_err());
+        return;
+    }
+    for (after, up_to, wanted) in [
+        (begin, end, &first[..]),
+        (first[2].position, first[5].position, &first[3..6]),
+        (first[6].position, u64::MAX, &first[7..]),
+        (end, u64::MAX, &[]),
+    ] {
+        for max in [1, 3, 100] {
+            let mut read: Vec<Delivery> = Vec::new();
+            loop {
+                let from = read.last().map_or(after, |last| last.position);
+                let some = inbox.again(from, up_to, max).await.unwrap();
+                assert!(some.len() <= max, "{} deliveries where {max} were asked for", some.len());
+                if some.is_empty() {
+                    break;
+                }
+                read.extend(some);
+            }
+            assert_eq!(read, wanted, "behind {after} up to {up_to}, {max} at a time");
+        }
+    }
+    let all: Vec<Delivery> = first.into_iter().chain(drain(&mut inbox, 5).await).collect();
+    assert_eq!(bytes(all), given, "`next` goes on where it was");
+}
+
+/// "Dropping a future MUST lose nothing", whether or not it was begun.
+pub async fn a_read_that_is_dropped_loses_nothing<S: InboxSubject>(subject: &mut S) {
+    let given = bodies(9);
+    let mut inbox = subject.open("dropped", &given, BODY_MAX_BYTES).await;
+    let mut all = inbox.next(2).await.unwrap();
+    drop(inbox.next(3));
+    all.extend(drain(&mut inbox, 4).await);
+    assert_eq!(bytes(all), given);
 }

@@ -85,16 +85,40 @@ impl MemoryInbox {
     }
 }
 
+impl MemoryInbox {
+    fn read(&self, from: usize, count: usize) -> Vec<Delivery> {
+        let numbered = (1u64..).zip(&self.bodies).skip(from).take(count);
+        numbered.map(|(position, body)| Delivery { position, body: body.clone() }).collect()
+    }
+}
+
 impl CommandInbox for MemoryInbox {
     fn id(&self) -> InboxId {
         self.id
     }
 
     fn next(&mut self, max: usize) -> PortFuture<'_, Result<Vec<Delivery>, InboxError>> {
-        let from = self.next;
-        self.next = (from + max).min(self.bodies.len());
-        let numbered = (1u64..).zip(&self.bodies).skip(from).take(self.next - from);
-        let deliveries = numbered.map(|(position, body)| Delivery { position, body: body.clone() }).collect();
-        Box::pin(async move { Ok(deliveries) })
+        Box::pin(async move {
+            let from = self.next;
+            self.next = (from + max).min(self.bodies.len());
+            Ok(self.read(from, self.next - from))
+        })
+    }
+
+    fn reads_again(&self) -> bool {
+        true
+    }
+
+    fn again(
+        &mut self,
+        after: u64,
+        up_to: u64,
+        max: usize,
+    ) -> PortFuture<'_, Result<Vec<Delivery>, InboxError>> {
+        Box::pin(async move {
+            let given = usize::try_from(up_to).unwrap_or(usize::MAX).min(self.next);
+            let from = usize::try_from(after).unwrap_or(usize::MAX);
+            Ok(self.read(from, given.saturating_sub(from).min(max)))
+        })
     }
 }

@@ -43,6 +43,7 @@ pub struct InboxError {
 /// - Positions MUST rise strictly.
 /// - The same position of the same inbox MUST always hold the same bytes.
 /// - A reader MUST hold no more than one batch in memory, and no body beyond the limit it was given.
+/// - Dropping a future of `next` or `again` MUST lose nothing.
 /// - Nothing is ever acknowledged: a floor in the fence says how far a partition has got.
 pub trait CommandInbox: Send {
     /// Which inbox this is.
@@ -53,4 +54,24 @@ pub trait CommandInbox: Send {
     /// # Errors
     /// [`InboxError`]: reading again goes on after the last position delivered.
     fn next(&mut self, max: usize) -> PortFuture<'_, Result<Vec<Delivery>, InboxError>>;
+
+    /// Whether [`Self::again`] can be used. What comes through a pipe is read once.
+    fn reads_again(&self) -> bool {
+        false
+    }
+
+    /// The first deliveries behind `after`, up to `up_to`, of those that were given before: at most `max`; empty when there
+    /// are no more of them. It waits for nothing that is yet to come, and [`Self::next`] goes on where it was.
+    ///
+    /// # Errors
+    /// [`InboxError`]; always, where [`Self::reads_again`] is `false`.
+    fn again(
+        &mut self,
+        after: u64,
+        _up_to: u64,
+        _max: usize,
+    ) -> PortFuture<'_, Result<Vec<Delivery>, InboxError>> {
+        let cause = StoreError::Unavailable("this inbox is read once".into());
+        Box::pin(async move { Err(InboxError { after, cause }) })
+    }
 }

@@ -1,0 +1,165 @@
+//! How many orders a node keeps in memory, and which tenant has the one that was used longest ago.
+//!
+//! Who brings an order in when there is no room has somebody asked to send one away: the tenant whose oldest order is the
+//! oldest of all, by a message. What is asked for counts as leaving from then on, so that each one who comes has one leave,
+//! and no more.
+//!
+//! Each tenant says how old its oldest order is when it looks, not at each use: what it said is never younger than the truth. Whoever is
+//! asked for an order that turns out to be younger than the next tenant's says so anew, and passes the request on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use ractor::ActorRef;
+use tokio::time::Instant;
+
+use crate::tenant::TenantMsg;
+
+/// Orders that are asked for at once: what is still too much then is asked for with the next look.
+const ASKED_MAX: usize = 64;
+/// So often a request is passed on.
+const HOPS_MAX: usize = 64;
+
+/// The tenants by the age of their oldest order; the second part tells tenants apart.
+type Ages = BTreeMap<(Instant, u64), ActorRef<TenantMsg>>;
+
+/// The orders of a node.
+pub(crate) struct Residents {
+    max: usize,
+    live: AtomicUsize,
+    /// Of those, the ones that were asked to leave, or are to be.
+    leaving: AtomicUsize,
+    /// An entry for each tenant that has an order which can be asked.
+    ages: Mutex<Ages>,
+    numbers: AtomicU64,
+}
+
+impl Residents {
+    /// As many as `max` orders are to be in memory.
+    pub(crate) fn new(max: usize) -> Arc<Self> {
+        let (ages, numbers) = Default::default();
+        let (live, leaving) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { max, live, leaving, ages, numbers })
+    }
+
+    /// Orders in memory.
+    pub(crate) fn live(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn came(&self) {
+        self.live.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn went(&self, count: usize) {
+        self.live.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// That many orders are to leave.
+    pub(crate) fn leaving(self: &Arc<Self>, count: usize) -> Leaving {
+        self.leaving.fetch_add(count, Ordering::Relaxed);
+        Leaving { residents: self.clone(), count }
+    }
+
+    /// Has as many leave as are too many when `more` have come.
+    pub(crate) fn make_room(self: &Arc<Self>, more: usize) {
+        let stay = (self.live() + more).saturating_sub(self.leaving.load(Ordering::Relaxed));
+        let count = stay.saturating_sub(self.max).min(ASKED_MAX);
+        if count > 0 {
+            self.ask(self.leaving(count), 0);
+        }
+    }
+
+    /// Asks the tenant whose order was used longest ago.
+    fn ask(&self, leaving: Leaving, hops: usize) {
+        let asked = {
+            let ages = self.ages.lock();
+            let mut oldest = ages.iter();
+            let tenant = oldest.next().map(|(_, tenant)| tenant.clone());
+            tenant.map(|tenant| (tenant, oldest.next().map(|((age, _), _)| *age)))
+        };
+        if let Some((tenant, until)) = asked.filter(|_| hops < HOPS_MAX) {
+            drop(tenant.cast(TenantMsg::Evict(Evict { leaving, until, hops })));
+        }
+    }
+
+    /// Asks the next one for what is left of a request.
+    pub(crate) fn pass_on(&self, evict: Evict) {
+        if evict.leaving.count > 0 {
+            self.ask(evict.leaving, evict.hops + 1);
+        }
+    }
+}
+
+/// A request to send orders away.
+pub(crate) struct Evict {
+    /// How many.
+    pub(crate) leaving: Leaving,
+    /// Younger ones are not this tenant's to send away: another one has older ones.
+    pub(crate) until: Option<Instant>,
+    hops: usize,
+}
+
+/// Orders that count as leaving, until this is dropped.
+pub(crate) struct Leaving {
+    residents: Arc<Residents>,
+    count: usize,
+}
+
+impl Leaving {
+    /// One of them, if there is one.
+    pub(crate) fn take_one(&mut self) -> Option<Self> {
+        self.count = self.count.checked_sub(1)?;
+        Some(Self { residents: self.residents.clone(), count: 1 })
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.residents.leaving.fetch_sub(self.count, Ordering::Relaxed);
+    }
+}
+
+/// What a tenant has said of the age of its oldest order. Dropped, it has none.
+pub(crate) struct Age {
+    residents: Arc<Residents>,
+    number: u64,
+    said: Option<Instant>,
+}
+
+impl Age {
+    pub(crate) fn new(residents: &Arc<Residents>) -> Self {
+        let number = residents.numbers.fetch_add(1, Ordering::Relaxed);
+        Self { residents: residents.clone(), number, said: None }
+    }
+
+    /// Whether the tenant counts as having an order at all.
+    pub(crate) fn is_said(&self) -> bool {
+        self.said.is_some()
+    }
+
+    /// Its oldest order was last used then; `None`: it has none.
+    pub(crate) fn say(&mut self, oldest: Option<Instant>, tenant: &ActorRef<TenantMsg>) {
+        if self.said == oldest {
+            return;
+        }
+        let mut ages = self.residents.ages.lock();
+        if let Some(said) = self.said {
+            ages.remove(&(said, self.number));
+        }
+        if let Some(oldest) = oldest {
+            ages.insert((oldest, self.number), tenant.clone());
+        }
+        self.said = oldest;
+    }
+}
+
+impl Drop for Age {
+    fn drop(&mut self) {
+        if let Some(said) = self.said {
+            self.residents.ages.lock().remove(&(said, self.number));
+        }
+    }
+}
