@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::batch::{BATCH_SEQUENCE, GROUP_SIZE};
-use super::errors::{ApiError, NO_MESSAGE};
+use super::errors::{ApiError, MESSAGE_TOO_LARGE, NO_MESSAGE};
 
 /// Messages that one direct read asks for. Below what a subscription holds: an overflow would drop some silently.
 const PIECE_MESSAGES: usize = 500;
@@ -361,8 +361,11 @@ pub(super) async fn bounded(
         Err(_) => Err(Trouble::Silent(format!("no answer within {timeout:?}"))),
         Ok(Ok(message)) => Ok(message),
         Ok(Err(error)) => match error.kind() {
-            RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
-                Err(Trouble::Strange(error.to_string()))
+            RequestErrorKind::InvalidSubject => Err(Trouble::Strange(error.to_string())),
+            // The client knows what the server would say.
+            RequestErrorKind::MaxPayloadExceeded => {
+                let (err_code, description) = (MESSAGE_TOO_LARGE, error.to_string());
+                Err(Trouble::Refused(ApiError { code: 400, err_code, description }))
             }
             _ => Err(silent(error)),
         },

@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use retailflow_engine::wire::base64;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Connections;
 use super::api::{Api, StreamInfo, Trouble, silent};
@@ -24,6 +25,8 @@ use super::filter::UNREADABLE;
 const PIECE_MESSAGES: usize = 500;
 /// Messages that are read one by one after a bulk read that failed.
 const SINGLES: u32 = 64;
+/// Between two lines that say the same.
+const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// A message as it stands in the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,7 @@ pub(super) struct Reader {
     stream: &'static str,
     filter: String,
     singles: u32,
+    told: Option<Instant>,
 }
 
 impl Reader {
@@ -61,6 +65,7 @@ impl Reader {
             stream,
             filter,
             singles: 0,
+            told: None,
         }
     }
 
@@ -86,6 +91,9 @@ impl Reader {
             match self.bulk(from, max, max_bytes).await {
                 Ok((found, unreadable)) => {
                     self.singles = u32::from(unreadable);
+                    if unreadable {
+                        self.tell_unreadable(from);
+                    }
                     if !found.is_empty() {
                         return Ok(found);
                     }
@@ -102,6 +110,17 @@ impl Reader {
             self.singles = self.singles.saturating_sub(1);
         }
         Ok(found.into_iter().collect())
+    }
+
+    /// Names the partition, by its subjects; anybody can send such commands, so it is one line for many. Each becomes a dead letter.
+    fn tell_unreadable(&mut self, from: u64) {
+        if self.told.is_none_or(|at| at.elapsed() >= SAID_EVERY) {
+            self.told = Some(Instant::now());
+            tracing::warn!(
+                event = "unreadable_command", stream = self.stream, subjects = %self.filter, from,
+                "somebody publishes commands that no client can read; they are put away, one by one"
+            );
+        }
     }
 
     /// What was found, and whether a message that cannot be read this way stands behind it.

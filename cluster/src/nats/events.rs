@@ -60,6 +60,8 @@ pub struct Published {
     pub skipped: u64,
     /// Orders of which nothing more can be published, because something else stands there.
     pub broken: u64,
+    /// Were left out, because no message holds them.
+    pub too_large: u64,
 }
 
 /// Why not all events are published. Those before may be; give them again.
@@ -68,6 +70,16 @@ pub enum PublishError {
     /// Passing trouble.
     #[error("public events cannot be published now: {0}")]
     Unavailable(String),
+    /// An event that no message holds: it can be told to nobody, and those after it can.
+    #[error("event {id} of order {order} is too large for RF_EVT: {why}")]
+    TooLarge {
+        /// Which event.
+        id: String,
+        /// Whose.
+        order: OrderRef,
+        /// What is taken.
+        why: String,
+    },
     /// Something stands among the events that is none of ours.
     #[error("RF_EVT, sequence {sequence}: no event of order {order}")]
     Foreign {
@@ -139,6 +151,7 @@ impl EventPublisher {
                 done.stored += some.stored;
                 done.skipped += some.skipped;
                 done.broken += some.broken;
+                done.too_large += some.too_large;
             }
         }
         Ok(done)
@@ -147,9 +160,15 @@ impl EventPublisher {
     async fn of_order(&self, order: OrderRef, events: Vec<PublicEvent>) -> Result<Published, PublishError> {
         let mut done = Published::default();
         for event in events {
-            match self.one(&order, &event).await? {
-                true => done.stored += 1,
-                false => done.skipped += 1,
+            match self.one(&order, &event).await {
+                Ok(true) => done.stored += 1,
+                Ok(false) => done.skipped += 1,
+                // Nobody else waits for what can never be told, nor what comes after it.
+                Err(error @ PublishError::TooLarge { .. }) => {
+                    tracing::error!(event = "event_too_large", %error, "an event is left out; read it from the order's history");
+                    done.too_large += 1;
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(done)
@@ -186,6 +205,10 @@ impl EventPublisher {
                 Ok(sequence) => {
                     self.known.lock().put(order.clone(), Last { sequence, at: Some(at) });
                     return Ok(true);
+                }
+                Err(Trouble::Refused(error)) if error.is_final() => {
+                    let (id, order, why) = (event.id(), order.clone(), error.to_string());
+                    return Err(PublishError::TooLarge { id, order, why });
                 }
                 Err(trouble) => {
                     // It may be stored, by us or by another publisher: the stream says.

@@ -77,12 +77,15 @@ async fn events_are_published_once_and_in_order() {
     let all = events(7, 6);
     let first = publisher(&doors);
     let half: Vec<_> = all[..40].to_vec();
-    assert_eq!(first.publish(half.clone()).await, Ok(Published { stored: 40, skipped: 0, broken: 0 }));
-    assert_eq!(first.publish(half).await, Ok(Published { stored: 0, skipped: 40, broken: 0 }));
+    assert_eq!(
+        first.publish(half.clone()).await,
+        Ok(Published { stored: 40, skipped: 0, broken: 0, too_large: 0 })
+    );
+    assert_eq!(first.publish(half).await, Ok(Published { stored: 0, skipped: 40, broken: 0, too_large: 0 }));
     // Another process begins anew, somewhere before the end of what is there.
     assert_eq!(
         publisher(&doors).publish(all[14..].to_vec()).await,
-        Ok(Published { stored: 44, skipped: 26, broken: 0 })
+        Ok(Published { stored: 44, skipped: 26, broken: 0, too_large: 0 })
     );
     assert_exact(&stored(&raw).await, &all);
     let answer = raw.must("STREAM.MSG.GET.RF_EVT", &json!({ "last_by_subj": "rf.v1.evt.shop.o-6" })).await;
@@ -152,4 +155,30 @@ async fn what_is_none_of_ours_is_told() {
     raw.store("rf.v1.evt.shop.o-0", b"strange".to_vec()).await;
     let published = publisher(&doors).publish(events(2, 1)).await.unwrap();
     assert_eq!((published.broken, published.stored), (1, 2), "the other order's is told");
+}
+
+/// One event that no message holds kept back those of its whole partition.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_is_too_large_is_left_out_alone() {
+    let Some(binary) = server_or_skip("an_event_that_is_too_large_is_left_out_alone") else { return };
+    let doors = Doors::new(&binary, 1).await;
+    let raw = Raw::connect(&doors.server).await;
+    raw.change("RF_EVT", "max_msg_size", json!(2_000)).await;
+    let mut all = events(3, 2);
+    // The first of order o-1: too large for the stream, and then for the server.
+    for (bytes, version) in [(4_000, 1), (9 << 20, 2)] {
+        let at = all
+            .iter()
+            .position(|(of, event)| of.order.as_str() == "o-1" && event.version == version)
+            .unwrap();
+        all[at].1.data = EventData::Parked(ParkedOrder { reason: "x".repeat(bytes) });
+    }
+    let published = publisher(&doors).publish(all.clone()).await;
+    assert_eq!(published, Ok(Published { stored: 10, skipped: 0, broken: 0, too_large: 2 }));
+    let left: Vec<_> =
+        all.iter().filter(|(_, event)| event.id() != "o-1-1-0" && event.id() != "o-1-2-0").cloned().collect();
+    assert_exact(&stored(&raw).await, &left);
+    // Told again after a restart, it is still only left out.
+    let again = publisher(&doors).publish(all).await.unwrap();
+    assert_eq!((again.stored, again.skipped), (0, 12 - again.too_large));
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use retailflow_cluster::nats::{AskDoor, AskOptions, EdgeConnection, NatsInbox, subjects};
+use retailflow_cluster::nats::{
+    AskClient, AskDoor, AskOptions, EdgeConnection, NatsInbox, NatsOptions, subjects,
+};
 use retailflow_engine::contract::author::{order, orders_in};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::wire::{Code, Outcome};
@@ -172,4 +174,41 @@ async fn commands_under_subjects_that_no_client_reads_are_put_away() {
     assert_eq!(read(&mut inbox, 4).await, 4);
     assert_eq!(doors.edge.times_lost(), 0, "the connection was cut");
     assert_eq!(doors.letters().await.len(), 3, "{:?}", doors.letters().await);
+}
+
+/// The filter speaks to servers that want encryption, and believes only whom it was told to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_encrypted_server_is_reached_through_the_filter() {
+    let name = "an_encrypted_server_is_reached_through_the_filter";
+    let Some(binary) = server_or_skip(name) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=nats"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(file("key.pem"))
+        .arg("-out")
+        .arg(file("cert.pem"))
+        .output();
+    match made {
+        Ok(made) => assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr)),
+        Err(error) => return crate::skipped::skipped(name, "openssl", &error.to_string()),
+    }
+    let (key, cert) = (file("key.pem"), file("cert.pem"));
+    let settings = format!("tls {{ cert_file: \"{}\", key_file: \"{}\" }}\n", cert.display(), key.display());
+    let server = crate::nats::Server::start(&binary, &settings);
+    let trusting = NatsOptions { ca: Some(cert), ..options(&server) };
+    let edge = EdgeConnection::open(&trusting, "ask").await.unwrap();
+    let door = AskDoor::open(edge, Fake::new(), AskOptions::default(), TimestampMs(1)).await.unwrap();
+    for connection in
+        [EdgeConnection::open(&trusting, "caller").await, EdgeConnection::direct(&trusting, "caller").await]
+    {
+        let asked =
+            AskClient::new(connection.unwrap()).ask(&command(&order("shop", "o-1"), "c"), WITHIN).await;
+        assert_eq!(asked.unwrap().code, Code::Applied);
+    }
+    assert!(door.close(WITHIN).await);
+    let strangers = NatsOptions { connect_timeout_ms: 1_000, ..options(&server) };
+    assert!(EdgeConnection::open(&strangers, "ask").await.is_err(), "nobody vouches for this server");
 }

@@ -1,0 +1,76 @@
+//! What of a group is refused alone, so that the others of it can be written.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::metric;
+use retailflow_engine::wire::Code;
+use tokio::time::Instant;
+
+use super::{CommitterState, ControlProposal, Proposal, Proposed};
+use crate::mutant::Mutant;
+
+/// Between two lines that say the same of one partition.
+const SAID_EVERY: Duration = Duration::from_secs(10);
+
+impl CommitterState {
+    /// After the log would not take the group for its size: the entry that is too large is refused, by name; where it is not known,
+    /// half of the group waits for the next one, until one is left that is refused alone. Nobody else's is refused.
+    pub(super) fn make_smaller(
+        &mut self,
+        proposals: &mut VecDeque<Proposal>,
+        controls: &mut VecDeque<ControlProposal>,
+        entry: Option<usize>,
+        why: String,
+    ) {
+        let members = proposals.len() + controls.len();
+        let Some(at) = entry.filter(|at| *at < members).or((members == 1).then_some(0)) else {
+            let half = members / 2;
+            let mut left = proposals.split_off(half.min(proposals.len()));
+            left.append(&mut self.proposals);
+            self.proposals = left;
+            let mut left = controls.split_off((half - proposals.len()).min(controls.len()));
+            left.append(&mut self.controls);
+            self.controls = left;
+            return;
+        };
+        let control = at.checked_sub(proposals.len()).and_then(|at| controls.remove(at));
+        let proposal = if control.is_none() { proposals.remove(at) } else { None };
+        let order = proposal.as_ref().map(|proposal| &proposal.entry.order);
+        let order = order.or(control.as_ref().map(|control| &control.entry.order));
+        metrics::counter!(metric::RECORDS_TOO_LARGE.name).increment(1);
+        if let Some(order) = order
+            && self.told_too_large.is_none_or(|at| at.elapsed() >= SAID_EVERY)
+        {
+            self.told_too_large = Some(Instant::now());
+            tracing::warn!(
+                event = "record_too_large", partition = %self.partition, %order, %why,
+                "the log takes no record of this size; it alone is refused"
+            );
+        }
+        if let Some(proposal) = proposal {
+            proposal.ticket.resolve(Proposed::TooLarge(why));
+        } else if let Some(control) = control {
+            control.ticket.refused(Code::TooLarge, why);
+        }
+    }
+
+    /// Gives back what the order has here to queue: those behind it, too, for they were to stand behind it. Whether there was any in
+    /// the group.
+    pub(super) fn number_taken(&mut self, order: &OrderRef, group: &mut VecDeque<ControlProposal>) -> bool {
+        let found = group.iter().any(|control| control.entry.order == *order);
+        for controls in [group, &mut self.controls] {
+            let mut others = VecDeque::with_capacity(controls.len());
+            for control in controls.drain(..) {
+                match control.entry.order == *order {
+                    true if self.settings.is(Mutant::AcknowledgesTakenNumbers) => control.ticket.durable(),
+                    true => control.ticket.number_taken(),
+                    false => others.push_back(control),
+                }
+            }
+            *controls = others;
+        }
+        found
+    }
+}
