@@ -1,6 +1,6 @@
 //! An inbox whose callers have gone: nothing is given up, and nobody holds up anybody else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -161,5 +161,57 @@ async fn the_floor_stays_below_what_is_set_aside() {
         let intake = Intake::of_partition(&quiet.node, &again, "RF_CMD", HERE, PATIENCE);
         intake.run(&mut again, never, |event| told.extend([event.position])).await.unwrap();
         assert!((1..=all).eq(told), "after {after_ms} ms");
+    }
+}
+
+/// Commands of four tenants in any mixture, broken off at any time and read again: each is told, the floor was never too high, and
+/// of each order the first place is the one that counts.
+#[tokio::test(start_paused = true)]
+async fn whatever_is_mixed_nothing_is_lost_and_orders_keep_their_sequence() {
+    for seed in 0..12 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut below = |n: u64| random.u64(..n);
+        let unknown_percent = 40 + below(60);
+        let mut firsts: BTreeMap<OrderRef, u64> = BTreeMap::new();
+        let count = 300 + below(900);
+        let mut bodies = Vec::new();
+        for position in 1..=count {
+            // Two of them publish most.
+            let tenant = format!("t{}", below(4).min(below(4)));
+            let command = match below(100) < unknown_percent && position > below(50) {
+                true => cancel(&order(&tenant, &format!("never-{position}")), "c"),
+                false => {
+                    let order = order(&tenant, &format!("o-{}", below(12)));
+                    firsts.entry(order.clone()).or_insert(position);
+                    place(&order, &format!("p-{position}"))
+                }
+            };
+            bodies.push(body(command));
+        }
+        let quiet = Quiet::start(None).await;
+        let (mut from, mut told, mut applied) = (0, BTreeSet::new(), BTreeMap::new());
+        for round in 0..4 {
+            let mut inbox = MemoryInbox::new("of one partition", bodies.clone());
+            while from > 0 && inbox.next(1).await.unwrap()[0].position < from {}
+            let (_stop, never) = watch::channel(false);
+            let intake = Intake::of_partition(&quiet.node, &inbox, "RF_CMD", HERE, PATIENCE);
+            let run = intake.run(&mut inbox, never, |event| {
+                told.insert(event.position);
+                if event.outcome.code == Code::Applied {
+                    applied.insert(event.order, event.position);
+                }
+            });
+            let time =
+                if round == 3 { Duration::from_secs(600) } else { Duration::from_millis(below(3_000)) };
+            let ended = tokio::time::timeout(time, run).await.is_ok();
+            assert!(ended || round < 3, "seed {seed} does not end");
+            assert!(quiet.node.write_floor(HERE).await);
+            from = floor(&quiet, &inbox).await;
+            let open = (1..=count).find(|position| !told.contains(position));
+            assert!(open.is_none_or(|open| from < open), "seed {seed}: floor {from}, and {open:?} is open");
+        }
+        assert!((1..=count).eq(told), "seed {seed}");
+        let firsts: BTreeMap<_, _> = firsts.into_iter().map(|(order, at)| (Some(order), at)).collect();
+        assert_eq!(applied, firsts, "seed {seed}: the first place of each order counts");
     }
 }

@@ -150,15 +150,20 @@ impl Window {
         is_set_aside
     }
 
-    /// Who was set aside and has places now. Half of its share is to be free, so that it is not read again for each one.
+    /// How many places a tenant that was set aside may have: the whole window, where nobody else wants any.
+    fn limit(&self, tenant: &TenantId) -> usize {
+        let is_alone = self.behind.len() == 1 && self.open.len() == self.taken(tenant);
+        if is_alone { self.max } else { self.share() }
+    }
+
+    /// Who was set aside and has places now. Half of them are to be free, so that it is not read again for each one.
     pub(super) fn again(&self) -> Option<Again> {
         if self.open.len() >= 2 * self.max {
             return None;
         }
-        let share = self.share();
         let mut behind = self.behind.iter();
-        let (tenant, behind) = behind.find(|(tenant, _)| self.taken(tenant) <= share / 2)?;
-        let room = share - self.taken(tenant);
+        let (tenant, behind) = behind.find(|(tenant, _)| self.taken(tenant) <= self.limit(tenant) / 2)?;
+        let room = self.limit(tenant) - self.taken(tenant);
         Some(Again { tenant: tenant.clone(), after: behind.after, last: behind.last, room })
     }
 
