@@ -4,7 +4,6 @@
 //! commands hold) and make the next group. What the log answers decides what the orders are told; an answer that is
 //! not known is asked for again with the identical group, and nothing else is proposed before it is resolved.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub(crate) use self::acknowledged::Acknowledged;
-use self::gather::gather;
+use self::gather::Waiting;
 use crate::floor::Floors;
 use crate::held::Held;
 use crate::mutant::Mutant;
@@ -70,6 +69,8 @@ pub(crate) enum Proposed {
 pub(crate) struct Proposal {
     pub(crate) entry: OrderEntry,
     pub(crate) ticket: Ticket,
+    /// Somebody waits for it: a caller, or who reads an inbox.
+    pub(crate) is_asked: bool,
 }
 
 /// The way back to the order.
@@ -138,8 +139,7 @@ pub(crate) struct CommitterState {
     group: u64,
     previous: Hash,
     intake: Vec<IntakeFloor>,
-    proposals: VecDeque<Proposal>,
-    controls: VecDeque<ControlProposal>,
+    waiting: Waiting,
     /// Who wants to know whether the partition is still ours. At most one for each command under way.
     proves: Vec<oneshot::Sender<()>>,
     flush_queued: bool,
@@ -199,8 +199,7 @@ impl Actor for Committer {
             group: 0,
             previous: retailflow_engine::keys::GENESIS,
             intake: Vec::new(),
-            proposals: VecDeque::new(),
-            controls: VecDeque::new(),
+            waiting: Waiting::default(),
             proves: Vec::new(),
             flush_queued: false,
             is_refused: false,
@@ -223,8 +222,8 @@ impl Actor for Committer {
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            CommitterMsg::Propose(proposal) => state.proposals.push_back(proposal),
-            CommitterMsg::Control(control) => state.controls.push_back(control),
+            CommitterMsg::Propose(proposal) => state.waiting.push(proposal),
+            CommitterMsg::Control(control) => state.waiting.controls.push_back(control),
             CommitterMsg::Flush => {
                 state.flush_queued = false;
                 // Who asked before this group is written is answered by it: behind it in the mailbox are those who ask later.
@@ -240,7 +239,7 @@ impl Actor for Committer {
             }
             CommitterMsg::Prove(reply) => state.proves.push(reply),
             CommitterMsg::Seal(reply) => {
-                while !state.proposals.is_empty() || !state.controls.is_empty() {
+                while !state.waiting.is_empty() {
                     state.flush().await?;
                 }
                 if state.write_floor().await? {
@@ -251,7 +250,7 @@ impl Actor for Committer {
         if state.settings.is(Mutant::AFenceForEach) {
             state.prove().await?;
         }
-        let waiting = !state.proposals.is_empty() || !state.controls.is_empty() || !state.proves.is_empty();
+        let waiting = !state.waiting.is_empty() || !state.proves.is_empty();
         if waiting && !state.flush_queued {
             state.flush_queued = true;
             myself.cast(CommitterMsg::Flush)?;
@@ -313,8 +312,7 @@ impl CommitterState {
 
     /// Whether a group was written.
     async fn flush(&mut self) -> Result<bool, ActorProcessingErr> {
-        let (mut proposals, mut controls) =
-            gather(&mut self.proposals, &mut self.controls, &self.settings.config.log);
+        let (mut proposals, mut controls) = self.waiting.gather(&self.settings.config.log);
         while !proposals.is_empty() || !controls.is_empty() {
             let records = proposals.iter().map(|proposal| proposal.entry.clone()).collect();
             let marks = controls.iter().map(|control| control.entry.clone()).collect();

@@ -7,55 +7,115 @@ use retailflow_engine::ids::OrderRef;
 
 use super::{ControlProposal, Proposal};
 
-/// The next group's members: at most one record an order, bounded by count and bytes. Records leave an eighth of it to what
-/// is parked, if any waits: a park mark behind as many records as fill groups would never be written.
-pub(super) fn gather(
-    proposals: &mut VecDeque<Proposal>,
-    controls: &mut VecDeque<ControlProposal>,
-    limits: &Log,
-) -> (VecDeque<Proposal>, VecDeque<ControlProposal>) {
-    let (max_members, max_bytes) = (limits.group_max_records, limits.group_max_bytes);
-    let (mut kept, mut kept_bytes) = (0, 0);
-    for control in controls.iter().take(max_members.div_ceil(8)) {
-        let size = control.entry.bytes.len();
-        if kept > 0 && kept_bytes + size > max_bytes / 8 {
-            break;
-        }
-        kept += 1;
-        kept_bytes += size;
+/// What waits for the next group. Records for which somebody waits stand apart from the engine's own: when a participant comes back,
+/// ten thousands of outcomes are recorded at once, and a caller is not to wait behind all of them.
+#[derive(Default)]
+pub(super) struct Waiting {
+    asked: VecDeque<Proposal>,
+    own: VecDeque<Proposal>,
+    pub(super) controls: VecDeque<ControlProposal>,
+}
+
+impl Waiting {
+    pub(super) fn push(&mut self, proposal: Proposal) {
+        self.of(&proposal).push_back(proposal);
     }
-    let mut bytes = 0;
-    let mut orders: HashSet<OrderRef> = HashSet::new();
-    let mut taken = VecDeque::new();
-    let mut left = VecDeque::new();
-    while let Some(proposal) = proposals.pop_front() {
-        let size = proposal.entry.bytes.len();
-        let members = taken.len() + kept;
-        let fits = members == 0 || (members < max_members && kept_bytes + bytes + size <= max_bytes);
-        if !fits {
-            left.push_back(proposal);
-            break;
+
+    /// Goes before what waits already, in this order.
+    pub(super) fn put_back(
+        &mut self,
+        proposals: VecDeque<Proposal>,
+        mut controls: VecDeque<ControlProposal>,
+    ) {
+        for proposal in proposals.into_iter().rev() {
+            self.of(&proposal).push_front(proposal);
         }
-        if orders.insert(proposal.entry.order.clone()) {
+        controls.append(&mut self.controls);
+        self.controls = controls;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.asked.is_empty() && self.own.is_empty() && self.controls.is_empty()
+    }
+
+    fn of(&mut self, proposal: &Proposal) -> &mut VecDeque<Proposal> {
+        if proposal.is_asked { &mut self.asked } else { &mut self.own }
+    }
+
+    /// The next group's members: at most one record an order, bounded by count and bytes. An eighth of it is for what is parked, if any
+    /// waits (a park mark behind as many records as fill groups would never be written), and a quarter for the engine's
+    /// own; what one does not need the others have.
+    pub(super) fn gather(&mut self, limits: &Log) -> (VecDeque<Proposal>, VecDeque<ControlProposal>) {
+        let (max_members, max_bytes) = (limits.group_max_records, limits.group_max_bytes);
+        let marks = self.controls.iter().map(|control| control.entry.bytes.len());
+        let marks = share(marks, max_members.div_ceil(8), max_bytes / 8);
+        let own = self.own.iter().map(|proposal| proposal.entry.bytes.len());
+        let own = share(own, max_members.div_ceil(4), max_bytes / 4);
+        let mut group = Filling { max_members, max_bytes, ..Filling::default() };
+        group.fill(&mut self.asked, (marks.0 + own.0, marks.1 + own.1));
+        group.fill(&mut self.own, marks);
+        // The engine's own left some of its quarter.
+        group.fill(&mut self.asked, marks);
+        let Filling { taken, mut bytes, .. } = group;
+        let mut marks = VecDeque::new();
+        while let Some(control) = self.controls.front() {
+            let size = control.entry.bytes.len();
+            let members = taken.len() + marks.len();
+            if members > 0 && (members >= max_members || bytes + size > max_bytes) {
+                break;
+            }
             bytes += size;
-            taken.push_back(proposal);
-        } else {
-            left.push_back(proposal);
+            marks.extend(self.controls.pop_front());
         }
+        (taken, marks)
     }
-    left.append(proposals);
-    *proposals = left;
-    let mut marks = VecDeque::new();
-    while let Some(control) = controls.front() {
-        let size = control.entry.bytes.len();
-        let members = taken.len() + marks.len();
-        if members > 0 && (members >= max_members || bytes + size > max_bytes) {
+}
+
+/// How much of a share is needed: members and bytes. The first one is always part of it.
+fn share(sizes: impl Iterator<Item = usize>, max_members: usize, max_bytes: usize) -> (usize, usize) {
+    let (mut members, mut bytes) = (0, 0);
+    for size in sizes.take(max_members) {
+        if members > 0 && bytes + size > max_bytes {
             break;
         }
+        members += 1;
         bytes += size;
-        marks.extend(controls.pop_front());
     }
-    (taken, marks)
+    (members, bytes)
+}
+
+#[derive(Default)]
+struct Filling {
+    max_members: usize,
+    max_bytes: usize,
+    bytes: usize,
+    orders: HashSet<OrderRef>,
+    taken: VecDeque<Proposal>,
+}
+
+impl Filling {
+    /// Takes from a queue what fits beside what is kept for others.
+    fn fill(&mut self, from: &mut VecDeque<Proposal>, (kept, kept_bytes): (usize, usize)) {
+        let mut left = VecDeque::new();
+        while let Some(proposal) = from.pop_front() {
+            let size = proposal.entry.bytes.len();
+            let members = self.taken.len() + kept;
+            let fits = members == 0
+                || (members < self.max_members && kept_bytes + self.bytes + size <= self.max_bytes);
+            if !fits {
+                left.push_back(proposal);
+                break;
+            }
+            if self.orders.insert(proposal.entry.order.clone()) {
+                self.bytes += size;
+                self.taken.push_back(proposal);
+            } else {
+                left.push_back(proposal);
+            }
+        }
+        left.append(from);
+        *from = left;
+    }
 }
 
 #[cfg(test)]
@@ -67,10 +127,8 @@ mod tests {
     use crate::committer::Ticket;
     use crate::parking::ControlTicket;
 
-    #[test]
-    fn what_is_parked_has_a_share_of_each_group_however_many_records_wait() {
-        let limits = Log { group_max_records: 4, ..retailflow_config::Config::default().log };
-        let record = |number: u64| Proposal {
+    fn record(number: u64, is_asked: bool) -> Proposal {
+        Proposal {
             entry: OrderEntry {
                 order: order("shop", &format!("o-{number}")),
                 expected_revision: 0,
@@ -79,14 +137,48 @@ mod tests {
                 bytes: Vec::from([0; 8]).into(),
             },
             ticket: Ticket { order: None, number },
-        };
-        let mut proposals: VecDeque<Proposal> = (0..20).map(record).collect();
+            is_asked,
+        }
+    }
+
+    fn limits(group_max_records: usize) -> Log {
+        Log { group_max_records, ..retailflow_config::Config::default().log }
+    }
+
+    fn numbers(records: &VecDeque<Proposal>) -> Vec<u64> {
+        records.iter().map(|record| record.ticket.number).collect()
+    }
+
+    #[test]
+    fn what_is_parked_has_a_share_of_each_group_however_many_records_wait() {
+        let mut waiting = Waiting::default();
+        (0..20).for_each(|number| waiting.push(record(number, true)));
         let entry = ControlEntry { order: order("shop", "parked"), bytes: Vec::from([0; 8]).into() };
         let ticket = ControlTicket::untold(entry.order.order.clone());
-        let mut controls = VecDeque::from([ControlProposal { entry, ticket }]);
-        let (records, marks) = gather(&mut proposals, &mut controls, &limits);
-        assert_eq!((records.len(), marks.len(), proposals.len()), (3, 1, 17));
-        let (records, marks) = gather(&mut proposals, &mut controls, &limits);
+        waiting.controls.push_back(ControlProposal { entry, ticket });
+        let (records, marks) = waiting.gather(&limits(4));
+        assert_eq!((records.len(), marks.len(), waiting.asked.len()), (3, 1, 17));
+        let (records, marks) = waiting.gather(&limits(4));
         assert_eq!((records.len(), marks.len()), (4, 0), "where nothing is parked, records have all");
+    }
+
+    #[test]
+    fn a_caller_does_not_wait_behind_all_of_the_engines_own_nor_they_behind_callers() {
+        let mut waiting = Waiting::default();
+        (0..100).for_each(|number| waiting.push(record(number, false)));
+        (100..103).for_each(|number| waiting.push(record(number, true)));
+        let (records, _) = waiting.gather(&limits(8));
+        assert_eq!(numbers(&records), [100, 101, 102, 0, 1, 2, 3, 4]);
+        (200..300).for_each(|number| waiting.push(record(number, true)));
+        let (records, _) = waiting.gather(&limits(8));
+        assert_eq!(numbers(&records), [200, 201, 202, 203, 204, 205, 5, 6]);
+        waiting.put_back(records, VecDeque::new());
+        waiting.own.truncate(1);
+        let (records, _) = waiting.gather(&limits(8));
+        assert_eq!(
+            numbers(&records),
+            [200, 201, 202, 203, 204, 205, 206, 5],
+            "what they do not need others have"
+        );
     }
 }

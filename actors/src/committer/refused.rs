@@ -27,12 +27,9 @@ impl CommitterState {
         let members = proposals.len() + controls.len();
         let Some(at) = entry.filter(|at| *at < members).or((members == 1).then_some(0)) else {
             let half = members / 2;
-            let mut left = proposals.split_off(half.min(proposals.len()));
-            left.append(&mut self.proposals);
-            self.proposals = left;
-            let mut left = controls.split_off((half - proposals.len()).min(controls.len()));
-            left.append(&mut self.controls);
-            self.controls = left;
+            let records = proposals.split_off(half.min(proposals.len()));
+            let marks = controls.split_off((half - proposals.len()).min(controls.len()));
+            self.waiting.put_back(records, marks);
             return;
         };
         let control = at.checked_sub(proposals.len()).and_then(|at| controls.remove(at));
@@ -60,7 +57,7 @@ impl CommitterState {
     /// the group.
     pub(super) fn number_taken(&mut self, order: &OrderRef, group: &mut VecDeque<ControlProposal>) -> bool {
         let found = group.iter().any(|control| control.entry.order == *order);
-        for controls in [group, &mut self.controls] {
+        for controls in [group, &mut self.waiting.controls] {
             let mut others = VecDeque::with_capacity(controls.len());
             for control in controls.drain(..) {
                 match control.entry.order == *order {

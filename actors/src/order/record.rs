@@ -101,10 +101,11 @@ impl OrderState {
             deadline: sealed.deadline,
             bytes: sealed.bytes.clone(),
         };
+        let is_asked = !deferred.is_empty() || waiters.iter().any(|waiting| !waiting.is_empty());
         self.in_flight = Some(Box::new(InFlight { number, sealed, waiters, deferred, engine }));
         // If the committer has gone, the ticket comes back as lost.
         let ticket = Ticket::new(myself.clone(), number);
-        drop(committer.cast(CommitterMsg::Propose(Proposal { entry, ticket })));
+        drop(committer.cast(CommitterMsg::Propose(Proposal { entry, ticket, is_asked })));
         self.probe(ProbePoint::OrderProposed)
     }
 
