@@ -14,6 +14,7 @@ use ractor::ActorRef;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::order::{EngineCommand, StepAt, StepOutcome};
 use retailflow_engine::ports::Role;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 
 use crate::effects::Effects;
@@ -63,6 +64,8 @@ pub(crate) struct Guard {
     task: Arc<Task>,
     counted: bool,
     received: bool,
+    /// Its turn among those of its partition whose orders may have to be read first.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Guard {
@@ -73,7 +76,7 @@ impl Guard {
         number: u64,
         task: Arc<Task>,
     ) -> Self {
-        Self { effects, order, role, number, task, counted: true, received: false }
+        Self { effects, order, role, number, task, counted: true, received: false, turn: None }
     }
 
     /// It waits for a retry from now on, and holds nobody back.
@@ -88,10 +91,14 @@ impl Guard {
         }
     }
 
-    /// Sends the outcome to `order`, or to its tenant where it may have left memory.
-    pub(crate) fn deliver(mut self, at: StepAt, outcome: StepOutcome, order: &ActorRef<OrderMsg>) {
+    /// Sends the outcome to `order`, or to its tenant where it may have left memory: then it waits for its turn, so that callers do not
+    /// wait in their tenant's mailbox behind all that came back at once.
+    pub(crate) async fn deliver(mut self, at: StepAt, outcome: StepOutcome, order: &ActorRef<OrderMsg>) {
         self.ease();
         let (effects, reference) = (self.effects.clone(), self.order.clone());
+        if self.task.is_slow() {
+            self.turn = effects.turn(&reference).await;
+        }
         let command = EngineCommand::StepOutcome { at, outcome };
         let is_slow = self.task.is_slow();
         let mut news = EngineNews { command, guard: Some(self) };

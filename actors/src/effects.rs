@@ -22,7 +22,7 @@ use retailflow_engine::metric;
 use retailflow_engine::order::StepAt;
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::command::Step;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -36,6 +36,9 @@ use crate::sight::{self, Sight};
 use crate::sweeper::SweeperMsg;
 use crate::tenants_route::TenantRoutes;
 use crate::world::{Ports, ProbePoint, Settings};
+
+/// Outcomes of late answers on their way at once, for each partition: what is read and recorded at once, not what waits.
+const RETURNS_MAX: usize = 64;
 
 struct Running {
     at: StepAt,
@@ -94,6 +97,8 @@ pub(crate) struct Effects {
     pub(crate) node: Semaphore,
     bulkheads: [Semaphore; Role::ALL.len()],
     breakers: [Breaker; Role::ALL.len()],
+    /// By partition: outcomes on their way to orders that may have left memory.
+    turns: Vec<Arc<Semaphore>>,
     routes: Arc<TenantRoutes>,
     listed: Mutex<Listed>,
     numbers: AtomicU64,
@@ -129,9 +134,12 @@ impl Effects {
         let breakers = Role::ALL.map(|_| Breaker::new(config, ports.rng.clone()));
         let closed = AtomicBool::new(!settings.drives_effects);
         let backlog = Backlog::new(config.backlog_max);
+        let turns =
+            (0..ports.log.identity().partitions).map(|_| Arc::new(Semaphore::new(RETURNS_MAX))).collect();
         Self {
             node: Semaphore::new(config.in_flight_max),
             bulkheads,
+            turns,
             breakers,
             sight,
             ports,
@@ -402,6 +410,12 @@ impl Effects {
         ended.is_some()
     }
 
+    /// The order's turn to be read, for what its participant answered late. `None` only where there are no turns.
+    pub(crate) async fn turn(&self, order: &OrderRef) -> Option<OwnedSemaphorePermit> {
+        let partition = partition_of(order, u16::try_from(self.turns.len()).ok()?);
+        self.turns.get(usize::from(partition.0))?.clone().acquire_owned().await.ok()
+    }
+
     /// Sends a message of the engine's own to an order, through its tenant.
     pub(crate) fn to_order(&self, order: OrderRef, message: ToOrder) {
         self.routes.to_order(order, message);
@@ -420,7 +434,7 @@ async fn run(mut guard: Guard, effect: Effect, order: ActorRef<OrderMsg>) {
     }
     effects.sight.effect(effect.request.step, &outcome);
     effects.outcomes.fetch_add(1, Ordering::Relaxed);
-    guard.deliver(effect.at, outcome, &order);
+    guard.deliver(effect.at, outcome, &order).await;
 }
 
 /// The wait before a call that a breaker refused is tried again, at least.
