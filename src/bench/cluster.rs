@@ -45,7 +45,7 @@ pub(crate) async fn ask(
 ) -> anyhow::Result<Measured> {
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
-        let edge = ground.edge("bench").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let edge = ground.direct("bench").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
         clients.push(AskClient::new(edge));
     }
     let next = Arc::new(AtomicU64::new(0));
@@ -82,7 +82,7 @@ pub(crate) async fn ask(
 
 /// Publishes `orders` new orders, and waits until all are acknowledged.
 pub(crate) async fn publish(ground: &Ground, name: &str, from: u64, orders: u64) -> anyhow::Result<Measured> {
-    let edge = ground.edge("bench").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    let edge = ground.direct("bench").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
     let publisher = Arc::new(CommandPublisher::new(&edge, &PublisherOptions::default()));
     let begun = Instant::now();
     let mut waiting = JoinSet::new();

@@ -151,7 +151,7 @@ impl Ground {
     }
 
     /// A connection of its own over which only nodes, and whom they ask, are heard.
-    pub(super) async fn direct(&self, purpose: &'static str) -> Result<EdgeConnection, Failure> {
+    pub(crate) async fn direct(&self, purpose: &'static str) -> Result<EdgeConnection, Failure> {
         let opened = EdgeConnection::direct(&self.nats, purpose).await;
         opened.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")
     }
