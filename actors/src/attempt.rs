@@ -5,6 +5,7 @@
 //!   earlier request of the same key may still be on its way.
 //! - After its expiry a request is never made again: what became of it is looked at, and settled.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,6 +25,9 @@ use crate::mutant::Mutant;
 use crate::resilience::breaker::Pass;
 use crate::resilience::retry::{FullJitter, Growing};
 use crate::sight::CallResult;
+
+/// Who waits longer for a place at its participant keeps its order in memory no more.
+const PLACE_SOON: Duration = Duration::from_secs(1);
 
 /// What a call came to.
 enum Called {
@@ -145,7 +149,15 @@ impl<'a> Attempt<'a> {
                     Err(after) => Err(after),
                 }
             } else {
-                let of_participant = bulkhead.acquire().await.ok()?;
+                let mut place = pin!(bulkhead.acquire());
+                let of_participant = match timeout(PLACE_SOON, &mut place).await {
+                    Ok(place) => place.ok()?,
+                    Err(_) => {
+                        // Its order has nothing to do meanwhile, and may leave memory. Its place in the queue stays.
+                        guard.slow_down();
+                        place.await.ok()?
+                    }
+                };
                 let of_node = effects.node.acquire().await.ok()?;
                 breaker.try_pass().map(|pass| (of_participant, of_node, pass))
             };

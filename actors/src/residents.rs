@@ -5,7 +5,13 @@
 //! and no more.
 //!
 //! Each tenant says how old its oldest order is when it looks, not at each use: what it said is never younger than the truth. Whoever is
-//! asked for an order that turns out to be younger than the next tenant's says so anew, and passes the request on.
+//! asked for an order that turns out to be much younger than the next tenant's says so anew, and passes the request on, a few
+//! times. To the last one that was asked an order of about that age is old enough: many requests under way at once would
+//! otherwise all go round together, each one a little too late.
+//!
+//! An order that was asked and has work is no reason to ask all the others: another one is asked in its place, a few times, and
+//! then it counts as leaving for as long as one that does not answer. So where nearly all have work, each that is too much costs
+//! a few messages a second.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,8 +25,12 @@ use crate::tenant::TenantMsg;
 
 /// Orders that are asked for at once: what is still too much then is asked for with the next look.
 const ASKED_MAX: usize = 64;
-/// So often a request is passed on.
-const HOPS_MAX: usize = 64;
+/// So often a request is passed on: then whoever has it sends its oldest order away.
+const HOPS_MAX: usize = 4;
+/// So many orders that have work are asked for each one that is to leave.
+const TRIES_MAX: u8 = 4;
+/// Orders whose ages differ by less than this part of them are equally old.
+const ALIKE: u32 = 8;
 
 /// The tenants by the age of their oldest order; the second part tells tenants apart.
 type Ages = BTreeMap<(Instant, u64), ActorRef<TenantMsg>>;
@@ -60,7 +70,7 @@ impl Residents {
     /// That many orders are to leave.
     pub(crate) fn leaving(self: &Arc<Self>, count: usize) -> Leaving {
         self.leaving.fetch_add(count, Ordering::Relaxed);
-        Leaving { residents: self.clone(), count }
+        Leaving { residents: self.clone(), count, tries: 0 }
     }
 
     /// Has as many leave as are too many when `more` have come.
@@ -80,16 +90,28 @@ impl Residents {
             let tenant = oldest.next().map(|(_, tenant)| tenant.clone());
             tenant.map(|tenant| (tenant, oldest.next().map(|((age, _), _)| *age)))
         };
-        if let Some((tenant, until)) = asked.filter(|_| hops < HOPS_MAX) {
+        if let Some((tenant, next)) = asked {
+            let until = next.filter(|_| hops < HOPS_MAX).map(|next| next + next.elapsed() / ALIKE);
             drop(tenant.cast(TenantMsg::Evict(Evict { leaving, until, hops })));
         }
     }
 
-    /// Asks the next one for what is left of a request.
+    /// Asks the next one for what is left of a request; one that asks whoever it is goes no further.
     pub(crate) fn pass_on(&self, evict: Evict) {
-        if evict.leaving.count > 0 {
+        if evict.leaving.count > 0 && evict.until.is_some() {
             self.ask(evict.leaving, evict.hops + 1);
         }
+    }
+
+    /// The order that was asked has work: another one is asked, or, after a few, none for a while.
+    pub(crate) fn another(&self, mut leaving: Leaving) -> Option<Leaving> {
+        leaving.tries += 1;
+        if leaving.tries >= TRIES_MAX {
+            leaving.tries = 0;
+            return Some(leaving);
+        }
+        self.ask(leaving, 0);
+        None
     }
 }
 
@@ -106,13 +128,15 @@ pub(crate) struct Evict {
 pub(crate) struct Leaving {
     residents: Arc<Residents>,
     count: usize,
+    /// Orders that were asked, and had work.
+    tries: u8,
 }
 
 impl Leaving {
     /// One of them, if there is one.
     pub(crate) fn take_one(&mut self) -> Option<Self> {
         self.count = self.count.checked_sub(1)?;
-        Some(Self { residents: self.residents.clone(), count: 1 })
+        Some(Self { residents: self.residents.clone(), count: 1, tries: self.tries })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which of a tenant's orders are in memory, and which leave it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use lru::LruCache;
@@ -42,11 +42,13 @@ pub(super) struct Slots {
     /// Least recently used last.
     live: LruCache<OrderId, Live>,
     pub(super) away: BTreeMap<OrderId, Away>,
+    /// Those for which only orders with work were found, and since when: they count as leaving for a while.
+    stayed: VecDeque<(Instant, Leaving)>,
 }
 
 impl Default for Slots {
     fn default() -> Self {
-        Self { live: LruCache::unbounded(), away: BTreeMap::new() }
+        Self { live: LruCache::unbounded(), away: BTreeMap::new(), stayed: VecDeque::new() }
     }
 }
 
@@ -106,6 +108,13 @@ impl Slots {
         all
     }
 
+    /// Those count as leaving no more for which it has been long enough.
+    fn let_go(&mut self, now: Instant) {
+        while self.stayed.front().is_some_and(|(since, _)| now.duration_since(*since) >= ANSWER_MAX) {
+            self.stayed.pop_front();
+        }
+    }
+
     fn leave(&mut self, order: OrderId, actor: ActorRef<OrderMsg>, counts: Leaving) {
         drop(actor.cast(OrderMsg::Passivate));
         let (waiting, since) = (Vec::new(), Instant::now());
@@ -118,6 +127,7 @@ impl TenantState {
     /// Asks the orders that were used longest ago to leave; the ones that have work stay. What is left to ask for is
     /// another tenant's matter.
     pub(super) fn evict(&mut self, mut evict: Evict) {
+        self.slots.let_go(Instant::now());
         while self.slots.oldest().is_some_and(|oldest| evict.until.is_none_or(|until| oldest <= until))
             && let Some(one) = evict.leaving.take_one()
             && let Some((order, live)) = self.slots.live.pop_lru()
@@ -145,7 +155,10 @@ impl TenantState {
             return;
         }
         match self.slots.away.remove(&order) {
-            Some(Away::Leaving { order: actor, waiting, .. }) => {
+            Some(Away::Leaving { order: actor, waiting, counts, .. }) => {
+                if let Some(counts) = counts.and_then(|counts| self.shared.residents.another(counts)) {
+                    self.slots.stayed.push_back((Instant::now(), counts));
+                }
                 for message in waiting {
                     drop(actor.cast(message));
                 }
@@ -165,6 +178,7 @@ impl TenantState {
         {
             self.slots.leave(order, live.order, self.shared.residents.leaving(1));
         }
+        self.slots.let_go(now);
         for away in self.slots.away.values_mut() {
             if let Away::Leaving { since, counts, .. } = away
                 && now.duration_since(*since) >= ANSWER_MAX
