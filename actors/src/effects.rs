@@ -38,7 +38,7 @@ use crate::tenants_route::TenantRoutes;
 use crate::world::{Ports, ProbePoint, Settings};
 
 /// Outcomes of late answers on their way at once, for each partition: what is read and recorded at once, not what waits.
-const RETURNS_MAX: usize = 64;
+const RETURNS_MAX: usize = 16;
 
 struct Running {
     at: StepAt,
