@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use retailflow_cluster::nats::raw_limit::move_stream;
 use retailflow_cluster::nats::subjects::{shard_of, stream as stream_of};
 use retailflow_cluster::nats::survey;
 use retailflow_config::Config;
@@ -50,7 +51,8 @@ pub(crate) struct IsolationBench {
     data: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// With --nats: the server whose process is stopped, and its process id; the partitions that it keeps alone are the sick ones
+    /// With --nats: the server whose process is stopped, by its name, which is among its tags, and its process id; one stream of
+    /// the log is moved there, and the partitions that it keeps alone are the sick ones
     #[arg(long, value_name = "SERVER=PID", requires = "nats")]
     freeze: Option<String>,
     /// The same as `-o json`
@@ -135,6 +137,9 @@ async fn on(
     let kept_there: BTreeSet<String> = match &freeze {
         None => BTreeSet::from([stream_of(0)]),
         Some((server, _)) => {
+            // With one copy the servers keep all where there is most room.
+            let moved = move_stream(&ground.connections, &stream_of(0), server).await;
+            moved.with_context(|| format!("a stream cannot be moved: is {server} among its server_tags?"))?;
             let all =
                 survey(&ground.connections, identity.shards).await.context("the streams are not known")?;
             let there = all.into_iter().filter(|copies| copies.leader.as_deref() == Some(server.as_str()));

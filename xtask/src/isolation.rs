@@ -9,26 +9,41 @@ use crate::shell;
 const TRIES: usize = 6;
 
 /// Measures the release build, each time for so many seconds well, sick, and well again.
-pub(crate) fn run(seconds: &str) -> Result<()> {
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    let (seconds, only) = match words {
+        [] => ("60", None),
+        ["--only", only] => ("60", Some(*only)),
+        [seconds] => (*seconds, None),
+        [seconds, "--only", only] => (*seconds, Some(*only)),
+        _ => bail!("give it as: isolation [SECONDS] [--only embedded|nats]"),
+    };
     if seconds.parse::<u16>().is_err() {
         bail!("{seconds:?} is no number of seconds");
     }
     eprintln!("building …");
     shell::output(shell::cargo().args(["build", "--release", "--quiet", "--package", "retailflow"]))?;
+    let binary = shell::target()?.join("release").join("retailflow");
     let bench = || {
-        let mut command = std::process::Command::new(shell::target()?.join("release").join("retailflow"));
+        let mut command = std::process::Command::new(&binary);
         command.args(["bench", "isolation", "--seconds", seconds]);
-        command.env("RETAILFLOW_LOG", "error");
-        anyhow::Ok(command)
+        command
     };
-    let folder = std::env::temp_dir();
-    println!("{}", shell::text(bench()?.arg("--data").arg(folder))?);
+    match only {
+        None | Some("embedded") => {
+            println!("{}", shell::text(bench().arg("--data").arg(std::env::temp_dir()))?);
+        }
+        Some("nats") => {}
+        Some(other) => bail!("--only {other}: embedded or nats"),
+    }
+    if only == Some("embedded") {
+        return Ok(());
+    }
     for turn in 0..TRIES {
         let measured = beside_nats(3, |servers| {
             let (frozen, others) = parted(servers, turn);
             let urls: Vec<String> =
                 others.iter().map(|server| format!("nats://127.0.0.1:{}", server.port)).collect();
-            let mut command = bench()?;
+            let mut command = bench();
             command.args(["--part", "log", "--nats", &urls.join(",")]);
             command.args(["--freeze", &format!("{}={}", frozen.name, frozen.id)]);
             command.args(["--set", "nats.replicas=1", "--set", "cluster.partitions=16"]);

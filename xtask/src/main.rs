@@ -34,7 +34,7 @@ Usage: cargo xtask COMMAND
                    write-back and then well again, cuts, a full or hanging disk; compare every outcome ever given (needs
                    /dev/fuse, and root or fusermount3; about five seconds a round)
   load [SECONDS]   measure the release build over HTTP with wrk: intake, whole lives, overload (60 s each by default)
-  isolation [SECONDS]
+  isolation [SECONDS] [--only embedded|nats]
                    measure what all others feel while one part is sick: some partitions' log (also on three NATS
                    servers, one of them stopped), payments, a loud tenant (60 s well, sick, well each; 12 minutes)
   cluster [--nodes N] [--nats N] [--etcd N] [--keep]
@@ -54,8 +54,7 @@ fn main() -> ExitCode {
         ["test", "--long"] => test_long(),
         ["load"] => load::run("60").map(|()| ExitCode::SUCCESS),
         ["load", seconds] => load::run(seconds).map(|()| ExitCode::SUCCESS),
-        ["isolation"] => isolation::run("60").map(|()| ExitCode::SUCCESS),
-        ["isolation", seconds] => isolation::run(seconds).map(|()| ExitCode::SUCCESS),
+        ["isolation", rest @ ..] => isolation::run(rest).map(|()| ExitCode::SUCCESS),
         ["cluster", rest @ ..] => cluster::Size::parse(rest).and_then(|size| cluster::run(&size)),
         ["disk", rest @ ..] => disk(rest),
         ["kill"] => kill("100000"),

@@ -53,6 +53,37 @@ pub async fn remove_streams(connections: &Connections, streams: &[String]) -> Re
     Ok(())
 }
 
+/// For a stream to move.
+const MOVE_MAX: Duration = Duration::from_secs(30);
+/// Between two looks whether it has.
+const MOVE_LOOK: Duration = Duration::from_millis(100);
+
+/// Has the only copy of a stream moved to the server that has `tag` among its `server_tags`, and is named so.
+///
+/// # Errors
+/// [`Trouble`]; it is not known where the stream is then.
+pub async fn move_stream(connections: &Connections, stream: &str, tag: &str) -> Result<(), Trouble> {
+    let api = Api::new(connections.read.clone(), connections.request_timeout);
+    let info = api.ask(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
+    let mut config = info["config"].clone();
+    config["placement"] = json!({ "tags": [tag] });
+    api.ask(&format!("STREAM.UPDATE.{stream}"), &config).await?;
+    let until = Instant::now() + MOVE_MAX;
+    loop {
+        // While it moves it may have no leader that could answer.
+        if let Ok(info) = api.ask(&format!("STREAM.INFO.{stream}"), &Value::Null).await {
+            let followers = info["cluster"]["replicas"].as_array().map_or(0, Vec::len);
+            if info["cluster"]["leader"] == tag && followers == 0 {
+                return Ok(());
+            }
+        }
+        if Instant::now() >= until {
+            return Err(Trouble::Silent(format!("{stream} has not moved to {tag} within {MOVE_MAX:?}")));
+        }
+        tokio::time::sleep(MOVE_LOOK).await;
+    }
+}
+
 /// Publishes these groups, one in flight a partition, each behind its partition's last fence.
 ///
 /// # Errors

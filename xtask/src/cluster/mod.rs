@@ -237,7 +237,7 @@ impl Running {
             let name = format!("nats-{number}");
             let store = self.folder.join(&name);
             let mut text = format!(
-                "server_name: {name}\nhost: 127.0.0.1\nport: {}\nhttp: \"127.0.0.1:{}\"\nmax_payload: 8MB\n\
+                "server_name: {name}\nserver_tags: [{name}]\nhost: 127.0.0.1\nport: {}\nhttp: \"127.0.0.1:{}\"\nmax_payload: 8MB\n\
                  ping_interval: \"2s\"\njetstream {{ store_dir: {store:?}, sync_interval: always }}\n",
                 clients[number], monitors[number]
             );
