@@ -192,6 +192,7 @@ impl<'a> Attempt<'a> {
             CallResult::Ok => pass.success(),
             CallResult::Trouble | CallResult::Timeout => pass.failure(),
         }
+        self.effects.called(self.role, result == CallResult::Ok);
         if answer.is_some() {
             self.effects.backlog.answered(self.role);
         }

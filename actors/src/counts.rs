@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::metric;
+use retailflow_engine::ports::Role;
 
 use crate::effects::{EffectCounts, Stands};
 use crate::node::NodeHandle;
@@ -67,6 +68,12 @@ impl NodeHandle {
     /// Waits until so many orders have come to their end since the start.
     pub async fn orders_ended(&self, count: u64) {
         self.shared.orders.effects.orders_ended(count).await;
+    }
+
+    /// Participants that are left alone, because they do not answer or fail again and again.
+    #[must_use]
+    pub fn participants_away(&self) -> Vec<Role> {
+        self.shared.orders.effects.away()
     }
 
     /// Effects that run, or wait for their retry.

@@ -97,6 +97,8 @@ pub(crate) struct Effects {
     pub(crate) node: Semaphore,
     bulkheads: [Semaphore; Role::ALL.len()],
     breakers: [Breaker; Role::ALL.len()],
+    /// By participant: it was said that it does not answer.
+    away: [AtomicBool; Role::ALL.len()],
     /// By partition: outcomes on their way to orders that may have left memory.
     turns: Vec<Arc<Semaphore>>,
     routes: Arc<TenantRoutes>,
@@ -139,6 +141,7 @@ impl Effects {
         Self {
             node: Semaphore::new(config.in_flight_max),
             bulkheads,
+            away: Role::ALL.map(|_| AtomicBool::new(false)),
             turns,
             breakers,
             sight,
@@ -170,6 +173,34 @@ impl Effects {
 
     pub(crate) fn bulkhead(&self, role: Role) -> &Semaphore {
         &self.bulkheads[role as usize]
+    }
+
+    /// A call of a participant ended. Says once that it is left alone, and once that it answers again.
+    pub(crate) fn called(&self, role: Role, is_well: bool) {
+        let away = &self.away[role as usize];
+        if !is_well && self.breaker(role).is_open() && !away.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                event = "participant_away",
+                participant = role.as_str(),
+                "a participant does not answer, or fails again and again: it is left alone but for one call at a time; its orders wait, and \
+                 new ones are taken"
+            );
+        } else if is_well
+            && away.load(Ordering::Relaxed)
+            && !self.breaker(role).is_open()
+            && away.swap(false, Ordering::Relaxed)
+        {
+            tracing::info!(
+                event = "participant_back",
+                participant = role.as_str(),
+                "a participant answers again"
+            );
+        }
+    }
+
+    /// Participants that are left alone now.
+    pub(crate) fn away(&self) -> Vec<Role> {
+        Role::ALL.into_iter().filter(|role| self.away[*role as usize].load(Ordering::Relaxed)).collect()
     }
 
     pub(crate) fn breaker(&self, role: Role) -> &Breaker {

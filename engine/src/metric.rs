@@ -113,9 +113,9 @@ metrics! {
     EFFECT_CALL_SECONDS Kind::Histogram(SECONDS), "effect_call_seconds", ["participant"],
         "Time until a participant answered, or the call was given up.";
     EFFECTS_BACKLOG Kind::Gauge, "effects_backlog", [],
-        "Orders whose next step waits for its first attempt.";
+        "Steps that are new: not failed yet, and not waiting for their participant for more than a second.";
     EFFECTS_BACKLOG_MAX Kind::Gauge, "effects_backlog_max", [],
-        "Beyond it new orders are refused: `effects.backlog_max`.";
+        "Beyond it one new order is let in for two that end: `effects.backlog_max`.";
     BREAKER_OPEN Kind::Gauge, "breaker_open", ["participant"],
         "1 while a participant is left alone because it kept failing.";
     RESTARTS Kind::Counter, "actor_crashes_total", [],

@@ -1,7 +1,7 @@
 //! Both listeners: how they begin, and how they end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub enum StartError {
         address: SocketAddr,
     },
     /// Choose another address, or stop what has this one.
-    #[error("{key} = {address} cannot be listened on: {source}")]
+    #[error("{key} = {address} cannot be listened on")]
     Bind {
         /// Which key of the configuration.
         key: &'static str,
@@ -52,6 +52,20 @@ const ADMIN_END_MIN: Duration = Duration::from_secs(1);
 pub struct Server;
 
 impl Server {
+    /// Sees whether both addresses may and can be listened on, before anything else is begun.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn check(config: &Http, options: &Options) -> Result<(), StartError> {
+        for (key, address) in [("http.listen", config.listen), ("http.admin_listen", config.admin_listen)] {
+            if !address.ip().is_loopback() && !options.insecure {
+                return Err(StartError::NotLoopback { key, address });
+            }
+            TcpListener::bind(address).map_err(|source| StartError::Bind { key, address, source })?;
+        }
+        Ok(())
+    }
+
     /// Listens on both addresses and serves, on the runtime of the caller.
     ///
     /// # Errors

@@ -60,6 +60,8 @@ pub(crate) fn run(data: &Path, config: Config, options: &Options) -> Result<(), 
     // First of all: what is made before has no series.
     let sight = Sight::start()?;
     sight.durability(app::DURABILITY, None);
+    // Before anything is made.
+    Server::check(&config.http, &EdgeOptions { insecure: options.insecure }).map_err(refused)?;
     let store = app::open(data, &config, Make::unless(options.existing))?;
     let tokens = app::token_secret(data, &config)?;
     let runtime = app::runtime()?;
@@ -93,6 +95,7 @@ async fn serve(
         State::new(store.log.failed(), watches)
             .with_note(lists)
             .with_note(readiness::stopped(&node))
+            .with_note(readiness::participants(&node))
             .with_note(readiness::index(&store.log))
             .with_note(readiness::damage(&store.log)),
     );
@@ -101,7 +104,13 @@ async fn serve(
     let mut http = config.http.clone();
     app::leave_files(&mut http);
     let start = EdgeOptions { insecure: options.insecure };
-    let server = Server::start(http, edge, start).map_err(refused)?;
+    let server = match Server::start(http, edge, start) {
+        Ok(server) => server,
+        Err(why) => {
+            node.clone().kill().await;
+            return Err(refused(why));
+        }
+    };
     tell(&server);
 
     let end = CancellationToken::new();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use retailflow_actors::NodeHandle;
 use retailflow_cluster::disk::event_log::DiskLog;
 use retailflow_cluster::disk::files::DiskWatch;
+use retailflow_engine::ports::Role;
 use retailflow_gateway::Readiness;
 use tokio::sync::watch;
 
@@ -62,6 +63,23 @@ pub(super) fn stopped(node: &NodeHandle) -> Watch {
             )
         };
         (!stopped.is_empty()).then(text)
+    })
+}
+
+/// Names the participants that are left alone. Commands are taken all the same.
+pub(super) fn participants(node: &NodeHandle) -> Watch {
+    let node = node.clone();
+    Box::new(move || {
+        let away: Vec<_> = node.participants_away().into_iter().map(Role::as_str).collect();
+        let text = || {
+            format!(
+                "{} do not answer, or fail again and again: {} steps wait; new orders are taken, and go on when they are back \
+                 (retailflow_effect_calls_total tells how their calls end)",
+                away.join(" and "),
+                node.effects_running()
+            )
+        };
+        (!away.is_empty()).then(text)
     })
 }
 

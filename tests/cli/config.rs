@@ -44,11 +44,13 @@ fn the_table_names_every_key_once() {
 
 #[test]
 fn a_wrong_configuration_ends_everything_before_it_begins() {
-    let cases: [(&[&str], &[&str]); 4] = [
+    let cases: [(&[&str], &[&str]); 6] = [
         (&["--set", "log.partition=8"], &["log.partition", "did you mean log.partitions?"]),
         (&["--set", "log.partitions=0"], &["log.partitions (flag)", "a whole number from 1 to 1024"]),
         (&["--config", "there-is-none.toml"], &["there-is-none.toml cannot be read"]),
         (&["--set", "telemetry.log=a=b=c"], &["telemetry.log = \"a=b=c\""]),
+        (&["--set", "telemetry.log=inof"], &["telemetry.log = \"inof\"", "a level"]),
+        (&["--set", "telemetry.log=xyz bad"], &["telemetry.log = \"xyz bad\""]),
     ];
     for (words, parts) in cases {
         let ended = retailflow(&["config", "show"]);

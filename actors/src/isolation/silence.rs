@@ -77,8 +77,10 @@ async fn a_participant_that_answers_nobody_keeps_no_new_order_out() {
             placed += 1;
         }
     }
+    assert_eq!(node.participants_away(), [Role::Payments]);
     told.send_replace(false);
     let all = tokio::time::timeout(Duration::from_secs(120), node.orders_ended(placed)).await;
     all.expect("all come to their end");
+    assert_eq!(node.participants_away(), []);
     assert!(node.stop(Duration::from_secs(5)).await.drained);
 }

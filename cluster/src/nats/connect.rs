@@ -27,6 +27,8 @@ const COMMANDS_MAX: usize = 4_096;
 const SUBSCRIPTION_MAX: usize = 4_096;
 /// The same where strangers choose how large a message is.
 const EDGE_SUBSCRIPTION_MAX: usize = 1_024;
+/// Between two lines that say that messages are left out.
+const SAID_EVERY: Duration = Duration::from_secs(10);
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// How to reach the servers.
@@ -266,6 +268,7 @@ async fn connect_watched(
             }
         }
     }
+    let slow = Arc::<Seldom>::default();
     let connecting = connecting
         .name(format!("{} {purpose}", options.name))
         .custom_inbox_prefix(&options.inbox_prefix)
@@ -279,9 +282,11 @@ async fn connect_watched(
             Duration::from_millis(fastrand::u64(doubled / 2..=doubled)).min(RECONNECT_MAX)
         })
         .event_callback(move |event| {
-            let losses = losses.clone();
+            let (losses, slow) = (losses.clone(), slow.clone());
             async move {
                 match event {
+                    // One for each message that is left out: thousands a second.
+                    Event::SlowConsumer(_) if !slow.is_due() => return,
                     Event::Connected => return tracing::debug!(purpose, "connected to NATS"),
                     // Asked for from here.
                     Event::Draining | Event::Closed => {
@@ -305,4 +310,19 @@ async fn connect_watched(
         return Err(ConnectError::TooOld { found: client.server_info().version });
     }
     Ok(client)
+}
+
+/// What is said once in a while, however often it happens.
+#[derive(Default)]
+struct Seldom(parking_lot::Mutex<Option<tokio::time::Instant>>);
+
+impl Seldom {
+    fn is_due(&self) -> bool {
+        let mut said = self.0.lock();
+        let is_due = said.is_none_or(|said| said.elapsed() >= SAID_EVERY);
+        if is_due {
+            *said = Some(tokio::time::Instant::now());
+        }
+        is_due
+    }
 }

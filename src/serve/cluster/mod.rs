@@ -77,6 +77,8 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     labels::parse_labels(&config.cluster.required_labels)
         .map_err(|why| Failure::usage(format!("cluster.required_labels: {why}")))?;
+    // Before anything is made.
+    Server::check(&config.http, &EdgeOptions { insecure: options.insecure }).map_err(refused)?;
     let sight = Sight::start()?;
     let runtime = app::runtime()?;
     let served = runtime.block_on(async {
@@ -117,7 +119,10 @@ async fn serve(
 
     let (never_failed, failed) = watch::channel(None);
     let watches = vec![ground.watch(), durability.watch()];
-    let state = Arc::new(State::new(failed.clone(), watches).with_note(readiness::stopped(&node)));
+    let state = State::new(failed.clone(), watches)
+        .with_note(readiness::stopped(&node))
+        .with_note(readiness::participants(&node));
+    let state = Arc::new(state);
     let edge = Edge {
         door: doorway,
         views: Arc::new(NoViews),
@@ -142,7 +147,13 @@ async fn serve(
     let mut http = config.http.clone();
     app::leave_files(&mut http);
     let server = Server::start(http, edge, EdgeOptions { insecure: options.insecure });
-    let server = server.map_err(refused)?;
+    let server = match server {
+        Ok(server) => server,
+        Err(why) => {
+            node.clone().kill().await;
+            return Err(refused(why));
+        }
+    };
     tell(&server);
 
     // Last of all: whoever joins is given partitions, and must be able to see to them.
