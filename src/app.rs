@@ -139,8 +139,25 @@ const OPEN_FILES_MIN: u64 = 4096;
 
 /// Files that are kept from connections: the log's segments, the index's runs, books, and the servers of a cluster.
 const FILES_RESERVED: u64 = 256;
+/// A server does not start with fewer.
+const FILES_MIN: u64 = 1024;
 /// Connections that wait for room, or are told that there is none.
 const FILES_OF_REFUSALS: u64 = 2 * (64 + 256);
+
+/// Refuses to serve with fewer open files than the log, operators and those who are turned away need.
+///
+/// # Errors
+/// Says what to raise.
+pub(crate) fn enough_files() -> Result<(), Failure> {
+    let open_files = raise_open_files();
+    if open_files >= FILES_MIN {
+        return Ok(());
+    }
+    Err(Failure::refused(format!(
+        "this process may have {open_files} open files, and a server needs {FILES_MIN} at least: raise the limit (`ulimit -n {OPEN_FILES_MIN}`, \
+         or LimitNOFILE= of its service)"
+    )))
+}
 
 /// Lets no more connections in than there are files for, so that the log always finds one for its next segment, and
 /// operators one to come in by.

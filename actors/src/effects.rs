@@ -8,24 +8,24 @@
 //! - A participant that does not answer keeps its own orders waiting, and nobody else's: what waits for it counts not against
 //!   the backlog that holds new orders back ([`crate::backlog`]).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use ractor::ActorRef;
-use retailflow_engine::fulfillment::{Effect, Mode};
-use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::fulfillment::Effect;
+use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::metric;
-use retailflow_engine::order::StepAt;
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::command::Step;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::listed::{AllRunning, Running};
 use crate::attempt::Attempt;
 use crate::backlog::Backlog;
 use crate::deliveries::ToOrder;
@@ -37,22 +37,12 @@ use crate::sweeper::SweeperMsg;
 use crate::tenants_route::TenantRoutes;
 use crate::world::{Ports, ProbePoint, Settings};
 
+/// Of a full backlog, each tenant may have one part in so many all the same.
+const SHARES: usize = 16;
+/// How far beyond its limit all of these shares may take it.
+const SHARES_OVER: usize = 4;
 /// Outcomes of late answers on their way at once, for each partition: what is read and recorded at once, not what waits.
 const RETURNS_MAX: usize = 16;
-
-struct Running {
-    at: StepAt,
-    mode: Mode,
-    doubted: bool,
-    number: u64,
-    task: Arc<Task>,
-}
-
-impl Running {
-    fn is_of(&self, effect: &Effect) -> bool {
-        self.at == effect.at && self.mode == effect.mode && self.doubted == effect.doubted
-    }
-}
 
 /// How an open order stands here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +57,7 @@ pub(crate) enum Stands {
 
 #[derive(Default)]
 struct Listed {
-    running: HashMap<OrderRef, Running>,
+    running: AllRunning,
     /// Open orders that ask for nothing.
     waiting: HashSet<OrderRef>,
     /// Orders that are woken in a while: each once, however many ask for that.
@@ -276,7 +266,7 @@ impl Effects {
     pub(crate) fn stands(&self, order: &OrderRef) -> Stands {
         let listed = self.listed.lock();
         match () {
-            () if listed.running.contains_key(order) || listed.waking.contains(order) => Stands::Driven,
+            () if listed.running.get(order).is_some() || listed.waking.contains(order) => Stands::Driven,
             () if listed.waiting.contains(order) => Stands::Waits,
             () => Stands::Undriven,
         }
@@ -298,8 +288,7 @@ impl Effects {
         let mut listed = self.listed.lock();
         listed.waiting.retain(|order| !leaves(order));
         listed.waking.retain(|order| !leaves(order));
-        let left: Vec<Running> =
-            listed.running.extract_if(|order, _| leaves(order)).map(|(_, running)| running).collect();
+        let left = listed.running.extract(leaves);
         drop(listed);
         left.iter().for_each(|running| running.task.cancel());
     }
@@ -311,12 +300,23 @@ impl Effects {
 
     /// Does an effect of the order run, or wait for its retry?
     pub(crate) fn is_driving(&self, order: &OrderRef) -> bool {
-        self.listed.lock().running.contains_key(order)
+        self.listed.lock().running.get(order).is_some()
     }
 
     /// How many effects run or wait.
     pub(crate) fn len(&self) -> usize {
         self.listed.lock().running.len()
+    }
+
+    /// Lets a new order of `tenant` in, if there is room for one: while there is none, for those whose tenant has not used up its
+    /// share. So one that places more than the node can drive is refused before all others.
+    pub(crate) fn try_enter(&self, tenant: &TenantId) -> bool {
+        self.backlog.try_enter() || {
+            let max = self.settings.config.effects.backlog_max;
+            let listed = self.listed.lock();
+            self.backlog.len() < max.saturating_mul(SHARES_OVER)
+                && listed.running.of_tenant(tenant) < (max / SHARES).max(1)
+        }
     }
 
     /// Is it worth while to look for orders that nobody drives? Not while there is no room for a good part of them: each look
@@ -471,5 +471,6 @@ async fn run(mut guard: Guard, effect: Effect, order: ActorRef<OrderMsg>) {
 /// The wait before a call that a breaker refused is tried again, at least.
 pub(crate) const BREAKER_WAIT_MIN: Duration = Duration::from_millis(1);
 
+mod listed;
 #[cfg(test)]
 mod tests;

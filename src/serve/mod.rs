@@ -61,6 +61,7 @@ pub(crate) fn run(data: &Path, config: Config, options: &Options) -> Result<(), 
     let sight = Sight::start()?;
     sight.durability(app::DURABILITY, None);
     // Before anything is made.
+    app::enough_files()?;
     Server::check(&config.http, &EdgeOptions { insecure: options.insecure }).map_err(refused)?;
     let store = app::open(data, &config, Make::unless(options.existing))?;
     let tokens = app::token_secret(data, &config)?;

@@ -1,4 +1,4 @@
-//! A participant that answers nobody keeps no new order out.
+//! A participant that answers nobody keeps no new order out; nor does a tenant that places more than can be driven, but its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use retailflow_engine::ports::{
 };
 use retailflow_engine::wire::Code;
 use tokio::sync::watch;
-use tokio::time::interval;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep};
 
 use super::{SickLog, orders_of};
 use crate::quiet::Quiet;
@@ -83,4 +84,70 @@ async fn a_participant_that_answers_nobody_keeps_no_new_order_out() {
     all.expect("all come to their end");
     assert_eq!(node.participants_away(), []);
     assert!(node.stop(Duration::from_secs(5)).await.drained);
+}
+
+/// Takes its time for each call.
+struct Slow;
+
+impl Slow {
+    async fn work(&self) {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+impl Participant for Slow {
+    fn perform<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, StepAnswer> {
+        Box::pin(async move {
+            self.work().await;
+            let reference = request.key.clone();
+            StepAnswer::Done(Performed { reference, amount_minor: None, expires: None })
+        })
+    }
+
+    fn query<'a>(&'a self, _: &'a StepRequest) -> PortFuture<'a, KeyStanding> {
+        Box::pin(std::future::ready(KeyStanding::NotSeen))
+    }
+
+    fn settle<'a>(&'a self, _: &'a StepRequest) -> PortFuture<'a, Settlement> {
+        Box::pin(std::future::ready(Settlement::NotDone))
+    }
+}
+
+/// One tenant places far more than can be driven. It is refused; another one, which places a few, never is. Both were.
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_places_more_than_can_be_driven_keeps_no_others_out() {
+    let log = SickLog::new();
+    let mut config = Config::default();
+    config.effects.backlog_max = 256;
+    config.effects.participant_in_flight_max = 8;
+    let settings = Settings::new(config, "test");
+    let node = Quiet::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Slow)).await.node;
+    let (end, mut flood) = (Instant::now() + Duration::from_secs(10), JoinSet::new());
+    for caller in 0..32 {
+        let node = node.clone();
+        let orders = orders_of("flood", PartitionId(caller % super::PARTITIONS), &format!("f{caller}"), 700);
+        flood.spawn(async move {
+            let mut refused = 0;
+            for order in orders {
+                if Instant::now() >= end {
+                    break;
+                }
+                match node.ask(place(&order, "p")).await.code {
+                    Code::Applied => {}
+                    _ => refused += 1,
+                }
+                // 2,000 a second, and 400 can be driven.
+                sleep(Duration::from_millis(16)).await;
+            }
+            refused
+        });
+    }
+    let mut pace = interval(Duration::from_millis(200));
+    for order in orders_of("shop", PartitionId(1), "o", 40) {
+        pace.tick().await;
+        assert_eq!(node.ask(place(&order, "p")).await.code, Code::Applied, "{order}");
+    }
+    let refused: usize = flood.join_all().await.into_iter().sum();
+    assert!(refused > 100, "the flood was refused {refused} times only");
+    node.kill().await;
 }

@@ -29,13 +29,13 @@ impl NodeHandle {
         let shared = &self.shared.orders;
         let (partition, held, gate) = (self.partition(&command), &shared.held, &shared.gate);
         let tenant = &command.order.tenant;
-        let backlog = &shared.effects.backlog;
-        if command.data.kind() == CommandType::Place && !backlog.try_enter() {
+        let effects = &shared.effects;
+        if command.data.kind() == CommandType::Place && !effects.try_enter(tenant) {
             if wait == Wait::No {
                 return Err(Box::new(self.refuse(&command, Code::Overloaded)));
             }
             // More new orders than can be brought on their way help nobody.
-            backlog.enter().await;
+            effects.backlog.enter().await;
         }
         let (within, claim) = loop {
             if wait != Wait::No {

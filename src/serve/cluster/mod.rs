@@ -78,6 +78,7 @@ pub(crate) fn run(
     labels::parse_labels(&config.cluster.required_labels)
         .map_err(|why| Failure::usage(format!("cluster.required_labels: {why}")))?;
     // Before anything is made.
+    app::enough_files()?;
     Server::check(&config.http, &EdgeOptions { insecure: options.insecure }).map_err(refused)?;
     let sight = Sight::start()?;
     let runtime = app::runtime()?;

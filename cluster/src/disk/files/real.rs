@@ -6,12 +6,25 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, OFlags};
 use rustix::process::{Resource, Rlimit};
 
 use super::{DiskFile, Files, LockError, LockGuard};
+
+/// For an open file to be there, where others hold them all.
+const FILE_WITHIN: Duration = Duration::from_secs(10);
+/// Between two looks for one.
+const FILE_LOOK: Duration = Duration::from_millis(5);
+
+fn is_out_of_files(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
+        .iter()
+        .any(|errno| code == Some(errno.raw_os_error()))
+}
 
 /// How room for a new file is reserved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -199,7 +212,15 @@ impl Files for RealFiles {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+        // Nothing was tried yet where there is no file to open the folder by: who waits for one loses nothing, while a folder that
+        // is not synced after a file was made in it ends the log.
+        let until = Instant::now() + FILE_WITHIN;
+        loop {
+            match File::open(dir) {
+                Err(error) if is_out_of_files(&error) && Instant::now() < until => thread::sleep(FILE_LOOK),
+                opened => return opened?.sync_all(),
+            }
+        }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
