@@ -176,18 +176,27 @@ async fn too_much_is_refused_at_once_and_closing_answers_what_was_begun() {
     let Some(binary) = server_or_skip(name) else { return };
     let doors = Arc::new(Doors::new(&binary, 1).await);
     let fake = Fake::new();
-    let door = open(&doors, &fake, 2).await;
-    let asking = |id: &'static str| {
+    let door = open(&doors, &fake, 3).await;
+    let asking_of = |tenant: &'static str, id: &'static str| {
         let doors = doors.clone();
-        let body = command(&order("shop", "o-1"), id).to_json();
-        tokio::spawn(async move { outcome(&ask(&doors, "rf.v1.ask.shop.o-1", &[], &body).await) })
+        let body = command(&order(tenant, "o-1"), id).to_json();
+        tokio::spawn(
+            async move { outcome(&ask(&doors, &format!("rf.v1.ask.{tenant}.o-1"), &[], &body).await) },
+        )
     };
+    let asking = |id: &'static str| asking_of("shop", id);
     let slow = [asking("slow-1"), asking("slow-2")];
     let begun = || (fake.begun.load(Ordering::SeqCst) == 2).then_some(());
     tokio::task::block_in_place(|| wait_for("both are begun", WITHIN, begun));
     let since = Instant::now();
     let refused = asking("c-1").await.unwrap();
-    assert_eq!((refused.code, refused.retry_after_ms), (Code::Overloaded, Some(250)));
+    assert_eq!((refused.code, refused.retry_after_ms), (Code::Throttled, Some(250)));
+    // Who asks too much leaves room for others.
+    assert_eq!(asking_of("till", "c-1").await.unwrap().code, Code::Applied);
+    let also_slow = asking_of("till", "slow-3");
+    let begun = || (fake.begun.load(Ordering::SeqCst) == 4).then_some(());
+    tokio::task::block_in_place(|| wait_for("all places are taken", WITHIN, begun));
+    assert_eq!(asking_of("market", "c-1").await.unwrap().code, Code::Overloaded);
     assert_eq!((refused.tenant.unwrap().as_str(), refused.order.unwrap().as_str()), ("shop", "o-1"));
     assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
     assert_eq!(door.counts().overloaded, 1);
@@ -204,8 +213,8 @@ async fn too_much_is_refused_at_once_and_closing_answers_what_was_begun() {
         }
     };
     tokio::time::timeout(WITHIN, gone).await.unwrap();
-    fake.permits.add_permits(2);
-    for slow in slow {
+    fake.permits.add_permits(3);
+    for slow in slow.into_iter().chain([also_slow]) {
         assert_eq!(slow.await.unwrap().code, Code::Applied);
     }
     assert!(closing.await.unwrap());

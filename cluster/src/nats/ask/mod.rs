@@ -4,7 +4,8 @@
 //! - An answer goes only to `_INBOX.…`, to the tenant's own `rf.v1.reply.<tenant>.…`, or back into the account that the request came
 //!   from (`_R_.…`, which the server alone can name as a reply). Whoever asks chooses where the answer goes, and
 //!   could name the log's subjects or JetStream's own. A request with another reply, or none, is dropped unread and counted.
-//! - At most `in_flight_max` requests are worked on; one beyond them is answered `overloaded` at once.
+//! - At most `in_flight_max` requests are worked on, half as many of one tenant; one beyond them is answered `overloaded` or
+//!   `throttled` at once.
 //! - Each request has a deadline, and every one that was begun is answered.
 //! - One task owns all others: [`AskDoor::close`] takes nothing more, answers what was begun, and joins it.
 //!
@@ -14,6 +15,7 @@
 mod answer;
 mod client;
 mod discovery;
+mod shares;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,20 +26,19 @@ use futures_util::StreamExt;
 use futures_util::stream::{SelectAll, select_all};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::ports::CommandDoor;
-use retailflow_engine::wire::Code;
-use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use self::client::{AskClient, AskError};
 use self::discovery::Discovery;
+use self::shares::Places;
 use super::connect::EdgeConnection;
 use super::subjects;
 
 /// Limits of the ask door.
 #[derive(Debug, Clone)]
 pub struct AskOptions {
-    /// Requests that are worked on at once.
+    /// Requests that are worked on at once; half as many of one tenant.
     pub in_flight_max: usize,
     /// How long a request may take that does not say so, in milliseconds.
     pub timeout_ms: u64,
@@ -85,7 +86,7 @@ struct Shared {
     edge: EdgeConnection,
     door: Arc<dyn CommandDoor>,
     options: AskOptions,
-    permits: Arc<Semaphore>,
+    places: Places,
     counters: Counters,
 }
 
@@ -116,8 +117,8 @@ impl AskDoor {
         }
         // Known to the server before anybody is told that the door is open.
         edge.settled().await;
-        let permits = Arc::new(Semaphore::new(options.in_flight_max.max(1)));
-        let shared = Arc::new(Shared { edge, door, options, permits, counters: Counters::default() });
+        let places = Places::new(options.in_flight_max);
+        let shared = Arc::new(Shared { edge, door, options, places, counters: Counters::default() });
         let stop = CancellationToken::new();
         let serving = serve(shared.clone(), asked, select_all(looked_for), discovery, stop.clone());
         Ok(Self { shared, stop, task: Some(tokio::spawn(serving)) })
@@ -231,13 +232,13 @@ async fn hear(shared: &Arc<Shared>, message: Message, begun: &mut JoinSet<()>) {
         tracing::debug!(subject = %message.subject, "a request was dropped: nothing may be answered to its reply");
         return;
     };
-    match shared.permits.clone().try_acquire_owned() {
-        Err(_) => {
-            let outcome = answer::refusal(&tenant, &order, Code::Overloaded)
-                .with_retry_after_ms(shared.options.retry_after_ms);
+    match shared.places.take(&tenant) {
+        Err(code) => {
+            let outcome =
+                answer::refusal(&tenant, &order, code).with_retry_after_ms(shared.options.retry_after_ms);
             shared.answer(reply, &outcome).await;
         }
-        Ok(permit) => {
+        Ok(place) => {
             let shared = shared.clone();
             begun.spawn(async move {
                 let since = tokio::time::Instant::now();
@@ -245,7 +246,7 @@ async fn hear(shared: &Arc<Shared>, message: Message, begun: &mut JoinSet<()>) {
                 let busy = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 shared.counters.busy_nanos.fetch_add(busy, Ordering::Relaxed);
                 shared.answer(reply, &outcome).await;
-                drop(permit);
+                drop(place);
             });
         }
     }
