@@ -15,7 +15,7 @@ const SET_EXAMPLES: &str = "\
 Examples:
   Make a tenant known (needed where `tenants.unknown` is \"refuse\"):
     retailflow tenant set shop --data data
-  Take no commands of it for now; nothing is lost:
+  Refuse its commands for now; those that are published meanwhile become dead letters (`retailflow dlq redrive`):
     retailflow tenant set shop --status suspended --data data
   On a cluster; all nodes see it within about a second:
     retailflow tenant set shop --status suspended --nats nats://127.0.0.1:4222";
@@ -62,7 +62,7 @@ pub(crate) struct SetArgs {
 pub(crate) enum StatusArg {
     /// Commands are taken
     Active,
-    /// Commands are refused; nothing is lost
+    /// Commands are refused; published ones become dead letters, to be published again
     Suspended,
 }
 
