@@ -151,3 +151,35 @@ async fn a_tenant_that_places_more_than_can_be_driven_keeps_no_others_out() {
     assert!(refused > 100, "the flood was refused {refused} times only");
     node.kill().await;
 }
+
+/// Nearly all orders in memory are at work when many more come: those of four tenants at once. No more stay than may, once they
+/// have waited a second for a place, and none of the requests to leave is lost.
+#[tokio::test(start_paused = true)]
+async fn orders_that_wait_for_a_silent_participant_leave_memory() {
+    let log = SickLog::new();
+    let mut config = Config::default();
+    config.effects.participant_in_flight_max = 8;
+    config.effects.step_attempts_max = 1_000;
+    config.orders.live_max = 100;
+    let (_told, silent) = watch::channel(true);
+    let settings = Settings::new(config, "test");
+    let quiet = Quiet::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Silent(silent))).await;
+    let node = quiet.node;
+    let mut pace = interval(Duration::from_millis(1_000));
+    for round in 0..10 {
+        pace.tick().await;
+        let mut all = JoinSet::new();
+        for tenant in ["shop", "till", "market", "fair"] {
+            for order in orders_of(tenant, PartitionId(1), &format!("r{round}"), 50) {
+                let node = node.clone();
+                all.spawn(async move { node.ask(place(&order, "p")).await.code });
+            }
+        }
+        assert!(all.join_all().await.into_iter().all(|code| code == Code::Applied));
+    }
+    sleep(Duration::from_secs(15)).await;
+    // 2,000 orders wait for payments.
+    let live = node.live_orders();
+    assert!(live <= 200, "{live} orders are in memory where 100 may be");
+    node.kill().await;
+}
