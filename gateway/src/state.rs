@@ -35,6 +35,7 @@ pub(crate) async fn read(
         Some(seen) => agreed(log, seen).await?,
         None => None,
     };
+    let mut has_ids = from_memory.is_none();
     let known = match (from_memory, snapshots) {
         (Some(known), _) => Some(known),
         (None, Some(snapshots)) => {
@@ -59,6 +60,7 @@ pub(crate) async fn read(
             }
         };
         if !read.is_empty() {
+            has_ids = true;
             aggregate = folded(Arc::unwrap_or_clone(aggregate), read).await?.into();
         }
         if aggregate.revision < after.saturating_add(PIECE) {
@@ -72,7 +74,7 @@ pub(crate) async fn read(
     {
         snapshots.save(order, bytes);
     }
-    if aggregate.revision > UNAIDED_MAX && aggregate.revision > begun {
+    if aggregate.revision > UNAIDED_MAX && has_ids {
         let mut seen = Arc::unwrap_or_clone(aggregate);
         seen.forget_ids();
         aggregate = Arc::new(seen);
