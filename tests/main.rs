@@ -4,6 +4,7 @@ mod bad;
 mod cli;
 mod cluster;
 mod console;
+mod demo;
 #[cfg(target_os = "linux")]
 mod disk;
 mod keep;

@@ -49,8 +49,15 @@ impl Paths {
     }
 }
 
-pub(crate) fn run() -> Result<()> {
-    let paths = build()?;
+/// With the release build in `target/demo`; or with a program and in a folder of the caller's.
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    let paths = match words {
+        [] => build()?,
+        ["--binary", binary, "--folder", folder] => {
+            Paths { binary: PathBuf::from(binary), folder: PathBuf::from(folder) }
+        }
+        _ => bail!("usage: cargo xtask demo [--binary FILE --folder DIRECTORY]"),
+    };
     explain::opening(&paths.folder);
 
     explain::step(
@@ -62,9 +69,9 @@ pub(crate) fn run() -> Result<()> {
 
     explain::step(2, "Crash", "The engine works on them, and is killed (SIGKILL) in the middle of its work.");
     let mut before = BTreeMap::new();
-    for _ in 0..KILLS {
+    for kill in 1..=KILLS {
         // In the order in which they were given: what was told first must stay.
-        for (identity, outcome) in crash(&paths, &commands, before.len())? {
+        for (identity, outcome) in crash(&paths, &commands, kill, before.len())? {
             before.entry(identity).or_insert(outcome);
         }
     }
@@ -137,8 +144,9 @@ fn commands(paths: &Paths) -> Result<Vec<String>> {
 }
 
 /// Feeds the commands through a pipe that stays open, so that the process is surely alive when it is killed.
-fn crash(paths: &Paths, commands: &[String], known: usize) -> Result<BTreeMap<String, Value>> {
-    let given = paths.file("outcomes-before.jsonl");
+fn crash(paths: &Paths, commands: &[String], kill: usize, known: usize) -> Result<BTreeMap<String, Value>> {
+    // A file for each kill: one that holds something already is only replaced when a run comes to its end.
+    let given = paths.file(&format!("outcomes-before-kill-{kill}.jsonl"));
     let said = paths.file("run-killed.log");
     let mut child = paths
         .retailflow(&[

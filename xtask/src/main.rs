@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["setup"] => setup::build().map(|()| ExitCode::SUCCESS),
         ["setup", "--tests"] => setup::build().and_then(|()| setup::tests()).map(|_| ExitCode::SUCCESS),
-        ["demo"] => setup::build().and_then(|()| demo::run()).map(|()| ExitCode::SUCCESS),
+        ["demo", rest @ ..] => setup::build().and_then(|()| demo::run(rest)).map(|()| ExitCode::SUCCESS),
         ["test"] => test(&[]),
         ["test", "--needs", names] => test(&names.split(',').collect::<Vec<_>>()),
         ["test", "--long"] => test_long(),
