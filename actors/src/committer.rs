@@ -29,6 +29,7 @@ use crate::world::{Ports, ProbePoint, Settings};
 
 mod acknowledged;
 mod gather;
+mod probe;
 mod refused;
 
 /// A log that has not answered after this time is late: callers who wait for it keep nobody else waiting.
@@ -46,6 +47,8 @@ pub(crate) enum CommitterMsg {
     Floor(oneshot::Sender<()>),
     /// Write a fence, if only to see that it can be written; answered when it is durable.
     Prove(oneshot::Sender<()>),
+    /// Find out whether the log takes writes, without leaving anything in it.
+    Probe(Ticket),
     /// Write what has gathered, and the floor if it has moved; answered when that is durable.
     Seal(oneshot::Sender<()>),
 }
@@ -82,6 +85,11 @@ pub(crate) struct Ticket {
 impl Ticket {
     pub(crate) fn new(order: ActorRef<OrderMsg>, number: u64) -> Self {
         Self { order: Some(order), number }
+    }
+
+    /// One that tells nobody.
+    fn nobodys() -> Self {
+        Self { order: None, number: 0 }
     }
 
     fn resolve(mut self, proposed: Proposed) {
@@ -142,6 +150,10 @@ pub(crate) struct CommitterState {
     waiting: Waiting,
     /// Who wants to know whether the partition is still ours. At most one for each command under way.
     proves: Vec<oneshot::Sender<()>>,
+    /// Who wants to know whether the log takes writes: the engine's own, one at a time.
+    probes: Vec<Ticket>,
+    /// A log that owes an answer is probed again soon.
+    probes_again: bool,
     flush_queued: bool,
     /// The log takes no more for now, and that was said: anybody can have a command refused, and a line written for each.
     is_refused: bool,
@@ -201,6 +213,8 @@ impl Actor for Committer {
             intake: Vec::new(),
             waiting: Waiting::default(),
             proves: Vec::new(),
+            probes: Vec::new(),
+            probes_again: false,
             flush_queued: false,
             is_refused: false,
             told_too_large: None,
@@ -229,8 +243,10 @@ impl Actor for Committer {
                 // Who asked before this group is written is answered by it: behind it in the mailbox are those who ask later.
                 if state.flush().await? {
                     state.proved();
+                    state.probed(&Proposed::Committed);
                 }
                 state.prove().await?;
+                state.probe(&myself).await?;
             }
             CommitterMsg::Floor(reply) => {
                 if state.write_floor().await? {
@@ -238,6 +254,7 @@ impl Actor for Committer {
                 }
             }
             CommitterMsg::Prove(reply) => state.proves.push(reply),
+            CommitterMsg::Probe(ticket) => state.to_be_probed(ticket),
             CommitterMsg::Seal(reply) => {
                 while !state.waiting.is_empty() {
                     state.flush().await?;
@@ -250,7 +267,7 @@ impl Actor for Committer {
         if state.settings.is(Mutant::AFenceForEach) {
             state.prove().await?;
         }
-        let waiting = !state.waiting.is_empty() || !state.proves.is_empty();
+        let waiting = !(state.waiting.is_empty() && state.proves.is_empty() && state.probes.is_empty());
         if waiting && !state.flush_queued {
             state.flush_queued = true;
             myself.cast(CommitterMsg::Flush)?;
@@ -321,9 +338,7 @@ impl CommitterState {
             let begun = Instant::now();
             match self.append(&group).await {
                 Ok(_) => {
-                    if std::mem::take(&mut self.is_refused) {
-                        tracing::info!(event = "log_takes_again", partition = %self.partition, "the log takes records again");
-                    }
+                    self.takes_again();
                     self.sight.commit_seconds.record(begun.elapsed());
                     self.sight.group_records.record(proposals.len() as f64);
                     self.settings.probe(ProbePoint::CommitterAfter, || self.partition.to_string())?;
@@ -344,16 +359,7 @@ impl CommitterState {
                     self.make_smaller(&mut proposals, &mut controls, entry, why);
                 }
                 Err(error @ (CommitError::Unavailable(_) | CommitError::OutOfFiles(_))) => {
-                    let code = match error {
-                        CommitError::OutOfFiles(_) => Code::OutOfFiles,
-                        _ => Code::StorageFull,
-                    };
-                    let why = error.to_string();
-                    if !std::mem::replace(&mut self.is_refused, true) {
-                        tracing::warn!(
-                            event = "log_refuses", partition = %self.partition, %why, "the log takes no more for now"
-                        );
-                    }
+                    let (code, why) = self.refused(&error);
                     for proposal in proposals {
                         proposal.ticket.resolve(Proposed::Unavailable(code, why.clone()));
                     }
@@ -470,9 +476,15 @@ impl CommitterState {
     async fn write_fence(&mut self) -> Result<bool, CommitterError> {
         let group = self.next_group(Vec::new(), Vec::new());
         match self.append(&group).await {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                self.takes_again();
+                Ok(true)
+            }
             // It goes with the next fence.
-            Err(CommitError::Unavailable(_) | CommitError::OutOfFiles(_)) => Ok(false),
+            Err(error @ (CommitError::Unavailable(_) | CommitError::OutOfFiles(_))) => {
+                self.refused(&error);
+                Ok(false)
+            }
             Err(error) => Err(self.ended(error)),
         }
     }

@@ -19,8 +19,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::admission::Permit;
+pub(crate) use crate::held::health::LogTrouble;
 use crate::held::places::Places;
 
+mod health;
 mod places;
 
 /// How the node stands with a partition.
@@ -44,6 +46,10 @@ struct Slot {
     places: Places,
     /// Since when its log has owed an answer for longer than it should.
     late_since: Option<Instant>,
+    /// Since when its log has taken no more, and why.
+    refused_since: Option<(Instant, Arc<str>)>,
+    /// When it was taken.
+    taken: Option<Instant>,
 }
 
 /// How much may be under way in a partition.
@@ -173,8 +179,12 @@ impl Held {
             return false;
         }
         let turn = slot.turn + 1;
-        let before =
-            std::mem::replace(&mut *slot, Slot { standing: Standing::Arriving, turn, ..Slot::default() });
+        let before = std::mem::replace(&mut *slot, Slot {
+            standing: Standing::Arriving,
+            turn,
+            taken: Some(Instant::now()),
+            ..Slot::default()
+        });
         drop(slot);
         drop(before);
         self.set_late(partition, false);

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 mod admission;
 mod fences;
 mod parking;
+mod probe;
 mod reads;
 mod residents;
 mod silence;
@@ -141,6 +142,19 @@ impl EventLog for SickLog {
             }
             self.answers(|sick| sick.commits.contains(&partition)).await;
             self.inner.commit_now(&group)
+        })
+    }
+
+    fn probe(&self, partition: PartitionId) -> PortFuture<'_, Result<(), CommitError>> {
+        Box::pin(async move {
+            if self.sick.lock().unknown.contains(&partition) {
+                return Err(CommitError::Unknown("no leader".into()));
+            }
+            if self.sick.lock().no_room > 0 {
+                return Err(CommitError::Unavailable("the test wants it so".into()));
+            }
+            self.answers(|sick| sick.commits.contains(&partition)).await;
+            Ok(())
         })
     }
 

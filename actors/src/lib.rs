@@ -15,6 +15,7 @@ mod deliveries;
 mod door;
 mod effects;
 mod floor;
+mod health;
 mod held;
 mod holding;
 mod hydrate;
@@ -48,6 +49,7 @@ mod world;
 pub use counts::Standing;
 pub use effects::EffectCounts;
 pub use floor::Following;
+pub use health::PartitionTrouble;
 pub use holding::HandedOver;
 pub use intake::{Intake, IntakeEvent, IntakeSummary};
 #[cfg(feature = "mutants")]

@@ -58,13 +58,6 @@ impl Newcomers {
         drop(under_way);
         Some(Newcomer { newcomers: self.clone(), tenant: tenant.clone() })
     }
-
-    /// The same for the engine's own tenant, for which there is always room.
-    pub(crate) fn own(self: &Arc<Self>, tenant: &TenantId) -> Newcomer {
-        *self.under_way.lock().entry(tenant.clone()).or_default() += 1;
-        Newcomer { newcomers: self.clone(), tenant: tenant.clone() }
-    }
-
     /// Waits for tenants that are being made.
     pub(crate) async fn close(&self) {
         self.tasks.close();

@@ -340,16 +340,20 @@ impl NodeHandle {
 
     pub(crate) async fn ask_any(&self, command: Command) -> Outcome {
         let (begun, kind) = (Instant::now(), command.data.kind());
+        let outcome = self.answered(command).await;
+        self.shared.orders.sight.answered(kind, &outcome, begun.elapsed());
+        outcome
+    }
+
+    pub(crate) async fn answered(&self, command: Command) -> Outcome {
         let (order, key) = (command.order.clone(), command.key.clone());
-        let outcome = match self.let_in(command, Wait::No).await {
+        match self.let_in(command, Wait::No).await {
             Err(outcome) => *outcome,
             Ok(answer) => match answer.outcome().await {
                 Some(outcome) => outcome,
                 None => self.refuse_named(&order, &key, Code::OutcomeUnknown),
             },
-        };
-        self.shared.orders.sight.answered(kind, &outcome, begun.elapsed());
-        outcome
+        }
     }
 
     /// Decides the commands that wait behind a parked order, in order, and takes its mark away. When that is broken off

@@ -1,6 +1,7 @@
 //! One partition: takes it over, keeps its committer alive, and says to all where that is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -20,13 +21,13 @@ use crate::world::{Holds, Ports, Settings};
 
 /// Where the committers of a node's partitions are. Empty slots: not ours at the moment.
 pub(crate) struct Committers {
-    slots: Vec<RwLock<Option<ActorRef<CommitterMsg>>>>,
+    slots: Vec<RwLock<(Option<ActorRef<CommitterMsg>>, Instant)>>,
     changed: watch::Sender<()>,
 }
 
 impl Committers {
     pub(crate) fn new(partitions: u16) -> Self {
-        let slots = (0..partitions.max(1)).map(|_| RwLock::new(None)).collect();
+        let slots = (0..partitions.max(1)).map(|_| RwLock::new((None, Instant::now()))).collect();
         Self { slots, changed: watch::Sender::default() }
     }
 
@@ -35,14 +36,24 @@ impl Committers {
     }
 
     pub(crate) fn get(&self, partition: PartitionId) -> Option<ActorRef<CommitterMsg>> {
-        self.slots.get(usize::from(partition.0)).and_then(|slot| slot.read().clone())
+        self.slots.get(usize::from(partition.0)).and_then(|slot| slot.read().0.clone())
     }
 
     pub(crate) fn set(&self, partition: PartitionId, committer: Option<ActorRef<CommitterMsg>>) {
         if let Some(slot) = self.slots.get(usize::from(partition.0)) {
-            *slot.write() = committer;
+            let mut slot = slot.write();
+            // For how long there has been none goes on when nobody comes.
+            let since = if slot.0.is_none() && committer.is_none() { slot.1 } else { Instant::now() };
+            *slot = (committer, since);
+            drop(slot);
             self.changed.send_modify(|()| ());
         }
+    }
+
+    /// For how long a partition has had none.
+    pub(crate) fn absent_for(&self, partition: PartitionId) -> Option<Duration> {
+        let slot = self.slots.get(usize::from(partition.0))?.read();
+        slot.0.is_none().then(|| slot.1.elapsed())
     }
 
     /// Waits until there is one: the partition's fence is written.

@@ -11,11 +11,12 @@ use crate::newcomers::{Newcomer, unset};
 use crate::node::NodeHandle;
 
 impl NodeHandle {
-    /// As the ask door, for the node's own commands: under names that are the engine's alone.
+    /// As the ask door, for the node's own commands: under names that are the engine's alone. It is decided and goes to the log and
+    /// back as any other, and is neither recorded nor counted as anybody's.
     pub async fn probe(&self, command: CommandEvent, deadline: Duration) -> Outcome {
         let command = Command::from_event(command, CommandActor::Tenant);
         let (order, key) = (command.order.clone(), command.key.clone());
-        match tokio::time::timeout(deadline, self.ask_any(command)).await {
+        match tokio::time::timeout(deadline, self.answered(command)).await {
             Ok(outcome) => outcome,
             Err(_) => self.refuse_named(&order, &key, Code::OutcomeUnknown),
         }
@@ -49,15 +50,15 @@ impl NodeHandle {
             TenantStatus::Active => Ok((setting, None)),
             TenantStatus::Suspended => Err(Box::new(self.refuse(command, Code::TenantDisabled))),
         };
+        if tenant.is_reserved() {
+            // The node's own is nobody's, and takes nobody's room: who else uses the name was refused.
+            return Ok((unset(tenant), None));
+        }
         if let Some(setting) = ports.tenants.get(tenant) {
             return known(setting);
         }
         if self.shared.orders.settings.config.tenants.unknown == UnknownTenant::Refuse {
             return Err(Box::new(self.refuse(command, Code::UnknownTenant)));
-        }
-        if tenant.is_reserved() {
-            // The node's own takes nobody's room: who else uses the name was refused.
-            return Ok((unset(tenant), Some(self.shared.newcomers.own(tenant))));
         }
         match self.shared.newcomers.arrive(tenant) {
             Some(newcomer) => Ok((unset(tenant), Some(newcomer))),

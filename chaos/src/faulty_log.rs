@@ -168,6 +168,10 @@ impl EventLog for FaultyLog {
         Box::pin(self.append(group))
     }
 
+    fn probe(&self, partition: PartitionId) -> PortFuture<'_, Result<(), CommitError>> {
+        self.inner.probe(partition)
+    }
+
     fn head(&self, partition: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>> {
         // Read when asked for, not when the future was made.
         self.read("head", Box::pin(async move { self.inner.head(partition).await }))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::metric;
+use retailflow_engine::ports::CommitError;
 use retailflow_engine::wire::Code;
 use tokio::time::Instant;
 
@@ -15,6 +16,30 @@ use crate::mutant::Mutant;
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
 impl CommitterState {
+    /// The log takes no more for now: how what it was to take is refused.
+    pub(super) fn refused(&mut self, error: &CommitError) -> (Code, String) {
+        let code = match error {
+            CommitError::OutOfFiles(_) => Code::OutOfFiles,
+            _ => Code::StorageFull,
+        };
+        let why = error.to_string();
+        if !std::mem::replace(&mut self.is_refused, true) {
+            tracing::warn!(
+                event = "log_refuses", partition = %self.partition, %why, "the log takes no more for now"
+            );
+            self.held.refuses(self.partition, &why);
+        }
+        (code, why)
+    }
+
+    /// The log has taken a record.
+    pub(super) fn takes_again(&mut self) {
+        if std::mem::take(&mut self.is_refused) {
+            tracing::info!(event = "log_takes_again", partition = %self.partition, "the log takes records again");
+            self.held.takes_again(self.partition);
+        }
+    }
+
     /// After the log would not take the group for its size: the entry that is too large is refused, by name; where it is not known,
     /// half of the group waits for the next one, until one is left that is refused alone. Nobody else's is refused.
     pub(super) fn make_smaller(

@@ -30,7 +30,9 @@ impl NodeHandle {
         let (partition, held, gate) = (self.partition(&command), &shared.held, &shared.gate);
         let tenant = &command.order.tenant;
         let effects = &shared.effects;
-        if command.data.kind() == CommandType::Place && !effects.try_enter(tenant) {
+        // The engine's own order is driven by nobody.
+        let is_place = command.data.kind() == CommandType::Place && !tenant.is_reserved();
+        if is_place && !effects.try_enter(tenant) {
             if wait == Wait::No {
                 return Err(Box::new(self.refuse(&command, Code::Overloaded)));
             }

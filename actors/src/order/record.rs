@@ -105,8 +105,17 @@ impl OrderState {
         self.in_flight = Some(Box::new(InFlight { number, sealed, waiters, deferred, engine }));
         // If the committer has gone, the ticket comes back as lost.
         let ticket = Ticket::new(myself.clone(), number);
-        drop(committer.cast(CommitterMsg::Propose(Proposal { entry, ticket, is_asked })));
+        drop(committer.cast(match self.is_probe() {
+            // The same way, to the log and back; what it would record is of no use to anybody.
+            true => CommitterMsg::Probe(ticket),
+            false => CommitterMsg::Propose(Proposal { entry, ticket, is_asked }),
+        }));
         self.probe(ProbePoint::OrderProposed)
+    }
+
+    /// The engine's own order, with which it is tried whether commands come through.
+    fn is_probe(&self) -> bool {
+        self.args.order.tenant.is_reserved()
     }
 
     /// A record of so many decisions came out too large: fewer are decided at a time, down to the one that is at fault.
@@ -147,6 +156,10 @@ impl OrderState {
         let durability = shared.ports.durability.get();
         let InFlight { sealed, waiters, deferred, engine, .. } = in_flight;
         drop(engine);
+        if self.is_probe() {
+            // Nothing was recorded: the order is as it was.
+            return answer(waiters, &sealed.outcomes, durability);
+        }
         self.unrecorded = 0;
         // What was recalled must stay all there is: these will leave the aggregate's memory, too.
         if let Some(recalled) = &mut self.recalled {

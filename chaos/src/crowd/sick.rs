@@ -189,6 +189,10 @@ impl EventLog for SickLog {
         Box::pin(self.append(group))
     }
 
+    fn probe(&self, partition: PartitionId) -> PortFuture<'_, Result<(), CommitError>> {
+        self.inner.probe(partition)
+    }
+
     fn head(&self, partition: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>> {
         self.read(partition, Box::pin(async move { self.inner.head(partition).await }))
     }

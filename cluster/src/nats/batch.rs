@@ -26,7 +26,7 @@ pub(super) const EXPECTED_LAST: &str = "Nats-Expected-Last-Subject-Sequence";
 pub(super) const GROUP_SIZE: &str = "Rf-Group-Size";
 const BATCH_ID: &str = "Nats-Batch-Id";
 const BATCH_COMMIT: &str = "Nats-Batch-Commit";
-const ROLLUP: &str = "Nats-Rollup";
+pub(super) const ROLLUP: &str = "Nats-Rollup";
 const TTL: &str = "Nats-TTL";
 
 /// More than the headers of a message take, in bytes.

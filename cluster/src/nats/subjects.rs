@@ -29,6 +29,7 @@
 //! rf.log.<p>.o.<tenant>.<order>   an order's records
 //! rf.log.<p>.c.<tenant>.<order>   its park marks, parked commands and releases
 //! rf.log.<p>.d.<tenant>.<order>   its deadline, the newest only
+//! rf.log.<p>.probe           whether the log takes writes, the newest only; says nothing
 //! ```
 //!
 //! Ids are whole tokens: their grammar knows no `.`, `*`, `>` or white space.
@@ -50,6 +51,8 @@ pub enum Subject {
     Control(PartitionId, OrderRef),
     /// A deadline.
     Deadline(PartitionId, OrderRef),
+    /// A probe: nothing is to be read there.
+    Probe(PartitionId),
 }
 
 /// The stream of a shard.
@@ -87,6 +90,12 @@ pub fn identity(shard: u16) -> String {
 #[must_use]
 pub fn fence(partition: PartitionId) -> String {
     format!("{LOG}.{}.fence", partition.0)
+}
+
+/// Where it is tried whether the log takes writes.
+#[must_use]
+pub fn probe(partition: PartitionId) -> String {
+    format!("{LOG}.{}.probe", partition.0)
 }
 
 /// Where an order's records stand.
@@ -146,6 +155,7 @@ pub fn parse(subject: &str) -> Option<Subject> {
     match tokens[..] {
         ["identity", shard] => Some(Subject::Identity(number(shard)?)),
         [partition, "fence"] => Some(Subject::Fence(PartitionId(number(partition)?))),
+        [partition, "probe"] => Some(Subject::Probe(PartitionId(number(partition)?))),
         [partition, kind, tenant, order] => {
             let partition = PartitionId(number(partition)?);
             let order =

@@ -55,6 +55,10 @@ impl EventLog for Pumped {
         Box::pin(self.commit_and_publish(group))
     }
 
+    fn probe(&self, partition: PartitionId) -> PortFuture<'_, Result<(), CommitError>> {
+        self.log.probe(partition)
+    }
+
     fn head(&self, partition: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>> {
         self.log.head(partition)
     }

@@ -226,6 +226,7 @@ pub struct LoggedGroup {
 ///   that came while there was no mark, and nothing of an order that is not parked.
 /// - `parked_commands` MUST give fewer than `limit` only where no more wait: callers read in pieces.
 /// - A reader MUST NOT see a group in part.
+/// - `probe` MUST leave nothing that a reader sees, and nothing that grows however often it is called.
 pub trait EventLog: Send + Sync {
     /// What the first record says.
     fn identity(&self) -> LogIdentity;
@@ -235,6 +236,14 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// [`CommitError`], by what to do next.
     fn commit(&self, group: Group) -> PortFuture<'_, Result<Commit, CommitError>>;
+
+    /// Writes as a commit into the partition does, to the same class of durability, and leaves nothing behind: whether the
+    /// log takes writes, and how long that takes. Says nothing of who owns the partition.
+    ///
+    /// # Errors
+    /// [`CommitError::Unavailable`] and [`CommitError::OutOfFiles`] where a commit would be refused so now,
+    /// [`CommitError::Unknown`] where nothing was heard, [`CommitError::Broken`].
+    fn probe(&self, partition: PartitionId) -> PortFuture<'_, Result<(), CommitError>>;
 
     /// The partition's last fence.
     ///

@@ -255,6 +255,10 @@ impl EventLog for Log {
         unreachable!("the edge does not write")
     }
 
+    fn probe(&self, _: PartitionId) -> PortFuture<'_, Result<(), CommitError>> {
+        unreachable!("the edge does not write")
+    }
+
     fn head(&self, _: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>> {
         unreachable!("the edge needs no fence")
     }

@@ -57,6 +57,10 @@ impl EventLog for Long {
         unreachable!("the edge does not write")
     }
 
+    fn probe(&self, _: PartitionId) -> PortFuture<'_, Result<(), CommitError>> {
+        unreachable!("the edge does not write")
+    }
+
     fn head(&self, _: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>> {
         unreachable!("the edge needs no fence")
     }

@@ -87,6 +87,18 @@ impl EventLog for StuckLog {
         })
     }
 
+    fn probe(&self, partition: PartitionId) -> PortFuture<'_, Result<(), CommitError>> {
+        if !self.stuck.contains(&partition) {
+            return self.inner.probe(partition);
+        }
+        Box::pin(async move {
+            match self.answers(partition).await {
+                true => self.inner.probe(partition).await,
+                false => Err(CommitError::Unknown("it did not answer".into())),
+            }
+        })
+    }
+
     fn head(&self, partition: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>> {
         self.read(partition, move |log| log.head(partition))
     }

@@ -21,6 +21,7 @@ const REOPENED: &str = "the index is being opened anew after a failed write";
 
 type CommitAnswer = oneshot::Sender<Result<Commit, CommitError>>;
 type PutAnswer = oneshot::Sender<Result<(), StoreError>>;
+type ProbeAnswer = oneshot::Sender<Result<(), CommitError>>;
 
 /// What the writer is asked to do.
 pub(super) enum Request {
@@ -28,6 +29,8 @@ pub(super) enum Request {
     Commit(Box<Group>, CommitAnswer),
     /// Append a note.
     Put(Box<Note>, PutAnswer),
+    /// Write and sync, and leave nothing.
+    Probe(ProbeAnswer),
 }
 
 enum Waiting {
@@ -264,11 +267,13 @@ impl Work<Request> for Committer {
                         drop(answer.send(Err(CommitError::Unavailable(why.clone()))));
                     }
                     Request::Put(_, answer) => drop(answer.send(Err(StoreError::Unavailable(why.clone())))),
+                    Request::Probe(answer) => drop(answer.send(Err(CommitError::Unavailable(why.clone())))),
                 }
             }
             return;
         }
         let controls = self.inner.index.takes_controls();
+        let mut probes = Vec::new();
         for request in requests.drain(..) {
             match request {
                 // To take one in, the index has to be asked for those before it.
@@ -290,9 +295,20 @@ impl Work<Request> for Committer {
                     Ok(false) => drop(answer.send(Ok(()))),
                     Err(error) => drop(answer.send(Err(error))),
                 },
+                Request::Probe(answer) => probes.push(answer),
             }
         }
+        let wrote = !self.waiting.is_empty();
         self.flush(appender);
+        if !probes.is_empty() {
+            // What was just written proves the same.
+            let proved = match appender.broken() {
+                Some(reason) => Err(CommitError::Broken(reason.to_owned())),
+                None if wrote => Ok(()),
+                None => appender.prove().map_err(|error| CommitError::Unavailable(error.to_string())),
+            };
+            probes.into_iter().for_each(|answer| drop(answer.send(proved.clone())));
+        }
     }
 
     fn close(&mut self, appender: &mut Appender) {

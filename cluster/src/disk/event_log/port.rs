@@ -229,6 +229,20 @@ impl EventLog for DiskLog {
         })
     }
 
+    fn probe(&self, _partition: PartitionId) -> PortFuture<'_, Result<(), CommitError>> {
+        let (answer, receiver) = oneshot::channel();
+        // All partitions are in one file.
+        let sent = self.send(Request::Probe(answer));
+        Box::pin(async move {
+            match sent {
+                Ok(()) => {}
+                Err(QueueError::Full(_)) => return Err(CommitError::Unavailable(FULL.into())),
+                Err(QueueError::Closed(_)) => return Err(CommitError::Broken(CLOSED.into())),
+            }
+            receiver.await.unwrap_or_else(|_| Err(CommitError::Broken(self.inner.ended())))
+        })
+    }
+
     fn head(&self, partition: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>> {
         let head = self.inner.heads.read().get(&partition.0).cloned();
         let head = match head {

@@ -117,6 +117,17 @@ impl Appender {
         self.mark.copies()
     }
 
+    /// Writes and syncs what says nothing new: whether the disk takes writes.
+    ///
+    /// # Errors
+    /// What the system says, or that the log has failed.
+    pub(crate) fn prove(&mut self) -> std::io::Result<()> {
+        match &self.broken {
+            Some(reason) => Err(std::io::Error::other(reason.clone())),
+            None => self.mark.prove(),
+        }
+    }
+
     /// Why the log takes no more, if it failed.
     #[must_use]
     pub fn broken(&self) -> Option<&str> {

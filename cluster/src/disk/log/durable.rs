@@ -197,6 +197,19 @@ impl LogMark {
         self.end.store(end.0, Ordering::Release);
     }
 
+    /// Writes the mark anew, as it is, and syncs it: whether the disk takes writes. Nothing grows by that.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn prove(&mut self) -> io::Result<()> {
+        let end = std::mem::replace(&mut self.file.written, Position(u64::MAX));
+        if let Err(error) = self.file.write(end) {
+            // What stands there is not known: the next write writes it, whatever it is.
+            return Err(error);
+        }
+        self.file.file.as_ref().map_or(Ok(()), |file| file.sync_data())
+    }
+
     /// Starts the thread that keeps the copies.
     ///
     /// # Errors

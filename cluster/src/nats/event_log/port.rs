@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use async_nats::HeaderMap;
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
@@ -15,6 +17,8 @@ use retailflow_engine::ports::{
 
 use super::{Inner, NatsLog};
 use crate::nats::api::Trouble;
+use crate::nats::batch;
+use crate::nats::errors::Refusal;
 use crate::nats::subjects;
 
 /// Parked commands that are read one by one rather than as a range.
@@ -47,6 +51,10 @@ impl EventLog for NatsLog {
             // A panic, or a runtime that is going down.
             task.await.unwrap_or_else(|error| Err(CommitError::Unknown(error.to_string())))
         })
+    }
+
+    fn probe(&self, partition: PartitionId) -> PortFuture<'_, Result<(), CommitError>> {
+        Box::pin(self.inner.probe(partition))
     }
 
     fn head(&self, partition: PartitionId) -> PortFuture<'_, Result<PartitionHead, ReadError>> {
@@ -125,6 +133,21 @@ impl Deadlines for NatsLog {
 }
 
 impl Inner {
+    /// One message, which takes the place of the one before it: it is stored by as many copies as a group.
+    async fn probe(&self, partition: PartitionId) -> Result<(), CommitError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(batch::ROLLUP, "sub");
+        let tried = self.api.publish(&subjects::probe(partition), headers, Bytes::new()).await;
+        match tried {
+            Ok(_) => Ok(()),
+            // Nothing rests on it: whatever is refused, a commit may find out.
+            Err(Trouble::Refused(error)) if error.refusal() != Refusal::Unclear => {
+                Err(CommitError::Unavailable(error.to_string()))
+            }
+            Err(trouble) => Err(CommitError::Unknown(trouble.to_string())),
+        }
+    }
+
     async fn parked_commands(
         &self,
         order: &OrderRef,

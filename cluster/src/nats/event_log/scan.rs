@@ -153,7 +153,9 @@ fn logged(message: Stored) -> Option<LoggedAt> {
     let entry = match subjects::parse(&message.subject)? {
         Subject::Record(..) => LoggedEntry::Record(message.payload),
         Subject::Control(..) => LoggedEntry::Control(message.payload),
-        Subject::Fence(_) | Subject::Identity(_) | Subject::Deadline(..) => return None,
+        Subject::Fence(_) | Subject::Identity(_) | Subject::Deadline(..) | Subject::Probe(_) => {
+            return None;
+        },
     };
     Some(LoggedAt { sequence: message.sequence, entry })
 }
@@ -176,7 +178,7 @@ fn take(stream: &str, shard: u16, message: Stored, begun: &mut Option<Begun>) ->
         }
         Some(Subject::Record(..)) => LoggedEntry::Record(message.payload),
         Some(Subject::Control(..)) => LoggedEntry::Control(message.payload),
-        Some(Subject::Identity(_) | Subject::Deadline(..)) => return Ok(()),
+        Some(Subject::Identity(_) | Subject::Deadline(..) | Subject::Probe(_)) => return Ok(()),
         None => return Err(damaged(format!("subject {:?} is not the log's", message.subject))),
     };
     // Before the first fence stands the rest of a group that the reader has already.

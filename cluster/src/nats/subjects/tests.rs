@@ -30,6 +30,7 @@ fn what_is_made_is_read_back_and_nothing_else_is() {
     assert_eq!(parse(&record(p, &order)), Some(Subject::Record(p, order.clone())));
     assert_eq!(parse(&control(p, &order)), Some(Subject::Control(p, order.clone())));
     assert_eq!(parse(&deadline(p, &order)), Some(Subject::Deadline(p, order)));
+    assert_eq!(parse(&probe(p)), Some(Subject::Probe(p)));
     let strange = [
         "rf.log",
         "rf.log.",

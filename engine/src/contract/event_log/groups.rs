@@ -135,6 +135,27 @@ pub async fn a_lone_fence_is_a_group<S: Subject<Port = Log>>(subject: &mut S) {
     assert!(groups.len() == 3 && groups.iter().all(|group| group.entries.is_empty()));
 }
 
+/// A probe is seen by no reader, before or after anything else, and what is committed after it is as if there had been none.
+pub async fn a_probe_leaves_nothing<S: Subject<Port = Log>>(subject: &mut S) {
+    let log = subject.fresh().await;
+    let empty = picture(&*log).await;
+    log.probe(HOME).await.unwrap();
+    assert_eq!(picture(&*log).await, empty);
+    let order = orders_in(HOME, log.identity().partitions, 1).remove(0);
+    let (mut writer, mut author) = (Writer::open(&*log, HOME, 1).await, Author::new(&order));
+    for round in 1..=3 {
+        writer.append(&*log, vec![author.write(round)], vec![]).await;
+        let before = picture(&*log).await;
+        for _ in 0..3 {
+            log.probe(HOME).await.unwrap();
+        }
+        assert_eq!(picture(&*log).await, before);
+    }
+    let log = subject.reopen(log).await;
+    assert_eq!(log.head(HOME).await.unwrap(), writer.head);
+    assert_eq!(read(&*log, &order, 0).await.len(), 3);
+}
+
 /// A group holds many orders' records, and each is found by its own order.
 pub async fn many_orders_share_a_group<S: Subject<Port = Log>>(subject: &mut S) {
     let log = subject.fresh().await;

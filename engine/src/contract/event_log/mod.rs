@@ -46,6 +46,7 @@ pub async fn suite<S: Subject<Port = Log>>(subject: &mut S) {
     a_group_after_a_missing_one_is_log_regressed(subject).await;
     read_order_gives_what_holds_later_decisions(subject).await;
     scan_in_pieces_is_scan_at_once(subject).await;
+    a_probe_leaves_nothing(subject).await;
     parked_follows_the_control_records(subject).await;
     parked_commands_follow_the_control_records(subject).await;
     a_parked_commands_number_is_used_once(subject).await;

@@ -1,0 +1,81 @@
+//! Whether the log takes writes, found out while nothing else is written: by the engine's own order, every few seconds.
+//!
+//! A log that owes a probe's answer is late, as one that owes a group's: it is asked again until it answers, so that a partition
+//! to which nobody sends is well again as soon as its log is.
+
+use std::time::Duration;
+
+use ractor::{ActorProcessingErr, ActorRef};
+use retailflow_engine::ports::CommitError;
+use retailflow_engine::wire::Code;
+use tokio::time::Instant;
+
+use super::{CommitterMsg, CommitterState, LATE, Proposed, Ticket};
+
+/// Between two probes of a log that does not answer.
+const AGAIN: Duration = Duration::from_secs(1);
+
+impl CommitterState {
+    pub(super) fn to_be_probed(&mut self, ticket: Ticket) {
+        if ticket.order.is_none() {
+            self.probes_again = false;
+        }
+        self.probes.push(ticket);
+    }
+
+    pub(super) fn probed(&mut self, proposed: &Proposed) {
+        self.probes.drain(..).for_each(|ticket| ticket.resolve(proposed.clone()));
+    }
+
+    pub(super) async fn probe(&mut self, myself: &ActorRef<CommitterMsg>) -> Result<(), ActorProcessingErr> {
+        if self.probes.is_empty() {
+            return Ok(());
+        }
+        // Where records were refused, only a record shows that they are not any more: a log may take what leaves nothing, and have
+        // no room.
+        let tried = if self.is_refused {
+            match self.write_fence().await? {
+                true => Ok(()),
+                false => Err(CommitError::Unavailable("the log takes no more for now".into())),
+            }
+        } else {
+            self.probe_log().await
+        };
+        let proposed = match tried {
+            Ok(()) => {
+                if self.held.is_late(self.partition) {
+                    self.held.on_time(self.partition);
+                }
+                Proposed::Committed
+            }
+            Err(error @ (CommitError::Unavailable(_) | CommitError::OutOfFiles(_))) => {
+                let (code, why) = self.refused(&error);
+                Proposed::Unavailable(code, why)
+            }
+            Err(CommitError::Broken(why)) => return Err(self.ended(CommitError::Broken(why)).into()),
+            Err(error) => {
+                self.is_late();
+                if !std::mem::replace(&mut self.probes_again, true) {
+                    myself.send_after(AGAIN, || CommitterMsg::Probe(Ticket::nobodys()));
+                }
+                Proposed::Unavailable(Code::Unavailable, error.to_string())
+            }
+        };
+        self.probed(&proposed);
+        Ok(())
+    }
+
+    async fn probe_log(&self) -> Result<(), CommitError> {
+        let timeout = Duration::from_millis(self.settings.config.commit.timeout_ms);
+        let mut probe = self.ports.log.probe(self.partition);
+        let begun = Instant::now();
+        if let Ok(answer) = tokio::time::timeout(timeout.min(LATE), &mut probe).await {
+            return answer;
+        }
+        self.is_late();
+        match tokio::time::timeout_at(begun + timeout, probe).await {
+            Ok(answer) => answer,
+            Err(_) => Err(CommitError::Unknown("the log did not answer in time".into())),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What is not as it should be with the partitions that a node runs: for whoever tells whether it can do its work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use retailflow_engine::ids::PartitionId;
+
+use crate::held::LogTrouble;
+use crate::node::NodeHandle;
+
+/// What is wrong with a partition that is run here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartitionTrouble {
+    /// Its log lost what it had acknowledged: everything is refused until people have looked.
+    Stopped,
+    /// Its log owes an answer.
+    LogSilent,
+    /// Its log takes no more records, and says why.
+    LogRefuses(Arc<str>),
+    /// It is this node's, and it cannot be taken over: nobody decides its commands.
+    NotTakenOver,
+}
+
+impl NodeHandle {
+    /// Each partition that is run here and is not well, and for how long it has not been: the worst of each. A partition that is
+    /// being taken over counts from when this node was told to.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<(PartitionId, PartitionTrouble, Duration)> {
+        let (held, committers) = (&self.shared.orders.held, &self.shared.orders.committers);
+        let stopped = held.stopped();
+        let trouble = |partition: PartitionId| {
+            if stopped.contains(&partition) {
+                let since = committers.absent_for(partition).unwrap_or_default();
+                return Some((PartitionTrouble::Stopped, since));
+            }
+            if let Some(since) = held.arriving_for(partition).or_else(|| committers.absent_for(partition)) {
+                return Some((PartitionTrouble::NotTakenOver, since));
+            }
+            held.log_trouble(partition).map(|(trouble, since)| match trouble {
+                LogTrouble::Silent => (PartitionTrouble::LogSilent, since),
+                LogTrouble::Refuses(why) => (PartitionTrouble::LogRefuses(why), since),
+            })
+        };
+        let ill = |partition| trouble(partition).map(|(trouble, since)| (partition, trouble, since));
+        self.held().into_iter().filter_map(ill).collect()
+    }
+}
