@@ -48,6 +48,8 @@ pub(crate) enum CommitterMsg {
     Prove(oneshot::Sender<()>),
     /// Write what has gathered, and the floor if it has moved; answered when that is durable.
     Seal(oneshot::Sender<()>),
+    /// See whether the log takes something again.
+    TryAgain,
 }
 
 /// What an order is told of its proposal.
@@ -145,6 +147,7 @@ pub(crate) struct CommitterState {
     flush_queued: bool,
     /// The log takes no more for now, and that was said: anybody can have a command refused, and a line written for each.
     is_refused: bool,
+    try_again_queued: bool,
     /// When it was last said that an entry was too large: anybody can send large commands.
     told_too_large: Option<Instant>,
 }
@@ -203,6 +206,7 @@ impl Actor for Committer {
             proves: Vec::new(),
             flush_queued: false,
             is_refused: false,
+            try_again_queued: false,
             told_too_large: None,
         })
     }
@@ -238,6 +242,7 @@ impl Actor for Committer {
                 }
             }
             CommitterMsg::Prove(reply) => state.proves.push(reply),
+            CommitterMsg::TryAgain => state.try_again().await?,
             CommitterMsg::Seal(reply) => {
                 while !state.waiting.is_empty() {
                     state.flush().await?;
@@ -255,6 +260,7 @@ impl Actor for Committer {
             state.flush_queued = true;
             myself.cast(CommitterMsg::Flush)?;
         }
+        state.queue_try_again(&myself);
         Ok(())
     }
 }
@@ -321,9 +327,6 @@ impl CommitterState {
             let begun = Instant::now();
             match self.append(&group).await {
                 Ok(_) => {
-                    if std::mem::take(&mut self.is_refused) {
-                        tracing::info!(event = "log_takes_again", partition = %self.partition, "the log takes records again");
-                    }
                     self.sight.commit_seconds.record(begun.elapsed());
                     self.sight.group_records.record(proposals.len() as f64);
                     self.settings.probe(ProbePoint::CommitterAfter, || self.partition.to_string())?;
@@ -344,16 +347,7 @@ impl CommitterState {
                     self.make_smaller(&mut proposals, &mut controls, entry, why);
                 }
                 Err(error @ (CommitError::Unavailable(_) | CommitError::OutOfFiles(_))) => {
-                    let code = match error {
-                        CommitError::OutOfFiles(_) => Code::OutOfFiles,
-                        _ => Code::StorageFull,
-                    };
-                    let why = error.to_string();
-                    if !std::mem::replace(&mut self.is_refused, true) {
-                        tracing::warn!(
-                            event = "log_refuses", partition = %self.partition, %why, "the log takes no more for now"
-                        );
-                    }
+                    let (code, why) = (refused::code_of(&error), error.to_string());
                     for proposal in proposals {
                         proposal.ticket.resolve(Proposed::Unavailable(code, why.clone()));
                     }
@@ -389,6 +383,7 @@ impl CommitterState {
     /// Appends until the answer is known.
     async fn append(&mut self, group: &Group) -> Result<Commit, CommitError> {
         let answer = self.append_known(group).await;
+        self.note_room(&answer);
         if self.held.is_late(self.partition) {
             self.held.on_time(self.partition);
         }

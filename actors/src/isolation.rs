@@ -18,6 +18,7 @@ mod fences;
 mod parking;
 mod reads;
 mod residents;
+mod room;
 mod silence;
 mod sizes;
 mod stopped;
