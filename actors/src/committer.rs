@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub(crate) use self::acknowledged::Acknowledged;
+pub(crate) use self::end::{CommitterError, is_fenced, is_regressed};
 use self::gather::Waiting;
 use crate::floor::Floors;
 use crate::held::Held;
@@ -28,6 +29,7 @@ use crate::sight::Sight;
 use crate::world::{Ports, ProbePoint, Settings};
 
 mod acknowledged;
+mod end;
 mod gather;
 mod probe;
 mod refused;
@@ -51,6 +53,8 @@ pub(crate) enum CommitterMsg {
     Probe(Ticket),
     /// Write what has gathered, and the floor if it has moved; answered when that is durable.
     Seal(oneshot::Sender<()>),
+    /// See whether the log takes something again.
+    TryAgain,
 }
 
 /// What an order is told of its proposal.
@@ -157,31 +161,9 @@ pub(crate) struct CommitterState {
     flush_queued: bool,
     /// The log takes no more for now, and that was said: anybody can have a command refused, and a line written for each.
     is_refused: bool,
+    try_again_queued: bool,
     /// When it was last said that an entry was too large: anybody can send large commands.
     told_too_large: Option<Instant>,
-}
-
-/// Why a committer ends; its partition decides what follows.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CommitterError {
-    #[error("partition {0} is owned by epoch {1}")]
-    Fenced(PartitionId, u64),
-    #[error("the log of partition {0} lost acknowledged data: {1}")]
-    Regressed(PartitionId, String),
-    #[error("the log failed for good: {0}")]
-    Broken(String),
-    #[error("partition {0} cannot be taken over: {1}")]
-    TakeOver(PartitionId, String),
-}
-
-/// Did a committer end because the log lost what it had acknowledged?
-pub(crate) fn is_regressed(error: &ActorProcessingErr) -> bool {
-    matches!(error.downcast_ref(), Some(CommitterError::Regressed(..)))
-}
-
-/// Did a committer end because another owner writes?
-pub(crate) fn is_fenced(error: &ActorProcessingErr) -> bool {
-    matches!(error.downcast_ref(), Some(CommitterError::Fenced(..)))
 }
 
 /// The committer of one partition.
@@ -217,6 +199,7 @@ impl Actor for Committer {
             probes_again: false,
             flush_queued: false,
             is_refused: false,
+            try_again_queued: false,
             told_too_large: None,
         })
     }
@@ -255,6 +238,7 @@ impl Actor for Committer {
             }
             CommitterMsg::Prove(reply) => state.proves.push(reply),
             CommitterMsg::Probe(ticket) => state.to_be_probed(ticket),
+            CommitterMsg::TryAgain => state.try_again().await?,
             CommitterMsg::Seal(reply) => {
                 while !state.waiting.is_empty() {
                     state.flush().await?;
@@ -272,6 +256,7 @@ impl Actor for Committer {
             state.flush_queued = true;
             myself.cast(CommitterMsg::Flush)?;
         }
+        state.queue_try_again(&myself);
         Ok(())
     }
 }
@@ -338,7 +323,6 @@ impl CommitterState {
             let begun = Instant::now();
             match self.append(&group).await {
                 Ok(_) => {
-                    self.takes_again();
                     self.sight.commit_seconds.record(begun.elapsed());
                     self.sight.group_records.record(proposals.len() as f64);
                     self.settings.probe(ProbePoint::CommitterAfter, || self.partition.to_string())?;
@@ -359,7 +343,7 @@ impl CommitterState {
                     self.make_smaller(&mut proposals, &mut controls, entry, why);
                 }
                 Err(error @ (CommitError::Unavailable(_) | CommitError::OutOfFiles(_))) => {
-                    let (code, why) = self.refused(&error);
+                    let (code, why) = (refused::code_of(&error), error.to_string());
                     for proposal in proposals {
                         proposal.ticket.resolve(Proposed::Unavailable(code, why.clone()));
                     }
@@ -395,6 +379,7 @@ impl CommitterState {
     /// Appends until the answer is known.
     async fn append(&mut self, group: &Group) -> Result<Commit, CommitError> {
         let answer = self.append_known(group).await;
+        self.note_room(&answer);
         if self.held.is_late(self.partition) {
             self.held.on_time(self.partition);
         }
@@ -476,26 +461,10 @@ impl CommitterState {
     async fn write_fence(&mut self) -> Result<bool, CommitterError> {
         let group = self.next_group(Vec::new(), Vec::new());
         match self.append(&group).await {
-            Ok(_) => {
-                self.takes_again();
-                Ok(true)
-            }
+            Ok(_) => Ok(true),
             // It goes with the next fence.
-            Err(error @ (CommitError::Unavailable(_) | CommitError::OutOfFiles(_))) => {
-                self.refused(&error);
-                Ok(false)
-            }
+            Err(CommitError::Unavailable(_) | CommitError::OutOfFiles(_)) => Ok(false),
             Err(error) => Err(self.ended(error)),
-        }
-    }
-
-    /// Why no more can be written.
-    fn ended(&self, error: CommitError) -> CommitterError {
-        match error {
-            CommitError::Fenced { epoch } => CommitterError::Fenced(self.partition, epoch),
-            CommitError::LogRegressed(why) => CommitterError::Regressed(self.partition, why),
-            CommitError::Broken(why) | CommitError::Unknown(why) => CommitterError::Broken(why),
-            error => CommitterError::Broken(error.to_string()),
         }
     }
 }

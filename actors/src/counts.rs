@@ -1,10 +1,12 @@
 //! What a node tells of itself.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::metric;
 use retailflow_engine::ports::Role;
+use retailflow_engine::wire::Code;
 
 use crate::effects::{EffectCounts, Stands};
 use crate::node::NodeHandle;
@@ -100,6 +102,14 @@ impl NodeHandle {
     #[must_use]
     pub fn stopped(&self) -> Vec<PartitionId> {
         self.shared.orders.held.stopped()
+    }
+
+    /// Partitions run here whose log takes nothing for now, how their commands are refused meanwhile ([`Code::StorageFull`],
+    /// [`Code::OutOfFiles`]), and for how long by now. Each is tried once a second, so that it is not named any more, without a
+    /// command that comes, when there is room again.
+    #[must_use]
+    pub fn refusing(&self) -> Vec<(PartitionId, Code, Duration)> {
+        self.shared.orders.held.refusing()
     }
 
     /// Sets the gauges of this node; the counters count by themselves.

@@ -1,11 +1,10 @@
 //! What is not as it should be with the partitions that a node runs: for whoever tells whether it can do its work.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_engine::ids::PartitionId;
+use retailflow_engine::wire::Code;
 
-use crate::held::LogTrouble;
 use crate::node::NodeHandle;
 
 /// What is wrong with a partition that is run here.
@@ -15,8 +14,8 @@ pub enum PartitionTrouble {
     Stopped,
     /// Its log owes an answer.
     LogSilent,
-    /// Its log takes no more records, and says why.
-    LogRefuses(Arc<str>),
+    /// Its log takes nothing for now; how commands are refused meanwhile. It is tried once a second.
+    LogRefuses(Code),
     /// It is this node's, and it cannot be taken over: nobody decides its commands.
     NotTakenOver,
 }
@@ -27,7 +26,7 @@ impl NodeHandle {
     #[must_use]
     pub fn troubles(&self) -> Vec<(PartitionId, PartitionTrouble, Duration)> {
         let (held, committers) = (&self.shared.orders.held, &self.shared.orders.committers);
-        let stopped = held.stopped();
+        let (stopped, refusing) = (held.stopped(), held.refusing());
         let trouble = |partition: PartitionId| {
             if stopped.contains(&partition) {
                 let since = committers.absent_for(partition).unwrap_or_default();
@@ -36,10 +35,11 @@ impl NodeHandle {
             if let Some(since) = held.arriving_for(partition).or_else(|| committers.absent_for(partition)) {
                 return Some((PartitionTrouble::NotTakenOver, since));
             }
-            held.log_trouble(partition).map(|(trouble, since)| match trouble {
-                LogTrouble::Silent => (PartitionTrouble::LogSilent, since),
-                LogTrouble::Refuses(why) => (PartitionTrouble::LogRefuses(why), since),
-            })
+            if let Some(since) = held.late_for(partition) {
+                return Some((PartitionTrouble::LogSilent, since));
+            }
+            let refuses = refusing.iter().find(|(of, ..)| *of == partition);
+            refuses.map(|(_, code, since)| (PartitionTrouble::LogRefuses(*code), *since))
         };
         let ill = |partition| trouble(partition).map(|(trouble, since)| (partition, trouble, since));
         self.held().into_iter().filter_map(ill).collect()

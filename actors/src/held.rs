@@ -8,18 +8,18 @@
 //! place in the partition, and given back when the command is answered or dropped, when its caller goes, and at once for all
 //! of the partition when its log does not answer in time: who waits there waits for that log, and takes nobody else's room.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use retailflow_engine::ids::PartitionId;
+use retailflow_engine::wire::Code;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::admission::Permit;
-pub(crate) use crate::held::health::LogTrouble;
 use crate::held::places::Places;
 
 mod health;
@@ -46,8 +46,6 @@ struct Slot {
     places: Places,
     /// Since when its log has owed an answer for longer than it should.
     late_since: Option<Instant>,
-    /// Since when its log has taken no more, and why.
-    refused_since: Option<(Instant, Arc<str>)>,
     /// When it was taken.
     taken: Option<Instant>,
 }
@@ -90,6 +88,8 @@ pub(crate) struct Held {
     fenced: watch::Sender<BTreeSet<PartitionId>>,
     /// Partitions whose log lost what it had acknowledged: nothing is written there until people have looked.
     stopped: Mutex<BTreeSet<PartitionId>>,
+    /// Partitions whose log takes nothing for now, with how their commands are refused, and since when.
+    refusing: Mutex<BTreeMap<PartitionId, (Code, Instant)>>,
 }
 
 /// A command in its partition, until it is dropped.
@@ -154,6 +154,7 @@ impl Held {
             changed: watch::Sender::new(0),
             fenced: watch::Sender::default(),
             stopped: Mutex::default(),
+            refusing: Mutex::default(),
         }
     }
 
@@ -179,16 +180,15 @@ impl Held {
             return false;
         }
         let turn = slot.turn + 1;
-        let before = std::mem::replace(&mut *slot, Slot {
-            standing: Standing::Arriving,
-            turn,
-            taken: Some(Instant::now()),
-            ..Slot::default()
-        });
+        let before = std::mem::replace(
+            &mut *slot,
+            Slot { standing: Standing::Arriving, turn, taken: Some(Instant::now()), ..Slot::default() },
+        );
         drop(slot);
         drop(before);
         self.set_late(partition, false);
         self.stopped.lock().remove(&partition);
+        self.takes_again(partition);
         // What was seen of an earlier time says nothing of this one: heard now, it would stop a healthy owner.
         self.fenced.send_if_modified(|fenced| fenced.remove(&partition));
         true
@@ -339,6 +339,25 @@ impl Held {
     pub(crate) fn stopped(&self) -> Vec<PartitionId> {
         let stopped: Vec<PartitionId> = self.stopped.lock().iter().copied().collect();
         stopped.into_iter().filter(|partition| self.has(*partition)).collect()
+    }
+
+    /// Its log took nothing the last time that it was asked: there is no room, or no file to be had.
+    pub(crate) fn refuses(&self, partition: PartitionId, code: Code) {
+        let mut refusing = self.refusing.lock();
+        let since = refusing.get(&partition).map_or_else(Instant::now, |(_, since)| *since);
+        refusing.insert(partition, (code, since));
+    }
+
+    /// Its log has taken something.
+    pub(crate) fn takes_again(&self, partition: PartitionId) {
+        self.refusing.lock().remove(&partition);
+    }
+
+    /// The partitions run here whose log takes nothing, how their commands are refused, and for how long by now.
+    pub(crate) fn refusing(&self) -> Vec<(PartitionId, Code, Duration)> {
+        let refusing = self.refusing.lock().clone();
+        let here = refusing.into_iter().filter(|(partition, _)| self.has(*partition));
+        here.map(|(partition, (code, since))| (partition, code, since.elapsed())).collect()
     }
 
     /// Another owner was seen to write it.

@@ -19,6 +19,7 @@ mod parking;
 mod probe;
 mod reads;
 mod residents;
+mod room;
 mod silence;
 mod sizes;
 mod stopped;

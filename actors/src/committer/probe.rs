@@ -10,6 +10,7 @@ use retailflow_engine::ports::CommitError;
 use retailflow_engine::wire::Code;
 use tokio::time::Instant;
 
+use super::refused::code_of;
 use super::{CommitterMsg, CommitterState, LATE, Proposed, Ticket};
 
 /// Between two probes of a log that does not answer.
@@ -31,15 +32,11 @@ impl CommitterState {
         if self.probes.is_empty() {
             return Ok(());
         }
-        // Where records were refused, only a record shows that they are not any more: a log may take what leaves nothing, and have
-        // no room.
-        let tried = if self.is_refused {
-            match self.write_fence().await? {
-                true => Ok(()),
-                false => Err(CommitError::Unavailable("the log takes no more for now".into())),
-            }
-        } else {
-            self.probe_log().await
+        // Where records were refused, only a record shows that they are not any more, and it is tried once a second: a log may take
+        // what leaves nothing, and have no room.
+        let tried = match self.is_refused {
+            true => Err(CommitError::Unavailable("the log takes no more for now".into())),
+            false => self.probe_log().await,
         };
         let proposed = match tried {
             Ok(()) => {
@@ -49,8 +46,8 @@ impl CommitterState {
                 Proposed::Committed
             }
             Err(error @ (CommitError::Unavailable(_) | CommitError::OutOfFiles(_))) => {
-                let (code, why) = self.refused(&error);
-                Proposed::Unavailable(code, why)
+                self.note_room(&Err(error.clone()));
+                Proposed::Unavailable(code_of(&error), error.to_string())
             }
             Err(CommitError::Broken(why)) => return Err(self.ended(CommitError::Broken(why)).into()),
             Err(error) => {

@@ -3,41 +3,64 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use ractor::ActorRef;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::metric;
-use retailflow_engine::ports::CommitError;
+use retailflow_engine::ports::{Commit, CommitError};
 use retailflow_engine::wire::Code;
 use tokio::time::Instant;
 
-use super::{CommitterState, ControlProposal, Proposal, Proposed};
+use super::{CommitterError, CommitterMsg, CommitterState, ControlProposal, Proposal, Proposed};
 use crate::mutant::Mutant;
 
 /// Between two lines that say the same of one partition.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
+/// Between two looks whether a log that took nothing takes something again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// How what a log takes no more is refused to its sender.
+pub(super) fn code_of(error: &CommitError) -> Code {
+    match error {
+        CommitError::OutOfFiles(_) => Code::OutOfFiles,
+        _ => Code::StorageFull,
+    }
+}
+
 impl CommitterState {
-    /// The log takes no more for now: how what it was to take is refused.
-    pub(super) fn refused(&mut self, error: &CommitError) -> (Code, String) {
-        let code = match error {
-            CommitError::OutOfFiles(_) => Code::OutOfFiles,
-            _ => Code::StorageFull,
-        };
-        let why = error.to_string();
-        if !std::mem::replace(&mut self.is_refused, true) {
-            tracing::warn!(
-                event = "log_refuses", partition = %self.partition, %why, "the log takes no more for now"
-            );
-            self.held.refuses(self.partition, &why);
+    /// Tells the node, once each time, when the log takes nothing any more, and when it takes something again.
+    pub(super) fn note_room(&mut self, answer: &Result<Commit, CommitError>) {
+        match answer {
+            Ok(_) if std::mem::take(&mut self.is_refused) => {
+                self.held.takes_again(self.partition);
+                tracing::info!(event = "log_takes_again", partition = %self.partition, "the log takes records again");
+            }
+            Err(error @ (CommitError::Unavailable(why) | CommitError::OutOfFiles(why))) => {
+                self.held.refuses(self.partition, code_of(error));
+                if !std::mem::replace(&mut self.is_refused, true) {
+                    tracing::warn!(
+                        event = "log_refuses", partition = %self.partition, %why, "the log takes no more for now"
+                    );
+                }
+            }
+            _ => {}
         }
-        (code, why)
     }
 
-    /// The log has taken a record.
-    pub(super) fn takes_again(&mut self) {
-        if std::mem::take(&mut self.is_refused) {
-            tracing::info!(event = "log_takes_again", partition = %self.partition, "the log takes records again");
-            self.held.takes_again(self.partition);
+    /// Who reads that a node is not ready sends it no commands, which alone would show that there is room again.
+    pub(super) fn queue_try_again(&mut self, myself: &ActorRef<CommitterMsg>) {
+        if self.is_refused && !std::mem::replace(&mut self.try_again_queued, true) {
+            myself.send_after(TRY_AGAIN_AFTER, || CommitterMsg::TryAgain);
         }
+    }
+
+    /// Writes a fence, unless something else has been written meanwhile.
+    pub(super) async fn try_again(&mut self) -> Result<(), CommitterError> {
+        self.try_again_queued = false;
+        if self.is_refused {
+            self.write_fence().await?;
+        }
+        Ok(())
     }
 
     /// After the log would not take the group for its size: the entry that is too large is refused, by name; where it is not known,

@@ -155,7 +155,7 @@ fn logged(message: Stored) -> Option<LoggedAt> {
         Subject::Control(..) => LoggedEntry::Control(message.payload),
         Subject::Fence(_) | Subject::Identity(_) | Subject::Deadline(..) | Subject::Probe(_) => {
             return None;
-        },
+        }
     };
     Some(LoggedAt { sequence: message.sequence, entry })
 }
