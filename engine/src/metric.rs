@@ -138,6 +138,12 @@ metrics! {
         "Segments in which the scrubber found damage: run `retailflow verify`.";
     LOG_FAILED Kind::Gauge, "log_failed", [],
         "1 when the log failed for good: the process must be started again.";
+    READY Kind::Gauge, "ready", [],
+        "1 while `/readyz` says that this node can do its work.";
+    UNWELL_SECONDS Kind::Gauge, "unwell_seconds", ["part"],
+        "For how long a part of this node has not been as it should be, by part; 0 while it is. `/readyz` says why.";
+    LOOKED Kind::Gauge, "looked_timestamp_seconds", [],
+        "When this node last looked at itself, every two seconds: one that stands still while it is scraped hangs.";
     DURABILITY Kind::Gauge, "durability_info", ["class", "replicas"],
         "Always 1: what recorded outcomes are safe from.";
     BUILD Kind::Gauge, "build_info", ["version"],

@@ -23,7 +23,7 @@ use retailflow_gateway::{Edge, Options as EdgeOptions, Running, Server, TokenSec
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::readiness::{Phase, State};
+use self::readiness::{Phase, State, partitions, parts};
 use self::traced::Traced;
 use self::upkeep::Watched;
 use crate::app::{self, Make, Store};
@@ -90,16 +90,17 @@ async fn serve(
     let projection = Projection::start(store.log.clone(), data, ProjectionOptions::default());
     let projection = projection.or_exit(ExitStatus::Unreachable, || "cannot start a thread")?;
     let listed = projection.clone();
-    let lists = Box::new(move || listed.progress().why_not.map(|why| why.to_string()));
-    let watches = vec![readiness::disk(store.disk.clone())];
-    let state = Arc::new(
-        State::new(store.log.failed(), watches)
-            .with_note(lists)
-            .with_note(readiness::stopped(&node))
-            .with_note(readiness::participants(&node))
-            .with_note(readiness::index(&store.log))
-            .with_note(readiness::damage(&store.log)),
-    );
+    let lists = move || listed.progress().why_not.map(|why| why.to_string());
+    let take_over = Duration::from_millis(config.cluster.take_over_ms);
+    let watches = vec![
+        parts::disk(store.disk.clone()),
+        partitions::partitions(&node, take_over),
+        parts::lists(lists),
+        parts::participants(&node),
+        parts::index(&store.log),
+        parts::damage(&store.log),
+    ];
+    let state = Arc::new(State::new(store.log.failed(), watches));
     let edge = edge(data, store, &node, &projection, &state, &sight, tokens);
     let counts = edge.counts.clone();
     let mut http = config.http.clone();
@@ -123,6 +124,7 @@ async fn serve(
         views: Some(projection.clone()),
         edge: counts,
         asked: None,
+        state: state.clone(),
     };
     beside.spawn(upkeep::run(sight, watched, end.clone()));
     if config.probe.interval_ms > 0 {

@@ -1,11 +1,11 @@
 //! The engine's own probe: an order through each partition every few seconds. How long that takes, from the door to the
-//! durable outcome, is the service-level indicator.
+//! durable outcome, is the service-level indicator; and what is silent shows while nobody asks.
 //!
-//! One order a day and partition: the first command of the day places it, the others are decided against, which takes
-//! the same way and leaves no second order.
+//! Nothing of it is recorded, and no tenant's series counts it: it is decided, and the log is asked to write what leaves nothing.
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use metrics::{Counter, Histogram, counter, histogram};
 use retailflow_actors::NodeHandle;
 use retailflow_config::Probe;
@@ -23,7 +23,7 @@ use crate::app::SystemClock;
 const SOURCE: &str = "/retailflow/probe";
 /// Free of charge, so that nobody's payment is asked for.
 const ORDER: &str = r#"{"customer":"probe","currency":"USD","lines":[{"line_id":"1","sku":"probe","quantity":1,"amount_minor":0}]}"#;
-/// A probe without an outcome in this time has failed: one partition that hangs must not hide the others.
+/// A probe without an outcome in this time has failed.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 const DAY_MS: i64 = 86_400_000;
 /// Names tried until one falls into the partition; the chance to need more than these is nil.
@@ -33,43 +33,60 @@ struct Series {
     partition: PartitionId,
     seconds: Histogram,
     failures: Counter,
+    is_failing: bool,
 }
 
-/// Probes until `end`.
-pub(super) async fn run(node: NodeHandle, partitions: u16, config: Probe, end: CancellationToken) {
-    let series: Vec<Series> = (0..partitions)
-        .map(|partition| Series {
+impl Series {
+    fn of(partition: u16) -> Self {
+        Self {
             partition: PartitionId(partition),
             seconds: histogram!(metric::PROBE_SECONDS.name, "partition" => partition.to_string()),
             failures: counter!(metric::PROBE_FAILURES.name, "partition" => partition.to_string()),
-        })
-        .collect();
-    let pause = Duration::from_millis(config.interval_ms) / u32::from(partitions.max(1));
-    loop {
-        for of in &series {
-            tokio::select! {
-                () = end.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+            is_failing: false,
+        }
+    }
+
+    async fn probe(&mut self, node: &NodeHandle, partitions: u16) {
+        let Some(command) = command(self.partition, partitions) else { return };
+        // Another node's are probed there.
+        if !node.holds(&command.order) {
+            return;
+        }
+        let begun = Instant::now();
+        match node.probe(command, ANSWER_MAX).await.code {
+            Code::Applied => {
+                self.seconds.record(begun.elapsed());
+                if std::mem::take(&mut self.is_failing) {
+                    tracing::info!(event = "probe_carried_out", partition = %self.partition, "the probe is carried out again");
+                }
             }
-            let Some(command) = command(of.partition, partitions) else { continue };
-            // Another node's are probed there.
-            if !node.holds(&command.order) {
-                continue;
-            }
-            let begun = Instant::now();
-            let asked = node.probe(command, ANSWER_MAX);
-            let outcome = tokio::select! {
-                () = end.cancelled() => return,
-                outcome = asked => outcome,
-            };
-            match outcome.code {
-                Code::Applied | Code::OrderExists => of.seconds.record(begun.elapsed()),
-                code => {
-                    of.failures.increment(1);
-                    tracing::warn!(partition = %of.partition, %code, "the probe was not carried out");
+            code => {
+                self.failures.increment(1);
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::warn!(event = "probe_failed", partition = %self.partition, %code, "the probe was not carried out");
                 }
             }
         }
+    }
+}
+
+/// Probes until `end`: each partition by itself, so that one that hangs keeps none of the others from being seen.
+pub(super) async fn run(node: NodeHandle, partitions: u16, config: Probe, end: CancellationToken) {
+    let every = Duration::from_millis(config.interval_ms);
+    let probes = (0..partitions).map(async |partition| {
+        let mut series = Series::of(partition);
+        // Not all at once.
+        let mut next = every * u32::from(partition) / u32::from(partitions.max(1));
+        loop {
+            tokio::time::sleep(next).await;
+            series.probe(&node, partitions).await;
+            next = every;
+        }
+    });
+    let probes = join_all(probes.collect::<Vec<_>>());
+    tokio::select! {
+        () = end.cancelled() => {}
+        _ = probes => {}
     }
 }
 

@@ -1,15 +1,23 @@
-//! Whether the process can do its work.
+//! Whether the process can do its work, part by part: one look, told by `/readyz`, by metrics and in the log alike.
+//!
+//! What keeps requests from being decided here bars the process: `/readyz` is 503. What others than those concerned feel
+//! nothing of is a note beside `200`: one partition's log that is silent, a participant that is away (ADR 40).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::Instant;
 
-use retailflow_actors::NodeHandle;
-use retailflow_cluster::disk::event_log::DiskLog;
-use retailflow_cluster::disk::files::DiskWatch;
-use retailflow_engine::ports::Role;
+use metrics::gauge;
+use parking_lot::Mutex;
+use retailflow_engine::metric;
 use retailflow_gateway::Readiness;
 use tokio::sync::watch;
+
+pub(super) use self::parts::{Part, Trouble};
+
+pub(super) mod partitions;
+pub(super) mod parts;
 
 /// Where the process stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,89 +31,21 @@ pub(super) enum Phase {
     Draining,
 }
 
-/// What else can keep a process from its work: why, if it does.
-pub(super) type Watch = Box<dyn Fn() -> Option<String> + Send + Sync>;
-
-/// No healthy disk takes longer for a write or a sync; one that does holds up all answers.
-const DISK_SILENT_MAX: Duration = Duration::from_secs(2);
-
-/// Says when the log's disk does not answer, and nothing more once it does. Never waits for it.
-pub(super) fn disk(disk: Arc<DiskWatch>) -> Watch {
-    Box::new(move || silence(disk.silent_for()))
-}
-
-/// Says when the index cannot be written, while the log still takes records.
-pub(super) fn index(log: &Arc<DiskLog>) -> Watch {
-    let log = Arc::clone(log);
-    Box::new(move || {
-        let text =
-            "the index cannot be written: it waits in memory, and commands are refused when that is full";
-        log.index_stats().suspended.then(|| text.to_owned())
-    })
-}
-
-/// Says when a read came upon damage in the log. Other orders are served all the same.
-pub(super) fn damage(log: &Arc<DiskLog>) -> Watch {
-    let log = Arc::clone(log);
-    Box::new(move || log.damage().map(|why| format!("the log is damaged ({why}): see `retailflow verify`")))
-}
-
-/// Names the partitions that stand still because their log lost what it had acknowledged. Other partitions are served all the same.
-pub(super) fn stopped(node: &NodeHandle) -> Watch {
-    let node = node.clone();
-    Box::new(move || {
-        let stopped: Vec<String> = node.stopped().iter().map(ToString::to_string).collect();
-        let text = || {
-            format!(
-                "partitions {} are stopped, because their log lost acknowledged data: find out what became of it (a backup put \
-                 back, a stream purged) before this process is started again",
-                stopped.join(", ")
-            )
-        };
-        (!stopped.is_empty()).then(text)
-    })
-}
-
-/// Names the participants that are left alone. Commands are taken all the same.
-pub(super) fn participants(node: &NodeHandle) -> Watch {
-    let node = node.clone();
-    Box::new(move || {
-        let away: Vec<_> = node.participants_away().into_iter().map(Role::as_str).collect();
-        let text = || {
-            format!(
-                "{} do not answer, or fail again and again: {} steps wait; new orders are taken, and go on when they are back \
-                 (retailflow_effect_calls_total tells how their calls end)",
-                away.join(" and "),
-                node.effects_running()
-            )
-        };
-        (!away.is_empty()).then(text)
-    })
-}
-
-fn silence(silent: Option<Duration>) -> Option<String> {
-    let silent = silent.filter(|silent| *silent > DISK_SILENT_MAX)?;
-    Some(format!("the log's disk has not answered for {} ms", silent.as_millis()))
-}
+/// A look at what can be ill: everything that is now.
+pub(super) type Watch = Box<dyn Fn() -> Vec<Trouble> + Send + Sync>;
 
 /// The phase, and whether the log still takes records.
 pub(super) struct State {
     phase: AtomicU8,
     failed: watch::Receiver<Option<Arc<str>>>,
     watches: Vec<Watch>,
-    /// What is told, and keeps the process from nothing.
-    notes: Vec<Watch>,
+    /// Of each part that is ill: since when that has been seen, and whether it bars.
+    seen: Mutex<BTreeMap<Part, (Instant, bool)>>,
 }
 
 impl State {
     pub(super) fn new(failed: watch::Receiver<Option<Arc<str>>>, watches: Vec<Watch>) -> Self {
-        Self { phase: AtomicU8::new(Phase::Starting as u8), failed, watches, notes: Vec::new() }
-    }
-
-    /// Tells this as well.
-    pub(super) fn with_note(mut self, note: Watch) -> Self {
-        self.notes.push(note);
-        self
+        Self { phase: AtomicU8::new(Phase::Starting as u8), failed, watches, seen: Mutex::default() }
     }
 
     pub(super) fn set(&self, phase: Phase) {
@@ -115,6 +55,43 @@ impl State {
     fn is(&self, phase: Phase) -> bool {
         self.phase.load(Ordering::Acquire) == phase as u8
     }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        self.watches.iter().flat_map(|watch| watch()).collect()
+    }
+
+    /// Sets the metrics, and writes a line where something has become ill or well again. Call it every few seconds.
+    pub(super) fn show(&self) {
+        let troubles = self.troubles();
+        let mut seen = self.seen.lock();
+        let ready = self.not_ready().is_empty();
+        gauge!(metric::READY.name).set(f64::from(u8::from(ready)));
+        for part in Part::ALL {
+            let ill: Vec<&Trouble> = troubles.iter().filter(|trouble| trouble.part == part).collect();
+            let Some(worst) = ill.iter().max_by_key(|trouble| trouble.bars) else {
+                gauge!(metric::UNWELL_SECONDS.name, "part" => part.name()).set(0.0);
+                if seen.remove(&part).is_some() {
+                    tracing::info!(
+                        event = "part_well",
+                        part = part.name(),
+                        "a part of this node is well again"
+                    );
+                }
+                continue;
+            };
+            let (first, barred) = *seen.entry(part).or_insert_with(|| (Instant::now(), false));
+            let told = ill.iter().filter_map(|trouble| trouble.since).max().unwrap_or_default();
+            let seconds = told.max(first.elapsed()).as_secs_f64();
+            gauge!(metric::UNWELL_SECONDS.name, "part" => part.name()).set(seconds);
+            // Once for each time that it begins; its parts' own lines tell the rest.
+            if worst.bars && !barred {
+                tracing::error!(event = "part_unwell", part = part.name(), why = worst.text, "NOT READY");
+            }
+            seen.insert(part, (first, worst.bars));
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        gauge!(metric::LOOKED.name).set(now.unwrap_or_default().as_secs_f64());
+    }
 }
 
 impl Readiness for State {
@@ -123,7 +100,8 @@ impl Readiness for State {
         if self.is(Phase::Starting) {
             reasons.push("starting: partitions are taken over".into());
         }
-        reasons.extend(self.watches.iter().filter_map(|watch| watch()));
+        let bars = self.troubles().into_iter().filter(|trouble| trouble.bars);
+        reasons.extend(bars.map(|trouble| trouble.text));
         if self.is(Phase::Draining) {
             reasons.push("draining: send what is new to another node, or here after the restart".into());
         }
@@ -131,7 +109,8 @@ impl Readiness for State {
     }
 
     fn notes(&self) -> Vec<String> {
-        self.notes.iter().filter_map(|note| note()).collect()
+        let notes = self.troubles().into_iter().filter(|trouble| !trouble.bars);
+        notes.map(|trouble| trouble.text).collect()
     }
 
     fn not_alive(&self) -> Vec<String> {
@@ -144,15 +123,4 @@ impl Readiness for State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_disk_is_told_of_only_while_it_is_silent_for_long() {
-        let ms = Duration::from_millis;
-        assert_eq!(silence(None), None);
-        assert_eq!(silence(Some(ms(2_000))), None);
-        let told = silence(Some(ms(2_345)));
-        assert_eq!(told.as_deref(), Some("the log's disk has not answered for 2345 ms"));
-    }
-}
+mod tests;

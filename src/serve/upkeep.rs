@@ -17,6 +17,7 @@ use retailflow_gateway::{Counts, Route};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::readiness::State;
 use crate::sight::{Sight, set, set_of};
 
 /// Classes of statuses, and their names.
@@ -34,6 +35,8 @@ pub(super) struct Watched {
     pub(super) edge: Arc<Counts>,
     /// The ask door, where there is one.
     pub(super) asked: Option<Arc<dyn Fn() -> AskCounts + Send + Sync>>,
+    /// Whether the process can do its work.
+    pub(super) state: Arc<State>,
 }
 
 /// Looks until `end`.
@@ -94,9 +97,9 @@ fn show_lists(views: &Projection, named: &mut HashSet<TenantId>) {
 }
 
 impl Watched {
-    async fn look(&self, named: &mut HashSet<TenantId>) {
-        self.node.show();
-        let (mut orders, mut commands) = (0_u64, 0_u64);
+    /// Orders under a mark, and what waits behind them.
+    async fn parked(&self) -> (u64, u64) {
+        let (mut orders, mut commands) = (0, 0);
         for (partition, _) in self.node.turns() {
             // What cannot be read now is looked at again soon.
             for parked in self.log.parked(partition).await.unwrap_or_default() {
@@ -104,8 +107,17 @@ impl Watched {
                 commands += parked.queued;
             }
         }
-        set(&metric::PARKED, orders as f64);
-        set(&metric::PARKED_COMMANDS, commands as f64);
+        (orders, commands)
+    }
+
+    async fn look(&self, named: &mut HashSet<TenantId>) {
+        self.node.show();
+        self.state.show();
+        // A log that does not answer keeps nothing else from being shown.
+        if let Ok((orders, commands)) = tokio::time::timeout(EVERY, self.parked()).await {
+            set(&metric::PARKED, orders as f64);
+            set(&metric::PARKED_COMMANDS, commands as f64);
+        }
         if let Some(views) = &self.views {
             show_lists(views, named);
         }

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;
+use super::reading::Reading;
 use crate::app::SystemClock;
 use crate::exit::Failure;
 
@@ -64,6 +65,8 @@ pub(super) struct Attending {
     pub(super) ground: Arc<Ground>,
     pub(super) node: NodeHandle,
     pub(super) post: Post,
+    /// Told which partitions are not read.
+    pub(super) reading: Arc<Reading>,
 }
 
 impl Attending {
@@ -150,6 +153,7 @@ impl Attending {
             }
         };
         tokio::join!(pump, answers, commands);
+        self.reading.ends(partition);
     }
 
     /// Reads the partition's commands for ever.
@@ -158,10 +162,12 @@ impl Attending {
             let pause = match self.intake(partition, ends).await {
                 Ok(()) => AGAIN,
                 Err(Stopped::Passing(why)) => {
+                    self.reading.stops(partition, &why, false);
                     tracing::warn!(%partition, why, "published commands wait");
                     AGAIN
                 }
                 Err(Stopped::Damaged(why)) => {
+                    self.reading.stops(partition, &why, true);
                     tracing::error!(%partition, why, "STOPPED: published commands are not read");
                     AGAIN_AFTER_DAMAGE
                 }
@@ -184,6 +190,7 @@ impl Attending {
         let opened =
             NatsInbox::resume(&ground.connections, &ends.intake, partition, &floors, letters, clock, options);
         let mut inbox = opened.await?;
+        self.reading.goes_on(partition);
         let (quiet, replies) = (inbox.quiet_up_to(), inbox.replies());
         let (outcomes, mut waiting) = mpsc::channel::<(u64, Outcome)>(REPLIES_MAX);
         let patience = Duration::from_millis(ground.config.cluster.patience_ms);

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::ground::{Ground, list};
 use crate::client::monitor;
 use crate::exit::Failure;
-use crate::serve::readiness::Watch;
+use crate::serve::readiness::{Part, Trouble, Watch};
 use crate::sight::{Sight, class};
 
 /// Time between two looks.
@@ -144,13 +144,14 @@ impl Watching {
         let Self { now, required, accepted, weaker } = self.clone();
         Box::new(move || {
             let tell = weaker.load(Ordering::Acquire) && !accepted;
-            tell.then(|| {
+            let text = || {
                 format!(
                     "the log gives {}, and cluster.durability asks for {}",
                     shown(now.get()),
                     name(required)
                 )
-            })
+            };
+            tell.then(|| Trouble::bars(Part::Durability, text())).into_iter().collect()
         })
     }
 }

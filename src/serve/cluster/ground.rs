@@ -22,7 +22,7 @@ use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 
 use retailflow_gateway::TokenSecret;
 
-use super::super::readiness::Watch;
+use super::super::readiness::{Part, Trouble, Watch};
 use super::Member;
 use crate::app::{self, SystemClock, SystemRng};
 use crate::exit::{ExitStatus, Failure, OrExit};
@@ -180,7 +180,7 @@ impl Ground {
         let connections = self.connections.clone();
         Box::new(move || {
             let away = "no NATS server is connected: nothing can be recorded until one is back";
-            (!connections.are_up()).then(|| away.to_owned())
+            (!connections.are_up()).then(|| Trouble::bars(Part::Connection, away)).into_iter().collect()
         })
     }
 

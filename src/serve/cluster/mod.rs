@@ -11,6 +11,7 @@ mod here;
 pub(crate) mod labels;
 mod no_backup;
 mod no_views;
+mod reading;
 mod trimming;
 
 use std::collections::BTreeMap;
@@ -39,7 +40,8 @@ pub(crate) use self::ground::{list, nats_options};
 use self::here::Here;
 use self::no_backup::NoBackup;
 use self::no_views::NoViews;
-use super::readiness::{self, Phase, State};
+use self::reading::Reading;
+use super::readiness::{Phase, State, partitions, parts};
 use super::upkeep::{self, Watched};
 use super::{BESIDE_MAX, Options, probe, refused, root_ended, tell, traced};
 use crate::app::{self, SystemClock, SystemRng};
@@ -119,11 +121,16 @@ async fn serve(
     let ask = ask.or_exit(ExitStatus::Unreachable, || "cannot open the ask door")?;
 
     let (never_failed, failed) = watch::channel(None);
-    let watches = vec![ground.watch(), durability.watch()];
-    let state = State::new(failed.clone(), watches)
-        .with_note(readiness::stopped(&node))
-        .with_note(readiness::participants(&node));
-    let state = Arc::new(state);
+    let take_over = Duration::from_millis(config.cluster.take_over_ms);
+    let reading = Arc::<Reading>::default();
+    let watches = vec![
+        ground.watch(),
+        durability.watch(),
+        partitions::partitions(&node, take_over),
+        reading.watch(&node),
+        parts::participants(&node),
+    ];
+    let state = Arc::new(State::new(failed.clone(), watches));
     let edge = Edge {
         door: doorway,
         views: Arc::new(NoViews),
@@ -144,6 +151,7 @@ async fn serve(
         views: None,
         edge: edge.counts.clone(),
         asked: Some(ask.counted()),
+        state: state.clone(),
     };
     let mut http = config.http.clone();
     app::leave_files(&mut http);
@@ -159,7 +167,7 @@ async fn serve(
 
     // Last of all: whoever joins is given partitions, and must be able to see to them.
     let (gone, end) = (CancellationToken::new(), CancellationToken::new());
-    let attending = Attending { ground: ground.clone(), node: node.clone(), post };
+    let attending = Attending { ground: ground.clone(), node: node.clone(), post, reading };
     let mut attending = tokio::spawn(attending.run(end.clone()));
     let required = labels::parse_labels(&config.cluster.required_labels).map_err(Failure::usage)?;
     let options = etcd_options(member, ground, server.admin_addr, required);
