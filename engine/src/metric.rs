@@ -144,6 +144,8 @@ metrics! {
         "For how long a part of this node has not been as it should be, by part; 0 while it is. `/readyz` says why.";
     LOOKED Kind::Gauge, "looked_timestamp_seconds", [],
         "When this node last looked at itself, every two seconds: one that stands still while it is scraped hangs.";
+    CLOCK_DIFFERS Kind::Gauge, "clock_differs_seconds", [],
+        "By how much this machine's clock is before (below 0: behind) the NATS servers', at least.";
     DURABILITY Kind::Gauge, "durability_info", ["class", "replicas"],
         "Always 1: what recorded outcomes are safe from.";
     BUILD Kind::Gauge, "build_info", ["version"],

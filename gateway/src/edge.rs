@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use retailflow_config::Http;
+use retailflow_engine::wire::admin::Unwell;
 use retailflow_engine::ids::{PartitionId, TenantId};
 use retailflow_engine::ports::{BackupSource, CommandDoor, EventLog, EventRelay, Snapshots, Tenants, Views};
 use retailflow_engine::wire::Code;
@@ -32,6 +33,11 @@ pub trait Readiness: Send + Sync {
 
     /// What is not as it should be beside the process's work, and keeps it from none.
     fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What is not as it should be, by part: what stands in [`Self::not_ready`] and [`Self::notes`], for programs.
+    fn unwell(&self) -> Vec<Unwell> {
         Vec::new()
     }
 

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
-use retailflow_engine::wire::admin::{Health, HealthSchema};
+use retailflow_engine::wire::admin::{Health, HealthSchema, Unwell};
 
 use crate::answer::{Refusal, json};
 use crate::edge::Shared;
@@ -19,7 +19,7 @@ pub(crate) const LEAVING: &str = "the node is stopping";
 
 /// `GET /healthz`
 pub(crate) async fn live(State(shared): State<Arc<Shared>>) -> Response {
-    health(shared.edge.readiness.not_alive(), Vec::new())
+    health(shared.edge.readiness.not_alive(), Vec::new(), Vec::new())
 }
 
 /// `GET /readyz`
@@ -28,13 +28,13 @@ pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     if shared.leaving.is_cancelled() {
         reasons.push(LEAVING.to_owned());
     }
-    health(reasons, shared.edge.readiness.notes())
+    health(reasons, shared.edge.readiness.notes(), shared.edge.readiness.unwell())
 }
 
-fn health(reasons: Vec<String>, notes: Vec<String>) -> Response {
+fn health(reasons: Vec<String>, notes: Vec<String>, unwell: Vec<Unwell>) -> Response {
     let ok = reasons.is_empty();
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(status, &Health { schema: HealthSchema, ok, reasons, notes })
+    json(status, &Health { schema: HealthSchema, ok, reasons, notes, unwell })
 }
 
 /// `GET /metrics`

@@ -11,6 +11,7 @@ use std::time::Instant;
 use metrics::gauge;
 use parking_lot::Mutex;
 use retailflow_engine::metric;
+use retailflow_engine::wire::admin::Unwell;
 use retailflow_gateway::Readiness;
 use tokio::sync::watch;
 
@@ -111,6 +112,17 @@ impl Readiness for State {
     fn notes(&self) -> Vec<String> {
         let notes = self.troubles().into_iter().filter(|trouble| !trouble.bars);
         notes.map(|trouble| trouble.text).collect()
+    }
+
+    fn unwell(&self) -> Vec<Unwell> {
+        let seen = self.seen.lock().clone();
+        let unwell = self.troubles().into_iter().map(|trouble| {
+            let Trouble { part, text, mend, since, bars } = trouble;
+            let seen = seen.get(&part).map(|(since, _)| since.elapsed());
+            let seconds = since.max(seen).unwrap_or_default().as_secs();
+            Unwell { part: part.name().into(), text, mend, bars, seconds }
+        });
+        unwell.collect()
     }
 
     fn not_alive(&self) -> Vec<String> {

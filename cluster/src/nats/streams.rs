@@ -56,6 +56,19 @@ impl DoorStreams {
         topology::compare(connections, wanted).await
     }
 
+    /// As [`super::Topology::put_back`].
+    ///
+    /// # Errors
+    /// [`TopologyError`].
+    pub async fn put_back(
+        &self,
+        connections: &Connections,
+        dry_run: bool,
+    ) -> Result<Vec<topology::Drift>, TopologyError> {
+        let wanted = self.all().into_iter().map(|(stream, wanted)| (stream.to_owned(), wanted));
+        topology::put_back(connections, wanted, dry_run).await
+    }
+
     fn all(&self) -> [(&'static str, Value); 4] {
         [
             (subjects::COMMANDS, self.commands()),

@@ -118,6 +118,20 @@ impl Topology {
         compare(connections, wanted).await
     }
 
+    /// Puts what differs back to what is wanted, unless it is `dry_run`; makes and deletes nothing. Gives what differed.
+    ///
+    /// # Errors
+    /// [`TopologyError`]; what was put back before stays so.
+    pub async fn put_back(
+        &self,
+        connections: &Connections,
+        dry_run: bool,
+    ) -> Result<Vec<Drift>, TopologyError> {
+        self.check()?;
+        let wanted = (0..self.shards).map(|shard| (subjects::stream(shard), self.wanted(shard)));
+        put_back(connections, wanted, dry_run).await
+    }
+
     fn wanted(&self, shard: u16) -> Value {
         let subjects = subjects::of_stream(shard, self.partitions, self.shards);
         let mut config = common(&subjects::stream(shard), &subjects, self.replicas);
@@ -188,6 +202,35 @@ pub(super) async fn compare(
     Ok(compared)
 }
 
+pub(super) async fn put_back(
+    connections: &Connections,
+    wanted: impl Iterator<Item = (String, Value)>,
+    dry_run: bool,
+) -> Result<Vec<Drift>, TopologyError> {
+    let api = Api::new(connections.read.clone(), connections.request_timeout);
+    let mut all = Vec::new();
+    for (stream, wanted) in wanted {
+        let failed = |trouble| TopologyError::Stream { stream: stream.clone(), trouble };
+        let mut config = match api.info(&stream).await {
+            Ok(info) => info.config,
+            // What is missing is made by nobody here: what it held is lost, and people have to know.
+            Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => continue,
+            Err(trouble) => return Err(failed(trouble)),
+        };
+        let drift = differences(&stream, &wanted, &config);
+        if !drift.is_empty() && !dry_run {
+            let fields = config.as_object_mut().into_iter();
+            fields.for_each(|fields| {
+                fields.retain(|field, _| !ABSENT.contains(&field.as_str()));
+                fields.extend(wanted.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+            });
+            api.ask(&format!("STREAM.UPDATE.{stream}"), &config).await.map_err(failed)?;
+        }
+        all.extend(drift);
+    }
+    Ok(all)
+}
+
 /// Fields that we say nothing of and that must not be set: each would lose, hide or change messages.
 const ABSENT: &[&str] = &[
     "persist_mode",
@@ -200,6 +243,18 @@ const ABSENT: &[&str] = &[
     "allow_msg_counter",
     "allow_msg_schedules",
 ];
+
+impl Drift {
+    /// Whether it makes the server drop or hide what was acknowledged, or keep it less safely.
+    #[must_use]
+    pub fn loses(&self) -> bool {
+        let limits = ["max_age", "max_msgs", "max_bytes", "max_msgs_per_subject", "discard", "retention"];
+        let safety = ["storage", "persist_mode", "sealed", "subject_transform", "mirror", "no_ack"];
+        // A limit of the stream of commands refuses what comes, and drops nothing.
+        let commands = self.stream == subjects::COMMANDS && self.field == "max_bytes";
+        (limits.contains(&self.field.as_str()) && !commands) || safety.contains(&self.field.as_str())
+    }
+}
 
 pub(super) fn differences(stream: &str, wanted: &Value, found: &Value) -> Vec<Drift> {
     let drift = |field: &str, wanted: &Value, found: &Value| Drift {

@@ -59,6 +59,24 @@ pub struct Health {
     /// What is not as it should be beside its work, and keeps it from none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The same by part, with what to do: for programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unwell: Vec<Unwell>,
+}
+
+/// A part of a process that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unwell {
+    /// Which part, as metrics name it.
+    pub part: String,
+    /// How it is.
+    pub text: String,
+    /// What to do.
+    pub mend: String,
+    /// It keeps the process from its work.
+    pub bars: bool,
+    /// For so long, in seconds.
+    pub seconds: u64,
 }
 
 /// An order that takes no commands.

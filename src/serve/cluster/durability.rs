@@ -151,7 +151,7 @@ impl Watching {
                     name(required)
                 )
             };
-            tell.then(|| Trouble::bars(Part::Durability, text())).into_iter().collect()
+            tell.then(|| Trouble::bars(Part::Durability, text()).mend(mend(now.get()))).into_iter().collect()
         })
     }
 }

@@ -4,6 +4,7 @@
 //! the doors close, then the node, and the connections last.
 
 mod attend;
+pub(crate) mod clock;
 mod doorway;
 pub(crate) mod durability;
 pub(crate) mod ground;
@@ -33,6 +34,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::attend::Attending;
+use self::clock::Differs;
 use self::doorway::Doorway;
 use self::durability::Watching;
 use self::ground::Ground;
@@ -122,13 +124,14 @@ async fn serve(
 
     let (never_failed, failed) = watch::channel(None);
     let take_over = Duration::from_millis(config.cluster.take_over_ms);
-    let reading = Arc::<Reading>::default();
+    let (reading, clock) = (Arc::<Reading>::default(), Differs::default());
     let watches = vec![
         ground.watch(),
         durability.watch(),
         partitions::partitions(&node, take_over),
         reading.watch(&node),
         parts::participants(&node),
+        clock.watch(),
     ];
     let state = Arc::new(State::new(failed.clone(), watches));
     let edge = Edge {
@@ -180,6 +183,7 @@ async fn serve(
     let mut beside = JoinSet::new();
     beside.spawn(upkeep::run(sight.clone(), watched, end.clone()));
     beside.spawn(trimming::run(ground.clone(), member.node.clone(), end.clone()));
+    beside.spawn(clock.run(ground.clone(), end.clone()));
     beside.spawn(durability::run(durability, ground.clone(), sight, end.clone()));
     if config.probe.interval_ms > 0 {
         beside.spawn(probe::run(node.clone(), partitions, config.probe.clone(), end.clone()));

@@ -78,7 +78,7 @@ impl Reading {
             (
                 &damaged,
                 true,
-                "published commands are not read until people have looked (`retailflow doctor` says more)",
+                "published commands are not read until people have looked",
             ),
             (&passing, passing.len() == held, "published commands wait, and are tried again each second"),
         ] {

@@ -45,17 +45,13 @@ fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
     };
     let mut troubles = Vec::new();
     if let Some((names, since, _)) = of(&|(_, trouble, _)| *trouble == PartitionTrouble::Stopped) {
-        let text = format!(
-            "{names}: stopped, because the log lost acknowledged data: find out what became of it (a backup put back, a stream \
-             purged) before this process is started again"
-        );
+        let text = format!("{names}: stopped, because the log lost acknowledged data");
         troubles.push(Trouble::bars(Part::Regressed, text).since(since));
     }
     let late = |(_, trouble, since): &Ill| *trouble == PartitionTrouble::NotTakenOver && *since > take_over;
     if let Some((names, since, _)) = of(&late) {
         let text = format!(
-            "{names}: to be run here and not taken over for {} s, so that nobody decides their commands: the lines of this \
-             node's log say why",
+            "{names}: to be run here and not taken over for {} s, so that nobody decides their commands",
             since.as_secs()
         );
         troubles.push(Trouble::bars(Part::Ownership, text).since(since));
@@ -79,15 +75,18 @@ fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
         let files = ill
             .iter()
             .any(|(_, trouble, _)| matches!(trouble, PartitionTrouble::LogRefuses(Code::OutOfFiles)));
-        let mend = match files {
-            true => "this process may open no further file: raise its limit (`ulimit -n`) and start it again",
-            false => {
-                "there is no room for records, and commands are refused as `storage_full`: make room, and it goes on by itself"
-            }
+        let (what, mend) = match files {
+            true => (
+                "this process may open no further file, and commands are refused as `out_of_files`",
+                "raise the limit of open files (`ulimit -n`), and start it again",
+            ),
+            false => (
+                "there is no room for records, and commands are refused as `storage_full`",
+                "make room where the log is (the disk of the data directory, or JetStream's store); it goes on by itself",
+            ),
         };
-        troubles.push(
-            Trouble { bars: all, ..Trouble::note(Part::Room, format!("{names}: {mend}")) }.since(since),
-        );
+        let trouble = Trouble::note(Part::Room, format!("{names}: {what}")).mend(mend).since(since);
+        troubles.push(Trouble { bars: all, ..trouble });
     }
     troubles
 }
@@ -131,7 +130,7 @@ mod tests {
         let all = told(&[ill(0, full.clone(), 0), ill(1, full, 0)], 2, TAKE_OVER);
         assert!(all[0].bars && all[0].text.starts_with("all 2 partitions: "), "{all:?}");
         let files = told(&[ill(0, PartitionTrouble::LogRefuses(Code::OutOfFiles), 0)], 1, TAKE_OVER);
-        assert!(files[0].text.contains("ulimit -n"), "{files:?}");
+        assert!(files[0].mend.contains("ulimit -n"), "{files:?}");
     }
 
     #[test]

@@ -48,14 +48,42 @@ parts! {
     Lists "lists" "Lists of orders are shown.";
     Index "index" "The index can be written.";
     Damage "damage" "What was read of the log was whole.";
+    Clock "clock" "The clock of this machine is that of the servers.";
+}
+
+impl Part {
+    /// What to do about it, where nothing more is known.
+    fn mend(self) -> &'static str {
+        match self {
+            Self::Disk => "see to the disk below the data directory; the node goes on by itself when it answers",
+            Self::Connection => "start the NATS servers, or let this machine reach them: `retailflow doctor` names those that are away",
+            Self::Log => "start the NATS servers that are away: `retailflow doctor` names them, and the streams that lack copies",
+            Self::Room => "make room; it goes on by itself",
+            Self::Regressed => {
+                "find out what became of the log (a backup put back, a stream purged) and put back what was lost, then start this \
+                 process again"
+            }
+            Self::Ownership => "the lines of this node's log say why; what is silent there is named above",
+            Self::Session => "start etcd's members, or let this machine reach them; a new session begins by itself",
+            Self::Reading => "`retailflow doctor` says more of the stream of commands; it is read again by itself",
+            Self::Durability => "`retailflow doctor` says what makes it more",
+            Self::Participants => "start them, or let this machine reach them; orders go on by themselves",
+            Self::Lists => "nothing: they are made anew from the log, and shown then",
+            Self::Index => "make room on the disk of the data directory; it is written by itself then",
+            Self::Damage => "stop the process, and run `retailflow verify --data DIR`",
+            Self::Clock => "have this machine's and the NATS servers' clocks kept by NTP",
+        }
+    }
 }
 
 /// Something that is ill now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trouble {
     pub(crate) part: Part,
-    /// For people: what it is, what it means, and what to do.
+    /// For people: what it is, and what it means.
     pub(crate) text: String,
+    /// What to do.
+    pub(crate) mend: String,
     /// For how long, where that is known.
     pub(crate) since: Option<Duration>,
     /// The process had better get no requests.
@@ -64,11 +92,16 @@ pub(crate) struct Trouble {
 
 impl Trouble {
     pub(crate) fn bars(part: Part, text: impl Into<String>) -> Self {
-        Self { part, text: text.into(), since: None, bars: true }
+        Self { part, text: text.into(), mend: part.mend().into(), since: None, bars: true }
     }
 
     pub(crate) fn note(part: Part, text: impl Into<String>) -> Self {
         Self { bars: false, ..Self::bars(part, text) }
+    }
+
+    /// With other advice than its part has.
+    pub(crate) fn mend(self, mend: impl Into<String>) -> Self {
+        Self { mend: mend.into(), ..self }
     }
 
     pub(crate) fn since(self, since: Duration) -> Self {
