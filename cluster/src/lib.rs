@@ -1,6 +1,7 @@
 //! RetailFlow: what it runs on. Every socket and disk is here.
 
 mod bloom;
+mod repeated;
 
 pub mod disk;
 pub mod etcd;

@@ -5,7 +5,7 @@ pub(crate) mod view;
 
 use std::time::Duration;
 
-use retailflow_cluster::etcd::{ClusterAdmin, ClusterStatus, Unreachable};
+use retailflow_cluster::etcd::{ClusterAdmin, ClusterStatus, EtcdError};
 use retailflow_cluster::nats::{Connections, found_identity};
 use retailflow_config::Config;
 use retailflow_engine::ids::{NodeId, PartitionId};
@@ -85,7 +85,7 @@ impl Cluster {
 }
 
 /// What etcd did not do.
-pub(crate) fn unreachable(error: Unreachable) -> Failure {
+pub(crate) fn unreachable(error: EtcdError) -> Failure {
     Failure::unreachable(format!("{error}; `retailflow doctor` tells which endpoint answers"))
 }
 

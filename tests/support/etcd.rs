@@ -151,6 +151,32 @@ impl Etcd {
         format!("http://127.0.0.1:{}", self.ports[0])
     }
 
+    /// Where it listens, without a scheme.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports[0])
+    }
+
+    /// Takes all that it has away, while it is ended: the next one on its ports knows nothing, and counts from one.
+    pub(crate) fn wipe(&self) {
+        assert!(self.child.is_none(), "it is running");
+        std::fs::remove_dir_all(self.folder.path().join("data")).unwrap();
+    }
+
+    /// Freezes it (SIGSTOP): its connections stand, and nothing is answered.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on after [`Self::freeze`].
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
     /// Ends it at once (SIGKILL).
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

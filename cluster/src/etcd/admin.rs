@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use retailflow_engine::ids::{NodeId, PartitionId, TimestampMs};
 use retailflow_engine::placement::Policy;
 
+use super::answers::{EtcdError, Meaning};
 use super::coordinator::Coordinator;
 use super::keys::{Key, Keys};
-use super::store::{Store, Unreachable};
+use super::store::Store;
 use super::values::{DrainV1, PinV1, write};
 
 /// A node as etcd has it.
@@ -81,19 +82,19 @@ impl ClusterAdmin {
     /// Connects to the etcd of the cluster of this name. `partitions` counts only until there is a plan, which says how many there are.
     ///
     /// # Errors
-    /// [`Unreachable`].
-    pub async fn connect(endpoints: &[String], cluster: &str, partitions: u16) -> Result<Self, Unreachable> {
+    /// [`EtcdError`].
+    pub async fn connect(endpoints: &[String], cluster: &str, partitions: u16) -> Result<Self, EtcdError> {
         Ok(Self { store: Store::connect(endpoints).await?, keys: Keys::new(cluster), partitions })
     }
 
     /// Who is there, and who owns what.
     ///
     /// # Errors
-    /// [`Unreachable`].
-    pub async fn status(&self) -> Result<ClusterStatus, Unreachable> {
+    /// [`EtcdError`].
+    pub async fn status(&self) -> Result<ClusterStatus, EtcdError> {
         let (entries, _) = self.store.list(self.keys.prefix()).await?;
         // Nobody joins under this name: it only reads.
-        let nobody = NodeId::parse("0").map_err(|error| Unreachable(error.to_string()))?;
+        let nobody = NodeId::parse("0").map_err(|error| EtcdError::new(Meaning::Fault, error.to_string()))?;
         let policy = Policy { partitions: self.partitions, ..Policy::default() };
         let mut seen = Coordinator::new(self.keys.clone(), nobody, "", &policy);
         for entry in entries {
@@ -134,8 +135,8 @@ impl ClusterAdmin {
     /// Has a node emptied. It stays so, also through restarts, until [`Self::undrain`].
     ///
     /// # Errors
-    /// [`Unreachable`].
-    pub async fn drain(&self, node: &NodeId, by: &str, at: TimestampMs) -> Result<(), Unreachable> {
+    /// [`EtcdError`].
+    pub async fn drain(&self, node: &NodeId, by: &str, at: TimestampMs) -> Result<(), EtcdError> {
         let drain = DrainV1 { by: by.to_owned(), at_ms: at.0 };
         self.store.put(&self.keys.of(&Key::Drain(node.clone())), write(&drain)).await
     }
@@ -143,22 +144,22 @@ impl ClusterAdmin {
     /// Lets a node have partitions again. Whether it was draining.
     ///
     /// # Errors
-    /// [`Unreachable`].
-    pub async fn undrain(&self, node: &NodeId) -> Result<bool, Unreachable> {
+    /// [`EtcdError`].
+    pub async fn undrain(&self, node: &NodeId) -> Result<bool, EtcdError> {
         self.store.delete(&self.keys.of(&Key::Drain(node.clone()))).await
     }
 
     /// Puts a partition with a node, as long as that one may have any.
     ///
     /// # Errors
-    /// [`Unreachable`].
+    /// [`EtcdError`].
     pub async fn pin(
         &self,
         partition: PartitionId,
         node: &NodeId,
         by: &str,
         at: TimestampMs,
-    ) -> Result<(), Unreachable> {
+    ) -> Result<(), EtcdError> {
         let pin = PinV1 { node: node.to_string(), by: by.to_owned(), at_ms: at.0 };
         self.store.put(&self.keys.of(&Key::Pin(partition)), write(&pin)).await
     }
@@ -166,8 +167,8 @@ impl ClusterAdmin {
     /// Lets plans decide about a partition again. Whether it was pinned.
     ///
     /// # Errors
-    /// [`Unreachable`].
-    pub async fn unpin(&self, partition: PartitionId) -> Result<bool, Unreachable> {
+    /// [`EtcdError`].
+    pub async fn unpin(&self, partition: PartitionId) -> Result<bool, EtcdError> {
         self.store.delete(&self.keys.of(&Key::Pin(partition))).await
     }
 }

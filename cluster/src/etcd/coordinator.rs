@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use retailflow_engine::ids::{NodeId, PartitionId, TimestampMs};
-use retailflow_engine::placement::{Candidate, Policy, plan};
+use retailflow_engine::placement::{Assigned, Assignment, Candidate, Policy, plan};
 
 use super::keys::{Key, Keys};
 use super::values::{ClaimV1, DrainV1, Holder, NodeV1, PinV1, PlacementV1, ValueError, read};
@@ -282,15 +282,35 @@ impl Coordinator {
         wants
     }
 
+    /// The partitions that this node is to run, whether it does so yet or not.
+    pub(crate) fn placed_here(&self) -> impl Iterator<Item = PartitionId> {
+        (0..self.partitions).map(PartitionId).filter(|partition| self.is_mine(*partition))
+    }
+
     /// Whether the partition is placed with us, as far as can be told. While the placement can't be read, or there is none,
-    /// all stays as it is.
+    /// all stays as it is: so it is, too, when etcd has lost all that it had.
     fn is_mine(&self, partition: PartitionId) -> bool {
         match &self.placement {
             Some(stood) => {
                 stood.value.owners.get(&partition.0).is_some_and(|owner| owner.node == self.my_node.as_str())
             }
-            None => self.claims.get(&partition).is_some_and(|stood| stood.value == self.me),
+            None => match self.claims.get(&partition) {
+                Some(stood) => stood.value == self.me,
+                None => self.running.get(&partition) == Some(&Running::Fully),
+            },
         }
+    }
+
+    /// Who has what: as it was planned, or, in an etcd that has lost its plan, as it is claimed.
+    fn current(&self, now: TimestampMs) -> Assignment {
+        if let Some(stood) = &self.placement {
+            return stood.value.assignment();
+        }
+        let claimed = |(partition, stood): (&PartitionId, &Stood<Holder>)| {
+            let node = NodeId::parse(&stood.value.node).ok()?;
+            Some((*partition, Assigned { node, since: now }))
+        };
+        self.claims.iter().filter_map(claimed).collect()
     }
 
     /// Whether something stands under a key that this build cannot read: it must not be written over.
@@ -319,7 +339,7 @@ impl Coordinator {
             required_labels: self.required_labels.clone(),
             pinned: self.pins.clone(),
         };
-        let current = self.placement.as_ref().map(|stood| stood.value.assignment()).unwrap_or_default();
+        let current = self.current(now);
         let planned = plan(&candidates, &current, &policy, now);
         if self.placement.is_some() && planned == current {
             return None;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use retailflow_engine::ids::TimestampMs;
 
+use super::answers::EtcdError;
 use super::keys::{Key, Keys};
-use super::store::{Store, Unreachable};
+use super::store::Store;
 use super::values::{LockV1, write};
 
 /// The locks of a cluster.
@@ -33,13 +34,13 @@ impl Locks {
     /// Takes a lock for `at_most` (whole seconds, at least one); `None` when somebody else has it.
     ///
     /// # Errors
-    /// [`Unreachable`].
+    /// [`EtcdError`].
     pub async fn take(
         &self,
         name: &str,
         at_most: Duration,
         now: TimestampMs,
-    ) -> Result<Option<Lock>, Unreachable> {
+    ) -> Result<Option<Lock>, EtcdError> {
         let store = Store::connect(&self.endpoints).await?;
         let lease = store.grant(at_most).await?;
         let lock = Lock { store, lease };

@@ -13,19 +13,25 @@ use retailflow_engine::placement::Policy;
 use retailflow_engine::ports::{Clock, Ownership, OwnershipEvent, PortFuture};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::answers::{EtcdError, Meaning};
 use super::coordinator::{Coordinator, Want};
 use super::keys::{Key, Keys};
+use super::membership::{Known, Membership};
 use super::session::{Session, Standing};
-use super::store::{Store, Unreachable};
+use super::store::Store;
 use super::values::{ClaimV1, DrainV1, NodeV1, write};
+use crate::repeated::Repeated;
 
 /// Requests under way at one time.
 const REQUESTS_MAX: usize = 32;
 /// What is wanted is looked at again so often, also when nothing has changed: dwelling ends by time alone.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// All is read anew so often, whatever the watch says: one that hears nothing any more (its etcd was wiped, and counts from below what
+/// it waits for) looks like one to which nothing happens.
+const READ_EVERY: Duration = Duration::from_secs(10);
 /// After trouble it is tried again between these.
 const AGAIN_MIN: Duration = Duration::from_millis(100);
 const AGAIN_MAX: Duration = Duration::from_secs(2);
@@ -62,7 +68,7 @@ struct Inner {
     stop: CancellationToken,
     /// Others are to take over what is here, one after another.
     leaving: CancellationToken,
-    sure: watch::Sender<Option<Instant>>,
+    known: Known,
     looks: AtomicU64,
     released: mpsc::UnboundedSender<PartitionId>,
 }
@@ -84,9 +90,8 @@ impl EtcdOwnership {
         let (released, releases) = mpsc::unbounded_channel();
         let keys = Keys::new(&options.cluster);
         let (stop, leaving) = (CancellationToken::new(), CancellationToken::new());
-        let sure = watch::Sender::new(None);
-        let inner =
-            Arc::new(Inner { options, clock, keys, stop, leaving, sure, looks: AtomicU64::new(0), released });
+        let (known, looks) = (Known::new(), AtomicU64::new(0));
+        let inner = Arc::new(Inner { options, clock, keys, stop, leaving, known, looks, released });
         let task = tokio::spawn(run(Arc::clone(&inner), events, releases));
         Arc::new(Self { inner, events: tokio::sync::Mutex::new(heard), task: Mutex::new(Some(task)) })
     }
@@ -101,6 +106,12 @@ impl EtcdOwnership {
     #[must_use]
     pub fn looks(&self) -> u64 {
         self.inner.looks.load(Ordering::Relaxed)
+    }
+
+    /// How it stands: whether there is a session, and since when not; what this node is to run. Never waits.
+    #[must_use]
+    pub fn membership(&self) -> Membership {
+        self.inner.known.membership()
     }
 
     /// Leaves: the session ends, and others take over at once what is still claimed. Hand over first.
@@ -126,7 +137,7 @@ impl Ownership for EtcdOwnership {
     }
 
     fn is_sure(&self) -> bool {
-        self.inner.sure.borrow().is_some_and(|until| Instant::now() < until)
+        self.inner.known.is_sure()
     }
 }
 
@@ -139,8 +150,14 @@ async fn run(
     let incarnation = format!("{:016x}", options.incarnation);
     let coordinator =
         Coordinator::new(inner.keys.clone(), options.node.clone(), &incarnation, &options.policy);
-    let mut member =
-        Member { inner: Arc::clone(&inner), coordinator, events, session: None, told: None, leaving: false };
+    let mut member = Member {
+        inner: Arc::clone(&inner),
+        coordinator,
+        events,
+        session: None,
+        said: Repeated::new(),
+        leaving: false,
+    };
     let mut again = AGAIN_MIN;
     loop {
         let begun = Instant::now();
@@ -148,6 +165,9 @@ async fn run(
             () = inner.stop.cancelled() => break,
             ended = member.follow(&mut releases) => {
                 let Err(error) = ended;
+                if error.meaning == Meaning::SessionEnded {
+                    member.session_ended();
+                }
                 member.say(&error.to_string());
             }
         }
@@ -163,7 +183,7 @@ async fn run(
     if let Some(session) = member.session.take() {
         session.close().await;
     }
-    inner.sure.send_replace(None);
+    inner.known.ended();
 }
 
 struct Member {
@@ -171,39 +191,48 @@ struct Member {
     coordinator: Coordinator,
     events: mpsc::Sender<OwnershipEvent>,
     session: Option<Session>,
-    /// The trouble that was said last: it is not said again and again.
-    told: Option<String>,
+    /// The trouble that was said: it is not said again and again.
+    said: Repeated,
     leaving: bool,
 }
 
 impl Member {
-    fn say(&mut self, trouble: &str) {
-        if self.told.as_deref() != Some(trouble) {
-            tracing::warn!(node = %self.inner.options.node, "{trouble}; what is owned is run on, and it is tried again");
-            self.told = Some(trouble.to_owned());
+    fn say(&self, trouble: &str) {
+        self.inner.known.says(Some(trouble));
+        if let Some(left_out) = self.said.due(&trouble) {
+            tracing::warn!(
+                event = "membership_trouble", node = %self.inner.options.node, left_out,
+                "{trouble}; what is owned is run on, and it is tried again"
+            );
         }
+    }
+
+    fn session_ended(&mut self) {
+        if self.session.take().is_some() {
+            tracing::warn!(event = "session_ended", node = %self.inner.options.node, "the session has ended; a new one begins");
+        }
+        self.inner.known.ended();
     }
 
     /// Reads all, then follows what changes, until etcd can be followed no more.
     async fn follow(
         &mut self,
         releases: &mut mpsc::UnboundedReceiver<PartitionId>,
-    ) -> Result<std::convert::Infallible, Unreachable> {
+    ) -> Result<std::convert::Infallible, EtcdError> {
         let store = Store::connect(&self.inner.options.endpoints).await?;
-        let (entries, revision) = store.list(self.inner.keys.prefix()).await?;
-        let mut changes = store.watch(self.inner.keys.prefix(), revision + 1).await?;
-        self.coordinator.forget();
-        for entry in entries {
-            self.coordinator.put(&entry.key, &entry.value, entry.created, entry.modified);
-        }
+        let mut changes = self.read_all(&store).await?;
         let mut look = interval(LOOK_EVERY);
+        let mut read = interval_at(Instant::now() + READ_EVERY, READ_EVERY);
+        read.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.inner.looks.fetch_add(1, Ordering::Relaxed);
             self.attend(&store).await?;
-            // Who is not listed yet may have said why just now: that is said once, and not at each look.
+            // Who is not listed yet may have said why just now.
             if self.coordinator.is_listed() {
-                self.told = None;
+                self.said.over();
+                self.inner.known.says(None);
             }
+            self.inner.known.placed(self.coordinator.is_listed(), self.coordinator.placed_here());
             self.act(&store).await?;
             let mut standing = self.session.as_ref().map(|session| session.standing.clone());
             tokio::select! {
@@ -212,8 +241,20 @@ impl Member {
                 Some(partition) = releases.recv() => self.coordinator.released(partition),
                 () = moved(standing.as_mut()) => {}
                 _ = look.tick() => {}
+                _ = read.tick() => changes = self.read_all(&store).await?,
             }
         }
+    }
+
+    /// Everything as it stands, and the changes from there on.
+    async fn read_all(&mut self, store: &Store) -> Result<WatchStream, EtcdError> {
+        let (entries, revision) = store.list(self.inner.keys.prefix()).await?;
+        let changes = store.watch(self.inner.keys.prefix(), revision + 1).await?;
+        self.coordinator.forget();
+        for entry in entries {
+            self.coordinator.put(&entry.key, &entry.value, entry.created, entry.modified);
+        }
+        Ok(changes)
     }
 
     fn take_in(&mut self, changes: Vec<Change>) {
@@ -228,16 +269,12 @@ impl Member {
     }
 
     /// Sees to the session, and to the own entry.
-    async fn attend(&mut self, store: &Store) -> Result<(), Unreachable> {
+    async fn attend(&mut self, store: &Store) -> Result<(), EtcdError> {
         // Marked as seen: whoever waits for the next change must not be told of this one.
         let standing = self.session.as_mut().map(|session| *session.standing.borrow_and_update());
         match standing {
-            Some(Standing::Until(until)) => drop(self.inner.sure.send_replace(Some(until))),
-            Some(Standing::Ended) => {
-                tracing::warn!(node = %self.inner.options.node, "the session has ended; a new one begins");
-                self.session = None;
-                self.inner.sure.send_replace(None);
-            }
+            Some(Standing::Until(until)) => self.inner.known.sure_until(until),
+            Some(Standing::Ended) => self.session_ended(),
             None => {}
         }
         if self.session.is_none() {
@@ -269,7 +306,7 @@ impl Member {
     }
 
     /// With the session's lease: it must not keep the node empty when it comes back.
-    async fn ask_to_be_emptied(&self, store: &Store) -> Result<(), Unreachable> {
+    async fn ask_to_be_emptied(&self, store: &Store) -> Result<(), EtcdError> {
         let Inner { options, keys, clock, .. } = &*self.inner;
         if self.coordinator.is_drained() {
             return Ok(());
@@ -280,7 +317,7 @@ impl Member {
     }
 
     /// Does what is wanted. What etcd answers comes back as a change.
-    async fn act(&mut self, store: &Store) -> Result<(), Unreachable> {
+    async fn act(&mut self, store: &Store) -> Result<(), EtcdError> {
         let now = self.inner.clock.now();
         let mut requests = Vec::new();
         for want in self.coordinator.wants(now) {
@@ -315,7 +352,7 @@ impl Member {
         store: &Store,
         want: Want,
         now: TimestampMs,
-    ) -> impl Future<Output = Result<(), Unreachable>> + use<> {
+    ) -> impl Future<Output = Result<(), EtcdError>> + use<> {
         let (store, inner) = (store.clone(), Arc::clone(&self.inner));
         let holder = self.coordinator.me().clone();
         let lease = self.session.as_ref().map(|session| session.lease);
@@ -348,12 +385,13 @@ enum Change {
 }
 
 /// The next changes; an error when the watch cannot go on (compacted, cut off, ended): then all is read anew.
-async fn changed(changes: &mut WatchStream) -> Result<Vec<Change>, Unreachable> {
+async fn changed(changes: &mut WatchStream) -> Result<Vec<Change>, EtcdError> {
     let Some(message) = changes.message().await? else {
-        return Err(Unreachable("the watch has ended".into()));
+        return Err(EtcdError::unreachable("the watch has ended"));
     };
     if message.canceled() || message.compact_revision() > 0 {
-        return Err(Unreachable(format!("the watch was canceled: {}", message.cancel_reason())));
+        let why = format!("the watch was canceled: {}", message.cancel_reason());
+        return Err(EtcdError::new(Meaning::HistoryGone, why));
     }
     let change = |event: &etcd_client::Event| {
         let kv = event.kv()?;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::store::{Store, Unreachable};
+use super::answers::EtcdError;
+use super::store::Store;
 
 /// A member that was reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +23,8 @@ pub struct EndpointProbe {
 /// Asks one member, and no other.
 ///
 /// # Errors
-/// [`Unreachable`].
-pub async fn probe_endpoint(endpoint: &str) -> Result<EndpointProbe, Unreachable> {
+/// [`EtcdError`].
+pub async fn probe_endpoint(endpoint: &str) -> Result<EndpointProbe, EtcdError> {
     let begun = Instant::now();
     let store = Store::connect(&[endpoint.to_owned()]).await?;
     let status = store.status().await?;

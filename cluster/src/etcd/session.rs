@@ -10,7 +10,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::store::{Store, Unreachable};
+use super::answers::{EtcdError, Meaning};
+use super::store::Store;
+use crate::repeated::Repeated;
 
 /// How a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,7 @@ impl Drop for Session {
 
 impl Session {
     /// Begins one whose lease lives for `ttl` after its last sign of life.
-    pub(crate) async fn begin(store: &Store, ttl: Duration) -> Result<Self, Unreachable> {
+    pub(crate) async fn begin(store: &Store, ttl: Duration) -> Result<Self, EtcdError> {
         let asked = Instant::now();
         let lease = store.grant(ttl).await?;
         let (sender, standing) = watch::channel(Standing::Until(sure_until(asked, ttl)));
@@ -74,17 +76,21 @@ async fn keep(
     stop: CancellationToken,
 ) {
     let beat = ttl / 4;
+    let said = Repeated::new();
     let beating = async {
         loop {
             match beats(&store, lease, ttl, beat, &standing).await {
-                Ok(()) => {
-                    standing.send_replace(Standing::Ended);
-                    return;
+                Err(error) if error.meaning == Meaning::SessionEnded => break,
+                Err(error) => {
+                    if let Some(left_out) = said.due(&error) {
+                        tracing::warn!(%error, left_out, "the session cannot be kept alive now");
+                    }
                 }
-                Err(error) => tracing::warn!(%error, "the session cannot be kept alive now"),
+                Ok(()) => break,
             }
             sleep(beat).await;
         }
+        standing.send_replace(Standing::Ended);
     };
     tokio::select! {
         () = stop.cancelled() => {}
@@ -92,21 +98,22 @@ async fn keep(
     }
 }
 
-/// Keeps the lease alive as long as etcd answers; `Ok` when etcd says that it has ended.
+/// Keeps the lease alive as long as etcd answers; `Ok` when etcd says on a stream that stands that it has ended. On a new stream it
+/// says so as an error of its own, [`Meaning::SessionEnded`].
 async fn beats(
     store: &Store,
     lease: i64,
     ttl: Duration,
     beat: Duration,
     standing: &watch::Sender<Standing>,
-) -> Result<(), Unreachable> {
+) -> Result<(), EtcdError> {
     let (mut keeper, mut answers) = store.keep_alive(lease).await?;
     loop {
         let sent = Instant::now();
         keeper.keep_alive().await?;
         let answer = timeout(ttl, answers.message()).await;
-        let answer = answer.map_err(|_| Unreachable("no sign of life was answered".into()))??;
-        let Some(answer) = answer else { return Err(Unreachable("the stream has ended".into())) };
+        let answer = answer.map_err(|_| EtcdError::unreachable("no sign of life was answered"))??;
+        let Some(answer) = answer else { return Err(EtcdError::unreachable("the stream has ended")) };
         if answer.ttl() <= 0 {
             return Ok(());
         }

@@ -8,23 +8,14 @@ use etcd_client::{
 };
 use tokio::time::timeout;
 
+use super::answers::EtcdError;
+
 /// A request that is not answered in this time has failed; whether it was carried out is not known.
 const REQUEST_MAX: Duration = Duration::from_secs(3);
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// A connection over which nothing comes back for so long is dead: a frozen or cut-off server says nothing.
 const PING_EVERY: Duration = Duration::from_secs(2);
 const PING_MAX: Duration = Duration::from_secs(2);
-
-/// Passing trouble: try again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("etcd: {0}")]
-pub struct Unreachable(pub(crate) String);
-
-impl From<Error> for Unreachable {
-    fn from(error: Error) -> Self {
-        Self(error.to_string())
-    }
-}
 
 /// A key as it stands.
 #[derive(Debug, Clone)]
@@ -41,16 +32,16 @@ pub(crate) struct Store {
     client: Client,
 }
 
-async fn within<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Unreachable> {
+async fn within<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, EtcdError> {
     match timeout(REQUEST_MAX, call).await {
         Ok(done) => Ok(done?),
-        Err(_) => Err(Unreachable(format!("no answer within {} ms", REQUEST_MAX.as_millis()))),
+        Err(_) => Err(EtcdError::unreachable(format!("no answer within {} ms", REQUEST_MAX.as_millis()))),
     }
 }
 
 impl Store {
     /// Connects lazily: an endpoint that is not there shows with the first request.
-    pub(crate) async fn connect(endpoints: &[String]) -> Result<Self, Unreachable> {
+    pub(crate) async fn connect(endpoints: &[String]) -> Result<Self, EtcdError> {
         let options = ConnectOptions::new()
             .with_connect_timeout(CONNECT_MAX)
             .with_keep_alive(PING_EVERY, PING_MAX)
@@ -61,7 +52,7 @@ impl Store {
     }
 
     /// All keys with this prefix, and the revision at which they stood so.
-    pub(crate) async fn list(&self, prefix: &str) -> Result<(Vec<Entry>, i64), Unreachable> {
+    pub(crate) async fn list(&self, prefix: &str) -> Result<(Vec<Entry>, i64), EtcdError> {
         let mut client = self.client.clone();
         let found = within(client.get(prefix, Some(GetOptions::new().with_prefix()))).await?;
         let revision = found.header().map_or(0, |header| header.revision());
@@ -75,25 +66,25 @@ impl Store {
     }
 
     /// What the member that answers says of itself.
-    pub(crate) async fn status(&self) -> Result<etcd_client::StatusResponse, Unreachable> {
+    pub(crate) async fn status(&self) -> Result<etcd_client::StatusResponse, EtcdError> {
         let mut client = self.client.clone();
         within(client.status()).await
     }
 
     /// What changes under a prefix from a revision on.
-    pub(crate) async fn watch(&self, prefix: &str, from: i64) -> Result<WatchStream, Unreachable> {
+    pub(crate) async fn watch(&self, prefix: &str, from: i64) -> Result<WatchStream, EtcdError> {
         let mut client = self.client.clone();
         let options = WatchOptions::new().with_prefix().with_start_revision(from);
         within(client.watch(prefix, Some(options))).await
     }
 
-    pub(crate) async fn grant(&self, ttl: Duration) -> Result<i64, Unreachable> {
+    pub(crate) async fn grant(&self, ttl: Duration) -> Result<i64, EtcdError> {
         let mut client = self.client.clone();
         let ttl_s = i64::try_from(ttl.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
         Ok(within(client.lease_grant(ttl_s, None)).await?.id())
     }
 
-    pub(crate) async fn revoke(&self, lease: i64) -> Result<(), Unreachable> {
+    pub(crate) async fn revoke(&self, lease: i64) -> Result<(), EtcdError> {
         let mut client = self.client.clone();
         within(client.lease_revoke(lease)).await.map(drop)
     }
@@ -102,7 +93,7 @@ impl Store {
     pub(crate) async fn keep_alive(
         &self,
         lease: i64,
-    ) -> Result<(etcd_client::LeaseKeeper, etcd_client::LeaseKeepAliveStream), Unreachable> {
+    ) -> Result<(etcd_client::LeaseKeeper, etcd_client::LeaseKeepAliveStream), EtcdError> {
         let mut client = self.client.clone();
         within(client.lease_keep_alive(lease)).await
     }
@@ -113,14 +104,14 @@ impl Store {
         key: &str,
         value: Vec<u8>,
         lease: Option<i64>,
-    ) -> Result<bool, Unreachable> {
+    ) -> Result<bool, EtcdError> {
         let absent = Compare::create_revision(key, CompareOp::Equal, 0);
         let options = lease.map(|lease| PutOptions::new().with_lease(lease));
         self.txn([absent], TxnOp::put(key, value, options)).await
     }
 
     /// Deletes the key of this creation. Whether it was there.
-    pub(crate) async fn delete_created(&self, key: &str, created: i64) -> Result<bool, Unreachable> {
+    pub(crate) async fn delete_created(&self, key: &str, created: i64) -> Result<bool, EtcdError> {
         let same = Compare::create_revision(key, CompareOp::Equal, created);
         self.txn([same], TxnOp::delete(key, None)).await
     }
@@ -131,7 +122,7 @@ impl Store {
         (guard, created): (&str, i64),
         (key, modified): (&str, i64),
         value: Vec<u8>,
-    ) -> Result<bool, Unreachable> {
+    ) -> Result<bool, EtcdError> {
         let compares = [
             Compare::create_revision(guard, CompareOp::Equal, created),
             Compare::mod_revision(key, CompareOp::Equal, modified),
@@ -140,18 +131,18 @@ impl Store {
     }
 
     /// Writes a key, whatever stands there.
-    pub(crate) async fn put(&self, key: &str, value: Vec<u8>) -> Result<(), Unreachable> {
+    pub(crate) async fn put(&self, key: &str, value: Vec<u8>) -> Result<(), EtcdError> {
         let mut client = self.client.clone();
         within(client.put(key, value, None)).await.map(drop)
     }
 
     /// Deletes a key. Whether it was there.
-    pub(crate) async fn delete(&self, key: &str) -> Result<bool, Unreachable> {
+    pub(crate) async fn delete(&self, key: &str) -> Result<bool, EtcdError> {
         let mut client = self.client.clone();
         Ok(within(client.delete(key, None)).await?.deleted() > 0)
     }
 
-    async fn txn(&self, compares: impl Into<Vec<Compare>>, then: TxnOp) -> Result<bool, Unreachable> {
+    async fn txn(&self, compares: impl Into<Vec<Compare>>, then: TxnOp) -> Result<bool, EtcdError> {
         let mut client = self.client.clone();
         let txn = Txn::new().when(compares).and_then([then]);
         Ok(within(client.txn(txn)).await?.succeeded())

@@ -4,7 +4,10 @@
 mod etcd;
 #[path = "../../../tests/support/poll.rs"]
 mod poll;
+#[path = "../../../tests/support/proxy.rs"]
+mod proxy;
 #[path = "../../../tests/support/skipped.rs"]
 mod skipped;
 
+mod coming_back;
 mod members;

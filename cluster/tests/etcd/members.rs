@@ -15,9 +15,9 @@ use tokio::time::{Instant, interval, timeout};
 
 use crate::etcd::{Etcd, etcd_or_skip};
 
-const PARTITIONS: u16 = 16;
-const PATIENCE: Duration = Duration::from_secs(60);
-const TTL_MS: u64 = 3_000;
+pub(crate) const PARTITIONS: u16 = 16;
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TTL_MS: u64 = 3_000;
 
 struct SystemClock;
 
@@ -29,9 +29,9 @@ impl Clock for SystemClock {
 }
 
 /// A node that runs what it is told to.
-struct Node {
-    name: NodeId,
-    ownership: Arc<EtcdOwnership>,
+pub(crate) struct Node {
+    pub(crate) name: NodeId,
+    pub(crate) ownership: Arc<EtcdOwnership>,
     running: Arc<Mutex<BTreeSet<PartitionId>>>,
     task: JoinHandle<()>,
 }
@@ -42,8 +42,12 @@ fn name(name: &str) -> NodeId {
 
 impl Node {
     fn join(etcd: &Etcd, node: &str) -> Self {
+        Self::join_at(etcd.url(), node)
+    }
+
+    pub(crate) fn join_at(endpoint: String, node: &str) -> Self {
         let options = EtcdOptions {
-            endpoints: vec![etcd.url()],
+            endpoints: vec![endpoint],
             cluster: "test".into(),
             node: name(node),
             incarnation: fastrand::u64(..),
@@ -73,7 +77,7 @@ impl Node {
         Self { name: name(node), ownership, running, task }
     }
 
-    fn runs(&self) -> BTreeSet<PartitionId> {
+    pub(crate) fn runs(&self) -> BTreeSet<PartitionId> {
         self.running.lock().clone()
     }
 
@@ -84,14 +88,14 @@ impl Node {
         drop(self.ownership);
     }
 
-    async fn leave(self) {
+    pub(crate) async fn leave(self) {
         self.ownership.close().await;
         self.task.await.unwrap();
     }
 }
 
 /// Waits until every partition is run by exactly one of these, each with its fair share.
-async fn shared_out(nodes: &[&Node]) {
+pub(crate) async fn shared_out(nodes: &[&Node]) {
     let mut look = interval(Duration::from_millis(20));
     let fair = |node: &&Node| {
         let has = node.runs().len();
@@ -118,7 +122,7 @@ async fn admin(etcd: &Etcd) -> ClusterAdmin {
     ClusterAdmin::connect(&[etcd.url()], "test", PARTITIONS).await.unwrap()
 }
 
-fn started(what: &str, binary: impl FnOnce(&str) -> Option<std::path::PathBuf>) -> Option<Etcd> {
+pub(crate) fn started(what: &str, binary: impl FnOnce(&str) -> Option<std::path::PathBuf>) -> Option<Etcd> {
     binary(what).map(|binary| Etcd::start(Path::new(&binary)))
 }
 
