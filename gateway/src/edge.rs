@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use retailflow_config::Http;
-use retailflow_engine::wire::admin::Unwell;
 use retailflow_engine::ids::{PartitionId, TenantId};
 use retailflow_engine::ports::{BackupSource, CommandDoor, EventLog, EventRelay, Snapshots, Tenants, Views};
 use retailflow_engine::wire::Code;
+use retailflow_engine::wire::admin::Unwell;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;

@@ -28,6 +28,9 @@ pub(crate) enum Args {
     /// Let a node have partitions again
     #[command(after_help = "Example:\n  retailflow node undrain n-1 --etcd http://127.0.0.1:2379")]
     Undrain(UndrainArgs),
+    /// Miss a node no more: it is gone for good, and `doctor` need not name it
+    #[command(after_help = "Example:\n  retailflow node forget n-1 --etcd http://127.0.0.1:2379")]
+    Forget(UndrainArgs),
 }
 
 /// Which cluster.
@@ -76,13 +79,14 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         let cluster = match &args {
             Args::List(args) => &args.cluster,
             Args::Drain(args) => &args.cluster,
-            Args::Undrain(args) => &args.cluster,
+            Args::Undrain(args) | Args::Forget(args) => &args.cluster,
         };
         let cluster = Cluster::reach(cluster, config).await?;
         let done = match &args {
             Args::List(_) => list(&cluster, output).await,
             Args::Drain(args) => drain(&cluster, args, output).await,
             Args::Undrain(args) => undrain(&cluster, &args.node, output).await,
+            Args::Forget(args) => forget(&cluster, &args.node, output).await,
         };
         cluster.close().await;
         done
@@ -146,6 +150,20 @@ fn meant(status: &ClusterStatus, node: &NodeId) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+async fn forget(cluster: &Cluster, node: &NodeId, output: Output) -> Result<String, Failure> {
+    let status = cluster.status().await?;
+    if status.nodes.iter().any(|is| is.node == *node) {
+        return Err(Failure::refused(format!("{node} is there: stop it, then it is missed by nobody")));
+    }
+    match cluster.admin.forget(node).await.map_err(unreachable)? {
+        true => {
+            let shown = json!({ "node": node.as_str(), "forgotten": true });
+            Ok(told(&shown, format!("{node} is missed no more\n"), output))
+        }
+        false => Err(Failure::finding(format!("no node {node} is missed"))),
+    }
 }
 
 async fn undrain(cluster: &Cluster, node: &NodeId, output: Output) -> Result<String, Failure> {

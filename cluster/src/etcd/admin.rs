@@ -67,6 +67,8 @@ pub struct ClusterStatus {
     pub partitions: Vec<PartitionStatus>,
     /// The nodes that are to be emptied, also those that are not there.
     pub drains: Vec<DrainStatus>,
+    /// The nodes that were there and have not left in good order, with when they came.
+    pub lost: Vec<(NodeId, TimestampMs)>,
     /// What in etcd cannot be read, and why.
     pub unreadable: Vec<(String, String)>,
 }
@@ -123,11 +125,13 @@ impl ClusterAdmin {
             by: drain.by.clone(),
             at: TimestampMs(drain.at_ms),
         });
+        let lost = seen.lost().map(|(node, at)| (node.clone(), at));
         let unreadable = seen.unreadable().map(|(key, error)| (key.to_owned(), error.to_string()));
         Ok(ClusterStatus {
             nodes: nodes.collect(),
             partitions: partitions.collect(),
             drains: drains.collect(),
+            lost: lost.collect(),
             unreadable: unreadable.collect(),
         })
     }
@@ -147,6 +151,14 @@ impl ClusterAdmin {
     /// [`EtcdError`].
     pub async fn undrain(&self, node: &NodeId) -> Result<bool, EtcdError> {
         self.store.delete(&self.keys.of(&Key::Drain(node.clone()))).await
+    }
+
+    /// Misses a node no more that is not coming back. Whether it was missed.
+    ///
+    /// # Errors
+    /// [`EtcdError`].
+    pub async fn forget(&self, node: &NodeId) -> Result<bool, EtcdError> {
+        self.store.delete(&self.keys.of(&Key::Seen(node.clone()))).await
     }
 
     /// Puts a partition with a node, as long as that one may have any.

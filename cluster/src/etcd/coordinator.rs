@@ -15,7 +15,7 @@ use retailflow_engine::ids::{NodeId, PartitionId, TimestampMs};
 use retailflow_engine::placement::{Assigned, Assignment, Candidate, Policy, plan};
 
 use super::keys::{Key, Keys};
-use super::values::{ClaimV1, DrainV1, Holder, NodeV1, PinV1, PlacementV1, ValueError, read};
+use super::values::{ClaimV1, DrainV1, Holder, NodeV1, PinV1, PlacementV1, SeenV1, ValueError, read};
 
 /// A key as it stands.
 #[derive(Debug, Clone)]
@@ -65,6 +65,7 @@ pub(crate) struct Coordinator {
     required_labels: BTreeMap<String, String>,
     nodes: BTreeMap<NodeId, Stood<NodeV1>>,
     drains: BTreeMap<NodeId, DrainV1>,
+    seen: BTreeMap<NodeId, SeenV1>,
     pins: BTreeMap<PartitionId, NodeId>,
     leader: Option<Stood<Holder>>,
     placement: Option<Stood<PlacementV1>>,
@@ -85,6 +86,7 @@ impl Coordinator {
             required_labels: policy.required_labels.clone(),
             nodes: BTreeMap::new(),
             drains: BTreeMap::new(),
+            seen: BTreeMap::new(),
             pins: BTreeMap::new(),
             leader: None,
             placement: None,
@@ -102,6 +104,7 @@ impl Coordinator {
     pub(crate) fn forget(&mut self) {
         self.nodes.clear();
         self.drains.clear();
+        self.seen.clear();
         self.pins.clear();
         self.leader = None;
         self.placement = None;
@@ -120,6 +123,7 @@ impl Coordinator {
                     let value = read("a node's entry", value)?;
                     self.nodes.insert(node, Stood { value, created, modified });
                 }
+                Key::Seen(node) => drop(self.seen.insert(node, read("a node that was seen", value)?)),
                 Key::Drain(node) => drop(self.drains.insert(node, read("a drain", value)?)),
                 Key::Pin(partition) => {
                     let pin: PinV1 = read("a pin", value)?;
@@ -154,6 +158,7 @@ impl Coordinator {
         self.unreadable.remove(&*String::from_utf8_lossy(key));
         match self.keys.read(key) {
             Some(Key::Node(node)) => drop(self.nodes.remove(&node)),
+            Some(Key::Seen(node)) => drop(self.seen.remove(&node)),
             Some(Key::Drain(node)) => drop(self.drains.remove(&node)),
             Some(Key::Pin(partition)) => drop(self.pins.remove(&partition)),
             Some(Key::Leader) => self.leader = None,
@@ -226,6 +231,17 @@ impl Coordinator {
     /// Where an operator has put a partition.
     pub(crate) fn pinned(&self, partition: PartitionId) -> Option<&NodeId> {
         self.pins.get(&partition)
+    }
+
+    /// Whether it stands that our node was here.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.seen.contains_key(&self.my_node)
+    }
+
+    /// Nodes that were there and are not, though they have not left in good order; with when they came.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = (&NodeId, TimestampMs)> {
+        let lost = self.seen.iter().filter(|(node, _)| !self.nodes.contains_key(node));
+        lost.map(|(node, seen)| (node, TimestampMs(seen.at_ms)))
     }
 
     /// Who is to be emptied.

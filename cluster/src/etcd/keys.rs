@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! /retailflow/<cluster>/nodes/<node>      who is there (with its lease)
+//! /retailflow/<cluster>/seen/<node>       who was there, and has not left in good order
 //! /retailflow/<cluster>/drains/<node>     who is to be emptied
 //! /retailflow/<cluster>/pins/<partition>  what an operator has put somewhere
 //! /retailflow/<cluster>/leader            who plans (with its lease)
@@ -22,6 +23,7 @@ pub(crate) struct Keys {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
     Node(NodeId),
+    Seen(NodeId),
     Drain(NodeId),
     Pin(PartitionId),
     Leader,
@@ -45,6 +47,7 @@ impl Keys {
         let prefix = &self.prefix;
         match key {
             Key::Node(node) => format!("{prefix}nodes/{node}"),
+            Key::Seen(node) => format!("{prefix}seen/{node}"),
             Key::Drain(node) => format!("{prefix}drains/{node}"),
             Key::Pin(partition) => format!("{prefix}pins/{}", partition.0),
             Key::Leader => format!("{prefix}leader"),
@@ -66,6 +69,7 @@ impl Keys {
             None if rest == "leader" => Some(Key::Leader),
             None if rest == "placement" => Some(Key::Placement),
             Some(("nodes", node)) => Some(Key::Node(NodeId::parse(node).ok()?)),
+            Some(("seen", node)) => Some(Key::Seen(NodeId::parse(node).ok()?)),
             Some(("drains", node)) => Some(Key::Drain(NodeId::parse(node).ok()?)),
             Some(("pins", text)) => Some(Key::Pin(partition(text)?)),
             Some(("claims", text)) => Some(Key::Claim(partition(text)?)),
@@ -85,6 +89,7 @@ mod tests {
         let node = NodeId::parse("n-1").unwrap();
         let all = [
             (Key::Node(node.clone()), "/retailflow/shop-eu/nodes/n-1"),
+            (Key::Seen(node.clone()), "/retailflow/shop-eu/seen/n-1"),
             (Key::Drain(node), "/retailflow/shop-eu/drains/n-1"),
             (Key::Pin(PartitionId(7)), "/retailflow/shop-eu/pins/7"),
             (Key::Leader, "/retailflow/shop-eu/leader"),

@@ -22,7 +22,7 @@ use super::keys::{Key, Keys};
 use super::membership::{Known, Membership};
 use super::session::{Session, Standing};
 use super::store::Store;
-use super::values::{ClaimV1, DrainV1, NodeV1, write};
+use super::values::{ClaimV1, DrainV1, NodeV1, SeenV1, write};
 use crate::repeated::Repeated;
 
 /// Requests under way at one time.
@@ -181,6 +181,8 @@ async fn run(
         again = (again * 2).min(AGAIN_MAX);
     }
     if let Some(session) = member.session.take() {
+        // It leaves in good order: nobody need miss it. One that etcd does not hear of is missed, and an operator says so.
+        session.forget(&inner.keys.of(&Key::Seen(options.node.clone()))).await;
         session.close().await;
     }
     inner.known.ended();
@@ -282,6 +284,11 @@ impl Member {
                 Some(Session::begin(store, Duration::from_millis(self.inner.options.ttl_ms)).await?);
         }
         if self.coordinator.is_listed() {
+            if !self.coordinator.is_seen() && !self.leaving {
+                let Inner { options, keys, clock, .. } = &*self.inner;
+                let seen = SeenV1 { at_ms: clock.now().0 };
+                store.put(&keys.of(&Key::Seen(options.node.clone())), write(&seen)).await?;
+            }
             return if self.leaving { self.ask_to_be_emptied(store).await } else { Ok(()) };
         }
         if let Some(other) = self.coordinator.namesake() {

@@ -49,6 +49,13 @@ impl Session {
         Ok(Self { lease, standing, store: store.clone(), stop, task: Some(task) })
     }
 
+    /// Deletes a key that is not its lease's.
+    pub(crate) async fn forget(&self, key: &str) {
+        if let Err(error) = self.store.delete(key).await {
+            tracing::debug!(%error, key, "not deleted");
+        }
+    }
+
     /// Ends it at once, so that others need not wait for its lease to run out.
     pub(crate) async fn close(mut self) {
         self.stop.cancel();

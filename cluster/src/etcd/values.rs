@@ -63,6 +63,13 @@ pub(crate) struct DrainV1 {
     pub(crate) at_ms: i64,
 }
 
+/// Without a lease: it stays when the node is gone, until it has left in good order or an operator says that it is not coming back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SeenV1 {
+    /// When it came.
+    pub(crate) at_ms: i64,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LockV1 {
     pub(crate) holder: String,
@@ -178,6 +185,7 @@ mod tests {
             r#"{"v":1,"node":"n-1","incarnation":"00ff","weight":2,"labels":{"zone":"a"},"build":"0.1.0","admin":"10.0.0.1:8081","started_ms":5}"#,
         );
         golden(&LockV1 { holder: "n-1".into(), at_ms: 5 }, r#"{"v":1,"holder":"n-1","at_ms":5}"#);
+        golden(&SeenV1 { at_ms: 5 }, r#"{"v":1,"at_ms":5}"#);
         golden(&DrainV1 { by: "ann".into(), at_ms: 5 }, r#"{"v":1,"by":"ann","at_ms":5}"#);
         golden(
             &PinV1 { node: "n-1".into(), by: "ann".into(), at_ms: 5 },

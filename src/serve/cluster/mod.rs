@@ -10,6 +10,7 @@ pub(crate) mod durability;
 pub(crate) mod ground;
 mod here;
 pub(crate) mod labels;
+mod membership;
 mod no_backup;
 mod no_views;
 mod reading;
@@ -40,6 +41,7 @@ use self::durability::Watching;
 use self::ground::Ground;
 pub(crate) use self::ground::{list, nats_options};
 use self::here::Here;
+use self::membership::Standing;
 use self::no_backup::NoBackup;
 use self::no_views::NoViews;
 use self::reading::Reading;
@@ -124,7 +126,10 @@ async fn serve(
 
     let (never_failed, failed) = watch::channel(None);
     let take_over = Duration::from_millis(config.cluster.take_over_ms);
-    let (reading, clock) = (Arc::<Reading>::default(), Differs::default());
+    let (reading, clock, standing) = (Arc::<Reading>::default(), Differs::default(), Standing::default());
+    // The one who has it hands it over first, or its session runs out.
+    let hand_over = Duration::from_millis(config.cluster.hand_over_ms);
+    let moving = take_over + hand_over + Duration::from_millis(config.etcd.ttl_ms);
     let watches = vec![
         ground.watch(),
         durability.watch(),
@@ -132,6 +137,7 @@ async fn serve(
         reading.watch(&node),
         parts::participants(&node),
         clock.watch(),
+        standing.watch(&node, moving),
     ];
     let state = Arc::new(State::new(failed.clone(), watches));
     let edge = Edge {
@@ -176,7 +182,7 @@ async fn serve(
     let options = etcd_options(member, ground, server.admin_addr, required);
     let ownership = EtcdOwnership::join(options, Arc::new(SystemClock));
     here.joined(ownership.clone());
-    let hand_over = Duration::from_millis(config.cluster.hand_over_ms);
+    standing.joined(&ownership);
     let times = StewardTimes { take_over: Duration::from_millis(config.cluster.take_over_ms), hand_over };
     let mut steward = tokio::spawn(steward(node.clone(), ownership.clone(), times, gone.clone()));
 

@@ -75,11 +75,7 @@ impl Reading {
             .collect();
         let mut troubles = Vec::new();
         for (found, bars, what) in [
-            (
-                &damaged,
-                true,
-                "published commands are not read until people have looked",
-            ),
+            (&damaged, true, "published commands are not read until people have looked"),
             (&passing, passing.len() == held, "published commands wait, and are tried again each second"),
         ] {
             let Some((_, first)) = found.first() else { continue };

@@ -55,17 +55,27 @@ impl Part {
     /// What to do about it, where nothing more is known.
     fn mend(self) -> &'static str {
         match self {
-            Self::Disk => "see to the disk below the data directory; the node goes on by itself when it answers",
-            Self::Connection => "start the NATS servers, or let this machine reach them: `retailflow doctor` names those that are away",
-            Self::Log => "start the NATS servers that are away: `retailflow doctor` names them, and the streams that lack copies",
+            Self::Disk => {
+                "see to the disk below the data directory; the node goes on by itself when it answers"
+            }
+            Self::Connection => {
+                "start the NATS servers, or let this machine reach them: `retailflow doctor` names those that are away"
+            }
+            Self::Log => {
+                "start the NATS servers that are away: `retailflow doctor` names them, and the streams that lack copies"
+            }
             Self::Room => "make room; it goes on by itself",
             Self::Regressed => {
                 "find out what became of the log (a backup put back, a stream purged) and put back what was lost, then start this \
                  process again"
             }
             Self::Ownership => "the lines of this node's log say why; what is silent there is named above",
-            Self::Session => "start etcd's members, or let this machine reach them; a new session begins by itself",
-            Self::Reading => "`retailflow doctor` says more of the stream of commands; it is read again by itself",
+            Self::Session => {
+                "start etcd's members, or let this machine reach them; a new session begins by itself"
+            }
+            Self::Reading => {
+                "`retailflow doctor` says more of the stream of commands; it is read again by itself"
+            }
             Self::Durability => "`retailflow doctor` says what makes it more",
             Self::Participants => "start them, or let this machine reach them; orders go on by themselves",
             Self::Lists => "nothing: they are made anew from the log, and shown then",
