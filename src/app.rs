@@ -12,6 +12,7 @@ use retailflow_cluster::disk::event_log::{CatchUp, DiskLog, DiskLogOptions, Open
 use retailflow_cluster::disk::files::{DiskWatch, Files, RealFiles, WatchedFiles, raise_open_files};
 use retailflow_cluster::disk::index::IndexOptions;
 use retailflow_cluster::disk::links::{LinkError, refuse_links};
+use retailflow_cluster::disk::log::check::check_read_only;
 use retailflow_cluster::disk::log::{LogError, LogOptions};
 use retailflow_cluster::disk::secret;
 use retailflow_config::{Config, Http};
@@ -22,7 +23,7 @@ use retailflow_engine::wire::Durability;
 use retailflow_gateway::TokenSecret;
 
 use crate::backup;
-use crate::exit::{ExitStatus, Failure};
+use crate::exit::{ExitStatus, Failure, OrExit as _};
 use crate::new_data_dir;
 
 /// How often a start says how far it is.
@@ -330,6 +331,25 @@ fn free_bytes(data: &Path) -> Option<u64> {
     let there = data.ancestors().find(|folder| folder.is_dir()).unwrap_or_else(|| Path::new("."));
     let found = rustix::fs::statvfs(there).ok()?;
     Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Bytes that this user may still write on a folder's disk, and its size, as far as the system tells.
+pub(crate) fn room(data: &Path) -> Option<(u64, u64)> {
+    let found = rustix::fs::statvfs(data).ok()?;
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let used = found.f_blocks.saturating_sub(found.f_bfree).saturating_mul(found.f_frsize);
+    Some((free, used.saturating_add(free)))
+}
+
+/// Reads a log on which nobody works, and changes nothing: what is wrong with it, if anything is.
+pub(crate) fn looks_whole(data: &Path, config: &Config) -> Result<Option<String>, Failure> {
+    let log = data.join("log");
+    let checked = check_read_only(&*files(), &log, log_options(config), &mut |_| Ok(()));
+    let report = checked.or_exit(ExitStatus::Unreachable, || format!("cannot read {}", log.display()))?;
+    // What a start takes away by itself is none.
+    let problem = report.problems.iter().find(|problem| !problem.unfinished_write);
+    let lost = report.lost.map(|_| "it ends before what was durable".to_owned());
+    Ok(problem.map(|problem| format!("{}: {}", problem.place, problem.what)).or(lost))
 }
 
 fn says_full(error: &anyhow::Error) -> bool {

@@ -149,6 +149,7 @@ pub const LIMITS: &[Limit] = &[
     number("cluster.take_over_ms", 100, HOUR_MS),
     number("cluster.hand_over_ms", 100, HOUR_MS),
     number("cluster.dwell_ms", 0, DAY_MS),
+    number("cluster.expected_nodes", 0, 1_000),
     Limit { key: "cluster.required_labels", allowed: Allowed::Text { max_chars: 1024 } },
     Limit { key: "telemetry.log", allowed: Allowed::Text { max_chars: 1000 } },
     Limit { key: "telemetry.otlp_endpoint", allowed: Allowed::Text { max_chars: 1000 } },

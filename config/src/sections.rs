@@ -318,6 +318,8 @@ pub struct Cluster {
     pub hand_over_ms: u64,
     /// Time for which a partition stays with a node, unless that one goes.
     pub dwell_ms: u64,
+    /// How many nodes there are to be, for `doctor`; 0 if that is not said.
+    pub expected_nodes: u16,
     /// Labels that a node must have to run partitions, `name=value` separated by commas.
     pub required_labels: String,
 }

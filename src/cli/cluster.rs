@@ -1,10 +1,18 @@
 //! `retailflow cluster`: who is there, and how far the partitions have got.
 
+use std::time::Duration;
+
+use retailflow_cluster::nats::{DoorStreams, Drift, Topology, TopologyError};
+use serde_json::json;
+
 use crate::app;
 use crate::cli::cluster_args::ClusterArgs;
-use crate::cli::{Context, Output, print};
-use crate::exit::Failure;
-use crate::many::Cluster;
+use crate::cli::{Context, Output, print, told};
+use crate::exit::{ExitStatus, Failure, OrExit as _};
+use crate::many::{self, Cluster};
+
+/// For what is still to be sent.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,6 +29,21 @@ pub(crate) enum Args {
     /// Show the nodes, who leads, and what each node runs; with --partitions also each partition
     #[command(after_help = EXAMPLES)]
     Status(StatusArgs),
+    /// Put the settings of the streams back to what the configuration asks for; makes and deletes nothing
+    #[command(after_help = "Examples:
+  retailflow cluster repair-streams --nats nats://127.0.0.1:4222 --dry-run
+  retailflow --config cluster.toml cluster repair-streams")]
+    RepairStreams(RepairStreamsArgs),
+}
+
+/// Which cluster's, and whether in earnest.
+#[derive(clap::Args, Debug)]
+pub(crate) struct RepairStreamsArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Tell what differs and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// What is shown, of which cluster.
@@ -35,7 +58,10 @@ pub(crate) struct StatusArgs {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
-    let Args::Status(args) = args;
+    let args = match args {
+        Args::Status(args) => args,
+        Args::RepairStreams(args) => return repair_streams(&args, context),
+    };
     let shown = app::runtime()?.block_on(async {
         let cluster = Cluster::reach(&args.cluster, context.config.config).await?;
         let viewed = cluster.view().await;
@@ -47,4 +73,37 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         })
     });
     print(&shown?)
+}
+
+fn repair_streams(args: &RepairStreamsArgs, context: Context) -> Result<(), Failure> {
+    let mut config = context.config.config;
+    args.cluster.apply_with_nats(&mut config)?;
+    let drift = app::runtime()?.block_on(async {
+        let (connections, log) = many::log(&config).await?;
+        let (partitions, replicas) = (log.partitions, config.nats.replicas);
+        let topology = Topology { partitions, shards: log.shards, replicas };
+        let commands_max_bytes = Some(config.nats.commands_max_bytes);
+        let doors = DoorStreams { partitions, replicas, commands_max_bytes };
+        let put_back = async {
+            let mut drift = topology.put_back(&connections, args.dry_run).await?;
+            drift.extend(doors.put_back(&connections, args.dry_run).await?);
+            Ok::<_, TopologyError>(drift)
+        };
+        let drift = put_back.await;
+        connections.close(CLOSE_MAX).await;
+        drift.or_exit(ExitStatus::Refused, || "not all streams are as they should be")
+    })?;
+    let shown: Vec<_> = drift
+        .iter()
+        .map(|drift| json!({ "stream": drift.stream, "field": drift.field, "found": drift.found, "wanted": drift.wanted }))
+        .collect();
+    let done = if args.dry_run { "would be put back" } else { "was put back" };
+    let line = |drift: &Drift| {
+        format!("{}: {} {done} from {} to {}\n", drift.stream, drift.field, drift.found, drift.wanted)
+    };
+    let text = match drift.is_empty() {
+        true => "all streams are as they should be\n".to_owned(),
+        false => drift.iter().map(line).collect(),
+    };
+    print(&told(&json!({ "dry_run": args.dry_run, "drift": shown }), text, context.output))
 }

@@ -1,21 +1,25 @@
-//! `retailflow doctor`: what is wrong with a cluster, and how to mend it.
+//! `retailflow doctor`: what is wrong with a node or a cluster, and how to mend it.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use crate::app;
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::{Context, Output, print};
-use crate::doctor::{self, Level, Report};
+use crate::doctor::{self, Level, OneNode, Report};
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 const EXAMPLES: &str = "\
 Examples:
   retailflow doctor --nats nats://127.0.0.1:4222 --etcd http://127.0.0.1:2379
   retailflow --config cluster.toml doctor -o json
+  retailflow doctor --data ./data
+  retailflow doctor --admin http://127.0.0.1:8081
 
-It looks and changes nothing. Give it the configuration that the nodes have: it is compared with what is there.
+It looks and changes nothing. Give it the configuration that the nodes have: it is compared with what is there. With --data or
+--admin it looks at one node that needs no servers.
 
-Exit codes: 0 all is well, 1 something was found, 3 no server answers.";
+Exit codes: 0 all is well, or there are warnings only (1 with --strict), 1 there are problems, 3 nothing answers.";
 
 /// The arguments of `doctor`.
 #[derive(clap::Args, Debug)]
@@ -23,13 +27,28 @@ Exit codes: 0 all is well, 1 something was found, 3 no server answers.";
 pub(crate) struct Args {
     #[command(flatten)]
     cluster: ClusterArgs,
+    /// The data directory of a node that needs no servers
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The operators' address of such a node
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
+    /// Exit with 1 on warnings, too
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let mut config = context.config.config;
     args.cluster.apply(&mut config);
-    let report = app::runtime()?.block_on(doctor::examine(&config));
+    let one = OneNode { data: args.data.as_deref(), admin: args.admin.as_deref() };
+    let report = app::runtime()?.block_on(async {
+        match one.data.is_some() || one.admin.is_some() {
+            true => doctor::examine_one(&config, &one).await,
+            false => doctor::examine(&config).await,
+        }
+    });
     print(&match context.output {
         Output::Json => {
             let text = serde_json::to_string_pretty(&report);
@@ -39,8 +58,9 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     })?;
     match report.worst() {
         _ if report.servers_reached == 0 => Err(Failure::told(ExitStatus::Unreachable)),
-        Level::Ok => Ok(()),
-        Level::Warning | Level::Problem => Err(Failure::told(ExitStatus::Finding)),
+        Level::Problem => Err(Failure::told(ExitStatus::Finding)),
+        Level::Warning if args.strict => Err(Failure::told(ExitStatus::Finding)),
+        Level::Warning | Level::Ok => Ok(()),
     }
 }
 

@@ -83,10 +83,29 @@ pub(super) async fn nodes(config: &Config, log: Option<&LogIdentity>, report: &m
     };
     present(&config.log.cluster, &status, report);
     owned(&status, log, report);
+    for (node, at) in &status.lost {
+        let mend = format!(
+            "start it again (`retailflow serve --node {node} …`); if it is not coming back, `retailflow node forget {node}`"
+        );
+        let found = format!("is not there; it came {} and has not left in good order", format_time(*at));
+        report.problem(format!("node {node}"), found, mend);
+        report.by(format!("node forget {node}"));
+    }
+    let (there, expected) = (status.nodes.len(), usize::from(config.cluster.expected_nodes));
+    if there < expected {
+        let mend = "start the others, or put cluster.expected_nodes right";
+        report.problem("nodes", format!("{there} are there, and cluster.expected_nodes is {expected}"), mend);
+    }
+    for node in &status.nodes {
+        if let Some(admin) = &node.admin {
+            super::node::ask(Some(node.node.as_str()), admin, report).await;
+        }
+    }
     for drain in &status.drains {
         let (node, by, at) = (&drain.node, &drain.by, format_time(drain.at));
         let mend = format!("`retailflow node undrain {node}` lets it have partitions again");
         report.warn(format!("node {node}"), format!("is being emptied since {at}, by {by}"), mend);
+        report.by(format!("node undrain {node}"));
     }
     for (key, why) in &status.unreadable {
         report.problem(

@@ -1,9 +1,14 @@
-//! What is wrong with a cluster, and how to mend it: what `retailflow doctor` looks at. Nothing is changed.
+//! What is wrong with a node or a cluster, and how to mend it: what `retailflow doctor` looks at. Nothing is changed.
 
+mod data;
 mod etcd;
 mod monitors;
 mod nats;
+mod node;
+mod room;
 mod streams;
+
+use std::path::Path;
 
 use retailflow_config::Config;
 use retailflow_engine::ports::LogIdentity;
@@ -32,6 +37,9 @@ pub(crate) struct Finding {
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mend: Option<String>,
+    /// Where typing it mends it: the words behind `retailflow`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) command: Option<String>,
 }
 
 /// All that was found.
@@ -39,8 +47,17 @@ pub(crate) struct Finding {
 pub(crate) struct Report {
     /// In the order in which it was looked at.
     pub(crate) findings: Vec<Finding>,
-    /// Servers that answered.
+    /// Servers that answered, and data directories that are there.
     pub(crate) servers_reached: usize,
+}
+
+/// What of a single node is looked at.
+#[derive(Debug, Default)]
+pub(crate) struct OneNode<'a> {
+    /// Its data directory.
+    pub(crate) data: Option<&'a Path>,
+    /// Its operators' address.
+    pub(crate) admin: Option<&'a str>,
 }
 
 impl Report {
@@ -57,7 +74,14 @@ impl Report {
     }
 
     fn add(&mut self, what: impl Into<String>, level: Level, found: impl Into<String>, mend: Option<String>) {
-        self.findings.push(Finding { what: what.into(), level, found: found.into(), mend });
+        self.findings.push(Finding { what: what.into(), level, found: found.into(), mend, command: None });
+    }
+
+    /// The last finding is mended by typing this behind `retailflow`.
+    fn by(&mut self, command: impl Into<String>) {
+        if let Some(last) = self.findings.last_mut() {
+            last.command = Some(command.into());
+        }
     }
 
     /// The worst that was found.
@@ -66,7 +90,18 @@ impl Report {
     }
 }
 
-/// Looks at all of it.
+/// Looks at a single node that needs no servers.
+pub(crate) async fn examine_one(config: &Config, of: &OneNode<'_>) -> Report {
+    let mut report = Report::default();
+    let is_served = of.data.map(|data| data::examine(config, data, &mut report));
+    if is_served != Some(false) {
+        let admin = of.admin.map_or_else(|| format!("http://{}", config.http.admin_listen), str::to_owned);
+        node::ask(None, &admin, &mut report).await;
+    }
+    report
+}
+
+/// Looks at all of a cluster.
 pub(crate) async fn examine(config: &Config) -> Report {
     let mut report = Report::default();
     let names = etcd::members(config, &mut report).await;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use retailflow_cluster::nats::{ConnectError, Connections, NatsOptions, probe_account, probe_server};
+use retailflow_cluster::nats::{
+    ConnectError, Connections, NatsOptions, Trouble, probe_account, probe_server,
+};
 use retailflow_config::Config;
 
 use super::Report;
@@ -82,8 +84,13 @@ pub(super) async fn servers(config: &Config, report: &mut Report) -> Option<Conn
     match probe_account(&connections).await {
         Ok(()) => report.ok("jetstream", "answers"),
         Err(trouble) => {
-            let mend = "let this user publish to `$JS.API.>` and hear `_INBOX.>`, give its account JetStream, and see \
-                        that a majority of the servers is there";
+            let mend = match &trouble {
+                Trouble::Silent(_) => {
+                    "see what is said of each server: a majority of them must be there and see each other. If all are, let this \
+                     user publish to `$JS.API.>` and hear `_INBOX.>`"
+                }
+                _ => "give this user's account JetStream, and let it publish to `$JS.API.>`",
+            };
             report.problem("jetstream", trouble.to_string(), mend);
             connections.close(CLOSE_MAX).await;
             return None;

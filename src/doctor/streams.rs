@@ -1,21 +1,16 @@
 //! The log and the streams beside it: whose, how made, how many copies, how full, how durable.
 
 use retailflow_cluster::nats::{
-    Compared, Connections, Copies, DoorStreams, Topology, TopologyError, found_identity, probe_publishing,
-    server_time, survey,
+    Compared, Connections, Copies, DoorStreams, Topology, TopologyError, Trouble, found_identity,
+    probe_publishing, server_time, survey,
 };
 use retailflow_config::Config;
 use retailflow_engine::ports::{Clock as _, LogIdentity};
 
-use super::Report;
+use super::{Report, room};
 use crate::app::SystemClock;
+use crate::serve::cluster::clock::{DIFFERS_MAX_MS, differs};
 use crate::serve::cluster::durability::{gives, look, mend, name, shown};
-use crate::words::number;
-
-/// Clocks that differ by more make deadlines early or late, and times in the log hard to read.
-const CLOCKS_MAX_MS: i64 = 1_000;
-/// Of what a stream may hold; above it people have time to do something.
-const FULL_PERCENT: u64 = 80;
 
 /// Looks at the log, if there is one; gives what it is.
 pub(super) async fn examine(
@@ -105,12 +100,20 @@ async fn configuration(
         report.ok("streams", format!("{} are as they should be", usize::from(shards) + 4));
     }
     for drift in &drift {
-        let mend = "put it back with `nats stream edit`, or put the configuration right where it was meant";
-        report.warn(
-            format!("stream {}", drift.stream),
-            format!("{} is {}, wanted {}", drift.field, drift.found, drift.wanted),
-            mend,
-        );
+        let what = format!("stream {}", drift.stream);
+        let found = format!("{} is {}, wanted {}", drift.field, drift.found, drift.wanted);
+        let back = "`retailflow cluster repair-streams` puts it back";
+        match drift.loses() {
+            true => report.problem(what, format!("{found}: ACKNOWLEDGED DATA IS LOST BY THAT"), back),
+            false => {
+                report.warn(
+                    what,
+                    found,
+                    format!("{back}; or put the configuration right where it was meant"),
+                );
+            }
+        }
+        report.by("cluster repair-streams");
     }
     missing.is_empty()
 }
@@ -119,9 +122,18 @@ async fn publishing(connections: &Connections, shards: u16, report: &mut Report)
     let tried = probe_publishing(connections, shards).await;
     let count = tried.len();
     let mut fine = true;
+    // Whoever may not publish is answered nothing, and so is who asks servers that are away: only where some answer is it a permission.
+    let all_silent = tried.iter().all(|(_, said)| matches!(said, Err(Trouble::Silent(_))));
     for (subject, said) in tried {
         if let Err(trouble) = said {
             fine = false;
+            if let Trouble::Silent(why) = &trouble
+                && (all_silent || lacks_leader(connections, &subject, shards).await)
+            {
+                let mend = "start the servers that are away; it is taken again when a majority of the stream's copies is there";
+                report.problem("publishing", format!("{subject}: no answer ({why})"), mend);
+                continue;
+            }
             let mend = format!(
                 "let the nodes' user publish to `{subject}` and all that nodes need (docs/cluster.md)"
             );
@@ -130,6 +142,31 @@ async fn publishing(connections: &Connections, shards: u16, report: &mut Report)
     }
     if fine {
         report.ok("permission to publish", format!("{count} subjects tried, nothing stored"));
+    }
+}
+
+/// Whether the stream of a subject that was tried has nobody now who takes anything in.
+async fn lacks_leader(connections: &Connections, subject: &str, shards: u16) -> bool {
+    let copies = survey(connections, shards).await;
+    let of = stream_of(subject, shards);
+    match copies {
+        Ok(all) => all.iter().any(|copies| copies.stream == of && copies.current * 2 <= copies.replicas),
+        // Then it is JetStream that does not answer.
+        Err(_) => true,
+    }
+}
+
+/// The stream behind a subject that [`probe_publishing`] tries.
+fn stream_of(subject: &str, shards: u16) -> String {
+    match subject.split('.').collect::<Vec<_>>()[..] {
+        ["rf", "log", partition, ..] => {
+            let shard = partition.parse::<u16>().unwrap_or_default() % shards.max(1);
+            format!("RF_LOG_{shard}")
+        }
+        ["rf", "v1", "cmd", ..] => "RF_CMD".into(),
+        ["rf", "v1", "evt", ..] => "RF_EVT".into(),
+        ["rf", "dlq", ..] => "RF_DLQ".into(),
+        _ => "RF_META".into(),
     }
 }
 
@@ -152,20 +189,9 @@ async fn copies(connections: &Connections, shards: u16, report: &mut Report) {
     }
     for copies in &all {
         let Some(max) = copies.bytes_max.filter(|max| *max > 0) else { continue };
-        let what = format!("room in {}", copies.stream);
-        let found = format!(
-            "{} of {} bytes, {} messages",
-            number(copies.bytes),
-            number(max),
-            number(copies.messages)
-        );
-        if u128::from(copies.bytes) * 100 >= u128::from(max) * u128::from(FULL_PERCENT) {
-            let mend = "see `retailflow cluster status` for who lags behind; callers are refused when it is full \
-                        (nats.commands_max_bytes)";
-            report.warn(what, found, mend);
-        } else {
-            report.ok(what, found);
-        }
+        let mend = "see `retailflow cluster status` for who lags behind; callers are refused when it is full \
+                    (nats.commands_max_bytes)";
+        room::look(format!("room in {}", copies.stream), copies.bytes, max, mend, report);
     }
 }
 
@@ -194,10 +220,9 @@ async fn clocks(connections: &Connections, report: &mut Report) {
         Err(trouble) => report.warn("clocks", trouble.to_string(), "see what is said of JetStream"),
         Ok(None) => report.warn("clocks", "the server does not tell its time", mend),
         Ok(Some(theirs)) => {
-            // It was read at some moment in between.
-            let off = if theirs.0 < before { theirs.0 - before } else { (theirs.0 - after).max(0) };
-            let found = format!("the server's differs from this machine's by {off} ms at least");
-            match off.abs() > CLOCKS_MAX_MS {
+            let off = differs(before, theirs.0, after);
+            let found = format!("this machine's differs from the server's by {off} ms at least");
+            match off.abs() > DIFFERS_MAX_MS {
                 true => report.warn("clocks", found, mend),
                 false => report.ok("clocks", format!("within {} ms", after - before + off.abs())),
             }

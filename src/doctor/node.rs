@@ -1,0 +1,69 @@
+//! A node: what it says of itself at its operators' address.
+
+use std::time::Duration;
+
+use retailflow_engine::wire::admin::Health;
+use ureq::Agent;
+
+use super::Report;
+
+/// For a node to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Largest answer that is read, in bytes.
+const ANSWER_MAX_BYTES: u64 = 1 << 20;
+
+/// Asks a node how it is; `name` is how the cluster calls it.
+pub(super) async fn ask(name: Option<&str>, admin: &str, report: &mut Report) {
+    let what = name.map_or_else(|| "node".to_owned(), |name| format!("node {name}"));
+    let address = admin.trim_end_matches('/').to_owned();
+    // It blocks.
+    let asked = tokio::task::spawn_blocking(move || health(&address)).await;
+    let health = match asked.unwrap_or_else(|error| Err(error.to_string())) {
+        Ok(health) => health,
+        Err(why) => {
+            let mend = match name {
+                // It has a session: it lives.
+                Some(_) => {
+                    "let this machine reach its operators' address (http.admin_listen), or run doctor beside it"
+                }
+                None => "start it (`retailflow serve`), or name its operators' address with --admin",
+            };
+            let found = format!("does not answer operators at {admin}: {why}");
+            return if name.is_some() {
+                report.warn(what, found, mend)
+            } else {
+                report.problem(what, found, mend)
+            };
+        }
+    };
+    report.servers_reached += 1;
+    if health.ok && health.notes.is_empty() {
+        return report.ok(what, "ready");
+    }
+    for part in &health.unwell {
+        let what = format!("{what}, {}", part.part);
+        let found = match part.seconds {
+            0 => part.text.clone(),
+            seconds => format!("{}, for {seconds} s", part.text),
+        };
+        match part.bars {
+            true => report.problem(what, found, part.mend.clone()),
+            false => report.warn(what, found, part.mend.clone()),
+        }
+    }
+    // What belongs to no part: it starts, it ends, its log has failed for good.
+    for reason in
+        health.reasons.iter().filter(|reason| !health.unwell.iter().any(|part| part.text == **reason))
+    {
+        report.problem(what.clone(), reason.clone(), "see what is said of it, and the lines of its log");
+    }
+}
+
+fn health(address: &str) -> Result<Health, String> {
+    let config = Agent::config_builder().timeout_global(Some(ANSWER_MAX)).proxy(None);
+    let agent: Agent = config.http_status_as_error(false).build().new_agent();
+    let mut answer = agent.get(format!("{address}/readyz")).call().map_err(|error| error.to_string())?;
+    let text = answer.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_to_string();
+    let text = text.map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|_| "what answers there is no node".to_owned())
+}
