@@ -146,6 +146,8 @@ metrics! {
         "When this node last looked at itself, every two seconds: one that stands still while it is scraped hangs.";
     CLOCK_DIFFERS Kind::Gauge, "clock_differs_seconds", [],
         "By how much this machine's clock is before (below 0: behind) the NATS servers', at least.";
+    LINES_LEFT_OUT Kind::Counter, "log_lines_left_out_total", [],
+        "Warnings and errors that were not written, because their place in the program had said many at once.";
     DURABILITY Kind::Gauge, "durability_info", ["class", "replicas"],
         "Always 1: what recorded outcomes are safe from.";
     BUILD Kind::Gauge, "build_info", ["version"],

@@ -19,11 +19,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::readiness::State;
 use crate::sight::{Sight, set, set_of};
+use crate::telemetry::sparing;
 
 /// Classes of statuses, and their names.
 const CLASSES: [(usize, &str); 4] = [(2, "2xx"), (3, "3xx"), (4, "4xx"), (5, "5xx")];
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// Looks between two times that it is said what was left out of the log.
+const TELL_EVERY: u64 = 5;
 
 /// What is looked at.
 pub(super) struct Watched {
@@ -41,10 +45,14 @@ pub(super) struct Watched {
 
 /// Looks until `end`.
 pub(super) async fn run(sight: Sight, watched: Watched, end: CancellationToken) {
-    let mut named = HashSet::new();
+    let (mut named, mut looks) = (HashSet::new(), 0_u64);
     loop {
         watched.look(&mut named).await;
         sight.upkeep();
+        if looks.is_multiple_of(TELL_EVERY) {
+            sparing::tell();
+        }
+        looks += 1;
         tokio::select! {
             () = end.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}

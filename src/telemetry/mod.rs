@@ -1,15 +1,17 @@
 //! What the process says about itself: log lines on standard error, so that standard output stays the command's.
 
 pub(crate) mod otlp;
+pub(crate) mod sparing;
 
 use std::io::{self, IsTerminal};
 
 use retailflow_config::{LogFormat, Telemetry};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
+use self::sparing::Sparing;
 use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// Starts logging as `[telemetry]` says. Called once, before anything logs.
@@ -35,7 +37,7 @@ pub(crate) fn start(config: &Telemetry) -> Result<(), Failure> {
         LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let registry = tracing_subscriber::registry().with(lines.with_filter(filter));
+    let registry = tracing_subscriber::registry().with(lines.with_filter(filter.and(Sparing)));
     let started = registry.with(otlp::layer(config)?).try_init();
     started.map_err(|error| Failure::new(ExitStatus::Usage, anyhow::anyhow!("cannot start logging: {error}")))
 }

@@ -97,10 +97,26 @@ impl Many {
         let etcd = Etcd::cluster(etcd, size.etcd);
         let folder = tempfile::tempdir().unwrap();
         let mut many = Self { size, nats, etcd, participants: None, nodes: BTreeMap::new(), folder };
-        let call = many.call(&["participants", "--kind", size.participants, "--seed", "7"]);
-        let call = call.arg("--data").arg(many.books());
-        many.participants = Some(Process::start(call, many.file("participants.log")));
+        many.start_participants();
         many
+    }
+
+    /// Starts the participants, on the books that they have.
+    pub(super) fn start_participants(&mut self) {
+        let call = self.call(&["participants", "--kind", self.size.participants, "--seed", "7"]);
+        let call = call.arg("--data").arg(self.books());
+        self.participants = Some(Process::start(call, self.file("participants.log")));
+    }
+
+    /// SIGKILL.
+    pub(super) fn kill_participants(&mut self) {
+        // Dropped, it is killed and waited for.
+        self.participants = None;
+    }
+
+    /// Whether these nodes run all partitions.
+    pub(super) fn all_held(&self, names: &[&str]) -> bool {
+        self.held(names).iter().sum::<f64>() as u16 == PARTITIONS
     }
 
     /// Where the participants keep their books.
@@ -124,8 +140,7 @@ impl Many {
             format!("cluster.shards={SHARDS}"),
             "cluster.durability=memory".into(),
             "cluster.dwell_ms=500".into(),
-            // Its orders would come between the audit of the log and that of the books.
-            "probe.interval_ms=0".into(),
+            "probe.interval_ms=1000".into(),
             "cluster.floor_ms=1000".into(),
             "cluster.look_ms=500".into(),
             "cluster.trim_ms=1500".into(),

@@ -3,6 +3,7 @@
 
 mod audit;
 mod cluster;
+mod faults;
 mod load;
 mod publish;
 

@@ -1,5 +1,7 @@
 //! The program as one of many: what operators do with a cluster, on a real NATS server and a real etcd.
 
+mod broken;
+mod broken_alone;
 mod cluster;
 mod letters;
 mod publish;

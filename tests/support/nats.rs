@@ -161,6 +161,21 @@ impl Server {
         }
     }
 
+    /// Freezes it (SIGSTOP): its connections stand, and nothing is answered.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on after [`Self::freeze`].
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
     /// Its own folder.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
