@@ -28,7 +28,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let mut config = context.config.config;
-    args.cluster.apply(&mut config);
+    args.cluster.apply(&mut config)?;
     let report = app::runtime()?.block_on(doctor::examine(&config));
     print(&match context.output {
         Output::Json => {
