@@ -3,6 +3,8 @@
 mod cluster;
 mod letters;
 mod publish;
+mod roles;
+mod stop;
 
 use std::time::Duration;
 

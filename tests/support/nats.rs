@@ -161,6 +161,12 @@ impl Server {
         }
     }
 
+    /// Sends it a signal, as SIGSTOP, which it says nothing to.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let child = self.child.as_ref().unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
+    }
+
     /// Its own folder.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
