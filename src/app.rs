@@ -248,6 +248,17 @@ pub(crate) fn open(data: &Path, config: &Config, make: Make) -> Result<Store, Fa
         );
         return Err(Failure::refused(text));
     }
+    let has = log.identity().partitions;
+    // Of a value that was set. One that is the default's says nothing of what is wanted.
+    if has != config.log.partitions && config.log.partitions != Config::default().log.partitions {
+        tracing::warn!(
+            event = "partitions_ignored",
+            partitions = has,
+            asked_for = config.log.partitions,
+            "log.partitions is read only when a data directory is made: this one keeps its {has}. For another number make a new one \
+             (`retailflow export`, then `restore`), or leave the setting out"
+        );
+    }
     tell(data, &report);
     Ok(Store { log, disk })
 }

@@ -50,6 +50,8 @@ pub(crate) const NOT_HERE: &str =
     "the order's partition is run by another node, or on its way to one; ask again";
 /// For actors to end that were told to.
 const END_MAX: Duration = Duration::from_secs(5);
+/// Also when all of a stop's time is over.
+const END_MIN: Duration = Duration::from_millis(200);
 
 /// What the root is told.
 pub(crate) enum NodeMsg {
@@ -444,7 +446,9 @@ impl NodeHandle {
     /// the deadline what is left is given up; nothing that was answered is lost by that.
     pub async fn stop(self, deadline: Duration) -> StopReport {
         self.close();
-        let until = tokio::time::Instant::now() + deadline;
+        // What does not end by itself is ended within the deadline, too.
+        let ends_by = tokio::time::Instant::now() + deadline;
+        let until = ends_by - (deadline / 4).min(END_MAX);
         let mut drained = tokio::time::timeout_at(until, self.shared.orders.gate.drained()).await.is_ok();
         for partition in self.held() {
             let empty = self.shared.orders.held.empty(partition);
@@ -457,7 +461,7 @@ impl NodeHandle {
         let abandoned = self.shared.orders.held.under_way();
         drop(tokio::time::timeout_at(until, self.shared.newcomers.close()).await);
         self.shared.newcomers.kill();
-        self.end().await;
+        self.end(ends_by).await;
         StopReport { drained, abandoned }
     }
 
@@ -476,10 +480,11 @@ impl NodeHandle {
         self.join(END_MAX).await;
     }
 
-    async fn end(&self) {
+    async fn end(&self, by: tokio::time::Instant) {
+        let most = || by.saturating_duration_since(tokio::time::Instant::now()).clamp(END_MIN, END_MAX);
         // Orders before committers, and both before the root: nobody is killed while it may be appending.
-        self.root.stop_children_and_wait(None, Some(END_MAX)).await;
+        self.root.stop_children_and_wait(None, Some(most() / 2)).await;
         self.root.stop(None);
-        self.join(END_MAX).await;
+        self.join(most()).await;
     }
 }

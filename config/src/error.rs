@@ -67,6 +67,23 @@ impl fmt::Display for Allowed {
             Self::Name { max_chars } => {
                 write!(f, "1 to {max_chars} of a-z, 0-9 and '-', beginning with a letter")
             }
+            Self::Numbers(numbers) => {
+                let words: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+                f.write_str(&words.join(" or "))
+            }
+            Self::Servers(schemes) => write!(
+                f,
+                "addresses such as {0}://10.0.0.1:{1}, separated by commas or as a list [\"{0}://10.0.0.1:{1}\", …], or \"off\"",
+                schemes.names[0], schemes.port
+            ),
+            Self::Server(schemes) => {
+                write!(f, "one address such as {}://10.0.0.1:{}, or \"off\"", schemes.names[0], schemes.port)
+            }
+            Self::Hosts => write!(f, "names of hosts, separated by commas or as a list of texts"),
+            Self::Labels => write!(
+                f,
+                "labels NAME=VALUE such as \"zone=a,disk=fast\", separated by commas or as a list of texts, each name once, or \"off\""
+            ),
             Self::Address => write!(f, "an IP address and a port, as 127.0.0.1:8080"),
             Self::Text { max_chars } => write!(f, "printable text of 1 to {max_chars} characters"),
         }

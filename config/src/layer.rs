@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use crate::error::{ConfigError, Problem};
 use crate::limits::{self, Allowed, LIMITS};
+use crate::lists;
 use crate::origin::Origin;
 use crate::suggest::nearest;
 
@@ -39,7 +40,8 @@ impl Layer {
     pub(crate) fn from_text(key: &str, text: &str, origin: Origin, problems: &mut Vec<Problem>) -> Self {
         let mut layer = Self { origin, settings: Vec::new() };
         let value = match limits::allowed(key) {
-            Some(Allowed::Number { .. }) => number(text),
+            Some(Allowed::Number { .. } | Allowed::Numbers(_)) => number(text),
+            Some(allowed) if lists::is_list(allowed) => lists::from_text(unquoted(text)),
             _ => Value::String(unquoted(text).to_string()),
         };
         layer.add(key, value, problems);
@@ -61,8 +63,8 @@ impl Layer {
     fn add(&mut self, key: &str, value: Value, problems: &mut Vec<Problem>) {
         let what = match LIMITS.iter().find(|limit| limit.key == key) {
             None => unknown(key, &value, &self.origin),
-            Some(limit) => match check(&value, limit.allowed) {
-                Ok(()) => {
+            Some(limit) => match checked(value, limit.allowed) {
+                Ok(value) => {
                     self.settings.push((limit.key, value));
                     return;
                 }
@@ -84,7 +86,18 @@ pub fn env_of_key(key: &str) -> String {
     format!("{ENV_PREFIX}{}", key.to_ascii_uppercase().replace('.', "__"))
 }
 
-/// Why a value is not allowed, in words that say what was found.
+/// The value as it is kept, or why it is not allowed, in words that say what was found.
+fn checked(value: Value, allowed: Allowed) -> Result<Value, String> {
+    if lists::is_list(allowed) {
+        let joined = lists::joined(&value, allowed);
+        return joined.map(Value::String).ok_or_else(|| format!("found {}", found(&value)));
+    }
+    match check(&value, allowed) {
+        Ok(()) => Ok(value),
+        Err(found) => Err(found),
+    }
+}
+
 fn check(value: &Value, allowed: Allowed) -> Result<(), String> {
     let fits = match (allowed, value) {
         (Allowed::Number { min, max }, Value::Integer(n)) => {
@@ -96,6 +109,10 @@ fn check(value: &Value, allowed: Allowed) -> Result<(), String> {
                 && s.starts_with(|c: char| c.is_ascii_lowercase())
                 && s.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
         }
+        (Allowed::Numbers(numbers), Value::Integer(n)) => {
+            u64::try_from(*n).is_ok_and(|n| numbers.contains(&n))
+        }
+        (Allowed::Server(schemes), Value::String(s)) => s == "off" || lists::is_address(s, schemes),
         (Allowed::Address, Value::String(s)) => s.parse::<SocketAddr>().is_ok(),
         (Allowed::Text { max_chars }, Value::String(s)) => {
             (1..=max_chars).contains(&s.chars().count()) && !s.chars().any(char::is_control)
@@ -112,7 +129,10 @@ fn found(value: &Value) -> String {
         Value::Float(x) => format!("the fraction {x}"),
         Value::Boolean(b) => format!("the truth value {b}"),
         Value::Datetime(_) => "a date".to_string(),
-        Value::Array(_) => "a list".to_string(),
+        Value::Array(items) if items.iter().any(|item| !item.is_str()) => {
+            "a list of other things than texts".to_string()
+        }
+        Value::Array(_) => format!("the list {}", shown(&value.to_string())),
         Value::Table(_) => "a table".to_string(),
     }
 }

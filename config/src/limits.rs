@@ -32,12 +32,41 @@ pub enum Allowed {
     },
     /// An IP address and a port, as `127.0.0.1:8080`; port 0 takes a free one.
     Address,
+    /// One of these numbers.
+    Numbers(&'static [u64]),
+    /// Addresses of servers, separated by commas or as a list of texts, or `off`.
+    Servers(Schemes),
+    /// As [`Self::Servers`], one at most.
+    Server(Schemes),
+    /// Names of hosts, separated by commas or as a list of texts.
+    Hosts,
+    /// `name=value`, separated by commas or as a list of texts, or `off`.
+    Labels,
     /// Printable text of one to `max_chars` characters.
     Text {
         /// Greatest length.
         max_chars: usize,
     },
 }
+
+/// What addresses of servers look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schemes {
+    /// What may stand before `://`, the first of them as the example.
+    pub names: &'static [&'static str],
+    /// Whether it may be left out.
+    pub is_optional: bool,
+    /// An example's port.
+    pub port: u16,
+}
+
+const NATS: Schemes = Schemes { names: &["nats", "tls", "ws", "wss"], is_optional: true, port: 4222 };
+const MONITORS: Schemes = Schemes { names: &["http", "https"], is_optional: false, port: 8222 };
+const ETCD: Schemes = Schemes { names: &["http", "https"], is_optional: true, port: 2379 };
+const OTLP: Schemes = Schemes { names: &["http", "https"], is_optional: false, port: 4318 };
+
+/// Longest list, as text, in characters.
+pub(crate) const LIST_MAX_CHARS: usize = 4096;
 
 /// A key and what it may be set to.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +131,7 @@ pub const LIMITS: &[Limit] = &[
     number("effects.undriven_max_ms", 100, HOUR_MS),
     Limit { key: "http.listen", allowed: Allowed::Address },
     Limit { key: "http.admin_listen", allowed: Allowed::Address },
-    Limit { key: "http.host_names", allowed: Allowed::Text { max_chars: 1024 } },
+    Limit { key: "http.host_names", allowed: Allowed::Hosts },
     number("http.body_max_bytes", KIB, MIB),
     number("http.bodies_max_bytes", MIB, 16 * GIB),
     number("http.header_max_bytes", 8 * KIB, MIB),
@@ -125,16 +154,16 @@ pub const LIMITS: &[Limit] = &[
     number("probe.interval_ms", 0, DAY_MS),
     Limit { key: "tenants.unknown", allowed: Allowed::Choice(&["create", "refuse"]) },
     number("tenants.created_max", 0, 10_000_000),
-    Limit { key: "nats.servers", allowed: Allowed::Text { max_chars: 4096 } },
-    Limit { key: "nats.monitors", allowed: Allowed::Text { max_chars: 4096 } },
+    Limit { key: "nats.servers", allowed: Allowed::Servers(NATS) },
+    Limit { key: "nats.monitors", allowed: Allowed::Servers(MONITORS) },
     Limit { key: "nats.credentials", allowed: Allowed::Text { max_chars: 4096 } },
     Limit { key: "nats.replier_credentials", allowed: Allowed::Text { max_chars: 4096 } },
     Limit { key: "nats.ca", allowed: Allowed::Text { max_chars: 4096 } },
-    number("nats.replicas", 1, 3),
+    Limit { key: "nats.replicas", allowed: Allowed::Numbers(&[1, 3]) },
     number("nats.request_timeout_ms", 100, HOUR_MS),
     number("nats.commands_max_bytes", MIB, 1024 * 1024 * GIB),
     number("nats.ask_in_flight_max", 1, 65_536),
-    Limit { key: "etcd.endpoints", allowed: Allowed::Text { max_chars: 4096 } },
+    Limit { key: "etcd.endpoints", allowed: Allowed::Servers(ETCD) },
     number("etcd.ttl_ms", 2 * SECOND_MS, HOUR_MS),
     number("cluster.partitions", 1, 1024),
     number("cluster.shards", 1, 1024),
@@ -150,11 +179,23 @@ pub const LIMITS: &[Limit] = &[
     number("cluster.hand_over_ms", 100, HOUR_MS),
     number("cluster.dwell_ms", 0, DAY_MS),
     number("cluster.expected_nodes", 0, 1_000),
-    Limit { key: "cluster.required_labels", allowed: Allowed::Text { max_chars: 1024 } },
+    Limit { key: "cluster.required_labels", allowed: Allowed::Labels },
     Limit { key: "telemetry.log", allowed: Allowed::Text { max_chars: 1000 } },
-    Limit { key: "telemetry.otlp_endpoint", allowed: Allowed::Text { max_chars: 1000 } },
+    Limit { key: "telemetry.otlp_endpoint", allowed: Allowed::Server(OTLP) },
     number("telemetry.otlp_sample_permille", 0, 1000),
     Limit { key: "telemetry.format", allowed: Allowed::Choice(&["pretty", "json"]) },
+];
+
+/// Partitions of one stream on NATS at most: the server takes 50 batches in flight a stream, and each partition has one.
+pub const PARTITIONS_PER_SHARD_MAX: u64 = 49;
+
+/// Short names of environment variables, beside [`crate::ENV_PREFIX`]'s, for what is mostly set from there: variable, key.
+pub const ENV_SHORT: &[(&str, &str)] = &[
+    ("RETAILFLOW_NATS", "nats.servers"),
+    ("RETAILFLOW_ETCD", "etcd.endpoints"),
+    ("RETAILFLOW_CLUSTER", "log.cluster"),
+    ("RETAILFLOW_LISTEN", "http.listen"),
+    ("RETAILFLOW_ADMIN_LISTEN", "http.admin_listen"),
 ];
 
 /// A rule between two keys: the first may not be greater than the second.
@@ -207,6 +248,11 @@ pub(crate) const ORDERS: &[Order] = &[
         lesser: "http.request_timeout_ms",
         greater: "http.request_timeout_max_ms",
         why: "the time of a request that names none is within what one can name",
+    },
+    Order {
+        lesser: "http.drain_notice_ms",
+        greater: "node.stop_deadline_ms",
+        why: "the notice is a part of the stop",
     },
     Order {
         lesser: "http.streams_max",

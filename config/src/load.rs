@@ -10,8 +10,8 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use crate::error::{ConfigError, Problem};
-use crate::layer::{ENV_PREFIX, Layer, key_of_env};
-use crate::limits::{FILE_MAX_BYTES, LIMITS, ORDERS};
+use crate::layer::{ENV_PREFIX, Layer, env_of_key, key_of_env};
+use crate::limits::{ENV_SHORT, FILE_MAX_BYTES, LIMITS, ORDERS, PARTITIONS_PER_SHARD_MAX};
 use crate::origin::{Origin, Setting};
 use crate::sections::Config;
 
@@ -23,7 +23,8 @@ pub const DEFAULT_TOML: &str = include_str!("../default.toml");
 pub struct LoadOptions {
     /// A configuration file; when it is given it must exist.
     pub file: Option<PathBuf>,
-    /// Environment variables; those that do not begin with [`ENV_PREFIX`] are not looked at.
+    /// Environment variables; those that neither begin with [`ENV_PREFIX`] nor stand in [`ENV_SHORT`] are not looked at, except for a
+    /// slip of the pen in the former.
     pub env: Vec<(OsString, OsString)>,
     /// Flags: dotted key and value, as `("log.partitions", "8")`. The last one of a key wins.
     pub overrides: Vec<(String, String)>,
@@ -50,6 +51,12 @@ impl Loaded {
     #[must_use]
     pub fn origins(&self) -> &[Setting] {
         &self.origins
+    }
+
+    /// Where the value of a key came from.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.origins.iter().find(|setting| setting.key == key).map(|setting| &setting.origin)
     }
 
     /// [`Self::origins`] as lines of aligned columns: key, value, origin.
@@ -101,6 +108,20 @@ impl Config {
     }
 }
 
+/// The text of a flag of a key's own, such as `--nats`, as it takes the place of what is configured.
+///
+/// # Errors
+/// [`ConfigError`] where the key may not be set to it.
+pub fn checked_flag(key: &str, text: &str) -> Result<String, ConfigError> {
+    let mut problems = Vec::new();
+    let layer = Layer::from_text(key, text, Origin::Flag, &mut problems);
+    match layer.settings.into_iter().next() {
+        Some((_, toml::Value::String(text))) => Ok(text),
+        Some((_, value)) => Ok(value.to_string()),
+        None => Err(ConfigError::Invalid(problems)),
+    }
+}
+
 fn read(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |reason: String| ConfigError::Unreadable { path: path.to_path_buf(), reason };
     let file = File::open(path).map_err(|e| unreadable(e.to_string()))?;
@@ -114,18 +135,49 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 }
 
 fn env_layers(env: Vec<(OsString, OsString)>, problems: &mut Vec<Problem>) -> Vec<Layer> {
-    let mut layers = Vec::new();
+    let mut layers: Vec<Layer> = Vec::new();
     for (name, value) in env {
         // A name that is not UTF-8 cannot be one of ours.
         let Some(name) = name.to_str() else { continue };
-        let Some(rest) = name.strip_prefix(ENV_PREFIX) else { continue };
-        let (key, origin) = (key_of_env(rest), Origin::Env(name.to_string()));
-        match value.to_str() {
-            Some(text) => layers.push(Layer::from_text(&key, text, origin, problems)),
-            None => problems.push(Problem { key, origin, what: "the value is not UTF-8".to_string() }),
+        let short = ENV_SHORT.iter().find(|(short, _)| *short == name).map(|(_, key)| (*key).to_owned());
+        let origin = Origin::Env(name.to_string());
+        let Some(key) = short.or_else(|| name.strip_prefix(ENV_PREFIX).map(key_of_env)) else {
+            if let Some(limit) = LIMITS.iter().find(|limit| is_slip(name, limit.key)) {
+                let what = format!("there is no such variable; did you mean {}?", env_of_key(limit.key));
+                problems.push(Problem { key: limit.key.to_owned(), origin, what });
+            }
+            continue;
+        };
+        // An empty one is none, as for all commands' variables.
+        let is_short = !name.starts_with(ENV_PREFIX);
+        if is_short && value.is_empty() {
+            continue;
         }
+        let Some(text) = value.to_str() else {
+            problems.push(Problem { key, origin, what: "the value is not UTF-8".to_string() });
+            continue;
+        };
+        let layer = Layer::from_text(&key, text, origin, problems);
+        if let Some(other) = layers.iter().find(|other| is_other(other, &layer)) {
+            let what =
+                format!("{} says something else of the same setting: leave one of them out", other.origin);
+            problems.push(Problem { key, origin: layer.origin.clone(), what });
+        }
+        layers.push(layer);
     }
     layers
+}
+
+/// Whether two layers give one key different values.
+fn is_other(one: &Layer, other: &Layer) -> bool {
+    let mut pairs = one.settings.iter().zip(&other.settings);
+    pairs.any(|((key, value), (of, is))| key == of && value != is)
+}
+
+/// Whether a variable's name is that of a key with fewer underscores, as in `RETAILFLOW_LOG_PARTITIONS`.
+fn is_slip(name: &str, key: &str) -> bool {
+    let plain = |name: &str| name.replace('_', "").to_ascii_uppercase();
+    name.to_ascii_uppercase().starts_with("RETAILFLOW_") && plain(name) == plain(&env_of_key(key))
 }
 
 fn merge(layers: Vec<Layer>) -> Result<Loaded, ConfigError> {
@@ -162,6 +214,18 @@ fn check_orders(settings: &[Setting]) -> Result<(), ConfigError> {
             );
             problems.push(Problem { key: lesser.key.to_string(), origin: lesser.origin.clone(), what });
         }
+    }
+    let of = |key: &str| find(key).and_then(|setting| u64::try_from(setting.value.as_integer()?).ok());
+    if let (Some(partitions), Some(shards), Some(setting)) =
+        (of("cluster.partitions"), of("cluster.shards"), find("cluster.partitions"))
+        && partitions.div_ceil(shards.max(1)) > PARTITIONS_PER_SHARD_MAX
+    {
+        let what = format!(
+            "{partitions} in {shards} shards are more than {PARTITIONS_PER_SHARD_MAX} in each: set cluster.shards to {} at least, or \
+             fewer partitions",
+            partitions.div_ceil(PARTITIONS_PER_SHARD_MAX)
+        );
+        problems.push(Problem { key: setting.key.to_string(), origin: setting.origin.clone(), what });
     }
     if problems.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(problems)) }
 }

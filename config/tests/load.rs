@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use retailflow_config::limits::{self, LIMITS};
 use retailflow_config::{
-    Config, ConfigError, DEFAULT_TOML, LoadOptions, Loaded, Origin, UnknownTenant, env_of_key,
+    Config, ConfigError, DEFAULT_TOML, LoadOptions, Loaded, Origin, UnknownTenant, checked_flag, env_of_key,
 };
 
 struct Case {
@@ -169,7 +169,7 @@ fn values_of_the_wrong_kind_or_out_of_range_are_refused() {
     given().flag("log.partitions", "many").refused(&["log.partitions (flag)", "found the text \"many\""]);
     given().file("[log]\npartitions = \"4\"").refused(&["found the text \"4\"", "a whole number"]);
     given().file("[log]\npartitions = 1.5").refused(&["found the fraction 1.5"]);
-    given().file("[log]\npartitions = [1]").refused(&["found a list"]);
+    given().file("[log]\npartitions = [1]").refused(&["found a list of other things"]);
     given().file("[log.partitions]\nx = 1").refused(&["log.partitions (file ", "found a table"]);
     given().file("[log]\npartitions = 1997-01-01").refused(&["found a date"]);
     given().file("[log]\ncluster = true").refused(&["found the truth value true", "beginning with a letter"]);
@@ -190,6 +190,119 @@ fn rules_between_keys_name_both_sides() {
     given()
         .flag("log.segment_bytes", "65536")
         .refused(&["log.group_max_bytes (default)", "fit into a segment"]);
+}
+
+/// A list from a shell or a YAML file came out as one odd name.
+#[test]
+fn lists_are_texts_with_commas_or_lists_wherever_they_come_from() {
+    let both = "nats://10.0.0.1:4222,nats://10.0.0.2:4222";
+    let array = r#"["nats://10.0.0.1:4222", "nats://10.0.0.2:4222"]"#;
+    for loaded in [
+        given().env("RETAILFLOW__NATS__SERVERS", array).load(),
+        given().env("RETAILFLOW_NATS", array).load(),
+        given().env("RETAILFLOW_NATS", &both.replace(',', " , ")).load(),
+        given().flag("nats.servers", array).load(),
+        given().flag("nats.servers", &format!("'{array}'")).load(),
+        given().file(&format!("[nats]\nservers = {array}")).load(),
+        given().file(&format!("[nats]\nservers = \"{both}\"")).load(),
+    ] {
+        assert_eq!(loaded.config.nats.servers, both);
+    }
+    let labels = given().env("RETAILFLOW__CLUSTER__REQUIRED_LABELS", r#"["zone=a","disk=fast"]"#).load();
+    assert_eq!(labels.config.cluster.required_labels, "zone=a,disk=fast");
+    let hosts = given().file("[http]\nhost_names = [\"localhost\", \"shop.example\"]").load();
+    assert_eq!(hosts.config.http.host_names, "localhost,shop.example");
+    for none in ["[]", "off", "\"off\""] {
+        assert_eq!(given().flag("nats.servers", none).load().config.nats.servers, "off", "{none}");
+    }
+    for good in ["10.0.0.1", "n:4222", "tls://u:p@n-1.example:4222", "nats://[::1]:4222", "wss://n/path"] {
+        assert_eq!(given().flag("nats.servers", good).load().config.nats.servers, good);
+    }
+    for wrong in [
+        "not a url",
+        "http://10.0.0.1:4222",
+        "nats://",
+        "nats://a:0",
+        "a,,b c",
+        "[\"a\"",
+        "[1]",
+        "n:99999",
+        ",",
+    ] {
+        given().env("RETAILFLOW_NATS", wrong).refused(&[
+            "nats.servers (environment variable RETAILFLOW_NATS): found",
+            "nats://10.0.0.1:4222",
+            "or \"off\"",
+        ]);
+    }
+    given()
+        .file("[etcd]\nendpoints = \"nats://10.0.0.1:2379\"")
+        .refused(&["etcd.endpoints", "http://10.0.0.1:2379"]);
+    given().flag("nats.monitors", "10.0.0.1").refused(&["nats.monitors (flag)", "http://10.0.0.1:8222"]);
+    given().flag("telemetry.otlp_endpoint", "collector").refused(&["telemetry.otlp_endpoint", "http://"]);
+    for wrong in ["zone", "zone=a,zone=b", "zo ne=a", "=a"] {
+        given().flag("cluster.required_labels", wrong).refused(&["cluster.required_labels", "zone=a"]);
+    }
+    given().flag("http.host_names", "a/b").refused(&["http.host_names", "names of hosts"]);
+}
+
+/// `config show` did not know them, and they won over flags.
+#[test]
+fn short_variables_are_the_environment_like_all_others() {
+    for (name, key) in limits::ENV_SHORT {
+        let value = match limits::allowed(key) {
+            Some(limits::Allowed::Address) => "127.0.0.9:99",
+            Some(limits::Allowed::Name { .. }) => "other9",
+            _ => "n-9:99",
+        };
+        let loaded = given().env(name, value).load();
+        assert_eq!(origin(&loaded, key), Origin::Env((*name).to_owned()));
+        let shown = loaded.origins().iter().find(|setting| setting.key == *key).unwrap();
+        assert_eq!(shown.value.as_str(), Some(value));
+        assert_eq!(origin(&given().env(name, "").load(), key), Origin::Default, "an empty one is none");
+        let flagged = given().env(name, value).flag(key, &value.replace('9', "8")).load();
+        assert_eq!(origin(&flagged, key), Origin::Flag);
+        let section = key.split_once('.').unwrap();
+        let file = format!("[{}]\n{} = \"{}\"", section.0, section.1, value.replace('9', "7"));
+        let over_file = given().file(&file).env(name, value).load();
+        assert_eq!(origin(&over_file, key), Origin::Env((*name).to_owned()));
+        let same = given().env(name, value).env(&env_of_key(key), value).load();
+        assert!(matches!(origin(&same, key), Origin::Env(_)));
+        given().env(name, value).env(&env_of_key(key), &value.replace('9', "8")).refused(&[
+            &env_of_key(key),
+            name,
+            "leave one of them out",
+        ]);
+    }
+    assert_eq!(checked_flag("nats.servers", "[\"a\",\"b\"]").unwrap(), "a,b");
+    assert!(
+        checked_flag("nats.servers", "not a url").unwrap_err().to_string().contains("nats.servers (flag)")
+    );
+}
+
+#[test]
+fn variables_with_too_few_underscores_are_told_and_others_are_not_ours() {
+    for slip in ["RETAILFLOW_LOG_PARTITIONS", "RETAILFLOW__LOG_PARTITIONS", "RETAILFLOW_LOG__PARTITIONS"] {
+        given().env(slip, "8").refused(&["did you mean RETAILFLOW__LOG__PARTITIONS?", slip]);
+    }
+    given().env("retailflow__log__partitions", "8").refused(&["did you mean RETAILFLOW__LOG__PARTITIONS?"]);
+    for other in ["RETAILFLOW_DATA", "RETAILFLOW_TOOLS", "RETAILFLOWER_LOG_PARTITIONS", "RETAILFLOW"] {
+        assert_eq!(given().env(other, "x").load().config, Config::default(), "{other}");
+    }
+}
+
+#[test]
+fn numbers_that_no_server_takes_are_refused() {
+    given()
+        .flag("nats.replicas", "2")
+        .refused(&["nats.replicas (flag): found the number 2", "allowed is 1 or 3"]);
+    assert_eq!(given().flag("nats.replicas", "1").load().config.nats.replicas, 1);
+    given().flag("cluster.partitions", "1000").refused(&[
+        "cluster.partitions (flag): 1000 in 8 shards are more than 49 in each",
+        "cluster.shards to 21 at least",
+    ]);
+    given().flag("cluster.shards", "2").refused(&["cluster.partitions (default): 128 in 2 shards"]);
+    assert_eq!(given().flag("cluster.shards", "3").load().config.cluster.shards, 3);
 }
 
 #[test]

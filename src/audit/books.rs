@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use retailflow_cluster::participants::{BookEnd, read_books};
+use retailflow_cluster::participants::{BookEnd, problems, read_books};
 use retailflow_engine::invariant::{InvariantId, LogCheck, LogChecker, SidesCheck};
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::report::{BookBehind, BookSums, BooksReport, InvariantResult};
 use retailflow_engine::wire::time::format_time;
 
 use super::Progress;
-use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::participants;
 
 /// Differences that are told one by one.
@@ -19,29 +18,41 @@ const TOLD_MAX: usize = 20;
 pub(super) struct BooksSide {
     folder: PathBuf,
     ends: [BookEnd; 3],
+    /// What is wrong with books that cannot be read; then nothing is compared.
+    unreadable: Vec<String>,
 }
 
 impl BooksSide {
     /// `None` where participants keep no books.
     pub(super) fn beside(data: &Path) -> Option<Self> {
         let folder = participants::folder(data);
-        folder.is_dir().then(|| Self { folder, ends: [BookEnd::default(); 3] })
+        folder.exists().then(|| Self { folder, ends: [BookEnd::default(); 3], unreadable: Vec::new() })
     }
 
     /// Compares the orders of a checker's pass.
-    pub(super) fn compare(
-        &mut self,
-        checker: &mut LogChecker,
-        progress: &mut Progress,
-    ) -> Result<SidesCheck, Failure> {
+    pub(super) fn compare(&mut self, checker: &mut LogChecker, progress: &mut Progress) -> SidesCheck {
+        if !self.unreadable.is_empty() {
+            return SidesCheck::default();
+        }
         let (mut comparison, mut lines) = (checker.comparison(), 0);
         let ends = read_books(&self.folder, &mut |entry| {
             lines += 1;
             progress.books(lines);
             comparison.take(&entry);
         });
-        self.ends = ends.or_exit(ExitStatus::Finding, || "the participants' books cannot be read")?;
-        Ok(comparison.end())
+        match ends {
+            Ok(ends) => self.ends = ends,
+            Err(first) => {
+                // All of them: who mends one book must not be told of the next one only then.
+                let problems = problems(&self.folder).into_iter().map(|(_, error)| error.to_string());
+                self.unreadable = problems.collect();
+                if self.unreadable.is_empty() {
+                    self.unreadable.push(first.to_string());
+                }
+                return SidesCheck::default();
+            }
+        }
+        comparison.end()
     }
 
     /// Both sides, and the invariant that they agree.
@@ -50,6 +61,11 @@ impl BooksSide {
         check: &LogCheck,
         sides: &SidesCheck,
     ) -> (Option<BooksReport>, Option<InvariantResult>) {
+        if !self.unreadable.is_empty() {
+            let detail = format!("not compared: {}", self.unreadable.join("; "));
+            let id = InvariantId::Sides.as_str().to_owned();
+            return (None, Some(InvariantResult { id, held: false, not_compared: false, detail }));
+        }
         let differences = sides.named.iter().take(TOLD_MAX).map(|difference| {
             let order = difference.order.as_ref().map_or_else(|| "unknown".into(), ToString::to_string);
             format!("order {order}: {}", difference.what)

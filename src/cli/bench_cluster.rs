@@ -50,7 +50,7 @@ pub(crate) struct ClusterBench {
 /// Runs the command.
 pub(crate) fn exec(args: ClusterBench, context: Context) -> Result<(), Failure> {
     let mut config = context.config.config;
-    args.cluster.apply(&mut config);
+    args.cluster.apply(&mut config)?;
     if !args.cluster.is_given() {
         return Err(Failure::usage("--nats says which servers are measured"));
     }

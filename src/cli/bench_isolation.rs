@@ -63,7 +63,7 @@ pub(crate) struct IsolationBench {
 /// Runs the command.
 pub(crate) fn exec(args: &IsolationBench, context: Context) -> Result<(), Failure> {
     let mut config = context.config.config;
-    args.cluster.apply(&mut config);
+    args.cluster.apply(&mut config)?;
     let parts = match args.part.as_slice() {
         [] => vec![Part::Log, Part::Participant, Part::Refusals],
         given => given.to_vec(),

@@ -31,7 +31,7 @@ pub(crate) struct TakeOverBench {
 /// Runs the command.
 pub(crate) fn exec(args: &TakeOverBench, context: Context) -> Result<(), Failure> {
     let mut config = context.config.config;
-    args.cluster.apply(&mut config);
+    args.cluster.apply(&mut config)?;
     if !args.cluster.is_given() {
         return Err(Failure::usage("--nats says which servers are measured"));
     }

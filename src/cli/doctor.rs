@@ -41,7 +41,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let mut config = context.config.config;
-    args.cluster.apply(&mut config);
+    args.cluster.apply(&mut config)?;
     let one = OneNode { data: args.data.as_deref(), admin: args.admin.as_deref() };
     let report = app::runtime()?.block_on(async {
         match one.data.is_some() || one.admin.is_some() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use retailflow_config::Config;
 
-use crate::cli::cluster_args::ClusterArgs;
+use crate::cli::cluster_args::{ClusterArgs, variable};
 use crate::exit::Failure;
 use crate::serve::cluster::list;
 
@@ -30,23 +30,20 @@ pub(crate) enum LogPlace {
 impl LogArgs {
     /// The place that is named, and its settings put into `config`. A flag wins over the environment, and that over a file.
     pub(crate) fn open(&self, config: &mut Config) -> Result<LogPlace, Failure> {
-        let variable = |name: &str| std::env::var_os(name).filter(|text| !text.is_empty());
-        let by_flag = self
-            .cluster
-            .nats
-            .as_ref()
-            .is_some_and(|nats| variable("RETAILFLOW_NATS").is_none_or(|is| is != nats.as_str()));
-        self.cluster.apply(config);
-        if let Some(data) = &self.data {
-            return match by_flag {
-                true => Err(Failure::usage("give one of --data DIR and --nats URL, not both")),
-                false => Ok(LogPlace::Data(data.clone())),
-            };
-        }
-        match variable("RETAILFLOW_DATA") {
-            Some(data) if self.cluster.nats.is_none() => Ok(LogPlace::Data(data.into())),
-            _ if !list(&config.nats.servers).is_empty() => Ok(LogPlace::Cluster),
-            _ => Err(Failure::usage("say where: give --data DIR or --nats URL")),
+        let by_flag = self.cluster.nats.is_some();
+        self.cluster.apply(config)?;
+        let by_variable = variable("RETAILFLOW_DATA").filter(|_| !self.cluster.is_given());
+        let data = match (&self.data, by_variable) {
+            (Some(_), _) if by_flag => {
+                return Err(Failure::usage("give one of --data DIR and --nats URL, not both"));
+            }
+            (Some(data), _) => Some(data.clone()),
+            (None, data) => data.map(PathBuf::from),
+        };
+        match data {
+            Some(data) => Ok(LogPlace::Data(data)),
+            None if !list(&config.nats.servers).is_empty() => Ok(LogPlace::Cluster),
+            None => Err(Failure::usage("say where: give --data DIR or --nats URL")),
         }
     }
 }

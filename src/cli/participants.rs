@@ -54,10 +54,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let mut config = context.config.config;
-    args.cluster.apply(&mut config);
-    if !args.cluster.is_given() {
-        return Err(Failure::usage("--nats says where the nodes' servers are"));
-    }
+    args.cluster.apply_with_nats(&mut config)?;
     app::no_links(&args.data.data)?;
     app::runtime()?.block_on(async {
         let (mut stopped, _stop) = signals::listen()?;

@@ -84,6 +84,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let runtime = app::runtime()?;
     let done = runtime.block_on(async {
         let (running, _reports) = participants::open(&args.data.data, Kind::Perfect, 0, sync_of(false))?;
+        running.all_usable()?;
         let asking = Asking {
             participants: running.participants(),
             now: SystemClock.now(),

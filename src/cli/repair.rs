@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use retailflow_cluster::disk::log::check::{CheckReport, LostEnd};
 use retailflow_cluster::disk::log::repair::{NoRepair, RepairPlan, apply, plan};
+use retailflow_cluster::participants::{BookFileError, Mended, mend, problems};
 use retailflow_config::Config;
 use retailflow_engine::codec::identity;
 use retailflow_engine::keys::hex;
@@ -15,6 +16,7 @@ use crate::cli::{Context, print, verify};
 use crate::durable_file::sync_folder;
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::new_data_dir::NewDataDir;
+use crate::participants;
 use crate::repair::{Salvaged, Sums, salvage, write_lost};
 
 const EXAMPLES: &str = "\
@@ -58,6 +60,10 @@ const LOST_FILES_MAX: u32 = 1000;
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let (data, config) = (&args.data.data, &context.config.config);
+    if !data.join("log").is_dir() && participants::folder(data).is_dir() {
+        // Of `retailflow participants`, which has no log.
+        return mend_books(&args);
+    }
     let mut log_id = String::new();
     let (report, _) = verify::inspect(data, config, &mut |frame| {
         if let Ok(identity) = identity::decode(&frame.payload) {
@@ -73,7 +79,10 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let planned = match plan(&report) {
         Ok(planned) => planned,
         // The last repair may have been cut short when the log itself was done.
-        Err(NoRepair::NotNeeded) => return print("the log needs no repair\n"),
+        Err(NoRepair::NotNeeded) => {
+            print("the log needs no repair\n")?;
+            return mend_books(&args);
+        }
         Err(error @ NoRepair::OtherFormat(_)) => return Err(Failure::refused(error)),
         Err(error) => return Err(Failure::finding(error)),
     };
@@ -106,9 +115,42 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let files = kept.iter().map(|file| format!("  {}\n", file.display()));
     let files: String = files.collect();
     match files.is_empty() {
-        true => print("cut; there was nothing to keep\n"),
-        false => print(&format!("cut; what was cut is kept in\n{files}")),
+        true => print("cut; there was nothing to keep\n")?,
+        false => print(&format!("cut; what was cut is kept in\n{files}"))?,
     }
+    mend_books(&args)
+}
+
+/// The books of simulated participants, which are no part of the log: each that cannot be used is told, and with --yes mended.
+fn mend_books(args: &Args) -> Result<(), Failure> {
+    let folder = participants::folder(&args.data.data);
+    let (mut left, mut mendable) = (0, false);
+    for (role, error) in if folder.exists() { problems(&folder) } else { Vec::new() } {
+        print(&format!("problem: {error}\n"))?;
+        // What cannot be read may be whole.
+        let can_be = !matches!(error, BookFileError::Io { .. } | BookFileError::InUse { .. });
+        mendable |= can_be;
+        if !can_be || !args.yes {
+            left += 1;
+            continue;
+        }
+        let mended = mend(app::files().as_ref(), &folder, role);
+        let Mended { lines, left_out, kept } =
+            mended.map_err(|error| Failure::new(ExitStatus::Unreachable, error))?;
+        let kept =
+            kept.map_or_else(String::new, |kept| format!("; the book as it was is {}", kept.display()));
+        print(&format!(
+            "the book of {} goes on with its {lines} whole lines; {left_out} pieces that are none were left out{kept}. `retailflow \
+             reconcile` says which steps it does not know any more\n",
+            role.as_str()
+        ))?;
+    }
+    if mendable && !args.yes && !args.dry_run {
+        return Err(Failure::refused(
+            "what is no whole line of a book would be left out of it: repeat with --yes to go on without that",
+        ));
+    }
+    if left > 0 { Err(Failure::told(ExitStatus::Finding)) } else { Ok(()) }
 }
 
 fn tell(planned: &RepairPlan, report: &CheckReport) -> Result<(), Failure> {

@@ -187,6 +187,8 @@ async fn drive(
         args.seed,
         sync_of(args.participants_unsynced),
     )?;
+    // A run ends when all orders are at rest, and would wait for such a participant for ever.
+    participants.all_usable()?;
     let node = store.node(settings, participants.participants()).await?;
     let reporting = Reporting::default();
     let mut reporter = pin!(reporting.run(&node, reports));

@@ -46,11 +46,11 @@ pub(crate) struct Args {
     /// Start although the log gives less than `cluster.durability` asks for: answered commands can be lost
     #[arg(long)]
     pub(crate) accept_weaker_durability: bool,
-    /// Where tenants' systems connect, over `http.listen`; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", env = "RETAILFLOW_LISTEN")]
+    /// Where tenants' systems connect, over `http.listen`; port 0 takes a free one [env: RETAILFLOW_LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Where operators connect, over `http.admin_listen`
-    #[arg(long, value_name = "ADDRESS", env = "RETAILFLOW_ADMIN_LISTEN")]
+    /// Where operators connect, over `http.admin_listen` [env: RETAILFLOW_ADMIN_LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin_listen: Option<SocketAddr>,
     /// Listen where others than this machine can connect, although nobody is asked who they are
     #[arg(long)]
@@ -77,7 +77,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let mut config = context.config.config;
     config.http.listen = args.listen.unwrap_or(config.http.listen);
     config.http.admin_listen = args.admin_listen.unwrap_or(config.http.admin_listen);
-    args.cluster.apply(&mut config);
+    args.cluster.apply(&mut config)?;
     let many = !list(&config.nats.servers).is_empty();
     let participants = args.participants.unwrap_or(if many { Kind::Shared } else { Kind::Perfect });
     let options = serve::Options {
@@ -88,6 +88,19 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         book_sync: sync_of(args.participants_unsynced),
         drives_effects: !args.intake_only,
     };
+    if many && list(&config.etcd.endpoints).is_empty() {
+        return Err(Failure::usage(
+            "nats.servers is set and etcd.endpoints is \"off\": nobody would say which node runs which partition, and this one would run \
+             none. Give --etcd URL (or RETAILFLOW_ETCD, or etcd.endpoints); or set nats.servers to \"off\" for one node with a data \
+             directory of its own",
+        ));
+    }
+    if !many && !list(&config.etcd.endpoints).is_empty() {
+        tracing::warn!(
+            event = "etcd_ignored",
+            "etcd.endpoints is set and nats.servers is \"off\": this is the only node of its log, and etcd is not asked"
+        );
+    }
     if many {
         let member = Member {
             node: args.node.map_or_else(own_name, Ok)?,

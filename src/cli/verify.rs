@@ -162,7 +162,8 @@ fn tell(
     compared: Option<Compared>,
 ) -> Result<(), Failure> {
     let cuts = cuts(&audit.checker);
-    let sides_differ = audit.books.as_ref().is_some_and(|books| !books.agree);
+    let sides_differ = audit.books.as_ref().is_some_and(|books| !books.agree)
+        || audit.invariants.iter().any(retailflow_engine::wire::report::InvariantResult::is_broken);
     let lost = books.as_ref().map_or(0, |books| books.missing);
     let ledger = audit.check.ledger.iter().map(|(tenant, counts)| TenantCounts {
         tenant: tenant.to_string(),

@@ -39,7 +39,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Connects to etcd, and to NATS where it is named.
     pub(crate) async fn reach(args: &ClusterArgs, mut config: Config) -> Result<Self, Failure> {
-        args.apply(&mut config);
+        args.apply(&mut config)?;
         let endpoints = list(&config.etcd.endpoints);
         if endpoints.is_empty() {
             let text = "--etcd URL (or RETAILFLOW_ETCD, or etcd.endpoints) says where the cluster's etcd is";

@@ -54,10 +54,11 @@ pub(crate) const fn sync_of(unsynced: bool) -> BookSync {
     if unsynced { BookSync::Never } else { BookSync::BeforeAnswer }
 }
 
-/// Opens the participants beside a data directory. Their reports come out of the receiver.
+/// Opens the participants beside a data directory. Their reports come out of the receiver. One whose book cannot be used answers
+/// nobody, and keeps the engine from nothing else ([`Running::all_usable`]).
 ///
 /// # Errors
-/// A [`Failure`] when a book cannot be used.
+/// A [`Failure`] when another process uses the books.
 pub(crate) fn open(
     data: &Path,
     kind: Kind,
@@ -106,6 +107,19 @@ impl Running {
     /// As the engine sees them.
     pub(crate) fn participants(&self) -> Participants {
         self.participants.clone()
+    }
+
+    /// Refuses where a participant's book cannot be used: for what would wait for its answers without an end.
+    ///
+    /// # Errors
+    /// A [`Failure`] that names each such book, and what to do.
+    pub(crate) fn all_usable(&self) -> Result<(), Failure> {
+        let unusable = self.sim.iter().flat_map(SimRunning::unusable);
+        let told: Vec<String> = unusable.map(|(_, error)| error.to_string()).collect();
+        match told.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::finding(told.join("\n"))),
+        }
     }
 
     /// Ends what is under way.

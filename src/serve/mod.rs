@@ -6,6 +6,7 @@
 pub(crate) mod cluster;
 mod probe;
 mod readiness;
+mod stop;
 mod traced;
 mod upkeep;
 
@@ -24,6 +25,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::readiness::{Phase, State, partitions, parts};
+use self::readiness::{Phase, State};
+use self::stop::StopTime;
 use self::traced::Traced;
 use self::upkeep::Watched;
 use crate::app::{self, Make, Store};
@@ -49,6 +52,9 @@ pub(crate) struct Options {
     pub(crate) drives_effects: bool,
 }
 
+/// Spans that wait for their collector at the end have so long.
+const OTLP_END_MAX: Duration = Duration::from_secs(5);
+
 /// What ends beside the server has so long.
 const BESIDE_MAX: Duration = Duration::from_secs(5);
 
@@ -69,7 +75,7 @@ pub(crate) fn run(data: &Path, config: Config, options: &Options) -> Result<(), 
     let served = runtime.block_on(serve(data, config, options, &store, tokens, sight));
     drop(runtime);
     store.close();
-    otlp::end();
+    otlp::end(OTLP_END_MAX);
     served
 }
 
@@ -144,15 +150,14 @@ async fn serve(
             Err(Failure::unreachable(format!("the log failed for good: {reason}. Start again when the disk is well")))
         }
     };
+    let time = StopTime::begin(config.node.stop_deadline_ms);
     state.set(Phase::Draining);
     end.cancel();
     let drained = async {
-        let cut = server.drain(Duration::from_millis(config.http.drain_ms)).await;
+        let cut = server.drain(time.part(Duration::from_millis(config.http.drain_ms))).await;
         // Both end at once when they are asked to; what does not, or has panicked, must not keep the node from its stop.
         let ended = async { while beside.join_next().await.is_some() {} };
-        if tokio::time::timeout(BESIDE_MAX, ended).await.is_err() {
-            tracing::warn!("the probe or the metrics do not end; they are cut off");
-        }
+        time.end("the probe or the metrics", BESIDE_MAX, ended).await;
         cut
     };
     // Reports go on until the edge has ended: an order may wait for one to come to its end.
@@ -160,14 +165,15 @@ async fn serve(
         cut = drained => cut,
         () = &mut reporter => 0,
     };
+    // What comes after it is the participants' end, and the lists'.
     let stop = match &ended {
-        Ok(()) => Some(node.clone().stop(Duration::from_millis(config.node.stop_deadline_ms)).await),
+        Ok(()) => Some(node.clone().stop(time.rest() * 3 / 4).await),
         Err(_) => {
             node.clone().kill().await;
             None
         }
     };
-    participants.close().await;
+    time.end("the participants", BESIDE_MAX, participants.close()).await;
     tokio::task::block_in_place(|| projection.close());
     if let Some(stop) = stop {
         tracing::info!(drained = stop.drained, abandoned = stop.abandoned, cut, "stopped");

@@ -59,10 +59,10 @@ pub(crate) fn is_on() -> bool {
     PROVIDER.get().is_some()
 }
 
-/// Sends what waits, at the end of the process.
-pub(crate) fn end() {
+/// Sends what waits, at the end of the process, for at most so long.
+pub(crate) fn end(at_most: Duration) {
     if let Some(provider) = PROVIDER.get()
-        && let Err(error) = provider.shutdown_with_timeout(EXPORT_MAX)
+        && let Err(error) = provider.shutdown_with_timeout(at_most.min(EXPORT_MAX))
     {
         tracing::warn!(%error, "not all spans reached the collector");
     }

@@ -70,3 +70,44 @@ fn the_shipped_configuration_is_taken() {
     assert_eq!(value("cluster.durability"), "replicated_fsync");
     assert_ne!(value("nats.replier_credentials"), value("nats.credentials"));
 }
+
+/// `config show` knew nothing of the short variables, and they won over `--set`.
+#[test]
+fn short_variables_are_shown_and_flags_win_over_them() {
+    let shown = |words: &[&str]| {
+        let call = retailflow(&["config", "show"]).env("RETAILFLOW_NATS", "nats://a:4222,nats://b:4222");
+        let call = call.env("RETAILFLOW_LISTEN", "127.0.0.1:9");
+        words.iter().fold(call, |call, word| call.arg(word)).run().expect(0).stdout
+    };
+    let line = |text: &str, key: &str| text.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    let text = shown(&[]);
+    let nats = line(&text, "nats.servers");
+    assert!(
+        nats.contains("nats://a:4222,nats://b:4222")
+            && nats.ends_with("environment variable RETAILFLOW_NATS"),
+        "{nats}"
+    );
+    assert!(line(&text, "http.listen").ends_with("environment variable RETAILFLOW_LISTEN"));
+    let text = shown(&["--set", r#"nats.servers=["nats://c:4222"]"#]);
+    let nats = line(&text, "nats.servers");
+    assert!(nats.contains("\"nats://c:4222\"") && nats.ends_with("flag"), "{nats}");
+}
+
+/// A start that could not work began all the same.
+#[test]
+fn servers_that_are_none_and_a_cluster_without_etcd_are_refused_by_name() {
+    let serve = || retailflow(&["serve", "--node", "n-1"]);
+    serve().arg("--nats").arg("not a url").run().expect(2).says(&[
+        "nats.servers (flag)",
+        "\"not a url\"",
+        "nats://",
+    ]);
+    let wrong = serve().env("RETAILFLOW_NATS", "http://127.0.0.1:1").run().expect(2);
+    wrong.says(&["environment variable RETAILFLOW_NATS", "put the configuration right"]);
+    let alone = serve().arg("--nats").arg("nats://127.0.0.1:1").run().expect(2);
+    alone.says(&["etcd.endpoints is \"off\"", "--etcd URL", "nats.servers"]);
+    let slip = retailflow(&["config", "show"]).env("RETAILFLOW_LOG_PARTITIONS", "8").run().expect(2);
+    slip.says(&["did you mean RETAILFLOW__LOG__PARTITIONS?"]);
+    let replicas = retailflow(&["config", "show", "--set", "nats.replicas=2"]).run().expect(2);
+    replicas.says(&["nats.replicas (flag)", "1 or 3"]);
+}

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::cli::Ended;
+use crate::support::server::Server;
 use crate::support::world::{World, place, places};
 
 #[test]
@@ -52,7 +53,10 @@ fn books_are_compared_while_orders_are_on_their_way() {
     let whole = std::fs::read_to_string(&book).unwrap();
     let lines: Vec<&str> = whole.split_inclusive('\n').collect();
     std::fs::write(&book, lines[..lines.len() - 3].concat()).unwrap();
-    world.on_data(&["verify"]).run().expect(1).says(&["an older copy", "retailflow reconcile"]);
+    shows(
+        &world.on_data(&["verify"]).run().expect(1),
+        &["BROKEN sides", "an older copy", "retailflow reconcile"],
+    );
     std::fs::remove_file(world.path("data/participants/payments.book.synced")).unwrap();
     let bad = world.on_data(&["verify"]).run().expect(1);
     let said =
@@ -81,4 +85,53 @@ fn orders_in_the_books_alone_are_told_and_so_is_that_there_are_none() {
         "stands in the book of inventory and not in",
     ];
     shows(&bad, &said);
+}
+
+/// Neither `serve` nor `verify` began, and `repair` said that nothing was needed.
+#[test]
+fn a_broken_book_keeps_the_engine_from_nothing_and_is_repaired() {
+    let world = World::new();
+    world.run(&world.file("commands", places(0, 20))).run().expect(0);
+    let book = world.path("data/participants/payments.book");
+    let mut bytes = std::fs::read(&book).unwrap();
+    let second = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    bytes[second + 3] = 0xff;
+    std::fs::write(&book, &bytes).unwrap();
+
+    let server = Server::of(world.on_data(&["serve"]));
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Ce-Type", "retailflow.order.place.v1"),
+        ("Idempotency-Key", "c"),
+    ];
+    let order = r#"{"customer":"c","currency":"USD","lines":[{"line_id":"1","sku":"cd","quantity":1,"amount_minor":5}]}"#;
+    let reply = server.client().post("/v1/tenants/t/orders/new/commands", &headers, order).unwrap();
+    assert_eq!(reply.status, 200, "orders are taken: {}", reply.body);
+    let said = server.stop();
+    assert!(said.contains("book_unusable") && said.contains("payments") && said.contains("line 2"), "{said}");
+    assert_eq!(said.matches("book_unusable").count(), 1, "told once: {said}");
+
+    let bad = world.on_data(&["verify"]).run().expect(1);
+    shows(&bad, &["held   chain", "BROKEN sides", "payments.book is damaged at line 2", "retailflow repair"]);
+    // What would never end is refused, by name.
+    let more = world.file("more", places(30, 31));
+    let run =
+        world.on_data(&["run", "--quiet", "--outcomes", "/dev/null", "--commands", &more]).run().expect(1);
+    run.says(&["payments.book is damaged at line 2"]);
+    world.on_data(&["reconcile"]).run().expect(1).says(&["payments.book is damaged at line 2"]);
+
+    shows(
+        &world.on_data(&["repair", "--dry-run"]).run().expect(1),
+        &["the log needs no repair", "damaged at line 2"],
+    );
+    world.on_data(&["repair"]).run().expect(4).says(&["repeat with --yes"]);
+    let mended = world.on_data(&["repair", "--yes"]).run().expect(0);
+    shows(&mended, &["1 pieces that are none were left out", "payments.book.damaged-1", "reconcile"]);
+    assert_eq!(std::fs::read(world.path("data/participants/payments.book.damaged-1")).unwrap(), bytes);
+    shows(&world.on_data(&["repair"]).run().expect(0), &["the log needs no repair"]);
+    // One step is not known to the participant any more, and that is what is said.
+    let asked = world.on_data(&["reconcile"]).run().expect(1);
+    shows(&asked, &["payments says it has not seen the key"]);
+    let server = Server::of(world.on_data(&["serve"]));
+    assert!(!server.stop().contains("book_unusable"));
 }

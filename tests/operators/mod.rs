@@ -5,6 +5,8 @@ mod broken_alone;
 mod cluster;
 mod letters;
 mod publish;
+mod roles;
+mod stop;
 
 use std::time::Duration;
 

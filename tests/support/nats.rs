@@ -163,17 +163,18 @@ impl Server {
 
     /// Freezes it (SIGSTOP): its connections stand, and nothing is answered.
     pub(crate) fn freeze(&self) {
-        self.signal("STOP");
+        self.signal(rustix::process::Signal::STOP);
     }
 
     /// Lets it go on after [`Self::freeze`].
     pub(crate) fn thaw(&self) {
-        self.signal("CONT");
+        self.signal(rustix::process::Signal::CONT);
     }
 
-    fn signal(&self, name: &str) {
-        let id = self.child.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    /// Sends it a signal, as SIGSTOP, which it says nothing to.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let child = self.child.as_ref().unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
     }
 
     /// Its own folder.

@@ -37,8 +37,9 @@ Usage: cargo xtask COMMAND
   isolation [SECONDS] [--only embedded|nats]
                    measure what all others feel while one part is sick: some partitions' log (also on three NATS
                    servers, one of them stopped), payments, a loud tenant (60 s well, sick, well each; 12 minutes)
-  cluster [--nodes N] [--nats N] [--etcd N] [--keep]
-                   run a whole cluster on this machine until Ctrl-C: 3 of each by default (docs/cluster.md)
+  cluster [--nodes N] [--nats N] [--etcd N] [--restart] [--keep]
+                   run a whole cluster on this machine until Ctrl-C: 3 of each by default (docs/cluster.md); what ends is told,
+                   and started again with --restart or by the line `restart n-2`
   setup [--tests]  check what a build needs; with --tests, also fetch what the tests need
 ";
 

@@ -14,7 +14,7 @@ use retailflow_engine::ports::Role;
 use crate::disk::files::{DiskFile, Files};
 
 /// Longest line of a book, in bytes: an order has at most a thousand lines.
-const LINE_MAX_BYTES: usize = 1 << 20;
+pub(super) const LINE_MAX_BYTES: usize = 1 << 20;
 /// Torn ends of one book that are kept; with so many, somebody has to look.
 const TORN_MAX: u32 = 100;
 
@@ -30,7 +30,10 @@ pub enum BookFileError {
         cause: io::Error,
     },
     /// A line before its end is not what was written.
-    #[error("the book {path} is damaged at line {line}: {cause}")]
+    #[error(
+        "the book {path} is damaged at line {line}: {cause}. `retailflow repair` leaves such lines out, and keeps the book as it is \
+         beside it"
+    )]
     Damaged {
         /// Which.
         path: PathBuf,
@@ -41,7 +44,8 @@ pub enum BookFileError {
     },
     /// It holds something, and no line of a book.
     #[error(
-        "the book {path} has {bytes} bytes and not one whole line: it is left as it is. Move it away to begin a new one"
+        "the book {path} has {bytes} bytes and not one whole line: it is left as it is. Move it away to begin a new one, \
+         as `retailflow repair` does"
     )]
     NoWholeLine {
         /// Which.
@@ -52,7 +56,7 @@ pub enum BookFileError {
     /// It ends before what was known to be on disk: an older copy, or its end is gone.
     #[error(
         "the book {path} ends at byte {whole_bytes} and was on disk up to byte {synced_bytes}: this is an older copy, or its \
-         end is lost. To go on with it all the same, remove {path}.synced, and ask `retailflow reconcile` what is missing"
+         end is lost. To go on with it all the same, `retailflow repair`; `retailflow reconcile` says then what is missing"
     )]
     Behind {
         /// Which.
@@ -95,9 +99,9 @@ pub struct BookEnd {
 }
 
 /// Reads a book from its start on.
-struct Sequential {
-    file: Arc<dyn DiskFile>,
-    offset: u64,
+pub(super) struct Sequential {
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) offset: u64,
 }
 
 impl Read for Sequential {
@@ -156,6 +160,9 @@ pub(super) fn read(
         return Err(BookFileError::Behind { path, whole_bytes: end.whole_bytes, synced_bytes });
     }
     end.torn_bytes = size.saturating_sub(end.whole_bytes);
+    if end.whole_bytes == 0 && end.torn_bytes > 0 && synced.is_none() {
+        return Err(BookFileError::NoWholeLine { path, bytes: end.torn_bytes });
+    }
     Ok(end)
 }
 
@@ -177,9 +184,6 @@ pub(super) fn open(
     }
     let file = files.open(&path, true).map_err(failed())?;
     if end.torn_bytes > 0 {
-        if end.whole_bytes == 0 && synced_bytes(files, &path)?.is_none() {
-            return Err(BookFileError::NoWholeLine { path, bytes: end.torn_bytes });
-        }
         let kept = keep_torn(files, folder, &path, &file, end).map_err(failed())?;
         file.set_len(end.whole_bytes).map_err(failed())?;
         tracing::warn!(
@@ -234,23 +238,40 @@ fn keep_torn(
             Err(error) => return Err(error),
         }
     }
-    let (name, to) = kept.ok_or_else(|| io::Error::other("too many torn ends of it are kept already"))?;
+    let (name, to) = kept.ok_or_else(|| {
+        io::Error::other(format!(
+            "{TORN_MAX} torn ends of it are kept already: look at them, and move them away"
+        ))
+    })?;
+    let copied = copy(book, end.whole_bytes, end.torn_bytes, &to).and_then(|()| files.sync_dir(folder));
+    if copied.is_err() {
+        // Each start on a full disk would leave one behind, until there are too many.
+        drop(files.remove(&name));
+    }
+    copied.map(|()| name)
+}
+
+/// Copies `bytes` bytes from `start` on, durably.
+pub(super) fn copy(
+    book: &Arc<dyn DiskFile>,
+    start: u64,
+    bytes: u64,
+    to: &Arc<dyn DiskFile>,
+) -> io::Result<()> {
     let mut piece = vec![0; LINE_MAX_BYTES];
     let mut copied = 0;
-    while copied < end.torn_bytes {
-        let read = book.read_full_at(end.whole_bytes + copied, &mut piece)?;
+    while copied < bytes {
+        let read = book.read_full_at(start + copied, &mut piece)?;
         if read == 0 {
             break;
         }
         to.write_all_at(copied, &piece[..read])?;
         copied += read as u64;
     }
-    to.sync_data()?;
-    files.sync_dir(folder)?;
-    Ok(name)
+    to.sync_data()
 }
 
-fn mark_path(book: &Path) -> PathBuf {
+pub(super) fn mark_path(book: &Path) -> PathBuf {
     book.with_extension("book.synced")
 }
 
@@ -260,7 +281,12 @@ fn mark_path(book: &Path) -> PathBuf {
 const KEPT_MARK_AT: u64 = 512;
 
 /// Keeps, durably, how far a book is on disk now.
-fn keep_mark(files: &dyn Files, folder: &Path, role: Role, synced_bytes: u64) -> Result<(), BookFileError> {
+pub(super) fn keep_mark(
+    files: &dyn Files,
+    folder: &Path,
+    role: Role,
+    synced_bytes: u64,
+) -> Result<(), BookFileError> {
     let mark = open_mark(files, folder, role)?;
     let kept = mark.write_all_at(KEPT_MARK_AT, mark_of(synced_bytes).as_bytes());
     let kept = kept.and_then(|()| mark.sync_data()).and_then(|()| files.sync_dir(folder));

@@ -29,6 +29,8 @@ pub enum BookSync {
 struct Tail {
     /// Where the next entry goes.
     length_bytes: u64,
+    /// Half a line may stand behind that, which could not be taken back yet.
+    torn: bool,
     /// How often something was written.
     written: u64,
     /// Somebody waits for what was written up to here.
@@ -54,47 +56,62 @@ struct Book {
 
 /// Appends to the books of a folder, which nobody else may do meanwhile.
 pub(super) struct FileJournal {
-    books: Vec<Arc<Book>>,
+    /// In the order of [`Role::ALL`]; those that cannot be used with the reason.
+    books: Vec<Result<Arc<Book>, Unusable>>,
     sync: BookSync,
     threads: Vec<JoinHandle<()>>,
-    _lock: Box<dyn LockGuard>,
+    _lock: Option<Box<dyn LockGuard>>,
+}
+
+#[derive(Clone)]
+struct Unusable {
+    error: Arc<BookFileError>,
+    reason: Arc<str>,
+}
+
+impl Unusable {
+    fn new(error: Arc<BookFileError>) -> Self {
+        Self { reason: error.to_string().into(), error }
+    }
 }
 
 impl FileJournal {
-    /// Opens the books, making those that are not there, and gives what is in them to `take`.
+    /// Opens the books, making those that are not there, and gives what is in them to `take`. One that cannot be used keeps the
+    /// others from nothing: whose it is answers nobody.
+    ///
+    /// # Errors
+    /// [`BookFileError::InUse`], and when the system gives no thread.
     pub(super) fn open(
         files: &dyn Files,
         folder: &Path,
         sync: BookSync,
         take: &mut dyn FnMut(BookEntry),
     ) -> Result<Self, BookFileError> {
-        files.create_dir_all(folder).map_err(BookFileError::io(folder))?;
-        let lock = files.try_lock(&folder.join("lock")).map_err(|error| match error {
-            LockError::Held { holder } => BookFileError::InUse { folder: folder.to_owned(), holder },
-            LockError::Io(cause) => BookFileError::Io { path: folder.to_owned(), cause },
-        })?;
-        let mut books: Vec<Option<Arc<Book>>> = Role::ALL.map(|_| None).into();
+        let locked = files.create_dir_all(folder).map_err(LockError::Io);
+        let (lock, none) = match locked.and_then(|()| files.try_lock(&folder.join("lock"))) {
+            Ok(lock) => (Some(lock), None),
+            Err(LockError::Held { holder }) => {
+                return Err(BookFileError::InUse { folder: folder.to_owned(), holder });
+            }
+            Err(LockError::Io(cause)) => {
+                (None, Some(Unusable::new(Arc::new(BookFileError::io(folder)(cause)))))
+            }
+        };
+        let mut books: Vec<_> = Role::ALL.map(|_| None).into();
         // A capture pays for a parcel, which has to be there.
         for role in [Role::Inventory, Role::Shipping, Role::Payments] {
-            let (file, length_bytes) = book_file::open(files, folder, role, take)?;
-            let mark = match sync {
-                BookSync::BeforeAnswer => Some(book_file::open_mark(files, folder, role)?),
-                BookSync::Never => None,
+            let opened = match &none {
+                Some(none) => Err(none.clone()),
+                None => Book::open(files, folder, role, sync, take)
+                    .map(Arc::new)
+                    .map_err(|error| Unusable::new(Arc::new(error))),
             };
-            let book = Book {
-                path: book_file::path_of(folder, role),
-                file,
-                mark,
-                tail: Mutex::new(Tail { length_bytes, ..Tail::default() }),
-                wake: Condvar::new(),
-                synced: watch::Sender::default(),
-            };
-            books[role as usize] = Some(Arc::new(book));
+            books[role as usize] = Some(opened);
         }
-        let books: Vec<Arc<Book>> = books.into_iter().flatten().collect();
+        let books: Vec<_> = books.into_iter().flatten().collect();
         let mut threads = Vec::new();
         if sync == BookSync::BeforeAnswer {
-            for book in &books {
+            for book in books.iter().flatten() {
                 let (of, path) = (Arc::clone(book), book.path.clone());
                 let thread = std::thread::Builder::new().name("book-sync".into());
                 threads.push(thread.spawn(move || of.run()).map_err(BookFileError::io(&path))?);
@@ -103,12 +120,37 @@ impl FileJournal {
         Ok(Self { books, sync, threads, _lock: lock })
     }
 
+    /// The books that could not be opened.
+    pub(super) fn unusable(&self) -> impl Iterator<Item = (Role, &Arc<BookFileError>)> {
+        let books = Role::ALL.into_iter().zip(&self.books);
+        books.filter_map(|(role, book)| Some((role, &book.as_ref().err()?.error)))
+    }
+
+    fn book(&self, role: Role) -> Result<&Arc<Book>, Arc<str>> {
+        match self.books.get(role as usize) {
+            Some(Ok(book)) => Ok(book),
+            Some(Err(unusable)) => Err(Arc::clone(&unusable.reason)),
+            None => Err("there is no such book".into()),
+        }
+    }
+
+    /// Whether anything can be answered out of a book.
+    ///
+    /// # Errors
+    /// Why not: it could not be opened, or has failed since.
+    pub(super) fn usable(&self, role: Role) -> Result<(), Arc<str>> {
+        match &self.book(role)?.tail.lock().failed {
+            Some(reason) => Err(Arc::clone(reason)),
+            None => Ok(()),
+        }
+    }
+
     /// Waits until all that was written in a book so far is on disk.
     ///
     /// # Errors
     /// It cannot be known whether it is.
     pub(super) async fn durable(&self, role: Role) -> Result<(), Arc<str>> {
-        let Some(book) = self.books.get(role as usize) else { return Ok(()) };
+        let book = self.book(role)?;
         let wanted = {
             let mut tail = book.tail.lock();
             if let Some(reason) = &tail.failed {
@@ -130,10 +172,12 @@ impl FileJournal {
         }
     }
 
-    /// As [`Self::durable`], for all books.
+    /// As [`Self::durable`], for all books that could be opened: nothing was written in another.
     pub(super) async fn all_durable(&self) -> Result<(), Arc<str>> {
-        for role in Role::ALL {
-            self.durable(role).await?;
+        for (role, book) in Role::ALL.into_iter().zip(&self.books) {
+            if book.is_ok() {
+                self.durable(role).await?;
+            }
         }
         Ok(())
     }
@@ -141,7 +185,7 @@ impl FileJournal {
 
 impl Drop for FileJournal {
     fn drop(&mut self) {
-        for book in &self.books {
+        for book in self.books.iter().flatten() {
             book.tail.lock().closing = true;
             book.wake.notify_one();
         }
@@ -150,6 +194,28 @@ impl Drop for FileJournal {
 }
 
 impl Book {
+    fn open(
+        files: &dyn Files,
+        folder: &Path,
+        role: Role,
+        sync: BookSync,
+        take: &mut dyn FnMut(BookEntry),
+    ) -> Result<Self, BookFileError> {
+        let (file, length_bytes) = book_file::open(files, folder, role, take)?;
+        let mark = match sync {
+            BookSync::BeforeAnswer => Some(book_file::open_mark(files, folder, role)?),
+            BookSync::Never => None,
+        };
+        Ok(Self {
+            path: book_file::path_of(folder, role),
+            file,
+            mark,
+            tail: Mutex::new(Tail { length_bytes, ..Tail::default() }),
+            wake: Condvar::new(),
+            synced: watch::Sender::default(),
+        })
+    }
+
     /// Syncs when somebody waits, and once more at the end.
     fn run(&self) {
         let mut done = 0;
@@ -190,19 +256,22 @@ impl Journal for FileJournal {
         let Some(first) = entries.first() else { return Ok(()) };
         let mut text = String::with_capacity(192 * entries.len());
         entries.iter().for_each(|entry| entry.encode(&mut text));
-        let book = self.books.get(first.role() as usize);
-        let book = book.ok_or_else(|| StoreError::Unavailable("there is no such book".into()))?;
+        let book = self.book(first.role()).map_err(|reason| StoreError::Unavailable(reason.to_string()))?;
         let mut tail = book.tail.lock();
         if let Some(reason) = &tail.failed {
             return Err(StoreError::Unavailable(reason.to_string()));
         }
+        let unavailable = |error: std::io::Error| StoreError::Unavailable(error.to_string());
         let at = tail.length_bytes;
+        if tail.torn {
+            book.file.set_len(at).map_err(unavailable)?;
+            tail.torn = false;
+        }
         if let Err(error) = book.file.write_all_at(at, text.as_bytes()) {
-            // Half a line may stand there: it is taken back, or nothing may be written behind it.
-            if let Err(stuck) = book.file.set_len(at) {
-                tail.failed = Some(format!("the book {} failed: {stuck}", book.path.display()).into());
-            }
-            return Err(StoreError::Unavailable(error.to_string()));
+            // Half a line may stand there. It is taken back, now or before the next one: nothing is written behind it, nor over it,
+            // for of a longer half more would be left than a shorter line covers.
+            tail.torn = book.file.set_len(at).is_err();
+            return Err(unavailable(error));
         }
         tail.length_bytes = at + text.len() as u64;
         tail.written += 1;

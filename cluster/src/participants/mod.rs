@@ -4,6 +4,7 @@
 //! They are written and synced before an answer is given, as those companies' would be ([`BookSync`]).
 
 mod book_file;
+mod book_repair;
 mod flaky;
 mod journal;
 mod synced;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::book_file::{BookEnd, BookFileError};
+pub use self::book_repair::{Mended, mend};
 use self::flaky::{Flaky, World};
 pub use self::journal::BookSync;
 use self::journal::FileJournal;
@@ -56,10 +58,11 @@ pub struct BookOptions {
     pub sync: BookSync,
 }
 
-/// Opens the books in `folder` and goes on where they end. Must be called in a runtime. Blocks while it reads.
+/// Opens the books in `folder` and goes on where they end. Must be called in a runtime. Blocks while it reads. Whose book cannot
+/// be used (damaged, unreadable, no room for it) answers nobody, as a participant that is away: [`SimRunning::unusable`] says why.
 ///
 /// # Errors
-/// [`BookFileError`] when a book cannot be read, is damaged before its end, or is open already.
+/// [`BookFileError::InUse`]; and when the system gives no thread.
 pub fn open(
     folder: &Path,
     options: &BookOptions,
@@ -93,6 +96,12 @@ fn open_on(
     let sim = Arc::new(SimParticipants::new(sim_options, clock.clone(), later.clone()));
     let journal = Arc::new(FileJournal::open(files, folder, *sync, &mut |entry| sim.restore(&entry))?);
     *later.0.lock() = Some(journal.clone());
+    for (role, error) in journal.unusable() {
+        tracing::error!(
+            event = "book_unusable", participant = role.as_str(), %error,
+            "this participant answers nobody until its book is mended and it is started again; all else goes on"
+        );
+    }
     sim.restored(REPORTS_AGAIN_MAX);
     let world = Arc::new(World {
         rates,
@@ -122,6 +131,13 @@ fn open_on(
     Ok(running)
 }
 
+/// What is wrong with each book in `folder`, in the order of [`Role::ALL`]: it is read to its end. Changes nothing.
+#[must_use]
+pub fn problems(folder: &Path) -> Vec<(Role, BookFileError)> {
+    let read = |role| book_file::read(&RealFiles::default(), folder, role, &mut |_| {}).err();
+    Role::ALL.into_iter().filter_map(|role| Some((role, read(role)?))).collect()
+}
+
 /// What the books in `folder` add up to, read line by line.
 ///
 /// # Errors
@@ -149,6 +165,11 @@ impl SimRunning {
     #[must_use]
     pub fn participants(&self) -> Participants {
         self.participants.clone()
+    }
+
+    /// Whose book cannot be used, and why: they answer nobody.
+    pub fn unusable(&self) -> impl Iterator<Item = (Role, &BookFileError)> {
+        self.world.journal.unusable().map(|(role, error)| (role, &**error))
     }
 
     /// What was taken on in an earlier life is reported now.

@@ -17,6 +17,9 @@ pub(super) struct Synced {
 impl Participant for Synced {
     fn perform<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, StepAnswer> {
         Box::pin(async move {
+            if let Err(reason) = self.journal.usable(self.role) {
+                return StepAnswer::Unknown { reason: (*reason).into() };
+            }
             let answer = self.participant.perform(request).await;
             // These say nothing that has to stay.
             if matches!(answer, StepAnswer::Failed { .. } | StepAnswer::Unknown { .. } | StepAnswer::Expired)
@@ -32,6 +35,9 @@ impl Participant for Synced {
 
     fn query<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, KeyStanding> {
         Box::pin(async move {
+            if let Err(reason) = self.journal.usable(self.role) {
+                return KeyStanding::Unknown { reason: (*reason).into() };
+            }
             let standing = self.participant.query(request).await;
             match self.journal.durable(self.role).await {
                 Ok(()) => standing,
@@ -42,6 +48,9 @@ impl Participant for Synced {
 
     fn settle<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, Settlement> {
         Box::pin(async move {
+            if let Err(reason) = self.journal.usable(self.role) {
+                return Settlement::Unknown { reason: (*reason).into() };
+            }
             let settlement = self.participant.settle(request).await;
             match self.journal.durable(self.role).await {
                 Ok(()) => settlement,

@@ -13,6 +13,8 @@ use retailflow_engine::order::{Line, Placed};
 use retailflow_engine::ports::{Clock, KeyStanding, Participants, PortFuture, Role, StepAnswer, StepRequest};
 use retailflow_engine::wire::command::Step;
 
+mod broken;
+
 use super::{BookOptions, BookSync, SimRunning, audit, open, open_on, read_books};
 use crate::disk::files::faulty::{Faults, FaultyFiles};
 
@@ -87,6 +89,11 @@ fn start(folder: &std::path::Path, rates: FaultRates) -> SimRunning {
     open(folder, &options(sim, rates), Arc::new(Noon), Arc::new(|_| {})).unwrap()
 }
 
+/// Why the book of a role cannot be used.
+fn why_not(running: &SimRunning, role: Role) -> String {
+    running.unusable().find(|(of, _)| *of == role).map(|(_, error)| error.to_string()).unwrap()
+}
+
 fn options(sim: SimOptions, rates: FaultRates) -> BookOptions {
     BookOptions { sim, rates, seed: 7, sync: BookSync::BeforeAnswer }
 }
@@ -143,9 +150,9 @@ async fn a_book_without_a_whole_line_is_left_as_it_is() {
     let path = folder.path().join("payments.book");
     for garbage in [&b"no book at all"[..], &[0; 5000]] {
         std::fs::write(&path, garbage).unwrap();
-        let options = options(SimOptions::default(), FaultRates::NONE);
-        let error = open(folder.path(), &options, Arc::new(Noon), Arc::new(|_| {})).err().unwrap();
-        assert!(error.to_string().contains("not one whole line"), "{error}");
+        let running = start(folder.path(), FaultRates::NONE);
+        assert!(why_not(&running, Role::Payments).contains("not one whole line"));
+        running.close().await;
         assert_eq!(std::fs::read(&path).unwrap(), garbage);
     }
 }
@@ -290,8 +297,10 @@ async fn a_book_that_is_gone_is_told() {
     life(&running.participants(), 1).await;
     running.close().await;
     std::fs::remove_file(folder.path().join("payments.book")).unwrap();
-    let error = start().err().unwrap();
+    let running = start().unwrap();
+    let (role, error) = running.unusable().next().unwrap();
     assert!(matches!(error, super::book_file::BookFileError::Behind { whole_bytes: 0, .. }), "{error}");
+    assert_eq!(role, Role::Payments);
 }
 
 /// What was written and not synced may be there in pieces after a power cut, whole lines behind a hole among them.

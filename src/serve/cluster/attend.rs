@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use retailflow_actors::{Intake, IntakeEvent, NodeHandle};
-use retailflow_cluster::nats::{EdgeConnection, EventPump, InboxFault, InboxOptions, NatsInbox, Post};
+use retailflow_cluster::nats::{EdgeConnection, EventPump, InboxFault, NatsInbox, Post};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::metric;
 use retailflow_engine::ports::{EventLog as _, InboxError, StoreError};
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;
+use super::options;
 use super::reading::Reading;
 use crate::app::SystemClock;
 use crate::exit::Failure;
@@ -181,11 +182,7 @@ impl Attending {
         let head = ground.log.head(partition).await;
         let head = head.map_err(|error| Stopped::Passing(error.to_string()))?;
         let floors = head.fence.map(|fence| fence.intake).unwrap_or_default();
-        let options = InboxOptions {
-            partitions: ground.log.identity().partitions,
-            idle_ms: ground.config.cluster.look_ms,
-            ..InboxOptions::default()
-        };
+        let options = options::inbox(&ground.config, ground.log.identity().partitions);
         let (letters, clock) = (ground.letters.clone(), Arc::new(SystemClock));
         let opened =
             NatsInbox::resume(&ground.connections, &ends.intake, partition, &floors, letters, clock, options);
@@ -193,7 +190,7 @@ impl Attending {
         self.reading.goes_on(partition);
         let (quiet, replies) = (inbox.quiet_up_to(), inbox.replies());
         let (outcomes, mut waiting) = mpsc::channel::<(u64, Outcome)>(REPLIES_MAX);
-        let patience = Duration::from_millis(ground.config.cluster.patience_ms);
+        let patience = options::patience(&ground.config);
         let intake = Intake::of_partition(&self.node, &inbox, "RF_CMD", partition, patience);
         let following = intake.following();
         let (_stop, never) = watch::channel(false);
@@ -213,8 +210,7 @@ impl Attending {
         };
         let floor = async {
             loop {
-                let every = ground.config.cluster.floor_ms;
-                tokio::time::sleep(Duration::from_millis(fastrand::u64(every / 2..=every))).await;
+                tokio::time::sleep(options::floor_pause(&ground.config, fastrand::u64(..))).await;
                 self.node.nothing_up_to(following, quiet.load(Ordering::Acquire));
                 self.node.write_floor(partition).await;
             }

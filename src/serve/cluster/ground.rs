@@ -1,7 +1,7 @@
 //! What a node of many stands on: connections, streams, the log, and the ports beside it.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use retailflow_actors::{DurabilityNow, Ports};
@@ -23,6 +23,7 @@ use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_gateway::TokenSecret;
 
 use super::super::readiness::{Part, Trouble, Watch};
+use super::super::stop::StopTime;
 use super::Member;
 use crate::app::{self, SystemClock, SystemRng};
 use crate::exit::{ExitStatus, Failure, OrExit};
@@ -57,6 +58,8 @@ pub(crate) struct Ground {
     /// The same on all nodes.
     pub(crate) token_secret: TokenSecret,
     snapshots: Option<Arc<SnapshotCache>>,
+    /// The time of the stop, from the moment on at which it is asked for.
+    stop: OnceLock<StopTime>,
 }
 
 /// The parts of a list that is separated by commas; none for `off`.
@@ -78,7 +81,7 @@ pub(crate) fn nats_options(config: &Config, name: &str) -> NatsOptions {
     }
 }
 
-fn replier_options(config: &Config, nats: &NatsOptions) -> NatsOptions {
+pub(super) fn replier_options(config: &Config, nats: &NatsOptions) -> NatsOptions {
     let own = list(&config.nats.replier_credentials).first().map(std::path::PathBuf::from);
     NatsOptions { credentials: own.or_else(|| nats.credentials.clone()), ..nats.clone() }
 }
@@ -125,6 +128,7 @@ impl Ground {
             locks,
             token_secret: TokenSecret::derive(&secret),
             snapshots,
+            stop: OnceLock::new(),
             config,
             nats,
             replier,
@@ -184,14 +188,21 @@ impl Ground {
         })
     }
 
-    /// Closes all, in the reverse order.
+    /// The time of the stop, which begins with the first call.
+    pub(crate) fn stop_time(&self) -> StopTime {
+        *self.stop.get_or_init(|| StopTime::begin(self.config.node.stop_deadline_ms))
+    }
+
+    /// Closes all, in the reverse order, in what is left of the stop's time.
     pub(crate) async fn close(&self) {
-        self.relay.close(CLOSE_MAX).await;
-        self.tenants.close(CLOSE_MAX).await;
-        if !self.log.close(CLOSE_MAX).await {
+        let time = self.stop_time();
+        self.relay.close(time.part(CLOSE_MAX)).await;
+        self.tenants.close(time.part(CLOSE_MAX)).await;
+        if !self.log.close(time.part(CLOSE_MAX)).await {
             tracing::warn!("groups were left on their way; the next owners find out what became of them");
         }
-        self.connections.close(CLOSE_MAX).await;
+        // Two connections, one after the other.
+        self.connections.close(time.part(CLOSE_MAX) / 2).await;
         if let Some(snapshots) = &self.snapshots {
             tokio::task::block_in_place(|| snapshots.close());
         }
@@ -236,7 +247,7 @@ async fn connect(nats: &NatsOptions) -> Result<Connections, Failure> {
     }
 }
 
-fn identity(config: &Config) -> LogIdentity {
+pub(super) fn identity(config: &Config) -> LogIdentity {
     let rng = SystemRng::new();
     let mut log_id = [0; 16];
     log_id[..8].copy_from_slice(&rng.next_u64().to_le_bytes());
@@ -306,12 +317,17 @@ fn too_small(most: usize, record_max: usize, who: &str, instead: &str) -> Option
     })
 }
 
-/// Where streams differ from what is wanted; those that are missing are made.
-pub(crate) async fn streams(config: &Config, connections: &Connections) -> Result<Vec<Drift>, Failure> {
+/// The streams of the log, and those of the doors, as the configuration wants them.
+pub(super) fn wanted_streams(config: &Config) -> (Topology, DoorStreams) {
     let (partitions, replicas) = (config.cluster.partitions, config.nats.replicas);
     let topology = Topology { partitions, shards: config.cluster.shards, replicas };
-    let doors =
-        DoorStreams { partitions, replicas, commands_max_bytes: Some(config.nats.commands_max_bytes) };
+    let commands_max_bytes = Some(config.nats.commands_max_bytes);
+    (topology, DoorStreams { partitions, replicas, commands_max_bytes })
+}
+
+/// Where streams differ from what is wanted; those that are missing are made.
+pub(crate) async fn streams(config: &Config, connections: &Connections) -> Result<Vec<Drift>, Failure> {
+    let (topology, doors) = wanted_streams(config);
     let failed = || "cannot make the streams";
     let mut drift = topology.provision(connections).await.or_exit(ExitStatus::Unreachable, failed)?;
     drift.extend(doors.provision(connections).await.or_exit(ExitStatus::Unreachable, failed)?);

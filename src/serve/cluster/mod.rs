@@ -13,6 +13,7 @@ pub(crate) mod labels;
 mod membership;
 mod no_backup;
 mod no_views;
+mod options;
 mod reading;
 mod trimming;
 
@@ -22,12 +23,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use retailflow_actors::{DurabilityNow, Holds, Node, NodeHandle, Settings, StewardTimes, steward};
+use retailflow_actors::{DurabilityNow, Holds, Node, NodeHandle, Settings, steward};
 use retailflow_cluster::etcd::{EtcdOptions, EtcdOwnership};
-use retailflow_cluster::nats::{AskDoor, AskOptions, Caller, Post, PostOptions, stand_ins};
+use retailflow_cluster::nats::{AskDoor, Caller, Post, PostOptions, stand_ins};
 use retailflow_config::Config;
 use retailflow_engine::ids::NodeId;
-use retailflow_engine::placement::Policy;
 use retailflow_engine::ports::{Clock as _, EventLog, Participants, Rng as _};
 use retailflow_gateway::{Edge, Options as EdgeOptions, Server};
 use tokio::sync::watch;
@@ -46,6 +46,7 @@ use self::no_backup::NoBackup;
 use self::no_views::NoViews;
 use self::reading::Reading;
 use super::readiness::{Phase, State, partitions, parts};
+use super::stop::StopTime;
 use super::upkeep::{self, Watched};
 use super::{BESIDE_MAX, Options, probe, refused, root_ended, tell, traced};
 use crate::app::{self, SystemClock, SystemRng};
@@ -67,6 +68,9 @@ pub(crate) struct Member {
     /// Start also where the log gives less than is asked for.
     pub(crate) accept_weaker_durability: bool,
 }
+
+/// Threads that wait for a disk at the end have so long.
+const THREADS_END_MAX: Duration = Duration::from_secs(5);
 
 /// Time between two looks whether all has been handed over.
 const LOOK: Duration = Duration::from_millis(20);
@@ -92,10 +96,14 @@ pub(crate) fn run(
         let ground = Ground::open(data, config, member).await?;
         let served = serve(&ground, options, member, sight).await;
         ground.close().await;
-        served
+        Ok::<_, Failure>((served, ground.stop_time()))
     });
-    drop(runtime);
-    otlp::end();
+    let (served, time) = match served {
+        Ok((served, time)) => (served, time),
+        Err(failure) => (Err(failure), StopTime::begin(0)),
+    };
+    runtime.shutdown_timeout(time.part(THREADS_END_MAX));
+    otlp::end(time.rest());
     served
 }
 
@@ -115,12 +123,7 @@ async fn serve(
     let (nodes, calls) = (ground.edge("nodes").await?, ground.direct("calls").await?);
     let post = Post::new(nodes, here.clone(), PostOptions::default());
     let doorway = traced(Arc::new(Doorway::new(here.clone(), partitions, Caller::new(calls))));
-    let ask = AskOptions {
-        in_flight_max: config.nats.ask_in_flight_max,
-        timeout_ms: config.http.request_timeout_ms,
-        timeout_max_ms: config.http.request_timeout_max_ms,
-        retry_after_ms: config.admission.retry_after_ms,
-    };
+    let ask = options::ask(config);
     let ask = AskDoor::open(ground.asked("ask").await?, doorway.clone(), ask, SystemClock.now()).await;
     let ask = ask.or_exit(ExitStatus::Unreachable, || "cannot open the ask door")?;
 
@@ -183,7 +186,7 @@ async fn serve(
     let ownership = EtcdOwnership::join(options, Arc::new(SystemClock));
     here.joined(ownership.clone());
     standing.joined(&ownership);
-    let times = StewardTimes { take_over: Duration::from_millis(config.cluster.take_over_ms), hand_over };
+    let times = options::steward_times(config);
     let mut steward = tokio::spawn(steward(node.clone(), ownership.clone(), times, gone.clone()));
 
     let mut beside = JoinSet::new();
@@ -203,6 +206,7 @@ async fn serve(
         ended = &mut attending => Err(Failure::unreachable(format!("what sees to partitions has ended: {ended:?}"))),
     };
 
+    let time = ground.stop_time();
     state.set(Phase::Draining);
     // Others take over one partition after another, and what still comes here is forwarded to them.
     ownership.leave();
@@ -211,7 +215,7 @@ async fn serve(
             tokio::time::sleep(LOOK).await;
         }
     };
-    if tokio::time::timeout(hand_over, empty).await.is_err() {
+    if tokio::time::timeout(time.part(hand_over), empty).await.is_err() {
         tracing::warn!(
             left = node.held().len(),
             "nobody has taken all partitions over; the next one who comes does"
@@ -223,21 +227,27 @@ async fn serve(
             tracing::error!(%error, "what ran {name} ended badly");
         }
     };
-    let answered = ask.close(Duration::from_millis(config.http.drain_ms)).await;
-    let cut = server.drain(Duration::from_millis(config.http.drain_ms)).await;
-    if !steward.is_finished() {
-        joined("partitions", steward.await);
+    let drain = time.part(Duration::from_millis(config.http.drain_ms));
+    let (answered, cut) = tokio::join!(ask.close(drain), server.drain(drain));
+    if !steward.is_finished()
+        && !time
+            .end("what runs partitions", hand_over, async { joined("partitions", (&mut steward).await) })
+            .await
+    {
+        steward.abort();
     }
     end.cancel();
-    if !attending.is_finished() {
-        joined("doors", attending.await);
+    if !attending.is_finished()
+        && !time
+            .end("what sees to partitions", hand_over, async { joined("doors", (&mut attending).await) })
+            .await
+    {
+        attending.abort();
     }
-    let beside_ended = async { while beside.join_next().await.is_some() {} };
-    if tokio::time::timeout(BESIDE_MAX, beside_ended).await.is_err() {
-        tracing::warn!("the probe or the metrics do not end; they are cut off");
-    }
-    let stop = node.clone().stop(Duration::from_millis(config.node.stop_deadline_ms)).await;
-    ownership.close().await;
+    time.end("the probe or the metrics", BESIDE_MAX, async { while beside.join_next().await.is_some() {} })
+        .await;
+    let stop = node.clone().stop(time.part(time.rest())).await;
+    time.end("the membership", BESIDE_MAX, ownership.close()).await;
     drop(never_failed);
     tracing::info!(drained = stop.drained, abandoned = stop.abandoned, answered, cut, "stopped");
     ended
@@ -290,11 +300,6 @@ fn etcd_options(
         build: env!("CARGO_PKG_VERSION").into(),
         admin: Some(format!("http://{admin}")),
         ttl_ms: config.etcd.ttl_ms,
-        policy: Policy {
-            partitions: ground.log.identity().partitions,
-            dwell_ms: config.cluster.dwell_ms,
-            required_labels,
-            ..Policy::default()
-        },
+        policy: options::policy(config, ground.log.identity().partitions, required_labels),
     }
 }

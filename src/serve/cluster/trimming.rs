@@ -10,6 +10,7 @@ use retailflow_engine::ports::{Clock as _, EventLog as _};
 use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;
+use super::options;
 use crate::app::SystemClock;
 
 /// The lock's time; the job is over long before, or has failed.
@@ -17,10 +18,8 @@ const LOCK_MAX: Duration = Duration::from_secs(60);
 
 /// Looks until `end`.
 pub(super) async fn run(ground: Arc<Ground>, node: NodeId, end: CancellationToken) {
-    let every = ground.config.cluster.trim_ms;
     loop {
-        // Not all nodes at once: one is enough.
-        let pause = Duration::from_millis(fastrand::u64(every / 2..=every + every / 2));
+        let pause = options::trim_pause(&ground.config, fastrand::u64(..));
         tokio::select! {
             () = end.cancelled() => return,
             () = tokio::time::sleep(pause) => {}

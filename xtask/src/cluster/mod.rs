@@ -1,8 +1,9 @@
 //! A whole cluster on this machine, from the tools in `.tools/`, to try things with: NATS, etcd, participants, nodes.
 //!
 //! They are started in this order and stopped in the reverse one, on Ctrl-C or SIGTERM; nothing is left but the folder, if it is
-//! to be kept.
+//! to be kept. One that ends is told, and the others go on: it comes back when that is asked for ([`asked`]), or by itself.
 
+mod asked;
 mod process;
 
 use std::fs;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::process::{Process, answers, free_ports};
@@ -32,16 +33,22 @@ pub(crate) struct Size {
     nats: usize,
     etcd: usize,
     keep: bool,
+    /// Whatever ends is started again.
+    restart: bool,
 }
 
 impl Size {
     /// Reads the words behind `cargo xtask cluster`.
     pub(crate) fn parse(words: &[&str]) -> Result<Self> {
-        let mut size = Self { nodes: 3, nats: 3, etcd: 3, keep: false };
+        let mut size = Self { nodes: 3, nats: 3, etcd: 3, keep: false, restart: false };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             if *word == "--keep" {
                 size.keep = true;
+                continue;
+            }
+            if *word == "--restart" {
+                size.restart = true;
                 continue;
             }
             let text = words.next().with_context(|| format!("{word} wants a number"))?;
@@ -52,7 +59,7 @@ impl Size {
                 ("--etcd", 1 | 3 | 5) => size.etcd = number,
                 ("--nodes", _) => bail!("--nodes: 1 to 16"),
                 ("--nats" | "--etcd", _) => bail!("{word}: 1, 3 or 5"),
-                _ => bail!("{word} is not known: --nodes N, --nats N, --etcd N, --keep"),
+                _ => bail!("{word} is not known: --nodes N, --nats N, --etcd N, --restart, --keep"),
             }
         }
         Ok(size)
@@ -84,11 +91,9 @@ pub(crate) fn run(size: &Size) -> Result<ExitCode> {
         }
     }
     setup::build()?;
-    eprintln!("building …");
-    shell::output(shell::cargo().args(["build", "--quiet", "--package", "retailflow"]))?;
+    let binary = build()?;
     let folder = std::env::temp_dir().join(format!("retailflow-cluster-{}", std::process::id()));
     fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let binary = shell::target()?.join("debug").join("retailflow");
     let mut running = Running { folder, binary, processes: Vec::new() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
@@ -111,6 +116,19 @@ pub(crate) fn run(size: &Size) -> Result<ExitCode> {
         false => fs::remove_dir_all(&running.folder).context("cannot remove the folder")?,
     }
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Builds the program, and shows that it does: as a release where there is one already, which is what people want to measure.
+fn build() -> Result<PathBuf> {
+    let target = shell::target()?;
+    let (profile, words) = match target.join("release").join("retailflow").is_file() {
+        true => ("release", &["build", "--release", "--package", "retailflow"][..]),
+        false => ("debug", &["build", "--package", "retailflow"][..]),
+    };
+    eprintln!("building ({profile}) …");
+    let status = shell::cargo().args(words).status().context("cargo cannot be started")?;
+    ensure!(status.success(), "the program could not be built");
+    Ok(target.join(profile).join("retailflow"))
 }
 
 /// A NATS server that was started.
@@ -141,7 +159,7 @@ pub(crate) fn beside_nats<T>(count: usize, run: impl FnOnce(&[NatsServer]) -> Re
     done
 }
 
-/// Until it is dropped; ends only with an error.
+/// Until it is dropped; ends only with an error, before all are there.
 async fn live(running: &mut Running, size: &Size, nats: &Path, etcd: &Path) -> Result<()> {
     let etcd = running.etcd(etcd, size.etcd).await?;
     let (nats, monitors) = running.nats(nats, size.nats).await?;
@@ -152,10 +170,13 @@ async fn live(running: &mut Running, size: &Size, nats: &Path, etcd: &Path) -> R
     running
         .start("participants", participants, |said| said.contains("the participants are there").then_some(()))
         .await?;
-    for number in 1..=size.nodes {
+    // Known before, so that a node that comes back is found where it was.
+    let ports = free_ports(size.nodes * 2)?;
+    for (number, ports) in (1..).zip(ports.chunks(2)) {
         let name = format!("n-{number}");
         let mut node = running.retailflow(&["serve", "--node", &name]);
-        node.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        let [listen, admin] = [0, 1].map(|at| format!("127.0.0.1:{}", ports[at]));
+        node.args(["--listen", &listen, "--admin-listen", &admin]);
         node.arg("--data").arg(running.folder.join(&name));
         let said = running.start(&name, node, |said| {
             said.lines().find_map(|line| Some(line.strip_prefix("listening on ")?.to_owned()))
@@ -163,10 +184,11 @@ async fn live(running: &mut Running, size: &Size, nats: &Path, etcd: &Path) -> R
         places.nodes.push(format!("{name}: {}", said.await?));
     }
     print!("{}", told(running, &places));
+    let mut asked = asked::lines();
     loop {
-        tokio::time::sleep(LOOK).await;
-        if let Some(why) = running.processes.iter_mut().find_map(Process::ended) {
-            bail!("{why}");
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => running.look(size.restart),
+            Some(line) = asked.recv() => running.asked(&line),
         }
     }
 }
@@ -306,7 +328,7 @@ fn told(running: &Running, places: &Places) -> String {
          alias retailflow={binary}\n  retailflow cluster status --partitions\n  retailflow doctor\n  \
          retailflow order place shop 1001 --customer 7 --currency USD --line cd:1:1177 --server {}\n  \
          retailflow generate --orders 1000 --seed 1 | retailflow publish --commands -\n  \
-         retailflow node drain n-1 --wait 60\n\nCtrl-C stops all of it.\n",
+         retailflow node drain n-1 --wait 60\n\nHere, as lines: kill n-2, stop n-2, restart n-2 (or nats-0, e-0, participants); list. Ctrl-C stops all of it.\n",
         places.nodes.join("\n"),
         running.servers(),
         running.servers(),
@@ -321,7 +343,8 @@ mod tests {
     #[test]
     fn words_say_how_many() {
         let size = Size::parse(&["--nodes", "2", "--nats", "1", "--keep"]).unwrap();
-        assert_eq!(size, Size { nodes: 2, nats: 1, etcd: 3, keep: true });
+        assert_eq!(size, Size { nodes: 2, nats: 1, etcd: 3, keep: true, restart: false });
+        assert!(Size::parse(&["--restart"]).unwrap().restart);
         for bad in
             [&["--nats", "2"][..], &["--nodes"], &["--nodes", "x"], &["--nodes", "0"], &["--what", "1"]]
         {

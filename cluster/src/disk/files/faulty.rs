@@ -39,6 +39,8 @@ pub struct Faults {
     pub write_max_bytes: Option<usize>,
     /// Bytes that still fit on the disk.
     pub room_bytes: Option<u64>,
+    /// No file can be cut or made longer.
+    pub fail_set_len: bool,
     /// `sync_data` succeeds and does nothing: a mutant that a power-cut suite must catch.
     pub sync_lies: bool,
     /// `sync_data` does not return, until this is off again.
@@ -279,6 +281,9 @@ impl DiskFile for FaultyFile {
         let mut state = self.files.0.lock();
         if state.begin()? {
             return Err(no_power());
+        }
+        if state.faults.fail_set_len {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         let inode = state.inode(self.inode)?;
         Arc::make_mut(&mut inode.current).resize(usize::try_from(bytes).unwrap_or(usize::MAX), 0);
