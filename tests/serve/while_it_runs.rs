@@ -110,7 +110,7 @@ fn a_server_is_verified_and_exported_while_it_runs() {
 
     // What is exported is the log as it was at that moment, and becomes a data directory.
     let file = world.path("export.jsonl");
-    at(&server, &["export", "--to"]).arg(&file).run().expect(0);
+    at(&server, &["export"]).arg("--to").arg(&file).run().expect(0);
     place("late-2");
     let restore = retailflow(&["restore"]).arg("--from").arg(&file).arg("--data").arg(world.path("restored"));
     small(restore).run().expect(0);
