@@ -89,8 +89,11 @@ impl Name {
     /// That of a header, in any case.
     fn of(header: &str) -> Option<Self> {
         // Over HTTP all are in lower case already.
-        Self::parse(header)
-            .or_else(|| Self::ALL.iter().copied().find(|name| header.eq_ignore_ascii_case(name.as_str())))
+        let in_another_case = || {
+            let is_other = header.bytes().any(|byte| byte.is_ascii_uppercase());
+            is_other.then(|| Self::parse(&header.to_ascii_lowercase())).flatten()
+        };
+        Self::parse(header).or_else(in_another_case)
     }
 }
 
