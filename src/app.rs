@@ -25,6 +25,7 @@ use retailflow_gateway::TokenSecret;
 use crate::backup;
 use crate::exit::{ExitStatus, Failure, OrExit as _};
 use crate::new_data_dir;
+use crate::serving;
 
 /// How often a start says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -375,6 +376,9 @@ fn says_full(error: &anyhow::Error) -> bool {
 }
 
 fn open_failure(data: &Path, error: OpenError) -> Failure {
+    if let OpenError::Log(LogError::InUse { holder, .. }) = &error {
+        return serving::in_use(data, holder);
+    }
     let code = match &error {
         OpenError::Log(LogError::Io { .. }) | OpenError::Thread(_) => ExitStatus::Unreachable,
         OpenError::Log(LogError::Damaged { .. } | LogError::Lost { .. }) => ExitStatus::Finding,

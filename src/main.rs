@@ -24,6 +24,7 @@ mod publish;
 mod repair;
 mod run;
 mod serve;
+mod serving;
 mod sight;
 mod telemetry;
 mod words;

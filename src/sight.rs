@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use retailflow_actors::NodeHandle;
 use retailflow_engine::metric::{self, Kind, Metric};
@@ -40,6 +40,10 @@ impl Sight {
                 Kind::Histogram(_) => describe_histogram!(metric.name, metric.help),
             }
         }
+        // A series that begins with its first count hides just that one from whoever looks at rates.
+        let plain =
+            metric::ALL.iter().filter(|one| matches!(one.kind, Kind::Counter) && one.labels.is_empty());
+        plain.for_each(|one| counter!(one.name).absolute(0));
         gauge!(metric::BUILD.name, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Ok(Self(handle))
     }

@@ -146,6 +146,7 @@ pub const LIMITS: &[Limit] = &[
     number("http.request_timeout_ms", 1, HOUR_MS),
     number("http.request_timeout_max_ms", 1, HOUR_MS),
     number("http.header_timeout_ms", 10, HOUR_MS),
+    number("http.idle_timeout_ms", 10, HOUR_MS),
     number("http.body_timeout_ms", 10, HOUR_MS),
     number("http.write_timeout_ms", 10, HOUR_MS),
     number("http.stream_heartbeat_ms", 10, HOUR_MS),

@@ -218,8 +218,10 @@ pub struct Http {
     pub request_timeout_ms: u64,
     /// Time that a request can ask for at most.
     pub request_timeout_max_ms: u64,
-    /// Time in which a request's line and headers arrive; also for how long a connection may be idle.
+    /// Time in which a request's line and headers arrive, once they have begun to; and in which a new connection sends them.
     pub header_timeout_ms: u64,
+    /// For how long a connection may be idle after an answer.
+    pub idle_timeout_ms: u64,
     /// Time in which a request's body arrives.
     pub body_timeout_ms: u64,
     /// Time for which a client may take in nothing of what it is sent.

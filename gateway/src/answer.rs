@@ -4,7 +4,10 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue,
+    RETRY_AFTER,
+};
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::wire::problem::{PROBLEM_MEDIA_TYPE, Problem};
 use retailflow_engine::wire::{Code, DecodeError, Outcome, Retry};
@@ -75,9 +78,17 @@ impl From<&DecodeError> for Refusal {
     }
 }
 
+/// What a body may be encoded by: nothing.
+const PLAIN: HeaderValue = HeaderValue::from_static("identity");
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        let encoded = self.outcome.code == Code::UnsupportedMediaType
+            && self.outcome.path.as_deref() == Some(CONTENT_ENCODING.as_str());
         let mut response = respond(*self.outcome);
+        if encoded {
+            response.headers_mut().insert(ACCEPT_ENCODING, PLAIN);
+        }
         if self.closes {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -1,4 +1,5 @@
-//! A connection's socket, with a limit on how long a client may take in nothing of what it is sent.
+//! A connection's socket, with a limit on how long a client may take in nothing of what it is sent, and on how long the head of
+//! a request may take from its first byte on. How long nothing at all may come is hyper's to limit.
 //!
 //! hyper answers by itself, and with nothing but a status, what it cannot read as a request. That answer is replaced here by
 //! a problem, as every other one: nothing before it has read the request, and nothing after it sees the answer.
@@ -6,6 +7,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use crate::answer::written_out;
+use crate::head::HeadScan;
+use crate::seats::Seat;
 
 /// How long what a refused client still sends is read: a socket closed on unread bytes is reset, and the answer lost.
 const LINGER_MAX: Duration = Duration::from_millis(500);
@@ -53,14 +57,57 @@ pub(crate) struct Guarded<S> {
     socket: S,
     write_timeout: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    head: Head,
     instead: Option<Instead>,
     /// Bytes that are still read after an answer that ends the connection; `None` when there was no such answer.
     linger: Option<usize>,
 }
 
+/// The head of a request that is on its way.
+struct Head {
+    seat: Arc<Seat>,
+    timeout: Duration,
+    /// Requests that had begun when the first byte of it came; a connection that is new has to send one at once.
+    after: Option<u64>,
+    /// Exists only while a part of a head waits for the rest: most come whole.
+    late: Option<Pin<Box<Sleep>>>,
+    scan: HeadScan,
+}
+
+impl Head {
+    /// Bytes have come.
+    fn came(&mut self, bytes: &[u8]) {
+        // Those of a request that has begun are its body's.
+        if !self.seat.is_idle() {
+            return;
+        }
+        let begun = self.seat.begun_requests();
+        if self.after != Some(begun) {
+            (self.after, self.late, self.scan) = (Some(begun), None, HeadScan::default());
+        }
+        if let Some(how) = self.scan.see(bytes) {
+            self.seat.set_ambiguous(how);
+        }
+    }
+
+    /// Nothing has come for now: whether the rest of a head is late.
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        if self.after.is_none_or(|after| after != self.seat.begun_requests()) {
+            (self.after, self.late) = (None, None);
+            return false;
+        }
+        let timeout = self.timeout;
+        let timer = self.late.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        timer.as_mut().poll(context).is_ready()
+    }
+}
+
 impl<S> Guarded<S> {
-    pub(crate) fn new(socket: S, write_timeout: Duration) -> Self {
-        Self { socket, write_timeout, stalled: None, instead: None, linger: None }
+    pub(crate) fn new(socket: S, write_timeout: Duration, head_timeout: Duration, seat: &Arc<Seat>) -> Self {
+        let seat = Arc::clone(seat);
+        let head =
+            Head { seat, timeout: head_timeout, after: Some(0), late: None, scan: HeadScan::default() };
+        Self { socket, write_timeout, stalled: None, head, instead: None, linger: None }
     }
 
     /// What a write came to, or the end of it all when it has waited too long.
@@ -134,7 +181,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+        match read {
+            Poll::Ready(_) => self.head.came(&buffer.filled()[before..]),
+            Poll::Pending if self.head.is_late(context) => {
+                return Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)));
+            }
+            Poll::Pending => {}
+        }
+        read
     }
 }
 

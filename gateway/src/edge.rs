@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use retailflow_config::Http;
 use retailflow_engine::ids::{PartitionId, TenantId};
-use retailflow_engine::ports::{BackupSource, CommandDoor, EventLog, EventRelay, Snapshots, Tenants, Views};
+use retailflow_engine::ports::{
+    BackupSource, CommandDoor, DeadLetters, EventLog, EventRelay, Snapshots, Tenants, Views,
+};
 use retailflow_engine::wire::Code;
 use retailflow_engine::wire::admin::Unwell;
 use tokio::sync::Semaphore;
@@ -62,6 +64,8 @@ pub struct Edge {
     pub snapshots: Option<Arc<dyn Snapshots>>,
     /// Which tenants there are.
     pub tenants: Arc<dyn Tenants>,
+    /// What belongs to no order; `None` where it is not kept by this node.
+    pub dead_letters: Option<Arc<dyn DeadLetters>>,
     /// Whether the process can do its work.
     pub readiness: Arc<dyn Readiness>,
     /// All metrics as Prometheus' text format.
@@ -180,6 +184,8 @@ pub(crate) struct Shared {
     pub(crate) looked: Arc<Looked>,
     /// Reads of each partition's park marks.
     pub(crate) parked_reads: Shares<PartitionId>,
+    /// Operators' changes of tenants, one at a time.
+    pub(crate) tenant_changes: tokio::sync::Mutex<()>,
     /// Pages and metrics that are being made.
     rendering: Arc<Semaphore>,
     pub(crate) bodies: BodyRoom,
@@ -199,6 +205,7 @@ impl Shared {
             admin_reads: Reads::new(ADMIN_READS_MAX, 100),
             looked: Arc::default(),
             parked_reads: Shares::new(parked::READS_MAX),
+            tenant_changes: tokio::sync::Mutex::default(),
             rendering: Arc::new(Semaphore::new(RENDERS_MAX)),
             host_names: HostNames::new(&limits.host_names),
             bodies: BodyRoom::new(&limits),

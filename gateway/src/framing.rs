@@ -6,6 +6,7 @@ use hyper::{HeaderMap, Version};
 use retailflow_engine::wire::Code;
 
 use crate::answer::Refusal;
+use crate::head::Ambiguous;
 
 fn malformed(text: &str, name: &str) -> Refusal {
     Refusal::new(Code::MalformedRequest, text).at(name).and_close()
@@ -15,9 +16,11 @@ fn malformed(text: &str, name: &str) -> Refusal {
 ///
 /// # Errors
 /// `malformed_request`; the connection is closed after it, because what follows may be the rest of a body.
-pub(crate) fn check(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn check(version: Version, headers: &HeaderMap, seen: Option<Ambiguous>) -> Result<(), Refusal> {
+    if let Some(how) = seen {
+        return Err(Refusal::new(Code::MalformedRequest, how.text()).and_close());
+    }
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
-    // Beside a length hyper takes the encoding, and closes the connection after the answer.
     if let Some(encoding) = encodings.next()
         && (encodings.next().is_some() || !encoding.as_bytes().eq_ignore_ascii_case(b"chunked"))
     {

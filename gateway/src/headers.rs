@@ -1,6 +1,5 @@
 //! What request headers say, each at most once.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use hyper::HeaderMap;
@@ -13,8 +12,6 @@ use crate::answer::Refusal;
 pub(crate) const TIMEOUT: &str = "rf-timeout-ms";
 /// Who acts at the operators' door.
 pub(crate) const OPERATOR: &str = "rf-operator";
-/// The command's id, for clients that know no CloudEvents.
-pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The event that a stream goes on after.
 pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -79,62 +76,4 @@ pub(crate) fn operator_name(name: Option<&str>) -> Result<&str, Refusal> {
         }
         Some(name) => Ok(name),
     }
-}
-
-/// The idempotency key: as it is, or as the quoted string of a structured field.
-pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Refusal> {
-    let Some(text) = single(headers, IDEMPOTENCY_KEY)? else { return Ok(None) };
-    unquoted(text, IDEMPOTENCY_KEY, Code::InvalidId).map(Some)
-}
-
-/// A header's text as it is, or what a quoted string says.
-fn unquoted<'a>(text: &'a str, name: &'static str, wrong: Code) -> Result<Cow<'a, str>, Refusal> {
-    let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let Some(inner) = inner else { return Ok(Cow::Borrowed(text)) };
-    if !inner.contains(['"', '\\']) {
-        return Ok(Cow::Borrowed(inner));
-    }
-    let mut key = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        let literal = match c {
-            '\\' => chars.next().filter(|c| matches!(c, '"' | '\\')),
-            '"' => None,
-            c => Some(c),
-        };
-        let Some(literal) = literal else {
-            let text = "within quotes, a quote and a backslash are written with a backslash before them";
-            return Err(Refusal::new(wrong, text).at(name));
-        };
-        key.push(literal);
-    }
-    Ok(Cow::Owned(key))
-}
-
-/// An attribute of a CloudEvent in binary mode: within quotes or not, then percent-encoded, as its HTTP binding says.
-pub(crate) fn attribute<'a>(
-    headers: &'a HeaderMap,
-    name: &'static str,
-) -> Result<Option<Cow<'a, str>>, Refusal> {
-    let Some(text) = single(headers, name)? else { return Ok(None) };
-    let text = unquoted(text, name, Code::InvalidField)?;
-    if !text.contains('%') {
-        return Ok(Some(text));
-    }
-    let wrong = || {
-        let text = "a percent sign begins two hexadecimal digits of a UTF-8 byte; \"%25\" is the sign itself";
-        Refusal::new(Code::InvalidField, text).at(name)
-    };
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
-        let (Some(high), Some(low)) = (digit(), digit()) else { return Err(wrong()) };
-        bytes.push((high * 16 + low) as u8);
-    }
-    String::from_utf8(bytes).map(|text| Some(Cow::Owned(text))).map_err(|_| wrong())
 }

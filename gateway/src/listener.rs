@@ -253,7 +253,7 @@ impl Answering {
         if matches!(route, Route::Events | Route::Admin) {
             request.extensions_mut().insert(Arc::clone(&self.seat));
         }
-        let mut checked = framing::check(request.version(), request.headers());
+        let mut checked = framing::check(request.version(), request.headers(), self.seat.ambiguous());
         if self.own_machine && checked.is_ok() {
             checked = self.shared.host_names.check(request.uri(), request.headers());
         }
@@ -270,12 +270,13 @@ async fn serve(stream: TcpStream, answering: Answering, (stop, cut): (Cancellati
     // Without it, answers wait for more to send. That it could not be set costs time, nothing else.
     let _ = stream.set_nodelay(true);
     let limits = &answering.shared.limits;
-    let io = Guarded::new(stream, Duration::from_millis(limits.write_timeout_ms));
+    let (write, head) = (limits.write_timeout_ms, limits.header_timeout_ms);
+    let io = Guarded::new(stream, Duration::from_millis(write), Duration::from_millis(head), &answering.seat);
     let service = service_fn(|request: Request<Incoming>| answer(&answering, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // Counts from the answer before, too: it also ends connections that are idle.
-        .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
+        // Counts from the answer before, and so ends connections that are idle. A head that has begun has less time: see `conn`.
+        .header_read_timeout(Duration::from_millis(limits.idle_timeout_ms.max(head)))
         // Without `pipeline_flush`: with it, hyper takes a stream's body into memory without end while the client does not
         // read, and keeps back the answer to what is no request.
         .max_buf_size(limits.header_max_bytes)

@@ -1,18 +1,15 @@
 //! The OpenAPI documents, made from the types of the contract: one a door, `docs/openapi.json` and
 //! `docs/openapi-admin.json`.
 
+mod admin;
 mod parts;
 
 use serde_json::{Map, Value, json};
 
-use parts::{
-    Answers, bare, command_answers, command_body, command_headers, given, needed, order_path, query,
-    tenant_path,
-};
+use parts::{Answers, bare, command_answers, command_body, command_headers, order_path, query, tenant_path};
 use retailflow_engine::wire::CommandType;
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 
-use crate::backup::{BYTES, BYTES_MAX};
 use crate::events::EVENT_STREAM;
 use crate::health::METRICS_MEDIA_TYPE;
 use crate::orders::{LIMIT_DEFAULT, LIMIT_MAX};
@@ -40,8 +37,8 @@ pub const PUBLIC: Document = Document {
 pub const ADMIN: Document = Document {
     file: "openapi-admin.json",
     title: "RetailFlow for operators",
-    about: "Operators' commands, parked orders and backups, at an address of its own.",
-    paths: admin_paths,
+    about: "Operators' commands, parked orders, tenants, dead letters and backups, at an address of its own.",
+    paths: admin::paths,
 };
 
 /// A document as it is served and committed.
@@ -154,103 +151,6 @@ fn public_paths() -> Value {
     Value::Object(paths)
 }
 
-fn admin_paths() -> Value {
-    let kinds: Vec<CommandType> =
-        CommandType::ALL.iter().copied().filter(|kind| kind.is_operator()).collect();
-    let mut paths = process_paths();
-    let order = "/v1/admin/tenants/{tenant}/orders/{order}";
-    let operator = vec![given(
-        "Rf-Operator",
-        "Who acts; recorded.",
-        json!({ "type": "string", "pattern": "^[!-~]([ -~]{0,62}[!-~])?$" }),
-    )];
-    add(
-        &mut paths,
-        &format!("{order}/commands"),
-        "post",
-        json!({
-            "operationId": "sendOperatorCommand",
-            "summary": "Send an operator's command, and get its outcome once that is durable",
-            "parameters": all([order_path(), operator.clone(), command_headers(&kinds)]),
-            "requestBody": command_body(&kinds),
-            "responses": command_answers(),
-        }),
-    );
-    let ends = [
-        (
-            "release",
-            "releaseOrder",
-            "Decide what waits behind a parked order, and let it take commands again",
-        ),
-        (
-            "discard",
-            "discardQueue",
-            "Have what waits behind a parked order rejected, and let it take commands again",
-        ),
-    ];
-    for (word, id, summary) in ends {
-        add(
-            &mut paths,
-            &format!("{order}/{word}"),
-            "post",
-            json!({
-                "operationId": id,
-                "summary": summary,
-                "parameters": all([order_path(), operator.clone(), vec![parts::timeout()]]),
-                "responses": Answers::reading()
-                    .problem(409, "The order is not parked, is being released already, or something has to be mended first.")
-                    .problem(504, "The time was up before it was done.")
-                    .json(200, "What became of the commands.", "release.v1")
-                    .done(),
-            }),
-        );
-    }
-    add(
-        &mut paths,
-        "/v1/admin/parked",
-        "get",
-        json!({
-            "operationId": "listParked",
-            "summary": "Parked orders, by tenant and order",
-            "parameters": [
-                query("after", "The \"next\" of an earlier page.", json!({ "type": "string", "pattern": "^[^/]*/[^/]*$", "maxLength": 512 })),
-                limit(),
-                parts::timeout(),
-            ],
-            "responses": Answers::reading().json(200, "A page of parked orders.", "parked.v1").done(),
-        }),
-    );
-    add(
-        &mut paths,
-        "/v1/admin/backup",
-        "get",
-        json!({
-            "operationId": "getBackupCut",
-            "summary": "What a backup of this node copies, up to a place before which all is durable",
-            "parameters": [parts::timeout()],
-            "responses": Answers::reading().json(200, "The parts.", "backup-cut.v1").done(),
-        }),
-    );
-    let byte = |minimum: u64| json!({ "type": "integer", "minimum": minimum, "maximum": BYTES_MAX });
-    add(
-        &mut paths,
-        "/v1/admin/backup/bytes",
-        "get",
-        json!({
-            "operationId": "getBackupBytes",
-            "summary": "Bytes of a part of a backup",
-            "description": "An answer that breaks off is gone on with from the next byte: what belongs to a cut does not change.",
-            "parameters": [
-                needed("part", "The part's name, as the cut has it.", json!({ "type": "string", "minLength": 1, "maxLength": 64 })),
-                query("from", "The first byte.", byte(0)),
-                needed("until", "The byte after the last one: the part's \"bytes\" as the cut has them.", byte(1)),
-            ],
-            "responses": Answers::reading().text(200, "The bytes.", BYTES).done(),
-        }),
-    );
-    Value::Object(paths)
-}
-
 fn process_paths() -> Map<String, Value> {
     let mut paths = Map::new();
     let probe = |id: &str, summary: &str| {
@@ -289,7 +189,7 @@ fn process_paths() -> Map<String, Value> {
 }
 
 fn add(paths: &mut Map<String, Value>, path: &str, method: &str, operation: Value) {
-    paths.insert(path.to_owned(), json!({ method: operation }));
+    paths.entry(path).or_insert_with(|| json!({}))[method] = operation;
 }
 
 fn limit() -> Value {

@@ -13,21 +13,28 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
+use retailflow_engine::order::waiting_command;
 use retailflow_engine::ports::ParkedOrder;
 use retailflow_engine::wire::Code;
-use retailflow_engine::wire::admin::{ParkedEntry, ParkedList, ParkedListSchema};
+use retailflow_engine::wire::admin::{
+    ParkedEntry, ParkedList, ParkedListSchema, ParkedQueue, ParkedQueueSchema,
+};
+use retailflow_engine::wire::limits::VERSION_MAX;
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{Refusal, found};
 use crate::edge::Shared;
 use crate::headers;
-use crate::orders::{LIMIT_DEFAULT, LIMIT_MAX, late, of_log};
+use crate::orders::{LIMIT_DEFAULT, LIMIT_MAX, damaged, late, of_log};
+use crate::path::{self, Names};
 use crate::query::Query;
 
 /// Reads of one partition's marks at once.
 pub(crate) const READS_MAX: usize = 2;
 /// Marks are read in milliseconds; a partition that takes longer than this is told as unread.
 const PARTITION_MAX: Duration = Duration::from_secs(5);
+/// Commands read at once. Each may have a megabyte; only its address is kept.
+const PIECE: usize = 16;
 
 /// `GET /v1/admin/parked`
 pub(crate) async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Refusal> {
@@ -35,6 +42,54 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, request: Request) ->
     let limit = query.number("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT) as usize;
     let time = headers::timeout(request.headers(), &shared.limits)?;
     Ok(found(&page(&shared, query.token("after")?, limit, time).await?))
+}
+
+/// `GET /v1/admin/tenants/{tenant}/orders/{order}/parked`
+pub(crate) async fn queue(
+    State(shared): State<Arc<Shared>>,
+    names: Names,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let order = path::order(&names)?;
+    let query = Query::parse(request.uri().query(), &["after", "limit"])?;
+    let after = query.number("after", 0, VERSION_MAX)?.unwrap_or(0);
+    let limit = query.number("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT) as usize;
+    let time = headers::timeout(request.headers(), &shared.limits)?;
+    Ok(found(&waiting(&shared, &order, after, limit, time).await?))
+}
+
+/// What waits behind a parked order, from a sequence on.
+async fn waiting(
+    shared: &Shared,
+    order: &OrderRef,
+    mut after: u64,
+    limit: usize,
+    time: Duration,
+) -> Result<ParkedQueue, Refusal> {
+    let until = Instant::now() + time;
+    let ParkedEntry { tenant, order: id, reason, queued } = one(shared, order, time).await?;
+    let partition = partition_of(order, shared.edge.log.identity().partitions);
+    let mut commands = Vec::new();
+    let read = async {
+        let _turn = shared.parked_reads.take(&partition).await;
+        while commands.len() < limit {
+            let wanted = PIECE.min(limit - commands.len());
+            let piece = shared.edge.log.parked_commands(order, after, wanted).await.map_err(of_log)?;
+            let last = piece.len() < wanted;
+            for record in piece {
+                let command = waiting_command(&record).map_err(|_| damaged())?;
+                after = command.sequence;
+                commands.push(command);
+            }
+            if last {
+                return Ok(None);
+            }
+        }
+        Ok(Some(after))
+    };
+    let next =
+        timeout_at(until, read).await.map_err(|_| late())?.map_err(|refusal: Refusal| refusal.of(order))?;
+    Ok(ParkedQueue { schema: ParkedQueueSchema, tenant, order: id, reason, queued, commands, next })
 }
 
 /// Parked orders after a place: the `next` of an earlier page.

@@ -14,7 +14,9 @@ use retailflow_engine::wire::Code;
 
 use crate::answer::Refusal;
 use crate::edge::Shared;
-use crate::{admin, backup, body, command, console, events, health, openapi, orders, parked};
+use crate::{
+    admin, backup, body, command, console, events, health, letters, openapi, orders, parked, tenants,
+};
 
 /// The tenants' door.
 pub(crate) fn public(shared: &Arc<Shared>) -> Router {
@@ -24,7 +26,7 @@ pub(crate) fn public(shared: &Arc<Shared>) -> Router {
         .route("/v1/tenants/{tenant}/orders/{order}/history", get(orders::history))
         .route("/v1/tenants/{tenant}/orders", get(orders::list))
         .route("/v1/tenants/{tenant}/events", get(events::stream));
-    finished(router, shared, openapi::PUBLIC)
+    finished(router.route("/metrics", get(health::public_metrics)), shared, openapi::PUBLIC)
 }
 
 /// The operators' door, with the console for people beside it.
@@ -34,9 +36,14 @@ pub(crate) fn operators(shared: &Arc<Shared>) -> Router {
         .route(&format!("{order}/commands"), post(command::operators))
         .route(&format!("{order}/release"), post(admin::release))
         .route(&format!("{order}/discard"), post(admin::discard))
+        .route(&format!("{order}/parked"), get(parked::queue))
+        .route("/v1/admin/tenants", get(tenants::list))
+        .route("/v1/admin/tenants/{tenant}", get(tenants::show).patch(tenants::change))
+        .route("/v1/admin/dead-letters", get(letters::list))
         .route("/v1/admin/parked", get(parked::list))
         .route("/v1/admin/backup", get(backup::cut))
         .route("/v1/admin/backup/bytes", get(backup::bytes));
+    let router = router.route("/metrics", get(health::metrics));
     finished(router, shared, openapi::ADMIN).merge(console::router(shared))
 }
 
@@ -46,7 +53,6 @@ fn finished(router: Router<Arc<Shared>>, shared: &Arc<Shared>, document: openapi
         .route("/openapi.json", get(async move || ([(CONTENT_TYPE, "application/json")], document.clone())))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
         .fallback(nothing_here)
         .method_not_allowed_fallback(another_method)
         .with_state(Arc::clone(shared))

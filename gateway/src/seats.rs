@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::head::Ambiguous;
 use crate::shares::{Shares, share_of};
 
 /// A connection is idle once it has had no request under way for so long: clients take a moment between two requests.
@@ -34,6 +35,10 @@ pub(crate) struct Seat {
     address: IpAddr,
     /// Requests under way: also one whose answer is a stream that goes on.
     busy: AtomicUsize,
+    /// Requests that have begun so far.
+    begun_requests: AtomicU64,
+    /// How the head that is under way can be read in two ways; its connection ends with the answer.
+    ambiguous: AtomicU8,
     idle_since_ms: AtomicU64,
     begun: Instant,
     /// It is to make room.
@@ -53,11 +58,27 @@ pub(crate) struct Busy(Arc<Seat>);
 impl Seat {
     pub(crate) fn busy(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::AcqRel);
+        self.begun_requests.fetch_add(1, Ordering::Release);
         Busy(Arc::clone(self))
     }
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How many requests have begun on it so far.
+    pub(crate) fn begun_requests(&self) -> u64 {
+        self.begun_requests.load(Ordering::Acquire)
+    }
+
+    /// A head came that can be read in two ways.
+    pub(crate) fn set_ambiguous(&self, how: Ambiguous) {
+        self.ambiguous.store(how as u8, Ordering::Release);
+    }
+
+    /// Whether one came.
+    pub(crate) fn ambiguous(&self) -> Option<Ambiguous> {
+        Ambiguous::of(self.ambiguous.load(Ordering::Acquire))
     }
 
     /// Whether nothing is under way on it, still.
@@ -108,6 +129,8 @@ impl Seats {
             number,
             address,
             busy: AtomicUsize::new(0),
+            begun_requests: AtomicU64::new(0),
+            ambiguous: AtomicU8::new(0),
             idle_since_ms: AtomicU64::new(0),
             begun: self.begun,
             give_way: CancellationToken::new(),

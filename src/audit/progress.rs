@@ -27,6 +27,11 @@ impl Progress {
     pub(crate) fn of(data: &Path) -> Self {
         let files = std::fs::read_dir(data.join("log")).into_iter().flatten().flatten();
         let total_bytes = files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum();
+        Self::of_bytes(total_bytes)
+    }
+
+    /// Of a log of so many bytes.
+    pub(crate) fn of_bytes(total_bytes: u64) -> Self {
         Self { total_bytes, told: Some(Instant::now()), ..Self::silent() }
     }
 

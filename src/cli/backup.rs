@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::app;
 use crate::backup::{self, Created, Manifest};
+use crate::cli::log_source::LogSource;
 use crate::cli::place::AdminArgs;
 use crate::cli::{Context, Output, export, print, told, verify};
 use crate::exit::{ExitStatus, Failure, OrExit};
@@ -72,7 +73,7 @@ fn create(args: &CreateArgs, context: &Context) -> Result<(), Failure> {
     let name = args.to.file_name().unwrap_or_default().to_string_lossy();
     let beside = parent.unwrap_or_else(|| Path::new(".")).join(format!(".{name}.backup"));
     let mut created = backup::create(&client, &beside, options)?;
-    export::to_file(&beside, &args.to, context, true)?;
+    export::to_file(&LogSource::copy(&beside), &args.to, context)?;
     // Made by us a moment ago, and holding nothing else: a folder that does not is refused.
     std::fs::remove_dir_all(&beside)
         .or_exit(ExitStatus::Unreachable, || format!("cannot remove {}", beside.display()))?;

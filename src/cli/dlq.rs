@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use retailflow_cluster::nats::{Connections, Did, LetterMark, NatsDeadLetters};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::keys::hex;
@@ -13,21 +14,29 @@ use serde_json::{Value, json};
 use crate::app::{self, Make};
 use crate::cli::dlq_end::{self, EndArgs, Way};
 use crate::cli::log_args::{LogArgs, LogPlace};
-use crate::cli::{Context, Output, print};
+use crate::cli::{Context, Output, dlq_at, print};
+use crate::client::say;
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::many::table::table;
 use crate::many::{self, CLOSE_MAX};
 
 /// Letters that are read at once.
 const PIECE: usize = 256;
+/// Letters of which it is asked at once what was done with them: a request each.
+const MARKS_AT_ONCE: usize = 64;
 
 const REDRIVE_EXAMPLES: &str = "\
 Examples:
   retailflow dlq redrive 17 18 --nats nats://127.0.0.1:4222 --yes --operator ann
   retailflow dlq redrive --all --tenant shop --nats nats://127.0.0.1:4222 --dry-run
 
-A letter is published again as it came. It stays, and beside it stands who sent it again, when, and where to. If it is refused
-once more, there is another letter. A command that was decided meanwhile has the same outcome again.";
+A letter is published again as it came: do it when the cause is gone (a tenant that was suspended, an order that had not been
+placed yet). It stays, and beside it stands who sent it again, when, and where to. If it is refused once more, there is another
+letter. A command that was decided meanwhile has the same outcome again. What is no command, or was kept in part only, cannot be
+redriven: send what its caller meant, then discard the letter.
+
+On one node (--data, --admin) letters are looked at only, for there is no stream of commands to publish them to: take the
+command from `retailflow dlq show POSITION`, and send it.";
 
 /// The commands under `dlq`.
 #[derive(clap::Subcommand, Debug)]
@@ -35,7 +44,10 @@ pub(crate) enum Args {
     /// List dead letters: where each came from, and why it belongs to no order
     #[command(after_help = "Examples:
   retailflow dlq list --data data
-  retailflow dlq list --nats nats://127.0.0.1:4222 --tenant shop")]
+  retailflow dlq list --admin http://127.0.0.1:8081 --tenant -
+  retailflow dlq list --nats nats://127.0.0.1:4222 --tenant shop
+
+When there are more than --limit, standard error says so, and where to go on.")]
     List(ListArgs),
     /// Show one dead letter, what it says, and what was done with it
     #[command(after_help = "Example:\n  retailflow dlq show 17 --nats nats://127.0.0.1:4222 -o json")]
@@ -84,7 +96,15 @@ pub(super) struct Seen {
     pub(super) marks: Vec<LetterMark>,
 }
 
+/// Letters, and where to go on if there are more.
+pub(super) struct Found {
+    pub(super) letters: Vec<Seen>,
+    /// The position of the last one, if there is another one behind it.
+    pub(super) more_after: Option<u64>,
+}
+
 /// Which letters are looked for.
+#[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub(super) tenant: Option<&'a str>,
     /// Also those with which something was done.
@@ -110,21 +130,28 @@ fn list(args: &ListArgs, context: Context) -> Result<(), Failure> {
         after: args.after,
         limit: usize::try_from(args.limit).unwrap_or(usize::MAX),
     };
-    let found = look(&args.place, context.config.config, &wanted)?;
+    let Found { letters, more_after } = look(&args.place, context.config.config, &wanted)?;
     print(&match context.output {
-        Output::Json => format!("{:#}\n", found.iter().map(Seen::json).collect::<Value>()),
+        Output::Json => format!("{:#}\n", letters.iter().map(Seen::json).collect::<Value>()),
         Output::Table => {
-            let rows: Vec<_> = found.iter().map(Seen::row).collect();
+            let rows: Vec<_> = letters.iter().map(Seen::row).collect();
             table(&["POSITION", "AT", "TENANT", "CODE", "BYTES", "DONE", "FROM", "WHY"], &rows)
         }
-    })
+    })?;
+    if let Some(after) = more_after {
+        let count = letters.len();
+        say(format!(
+            "these are {count}, and there are more: go on with --after {after}, or give a greater --limit"
+        ));
+    }
+    Ok(())
 }
 
 fn show(args: &ShowArgs, context: Context) -> Result<(), Failure> {
     let after = args.position.saturating_sub(1);
     let wanted = Wanted { tenant: None, all: true, after, limit: 1 };
     let found = look(&args.place, context.config.config, &wanted)?;
-    let seen = found.into_iter().find(|seen| seen.stored.position == args.position);
+    let seen = found.letters.into_iter().find(|seen| seen.stored.position == args.position);
     let seen = seen.ok_or_else(|| absent(args.position))?;
     print(&match context.output {
         Output::Json => format!("{:#}\n", seen.json()),
@@ -143,7 +170,7 @@ fn look(
     place: &LogArgs,
     mut config: retailflow_config::Config,
     wanted: &Wanted<'_>,
-) -> Result<Vec<Seen>, Failure> {
+) -> Result<Found, Failure> {
     match place.open(&mut config)? {
         LogPlace::Data(data) => {
             let store = app::open(&data, &config, Make::Never)?;
@@ -151,6 +178,7 @@ fn look(
             store.close();
             read
         }
+        LogPlace::Server(client) => dlq_at::list(&client, wanted),
         LogPlace::Cluster => app::runtime()?.block_on(async {
             let (connections, _) = many::log(&config).await?;
             let read = at(&connections, wanted).await;
@@ -161,7 +189,7 @@ fn look(
 }
 
 /// The letters of a cluster.
-pub(super) async fn at(connections: &Connections, wanted: &Wanted<'_>) -> Result<Vec<Seen>, Failure> {
+pub(super) async fn at(connections: &Connections, wanted: &Wanted<'_>) -> Result<Found, Failure> {
     let letters = NatsDeadLetters::new(connections);
     gather(&letters, Some(&letters), wanted).await
 }
@@ -171,31 +199,40 @@ async fn gather(
     letters: &dyn DeadLetters,
     marked: Option<&NatsDeadLetters>,
     wanted: &Wanted<'_>,
-) -> Result<Vec<Seen>, Failure> {
+) -> Result<Found, Failure> {
     let failed = || "cannot read the dead letters";
-    let (mut found, mut after) = (Vec::new(), wanted.after);
+    let (mut found, mut after): (Vec<Seen>, _) = (Vec::new(), wanted.after);
     loop {
-        let piece =
-            letters.list(after, PIECE.min(wanted.limit)).await.or_exit(ExitStatus::Unreachable, failed)?;
-        let Some(last) = piece.last() else { return Ok(found) };
+        // One more tells whether there are more.
+        let piece = PIECE.min(wanted.limit.saturating_add(1));
+        let mut piece = letters.list(after, piece).await.or_exit(ExitStatus::Unreachable, failed)?;
+        let Some(last) = piece.last() else { return Ok(Found { letters: found, more_after: None }) };
         after = last.position;
-        for stored in piece {
-            if wanted.tenant.is_some_and(|tenant| stored.letter.tenant.as_deref().unwrap_or("-") != tenant) {
+        piece.retain(|stored| wanted.is_of(stored));
+        let marks: Vec<Vec<LetterMark>> = match marked {
+            Some(marked) => {
+                let asked = piece.iter().map(|stored| marked.marks(&stored.letter));
+                let told = stream::iter(asked).buffered(MARKS_AT_ONCE).try_collect().await;
+                told.or_exit(ExitStatus::Unreachable, failed)?
+            }
+            None => piece.iter().map(|_| Vec::new()).collect(),
+        };
+        for (stored, marks) in piece.into_iter().zip(marks) {
+            if !wanted.all && !marks.is_empty() {
                 continue;
             }
-            let marks = match marked {
-                Some(marked) => {
-                    marked.marks(&stored.letter).await.or_exit(ExitStatus::Unreachable, failed)?
-                }
-                None => Vec::new(),
-            };
-            if wanted.all || marks.is_empty() {
-                found.push(Seen { stored, marks });
+            if found.len() >= wanted.limit {
+                let more_after = found.last().map(|last| last.stored.position);
+                return Ok(Found { letters: found, more_after });
             }
-            if found.len() == wanted.limit {
-                return Ok(found);
-            }
+            found.push(Seen { stored, marks });
         }
+    }
+}
+
+impl Wanted<'_> {
+    fn is_of(&self, stored: &StoredDeadLetter) -> bool {
+        self.tenant.is_none_or(|tenant| stored.letter.tenant.as_deref().unwrap_or("-") == tenant)
     }
 }
 

@@ -13,16 +13,17 @@ use retailflow_engine::wire::decode_command;
 use serde_json::{Value, json};
 
 use crate::app::{self, SystemClock};
-use crate::cli::dlq::{Seen, Wanted, absent, at, is_whole, one_line};
+use crate::cli::dlq::{Found, Seen, Wanted, absent, at, is_whole, one_line};
 use crate::cli::log_args::{LogArgs, LogPlace};
 use crate::cli::parked_end::operator;
 use crate::cli::{Context, Output, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::many::{self, CLOSE_MAX};
 use crate::serve::cluster::nats_options;
+use crate::words;
 
-/// Letters of one call, at most.
-const LETTERS_MAX: usize = 100_000;
+/// Letters that are held at once; what became of them is all that is kept of the others.
+const PAGE: usize = 1000;
 /// One command is tried for so long.
 const PATIENCE_MS: u64 = 30_000;
 
@@ -69,43 +70,67 @@ enum Fate {
     Failed(String),
 }
 
+/// What became of one letter, without what it says.
+struct Line {
+    position: u64,
+    origin: String,
+    fate: Fate,
+}
+
 /// Runs the command.
 pub(super) fn exec(args: &EndArgs, way: Way, context: Context) -> Result<(), Failure> {
     let mut config = context.config.config;
-    if let LogPlace::Data(_) = args.place.open(&mut config)? {
-        return Err(Failure::usage(
-            "in a data directory dead letters are looked at only: put the command right and run it; on a cluster (--nats) they are redriven and discarded",
-        ));
+    match args.place.open(&mut config)? {
+        LogPlace::Cluster => {}
+        LogPlace::Data(_) | LogPlace::Server(_) => return Err(looked_at_only(way)),
     }
-    let fates = app::runtime()?.block_on(async {
+    let lines = app::runtime()?.block_on(async {
         let (connections, _) = many::log(&config).await?;
         let done = perform(args, way, &config, &connections).await;
         connections.close(CLOSE_MAX).await;
         done
     })?;
     print(&match context.output {
-        Output::Json => format!(
-            "{:#}\n",
-            fates.iter().map(|(seen, fate)| shown(seen, fate, args.dry_run)).collect::<Value>()
-        ),
-        Output::Table => fates.iter().map(|(seen, fate)| line(seen, fate, way, args.dry_run)).collect(),
+        Output::Json => {
+            format!("{:#}\n", lines.iter().map(|line| shown(line, args.dry_run)).collect::<Value>())
+        }
+        Output::Table => lines.iter().map(|line| line.text(way, args.dry_run)).collect(),
     })?;
-    let count = |is: fn(&Fate) -> bool| fates.iter().filter(|(_, fate)| is(fate)).count();
+    let count = |is: fn(&Fate) -> bool| lines.iter().filter(|line| is(&line.fate)).count() as u64;
     let (failed, cannot) =
         (count(|fate| matches!(fate, Fate::Failed(_))), count(|fate| matches!(fate, Fate::Cannot(_))));
     if failed > 0 {
-        let text = format!(
-            "{failed} letters were not dealt with: do it again when the cause is gone; twice does no harm"
-        );
-        return Err(Failure::unreachable(text));
+        let letters = words::count(failed, "letter");
+        return Err(Failure::unreachable(format!(
+            "{letters} not dealt with: do it again when the cause is gone; a command that is published twice has one outcome"
+        )));
     }
     if cannot > 0 {
-        let text = format!(
-            "{cannot} letters cannot be redriven: put right what they say and publish that, then discard them"
-        );
-        return Err(Failure::finding(text));
+        let letters = words::count(cannot, "letter");
+        return Err(Failure::finding(format!(
+            "{letters} cannot be redriven: they are no commands, or were kept in part only. Send what their callers meant \
+             (`retailflow dlq show` has what was kept), then discard them"
+        )));
     }
     Ok(())
+}
+
+/// On one node nothing reads what is published.
+fn looked_at_only(way: Way) -> Failure {
+    let (verb, instead) = match way {
+        Way::Redrive => (
+            "redriven",
+            "`retailflow dlq show POSITION` has the command: put right what the letter says, and send it to the server \
+             (or to `retailflow run`)",
+        ),
+        Way::Discard => (
+            "discarded",
+            "they are in nobody's way: `retailflow dlq list --after POSITION` begins behind those that are dealt with",
+        ),
+    };
+    Failure::usage(format!(
+        "on one node dead letters are looked at only, and cannot be {verb}: {instead}. On a cluster (--nats URL) they can"
+    ))
 }
 
 async fn perform(
@@ -113,19 +138,11 @@ async fn perform(
     way: Way,
     config: &Config,
     connections: &Connections,
-) -> Result<Vec<(Seen, Fate)>, Failure> {
-    let found = wanted(args, connections).await?;
-    if !args.dry_run && !args.yes {
-        let what = match way {
-            Way::Redrive => "published again",
-            Way::Discard => "discarded",
-        };
-        let count = found.len();
-        return Err(Failure::refused(format!(
-            "{count} dead letters would be {what}: repeat with --yes to do it, or with --dry-run to see which"
-        )));
-    }
+) -> Result<Vec<Line>, Failure> {
     let letters = NatsDeadLetters::new(connections);
+    if !args.dry_run && !args.yes {
+        return Err(not_meant(args, way, connections).await?);
+    }
     let publisher = match way {
         Way::Redrive if !args.dry_run => {
             let edge = EdgeConnection::direct(&nats_options(config, "retailflow dlq"), "publish").await;
@@ -135,29 +152,72 @@ async fn perform(
         }
         _ => None,
     };
-    let mut fates = Vec::with_capacity(found.len());
-    for seen in found {
-        let fate = one(args, way, &seen.stored.letter, &letters, publisher.as_ref()).await;
-        fates.push((seen, fate));
+    // What is refused once more is another letter, behind those that were there: it is not this call's.
+    let until = last(args, connections).await?;
+    let (mut lines, mut next) = (Vec::new(), Some(0));
+    while let Some(after) = next.filter(|after| *after < until) {
+        let found = wanted(args, connections, after).await?;
+        for seen in found.letters.into_iter().filter(|seen| seen.stored.position <= until) {
+            let fate = one(args, way, &seen.stored.letter, &letters, publisher.as_ref()).await;
+            lines.push(Line { position: seen.stored.position, origin: seen.stored.letter.origin, fate });
+        }
+        next = found.more_after;
     }
     if let Some(publisher) = publisher {
         publisher.close(Duration::from_millis(PATIENCE_MS)).await;
     }
-    Ok(fates)
+    Ok(lines)
 }
 
-async fn wanted(args: &EndArgs, connections: &Connections) -> Result<Vec<Seen>, Failure> {
+/// The position of the last letter that is meant; 0 for none.
+async fn last(args: &EndArgs, connections: &Connections) -> Result<u64, Failure> {
+    let (mut last, mut next) = (0, Some(0));
+    while let Some(after) = next {
+        let found = wanted(args, connections, after).await?;
+        last = found.letters.iter().map(|seen| seen.stored.position).max().unwrap_or(last);
+        next = found.more_after;
+    }
+    Ok(last)
+}
+
+/// What says that it is not done without `--yes`.
+async fn not_meant(args: &EndArgs, way: Way, connections: &Connections) -> Result<Failure, Failure> {
+    let (mut count, mut possible, mut next) = (0, 0, Some(0));
+    while let Some(after) = next {
+        let found = wanted(args, connections, after).await?;
+        count += found.letters.len() as u64;
+        let whole = |seen: &&Seen| way == Way::Discard || outgoing(&seen.stored.letter).is_ok();
+        possible += found.letters.iter().filter(whole).count() as u64;
+        next = found.more_after;
+    }
+    let what = match way {
+        Way::Redrive => "published again",
+        Way::Discard => "discarded",
+    };
+    let rest = match count - possible {
+        0 => String::new(),
+        rest => format!(" (and {rest} cannot be: they are no commands, or were kept in part only)"),
+    };
+    let letters = words::count(possible, "dead letter");
+    Ok(Failure::refused(format!(
+        "{letters} would be {what}{rest}: repeat with --yes to do it, or with --dry-run to see which"
+    )))
+}
+
+/// A page of the letters that are meant.
+async fn wanted(args: &EndArgs, connections: &Connections, after: u64) -> Result<Found, Failure> {
     if args.all {
-        let wanted = Wanted { tenant: args.tenant.as_deref(), all: false, after: 0, limit: LETTERS_MAX };
+        let wanted = Wanted { tenant: args.tenant.as_deref(), all: false, after, limit: PAGE };
         return at(connections, &wanted).await;
     }
-    let mut found = Vec::with_capacity(args.positions.len());
+    let mut letters = Vec::with_capacity(args.positions.len());
     for position in &args.positions {
         let wanted = Wanted { tenant: None, all: true, after: position.saturating_sub(1), limit: 1 };
-        let seen = at(connections, &wanted).await?.into_iter().find(|seen| seen.stored.position == *position);
-        found.push(seen.ok_or_else(|| absent(*position))?);
+        let found = at(connections, &wanted).await?.letters;
+        let seen = found.into_iter().find(|seen| seen.stored.position == *position);
+        letters.push(seen.ok_or_else(|| absent(*position))?);
     }
-    Ok(found)
+    Ok(Found { letters, more_after: None })
 }
 
 async fn one(
@@ -203,30 +263,31 @@ fn outgoing(letter: &DeadLetter) -> Result<OutgoingCommand, String> {
     Ok(OutgoingCommand { order: command.order, key: command.key, body: letter.body.clone().into() })
 }
 
-fn shown(seen: &Seen, fate: &Fate, dry_run: bool) -> Value {
-    let (done, command, why) = match fate {
+fn shown(line: &Line, dry_run: bool) -> Value {
+    let (done, command, why) = match &line.fate {
         Fate::Done(position) => (!dry_run, *position, None),
         Fate::Cannot(why) | Fate::Failed(why) => (false, None, Some(why)),
     };
     json!({
-        "position": seen.stored.position,
+        "position": line.position,
         "dry_run": dry_run,
         "done": done,
-        "possible": !matches!(fate, Fate::Cannot(_)),
+        "possible": !matches!(line.fate, Fate::Cannot(_)),
         "command_position": command,
         "why": why,
     })
 }
 
-fn line(seen: &Seen, fate: &Fate, way: Way, dry_run: bool) -> String {
-    let (position, from) = (seen.stored.position, one_line(&seen.stored.letter.origin));
-    let what = match (fate, way, dry_run) {
-        (Fate::Done(_), Way::Redrive, true) => "would be published again".to_owned(),
-        (Fate::Done(_), Way::Discard, true) => "would be discarded".to_owned(),
-        (Fate::Done(Some(at)), ..) => format!("was published again, at {at}"),
-        (Fate::Done(None), ..) => "is discarded".to_owned(),
-        (Fate::Cannot(why), ..) => format!("CANNOT be redriven: {}", one_line(why)),
-        (Fate::Failed(why), ..) => format!("NOT dealt with: {}", one_line(why)),
-    };
-    format!("{position:>8}  {what}  ({from})\n")
+impl Line {
+    fn text(&self, way: Way, dry_run: bool) -> String {
+        let what = match (&self.fate, way, dry_run) {
+            (Fate::Done(_), Way::Redrive, true) => "would be published again".to_owned(),
+            (Fate::Done(_), Way::Discard, true) => "would be discarded".to_owned(),
+            (Fate::Done(Some(at)), ..) => format!("was published again, as command {at} of the stream"),
+            (Fate::Done(None), ..) => "is discarded".to_owned(),
+            (Fate::Cannot(why), ..) => format!("CANNOT be redriven: {}", one_line(why)),
+            (Fate::Failed(why), ..) => format!("NOT dealt with: {}", one_line(why)),
+        };
+        format!("{:>8}  {what}  (from {})\n", self.position, one_line(&self.origin))
+    }
 }

@@ -10,8 +10,8 @@ use retailflow_engine::invariant::LogChecker;
 use crate::app;
 use crate::archive::{Line, Trailer, line_of};
 use crate::audit::group_of;
-use crate::cli::data::{DataArgs, ReadOnlyArgs};
-use crate::cli::{Context, verify};
+use crate::cli::Context;
+use crate::cli::log_source::{LogSource, LogSourceArgs};
 use crate::durable_file::DurableFile;
 use crate::exit::{ExitStatus, Failure, OrExit};
 
@@ -19,6 +19,9 @@ const EXAMPLES: &str = "\
 Examples:
   retailflow export --data data --to backup.jsonl
   retailflow export --data data | gzip > backup.jsonl.gz
+  retailflow export --admin http://127.0.0.1:8081 --to backup.jsonl
+
+Of a server that runs it is the log up to what is durable at this moment, read --mib-per-s at most.
 
 All is verified on the way out. A file takes the name only when it is whole and synced: until then, and if the export
 fails, what had the name stays. `retailflow restore` makes a data directory of it again.";
@@ -28,9 +31,7 @@ fails, what had the name stays. `retailflow restore` makes a data directory of i
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    pub(crate) data: DataArgs,
-    #[command(flatten)]
-    pub(crate) read_only: ReadOnlyArgs,
+    pub(crate) source: LogSourceArgs,
     /// Where the lines go; `-` is standard output
     #[arg(long, value_name = "FILE|-", default_value = "-")]
     pub(crate) to: PathBuf,
@@ -38,35 +39,34 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
-    let read_only = args.read_only.read_only;
+    let source = args.source.open()?;
     if args.to.as_os_str() != "-" {
-        return to_file(&args.data.data, &args.to, &context, read_only);
+        return to_file(&source, &args.to, &context);
     }
     let mut sink = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
-    export(&args.data.data, &context, read_only, &mut sink, Failure::output)
+    export(&source, &context, &mut sink, Failure::output)
 }
 
 /// Writes all of a log into a file, which takes its name when it is whole.
-pub(super) fn to_file(data: &Path, to: &Path, context: &Context, read_only: bool) -> Result<(), Failure> {
+pub(super) fn to_file(source: &LogSource, to: &Path, context: &Context) -> Result<(), Failure> {
     let cannot = || format!("cannot write {}", to.display());
     let failed = |error| Failure::new(ExitStatus::Unreachable, anyhow::Error::new(error).context(cannot()));
     let mut file = DurableFile::create(to).or_exit(ExitStatus::Unreachable, cannot)?;
-    export(data, context, read_only, &mut file, failed)?;
+    export(source, context, &mut file, failed)?;
     file.finish().or_exit(ExitStatus::Unreachable, cannot)
 }
 
 /// Writes all of a log into `sink`; what that refuses is told as `refused` says.
 fn export(
-    data: &Path,
+    source: &LogSource,
     context: &Context,
-    read_only: bool,
     mut sink: &mut impl Write,
     refused: impl Fn(std::io::Error) -> Failure,
 ) -> Result<(), Failure> {
     let mut checker = LogChecker::new(1, app::check_key());
     let mut trailer = Trailer::default();
     let mut failed = None;
-    let report = verify::check_log(data, &context.config.config, read_only, &mut |frame| {
+    let report = source.check(&context.config.config, &mut |frame| {
         let text = check_frame(frame, &mut checker)?;
         if let (Some(line), None) = (text, &failed) {
             failed = write(&mut sink, &mut trailer, &line).err();

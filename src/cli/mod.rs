@@ -14,6 +14,7 @@ pub(crate) mod cluster_args;
 mod config;
 mod data;
 mod dlq;
+mod dlq_at;
 mod dlq_end;
 mod doctor;
 mod events;
@@ -22,6 +23,7 @@ mod export;
 mod generate;
 mod import;
 mod log_args;
+mod log_source;
 mod node;
 mod order;
 mod order_operate;
@@ -143,7 +145,7 @@ pub(crate) enum Command {
     Publish(publish::Args),
     /// Run simulated stock, payments and shipping for all nodes of a cluster, until it is stopped
     Participants(participants::Args),
-    /// Check every checksum, chain, transition and total of a data directory that is not in use
+    /// Check every checksum, chain, transition and total of a data directory, or of a server while it runs
     Verify(verify::Args),
     /// Ask the participants, key by key, for the steps that the log says were done, and name each difference
     Reconcile(reconcile::Args),
@@ -151,7 +153,7 @@ pub(crate) enum Command {
     Repair(repair::Args),
     /// Give what happened to the orders as public events, one JSON line each
     Events(events::Args),
-    /// Write the records of a data directory as JSON lines
+    /// Write the records of a data directory, or of a running server, as JSON lines
     Export(export::Args),
     /// Make a data directory from what `export` or `backup` wrote
     Restore(restore::Args),

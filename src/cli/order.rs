@@ -6,7 +6,7 @@ use retailflow_engine::money::Amount;
 use retailflow_engine::order::view;
 use retailflow_engine::ports::EventLog;
 use retailflow_engine::wire::CommandType;
-use retailflow_engine::wire::order::{HistoryEntry, HistoryPage, OrderView};
+use retailflow_engine::wire::order::{GiverKind, HistoryEntry, HistoryPage, OrderView};
 use retailflow_engine::wire::time::format_time;
 use serde_json::Value;
 
@@ -103,7 +103,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         (Place::Server(client), false) => show_at(&client, &name, context.output)?,
         (Place::Server(client), true) => history_at(&client, &name, context.output)?,
         (Place::Data(data), _) => {
-            let found = if wanted.read_only.read_only {
+            let found = if wanted.read_only.read_only || order_scan::is_needed(&data) {
                 order_scan::read(&data, &context.config.config, &name)?
             } else {
                 let store = app::open(&data, &context.config.config, Make::Never)?;
@@ -216,8 +216,14 @@ fn line(entry: &HistoryEntry) -> String {
     let id = entry.command_id.as_ref().map_or("-", |id| id.as_str());
     let events = entry.events.join(", ");
     let at = format_time(entry.at);
+    // The tenant's own commands and the engine's are told by their types and ids.
+    let by = match entry.actor.as_ref().map(|actor| (actor.kind, actor.name.as_deref())) {
+        Some((GiverKind::Operator, Some(name))) => format!("  by operator {name}"),
+        Some((GiverKind::Participant, Some(name))) => format!("  by {name}"),
+        _ => String::new(),
+    };
     format!(
-        "{:>4}  {at}  {:<9} {:<18} v{:<4} {}  {id}  {events}\n",
+        "{:>4}  {at}  {:<9} {:<18} v{:<4} {}  {id}{by}  {events}\n",
         entry.decision, entry.status, entry.code, entry.version, entry.kind
     )
 }

@@ -10,10 +10,26 @@ use retailflow_engine::order::view;
 use retailflow_engine::ports::LoggedEntry;
 
 use crate::audit::group_of;
+use crate::cli::log_source::LogSource;
 use crate::cli::order::Found;
-use crate::cli::verify;
 use crate::client::say;
 use crate::exit::{ExitStatus, Failure, OrExit};
+
+/// Whether nothing can be written in a data directory: a snapshot, or a copy that is another user's. Then its index cannot be
+/// opened.
+pub(super) fn is_needed(data: &Path) -> bool {
+    let log = data.join("log");
+    let denied = [rustix::io::Errno::ROFS, rustix::io::Errno::ACCESS, rustix::io::Errno::PERM];
+    let is_read_only =
+        matches!(rustix::fs::access(&log, rustix::fs::Access::WRITE_OK), Err(why) if denied.contains(&why));
+    if is_read_only {
+        say(format!(
+            "{} can only be read: all of the log is gone through, which may take a while",
+            data.display()
+        ));
+    }
+    is_read_only
+}
 
 /// An order and its history. Holds the order's records in memory, and nothing else.
 ///
@@ -22,7 +38,7 @@ use crate::exit::{ExitStatus, Failure, OrExit};
 /// missing.
 pub(super) fn read(data: &Path, config: &Config, name: &OrderRef) -> Result<Found, Failure> {
     let (mut records, mut reason) = (Vec::new(), None);
-    let report = verify::check_log(data, config, true, &mut |frame| {
+    let report = LogSource::copy(data).check(config, &mut |frame| {
         for entry in group_of(frame)?.into_iter().flat_map(|group| group.entries) {
             match entry {
                 LoggedEntry::Record(bytes) => {

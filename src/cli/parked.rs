@@ -5,18 +5,15 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Context as _;
-use retailflow_engine::codec::control::Control;
-use retailflow_engine::codec::v1::ActorV1;
-use retailflow_engine::ids::{OrderRef, PartitionId, TenantId, TimestampMs};
+use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
+use retailflow_engine::order::waiting_command;
 use retailflow_engine::ports::{EventLog, ParkedOrder};
-use retailflow_engine::wire::decode_command;
+use retailflow_engine::wire::admin::WaitingCommand;
 use retailflow_engine::wire::time::format_time;
 use serde_json::{Value, json};
 
 use crate::app::{self, Make};
-use crate::cli::data::DataArgs;
 use crate::cli::order::NameArgs;
 use crate::cli::parked_end::{EndArgs, Way, end};
 use crate::cli::place::{AdminPlaceArgs, Place};
@@ -35,7 +32,9 @@ pub(crate) enum Args {
   retailflow parked list --admin http://127.0.0.1:8081")]
     List(ListArgs),
     /// Show one parked order and each command that waits behind it
-    #[command(after_help = "Example:\n  retailflow parked show shop 1001 --data data -o json")]
+    #[command(after_help = "Examples:
+  retailflow parked show shop 1001 --data data -o json
+  retailflow parked show shop 1001 --admin http://127.0.0.1:8081")]
     Show(ShowArgs),
     /// Decide the commands that wait behind a parked order, in order, and let the order go on
     #[command(after_help = "Examples:
@@ -57,13 +56,13 @@ pub(crate) struct ListArgs {
     pub(crate) place: AdminPlaceArgs,
 }
 
-/// Which order, of which data directory. Servers do not tell what waits.
+/// Which order, and where.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     pub(crate) name: NameArgs,
     #[command(flatten)]
-    pub(crate) data: DataArgs,
+    pub(crate) place: AdminPlaceArgs,
 }
 
 /// Runs the command.
@@ -107,10 +106,15 @@ fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
 
 fn show(args: &ShowArgs, context: &Context) -> Result<(), Failure> {
     let order = args.name.full();
-    let store = app::open(&args.data.data, &context.config.config, Make::Never)?;
-    let read = app::runtime()?.block_on(parked_one(store.log.as_ref(), &order));
-    store.close();
-    let found = read.or_exit(ExitStatus::Finding, || format!("cannot read what waits behind {order}"))?;
+    let found = match args.place.open()? {
+        Place::Server(client) => parked_at::queue(&client, &order)?,
+        Place::Data(data) => {
+            let store = app::open(&data, &context.config.config, Make::Never)?;
+            let read = app::runtime()?.block_on(parked_one(store.log.as_ref(), &order));
+            store.close();
+            read.or_exit(ExitStatus::Finding, || format!("cannot read what waits behind {order}"))?
+        }
+    };
     let Some((parked, waiting)) = found else {
         return Err(not_parked(&order));
     };
@@ -118,14 +122,14 @@ fn show(args: &ShowArgs, context: &Context) -> Result<(), Failure> {
         Output::Json => {
             let mut shown = mark(&parked);
             shown["waiting"] = waiting.len().into();
-            shown["commands"] = waiting.iter().map(Waiting::json).collect();
+            shown["commands"] = json!(waiting);
             format!("{shown:#}\n")
         }
         Output::Table => {
             let mut text = format!("order      {order}\nreason     {}\n", one_line(&parked.reason));
             // Writing into memory does not fail.
             let _ = writeln!(text, "waiting    {}", waiting.len());
-            text.extend(waiting.iter().map(Waiting::line));
+            text.extend(waiting.iter().map(line));
             text
         }
     };
@@ -162,16 +166,16 @@ pub(super) fn not_parked(order: &OrderRef) -> Failure {
 pub(super) async fn parked_one(
     log: &dyn EventLog,
     order: &OrderRef,
-) -> anyhow::Result<Option<(ParkedOrder, Vec<Waiting>)>> {
+) -> anyhow::Result<Option<(ParkedOrder, Vec<WaitingCommand>)>> {
     let parked = log.parked(partition_of(order, log.identity().partitions)).await?;
     let Some(parked) = parked.into_iter().find(|parked| parked.order == *order) else { return Ok(None) };
-    let mut waiting: Vec<Waiting> = Vec::new();
+    let mut waiting: Vec<WaitingCommand> = Vec::new();
     loop {
         let after = waiting.last().map_or(0, |last| last.sequence);
         let piece = log.parked_commands(order, after, PIECE).await?;
         let last = piece.len() < PIECE;
         for record in piece {
-            waiting.push(Waiting::read(&record)?);
+            waiting.push(waiting_command(&record)?);
         }
         if last {
             return Ok(Some((parked, waiting)));
@@ -179,51 +183,14 @@ pub(super) async fn parked_one(
     }
 }
 
-/// A waiting command, without what it says.
-pub(super) struct Waiting {
-    sequence: u64,
-    /// Of the command; none where this version cannot read it.
-    kind: Option<&'static str>,
-    source: String,
-    id: String,
-    at: TimestampMs,
-    /// What gave it, and its name where there is more than one.
-    actor: (&'static str, Option<String>),
-}
-
-impl Waiting {
-    fn read(record: &[u8]) -> anyhow::Result<Self> {
-        let Control::ParkedCommand { sequence, key, body, actor, at, .. } = Control::decode(record)? else {
-            anyhow::bail!("a control record of another kind stands among the parked commands");
-        };
-        let (source, id) = key.split_once('\0').context("a parked command's key has no source")?;
-        let actor = match actor {
-            ActorV1::Tenant => ("tenant", None),
-            ActorV1::Operator(name) => ("operator", Some(name)),
-            ActorV1::Participant(name) => ("participant", Some(name)),
-            ActorV1::Engine => ("engine", None),
-        };
-        let kind = decode_command(&body).ok().map(|event| event.kind().as_str());
-        Ok(Self { sequence, kind, source: source.into(), id: id.into(), at, actor })
-    }
-
-    pub(super) fn line(&self) -> String {
-        let kind = self.kind.unwrap_or("unreadable");
-        let (actor, name) = &self.actor;
-        let actor =
-            name.as_ref().map_or_else(|| (*actor).to_owned(), |name| format!("{actor} {}", one_line(name)));
-        let (sequence, at, id, source) = (self.sequence, format_time(self.at), &self.id, &self.source);
-        format!("{sequence:>6}  {at}  {kind:<28} {actor:<20} {id}  {source}\n")
-    }
-
-    pub(super) fn json(&self) -> Value {
-        json!({
-            "sequence": self.sequence,
-            "type": self.kind,
-            "id": self.id,
-            "source": self.source,
-            "at": format_time(self.at),
-            "actor": { "kind": self.actor.0, "name": self.actor.1 },
-        })
-    }
+/// A waiting command, for people.
+pub(super) fn line(command: &WaitingCommand) -> String {
+    let WaitingCommand { sequence, kind, id, source, at, actor } = command;
+    let kind = kind.as_deref().map_or_else(|| "unreadable".to_owned(), one_line);
+    let giver = match &actor.name {
+        Some(name) => format!("{} {}", actor.kind.as_str(), one_line(name)),
+        None => actor.kind.as_str().to_owned(),
+    };
+    let (at, id, source) = (format_time(*at), one_line(id), one_line(source));
+    format!("{sequence:>6}  {at}  {kind:<28} {giver:<20} {id}  {source}\n")
 }

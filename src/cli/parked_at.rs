@@ -6,7 +6,7 @@ use retailflow_actors::Released;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::ParkedOrder;
 use retailflow_engine::wire::Code;
-use retailflow_engine::wire::admin::{ParkedEntry, ParkedList, ReleaseReport};
+use retailflow_engine::wire::admin::{ParkedEntry, ParkedList, ParkedQueue, ReleaseReport, WaitingCommand};
 use serde_json::json;
 
 use crate::cli::order_operate::operator;
@@ -59,6 +59,29 @@ pub(super) fn list(client: &Client) -> Result<Told, Failure> {
             // Names need no other spelling in a query.
             Some(next) => after = format!("&after={next}"),
             None => return Ok(Told { orders: all, unread }),
+        }
+    }
+}
+
+/// A parked order and all that waits behind it, if it is parked.
+pub(super) fn queue(
+    client: &Client,
+    order: &OrderRef,
+) -> Result<Option<(ParkedOrder, Vec<WaitingCommand>)>, Failure> {
+    let (mut waiting, mut after): (Vec<WaitingCommand>, _) = (Vec::new(), 0);
+    loop {
+        let path = format!("/v1/admin{}/parked?limit=1000&after={after}", order::path(order));
+        let answer = client.get(&path)?;
+        match answer.status {
+            200 => {}
+            _ if answer.code() == Code::NotParked.as_str() => return Ok(None),
+            _ => return Err(answer.refusal()),
+        }
+        let ParkedQueue { reason, queued, commands, next, .. } = answer.read()?;
+        waiting.extend(commands);
+        match next.filter(|next| *next > after) {
+            Some(next) => after = next,
+            None => return Ok(Some((ParkedOrder { order: order.clone(), reason, queued }, waiting))),
         }
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use retailflow_actors::{ReleaseError, Released, Settings};
 use retailflow_engine::ids::OrderRef;
-use serde_json::{Value, json};
+use retailflow_engine::wire::admin::WaitingCommand;
+use serde_json::json;
 
 use crate::absent;
 use crate::app::{self, Make, Store};
 use crate::cli::order::NameArgs;
-use crate::cli::parked::{Waiting, not_parked, parked_one};
+use crate::cli::parked::{line, not_parked, parked_one};
 use crate::cli::place::{AdminPlaceArgs, Place};
 use crate::cli::{Context, Output, parked_at, print};
 use crate::exit::{ExitStatus, Failure, OrExit};
@@ -129,22 +130,21 @@ async fn drive(
     })
 }
 
-fn plan(order: &OrderRef, waiting: &[Waiting], way: Way, output: Output) -> String {
+fn plan(order: &OrderRef, waiting: &[WaitingCommand], way: Way, output: Output) -> String {
     match output {
         Output::Json => {
-            let commands: Value = waiting.iter().map(Waiting::json).collect();
             let shown = json!({
                 "tenant": order.tenant.as_str(),
                 "order": order.order.as_str(),
                 "dry_run": true,
                 "waiting": waiting.len(),
-                "commands": commands,
+                "commands": waiting,
             });
             format!("{shown:#}\n")
         }
         Output::Table => {
             let mut text = format!("order {order}: {} commands would be {}\n", waiting.len(), way.plan());
-            text.extend(waiting.iter().map(Waiting::line));
+            text.extend(waiting.iter().map(line));
             text
         }
     }

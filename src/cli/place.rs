@@ -166,6 +166,11 @@ impl ServerArgs {
 }
 
 impl AdminArgs {
+    /// Whether a flag names one.
+    pub(crate) fn is_given(&self) -> bool {
+        self.admin.is_some() || self.reach.context.is_some()
+    }
+
     /// The server that is named.
     pub(crate) fn open(&self) -> Result<Client, Failure> {
         Named::client(self.admin.clone(), Door::Operators, &self.reach)

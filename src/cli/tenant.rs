@@ -1,20 +1,28 @@
 //! `retailflow tenant`: who may have orders here.
 
+use std::num::NonZeroU32;
+
 use clap::ValueEnum;
 use retailflow_cluster::nats::{NatsTenants, TenantsOptions};
 use retailflow_engine::ids::TenantId;
-use retailflow_engine::ports::{TenantSetting, TenantStatus, Tenants};
+use retailflow_engine::ports::Tenants;
+use retailflow_engine::wire::Code;
+use retailflow_engine::wire::admin::{TenantChange, TenantList, TenantState, TenantView};
 
 use crate::app::{self, Make};
 use crate::cli::log_args::{LogArgs, LogPlace};
+use crate::cli::order_operate::operator;
 use crate::cli::{Context, Output, print};
+use crate::client::{Answer, Client};
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::many::{self, CLOSE_MAX};
 
 const SET_EXAMPLES: &str = "\
 Examples:
-  Make a tenant known (needed where `tenants.unknown` is \"refuse\"):
+  Make a tenant known (needed where `tenants.unknown` is \"refuse\"), in a data directory that no server has open:
     retailflow tenant set shop --data data
+  At a server that runs; in force at once:
+    retailflow tenant set shop --in-flight-max 100 --admin http://127.0.0.1:8081 --operator ann
   Refuse its commands for now; those that are published meanwhile become dead letters (`retailflow dlq redrive`):
     retailflow tenant set shop --status suspended --data data
   On a cluster; all nodes see it within about a second:
@@ -48,13 +56,20 @@ pub(crate) struct SetArgs {
     #[arg(long)]
     pub(crate) status: Option<StatusArg>,
     /// How many of its commands may be in flight on a node
-    #[arg(long, value_name = "N", conflicts_with = "in_flight_default", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) in_flight_max: Option<u32>,
+    #[arg(long, value_name = "N", conflicts_with = "in_flight_default", value_parser = in_flight_max)]
+    pub(crate) in_flight_max: Option<NonZeroU32>,
     /// Take that limit from the configuration again (`admission.tenant_in_flight_max`)
     #[arg(long)]
     pub(crate) in_flight_default: bool,
+    /// Who does it; a server writes it to its log
+    #[arg(long, value_name = "NAME", env = "RETAILFLOW_OPERATOR", default_value = "operator")]
+    pub(crate) operator: String,
     #[command(flatten)]
     pub(crate) place: LogArgs,
+}
+
+fn in_flight_max(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("a whole number from 1 to {} is expected", u32::MAX))
 }
 
 /// A tenant's status.
@@ -73,7 +88,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         Args::List(place) | Args::Show { place, .. } => place.open(&mut config)?,
         Args::Set(set) => set.place.open(&mut config)?,
     };
-    let shown = match place {
+    let found = match place {
         LogPlace::Data(data) => {
             let make = if matches!(args, Args::Set(_)) { Make::IfMissing } else { Make::Never };
             let store = app::open(&data, &config, make)?;
@@ -81,6 +96,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
             store.close();
             done?
         }
+        LogPlace::Server(client) => ask(&args, &client)?,
         LogPlace::Cluster => app::runtime()?.block_on(async {
             let (connections, _) = many::log(&config).await?;
             let tenants = NatsTenants::open(&connections, &TenantsOptions::default()).await;
@@ -91,60 +107,97 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
             done
         })?,
     };
-    print(&self::shown(&shown, context.output))
+    print(&shown(&found, context.output))
+}
+
+fn unknown(tenant: &TenantId) -> Failure {
+    Failure::finding(format!("there is no tenant {tenant}; `retailflow tenant set` makes one"))
 }
 
 /// The tenants that are to be shown.
-async fn perform(args: &Args, tenants: &dyn Tenants) -> Result<Vec<TenantSetting>, Failure> {
+async fn perform(args: &Args, tenants: &dyn Tenants) -> Result<Vec<TenantView>, Failure> {
     match args {
-        Args::List(_) => Ok(tenants.list()),
+        Args::List(_) => Ok(tenants.list().into_iter().map(TenantView::from).collect()),
         Args::Show { tenant, .. } => match tenants.get(tenant) {
-            Some(setting) => Ok(vec![setting]),
-            None => Err(Failure::finding(format!(
-                "there is no tenant {tenant}; `retailflow tenant set` makes one"
-            ))),
+            Some(setting) => Ok(vec![setting.into()]),
+            None => Err(unknown(tenant)),
         },
         Args::Set(set) => {
-            let setting = set.apply(tenants.get(&set.tenant));
+            let setting = set.change().applied_to(&set.tenant, tenants.get(&set.tenant));
             let put = tenants.put(setting.clone()).await;
             put.or_exit(ExitStatus::Unreachable, || format!("cannot set tenant {}", set.tenant))?;
-            Ok(vec![setting])
+            Ok(vec![setting.into()])
+        }
+    }
+}
+
+/// The same from a server that runs.
+fn ask(args: &Args, client: &Client) -> Result<Vec<TenantView>, Failure> {
+    let one = |answer: Answer, tenant: &TenantId| match answer.status {
+        200 => Ok(vec![answer.read()?]),
+        _ if answer.code() == Code::UnknownTenant.as_str() => Err(unknown(tenant)),
+        _ => Err(answer.refusal()),
+    };
+    let path = |tenant: &TenantId| format!("/v1/admin/tenants/{tenant}");
+    match args {
+        Args::List(_) => list(client),
+        Args::Show { tenant, .. } => one(client.get(&path(tenant))?, tenant),
+        Args::Set(set) => {
+            let operator =
+                operator(&set.operator).map_err(|why| Failure::usage(format!("--operator: {why}")))?;
+            let body = serde_json::to_string(&set.change());
+            let body = body.or_exit(ExitStatus::Usage, || "cannot write the change")?;
+            one(client.patch(&path(&set.tenant), &body, &operator)?, &set.tenant)
+        }
+    }
+}
+
+fn list(client: &Client) -> Result<Vec<TenantView>, Failure> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let answer = client.get(&format!("/v1/admin/tenants?limit=1000{after}"))?;
+        if answer.status != 200 {
+            return Err(answer.refusal());
+        }
+        let TenantList { tenants, next, .. } = answer.read()?;
+        let empty = tenants.is_empty();
+        all.extend(tenants);
+        match next.filter(|_| !empty) {
+            // Names need no other spelling in a query.
+            Some(next) => after = format!("&after={next}"),
+            None => return Ok(all),
         }
     }
 }
 
 impl SetArgs {
-    fn apply(&self, before: Option<TenantSetting>) -> TenantSetting {
-        let new =
-            TenantSetting { tenant: self.tenant.clone(), status: TenantStatus::Active, in_flight_max: None };
-        let mut setting = before.unwrap_or(new);
-        match self.status {
-            Some(StatusArg::Active) => setting.status = TenantStatus::Active,
-            Some(StatusArg::Suspended) => setting.status = TenantStatus::Suspended,
-            None => {}
-        }
-        if self.in_flight_default {
-            setting.in_flight_max = None;
-        }
-        setting.in_flight_max = self.in_flight_max.or(setting.in_flight_max);
-        setting
+    fn change(&self) -> TenantChange {
+        let status = self.status.map(|status| match status {
+            StatusArg::Active => TenantState::Active,
+            StatusArg::Suspended => TenantState::Suspended,
+        });
+        let in_flight_max = match self.in_flight_default {
+            true => Some(None),
+            false => self.in_flight_max.map(Some),
+        };
+        TenantChange { status, in_flight_max }
     }
 }
 
-fn shown(tenants: &[TenantSetting], output: Output) -> String {
-    let status = |setting: &TenantSetting| match setting.status {
-        TenantStatus::Active => "active",
-        TenantStatus::Suspended => "suspended",
+fn shown(tenants: &[TenantView], output: Output) -> String {
+    let status = |tenant: &TenantView| match tenant.status {
+        TenantState::Active => "active",
+        TenantState::Suspended => "suspended",
     };
     match output {
         Output::Json => {
             let list: Vec<_> = tenants
                 .iter()
-                .map(|setting| {
+                .map(|tenant| {
                     serde_json::json!({
-                        "tenant": setting.tenant.as_str(),
-                        "status": status(setting),
-                        "in_flight_max": setting.in_flight_max,
+                        "tenant": tenant.tenant.as_str(),
+                        "status": status(tenant),
+                        "in_flight_max": tenant.in_flight_max,
                     })
                 })
                 .collect();
@@ -152,9 +205,9 @@ fn shown(tenants: &[TenantSetting], output: Output) -> String {
         }
         Output::Table => tenants
             .iter()
-            .map(|setting| {
-                let max = setting.in_flight_max.map_or_else(|| "default".to_owned(), |max| max.to_string());
-                format!("{:<24} {:<10} in flight at most: {max}\n", setting.tenant.as_str(), status(setting))
+            .map(|tenant| {
+                let max = tenant.in_flight_max.map_or_else(|| "default".to_owned(), |max| max.to_string());
+                format!("{:<24} {:<10} in flight at most: {max}\n", tenant.tenant.as_str(), status(tenant))
             })
             .collect(),
     }

@@ -1,10 +1,12 @@
 //! `retailflow verify`: is all that is stored in order?
 
+mod text;
+
 use std::path::{Path, PathBuf};
 
 use retailflow_cluster::disk::event_log::scrub::scrubbed;
-use retailflow_cluster::disk::log::check::{CheckReport, check, check_read_only};
-use retailflow_cluster::disk::log::{Frame, FrameKind, LogError, Position};
+use retailflow_cluster::disk::log::check::CheckReport;
+use retailflow_cluster::disk::log::{Frame, FrameKind, Position};
 use retailflow_config::Config;
 use retailflow_engine::codec::identity;
 use retailflow_engine::ids::PartitionId;
@@ -14,19 +16,25 @@ use retailflow_engine::ports::LoggedEntry;
 use serde::Serialize;
 
 use crate::app;
-use crate::audit::{Audit, Piece, Progress, group_of};
+use crate::audit::{Audit, Piece, group_of};
 use crate::backup::{LastFrame, Manifest};
 use crate::cli::books::Books;
-use crate::cli::data::{DataArgs, ReadOnlyArgs};
+use crate::cli::log_source::{LogSource, LogSourceArgs};
 use crate::cli::{Context, Output, print};
+use crate::client::remote_log::RemoteLog;
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::repair::{Compared, Wanted, compare};
+use crate::serving;
 
 const EXAMPLES: &str = "\
 Examples:
   retailflow verify --data data
   retailflow verify --data data -o json
   retailflow verify --data /mnt/copy --read-only
+  retailflow verify --online --admin http://127.0.0.1:8081
+
+A server that runs (--online) is asked for its log up to what is durable at this moment, --mib-per-s at most, and all of that is
+checked here as the log of a data directory is: checksums, chains, transitions, totals. What it does not look at it says.
 
 Exit code 0: all is in order. 1: something is broken, and each place is named; `retailflow repair --dry-run` tells
 what could be done about it.";
@@ -36,9 +44,10 @@ what could be done about it.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    pub(crate) data: DataArgs,
-    #[command(flatten)]
-    pub(crate) read_only: ReadOnlyArgs,
+    pub(crate) source: LogSourceArgs,
+    /// Look at a server while it runs, which --admin names
+    #[arg(long)]
+    pub(crate) online: bool,
     /// The file that `run` read: each order that it places up to the log's cut must be in the log
     #[arg(long, value_name = "FILE")]
     pub(crate) commands: Option<PathBuf>,
@@ -51,6 +60,9 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Verified {
     sound: bool,
+    /// Of a running server: how far was looked, and at what not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    online: Option<Online>,
     segments: u32,
     frames: u64,
     payload_bytes: u64,
@@ -73,6 +85,29 @@ struct Verified {
     sides: Option<retailflow_engine::wire::report::BooksReport>,
     problems: Vec<String>,
     invariants: Vec<retailflow_engine::wire::report::InvariantResult>,
+}
+
+/// What a look at a running server is worth.
+#[derive(Serialize)]
+struct Online {
+    server: String,
+    /// All before was durable when the server was asked, and has been checked.
+    position: u64,
+    not_looked_at: [&'static str; 3],
+}
+
+impl Online {
+    fn of(log: &RemoteLog) -> Self {
+        Self {
+            server: log.server.clone(),
+            position: log.end.0,
+            not_looked_at: [
+                "what was recorded after that position",
+                "the index and the lists, which are made again from the log where they are damaged",
+                "the participants' books, which go on meanwhile: `retailflow verify` on a backup or after a stop, and `retailflow reconcile`, compare them",
+            ],
+        }
+    }
 }
 
 /// How far the server's scrubber has come.
@@ -102,7 +137,10 @@ struct TenantCounts {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
-    let read_only = args.read_only.read_only;
+    let source = args.source.open()?;
+    if let (LogSource::Data { data, .. }, true) = (&source, args.online) {
+        return Err(serving::online_needs_a_server(data));
+    }
     let wanted = args.lost.as_deref().map(compare).transpose();
     let mut wanted = wanted.map_err(|error| Failure::new(ExitStatus::Usage, error))?;
     let mut books: Option<Books> = None;
@@ -119,10 +157,14 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         let Some(file) = args.commands.as_deref() else { return Ok(()) };
         books.get_or_insert_default().add(file, checker)
     };
-    let data = &args.data.data;
     let config = &context.config.config;
-    let (report, audit) = read(data, Some(data), config, read_only, &mut seen, &mut each_pass)?;
-    tell(&context, data, report, audit, books, wanted.map(Wanted::conclude))
+    // The books of a server that runs go on while its log is read.
+    let beside = match &source {
+        LogSource::Data { data, .. } => Some(data.as_path()),
+        LogSource::Server(_) => None,
+    };
+    let (report, audit) = read(&source, beside, config, &mut seen, &mut each_pass)?;
+    tell(&context, &source, report, audit, books, wanted.map(Wanted::conclude))
 }
 
 /// As the command does, of a backup: its marks must be in it, too.
@@ -137,8 +179,9 @@ pub(super) fn backup(folder: &Path, manifest: &Manifest, context: &Context) -> R
         found |= seen && hex(&frame.hash) == mark.hash;
     };
     let config = &context.config.config;
+    let source = LogSource::copy(folder);
     // Its books were read after its log and may know more: they are checked for what they are, and not compared.
-    let (mut report, audit) = read(folder, None, config, true, &mut seen, &mut |_| Ok(()))?;
+    let (mut report, audit) = read(&source, None, config, &mut seen, &mut |_| Ok(()))?;
     if !found {
         let LastFrame { position, number, .. } = mark;
         let text = format!("the manifest knows frame {number}, which is not in the log: data is lost");
@@ -150,12 +193,12 @@ pub(super) fn backup(folder: &Path, manifest: &Manifest, context: &Context) -> R
     for problem in manifest.check_books(folder) {
         report.problem(Position(manifest.position), problem);
     }
-    tell(context, folder, report, audit, None, None)
+    tell(context, &source, report, audit, None, None)
 }
 
 fn tell(
     context: &Context,
-    data: &Path,
+    source: &LogSource,
     report: CheckReport,
     audit: Audit,
     books: Option<Books>,
@@ -171,13 +214,19 @@ fn tell(
         rejected: counts.rejected,
         parked: counts.parked,
     });
+    let (data, online) = match source {
+        LogSource::Data { data, .. } => (Some(data), None),
+        LogSource::Server(log) => (None, Some(Online::of(log))),
+    };
+    let scrubbed = data.and_then(|data| scrubbed(app::files().as_ref(), &data.join("log")));
     let verified = Verified {
+        online,
         sound: report.is_sound() && audit.check.violation_count == 0 && lost == 0 && !sides_differ,
         segments: report.segments,
         frames: report.frames,
         payload_bytes: report.payload_bytes,
         clean_stop: report.clean_stop,
-        scrubbed: scrubbed(app::files().as_ref(), &data.join("log")).map(|scrubbed| ScrubbedSegments {
+        scrubbed: scrubbed.map(|scrubbed| ScrubbedSegments {
             segments: scrubbed.segments,
             pass_ended_ms: scrubbed.pass_ended_ms,
         }),
@@ -202,7 +251,7 @@ fn tell(
                 .or_exit(ExitStatus::Unreachable, || "cannot show it")?;
             print(&(text + "\n"))?;
         }
-        Output::Table => print(&text(&verified))?,
+        Output::Table => print(&text::of(&verified))?,
     }
     if verified.sound { Ok(()) } else { Err(Failure::told(ExitStatus::Finding)) }
 }
@@ -220,48 +269,21 @@ pub(super) fn inspect(
     config: &Config,
     seen: &mut dyn FnMut(&Frame),
 ) -> Result<(CheckReport, Audit), Failure> {
-    read(data, None, config, false, seen, &mut |_| Ok(()))
+    read(&LogSource::locked(data), None, config, seen, &mut |_| Ok(()))
 }
 
-/// Reads a log that is not open, frame by frame.
-pub(super) fn check_log(
-    data: &Path,
-    config: &Config,
-    read_only: bool,
-    each: &mut dyn FnMut(&Frame) -> Result<(), String>,
-) -> Result<CheckReport, Failure> {
-    let folder = data.join("log");
-    if !folder.is_dir() {
-        return Err(Failure::unreachable(format!("there is no data directory in {}", data.display())));
-    }
-    let options = app::log_options(config);
-    let checked = match read_only {
-        true => check_read_only(app::files().as_ref(), &folder, options, each),
-        false => check(app::files().as_ref(), &folder, options, each),
-    };
-    checked.map_err(|error| {
-        if matches!(error, LogError::InUse { .. }) {
-            let hint = "a running server is backed up with `retailflow backup create`";
-            return Failure::new(ExitStatus::Refused, anyhow::Error::new(error).context(hint));
-        }
-        Failure::new(ExitStatus::Unreachable, error)
-    })
-}
-
-/// Reads a log that is not open, as often as its orders need; with `beside` the books in that directory. `seen` is given
-/// each frame once.
+/// Reads a log as often as its orders need; with `beside` the books in that directory. `seen` is given each frame once.
 fn read(
-    data: &Path,
+    source: &LogSource,
     beside: Option<&Path>,
     config: &Config,
-    read_only: bool,
     seen: &mut dyn FnMut(&Frame),
     each_pass: &mut dyn FnMut(&LogChecker) -> Result<(), Failure>,
 ) -> Result<(CheckReport, Audit), Failure> {
     let mut report = None;
     let mut pass = |take: &mut dyn FnMut(Piece<'_>)| {
         let is_first = report.is_none();
-        let checked = check_log(data, config, read_only, &mut |frame| {
+        let checked = source.check(config, &mut |frame| {
             if is_first {
                 seen(frame);
             }
@@ -278,103 +300,6 @@ fn read(
         report.get_or_insert(checked);
         Ok(())
     };
-    let audit = Audit::conduct(&mut pass, beside, Progress::of(data), each_pass)?;
+    let audit = Audit::conduct(&mut pass, beside, source.progress(), each_pass)?;
     Ok((report.unwrap_or_default(), audit))
-}
-
-fn text(verified: &Verified) -> String {
-    let mut text = format!(
-        "log: {} segments, {} frames, {} bytes, {}\n",
-        verified.segments,
-        verified.frames,
-        verified.payload_bytes,
-        match verified.clean_stop {
-            true => "closed in good order",
-            false if verified.problems.is_empty() =>
-                "not closed in good order (killed, or a copy: no harm by itself)",
-            false => "not closed in good order",
-        }
-    );
-    if let Some(scrubbed) = &verified.scrubbed {
-        text.push_str(&format!("scrubbed in the background: segments 1 to {}\n", scrubbed.segments));
-    }
-    text.push_str(&format!("orders: {} in {} records\n", verified.orders, verified.records));
-    for tenant in &verified.tenants {
-        text.push_str(&format!(
-            "ledger {}: {} applied + {} rejected + {} parked = {} commands\n",
-            tenant.tenant,
-            tenant.applied,
-            tenant.rejected,
-            tenant.parked,
-            tenant.applied + tenant.rejected + tenant.parked
-        ));
-    }
-    for cut in &verified.cuts {
-        text.push_str(&format!(
-            "cut: partition {} at group {} of epoch {}\n",
-            cut.partition, cut.group, cut.epoch
-        ));
-    }
-    if let Some(books) = &verified.books {
-        text.push_str(&format!(
-            "books: {} orders placed up to the cut, {} missing\n",
-            books.placed, books.missing
-        ));
-        books.named.iter().for_each(|missing| text.push_str(&format!("missing: {missing}\n")));
-    }
-    if let Some(lost) = &verified.lost {
-        let Compared { commands, same, changed, missing, named } = lost;
-        text.push_str(&format!(
-            "lost: {commands} commands; {same} have the same outcome here, {changed} another one, {missing} are not here\n"
-        ));
-        named.iter().for_each(|one| text.push_str(&format!("lost: {one}\n")));
-    }
-    if let Some(sides) = &verified.sides {
-        let line = |name: &str, sums: &retailflow_engine::wire::report::BookSums| {
-            let money: Vec<String> = sums
-                .captured_minor
-                .iter()
-                .map(|(currency, minor)| {
-                    let refunded = sums.refunded_minor.get(currency).copied().unwrap_or(0);
-                    format!("{currency} {minor} captured, {refunded} paid back")
-                })
-                .collect();
-            format!(
-                "{name}: {}; {} units booked, {} restocked; {} orders without a payment call\n",
-                money.join("; "),
-                sums.booked_units,
-                sums.restocked_units,
-                sums.orders_without_payment
-            )
-        };
-        text.push_str(&line("ours  ", &sides.ours));
-        text.push_str(&line("theirs", &sides.theirs));
-        for difference in &sides.differences {
-            text.push_str(&format!("differs: {difference}\n"));
-        }
-        if !sides.agree {
-            text.push_str("`retailflow reconcile` asks the participants step by step what they know\n");
-        }
-    }
-    for invariant in &verified.invariants {
-        let mark = match invariant {
-            invariant if invariant.held => "held  ",
-            invariant if invariant.not_compared => "PARTLY",
-            _ => "BROKEN",
-        };
-        text.push_str(&format!("{mark} {:<14} {}\n", invariant.id, invariant.detail));
-    }
-    for problem in &verified.problems {
-        text.push_str(&format!("problem: {problem}\n"));
-    }
-    text.push_str(match (verified.sound, verified.problems.is_empty()) {
-        (true, _) => "all is in order\n",
-        (false, false) => "NOT in order; `retailflow repair --dry-run` tells what can be done\n",
-        // No repair of the log helps against what others' books say.
-        (false, true) => {
-            "NOT in order, and the log itself is whole: `retailflow reconcile` asks participants key by key; an order that stands \
-             in their books alone is decided when its caller sends its command again\n"
-        }
-    });
-    text
 }

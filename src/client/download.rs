@@ -21,17 +21,31 @@ enum Tried {
 }
 
 impl Client {
-    /// Takes the first `bytes` bytes of a part in. Goes on where an answer breaks off, as long as something comes within the
-    /// client's time.
+    /// Takes the first `bytes` bytes of a part in, as [`Self::range`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn part(&self, name: &str, bytes: u64, sink: &mut dyn Write) -> Result<(), Failure> {
+        self.range(name, 0, bytes, sink)
+    }
+
+    /// Takes the bytes of a part from `from` on and before `until` in. Goes on where an answer breaks off, as long as something
+    /// comes within the client's time.
     ///
     /// # Errors
     /// A [`Failure`]: the server refuses, does not answer, or `sink` does not take them.
-    pub(crate) fn part(&self, name: &str, bytes: u64, sink: &mut dyn Write) -> Result<(), Failure> {
-        let mut next = 0;
+    pub(crate) fn range(
+        &self,
+        name: &str,
+        from: u64,
+        until: u64,
+        sink: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        let mut next = from;
         let mut came = Instant::now();
-        while next < bytes {
+        while next < until {
             let before = next;
-            let why = match self.part_once(name, &mut next, bytes, sink)? {
+            let why = match self.part_once(name, &mut next, until, sink)? {
                 Tried::Whole => return Ok(()),
                 Tried::Broken(why) => why,
             };
@@ -74,7 +88,8 @@ impl Client {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Ok(Tried::Broken(error.to_string())),
             };
-            sink.write_all(&chunk[..read]).or_exit(ExitStatus::Unreachable, || "cannot write the backup")?;
+            sink.write_all(&chunk[..read])
+                .or_exit(ExitStatus::Unreachable, || "cannot write what was read")?;
             *next += read as u64;
         }
         Ok(Tried::Whole)

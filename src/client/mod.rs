@@ -6,6 +6,7 @@
 pub(crate) mod contexts;
 mod download;
 pub(crate) mod monitor;
+pub(crate) mod remote_log;
 pub(crate) mod stream;
 
 use std::fmt::Display;
@@ -173,6 +174,14 @@ impl Client {
         self.again_and_again(while_not_done, |time| {
             let request = self.agent.post(self.url(path)).config().timeout_global(Some(time)).build();
             taken(request.header(OPERATOR, operator).send_empty())
+        })
+    }
+
+    /// Changes something, the same however often it is sent.
+    pub(crate) fn patch(&self, path: &str, body: &str, operator: &str) -> Result<Answer, Failure> {
+        self.again_and_again(until_told, |time| {
+            let request = self.agent.patch(self.url(path)).config().timeout_global(Some(time)).build();
+            taken(request.header("Content-Type", "application/json").header(OPERATOR, operator).send(body))
         })
     }
 

@@ -3,6 +3,7 @@
 //! Receipts are waited for in the order of the lines, so that one number tells what need not be sent again: every line up to it is
 //! stored, or can never be a command. How many receipts wait is bounded, and with it what is in memory.
 
+pub(crate) mod ends;
 pub(crate) mod resume;
 mod tally;
 
@@ -18,6 +19,7 @@ use retailflow_engine::wire::decode_command;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval};
 
+use self::ends::Ends;
 use self::resume::{LinesHash, Mark, Resume};
 pub(crate) use self::tally::Tally;
 use crate::client::say;
@@ -54,13 +56,13 @@ pub(crate) async fn run(
     publisher: &CommandPublisher,
     inbox: &mut FileInbox,
     name: &str,
-    resume: Option<&Resume>,
+    (resume, ends): (Option<&Resume>, &Ends),
     stopped: watch::Receiver<bool>,
     quiet: bool,
 ) -> Result<Tally, Failure> {
     let (fates, waiting) = mpsc::channel(WAITING_MAX);
     let bar = progress(quiet);
-    let reading = read(publisher, inbox, name, resume, stopped, fates);
+    let reading = read(publisher, inbox, name, (resume, ends), stopped, fates);
     let counting = count(publisher, waiting, name, resume, &bar);
     let (read, counted) = tokio::join!(reading, counting);
     bar.finish_and_clear();
@@ -80,11 +82,13 @@ async fn read(
     publisher: &CommandPublisher,
     inbox: &mut FileInbox,
     name: &str,
-    resume: Option<&Resume>,
+    (resume, ends): (Option<&Resume>, &Ends),
     mut stopped: watch::Receiver<bool>,
     fates: mpsc::Sender<Line>,
 ) -> Result<Read, Failure> {
     let (mut skipped, mut hash) = (0, LinesHash::new());
+    // With a mark: a line that is no command, and may be the beginning of one whose rest is still being written.
+    let mut unsure: Option<Line> = None;
     // A mark whose lines were not compared yet.
     let mut unproven = resume.filter(|resume| resume.lines() > 0);
     loop {
@@ -98,7 +102,17 @@ async fn read(
             if let Some(resume) = unproven {
                 resume.belongs_to(&hash.hash(), name)?;
             }
-            return Ok(Read { skipped, finished: true });
+            if unsure.is_some() && ends.in_a_line() {
+                say(format!(
+                    "the last line of {name} has no end and is no command: it may still be written, and is left to the next run"
+                ));
+                return Ok(Read { skipped, finished: false });
+            }
+            let sent = match unsure {
+                Some(line) => fates.send(line).await.is_ok(),
+                None => true,
+            };
+            return Ok(Read { skipped, finished: sent });
         }
         for Delivery { position, body } in batch {
             if resume.is_some_and(|resume| position <= resume.lines()) {
@@ -134,9 +148,17 @@ async fn read(
                     }
                 },
             };
-            // Whoever counts has failed, and says why.
-            if fates.send(Line { number: position, hash: hash.hash(), fate }).await.is_err() {
-                return Ok(Read { skipped, finished: false });
+            let line = Line { number: position, hash: hash.hash(), fate };
+            let waits = resume.is_some() && matches!(line.fate, Fate::Bad(_));
+            let ready = match waits {
+                true => [unsure.replace(line), None],
+                false => [unsure.take(), Some(line)],
+            };
+            for line in ready.into_iter().flatten() {
+                // Whoever counts has failed, and says why.
+                if fates.send(line).await.is_err() {
+                    return Ok(Read { skipped, finished: false });
+                }
             }
         }
     }

@@ -1,8 +1,9 @@
 //! How far a file of commands was published, in a file beside it.
 
 use std::cell::Cell;
-use std::fs;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use retailflow_engine::keys::{GENESIS, Hash, hex, sha256};
@@ -55,19 +56,41 @@ impl LinesHash {
     }
 }
 
+/// Keeps other runs from a mark, by a file beside it that stays.
+fn lock(path: &Path) -> Result<File, Failure> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&name);
+    let file = opened.or_exit(ExitStatus::Usage, || format!("cannot lock {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::refused(format!(
+            "another run publishes with {}: wait until it has ended, or give each file of commands a mark of its own",
+            path.display()
+        ))),
+        Err(TryLockError::Error(error)) => {
+            Err(error).or_exit(ExitStatus::Unreachable, || format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
 /// A file with a mark, and the mark found in it.
 pub(crate) struct Resume {
     path: PathBuf,
     found: Option<Mark>,
     saved: Cell<Option<u64>>,
+    /// Of two runs with one mark each would take the other's progress away. The mark itself is replaced, so it cannot be locked.
+    _lock: File,
 }
 
 impl Resume {
-    /// Reads the mark; a file that is not there is one of nothing.
+    /// Reads the mark; a file that is not there is one of nothing. Nobody else has it as long as this lives.
     ///
     /// # Errors
-    /// When it cannot be read, or is no mark.
+    /// When it cannot be read, is no mark, or another run has it.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let lock = lock(path)?;
         let found = match fs::read(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             read => {
@@ -86,7 +109,7 @@ impl Resume {
             }
         };
         let saved = Cell::new(found.as_ref().map(|mark| mark.lines));
-        Ok(Self { path: path.to_owned(), found, saved })
+        Ok(Self { path: path.to_owned(), found, saved, _lock: lock })
     }
 
     /// All lines up to this one are done with.
@@ -131,14 +154,20 @@ mod tests {
         let none = Resume::open(&path).unwrap();
         assert_eq!(none.lines(), 0);
         none.belongs_to(&[1; 32], "it").unwrap();
+        let second = Resume::open(&path).err().map(|failure| (failure.code, failure.to_string()));
+        assert!(
+            second.is_some_and(|(code, told)| code == ExitStatus::Refused && told.contains("another run"))
+        );
         none.save(&Mark { v: VERSION, lines: 7, hash: hex(&[0xab; 32]) }).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let golden = format!("{{\"v\":2,\"lines\":7,\"hash\":\"{}\"}}\n", "ab".repeat(32));
         assert_eq!(text, golden, "it is frozen");
+        drop(none);
         let found = Resume::open(&path).unwrap();
         assert_eq!(found.lines(), 7);
         found.belongs_to(&[0xab; 32], "it").unwrap();
         assert_eq!(found.belongs_to(&[0xcd; 32], "it").unwrap_err().code, ExitStatus::Refused);
+        drop(found);
         for (bad, code) in [
             ("", ExitStatus::Usage),
             ("7", ExitStatus::Usage),

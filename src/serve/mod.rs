@@ -33,6 +33,7 @@ use crate::app::{self, Make, Store};
 use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::participants::{self, Kind, Reporting};
 use crate::run::signals;
+use crate::serving::Serving;
 use crate::sight::Sight;
 use crate::telemetry::otlp;
 
@@ -120,6 +121,7 @@ async fn serve(
         }
     };
     tell(&server);
+    let _serving = Serving::at(data, server.public_addr, server.admin_addr);
 
     let end = CancellationToken::new();
     let mut beside = JoinSet::new();
@@ -198,6 +200,7 @@ fn edge(
         backup: Arc::new(store.log.backup_source(data, app::files(), Some(participants::folder(data)))),
         snapshots: Some(store.log.clone()),
         tenants: store.log.clone(),
+        dead_letters: Some(store.log.clone()),
         readiness: state.clone(),
         metrics: sight.renderer(node.clone()),
         counts: Arc::default(),
@@ -228,9 +231,10 @@ fn refused(error: retailflow_gateway::StartError) -> Failure {
 
 /// Where it listens, on standard output, for whoever started it with port 0. Nobody need read it: the log has it, too.
 fn tell(server: &Running) {
+    let (public, admin) = (server.public_addr, server.admin_addr);
     let text = format!(
-        "listening on http://{}, for operators on http://{}\n",
-        server.public_addr, server.admin_addr
+        "listening on http://{public}, for operators on http://{admin}\n\
+         console at http://{admin}/console\n"
     );
     if let Err(failure) = crate::cli::print(&text) {
         tracing::warn!(%failure, "standard output takes nothing");

@@ -81,7 +81,7 @@ fn commands_that_take_a_place_take_it_from_the_environment() {
     for words in COMMANDS {
         let at_admin = match words[0] {
             "order" => ["resume", "resolve-step", "compensate", "archive", "restore"].contains(&words[1]),
-            "parked" => words[1] != "show",
+            "parked" | "tenant" | "dlq" | "verify" | "export" => true,
             _ => false,
         };
         let at_server = ["order", "events"].contains(&words[0]) && !at_admin;
@@ -117,7 +117,7 @@ fn the_version_tells_what_can_be_read() {
 fn wrong_words_are_usage_errors_that_say_what_is_right() {
     retailflow(&["imprt"]).run().expect(2).says(&["import"]);
     retailflow(&["order", "show", "Shop", "1", "--data", "x"]).run().expect(2).says(&["a-z, 0-9 and '-'"]);
-    retailflow(&["verify"]).run().expect(2).says(&["--data <DIR>"]);
+    retailflow(&["verify"]).run().expect(2).says(&["give --data DIR, --admin URL or --context NAME"]);
     retailflow(&["repair", "--data", "x", "--yes", "--dry-run"])
         .run()
         .expect(2)

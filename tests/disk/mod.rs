@@ -7,6 +7,7 @@ mod callers;
 mod offline;
 mod plan;
 mod process;
+mod read_only;
 mod round;
 
 use std::io::Write as _;

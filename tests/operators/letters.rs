@@ -111,9 +111,12 @@ fn letters_of_a_data_directory_are_looked_at() {
     let told = run(&["dlq", "show", &position]).expect(0).stdout;
     assert!(told.contains("body       {}"), "{told}");
     run(&["dlq", "discard", &position, "--yes"]).expect(2).says(&["looked at only"]);
-    retailflow(&["dlq", "list"]).run().expect(2).says(&["--data DIR or --nats URL"]);
+    retailflow(&["dlq", "list"])
+        .run()
+        .expect(2)
+        .says(&["--data DIR, --admin URL (or --context NAME) and --nats URL"]);
     let both = ["dlq", "list", "--nats", "nats://127.0.0.1:1"];
-    run(&both).expect(2).says(&["not both"]);
+    run(&both).expect(2).says(&["not more"]);
 }
 
 #[test]

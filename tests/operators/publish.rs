@@ -92,6 +92,36 @@ fn a_publish_that_was_killed_goes_on_where_it_was() {
     at(&nats, &words).run().expect(4).says(&["tells how far another file was published"]);
 }
 
+/// A line of which half was written used to count as done with: its rest was read by nobody. And two runs with one mark took
+/// each other's progress away.
+#[test]
+fn a_line_that_is_still_written_is_left_to_the_next_run_and_a_mark_to_one_run() {
+    let test = "a_line_that_is_still_written_is_left_to_the_next_run_and_a_mark_to_one_run";
+    let Some(binary) = server_or_skip(test) else { return };
+    let (nats, folder) = (Server::with_streams(&binary), tempfile::tempdir().unwrap());
+    provision(&nats);
+    let (commands, lines) = commands(folder.path(), 3);
+    let whole = std::fs::read_to_string(&commands).unwrap();
+    let (half, mark) = (folder.path().join("half"), folder.path().join("mark"));
+    std::fs::write(&half, &whole[..whole.len() - 20]).unwrap();
+    let words =
+        ["publish", "--commands", half.to_str().unwrap(), "--resume", mark.to_str().unwrap(), "-o", "json"];
+    let ended = at(&nats, &words).run().expect(3);
+    assert_eq!(summary(&ended)["lines_done"], lines - 1);
+    ended.says(&["has no end", "left to the next run"]);
+    std::fs::write(&half, &whole).unwrap();
+    let said = summary(&at(&nats, &words).run().expect(0));
+    assert_eq!((&said["acknowledged"], &said["lines_skipped"]), (&1.into(), &(lines - 1).into()), "{said}");
+    assert_eq!(stream(&nats, "RF_CMD").messages, lines);
+    // A last line that is a command needs no end.
+    std::fs::write(&half, whole.trim_end()).unwrap();
+    at(&nats, &words).run().expect(0);
+
+    let lock = std::fs::File::open(folder.path().join("mark.lock")).unwrap();
+    lock.lock().unwrap();
+    at(&nats, &words).run().expect(4).says(&["another run publishes with"]);
+}
+
 #[test]
 fn what_is_no_command_and_what_is_not_stored_is_told() {
     let Some(binary) = server_or_skip("what_is_no_command_and_what_is_not_stored_is_told") else { return };

@@ -8,3 +8,4 @@ mod secrets;
 mod signals;
 mod surroundings;
 mod traces;
+mod while_it_runs;

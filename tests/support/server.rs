@@ -20,6 +20,8 @@ pub(crate) struct Server {
     pub(crate) public: String,
     /// Where operators connect.
     pub(crate) admin: String,
+    /// What it said of its console.
+    pub(crate) console: String,
 }
 
 impl Server {
@@ -50,7 +52,10 @@ impl Server {
             panic!("it did not start: {line:?}, {}", said.join().unwrap());
         };
         let (public, admin) = (public.to_owned(), admin.to_owned());
-        Self { child, _stdout: stdout, said: Some(said), public, admin }
+        let mut console = String::new();
+        stdout.read_line(&mut console).unwrap();
+        let console = console.trim_end().to_owned();
+        Self { child, _stdout: stdout, said: Some(said), public, admin, console }
     }
 
     /// A client of the public address.

@@ -1,18 +1,17 @@
-//! From a message to a command: a CloudEvent in JSON, or one in headers.
+//! From a message to a command: a CloudEvent in JSON, or one in headers. What they say is read by the engine's binding, as at
+//! every other door.
 //!
 //! Invariants:
 //! - The subject says which order a command is for. A header or body that names another one is refused.
-//! - A header is looked at only if it is one of [`NAMES`]; a thousand others change nothing. One of these that is given twice is
-//!   refused, for either could be meant.
+//! - A header is looked at only if it is one of [`NAMES`] or an attribute of a CloudEvent; a thousand others change nothing. One
+//!   that is given twice is refused, for either could be meant.
 //! - Whatever a caller wrote ends in a command or in a reason, never in a panic.
 
 use async_nats::HeaderMap;
-use retailflow_engine::ids::{CommandId, CommandKey, IdError, OrderId, OrderRef, Source, TenantId};
-use retailflow_engine::wire::limits::DATASCHEMA_MAX_CHARS;
-use retailflow_engine::wire::time::parse_time;
-use retailflow_engine::wire::{
-    Code, CommandEvent, CommandType, DecodeError, Trace, decode_command, decode_data,
-};
+use retailflow_engine::ids::{IdError, OrderId, OrderRef, TenantId};
+use retailflow_engine::wire::binding::{Attributes, Door, Form, MessageHeaders, is_attribute};
+use retailflow_engine::wire::limits::EXTENSIONS_MAX;
+use retailflow_engine::wire::{Code, CommandEvent, DecodeError, decode_command};
 
 use super::filter::UNREADABLE;
 
@@ -25,6 +24,7 @@ const CONTENT_TYPE: &str = "content-type";
 /// The headers that are looked at, in lower case: callers write them in any.
 const NAMES: &[&str] = &[
     CONTENT_TYPE,
+    "content-encoding",
     TIMEOUT,
     REPLY_TO,
     "ce-specversion",
@@ -48,6 +48,8 @@ const NAMES: &[&str] = &[
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Headers {
     kept: Vec<(&'static str, String)>,
+    /// Attributes that the contract does not name, one more than are allowed at most.
+    extensions: Vec<(String, String)>,
     /// They cannot be read at all.
     broken: bool,
 }
@@ -55,7 +57,7 @@ pub(super) struct Headers {
 impl Headers {
     pub(super) fn of(map: Option<&HeaderMap>) -> Self {
         let broken = map.is_some_and(|map| map.get(UNREADABLE).is_some());
-        let mut headers = Self { kept: Vec::new(), broken };
+        let mut headers = Self { broken, ..Self::default() };
         for (name, values) in map.into_iter().flat_map(HeaderMap::iter) {
             values.iter().for_each(|value| headers.keep(name.as_ref(), value.as_str()));
         }
@@ -64,7 +66,7 @@ impl Headers {
 
     /// Of their text as it stands in a stream, in which nobody has looked at it yet.
     pub(super) fn parse(text: &[u8]) -> Self {
-        let broken = Self { kept: Vec::new(), broken: true };
+        let broken = Self { broken: true, ..Self::default() };
         if text.is_empty() {
             return Self::default();
         }
@@ -99,6 +101,8 @@ impl Headers {
             if self.kept.iter().filter(|(kept, _)| kept == known).count() < 2 {
                 self.kept.push((known, value.trim().to_owned()));
             }
+        } else if is_attribute(name) && self.extensions.len() <= EXTENSIONS_MAX {
+            self.extensions.push((name.to_owned(), value.trim().to_owned()));
         }
     }
 
@@ -113,7 +117,7 @@ impl Headers {
         Ok(value.map(|(_, value)| value.as_str()))
     }
 
-    /// What an attribute in a header says: percent-encoded, as the CloudEvents bindings have it.
+    /// What an attribute of one of our own events says, as it was written: percent-encoded.
     pub(super) fn attribute(&self, name: &'static str) -> Result<Option<String>, DecodeError> {
         let Some(text) = self.single(name)? else { return Ok(None) };
         let wrong = || {
@@ -133,6 +137,16 @@ impl Headers {
         String::from_utf8(bytes).map(Some).map_err(|_| wrong())
     }
 }
+
+impl MessageHeaders for Headers {
+    fn each<'a>(&'a self, take: &mut dyn FnMut(&'a str, &'a [u8])) {
+        self.kept.iter().for_each(|(name, value)| take(name, value.as_bytes()));
+        self.extensions.iter().for_each(|(name, value)| take(name, value.as_bytes()));
+    }
+}
+
+/// A published command says who made it.
+const DOOR: Door<'static> = Door { address: "subject of the message", source: None };
 
 /// The order that a subject's tokens name.
 pub(super) fn order_of(tenant: &str, order: &str) -> Result<OrderRef, DecodeError> {
@@ -175,111 +189,30 @@ pub(super) fn read(order: &OrderRef, headers: &Headers, body: &[u8]) -> Result<R
         error
     };
     let envelope = |error| NoCommand::Envelope(place(error));
-    let structured = is_structured(headers).map_err(envelope)?;
-    let mut command = if structured {
-        let command = decode_command(body).map_err(|error| NoCommand::Body(place(error)))?;
-        agree("tenant", command.order.tenant.as_str(), order.tenant.as_str()).map_err(envelope)?;
-        agree("subject", command.order.order.as_str(), order.order.as_str()).map_err(envelope)?;
-        if let Some(id) = headers.attribute("ce-id").map_err(envelope)? {
-            agree_on_id(&id, &command.key.id).map_err(envelope)?;
-        }
-        command
-    } else {
-        binary(order, headers, body).map_err(envelope)?
-    };
-    // The header is of this hop; the attribute may be of an earlier one.
-    let trace = |name| headers.single(name).map_err(envelope);
-    let trace = Trace::from_headers(trace("traceparent")?, trace("tracestate")?);
-    let retraced = trace.traceparent.is_some() && trace != command.trace;
-    if retraced {
-        command.trace = trace;
-    }
-    Ok(Read { command, whole: structured && !retraced })
-}
-
-/// In JSON, or in headers? A message without headers can only be the former.
-fn is_structured(headers: &Headers) -> Result<bool, DecodeError> {
     if headers.broken {
         let text = "the headers of the message cannot be read; send names and values in ASCII, a line each";
-        return Err(DecodeError::new(Code::InvalidField, "headers", text));
+        return Err(envelope(DecodeError::new(Code::InvalidField, "headers", text)));
     }
-    let in_headers = headers.kept.iter().any(|(name, _)| *name == "ce-specversion" || *name == "ce-type");
-    let Some(text) = headers.single(CONTENT_TYPE)? else { return Ok(!in_headers) };
-    let wrong = |text| DecodeError::new(Code::UnsupportedMediaType, CONTENT_TYPE, text);
-    let mut parts = text.split(';').map(str::trim);
-    let kind = parts.next().unwrap_or_default();
-    let utf8 = |parameter: &str| match parameter.split_once('=') {
-        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
-            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-        }
-        _ => true,
+    let attributes = Attributes::of(headers);
+    // Without a content type, and without an envelope in the headers, it can only be in the body.
+    let structured = match attributes.form().map_err(envelope)? {
+        Some(Form::Structured) => true,
+        Some(Form::Data) | None => !attributes.is_envelope(),
     };
-    if !parts.all(utf8) {
-        return Err(wrong("only UTF-8 is taken"));
-    }
-    match () {
-        () if kind.eq_ignore_ascii_case("application/cloudevents+json") => Ok(true),
-        () if kind.eq_ignore_ascii_case("application/json") => Ok(!in_headers),
-        () => Err(wrong("application/cloudevents+json or application/json is expected")),
-    }
-}
-
-fn binary(order: &OrderRef, headers: &Headers, body: &[u8]) -> Result<CommandEvent, DecodeError> {
-    let must = |name: &'static str| {
-        let value = headers.attribute(name)?;
-        let text = "a CloudEvent 1.0 in headers has this one";
-        value.ok_or_else(|| DecodeError::new(Code::MissingField, name, text))
+    let mut command = if structured {
+        let command = decode_command(body).map_err(|error| NoCommand::Body(place(error)))?;
+        attributes.beside(&command, order, &DOOR).map_err(envelope)?;
+        command
+    } else {
+        attributes.binary(order, body, &DOOR).map_err(envelope)?
     };
-    let id = |name, error: &IdError| DecodeError::new(Code::InvalidId, name, error.to_string());
-    if must("ce-specversion")? != "1.0" {
-        let text = "the version 1.0 of CloudEvents is expected";
-        return Err(DecodeError::new(Code::NotACloudevent, "ce-specversion", text));
+    // The header is of this hop; the attribute may be of an earlier one.
+    let hop = attributes.hop();
+    let retraced = hop.traceparent.is_some() && hop != command.trace;
+    if retraced {
+        command.trace = hop;
     }
-    let kind = CommandType::parse(&must("ce-type")?).ok_or_else(|| {
-        let known: Vec<_> = CommandType::ALL.iter().map(|kind| kind.as_str()).collect();
-        DecodeError::new(Code::UnknownType, "ce-type", format!("expected one of {}", known.join(", ")))
-    })?;
-    let key = CommandKey {
-        source: Source::parse(&must("ce-source")?).map_err(|error| id("ce-source", &error))?,
-        id: CommandId::parse(&must("ce-id")?).map_err(|error| id("ce-id", &error))?,
-    };
-    let of_command = |mut error: DecodeError| {
-        error.address.source = Some(key.source.clone());
-        error.address.id = Some(key.id.clone());
-        error
-    };
-    for (name, own) in [("ce-tenant", order.tenant.as_str()), ("ce-subject", order.order.as_str())] {
-        if let Some(said) = headers.attribute(name)? {
-            agree(name, &said, own).map_err(of_command)?;
-        }
-    }
-    let time = headers.attribute("ce-time")?.map(|time| parse_time(&time)).transpose();
-    let time = time.map_err(|text| of_command(DecodeError::new(Code::InvalidField, "ce-time", text)))?;
-    let dataschema = headers.attribute("ce-dataschema")?;
-    if dataschema.as_ref().is_some_and(|schema| schema.chars().count() > DATASCHEMA_MAX_CHARS) {
-        let text = format!("at most {DATASCHEMA_MAX_CHARS} characters are allowed");
-        return Err(of_command(DecodeError::new(Code::TooLong, "ce-dataschema", text)));
-    }
-    let (parent, state) = (headers.attribute("ce-traceparent")?, headers.attribute("ce-tracestate")?);
-    let trace = Trace::from_headers(parent.as_deref(), state.as_deref());
-    let data = decode_data(kind, body).map_err(of_command)?;
-    Ok(CommandEvent { time, dataschema, trace, ..CommandEvent::new(order.clone(), key.clone(), data) })
-}
-
-fn agree(name: &str, said: &str, subject: &str) -> Result<(), DecodeError> {
-    if said == subject {
-        return Ok(());
-    }
-    let text = "the subject of the message names another one; send it to where it belongs, or the reverse";
-    Err(DecodeError::new(Code::MismatchedAddress, name, text))
-}
-
-fn agree_on_id(said: &str, id: &CommandId) -> Result<(), DecodeError> {
-    if said == id.as_str() {
-        return Ok(());
-    }
-    let text = "ce-id and the command's id differ; give one of them, or the same in both";
-    Err(DecodeError::new(Code::MismatchedId, "ce-id", text))
+    Ok(Read { command, whole: structured && !retraced })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! subject. They know no runtime: an adapter's tests call them from theirs. They panic with what they found; a suite
 //! that returns has passed.
 
+pub mod attributes;
 pub mod author;
 pub mod command_door;
 pub mod command_inbox;

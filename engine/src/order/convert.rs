@@ -12,9 +12,21 @@ use crate::codec::v1::{
 use crate::ids::TimestampMs;
 use crate::money::Currency;
 use crate::wire::command::{self as wire, ComponentKind, PlaceData};
+use crate::wire::order::{Giver, GiverKind};
 use crate::wire::{Code, CommandType};
 
 use super::command::Actor;
+
+/// Who gave a command, as the public hears of it.
+pub(super) fn giver_from_stored(actor: &ActorV1) -> Giver {
+    let (kind, name) = match actor {
+        ActorV1::Tenant => (GiverKind::Tenant, None),
+        ActorV1::Operator(name) => (GiverKind::Operator, Some(name)),
+        ActorV1::Participant(name) => (GiverKind::Participant, Some(name)),
+        ActorV1::Engine => (GiverKind::Engine, None),
+    };
+    Giver { kind, name: name.cloned() }
+}
 
 /// What a place command says, as the domain keeps it.
 pub(super) fn placed_from_wire(place: &PlaceData) -> Result<Placed, (Code, String)> {

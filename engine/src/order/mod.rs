@@ -20,6 +20,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod view;
+mod waiting;
 
 pub use aggregate::{Aggregate, FoldError, RecordedOutcome, Seen, Times, Verdict};
 pub use command::{Actor, Command};
@@ -36,6 +37,7 @@ pub use saga::{
     Waiting,
 };
 pub use view::{history, payment_summary, view, view_of};
+pub use waiting::waiting_command;
 
 use std::sync::Arc;
 

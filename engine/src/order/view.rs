@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::aggregate::{Aggregate, FoldError, is_engines, verdict_from_stored};
-use super::convert::step_from_stored;
+use super::convert::{giver_from_stored, step_from_stored};
 use super::event::{Component, Line, Placed};
 use super::{Order, OrderStatus};
 use crate::codec::CodecError;
@@ -199,6 +199,7 @@ pub(super) fn history_entry(decision: &DecisionV1, number: u64) -> Result<Histor
         command_id: CommandId::parse(&decision.id).ok().filter(|_| !is_engines(decision)),
         source: Source::parse(&decision.source).ok().filter(|_| !is_engines(decision)),
         kind: kind_name(decision.kind).to_owned(),
+        actor: Some(giver_from_stored(&decision.actor)),
         status: code.status(),
         code,
         message,

@@ -1,12 +1,35 @@
 //! What operators get at their own door.
 
-use crate::ids::{OrderId, TenantId};
+use super::order::Giver;
+use crate::ids::{OrderId, TenantId, TimestampMs};
+use crate::ports::{TenantSetting, TenantStatus};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::num::NonZeroU32;
 
 super::schema_tag! {
     /// The name and version of the shape of [`ParkedList`].
     ParkedListSchema, "retailflow.parked.v1"
+}
+
+super::schema_tag! {
+    /// The name and version of the shape of [`ParkedQueue`].
+    ParkedQueueSchema, "retailflow.parked-queue.v1"
+}
+
+super::schema_tag! {
+    /// The name and version of the shape of [`TenantView`].
+    TenantSchema, "retailflow.tenant.v1"
+}
+
+super::schema_tag! {
+    /// The name and version of the shape of [`TenantList`].
+    TenantListSchema, "retailflow.tenants.v1"
+}
+
+super::schema_tag! {
+    /// The name and version of the shape of [`LetterList`].
+    LetterListSchema, "retailflow.dead-letters.v1"
 }
 
 super::schema_tag! {
@@ -123,4 +146,163 @@ pub struct ReleaseReport {
     pub replayed: u64,
     /// Put among the dead letters, because the order could record nothing of them.
     pub dead_lettered: u64,
+}
+
+/// A command that waits behind a parked order, without what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitingCommand {
+    /// Counted from 1 behind each park mark.
+    pub sequence: u64,
+    /// Its type; absent where this version cannot read it.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// Its id.
+    pub id: String,
+    /// Who made it.
+    pub source: String,
+    /// When it came.
+    #[serde(with = "super::time::required")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: TimestampMs,
+    /// Who gave it.
+    pub actor: Giver,
+}
+
+/// A parked order, and a page of the commands that wait behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ParkedQueue {
+    /// Name and version of this shape.
+    pub schema: ParkedQueueSchema,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The order.
+    pub order: OrderId,
+    /// Why it is parked.
+    pub reason: String,
+    /// How many commands wait behind it.
+    pub queued: u64,
+    /// Commands, in their order.
+    pub commands: Vec<WaitingCommand>,
+    /// The sequence of the last one of this page, for `after`, when there may be more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// Whether a tenant's commands are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TenantState {
+    /// They are.
+    Active,
+    /// They are refused; nothing is lost.
+    Suspended,
+}
+
+/// A tenant, and what is set for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TenantView {
+    /// Name and version of this shape.
+    pub schema: TenantSchema,
+    /// Which.
+    pub tenant: TenantId,
+    /// Whether its commands are taken.
+    pub status: TenantState,
+    /// How many of its commands may be in flight on a node; null for what is configured.
+    pub in_flight_max: Option<u32>,
+}
+
+/// Tenants, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TenantList {
+    /// Name and version of this shape.
+    pub schema: TenantListSchema,
+    /// The tenants.
+    pub tenants: Vec<TenantView>,
+    /// The last tenant of this page, for `after`, when there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<TenantId>,
+}
+
+/// What is to be changed of a tenant; what is not named stays as it is. A tenant that is not there is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantChange {
+    /// Whether its commands are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<TenantState>,
+    /// How many of its commands may be in flight on a node; null for what is configured.
+    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<NonZeroU32>")]
+    pub in_flight_max: Option<Option<NonZeroU32>>,
+}
+
+/// What is given, null too: something else than what is left out.
+fn named<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<NonZeroU32>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+impl TenantChange {
+    /// The tenant as it is after the change.
+    #[must_use]
+    pub fn applied_to(self, tenant: &TenantId, before: Option<TenantSetting>) -> TenantSetting {
+        let new = TenantSetting { tenant: tenant.clone(), status: TenantStatus::Active, in_flight_max: None };
+        let mut setting = before.unwrap_or(new);
+        match self.status {
+            Some(TenantState::Active) => setting.status = TenantStatus::Active,
+            Some(TenantState::Suspended) => setting.status = TenantStatus::Suspended,
+            None => {}
+        }
+        if let Some(max) = self.in_flight_max {
+            setting.in_flight_max = max.map(NonZeroU32::get);
+        }
+        setting
+    }
+}
+
+impl From<TenantSetting> for TenantView {
+    fn from(setting: TenantSetting) -> Self {
+        let status = match setting.status {
+            TenantStatus::Active => TenantState::Active,
+            TenantStatus::Suspended => TenantState::Suspended,
+        };
+        let TenantSetting { tenant, in_flight_max, .. } = setting;
+        Self { schema: TenantSchema, tenant, status, in_flight_max }
+    }
+}
+
+/// A message that belongs to no order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LetterEntry {
+    /// Where it stands; rises with each letter.
+    pub position: u64,
+    /// Names it, in hexadecimal digits.
+    pub key: String,
+    /// The tenant, where it could be told.
+    pub tenant: Option<String>,
+    /// Where it came from, for people.
+    pub origin: String,
+    /// The code of the refusal.
+    pub code: String,
+    /// What was wrong, for people.
+    pub reason: String,
+    /// When it was put away.
+    #[serde(with = "super::time::required")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: TimestampMs,
+    /// How long the message was, in bytes.
+    pub length_bytes: u64,
+    /// What was kept of it: its beginning at least, in base64.
+    pub body_base64: String,
+}
+
+/// Dead letters, in the order in which they were put away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LetterList {
+    /// Name and version of this shape.
+    pub schema: LetterListSchema,
+    /// The letters.
+    pub letters: Vec<LetterEntry>,
+    /// How far was read, for `after`, when there may be more; a page may hold fewer than were asked for, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }

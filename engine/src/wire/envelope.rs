@@ -1,5 +1,6 @@
 //! Commands as CloudEvents 1.0: read straight into typed values, and once more, with paths, only when that fails.
 
+use super::admin::TenantChange;
 use super::code::Code;
 use super::command::CommandData;
 use super::command_type::CommandType;
@@ -151,7 +152,20 @@ pub fn decode_data(kind: CommandType, data: &[u8]) -> Result<CommandData, Decode
     decode_text(kind, text_of(data)?, "")
 }
 
+/// Reads what is to be changed of a tenant.
+///
+/// # Errors
+/// What is wrong and where; no address.
+pub fn decode_tenant_change(bytes: &[u8]) -> Result<TenantChange, DecodeError> {
+    read(text_of(bytes)?, "")
+}
+
+/// A byte order mark, which some editors and systems write before UTF-8. It says nothing, and is passed over (RFC 8259
+/// section 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 fn text_of(bytes: &[u8]) -> Result<&str, DecodeError> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if bytes.len() > BODY_MAX_BYTES {
         let text = format!("{} bytes are too many: at most {BODY_MAX_BYTES} are allowed", bytes.len());
         return Err(DecodeError::new(Code::TooLarge, "", text));

@@ -62,6 +62,17 @@ words! {
         /// It takes no commands; they wait in its queue.
         Parked "parked",
     }
+    /// What they are who give a command.
+    GiverKind {
+        /// The tenant's systems.
+        Tenant "tenant",
+        /// An operator.
+        Operator "operator",
+        /// Somebody who carries steps out.
+        Participant "participant",
+        /// The engine itself.
+        Engine "engine",
+    }
 }
 
 /// What was paid, in minor units.
@@ -186,6 +197,9 @@ pub struct HistoryEntry {
     /// The command's type, such as `retailflow.order.place.v1`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Who gave it: an operator with the name that they gave. Absent in what older versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Giver>,
     /// What was decided.
     pub status: Status,
     /// Why, for programs.
@@ -194,6 +208,15 @@ pub struct HistoryEntry {
     pub message: String,
     /// What happened, in words such as `placed` and `reserve done`.
     pub events: Vec<String>,
+}
+
+/// Who gave a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Giver {
+    /// What they are.
+    pub kind: GiverKind,
+    /// Which, where there is more than one.
+    pub name: Option<String>,
 }
 
 /// A part of an order's history.

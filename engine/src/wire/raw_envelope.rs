@@ -130,8 +130,7 @@ text_attribute! {
         (Code::UnknownType, format!("{} is no command; expected one of {}", shown(text), known.join(", ")))
     });
     JsonContent, |text| {
-        let kind = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
+        if is_json(text) {
             return Ok(JsonContent);
         }
         let text = format!("datacontenttype is {}; \"application/json\" is expected", shown(text));
@@ -145,6 +144,12 @@ text_attribute! {
         Ok(Schema(text.to_owned()))
     };
     Option<String>, |text| Ok((text.len() <= TRACESTATE_MAX_CHARS).then(|| text.to_owned()));
+}
+
+/// Whether a content type is JSON's.
+pub(super) fn is_json(text: &str) -> bool {
+    let kind = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
 pub(super) fn is_traceparent(text: &str) -> bool {
@@ -260,6 +265,10 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
                 }
                 Name::Data => data = map.next_value::<Option<&'de RawValue>>()?,
             }
+        }
+        if trace.traceparent.is_none() {
+            // As in headers: without a trace its state says nothing.
+            trace.tracestate = None;
         }
         let missing = A::Error::missing_field;
         if version.is_none() {

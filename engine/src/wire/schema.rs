@@ -1,6 +1,9 @@
 //! The contract for other languages, made from the types: JSON Schemas (draft 2020-12) and the table of codes.
 
-use super::admin::{BackupCut, Health, ParkedList, ReleaseReport};
+use super::admin::{
+    BackupCut, Health, LetterList, ParkedList, ParkedQueue, ReleaseReport, TenantChange, TenantList,
+    TenantView,
+};
 use super::code::{Code, Status};
 use super::command::*;
 use super::command_type::CommandType;
@@ -27,7 +30,12 @@ pub fn all_schemas() -> Vec<(String, Value)> {
         named::<HistoryPage>("history.v1"),
         named::<OrderList>("orders.v1"),
         named::<ParkedList>("parked.v1"),
+        named::<ParkedQueue>("parked-queue.v1"),
         named::<ReleaseReport>("release.v1"),
+        named::<TenantView>("tenant.v1"),
+        named::<TenantList>("tenants.v1"),
+        named::<TenantChange>("tenant-change.v1"),
+        named::<LetterList>("dead-letters.v1"),
         named::<BackupCut>("backup-cut.v1"),
         named::<Health>("health.v1"),
         named::<RunReport>("report.v1"),

@@ -29,7 +29,9 @@ fn what_is_not_json() {
     expect(&error(&format!("{PLACE}x")), Code::MalformedJson, "");
     let deep = PLACE.replacen("\"standard\"", &"[".repeat(10_000), 1);
     expect(&error(&deep), Code::MalformedJson, "");
-    expect(&decode_command(b"\xef\xbb\xbf{}").unwrap_err(), Code::MalformedJson, "");
+    // A byte order mark is passed over, once, and what follows is told as without it.
+    expect(&decode_command(b"\xef\xbb\xbf{").unwrap_err(), Code::MalformedJson, "");
+    expect(&decode_command(b"\xef\xbb\xbf\xef\xbb\xbf{}").unwrap_err(), Code::MalformedJson, "");
 }
 
 #[test]

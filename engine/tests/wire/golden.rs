@@ -1,5 +1,7 @@
 use crate::{engine_dir, pinned};
-use retailflow_engine::wire::admin::{Health, ParkedList, ReleaseReport};
+use retailflow_engine::wire::admin::{
+    Health, LetterList, ParkedList, ParkedQueue, ReleaseReport, TenantChange, TenantList, TenantView,
+};
 use retailflow_engine::wire::event::{EventData, PublicEvent};
 use retailflow_engine::wire::order::{HistoryEntry, HistoryPage, OrderView};
 use retailflow_engine::wire::order_list::OrderList;
@@ -39,7 +41,12 @@ fn each_golden_file_is_read_and_written_as_it_is() {
             "history" => again::<HistoryPage>(&text),
             "orders" => again::<OrderList>(&text),
             "parked" => again::<ParkedList>(&text),
+            "parked-queue" => again::<ParkedQueue>(&text),
             "release" => again::<ReleaseReport>(&text),
+            "tenant" => again::<TenantView>(&text),
+            "tenants" => again::<TenantList>(&text),
+            "tenant-change" => again::<TenantChange>(&text),
+            "dead-letters" => again::<LetterList>(&text),
             "health" => again::<Health>(&text),
             "report" => {
                 assert!(serde_json::from_str::<RunReport>(&text).unwrap().commands.adds_up());

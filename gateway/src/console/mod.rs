@@ -22,16 +22,17 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use self::page::Page;
 use crate::edge::Shared;
 use crate::host::HostNames;
 
-/// The paths below `/console`.
+/// The paths below `/console`, and the way there for whoever opens the bare address.
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
+        .route("/", get(async || Redirect::to("/console")))
         .route("/console", get(overview::page))
         .route("/console/orders", get(orders::page))
         .route("/console/orders/{tenant}/{order}", get(order::page))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use retailflow_engine::wire::code::Status;
-use retailflow_engine::wire::order::{Attention, HistoryEntry, OrderView};
+use retailflow_engine::wire::order::{Attention, GiverKind, HistoryEntry, OrderView};
 
 use super::html::Html;
 use super::page::Page;
@@ -118,6 +118,10 @@ fn timeline(html: &mut Html, history: &[HistoryEntry]) {
             Some(source) => html.raw("<br><span class=soft>from ").text(source).raw("</span>"),
             None => html.raw("<br><span class=soft>by the engine</span>"),
         };
+        let operator = entry.actor.as_ref().filter(|actor| actor.kind == GiverKind::Operator);
+        if let Some(name) = operator.and_then(|operator| operator.name.as_ref()) {
+            html.raw("<br><span class=soft>by operator ").text(name).raw("</span>");
+        }
         let applied = entry.status == Status::Applied;
         html.raw(if applied { "</td><td>" } else { "</td><td class=warn>" }).text(entry.code);
         if !applied {

@@ -99,6 +99,16 @@ pub(super) fn timeout() -> Value {
     header("Rf-Timeout-Ms", "How long the caller waits. Work past it is not begun.", schema)
 }
 
+/// What a tenant's name may be.
+pub(super) fn tenant_id() -> Value {
+    envelope("tenant")
+}
+
+/// A body of JSON that must be given.
+pub(super) fn json_body(schema: &str) -> Value {
+    json!({ "required": true, "content": { "application/json": { "schema": reference(schema) } } })
+}
+
 pub(super) fn tenant_path() -> Vec<Value> {
     vec![parameter("path", "tenant", "The tenant.", true, envelope("tenant"))]
 }

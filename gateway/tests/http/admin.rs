@@ -3,7 +3,10 @@
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::Actor;
-use retailflow_engine::wire::admin::{BackupCut, ParkedList, ReleaseReport};
+use retailflow_engine::wire::admin::{
+    BackupCut, LetterList, ParkedList, ParkedQueue, ReleaseReport, TenantList,
+};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -121,6 +124,99 @@ async fn the_end_of_parking_is_reported_or_explained() {
     end("unavailable", "release").await.refused(503, "unavailable");
     end("lost", "discard").await.refused(504, "outcome_unknown");
     end("hang", "release").await.refused(504, "outcome_unknown");
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_parked_order_comes_in_pages_without_what_it_says() {
+    let world = World::new().await;
+    let page = async |query: &str| -> ParkedQueue {
+        let reply = world.admin("GET", &format!("{}{query}", path("parked", "parked")), &[], b"").await;
+        serde_json::from_str(reply.text()).unwrap_or_else(|error| panic!("{error}: {}", reply.text()))
+    };
+    let all = page("").await;
+    assert_eq!((all.reason.as_str(), all.queued, all.commands.len(), all.next), ("it crashed", 2, 2, None));
+    let first = &all.commands[0];
+    assert_eq!((first.sequence, first.kind.as_deref(), first.id.as_str()), (1, None, "c-1"));
+    assert_eq!(first.actor.name.as_deref(), Some("ann"));
+    let one = page("?limit=1").await;
+    assert_eq!((one.commands.len(), one.next), (1, Some(1)));
+    assert_eq!(page("?after=1").await.commands[0].sequence, 2);
+    world.admin("GET", &path("o-1", "parked"), &[], b"").await.refused(409, "not_parked");
+    for bad in ["limit=0", "after=x", "what=1"] {
+        assert_eq!(
+            world.admin("GET", &format!("{}?{bad}", path("parked", "parked")), &[], b"").await.status,
+            400
+        );
+    }
+}
+
+#[tokio::test]
+async fn tenants_are_listed_shown_and_set() {
+    let world = World::new().await;
+    let get = async |path: &str| world.admin("GET", &format!("/v1/admin/tenants{path}"), &[], b"").await;
+    let names = |reply: &Reply| -> (Vec<String>, Option<String>) {
+        let list: TenantList = serde_json::from_str(reply.text()).unwrap();
+        (
+            list.tenants.iter().map(|one| one.tenant.to_string()).collect(),
+            list.next.map(|next| next.to_string()),
+        )
+    };
+    assert_eq!(names(&get("").await), (vec!["flood".into(), "shop".into()], None));
+    assert_eq!(names(&get("?limit=1").await), (vec!["flood".into()], Some("flood".into())));
+    assert_eq!(names(&get("?after=flood").await), (vec!["shop".into()], None));
+    get("?after=NO").await.refused(400, "invalid_id");
+    get("/nobody").await.refused(404, "unknown_tenant");
+
+    let set = async |tenant: &str, more: &[(&str, &str)], body: &str| {
+        let path = format!("/v1/admin/tenants/{tenant}");
+        world.admin("PATCH", &path, &[&[JSON], more].concat(), body.as_bytes()).await
+    };
+    let suspended = set("shop", &[ANN], r#"{"status":"suspended","in_flight_max":7}"#).await;
+    assert_eq!(suspended.status, 200, "{}", suspended.text());
+    // What is not named stays as it is, and null is not left out.
+    let kept = set("shop", &[ANN], r#"{"status":"active"}"#).await.json();
+    assert_eq!((&kept["status"], &kept["in_flight_max"]), (&"active".into(), &7.into()));
+    let default = set("shop", &[ANN], r#"{"in_flight_max":null}"#).await.json();
+    assert_eq!((&default["status"], &default["in_flight_max"]), (&"active".into(), &Value::Null));
+    assert_eq!(get("/shop").await.json(), default);
+    assert_eq!(set("new", &[ANN], "{}").await.json()["status"], "active");
+    assert_eq!(get("/new").await.status, 200);
+
+    set("shop", &[], "{}").await.refused(400, "missing_field");
+    for (body, code) in [
+        ("{", "malformed_json"),
+        (r#"{"state":"active"}"#, "unknown_field"),
+        (r#"{"status":"gone"}"#, "invalid_field"),
+        (r#"{"in_flight_max":0}"#, "invalid_field"),
+        (r#"{"in_flight_max":"7"}"#, "wrong_type"),
+        ("[]", "wrong_type"),
+    ] {
+        set("shop", &[ANN], body).await.refused(400, code);
+    }
+    let text = ("content-type", "text/plain");
+    let path = "/v1/admin/tenants/shop";
+    world.admin("PATCH", path, &[ANN, text], b"{}").await.refused(415, "unsupported_media_type");
+    let gzip = ("content-encoding", "gzip");
+    world.admin("PATCH", path, &[ANN, JSON, gzip], b"{}").await.refused(415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn dead_letters_come_in_pages_and_those_of_nobody_too() {
+    let world = World::new().await;
+    let page = async |query: &str| -> (Vec<u64>, Option<u64>) {
+        let reply = world.admin("GET", &format!("/v1/admin/dead-letters{query}"), &[], b"").await;
+        let list: LetterList = serde_json::from_str(reply.text()).unwrap();
+        (list.letters.iter().map(|letter| letter.position).collect(), list.next)
+    };
+    assert_eq!(page("").await, (vec![1, 2, 3, 4, 5], None));
+    assert_eq!(page("?limit=2").await, (vec![1, 2], Some(2)));
+    assert_eq!(page("?limit=2&after=2").await, (vec![3, 4], Some(4)));
+    assert_eq!(page("?tenant=shop").await, (vec![1, 3, 5], None));
+    assert_eq!(page("?tenant=-&limit=1").await, (vec![2], Some(2)));
+    assert_eq!(page("?tenant=nobody").await, (vec![], None));
+    let reply = world.admin("GET", "/v1/admin/dead-letters?limit=1", &[], b"").await.json();
+    assert_eq!(reply["letters"][0]["body_base64"], "e/8=");
+    world.admin("GET", "/v1/admin/dead-letters?limit=0", &[], b"").await.refused(400, "invalid_field");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The forms in which a command may come, and what does not agree.
 
+use retailflow_engine::contract::attributes::{DATA, attribute_cases};
 use retailflow_engine::wire::CommandData;
 use serde_json::{Value, json};
 
@@ -202,4 +203,57 @@ async fn a_quoted_id_is_the_same_id() {
     }
     let asked = world.door.asked.lock().unwrap();
     assert!(asked.len() == 4 && asked.iter().all(|(command, ..)| command.key == asked[0].0.key));
+}
+
+/// Gzip used to be "not UTF-8 at byte 1".
+#[tokio::test]
+async fn what_is_encoded_is_refused_and_the_answer_says_what_is_taken() {
+    let world = World::new().await;
+    for encoding in ["gzip", "br", "identity, zstd"] {
+        let reply = send(&world, &[("content-encoding", encoding), JSON, TYPE], b"\x1f\x8b\x08").await;
+        assert_eq!(reply.refused(415, "unsupported_media_type")["path"], "content-encoding");
+        assert_eq!(reply.header("accept-encoding"), Some("identity"));
+    }
+    let plain = world.place("c-1", &[("content-encoding", "identity")]).await;
+    assert_eq!((plain.status, plain.header("accept-encoding")), (200, None), "{}", plain.text());
+    assert!(world.place("c-2", &[]).await.header("accept-encoding").is_none());
+}
+
+/// An envelope in headers says what the body is; the content type used to be asked for all the same.
+#[tokio::test]
+async fn a_binary_event_needs_no_content_type_and_its_character_set_has_many_spellings() {
+    let world = World::new().await;
+    let event = [("ce-specversion", "1.0"), ("ce-source", "/shop/web"), ("ce-id", "c-1"), TYPE];
+    let call = async |more: &[(&str, &str)], body: &[u8]| {
+        world.call("POST", COMMANDS, &[&event[..], more].concat(), body).await
+    };
+    let bare = call(&[], PLACE.as_bytes()).await;
+    assert_eq!((bare.status, bare.json()["source"].as_str()), (200, Some("/shop/web")), "{}", bare.text());
+    for charset in ["utf8", "UTF-8", "\"utf-8\"", "\"UTF8\""] {
+        let kind = format!("application/json;charset={charset}");
+        assert_eq!(call(&[("content-type", &kind)], PLACE.as_bytes()).await.status, 200, "{charset}");
+    }
+    call(&[("content-type", "application/json; charset=utf-16")], b"")
+        .await
+        .refused(415, "unsupported_media_type");
+    let marked = [b"\xef\xbb\xbf", PLACE.as_bytes()].concat();
+    assert_eq!(call(&[JSON], &marked).await.status, 200, "a byte order mark");
+}
+
+#[tokio::test]
+async fn each_limit_of_an_attribute_holds_at_this_door() {
+    let world = World::new().await;
+    for case in attribute_cases() {
+        let headers = case.headers();
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let binary = world.call("POST", COMMANDS, &headers, DATA.as_bytes()).await;
+        let structured = world.call("POST", COMMANDS, &[EVENT], &case.json()).await;
+        for (form, reply) in [("binary", binary), ("structured", structured)] {
+            match case.refused {
+                None => assert_eq!(reply.status, 200, "{}, {form}: {}", case.about, reply.text()),
+                Some(code) => drop(reply.refused(code.http_status(), code.as_str())),
+            }
+        }
+    }
 }

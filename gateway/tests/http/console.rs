@@ -61,6 +61,15 @@ async fn each_page_is_answered_under_a_strict_policy() {
     assert!(style.text().contains("prefers-color-scheme: dark"));
 }
 
+/// The operators' port by itself used to be a 404 in JSON.
+#[tokio::test]
+async fn the_bare_address_leads_to_the_console() {
+    let world = World::new().await;
+    let reply = get(&world, "/").await;
+    assert_eq!((reply.status, reply.header("location")), (303, Some("/console")));
+    world.get("/").await.refused(404, "not_found");
+}
+
 #[tokio::test]
 async fn what_ails_the_node_is_on_the_first_page() {
     let world = World::new().await;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use retailflow_engine::codec::control::Control;
+use retailflow_engine::codec::v1::ActorV1;
 use retailflow_engine::contract::author::Author;
 use retailflow_engine::ids::{OrderRef, PartitionId, TenantId, TimestampMs};
 use retailflow_engine::keys::partition_of;
@@ -297,15 +299,42 @@ impl EventLog for Log {
 
     fn parked_commands<'a>(
         &'a self,
-        _: &'a OrderRef,
-        _: u64,
-        _: usize,
+        order: &'a OrderRef,
+        after: u64,
+        limit: usize,
     ) -> PortFuture<'a, Result<Vec<Vec<u8>>, ReadError>> {
-        unreachable!("the edge shows no parked commands")
+        let waiting = (after + 1..=2).take(limit).map(|sequence| {
+            let command = Control::ParkedCommand {
+                order: order.clone(),
+                sequence,
+                key: format!("/console\0c-{sequence}"),
+                content_hash: [1; 32],
+                body: b"of a later version".to_vec(),
+                actor: ActorV1::Operator("ann".into()),
+                trace_id: None,
+                at: TimestampMs(0),
+            };
+            command.encode().unwrap()
+        });
+        Box::pin(std::future::ready(Ok(waiting.collect())))
     }
 
     fn scan(&self, _: LogPosition, _: usize) -> PortFuture<'_, Result<Vec<LoggedGroup>, ReadError>> {
         unreachable!("the edge does not scan")
+    }
+}
+
+/// Dead letters, of which every other one is the shop's.
+pub(crate) fn letter(number: u8) -> DeadLetter {
+    DeadLetter {
+        key: [number; 16],
+        tenant: (number % 2 == 1).then(|| "shop".to_owned()),
+        origin: format!("commands.jsonl, line {number}"),
+        code: "malformed_json".into(),
+        reason: "not JSON".into(),
+        body: vec![b'{', 0xff],
+        length_bytes: 2,
+        at: TimestampMs(0),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Limits of the edge: sizes, times, numbers, addresses.
 
+use std::time::Duration;
+
 use retailflow_gateway::{Options, Server, StartError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -59,11 +61,35 @@ async fn headers_beyond_the_limit_are_431() {
 
 #[tokio::test]
 async fn slow_headers_and_idle_connections_are_closed() {
-    let world = World::with(|http| http.header_timeout_ms = 50).await;
+    let world = World::with(|http| (http.header_timeout_ms, http.idle_timeout_ms) = (50, 50)).await;
     let slow = raw(world.running.public_addr, b"GET /healthz HTTP/1.1\r\nHost:").await;
     assert_eq!(slow, "");
     let idle = raw(world.running.public_addr, b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").await;
     assert!(idle.starts_with("HTTP/1.1 200 "), "{idle}");
+}
+
+/// Load balancers keep connections for 60 s. One that we close first may have a request on its way: an idle connection used to be
+/// closed within the time that a head may take, 30 s.
+#[tokio::test]
+async fn an_idle_connection_outlives_the_time_for_a_head_and_a_head_that_has_begun_does_not() {
+    assert!(local().idle_timeout_ms > 60_000, "longer than any usual balancer's");
+    let world = World::with(|http| http.header_timeout_ms = 100).await;
+    let request = b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n";
+    let mut stream = TcpStream::connect(world.running.public_addr).await.unwrap();
+    let mut buffer = [0; 4096];
+    for _ in 0..2 {
+        stream.write_all(request).await.unwrap();
+        let read = timeout(PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap();
+        assert!(buffer[..read].starts_with(b"HTTP/1.1 200 "));
+        // Three times as long as a head may take, nothing comes and nothing ends.
+        let idle = timeout(Duration::from_millis(300), stream.read(&mut buffer)).await;
+        assert!(idle.is_err(), "it was closed: {idle:?}");
+    }
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost:").await.unwrap();
+    let ended = timeout(PATIENCE, stream.read(&mut buffer)).await.expect("it is closed");
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    // Who connects and says nothing at all has no longer.
+    assert_eq!(raw(world.running.public_addr, b"").await, "");
 }
 
 #[tokio::test]

@@ -135,6 +135,9 @@ async fn probes_tell_how_the_process_is() {
     assert_eq!(ready.status, 503);
     assert_eq!(ready.json()["reasons"][0], "the log is being read");
     assert_eq!(world.get("/healthz").await.status, 200);
+    let whole = world.admin("GET", "/metrics", &[], b"").await;
+    assert_eq!(whole.text(), "up 1\nsent{tenant=\"shop\"} 1\n");
+    // Who else is served here is no tenant's business.
     let metrics = world.get("/metrics").await;
     assert_eq!(metrics.text(), "up 1\n");
     assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));

@@ -13,8 +13,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use retailflow_config::{Config, Http};
 use retailflow_engine::ids::{PartitionId, TenantId};
-use retailflow_engine::memory::MemoryTenants;
-use retailflow_engine::ports::{TenantSetting, TenantStatus, Tenants};
+use retailflow_engine::memory::{MemoryDeadLetters, MemoryTenants};
+use retailflow_engine::ports::{DeadLetters, TenantSetting, TenantStatus, Tenants};
 use retailflow_gateway::{Counts, Edge, Options, Running, Server, TokenSecret, openapi};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{interval, timeout};
 
-use crate::fakes::{Copied, Door, Lists, Log, Ready, Relay};
+use crate::fakes::{Copied, Door, Lists, Log, Ready, Relay, letter};
 
 /// No test waits longer for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -60,6 +60,10 @@ pub(crate) async fn behind() -> Behind {
         let setting = TenantSetting { tenant, status: TenantStatus::Active, in_flight_max: None };
         tenants.put(setting).await.unwrap();
     }
+    let letters = MemoryDeadLetters::default();
+    for number in 1..=5 {
+        letters.put(letter(number)).await.unwrap();
+    }
     let door = Arc::new(Door { asked: Mutex::default(), gate: Semaphore::new(0) });
     let lists = Arc::new(Lists::default());
     let relay = Arc::new(Relay::default());
@@ -75,8 +79,9 @@ pub(crate) async fn behind() -> Behind {
         backup: Arc::new(Copied),
         snapshots: None,
         tenants: Arc::new(tenants),
+        dead_letters: Some(Arc::new(letters)),
         readiness: Arc::new(ready),
-        metrics: Arc::new(|| "up 1\n".to_owned()),
+        metrics: Arc::new(|| "up 1\nsent{tenant=\"shop\"} 1\n".to_owned()),
         counts: Arc::default(),
         token_secret: TokenSecret::derive(b"of all worlds"),
     };

@@ -151,6 +151,7 @@ async fn serve(
         backup: Arc::new(NoBackup),
         snapshots: None,
         tenants: ground.tenants.clone(),
+        dead_letters: None,
         readiness: state.clone(),
         metrics: sight.renderer(node.clone()),
         counts: Arc::default(),

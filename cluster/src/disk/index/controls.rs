@@ -4,6 +4,7 @@
 //! missing, or came back older, is seen when the index is opened.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use sha2::{Digest, Sha256};
 
@@ -116,6 +117,36 @@ fn scan(
     }
 }
 
+/// Of changes with that prefix, after that key, those up to the `limit`-th that leaves something there; of later sets the later
+/// change. Whoever goes through all of them page by page looks at each once.
+fn first_live<'a>(
+    newest_last: impl Iterator<Item = &'a Changes>,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Changes {
+    let from = match after {
+        Some(after) if after >= prefix => Bound::Excluded(after),
+        _ => Bound::Included(prefix),
+    };
+    let mut sets: Vec<_> = newest_last
+        .map(|changes| {
+            let there = changes.range::<[u8], _>((from, Bound::Unbounded));
+            there.take_while(|(key, _)| key.starts_with(prefix)).peekable()
+        })
+        .collect();
+    let (mut first, mut live) = (Changes::new(), 0);
+    while live < limit {
+        let next = sets.iter_mut().filter_map(|set| set.peek().map(|(key, _)| *key)).min();
+        let Some(next) = next else { break };
+        let of_key = sets.iter_mut().filter_map(|set| set.next_if(|(key, _)| *key == next));
+        let Some((key, value)) = of_key.last() else { break };
+        live += usize::from(value.is_some());
+        first.insert(key.clone(), value.clone());
+    }
+    first
+}
+
 impl Shared {
     pub(super) fn control(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
         let (store, pending) = self.read(|state| {
@@ -131,18 +162,9 @@ impl Shared {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<ControlPair>, IndexError> {
-        let wanted = |key: &[u8]| key.starts_with(prefix) && after.is_none_or(|after| key > after);
         let (store, mut pending) = self.read(|state| {
             let newest_last = state.frozen.iter().map(AsRef::as_ref).chain([&state.active]);
-            let mut pending = Changes::new();
-            for memtable in newest_last {
-                let changes = memtable.controls().range(prefix.to_vec()..);
-                let changes = changes.take_while(|(key, _)| key.starts_with(prefix));
-                pending.extend(
-                    changes.filter(|(key, _)| wanted(key)).map(|(key, value)| (key.clone(), value.clone())),
-                );
-            }
-            pending
+            first_live(newest_last.map(|memtable| memtable.controls()), prefix, after, limit)
         })?;
         let mut found = Vec::new();
         scan(&store, prefix, after, |key, value| {

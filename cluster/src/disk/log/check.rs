@@ -117,7 +117,8 @@ impl CheckReport {
 }
 
 /// Reads all of the log in `dir`, which must not be open. Whole frames before the first break of the log are given
-/// to `each`, which checks what is in them; what it says is a problem, too. Changes nothing.
+/// to `each`, which checks what is in them; what it says is a problem, too. Changes nothing. Where nothing can be written (a
+/// snapshot, a copy that is another user's) no lock can be taken, and none is needed: it is read as [`check_read_only`] does.
 ///
 /// # Errors
 /// [`LogError::InUse`], [`LogError::Io`]. What is wrong with the log is in the report.
@@ -127,7 +128,10 @@ pub fn check(
     options: LogOptions,
     each: &mut dyn FnMut(&Frame) -> Result<(), String>,
 ) -> Result<CheckReport, LogError> {
-    let _lock = lock(files, dir)?;
+    let _lock = match lock(files, dir) {
+        Err(error) if error.is_read_only() => return check_read_only(files, dir, options, each),
+        lock => lock?,
+    };
     check_unlocked(files, dir, options, each)
 }
 

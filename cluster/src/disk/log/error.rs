@@ -105,6 +105,13 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Whether it is that nothing can be written there.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        let kinds = [io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied];
+        matches!(self, Self::Io { source, .. } if kinds.contains(&source.kind()))
+    }
+
     /// The same again, if it is another version's format.
     pub(crate) fn unsupported(&self) -> Option<Self> {
         let Self::Unsupported { place, found, known, writer } = self else { return None };

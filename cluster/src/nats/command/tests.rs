@@ -1,3 +1,4 @@
+use retailflow_engine::contract::attributes::{DATA, ORDER, attribute_cases};
 use retailflow_engine::contract::author::{order, place};
 use retailflow_engine::keys::sha256;
 
@@ -126,5 +127,39 @@ fn anything_ends_in_a_command_or_a_reason() {
         let once = read(&order("shop", "17"), &Headers::parse(head), body);
         assert_eq!(once, read(&order("shop", "17"), &Headers::parse(head), body));
         bytes.truncate(200 + round % 7);
+    }
+}
+
+#[test]
+fn each_limit_of_an_attribute_holds_at_this_door() {
+    for case in attribute_cases() {
+        let of_case = case.headers();
+        let all: Vec<(&str, &str)> = of_case.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let order = order(ORDER.0, ORDER.1);
+        let binary = read(&order, &headers(&all), DATA.as_bytes());
+        let structured = read(&order, &headers(&[STRUCTURED]), &case.json());
+        for (form, read) in [("binary", binary), ("structured", structured)] {
+            let code = read.map_err(|refused| refused.into_error().code).err();
+            assert_eq!(code, case.refused, "{}, {form}", case.about);
+        }
+    }
+}
+
+#[test]
+fn what_is_compressed_is_named_and_a_byte_order_mark_is_passed_over() {
+    let event = event(&order("shop", "17"));
+    let gzip = headers(&[STRUCTURED, ("Content-Encoding", "gzip")]);
+    let wanted = (Code::UnsupportedMediaType, Some("content-encoding".to_owned()));
+    assert_eq!(refused(&gzip, b"\x1f\x8b\x08"), wanted);
+    let marked = [b"\xef\xbb\xbf", &event.to_json()[..]].concat();
+    for headers in [headers(&[]), headers(&[STRUCTURED, ("content-encoding", "identity")])] {
+        assert_eq!(read(&event.order, &headers, &marked).unwrap().command, event);
+    }
+    for charset in ["utf8", "\"UTF-8\""] {
+        let kind = format!("application/cloudevents+json; charset={charset}");
+        assert!(
+            read(&event.order, &headers(&[("content-type", &kind)]), &event.to_json()).is_ok(),
+            "{charset}"
+        );
     }
 }

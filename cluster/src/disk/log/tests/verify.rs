@@ -3,6 +3,8 @@
 use super::check::{CheckReport, check};
 use super::repair::{NoRepair, apply, plan};
 use super::*;
+use crate::disk::files::{DiskFile, Files, LockError, LockGuard};
+use std::io;
 
 fn look(files: &FaultyFiles) -> CheckReport {
     check(files, &dir(), SMALL, &mut |_| Ok(())).unwrap()
@@ -174,4 +176,57 @@ fn an_unfinished_last_write_is_no_damage() {
     assert!(report.is_sound() && report.problems.len() == 1, "{report:?}");
     assert_eq!(report.good_until, Some(last));
     assert_eq!(open(&files, SMALL, None).unwrap().1.len(), 1);
+}
+
+/// A disk on which nothing can be written, not even a lock.
+struct ReadOnly(FaultyFiles);
+
+impl Files for ReadOnly {
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.0.list(dir)
+    }
+
+    fn create_dir_all(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn create(&self, _: &Path, _: u64) -> io::Result<Arc<dyn DiskFile>> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn open(&self, path: &Path, writable: bool) -> io::Result<Arc<dyn DiskFile>> {
+        match writable {
+            true => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            false => self.0.open(path, false),
+        }
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn try_lock(&self, _: &Path) -> Result<Box<dyn LockGuard>, LockError> {
+        Err(LockError::Io(io::ErrorKind::ReadOnlyFilesystem.into()))
+    }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        self.0.is_locked(path)
+    }
+}
+
+/// A copy on a mount that can only be read used to be refused, because its lock could not be taken.
+#[test]
+fn where_nothing_can_be_written_a_log_is_checked_without_a_lock() {
+    let (files, _) = long_log();
+    let expected = look(&files);
+    let report = check(&ReadOnly(files), &dir(), SMALL, &mut |_| Ok(())).unwrap();
+    assert_eq!(report, expected);
 }
