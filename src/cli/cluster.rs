@@ -2,6 +2,7 @@
 
 use crate::app;
 use crate::cli::cluster_args::ClusterArgs;
+use crate::cli::cluster_recover::{self, RecoverArgs};
 use crate::cli::{Context, Output, print};
 use crate::exit::Failure;
 use crate::many::Cluster;
@@ -21,6 +22,9 @@ pub(crate) enum Args {
     /// Show the nodes, who leads, and what each node runs; with --partitions also each partition
     #[command(after_help = EXAMPLES)]
     Status(StatusArgs),
+    /// Delete the stream of published commands that was stopped, when all in it is decided, and make it again
+    #[command(after_help = cluster_recover::EXAMPLES)]
+    RecoverCommands(RecoverArgs),
 }
 
 /// What is shown, of which cluster.
@@ -35,7 +39,13 @@ pub(crate) struct StatusArgs {
 
 /// Runs the command.
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
-    let Args::Status(args) = args;
+    let args = match args {
+        Args::Status(args) => args,
+        Args::RecoverCommands(args) => {
+            let (config, output) = (context.config.config, context.output);
+            return print(&app::runtime()?.block_on(cluster_recover::exec(&args, config, output))?);
+        }
+    };
     let shown = app::runtime()?.block_on(async {
         let cluster = Cluster::reach(&args.cluster, context.config.config).await?;
         let viewed = cluster.view().await;

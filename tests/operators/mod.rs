@@ -2,6 +2,7 @@
 
 mod cluster;
 mod letters;
+mod lost;
 mod publish;
 
 use std::time::Duration;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use metrics::counter;
 use retailflow_actors::{Intake, IntakeEvent, NodeHandle};
 use retailflow_cluster::nats::{EdgeConnection, EventPump, InboxFault, InboxOptions, NatsInbox, Post};
+use retailflow_cluster::repeated::Repeated;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::metric;
 use retailflow_engine::ports::{EventLog as _, InboxError, StoreError};
@@ -53,6 +54,7 @@ impl From<InboxFault> for Stopped {
     fn from(fault: InboxFault) -> Self {
         match fault {
             InboxFault::Unavailable(why) => Self::Passing(why),
+            fault @ InboxFault::MadeAnew(_) => Self::Passing(fault.to_string()),
             fault => Self::Damaged(fault.to_string()),
         }
     }
@@ -64,6 +66,8 @@ pub(super) struct Attending {
     pub(super) ground: Arc<Ground>,
     pub(super) node: NodeHandle,
     pub(super) post: Post,
+    /// One server that is away is one cause, however many partitions wait for it.
+    pub(super) said: Arc<Repeated>,
 }
 
 impl Attending {
@@ -158,7 +162,9 @@ impl Attending {
             let pause = match self.intake(partition, ends).await {
                 Ok(()) => AGAIN,
                 Err(Stopped::Passing(why)) => {
-                    tracing::warn!(%partition, why, "published commands wait");
+                    if let Some(left_out) = self.said.due(&why) {
+                        tracing::warn!(event = "commands_wait", %partition, why, left_out, "published commands wait");
+                    }
                     AGAIN
                 }
                 Err(Stopped::Damaged(why)) => {

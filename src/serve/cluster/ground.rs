@@ -9,8 +9,9 @@ use retailflow_cluster::disk::snapshot_cache::{SnapshotCache, SnapshotCacheOptio
 use retailflow_cluster::etcd::Locks;
 use retailflow_cluster::nats::event_log::GROUP_RECORDS_MAX;
 use retailflow_cluster::nats::{
-    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, NatsDeadLetters,
-    NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, RelayOptions, TenantsOptions, Topology,
+    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, IdentityError,
+    NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError, RelayOptions,
+    SecretError, StreamWatch, SyncedServers, TenantsOptions, Topology, TopologyError, Trouble, fits_log,
     token_secret,
 };
 use retailflow_config::Config;
@@ -37,6 +38,8 @@ const CLOSE_MAX: Duration = Duration::from_secs(5);
 const PAYLOAD_MIN_BYTES: usize = BODY_MAX_BYTES + AROUND_BYTES;
 /// What stands around the decisions of a record, and around a record in a message.
 const AROUND_BYTES: usize = 64 << 10;
+/// Between two looks at whether the streams are well.
+const STREAMS_EVERY: Duration = Duration::from_secs(5);
 /// For making all streams.
 const PROVISION_MAX: Duration = Duration::from_secs(60);
 
@@ -54,6 +57,10 @@ pub(crate) struct Ground {
     pub(crate) publisher: Arc<EventPublisher>,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) locks: Locks,
+    /// Whether the streams are there, led, whole, and have room.
+    pub(crate) streams: StreamWatch,
+    /// What servers said last of whether they sync.
+    pub(super) synced: SyncedServers,
     /// The same on all nodes.
     pub(crate) token_secret: TokenSecret,
     snapshots: Option<Arc<SnapshotCache>>,
@@ -105,24 +112,38 @@ impl Ground {
         provision(&config, &connections, &locks).await?;
         let options =
             NatsLogOptions { commit_timeout_ms: config.commit.timeout_ms, ..NatsLogOptions::default() };
-        let opened = NatsLog::open(&connections, &identity(&config), &options).await;
+        let wanted = identity(&config);
+        let opened = patiently(
+            "the log",
+            async || NatsLog::open(&connections, &wanted, &options).await,
+            OpenError::may_pass,
+        );
+        let opened = opened.await;
         let log = opened.or_exit(ExitStatus::Refused, || "cannot open the log")?;
         let log_id = log.identity().log_id;
-        let tenants = NatsTenants::open(&connections, &TenantsOptions::default()).await;
+        let options = TenantsOptions::default();
+        let tenants = async || NatsTenants::open(&connections, &options).await;
+        let tenants = patiently("the tenants", tenants, Trouble::may_pass).await;
         let tenants = tenants.or_exit(ExitStatus::Unreachable, || "cannot read the tenants")?;
-        let secret = token_secret(&connections).await;
+        let secret = async || token_secret(&connections).await;
+        let secret = patiently("the secret of tokens", secret, SecretError::may_pass).await;
         let secret = secret.or_exit(ExitStatus::Unreachable, || "cannot read the secret of tokens")?;
         let edge = EdgeConnection::open(&nats, "events").await;
         let edge = edge.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")?;
         let snapshots = data.map(|data| snapshots(data, log_id)).transpose()?;
         Ok(Arc::new(Self {
-            log,
+            log: log.clone(),
             tenants: Arc::new(tenants),
             letters: Arc::new(NatsDeadLetters::new(&connections)),
             relay: Arc::new(NatsRelay::open(&connections, edge, RelayOptions::default())),
             publisher: Arc::new(EventPublisher::new(&connections, &EventOptions::default())),
             cursors: Arc::new(Cursors::new(&connections, log_id)),
             locks,
+            streams: StreamWatch::start(&connections, config.cluster.shards, STREAMS_EVERY, {
+                let log = log.clone();
+                move |no_room: Option<&str>| log.refuse_for_room(no_room)
+            }),
+            synced: SyncedServers::new(&connections),
             token_secret: TokenSecret::derive(&secret),
             snapshots,
             config,
@@ -186,6 +207,7 @@ impl Ground {
 
     /// Closes all, in the reverse order.
     pub(crate) async fn close(&self) {
+        self.streams.close().await;
         self.relay.close(CLOSE_MAX).await;
         self.tenants.close(CLOSE_MAX).await;
         if !self.log.close(CLOSE_MAX).await {
@@ -236,6 +258,25 @@ async fn connect(nats: &NatsOptions) -> Result<Connections, Failure> {
     }
 }
 
+/// Tries on for as long as a node waits for its servers: those that have just come up have no leaders yet, and those of which one is
+/// away choose others.
+async fn patiently<T, E: std::fmt::Display>(
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+    may_pass: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let until = tokio::time::Instant::now() + SERVERS_MAX;
+    loop {
+        match attempt().await {
+            Err(error) if may_pass(&error) && tokio::time::Instant::now() < until => {
+                tracing::warn!(%error, "{what} cannot be had yet");
+                tokio::time::sleep(AGAIN).await;
+            }
+            done => return done,
+        }
+    }
+}
+
 fn identity(config: &Config) -> LogIdentity {
     let rng = SystemRng::new();
     let mut log_id = [0; 16];
@@ -262,7 +303,21 @@ async fn provision(config: &Config, connections: &Connections, locks: &Locks) ->
     };
     let until = tokio::time::Instant::now() + SERVERS_MAX;
     let made = loop {
+        // A configuration that does not fit the log makes nothing.
+        match fits_log(connections, &identity(config)).await {
+            Ok(()) => {}
+            Err(error @ IdentityError::Differs { .. }) => break Err(Failure::refused(error)),
+            Err(error) if error.may_pass() && tokio::time::Instant::now() < until => {
+                tracing::warn!(%error, "what log this is cannot be read yet");
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            Err(error) => {
+                break Err(error).or_exit(ExitStatus::Unreachable, || "cannot read what log this is");
+            }
+        }
         match streams(config, connections).await {
+            Err(failure) if failure.code != ExitStatus::Unreachable => break Err(failure),
             // Servers that have just come up have no leader yet.
             Err(failure) if tokio::time::Instant::now() < until => {
                 tracing::warn!(%failure, "the streams are not there yet");
@@ -312,9 +367,12 @@ pub(crate) async fn streams(config: &Config, connections: &Connections) -> Resul
     let topology = Topology { partitions, shards: config.cluster.shards, replicas };
     let doors =
         DoorStreams { partitions, replicas, commands_max_bytes: Some(config.nats.commands_max_bytes) };
-    let failed = || "cannot make the streams";
-    let mut drift = topology.provision(connections).await.or_exit(ExitStatus::Unreachable, failed)?;
-    drift.extend(doors.provision(connections).await.or_exit(ExitStatus::Unreachable, failed)?);
+    let failed = |error: TopologyError| {
+        let code = if error.may_pass() { ExitStatus::Unreachable } else { ExitStatus::Refused };
+        Failure::new(code, anyhow::Error::new(error).context("cannot make the streams"))
+    };
+    let mut drift = topology.provision(connections).await.map_err(failed)?;
+    drift.extend(doors.provision(connections).await.map_err(failed)?);
     Ok(drift)
 }
 
