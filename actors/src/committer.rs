@@ -342,7 +342,11 @@ impl CommitterState {
                 Err(CommitError::TooLarge { entry, why }) => {
                     self.make_smaller(&mut proposals, &mut controls, entry, why);
                 }
-                Err(error @ (CommitError::Unavailable(_) | CommitError::OutOfFiles(_))) => {
+                Err(
+                    error @ (CommitError::Unavailable(_)
+                    | CommitError::Unreachable(_)
+                    | CommitError::OutOfFiles(_)),
+                ) => {
                     let (code, why) = (refused::code_of(&error), error.to_string());
                     for proposal in proposals {
                         proposal.ticket.resolve(Proposed::Unavailable(code, why.clone()));
@@ -410,11 +414,18 @@ impl CommitterState {
                     return Err(CommitError::Broken(why));
                 }
                 // No room now says nothing of the time before: it may still be written.
-                Err(error @ (CommitError::Unavailable(_) | CommitError::OutOfFiles(_))) if !in_doubt => {
+                Err(
+                    error @ (CommitError::Unavailable(_)
+                    | CommitError::Unreachable(_)
+                    | CommitError::OutOfFiles(_)),
+                ) if !in_doubt => {
                     return Err(error);
                 }
                 Err(
-                    CommitError::Unknown(why) | CommitError::Unavailable(why) | CommitError::OutOfFiles(why),
+                    CommitError::Unknown(why)
+                    | CommitError::Unavailable(why)
+                    | CommitError::Unreachable(why)
+                    | CommitError::OutOfFiles(why),
                 ) => {
                     in_doubt = true;
                     self.is_late();
@@ -463,7 +474,9 @@ impl CommitterState {
         match self.append(&group).await {
             Ok(_) => Ok(true),
             // It goes with the next fence.
-            Err(CommitError::Unavailable(_) | CommitError::OutOfFiles(_)) => Ok(false),
+            Err(CommitError::Unavailable(_) | CommitError::Unreachable(_) | CommitError::OutOfFiles(_)) => {
+                Ok(false)
+            }
             Err(error) => Err(self.ended(error)),
         }
     }

@@ -66,7 +66,9 @@ impl Watch {
         let still = match answer {
             Err(CommitError::Unknown(_)) => true,
             // This time nothing was written. An earlier time it may have been.
-            Err(CommitError::Unavailable(_) | CommitError::OutOfFiles(_)) => was_in_doubt,
+            Err(CommitError::Unavailable(_) | CommitError::Unreachable(_) | CommitError::OutOfFiles(_)) => {
+                was_in_doubt
+            }
             _ => false,
         };
         if !still {

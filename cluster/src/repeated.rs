@@ -18,24 +18,25 @@ struct Said {
 /// What one place in the code said last. Another text is another cause and said at once, so that a text that holds a number which
 /// changes is no cause: give a fixed one then.
 #[derive(Debug, Default)]
-pub(crate) struct Repeated {
+pub struct Repeated {
     /// The two newest causes.
     said: Mutex<[Option<Said>; 2]>,
 }
 
 impl Repeated {
     /// Nothing was said yet.
-    pub(crate) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         Self::default()
     }
 
     /// Whether this is to be said now: how many lines like it were left out since the last one.
-    pub(crate) fn due(&self, what: &impl Display) -> Option<u64> {
+    pub fn due(&self, what: &impl Display) -> Option<u64> {
         self.due_at(&what.to_string(), Instant::now())
     }
 
     /// It is over: when it comes again it is said at once.
-    pub(crate) fn over(&self) {
+    pub fn over(&self) {
         *self.said.lock() = [None, None];
     }
 

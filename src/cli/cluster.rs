@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::app;
 use crate::cli::cluster_args::ClusterArgs;
+use crate::cli::cluster_recover::{self, RecoverArgs};
 use crate::cli::{Context, Output, print, told};
 use crate::exit::{ExitStatus, Failure, OrExit as _};
 use crate::many::{self, Cluster};
@@ -29,6 +30,9 @@ pub(crate) enum Args {
     /// Show the nodes, who leads, and what each node runs; with --partitions also each partition
     #[command(after_help = EXAMPLES)]
     Status(StatusArgs),
+    /// Delete the stream of published commands that was stopped, when all in it is decided, and make it again
+    #[command(after_help = cluster_recover::EXAMPLES)]
+    RecoverCommands(RecoverArgs),
     /// Put the settings of the streams back to what the configuration asks for; makes and deletes nothing
     #[command(after_help = "Examples:
   retailflow cluster repair-streams --nats nats://127.0.0.1:4222 --dry-run
@@ -61,6 +65,10 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let args = match args {
         Args::Status(args) => args,
         Args::RepairStreams(args) => return repair_streams(&args, context),
+        Args::RecoverCommands(args) => {
+            let (config, output) = (context.config.config, context.output);
+            return print(&app::runtime()?.block_on(cluster_recover::exec(&args, config, output))?);
+        }
     };
     let shown = app::runtime()?.block_on(async {
         let cluster = Cluster::reach(&args.cluster, context.config.config).await?;

@@ -11,6 +11,7 @@ mod bench_take_over;
 mod books;
 mod cluster;
 pub(crate) mod cluster_args;
+mod cluster_recover;
 mod config;
 mod data;
 mod dlq;

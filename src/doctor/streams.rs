@@ -1,8 +1,8 @@
 //! The log and the streams beside it: whose, how made, how many copies, how full, how durable.
 
 use retailflow_cluster::nats::{
-    Compared, Connections, Copies, DoorStreams, Topology, TopologyError, Trouble, found_identity,
-    probe_publishing, server_time, survey,
+    Compared, Connections, Copies, DoorStreams, SyncedServers, Topology, TopologyError, Trouble,
+    found_identity, probe_publishing, server_time, survey,
 };
 use retailflow_config::Config;
 use retailflow_engine::ports::{Clock as _, LogIdentity};
@@ -199,9 +199,10 @@ async fn durability(config: &Config, connections: &Connections, shards: u16, rep
     let mut config = config.clone();
     config.cluster.shards = shards;
     let required = config.cluster.durability;
-    match look(connections, &config, None).await {
+    match look(connections, &SyncedServers::new(connections), &config).await {
         Err(why) => report.problem("durability", why, "see what is said of JetStream"),
-        Ok(found) => {
+        Ok(looked) => {
+            let found = looked.durability;
             let text = format!("{}, and cluster.durability asks for {}", shown(found), name(required));
             match gives(found, required) {
                 true => report.ok("durability", text),

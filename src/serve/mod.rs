@@ -25,7 +25,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::readiness::{Phase, State, partitions, parts};
-use self::readiness::{Phase, State};
 use self::stop::StopTime;
 use self::traced::Traced;
 use self::upkeep::Watched;

@@ -4,6 +4,7 @@ mod broken;
 mod broken_alone;
 mod cluster;
 mod letters;
+mod lost;
 mod publish;
 mod roles;
 mod stop;

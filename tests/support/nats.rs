@@ -69,6 +69,7 @@ pub(crate) struct Server {
     settings: String,
     child: Option<Child>,
     port: u16,
+    monitor: Option<String>,
 }
 
 impl Server {
@@ -84,13 +85,19 @@ impl Server {
     pub(crate) fn start(binary: &Path, settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings.replace("FOLDER", &folder.path().display().to_string());
-        let mut server = Self { binary: binary.into(), folder, settings, child: None, port: 0 };
+        let mut server =
+            Self { binary: binary.into(), folder, settings, child: None, port: 0, monitor: None };
         server.run();
         server
     }
 
     /// Starts `count` of them that keep their streams together, and syncs every write.
     pub(crate) fn cluster(binary: &Path, count: usize) -> Vec<Self> {
+        Self::cluster_with(binary, count, "")
+    }
+
+    /// The same, with more settings.
+    pub(crate) fn cluster_with(binary: &Path, count: usize, more: &str) -> Vec<Self> {
         // Held until all are known, so that no two are the same.
         let held: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports: Vec<u16> = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
@@ -100,7 +107,7 @@ impl Server {
         let start = |(number, port)| {
             let settings = format!(
                 "server_name: n{number}\nmax_payload: 8MB\nping_interval: \"2s\"\n\
-                 jetstream {{ store_dir: \"FOLDER/js\", sync_interval: always }}\n\
+                 jetstream {{ store_dir: \"FOLDER/js\", sync_interval: always }}\n{more}\n\
                  cluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}\n"
             );
             Self::start(binary, &settings)
@@ -129,6 +136,9 @@ impl Server {
             assert!(ended.is_none(), "nats-server ended: {ended:?}\n{}", self.log());
             let said = std::fs::read_to_string(&ports).ok()?;
             let said: serde_json::Value = serde_json::from_str(&said).ok()?;
+            if let Some(monitor) = said["monitoring"][0].as_str() {
+                self.monitor = Some(monitor.to_owned());
+            }
             said["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
         });
         self.port = port;
@@ -140,6 +150,11 @@ impl Server {
     /// Whether it was started, and not killed since.
     pub(crate) fn is_up(&self) -> bool {
         self.child.is_some()
+    }
+
+    /// Its monitoring address, if it was told to have one.
+    pub(crate) fn monitor(&self) -> String {
+        self.monitor.clone().unwrap()
     }
 
     /// Where it listens.

@@ -74,8 +74,7 @@ async fn forward(from: TcpStream, to: String, mut way: watch::Receiver<bool>) {
 
 async fn pump(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, mut way: watch::Receiver<bool>) {
     let mut piece = vec![0; PIECE_BYTES];
-    loop {
-        let Ok(read @ 1..) = from.read(&mut piece).await else { break };
+    while let Ok(read @ 1..) = from.read(&mut piece).await {
         if way.wait_for(|open| *open).await.is_err() || to.write_all(&piece[..read]).await.is_err() {
             break;
         }

@@ -13,6 +13,7 @@ use retailflow_engine::ports::ReadError;
 use retailflow_engine::wire::base64;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::batch::{BATCH_SEQUENCE, GROUP_SIZE};
 use super::errors::{ApiError, MESSAGE_TOO_LARGE, NO_MESSAGE};
@@ -21,6 +22,8 @@ use super::errors::{ApiError, MESSAGE_TOO_LARGE, NO_MESSAGE};
 const PIECE_MESSAGES: usize = 500;
 /// Beyond every sequence: to the end, wherever that is.
 pub(super) const END: u64 = u64::MAX - 1;
+/// Before it is asked again whether another one's message has come to stand, in milliseconds at most.
+const IN_FLIGHT_PAUSE_MS: u64 = 20;
 /// Bytes that one direct read asks for.
 const PIECE_BYTES: usize = 4 << 20;
 
@@ -42,6 +45,16 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Whether trying again may help: nobody answered, or who did has no leader, no room or too much to do.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Silent(_) => true,
+            Self::Refused(error) => error.code >= 500 || error.is_in_flight() || error.is_full(),
+            Self::Strange(_) | Self::Damaged(_) => false,
+        }
+    }
+
     /// What stands at `place` could not be read: damaged, or written by a newer version, which is not the same.
     pub(super) fn unreadable(place: impl std::fmt::Display, error: &CodecError) -> Self {
         match error {
@@ -105,6 +118,18 @@ pub(super) struct StreamInfo {
     pub(super) last_sequence: u64,
     /// How many subjects have messages.
     pub(super) subjects: u64,
+    /// It has copies, and none of them leads: it takes nothing, and its leader cannot be asked.
+    pub(super) leaderless: bool,
+    /// What it holds, in bytes, and the most that it takes, if there is such a limit.
+    pub(super) bytes: u64,
+    pub(super) bytes_max: Option<u64>,
+}
+
+impl StreamInfo {
+    /// The sequence before the first that it was made to give: 0, unless whoever made it chose another one.
+    pub(super) fn before_first(&self) -> u64 {
+        self.config["first_seq"].as_u64().unwrap_or(0).saturating_sub(1)
+    }
 }
 
 /// Some of a stream's subjects.
@@ -144,6 +169,11 @@ impl Api {
             first_sequence: answer["state"]["first_seq"].as_u64().unwrap_or(0),
             deleted: answer["state"]["num_deleted"].as_u64().unwrap_or(0),
             last_sequence,
+            leaderless: answer["cluster"].is_object()
+                && answer["config"]["num_replicas"].as_u64().unwrap_or(1) > 1
+                && answer["cluster"]["leader"].as_str().unwrap_or_default().is_empty(),
+            bytes: answer["state"]["bytes"].as_u64().unwrap_or(0),
+            bytes_max: answer["config"]["max_bytes"].as_i64().and_then(|bytes| u64::try_from(bytes).ok()),
         })
     }
 
@@ -212,15 +242,16 @@ impl Api {
     /// Publishes one message that is the first of its subject.
     ///
     /// # Errors
-    /// `Refused` with [`super::errors::WRONG_LAST_SEQUENCE`] when it is not.
+    /// `Refused` with [`ApiError::was_slower`] when it is not.
     pub(super) async fn publish_first(&self, subject: &str, payload: Vec<u8>) -> Result<(), Trouble> {
         self.publish_after(subject, 0, HeaderMap::new(), payload.into()).await.map(drop)
     }
 
-    /// Publishes one message whose subject's last one is `expected`, and gives its sequence.
+    /// Publishes one message whose subject's last one is `expected`, and gives its sequence. While another one for the subject is on its
+    /// way, it is not known yet who was faster: that is waited for, as long as for an answer.
     ///
     /// # Errors
-    /// `Refused` with [`super::errors::WRONG_LAST_SEQUENCE`] when it is another one.
+    /// `Refused` with [`ApiError::was_slower`] when it is another one.
     pub(super) async fn publish_after(
         &self,
         subject: &str,
@@ -229,7 +260,16 @@ impl Api {
         payload: Bytes,
     ) -> Result<u64, Trouble> {
         headers.insert(super::batch::EXPECTED_LAST, expected.to_string());
-        self.publish(subject, headers, payload).await.map(|stored| stored.sequence)
+        let until = Instant::now() + self.timeout;
+        loop {
+            match self.publish(subject, headers.clone(), payload.clone()).await {
+                Err(Trouble::Refused(error)) if error.is_in_flight() && Instant::now() < until => {
+                    let pause_ms = fastrand::u64(IN_FLIGHT_PAUSE_MS / 2..=IN_FLIGHT_PAUSE_MS);
+                    tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                }
+                done => return done.map(|stored| stored.sequence),
+            }
+        }
     }
 
     /// Publishes one message, whatever stands there already.
@@ -305,6 +345,18 @@ impl Api {
         match self.info(stream).await?.last_sequence {
             last if last < to => Err(Trouble::Silent(format!("{stream} ends at {last}, and has {to}"))),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether a message at `from` or after it matches `filter`, as whichever copy says that is asked: one without a leader answers, too.
+    /// Nothing of the message's headers is read, so that anybody may have written it.
+    pub(super) async fn direct_has(&self, stream: &str, filter: &str, from: u64) -> Result<bool, Trouble> {
+        let body = json!({ "seq": from, "next_by_subj": filter, "no_hdr": true });
+        let request = self.client.request(format!("$JS.API.DIRECT.GET.{stream}"), body.to_string().into());
+        match bounded(self.timeout, request).await?.status.map(|status| status.as_u16()) {
+            None | Some(200) => Ok(true),
+            Some(404) => Ok(false),
+            status => Err(Trouble::Silent(format!("no copy answers: {status:?}"))),
         }
     }
 

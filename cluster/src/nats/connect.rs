@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::filter::Filter;
 use super::login;
+use crate::repeated::Repeated;
 
 /// The oldest server that has atomic batches.
 pub const SERVER_MIN: (i64, i64, i64) = (2, 12, 0);
@@ -168,6 +169,8 @@ pub struct EdgeConnection {
     pub(super) request_timeout: Duration,
     /// Has to be there for as long as the client is.
     filter: Option<Arc<Filter>>,
+    /// What readers on it say when they are not answered: one cause, however many they are.
+    pub(super) said: Arc<Repeated>,
 }
 
 impl EdgeConnection {
@@ -198,7 +201,7 @@ impl EdgeConnection {
         let client =
             connect_watched(options, purpose, EDGE_SUBSCRIPTION_MAX, lost, filter.as_deref()).await?;
         let request_timeout = Duration::from_millis(options.request_timeout_ms);
-        Ok(Self { client, losses, request_timeout, filter })
+        Ok(Self { client, losses, request_timeout, filter, said: Arc::default() })
     }
 
     /// How often it was lost since it was made.
@@ -214,6 +217,23 @@ impl EdgeConnection {
 }
 
 impl EdgeConnection {
+    /// Sends something that somebody waits for, and says when it cannot be sent: once in a while, as thousands may wait. Who waited has
+    /// given up when the client's queue is full for so long.
+    pub(super) async fn send(
+        &self,
+        what: &'static str,
+        sent: impl Future<Output = Result<(), async_nats::PublishError>>,
+    ) {
+        let why = match tokio::time::timeout(self.request_timeout, sent).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the client's queue is full".to_owned(),
+        };
+        if let Some(left_out) = self.said.due(&format_args!("{what}: {why}")) {
+            tracing::warn!(why, left_out, "{what} could not be sent");
+        }
+    }
+
     /// Waits until the server knows all subscriptions so far, as far as it can be told in time: it takes what comes over one
     /// connection in order, so a message to ourselves comes back behind them.
     pub(super) async fn settled(&self) {

@@ -15,7 +15,6 @@ use retailflow_engine::ports::{DeadLetter, DeadLetters, PortFuture, StoreError, 
 use serde::{Deserialize, Serialize};
 
 use super::api::{Api, END, Stored, Trouble};
-use super::errors::WRONG_LAST_SEQUENCE;
 use super::{Connections, subjects};
 
 /// About how much one list holds, in bytes: it may end before its limit.
@@ -102,7 +101,7 @@ impl NatsDeadLetters {
             match self.publish.publish_after(&subject, 0, HeaderMap::new(), bytes.clone().into()).await {
                 Ok(_) => return Ok(()),
                 // Another operator was faster: theirs stands before ours.
-                Err(Trouble::Refused(error)) if error.err_code == WRONG_LAST_SEQUENCE => {}
+                Err(Trouble::Refused(error)) if error.was_slower() => {}
                 Err(trouble) => return Err(unavailable(&trouble)),
             }
         }
@@ -118,7 +117,7 @@ impl NatsDeadLetters {
         match self.publish.publish_after(&subject, 0, HeaderMap::new(), bytes.into()).await {
             Ok(_) => Ok(()),
             // It is there already.
-            Err(Trouble::Refused(error)) if error.err_code == WRONG_LAST_SEQUENCE => Ok(()),
+            Err(Trouble::Refused(error)) if error.was_slower() => Ok(()),
             Err(trouble) => Err(unavailable(&trouble)),
         }
     }

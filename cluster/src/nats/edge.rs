@@ -100,7 +100,9 @@ impl Reader {
                     // The end, or that of a replica which is behind; or a message that only the leader can give.
                 }
                 Err(trouble) => {
-                    tracing::warn!(stream = self.stream, from, %trouble, "it is read one by one for a while");
+                    if let Some(left_out) = self.edge.said.due(&trouble) {
+                        tracing::warn!(stream = self.stream, from, %trouble, left_out, "it is read one by one for a while");
+                    }
                     self.singles = SINGLES;
                 }
             }

@@ -31,8 +31,12 @@ pub const STORAGE_EXCEEDED: u32 = 10_047;
 pub const MESSAGE_TOO_LARGE: u32 = 10_054;
 /// A stream of this name is there with another configuration.
 pub const STREAM_EXISTS: u32 = 10_058;
+/// Whoever was asked has no leader to ask: a quorum is away, or the stream was stopped.
+pub const TEMPORARILY_UNAVAILABLE: u32 = 10_008;
 /// There is no stream of this name.
 pub const STREAM_NOT_FOUND: u32 = 10_059;
+/// The stream would take subjects that another one takes.
+pub const SUBJECTS_OVERLAP: u32 = 10_065;
 /// The subject's last sequence is not the expected one: a fence's or an order's, they look the same.
 pub const WRONG_LAST_SEQUENCE: u32 = 10_071;
 /// The stream is full.
@@ -90,6 +94,32 @@ impl ApiError {
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         self.is_final() || self.err_code == BATCH_TOO_LARGE
+    }
+
+    /// Whether somebody else's message stands where ours was to be the first, or the next: whoever made it was faster.
+    #[must_use]
+    pub fn was_slower(&self) -> bool {
+        self.err_code == WRONG_LAST_SEQUENCE
+    }
+
+    /// Whether somebody else's message for the same place is on its way this moment: whether it comes to stand there is not known yet, and
+    /// is soon.
+    #[must_use]
+    pub fn is_in_flight(&self) -> bool {
+        matches!(self.err_code, SUBJECT_IN_FLIGHT | DUPLICATE_IN_FLIGHT)
+    }
+
+    /// Whether there is no room for it: in the stream, the account, or the server. It may be taken once there is.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(
+            self.err_code,
+            ACCOUNT_RESOURCES_EXCEEDED
+                | INSUFFICIENT_RESOURCES
+                | MEMORY_EXCEEDED
+                | STORAGE_EXCEEDED
+                | STORE_FAILED
+        )
     }
 
     /// What it means for a batch.
@@ -161,6 +191,17 @@ mod tests {
         assert!(error(10_054, "").is_final() && error(10_097, "").is_final());
         let too_large = |code| error(code, "").is_too_large();
         assert!([10_054, 10_097, 10_199].into_iter().all(too_large) && !too_large(10_077));
+    }
+
+    #[test]
+    fn whoever_was_slower_or_finds_no_room_knows_it() {
+        let all = [10_002, 10_008, 10_023, 10_028, 10_047, 10_058, 10_065, 10_071, 10_077, 10_158, 10_164];
+        let codes = |is: fn(&ApiError) -> bool| -> Vec<u32> {
+            all.into_iter().filter(|code| is(&error(*code, ""))).collect()
+        };
+        assert_eq!(codes(ApiError::is_full), [10_002, 10_023, 10_028, 10_047, 10_077]);
+        assert_eq!(codes(ApiError::was_slower), [10_071]);
+        assert_eq!(codes(ApiError::is_in_flight), [10_158, 10_164]);
     }
 
     #[test]

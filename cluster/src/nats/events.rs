@@ -30,6 +30,7 @@ pub use self::pump::EventPump;
 use super::api::{Api, Trouble};
 use super::errors::{DUPLICATE_IN_FLIGHT, NO_MESSAGE, SUBJECT_IN_FLIGHT, WRONG_LAST_SEQUENCE};
 use super::{Connections, subjects};
+use crate::repeated::Repeated;
 
 /// Events that are looked at together, at most.
 const CHUNK: usize = 1_024;
@@ -105,6 +106,8 @@ pub struct EventPublisher {
     read: Api,
     in_flight_max: usize,
     known: Mutex<LruCache<OrderRef, Last>>,
+    /// What the pumps of all partitions say when they have to wait.
+    pub(super) said: Repeated,
 }
 
 impl EventPublisher {
@@ -118,6 +121,7 @@ impl EventPublisher {
             read: api(&connections.read),
             in_flight_max: options.in_flight_max.max(1),
             known: Mutex::new(LruCache::new(remembered)),
+            said: Repeated::new(),
         }
     }
 

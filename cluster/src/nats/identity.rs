@@ -4,14 +4,17 @@ use retailflow_engine::codec::{CodecError, identity};
 use retailflow_engine::ports::LogIdentity;
 
 use super::api::{Api, Trouble};
-use super::errors::{STREAM_NOT_FOUND, WRONG_LAST_SEQUENCE};
+use super::errors::STREAM_NOT_FOUND;
 use super::{Connections, subjects};
 
 /// Why a log is not the one that was meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// It is another one, or was made for another topology.
-    #[error("stream {stream} belongs to a log whose {field} is {found}; this node has {wanted}")]
+    #[error(
+        "stream {stream} belongs to a log whose {field} is {found}; this node has {wanted}{}",
+        mend(field, found)
+    )]
     Differs {
         /// In which stream.
         stream: String,
@@ -44,6 +47,37 @@ pub enum IdentityError {
         /// What it says.
         trouble: Trouble,
     },
+}
+
+impl IdentityError {
+    /// Whether trying again may help.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Stream { trouble, .. } if trouble.may_pass())
+    }
+}
+
+/// What to set to what, where a setting differs.
+fn mend(field: &str, found: &str) -> String {
+    let setting = match field {
+        "cluster" => "log.cluster",
+        "partitions" => "cluster.partitions",
+        "shards" => "cluster.shards",
+        _ => return String::new(),
+    };
+    format!(". It was fixed when the log was made: set {setting} = {found} in this node's configuration")
+}
+
+/// Refuses a configuration that names another log than the one that is there, before anything is made for it. A log that has not begun
+/// fits everybody.
+///
+/// # Errors
+/// [`IdentityError`].
+pub async fn fits_log(connections: &Connections, wanted: &LogIdentity) -> Result<(), IdentityError> {
+    match found_identity(connections).await? {
+        None => Ok(()),
+        Some(found) => same(&subjects::stream(0), wanted, &found),
+    }
 }
 
 /// Reads the identity of all streams, writing it where there is none yet; `wanted.log_id` and `wanted.created` hold only
@@ -115,7 +149,7 @@ async fn begin(api: &Api, shard: u16, wanted: &LogIdentity) -> Result<LogIdentit
     match api.publish_first(&subjects::identity(shard), bytes).await {
         Ok(()) => {}
         // Someone was faster: theirs holds.
-        Err(Trouble::Refused(error)) if error.err_code == WRONG_LAST_SEQUENCE => {}
+        Err(Trouble::Refused(error)) if error.was_slower() => {}
         Err(trouble) => return Err(silent(trouble)),
     }
     read(api, shard).await?.ok_or(IdentityError::Missing { stream })

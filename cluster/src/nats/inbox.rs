@@ -4,7 +4,8 @@
 //! - A position is the sequence of a message in `RF_CMD`. What is given rises strictly, and what is given again is the same.
 //! - Nothing is skipped: a message that belongs to the partition is given, or stands in the dead letters before anything behind
 //!   it is given. What was trimmed away above the floor stops the inbox ([`InboxFault::Gap`]), and so does a stream that is shorter
-//!   than the floor, or another one ([`InboxFault::Replaced`]).
+//!   than the floor ([`InboxFault::Shorter`]). One that was made anew is another inbox, and read from its beginning, wherever that is
+//!   ([`InboxFault::MadeAnew`]): what is missing before it was never there.
 //! - A command whose subject carries another partition than ours stops the inbox: one order would have two owners.
 //! - Nothing is kept at the server: a read names where it begins, and may be dropped or repeated at any time.
 //!
@@ -84,9 +85,13 @@ pub enum InboxFault {
         /// What shows it.
         what: String,
     },
-    /// The stream is not the one that was read before.
-    #[error("RF_CMD was replaced, or restored from an older copy: {0}")]
-    Replaced(String),
+    /// The stream ends before what was read of it.
+    #[error("RF_CMD lost its end, or was restored from an older copy: {0}")]
+    Shorter(String),
+    /// The stream was deleted and made anew. Whoever reads opens another inbox, which begins at its beginning; what was not decided of the
+    /// one before is gone with it.
+    #[error("RF_CMD was deleted and made anew, and is read from its beginning: {0}")]
+    MadeAnew(String),
     /// The server reckons another partition than we do: it was told another number of them.
     #[error(
         "{subject} at position {position} belongs to partition {ours}; is P of the server's transform another one?"
@@ -111,6 +116,7 @@ impl From<InboxFault> for StoreError {
     fn from(fault: InboxFault) -> Self {
         match fault {
             InboxFault::Unavailable(why) => Self::Unavailable(why),
+            fault @ InboxFault::MadeAnew(_) => Self::Unavailable(fault.to_string()),
             fault => Self::Damaged(fault.to_string()),
         }
     }
@@ -185,7 +191,7 @@ impl NatsInbox {
         let reader = Reader::new(connections, edge, subjects::COMMANDS, subjects::commands_of(partition));
         let info = reader.info().await?;
         let id = inbox_id(&info.created, partition);
-        let (created, floor) = (info.created.clone(), floor(&id));
+        let (created, floor) = (info.created.clone(), floor(&id).max(info.before_first()));
         let mut inbox = Self {
             id,
             partition,
@@ -320,14 +326,14 @@ impl NatsInbox {
         let after = self.seen();
         if info.created != self.created {
             let text = format!("it was made at {}, the one read before at {}", info.created, self.created);
-            return Err(InboxFault::Replaced(text));
+            return Err(InboxFault::MadeAnew(text));
         }
         if info.last_sequence < after {
             let text = format!("it ends at {}, and {after} was dealt with", info.last_sequence);
             // A leader that was deposed does not know it for a while.
             return Err(match self.shorter_since.get_or_insert_with(Instant::now).elapsed() < DEPOSED_MAX {
                 true => InboxFault::Unavailable(text),
-                false => InboxFault::Replaced(text),
+                false => InboxFault::Shorter(text),
             });
         }
         self.shorter_since = None;

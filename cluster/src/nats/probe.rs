@@ -15,7 +15,6 @@ use tokio::time::Instant;
 
 use super::api::{Api, Trouble};
 use super::connect::{ConnectError, NatsOptions, connect};
-use super::errors::WRONG_LAST_SEQUENCE;
 use super::{Connections, subjects};
 
 /// No subject has such a sequence.
@@ -82,7 +81,7 @@ pub async fn probe_publishing(connections: &Connections, shards: u16) -> Vec<(St
     let tried = log.chain(doors.map(str::to_owned)).map(|subject| async {
         let said = api.publish_after(&subject, NEVER, HeaderMap::new(), Bytes::new()).await;
         let said = match said {
-            Err(Trouble::Refused(error)) if error.err_code == WRONG_LAST_SEQUENCE => Ok(()),
+            Err(Trouble::Refused(error)) if error.was_slower() => Ok(()),
             Err(trouble) => Err(trouble),
             Ok(sequence) => {
                 Err(Trouble::Strange(format!("it was stored, at {sequence}, against its condition")))

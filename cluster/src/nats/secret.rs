@@ -4,7 +4,6 @@
 //! is lost, the next node that starts makes another one, and callers who hold tokens begin anew.
 
 use super::api::{Api, Trouble};
-use super::errors::WRONG_LAST_SEQUENCE;
 use super::{Connections, subjects};
 use crate::disk::secret::{SECRET_BYTES, random_secret};
 
@@ -29,6 +28,14 @@ pub enum SecretError {
     Random(#[from] std::io::Error),
 }
 
+impl SecretError {
+    /// Whether trying again may help.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Trouble(trouble) if trouble.may_pass())
+    }
+}
+
 /// What tokens of the HTTP edge are made with, in a stream that is there ([`super::DoorStreams::provision`]).
 ///
 /// # Errors
@@ -43,7 +50,7 @@ pub async fn token_secret(connections: &Connections) -> Result<[u8; SECRET_BYTES
     match publish.publish_first(subjects::TOKEN_SECRET, [&[VERSION][..], &secret].concat()).await {
         Ok(()) => {}
         // Another node was faster: its own holds.
-        Err(Trouble::Refused(error)) if error.err_code == WRONG_LAST_SEQUENCE => {}
+        Err(Trouble::Refused(error)) if error.was_slower() => {}
         Err(trouble) => return Err(trouble.into()),
     }
     // What stands there, not what was meant to.

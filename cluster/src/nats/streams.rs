@@ -78,7 +78,7 @@ impl DoorStreams {
         ]
     }
 
-    fn commands(&self) -> Value {
+    pub(super) fn commands(&self) -> Value {
         let mut config = self.common(subjects::COMMANDS, &[subjects::COMMANDS_IN]);
         // Nothing unread ages away; a full stream refuses, and that is what holds callers back.
         config["max_bytes"] = self.commands_max_bytes.map_or(json!(-1), |bytes| json!(bytes));
@@ -102,7 +102,7 @@ impl DoorStreams {
     /// Of each subject the newest message only: it takes the older one's place. (`discard: new` refuses where a whole stream is full;
     /// a full subject it would refuse only with `discard_new_per_subject`.)
     fn meta(&self) -> Value {
-        let all = [subjects::TENANTS_ALL, subjects::CURSORS_ALL, subjects::SECRETS_ALL];
+        let all = [subjects::TENANTS_ALL, subjects::CURSORS_ALL, subjects::SECRETS_ALL, subjects::SYNCED_ALL];
         let mut config = self.common(subjects::META, &all);
         config["max_msgs_per_subject"] = json!(1);
         config["discard_new_per_subject"] = json!(false);

@@ -18,6 +18,7 @@
 //!     rf.meta.tenant.<tenant>         what was set for a tenant
 //!     rf.meta.cursor.<name>.<p>       how far somebody has got with partition p
 //!     rf.meta.secret.tokens           what tokens of the HTTP edge are made with
+//!     rf.meta.synced.<server>         whether a server said that it syncs what it stores, and when
 //! ```
 //!
 //! The log's:
@@ -78,6 +79,13 @@ pub fn shard_of(partition: PartitionId, shards: u16) -> u16 {
 pub fn of_stream(shard: u16, partitions: u16, shards: u16) -> Vec<String> {
     let here = (0..partitions).filter(|partition| shard_of(PartitionId(*partition), shards) == shard);
     here.map(|partition| format!("{LOG}.{partition}.>")).chain([identity(shard)]).collect()
+}
+
+/// Where it stands whether the server of this name or address said that it syncs what it stores: by a hash, as addresses are no tokens.
+#[must_use]
+pub fn synced(server: &str) -> String {
+    let hash = retailflow_engine::keys::sha256(server.as_bytes());
+    format!("rf.meta.synced.{}", retailflow_engine::keys::hex(&hash[..8]))
 }
 
 /// Where a shard says what it is.
@@ -195,6 +203,8 @@ pub const TENANTS_ALL: &str = "rf.meta.tenant.*";
 pub const CURSORS_ALL: &str = "rf.meta.cursor.*.*";
 /// All secrets that nodes share.
 pub const SECRETS_ALL: &str = "rf.meta.secret.*";
+/// What servers said of syncing, all of them.
+pub const SYNCED_ALL: &str = "rf.meta.synced.*";
 /// What tokens of the HTTP edge are made with, on every node.
 pub const TOKEN_SECRET: &str = "rf.meta.secret.tokens";
 /// Where commands are asked.

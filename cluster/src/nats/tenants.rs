@@ -23,8 +23,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, Stored, Trouble};
-use super::errors::WRONG_LAST_SEQUENCE;
 use super::{Connections, subjects};
+use crate::repeated::Repeated;
 
 /// Messages that are read at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -125,6 +125,7 @@ impl Drop for NatsTenants {
 async fn keep_looking(shared: Arc<Shared>, every: Duration, stop: CancellationToken) {
     let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let said = Repeated::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -134,8 +135,13 @@ async fn keep_looking(shared: Arc<Shared>, every: Duration, stop: CancellationTo
             () = stop.cancelled() => return,
             looked = shared.look() => looked,
         };
-        if let Err(trouble) = looked {
-            tracing::warn!(%trouble, "what others have set for tenants cannot be read now");
+        match looked {
+            Ok(()) => said.over(),
+            Err(trouble) => {
+                if let Some(left_out) = said.due(&trouble) {
+                    tracing::warn!(%trouble, left_out, "what others have set for tenants cannot be read now");
+                }
+            }
         }
     }
 }
@@ -223,7 +229,7 @@ impl Shared {
                 self.known.write().take(tenant, sequence, Some(setting));
                 Ok(())
             }
-            Err(Trouble::Refused(error)) if error.err_code == WRONG_LAST_SEQUENCE => {
+            Err(Trouble::Refused(error)) if error.was_slower() => {
                 let stands = self.standing(&tenant).await?;
                 accepted(&setting, stands.as_ref(), "it was changed meanwhile; look, and put it again")
             }

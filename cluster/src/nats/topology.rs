@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::api::{Api, Trouble};
-use super::errors::{STREAM_EXISTS, STREAM_NOT_FOUND};
+use super::errors::{STREAM_EXISTS, STREAM_NOT_FOUND, SUBJECTS_OVERLAP};
 use super::{Connections, subjects};
 
 /// Partitions of one stream must be fewer: the server takes 50 batches in flight a stream, and each partition has one.
@@ -67,6 +67,19 @@ pub enum TopologyError {
         /// What it says.
         trouble: Trouble,
     },
+}
+
+impl TopologyError {
+    /// Whether trying again may help. Streams whose subjects overlap with those that are there were never meant for this log.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Invalid(_) => false,
+            Self::Stream { trouble, .. } => {
+                !matches!(trouble, Trouble::Refused(error) if error.err_code == SUBJECTS_OVERLAP)
+            }
+        }
+    }
 }
 
 impl Topology {

@@ -193,7 +193,7 @@ async fn a_torn_group_is_never_taken_for_a_whole_one() {
         assert!(matches!(&head, Err(ReadError::Unavailable(why)) if why.contains("not whole")), "{head:?}");
         for group in [&torn, &next] {
             let answer = log.commit(group.clone()).await;
-            let refused = matches!(&answer, Err(CommitError::Unavailable(why)) if why.contains("not whole"));
+            let refused = matches!(&answer, Err(CommitError::Unreachable(why)) if why.contains("not whole"));
             assert!(refused, "{answer:?}");
         }
         assert!(log.read_order(&orders[0], 0).await.is_err());

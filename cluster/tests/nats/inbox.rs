@@ -330,7 +330,7 @@ async fn trimming_stays_below_every_floor_and_gaps_are_told() {
     let streams = DoorStreams { partitions: 2, replicas: 1, commands_max_bytes: None };
     streams.provision(&doors.connections).await.unwrap();
     let fault = follower.read(10).await.unwrap_err();
-    assert!(matches!(fault, InboxFault::Replaced(_)), "{fault}");
+    assert!(matches!(fault, InboxFault::MadeAnew(_)), "{fault}");
     assert_ne!(doors.inbox(1, 0, false).await.id(), follower.id(), "it is another inbox");
 }
 

@@ -125,7 +125,7 @@ async fn a_lost_answer_is_found_again() {
     proxy.lose_answers();
     let first = owner.group(vec![], vec![]);
     let answer = log.commit(first.clone()).await;
-    assert!(matches!(answer, Err(CommitError::Unavailable(_))), "{answer:?}");
+    assert!(matches!(answer, Err(CommitError::Unreachable(_))), "{answer:?}");
     proxy.heal();
     let commit = resolved(&log, &first).await;
     owner.acknowledged(&first);

@@ -308,7 +308,11 @@ async fn owners_that_fight_make_one_chain() {
                             }
                         }
                         Err(CommitError::Fenced { .. }) => break,
-                        Err(CommitError::Unavailable(_) | CommitError::Unknown(_)) => {}
+                        Err(
+                            CommitError::Unreachable(_)
+                            | CommitError::Unavailable(_)
+                            | CommitError::Unknown(_),
+                        ) => {}
                         Err(other) => panic!("{other}"),
                     }
                 }

@@ -120,9 +120,12 @@ pub enum CommitError {
     /// It may be written now, later or never. Propose the identical group until it is resolved, and no other.
     #[error("the outcome of the group is unknown: {0}")]
     Unknown(String),
-    /// Nothing was written; there is no room or too much load. The group may be given up or proposed again.
+    /// Nothing was written; there is no room. The group may be given up or proposed again.
     #[error("the log takes no more for now: {0}")]
     Unavailable(String),
+    /// As [`CommitError::Unavailable`], where room is not what is missing: whoever keeps the log does not answer, or has too much to do.
+    #[error("the log does not take it now: {0}")]
+    Unreachable(String),
     /// As [`CommitError::Unavailable`], where there is room, and other advice: the process may open no further file, and the log
     /// needs one.
     #[error("the process may open no further file: {0}")]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use metrics::counter;
 use retailflow_actors::{Intake, IntakeEvent, NodeHandle};
 use retailflow_cluster::nats::{EdgeConnection, EventPump, InboxFault, NatsInbox, Post};
+use retailflow_cluster::repeated::Repeated;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::metric;
 use retailflow_engine::ports::{EventLog as _, InboxError, StoreError};
@@ -55,6 +56,7 @@ impl From<InboxFault> for Stopped {
     fn from(fault: InboxFault) -> Self {
         match fault {
             InboxFault::Unavailable(why) => Self::Passing(why),
+            fault @ InboxFault::MadeAnew(_) => Self::Passing(fault.to_string()),
             fault => Self::Damaged(fault.to_string()),
         }
     }
@@ -68,6 +70,8 @@ pub(super) struct Attending {
     pub(super) post: Post,
     /// Told which partitions are not read.
     pub(super) reading: Arc<Reading>,
+    /// One server that is away is one cause, however many partitions wait for it.
+    pub(super) said: Arc<Repeated>,
 }
 
 impl Attending {
@@ -164,7 +168,9 @@ impl Attending {
                 Ok(()) => AGAIN,
                 Err(Stopped::Passing(why)) => {
                     self.reading.stops(partition, &why, false);
-                    tracing::warn!(%partition, why, "published commands wait");
+                    if let Some(left_out) = self.said.due(&why) {
+                        tracing::warn!(event = "commands_wait", %partition, why, left_out, "published commands wait");
+                    }
                     AGAIN
                 }
                 Err(Stopped::Damaged(why)) => {

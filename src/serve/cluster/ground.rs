@@ -9,8 +9,9 @@ use retailflow_cluster::disk::snapshot_cache::{SnapshotCache, SnapshotCacheOptio
 use retailflow_cluster::etcd::Locks;
 use retailflow_cluster::nats::event_log::GROUP_RECORDS_MAX;
 use retailflow_cluster::nats::{
-    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, NatsDeadLetters,
-    NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, RelayOptions, TenantsOptions, Topology,
+    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, IdentityError,
+    NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError, RelayOptions,
+    SecretError, StreamWatch, SyncedServers, TenantsOptions, Topology, TopologyError, Trouble, fits_log,
     token_secret,
 };
 use retailflow_config::Config;
@@ -22,7 +23,7 @@ use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 
 use retailflow_gateway::TokenSecret;
 
-use super::super::readiness::{Part, Trouble, Watch};
+use super::super::readiness::{self, Part, Watch};
 use super::super::stop::StopTime;
 use super::Member;
 use crate::app::{self, SystemClock, SystemRng};
@@ -38,6 +39,8 @@ const CLOSE_MAX: Duration = Duration::from_secs(5);
 const PAYLOAD_MIN_BYTES: usize = BODY_MAX_BYTES + AROUND_BYTES;
 /// What stands around the decisions of a record, and around a record in a message.
 const AROUND_BYTES: usize = 64 << 10;
+/// Between two looks at whether the streams are well.
+const STREAMS_EVERY: Duration = Duration::from_secs(5);
 /// For making all streams.
 const PROVISION_MAX: Duration = Duration::from_secs(60);
 
@@ -55,6 +58,10 @@ pub(crate) struct Ground {
     pub(crate) publisher: Arc<EventPublisher>,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) locks: Locks,
+    /// Whether the streams are there, led, whole, and have room.
+    pub(crate) streams: StreamWatch,
+    /// What servers said last of whether they sync.
+    pub(super) synced: SyncedServers,
     /// The same on all nodes.
     pub(crate) token_secret: TokenSecret,
     snapshots: Option<Arc<SnapshotCache>>,
@@ -108,24 +115,38 @@ impl Ground {
         provision(&config, &connections, &locks).await?;
         let options =
             NatsLogOptions { commit_timeout_ms: config.commit.timeout_ms, ..NatsLogOptions::default() };
-        let opened = NatsLog::open(&connections, &identity(&config), &options).await;
+        let wanted = identity(&config);
+        let opened = patiently(
+            "the log",
+            async || NatsLog::open(&connections, &wanted, &options).await,
+            OpenError::may_pass,
+        );
+        let opened = opened.await;
         let log = opened.or_exit(ExitStatus::Refused, || "cannot open the log")?;
         let log_id = log.identity().log_id;
-        let tenants = NatsTenants::open(&connections, &TenantsOptions::default()).await;
+        let options = TenantsOptions::default();
+        let tenants = async || NatsTenants::open(&connections, &options).await;
+        let tenants = patiently("the tenants", tenants, Trouble::may_pass).await;
         let tenants = tenants.or_exit(ExitStatus::Unreachable, || "cannot read the tenants")?;
-        let secret = token_secret(&connections).await;
+        let secret = async || token_secret(&connections).await;
+        let secret = patiently("the secret of tokens", secret, SecretError::may_pass).await;
         let secret = secret.or_exit(ExitStatus::Unreachable, || "cannot read the secret of tokens")?;
         let edge = EdgeConnection::open(&nats, "events").await;
         let edge = edge.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")?;
         let snapshots = data.map(|data| snapshots(data, log_id)).transpose()?;
         Ok(Arc::new(Self {
-            log,
+            log: log.clone(),
             tenants: Arc::new(tenants),
             letters: Arc::new(NatsDeadLetters::new(&connections)),
             relay: Arc::new(NatsRelay::open(&connections, edge, RelayOptions::default())),
             publisher: Arc::new(EventPublisher::new(&connections, &EventOptions::default())),
             cursors: Arc::new(Cursors::new(&connections, log_id)),
             locks,
+            streams: StreamWatch::start(&connections, config.cluster.shards, STREAMS_EVERY, {
+                let log = log.clone();
+                move |no_room: Option<&str>| log.refuse_for_room(no_room)
+            }),
+            synced: SyncedServers::new(&connections),
             token_secret: TokenSecret::derive(&secret),
             snapshots,
             stop: OnceLock::new(),
@@ -184,7 +205,7 @@ impl Ground {
         let connections = self.connections.clone();
         Box::new(move || {
             let away = "no NATS server is connected: nothing can be recorded until one is back";
-            (!connections.are_up()).then(|| Trouble::bars(Part::Connection, away)).into_iter().collect()
+            (!connections.are_up()).then(|| readiness::Trouble::bars(Part::Connection, away)).into_iter().collect()
         })
     }
 
@@ -196,6 +217,7 @@ impl Ground {
     /// Closes all, in the reverse order, in what is left of the stop's time.
     pub(crate) async fn close(&self) {
         let time = self.stop_time();
+        self.streams.close().await;
         self.relay.close(time.part(CLOSE_MAX)).await;
         self.tenants.close(time.part(CLOSE_MAX)).await;
         if !self.log.close(time.part(CLOSE_MAX)).await {
@@ -247,6 +269,25 @@ async fn connect(nats: &NatsOptions) -> Result<Connections, Failure> {
     }
 }
 
+/// Tries on for as long as a node waits for its servers: those that have just come up have no leaders yet, and those of which one is
+/// away choose others.
+async fn patiently<T, E: std::fmt::Display>(
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+    may_pass: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let until = tokio::time::Instant::now() + SERVERS_MAX;
+    loop {
+        match attempt().await {
+            Err(error) if may_pass(&error) && tokio::time::Instant::now() < until => {
+                tracing::warn!(%error, "{what} cannot be had yet");
+                tokio::time::sleep(AGAIN).await;
+            }
+            done => return done,
+        }
+    }
+}
+
 pub(super) fn identity(config: &Config) -> LogIdentity {
     let rng = SystemRng::new();
     let mut log_id = [0; 16];
@@ -273,7 +314,21 @@ async fn provision(config: &Config, connections: &Connections, locks: &Locks) ->
     };
     let until = tokio::time::Instant::now() + SERVERS_MAX;
     let made = loop {
+        // A configuration that does not fit the log makes nothing.
+        match fits_log(connections, &identity(config)).await {
+            Ok(()) => {}
+            Err(error @ IdentityError::Differs { .. }) => break Err(Failure::refused(error)),
+            Err(error) if error.may_pass() && tokio::time::Instant::now() < until => {
+                tracing::warn!(%error, "what log this is cannot be read yet");
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            Err(error) => {
+                break Err(error).or_exit(ExitStatus::Unreachable, || "cannot read what log this is");
+            }
+        }
         match streams(config, connections).await {
+            Err(failure) if failure.code != ExitStatus::Unreachable => break Err(failure),
             // Servers that have just come up have no leader yet.
             Err(failure) if tokio::time::Instant::now() < until => {
                 tracing::warn!(%failure, "the streams are not there yet");
@@ -328,9 +383,12 @@ pub(super) fn wanted_streams(config: &Config) -> (Topology, DoorStreams) {
 /// Where streams differ from what is wanted; those that are missing are made.
 pub(crate) async fn streams(config: &Config, connections: &Connections) -> Result<Vec<Drift>, Failure> {
     let (topology, doors) = wanted_streams(config);
-    let failed = || "cannot make the streams";
-    let mut drift = topology.provision(connections).await.or_exit(ExitStatus::Unreachable, failed)?;
-    drift.extend(doors.provision(connections).await.or_exit(ExitStatus::Unreachable, failed)?);
+    let failed = |error: TopologyError| {
+        let code = if error.may_pass() { ExitStatus::Unreachable } else { ExitStatus::Refused };
+        Failure::new(code, anyhow::Error::new(error).context("cannot make the streams"))
+    };
+    let mut drift = topology.provision(connections).await.map_err(failed)?;
+    drift.extend(doors.provision(connections).await.map_err(failed)?);
     Ok(drift)
 }
 

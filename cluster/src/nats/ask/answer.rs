@@ -72,12 +72,7 @@ impl Shared {
 
     pub(super) async fn publish(&self, reply: Subject, headers: HeaderMap, body: Bytes) {
         let sent = self.edge.client.publish_with_headers(reply, headers, body);
-        // It waits only while there is no connection and the client's queue is full; who asked has given up then.
-        match tokio::time::timeout(self.edge.request_timeout, sent).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "an answer could not be sent"),
-            Err(_) => tracing::warn!("an answer could not be sent: the client's queue is full"),
-        }
+        self.edge.send("an answer", sent).await;
     }
 }
 

@@ -144,12 +144,7 @@ impl Post {
 
     async fn reply(&self, reply: async_nats::Subject, answer: &Answer) {
         let sent = self.connection.client.publish(reply, answer.write().into());
-        // It waits only while there is no connection and the client's queue is full; who called has given up then.
-        match tokio::time::timeout(self.connection.request_timeout, sent).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "another node could not be answered"),
-            Err(_) => tracing::warn!("another node could not be answered: the client's queue is full"),
-        }
+        self.connection.send("an answer to another node", sent).await;
     }
 }
 

@@ -50,6 +50,12 @@ impl Inner {
         let prepared = Prepared::new(group, self.identity.partitions, max)?;
         let number_taken = self.number_taken(&prepared).await;
         let mut writing = self.partitions[usize::from(prepared.partition.0)].writing.lock().await;
+        if writing.in_doubt.is_none() && !(group.records.is_empty() && group.controls.is_empty()) {
+            let no_room = self.no_room.lock().clone();
+            if let Some(why) = no_room {
+                return Err(CommitError::Unavailable(why.to_string()));
+            }
+        }
         // Whether the last fence was read from the leader since this began.
         let mut read = false;
         // A refusal that is final if the group turns out not to be there.
@@ -68,7 +74,10 @@ impl Inner {
                 if error.refusal() == Refusal::Unclear {
                     writing.in_doubt = Some(prepared.hash);
                 }
-                return Err(writing.unresolved(&prepared.hash, error.to_string()));
+                return Err(match writing.unresolved(&prepared.hash, error.to_string()) {
+                    CommitError::Unreachable(why) if error.is_full() => CommitError::Unavailable(why),
+                    unresolved => unresolved,
+                });
             }
             match &number_taken {
                 Ok(None) => {}
@@ -320,7 +329,7 @@ impl Writing {
         if self.in_doubt.as_ref() == Some(hash) {
             CommitError::Unknown(why)
         } else {
-            CommitError::Unavailable(why)
+            CommitError::Unreachable(why)
         }
     }
 }

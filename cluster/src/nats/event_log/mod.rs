@@ -17,6 +17,7 @@ mod port;
 mod prepared;
 mod read;
 mod scan;
+mod unwritten;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -38,6 +39,7 @@ use self::open::Open;
 use self::parks::Parks;
 use self::places::Places;
 pub(in crate::nats) use self::scan::{LoggedAt, parts};
+pub use self::unwritten::Unwritten;
 use super::api::Api;
 use super::identity::{self, IdentityError};
 use super::topology::{Topology, TopologyError};
@@ -79,6 +81,17 @@ pub enum OpenError {
     Identity(#[from] IdentityError),
 }
 
+impl OpenError {
+    /// Whether trying again may help.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Topology(error) => error.may_pass(),
+            Self::Identity(error) => error.may_pass(),
+        }
+    }
+}
+
 /// The log of all partitions on JetStream.
 pub struct NatsLog {
     inner: Arc<Inner>,
@@ -98,6 +111,8 @@ struct Inner {
     partitions: Vec<Partition>,
     /// Who lists a partition's orders.
     learning: Semaphore,
+    /// Why nothing but fences is written now.
+    no_room: Mutex<Option<Arc<str>>>,
 }
 
 struct Partition {
@@ -113,6 +128,8 @@ struct Partition {
     settled: AtomicU64,
     /// The end of its latest group that was acknowledged here.
     stored: watch::Sender<u64>,
+    /// What has kept it from being written, since the last time that it was.
+    unwritten: Mutex<Option<unwritten::Since>>,
 }
 
 /// What whoever commits to a partition knows of it.
@@ -163,6 +180,7 @@ impl NatsLog {
             open_since: Mutex::default(),
             settled: AtomicU64::new(0),
             stored: watch::Sender::new(0),
+            unwritten: Mutex::default(),
         };
         let inner = Inner {
             publish: connections.publish.clone(),
@@ -173,6 +191,7 @@ impl NatsLog {
             partitions: (0..identity.partitions).map(partition).collect(),
             identity,
             learning: Semaphore::new(1),
+            no_room: Mutex::default(),
         };
         let (tasks, learners) = (TaskTracker::new(), TaskTracker::new());
         Ok(Arc::new(Self { inner: Arc::new(inner), tasks, learners, stop: CancellationToken::new() }))
@@ -184,6 +203,29 @@ impl NatsLog {
     /// When there is no such partition.
     pub(in crate::nats) fn stored(&self, partition: PartitionId) -> watch::Receiver<u64> {
         self.inner.partitions[usize::from(partition.0)].stored.subscribe()
+    }
+
+    /// For how long a partition could not be written from here though that was tried, and why; `None` where the last try was answered.
+    /// One that nobody tries to write is not known to be in trouble. Never waits.
+    #[must_use]
+    pub fn unwritten(&self, partition: PartitionId) -> Option<Unwritten> {
+        self.inner
+            .partitions
+            .get(usize::from(partition.0))?
+            .unwritten
+            .lock()
+            .as_ref()
+            .map(unwritten::Since::now)
+    }
+
+    /// Refuses records for want of room, for this reason, until it is told that there is none any more. What is in doubt is resolved all the
+    /// same. For who sees a server's store run full: a replicated NATS whose store has reached its limit gives up all its leaders, and
+    /// takes none again before it is restarted (ADR 35).
+    pub fn refuse_for_room(&self, why: Option<&str>) {
+        let mut now = self.inner.no_room.lock();
+        if now.as_deref() != why {
+            *now = why.map(Arc::from);
+        }
     }
 
     /// What a partition has after `after`, a sequence in its stream: whole groups, without deadlines, about `limit_bytes` of

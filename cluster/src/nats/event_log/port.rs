@@ -15,6 +15,7 @@ use retailflow_engine::ports::{
     ParkedOrder, PartitionHead, PortFuture, ReadError, StoreError, StoredRecord,
 };
 
+use super::unwritten::Since;
 use super::{Inner, NatsLog};
 use crate::nats::api::Trouble;
 use crate::nats::batch;
@@ -38,8 +39,12 @@ impl EventLog for NatsLog {
         let inner = Arc::clone(&self.inner);
         let (learners, stop) = (self.learners.clone(), self.stop.clone());
         let task = self.tasks.spawn(async move {
-            let committed = inner.commit(&group).await?;
-            let partition = group.fence.partition;
+            let (begun, partition) = (tokio::time::Instant::now(), group.fence.partition);
+            let committed = inner.commit(&group).await;
+            if let Some(here) = inner.partitions.get(usize::from(partition.0)) {
+                Since::note(&mut here.unwritten.lock(), begun, &committed);
+            }
+            let committed = committed?;
             if let Some(due) = inner.absence_to_read(partition) {
                 learners.spawn(async move {
                     stop.run_until_cancelled(inner.learn_absence(partition, due)).await;

@@ -84,7 +84,9 @@ impl EventPump {
                 trouble = self.follow(&mut begun) => trouble,
             };
             let Err(trouble) = trouble;
-            tracing::warn!(partition = %self.partition, %trouble, "public events wait");
+            if let Some(left_out) = self.publisher.said.due(&trouble) {
+                tracing::warn!(event = "events_wait", partition = %self.partition, %trouble, left_out, "public events wait");
+            }
             self.states.clear();
             tokio::select! {
                 () = end.cancelled() => break,

@@ -43,11 +43,7 @@ impl Replies {
         // Writing into memory fails only for maps with keys that are no text; there is none.
         let body = serde_json::to_vec(outcome).unwrap_or_default();
         let sent = connection.client.publish_with_headers(Subject::from(subject), headers, body.into());
-        match tokio::time::timeout(connection.request_timeout, sent).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "an outcome could not be sent"),
-            Err(_) => tracing::warn!("an outcome could not be sent: the client's queue is full"),
-        }
+        connection.send("an outcome", sent).await;
     }
 
     /// Whether anybody waits for the outcome of what stood at a position.

@@ -182,6 +182,9 @@ mod tests {
             deleted: 0,
             last_sequence: 7,
             subjects: 1,
+            leaderless: false,
+            bytes: 0,
+            bytes_max: None,
         };
         assert_eq!(hex(&log_id(&info)), "df9be0b5a0735696f69df54016f1c607");
     }
