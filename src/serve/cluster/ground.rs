@@ -8,12 +8,10 @@ use retailflow_actors::{DurabilityNow, Ports};
 use retailflow_cluster::disk::snapshot_cache::{SnapshotCache, SnapshotCacheOptions};
 use retailflow_cluster::etcd::Locks;
 use retailflow_cluster::nats::event_log::GROUP_RECORDS_MAX;
-use retailflow_cluster::nats::{
-    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, IdentityError,
+use retailflow_cluster::nats::{Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, IdentityError,
     NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError, RelayOptions,
     SecretError, StreamWatch, SyncedServers, TenantsOptions, Topology, TopologyError, Trouble, fits_log,
-    token_secret,
-};
+    token_secret, FillLevel, StreamFault, subjects};
 use retailflow_config::Config;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{
@@ -31,6 +29,8 @@ use crate::exit::{ExitStatus, Failure, OrExit};
 
 /// A node waits so long for its servers when it starts: they may be starting, too.
 const SERVERS_MAX: Duration = Duration::from_secs(30);
+/// A stream without a leader for less is choosing one.
+const LED_WITHIN: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(500);
 /// For each thing that is closed.
@@ -206,6 +206,30 @@ impl Ground {
         Box::new(move || {
             let away = "no NATS server is connected: nothing can be recorded until one is back";
             (!connections.are_up()).then(|| readiness::Trouble::bars(Part::Connection, away)).into_iter().collect()
+        })
+    }
+
+    /// Says what is wrong with the streams, and which stores fill.
+    pub(crate) fn watch_streams(self: &Arc<Self>) -> Watch {
+        let ground = self.clone();
+        Box::new(move || {
+            let troubles = ground.streams.troubles().into_iter().filter(|trouble| trouble.lasts >= LED_WITHIN);
+            let troubles = troubles.map(|trouble| {
+                // What was acknowledged is gone or out of reach, and comes back by people only.
+                let bars = match &trouble.fault {
+                    StreamFault::Missing | StreamFault::Replaced { .. } | StreamFault::Shorter { .. } => true,
+                    StreamFault::Leaderless { alone } => *alone && trouble.stream == subjects::COMMANDS,
+                    StreamFault::Silent(_) => false,
+                };
+                let told = readiness::Trouble::note(Part::Streams, trouble.to_string());
+                readiness::Trouble { bars, ..told.mend(trouble.mend()).since(trouble.lasts) }
+            });
+            let fills = ground.streams.filling().into_iter().map(|fill| {
+                let told = readiness::Trouble::note(Part::Room, fill.to_string());
+                let mend = "make room, or raise the limit (docs/cluster.md, \"Room\"); it goes on by itself";
+                readiness::Trouble { bars: fill.level() == FillLevel::NoRoom, ..told.mend(mend) }
+            });
+            troubles.chain(fills).collect()
         })
     }
 

@@ -135,6 +135,7 @@ async fn serve(
     let moving = take_over + hand_over + Duration::from_millis(config.etcd.ttl_ms);
     let watches = vec![
         ground.watch(),
+        ground.watch_streams(),
         durability.watch(),
         partitions::partitions(&node, take_over),
         reading.watch(&node),

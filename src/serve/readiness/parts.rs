@@ -37,6 +37,7 @@ macro_rules! parts {
 parts! {
     Disk "disk" "The log's disk answers.";
     Connection "connection" "A server of the log is connected.";
+    Streams "streams" "The streams are there, are those that they were, and are led.";
     Log "log" "The log answers.";
     Room "room" "The log takes records.";
     Regressed "regressed" "The log has what it acknowledged.";
@@ -61,6 +62,7 @@ impl Part {
             Self::Connection => {
                 "start the NATS servers, or let this machine reach them: `retailflow doctor` names those that are away"
             }
+            Self::Streams => "see \"A lost stream\" in docs/cluster.md",
             Self::Log => {
                 "start the NATS servers that are away: `retailflow doctor` names them, and the streams that lack copies"
             }
