@@ -342,12 +342,9 @@ impl CommitterState {
                 Err(CommitError::TooLarge { entry, why }) => {
                     self.make_smaller(&mut proposals, &mut controls, entry, why);
                 }
-                Err(
-                    error @ (CommitError::Unavailable(_)
-                    | CommitError::Unreachable(_)
-                    | CommitError::OutOfFiles(_)),
-                ) => {
-                    let (code, why) = (refused::code_of(&error), error.to_string());
+                Err(error) => {
+                    let Some(code) = error.refused_as() else { return Err(self.ended(error).into()) };
+                    let why = error.to_string();
                     for proposal in proposals {
                         proposal.ticket.resolve(Proposed::Unavailable(code, why.clone()));
                     }
@@ -356,7 +353,6 @@ impl CommitterState {
                     }
                     return Ok(false);
                 }
-                Err(error) => return Err(self.ended(error).into()),
             }
         }
         Ok(false)
@@ -414,19 +410,9 @@ impl CommitterState {
                     return Err(CommitError::Broken(why));
                 }
                 // No room now says nothing of the time before: it may still be written.
-                Err(
-                    error @ (CommitError::Unavailable(_)
-                    | CommitError::Unreachable(_)
-                    | CommitError::OutOfFiles(_)),
-                ) if !in_doubt => {
-                    return Err(error);
-                }
-                Err(
-                    CommitError::Unknown(why)
-                    | CommitError::Unavailable(why)
-                    | CommitError::Unreachable(why)
-                    | CommitError::OutOfFiles(why),
-                ) => {
+                Err(error) if error.refused_as().is_some() && !in_doubt => return Err(error),
+                Err(error) if error.refused_as().is_some() || matches!(error, CommitError::Unknown(_)) => {
+                    let why = error.to_string();
                     in_doubt = true;
                     self.is_late();
                     if self.settings.is(Mutant::GivesUpUnknown) {
@@ -474,9 +460,7 @@ impl CommitterState {
         match self.append(&group).await {
             Ok(_) => Ok(true),
             // It goes with the next fence.
-            Err(CommitError::Unavailable(_) | CommitError::Unreachable(_) | CommitError::OutOfFiles(_)) => {
-                Ok(false)
-            }
+            Err(error) if error.refused_as().is_some() => Ok(false),
             Err(error) => Err(self.ended(error)),
         }
     }

@@ -66,9 +66,7 @@ impl Watch {
         let still = match answer {
             Err(CommitError::Unknown(_)) => true,
             // This time nothing was written. An earlier time it may have been.
-            Err(CommitError::Unavailable(_) | CommitError::Unreachable(_) | CommitError::OutOfFiles(_)) => {
-                was_in_doubt
-            }
+            Err(error) if error.refused_as().is_some() => was_in_doubt,
             _ => false,
         };
         if !still {

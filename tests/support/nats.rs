@@ -115,6 +115,12 @@ impl Server {
         ports.into_iter().enumerate().map(start).collect()
     }
 
+    /// Writes its settings otherwise: for its next start.
+    pub(crate) fn change(&mut self, from: &str, to: &str) {
+        assert!(self.settings.contains(from), "{from} is not in {}", self.settings);
+        self.settings = self.settings.replace(from, to);
+    }
+
     /// Starts it again after [`Self::kill`]: on the same port, with the same streams.
     pub(crate) fn run(&mut self) {
         assert!(self.child.is_none(), "the server is running");

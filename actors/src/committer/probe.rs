@@ -10,7 +10,6 @@ use retailflow_engine::ports::CommitError;
 use retailflow_engine::wire::Code;
 use tokio::time::Instant;
 
-use super::refused::code_of;
 use super::{CommitterMsg, CommitterState, LATE, Proposed, Ticket};
 
 /// Between two probes of a log that does not answer.
@@ -45,18 +44,21 @@ impl CommitterState {
                 }
                 Proposed::Committed
             }
-            Err(error @ (CommitError::Unavailable(_) | CommitError::OutOfFiles(_))) => {
-                self.note_room(&Err(error.clone()));
-                Proposed::Unavailable(code_of(&error), error.to_string())
-            }
             Err(CommitError::Broken(why)) => return Err(self.ended(CommitError::Broken(why)).into()),
-            Err(error) => {
-                self.is_late();
-                if !std::mem::replace(&mut self.probes_again, true) {
-                    myself.send_after(AGAIN, || CommitterMsg::Probe(Ticket::nobodys()));
+            Err(error) => match error.refused_as() {
+                Some(code) => {
+                    let why = error.to_string();
+                    self.note_room(&Err(error));
+                    Proposed::Unavailable(code, why)
                 }
-                Proposed::Unavailable(Code::Unavailable, error.to_string())
-            }
+                None => {
+                    self.is_late();
+                    if !std::mem::replace(&mut self.probes_again, true) {
+                        myself.send_after(AGAIN, || CommitterMsg::Probe(Ticket::nobodys()));
+                    }
+                    Proposed::Unavailable(Code::Unavailable, error.to_string())
+                }
+            },
         };
         self.probed(&proposed);
         Ok(())

@@ -19,14 +19,6 @@ const SAID_EVERY: Duration = Duration::from_secs(10);
 /// Between two looks whether a log that took nothing takes something again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// How what a log takes no more is refused to its sender.
-pub(super) fn code_of(error: &CommitError) -> Code {
-    match error {
-        CommitError::OutOfFiles(_) => Code::OutOfFiles,
-        _ => Code::StorageFull,
-    }
-}
-
 impl CommitterState {
     /// Tells the node, once each time, when the log takes nothing any more, and when it takes something again.
     pub(super) fn note_room(&mut self, answer: &Result<Commit, CommitError>) {
@@ -35,15 +27,16 @@ impl CommitterState {
                 self.held.takes_again(self.partition);
                 tracing::info!(event = "log_takes_again", partition = %self.partition, "the log takes records again");
             }
-            Err(error @ (CommitError::Unavailable(why) | CommitError::OutOfFiles(why))) => {
-                self.held.refuses(self.partition, code_of(error));
+            Err(error) => {
+                let Some(code) = error.refused_as() else { return };
+                self.held.refuses(self.partition, code);
                 if !std::mem::replace(&mut self.is_refused, true) {
                     tracing::warn!(
-                        event = "log_refuses", partition = %self.partition, %why, "the log takes no more for now"
+                        event = "log_refuses", partition = %self.partition, why = %error, "the log takes no more for now"
                     );
                 }
             }
-            _ => {}
+            Ok(_) => {}
         }
     }
 

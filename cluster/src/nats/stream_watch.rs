@@ -16,17 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, StreamInfo, Trouble};
 use super::errors::{STREAM_NOT_FOUND, TEMPORARILY_UNAVAILABLE};
+use super::fill::{Fill, FillLevel, account_fill};
 use super::{Connections, subjects};
 use crate::repeated::Repeated;
 
 /// A leader that was deposed tells an older end for a while: only what lasts longer is believed.
 const DEPOSED_MAX: Duration = Duration::from_secs(15);
-/// Of a store this much is used: somebody should make room soon, or now.
-const HIGH_PERCENT: u64 = 80;
-const NEARLY_FULL_PERCENT: u64 = 95;
-/// That is as much as may ever be used: what is left is for fences, events, and what callers publish (ADR 35).
-const NO_ROOM_PERCENT: u64 = 97;
-
 /// What is wrong with a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamFault {
@@ -128,57 +123,6 @@ impl std::fmt::Display for StreamTrouble {
     }
 }
 
-/// How full something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FillLevel {
-    /// There is room.
-    Fine,
-    /// At 80 %.
-    High,
-    /// At 95 %.
-    NearlyFull,
-    /// At 97 %: no more may be used.
-    NoRoom,
-}
-
-/// How much of a limit is used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fill {
-    /// Of what: `stream RF_CMD`, `the account`, `server n1`.
-    pub of: String,
-    /// In bytes.
-    pub used_bytes: u64,
-    /// The limit, in bytes.
-    pub max_bytes: u64,
-}
-
-impl Fill {
-    /// Whether there is room.
-    #[must_use]
-    pub fn level(&self) -> FillLevel {
-        match self.percent() {
-            NO_ROOM_PERCENT.. => FillLevel::NoRoom,
-            NEARLY_FULL_PERCENT.. => FillLevel::NearlyFull,
-            HIGH_PERCENT.. => FillLevel::High,
-            _ => FillLevel::Fine,
-        }
-    }
-
-    /// How much of it is used, in whole percent.
-    #[must_use]
-    pub fn percent(&self) -> u64 {
-        let used = u128::from(self.used_bytes) * 100 / u128::from(self.max_bytes.max(1));
-        u64::try_from(used).unwrap_or(u64::MAX)
-    }
-}
-
-impl std::fmt::Display for Fill {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { of, used_bytes, max_bytes } = self;
-        write!(f, "{of} is {} % full ({used_bytes} of {max_bytes} bytes)", self.percent())
-    }
-}
-
 /// Looks at streams until it is closed.
 pub struct StreamWatch {
     shared: Arc<Shared>,
@@ -224,16 +168,7 @@ impl StreamWatch {
         every: Duration,
         on_room: impl Fn(Option<&str>) + Send + Sync + 'static,
     ) -> Self {
-        let doors = [subjects::COMMANDS, subjects::EVENTS, subjects::DEAD_LETTERS, subjects::META];
-        let streams = (0..shards).map(subjects::stream).chain(doors.map(str::to_owned)).collect();
-        let api = Api::new(connections.read.clone(), connections.request_timeout);
-        let shared = Arc::new(Shared {
-            api,
-            streams,
-            seen: Mutex::default(),
-            full: Repeated::new(),
-            on_room: Box::new(on_room),
-        });
+        let shared = Arc::new(Shared::new(connections, shards, Box::new(on_room)));
         let stop = CancellationToken::new();
         let (looking, end) = (Arc::clone(&shared), stop.clone());
         let task = tokio::spawn(async move {
@@ -249,6 +184,13 @@ impl StreamWatch {
             }
         });
         Self { shared, stop, task: Mutex::new(Some(task)) }
+    }
+
+    /// Looks once, for who asks once: a fault then has lasted for no time yet, and a leader may be changing.
+    pub async fn once(connections: &Connections, shards: u16) -> Self {
+        let shared = Arc::new(Shared::new(connections, shards, Box::new(|_| {})));
+        shared.look().await;
+        Self { shared, stop: CancellationToken::new(), task: Mutex::new(None) }
     }
 
     /// What is wrong now, the log's streams first. Never waits.
@@ -301,6 +243,13 @@ impl Drop for StreamWatch {
 }
 
 impl Shared {
+    fn new(connections: &Connections, shards: u16, on_room: OnRoom) -> Self {
+        let doors = [subjects::COMMANDS, subjects::EVENTS, subjects::DEAD_LETTERS, subjects::META];
+        let streams = (0..shards).map(subjects::stream).chain(doors.map(str::to_owned)).collect();
+        let api = Api::new(connections.read.clone(), connections.request_timeout);
+        Self { api, streams, seen: Mutex::default(), full: Repeated::new(), on_room }
+    }
+
     async fn look(&self) {
         let asked = self.streams.iter().map(|stream| self.api.info(stream));
         let (answers, account) = futures_util::join!(join_all(asked), self.api.ask("INFO", &Value::Null));
@@ -345,13 +294,6 @@ impl Shared {
             }
         }
     }
-}
-
-/// What an account may store on disk, if that has a limit.
-fn account_fill(info: &Value) -> Option<Fill> {
-    let max_bytes = info["limits"]["max_storage"].as_i64().and_then(|max| u64::try_from(max).ok())?;
-    let used_bytes = info["storage"].as_u64()?;
-    (max_bytes > 0).then(|| Fill { of: "the account".into(), used_bytes, max_bytes })
 }
 
 impl Seen {
@@ -443,8 +385,6 @@ impl StreamSeen {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::nats::errors::ApiError;
 
@@ -496,17 +436,5 @@ mod tests {
         );
         assert!(trouble("RF_LOG_3", StreamFault::Missing).mend().contains("never make it anew"));
         assert!(!trouble("RF_META", StreamFault::Missing).mend().contains("never"));
-    }
-
-    #[test]
-    fn a_store_that_fills_is_told_at_80_and_at_95_percent() {
-        let fill = |used_bytes| Fill { of: "the account".into(), used_bytes, max_bytes: 1_000 };
-        let levels = [0, 799, 800, 949, 950, 1_000, 2_000].map(|used| fill(used).level());
-        use FillLevel::{Fine, High, NearlyFull, NoRoom};
-        assert_eq!(levels, [Fine, Fine, High, High, NearlyFull, NoRoom, NoRoom]);
-        assert_eq!(fill(801).to_string(), "the account is 80 % full (801 of 1000 bytes)");
-        let account = |max: i64| account_fill(&json!({ "storage": 5, "limits": { "max_storage": max } }));
-        assert_eq!((account(-1), account(0)), (None, None), "no limit");
-        assert_eq!(account(10).map(|fill| fill.percent()), Some(50));
     }
 }

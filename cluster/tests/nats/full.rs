@@ -202,3 +202,42 @@ async fn records_are_refused_by_name_while_a_servers_store_is_all_but_full() {
     owner.append(&*log, vec![], vec![]).await;
     watch.close().await;
 }
+
+/// What the limits above are kept away from, as NATS 2.15.1 does it: one publish that finds no room, and no stream has a leader any more,
+/// room or not, until the servers are started again with a higher limit. Should a later NATS do better, this test says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_at_its_limit_gives_up_all_leaders_and_a_restart_with_a_higher_one_brings_them_back() {
+    let Some(binary) = server_or_skip("a_server_at_its_limit_gives_up_all_leaders") else { return };
+    let mut servers = Server::cluster(&binary, 3);
+    let mut restarted = |from: &str, to: &str| {
+        servers.iter_mut().for_each(Server::kill);
+        servers.iter_mut().for_each(|server| server.change(from, to));
+        servers.iter_mut().for_each(Server::run);
+        servers.iter().map(Server::url).collect::<Vec<_>>()
+    };
+    let urls = restarted("sync_interval: always }", "sync_interval: always, max_file_store: 4MB }");
+    let options = NatsOptions { servers: urls.clone(), request_timeout_ms: 2_000, ..NatsOptions::default() };
+    let connections = Connections::open(&options).await.unwrap();
+    let topology = Topology { partitions: 1, shards: 1, replicas: 3 };
+    until("the streams are made", async || topology.provision(&connections).await.ok()).await;
+    let watch = StreamWatch::start(&connections, 1, Duration::from_millis(200), |_| {});
+    let log_of =
+        |watch: &StreamWatch| watch.troubles().into_iter().find(|trouble| trouble.stream == "RF_LOG_0");
+    until("the log is well", async || log_of(&watch).is_none().then_some(())).await;
+    let said = Other::new(&urls, 3).await.fill().await;
+    assert!(said.contains("10023"), "{said}");
+    // Whichever stream a message comes to next loses its leader.
+    let log = NatsLog::open(&connections, &identity(1, 1), &log_options()).await;
+    println!("opened: {}", log.is_ok());
+    let trouble = until("it is named", async || log_of(&watch)).await;
+    assert!(trouble.mend().contains("max_file_store"), "{trouble}: {}", trouble.mend());
+    restarted("max_file_store: 4MB", "max_file_store: 400MB");
+    until("the log is well again", async || log_of(&watch).is_none().then_some(())).await;
+    let log = until("the log opens", async || {
+        NatsLog::open(&connections, &identity(1, 1), &log_options()).await.ok()
+    })
+    .await;
+    let mut owner = Writer::open(&*log, HOME, 1).await;
+    owner.append(&*log, vec![Author::new(&orders_in(HOME, 1, 1)[0]).write(1)], vec![]).await;
+    watch.close().await;
+}

@@ -55,7 +55,8 @@ async fn start(servers: Vec<String>, replicas: u8) -> ([u8; 16], Vec<u8>) {
     loop {
         // Servers that have just come up have no leader yet.
         let made = async {
-            (topology.provision(&connections).await?, doors.provision(&connections).await?);
+            topology.provision(&connections).await?;
+            doors.provision(&connections).await?;
             Ok::<_, retailflow_cluster::nats::TopologyError>(())
         };
         match made.await {

@@ -6,6 +6,7 @@ use super::PortFuture;
 use crate::codec::fence::Fence;
 use crate::ids::{CommandKey, OrderRef, PartitionId, TimestampMs};
 use crate::keys::{GENESIS, Hash};
+use crate::wire::Code;
 
 /// A place in a log. Opaque but for its order: a later record of the same partition has a higher one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,6 +147,19 @@ pub enum CommitError {
     /// after a failed sync the kernel may have dropped the pages.
     #[error("the log failed for good: {0}")]
     Broken(String),
+}
+
+impl CommitError {
+    /// How what the group holds is refused, where this attempt wrote nothing for want of room, of files or of an answer.
+    #[must_use]
+    pub fn refused_as(&self) -> Option<Code> {
+        match self {
+            Self::Unavailable(_) => Some(Code::StorageFull),
+            Self::Unreachable(_) => Some(Code::Unavailable),
+            Self::OutOfFiles(_) => Some(Code::OutOfFiles),
+            _ => None,
+        }
+    }
 }
 
 /// Why a read gave nothing.

@@ -8,10 +8,12 @@ use retailflow_actors::{DurabilityNow, Ports};
 use retailflow_cluster::disk::snapshot_cache::{SnapshotCache, SnapshotCacheOptions};
 use retailflow_cluster::etcd::Locks;
 use retailflow_cluster::nats::event_log::GROUP_RECORDS_MAX;
-use retailflow_cluster::nats::{Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, IdentityError,
-    NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError, RelayOptions,
-    SecretError, StreamWatch, SyncedServers, TenantsOptions, Topology, TopologyError, Trouble, fits_log,
-    token_secret, FillLevel, StreamFault, subjects};
+use retailflow_cluster::nats::{
+    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, FillLevel,
+    IdentityError, NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError,
+    RelayOptions, SecretError, StreamFault, StreamWatch, SyncedServers, TenantsOptions, Topology,
+    TopologyError, Trouble, fits_log, subjects, token_secret,
+};
 use retailflow_config::Config;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{
@@ -205,7 +207,10 @@ impl Ground {
         let connections = self.connections.clone();
         Box::new(move || {
             let away = "no NATS server is connected: nothing can be recorded until one is back";
-            (!connections.are_up()).then(|| readiness::Trouble::bars(Part::Connection, away)).into_iter().collect()
+            (!connections.are_up())
+                .then(|| readiness::Trouble::bars(Part::Connection, away))
+                .into_iter()
+                .collect()
         })
     }
 
@@ -213,7 +218,8 @@ impl Ground {
     pub(crate) fn watch_streams(self: &Arc<Self>) -> Watch {
         let ground = self.clone();
         Box::new(move || {
-            let troubles = ground.streams.troubles().into_iter().filter(|trouble| trouble.lasts >= LED_WITHIN);
+            let troubles =
+                ground.streams.troubles().into_iter().filter(|trouble| trouble.lasts >= LED_WITHIN);
             let troubles = troubles.map(|trouble| {
                 // What was acknowledged is gone or out of reach, and comes back by people only.
                 let bars = match &trouble.fault {

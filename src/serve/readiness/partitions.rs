@@ -58,10 +58,14 @@ fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
     }
     // One that cannot be taken over yet cannot be written either: it must not make the others' silence look like a part.
     let silent = |(_, trouble, since): &Ill| {
-        matches!(trouble, PartitionTrouble::LogSilent | PartitionTrouble::NotTakenOver)
-            && *since > LOG_SILENT_MAX
+        matches!(
+            trouble,
+            PartitionTrouble::LogSilent
+                | PartitionTrouble::NotTakenOver
+                | PartitionTrouble::LogRefuses(Code::Unavailable)
+        ) && *since > LOG_SILENT_MAX
     };
-    let any_silent = ill.iter().any(|one| one.1 == PartitionTrouble::LogSilent && silent(one));
+    let any_silent = ill.iter().any(|one| one.1 != PartitionTrouble::NotTakenOver && silent(one));
     if let Some((names, since, all)) = of(&silent).filter(|_| any_silent) {
         let text = format!(
             "{names}: the log has not answered for {} s: nothing of them is acknowledged until it does",
@@ -69,9 +73,9 @@ fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
         );
         troubles.push(Trouble { bars: all, ..Trouble::note(Part::Log, text) }.since(since));
     }
-    if let Some((names, since, all)) =
-        of(&|(_, trouble, _)| matches!(trouble, PartitionTrouble::LogRefuses(_)))
-    {
+    if let Some((names, since, all)) = of(
+        &|(_, trouble, _)| matches!(trouble, PartitionTrouble::LogRefuses(code) if *code != Code::Unavailable),
+    ) {
         let files = ill
             .iter()
             .any(|(_, trouble, _)| matches!(trouble, PartitionTrouble::LogRefuses(Code::OutOfFiles)));
