@@ -22,6 +22,9 @@ use crate::repeated::Repeated;
 
 /// A leader that was deposed tells an older end for a while: only what lasts longer is believed.
 const DEPOSED_MAX: Duration = Duration::from_secs(15);
+/// What may pass by itself is said when it has lasted for so long.
+const SAID_AFTER: Duration = Duration::from_secs(10);
+
 /// What is wrong with a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamFault {
@@ -154,7 +157,8 @@ struct StreamSeen {
     created: String,
     last: u64,
     shorter_since: Option<Instant>,
-    fault: Option<(StreamFault, Instant)>,
+    /// What is wrong, since when, and whether it was said.
+    fault: Option<(StreamFault, Instant, bool)>,
 }
 
 impl StreamWatch {
@@ -198,7 +202,7 @@ impl StreamWatch {
     pub fn troubles(&self) -> Vec<StreamTrouble> {
         let seen = self.shared.seen.lock();
         let trouble = |stream: &String| {
-            let (fault, since) = seen.streams.get(stream)?.fault.as_ref()?;
+            let (fault, since, _) = seen.streams.get(stream)?.fault.as_ref()?;
             Some(StreamTrouble { stream: stream.clone(), fault: fault.clone(), lasts: since.elapsed() })
         };
         self.shared.streams.iter().filter_map(trouble).collect()
@@ -326,27 +330,23 @@ impl StreamSeen {
             Err(trouble) => Some(StreamFault::Silent(trouble.to_string())),
         };
         let Some(fault) = fault else {
-            if let Some((_, since)) = self.fault.take() {
-                tracing::info!(
-                    event = "stream_well",
-                    stream,
-                    lasted_s = since.elapsed().as_secs(),
-                    "the stream is well again"
-                );
+            if let Some((_, since, true)) = self.fault.take() {
+                let lasted_s = now.saturating_duration_since(since).as_secs();
+                tracing::info!(event = "stream_well", stream, lasted_s, "the stream is well again");
             }
             return None;
         };
         let same = |before: &StreamFault| std::mem::discriminant(before) == std::mem::discriminant(&fault);
-        match &mut self.fault {
-            Some((before, _)) if same(before) => {
-                *before = fault;
-                None
-            }
-            other => {
-                *other = Some((fault.clone(), now));
-                Some((fault, Duration::ZERO))
-            }
-        }
+        let (since, said) = match &self.fault {
+            Some((before, since, said)) if same(before) => (*since, *said),
+            _ => (now, false),
+        };
+        let lasts = now.saturating_duration_since(since);
+        // A leader that changes is away for some seconds.
+        let passing = matches!(fault, StreamFault::Leaderless { .. } | StreamFault::Silent(_));
+        let due = !said && (!passing || lasts >= SAID_AFTER);
+        self.fault = Some((fault.clone(), since, said || due));
+        due.then_some((fault, lasts))
     }
 
     fn of(&mut self, stream: &str, info: &StreamInfo, others_led: bool, now: Instant) -> Option<StreamFault> {
@@ -411,6 +411,8 @@ mod tests {
         let mut seen = StreamSeen::default();
         let mut note = |answer| seen.note("RF_CMD", answer, true, Instant::now()).map(|(fault, _)| fault);
         assert_eq!(note(info("a", 7, false)), None);
+        assert_eq!(note(info("a", 7, true)), None, "it may be choosing one");
+        tokio::time::advance(SAID_AFTER).await;
         assert_eq!(note(info("a", 7, true)), Some(StreamFault::Leaderless { alone: true }));
         assert_eq!(note(info("a", 7, true)), None, "said once");
         assert_eq!(note(refused(10_008)), None, "the same");
@@ -420,7 +422,9 @@ mod tests {
         assert_eq!(note(info("b", 8, false)), None, "a leader that was deposed");
         tokio::time::advance(DEPOSED_MAX).await;
         assert_eq!(note(info("b", 8, false)), Some(StreamFault::Shorter { seen: 9, last: 8 }));
-        assert!(matches!(note(Err(Trouble::Silent("away".into()))), Some(StreamFault::Silent(_))));
+        assert_eq!(note(Err(Trouble::Silent("away".into()))), None);
+        tokio::time::advance(SAID_AFTER).await;
+        assert!(matches!(note(Err(Trouble::Silent("still".into()))), Some(StreamFault::Silent(_))));
         let mut log = StreamSeen::default();
         assert_eq!(log.note("RF_LOG_0", info("a", 7, false), true, Instant::now()), None);
         let told = log.note("RF_LOG_0", info("b", 7, false), true, Instant::now());

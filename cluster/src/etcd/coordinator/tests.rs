@@ -351,3 +351,49 @@ fn two_processes_of_one_name_are_noticed() {
     );
     assert_eq!(world.nodes[1].coordinator.wants(world.now), [], "its partitions are the first one's");
 }
+
+/// A wiped etcd knows no plan, no node and no claim, and counts from one: whoever runs a partition enters it again, and goes on.
+#[test]
+fn when_etcd_has_lost_all_nodes_go_on_with_what_they_run() {
+    for seed in 0..50 {
+        let mut world = World::new(seed, 1 + (seed % 4) as usize);
+        for _ in 0..world.random.usize(..300) {
+            world.chaos();
+        }
+        world.calm();
+        world.check();
+        let running = |world: &World| -> Vec<Vec<PartitionId>> {
+            let of = |node: &Node| node.coordinator.running.keys().copied().collect();
+            world.nodes.iter().map(of).collect()
+        };
+        let before = running(&world);
+        world.etcd = Etcd::default();
+        for node in &mut world.nodes {
+            (node.told, node.lease) = (0, None);
+            node.coordinator.forget();
+            let wants = node.coordinator.wants(world.now);
+            assert!(!wants.iter().any(|want| matches!(want, Want::Stop(_) | Want::HandOver(_))), "{wants:?}");
+        }
+        // Each enters itself and claims what it runs before anybody plans.
+        for node in 0..world.nodes.len() {
+            world.join(node);
+            world.tell(node, usize::MAX);
+            for partition in &before[node] {
+                let (key, holder) =
+                    (world.keys.of(&Key::Claim(*partition)), world.nodes[node].coordinator.me().clone());
+                assert!(world.nodes[node].coordinator.wants(world.now).contains(&Want::Claim(*partition)));
+                let lease = world.nodes[node].lease;
+                world.etcd.put(&key, write(&ClaimV1 { holder, at_ms: world.now.0 }), lease);
+            }
+        }
+        world.calm();
+        world.check();
+        // Drains and pins are gone with it, so that a fair share may be another one; nothing else moves.
+        let after = running(&world);
+        let kept = before.iter().zip(&after).map(|(before, after)| {
+            let kept = before.iter().filter(|partition| after.contains(partition)).count();
+            usize::min(before.len(), after.len()) - kept
+        });
+        assert_eq!(kept.sum::<usize>(), 0, "seed {seed}: {before:?} became {after:?}");
+    }
+}
