@@ -20,6 +20,7 @@ mod probe;
 mod reads;
 mod residents;
 mod room;
+mod settings;
 mod silence;
 mod sizes;
 mod stopped;
@@ -43,6 +44,10 @@ pub(super) struct Sick {
     pub(super) entry_max: Option<(usize, bool)>,
     /// So many appends from now on find no room.
     pub(super) no_room: usize,
+    /// Appends of records lose against somebody else's.
+    pub(super) conflicts: bool,
+    /// Appends of records that were tried.
+    pub(super) tried: u64,
     /// Park marks are read as they were before anything was queued.
     pub(super) stale_marks: bool,
 }
@@ -92,6 +97,16 @@ impl SickLog {
         self.reading.send_modify(|reading| *reading -= 1);
     }
 
+    /// Appends of records that were tried.
+    pub(super) fn tried(&self) -> u64 {
+        self.sick.lock().tried
+    }
+
+    /// Reads that wait for an answer.
+    pub(super) fn reading(&self) -> usize {
+        *self.reading.borrow()
+    }
+
     /// Waits until so many reads wait for an answer.
     pub(super) async fn reads_wait(&self, count: usize) {
         let _ = self.reading.subscribe().wait_for(|reading| *reading >= count).await;
@@ -117,6 +132,13 @@ impl EventLog for SickLog {
                 return Err(CommitError::Broken("the test wants it so".into()));
             }
             let partition = group.fence.partition;
+            if let Some(record) = group.records.first() {
+                let mut sick = self.sick.lock();
+                sick.tried += 1;
+                if sick.conflicts {
+                    return Err(CommitError::Conflict(record.order.clone()));
+                }
+            }
             if self.sick.lock().regressed.contains(&partition) {
                 return Err(CommitError::LogRegressed("the test wants it so".into()));
             }

@@ -91,7 +91,7 @@ impl Quiet {
         Self::made_of(settings, log, deadlines, Arc::<MemorySnapshots>::default(), participant).await
     }
 
-    async fn made_of(
+    pub(crate) async fn made_of(
         settings: Settings,
         log: Arc<MemoryLog>,
         deadlines: Arc<dyn Deadlines>,

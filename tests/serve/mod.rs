@@ -5,6 +5,7 @@ mod documents;
 mod load;
 mod operators;
 mod secrets;
+mod settings;
 mod signals;
 mod surroundings;
 mod traces;

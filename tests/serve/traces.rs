@@ -105,3 +105,27 @@ fn without_a_collector_everything_goes_on() {
     assert_eq!(reply.status, 200);
     server.stop();
 }
+
+/// Of traces that begin here, as many are sent as is set; what a caller began is sent all the same.
+#[test]
+fn as_many_traces_that_begin_here_are_sent_as_is_set() {
+    for (permille, wanted) in [(0, false), (1_000, true)] {
+        let (url, taken) = collector();
+        let world = World::new();
+        let settings =
+            [format!("telemetry.otlp_endpoint={url}"), format!("telemetry.otlp_sample_permille={permille}")];
+        let call =
+            settings.iter().fold(world.on_data(&["serve"]), |call, setting| call.arg("--set").arg(setting));
+        let server = Server::of(call);
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("Ce-Type", "retailflow.order.place.v1"),
+            ("Idempotency-Key", "c-1"),
+        ];
+        let reply = server.client().post("/v1/tenants/shop/orders/o1/commands", &headers, PLACE).unwrap();
+        assert_eq!(reply.status, 200);
+        server.stop();
+        // What waited was sent when the process ended.
+        assert_eq!(taken.try_iter().count() > 0, wanted, "{permille}");
+    }
+}

@@ -23,7 +23,7 @@ const TIME: Duration = Duration::from_secs(60);
 const ENTRY_MAX: usize = 4096;
 
 /// Crashes whatever is named so.
-struct Poison;
+pub(super) struct Poison;
 
 impl Probe for Poison {
     fn at(&self, point: ProbePoint, subject: &str) -> Verdict {

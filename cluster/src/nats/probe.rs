@@ -76,8 +76,8 @@ pub async fn server_time(connections: &Connections) -> Result<Option<TimestampMs
 pub async fn probe_publishing(connections: &Connections, shards: u16) -> Vec<(String, Result<(), Trouble>)> {
     let api = Api::new(connections.publish.clone(), connections.request_timeout);
     let log = (0..shards).map(|shard| format!("rf.log.{shard}.probe"));
-    let doors =
-        ["rf.v1.cmd.probe.probe", "rf.v1.evt.probe.probe", "rf.dlq._.probe", "rf.meta.cursor.probe.0"];
+    // Commands are for others to publish: a node that may not is as it should be.
+    let doors = ["rf.v1.evt.probe.probe", "rf.dlq._.probe", "rf.meta.cursor.probe.0"];
     let tried = log.chain(doors.map(str::to_owned)).map(|subject| async {
         let said = api.publish_after(&subject, NEVER, HeaderMap::new(), Bytes::new()).await;
         let said = match said {

@@ -12,5 +12,6 @@ mod heads;
 mod limits;
 mod long;
 mod reads;
+mod settings;
 mod shares;
 mod world;
