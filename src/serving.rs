@@ -83,7 +83,7 @@ pub(crate) fn in_use(data: &Path, holder: &str) -> Failure {
     match read(data, holder) {
         Some((public, admin)) => Failure::refused(format!(
             "{dir} is in use by process {holder}, a server: in the place of --data give --admin http://{admin} (for `order show`, \
-             `order history` and `events` --server http://{public}), or stop it first"
+             `order history` and `events` --server http://{public}), or stop it first; a copy of it is made by `retailflow backup create`"
         )),
         None => Failure::refused(format!(
             "{dir} is in use by process {holder}: stop it first, or wait until it has ended"

@@ -70,9 +70,8 @@ impl HeadScan {
             let more = &line[line.len().saturating_sub(TAIL_BYTES)..];
             self.tail.rotate_left(more.len());
             self.tail[TAIL_BYTES - more.len()..].copy_from_slice(more);
-            if end.is_none() {
-                return None;
-            }
+            // The rest of the line is still to come.
+            end?;
             if let Some(wrong) = self.end_line() {
                 return Some(wrong);
             }

@@ -13,6 +13,9 @@ pub const ORDER: (&str, &str) = ("shop", "o-1");
 /// Their data.
 pub const DATA: &str = r#"{"customer":"c","currency":"USD","lines":[{"line_id":"1","sku":"cd","quantity":1,"amount_minor":1177}]}"#;
 
+/// Attributes that differ from the usual ones, by name.
+type Changed = Vec<(String, String)>;
+
 /// An envelope, and whether it is taken.
 pub struct AttributeCase {
     /// What is tried.
@@ -57,7 +60,7 @@ pub fn attribute_cases() -> Vec<AttributeCase> {
     let many = |count: usize| (0..count).map(|n| (format!("ext{n}"), "1".to_owned())).collect();
     let one = |name: &str, value: String| vec![(name.to_owned(), value)];
     let name_max = text("n", EXTENSION_NAME_MAX_CHARS);
-    let cases: Vec<(&'static str, Vec<(String, String)>, Option<Code>)> = vec![
+    let cases: Vec<(&'static str, Changed, Option<Code>)> = vec![
         ("no more than there must be", vec![], None),
         ("another version", one("specversion", "0.3".into()), Some(Code::NotACloudevent)),
         ("no command", one("type", "retailflow.order.lose.v1".into()), Some(Code::UnknownType)),
@@ -105,7 +108,7 @@ pub fn attribute_cases() -> Vec<AttributeCase> {
         ("source", "/shop/web"),
         ("type", "retailflow.order.place.v1"),
     ];
-    let whole = |(about, changed, refused): (_, Vec<(String, String)>, _)| {
+    let whole = |(about, changed, refused): (_, Changed, _)| {
         let kept = base.iter().filter(|(name, _)| changed.iter().all(|(other, _)| other != name));
         let kept = kept.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         AttributeCase { about, attributes: kept.chain(changed.clone()).collect(), refused }

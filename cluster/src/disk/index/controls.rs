@@ -185,3 +185,38 @@ impl Shared {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Page by page, and however the changes are spread over sets, all that is left is found once and in order.
+    #[test]
+    fn pages_of_pending_changes_are_all_of_them_once() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        for round in 0..200 {
+            let mut sets = vec![Changes::new(); 3];
+            for set in &mut sets {
+                for _ in 0..rng.usize(0..40) {
+                    let key = vec![rng.u8(b'k'..b'n'), rng.u8(0..30)];
+                    set.insert(key, rng.bool().then(|| vec![rng.u8(..)]));
+                }
+            }
+            let mut whole = Changes::new();
+            sets.iter().for_each(|set| whole.extend(set.clone()));
+            let prefix = b"l".to_vec();
+            whole.retain(|key, value| key.starts_with(&prefix) && value.is_some());
+            let limit = rng.usize(1..10);
+            let (mut found, mut after) = (Changes::new(), None);
+            loop {
+                let page = first_live(sets.iter(), &prefix, after.as_deref(), limit);
+                let live = page.values().filter(|value| value.is_some()).count();
+                assert!(live <= limit, "round {round}");
+                let Some(last) = page.keys().next_back().cloned() else { break };
+                found.extend(page.into_iter().filter(|(_, value)| value.is_some()));
+                after = Some(last);
+            }
+            assert_eq!(found, whole, "round {round}");
+        }
+    }
+}
