@@ -16,7 +16,11 @@ fn doctor(data: &Path, admin: Option<&str>, code: i32) -> Vec<Value> {
     let call = retailflow(&["doctor", "-o", "json"]).arg("--data").arg(data);
     let call = admin.into_iter().fold(call, |call, admin| call.arg("--admin").arg(admin));
     let said: Value = serde_json::from_str(&call.run().expect(code).stdout).unwrap();
-    said["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] != "ok").cloned().collect()
+    // How full this machine's disk is is none of the test's.
+    let here = |finding: &&Value| {
+        finding["level"] != "ok" && !finding["what"].as_str().unwrap().starts_with("room at ")
+    };
+    said["findings"].as_array().unwrap().iter().filter(here).cloned().collect()
 }
 
 fn serve(words: &str) -> Server {
@@ -49,7 +53,7 @@ fn a_lone_node_that_is_not_as_it_should_be_is_named_with_what_mends_it() {
 
     // It runs, and is asked at another address.
     let ill = doctor(&data, Some("http://127.0.0.1:1"), 1);
-    named(&ill, "name their operators' address with --admin");
+    named(&ill, "name its operators' address with --admin");
     assert!(doctor(&data, Some(&admin), 0).is_empty());
     node.stop();
 

@@ -17,10 +17,15 @@ const BOUND: Duration = Duration::from_secs(60);
 const VERBS: &[(&str, &[&str], i32)] = &[
     ("shop-publisher", &["publish", "--commands", "FILE"], 0),
     ("operator", &["cluster", "status", "--partitions"], 0),
+    ("operator", &["cluster", "repair-streams", "--dry-run"], 0),
+    ("operator", &["cluster", "repair-streams"], 0),
+    ("rescuer", &["cluster", "recover-commands", "--dry-run"], 0),
     ("operator", &["node", "list"], 0),
     ("operator", &["node", "drain", "n-1", "--dry-run"], 0),
     ("operator", &["node", "drain", "n-1", "--yes"], 0),
     ("operator", &["node", "undrain", "n-1"], 0),
+    // It is missed by nobody.
+    ("operator", &["node", "forget", "n-9"], 1),
     ("operator", &["partition", "list"], 0),
     ("operator", &["partition", "move", "1", "n-1"], 0),
     ("operator", &["partition", "release", "1"], 0),
