@@ -237,7 +237,7 @@ impl Actor for Committer {
                 }
             }
             CommitterMsg::Prove(reply) => state.proves.push(reply),
-            CommitterMsg::Probe(ticket) => state.to_be_probed(ticket),
+            CommitterMsg::Probe(ticket) => state.wants_probe(ticket),
             CommitterMsg::TryAgain => state.try_again().await?,
             CommitterMsg::Seal(reply) => {
                 while !state.waiting.is_empty() {

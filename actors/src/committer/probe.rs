@@ -16,7 +16,7 @@ use super::{CommitterMsg, CommitterState, LATE, Proposed, Ticket};
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl CommitterState {
-    pub(super) fn to_be_probed(&mut self, ticket: Ticket) {
+    pub(super) fn wants_probe(&mut self, ticket: Ticket) {
         if ticket.order.is_none() {
             self.probes_again = false;
         }

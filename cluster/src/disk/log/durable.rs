@@ -203,10 +203,8 @@ impl LogMark {
     /// What the system says.
     pub(crate) fn prove(&mut self) -> io::Result<()> {
         let end = std::mem::replace(&mut self.file.written, Position(u64::MAX));
-        if let Err(error) = self.file.write(end) {
-            // What stands there is not known: the next write writes it, whatever it is.
-            return Err(error);
-        }
+        // Where that fails it is not known what stands there: the next write writes it, whatever it is.
+        self.file.write(end)?;
         self.file.file.as_ref().map_or(Ok(()), |file| file.sync_data())
     }
 

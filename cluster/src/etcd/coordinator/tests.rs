@@ -375,10 +375,10 @@ fn when_etcd_has_lost_all_nodes_go_on_with_what_they_run() {
             assert!(!wants.iter().any(|want| matches!(want, Want::Stop(_) | Want::HandOver(_))), "{wants:?}");
         }
         // Each enters itself and claims what it runs before anybody plans.
-        for node in 0..world.nodes.len() {
+        for (node, ran) in before.iter().enumerate() {
             world.join(node);
             world.tell(node, usize::MAX);
-            for partition in &before[node] {
+            for partition in ran {
                 let (key, holder) =
                     (world.keys.of(&Key::Claim(*partition)), world.nodes[node].coordinator.me().clone());
                 assert!(world.nodes[node].coordinator.wants(world.now).contains(&Want::Claim(*partition)));
