@@ -24,6 +24,8 @@ const LOOKED_AT_MAX: usize = 20_000;
 const PIECE: usize = 256;
 /// Of their bodies in one page, in bytes; one letter may go beyond it.
 const PAGE_MAX_BYTES: usize = 4 << 20;
+/// Of a tenant's name as a message had it, which need be no tenant's.
+pub(crate) const TENANT_MAX_CHARS: usize = 512;
 /// Stands for letters of no tenant; no tenant has this name.
 const NO_TENANT: &str = "-";
 
@@ -37,7 +39,13 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, request: Request) ->
         let text = "this node's dead letters are in a NATS stream: `retailflow dlq list --nats URL` reads them there";
         return Err(Refusal::new(Code::NotKeptHere, text));
     };
-    let page = Page { tenant: query.text("tenant").map(str::to_owned), limit };
+    let tenant = query.text("tenant");
+    // Longer than any that a message was turned away for.
+    if tenant.is_some_and(|tenant| tenant.chars().count() > TENANT_MAX_CHARS) {
+        let text = format!("at most {TENANT_MAX_CHARS} characters");
+        return Err(Refusal::new(Code::InvalidField, text).at("tenant"));
+    }
+    let page = Page { tenant: tenant.map(str::to_owned), limit };
     let read = timeout_at(until, page.read(letters.as_ref(), after)).await;
     Ok(found(&read.map_err(|_| late())??))
 }

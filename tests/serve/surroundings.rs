@@ -207,7 +207,8 @@ fn tokens_outlive_a_restart_and_a_lost_secret_is_told() {
     assert_eq!((status, &refused["code"]), (400, &"invalid_token".into()), "{refused}");
     server.stop();
     fs::write(world.path("data").join("secret"), "short").unwrap();
-    world.on_data(&["serve"]).run().expect(1).says(&["secret", "remove it"]);
+    let anywhere = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    world.on_data(&anywhere).run().expect(1).says(&["secret", "remove it"]);
 }
 
 /// A thousand connections on which nothing is said, where the process may have 1,024 files open: operators come in, and the

@@ -9,6 +9,7 @@ use super::parts::{
 };
 use super::{add, all, limit, process_paths};
 use crate::backup::{BYTES, BYTES_MAX};
+use crate::letters::TENANT_MAX_CHARS;
 
 pub(super) fn paths() -> Value {
     let kinds: Vec<CommandType> =
@@ -69,7 +70,7 @@ pub(super) fn paths() -> Value {
             "operationId": "listParked",
             "summary": "Parked orders, by tenant and order",
             "parameters": [
-                query("after", "The \"next\" of an earlier page.", json!({ "type": "string", "pattern": "^[^/]*/[^/]*$", "maxLength": 512 })),
+                query("after", "The \"next\" of an earlier page.", json!({ "type": "string", "pattern": "^[^/]*/[^/]*$", "maxLength": TENANT_MAX_CHARS })),
                 limit(),
                 parts::timeout(),
             ],
