@@ -175,6 +175,7 @@ fn unquoted(text: &str) -> &str {
 
 /// Text from outside, short enough for an error message.
 fn shown(text: &str) -> String {
+    let text = &*lists::without_users(text);
     let mut short: String = text.chars().take(80).collect();
     if short.len() < text.len() {
         short.push('…');

@@ -70,7 +70,10 @@ pub(crate) fn is_address(text: &str, schemes: Schemes) -> bool {
     let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
     let (host, port) = match place.strip_prefix('[') {
         Some(inner) => match inner.split_once(']') {
-            Some((host, port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => {
+            Some((host, port))
+                if host.parse::<std::net::Ipv6Addr>().is_ok()
+                    && (port.is_empty() || port.starts_with(':')) =>
+            {
                 ("v6", port.strip_prefix(':'))
             }
             _ => return false,
@@ -79,6 +82,26 @@ pub(crate) fn is_address(text: &str, schemes: Schemes) -> bool {
     };
     let is_printable = !text.chars().any(|c| c.is_control() || c.is_whitespace());
     is_printable && is_host(host) && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// A text as it may be told: without who connects to the servers in it, and their passwords.
+pub(crate) fn without_users(text: &str) -> String {
+    let mut told = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        told.push_str(before);
+        let end = after.find(['/', ',', '"', ' ', '?']).unwrap_or(after.len());
+        match after[..end].rfind('@') {
+            Some(user) => {
+                told.push('…');
+                rest = &after[user..];
+            }
+            None => rest = after,
+        }
+    }
+    told.push_str(rest);
+    told
 }
 
 fn is_host(text: &str) -> bool {
@@ -94,4 +117,16 @@ fn label(text: &str) -> Option<&str> {
         (1..=LABEL_MAX_CHARS).contains(&part.len()) && part.chars().all(fits)
     };
     (plain(name) && plain(value)).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_connects_is_told_nobody() {
+        let told = without_users("nats://ann:secret@a:4222, http://b:2379/x@y, tls://tok@[::1]:4222");
+        assert_eq!(told, "nats://…@a:4222, http://b:2379/x@y, tls://…@[::1]:4222");
+        assert_eq!(without_users("info,retailflow=debug"), "info,retailflow=debug");
+    }
 }

@@ -12,6 +12,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use crate::error::{ConfigError, Problem};
 use crate::layer::{ENV_PREFIX, Layer, env_of_key, key_of_env};
 use crate::limits::{ENV_SHORT, FILE_MAX_BYTES, LIMITS, ORDERS, PARTITIONS_PER_SHARD_MAX};
+use crate::lists;
 use crate::origin::{Origin, Setting};
 use crate::sections::Config;
 
@@ -196,7 +197,7 @@ fn merge(layers: Vec<Layer>) -> Result<Loaded, ConfigError> {
     for limit in LIMITS {
         let value = figment.extract_inner(limit.key).map_err(|e| internal(e.to_string()))?;
         let layer = figment.find_metadata(limit.key).and_then(|m| m.name.parse::<usize>().ok()).unwrap_or(0);
-        settings.push(Setting { key: limit.key, value, origin: origins[layer].clone() });
+        settings.push(Setting { key: limit.key, value: told(value), origin: origins[layer].clone() });
     }
     check_orders(&settings)?;
     Ok(Loaded { config, origins: settings })
@@ -228,6 +229,14 @@ fn check_orders(settings: &[Setting]) -> Result<(), ConfigError> {
         problems.push(Problem { key: setting.key.to_string(), origin: setting.origin.clone(), what });
     }
     if problems.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+/// As it may be shown.
+fn told(value: toml::Value) -> toml::Value {
+    match value {
+        toml::Value::String(text) => toml::Value::String(lists::without_users(&text)),
+        value => value,
+    }
 }
 
 /// A figment source of one value; its metadata's name is the number of the layer it came from.

@@ -86,7 +86,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
 fn repair_streams(args: &RepairStreamsArgs, context: Context) -> Result<(), Failure> {
     let mut config = context.config.config;
     args.cluster.apply_with_nats(&mut config)?;
-    let drift = app::runtime()?.block_on(async {
+    let (drift, missing) = app::runtime()?.block_on(async {
         let (connections, log) = many::log(&config).await?;
         let (partitions, replicas) = (log.partitions, config.nats.replicas);
         let topology = Topology { partitions, shards: log.shards, replicas };
@@ -95,7 +95,9 @@ fn repair_streams(args: &RepairStreamsArgs, context: Context) -> Result<(), Fail
         let put_back = async {
             let mut drift = topology.put_back(&connections, args.dry_run).await?;
             drift.extend(doors.put_back(&connections, args.dry_run).await?);
-            Ok::<_, TopologyError>(drift)
+            let mut missing = topology.compare(&connections).await?.missing;
+            missing.extend(doors.compare(&connections).await?.missing);
+            Ok::<_, TopologyError>((drift, missing))
         };
         let drift = put_back.await;
         connections.close(CLOSE_MAX).await;
@@ -110,8 +112,17 @@ fn repair_streams(args: &RepairStreamsArgs, context: Context) -> Result<(), Fail
         format!("{}: {} {done} from {} to {}\n", drift.stream, drift.field, drift.found, drift.wanted)
     };
     let text = match drift.is_empty() {
+        true if !missing.is_empty() => String::new(),
         true => "all streams are as they should be\n".to_owned(),
         false => drift.iter().map(line).collect(),
     };
-    print(&told(&json!({ "dry_run": args.dry_run, "drift": shown }), text, context.output))
+    let shown = json!({ "dry_run": args.dry_run, "drift": shown, "missing": missing });
+    print(&told(&shown, text, context.output))?;
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::finding(format!(
+            "missing: {}; this makes no stream: `retailflow doctor` says for each what does",
+            missing.join(", ")
+        ))),
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use retailflow_cluster::etcd::{ClusterAdmin, ClusterStatus, probe_endpoint};
+use retailflow_cluster::nats::address_told;
 use retailflow_config::Config;
 use retailflow_engine::ports::LogIdentity;
 use retailflow_engine::wire::time::format_time;
@@ -19,13 +20,13 @@ const RECOMMENDED: [u32; 2] = [3, 6];
 pub(super) async fn members(config: &Config, report: &mut Report) -> bool {
     let endpoints = list(&config.etcd.endpoints);
     if endpoints.is_empty() {
-        let mend = "give --etcd URL[,URL] (or RETAILFLOW_ETCD, or etcd.endpoints)";
+        let mend = "give --etcd URL[,URL] (or RETAILFLOW_ETCD, or etcd.endpoints); or --data DIR or --admin URL for a node that needs none";
         report.problem("etcd", "no endpoint is given", mend);
         return false;
     }
     let mut reached = 0;
     for endpoint in &endpoints {
-        let what = format!("etcd {endpoint}");
+        let what = format!("etcd {}", address_told(endpoint));
         match probe_endpoint(endpoint).await {
             Err(error) => {
                 let mend = "start it, or take it out of --etcd (etcd.endpoints); a majority of its members must be there";

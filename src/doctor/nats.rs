@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use retailflow_cluster::nats::{
-    ConnectError, Connections, NatsOptions, Trouble, probe_account, probe_server,
+    ConnectError, Connections, NatsOptions, Trouble, address_told, probe_account, probe_server,
 };
 use retailflow_config::Config;
 
 use super::Report;
 use crate::serve::cluster::{list, nats_options};
 
+/// What JetStream says while it has no leader.
+const UNAVAILABLE: u32 = 10008;
 /// For what is still to be sent.
 pub(super) const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// For one server to be connected to.
@@ -29,7 +31,7 @@ pub(super) async fn servers(config: &Config, report: &mut Report) -> Option<Conn
     }
     let mut reached = 0;
     for address in &options.servers {
-        let what = format!("nats {address}");
+        let what = format!("nats {}", address_told(address));
         match probe_server(&options, address).await {
             Ok(server) => {
                 reached += 1;
@@ -85,6 +87,9 @@ pub(super) async fn servers(config: &Config, report: &mut Report) -> Option<Conn
         Ok(()) => report.ok("jetstream", "answers"),
         Err(trouble) => {
             let mend = match &trouble {
+                Trouble::Refused(error) if error.err_code == UNAVAILABLE => {
+                    "JetStream has no leader: a majority of the servers must be there, and none of their stores be full"
+                }
                 Trouble::Silent(_) => {
                     "see what is said of each server: a majority of them must be there and see each other. If all are, let this \
                      user publish to `$JS.API.>` and hear `_INBOX.>`"

@@ -37,15 +37,17 @@ pub(super) async fn ask(name: Option<&str>, admin: &str, report: &mut Report) {
         }
     };
     report.servers_reached += 1;
+    if !health.is_operators {
+        let mend = "name its operators' address (http.admin_listen) with --admin: there more is told";
+        return report.problem(what, format!("{admin} is its address for tenants"), mend);
+    }
+    let health = health.said;
     if health.ok && health.notes.is_empty() {
         return report.ok(what, "ready");
     }
     for part in &health.unwell {
         let what = format!("{what}, {}", part.part);
-        let found = match part.seconds {
-            0 => part.text.clone(),
-            seconds => format!("{}, for {seconds} s", part.text),
-        };
+        let found = part.text.clone();
         match part.bars {
             true => report.problem(what, found, part.mend.clone()),
             false => report.warn(what, found, part.mend.clone()),
@@ -59,11 +61,23 @@ pub(super) async fn ask(name: Option<&str>, admin: &str, report: &mut Report) {
     }
 }
 
-fn health(address: &str) -> Result<Health, String> {
+struct Told {
+    said: Health,
+    /// It was asked where operators are.
+    is_operators: bool,
+}
+
+fn health(address: &str) -> Result<Told, String> {
+    if !address.starts_with("http://") {
+        return Err("an address such as http://127.0.0.1:8081 is expected".into());
+    }
     let config = Agent::config_builder().timeout_global(Some(ANSWER_MAX)).proxy(None);
     let agent: Agent = config.http_status_as_error(false).build().new_agent();
     let mut answer = agent.get(format!("{address}/readyz")).call().map_err(|error| error.to_string())?;
     let text = answer.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_to_string();
     let text = text.map_err(|error| error.to_string())?;
-    serde_json::from_str(&text).map_err(|_| "what answers there is no node".to_owned())
+    let said = serde_json::from_str(&text).map_err(|_| "what answers there is no node".to_owned())?;
+    // Tenants' doors know no such path.
+    let operators = agent.get(format!("{address}/console")).call().map_err(|error| error.to_string())?;
+    Ok(Told { said, is_operators: operators.status().as_u16() != 404 })
 }

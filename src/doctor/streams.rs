@@ -21,8 +21,14 @@ pub(super) async fn examine(
     let log = match found_identity(connections).await {
         Ok(log) => log,
         Err(error) => {
-            let mend = "let this user read the streams; a log of a later build needs that build";
-            report.problem("log", error.to_string(), mend);
+            let text = error.to_string();
+            let mend = match text.contains("10008") || text.contains("no answer") {
+                true => {
+                    "the streams have no leader now: see what is said of each server, and of how full its store is"
+                }
+                false => "let this user read the streams; a log of a later build needs that build",
+            };
+            report.problem("log", text, mend);
             return None;
         }
     };
@@ -92,11 +98,12 @@ async fn configuration(
         }
     };
     let Compared { missing, drift } = compared;
-    if !missing.is_empty() && begun {
-        let mend = "restore it, do not begin it anew: what it held is missing. Only where it is certain that it held nothing \
-                    may a node make it";
-        report.problem("streams", format!("missing: {}", missing.join(", ")), mend);
-    } else if drift.is_empty() && missing.is_empty() {
+    for stream in missing.iter().filter(|_| begun) {
+        let (mend, command) = missing_mend(stream);
+        report.problem(format!("stream {stream}"), "is missing", mend);
+        command.into_iter().for_each(|command| report.by(command));
+    }
+    if drift.is_empty() && missing.is_empty() {
         report.ok("streams", format!("{} are as they should be", usize::from(shards) + 4));
     }
     for drift in &drift {
@@ -116,6 +123,24 @@ async fn configuration(
         report.by("cluster repair-streams");
     }
     missing.is_empty()
+}
+
+/// What to do where a stream is missing, and what to type.
+fn missing_mend(stream: &str) -> (&'static str, Option<&'static str>) {
+    match stream {
+        "RF_CMD" => (
+            "`retailflow cluster recover-commands --yes` makes it again",
+            Some("cluster recover-commands --yes"),
+        ),
+        "RF_EVT" | "RF_DLQ" | "RF_META" => (
+            "start a node again: it makes it. What it held is missing (docs/cluster.md, \"A lost stream\")",
+            None,
+        ),
+        _ => (
+            "restore it from a backup, all streams of one moment; never make it anew (docs/cluster.md, \"A lost stream\")",
+            None,
+        ),
+    }
 }
 
 async fn publishing(connections: &Connections, shards: u16, report: &mut Report) {

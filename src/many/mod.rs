@@ -6,7 +6,7 @@ pub(crate) mod view;
 use std::time::Duration;
 
 use retailflow_cluster::etcd::{ClusterAdmin, ClusterStatus, EtcdError};
-use retailflow_cluster::nats::{Connections, found_identity};
+use retailflow_cluster::nats::{Connections, address_told, found_identity};
 use retailflow_config::Config;
 use retailflow_engine::ids::{NodeId, PartitionId};
 use retailflow_engine::ports::LogIdentity;
@@ -25,7 +25,8 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) async fn connect(config: &Config, name: &str) -> Result<Connections, Failure> {
     let opened = Connections::open(&nats_options(config, name)).await;
     opened.or_exit(ExitStatus::Unreachable, || {
-        format!("cannot connect to NATS at {} (--nats, nats.servers)", config.nats.servers)
+        let servers: Vec<String> = list(&config.nats.servers).iter().map(|one| address_told(one)).collect();
+        format!("cannot connect to NATS at {} (--nats, nats.servers)", servers.join(", "))
     })
 }
 

@@ -32,6 +32,9 @@ pub(super) enum Phase {
     Draining,
 }
 
+/// What bars is said in the log when it has lasted for so long.
+const SAID_AFTER_SECONDS: f64 = 3.0;
+
 /// A look at what can be ill: everything that is now.
 pub(super) type Watch = Box<dyn Fn() -> Vec<Trouble> + Send + Sync>;
 
@@ -40,7 +43,7 @@ pub(super) struct State {
     phase: AtomicU8,
     failed: watch::Receiver<Option<Arc<str>>>,
     watches: Vec<Watch>,
-    /// Of each part that is ill: since when that has been seen, and whether it bars.
+    /// Of each part that is ill: since when that has been seen, and whether it was said that it bars.
     seen: Mutex<BTreeMap<Part, (Instant, bool)>>,
 }
 
@@ -71,7 +74,7 @@ impl State {
             let ill: Vec<&Trouble> = troubles.iter().filter(|trouble| trouble.part == part).collect();
             let Some(worst) = ill.iter().max_by_key(|trouble| trouble.bars) else {
                 gauge!(metric::UNWELL_SECONDS.name, "part" => part.name()).set(0.0);
-                if seen.remove(&part).is_some() {
+                if seen.remove(&part).is_some_and(|(_, said)| said) {
                     tracing::info!(
                         event = "part_well",
                         part = part.name(),
@@ -80,15 +83,16 @@ impl State {
                 }
                 continue;
             };
-            let (first, barred) = *seen.entry(part).or_insert_with(|| (Instant::now(), false));
+            let (first, said) = *seen.entry(part).or_insert_with(|| (Instant::now(), false));
             let told = ill.iter().filter_map(|trouble| trouble.since).max().unwrap_or_default();
             let seconds = told.max(first.elapsed()).as_secs_f64();
             gauge!(metric::UNWELL_SECONDS.name, "part" => part.name()).set(seconds);
-            // Once for each time that it begins; its parts' own lines tell the rest.
-            if worst.bars && !barred {
+            // Once for each time that it begins, and not of what is over at once, as the first session of a node that starts.
+            let says = worst.bars && !said && seconds >= SAID_AFTER_SECONDS;
+            if says {
                 tracing::error!(event = "part_unwell", part = part.name(), why = worst.text, "NOT READY");
             }
-            seen.insert(part, (first, worst.bars));
+            seen.insert(part, (first, (said || says) && worst.bars));
         }
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         gauge!(metric::LOOKED.name).set(now.unwrap_or_default().as_secs_f64());

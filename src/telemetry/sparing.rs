@@ -15,12 +15,14 @@ use tracing::callsite::Identifier;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter};
 
-/// Lines of one place at once.
+/// Lines of one place at once: warnings, and errors, of which each may be told only once.
 const BURST: u32 = 20;
+const BURST_OF_ERRORS: u32 = 200;
 /// One more for each time that so long has passed.
 const EVERY: Duration = Duration::from_secs(2);
 
 struct Place {
+    burst: u32,
     left: u32,
     filled: Instant,
     left_out: u64,
@@ -41,8 +43,8 @@ impl Place {
         let filled = now.saturating_duration_since(self.filled).as_millis() / EVERY.as_millis();
         let more = u32::try_from(filled).unwrap_or(u32::MAX);
         if more > 0 {
-            self.left = self.left.saturating_add(more).min(BURST);
-            self.filled = if self.left == BURST { now } else { self.filled + EVERY * more };
+            self.left = self.left.saturating_add(more).min(self.burst);
+            self.filled = if self.left == self.burst { now } else { self.filled + EVERY * more };
         }
         let may = self.left > 0;
         self.left = self.left.saturating_sub(1);
@@ -70,7 +72,8 @@ impl<S: Subscriber> Filter<S> for Sparing {
             let place = places.entry(metadata.callsite()).or_insert_with(|| {
                 let file = metadata.file().unwrap_or(metadata.target());
                 let name = format!("{file}:{}", metadata.line().unwrap_or_default());
-                Place { left: BURST, filled: now, left_out: 0, name }
+                let burst = if *metadata.level() == Level::ERROR { BURST_OF_ERRORS } else { BURST };
+                Place { burst, left: burst, filled: now, left_out: 0, name }
             });
             place.take(now)
         };
@@ -102,7 +105,7 @@ mod tests {
     #[test]
     fn a_place_says_much_at_once_and_then_once_in_a_while() {
         let begun = Instant::now();
-        let mut place = Place { left: BURST, filled: begun, left_out: 0, name: String::new() };
+        let mut place = Place { burst: BURST, left: BURST, filled: begun, left_out: 0, name: String::new() };
         let mut written = 0;
         // 75 a second, for a minute.
         for number in 0..75 * 60 {

@@ -64,7 +64,7 @@ impl CommitterState {
         Ok(())
     }
 
-    async fn probe_log(&self) -> Result<(), CommitError> {
+    pub(super) async fn probe_log(&self) -> Result<(), CommitError> {
         let timeout = Duration::from_millis(self.settings.config.commit.timeout_ms);
         let mut probe = self.ports.log.probe(self.partition);
         let begun = Instant::now();

@@ -47,10 +47,11 @@ impl CommitterState {
         }
     }
 
-    /// Writes a fence, unless something else has been written meanwhile.
+    /// Writes a fence, unless something else has been written meanwhile: where the log says of a probe already that it takes nothing,
+    /// nothing is written into what little room there is.
     pub(super) async fn try_again(&mut self) -> Result<(), CommitterError> {
         self.try_again_queued = false;
-        if self.is_refused {
+        if self.is_refused && self.probe_log().await.is_ok() {
             self.write_fence().await?;
         }
         Ok(())

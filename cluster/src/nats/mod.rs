@@ -74,3 +74,9 @@ pub use synced::{Synced, SyncedServers};
 pub use tenants::{NatsTenants, TenantsOptions};
 pub use topology::{Compared, Drift, Topology, TopologyError};
 pub use trim::{TrimError, Trimmed, inbox_ids, trim};
+
+/// An address as it may be told: without who connects, and their password.
+#[must_use]
+pub fn address_told(address: &str) -> String {
+    login::told(address)
+}

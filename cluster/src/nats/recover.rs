@@ -188,9 +188,20 @@ impl CommandRecovery {
             state => return Err(RecoverError::Not(format!("the stream is not stopped: {state:?}"))),
         };
         let until = Instant::now() + LED_WITHIN;
+        let mut config = config;
         loop {
             // Somebody else may be at the same: whoever made it, it is there.
             let made = super::topology::provision_one(self.api(), subjects::COMMANDS, &config).await;
+            // A limit in bytes is room that the servers set aside. Where they have no more, a stream without one is better than none:
+            // publishers go on, and `cluster repair-streams` gives it its limit back.
+            if let Err(Trouble::Refused(error)) = &made
+                && NO_ROOM_TO_SET_ASIDE.contains(&error.err_code)
+                && config["max_bytes"].as_i64() != Some(-1)
+            {
+                tracing::warn!(%error, "the stream is made without its limit of bytes");
+                config["max_bytes"] = json!(-1);
+                continue;
+            }
             let led = match made {
                 Ok(_) => {
                     self.api().info(subjects::COMMANDS).await.map(|info| (!info.leaderless).then_some(info))
@@ -215,6 +226,9 @@ impl CommandRecovery {
         }
     }
 }
+
+/// The servers have not as much room as is to be set aside: of the whole server's, of the account's, of any peer's.
+const NO_ROOM_TO_SET_ASIDE: [u32; 4] = [10047, 10028, 10002, 10005];
 
 /// A stream's configuration for one that takes its place: without what the server adds, and beginning at 1.
 fn made_again(mut config: Value) -> Value {

@@ -367,7 +367,8 @@ impl StreamSeen {
                     now,
                     "the stream is another one; it is read from its beginning"
                 );
-                *self = Self { created: now, last: info.last_sequence, ..Self::default() };
+                // What was wrong with the one before stays until it is told that it is over.
+                (self.created, self.last, self.shorter_since) = (now, info.last_sequence, None);
                 return None;
             }
             return Some(StreamFault::Replaced { before, now });

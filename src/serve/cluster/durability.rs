@@ -22,7 +22,7 @@ use crate::serve::readiness::{Part, Trouble, Watch};
 use crate::sight::{Sight, class};
 
 /// Time between two looks.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_secs(10);
 /// The same while a server's store is filled to 80 % or more.
 const EVERY_WHILE_FILLING: Duration = Duration::from_secs(2);
 /// What a server said of syncing counts for so long while it does not answer (ADR 34): one server of three that is away makes nothing

@@ -9,10 +9,10 @@ use retailflow_cluster::disk::snapshot_cache::{SnapshotCache, SnapshotCacheOptio
 use retailflow_cluster::etcd::Locks;
 use retailflow_cluster::nats::event_log::GROUP_RECORDS_MAX;
 use retailflow_cluster::nats::{
-    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, FillLevel,
-    IdentityError, NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError,
-    RelayOptions, SecretError, StreamFault, StreamWatch, SyncedServers, TenantsOptions, Topology,
-    TopologyError, Trouble, fits_log, subjects, token_secret,
+    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, IdentityError,
+    NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError, RelayOptions,
+    SecretError, StreamWatch, SyncedServers, TenantsOptions, Topology, TopologyError, Trouble, fits_log,
+    token_secret,
 };
 use retailflow_config::Config;
 use retailflow_engine::ids::OrderRef;
@@ -220,20 +220,15 @@ impl Ground {
         Box::new(move || {
             let troubles =
                 ground.streams.troubles().into_iter().filter(|trouble| trouble.lasts >= LED_WITHIN);
+            // Notes: whether this node's own partitions can be written, and its commands are read, is looked at by partition, and who
+            // publishes into a full stream waits while asked commands go on.
             let troubles = troubles.map(|trouble| {
-                // What was acknowledged is gone or out of reach, and comes back by people only.
-                let bars = match &trouble.fault {
-                    StreamFault::Missing | StreamFault::Replaced { .. } | StreamFault::Shorter { .. } => true,
-                    StreamFault::Leaderless { alone } => *alone && trouble.stream == subjects::COMMANDS,
-                    StreamFault::Silent(_) => false,
-                };
                 let told = readiness::Trouble::note(Part::Streams, trouble.to_string());
-                readiness::Trouble { bars, ..told.mend(trouble.mend()).since(trouble.lasts) }
+                told.mend(trouble.mend()).since(trouble.lasts)
             });
             let fills = ground.streams.filling().into_iter().map(|fill| {
-                let told = readiness::Trouble::note(Part::Room, fill.to_string());
                 let mend = "make room, or raise the limit (docs/cluster.md, \"Room\"); it goes on by itself";
-                readiness::Trouble { bars: fill.level() == FillLevel::NoRoom, ..told.mend(mend) }
+                readiness::Trouble::note(Part::Room, fill.to_string()).mend(mend)
             });
             troubles.chain(fills).collect()
         })

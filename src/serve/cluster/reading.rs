@@ -76,7 +76,11 @@ impl Reading {
         let mut troubles = Vec::new();
         for (found, bars, what) in [
             (&damaged, true, "published commands are not read until people have looked"),
-            (&passing, passing.len() == held, "published commands wait, and are tried again each second"),
+            (
+                &passing,
+                damaged.len() + passing.len() == held,
+                "published commands wait, and are tried again each second",
+            ),
         ] {
             let Some((_, first)) = found.first() else { continue };
             let partitions: Vec<PartitionId> = found.iter().map(|(partition, _)| **partition).collect();

@@ -36,20 +36,32 @@ pub(in crate::serve) fn named(partitions: &[PartitionId], held: usize) -> String
     format!("partition{} {}{more}", if partitions.len() == 1 { "" } else { "s" }, first.join(", "))
 }
 
+/// Whether nothing of it is acknowledged now; leaders that change are none.
+fn cannot_be_written((_, trouble, since): &Ill) -> bool {
+    match trouble {
+        PartitionTrouble::LogRefuses(Code::StorageFull | Code::OutOfFiles) | PartitionTrouble::Stopped => {
+            true
+        }
+        _ => *since > LOG_SILENT_MAX,
+    }
+}
+
 fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
     let of = |is: &dyn Fn(&Ill) -> bool| {
         let found: Vec<&Ill> = ill.iter().filter(|one| is(one)).collect();
         let longest = found.iter().map(|(.., since)| *since).max()?;
         let partitions: Vec<PartitionId> = found.iter().map(|(partition, ..)| *partition).collect();
-        Some((named(&partitions, held), longest, partitions.len() == held))
+        Some((named(&partitions, held), longest))
     };
+    // None of them can be written, whatever keeps each from it.
+    let all_ill = ill.iter().filter(|one| cannot_be_written(one)).count() == held;
     let mut troubles = Vec::new();
-    if let Some((names, since, _)) = of(&|(_, trouble, _)| *trouble == PartitionTrouble::Stopped) {
+    if let Some((names, since)) = of(&|(_, trouble, _)| *trouble == PartitionTrouble::Stopped) {
         let text = format!("{names}: stopped, because the log lost acknowledged data");
         troubles.push(Trouble::bars(Part::Regressed, text).since(since));
     }
     let late = |(_, trouble, since): &Ill| *trouble == PartitionTrouble::NotTakenOver && *since > take_over;
-    if let Some((names, since, _)) = of(&late) {
+    if let Some((names, since)) = of(&late) {
         let text = format!(
             "{names}: to be run here and not taken over for {} s, so that nobody decides their commands",
             since.as_secs()
@@ -57,23 +69,21 @@ fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
         troubles.push(Trouble::bars(Part::Ownership, text).since(since));
     }
     // One that cannot be taken over yet cannot be written either: it must not make the others' silence look like a part.
-    let silent = |(_, trouble, since): &Ill| {
-        matches!(
-            trouble,
-            PartitionTrouble::LogSilent
-                | PartitionTrouble::NotTakenOver
-                | PartitionTrouble::LogRefuses(Code::Unavailable)
-        ) && *since > LOG_SILENT_MAX
+    let silent = |one: &Ill| {
+        !matches!(
+            one.1,
+            PartitionTrouble::Stopped | PartitionTrouble::LogRefuses(Code::StorageFull | Code::OutOfFiles)
+        ) && cannot_be_written(one)
     };
     let any_silent = ill.iter().any(|one| one.1 != PartitionTrouble::NotTakenOver && silent(one));
-    if let Some((names, since, all)) = of(&silent).filter(|_| any_silent) {
+    if let Some((names, since)) = of(&silent).filter(|_| any_silent) {
         let text = format!(
             "{names}: the log has not answered for {} s: nothing of them is acknowledged until it does",
             since.as_secs()
         );
-        troubles.push(Trouble { bars: all, ..Trouble::note(Part::Log, text) }.since(since));
+        troubles.push(Trouble { bars: all_ill, ..Trouble::note(Part::Log, text) }.since(since));
     }
-    if let Some((names, since, all)) = of(
+    if let Some((names, since)) = of(
         &|(_, trouble, _)| matches!(trouble, PartitionTrouble::LogRefuses(code) if *code != Code::Unavailable),
     ) {
         let files = ill
@@ -90,7 +100,7 @@ fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
             ),
         };
         let trouble = Trouble::note(Part::Room, format!("{names}: {what}")).mend(mend).since(since);
-        troubles.push(Trouble { bars: all, ..trouble });
+        troubles.push(Trouble { bars: all_ill, ..trouble });
     }
     troubles
 }
@@ -135,6 +145,14 @@ mod tests {
         assert!(all[0].bars && all[0].text.starts_with("all 2 partitions: "), "{all:?}");
         let files = told(&[ill(0, PartitionTrouble::LogRefuses(Code::OutOfFiles), 0)], 1, TAKE_OVER);
         assert!(files[0].mend.contains("ulimit -n"), "{files:?}");
+    }
+
+    #[test]
+    fn partitions_that_cannot_be_written_for_different_reasons_bar_the_node_together() {
+        let full = PartitionTrouble::LogRefuses(Code::StorageFull);
+        let mixed = [ill(0, full.clone(), 0), ill(1, PartitionTrouble::LogSilent, 5)];
+        assert_eq!(bars(&mixed, 2), [(Part::Log, true), (Part::Room, true)]);
+        assert_eq!(bars(&mixed, 3), [(Part::Log, false), (Part::Room, false)]);
     }
 
     #[test]

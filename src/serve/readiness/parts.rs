@@ -76,7 +76,7 @@ impl Part {
                 "start etcd's members, or let this machine reach them; a new session begins by itself"
             }
             Self::Reading => {
-                "`retailflow doctor` says more of the stream of commands; it is read again by itself"
+                "what its reason says; where the stream was stopped, `retailflow cluster recover-commands --dry-run` says what would be done"
             }
             Self::Durability => "`retailflow doctor` says what makes it more",
             Self::Participants => "start them, or let this machine reach them; orders go on by themselves",

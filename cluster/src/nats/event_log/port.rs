@@ -140,6 +140,10 @@ impl Deadlines for NatsLog {
 impl Inner {
     /// One message, which takes the place of the one before it: it is stored by as many copies as a group.
     async fn probe(&self, partition: PartitionId) -> Result<(), CommitError> {
+        let no_room = self.no_room.lock().clone();
+        if let Some(why) = no_room {
+            return Err(CommitError::Unavailable(why.to_string()));
+        }
         let mut headers = HeaderMap::new();
         headers.insert(batch::ROLLUP, "sub");
         let tried = self.api.publish(&subjects::probe(partition), headers, Bytes::new()).await;
