@@ -1,23 +1,14 @@
 //! A node: what it says of itself at its operators' address.
 
-use std::time::Duration;
-
-use retailflow_engine::wire::admin::Health;
-use ureq::Agent;
-
 use super::Report;
-
-/// For a node to answer.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// Largest answer that is read, in bytes.
-const ANSWER_MAX_BYTES: u64 = 1 << 20;
+use crate::client::monitor;
 
 /// Asks a node how it is; `name` is how the cluster calls it.
 pub(super) async fn ask(name: Option<&str>, admin: &str, report: &mut Report) {
     let what = name.map_or_else(|| "node".to_owned(), |name| format!("node {name}"));
     let address = admin.trim_end_matches('/').to_owned();
     // It blocks.
-    let asked = tokio::task::spawn_blocking(move || health(&address)).await;
+    let asked = tokio::task::spawn_blocking(move || monitor::node(&address)).await;
     let health = match asked.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(health) => health,
         Err(why) => {
@@ -59,25 +50,4 @@ pub(super) async fn ask(name: Option<&str>, admin: &str, report: &mut Report) {
     {
         report.problem(what.clone(), reason.clone(), "see what is said of it, and the lines of its log");
     }
-}
-
-struct Told {
-    said: Health,
-    /// It was asked where operators are.
-    is_operators: bool,
-}
-
-fn health(address: &str) -> Result<Told, String> {
-    if !address.starts_with("http://") {
-        return Err("an address such as http://127.0.0.1:8081 is expected".into());
-    }
-    let config = Agent::config_builder().timeout_global(Some(ANSWER_MAX)).proxy(None);
-    let agent: Agent = config.http_status_as_error(false).build().new_agent();
-    let mut answer = agent.get(format!("{address}/readyz")).call().map_err(|error| error.to_string())?;
-    let text = answer.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_to_string();
-    let text = text.map_err(|error| error.to_string())?;
-    let said = serde_json::from_str(&text).map_err(|_| "what answers there is no node".to_owned())?;
-    // Tenants' doors know no such path.
-    let operators = agent.get(format!("{address}/console")).call().map_err(|error| error.to_string())?;
-    Ok(Told { said, is_operators: operators.status().as_u16() != 404 })
 }
