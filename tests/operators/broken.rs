@@ -226,7 +226,7 @@ fn settings_of_streams_that_are_not_as_they_should_be_are_named_and_put_back() {
     for (stream, field, value, loses) in [
         ("RF_LOG_0", "max_age", hour_ns.clone(), true),
         ("RF_LOG_1", "discard", json!("old"), true),
-        ("RF_LOG_0", "max_bytes", json!(1_u64 << 30), true),
+        ("RF_LOG_0", "max_bytes", json!(1_u64 << 26), true),
         ("RF_LOG_1", "max_msgs", json!(1_000_000_000), true),
         ("RF_EVT", "max_msgs_per_subject", json!(1_000), true),
         ("RF_CMD", "duplicate_window", json!(1_000_000_000_u64), false),

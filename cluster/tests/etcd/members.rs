@@ -67,9 +67,15 @@ impl Node {
                     OwnershipEvent::TakeOver(partition) => {
                         assert!(runs.lock().insert(partition), "{event:?}")
                     }
-                    OwnershipEvent::HandOver(partition) | OwnershipEvent::Stop(partition) => {
+                    OwnershipEvent::HandOver(partition) => {
                         assert!(runs.lock().remove(&partition), "{event:?}");
                         heard.released(partition);
+                    }
+                    // It may be said of one that was just handed over, and released, when its claim was lost meanwhile.
+                    OwnershipEvent::Stop(partition) => {
+                        if runs.lock().remove(&partition) {
+                            heard.released(partition);
+                        }
                     }
                 }
             }
