@@ -45,6 +45,16 @@ const SEEN: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "gateway/tests/http/limits.rs",
+        "slow_headers_and_idle_connections_are_closed",
+        &["http.idle_timeout_ms"],
+    ),
+    (
+        "tests/operators/broken.rs",
+        "servers_and_nodes_that_are_away_are_named_and_all_comes_back_by_itself",
+        &["cluster.expected_nodes"],
+    ),
+    (
         "actors/src/isolation/settings.rs",
         "each_setting_changes_what_is_seen",
         &[
