@@ -11,6 +11,8 @@ use retailflow_engine::keys::partition_of;
 mod nats;
 #[path = "support/poll.rs"]
 mod poll;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "support/skipped.rs"]
 mod skipped;
 

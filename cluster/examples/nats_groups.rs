@@ -7,6 +7,8 @@
 mod nats;
 #[path = "../../tests/support/poll.rs"]
 mod poll;
+#[path = "../../tests/support/ports.rs"]
+mod ports;
 #[path = "../../tests/support/skipped.rs"]
 mod skipped;
 

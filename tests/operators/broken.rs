@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -45,8 +45,7 @@ impl Drop for Participants {
 
 impl Lab {
     fn start(nats: &Path, etcd: &Path) -> Self {
-        // Free a moment ago: the server has to be told which one.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::support::ports::free(1)[0];
         let settings = format!(
             "http: \"127.0.0.1:{port}\"\nmax_payload: 8MB\nping_interval: \"2s\"\n\
              jetstream {{ store_dir: \"FOLDER/js\", sync_interval: always }}\n"

@@ -92,9 +92,9 @@ fn spans_of_commands_reach_a_collector_within_their_callers_trace() {
 /// A collector that is not there costs spans, and nothing else.
 #[test]
 fn without_a_collector_everything_goes_on() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = crate::support::ports::free(1)[0];
     let world = World::new();
-    let setting = format!("telemetry.otlp_endpoint=http://{free}");
+    let setting = format!("telemetry.otlp_endpoint=http://127.0.0.1:{free}");
     let server = Server::of(world.on_data(&["serve", "--set", &setting]));
     let headers = [
         ("Content-Type", "application/json"),

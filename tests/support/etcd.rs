@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -69,14 +69,8 @@ impl Etcd {
     pub(crate) fn cluster(binary: &Path, count: usize) -> Vec<Self> {
         let mut said = String::new();
         for _ in 0..STARTS_MAX {
-            // Held until all are known, so that no two are the same.
-            let held: Vec<_> =
-                (0..count).map(|_| [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap())).collect();
-            let ports: Vec<_> = held
-                .iter()
-                .map(|held| held.each_ref().map(|held| held.local_addr().unwrap().port()))
-                .collect();
-            drop(held);
+            let ports = super::ports::free(2 * count);
+            let ports: Vec<_> = ports.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect();
             let member = |(at, ports): (usize, &[u16; 2])| format!("e{at}=http://127.0.0.1:{}", ports[1]);
             let members = ports.iter().enumerate().map(member).collect::<Vec<_>>().join(",");
             let one = |(at, ports): (usize, &[u16; 2])| Self {

@@ -6,6 +6,7 @@ pub(crate) mod http;
 pub(crate) mod nats;
 pub(crate) mod parked;
 pub(crate) mod poll;
+pub(crate) mod ports;
 pub(crate) mod server;
 pub(crate) mod serving;
 pub(crate) mod skipped;

@@ -98,10 +98,7 @@ impl Server {
 
     /// The same, with more settings.
     pub(crate) fn cluster_with(binary: &Path, count: usize, more: &str) -> Vec<Self> {
-        // Held until all are known, so that no two are the same.
-        let held: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<u16> = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
-        drop(held);
+        let ports = super::ports::free(count);
         let routes: Vec<String> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
         let routes = routes.join(", ");
         let start = |(number, port)| {
@@ -125,7 +122,10 @@ impl Server {
     pub(crate) fn run(&mut self) {
         assert!(self.child.is_none(), "the server is running");
         let folder = self.folder.path();
-        let port = if self.port == 0 { "-1".into() } else { self.port.to_string() };
+        if self.port == 0 {
+            self.port = super::ports::free(1)[0];
+        }
+        let port = self.port;
         let mut text = self.settings.clone();
         let here = folder.display();
         write!(text, "host: 127.0.0.1\nport: {port}\nports_file_dir: \"{here}\"\nlog_file: \"{here}/log\"\n")

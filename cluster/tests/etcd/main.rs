@@ -4,6 +4,8 @@
 mod etcd;
 #[path = "../../../tests/support/poll.rs"]
 mod poll;
+#[path = "../../../tests/support/ports.rs"]
+mod ports;
 #[path = "../../../tests/support/proxy.rs"]
 mod proxy;
 #[path = "../../../tests/support/skipped.rs"]

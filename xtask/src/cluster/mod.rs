@@ -4,6 +4,8 @@
 //! to be kept. One that ends is told, and the others go on: it comes back when that is asked for ([`asked`]), or by itself.
 
 mod asked;
+#[path = "../../../tests/support/ports.rs"]
+mod ports;
 mod process;
 
 use std::fs;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::process::{Process, answers, free_ports};
+use self::process::{Process, answers};
 use crate::{setup, shell};
 
 /// For one process to be ready.
@@ -171,7 +173,7 @@ async fn live(running: &mut Running, size: &Size, nats: &Path, etcd: &Path) -> R
         .start("participants", participants, |said| said.contains("the participants are there").then_some(()))
         .await?;
     // Known before, so that a node that comes back is found where it was.
-    let ports = free_ports(size.nodes * 2)?;
+    let ports = ports::free(size.nodes * 2);
     for (number, ports) in (1..).zip(ports.chunks(2)) {
         let name = format!("n-{number}");
         let mut node = running.retailflow(&["serve", "--node", &name]);
@@ -226,7 +228,7 @@ impl Running {
 
     /// Members of one etcd; gives the ports for clients.
     async fn etcd(&mut self, binary: &Path, count: usize) -> Result<Vec<u16>> {
-        let (clients, peers) = (free_ports(count * 2)?, count);
+        let (clients, peers) = (ports::free(count * 2), count);
         let (clients, peers) = (clients[..peers].to_vec(), clients[peers..].to_vec());
         let url = |port: &u16| format!("http://127.0.0.1:{port}");
         let members: Vec<String> =
@@ -251,7 +253,7 @@ impl Running {
 
     /// Servers of one NATS that sync what they store; gives the ports for clients and for monitoring.
     async fn nats(&mut self, binary: &Path, count: usize) -> Result<(Vec<u16>, Vec<u16>)> {
-        let ports = free_ports(count * 3)?;
+        let ports = ports::free(count * 3);
         let (clients, monitors, routes) = (&ports[..count], &ports[count..2 * count], &ports[2 * count..]);
         let all: Vec<String> = routes.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
         let before = self.processes.len();

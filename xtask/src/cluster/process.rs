@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -140,13 +140,6 @@ fn spawn(command: &mut Command, log: &Path) -> Result<Child> {
     command.stdout(file.try_clone()?).stderr(file);
     let program = command.get_program().to_string_lossy().into_owned();
     command.spawn().with_context(|| format!("`{program}` cannot be started"))
-}
-
-/// Ports that nobody has now, all different.
-pub(super) fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let held: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
-    let held = held.context("no free ports")?;
-    held.iter().map(|held| Ok(held.local_addr()?.port())).collect()
 }
 
 /// Whether what listens on this port answers `path` over HTTP with `words`.

@@ -22,6 +22,8 @@ use crate::participants::instant::Instant as Instantly;
 mod nats;
 #[path = "../../../../tests/support/poll.rs"]
 mod poll;
+#[path = "../../../../tests/support/ports.rs"]
+mod ports;
 #[path = "../../../../tests/support/skipped.rs"]
 mod skipped;
 
