@@ -6,7 +6,8 @@
 //!   it is given. What was trimmed away above the floor stops the inbox ([`InboxFault::Gap`]), and so does a stream that is shorter
 //!   than the floor ([`InboxFault::Shorter`]). One that was made anew is another inbox, and read from its beginning, wherever that is
 //!   ([`InboxFault::MadeAnew`]): what is missing before it was never there.
-//! - A command whose subject carries another partition than ours stops the inbox: one order would have two owners.
+//! - While the server moves commands otherwise than it has to, nothing is given: one order would have two owners. What was stored meanwhile
+//!   where nobody may decide it is put with the dead letters, once it is right again (`misplaced`).
 //! - Nothing is kept at the server: a read names where it begins, and may be dropped or repeated at any time.
 //!
 //! How it waits: where there is nothing more, it listens for the partition's wake (which the server publishes for each command
@@ -14,6 +15,7 @@
 //!
 //! What is given as [`Body::Bytes`] is the message's body, or, where headers said a part of it, the same command in one piece.
 
+mod misplaced;
 mod replies;
 
 use std::sync::Arc;
@@ -24,13 +26,15 @@ use async_nats::Subscriber;
 use futures_util::StreamExt;
 use retailflow_engine::codec::fence::IntakeFloor;
 use retailflow_engine::ids::{OrderRef, PartitionId};
-use retailflow_engine::keys::{partition_of, sha256};
+use retailflow_engine::keys::sha256;
 use retailflow_engine::ports::{
     Body, Clock, CommandInbox, DeadLetter, DeadLetters, Delivery, InboxError, InboxId, PortFuture, StoreError,
 };
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_engine::wire::{Code, DecodeError};
 
+pub use self::misplaced::Strays;
+pub(super) use self::misplaced::other_transform;
 pub use self::replies::Replies;
 use super::api::{StreamInfo, Trouble};
 use super::command::{self, NoCommand};
@@ -57,6 +61,8 @@ pub struct InboxOptions {
     pub idle_ms: u64,
     /// Wait at the end for what comes, or end there.
     pub follow: bool,
+    /// Shared by the inboxes of a node: what none of them reads.
+    pub strays: Arc<Strays>,
 }
 
 impl Default for InboxOptions {
@@ -67,6 +73,7 @@ impl Default for InboxOptions {
             batch_max_bytes: 1 << 20,
             idle_ms: 2_000,
             follow: true,
+            strays: Arc::default(),
         }
     }
 }
@@ -92,17 +99,16 @@ pub enum InboxFault {
     /// one before is gone with it.
     #[error("RF_CMD was deleted and made anew, and is read from its beginning: {0}")]
     MadeAnew(String),
-    /// The server reckons another partition than we do: it was told another number of them.
+    /// The server moves commands to other partitions than we reckon. Nothing is read until it is put back.
     #[error(
-        "{subject} at position {position} belongs to partition {ours}; is P of the server's transform another one?"
+        "the subject_transform of RF_CMD was changed, so commands go where nobody may decide them: put it back \
+         (`retailflow cluster repair-streams`); it is {found}, and its dest has to be {wanted}"
     )]
-    PartitionDiffers {
-        /// Where.
-        position: u64,
-        /// As the server made it.
-        subject: String,
-        /// What it is by our reckoning.
-        ours: PartitionId,
+    SubjectsDiffer {
+        /// As it is.
+        found: String,
+        /// As its destination has to be.
+        wanted: String,
     },
 }
 
@@ -128,6 +134,8 @@ pub struct NatsInbox {
     partition: PartitionId,
     created: String,
     options: InboxOptions,
+    connections: Connections,
+    edge: EdgeConnection,
     reader: Reader,
     letters: Arc<dyn DeadLetters>,
     clock: Arc<dyn Clock>,
@@ -197,6 +205,8 @@ impl NatsInbox {
             partition,
             created,
             options,
+            connections: connections.clone(),
+            edge: edge.clone(),
             reader,
             letters,
             clock,
@@ -209,6 +219,7 @@ impl NatsInbox {
             replies: Arc::default(),
         };
         inbox.check(&info)?;
+        inbox.check_transform(&info, info.first_sequence.saturating_sub(1))?;
         Ok(inbox)
     }
 
@@ -245,6 +256,8 @@ impl NatsInbox {
             // After the read: what was there before it, and is not there now, may have been missed.
             let info = self.reader.info().await?;
             self.check(&info)?;
+            self.check_transform(&info, self.last)?;
+            self.put_strays_away(info.last_sequence).await?;
             let last_before = std::mem::replace(&mut self.last, info.last_sequence);
             if info.last_sequence < last_before {
                 // Whoever answered is not the leader any more, and what was read of it is not all there is.
@@ -351,14 +364,13 @@ impl NatsInbox {
     /// What is given of a message, if anything.
     async fn take(&self, arrived: &Arrived) -> Result<Option<Delivery>, InboxFault> {
         let position = arrived.sequence;
-        let Some((partition, tenant, order)) = subjects::parse_command(&arrived.subject) else {
-            return Err(self.elsewhere(arrived, self.partition));
+        let parsed = subjects::parse_command(&arrived.subject);
+        let parsed = parsed.map(|(partition, tenant, order)| (partition, command::order_of(tenant, order)));
+        let parsed = parsed.filter(|(partition, order)| self.belongs_here(*partition, order.as_ref().ok()));
+        let Some((_, order)) = parsed else {
+            self.put_misplaced(arrived).await?;
+            return Ok(None);
         };
-        let order = command::order_of(tenant, order);
-        let ours = order.as_ref().map_or(partition, |order| partition_of(order, self.options.partitions));
-        if ours != partition || partition != self.partition {
-            return Err(self.elsewhere(arrived, ours));
-        }
         let length_bytes = arrived.payload.len() as u64;
         if arrived.payload.len() > self.options.body_max_bytes {
             let kept = KEPT_MAX_BYTES.min(self.options.body_max_bytes);
@@ -391,11 +403,6 @@ impl NatsInbox {
             Ok(_) | Err(NoCommand::Body(_)) => Ok(arrived.payload.to_vec()),
             Err(NoCommand::Envelope(error)) => Err(error),
         }
-    }
-
-    fn elsewhere(&self, arrived: &Arrived, ours: PartitionId) -> InboxFault {
-        let (position, subject) = (arrived.sequence, arrived.subject.clone());
-        InboxFault::PartitionDiffers { position, subject, ours }
     }
 
     /// The same message at the same position is the same letter, however often it is read.

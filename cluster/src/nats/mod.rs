@@ -59,7 +59,7 @@ pub use event_log::{NatsLog, NatsLogOptions, OpenError, Unwritten};
 pub use events::{EventOptions, EventPublisher, EventPump, PublishError, Published};
 pub use fill::{Fill, FillLevel};
 pub use identity::{IdentityError, fits_log, found_identity};
-pub use inbox::{InboxFault, InboxOptions, NatsInbox, Replies};
+pub use inbox::{InboxFault, InboxOptions, NatsInbox, Replies, Strays};
 pub use overview::{Progress, progress};
 pub use probe::{ServerProbe, probe_account, probe_publishing, probe_server, server_time};
 pub use publisher::{CommandPublisher, OutgoingCommand, PublisherOptions, Receipt, Sent};

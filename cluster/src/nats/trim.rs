@@ -13,7 +13,7 @@ use retailflow_engine::ports::InboxId;
 use serde_json::json;
 
 use super::api::{Api, Trouble};
-use super::inbox::inbox_id;
+use super::inbox::{inbox_id, other_transform};
 use super::{Connections, subjects};
 
 /// What a trim did.
@@ -54,6 +54,11 @@ pub enum TrimError {
         /// When, as the server has it.
         created: String,
     },
+    /// Commands stand under subjects that nobody reads.
+    #[error(
+        "the subject_transform of RF_CMD was changed: what it has stored meanwhile is to be looked at first"
+    )]
+    SubjectsDiffer,
     /// The server does not answer, or refuses. It may be done; try again.
     #[error("{0}")]
     Stream(Trouble),
@@ -101,6 +106,9 @@ pub async fn trim(
     let info = api.info(subjects::COMMANDS).await?;
     if info.created != created {
         return Err(TrimError::Replaced { created: info.created });
+    }
+    if other_transform(&info, partitions).is_some() {
+        return Err(TrimError::SubjectsDiffer);
     }
     let last = info.last_sequence;
     if let Some((partition, floor)) = numbered().find(|(_, floor)| *floor > last) {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use async_nats::{Client, HeaderMap};
 use retailflow_cluster::nats::{
-    Connections, DoorStreams, EdgeConnection, InboxFault, InboxOptions, NatsDeadLetters, NatsInbox, subjects,
+    Connections, DoorStreams, EdgeConnection, InboxFault, InboxOptions, NatsDeadLetters, NatsInbox, Strays,
+    subjects,
 };
 use retailflow_engine::contract::author::place;
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
@@ -42,6 +43,7 @@ pub(crate) struct Doors {
     pub(crate) edge: EdgeConnection,
     pub(crate) letters: Arc<dyn DeadLetters>,
     pub(crate) caller: Client,
+    pub(crate) strays: Arc<Strays>,
 }
 
 impl Doors {
@@ -55,11 +57,16 @@ impl Doors {
         }
         let letters = Arc::new(NatsDeadLetters::new(&connections));
         let caller = async_nats::connect(server.url()).await.unwrap();
-        Self { server, partitions, connections, edge, letters, caller }
+        Self { server, partitions, connections, edge, letters, caller, strays: Arc::default() }
     }
 
     pub(crate) fn inbox_options(&self, follow: bool) -> InboxOptions {
-        InboxOptions { partitions: self.partitions, follow, ..InboxOptions::default() }
+        InboxOptions {
+            partitions: self.partitions,
+            follow,
+            strays: self.strays.clone(),
+            ..InboxOptions::default()
+        }
     }
 
     pub(crate) async fn inbox(&self, partition: u16, floor: u64, follow: bool) -> NatsInbox {

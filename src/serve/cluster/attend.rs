@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use metrics::counter;
 use retailflow_actors::{Intake, IntakeEvent, NodeHandle};
-use retailflow_cluster::nats::{EdgeConnection, EventPump, InboxFault, NatsInbox, Post};
+use retailflow_cluster::nats::{EdgeConnection, EventPump, InboxFault, NatsInbox, Post, Strays};
 use retailflow_cluster::repeated::Repeated;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::metric;
@@ -31,7 +31,7 @@ const END_MAX: Duration = Duration::from_secs(15);
 /// After passing trouble commands are read again in so long.
 const AGAIN: Duration = Duration::from_secs(1);
 /// And after trouble that only people can mend.
-const AGAIN_AFTER_DAMAGE: Duration = Duration::from_secs(30);
+const AGAIN_AFTER_DAMAGE: Duration = Duration::from_secs(5);
 
 /// Where published commands come from, and where their outcomes go.
 #[derive(Clone)]
@@ -72,6 +72,8 @@ pub(super) struct Attending {
     pub(super) reading: Arc<Reading>,
     /// One server that is away is one cause, however many partitions wait for it.
     pub(super) said: Arc<Repeated>,
+    /// What stands in the stream of commands under subjects that no partition reads.
+    pub(super) strays: Arc<Strays>,
 }
 
 impl Attending {
@@ -175,7 +177,12 @@ impl Attending {
                 }
                 Err(Stopped::Damaged(why)) => {
                     self.reading.stops(partition, &why, true);
-                    tracing::error!(%partition, why, "STOPPED: published commands are not read");
+                    if let Some(left_out) = self.said.due(&why) {
+                        tracing::error!(
+                            event = "commands_not_read", %partition, why, left_out,
+                            "STOPPED: published commands are not read"
+                        );
+                    }
                     AGAIN_AFTER_DAMAGE
                 }
             };
@@ -188,7 +195,7 @@ impl Attending {
         let head = ground.log.head(partition).await;
         let head = head.map_err(|error| Stopped::Passing(error.to_string()))?;
         let floors = head.fence.map(|fence| fence.intake).unwrap_or_default();
-        let options = options::inbox(&ground.config, ground.log.identity().partitions);
+        let options = options::inbox(&ground.config, ground.log.identity().partitions, self.strays.clone());
         let (letters, clock) = (ground.letters.clone(), Arc::new(SystemClock));
         let opened =
             NatsInbox::resume(&ground.connections, &ends.intake, partition, &floors, letters, clock, options);

@@ -182,7 +182,8 @@ async fn serve(
     // Last of all: whoever joins is given partitions, and must be able to see to them.
     let (gone, end) = (CancellationToken::new(), CancellationToken::new());
     let said = Arc::default();
-    let attending = Attending { ground: ground.clone(), node: node.clone(), post, reading, said };
+    let attending =
+        Attending { ground: ground.clone(), node: node.clone(), post, reading, said, strays: Arc::default() };
     let mut attending = tokio::spawn(attending.run(end.clone()));
     let required = labels::parse_labels(&config.cluster.required_labels).map_err(Failure::usage)?;
     let options = etcd_options(member, ground, server.admin_addr, required);

@@ -1,10 +1,11 @@
 //! What of the configuration goes to which part of a node, in one place.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_actors::StewardTimes;
-use retailflow_cluster::nats::{AskOptions, InboxOptions};
+use retailflow_cluster::nats::{AskOptions, InboxOptions, Strays};
 use retailflow_config::Config;
 use retailflow_engine::placement::Policy;
 
@@ -27,8 +28,8 @@ pub(super) fn steward_times(config: &Config) -> StewardTimes {
 }
 
 /// Of the commands that were published for a partition.
-pub(super) fn inbox(config: &Config, partitions: u16) -> InboxOptions {
-    InboxOptions { partitions, idle_ms: config.cluster.look_ms, ..InboxOptions::default() }
+pub(super) fn inbox(config: &Config, partitions: u16, strays: Arc<Strays>) -> InboxOptions {
+    InboxOptions { partitions, idle_ms: config.cluster.look_ms, strays, ..InboxOptions::default() }
 }
 
 /// For which a published command waits for its order.
@@ -72,7 +73,7 @@ mod tests {
             "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {nats:?} {:?} {:?} {:?} {:?} {:?} {log:?} {doors:?} {:?}",
             ask(config),
             steward_times(config),
-            inbox(config, 7),
+            inbox(config, 7, Arc::default()),
             patience(config),
             floor_pause(config, 3),
             trim_pause(config, 3),
