@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use retailflow_cluster::disk::files::{Files, RealFiles};
-use retailflow_cluster::disk::log::{FrameKind, LogOptions, NewLog, Opening};
+use retailflow_disk::log::{FrameKind, LogOptions, NewLog, Opening};
+use retailflow_os::files::{Files, RealFiles};
 
 fn main() {
     divan::main();

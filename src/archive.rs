@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail, ensure};
-use retailflow_cluster::disk::event_log::DiskLog;
-use retailflow_cluster::disk::log::{Frame, FrameKind};
+use retailflow_disk::event_log::DiskLog;
+use retailflow_disk::log::{Frame, FrameKind};
 use retailflow_engine::codec::control::{Control, Note};
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::codec::{identity, record};

@@ -9,8 +9,8 @@ mod progress;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use retailflow_cluster::disk::log::group::{EntryKind, decode_group};
-use retailflow_cluster::disk::log::{Frame, FrameKind};
+use retailflow_disk::log::group::{EntryKind, decode_group};
+use retailflow_disk::log::{Frame, FrameKind};
 use retailflow_engine::codec::control::Note;
 use retailflow_engine::codec::record::order_of;
 use retailflow_engine::ids::OrderRef;

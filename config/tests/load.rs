@@ -116,14 +116,14 @@ fn later_sources_win_and_origins_say_so() {
 fn text_from_the_outside_is_read_by_what_the_key_is() {
     let loaded = given()
         .env("RETAILFLOW__TENANTS__UNKNOWN", "refuse")
-        .env("RETAILFLOW__TELEMETRY__LOG", "info,retailflow_cluster=debug")
+        .env("RETAILFLOW__TELEMETRY__LOG", "info,retailflow_nats=debug")
         .flag("telemetry.format", "\"json\"")
         .flag("log.cluster", "true-story")
         .flag("http.listen", "[::1]:0")
         .flag("orders.live_max", "65_536")
         .load();
     assert_eq!(loaded.config.tenants.unknown, UnknownTenant::Refuse);
-    assert_eq!(loaded.config.telemetry.log, "info,retailflow_cluster=debug");
+    assert_eq!(loaded.config.telemetry.log, "info,retailflow_nats=debug");
     assert_eq!(loaded.config.log.cluster, "true-story");
     assert!(loaded.config.http.listen.is_ipv6());
     assert_eq!(loaded.config.orders.live_max, 65_536);

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use retailflow_cluster::participants::{BookEnd, problems, read_books};
 use retailflow_engine::invariant::{InvariantId, LogCheck, LogChecker, SidesCheck};
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::report::{BookBehind, BookSums, BooksReport, InvariantResult};
 use retailflow_engine::wire::time::format_time;
+use retailflow_participants::{BookEnd, problems, read_books};
 
 use super::Progress;
 use crate::participants;

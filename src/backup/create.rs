@@ -4,8 +4,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use retailflow_cluster::disk::log::copy::{WholeSegment, bytes_until, number_of, read_segment};
-use retailflow_cluster::disk::log::{LogOptions, Position};
+use retailflow_disk::log::copy::{WholeSegment, bytes_until, number_of, read_segment};
+use retailflow_disk::log::{LogOptions, Position};
 use retailflow_engine::keys::hex;
 use retailflow_engine::ports::Clock as _;
 use retailflow_engine::wire::admin::{BackupCut, BackupPart};

@@ -6,8 +6,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use retailflow_cluster::disk::log::copy::{number_of, read_segment};
-use retailflow_cluster::disk::log::{FrameKind, LogOptions};
+use retailflow_disk::log::copy::{number_of, read_segment};
+use retailflow_disk::log::{FrameKind, LogOptions};
 use retailflow_engine::codec::identity;
 use retailflow_engine::invariant::LogChecker;
 use retailflow_engine::keys::hex;

@@ -9,14 +9,14 @@ use anyhow::Context as _;
 use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
 use retailflow_actors::{Intake, NodeHandle};
-use retailflow_cluster::nats::raw_limit::{RawGroup, raw_batches};
-use retailflow_cluster::nats::{
-    AskClient, CommandPublisher, InboxOptions, NatsInbox, PublisherOptions, Sent, Topology,
-};
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{EventLog, LogPosition, LoggedEntry};
 use retailflow_engine::wire::{CommandEvent, Status, decode_command};
+use retailflow_nats::raw_limit::{RawGroup, raw_batches};
+use retailflow_nats::{
+    AskClient, CommandPublisher, InboxOptions, NatsInbox, PublisherOptions, Sent, Topology,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use retailflow_cluster::disk::log::Position;
+use retailflow_disk::log::Position;
 use serde_json::json;
 
 use crate::app;

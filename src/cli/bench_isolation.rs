@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use retailflow_cluster::nats::raw_limit::move_stream;
-use retailflow_cluster::nats::subjects::{shard_of, stream as stream_of};
-use retailflow_cluster::nats::survey;
 use retailflow_config::Config;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::EventLog as _;
 use retailflow_engine::wire::Durability;
+use retailflow_nats::raw_limit::move_stream;
+use retailflow_nats::subjects::{shard_of, stream as stream_of};
+use retailflow_nats::survey;
 
 use crate::app::{self, Make};
 use crate::bench::isolation::{self, Felt, Frozen, Load, Part};

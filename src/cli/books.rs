@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
-use retailflow_cluster::disk::inbox::FileInbox;
+use retailflow_disk::inbox::FileInbox;
 use retailflow_engine::invariant::LogChecker;
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::CommandInbox;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use retailflow_cluster::nats::{DoorStreams, Drift, Topology, TopologyError};
+use retailflow_nats::{DoorStreams, Drift, Topology, TopologyError};
 use serde_json::json;
 
 use crate::app;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use retailflow_cluster::nats::{CommandRecovery, CommandsState, DoorStreams, RecoverError, Undecided};
 use retailflow_config::Config;
+use retailflow_nats::{CommandRecovery, CommandsState, DoorStreams, RecoverError, Undecided};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use retailflow_cluster::nats::{Connections, Did, LetterMark, NatsDeadLetters};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::keys::hex;
 use retailflow_engine::ports::{DeadLetter, DeadLetters, StoredDeadLetter};
 use retailflow_engine::wire::base64;
 use retailflow_engine::wire::time::format_time;
+use retailflow_nats::{Connections, Did, LetterMark, NatsDeadLetters};
 use serde_json::{Value, json};
 
 use crate::app::{self, Make};

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use retailflow_cluster::nats::{
-    CommandPublisher, Connections, Did, EdgeConnection, LetterMark, NatsDeadLetters, OutgoingCommand,
-    PublisherOptions, Sent,
-};
 use retailflow_config::Config;
 use retailflow_engine::ports::{Clock as _, DeadLetter};
 use retailflow_engine::wire::decode_command;
+use retailflow_nats::{
+    CommandPublisher, Connections, Did, EdgeConnection, LetterMark, NatsDeadLetters, OutgoingCommand,
+    PublisherOptions, Sent,
+};
 use serde_json::{Value, json};
 
 use crate::app::{self, SystemClock};

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use retailflow_cluster::disk::follow::{FollowError, LogFollower};
-use retailflow_cluster::disk::log::LogError;
-use retailflow_cluster::disk::projection::relay::{Relay, TellError, Told};
+use retailflow_disk::follow::{FollowError, LogFollower};
+use retailflow_disk::log::LogError;
+use retailflow_disk::projection::relay::{Relay, TellError, Told};
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::wire::event::PublicEvent;
 use serde::Serialize;

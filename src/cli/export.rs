@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use retailflow_cluster::disk::log::{Frame, FrameKind};
+use retailflow_disk::log::{Frame, FrameKind};
 use retailflow_engine::codec::identity;
 use retailflow_engine::invariant::LogChecker;
 

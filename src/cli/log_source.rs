@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use retailflow_cluster::disk::log::check::{CheckReport, check, check_read_only};
-use retailflow_cluster::disk::log::copy::bytes_until;
-use retailflow_cluster::disk::log::{Frame, LogError, Position};
 use retailflow_config::Config;
+use retailflow_disk::log::check::{CheckReport, check, check_read_only};
+use retailflow_disk::log::copy::bytes_until;
+use retailflow_disk::log::{Frame, LogError, Position};
 
 use crate::app;
 use crate::audit::Progress;

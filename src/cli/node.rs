@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use retailflow_cluster::etcd::ClusterStatus;
 use retailflow_engine::ids::NodeId;
 use retailflow_engine::ports::Clock as _;
+use retailflow_etcd::ClusterStatus;
 use serde_json::json;
 
 use crate::app::{self, SystemClock};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use retailflow_cluster::nats::{AskClient, EdgeConnection, StandIns};
 use retailflow_engine::wire::CommandEvent;
+use retailflow_nats::{AskClient, EdgeConnection, StandIns};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 

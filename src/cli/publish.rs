@@ -5,9 +5,9 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use retailflow_cluster::disk::inbox::FileInbox;
-use retailflow_cluster::nats::{CommandPublisher, EdgeConnection, PublisherOptions};
+use retailflow_disk::inbox::FileInbox;
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
+use retailflow_nats::{CommandPublisher, EdgeConnection, PublisherOptions};
 
 use crate::app;
 use crate::cli::cluster_args::ClusterArgs;

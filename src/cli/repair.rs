@@ -3,12 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use retailflow_cluster::disk::log::check::{CheckReport, LostEnd};
-use retailflow_cluster::disk::log::repair::{NoRepair, RepairPlan, apply, plan};
-use retailflow_cluster::participants::{BookFileError, Mended, mend, problems};
 use retailflow_config::Config;
+use retailflow_disk::log::check::{CheckReport, LostEnd};
+use retailflow_disk::log::repair::{NoRepair, RepairPlan, apply, plan};
 use retailflow_engine::codec::identity;
 use retailflow_engine::keys::hex;
+use retailflow_participants::{BookFileError, Mended, mend, problems};
 
 use crate::app;
 use crate::cli::data::DataArgs;

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use retailflow_cluster::disk::event_log::DiskLog;
 use retailflow_config::Config;
+use retailflow_disk::event_log::DiskLog;
 use retailflow_engine::codec::identity;
 use retailflow_engine::invariant::LogChecker;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use retailflow_actors::{Intake, IntakeEvent, NodeHandle, Settings, Standing};
-use retailflow_cluster::disk::inbox::FileInbox;
+use retailflow_disk::inbox::FileInbox;
 use retailflow_engine::keys::{hex, sha256};
 use retailflow_engine::ports::{Clock, InboxError};
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;

@@ -3,11 +3,11 @@
 use std::num::NonZeroU32;
 
 use clap::ValueEnum;
-use retailflow_cluster::nats::{NatsTenants, TenantsOptions};
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::Tenants;
 use retailflow_engine::wire::Code;
 use retailflow_engine::wire::admin::{TenantChange, TenantList, TenantState, TenantView};
+use retailflow_nats::{NatsTenants, TenantsOptions};
 
 use crate::app::{self, Make};
 use crate::cli::log_args::{LogArgs, LogPlace};

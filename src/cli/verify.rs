@@ -4,10 +4,10 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
-use retailflow_cluster::disk::event_log::scrub::scrubbed;
-use retailflow_cluster::disk::log::check::CheckReport;
-use retailflow_cluster::disk::log::{Frame, FrameKind, Position};
 use retailflow_config::Config;
+use retailflow_disk::event_log::scrub::scrubbed;
+use retailflow_disk::log::check::CheckReport;
+use retailflow_disk::log::{Frame, FrameKind, Position};
 use retailflow_engine::codec::identity;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::invariant::LogChecker;

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use retailflow_cluster::disk::files::{DiskFile, Files, LockError, LockGuard};
-use retailflow_cluster::disk::log::Position;
-use retailflow_cluster::disk::log::copy::number_of;
+use retailflow_disk::log::Position;
+use retailflow_disk::log::copy::number_of;
 use retailflow_engine::wire::admin::BackupCut;
+use retailflow_os::files::{DiskFile, Files, LockError, LockGuard};
 
 use super::Client;
 use crate::exit::Failure;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use retailflow_cluster::disk::files::{Files as _, RealFiles};
 use retailflow_config::Config;
+use retailflow_os::files::{Files as _, RealFiles};
 
 use super::{Report, room};
 use crate::app;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use retailflow_cluster::etcd::{ClusterAdmin, ClusterStatus, probe_endpoint};
-use retailflow_cluster::nats::address_told;
 use retailflow_config::Config;
 use retailflow_engine::ports::LogIdentity;
 use retailflow_engine::wire::time::format_time;
+use retailflow_etcd::{ClusterAdmin, ClusterStatus, probe_endpoint};
+use retailflow_nats::address_told;
 
 use super::Report;
 use crate::serve::cluster::list;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use retailflow_cluster::nats::{
+use retailflow_config::Config;
+use retailflow_nats::{
     ConnectError, Connections, NatsOptions, Trouble, address_told, probe_account, probe_server,
 };
-use retailflow_config::Config;
 
 use super::Report;
 use crate::serve::cluster::{list, nats_options};

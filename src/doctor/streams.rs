@@ -1,11 +1,11 @@
 //! The log and the streams beside it: whose, how made, how many copies, how full, how durable.
 
-use retailflow_cluster::nats::{
+use retailflow_config::Config;
+use retailflow_engine::ports::{Clock as _, LogIdentity};
+use retailflow_nats::{
     Compared, Connections, Copies, DoorStreams, SyncedServers, Topology, TopologyError, Trouble,
     found_identity, probe_publishing, server_time, survey,
 };
-use retailflow_config::Config;
-use retailflow_engine::ports::{Clock as _, LogIdentity};
 
 use super::{Report, room};
 use crate::app::SystemClock;

@@ -5,11 +5,11 @@ pub(crate) mod view;
 
 use std::time::Duration;
 
-use retailflow_cluster::etcd::{ClusterAdmin, ClusterStatus, EtcdError};
-use retailflow_cluster::nats::{Connections, address_told, found_identity};
 use retailflow_config::Config;
 use retailflow_engine::ids::{NodeId, PartitionId};
 use retailflow_engine::ports::LogIdentity;
+use retailflow_etcd::{ClusterAdmin, ClusterStatus, EtcdError};
+use retailflow_nats::{Connections, address_told, found_identity};
 use tokio::time::{Instant, sleep};
 
 use crate::cli::cluster_args::ClusterArgs;

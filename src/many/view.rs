@@ -1,9 +1,9 @@
 //! What a cluster looks like now: nodes and partitions, from etcd and the log.
 
-use retailflow_cluster::etcd::{ClusterStatus, NodeStatus, PartitionStatus};
-use retailflow_cluster::nats::{Progress, progress};
 use retailflow_engine::keys::hex;
 use retailflow_engine::wire::time::format_time;
+use retailflow_etcd::{ClusterStatus, NodeStatus, PartitionStatus};
+use retailflow_nats::{Progress, progress};
 use serde_json::{Value, json};
 
 use super::table::table;

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use retailflow_actors::NodeHandle;
-use retailflow_cluster::participants::{self, BookOptions, BookSync, SimRunning};
 use retailflow_engine::memory::participants::{FaultRates, SimOptions};
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::ports::Participants;
 use retailflow_engine::wire::CommandEvent;
+use retailflow_participants::{BookOptions, BookSync, SimRunning};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -89,7 +89,8 @@ pub(crate) fn open(
         );
     }
     let options = BookOptions { sim, rates, seed, sync };
-    let opened = participants::open(&folder(data), &options, Arc::new(SystemClock), Arc::new(sink));
+    let opened =
+        retailflow_participants::open(&folder(data), &options, Arc::new(SystemClock), Arc::new(sink));
     let sim = opened.map_err(|error| Failure::new(ExitStatus::Unreachable, error))?;
     let participants = sim.participants();
     Ok((Running { sim: Some(sim), participants, _reports: None }, reports))

@@ -11,11 +11,11 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use retailflow_cluster::disk::inbox::FileInbox;
-use retailflow_cluster::nats::{CommandPublisher, OutgoingCommand, Receipt};
+use retailflow_disk::inbox::FileInbox;
 use retailflow_engine::keys::{GENESIS, Hash, hex};
 use retailflow_engine::ports::{Body, CommandInbox as _, Delivery};
 use retailflow_engine::wire::decode_command;
+use retailflow_nats::{CommandPublisher, OutgoingCommand, Receipt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval};
 

@@ -1,6 +1,6 @@
 //! What became of the lines.
 
-use retailflow_cluster::nats::Sent;
+use retailflow_nats::Sent;
 use serde::Serialize;
 
 use crate::words::count;

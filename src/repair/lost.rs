@@ -6,8 +6,8 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use retailflow_cluster::disk::log::salvage::{Found, Gap, walk};
-use retailflow_cluster::disk::log::{LogError, LogOptions, Place, Position};
+use retailflow_disk::log::salvage::{Found, Gap, walk};
+use retailflow_disk::log::{LogError, LogOptions, Place, Position};
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
 use retailflow_engine::order::{LoneDecision, MoneyStep, lone_record};

@@ -11,10 +11,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use retailflow_cluster::disk::event_log::DiskLog;
-use retailflow_cluster::disk::log::salvage::{Found, Gap, log_id, walk};
-use retailflow_cluster::disk::log::{Frame, FrameKind};
 use retailflow_config::Config;
+use retailflow_disk::event_log::DiskLog;
+use retailflow_disk::log::salvage::{Found, Gap, log_id, walk};
+use retailflow_disk::log::{Frame, FrameKind};
 use retailflow_engine::codec::control::{Control, Note};
 use retailflow_engine::codec::fence::{Fence, fence_hash, group_digest};
 use retailflow_engine::codec::{identity, record};

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_actors::{NodeHandle, Settings};
-use retailflow_cluster::disk::projection::{Projection, ProjectionOptions};
-use retailflow_cluster::participants::BookSync;
 use retailflow_config::Config;
+use retailflow_disk::projection::{Projection, ProjectionOptions};
 use retailflow_engine::ports::{CommandDoor, EventLog};
 use retailflow_gateway::{Edge, Options as EdgeOptions, Running, Server, TokenSecret};
+use retailflow_participants::BookSync;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use metrics::{counter, gauge};
 use retailflow_actors::NodeHandle;
-use retailflow_cluster::disk::projection::Projection;
-use retailflow_cluster::nats::AskCounts;
+use retailflow_disk::projection::Projection;
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::invariant::{Ledger, TenantLedger};
 use retailflow_engine::metric;
 use retailflow_engine::ports::{EventLog, Views};
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 use retailflow_gateway::{Counts, Route};
+use retailflow_nats::AskCounts;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

@@ -21,7 +21,7 @@ pub(crate) fn start(config: &Telemetry) -> Result<(), Failure> {
     let why = || {
         format!(
             "telemetry.log = {:?} is neither a level (error, warn, info, debug, trace) nor directives such as \
-             \"info,retailflow_cluster=debug\"",
+             \"info,retailflow_nats=debug\"",
             config.log
         )
     };

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_actors::{Node, Ports, Settings};
-use retailflow_cluster::nats::{CallError, Caller, EdgeConnection, Post, PostOptions};
 use retailflow_config::Config;
 use retailflow_engine::contract::Subject;
 use retailflow_engine::contract::command_door::{DoorWithLog, suite};
@@ -15,6 +14,7 @@ use retailflow_engine::order::Actor;
 use retailflow_engine::ports::{CommandDoor, EndParkingError, LogIdentity, PortFuture};
 use retailflow_engine::wire::admin::ReleaseReport;
 use retailflow_engine::wire::{Code, CommandEvent, Durability, Outcome};
+use retailflow_nats::{CallError, Caller, EdgeConnection, Post, PostOptions};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

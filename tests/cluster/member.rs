@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_actors::{Holds, Node, NodeHandle, Ports, Settings, StewardTimes, steward};
-use retailflow_cluster::etcd::{EtcdOptions, EtcdOwnership};
-use retailflow_cluster::nats::event_log::GROUP_RECORDS_MAX;
-use retailflow_cluster::nats::{Connections, NatsLog, NatsLogOptions, NatsOptions, Topology};
 use retailflow_config::Config;
 use retailflow_engine::ids::{NodeId, TimestampMs};
 use retailflow_engine::memory::{MemoryDeadLetters, MemorySnapshots, MemoryTenants};
 use retailflow_engine::placement::Policy;
 use retailflow_engine::ports::{Clock, LogIdentity, Participants, Rng};
 use retailflow_engine::wire::Durability;
+use retailflow_etcd::{EtcdOptions, EtcdOwnership};
+use retailflow_nats::event_log::GROUP_RECORDS_MAX;
+use retailflow_nats::{Connections, NatsLog, NatsLogOptions, NatsOptions, Topology};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use retailflow_cluster::nats::{Connections, NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::invariant::{CheckKey, LogChecker, sides};
 use retailflow_engine::ports::{DeadLetters, EventLog, LogIdentity, LogPosition, LoggedGroup};
+use retailflow_nats::{Connections, NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions};
 
 use super::cluster::{Many, PARTITIONS, SHARDS};
 use super::load::Load;
@@ -83,6 +83,6 @@ pub(super) fn audit(many: &mut Many, load: &mut Load) {
     // A cancel that had overtaken its place would have had no order.
     let said: Vec<_> = letters.iter().map(|letter| (&letter.letter.origin, &letter.letter.reason)).collect();
     assert!(letters.is_empty(), "{said:?}");
-    let totals = retailflow_cluster::participants::audit(&many.books().join("participants")).unwrap();
+    let totals = retailflow_participants::audit(&many.books().join("participants")).unwrap();
     assert_eq!(sides(checker.effects(), &totals), []);
 }

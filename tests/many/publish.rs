@@ -12,14 +12,14 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use retailflow_cluster::disk::files::RealFiles;
-use retailflow_cluster::disk::follow::LogFollower;
-use retailflow_cluster::disk::log::LogOptions;
-use retailflow_cluster::nats::{Connections, NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions};
+use retailflow_disk::follow::LogFollower;
+use retailflow_disk::log::LogOptions;
 use retailflow_engine::codec::v1::{self, ActorV1, BodyV1, EventV1, StatusV1, VerdictV1};
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
 use retailflow_engine::invariant::{CheckKey, Effects, LogChecker, sides};
 use retailflow_engine::ports::{DeadLetters, LoggedEntry, LoggedGroup};
+use retailflow_nats::{Connections, NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions};
+use retailflow_os::files::RealFiles;
 use serde_json::Value;
 
 use super::audit::{all, identity};
@@ -279,6 +279,6 @@ fn a_strangers_orders_come_to_the_same_as_in_one_process() {
     nodes.iter().for_each(|node| assert!(!many.log(node).contains("STOPPED"), "{}", many.log(node)));
     drop(published);
     many.end();
-    let totals = retailflow_cluster::participants::audit(&many.books().join("participants")).unwrap();
+    let totals = retailflow_participants::audit(&many.books().join("participants")).unwrap();
     assert_eq!(sides(checker.effects(), &totals), []);
 }

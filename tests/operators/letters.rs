@@ -1,8 +1,8 @@
 //! `retailflow dlq`, and `retailflow tenant` on a cluster.
 
-use retailflow_cluster::nats::NatsDeadLetters;
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::ports::{DeadLetter, DeadLetters as _};
+use retailflow_nats::NatsDeadLetters;
 use serde_json::Value;
 
 use super::{CLOSES_WITHIN, at, connections, now, provision, stream};

@@ -11,11 +11,11 @@ mod stop;
 
 use std::time::Duration;
 
-use retailflow_cluster::nats::{
-    Connections, Copies, DoorStreams, NatsLog, NatsLogOptions, NatsOptions, Topology, survey,
-};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::ports::LogIdentity;
+use retailflow_nats::{
+    Connections, Copies, DoorStreams, NatsLog, NatsLogOptions, NatsOptions, Topology, survey,
+};
 
 use crate::support::cli::{Call, retailflow};
 use crate::support::nats::Server;

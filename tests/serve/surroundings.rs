@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use retailflow_cluster::disk::files::raise_open_files;
+use retailflow_os::files::raise_open_files;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::cli::{Call, exit_code, retailflow};

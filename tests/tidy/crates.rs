@@ -13,7 +13,11 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ("retailflow-engine", &[], &[]),
     ("retailflow-config", &[], &[]),
     ("retailflow-actors", &["retailflow-engine", "retailflow-config"], &[]),
-    ("retailflow-cluster", &["retailflow-engine", "retailflow-config"], &[]),
+    ("retailflow-os", &[], &[]),
+    ("retailflow-disk", &["retailflow-engine", "retailflow-config", "retailflow-os"], &[]),
+    ("retailflow-nats", &["retailflow-engine", "retailflow-os"], &[]),
+    ("retailflow-etcd", &["retailflow-engine", "retailflow-os"], &[]),
+    ("retailflow-participants", &["retailflow-engine", "retailflow-os"], &[]),
     ("retailflow-gateway", &["retailflow-engine", "retailflow-config"], &[]),
     ("retailflow-chaos", &["retailflow-engine", "retailflow-actors", "retailflow-config"], &[]),
     (
@@ -23,7 +27,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
             "retailflow-engine",
             "retailflow-actors",
             "retailflow-config",
-            "retailflow-cluster",
+            "retailflow-disk",
         ],
         &[],
     ),
@@ -34,7 +38,11 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         &[
             "retailflow-engine",
             "retailflow-actors",
-            "retailflow-cluster",
+            "retailflow-os",
+            "retailflow-disk",
+            "retailflow-nats",
+            "retailflow-etcd",
+            "retailflow-participants",
             "retailflow-gateway",
             "retailflow-config",
         ],
@@ -44,9 +52,9 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
 
 /// Drivers, the one package that may depend on each, and the folder in which it may be named.
 const DRIVERS: &[(&str, &str, &str)] = &[
-    ("async-nats", "retailflow-cluster", "cluster/"),
-    ("etcd-client", "retailflow-cluster", "cluster/"),
-    ("sled", "retailflow-cluster", "cluster/"),
+    ("async-nats", "retailflow-nats", "cluster/nats/"),
+    ("etcd-client", "retailflow-etcd", "cluster/etcd/"),
+    ("sled", "retailflow-disk", "cluster/disk/"),
     ("bincode", "retailflow-engine", "engine/src/codec/"),
     ("ractor", "retailflow-actors", "actors/"),
     ("backoff", "retailflow-actors", "actors/src/resilience/"),

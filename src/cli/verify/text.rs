@@ -1,6 +1,6 @@
 //! What `verify` found, for people.
 
-use retailflow_cluster::disk::log::Position;
+use retailflow_disk::log::Position;
 use retailflow_engine::wire::report::BookSums;
 
 use super::{Compared, Online, Verified};

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use metrics::counter;
 use retailflow_actors::{Intake, IntakeEvent, NodeHandle};
-use retailflow_cluster::nats::{EdgeConnection, EventPump, InboxFault, NatsInbox, Post, Strays};
-use retailflow_cluster::repeated::Repeated;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::metric;
 use retailflow_engine::ports::{EventLog as _, InboxError, StoreError};
 use retailflow_engine::wire::Outcome;
+use retailflow_nats::{EdgeConnection, EventPump, InboxFault, NatsInbox, Post, Strays};
+use retailflow_os::repeated::Repeated;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

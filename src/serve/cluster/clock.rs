@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use retailflow_cluster::nats::server_time;
 use retailflow_engine::metric;
 use retailflow_engine::ports::Clock as _;
+use retailflow_nats::server_time;
 use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;

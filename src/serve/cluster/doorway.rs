@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
-use retailflow_cluster::nats::{CallError, Caller};
 use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::metric;
@@ -12,6 +11,7 @@ use retailflow_engine::order::Actor;
 use retailflow_engine::ports::{CommandDoor, EndParkingError, PortFuture};
 use retailflow_engine::wire::admin::ReleaseReport;
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
+use retailflow_nats::{CallError, Caller};
 use tokio::time::Instant;
 
 use super::here::Here;

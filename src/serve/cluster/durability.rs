@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use retailflow_actors::DurabilityNow;
-use retailflow_cluster::nats::{Connections, Fill, FillLevel, Synced as Said, SyncedServers, survey};
 use retailflow_config::{Config, RequiredDurability};
 use retailflow_engine::ports::Clock as _;
 use retailflow_engine::wire::{Durability, DurabilityClass};
+use retailflow_nats::{Connections, Fill, FillLevel, Synced as Said, SyncedServers, survey};
 use tokio_util::sync::CancellationToken;
 
 use super::ground::{Ground, list};

@@ -5,21 +5,21 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use retailflow_actors::{DurabilityNow, Ports};
-use retailflow_cluster::disk::snapshot_cache::{SnapshotCache, SnapshotCacheOptions};
-use retailflow_cluster::etcd::Locks;
-use retailflow_cluster::nats::event_log::GROUP_RECORDS_MAX;
-use retailflow_cluster::nats::{
-    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, IdentityError,
-    NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError, RelayOptions,
-    SecretError, StreamWatch, SyncedServers, TenantsOptions, Topology, TopologyError, Trouble, fits_log,
-    token_secret,
-};
 use retailflow_config::Config;
+use retailflow_disk::snapshot_cache::{SnapshotCache, SnapshotCacheOptions};
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{
     Clock as _, EventLog, LogIdentity, Participants, PortFuture, Rng as _, Snapshots,
 };
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
+use retailflow_etcd::Locks;
+use retailflow_nats::event_log::GROUP_RECORDS_MAX;
+use retailflow_nats::{
+    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, IdentityError,
+    NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError, RelayOptions,
+    SecretError, StreamWatch, SyncedServers, TenantsOptions, Topology, TopologyError, Trouble, fits_log,
+    token_secret,
+};
 
 use retailflow_gateway::TokenSecret;
 
@@ -368,7 +368,7 @@ async fn provision(config: &Config, connections: &Connections, locks: &Locks) ->
     for drift in made? {
         // What it does not take is refused for as long as it stands: rather not begin.
         let most = drift.found.parse().ok().filter(|_| drift.field == "max_msg_size");
-        let log = retailflow_cluster::nats::subjects::is_log_stream(&drift.stream);
+        let log = retailflow_nats::subjects::is_log_stream(&drift.stream);
         let instead = format!("`max_msg_size: -1` for the stream {}", drift.stream);
         let record_max = config.orders.record_max_bytes;
         let why = most.filter(|_| log).and_then(|most| too_small(most, record_max, &drift.stream, &instead));

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use retailflow_actors::NodeHandle;
-use retailflow_cluster::etcd::{EtcdOwnership, Membership};
 use retailflow_engine::ids::PartitionId;
+use retailflow_etcd::{EtcdOwnership, Membership};
 
 use crate::serve::readiness::partitions::named;
 use crate::serve::readiness::{Part, Trouble, Watch};

@@ -24,12 +24,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_actors::{DurabilityNow, Holds, Node, NodeHandle, Settings, steward};
-use retailflow_cluster::etcd::{EtcdOptions, EtcdOwnership};
-use retailflow_cluster::nats::{AskDoor, Caller, Post, PostOptions, stand_ins};
 use retailflow_config::Config;
 use retailflow_engine::ids::NodeId;
 use retailflow_engine::ports::{Clock as _, EventLog, Participants, Rng as _};
+use retailflow_etcd::{EtcdOptions, EtcdOwnership};
 use retailflow_gateway::{Edge, Options as EdgeOptions, Server};
+use retailflow_nats::{AskDoor, Caller, Post, PostOptions, stand_ins};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_actors::StewardTimes;
-use retailflow_cluster::nats::{AskOptions, InboxOptions, Strays};
 use retailflow_config::Config;
 use retailflow_engine::placement::Policy;
+use retailflow_nats::{AskOptions, InboxOptions, Strays};
 
 /// Of the ask door.
 pub(super) fn ask(config: &Config) -> AskOptions {

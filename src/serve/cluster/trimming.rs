@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use retailflow_cluster::nats::{Trimmed, inbox_ids, trim};
 use retailflow_engine::ids::{NodeId, PartitionId};
 use retailflow_engine::ports::{Clock as _, EventLog as _};
+use retailflow_nats::{Trimmed, inbox_ids, trim};
 use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_actors::NodeHandle;
-use retailflow_cluster::disk::event_log::DiskLog;
-use retailflow_cluster::disk::files::DiskWatch;
+use retailflow_disk::event_log::DiskLog;
 use retailflow_engine::ports::Role;
+use retailflow_os::files::DiskWatch;
 
 use super::Watch;
 
