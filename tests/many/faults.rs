@@ -154,12 +154,25 @@ fn ill(many: &Many) -> Vec<Value> {
     all.filter(|finding| finding["level"] != "ok" && !usual(finding)).cloned().collect()
 }
 
-fn well(many: &Many) -> Option<()> {
-    let ready = NAMES.iter().all(|name| {
+/// Who is not well, and why; nothing when all are, and all partitions are run.
+fn unwell(many: &Many) -> String {
+    let said = NAMES.iter().filter_map(|name| {
         let (status, said) = ready(many, name);
-        status == 200 && said["unwell"].is_null()
+        (status != 200 || !said["unwell"].is_null()).then(|| {
+            let parts = said["unwell"].as_array().into_iter().flatten();
+            let parts: Vec<&str> = parts.filter_map(|part| part["text"].as_str()).collect();
+            format!("{name} {status} {}", parts.join("; "))
+        })
     });
-    (ready && many.all_held(&NAMES)).then_some(())
+    let said = said.collect::<Vec<_>>().join(" | ");
+    match said.is_empty() && !many.all_held(&NAMES) {
+        true => "some partitions are run by nobody".into(),
+        false => said,
+    }
+}
+
+fn well(many: &Many) -> Option<()> {
+    unwell(many).is_empty().then_some(())
 }
 
 /// One fault, from its beginning until all is well again; gives how long that took.
@@ -201,8 +214,20 @@ fn suffer(many: &mut Many, fault: Fault) -> Duration {
     go_on(fault.time(&size).saturating_sub(begun.elapsed()));
     fault.end(many);
     let ended = Instant::now();
-    wait_for(&format!("all is well after {fault:?}"), WELL_WITHIN_BUSY, || well(many));
-    ended.elapsed()
+    let mut last = String::new();
+    wait_for(&format!("all is well after {fault:?}"), WELL_WITHIN_BUSY, || {
+        let said = unwell(many);
+        let is_well = said.is_empty();
+        if !is_well {
+            last = said;
+        }
+        is_well.then_some(())
+    });
+    let took = ended.elapsed();
+    if took > WELL_WITHIN / 2 {
+        println!("last: {last}");
+    }
+    took
 }
 
 #[test]
@@ -214,6 +239,8 @@ fn each_fault_is_told_while_it_lasts_and_passes_by_itself() {
     let size = Size { participants: "perfect", ..size };
     let faults =
         std::env::var("RETAILFLOW_FAULTS").ok().and_then(|count| count.parse().ok()).unwrap_or(usual);
+    let skipped =
+        std::env::var("RETAILFLOW_FAULTS_SKIPPED").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
     let mut many = Many::start((&nats, &etcd), size);
     NAMES.iter().for_each(|name| many.node(name));
     many.shared_out(&NAMES);
@@ -222,7 +249,7 @@ fn each_fault_is_told_while_it_lasts_and_passes_by_itself() {
     wait_for("all is well", WELL_WITHIN_BUSY, || well(&many));
     let mut longest = Duration::ZERO;
     for number in 0..faults {
-        let fault = Fault::of(number, &size);
+        let fault = Fault::of(number + skipped, &size);
         load.gap.take();
         let took = suffer(&mut many, fault);
         let (waited, again) = load.gap.take();

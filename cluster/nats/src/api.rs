@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::batch::{BATCH_SEQUENCE, GROUP_SIZE};
 use super::errors::{ApiError, MESSAGE_TOO_LARGE, NO_MESSAGE};
+use super::hedged::hedged;
 
 /// Messages that one direct read asks for. Below what a subscription holds: an overflow would drop some silently.
 const PIECE_MESSAGES: usize = 500;
@@ -158,7 +159,7 @@ impl Api {
     }
 
     pub(super) async fn info(&self, stream: &str) -> Result<StreamInfo, Trouble> {
-        let answer = self.ask(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
+        let answer = self.read(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
         let last = answer["state"]["last_seq"].as_u64();
         let last_sequence =
             last.ok_or_else(|| Trouble::Strange(format!("{stream} tells no last sequence")))?;
@@ -186,7 +187,7 @@ impl Api {
         after: usize,
     ) -> Result<Subjects, Trouble> {
         let body = json!({ "subjects_filter": filter, "offset": after });
-        let mut answer = self.ask(&format!("STREAM.INFO.{stream}"), &body).await?;
+        let mut answer = self.read(&format!("STREAM.INFO.{stream}"), &body).await?;
         let last_sequence = answer["state"]["last_seq"].as_u64();
         let last_sequence =
             last_sequence.ok_or_else(|| Trouble::Strange(format!("{stream} tells no last sequence")))?;
@@ -221,7 +222,7 @@ impl Api {
     /// The sequence of the last message whose subject matches `filter`, from the leader; 0 for none. Nothing else of it is read, so
     /// that anybody may have written it.
     pub(super) async fn last_sequence(&self, stream: &str, filter: &str) -> Result<u64, Trouble> {
-        match self.ask(&format!("STREAM.MSG.GET.{stream}"), &json!({ "last_by_subj": filter })).await {
+        match self.read(&format!("STREAM.MSG.GET.{stream}"), &json!({ "last_by_subj": filter })).await {
             Ok(answer) => {
                 let sequence = answer["message"]["seq"].as_u64();
                 sequence.ok_or_else(|| Trouble::Strange("a message without a sequence".into()))
@@ -232,7 +233,7 @@ impl Api {
     }
 
     async fn get(&self, stream: &str, what: &Value) -> Result<Option<Stored>, Trouble> {
-        match self.ask(&format!("STREAM.MSG.GET.{stream}"), what).await {
+        match self.read(&format!("STREAM.MSG.GET.{stream}"), what).await {
             Ok(answer) => stored_in(&answer["message"]).map(Some),
             Err(Trouble::Refused(error)) if error.err_code == NO_MESSAGE => Ok(None),
             Err(trouble) => Err(trouble),
@@ -293,6 +294,16 @@ impl Api {
         let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let request = self.client.request(format!("$JS.API.{what}"), body);
         answer(&bounded(self.timeout, request).await?)
+    }
+
+    /// Asks JetStream for what changes nothing.
+    async fn read(&self, what: &str, body: &Value) -> Result<Value, Trouble> {
+        let body: Bytes = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+        let ask = |left: Duration| {
+            let request = self.client.request(format!("$JS.API.{what}"), body.clone());
+            async move { answer(&bounded(left, request).await?) }
+        };
+        hedged(self.timeout, ask).await
     }
 
     /// All messages from `from` to `to` whose subject matches `filter`, about `limit_bytes` of them: in bulk from

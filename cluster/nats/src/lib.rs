@@ -27,6 +27,7 @@ pub mod event_log;
 pub mod events;
 mod fill;
 mod filter;
+mod hedged;
 mod identity;
 pub mod inbox;
 mod login;
