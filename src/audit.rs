@@ -22,8 +22,8 @@ use tokio::runtime::Runtime;
 
 use self::books::BooksSide;
 pub(crate) use self::progress::Progress;
-use crate::app;
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::app;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Bytes of groups read at once.
 const SCAN_BYTES: usize = 8 << 20;

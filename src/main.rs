@@ -4,7 +4,6 @@
 //! code. What is put together how stands in `app`, the commands in `cli`.
 
 mod absent;
-mod app;
 mod archive;
 mod audit;
 mod backup;
@@ -12,21 +11,13 @@ mod bench;
 mod cli;
 mod client;
 mod doctor;
-mod durable_file;
 mod events;
-mod exit;
 mod generate;
 mod import;
 mod many;
-mod new_data_dir;
-mod participants;
 mod publish;
 mod repair;
 mod run;
-mod serve;
-mod serving;
-mod sight;
-mod telemetry;
 mod words;
 
 use std::io::Write;
@@ -36,7 +27,7 @@ use clap::Parser;
 use retailflow_config::{Config, LoadOptions};
 
 use crate::cli::{Cli, Context, Global};
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Why not the system's: ADR 16.
 #[global_allocator]
@@ -74,6 +65,6 @@ fn context(global: Global) -> Result<Context, Failure> {
         ExitStatus::Usage,
         || "put the configuration right and try again (`retailflow config show`)",
     )?;
-    telemetry::start(&config.config.telemetry)?;
+    retailflow_server::telemetry::start(&config.config.telemetry)?;
     Ok(Context { config, output: global.output })
 }

@@ -11,7 +11,7 @@ const SEEN: &[(&str, &str, &[&str])] = &[
     ("tests/operators/stop.rs", "a_stop_ends_in_its_time_whoever_has_gone", &["node.stop_deadline_ms"]),
     ("tests/serve/settings.rs", "partitions_of_a_directory_stay_and_that_is_said", &["log.partitions"]),
     (
-        "src/serve/cluster/options.rs",
+        "server/src/serve/cluster/options.rs",
         "each_setting_reaches_the_part_that_it_is_for",
         &[
             "log.segment_bytes",

@@ -9,7 +9,7 @@ use retailflow_engine::wire::time::format_time;
 use retailflow_participants::{BookEnd, problems, read_books};
 
 use super::Progress;
-use crate::participants;
+use retailflow_server::participants;
 
 /// Differences that are told one by one.
 const TOLD_MAX: usize = 20;

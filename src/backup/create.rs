@@ -12,12 +12,12 @@ use retailflow_engine::wire::admin::{BackupCut, BackupPart};
 use retailflow_engine::wire::time::format_time;
 
 use super::folder::Folder;
-use super::manifest::{Book, LastFrame, Manifest, Segment, sum};
 use super::{BOOKS, LOG};
-use crate::app::{self, SystemClock};
 use crate::client::Client;
-use crate::durable_file::DurableFile;
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::app::{self, SystemClock};
+use retailflow_server::backup_manifest::{Book, LastFrame, Manifest, Segment, sum};
+use retailflow_server::durable_file::DurableFile;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// What was made.
 pub(crate) struct Created {

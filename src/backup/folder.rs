@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::manifest::Manifest;
 use super::{BOOKS, LOG};
-use crate::durable_file::{create_folders, sync_folder};
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::backup_manifest::Manifest;
+use retailflow_server::durable_file::{create_folders, sync_folder};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// What has been read and not yet verified.
 const INCOMING: &str = "incoming";

@@ -12,14 +12,11 @@
 
 mod create;
 mod folder;
-mod manifest;
 mod restore;
 
 pub(crate) use create::{Created, create};
-pub(crate) use manifest::{LastFrame, Manifest, refuse_backup};
 pub(crate) use restore::fill;
+pub(crate) use retailflow_server::backup_manifest::{BOOKS, LastFrame, Manifest};
 
 /// The folder of the log's segments, here and in a data directory.
 const LOG: &str = "log";
-/// The folder of the books, here and in a data directory.
-const BOOKS: &str = "participants";

@@ -12,11 +12,11 @@ use retailflow_engine::codec::identity;
 use retailflow_engine::invariant::LogChecker;
 use retailflow_engine::keys::hex;
 
-use super::manifest::{Manifest, sum};
 use super::{BOOKS, LOG};
-use crate::app;
 use crate::audit::group_of;
-use crate::durable_file::create_folders;
+use retailflow_server::app;
+use retailflow_server::backup_manifest::{Manifest, sum};
+use retailflow_server::durable_file::create_folders;
 
 /// Copies the backup in `from` into the folder `data`, and verifies what stands there then. Answers the number of frames.
 ///

@@ -23,8 +23,8 @@ use tokio::time::Instant;
 
 use super::load::command_json;
 use super::report::Measured;
-use crate::app::SystemClock;
-use crate::serve::cluster::ground::Ground;
+use retailflow_server::app::SystemClock;
+use retailflow_server::serve::cluster::ground::Ground;
 
 /// For one outcome.
 const ANSWER_MAX: Duration = Duration::from_secs(60);

@@ -13,7 +13,7 @@ use retailflow_engine::ports::{EventLog, LogPosition, LoggedEntry};
 use tokio::time::Instant;
 
 use super::report::Measured;
-use crate::app;
+use retailflow_server::app;
 
 /// Of each group in a log: its partition, its records, its bytes.
 pub(crate) struct Groups {

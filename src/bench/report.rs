@@ -41,7 +41,7 @@ impl Measured {
             p95_ms: at(0.95),
             p99_ms: at(0.99),
             max_ms: latency_us.max() as f64 / 1000.0,
-            resident_mb: super::machine::resident_mb(),
+            resident_mb: retailflow_server::memory::resident_mb(),
         }
     }
 

@@ -21,8 +21,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::load::command_json;
-use crate::participants::instant::Instant as AtOnce;
-use crate::serve::cluster::ground::Ground;
+use retailflow_server::participants::instant::Instant as AtOnce;
+use retailflow_server::serve::cluster::ground::Ground;
 
 /// The partition that has all orders.
 const HERE: PartitionId = PartitionId(0);

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use retailflow_disk::log::Position;
 use serde_json::json;
 
-use crate::app;
 use crate::backup::{self, Created, Manifest};
 use crate::cli::log_source::LogSource;
 use crate::cli::place::AdminArgs;
 use crate::cli::{Context, Output, export, print, told, verify};
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::app;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// The commands under `backup`.
 #[derive(clap::Subcommand, Debug)]

@@ -7,7 +7,6 @@ use std::time::Duration;
 use retailflow_actors::Settings;
 use retailflow_config::Config;
 
-use crate::app::{self, Make, Store};
 use crate::bench::load::{self, Lives, Orders, Pace};
 use crate::bench::machine;
 use crate::bench::raw::{self, Groups};
@@ -16,8 +15,9 @@ use crate::cli::bench_cluster::{self, ClusterBench};
 use crate::cli::bench_isolation::{self, IsolationBench};
 use crate::cli::bench_take_over::{self, TakeOverBench};
 use crate::cli::{Context, Output, print};
-use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::participants::instant::Instant;
+use retailflow_server::app::{self, Make, Store};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::participants::instant::Instant;
 
 /// The commands under `bench`.
 #[derive(clap::Subcommand, Debug)]

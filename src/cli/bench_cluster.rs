@@ -12,17 +12,17 @@ use retailflow_engine::wire::Durability;
 use retailflow_nats::raw_limit::{remove_streams, streams_of_ours};
 use retailflow_nats::{AskDoor, AskOptions, Connections};
 
-use crate::app::{self, SystemClock};
 use crate::bench::cluster::{self, Reading};
 use crate::bench::load::{self, Orders, Pace};
 use crate::bench::machine;
 use crate::bench::report::Measured;
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::{Context, Output, print};
-use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::participants::instant::Instant;
-use crate::serve::cluster::Member;
-use crate::serve::cluster::ground::{Ground, nats_options};
+use retailflow_server::app::{self, SystemClock};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::participants::instant::Instant;
+use retailflow_server::serve::cluster::Member;
+use retailflow_server::serve::cluster::ground::{Ground, nats_options};
 
 const EXAMPLES: &str = "\
 Example, on servers that hold nothing else:

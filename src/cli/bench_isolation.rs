@@ -14,15 +14,15 @@ use retailflow_nats::raw_limit::move_stream;
 use retailflow_nats::subjects::{shard_of, stream as stream_of};
 use retailflow_nats::survey;
 
-use crate::app::{self, Make};
 use crate::bench::isolation::{self, Felt, Frozen, Load, Part};
 use crate::bench::machine;
 use crate::cli::bench_cluster::on_empty_servers;
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::{Context, Output, print};
-use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::participants::instant::Instant;
-use crate::serve::cluster::ground::Ground;
+use retailflow_server::app::{self, Make};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::participants::instant::Instant;
+use retailflow_server::serve::cluster::ground::Ground;
 
 const EXAMPLES: &str = "\
 Examples:

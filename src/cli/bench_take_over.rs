@@ -5,8 +5,8 @@ use crate::bench::take_over::{self, TakenOver};
 use crate::cli::bench_cluster::{member, on_empty_servers};
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::{Context, Output, print};
-use crate::exit::Failure;
-use crate::serve::cluster::ground::Ground;
+use retailflow_server::exit::Failure;
+use retailflow_server::serve::cluster::ground::Ground;
 
 const EXAMPLES: &str = "\
 Example, on servers that hold nothing else:

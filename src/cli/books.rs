@@ -13,7 +13,7 @@ use retailflow_engine::wire::{CommandType, decode_command};
 use serde::Serialize;
 
 use super::run::identity;
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Missing commands that are named.
 const NAMED_MAX: usize = 20;

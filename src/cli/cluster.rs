@@ -5,12 +5,12 @@ use std::time::Duration;
 use retailflow_nats::{DoorStreams, Drift, Topology, TopologyError};
 use serde_json::json;
 
-use crate::app;
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::cluster_recover::{self, RecoverArgs};
 use crate::cli::{Context, Output, print, told};
-use crate::exit::{ExitStatus, Failure, OrExit as _};
 use crate::many::{self, Cluster};
+use retailflow_server::app;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit as _};
 
 /// For what is still to be sent.
 const CLOSE_MAX: Duration = Duration::from_secs(5);

@@ -2,8 +2,8 @@
 
 use retailflow_config::{Config, checked_flag};
 
-use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::serve::cluster::list;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::serve::cluster::list;
 
 /// The servers of a cluster. The variables are read with the configuration: a flag wins over each of them.
 #[derive(clap::Args, Debug, Clone)]

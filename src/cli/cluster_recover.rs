@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::{Output, told};
-use crate::exit::{ExitStatus, Failure, OrExit as _};
 use crate::many::{self, CLOSE_MAX};
-use crate::serve::cluster::nats_options;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit as _};
+use retailflow_server::serve::cluster::nats_options;
 
 /// A leader that changes is away for some seconds; a stopped stream has none for good.
 const STOPPED_MIN: Duration = Duration::from_secs(10);

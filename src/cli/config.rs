@@ -1,7 +1,7 @@
 //! `retailflow config`: every setting, and where its value came from.
 
 use crate::cli::{Context, Output, print};
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -11,14 +11,14 @@ use retailflow_engine::wire::time::format_time;
 use retailflow_nats::{Connections, Did, LetterMark, NatsDeadLetters};
 use serde_json::{Value, json};
 
-use crate::app::{self, Make};
 use crate::cli::dlq_end::{self, EndArgs, Way};
 use crate::cli::log_args::{LogArgs, LogPlace};
 use crate::cli::{Context, Output, dlq_at, print};
 use crate::client::say;
-use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::many::table::table;
 use crate::many::{self, CLOSE_MAX};
+use retailflow_server::app::{self, Make};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Letters that are read at once.
 const PIECE: usize = 256;

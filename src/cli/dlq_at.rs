@@ -6,7 +6,7 @@ use retailflow_engine::wire::base64;
 
 use crate::cli::dlq::{Found, Seen, Wanted};
 use crate::client::Client;
-use crate::exit::Failure;
+use retailflow_server::exit::Failure;
 
 /// Of one page, at most.
 const PAGE: usize = 1000;

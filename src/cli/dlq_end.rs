@@ -12,15 +12,15 @@ use retailflow_nats::{
 };
 use serde_json::{Value, json};
 
-use crate::app::{self, SystemClock};
 use crate::cli::dlq::{Found, Seen, Wanted, absent, at, is_whole, one_line};
 use crate::cli::log_args::{LogArgs, LogPlace};
 use crate::cli::parked_end::operator;
 use crate::cli::{Context, Output, print};
-use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::many::{self, CLOSE_MAX};
-use crate::serve::cluster::nats_options;
 use crate::words;
+use retailflow_server::app::{self, SystemClock};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::serve::cluster::nats_options;
 
 /// Letters that are held at once; what became of them is all that is kept of the others.
 const PAGE: usize = 1000;

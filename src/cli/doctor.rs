@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use crate::app;
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::{Context, Output, print};
 use crate::doctor::{self, Level, OneNode, Report};
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::app;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 const EXAMPLES: &str = "\
 Examples:

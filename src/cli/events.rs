@@ -11,12 +11,12 @@ use retailflow_engine::wire::event::PublicEvent;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::app;
 use crate::cli::place::{Place, PlaceArgs};
 use crate::cli::{Context, events_at, print};
 use crate::events::cursor::{self, Token};
-use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::run::signals::{self, Listening};
+use retailflow_server::app;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::signals::{self, Listening};
 
 /// How long `--follow` waits before it looks again.
 const POLL: Duration = Duration::from_millis(50);

@@ -3,14 +3,14 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::app;
 use crate::cli::events::Args;
 use crate::cli::print;
 use crate::client::stream::{Begin, End, Event};
 use crate::client::{Client, say};
 use crate::events::cursor::{self, Token};
-use crate::exit::{ExitStatus, Failure};
-use crate::run::signals;
+use retailflow_server::app;
+use retailflow_server::exit::{ExitStatus, Failure};
+use retailflow_server::signals;
 
 /// Without `--follow`: a server that has sent nothing for so long has nothing more for now.
 const QUIET: Duration = Duration::from_secs(2);

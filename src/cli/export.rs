@@ -7,13 +7,13 @@ use retailflow_disk::log::{Frame, FrameKind};
 use retailflow_engine::codec::identity;
 use retailflow_engine::invariant::LogChecker;
 
-use crate::app;
 use crate::archive::{Line, Trailer, line_of};
 use crate::audit::group_of;
 use crate::cli::Context;
 use crate::cli::log_source::{LogSource, LogSourceArgs};
-use crate::durable_file::DurableFile;
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::app;
+use retailflow_server::durable_file::DurableFile;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,9 +7,9 @@ use clap::value_parser;
 use retailflow_engine::ids::TenantId;
 
 use crate::cli::{Context, Output};
-use crate::durable_file::DurableFile;
-use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::generate::{self, REORDER_MAX, Settings, Shares};
+use retailflow_server::durable_file::DurableFile;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Most orders: far more than a disk holds, and no sum overflows.
 const ORDERS_MAX: u64 = 1_000_000_000_000;

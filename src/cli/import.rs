@@ -8,9 +8,9 @@ use retailflow_engine::ids::{OrderId, TenantId};
 use retailflow_engine::money::Currency;
 
 use crate::cli::Context;
-use crate::durable_file::DurableFile;
-use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::import::{self, AmountUnit, Names, Rejects, Rules, Settings};
+use retailflow_server::durable_file::DurableFile;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,8 +7,8 @@ use retailflow_config::Config;
 use crate::cli::cluster_args::{ClusterArgs, variable};
 use crate::cli::place::AdminArgs;
 use crate::client::Client;
-use crate::exit::Failure;
-use crate::serve::cluster::list;
+use retailflow_server::exit::Failure;
+use retailflow_server::serve::cluster::list;
 
 /// A data directory that no process runs, a server's door for operators, or a cluster's log.
 #[derive(clap::Args, Debug)]

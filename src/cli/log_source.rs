@@ -7,13 +7,13 @@ use retailflow_disk::log::check::{CheckReport, check, check_read_only};
 use retailflow_disk::log::copy::bytes_until;
 use retailflow_disk::log::{Frame, LogError, Position};
 
-use crate::app;
 use crate::audit::Progress;
 use crate::cli::data::ReadOnlyArgs;
 use crate::cli::place::{AdminPlaceArgs, Place};
 use crate::client::remote_log::RemoteLog;
-use crate::exit::{ExitStatus, Failure};
-use crate::serving;
+use retailflow_server::app;
+use retailflow_server::exit::{ExitStatus, Failure};
+use retailflow_server::serving;
 
 /// Where a log is read.
 #[derive(clap::Args, Debug)]

@@ -23,6 +23,7 @@ mod events_at;
 mod export;
 mod generate;
 mod import;
+mod kind;
 mod log_args;
 mod log_source;
 mod node;
@@ -47,13 +48,13 @@ mod tenant;
 mod verify;
 mod version;
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use retailflow_config::Loaded;
 
-use crate::exit::Failure;
+use retailflow_server::exit::Failure;
+pub(crate) use retailflow_server::exit::print;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -227,12 +228,6 @@ pub(crate) fn told(shown: &serde_json::Value, text: String, output: Output) -> S
         Output::Json => format!("{shown:#}\n"),
         Output::Table => text,
     }
-}
-
-/// Writes to standard output.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::output)
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

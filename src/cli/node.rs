@@ -7,12 +7,12 @@ use retailflow_engine::ports::Clock as _;
 use retailflow_etcd::ClusterStatus;
 use serde_json::json;
 
-use crate::app::{self, SystemClock};
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::parked_end::operator;
 use crate::cli::{Context, Output, print, told};
-use crate::exit::Failure;
 use crate::many::{Cluster, claims_of, names, unreachable};
+use retailflow_server::app::{self, SystemClock};
+use retailflow_server::exit::Failure;
 
 /// The commands under `node`.
 #[derive(clap::Subcommand, Debug)]

@@ -10,12 +10,12 @@ use retailflow_engine::wire::order::{GiverKind, HistoryEntry, HistoryPage, Order
 use retailflow_engine::wire::time::format_time;
 use serde_json::Value;
 
-use crate::app::{self, Make};
 use crate::cli::data::ReadOnlyArgs;
 use crate::cli::place::{Place, PlaceArgs};
 use crate::cli::{Context, Output, order_operate, order_scan, order_send, order_watch, print};
 use crate::client::Client;
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::app::{self, Make};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// The commands under `order`.
 #[derive(clap::Subcommand, Debug)]

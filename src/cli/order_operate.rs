@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::Output;
 use crate::cli::order_send::{At, HeadArgs, send_at};
 use crate::cli::place::AdminArgs;
-use crate::exit::Failure;
+use retailflow_server::exit::Failure;
 
 /// Longest name of an operator that a server records.
 const OPERATOR_MAX_CHARS: usize = 64;

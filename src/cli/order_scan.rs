@@ -13,7 +13,7 @@ use crate::audit::group_of;
 use crate::cli::log_source::LogSource;
 use crate::cli::order::Found;
 use crate::client::say;
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Whether nothing can be written in a data directory: a snapshot, or a copy that is another user's. Then its index cannot be
 /// opened.

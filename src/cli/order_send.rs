@@ -14,7 +14,7 @@ use crate::cli::order::NameArgs;
 use crate::cli::place::ServerArgs;
 use crate::cli::{Output, order, print};
 use crate::client::{Answer, Client, say};
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Largest data of a command that is read; the server takes no more.
 const DATA_MAX_BYTES: u64 = 1 << 20;

@@ -16,7 +16,7 @@ use crate::cli::place::ServerArgs;
 use crate::cli::{Output, order, print};
 use crate::client::stream::Begin;
 use crate::client::{Client, say};
-use crate::exit::Failure;
+use retailflow_server::exit::Failure;
 
 /// Greatest wait between two looks. It doubles from the least while nothing changes.
 const WAIT_MAX: Duration = Duration::from_secs(2);

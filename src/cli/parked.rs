@@ -13,12 +13,12 @@ use retailflow_engine::wire::admin::WaitingCommand;
 use retailflow_engine::wire::time::format_time;
 use serde_json::{Value, json};
 
-use crate::app::{self, Make};
 use crate::cli::order::NameArgs;
 use crate::cli::parked_end::{EndArgs, Way, end};
 use crate::cli::place::{AdminPlaceArgs, Place};
 use crate::cli::{Context, Output, parked_at, print};
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::app::{self, Make};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Commands read at once. Each may have a megabyte; only its address is kept.
 const PIECE: usize = 16;

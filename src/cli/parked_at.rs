@@ -14,7 +14,7 @@ use crate::cli::parked::not_parked;
 use crate::cli::parked_end::{EndArgs, Way, not_meant, told};
 use crate::cli::{Output, order, print};
 use crate::client::{Answer, Client};
-use crate::exit::{ExitStatus, Failure};
+use retailflow_server::exit::{ExitStatus, Failure};
 
 /// What a server tells of parked orders.
 pub(super) struct Told {

@@ -11,12 +11,12 @@ use retailflow_engine::wire::admin::WaitingCommand;
 use serde_json::json;
 
 use crate::absent;
-use crate::app::{self, Make, Store};
 use crate::cli::order::NameArgs;
 use crate::cli::parked::{line, not_parked, parked_one};
 use crate::cli::place::{AdminPlaceArgs, Place};
 use crate::cli::{Context, Output, parked_at, print};
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::app::{self, Make, Store};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Which order, and whether to do it.
 #[derive(clap::Args, Debug)]

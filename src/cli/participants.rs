@@ -8,14 +8,15 @@ use retailflow_nats::{AskClient, EdgeConnection, StandIns};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::app;
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::data::DataArgs;
+use crate::cli::kind::KindArg;
 use crate::cli::{Context, print};
-use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::participants::{self, Kind, sync_of};
-use crate::run::signals;
-use crate::serve::cluster::nats_options;
+use retailflow_server::app;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::participants::{self, sync_of};
+use retailflow_server::serve::cluster::nats_options;
+use retailflow_server::signals;
 
 /// Reports that are asked for at the same time.
 const ASKED_MAX: usize = 64;
@@ -42,7 +43,7 @@ pub(crate) struct Args {
     data: DataArgs,
     /// What they are like
     #[arg(long, value_enum, default_value = "perfect")]
-    kind: Kind,
+    kind: KindArg,
     /// What the faults of flaky ones are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -63,8 +64,12 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         let failed = || "cannot connect to NATS";
         let asked = connect("asked").await.or_exit(ExitStatus::Unreachable, failed)?;
         let asks = connect("reports").await.or_exit(ExitStatus::Unreachable, failed)?;
-        let (running, reports) =
-            participants::open(&args.data.data, args.kind, args.seed, sync_of(args.participants_unsynced))?;
+        let (running, reports) = participants::open(
+            &args.data.data,
+            args.kind.into(),
+            args.seed,
+            sync_of(args.participants_unsynced),
+        )?;
         let serving = StandIns::open(asked, running.participants()).await;
         let serving = serving.or_exit(ExitStatus::Unreachable, failed)?;
         print("the participants are there\n")?;

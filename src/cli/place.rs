@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::client::Client;
 use crate::client::contexts::{self, Door};
-use crate::exit::Failure;
+use retailflow_server::exit::Failure;
 
 const DATA: &str = "RETAILFLOW_DATA";
 const SERVER: &str = "RETAILFLOW_SERVER";

@@ -9,15 +9,15 @@ use retailflow_disk::inbox::FileInbox;
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_nats::{CommandPublisher, EdgeConnection, PublisherOptions};
 
-use crate::app;
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::{Context, Output, print};
-use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::publish::ends::Ends;
 use crate::publish::resume::Resume;
 use crate::publish::{self, Tally};
-use crate::run::signals;
-use crate::serve::cluster::nats_options;
+use retailflow_server::app;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::serve::cluster::nats_options;
+use retailflow_server::signals;
 
 /// When a stop is asked for, what is on its way has so long.
 const CLOSE_MAX: Duration = Duration::from_secs(10);

@@ -12,11 +12,11 @@ use retailflow_engine::ports::{
 };
 use serde::Serialize;
 
-use crate::app::{self, Make, Store, SystemClock};
 use crate::cli::data::DataArgs;
 use crate::cli::{Context, print, told};
-use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::participants::{self, Kind, sync_of};
+use retailflow_server::app::{self, Make, Store, SystemClock};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::participants::{self, Kind, sync_of};
 
 /// Bytes of groups read at once.
 const SCAN_BYTES: usize = 8 << 20;

@@ -10,14 +10,14 @@ use retailflow_engine::codec::identity;
 use retailflow_engine::keys::hex;
 use retailflow_participants::{BookFileError, Mended, mend, problems};
 
-use crate::app;
 use crate::cli::data::DataArgs;
 use crate::cli::{Context, print, verify};
-use crate::durable_file::sync_folder;
-use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::new_data_dir::NewDataDir;
-use crate::participants;
 use crate::repair::{Salvaged, Sums, salvage, write_lost};
+use retailflow_server::app;
+use retailflow_server::durable_file::sync_folder;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::new_data_dir::NewDataDir;
+use retailflow_server::participants;
 
 const EXAMPLES: &str = "\
 Examples:

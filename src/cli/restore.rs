@@ -10,13 +10,13 @@ use retailflow_disk::event_log::DiskLog;
 use retailflow_engine::codec::identity;
 use retailflow_engine::invariant::LogChecker;
 
-use crate::app;
 use crate::archive::{Line, Trailer, apply_group, apply_note, decode};
 use crate::backup::{self, Manifest};
 use crate::cli::data::DataArgs;
 use crate::cli::{Context, print};
-use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::new_data_dir::NewDataDir;
+use retailflow_server::app;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::new_data_dir::NewDataDir;
 
 /// The longest line that is read: a group of the largest size in base64, and some.
 const LINE_MAX_BYTES: u64 = 96 << 20;

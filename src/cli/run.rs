@@ -16,18 +16,19 @@ use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_engine::wire::report::InvariantResult;
 use tokio::sync::watch;
 
-use crate::app::{self, Make, Store};
 use crate::audit::{Audit, Progress};
 use crate::cli::Context;
 use crate::cli::data::DataArgs;
-use crate::durable_file;
-use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::participants::{self, Kind, Reporting, sync_of};
+use crate::cli::kind::KindArg;
 use crate::run::chaos::KillOrders;
 use crate::run::outcomes::Outcomes;
-use crate::run::signals;
 use crate::run::summary::{self, Ran};
 use crate::run::tally::Tally;
+use retailflow_server::app::{self, Make, Store};
+use retailflow_server::durable_file;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::participants::{self, Reporting, sync_of};
+use retailflow_server::signals;
 
 /// Time between two looks at whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
@@ -65,7 +66,7 @@ pub(crate) struct Args {
     pub(crate) existing: bool,
     /// What stock, payments and shipping are like; their books are kept in DIR/participants
     #[arg(long, value_enum, default_value = "perfect")]
-    pub(crate) participants: Kind,
+    pub(crate) participants: KindArg,
     /// What the faults of flaky participants are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
@@ -183,7 +184,7 @@ async fn drive(
     let mut failed = store.log.failed();
     let (participants, reports) = participants::open(
         &args.data.data,
-        args.participants,
+        args.participants.into(),
         args.seed,
         sync_of(args.participants_unsynced),
     )?;

@@ -7,11 +7,12 @@ use retailflow_engine::ids::NodeId;
 
 use crate::cli::Context;
 use crate::cli::cluster_args::ClusterArgs;
-use crate::exit::Failure;
-use crate::participants::{Kind, sync_of};
-use crate::serve;
-use crate::serve::cluster::labels::{gather, parse_label};
-use crate::serve::cluster::{Member, list};
+use crate::cli::kind::KindArg;
+use retailflow_server::exit::Failure;
+use retailflow_server::participants::{Kind, sync_of};
+use retailflow_server::serve;
+use retailflow_server::serve::cluster::labels::{gather, parse_label};
+use retailflow_server::serve::cluster::{Member, list};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,7 +58,7 @@ pub(crate) struct Args {
     pub(crate) insecure: bool,
     /// What stock, payments and shipping are like: their books are kept in DIR/participants; with --nats they are shared
     #[arg(long, value_enum)]
-    pub(crate) participants: Option<Kind>,
+    pub(crate) participants: Option<KindArg>,
     /// What the faults of flaky participants are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
@@ -79,7 +80,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     config.http.admin_listen = args.admin_listen.unwrap_or(config.http.admin_listen);
     args.cluster.apply(&mut config)?;
     let many = !list(&config.nats.servers).is_empty();
-    let participants = args.participants.unwrap_or(if many { Kind::Shared } else { Kind::Perfect });
+    let participants =
+        args.participants.map(Kind::from).unwrap_or(if many { Kind::Shared } else { Kind::Perfect });
     let options = serve::Options {
         insecure: args.insecure,
         existing: args.existing,

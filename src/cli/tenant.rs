@@ -9,13 +9,13 @@ use retailflow_engine::wire::Code;
 use retailflow_engine::wire::admin::{TenantChange, TenantList, TenantState, TenantView};
 use retailflow_nats::{NatsTenants, TenantsOptions};
 
-use crate::app::{self, Make};
 use crate::cli::log_args::{LogArgs, LogPlace};
 use crate::cli::order_operate::operator;
 use crate::cli::{Context, Output, print};
 use crate::client::{Answer, Client};
-use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::many::{self, CLOSE_MAX};
+use retailflow_server::app::{self, Make};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 const SET_EXAMPLES: &str = "\
 Examples:

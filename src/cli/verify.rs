@@ -15,16 +15,16 @@ use retailflow_engine::keys::hex;
 use retailflow_engine::ports::LoggedEntry;
 use serde::Serialize;
 
-use crate::app;
 use crate::audit::{Audit, Piece, group_of};
 use crate::backup::{LastFrame, Manifest};
 use crate::cli::books::Books;
 use crate::cli::log_source::{LogSource, LogSourceArgs};
 use crate::cli::{Context, Output, print};
 use crate::client::remote_log::RemoteLog;
-use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::repair::{Compared, Wanted, compare};
-use crate::serving;
+use retailflow_server::app;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::serving;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Client, say, taken};
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// So long nothing may come before the connection is given up and another one is tried.
 const QUIET_MAX: Duration = Duration::from_secs(30);

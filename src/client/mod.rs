@@ -5,7 +5,6 @@
 
 pub(crate) mod contexts;
 mod download;
-pub(crate) mod monitor;
 pub(crate) mod remote_log;
 pub(crate) mod stream;
 
@@ -19,7 +18,7 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::http::Response;
 
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Tries of one request.
 const TRIES_MAX: u32 = 8;

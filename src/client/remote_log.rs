@@ -16,7 +16,7 @@ use retailflow_engine::wire::admin::BackupCut;
 use retailflow_os::files::{DiskFile, Files, LockError, LockGuard};
 
 use super::Client;
-use crate::exit::Failure;
+use retailflow_server::exit::Failure;
 
 /// Where the segments seem to be.
 const FOLDER: &str = "log";

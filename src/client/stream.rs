@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::time::Duration;
 
 use super::{Client, taken};
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Largest line that is taken in; an event has at most 1 MiB and what it is wrapped in.
 const LINE_MAX_BYTES: u64 = 4 << 20;

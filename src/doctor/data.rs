@@ -6,7 +6,7 @@ use retailflow_config::Config;
 use retailflow_os::files::{Files as _, RealFiles};
 
 use super::{Report, room};
-use crate::app;
+use retailflow_server::app;
 
 /// The lock that whoever works on a log holds.
 const LOCK: [&str; 2] = ["log", "lock"];

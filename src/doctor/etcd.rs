@@ -9,7 +9,7 @@ use retailflow_etcd::{ClusterAdmin, ClusterStatus, probe_endpoint};
 use retailflow_nats::address_told;
 
 use super::Report;
-use crate::serve::cluster::list;
+use retailflow_server::serve::cluster::list;
 
 /// A member that takes longer makes nodes lose their sessions under load.
 const SLOW: Duration = Duration::from_millis(500);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use retailflow_config::Config;
 
 use super::Report;
-use crate::client::monitor;
-use crate::serve::cluster::list;
+use retailflow_server::monitor;
+use retailflow_server::serve::cluster::list;
 
 /// Looks whether one of these nodes is connected twice.
 pub(super) async fn namesakes(config: &Config, nodes: Vec<String>, report: &mut Report) {

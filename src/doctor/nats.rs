@@ -8,7 +8,7 @@ use retailflow_nats::{
 };
 
 use super::Report;
-use crate::serve::cluster::{list, nats_options};
+use retailflow_server::serve::cluster::{list, nats_options};
 
 /// What JetStream says while it has no leader.
 const UNAVAILABLE: u32 = 10008;

@@ -1,7 +1,7 @@
 //! A node: what it says of itself at its operators' address.
 
 use super::Report;
-use crate::client::monitor;
+use retailflow_server::monitor;
 
 /// Asks a node how it is; `name` is how the cluster calls it.
 pub(super) async fn ask(name: Option<&str>, admin: &str, report: &mut Report) {

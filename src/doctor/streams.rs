@@ -8,9 +8,9 @@ use retailflow_nats::{
 };
 
 use super::{Report, room};
-use crate::app::SystemClock;
-use crate::serve::cluster::clock::{DIFFERS_MAX_MS, differs};
-use crate::serve::cluster::durability::{gives, look, mend, name, shown};
+use retailflow_server::app::SystemClock;
+use retailflow_server::serve::cluster::clock::{DIFFERS_MAX_MS, differs};
+use retailflow_server::serve::cluster::durability::{gives, look, mend, name, shown};
 
 /// Looks at the log, if there is one; gives what it is.
 pub(super) async fn examine(

@@ -7,8 +7,8 @@ use std::path::Path;
 use retailflow_engine::codec::CodecError;
 use retailflow_engine::codec::cursor::Cursor;
 
-use crate::durable_file;
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::durable_file;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// No token of a server is shorter, and none of a data directory as long.
 const SERVERS_MIN_CHARS: usize = 87;

@@ -23,9 +23,9 @@ use retailflow_engine::wire::{CommandData, CommandEvent};
 
 pub(crate) use summary::Summary;
 
-use crate::exit::{ExitStatus, Failure, OrExit};
 use order::Market;
 use reorder::Reorder;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use returns::Returns;
 use rng::{Rng, Stream};
 use schedule::{Form, Planned, Schedule, What};

@@ -1,8 +1,8 @@
 //! Which cell of a row is what, by the names in the header.
 
-use crate::exit::Failure;
 use crate::import::records::Record;
 use crate::import::shown;
+use retailflow_server::exit::Failure;
 
 /// The names of the columns, as the command line gives them.
 #[derive(Clone, Debug)]

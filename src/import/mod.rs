@@ -24,10 +24,10 @@ pub(crate) use rejects::Rejects;
 pub(crate) use row::{AmountUnit, Rules, check_name};
 pub(crate) use summary::Summary;
 
-use crate::exit::{ExitStatus, Failure, OrExit};
 use columns::Columns;
 use orders::Orders;
 use records::{Record, Records};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// What to import, and how.
 #[derive(Debug)]

@@ -11,12 +11,12 @@ use retailflow_engine::wire::limits::{BODY_MAX_BYTES, LINES_MAX};
 use retailflow_engine::wire::validate::validate;
 use retailflow_engine::wire::{CommandData, CommandEvent};
 
-use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::import::columns::Columns;
 use crate::import::records::Record;
 use crate::import::rejects::{Held, Rejects};
 use crate::import::row::{self, Fault, Row};
 use crate::import::{Settings, Summary, shown};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Who made the commands.
 const SOURCE: &str = "/import/csv";

@@ -6,9 +6,9 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::cli::Output;
-use crate::exit::{ExitStatus, Failure, OrExit};
 use crate::import::records::Record;
 use crate::import::row::Fault;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// The column that the file of rejected rows has beside those of the input.
 const REASON_COLUMN: &str = "reject_reason";

@@ -13,8 +13,8 @@ use retailflow_nats::{Connections, address_told, found_identity};
 use tokio::time::{Instant, sleep};
 
 use crate::cli::cluster_args::ClusterArgs;
-use crate::exit::{ExitStatus, Failure, OrExit};
-use crate::serve::cluster::{list, nats_options};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::serve::cluster::{list, nats_options};
 
 /// For what is still to be sent.
 pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(5);

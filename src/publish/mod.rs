@@ -23,7 +23,7 @@ use self::ends::Ends;
 use self::resume::{LinesHash, Mark, Resume};
 pub(crate) use self::tally::Tally;
 use crate::client::say;
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Lines read at once.
 const BATCH: usize = 256;

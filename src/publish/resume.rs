@@ -10,8 +10,8 @@ use retailflow_engine::keys::{GENESIS, Hash, hex, sha256};
 use retailflow_engine::ports::Body;
 use serde::{Deserialize, Serialize};
 
-use crate::durable_file;
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::durable_file;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// The version of the file.
 pub(super) const VERSION: u16 = 2;

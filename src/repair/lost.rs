@@ -15,9 +15,9 @@ use retailflow_engine::ports::LoggedEntry;
 use retailflow_engine::wire::order::HistoryEntry;
 use serde::{Deserialize, Serialize};
 
-use crate::app;
 use crate::audit::group_of;
-use crate::durable_file::DurableFile;
+use retailflow_server::app;
+use retailflow_server::durable_file::DurableFile;
 
 const SCHEMA: &str = "retailflow.lost.v1";
 /// The longest line that is read back.

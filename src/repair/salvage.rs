@@ -27,8 +27,8 @@ use retailflow_engine::ports::{
 use tokio::runtime::Runtime;
 
 use super::lost::{Fate, LostFile, Sums, stopped};
-use crate::app::{self, SystemClock};
 use crate::audit::group_of;
+use retailflow_server::app::{self, SystemClock};
 
 /// The file, in the new data directory, of all that stood behind the first gap.
 pub(crate) const FILE: &str = "salvaged.jsonl";

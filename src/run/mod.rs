@@ -2,6 +2,5 @@
 
 pub(crate) mod chaos;
 pub(crate) mod outcomes;
-pub(crate) mod signals;
 pub(crate) mod summary;
 pub(crate) mod tally;

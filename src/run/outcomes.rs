@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 
 use retailflow_engine::wire::Outcome;
 
-use crate::durable_file::DurableFile;
-use crate::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::durable_file::DurableFile;
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Outcomes waiting to be written; beyond it the intake waits.
 const QUEUE_MAX: usize = 8192;

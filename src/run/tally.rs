@@ -8,8 +8,8 @@ use retailflow_engine::invariant::InvariantId;
 use retailflow_engine::wire::report::{BooksReport, CommandCounts, InvariantResult, Latency, ReportSchema};
 use retailflow_engine::wire::{Code, RunReport, Status};
 
-use crate::app::DURABILITY;
 use crate::audit::Audit;
+use retailflow_server::app::DURABILITY;
 
 /// The counts and latencies of a run.
 pub(crate) struct Tally {

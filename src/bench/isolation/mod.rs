@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use self::callers::{Told, Whose, call};
 use self::stuck::{StuckLog, StuckParticipant, Switch};
 use super::report::Measured;
-use crate::participants::instant::Instant as AtOnce;
+use retailflow_server::participants::instant::Instant as AtOnce;
 
 /// For the node to stop, and for the callers of the sick part to have their answers.
 const END_MAX: Duration = Duration::from_secs(60);

@@ -1,0 +1,304 @@
+//! One node of many: the log on NATS, partitions as etcd gives them out, and the doors.
+//!
+//! It ends so that nobody notices: the others take its partitions over while its doors still answer, by asking them; then
+//! the doors close, then the node, and the connections last.
+
+mod attend;
+pub mod clock;
+mod doorway;
+pub mod durability;
+pub mod ground;
+mod here;
+pub mod labels;
+mod membership;
+mod no_backup;
+mod no_views;
+mod options;
+mod reading;
+mod trimming;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use retailflow_actors::{DurabilityNow, Holds, Node, NodeHandle, Settings, steward};
+use retailflow_config::Config;
+use retailflow_engine::ids::NodeId;
+use retailflow_engine::ports::{Clock as _, EventLog, Participants, Rng as _};
+use retailflow_etcd::{EtcdOptions, EtcdOwnership};
+use retailflow_gateway::{Edge, Options as EdgeOptions, Server};
+use retailflow_nats::{AskDoor, Caller, Post, PostOptions, stand_ins};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::attend::Attending;
+use self::clock::Differs;
+use self::doorway::Doorway;
+use self::durability::Watching;
+use self::ground::Ground;
+pub use self::ground::{list, nats_options};
+use self::here::Here;
+use self::membership::Standing;
+use self::no_backup::NoBackup;
+use self::no_views::NoViews;
+use self::reading::Reading;
+use super::readiness::{Phase, State, partitions, parts};
+use super::stop::StopTime;
+use super::upkeep::{self, Watched};
+use super::{BESIDE_MAX, Options, probe, refused, root_ended, tell, traced};
+use crate::app::{self, SystemClock, SystemRng};
+use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::participants::{Kind, instant};
+use crate::sight::Sight;
+use crate::signals;
+use crate::telemetry::otlp;
+
+/// Who this node is among the others.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its name; no other one has it.
+    pub node: NodeId,
+    /// Its share of the partitions against the others'.
+    pub weight: u32,
+    /// What is said of it, for `cluster.required_labels`.
+    pub labels: BTreeMap<String, String>,
+    /// Start also where the log gives less than is asked for.
+    pub accept_weaker_durability: bool,
+}
+
+/// Threads that wait for a disk at the end have so long.
+const THREADS_END_MAX: Duration = Duration::from_secs(5);
+
+/// Time between two looks whether all has been handed over.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Serves as one of many until a stop is asked for.
+///
+/// # Errors
+/// A [`Failure`] that says what to do.
+pub fn run(data: Option<&Path>, config: Config, options: &Options, member: &Member) -> Result<(), Failure> {
+    labels::parse_labels(&config.cluster.required_labels)
+        .map_err(|why| Failure::usage(format!("cluster.required_labels: {why}")))?;
+    // Before anything is made.
+    app::enough_files()?;
+    Server::check(&config.http, &EdgeOptions { insecure: options.insecure }).map_err(refused)?;
+    let sight = Sight::start()?;
+    let runtime = app::runtime()?;
+    let served = runtime.block_on(async {
+        let ground = Ground::open(data, config, member).await?;
+        let served = serve(&ground, options, member, sight).await;
+        ground.close().await;
+        Ok::<_, Failure>((served, ground.stop_time()))
+    });
+    let (served, time) = match served {
+        Ok((served, time)) => (served, time),
+        Err(failure) => (Err(failure), StopTime::begin(0)),
+    };
+    runtime.shutdown_timeout(time.part(THREADS_END_MAX));
+    otlp::end(time.rest());
+    served
+}
+
+async fn serve(
+    ground: &Arc<Ground>,
+    options: &Options,
+    member: &Member,
+    sight: Sight,
+) -> Result<(), Failure> {
+    let config = &ground.config;
+    let (mut stopped, _stop) = signals::listen()?;
+    let durability = Watching::start(ground, member.accept_weaker_durability).await?;
+    sight.durability(durability.now.get(), None);
+    let node = node(ground, options, member, durability.now.clone()).await?;
+    let partitions = ground.log.identity().partitions;
+    let here = Arc::new(Here::new(node.clone(), ground.log.clone()));
+    let (nodes, calls) = (ground.edge("nodes").await?, ground.direct("calls").await?);
+    let post = Post::new(nodes, here.clone(), PostOptions::default());
+    let doorway = traced(Arc::new(Doorway::new(here.clone(), partitions, Caller::new(calls))));
+    let ask = options::ask(config);
+    let ask = AskDoor::open(ground.asked("ask").await?, doorway.clone(), ask, SystemClock.now()).await;
+    let ask = ask.or_exit(ExitStatus::Unreachable, || "cannot open the ask door")?;
+
+    let (never_failed, failed) = watch::channel(None);
+    let take_over = Duration::from_millis(config.cluster.take_over_ms);
+    let (reading, clock, standing) = (Arc::<Reading>::default(), Differs::default(), Standing::default());
+    // The one who has it hands it over first, or its session runs out.
+    let hand_over = Duration::from_millis(config.cluster.hand_over_ms);
+    let moving = take_over + hand_over + Duration::from_millis(config.etcd.ttl_ms);
+    let watches = vec![
+        ground.watch(),
+        ground.watch_streams(),
+        durability.watch(),
+        partitions::partitions(&node, take_over),
+        reading.watch(&node),
+        parts::participants(&node),
+        clock.watch(),
+        standing.watch(&node, moving),
+    ];
+    let state = Arc::new(State::new(failed.clone(), watches));
+    let edge = Edge {
+        door: doorway,
+        views: Arc::new(NoViews),
+        relay: ground.relay.clone(),
+        log: ground.log.clone(),
+        backup: Arc::new(NoBackup),
+        snapshots: None,
+        tenants: ground.tenants.clone(),
+        dead_letters: None,
+        readiness: state.clone(),
+        metrics: sight.renderer(node.clone()),
+        counts: Arc::default(),
+        token_secret: ground.token_secret.clone(),
+    };
+    let watched = Watched {
+        node: node.clone(),
+        log: ground.log.clone(),
+        failed,
+        views: None,
+        edge: edge.counts.clone(),
+        asked: Some(ask.counted()),
+        state: state.clone(),
+    };
+    let mut http = config.http.clone();
+    app::leave_files(&mut http);
+    let server = Server::start(http, edge, EdgeOptions { insecure: options.insecure });
+    let server = match server {
+        Ok(server) => server,
+        Err(why) => {
+            node.clone().kill().await;
+            return Err(refused(why));
+        }
+    };
+    tell(&server);
+
+    // Last of all: whoever joins is given partitions, and must be able to see to them.
+    let (gone, end) = (CancellationToken::new(), CancellationToken::new());
+    let said = Arc::default();
+    let attending =
+        Attending { ground: ground.clone(), node: node.clone(), post, reading, said, strays: Arc::default() };
+    let mut attending = tokio::spawn(attending.run(end.clone()));
+    let required = labels::parse_labels(&config.cluster.required_labels).map_err(Failure::usage)?;
+    let options = etcd_options(member, ground, server.admin_addr, required);
+    let ownership = EtcdOwnership::join(options, Arc::new(SystemClock));
+    here.joined(ownership.clone());
+    standing.joined(&ownership);
+    let times = options::steward_times(config);
+    let mut steward = tokio::spawn(steward(node.clone(), ownership.clone(), times, gone.clone()));
+
+    let mut beside = JoinSet::new();
+    beside.spawn(upkeep::run(sight.clone(), watched, end.clone()));
+    beside.spawn(trimming::run(ground.clone(), member.node.clone(), end.clone()));
+    beside.spawn(clock.run(ground.clone(), end.clone()));
+    beside.spawn(durability::run(durability, ground.clone(), sight, end.clone()));
+    if config.probe.interval_ms > 0 {
+        beside.spawn(probe::run(node.clone(), partitions, config.probe.clone(), end.clone()));
+    }
+    state.set(Phase::Serving);
+    let ended = tokio::select! {
+        _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
+        () = node.ended() => Err(root_ended()),
+        // Neither ends by itself; without it partitions would be held and not run.
+        ended = &mut steward => Err(Failure::unreachable(format!("what runs partitions has ended: {ended:?}"))),
+        ended = &mut attending => Err(Failure::unreachable(format!("what sees to partitions has ended: {ended:?}"))),
+    };
+
+    let time = ground.stop_time();
+    state.set(Phase::Draining);
+    // Others take over one partition after another, and what still comes here is forwarded to them.
+    ownership.leave();
+    let empty = async {
+        while !node.held().is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(time.part(hand_over), empty).await.is_err() {
+        tracing::warn!(
+            left = node.held().len(),
+            "nobody has taken all partitions over; the next one who comes does"
+        );
+    }
+    gone.cancel();
+    let joined = |name, ended: Result<(), tokio::task::JoinError>| {
+        if let Err(error) = ended {
+            tracing::error!(%error, "what ran {name} ended badly");
+        }
+    };
+    let drain = time.part(Duration::from_millis(config.http.drain_ms));
+    let (answered, cut) = tokio::join!(ask.close(drain), server.drain(drain));
+    if !steward.is_finished()
+        && !time
+            .end("what runs partitions", hand_over, async { joined("partitions", (&mut steward).await) })
+            .await
+    {
+        steward.abort();
+    }
+    end.cancel();
+    if !attending.is_finished()
+        && !time
+            .end("what sees to partitions", hand_over, async { joined("doors", (&mut attending).await) })
+            .await
+    {
+        attending.abort();
+    }
+    time.end("the probe or the metrics", BESIDE_MAX, async { while beside.join_next().await.is_some() {} })
+        .await;
+    let stop = node.clone().stop(time.part(time.rest())).await;
+    time.end("the membership", BESIDE_MAX, ownership.close()).await;
+    drop(never_failed);
+    tracing::info!(drained = stop.drained, abandoned = stop.abandoned, answered, cut, "stopped");
+    ended
+}
+
+async fn node(
+    ground: &Arc<Ground>,
+    options: &Options,
+    member: &Member,
+    durability: DurabilityNow,
+) -> Result<NodeHandle, Failure> {
+    let participants = participants(ground, options).await?;
+    let settings = Settings {
+        holds: Holds::AsTold,
+        drives_effects: options.drives_effects,
+        ..Settings::new(ground.config.clone(), member.node.as_str())
+    };
+    let started = Node::start(settings, ground.ports(participants, durability)).await;
+    started.map_err(|error| Failure::new(ExitStatus::Unreachable, error))
+}
+
+async fn participants(ground: &Arc<Ground>, options: &Options) -> Result<Participants, Failure> {
+    match options.participants {
+        Kind::Instant => Ok(Arc::new(instant::Instant::default()).participants()),
+        Kind::Shared => {
+            let timeout = Duration::from_millis(ground.config.effects.call_timeout_ms);
+            Ok(stand_ins::participants(&ground.direct("participants").await?, timeout))
+        }
+        Kind::Perfect | Kind::Flaky => Err(Failure::usage(
+            "participants with books of this node's own would not know what other nodes have asked them for: run \
+             `retailflow participants --nats URL --data DIR` once, and give --participants shared to each node",
+        )),
+    }
+}
+
+fn etcd_options(
+    member: &Member,
+    ground: &Ground,
+    admin: SocketAddr,
+    required_labels: BTreeMap<String, String>,
+) -> EtcdOptions {
+    let config = &ground.config;
+    EtcdOptions {
+        endpoints: list(&config.etcd.endpoints),
+        cluster: config.log.cluster.clone(),
+        node: member.node.clone(),
+        incarnation: SystemRng::default().next_u64(),
+        weight: member.weight,
+        labels: member.labels.clone(),
+        build: env!("CARGO_PKG_VERSION").into(),
+        admin: Some(format!("http://{admin}")),
+        ttl_ms: config.etcd.ttl_ms,
+        policy: options::policy(config, ground.log.identity().partitions, required_labels),
+    }
+}
