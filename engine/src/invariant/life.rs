@@ -2,7 +2,7 @@
 //!
 //! Written a second time, apart from `order::evolve`, on purpose: what both get wrong in the same way is less likely.
 
-use super::InvariantId;
+use super::violation::InvariantId;
 use crate::codec::v1::{AttentionV1, EventV1, StatusV1, StepOutcomeV1, StepV1};
 use crate::ports::Role;
 

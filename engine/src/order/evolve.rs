@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::event::{StepOutcome, StepStarted};
-use super::saga::{Active, AttentionNow, OpenReturn, Return, Saga, Standing, StepAt, Waiting};
+use super::saga::{Active, AttentionNow, OpenReturn, Return, Saga, Standing, Waiting};
+use super::step::StepAt;
+use super::step::{StepOutcome, StepStarted};
 use super::{Event, Order, OrderStatus};
 use crate::ids::TimestampMs;
 use crate::wire::command::Step;

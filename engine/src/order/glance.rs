@@ -10,7 +10,7 @@ use super::OrderStatus;
 use super::aggregate::FoldError;
 use super::convert::{at_from_stored, attention_from_stored, currency_from_stored, status_from_stored};
 use super::publish::Incoming;
-use super::saga::StepAt;
+use super::step::StepAt;
 use super::view::{amount, public_status};
 use crate::codec::CodecError;
 use crate::codec::v1::{BodyV1, EventV1, StepOutcomeV1, VerdictV1};

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::event::StepOutcome;
+use super::step::{StepAt, StepOutcome};
 use crate::ids::TimestampMs;
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
@@ -15,19 +15,6 @@ use crate::wire::order::Attention;
 pub(crate) const STEPS: usize = 9;
 /// Steps that begin something, and so have a reference of their participant's.
 const WITH_REFERENCE: usize = 4;
-
-/// One asking for a step: what its idempotency key is made of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct StepAt {
-    /// Which step.
-    pub step: Step,
-    /// How often the order has entered the step, this time included.
-    pub instance: u32,
-    /// Rises after a known failure or a settlement only (promise 4).
-    pub generation: u32,
-    /// The return that it is for, if any.
-    pub part: Option<Arc<str>>,
-}
 
 /// How an active step stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

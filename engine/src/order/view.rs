@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::aggregate::{Aggregate, FoldError, is_engines, verdict_from_stored};
 use super::convert::{giver_from_stored, step_from_stored};
-use super::event::{Component, Line, Placed};
+use super::placed::{Component, Line, Placed};
 use super::{Order, OrderStatus};
 use crate::codec::CodecError;
 use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1, StepOutcomeV1};

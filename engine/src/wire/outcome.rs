@@ -174,3 +174,11 @@ impl From<&DecodeError> for Outcome {
         }
     }
 }
+
+impl DecodeError {
+    /// The outcome to give.
+    #[must_use]
+    pub fn to_outcome(&self) -> Outcome {
+        Outcome::from(self)
+    }
+}

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use super::super::event::{Event, StepOutcome, StepStarted};
-use super::super::saga::{Active, StepAt, Waiting};
+use super::super::event::Event;
+use super::super::policy::Context;
+use super::super::saga::{Active, Waiting};
+use super::super::step::StepAt;
+use super::super::step::{StepOutcome, StepStarted};
 use super::super::{Order, evolve};
-use super::{Context, Decision};
+use super::decision::Decision;
 use crate::fulfillment::{folded, turned_back};
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
