@@ -11,7 +11,7 @@ use retailflow_engine::wire::order::{Attention, GiverKind, HistoryEntry, OrderVi
 
 use super::html::Html;
 use super::page::Page;
-use super::words::{color, money, time, tone};
+use super::words::{color, money, parked_path, time, tone};
 use crate::edge::Shared;
 use crate::orders::{read_history, read_view};
 use crate::path::{self, Names};
@@ -50,7 +50,7 @@ fn state(html: &mut Html, view: &OrderView) {
         html.raw("</p>");
     }
     if view.attention == Attention::Parked {
-        let target = super::parked::path(view.tenant.as_str(), view.order.as_str());
+        let target = parked_path(view.tenant.as_str(), view.order.as_str());
         html.raw("<p>").link(target, "Release or discard what waits behind it").raw("</p>");
     }
     html.raw("<dl class=facts><div><dt>Status</dt><dd class=\"").raw(color(view.status)).raw("\">");

@@ -10,14 +10,13 @@ use retailflow_engine::wire::Code;
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 use tokio::time::Instant;
 
-use super::given;
 use super::html::{Html, path};
 use super::page::Page;
+use super::params::non_empty_params;
 use super::words::{color, money, order_path, time, tone};
 use crate::answer::Refusal;
 use crate::edge::Shared;
 use crate::orders::list_page;
-use crate::path::known;
 use crate::query::Query;
 
 /// Orders on a page.
@@ -35,7 +34,7 @@ pub(super) struct Asked {
 
 /// `GET /console/orders`
 pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) -> Result<Page, Page> {
-    let query = given(&request);
+    let query = non_empty_params(&request);
     let query = Query::parse(Some(&query), &["tenant", "status", "attention", "after"])?;
     let asked = Asked {
         tenant: query.text("tenant").unwrap_or_default().to_owned(),
@@ -47,7 +46,7 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) ->
     }
     let tenant = TenantId::parse(&asked.tenant)
         .map_err(|error| Refusal::new(Code::InvalidId, error.to_string()).at("tenant"))?;
-    known(&shared, &tenant)?;
+    shared.require_tenant(&tenant)?;
     let after = query.token("after")?.map(str::to_owned);
     let wanted = OrderQuery { tenant, status: asked.status, attention: asked.attention, after, limit: PAGE };
     let until = Instant::now() + Duration::from_millis(shared.limits.request_timeout_ms);
