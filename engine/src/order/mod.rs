@@ -24,6 +24,7 @@ mod status;
 mod step;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod view;
 mod waiting;
 
@@ -40,10 +41,11 @@ pub use placed::{Component, Delivery, Line, Payment, Placed, SealedPart};
 pub use policy::{Context, Policy};
 pub use publish::{Incoming, PARKED_INDEX, Published, StepDone, publish_parked};
 pub use saga::{
-    Active, AttentionNow, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, Standing, Totals, Waiting,
+    Active, AttentionNow, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, Standing, Waiting,
 };
 pub use state::Order;
 pub use status::OrderStatus;
 pub use step::{StepAt, StepOutcome, StepStarted};
+pub use totals::{Total, Totals};
 pub use view::{history, payment_summary, view, view_of};
 pub use waiting::waiting_command;

@@ -18,6 +18,7 @@ mod event_relay;
 mod ownership;
 mod parked_numbers;
 mod participants;
+mod role;
 mod snapshots;
 mod tenants;
 mod views;
@@ -36,8 +37,9 @@ pub use event_relay::{EventReader, EventRelay, ReadFrom, RelayError, RelayedEven
 pub use ownership::{Ownership, OwnershipEvent};
 pub use parked_numbers::number_taken;
 pub use participants::{
-    KeyStanding, LineUnits, Participant, Participants, Performed, Role, Settlement, StepAnswer, StepRequest,
+    KeyStanding, LineUnits, Participant, Participants, Performed, Settlement, StepAnswer, StepRequest,
 };
+pub use role::Role;
 pub use snapshots::Snapshots;
 pub use tenants::{TenantSetting, TenantStatus, Tenants};
 pub use views::{OrderCounts, OrderPage, OrderQuery, ViewError, Views};
