@@ -295,9 +295,9 @@ pub(super) fn pairs(ours: &Effects, theirs: &Sides) -> [Pair; 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::command::Step;
     use crate::codec::v1::{EventV1, LineV1, PlacedV1, StatusV1, StepOutcomeV1};
     use crate::ids::{OrderId, TenantId};
+    use crate::wire::command::Step;
 
     fn order(name: &str) -> OrderRef {
         OrderRef { tenant: TenantId::parse("t").unwrap(), order: OrderId::parse(name).unwrap() }
