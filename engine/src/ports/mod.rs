@@ -27,7 +27,7 @@ pub use backup::{BackupError, BackupSource};
 pub use clock::{Clock, Rng};
 pub use command_door::{CommandDoor, EndParkingError};
 pub use command_inbox::{Body, CommandInbox, Delivery, InboxError, InboxId};
-pub use dead_letters::{DeadLetter, DeadLetters, StoredDeadLetter};
+pub use dead_letters::{DeadLetter, DeadLetterCause, DeadLetters, StoredDeadLetter};
 pub use deadlines::{Deadlines, DueOrder};
 pub use event_log::{
     Commit, CommitError, ControlEntry, DeadlineChange, EventLog, Group, LogIdentity, LogPosition,
