@@ -16,7 +16,7 @@ use crate::codec::CodecError;
 use crate::codec::v1::{BodyV1, EventV1, StepOutcomeV1, VerdictV1};
 use crate::ids::{OrderRef, TimestampMs};
 use crate::money::{Amount, Currency};
-use crate::wire::order::{Attention, OrderStatus as PublicStatus};
+use crate::wire::order::{Attention, OrderHead, OrderStatus as PublicStatus};
 use crate::wire::order_list::OrderSummary;
 
 /// An order at a glance.
@@ -124,13 +124,15 @@ impl Glance {
             (None, None) => (Attention::None, None),
         };
         Ok(Some(OrderSummary {
-            tenant: order.tenant.clone(),
-            order: order.order.clone(),
-            version: self.version,
-            status: public_status(self.status),
-            step: self.active.as_ref().map(|at| at.step),
-            attention,
-            attention_reason: reason.map(str::to_owned),
+            head: OrderHead {
+                tenant: order.tenant.clone(),
+                order: order.order.clone(),
+                version: self.version,
+                status: public_status(self.status),
+                step: self.active.as_ref().map(|at| at.step),
+                attention,
+                attention_reason: reason.map(str::to_owned),
+            },
             currency,
             total_minor: Amount::new(total).map_err(amount)?,
             created_at,

@@ -12,8 +12,8 @@ use crate::ids::{CommandId, OrderRef, Source, TimestampMs};
 use crate::money::{Amount, MoneyError};
 use crate::wire::command as wire;
 use crate::wire::order::{
-    Attention, FulfillmentSummary, HistoryEntry, OrderSchema, OrderStatus as PublicStatus, OrderView,
-    PaymentSummary, ReturnsSummary,
+    Attention, FulfillmentSummary, HistoryEntry, OrderHead, OrderSchema, OrderStatus as PublicStatus,
+    OrderView, PaymentSummary, ReturnsSummary,
 };
 use crate::wire::{Code, CommandType};
 
@@ -84,13 +84,15 @@ fn order_view(
     let totals = &saga.totals;
     Ok(OrderView {
         schema: OrderSchema,
-        tenant: aggregate.reference.tenant.clone(),
-        order: aggregate.reference.order.clone(),
-        version: order.version,
-        status: public_status(order.status),
-        step: saga.active.as_ref().map(|active| active.at.step),
-        attention: if parked.is_some() { Attention::Parked } else { saga.attention.kind() },
-        attention_reason: parked.or(saga.attention.reason().map(|reason| &**reason)).map(str::to_owned),
+        head: OrderHead {
+            tenant: aggregate.reference.tenant.clone(),
+            order: aggregate.reference.order.clone(),
+            version: order.version,
+            status: public_status(order.status),
+            step: saga.active.as_ref().map(|active| active.at.step),
+            attention: if parked.is_some() { Attention::Parked } else { saga.attention.kind() },
+            attention_reason: parked.or(saga.attention.reason().map(|reason| &**reason)).map(str::to_owned),
+        },
         payment: payment_summary(order)?,
         fulfillment: FulfillmentSummary {
             ordered_units: placed.units(),

@@ -108,11 +108,19 @@ fn table<'a>(html: &'a mut Html, found: &OrderPage) -> &'a mut Html {
     html.table("Orders, a page at a time", &["Order", "Status", "Step", "Attention", "#Total", "Changed"]);
     for order in &found.orders {
         html.raw("<tr><th scope=row>");
-        html.link(order_path(order.tenant.as_str(), order.order.as_str()), &order.order).raw("</th>");
-        html.raw("<td class=\"").raw(color(order.status)).raw("\">").raw(order.status.as_str()).raw("</td>");
-        html.cell(order.step.map_or("", |step| step.as_str()));
-        html.raw("<td class=\"").raw(tone(order.attention)).raw("\">").raw(order.attention.as_str());
-        if let Some(reason) = &order.attention_reason {
+        html.link(order_path(order.head.tenant.as_str(), order.head.order.as_str()), &order.head.order)
+            .raw("</th>");
+        html.raw("<td class=\"")
+            .raw(color(order.head.status))
+            .raw("\">")
+            .raw(order.head.status.as_str())
+            .raw("</td>");
+        html.cell(order.head.step.map_or("", |step| step.as_str()));
+        html.raw("<td class=\"")
+            .raw(tone(order.head.attention))
+            .raw("\">")
+            .raw(order.head.attention.as_str());
+        if let Some(reason) = &order.head.attention_reason {
             html.raw(": ").text(reason);
         }
         html.raw("</td>").number(money(order.total_minor, order.currency)).raw("<td>");
