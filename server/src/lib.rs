@@ -9,6 +9,7 @@ pub mod memory;
 pub mod monitor;
 pub mod new_data_dir;
 pub mod participants;
+mod read_back;
 pub mod serve;
 pub mod serving;
 pub mod sight;

@@ -150,6 +150,7 @@ async fn serve(
         dead_letters: None,
         readiness: state.clone(),
         metrics: sight.renderer(node.clone()),
+        numbers: sight.numbers(node.clone()),
         counts: Arc::default(),
         token_secret: ground.token_secret.clone(),
     };
