@@ -156,18 +156,8 @@ pub(crate) fn place(number: u32) -> CommandData {
         amount_minor: amount,
         components: Vec::new(),
     };
-    CommandData::Place(PlaceData {
-        customer: format!("customer-{number}"),
-        currency: usd(),
-        lines: vec![line("1", 1), line("2", 2 + number % 3)],
-        components: Vec::new(),
-        payments: Vec::new(),
-        delivery: None,
-        placed_at: None,
-        attributes: BTreeMap::new(),
-        sealed: None,
-        expected_version: None,
-    })
+    let lines = vec![line("1", 1), line("2", 2 + number % 3)];
+    CommandData::Place(PlaceData::new(format!("customer-{number}"), usd(), lines))
 }
 
 fn usd() -> Currency {

@@ -1,7 +1,5 @@
 //! What an order says: made from the seed and its number alone, so that nothing must be kept to say it again.
 
-use std::collections::BTreeMap;
-
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::money::{Amount, Currency, MoneyError};
 use retailflow_engine::wire::command::{Component, ComponentKind, Delivery, Line, Payment, PlaceData};
@@ -79,18 +77,8 @@ pub(super) fn place(market: &Market, seed: u64, order: u64) -> Result<PlaceData,
     let lines = (1..=line_count(rng))
         .map(|number| line(rng, price, number, free, with_components))
         .collect::<Result<Vec<Line>, MoneyError>>()?;
-    let mut place = PlaceData {
-        customer: format!("cust-{:05}", rng.below(CUSTOMERS)),
-        currency: price.currency,
-        lines,
-        components: Vec::new(),
-        payments: Vec::new(),
-        delivery: None,
-        placed_at: None,
-        attributes: BTreeMap::new(),
-        sealed: None,
-        expected_version: None,
-    };
+    let customer = format!("cust-{:05}", rng.below(CUSTOMERS));
+    let mut place = PlaceData::new(customer, price.currency, lines);
     if !free && rng.chance(300) {
         place.components.push(part(ComponentKind::Shipping, price.minor(rng.one_of([299, 499, 995])))?);
     }

@@ -211,18 +211,9 @@ impl<'a, 'r, W: Write> Orders<'a, 'r, W> {
     /// Writes the command of a complete order.
     fn close(&mut self, open: Option<Open>) -> Result<(), Failure> {
         let Some(mut open) = open.filter(|open| open.spoilt.is_none()) else { return Ok(()) };
-        let place = PlaceData {
-            customer: std::mem::take(&mut open.customer),
-            currency: self.settings.rules.currency,
-            lines: std::mem::take(&mut open.lines),
-            components: Vec::new(),
-            payments: Vec::new(),
-            delivery: None,
-            placed_at: open.placed_at,
-            attributes: std::collections::BTreeMap::new(),
-            sealed: None,
-            expected_version: None,
-        };
+        let (customer, lines) = (std::mem::take(&mut open.customer), std::mem::take(&mut open.lines));
+        let currency = self.settings.rules.currency;
+        let place = PlaceData { placed_at: open.placed_at, ..PlaceData::new(customer, currency, lines) };
         let (lines, units, total) = (place.lines.len() as u64, place.units(), place.total_minor());
         let data = CommandData::Place(place);
         let total = match validate(&data).map_err(|error| error.message).and(total.map_err(|e| e.to_string()))

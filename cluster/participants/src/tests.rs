@@ -34,18 +34,7 @@ fn request(order: u32, step: Step, key: &str, reference: Option<Arc<str>>) -> St
         amount_minor: 900,
         components: [].into(),
     };
-    let placed = Placed {
-        customer: "c".into(),
-        currency: Currency::parse("USD").unwrap(),
-        total_minor: 900,
-        lines: [line].into(),
-        components: [].into(),
-        payments: [].into(),
-        delivery: None,
-        attributes: [].into(),
-        placed_at: None,
-        sealed: None,
-    };
+    let placed = Placed::new("c", Currency::parse("USD").unwrap(), 900, [line]);
     let (tenant, id) = (TenantId::parse("t").unwrap(), OrderId::parse(&format!("o{order}")).unwrap());
     StepRequest {
         key: format!("{order}-{key}").into(),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::convert::placed::place_weight_bytes;
 use crate::ids::{CommandKey, OrderRef, TimestampMs};
 use crate::keys::Hash;
-use crate::wire::command::PlaceData;
 use crate::wire::limits::{NAME_MAX_CHARS, REASON_MAX_CHARS};
 use crate::wire::{CommandData, CommandEvent};
 
@@ -62,7 +62,7 @@ impl Command {
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         let text = match &*self.data {
-            CommandData::Place(place) => place_weight(place),
+            CommandData::Place(place) => place_weight_bytes(place),
             CommandData::Return(data) => data.lines.len() * (NAME_MAX_BYTES + 32) + REASON_MAX_BYTES,
             _ => 2 * REASON_MAX_BYTES,
         };
@@ -72,30 +72,4 @@ impl Command {
         };
         text + actor + self.key.id.as_str().len() + self.key.source.as_str().len() + DECISION_BYTES
     }
-}
-
-/// An upper guess of what a placed order takes in a record, in bytes: texts with their lengths, numbers at their widest.
-fn place_weight(place: &PlaceData) -> usize {
-    let components = |count: usize| count * 12 + 8;
-    let lines: usize = place
-        .lines
-        .iter()
-        .map(|line| line.line_id.len() + line.sku.len() + components(line.components.len()) + 40)
-        .sum();
-    let payments: usize =
-        place.payments.iter().map(|payment| payment.payment_id.len() + payment.token_ref.len() + 32).sum();
-    let delivery = place.delivery.as_ref().map_or(0, |delivery| {
-        delivery.method.len() + delivery.address_ref.as_ref().map_or(0, String::len) + 32
-    });
-    let attributes: usize = place.attributes.iter().map(|(name, text)| name.len() + text.len() + 16).sum();
-    let sealed =
-        place.sealed.as_ref().map_or(0, |sealed| sealed.key_id.len() + sealed.ciphertext_base64.len() + 32);
-    place.customer.len()
-        + lines
-        + components(place.components.len())
-        + payments
-        + delivery
-        + attributes
-        + sealed
-        + 64
 }

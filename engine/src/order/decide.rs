@@ -17,8 +17,8 @@ pub use engine::{EngineCommand, contradiction, decide_engine};
 
 use self::decision::{plainly, refused, rejected};
 use super::command::Command;
-use super::convert::placed_from_wire;
 use super::event::Event;
+use super::placed::Placed;
 use super::policy::Context;
 use super::state::Order;
 use super::status::OrderStatus;
@@ -70,6 +70,6 @@ fn place_order(place: &PlaceData) -> Result<Vec<Event>, Denial> {
         let message = format!("there is no such order, so it is not at version {expected}");
         return Err(refused(Code::OrderNotFound, message));
     }
-    let placed = placed_from_wire(place).map_err(|(code, message)| refused(code, message))?;
+    let placed = Placed::from_wire(place).map_err(|(code, message)| refused(code, message))?;
     Ok(vec![Event::Placed(Arc::new(placed))])
 }

@@ -30,6 +30,23 @@ pub struct Placed {
 }
 
 impl Placed {
+    /// An order of these lines that says nothing else.
+    #[must_use]
+    pub fn new(customer: &str, currency: Currency, total_minor: i64, lines: impl Into<Box<[Line]>>) -> Self {
+        Self {
+            customer: customer.into(),
+            currency,
+            total_minor,
+            lines: lines.into(),
+            components: Box::default(),
+            payments: Box::default(),
+            delivery: None,
+            attributes: Box::default(),
+            placed_at: None,
+            sealed: None,
+        }
+    }
+
     /// Units over all lines.
     #[must_use]
     pub fn units(&self) -> u64 {

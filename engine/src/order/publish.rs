@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use super::aggregate::{Aggregate, FoldError, is_engines};
+use super::convert::{attributes_to_wire, lines_to_wire};
 use super::event::Event;
 use super::placed::Placed;
 use super::saga::Active;
 use super::step::{StepAt, StepOutcome};
-use super::view::{amount, attributes, lines, payment_summary};
+use super::view::{amount, payment_summary};
 use super::{Order, OrderStatus, evolve};
 use crate::codec::CodecError;
 use crate::codec::control::order_ref;
@@ -341,9 +342,9 @@ fn placed_data(placed: &Placed) -> Result<public::Placed, MoneyError> {
         currency: placed.currency,
         total_minor: Amount::new(placed.total_minor)?,
         units: placed.units(),
-        lines: lines(placed)?,
+        lines: lines_to_wire(&placed.lines)?,
         placed_at: placed.placed_at,
-        attributes: attributes(placed),
+        attributes: attributes_to_wire(&placed.attributes),
     })
 }
 

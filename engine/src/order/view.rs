@@ -1,16 +1,14 @@
 //! What the public sees of an order, folded from its records.
 
-use std::collections::BTreeMap;
-
 use super::aggregate::{Aggregate, FoldError, is_engines, verdict_from_stored};
 use super::convert::{giver_from_stored, step_from_stored};
-use super::placed::{Component, Line, Placed};
+use super::placed::Placed;
 use super::{Order, OrderStatus};
 use crate::codec::CodecError;
 use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1, StepOutcomeV1};
 use crate::ids::{CommandId, OrderRef, Source, TimestampMs};
 use crate::money::{Amount, MoneyError};
-use crate::wire::command as wire;
+use crate::wire::command::PlaceData;
 use crate::wire::order::{
     Attention, FulfillmentSummary, HistoryEntry, OrderHead, OrderSchema, OrderStatus as PublicStatus,
     OrderView, PaymentSummary, ReturnsSummary,
@@ -79,6 +77,18 @@ fn order_view(
     (created_at, updated_at): (TimestampMs, TimestampMs),
     parked: Option<&str>,
 ) -> Result<OrderView, MoneyError> {
+    let PlaceData {
+        customer,
+        currency,
+        lines,
+        components,
+        payments,
+        delivery,
+        placed_at,
+        attributes,
+        sealed: _,
+        expected_version: _,
+    } = placed.to_wire()?;
     let order = &aggregate.order;
     let saga = &order.saga;
     let totals = &saga.totals;
@@ -101,28 +111,15 @@ fn order_view(
             short_units: 0,
         },
         returns: returns_summary(order)?,
-        customer: placed.customer.to_string(),
-        currency: placed.currency,
+        customer,
+        currency,
         total_minor: Amount::new(placed.total_minor)?,
-        lines: lines(placed)?,
-        components: components(&placed.components)?,
-        payments: placed
-            .payments
-            .iter()
-            .map(|payment| {
-                Ok(wire::Payment {
-                    payment_id: payment.payment_id.to_string(),
-                    token_ref: payment.token_ref.to_string(),
-                    amount_minor: Amount::new(payment.amount_minor)?,
-                })
-            })
-            .collect::<Result<_, MoneyError>>()?,
-        delivery: placed.delivery.as_ref().map(|delivery| wire::Delivery {
-            method: delivery.method.to_string(),
-            address_ref: delivery.address_ref.as_deref().map(Into::into),
-        }),
-        attributes: attributes(placed),
-        placed_at: placed.placed_at,
+        lines,
+        components,
+        payments,
+        delivery,
+        attributes,
+        placed_at,
         created_at,
         updated_at,
         next_deadline: order.deadline,
@@ -160,32 +157,6 @@ fn returns_summary(order: &Order) -> Result<ReturnsSummary, MoneyError> {
         returned_units: lines.iter().fold(0, |sum, (units, _)| sum.saturating_add(*units)),
         amount_minor: Amount::new(lines.iter().fold(0, |sum: i64, (_, minor)| sum.saturating_add(*minor)))?,
     })
-}
-
-/// The lines as the public sees them.
-pub(super) fn lines(placed: &Placed) -> Result<Vec<wire::Line>, MoneyError> {
-    let line = |line: &Line| {
-        Ok(wire::Line {
-            line_id: line.line_id.to_string(),
-            sku: line.sku.to_string(),
-            quantity: line.quantity,
-            amount_minor: Amount::new(line.amount_minor)?,
-            components: components(&line.components)?,
-        })
-    };
-    placed.lines.iter().map(line).collect()
-}
-
-/// The caller's own data as the public sees it.
-pub(super) fn attributes(placed: &Placed) -> BTreeMap<String, String> {
-    placed.attributes.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
-}
-
-fn components(parts: &[Component]) -> Result<Vec<wire::Component>, MoneyError> {
-    parts
-        .iter()
-        .map(|part| Ok(wire::Component { kind: part.kind, amount_minor: Amount::new(part.amount_minor)? }))
-        .collect()
 }
 
 pub(super) fn history_entry(decision: &DecisionV1, number: u64) -> Result<HistoryEntry, FoldError> {

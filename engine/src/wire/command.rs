@@ -178,6 +178,25 @@ pub struct PlaceData {
     pub expected_version: Option<u64>,
 }
 
+impl PlaceData {
+    /// A new order of these lines that says nothing else.
+    #[must_use]
+    pub fn new(customer: String, currency: Currency, lines: Vec<Line>) -> Self {
+        Self {
+            customer,
+            currency,
+            lines,
+            components: Vec::new(),
+            payments: Vec::new(),
+            delivery: None,
+            placed_at: None,
+            attributes: BTreeMap::new(),
+            sealed: None,
+            expected_version: None,
+        }
+    }
+}
+
 /// Take the order back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -61,18 +61,7 @@ pub fn placed(quantity: u32, total_minor: i64) -> Arc<Placed> {
         amount_minor: total_minor / 2,
         components: [].into(),
     };
-    Arc::new(Placed {
-        customer: "c-1".into(),
-        currency: Currency::parse("EUR").unwrap(),
-        total_minor,
-        lines: [line("a"), line("b")].into(),
-        components: [].into(),
-        payments: [].into(),
-        delivery: None,
-        attributes: [].into(),
-        placed_at: None,
-        sealed: None,
-    })
+    Arc::new(Placed::new("c-1", Currency::parse("EUR").unwrap(), total_minor, [line("a"), line("b")]))
 }
 
 /// A request for the whole of `placed`, the `instance`-th of its step.

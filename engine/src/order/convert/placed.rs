@@ -1,0 +1,329 @@
+//! What was placed, between the contract's words, the domain's and the stored ones: all that a new field of it needs here.
+
+use std::collections::BTreeMap;
+
+use crate::codec::CodecError;
+use crate::codec::v1::{ComponentKindV1, ComponentV1, DeliveryV1, LineV1, PaymentV1, PlacedV1, SealedV1};
+use crate::ids::TimestampMs;
+use crate::money::{Amount, Currency, MoneyError};
+use crate::order::placed::{Component, Delivery, Line, Payment, Placed, SealedPart};
+use crate::wire::Code;
+use crate::wire::command::{self as wire, ComponentKind, PlaceData};
+
+impl Placed {
+    /// What was placed, in the contract's words: what callers read of an order, and what participants elsewhere are sent. The
+    /// sealed part is nobody's business but the key's owner's, and stays here.
+    ///
+    /// # Errors
+    /// [`MoneyError`]; not for an order that was decided by [`super::decide()`].
+    pub fn to_wire(&self) -> Result<PlaceData, MoneyError> {
+        // Taken apart in full, so that a new field cannot be forgotten here.
+        let Self {
+            customer,
+            currency,
+            total_minor: _,
+            lines,
+            components,
+            payments,
+            delivery,
+            attributes,
+            placed_at,
+            sealed: _,
+        } = self;
+        let payment = |payment: &Payment| {
+            Ok(wire::Payment {
+                payment_id: payment.payment_id.to_string(),
+                token_ref: payment.token_ref.to_string(),
+                amount_minor: Amount::new(payment.amount_minor)?,
+            })
+        };
+        Ok(PlaceData {
+            customer: customer.to_string(),
+            currency: *currency,
+            lines: lines_to_wire(lines)?,
+            components: components_to_wire(components)?,
+            payments: payments.iter().map(payment).collect::<Result<_, MoneyError>>()?,
+            delivery: delivery.as_ref().map(|delivery| wire::Delivery {
+                method: delivery.method.to_string(),
+                address_ref: delivery.address_ref.as_deref().map(Into::into),
+            }),
+            placed_at: *placed_at,
+            attributes: attributes_to_wire(attributes),
+            sealed: None,
+            expected_version: None,
+        })
+    }
+
+    /// What [`Self::to_wire`] says.
+    ///
+    /// # Errors
+    /// The code and text of what no order can be.
+    pub fn from_wire(place: &PlaceData) -> Result<Self, (Code, String)> {
+        placed_from_wire(place)
+    }
+}
+
+pub(in super::super) fn lines_to_wire(lines: &[Line]) -> Result<Vec<wire::Line>, MoneyError> {
+    let line = |line: &Line| {
+        Ok(wire::Line {
+            line_id: line.line_id.to_string(),
+            sku: line.sku.to_string(),
+            quantity: line.quantity,
+            amount_minor: Amount::new(line.amount_minor)?,
+            components: components_to_wire(&line.components)?,
+        })
+    };
+    lines.iter().map(line).collect()
+}
+
+pub(in super::super) fn attributes_to_wire(attributes: &[(Box<str>, Box<str>)]) -> BTreeMap<String, String> {
+    attributes.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
+}
+
+fn components_to_wire(parts: &[Component]) -> Result<Vec<wire::Component>, MoneyError> {
+    parts
+        .iter()
+        .map(|part| Ok(wire::Component { kind: part.kind, amount_minor: Amount::new(part.amount_minor)? }))
+        .collect()
+}
+
+/// What a place command says, as the domain keeps it.
+fn placed_from_wire(place: &PlaceData) -> Result<Placed, (Code, String)> {
+    let total_minor = place.total_minor().map_err(|error| (Code::AmountOverflow, error.to_string()))?;
+    let sealed = match &place.sealed {
+        None => None,
+        Some(sealed) => Some(SealedPart {
+            key_id: sealed.key_id.as_str().into(),
+            ciphertext: sealed
+                .ciphertext()
+                .ok_or_else(|| {
+                    (Code::InvalidField, "data.sealed.ciphertext_base64 is not base64".to_owned())
+                })?
+                .into(),
+        }),
+    };
+    Ok(Placed {
+        customer: place.customer.as_str().into(),
+        currency: place.currency,
+        total_minor: total_minor.minor(),
+        lines: place
+            .lines
+            .iter()
+            .map(|line| Line {
+                line_id: line.line_id.as_str().into(),
+                sku: line.sku.as_str().into(),
+                quantity: line.quantity,
+                amount_minor: line.amount_minor.minor(),
+                components: components(&line.components),
+            })
+            .collect(),
+        components: components(&place.components),
+        payments: place
+            .payments
+            .iter()
+            .map(|payment| Payment {
+                payment_id: payment.payment_id.as_str().into(),
+                token_ref: payment.token_ref.as_str().into(),
+                amount_minor: payment.amount_minor.minor(),
+            })
+            .collect(),
+        delivery: place.delivery.as_ref().map(|delivery| Delivery {
+            method: delivery.method.as_str().into(),
+            address_ref: delivery.address_ref.as_deref().map(Into::into),
+        }),
+        attributes: place
+            .attributes
+            .iter()
+            .map(|(name, text)| (name.as_str().into(), text.as_str().into()))
+            .collect(),
+        placed_at: place.placed_at,
+        sealed,
+    })
+}
+
+fn components(from: &[wire::Component]) -> Box<[Component]> {
+    from.iter().map(|part| Component { kind: part.kind, amount_minor: part.amount_minor.minor() }).collect()
+}
+
+pub(in super::super) fn placed_to_stored(placed: &Placed) -> PlacedV1 {
+    let parts = |from: &[Component]| {
+        from.iter()
+            .map(|part| ComponentV1 { kind: kind_to_stored(part.kind), amount_minor: part.amount_minor })
+            .collect()
+    };
+    PlacedV1 {
+        customer: placed.customer.to_string(),
+        currency: code_bytes(placed.currency),
+        total_minor: placed.total_minor,
+        lines: placed
+            .lines
+            .iter()
+            .map(|line| LineV1 {
+                line_id: line.line_id.to_string(),
+                sku: line.sku.to_string(),
+                quantity: line.quantity.into(),
+                amount_minor: line.amount_minor,
+                components: parts(&line.components),
+            })
+            .collect(),
+        components: parts(&placed.components),
+        payments: placed
+            .payments
+            .iter()
+            .map(|payment| PaymentV1 {
+                payment_id: payment.payment_id.to_string(),
+                token_ref: Some(payment.token_ref.to_string()),
+                amount_minor: payment.amount_minor,
+            })
+            .collect(),
+        deliveries: placed
+            .delivery
+            .iter()
+            .map(|delivery| DeliveryV1 {
+                method: Some(delivery.method.to_string()),
+                address_ref: delivery.address_ref.as_deref().map(Into::into),
+                line_ids: Vec::new(),
+            })
+            .collect(),
+        attributes: placed
+            .attributes
+            .iter()
+            .map(|(name, text)| (name.to_string(), text.to_string()))
+            .collect(),
+        placed_ms: placed.placed_at.map(|at| at.0),
+        sealed: placed.sealed.as_ref().map(|sealed| SealedV1 {
+            key_id: sealed.key_id.to_string(),
+            ciphertext: sealed.ciphertext.to_vec(),
+        }),
+    }
+}
+
+pub(in super::super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, CodecError> {
+    let corrupt = |why: String| CodecError::Corrupt(why);
+    // The shape can say more than this build carries out: leaving a part out would lose it without a word.
+    let narrow =
+        |what: &str| CodecError::Unsupported { schema: format!("{what} in Record"), found: 1, known: 1 };
+    if stored.deliveries.len() > 1 || stored.deliveries.iter().any(|delivery| !delivery.line_ids.is_empty()) {
+        return Err(narrow("several deliveries"));
+    }
+    if stored.deliveries.iter().any(|delivery| delivery.method.is_none()) {
+        return Err(narrow("a delivery of no method"));
+    }
+    if stored.payments.iter().any(|payment| payment.token_ref.is_none()) {
+        return Err(narrow("a payment of no means"));
+    }
+    let parts = |from: &[ComponentV1]| -> Box<[Component]> {
+        from.iter()
+            .map(|part| Component { kind: kind_from_stored(part.kind), amount_minor: part.amount_minor })
+            .collect()
+    };
+    let lines = stored
+        .lines
+        .iter()
+        .map(|line| {
+            Ok(Line {
+                line_id: line.line_id.as_str().into(),
+                sku: line.sku.as_str().into(),
+                quantity: u32::try_from(line.quantity).map_err(|error| corrupt(error.to_string()))?,
+                amount_minor: line.amount_minor,
+                components: parts(&line.components),
+            })
+        })
+        .collect::<Result<_, CodecError>>()?;
+    Ok(Placed {
+        customer: stored.customer.as_str().into(),
+        currency: currency_from_stored(stored.currency)?,
+        total_minor: stored.total_minor,
+        lines,
+        components: parts(&stored.components),
+        payments: stored
+            .payments
+            .iter()
+            .map(|payment| Payment {
+                payment_id: payment.payment_id.as_str().into(),
+                token_ref: payment.token_ref.as_deref().unwrap_or_default().into(),
+                amount_minor: payment.amount_minor,
+            })
+            .collect(),
+        delivery: stored.deliveries.first().map(|delivery| Delivery {
+            method: delivery.method.as_deref().unwrap_or_default().into(),
+            address_ref: delivery.address_ref.as_deref().map(Into::into),
+        }),
+        attributes: stored
+            .attributes
+            .iter()
+            .map(|(name, text)| (name.as_str().into(), text.as_str().into()))
+            .collect(),
+        placed_at: stored.placed_ms.map(TimestampMs),
+        sealed: stored.sealed.as_ref().map(|sealed| SealedPart {
+            key_id: sealed.key_id.as_str().into(),
+            ciphertext: sealed.ciphertext.as_slice().into(),
+        }),
+    })
+}
+
+/// An upper guess of what a placed order takes in a record, in bytes: texts with their lengths, numbers at their widest.
+pub(in super::super) fn place_weight_bytes(place: &PlaceData) -> usize {
+    // Taken apart in full, so that a new field cannot be forgotten here. Currency, total and time are in the sum's last number.
+    let PlaceData {
+        customer,
+        currency: _,
+        lines,
+        components,
+        payments,
+        delivery,
+        placed_at: _,
+        attributes,
+        sealed,
+        expected_version: _,
+    } = place;
+    let parts = |count: usize| count * 12 + 8;
+    let lines: usize = lines
+        .iter()
+        .map(|line| line.line_id.len() + line.sku.len() + parts(line.components.len()) + 40)
+        .sum();
+    let payments: usize =
+        payments.iter().map(|payment| payment.payment_id.len() + payment.token_ref.len() + 32).sum();
+    let delivery = delivery.as_ref().map_or(0, |delivery| {
+        delivery.method.len() + delivery.address_ref.as_ref().map_or(0, String::len) + 32
+    });
+    let attributes: usize = attributes.iter().map(|(name, text)| name.len() + text.len() + 16).sum();
+    let sealed =
+        sealed.as_ref().map_or(0, |sealed| sealed.key_id.len() + sealed.ciphertext_base64.len() + 32);
+    customer.len() + lines + parts(components.len()) + payments + delivery + attributes + sealed + 64
+}
+
+fn code_bytes(currency: Currency) -> [u8; 3] {
+    let mut code = [b' '; 3];
+    for (to, from) in code.iter_mut().zip(currency.code().bytes()) {
+        *to = from;
+    }
+    code
+}
+
+const fn kind_to_stored(kind: ComponentKind) -> ComponentKindV1 {
+    match kind {
+        ComponentKind::Goods => ComponentKindV1::Goods,
+        ComponentKind::Tax => ComponentKindV1::Tax,
+        ComponentKind::Discount => ComponentKindV1::Discount,
+        ComponentKind::Shipping => ComponentKindV1::Shipping,
+        ComponentKind::Fee => ComponentKindV1::Fee,
+    }
+}
+
+const fn kind_from_stored(kind: ComponentKindV1) -> ComponentKind {
+    match kind {
+        ComponentKindV1::Goods => ComponentKind::Goods,
+        ComponentKindV1::Tax => ComponentKind::Tax,
+        ComponentKindV1::Discount => ComponentKind::Discount,
+        ComponentKindV1::Shipping => ComponentKind::Shipping,
+        ComponentKindV1::Fee => ComponentKind::Fee,
+    }
+}
+
+/// A stored currency.
+pub(in super::super) fn currency_from_stored(code: [u8; 3]) -> Result<Currency, CodecError> {
+    let corrupt = CodecError::Corrupt;
+    let code = std::str::from_utf8(&code).map_err(|error| corrupt(error.to_string()))?;
+    Currency::parse(code).map_err(|error| corrupt(error.to_string()))
+}
