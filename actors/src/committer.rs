@@ -16,19 +16,18 @@ use retailflow_engine::wire::Code;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub(crate) use self::acknowledged::Acknowledged;
 pub(crate) use self::end::{CommitterError, is_fenced, is_regressed};
 use self::gather::Waiting;
 use crate::floor::Floors;
-use crate::held::Held;
+use crate::last_committed::Acknowledged;
 use crate::mutant::Mutant;
+use crate::node_metrics::Sight;
 use crate::order::OrderMsg;
 use crate::parking::ControlTicket;
 use crate::partition::PartitionMsg;
-use crate::sight::Sight;
+use crate::partition_table::Held;
 use crate::world::{Ports, ProbePoint, Settings};
 
-mod acknowledged;
 mod end;
 mod gather;
 mod probe;

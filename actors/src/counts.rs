@@ -10,7 +10,7 @@ use retailflow_engine::wire::Code;
 
 use crate::effects::{EffectCounts, Stands};
 use crate::node::NodeHandle;
-use crate::sight;
+use crate::node_metrics as sight;
 
 /// How the open orders of a node stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -84,7 +84,7 @@ mod tests {
     use retailflow_engine::contract::command_door::{DoorWithLog, suite};
 
     use super::*;
-    use crate::quiet::Quiet;
+    use crate::batch_node::Quiet;
 
     /// A node in memory, which does not outlive its process.
     struct Nodes;

@@ -6,7 +6,7 @@
 //! - Nothing here is durable, and nothing needs to be: whatever is lost is asked for again under the same key, found in
 //!   the index of deadlines.
 //! - A participant that does not answer keeps its own orders waiting, and nobody else's: what waits for it counts not against
-//!   the backlog that holds new orders back ([`crate::backlog`]).
+//!   the backlog that holds new orders back ([`crate::running_effects`]).
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -26,15 +26,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::listed::{AllRunning, Running};
-use crate::attempt::Attempt;
-use crate::backlog::Backlog;
 use crate::deliveries::ToOrder;
 use crate::deliveries::{Guard, Task};
+use crate::effects::attempt::Attempt;
+use crate::node_metrics::{self as sight, Sight};
 use crate::order::OrderMsg;
 use crate::resilience::breaker::Breaker;
-use crate::sight::{self, Sight};
+use crate::routes::TenantRoutes;
+use crate::running_effects::Backlog;
 use crate::sweeper::SweeperMsg;
-use crate::tenants_route::TenantRoutes;
 use crate::world::{Ports, ProbePoint, Settings};
 
 /// Of a full backlog, each tenant may have one part in so many all the same.
@@ -471,6 +471,7 @@ async fn run(mut guard: Guard, effect: Effect, order: ActorRef<OrderMsg>) {
 /// The wait before a call that a breaker refused is tried again, at least.
 pub(crate) const BREAKER_WAIT_MIN: Duration = Duration::from_millis(1);
 
+pub(crate) mod attempt;
 mod listed;
 #[cfg(test)]
 mod tests;

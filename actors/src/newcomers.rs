@@ -141,8 +141,8 @@ mod tests {
     use retailflow_engine::wire::{CommandData, CommandEvent, content_hash};
 
     use super::*;
+    use crate::batch_node::Quiet;
     use crate::node::Wait;
-    use crate::quiet::Quiet;
 
     fn names(quiet: &Quiet) -> Vec<String> {
         quiet.node.ports().tenants.list().iter().map(|setting| setting.tenant.to_string()).collect()

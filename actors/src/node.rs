@@ -24,26 +24,27 @@ use tokio::time::Instant;
 
 use self::life::{RootGuard, RootLife};
 use crate::admission::{Gate, share};
-use crate::committer::{Acknowledged, CommitterMsg};
+use crate::committer::CommitterMsg;
 use crate::effects::Effects;
 use crate::floor::{Floors, Following};
-use crate::held::{Bounds, Held};
+use crate::last_committed::Acknowledged;
 use crate::mutant::Mutant;
 use crate::newcomers::Newcomers;
+use crate::node_metrics::Sight;
 use crate::order::OrderShared;
 use crate::outcome::refusal;
 use crate::partition::{Committers, Partition, PartitionArgs, PartitionMsg};
+use crate::partition_table::{Bounds, Held};
+use crate::passivation::Residents;
 use crate::reads::Reads;
 use crate::release::{ReleaseError, Released, Request};
-use crate::residents::Residents;
-use crate::sight::Sight;
+use crate::routes::TenantRoutes;
 use crate::sweeper::{Sweeper, SweeperArgs};
 use crate::tenants::{Tenants, TenantsArgs};
-use crate::tenants_route::TenantRoutes;
 use crate::world::{Holds, Ports, Settings};
 
+mod admit;
 mod life;
-mod way_in;
 
 /// Why nothing is done about an order here.
 pub(crate) const NOT_HERE: &str =

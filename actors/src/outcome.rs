@@ -7,8 +7,8 @@ use retailflow_engine::order::{Command, Verdict};
 use retailflow_engine::wire::{Code, Durability, Outcome};
 use tokio::sync::oneshot;
 
-use crate::held::{Claim, Within};
 use crate::newcomers::Newcomer;
+use crate::partition_table::{Claim, Within};
 
 /// A command on its way through the actors. Dropping it unanswered tells the caller that the outcome is unknown.
 ///

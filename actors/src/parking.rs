@@ -24,6 +24,7 @@ use crate::order::OrderShared;
 use crate::outcome::Work;
 use crate::tenant::TenantMsg;
 
+pub(crate) mod drainer;
 mod release;
 mod ticket;
 mod unread;

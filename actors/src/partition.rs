@@ -11,11 +11,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admission::Gate;
-use crate::committer::{Acknowledged, Committer, CommitterArgs, CommitterMsg, is_fenced, is_regressed};
+use crate::committer::{Committer, CommitterArgs, CommitterMsg, is_fenced, is_regressed};
 use crate::effects::Effects;
 use crate::floor::Floors;
-use crate::held::Held;
-use crate::sight::Sight;
+use crate::last_committed::Acknowledged;
+use crate::node_metrics::Sight;
+use crate::partition_table::Held;
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::world::{Holds, Ports, Settings};
 

@@ -7,8 +7,6 @@
 //!   tenant, who alone queues. Nothing slips between, and the tenant waits for nothing.
 //! - Broken off at any point nothing is lost: asked again, what was decided is replayed.
 
-mod drainer;
-
 use std::collections::HashMap;
 
 use ractor::{ActorProcessingErr, ActorRef};
@@ -19,7 +17,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::deliveries::ToOrder;
 use crate::outcome::Work;
 use crate::parking::ReleasedMark;
-use crate::release::drainer::Drainer;
+use crate::parking::drainer::Drainer;
 use crate::tenant::{TenantMsg, TenantState};
 
 /// What became of the commands that waited behind a parked order.

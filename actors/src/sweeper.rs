@@ -14,9 +14,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::deliveries::ToOrder;
 use crate::effects::Effects;
-use crate::held::Held;
-use crate::tenants_route::TenantRoutes;
-use crate::undriven::{Look, look_for_undriven};
+use crate::partition_table::Held;
+use crate::routes::TenantRoutes;
+use crate::sweeper::undriven::{Look, look_for_undriven};
+
+pub(crate) mod undriven;
 
 /// Deadlines read at once.
 pub(crate) const PAGE: usize = 256;

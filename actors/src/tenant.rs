@@ -20,8 +20,8 @@ use crate::deliveries::ToOrder;
 use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared, PASSIVATED, is_passing};
 use crate::outcome::Work;
 use crate::parking::{Parking, Wrote};
+use crate::passivation::{Age, Evict};
 use crate::release::{Crash, Drain, Releases, Request};
-use crate::residents::{Age, Evict};
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::world::ProbePoint;
 

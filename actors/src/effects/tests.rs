@@ -10,7 +10,7 @@ use retailflow_engine::fulfillment::next;
 use retailflow_engine::order::{Aggregate, Draft};
 
 use super::*;
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 
 /// Hears nothing.
 struct Deaf;

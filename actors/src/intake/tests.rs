@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Intake, IntakeEvent};
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 const HERE: PartitionId = PartitionId(0);

@@ -14,7 +14,7 @@ use tokio::time::{Instant, interval};
 
 use super::{Sick, SickLog, orders_of};
 use crate::NodeHandle;
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::Settings;
 
 const SICK: PartitionId = PartitionId(0);

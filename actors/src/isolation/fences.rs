@@ -11,7 +11,7 @@ use retailflow_engine::wire::Code;
 use tokio::time::{interval, timeout};
 
 use super::{SickLog, orders_of};
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::{Holds, Settings};
 
 const HERE: PartitionId = PartitionId(1);

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::{PARTITIONS, SickLog, orders_of};
 use crate::NodeHandle;
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::{Holds, Probe, ProbePoint, Settings, Verdict};
 
 const SICK: PartitionId = PartitionId(0);

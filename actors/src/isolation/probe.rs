@@ -12,8 +12,8 @@ use tokio::time::{Instant, interval};
 
 use super::{Sick, SickLog, orders_of};
 use crate::NodeHandle;
+use crate::batch_node::Quiet;
 use crate::health::PartitionTrouble;
-use crate::quiet::Quiet;
 use crate::world::Settings;
 
 const HERE: PartitionId = PartitionId(2);

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{SickLog, orders_of};
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::Settings;
 
 const SICK: PartitionId = PartitionId(0);

@@ -16,7 +16,7 @@ use tokio::time::{advance, timeout};
 
 use super::{SickLog, orders_of};
 use crate::NodeHandle;
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::{Probe, ProbePoint, Settings, Verdict};
 
 const HERE: PartitionId = PartitionId(1);

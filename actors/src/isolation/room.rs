@@ -9,8 +9,8 @@ use retailflow_engine::wire::Code;
 use tokio::time::{interval, timeout};
 
 use super::{SickLog, orders_of};
+use crate::batch_node::Quiet;
 use crate::node::NodeHandle;
-use crate::quiet::Quiet;
 use crate::world::Settings;
 
 const TIME: Duration = Duration::from_secs(60);

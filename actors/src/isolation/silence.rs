@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep};
 
 use super::{SickLog, orders_of};
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::Settings;
 
 /// Does all at once, but takes payments only when it is let.

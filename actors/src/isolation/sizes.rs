@@ -14,7 +14,7 @@ use tokio::time::{interval, timeout};
 
 use super::{SickLog, orders_of};
 use crate::NodeHandle;
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::{Probe, ProbePoint, Settings, Verdict};
 
 const HERE: PartitionId = PartitionId(1);

@@ -9,7 +9,7 @@ use retailflow_engine::wire::Code;
 use tokio::time::timeout;
 
 use super::{PARTITIONS, SickLog, orders_of};
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::{Holds, Settings};
 
 const SICK: PartitionId = PartitionId(1);

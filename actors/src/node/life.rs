@@ -85,7 +85,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::quiet::Quiet;
+    use crate::batch_node::Quiet;
 
     const SOON: Duration = Duration::from_secs(10);
 

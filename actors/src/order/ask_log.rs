@@ -6,9 +6,9 @@ use retailflow_engine::order::RecordedOutcome;
 use retailflow_engine::wire::Code;
 
 use super::OrderState;
-use crate::hydrate::{Located, find, recall};
 use crate::mutant::Mutant;
 use crate::outcome::Work;
+use crate::passivation::{Located, find, recall};
 
 impl OrderState {
     /// An id that may have left memory: the log knows.

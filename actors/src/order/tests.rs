@@ -15,7 +15,7 @@ use retailflow_engine::wire::{Code, CommandData, CommandEvent};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::Settings;
 
 /// It does whatever it is asked for.

@@ -15,7 +15,7 @@ use retailflow_engine::wire::{Code, CommandData, Outcome, Status, content_hash};
 
 use super::{ReleaseError, Released};
 use crate::NodeHandle;
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::{Probe, ProbePoint, Verdict};
 
 const CALM: u64 = u64::MAX;

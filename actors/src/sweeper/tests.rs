@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::interval;
 
 use super::FOUND_MAX;
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::Holds;
 
 const PARTITIONS: u16 = 4;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::TenantState;
 use crate::order::OrderMsg;
-use crate::residents::{Evict, Leaving};
+use crate::passivation::{Evict, Leaving};
 
 /// Who was asked to leave and has not answered in this time, because it is being read or waits for its log, does not count as leaving
 /// any more: others are asked.

@@ -20,8 +20,8 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::super::{SickLog, orders_of};
 use super::orders::Highest;
+use crate::batch_node::Quiet;
 use crate::node::NodeHandle;
-use crate::quiet::Quiet;
 use crate::resilience::retry::FullJitter;
 use crate::world::Settings;
 

@@ -16,8 +16,8 @@ use tokio::time::{Instant, interval, timeout};
 
 use super::super::sizes::Poison;
 use super::super::{SickLog, orders_of};
+use crate::batch_node::Quiet;
 use crate::node::NodeHandle;
-use crate::quiet::Quiet;
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::world::Settings;
 

@@ -5,9 +5,9 @@ use retailflow_engine::wire::{Code, CommandType, Outcome};
 use tokio::sync::oneshot;
 
 use super::{NOT_HERE, NodeHandle, Wait};
-use crate::held::NoEntry;
 use crate::mutant::Mutant;
 use crate::outcome::{Answer, Work};
+use crate::partition_table::NoEntry;
 
 /// Why nothing more is let into a partition.
 const PARTITION_FULL: &str =

@@ -22,9 +22,9 @@ use tokio::time::{Instant, timeout};
 use crate::deliveries::Guard;
 use crate::effects::{BREAKER_WAIT_MIN, Effects};
 use crate::mutant::Mutant;
+use crate::node_metrics::CallResult;
 use crate::resilience::breaker::Pass;
 use crate::resilience::retry::{FullJitter, Growing};
-use crate::sight::CallResult;
 
 /// Who waits longer for a place at its participant keeps its order in memory no more.
 const PLACE_SOON: Duration = Duration::from_secs(1);

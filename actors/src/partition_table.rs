@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::admission::Permit;
-use crate::held::places::Places;
+use crate::partition_table::places::Places;
 
 mod health;
 mod places;

@@ -212,8 +212,8 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::batch_node::Quiet;
     use crate::isolation::{SickLog, orders_of};
-    use crate::quiet::Quiet;
     use crate::world::Holds;
     use crate::world::Settings;
 

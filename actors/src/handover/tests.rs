@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::interval;
 
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::Holds;
 use crate::{Intake, NodeHandle};
 

@@ -14,7 +14,7 @@ use retailflow_engine::ports::{
 };
 use retailflow_engine::wire::Code;
 
-use crate::quiet::Quiet;
+use crate::batch_node::Quiet;
 use crate::world::Settings;
 
 /// Nothing that it is asked for is done, and that is all that it says when it is asked to settle.

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::keys::Hash;
 
-use super::CommitterError;
+use crate::committer::CommitterError;
 
 /// The last group of a partition that was acknowledged, and the epoch in which it was ours. It outlives the committer, and the
 /// actor that keeps that alive: a partition that was set apart and begins anew is still the one that it was.
@@ -25,12 +25,12 @@ impl Acknowledged {
         *self.epoch.lock() = epoch;
     }
 
-    pub(super) fn set(&self, group: u64, hash: Hash) {
+    pub(crate) fn set(&self, group: u64, hash: Hash) {
         *self.last.lock() = Some((group, hash));
     }
 
     /// The log may have gone on under another owner; it may not have gone back, or another way.
-    pub(super) fn check(&self, partition: PartitionId, group: u64, hash: Hash) -> Result<(), CommitterError> {
+    pub(crate) fn check(&self, partition: PartitionId, group: u64, hash: Hash) -> Result<(), CommitterError> {
         let Some((last, last_hash)) = *self.last.lock() else { return Ok(()) };
         if group < last || (group == last && hash != last_hash) {
             let found = format!("group {last} was acknowledged, and the log ends with group {group}");

@@ -1,0 +1,5 @@
+//! What is known of the effects that run.
+
+mod backlog;
+
+pub(crate) use self::backlog::Backlog;
