@@ -42,6 +42,7 @@ mod supervise;
 mod sweeper;
 mod tenant;
 mod tenants;
+mod work;
 mod world;
 
 pub use counts::Standing;

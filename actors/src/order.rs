@@ -23,7 +23,7 @@ use crate::deliveries::EngineNews;
 use crate::effects::Effects;
 use crate::mutant::Mutant;
 use crate::node_metrics::Sight;
-use crate::outcome::{Work, recorded, refusal};
+use crate::outcome::{recorded, refusal};
 use crate::partition::Committers;
 use crate::partition_table::Held;
 use crate::passivation::Residents;
@@ -31,6 +31,7 @@ use crate::passivation::{HydrateError, hydrate};
 use crate::reads::Reads;
 use crate::sweeper::Found;
 use crate::tenant::TenantMsg;
+use crate::work::Work;
 use crate::world::{Ports, ProbePoint, Settings};
 
 mod ask_log;

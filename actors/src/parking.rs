@@ -21,8 +21,8 @@ use self::unread::Unread;
 use crate::committer::{CommitterMsg, ControlProposal};
 use crate::mutant::Mutant;
 use crate::order::OrderShared;
-use crate::outcome::Work;
 use crate::tenant::TenantMsg;
+use crate::work::Work;
 
 pub(crate) mod drainer;
 mod release;

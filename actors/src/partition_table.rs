@@ -20,10 +20,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::admission::Permit;
-use crate::partition_table::places::Places;
 
-mod health;
 mod places;
+
+use self::places::{Place, Places};
 
 /// How the node stands with a partition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -98,14 +98,6 @@ pub(crate) struct Within {
     partition: PartitionId,
     turn: u64,
     place: Place,
-}
-
-/// A command's place in its partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    index: usize,
-    /// Places are used again; numbers are not.
-    number: u64,
 }
 
 /// What a caller has of its command's place: its permits end with its wait.
@@ -380,6 +372,18 @@ impl Held {
                 return first;
             }
         }
+    }
+
+    /// For how long its log has owed an answer, beyond what it should.
+    pub(crate) fn late_for(&self, partition: PartitionId) -> Option<Duration> {
+        self.slot(partition)?.lock().late_since.map(|since| since.elapsed())
+    }
+
+    /// For how long it has been taken over and lets nothing in yet.
+    pub(crate) fn arriving_for(&self, partition: PartitionId) -> Option<Duration> {
+        let slot = self.slot(partition)?.lock();
+        let arriving = slot.standing == Standing::Arriving;
+        slot.taken.filter(|_| arriving).map(|taken| taken.elapsed())
     }
 
     /// Waits until no command is under way in it.

@@ -15,10 +15,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::deliveries::ToOrder;
-use crate::outcome::Work;
 use crate::parking::ReleasedMark;
 use crate::parking::drainer::Drainer;
 use crate::tenant::{TenantMsg, TenantState};
+use crate::work::Work;
 
 /// What became of the commands that waited behind a parked order.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use ractor::ActorRef;
 use retailflow_engine::ids::{OrderRef, TenantId};
 
 use crate::deliveries::ToOrder;
-use crate::outcome::Work;
 use crate::release::Request;
 use crate::tenant::TenantMsg;
 use crate::tenants::TenantsMsg;
+use crate::work::Work;
 
 /// Live tenants of a node. Entries are made and removed by their supervisor only.
 #[derive(Default)]

@@ -18,11 +18,11 @@ use tokio::time::Instant;
 
 use crate::deliveries::ToOrder;
 use crate::order::{OrderActor, OrderArgs, OrderMsg, OrderShared, PASSIVATED, is_passing};
-use crate::outcome::Work;
 use crate::parking::{Parking, Wrote};
 use crate::passivation::{Age, Evict};
 use crate::release::{Crash, Drain, Releases, Request};
 use crate::supervise::{AfterCrash, CrashWindow};
+use crate::work::Work;
 use crate::world::ProbePoint;
 
 mod residents;

@@ -13,11 +13,11 @@ use tokio::time::Instant;
 
 use crate::deliveries::ToOrder;
 use crate::order::OrderShared;
-use crate::outcome::Work;
 use crate::release::Request;
 use crate::routes::TenantRoutes;
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::tenant::{TenantActor, TenantArgs, TenantMsg};
+use crate::work::Work;
 
 /// What the supervisor of the tenants is told.
 pub(crate) enum TenantsMsg {

@@ -10,6 +10,8 @@ use retailflow_engine::ports::{
 };
 use retailflow_engine::wire::Durability;
 
+use crate::mutant::Mutant;
+
 /// The outside world, as the actors see it.
 #[derive(Clone)]
 pub struct Ports {
@@ -124,7 +126,7 @@ pub struct Settings {
     pub probe: Option<Arc<dyn Probe>>,
     /// A mistake made on purpose.
     #[cfg(feature = "mutants")]
-    pub mutant: Option<crate::mutant::Mutant>,
+    pub mutant: Option<Mutant>,
 }
 
 impl Settings {
@@ -147,6 +149,18 @@ impl Settings {
             #[cfg(feature = "mutants")]
             mutant: None,
         }
+    }
+
+    /// Is this mistake to be made?
+    #[cfg(feature = "mutants")]
+    pub(crate) fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    /// Is this mistake to be made? Never.
+    #[cfg(not(feature = "mutants"))]
+    pub(crate) const fn is(&self, _mutant: Mutant) -> bool {
+        false
     }
 
     pub(crate) fn probe(&self, point: ProbePoint, subject: impl Fn() -> String) -> Result<(), ProbeCrash> {

@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use super::{NOT_HERE, NodeHandle, Wait};
 use crate::mutant::Mutant;
-use crate::outcome::{Answer, Work};
 use crate::partition_table::NoEntry;
+use crate::work::{Answer, Work};
 
 /// Why nothing more is let into a partition.
 const PARTITION_FULL: &str =

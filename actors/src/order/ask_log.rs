@@ -7,8 +7,8 @@ use retailflow_engine::wire::Code;
 
 use super::OrderState;
 use crate::mutant::Mutant;
-use crate::outcome::Work;
 use crate::passivation::{Located, find, recall};
+use crate::work::Work;
 
 impl OrderState {
     /// An id that may have left memory: the log knows.

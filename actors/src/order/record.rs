@@ -10,7 +10,8 @@ use super::{OrderEnd, OrderMsg, OrderState};
 use crate::committer::{CommitterMsg, Proposal, Ticket};
 use crate::deliveries::EngineNews;
 use crate::mutant::Mutant;
-use crate::outcome::{Work, recorded};
+use crate::outcome::recorded;
+use crate::work::Work;
 use crate::world::ProbePoint;
 
 /// A record that was proposed.

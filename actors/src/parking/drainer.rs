@@ -15,9 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::intake::DEAD_LETTER_MAX_BYTES;
 use crate::order::OrderShared;
-use crate::outcome::Work;
 use crate::release::{Crash, Drain, ReleaseError, Released};
 use crate::tenant::TenantMsg;
+use crate::work::Work;
 
 /// Commands read at once: each may have a megabyte.
 const PIECE: usize = 16;

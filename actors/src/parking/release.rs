@@ -6,7 +6,7 @@ use retailflow_engine::ids::OrderId;
 use tokio::sync::oneshot;
 
 use super::{Ending, Mark, Parking};
-use crate::outcome::Work;
+use crate::work::Work;
 
 /// An order's mark is gone.
 pub(crate) struct ReleasedMark {

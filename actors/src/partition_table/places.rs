@@ -1,7 +1,14 @@
 //! The places of what is under way in a partition, and the permits of those who wait for it.
 
-use super::Place;
 use crate::admission::Permit;
+
+/// A command's place in its partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    index: usize,
+    /// Places are used again; numbers are not.
+    number: u64,
+}
 
 #[derive(Default)]
 pub(super) struct Places {

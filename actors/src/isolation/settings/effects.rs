@@ -11,7 +11,7 @@ use retailflow_engine::contract::author::{CONTEXT, place};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::memory::MemoryLog;
 use retailflow_engine::ports::{
-    Deadlines, DueOrder, KeyStanding, Participant, Performed, PortFuture, Role, Settlement, StepAnswer,
+    Deadlines, DueOrder, KeyStanding, Participant, Performed, PortFuture, Rng, Role, Settlement, StepAnswer,
     StepRequest, StoreError,
 };
 use retailflow_engine::wire::Code;
@@ -19,7 +19,6 @@ use retailflow_engine::wire::command::Step;
 use tokio::time::{Instant, interval, sleep};
 
 use super::super::{SickLog, orders_of};
-use super::orders::Highest;
 use crate::batch_node::Quiet;
 use crate::node::NodeHandle;
 use crate::resilience::retry::FullJitter;
@@ -284,4 +283,12 @@ pub(super) fn undriven_found_after_s(config: Config) -> PortFuture<'static, u64>
         }
         begun.elapsed().as_secs()
     })
+}
+
+pub(super) struct Highest;
+
+impl Rng for Highest {
+    fn next_u64(&self) -> u64 {
+        u64::MAX
+    }
 }

@@ -9,13 +9,14 @@ use retailflow_engine::contract::author::place;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::memory::MemorySnapshots;
 use retailflow_engine::order::Command;
-use retailflow_engine::ports::{EventLog as _, PortFuture, Rng, Snapshots, TenantSetting, TenantStatus};
+use retailflow_engine::ports::{EventLog as _, PortFuture, Snapshots, TenantSetting, TenantStatus};
 use retailflow_engine::wire::{Code, Outcome};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout};
 
 use super::super::sizes::Poison;
 use super::super::{SickLog, orders_of};
+use super::effects::{Asked, Highest};
 use crate::batch_node::Quiet;
 use crate::node::NodeHandle;
 use crate::supervise::{AfterCrash, CrashWindow};
@@ -171,7 +172,7 @@ pub(super) fn snapshots(config: Config) -> PortFuture<'static, u64> {
     Box::pin(async {
         let (log, saved) = (SickLog::new().inner.clone(), Arc::<Saved>::default());
         let settings = Settings { drives_effects: false, ..Settings::new(config, "test") };
-        let nobody = Arc::new(super::effects::Asked::default());
+        let nobody = Arc::new(Asked::default());
         let quiet = Quiet::made_of(settings, log.clone(), log, saved.clone(), nobody).await;
         let order = order("o");
         for number in 0..40 {
@@ -264,14 +265,6 @@ pub(super) fn told_to_wait_ms(config: Config) -> PortFuture<'static, u64> {
         let commands = orders_of("shop", HERE, "o", 4).iter().map(|order| place(order, "p")).collect();
         refused_of(&node, &log, commands).await.0[0].retry_after_ms.unwrap()
     })
-}
-
-pub(super) struct Highest;
-
-impl Rng for Highest {
-    fn next_u64(&self) -> u64 {
-        u64::MAX
-    }
 }
 
 /// One crash each half a second.
