@@ -8,9 +8,10 @@ use retailflow_engine::metric;
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::Code;
 
-use crate::effects::{EffectCounts, Stands};
+use crate::effects::EffectCounts;
 use crate::node::NodeHandle;
 use crate::node_metrics as sight;
+use crate::running_effects::Stands;
 
 /// How the open orders of a node stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,7 +41,8 @@ impl NodeHandle {
             while shared.held.has(partition) {
                 let ever = TimestampMs(i64::MAX);
                 let page = shared.ports.deadlines.list(partition, after.as_ref(), ever, PAGE).await.ok()?;
-                page.iter().for_each(|due| standing.count(&due.order, shared.effects.stands(&due.order)));
+                page.iter()
+                    .for_each(|due| standing.count(&due.order, shared.effects.running.stands(&due.order)));
                 after = page.last().cloned().filter(|_| page.len() == PAGE);
                 if after.is_none() {
                     break;
@@ -58,7 +60,7 @@ impl NodeHandle {
 
     /// Has all open orders looked through: whoever is driven by nobody is driven then.
     pub fn look_through(&self) {
-        self.shared.orders.effects.leave_behind();
+        self.shared.orders.effects.running.leave_behind();
     }
 
     /// What became of effects since the start.
@@ -81,7 +83,7 @@ impl NodeHandle {
     /// Effects that run, or wait for their retry.
     #[must_use]
     pub fn effects_running(&self) -> usize {
-        self.shared.orders.effects.len()
+        self.shared.orders.effects.running.len()
     }
 
     /// Whether some order still waits for a step, or for people. `None` when that cannot be read now.

@@ -9,8 +9,8 @@ use retailflow_engine::wire::admin::{ReleaseReport, ReleaseSchema};
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
 use tokio::time::Instant;
 
+use crate::messages::{ReleaseError, Released};
 use crate::node::NodeHandle;
-use crate::release::{ReleaseError, Released};
 
 impl CommandDoor for NodeHandle {
     fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {

@@ -16,10 +16,9 @@ use retailflow_engine::metric;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::committer::CommitterMsg;
 use crate::floor::Following;
-use crate::node::{NodeHandle, NodeMsg};
-use crate::tenants::TenantsMsg;
+use crate::messages::{CommitterMsg, NodeMsg, TenantsMsg};
+use crate::node::NodeHandle;
 
 /// What ends without waiting for commands has so long; it hangs on actors alone, none of which waits for long.
 const END_MAX: Duration = Duration::from_secs(10);
@@ -153,13 +152,13 @@ impl NodeHandle {
     /// Its effects and orders leave memory.
     async fn depart(&self, partition: PartitionId) {
         let partitions = self.shared.orders.committers.partitions();
-        self.shared.orders.effects.depart(partition, partitions);
+        self.shared.orders.effects.running.depart(partition, partitions);
         let until = Instant::now() + END_MAX;
         if !self.tell_tenants(until, |told| TenantsMsg::Departed(partition, told)).await {
             tracing::warn!(%partition, "not all tenants have let a partition's orders go");
         }
         // An order that was deciding meanwhile may have asked for one more.
-        self.shared.orders.effects.depart(partition, partitions);
+        self.shared.orders.effects.running.depart(partition, partitions);
     }
 
     async fn end_partition(&self, partition: PartitionId) {

@@ -1,10 +1,7 @@
 //! What a node knows of a partition's log beyond the life of the actors that write it.
 
 use parking_lot::Mutex;
-use retailflow_engine::ids::PartitionId;
 use retailflow_engine::keys::Hash;
-
-use crate::committer::CommitterError;
 
 /// The last group of a partition that was acknowledged, and the epoch in which it was ours. It outlives the committer, and the
 /// actor that keeps that alive: a partition that was set apart and begins anew is still the one that it was.
@@ -30,11 +27,10 @@ impl Acknowledged {
     }
 
     /// The log may have gone on under another owner; it may not have gone back, or another way.
-    pub(crate) fn check(&self, partition: PartitionId, group: u64, hash: Hash) -> Result<(), CommitterError> {
+    pub(crate) fn check(&self, group: u64, hash: Hash) -> Result<(), String> {
         let Some((last, last_hash)) = *self.last.lock() else { return Ok(()) };
         if group < last || (group == last && hash != last_hash) {
-            let found = format!("group {last} was acknowledged, and the log ends with group {group}");
-            return Err(CommitterError::Regressed(partition, found));
+            return Err(format!("group {last} was acknowledged, and the log ends with group {group}"));
         }
         Ok(())
     }

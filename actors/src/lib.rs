@@ -11,8 +11,10 @@ mod authorize;
 #[cfg(test)]
 mod batch_node;
 mod committer;
+mod committers;
+mod context;
 mod counts;
-mod deliveries;
+mod dead_letter;
 mod door;
 mod effects;
 mod floor;
@@ -22,6 +24,7 @@ mod intake;
 #[cfg(test)]
 mod isolation;
 mod last_committed;
+mod messages;
 mod mutant;
 mod newcomers;
 mod node;
@@ -34,7 +37,6 @@ mod partition;
 mod partition_table;
 mod passivation;
 mod reads;
-mod release;
 mod resilience;
 mod routes;
 mod running_effects;
@@ -51,9 +53,9 @@ pub use floor::Following;
 pub use handover::HandedOver;
 pub use health::PartitionTrouble;
 pub use intake::{Intake, IntakeEvent, IntakeSummary};
+pub use messages::{ReleaseError, Released};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
 pub use node::{Node, NodeHandle, StartError, StopReport};
 pub use ownership_loop::{StewardTimes, steward};
-pub use release::{ReleaseError, Released};
 pub use world::{DurabilityNow, Holds, Ports, Probe, ProbePoint, Settings, Verdict as ProbeVerdict};

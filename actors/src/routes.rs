@@ -6,10 +6,7 @@ use parking_lot::RwLock;
 use ractor::ActorRef;
 use retailflow_engine::ids::{OrderRef, TenantId};
 
-use crate::deliveries::ToOrder;
-use crate::release::Request;
-use crate::tenant::TenantMsg;
-use crate::tenants::TenantsMsg;
+use crate::messages::{ReleaseRequest, TenantMsg, TenantsMsg, ToOrder};
 use crate::work::Work;
 
 /// Live tenants of a node. Entries are made and removed by their supervisor only.
@@ -65,7 +62,7 @@ impl TenantRoutes {
     }
 
     /// Sends a request about a parked order to its tenant. Dropped with its reply where that is not possible.
-    pub(crate) fn release(&self, request: Request) {
+    pub(crate) fn release(&self, request: ReleaseRequest) {
         match self.get(&request.order.tenant) {
             Some(tenant) => drop(tenant.cast(TenantMsg::Release(request))),
             None => {

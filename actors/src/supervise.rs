@@ -4,11 +4,49 @@
 //! what quarantine means differs per parent; when, and how often, is the same and stands here.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
+use ractor::{ActorId, ActorProcessingErr, SupervisionEvent};
 use retailflow_config::Supervision;
 use retailflow_engine::ports::Rng;
 use tokio::time::Instant;
+
+/// Why a supervised actor ended.
+pub(crate) enum Ended {
+    /// It failed, with this error.
+    Failed(ActorProcessingErr),
+    /// It was stopped, with a reason if there was one, or killed.
+    Stopped(Option<String>),
+}
+
+impl Ended {
+    /// Its error, if it failed.
+    pub(crate) fn error(&self) -> Option<&ActorProcessingErr> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Stopped(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            Self::Stopped(reason) => f.write_str(reason.as_deref().unwrap_or("killed")),
+        }
+    }
+}
+
+/// Which actor ended, and why. `None` for the other events: an actor that starts is no matter of its supervisor's.
+pub(crate) fn ended(event: SupervisionEvent) -> Option<(ActorId, Ended)> {
+    match event {
+        SupervisionEvent::ActorFailed(actor, error) => Some((actor.get_id(), Ended::Failed(error))),
+        SupervisionEvent::ActorTerminated(actor, _, reason) => Some((actor.get_id(), Ended::Stopped(reason))),
+        _ => None,
+    }
+}
 
 /// What to do after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

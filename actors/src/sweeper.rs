@@ -10,18 +10,17 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::ports::{DueOrder, StoreError};
-use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
-use crate::deliveries::ToOrder;
-use crate::effects::Effects;
-use crate::partition_table::Held;
-use crate::routes::TenantRoutes;
-use crate::sweeper::undriven::{Look, look_for_undriven};
+use self::context::PAGE;
+use self::undriven::{Look, look_for_undriven};
+use crate::messages::{Found, SweeperMsg, ToOrder};
 
-pub(crate) mod undriven;
+mod context;
+mod undriven;
 
-/// Deadlines read at once.
-pub(crate) const PAGE: usize = 256;
+pub(crate) use self::context::SweeperArgs;
+
 /// Pages read in one look at what is due; the next look goes on behind them.
 const DUE_PAGES_MAX: usize = 16;
 /// Pages of open orders that are read at one time, each of another partition.
@@ -29,32 +28,6 @@ const READS_MAX: usize = 4;
 /// Orders of one partition that were found and have not looked at themselves yet. Each is in memory meanwhile, whatever
 /// `orders.live_max` says: while their reads were slow, millions were, and took 10 GB (measured).
 const FOUND_MAX: usize = 32;
-
-/// Tells an order that it was found. Until it has looked at itself, it takes one of its partition's turns: a partition
-/// whose log hangs keeps no other one's orders from being found.
-pub(crate) struct Found {
-    /// Its deadline has passed.
-    pub(crate) is_due: bool,
-    _turn: OwnedSemaphorePermit,
-}
-
-/// What the sweeper is told.
-pub(crate) enum SweeperMsg {
-    /// Look for what is due.
-    Sweep,
-    /// This partition is ours from now on: another owner may have left orders on their way.
-    Taken(PartitionId),
-    /// A page of a partition's open orders was read, and those were told of which it is to be told: the last one, if more
-    /// follow.
-    Looked(PartitionId, Result<Option<DueOrder>, StoreError>),
-}
-
-pub(crate) struct SweeperArgs {
-    pub(crate) effects: Arc<Effects>,
-    pub(crate) routes: Arc<TenantRoutes>,
-    pub(crate) held: Arc<Held>,
-    pub(crate) partitions: u16,
-}
 
 pub(crate) struct SweeperState {
     args: Arc<SweeperArgs>,
@@ -133,7 +106,7 @@ impl SweeperState {
         let is_unread = |partition: &PartitionId| self.unread.contains(partition);
         let at_rest = self.walks.iter().all(|(partition, _)| is_unread(partition))
             && self.looking.iter().all(is_unread);
-        if at_rest && self.args.effects.take_left_behind() {
+        if at_rest && self.args.effects.running.take_left_behind() {
             (0..self.args.partitions).map(PartitionId).for_each(|partition| self.take_up(partition));
         }
         for (partition, slot) in (0..).map(PartitionId).zip(&self.looks) {
@@ -218,10 +191,10 @@ async fn look_for_open(
     reads: &Semaphore,
     turns: &Arc<Semaphore>,
 ) -> Result<Option<DueOrder>, StoreError> {
-    args.effects.backlog.room().await;
-    if !args.effects.has_room() {
+    args.effects.running.backlog.room().await;
+    if !args.effects.running.has_room() {
         // They are safe in the log; one read only to be told that there is no room takes the place of one that is driven.
-        args.effects.leave_behind();
+        args.effects.running.leave_behind();
         return Ok(None);
     }
     let page = {
@@ -231,7 +204,7 @@ async fn look_for_open(
     };
     let last = page.last().cloned().filter(|_| page.len() == PAGE);
     for due in page {
-        if !args.effects.is_driving(&due.order) && !tell(args, partition, due, turns, false).await {
+        if !args.effects.running.is_driving(&due.order) && !tell(args, partition, due, turns, false).await {
             break;
         }
     }
@@ -250,7 +223,7 @@ async fn tell(
     if !args.held.lets_in(partition) {
         return false;
     }
-    args.routes.to_order(due.order, ToOrder::Found(Found { is_due, _turn: turn }));
+    args.routes.to_order(due.order, ToOrder::Found(Found::new(is_due, turn)));
     true
 }
 

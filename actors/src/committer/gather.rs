@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use retailflow_config::Log;
 use retailflow_engine::ids::OrderRef;
 
-use super::{ControlProposal, Proposal};
+use crate::messages::{ControlProposal, Proposal};
 
 /// What waits for the next group. Records for which somebody waits stand apart from the engine's own: when a participant comes back,
 /// ten thousands of outcomes are recorded at once, and a caller is not to wait behind all of them.
@@ -124,8 +124,7 @@ mod tests {
     use retailflow_engine::ports::{ControlEntry, DeadlineChange, OrderEntry};
 
     use super::*;
-    use crate::committer::Ticket;
-    use crate::parking::ControlTicket;
+    use crate::messages::{ControlTicket, Ticket};
 
     fn record(number: u64, is_asked: bool) -> Proposal {
         Proposal {
@@ -136,7 +135,7 @@ mod tests {
                 deadline: DeadlineChange::Keep,
                 bytes: Vec::from([0; 8]).into(),
             },
-            ticket: Ticket { order: None, number },
+            ticket: Ticket::numbered(number),
             is_asked,
         }
     }
@@ -146,7 +145,7 @@ mod tests {
     }
 
     fn numbers(records: &VecDeque<Proposal>) -> Vec<u64> {
-        records.iter().map(|record| record.ticket.number).collect()
+        records.iter().map(|record| record.ticket.number()).collect()
     }
 
     #[test]

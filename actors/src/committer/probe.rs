@@ -10,14 +10,16 @@ use retailflow_engine::ports::CommitError;
 use retailflow_engine::wire::Code;
 use tokio::time::Instant;
 
-use super::{CommitterMsg, CommitterState, LATE, Proposed, Ticket};
+use super::append::LATE;
+use super::state::CommitterState;
+use crate::messages::{CommitterMsg, Proposed, Ticket};
 
 /// Between two probes of a log that does not answer.
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl CommitterState {
     pub(super) fn wants_probe(&mut self, ticket: Ticket) {
-        if ticket.order.is_none() {
+        if ticket.is_nobodys() {
             self.probes_again = false;
         }
         self.probes.push(ticket);
@@ -39,8 +41,8 @@ impl CommitterState {
         };
         let proposed = match tried {
             Ok(()) => {
-                if self.held.is_late(self.partition) {
-                    self.held.on_time(self.partition);
+                if self.context.held.is_late(self.context.partition) {
+                    self.context.held.on_time(self.context.partition);
                 }
                 Proposed::Committed
             }
@@ -65,8 +67,8 @@ impl CommitterState {
     }
 
     pub(super) async fn probe_log(&self) -> Result<(), CommitError> {
-        let timeout = Duration::from_millis(self.settings.config.commit.timeout_ms);
-        let mut probe = self.ports.log.probe(self.partition);
+        let timeout = Duration::from_millis(self.context.settings.config.commit.timeout_ms);
+        let mut probe = self.context.ports.log.probe(self.context.partition);
         let begun = Instant::now();
         if let Ok(answer) = tokio::time::timeout(timeout.min(LATE), &mut probe).await {
             return answer;

@@ -10,7 +10,9 @@ use retailflow_engine::ports::{Commit, CommitError};
 use retailflow_engine::wire::Code;
 use tokio::time::Instant;
 
-use super::{CommitterError, CommitterMsg, CommitterState, ControlProposal, Proposal, Proposed};
+use super::end::CommitterError;
+use super::state::CommitterState;
+use crate::messages::{CommitterMsg, ControlProposal, Proposal, Proposed};
 use crate::mutant::Mutant;
 
 /// Between two lines that say the same of one partition.
@@ -24,15 +26,15 @@ impl CommitterState {
     pub(super) fn note_room(&mut self, answer: &Result<Commit, CommitError>) {
         match answer {
             Ok(_) if std::mem::take(&mut self.is_refused) => {
-                self.held.takes_again(self.partition);
-                tracing::info!(event = "log_takes_again", partition = %self.partition, "the log takes records again");
+                self.context.held.takes_again(self.context.partition);
+                tracing::info!(event = "log_takes_again", partition = %self.context.partition, "the log takes records again");
             }
             Err(error) => {
                 let Some(code) = error.refused_as() else { return };
-                self.held.refuses(self.partition, code);
+                self.context.held.refuses(self.context.partition, code);
                 if !std::mem::replace(&mut self.is_refused, true) {
                     tracing::warn!(
-                        event = "log_refuses", partition = %self.partition, why = %error, "the log takes no more for now"
+                        event = "log_refuses", partition = %self.context.partition, why = %error, "the log takes no more for now"
                     );
                 }
             }
@@ -84,7 +86,7 @@ impl CommitterState {
         {
             self.told_too_large = Some(Instant::now());
             tracing::warn!(
-                event = "record_too_large", partition = %self.partition, %order, %why,
+                event = "record_too_large", partition = %self.context.partition, %order, %why,
                 "the log takes no record of this size; it alone is refused"
             );
         }
@@ -103,7 +105,9 @@ impl CommitterState {
             let mut others = VecDeque::with_capacity(controls.len());
             for control in controls.drain(..) {
                 match control.entry.order == *order {
-                    true if self.settings.is(Mutant::AcknowledgesTakenNumbers) => control.ticket.durable(),
+                    true if self.context.settings.is(Mutant::AcknowledgesTakenNumbers) => {
+                        control.ticket.durable()
+                    }
                     true => control.ticket.number_taken(),
                     false => others.push_back(control),
                 }

@@ -19,15 +19,18 @@ use retailflow_engine::ports::{
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout};
 
-use crate::deliveries::Guard;
-use crate::effects::{BREAKER_WAIT_MIN, Effects};
+use super::runner::Effects;
 use crate::mutant::Mutant;
 use crate::node_metrics::CallResult;
 use crate::resilience::breaker::Pass;
 use crate::resilience::retry::{FullJitter, Growing};
+use crate::running_effects::EffectGuard;
 
 /// Who waits longer for a place at its participant keeps its order in memory no more.
 const PLACE_SOON: Duration = Duration::from_secs(1);
+
+/// The wait before a call that a breaker refused is tried again, at least.
+const BREAKER_WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// What a call came to.
 enum Called {
@@ -72,7 +75,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    pub(crate) async fn run(mut self, guard: &mut Guard) -> StepOutcome {
+    pub(crate) async fn run(mut self, guard: &mut EffectGuard) -> StepOutcome {
         let mut mode = self.mode;
         if self.doubted {
             guard.slow_down();
@@ -125,7 +128,7 @@ impl<'a> Attempt<'a> {
         self.effects.ports.clock.now() >= until
     }
 
-    async fn call(&self, mode: Mode, guard: &mut Guard) -> Called {
+    async fn call(&self, mode: Mode, guard: &mut EffectGuard) -> Called {
         match mode {
             Mode::Perform => self.perform(guard).await,
             Mode::Look => self.look(guard).await,
@@ -136,7 +139,10 @@ impl<'a> Attempt<'a> {
     /// Places for a call: the participant's first, so that one that is slow fills its own and nobody else's; then one on
     /// the node; the breaker is asked last, about now and not about the time before the wait. Who is refused by it waits
     /// without a place. `None`: the node is no more.
-    async fn places(&self, guard: &mut Guard) -> Option<(SemaphorePermit<'a>, SemaphorePermit<'a>, Pass)> {
+    async fn places(
+        &self,
+        guard: &mut EffectGuard,
+    ) -> Option<(SemaphorePermit<'a>, SemaphorePermit<'a>, Pass)> {
         let effects: &'a Effects = self.effects;
         let (bulkhead, breaker) = (effects.bulkhead(self.role), effects.breaker(self.role));
         loop {
@@ -174,7 +180,7 @@ impl<'a> Attempt<'a> {
     /// Makes a call within bulkheads, breaker and time limit. `None`: nobody knows.
     async fn ask<T>(
         &self,
-        guard: &mut Guard,
+        guard: &mut EffectGuard,
         call: impl Fn() -> PortFuture<'a, T>,
         is_trouble: impl Fn(&T) -> bool,
     ) -> Option<T> {
@@ -194,13 +200,13 @@ impl<'a> Attempt<'a> {
         }
         self.effects.called(self.role, result == CallResult::Ok);
         if answer.is_some() {
-            self.effects.backlog.answered(self.role);
+            self.effects.running.backlog.answered(self.role);
         }
         self.effects.sight.called(self.role, result, begun.elapsed());
         answer
     }
 
-    async fn perform(&self, guard: &mut Guard) -> Called {
+    async fn perform(&self, guard: &mut EffectGuard) -> Called {
         let (participant, request) = (self.participant, self.request);
         let is_trouble =
             |answer: &StepAnswer| matches!(answer, StepAnswer::Failed { .. } | StepAnswer::Unknown { .. });
@@ -237,7 +243,7 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    async fn look(&self, guard: &mut Guard) -> Called {
+    async fn look(&self, guard: &mut EffectGuard) -> Called {
         let (participant, request) = (self.participant, self.request);
         let is_trouble = |standing: &KeyStanding| matches!(standing, KeyStanding::Unknown { .. });
         match self.ask(guard, || participant.query(request), is_trouble).await {
@@ -250,7 +256,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    async fn settle(&self, guard: &mut Guard) -> Called {
+    async fn settle(&self, guard: &mut EffectGuard) -> Called {
         let (participant, request) = (self.participant, self.request);
         let is_trouble = |settlement: &Settlement| matches!(settlement, Settlement::Unknown { .. });
         match self.ask(guard, || participant.settle(request), is_trouble).await {
@@ -268,7 +274,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Without settlements only time helps: after its expiry a request does nothing any more.
-    async fn wait_out(&self, guard: &mut Guard) -> Called {
+    async fn wait_out(&self, guard: &mut EffectGuard) -> Called {
         if !self.is_expired() {
             return Called::Again;
         }

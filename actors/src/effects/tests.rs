@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::contract::author::{CONTEXT, order, place};
-use retailflow_engine::fulfillment::next;
+use retailflow_engine::fulfillment::{Effect, next};
 use retailflow_engine::order::{Aggregate, Draft};
 
-use super::*;
+use super::Effects;
 use crate::batch_node::Quiet;
+use crate::messages::OrderMsg;
+use crate::world::Settings;
 
 /// Hears nothing.
 struct Deaf;

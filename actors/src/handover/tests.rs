@@ -349,8 +349,8 @@ async fn a_partition_that_cannot_be_read_keeps_no_other_waiting() {
     }
     notes.asked.lock().clear();
     let effects = &next.shared.orders.effects;
-    effects.rest(&orders[1]);
-    effects.leave_behind();
+    effects.running.rest(&orders[1]);
+    effects.running.leave_behind();
     let found = changed.wait_for(|()| notes.asked.lock().contains(&orders[1]));
     tokio::time::timeout(Duration::from_secs(5), found).await.unwrap().unwrap();
     next.kill().await;

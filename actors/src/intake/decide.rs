@@ -9,7 +9,8 @@ use retailflow_engine::ports::{Body, DeadLetter, InboxId, PortFuture};
 use retailflow_engine::wire::{Code, CommandEvent, DecodeError, Outcome, Status};
 use tokio::time::{Instant, sleep};
 
-use super::{DEAD_LETTER_MAX_BYTES, Done, IntakeEvent, Waiting};
+use super::event::{Done, IntakeEvent, Waiting};
+use crate::dead_letter::DEAD_LETTER_MAX_BYTES;
 use crate::node::{NodeHandle, Wait};
 
 /// How often a command whose answer was lost, or that a retry can help, is sent again, where somebody is told that it

@@ -3,11 +3,23 @@
 use retailflow_engine::order::Command;
 use retailflow_engine::wire::{Code, CommandType, Outcome};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::{NOT_HERE, NodeHandle, Wait};
+use super::handle::{NOT_HERE, NodeHandle};
 use crate::mutant::Mutant;
 use crate::partition_table::NoEntry;
 use crate::work::{Answer, Work};
+
+/// Whether a command waits for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// It is refused where there is none.
+    No,
+    /// For as long as it takes: nobody else comes in.
+    Alone,
+    /// The same, with a part of the room only.
+    BesideOthers,
+}
 
 /// Why nothing more is let into a partition.
 const PARTITION_FULL: &str =
@@ -16,6 +28,33 @@ const PARTITION_FULL: &str =
 const LOG_SILENT: &str = "the log of the order's partition does not answer, and nothing was begun; ask again later with the same id";
 
 impl NodeHandle {
+    /// The ask door: lets the command in at once or refuses it, and waits for its outcome. `outcome_unknown` when the
+    /// answer was lost on the way: the same id asked again gives the first outcome.
+    pub async fn ask(&self, command: Command) -> Outcome {
+        match self.reserved(&command) {
+            Some(outcome) => *outcome,
+            None => self.ask_any(command).await,
+        }
+    }
+
+    pub(crate) async fn ask_any(&self, command: Command) -> Outcome {
+        let (begun, kind) = (Instant::now(), command.data.kind());
+        let outcome = self.answered(command).await;
+        self.shared.orders.sight.answered(kind, &outcome, begun.elapsed());
+        outcome
+    }
+
+    pub(crate) async fn answered(&self, command: Command) -> Outcome {
+        let (order, key) = (command.order.clone(), command.key.clone());
+        match self.let_in(command, Wait::No).await {
+            Err(outcome) => *outcome,
+            Ok(answer) => match answer.outcome().await {
+                Some(outcome) => outcome,
+                None => self.refuse_named(&order, &key, Code::OutcomeUnknown),
+            },
+        }
+    }
+
     /// Sends a command in. It waits for room, or is refused for want of it.
     pub(crate) async fn send(&self, command: Command, wait: Wait) -> Result<Answer, Box<Outcome>> {
         match self.reserved(&command) {
@@ -24,7 +63,7 @@ impl NodeHandle {
         }
     }
 
-    pub(super) async fn let_in(&self, command: Command, wait: Wait) -> Result<Answer, Box<Outcome>> {
+    async fn let_in(&self, command: Command, wait: Wait) -> Result<Answer, Box<Outcome>> {
         let (setting, newcomer) = self.tenant(&command)?;
         let shared = &self.shared.orders;
         let (partition, held, gate) = (self.partition(&command), &shared.held, &shared.gate);
@@ -32,12 +71,12 @@ impl NodeHandle {
         let effects = &shared.effects;
         // The engine's own order is driven by nobody.
         let is_place = command.data.kind() == CommandType::Place && !tenant.is_reserved();
-        if is_place && !effects.try_enter(tenant) {
+        if is_place && !effects.running.try_enter(tenant) {
             if wait == Wait::No {
                 return Err(Box::new(self.refuse(&command, Code::Overloaded)));
             }
             // More new orders than can be brought on their way help nobody.
-            effects.backlog.enter().await;
+            effects.running.backlog.enter().await;
         }
         let (within, claim) = loop {
             if wait != Wait::No {

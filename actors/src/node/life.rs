@@ -7,7 +7,6 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::NodeHandle;
 use crate::admission::Gate;
 
 /// Goes with the root's state, however the root ends: nobody supervises it, so it says itself that it is gone.
@@ -43,30 +42,22 @@ impl RootLife {
         (RootGuard { gate, ended }, Self { task: Mutex::default(), ended: told })
     }
 
-    pub(super) fn runs_as(&self, task: JoinHandle<()>) {
-        *self.task.lock() = Some(task);
-    }
-}
-
-impl NodeHandle {
-    /// Waits until the node's root has ended without being asked to: from then on everything is refused here, and only another
-    /// process can go on. Never, if it is stopped or killed.
-    pub async fn ended(&self) {
-        let mut ended = self.life.ended.clone();
+    /// Waits until the root has ended unasked. Never, if it is stopped or killed.
+    pub(super) async fn ended(&self) {
+        let mut ended = self.ended.clone();
         if ended.wait_for(|ended| *ended).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
     /// Whether it has.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        *self.life.ended.borrow()
+    pub(super) fn has_ended(&self) -> bool {
+        *self.ended.borrow()
     }
 
     /// Joins the root, which was asked to end.
     pub(super) async fn join(&self, at_most: Duration) {
-        let Some(mut task) = self.life.task.lock().take() else { return };
+        let Some(mut task) = self.task.lock().take() else { return };
         match tokio::time::timeout(at_most, &mut task).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the root of the node ended badly"),
@@ -75,6 +66,10 @@ impl NodeHandle {
                 task.abort();
             }
         }
+    }
+
+    pub(super) fn runs_as(&self, task: JoinHandle<()>) {
+        *self.task.lock() = Some(task);
     }
 }
 

@@ -5,7 +5,7 @@ use ractor::ActorProcessingErr;
 use retailflow_engine::order::RecordedOutcome;
 use retailflow_engine::wire::Code;
 
-use super::OrderState;
+use super::state::OrderState;
 use crate::mutant::Mutant;
 use crate::passivation::{Located, find, recall};
 use crate::work::Work;

@@ -2,56 +2,18 @@
 
 use ractor::{ActorProcessingErr, ActorRef};
 use retailflow_engine::fulfillment::next;
-use retailflow_engine::order::{Draft, Order, OrderStatus, RecordedOutcome, SealedDraft};
+use retailflow_engine::order::{Draft, Order, OrderStatus, RecordedOutcome};
 use retailflow_engine::ports::OrderEntry;
-use retailflow_engine::wire::{Code, Durability, Outcome};
+use retailflow_engine::wire::{Code, Durability};
 
-use super::{OrderEnd, OrderMsg, OrderState};
-use crate::committer::{CommitterMsg, Proposal, Ticket};
-use crate::deliveries::EngineNews;
+use super::end::OrderEnd;
+use super::in_flight::{Deferred, InFlight, in_order};
+use super::state::OrderState;
+use crate::messages::{CommitterMsg, EngineNews, OrderMsg, Proposal, Ticket};
 use crate::mutant::Mutant;
 use crate::outcome::recorded;
 use crate::work::Work;
 use crate::world::ProbePoint;
-
-/// A record that was proposed.
-pub(super) struct InFlight {
-    pub(super) number: u64,
-    pub(super) sealed: SealedDraft,
-    /// By decision: who asked first, then who joined.
-    pub(super) waiters: Vec<Vec<Work>>,
-    /// Refusals that rest on tentative state: told when it has become the committed one.
-    pub(super) deferred: Vec<Deferred>,
-    /// The engine's own commands among the decisions: until these are durable their effects count as running.
-    pub(super) engine: Vec<EngineNews>,
-}
-
-impl InFlight {
-    /// The commands of callers, in the order in which they came, but for duplicates.
-    pub(super) fn into_works(self) -> Vec<Work> {
-        in_order(self.waiters, self.deferred)
-    }
-}
-
-/// A refusal that rests on the `after` decisions before it.
-pub(super) struct Deferred {
-    pub(super) work: Work,
-    pub(super) outcome: Outcome,
-    pub(super) after: usize,
-}
-
-fn in_order(waiters: Vec<Vec<Work>>, deferred: Vec<Deferred>) -> Vec<Work> {
-    let mut works = Vec::with_capacity(waiters.len() + deferred.len());
-    let mut deferred = deferred.into_iter().peekable();
-    for (place, waiting) in waiters.into_iter().enumerate() {
-        while let Some(refused) = deferred.next_if(|refused| refused.after <= place) {
-            works.push(refused.work);
-        }
-        works.extend(waiting);
-    }
-    works.extend(deferred.map(|refused| refused.work));
-    works
-}
 
 impl OrderState {
     pub(super) fn propose(
@@ -173,7 +135,7 @@ impl OrderState {
         }
         sealed.commit_to(&mut self.aggregate, shared.settings.config.orders.recent_ids_max);
         deferred.into_iter().for_each(|Deferred { work, outcome, .. }| work.answer(outcome));
-        self.snapshot_if_due();
+        self.save_snapshot_if_due();
     }
 
     /// Commands that lost a race come first again, a bounded number of times.

@@ -13,10 +13,9 @@ use retailflow_engine::ports::DeadLetter;
 use retailflow_engine::wire::{Code, Outcome, Status, decode_command};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::intake::DEAD_LETTER_MAX_BYTES;
-use crate::order::OrderShared;
-use crate::release::{Crash, Drain, ReleaseError, Released};
-use crate::tenant::TenantMsg;
+use crate::context::OrderContext;
+use crate::dead_letter::DEAD_LETTER_MAX_BYTES;
+use crate::messages::{Crash, Drain, ReleaseError, Released, TenantMsg};
 use crate::work::Work;
 
 /// Commands read at once: each may have a megabyte.
@@ -27,16 +26,16 @@ const ATTEMPTS_MAX: u32 = 5;
 const CRASH_TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// The task of one release.
-pub(crate) struct Drainer {
-    pub(crate) order: OrderRef,
-    pub(crate) operator: Box<str>,
-    pub(crate) discard: bool,
-    pub(crate) shared: Arc<OrderShared>,
-    pub(crate) tenant: ActorRef<TenantMsg>,
-    pub(crate) crashes: mpsc::Receiver<Crash>,
+pub(super) struct Drainer {
+    pub(super) order: OrderRef,
+    pub(super) operator: Box<str>,
+    pub(super) discard: bool,
+    pub(super) shared: Arc<OrderContext>,
+    pub(super) tenant: ActorRef<TenantMsg>,
+    pub(super) crashes: mpsc::Receiver<Crash>,
     /// The last sequence decided.
-    pub(crate) after: u64,
-    pub(crate) released: Released,
+    pub(super) after: u64,
+    pub(super) released: Released,
 }
 
 /// A command as it stands in the queue.
@@ -50,7 +49,7 @@ struct Parked {
 }
 
 impl Drainer {
-    pub(crate) async fn run(&mut self) -> Result<Released, ReleaseError> {
+    pub(super) async fn run(&mut self) -> Result<Released, ReleaseError> {
         loop {
             let read = self.shared.ports.log.parked_commands(&self.order, self.after, PIECE).await;
             let piece = read.map_err(|error| ReleaseError::Unavailable(error.to_string()))?;
@@ -66,7 +65,7 @@ impl Drainer {
         }
     }
 
-    pub(crate) fn tell(&self, drain: Drain) -> Result<(), ReleaseError> {
+    pub(super) fn tell(&self, drain: Drain) -> Result<(), ReleaseError> {
         let told = self.tenant.cast(TenantMsg::Drain(self.order.clone(), drain));
         told.map_err(|_| ReleaseError::Lost)
     }

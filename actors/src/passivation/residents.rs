@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use ractor::ActorRef;
 use tokio::time::Instant;
 
-use crate::tenant::TenantMsg;
+use crate::messages::{EvictionRequest, EvictionTicket, TenantMsg};
 
 /// Orders that are asked for at once: what is still too much then is asked for with the next look.
 const ASKED_MAX: usize = 64;
@@ -40,7 +40,7 @@ pub(crate) struct Residents {
     max: usize,
     live: AtomicUsize,
     /// Of those, the ones that were asked to leave, or are to be.
-    leaving: AtomicUsize,
+    leaving: Arc<AtomicUsize>,
     /// An entry for each tenant that has an order which can be asked.
     ages: Mutex<Ages>,
     numbers: AtomicU64,
@@ -50,7 +50,7 @@ impl Residents {
     /// As many as `max` orders are to be in memory.
     pub(crate) fn new(max: usize) -> Arc<Self> {
         let (ages, numbers) = Default::default();
-        let (live, leaving) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (live, leaving) = Default::default();
         Arc::new(Self { max, live, leaving, ages, numbers })
     }
 
@@ -59,31 +59,30 @@ impl Residents {
         self.live.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn came(&self) {
+    pub(crate) fn add(&self) {
         self.live.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn went(&self, count: usize) {
+    pub(crate) fn remove(&self, count: usize) {
         self.live.fetch_sub(count, Ordering::Relaxed);
     }
 
     /// That many orders are to leave.
-    pub(crate) fn leaving(self: &Arc<Self>, count: usize) -> Leaving {
-        self.leaving.fetch_add(count, Ordering::Relaxed);
-        Leaving { residents: self.clone(), count, tries: 0 }
+    pub(crate) fn ticket(&self, count: usize) -> EvictionTicket {
+        EvictionTicket::new(self.leaving.clone(), count)
     }
 
     /// Has as many leave as are too many when `more` have come.
-    pub(crate) fn make_room(self: &Arc<Self>, more: usize) {
+    pub(crate) fn make_room(&self, more: usize) {
         let stay = (self.live() + more).saturating_sub(self.leaving.load(Ordering::Relaxed));
         let count = stay.saturating_sub(self.max).min(ASKED_MAX);
         if count > 0 {
-            self.ask(self.leaving(count), 0);
+            self.ask(self.ticket(count), 0);
         }
     }
 
     /// Asks the tenant whose order was used longest ago.
-    fn ask(&self, leaving: Leaving, hops: usize) {
+    fn ask(&self, ticket: EvictionTicket, hops: usize) {
         let asked = {
             let ages = self.ages.lock();
             let mut oldest = ages.iter();
@@ -92,98 +91,67 @@ impl Residents {
         };
         if let Some((tenant, next)) = asked {
             let until = next.filter(|_| hops < HOPS_MAX).map(|next| next + next.elapsed() / ALIKE);
-            drop(tenant.cast(TenantMsg::Evict(Evict { leaving, until, hops })));
+            drop(tenant.cast(TenantMsg::Evict(EvictionRequest { ticket, until, hops })));
         }
     }
 
     /// Asks the next one for what is left of a request; one that asks whoever it is goes no further.
-    pub(crate) fn pass_on(&self, evict: Evict) {
-        if evict.leaving.count > 0 && evict.until.is_some() {
-            self.ask(evict.leaving, evict.hops + 1);
+    pub(crate) fn pass_on(&self, request: EvictionRequest) {
+        if request.ticket.count() > 0 && request.until.is_some() {
+            self.ask(request.ticket, request.hops + 1);
         }
     }
 
     /// The order that was asked has work: another one is asked, or, after a few, none for a while.
-    pub(crate) fn another(&self, mut leaving: Leaving) -> Option<Leaving> {
-        leaving.tries += 1;
-        if leaving.tries >= TRIES_MAX {
-            leaving.tries = 0;
-            return Some(leaving);
+    pub(crate) fn ask_another(&self, mut ticket: EvictionTicket) -> Option<EvictionTicket> {
+        ticket.tries += 1;
+        if ticket.tries >= TRIES_MAX {
+            ticket.tries = 0;
+            return Some(ticket);
         }
-        self.ask(leaving, 0);
+        self.ask(ticket, 0);
         None
     }
 }
 
-/// A request to send orders away.
-pub(crate) struct Evict {
-    /// How many.
-    pub(crate) leaving: Leaving,
-    /// Younger ones are not this tenant's to send away: another one has older ones.
-    pub(crate) until: Option<Instant>,
-    hops: usize,
-}
-
-/// Orders that count as leaving, until this is dropped.
-pub(crate) struct Leaving {
-    residents: Arc<Residents>,
-    count: usize,
-    /// Orders that were asked, and had work.
-    tries: u8,
-}
-
-impl Leaving {
-    /// One of them, if there is one.
-    pub(crate) fn take_one(&mut self) -> Option<Self> {
-        self.count = self.count.checked_sub(1)?;
-        Some(Self { residents: self.residents.clone(), count: 1, tries: self.tries })
-    }
-}
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        self.residents.leaving.fetch_sub(self.count, Ordering::Relaxed);
-    }
-}
-
 /// What a tenant has said of the age of its oldest order. Dropped, it has none.
-pub(crate) struct Age {
+pub(crate) struct OldestOrderAge {
     residents: Arc<Residents>,
     number: u64,
-    said: Option<Instant>,
+    reported: Option<Instant>,
 }
 
-impl Age {
+impl OldestOrderAge {
     pub(crate) fn new(residents: &Arc<Residents>) -> Self {
         let number = residents.numbers.fetch_add(1, Ordering::Relaxed);
-        Self { residents: residents.clone(), number, said: None }
+        Self { residents: residents.clone(), number, reported: None }
     }
 
     /// Whether the tenant counts as having an order at all.
-    pub(crate) fn is_said(&self) -> bool {
-        self.said.is_some()
+    pub(crate) fn is_reported(&self) -> bool {
+        self.reported.is_some()
     }
 
     /// Its oldest order was last used then; `None`: it has none.
-    pub(crate) fn say(&mut self, oldest: Option<Instant>, tenant: &ActorRef<TenantMsg>) {
-        if self.said == oldest {
+    pub(crate) fn report(&mut self, oldest: Option<Instant>, tenant: &ActorRef<TenantMsg>) {
+        if self.reported == oldest {
             return;
         }
         let mut ages = self.residents.ages.lock();
-        if let Some(said) = self.said {
-            ages.remove(&(said, self.number));
+        if let Some(reported) = self.reported {
+            ages.remove(&(reported, self.number));
         }
         if let Some(oldest) = oldest {
             ages.insert((oldest, self.number), tenant.clone());
         }
-        self.said = oldest;
+        self.reported = oldest;
     }
 }
 
-impl Drop for Age {
+impl Drop for OldestOrderAge {
     fn drop(&mut self) {
-        if let Some(said) = self.said {
-            self.residents.ages.lock().remove(&(said, self.number));
+        if let Some(reported) = self.reported {
+            self.residents.ages.lock().remove(&(reported, self.number));
         }
     }
 }

@@ -15,9 +15,10 @@ use retailflow_engine::ports::DueOrder;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
-use crate::deliveries::ToOrder;
-use crate::effects::{Effects, Stands};
-use crate::sweeper::{PAGE, SweeperArgs};
+use super::context::{PAGE, SweeperArgs};
+use crate::effects::Effects;
+use crate::messages::ToOrder;
+use crate::running_effects::Stands;
 
 /// Orders of one partition that are under suspicion at one time.
 const SUSPECTS_MAX: usize = 10_000;
@@ -49,7 +50,7 @@ pub(crate) async fn look_for_undriven(
         look.suspects.clear();
         return;
     };
-    if !args.held.lets_in(partition) || !effects.judges() {
+    if !args.held.lets_in(partition) || !effects.running.judges() {
         *look = Look::default();
         return;
     }
@@ -72,7 +73,7 @@ pub(crate) async fn look_for_undriven(
 impl Look {
     /// For how long nobody has driven it, if that is too long. It is said once in that time.
     fn judge(&mut self, effects: &Effects, due: &DueOrder, max: Duration) -> Option<Duration> {
-        if effects.stands(&due.order) != Stands::Undriven {
+        if effects.running.stands(&due.order) != Stands::Undriven {
             self.suspects.remove(&due.order);
             return None;
         }

@@ -5,16 +5,8 @@ use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::OrderId;
 use tokio::sync::oneshot;
 
-use super::{Ending, Mark, Parking};
-use crate::work::Work;
-
-/// An order's mark is gone.
-pub(crate) struct ReleasedMark {
-    pub(crate) operator: Box<str>,
-    /// What came meanwhile: the order's now.
-    pub(crate) waiting: Vec<Work>,
-    pub(crate) reply: oneshot::Sender<Result<bool, String>>,
-}
+use super::queue::{Ending, Mark, ReleasedMark};
+use super::state::Parking;
 
 impl Parking {
     /// Queues nothing more, and tells when nothing is on its way into the queue.

@@ -13,9 +13,9 @@ use retailflow_engine::ports::{DeadLetters, EventLog};
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, Outcome, Status, content_hash};
 
-use super::{ReleaseError, Released};
 use crate::NodeHandle;
 use crate::batch_node::Quiet;
+use crate::messages::{ReleaseError, Released};
 use crate::world::{Probe, ProbePoint, Verdict};
 
 const CALM: u64 = u64::MAX;

@@ -7,7 +7,7 @@ use retailflow_engine::fulfillment::{Effect, Mode};
 use retailflow_engine::ids::{OrderRef, TenantId};
 use retailflow_engine::order::StepAt;
 
-use crate::deliveries::Task;
+use super::task::EffectTask;
 
 /// An effect that runs, or waits for its retry.
 pub(super) struct Running {
@@ -15,7 +15,7 @@ pub(super) struct Running {
     pub(super) mode: Mode,
     pub(super) doubted: bool,
     pub(super) number: u64,
-    pub(super) task: Arc<Task>,
+    pub(super) task: Arc<EffectTask>,
 }
 
 impl Running {

@@ -1,0 +1,80 @@
+//! The actor: what it is told, and when it writes.
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::state::{CommitterArgs, CommitterState};
+use crate::messages::{CommitterMsg, Proposed};
+use crate::mutant::Mutant;
+
+/// The committer of one partition.
+pub(crate) struct Committer;
+
+impl Actor for Committer {
+    type Msg = CommitterMsg;
+    type State = CommitterState;
+    type Arguments = CommitterArgs;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        args: Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        Ok(CommitterState::new(args))
+    }
+
+    async fn post_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        state.take_over(myself).await
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            CommitterMsg::Propose(proposal) => state.waiting.push(proposal),
+            CommitterMsg::Control(control) => state.waiting.controls.push_back(control),
+            CommitterMsg::Flush => {
+                state.flush_queued = false;
+                // Who asked before this group is written is answered by it: behind it in the mailbox are those who ask later.
+                if state.flush().await? {
+                    state.proved();
+                    state.probed(&Proposed::Committed);
+                }
+                state.prove().await?;
+                state.probe(&myself).await?;
+            }
+            CommitterMsg::Floor(reply) => {
+                if state.write_floor().await? {
+                    let _ = reply.send(());
+                }
+            }
+            CommitterMsg::Prove(reply) => state.proves.push(reply),
+            CommitterMsg::Probe(ticket) => state.wants_probe(ticket),
+            CommitterMsg::TryAgain => state.try_again().await?,
+            CommitterMsg::Seal(reply) => {
+                while !state.waiting.is_empty() {
+                    state.flush().await?;
+                }
+                if state.write_floor().await? {
+                    let _ = reply.send(());
+                }
+            }
+        }
+        if state.context.settings.is(Mutant::AFenceForEach) {
+            state.prove().await?;
+        }
+        let waiting = !(state.waiting.is_empty() && state.proves.is_empty() && state.probes.is_empty());
+        if waiting && !state.flush_queued {
+            state.flush_queued = true;
+            myself.cast(CommitterMsg::Flush)?;
+        }
+        state.queue_try_again(&myself);
+        Ok(())
+    }
+}

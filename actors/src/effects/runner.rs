@@ -1,0 +1,242 @@
+//! The runner of a node's effects: who may be called, how often, and what came of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use ractor::ActorRef;
+use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::metric;
+use retailflow_engine::ports::Role;
+use retailflow_engine::wire::command::Step;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::messages::{SweeperMsg, ToOrder};
+use crate::node_metrics::{self as sight, Sight};
+use crate::resilience::breaker::Breaker;
+use crate::routes::TenantRoutes;
+use crate::running_effects::RunningEffects;
+use crate::world::{Ports, Settings};
+
+/// Outcomes of late answers on their way at once, for each partition: what is read and recorded at once, not what waits.
+const RETURNS_MAX: usize = 16;
+
+/// What became of effects since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EffectCounts {
+    /// Orders that were completed or canceled.
+    pub orders: u64,
+    /// Effects that ended with an outcome.
+    pub ended: u64,
+    /// Calls of participants.
+    pub calls: u64,
+    /// Calls that failed, were not answered, or whose outcome is not known.
+    pub retries: u64,
+    /// Doubts that were settled.
+    pub settled: u64,
+}
+
+/// The runner of a node's effects.
+pub(crate) struct Effects {
+    pub(crate) ports: Ports,
+    pub(crate) sight: Arc<Sight>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) node: Semaphore,
+    bulkheads: [Semaphore; Role::ALL.len()],
+    breakers: [Breaker; Role::ALL.len()],
+    /// By participant: it was said that it does not answer.
+    away: [AtomicBool; Role::ALL.len()],
+    /// By partition: outcomes on their way to orders that may have left memory.
+    turns: Vec<Arc<Semaphore>>,
+    routes: Arc<TenantRoutes>,
+    pub(crate) running: Arc<RunningEffects>,
+    pub(super) tasks: TaskTracker,
+    closing: CancellationToken,
+    /// Who looks.
+    sweeper: Mutex<Option<ActorRef<SweeperMsg>>>,
+    /// Orders that came to their end, and who waits for that.
+    orders: AtomicU64,
+    order_ended: Notify,
+    /// Orders that were found driven by nobody.
+    pub(crate) undriven: AtomicU64,
+    pub(crate) outcomes: AtomicU64,
+    pub(crate) calls: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) settled: AtomicU64,
+}
+
+impl Effects {
+    pub(crate) fn new(
+        ports: Ports,
+        settings: Arc<Settings>,
+        routes: Arc<TenantRoutes>,
+        sight: Arc<Sight>,
+    ) -> Self {
+        let config = &settings.config.effects;
+        let bulkheads = Role::ALL.map(|_| Semaphore::new(config.participant_in_flight_max));
+        let breakers = Role::ALL.map(|_| Breaker::new(config, ports.rng.clone()));
+        let running = Arc::new(RunningEffects::new(config, !settings.drives_effects));
+        let turns =
+            (0..ports.log.identity().partitions).map(|_| Arc::new(Semaphore::new(RETURNS_MAX))).collect();
+        Self {
+            node: Semaphore::new(config.in_flight_max),
+            bulkheads,
+            away: Role::ALL.map(|_| AtomicBool::new(false)),
+            turns,
+            breakers,
+            sight,
+            ports,
+            settings,
+            routes,
+            running,
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            sweeper: Mutex::default(),
+            orders: AtomicU64::new(0),
+            order_ended: Notify::new(),
+            undriven: AtomicU64::new(0),
+            outcomes: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn bulkhead(&self, role: Role) -> &Semaphore {
+        &self.bulkheads[role as usize]
+    }
+
+    /// A call of a participant ended. Says once that it is left alone, and once that it answers again.
+    pub(crate) fn called(&self, role: Role, is_well: bool) {
+        let away = &self.away[role as usize];
+        if !is_well && self.breaker(role).is_open() && !away.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                event = "participant_away",
+                participant = role.as_str(),
+                "a participant does not answer, or fails again and again: it is left alone but for one call at a time; its orders wait, and \
+                 new ones are taken"
+            );
+        } else if is_well
+            && away.load(Ordering::Relaxed)
+            && !self.breaker(role).is_open()
+            && away.swap(false, Ordering::Relaxed)
+        {
+            tracing::info!(
+                event = "participant_back",
+                participant = role.as_str(),
+                "a participant answers again"
+            );
+        }
+    }
+
+    /// Participants that are left alone now.
+    pub(crate) fn away(&self) -> Vec<Role> {
+        Role::ALL.into_iter().filter(|role| self.away[*role as usize].load(Ordering::Relaxed)).collect()
+    }
+
+    pub(crate) fn breaker(&self, role: Role) -> &Breaker {
+        &self.breakers[role as usize]
+    }
+
+    /// An order came to its end.
+    pub(crate) fn order_ended(&self) {
+        self.orders.fetch_add(1, Ordering::Relaxed);
+        self.running.backlog.order_ended();
+        self.order_ended.notify_waiters();
+        self.sight.orders_ended.increment(1);
+    }
+
+    /// Waits until so many orders have come to their end.
+    pub(crate) async fn orders_ended(&self, count: u64) {
+        loop {
+            let ended = self.order_ended.notified();
+            if self.orders.load(Ordering::Relaxed) >= count {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Runs something beside effects, until it ends or they do.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let closing = self.closing.clone();
+        self.tasks.spawn(async move { closing.run_until_cancelled(task).await });
+    }
+
+    /// Has an order looked after in a while, whether or not it is in memory then.
+    pub(crate) fn wake_later(self: &Arc<Self>, order: OrderRef, after: Duration) {
+        match self.running.begin_waking(&order) {
+            None => return self.running.leave_behind(),
+            Some(false) => return,
+            Some(true) => {}
+        }
+        let effects = self.clone();
+        self.spawn(async move {
+            tokio::time::sleep(after).await;
+            effects.running.end_waking(&order);
+            effects.to_order(order, ToOrder::Wake);
+        });
+    }
+
+    /// Who looks through them.
+    pub(crate) fn swept_by(&self, sweeper: ActorRef<SweeperMsg>) {
+        *self.sweeper.lock() = Some(sweeper);
+    }
+
+    /// This partition is ours from now on: its open orders are looked through at once.
+    pub(crate) fn taken(&self, partition: PartitionId) {
+        let sweeper = self.sweeper.lock().clone();
+        let told = sweeper.is_some_and(|sweeper| sweeper.cast(SweeperMsg::Taken(partition)).is_ok());
+        if !told {
+            self.running.leave_behind();
+        }
+    }
+
+    pub(crate) fn counts(&self) -> EffectCounts {
+        EffectCounts {
+            orders: self.orders.load(Ordering::Relaxed),
+            ended: self.outcomes.load(Ordering::Relaxed),
+            calls: self.calls.load(Ordering::Relaxed),
+            retries: self.retries.load(Ordering::Relaxed),
+            settled: self.settled.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Begins nothing new and ends what runs. What was asked for and not answered is asked for again by whoever comes
+    /// next, under the same keys.
+    pub(crate) async fn close(&self) {
+        self.running.close();
+        self.closing.cancel();
+        self.running.cancel_all();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Sets the gauges of what is under way.
+    pub(crate) fn show(&self) {
+        let by_step = self.running.by_step();
+        for step in Step::ALL {
+            sight::set_of(&metric::SAGAS, step.as_str(), by_step.get(&step).copied().unwrap_or(0));
+        }
+        sight::set(&metric::EFFECTS_BACKLOG, self.running.backlog.len());
+        sight::set(&metric::EFFECTS_BACKLOG_MAX, self.settings.config.effects.backlog_max);
+        for role in Role::ALL {
+            sight::breaker_open(role, self.breaker(role).is_open());
+        }
+    }
+
+    /// The order's turn to be read, for what its participant answered late. `None` only where there are no turns.
+    pub(crate) async fn turn(&self, order: &OrderRef) -> Option<OwnedSemaphorePermit> {
+        let partition = partition_of(order, u16::try_from(self.turns.len()).ok()?);
+        self.turns.get(usize::from(partition.0))?.clone().acquire_owned().await.ok()
+    }
+
+    /// Sends a message of the engine's own to an order, through its tenant.
+    pub(crate) fn to_order(&self, order: OrderRef, message: ToOrder) {
+        self.routes.to_order(order, message);
+    }
+}

@@ -1,0 +1,78 @@
+//! What is open of an inbox, and what became of it so far.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use futures_util::stream::FuturesUnordered;
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::ports::PortFuture;
+use retailflow_engine::wire::CommandType;
+
+use super::decide::{Answered, Line, again, decide, give_up};
+use super::event::{Done, IntakeEvent, Waiting};
+use super::window::Window;
+use crate::floor::{Floors, Following};
+
+/// What is asked for.
+pub(super) type Pending<'a> = FuturesUnordered<PortFuture<'a, Answered>>;
+
+/// What is open.
+pub(super) struct Books<'a> {
+    pub(super) line: Line<'a>,
+    pub(super) following: Following,
+    pub(super) floors: &'a Floors,
+    /// Commands waiting behind an open one of the same order.
+    pub(super) lanes: HashMap<OrderRef, VecDeque<Waiting>>,
+    /// Outcomes that wait for those of earlier positions.
+    pub(super) ready: BTreeMap<u64, Done>,
+    pub(super) window: Window,
+}
+
+impl<'a> Books<'a> {
+    /// Takes in what became of a command, and lets the next one of its order go.
+    pub(super) fn settle(&mut self, answered: Answered, pending: &Pending<'a>) {
+        let done = match answered {
+            Answered::Done(done) => done,
+            Answered::Unknown(waiting) => {
+                // Who came later may be the one who makes its order known.
+                let lane = self.lanes.entry(waiting.command.order.clone()).or_default();
+                let place = lane.iter().position(|later| later.command.data.kind() == CommandType::Place);
+                match place.and_then(|at| lane.remove(at)) {
+                    Some(place) => {
+                        lane.push_front(waiting);
+                        pending.push(decide(self.line.clone(), place));
+                    }
+                    None => pending.push(again(self.line.clone(), waiting)),
+                }
+                return;
+            }
+        };
+        if let Some(order) = done.event.order.as_ref().filter(|_| done.partition.is_some()) {
+            match self.lanes.get_mut(order).and_then(VecDeque::pop_front) {
+                // What is given up takes its followers along: none of them may go ahead of it.
+                Some(waiting) if !done.settled => {
+                    let (line, why) = (self.line.clone(), done.event.outcome.clone());
+                    pending.push(Box::pin(async move { give_up(&line, &waiting, why) }));
+                }
+                Some(waiting) => pending.push(decide(self.line.clone(), waiting)),
+                None => drop(self.lanes.remove(order)),
+            }
+        }
+        self.ready.insert(done.event.position, done);
+    }
+
+    pub(super) fn emit(&mut self, on_event: &mut impl FnMut(IntakeEvent)) {
+        let in_order = self.line.patience.is_none();
+        loop {
+            let next = if in_order { self.window.first() } else { self.ready.keys().next().copied() };
+            let Some(done) = next.and_then(|position| self.ready.remove(&position)) else { return };
+            let Done { event, partition, settled } = done;
+            let position = event.position;
+            self.window.close(position);
+            on_event(event);
+            // Not before: the floor must not pass a refusal that nobody was told.
+            if settled {
+                self.floors.done(self.following, position, partition);
+            }
+        }
+    }
+}

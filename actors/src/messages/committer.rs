@@ -1,0 +1,150 @@
+//! What a committer is told, and how it answers.
+
+use ractor::ActorRef;
+use retailflow_engine::ids::OrderId;
+use retailflow_engine::ports::{ControlEntry, OrderEntry};
+use retailflow_engine::wire::Code;
+use tokio::sync::oneshot;
+
+use super::order::{OrderMsg, Proposed};
+use super::tenant::{TenantMsg, Wrote};
+
+/// What a committer is told.
+pub(crate) enum CommitterMsg {
+    /// An order's record.
+    Propose(Proposal),
+    /// Park marks and parked commands.
+    Control(ControlProposal),
+    /// Write what has gathered.
+    Flush,
+    /// Write the floor if it has moved; answered when that is durable.
+    Floor(oneshot::Sender<()>),
+    /// Write a fence, if only to see that it can be written; answered when it is durable.
+    Prove(oneshot::Sender<()>),
+    /// Find out whether the log takes writes, without leaving anything in it.
+    Probe(Ticket),
+    /// Write what has gathered, and the floor if it has moved; answered when that is durable.
+    Seal(oneshot::Sender<()>),
+    /// See whether the log takes something again.
+    TryAgain,
+}
+
+/// An order's record on its way into a group. Dropped without an answer it reports itself lost.
+pub(crate) struct Proposal {
+    pub(crate) entry: OrderEntry,
+    pub(crate) ticket: Ticket,
+    /// Somebody waits for it: a caller, or who reads an inbox.
+    pub(crate) is_asked: bool,
+}
+
+/// The way back to the order.
+pub(crate) struct Ticket {
+    order: Option<ActorRef<OrderMsg>>,
+    number: u64,
+}
+
+impl Ticket {
+    pub(crate) fn new(order: ActorRef<OrderMsg>, number: u64) -> Self {
+        Self { order: Some(order), number }
+    }
+
+    /// One that tells nobody.
+    pub(crate) fn nobodys() -> Self {
+        Self { order: None, number: 0 }
+    }
+
+    /// One that tells nobody, with a number.
+    #[cfg(test)]
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self { order: None, number }
+    }
+
+    /// Which proposal it is of.
+    #[cfg(test)]
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether it tells nobody.
+    pub(crate) fn is_nobodys(&self) -> bool {
+        self.order.is_none()
+    }
+
+    pub(crate) fn resolve(mut self, proposed: Proposed) {
+        self.tell(proposed);
+    }
+
+    fn tell(&mut self, proposed: Proposed) {
+        if let Some(order) = self.order.take() {
+            // An order that is gone rebuilds from the log when it is needed again.
+            drop(order.cast(OrderMsg::Resolved { number: self.number, proposed }));
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.tell(Proposed::Lost);
+    }
+}
+
+/// A control record, and the way back to its tenant.
+pub(crate) struct ControlProposal {
+    pub(crate) entry: ControlEntry,
+    pub(crate) ticket: ControlTicket,
+}
+
+/// Tells the tenant what became of a control record. Dropped, it says that it was not written, or that nobody knows.
+pub(crate) struct ControlTicket {
+    tenant: Option<ActorRef<TenantMsg>>,
+    order: OrderId,
+    number: u64,
+    ended: Option<oneshot::Sender<()>>,
+}
+
+impl ControlTicket {
+    pub(crate) fn new(tenant: ActorRef<TenantMsg>, order: OrderId, number: u64) -> Self {
+        Self { tenant: Some(tenant), order, number, ended: None }
+    }
+
+    /// One that tells nobody.
+    #[cfg(test)]
+    pub(crate) fn untold(order: OrderId) -> Self {
+        Self { tenant: None, order, number: 0, ended: None }
+    }
+
+    /// Resolves when it is known, or will never be, what became of the record.
+    pub(crate) fn ended(&mut self) -> oneshot::Receiver<()> {
+        let (ended, told) = oneshot::channel();
+        self.ended = Some(ended);
+        told
+    }
+
+    /// It is durable.
+    pub(crate) fn durable(mut self) {
+        self.tell(Wrote::Durable);
+    }
+
+    /// Nothing was written: its number is taken.
+    pub(crate) fn number_taken(mut self) {
+        self.tell(Wrote::NumberTaken);
+    }
+
+    /// Nothing was written: the log takes none now, or not this one.
+    pub(crate) fn refused(mut self, code: Code, why: String) {
+        self.tell(Wrote::Refused(code, why));
+    }
+
+    fn tell(&mut self, wrote: Wrote) {
+        if let Some(tenant) = self.tenant.take() {
+            // A tenant that is gone reads what there is when it begins again.
+            drop(tenant.cast(TenantMsg::Written(self.order.clone(), self.number, wrote)));
+        }
+    }
+}
+
+impl Drop for ControlTicket {
+    fn drop(&mut self) {
+        self.tell(Wrote::Lost);
+    }
+}

@@ -1,0 +1,28 @@
+//! What the supervisor of the tenants is told.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
+use retailflow_engine::ports::ParkedOrder;
+use tokio::sync::mpsc;
+
+use super::order::ToOrder;
+use super::release::ReleaseRequest;
+use crate::work::Work;
+
+/// What the supervisor of the tenants is told.
+pub(crate) enum TenantsMsg {
+    /// A command of a tenant that has no actor yet.
+    Submit(Work),
+    /// A message of the engine's own for an order of such a tenant.
+    ToOrder(OrderRef, ToOrder),
+    /// What an operator asks for a parked order of such a tenant.
+    Release(ReleaseRequest),
+    /// A partition is run here from now on: read its park marks. The sender is dropped when that is done.
+    Arrived(PartitionId, Arc<[ParkedOrder]>, mpsc::Sender<Infallible>),
+    /// It is run here no more: let its orders go.
+    Departed(PartitionId, mpsc::Sender<Infallible>),
+    /// The delay after a crash is over.
+    Restart(TenantId),
+}

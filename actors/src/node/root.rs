@@ -1,0 +1,159 @@
+//! The actor at the root of a node: starts what stands below it, and starts it again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use retailflow_engine::ids::PartitionId;
+use tokio::sync::watch;
+
+use super::life::RootGuard;
+use crate::context::{NodeContext, PartitionContext};
+use crate::last_committed::Acknowledged;
+use crate::messages::{NodeMsg, PartitionMsg};
+use crate::mutant::Mutant;
+use crate::partition::{Partition, PartitionArgs};
+use crate::supervise::ended;
+use crate::sweeper::{Sweeper, SweeperArgs};
+use crate::tenants::{Tenants, TenantsArgs};
+
+pub(super) struct NodeState {
+    shared: Arc<NodeContext>,
+    ready: watch::Sender<usize>,
+    partitions: BTreeMap<PartitionId, ActorRef<PartitionMsg>>,
+    /// What is known of partitions' logs beyond the life of their actors.
+    acknowledged: BTreeMap<PartitionId, Arc<Acknowledged>>,
+    tenants: Option<ractor::ActorId>,
+    sweeper: Option<ractor::ActorId>,
+    _guard: RootGuard,
+}
+
+/// The root actor.
+pub(super) struct Root;
+
+impl Actor for Root {
+    type Msg = NodeMsg;
+    type State = NodeState;
+    type Arguments = (Arc<NodeContext>, watch::Sender<usize>, RootGuard);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        (shared, ready, guard): Self::Arguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        for partition in (0..shared.orders.committers.partitions()).map(PartitionId) {
+            if shared.orders.held.has(partition) {
+                myself.cast(NodeMsg::StartPartition(partition))?;
+            }
+        }
+        myself.cast(NodeMsg::StartTenants)?;
+        myself.cast(NodeMsg::StartSweeper)?;
+        Ok(NodeState {
+            shared,
+            ready,
+            partitions: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            tenants: None,
+            sweeper: None,
+            _guard: guard,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let shared = &state.shared;
+        match message {
+            NodeMsg::StartTenants => {
+                let args = TenantsArgs { shared: shared.orders.clone(), routes: shared.routes.clone() };
+                let (tenants, _) = Actor::spawn_linked(None, Tenants, args, myself.get_cell()).await?;
+                state.tenants = Some(tenants.get_id());
+                shared.routes.supervised_by(Some(tenants));
+                shared.orders.effects.running.leave_behind();
+            }
+            NodeMsg::StartSweeper => {
+                let args = SweeperArgs {
+                    effects: shared.orders.effects.clone(),
+                    routes: shared.routes.clone(),
+                    held: shared.orders.held.clone(),
+                    partitions: shared.orders.committers.partitions(),
+                };
+                let (sweeper, _) = Actor::spawn_linked(None, Sweeper, args, myself.get_cell()).await?;
+                state.sweeper = Some(sweeper.get_id());
+            }
+            NodeMsg::StartPartition(partition) => {
+                // It may have been given up since this was asked for, or be there already.
+                if !shared.orders.held.has(partition) || state.partitions.contains_key(&partition) {
+                    return Ok(());
+                }
+                let acknowledged = match shared.orders.settings.is(Mutant::ForgetsEpochWithItsActor) {
+                    true => Arc::default(),
+                    false => state.acknowledged.entry(partition).or_default().clone(),
+                };
+                let context = PartitionContext {
+                    partition,
+                    ports: shared.orders.ports.clone(),
+                    settings: shared.orders.settings.clone(),
+                    floors: shared.floors.clone(),
+                    held: shared.orders.held.clone(),
+                    sight: shared.orders.sight.clone(),
+                    acknowledged,
+                };
+                let args = PartitionArgs {
+                    context: Arc::new(context),
+                    committers: shared.orders.committers.clone(),
+                    gate: shared.orders.gate.clone(),
+                    effects: shared.orders.effects.clone(),
+                    ready: state.ready.clone(),
+                };
+                let (actor, _) = Actor::spawn_linked(None, Partition, args, myself.get_cell()).await?;
+                state.partitions.insert(partition, actor);
+            }
+            NodeMsg::LetGo(partition, reply) => {
+                // When it comes back it is told to be ours, whoever has had it meanwhile. What was acknowledged stays known.
+                if let Some(acknowledged) = state.acknowledged.get(&partition) {
+                    acknowledged.set_epoch(None);
+                }
+                if let Err(Some(actor)) = reply.send(state.partitions.remove(&partition)) {
+                    // Whoever asked waits no more.
+                    actor.stop_children(None);
+                    actor.stop(None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some((ended, why)) = ended(event) else { return Ok(()) };
+        if state.shared.orders.gate.is_closed() {
+            return Ok(());
+        }
+        // Nothing below the root is ever given up: what was quarantined comes back after the longest delay.
+        let delay = Duration::from_millis(state.shared.orders.settings.config.supervision.delay_max_ms);
+        let partition = state.partitions.iter().find(|(_, actor)| actor.get_id() == ended);
+        if let Some(partition) = partition.map(|(partition, _)| *partition) {
+            state.partitions.remove(&partition);
+            tracing::error!(%partition, %why, ?delay, "a partition ended and starts again");
+            myself.send_after(delay, move || NodeMsg::StartPartition(partition));
+        } else if state.tenants == Some(ended) {
+            tracing::error!(%why, ?delay, "the supervisor of the tenants ended and starts again");
+            state.shared.routes.supervised_by(None);
+            myself.send_after(delay, || NodeMsg::StartTenants);
+        } else if state.sweeper == Some(ended) {
+            tracing::error!(%why, ?delay, "the sweeper ended and starts again");
+            state.shared.orders.effects.running.leave_behind();
+            myself.send_after(delay, || NodeMsg::StartSweeper);
+        }
+        Ok(())
+    }
+}

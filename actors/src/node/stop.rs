@@ -1,0 +1,76 @@
+//! How a node stops.
+
+use std::time::Duration;
+
+use retailflow_engine::ids::PartitionId;
+use tokio::sync::oneshot;
+
+use super::handle::NodeHandle;
+use crate::messages::CommitterMsg;
+
+/// For actors to end that were told to.
+const END_MAX: Duration = Duration::from_secs(5);
+/// Also when all of a stop's time is over.
+const END_MIN: Duration = Duration::from_millis(200);
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopReport {
+    /// Every command in flight was answered, and the floors are durable.
+    pub drained: bool,
+    /// Commands given up at the deadline. Their callers were told nothing; they may send the same id again.
+    pub abandoned: usize,
+}
+
+impl NodeHandle {
+    /// From now on new commands are refused as `draining`.
+    pub fn close(&self) {
+        self.shared.orders.gate.close();
+    }
+
+    /// Stops: refuses what is new, finishes and answers what is in flight, writes the floors, ends the actors. At
+    /// the deadline what is left is given up; nothing that was answered is lost by that.
+    pub async fn stop(self, deadline: Duration) -> StopReport {
+        self.close();
+        // What does not end by itself is ended within the deadline, too.
+        let ends_by = tokio::time::Instant::now() + deadline;
+        let until = ends_by - (deadline / 4).min(END_MAX);
+        let mut drained = tokio::time::timeout_at(until, self.shared.orders.gate.drained()).await.is_ok();
+        for partition in self.held() {
+            let empty = self.shared.orders.held.empty(partition);
+            drained &= tokio::time::timeout_at(until, empty).await.is_ok();
+        }
+        drained &= tokio::time::timeout_at(until, self.shared.orders.effects.close()).await.is_ok();
+        for partition in self.held() {
+            drained &= tokio::time::timeout_at(until, self.seal(partition)).await == Ok(true);
+        }
+        let abandoned = self.shared.orders.held.under_way();
+        drop(tokio::time::timeout_at(until, self.shared.newcomers.close()).await);
+        self.shared.newcomers.kill();
+        self.end(ends_by).await;
+        StopReport { drained, abandoned }
+    }
+
+    pub(crate) async fn seal(&self, partition: PartitionId) -> bool {
+        let Some(committer) = self.shared.orders.committers.get(partition) else { return false };
+        let (reply, sealed) = oneshot::channel();
+        committer.cast(CommitterMsg::Seal(reply)).is_ok() && sealed.await.is_ok()
+    }
+
+    /// Ends all actors at once, as a crash of the process would. Nothing that was answered is lost.
+    pub async fn kill(self) {
+        self.close();
+        self.shared.newcomers.kill();
+        self.root.kill();
+        self.shared.orders.effects.close().await;
+        self.life.join(END_MAX).await;
+    }
+
+    async fn end(&self, by: tokio::time::Instant) {
+        let most = || by.saturating_duration_since(tokio::time::Instant::now()).clamp(END_MIN, END_MAX);
+        // Orders before committers, and both before the root: nobody is killed while it may be appending.
+        self.root.stop_children_and_wait(None, Some(most() / 2)).await;
+        self.root.stop(None);
+        self.life.join(most()).await;
+    }
+}

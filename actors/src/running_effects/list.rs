@@ -1,0 +1,246 @@
+//! The list of the effects that run, and of the open orders that ask for none.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use retailflow_engine::fulfillment::Effect;
+use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
+use retailflow_engine::keys::partition_of;
+use retailflow_engine::ports::Role;
+use retailflow_engine::wire::command::Step;
+
+use super::backlog::Backlog;
+use super::by_order::{AllRunning, Running};
+use super::task::EffectTask;
+
+/// Of a full backlog, each tenant may have one part in so many all the same.
+const SHARES: usize = 16;
+/// How far beyond its limit all of these shares may take it.
+const SHARES_OVER: usize = 4;
+
+/// How an open order stands here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stands {
+    /// A step of it is asked for, or its outcome is being recorded.
+    Driven,
+    /// It asks for nothing: it waits for a person, or for a participant's report.
+    Waits,
+    /// Neither, as far as is known here.
+    Undriven,
+}
+
+#[derive(Default)]
+struct Listed {
+    running: AllRunning,
+    /// Open orders that ask for nothing.
+    waiting: HashSet<OrderRef>,
+    /// Orders that are woken in a while: each once, however many ask for that.
+    waking: HashSet<OrderRef>,
+}
+
+/// The running effects of a node.
+pub(crate) struct RunningEffects {
+    /// As many may run, or wait for their retry.
+    waiting_max: usize,
+    backlog_max: usize,
+    listed: Mutex<Listed>,
+    numbers: AtomicU64,
+    closed: AtomicBool,
+    /// Effects that have not failed yet.
+    pub(crate) backlog: Backlog,
+    /// Some open orders may have nobody who drives them: look through the index of deadlines.
+    left_behind: AtomicBool,
+}
+
+/// An effect that is new in the list.
+pub(crate) struct NewEffect {
+    pub(crate) number: u64,
+    pub(crate) role: Role,
+    pub(crate) task: Arc<EffectTask>,
+}
+
+impl RunningEffects {
+    /// Of a node with these limits; `closed`: nothing is driven.
+    pub(crate) fn new(effects: &retailflow_config::Effects, closed: bool) -> Self {
+        Self {
+            waiting_max: effects.waiting_max,
+            backlog_max: effects.backlog_max,
+            listed: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            closed: AtomicBool::new(closed),
+            backlog: Backlog::new(effects.backlog_max),
+            left_behind: AtomicBool::new(true),
+        }
+    }
+
+    /// Nothing is driven: by a node that only takes commands in, or that stops.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Puts an effect into the list unless it is there already, and takes the order's other one out of it: that one is to be canceled, by
+    /// whoever holds no lock.
+    pub(crate) fn list(&self, effect: &Effect) -> (Option<NewEffect>, Option<Arc<EffectTask>>) {
+        let reference = &effect.request.order;
+        let mut listed = self.listed.lock();
+        let Listed { running, waiting, .. } = &mut *listed;
+        if !waiting.is_empty() {
+            waiting.remove(reference);
+        }
+        if running.get(reference).is_some_and(|other| other.is_of(effect)) {
+            return (None, None);
+        }
+        let other = running.remove(reference).map(|other| other.task);
+        if self.is_closed() {
+            return (None, other);
+        }
+        if running.len() >= self.waiting_max {
+            self.left_behind.store(true, Ordering::Release);
+            return (None, other);
+        }
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let role = Role::of(effect.request.step);
+        self.backlog.begin(role);
+        let task = Arc::<EffectTask>::default();
+        let (at, mode, doubted) = (effect.at.clone(), effect.mode, effect.doubted);
+        running.insert(reference.clone(), Running { at, mode, doubted, number, task: task.clone() });
+        (Some(NewEffect { number, role, task }), other)
+    }
+
+    /// The order asks for nothing any more.
+    pub(crate) fn rest(&self, order: &OrderRef) {
+        let mut listed = self.listed.lock();
+        let other = listed.running.remove(order);
+        if !listed.waiting.is_empty() {
+            listed.waiting.remove(order);
+        }
+        drop(listed);
+        if let Some(other) = other {
+            other.task.cancel();
+        }
+    }
+
+    /// It asks for nothing, and is open: it waits for a person, or for a report.
+    pub(crate) fn waits(&self, order: &OrderRef) {
+        self.rest(order);
+        let mut listed = self.listed.lock();
+        if listed.waiting.len() < self.waiting_max {
+            listed.waiting.insert(order.clone());
+        }
+    }
+
+    /// How an open order stands.
+    pub(crate) fn stands(&self, order: &OrderRef) -> Stands {
+        let listed = self.listed.lock();
+        match () {
+            () if listed.running.get(order).is_some() || listed.waking.contains(order) => Stands::Driven,
+            () if listed.waiting.contains(order) => Stands::Waits,
+            () => Stands::Undriven,
+        }
+    }
+
+    /// Can it be said of an order that nobody drives it? Not where there are more than may be driven or remembered.
+    pub(crate) fn judges(&self) -> bool {
+        let max = self.waiting_max;
+        let listed = self.listed.lock();
+        let has_room = listed.running.len() < max && listed.waiting.len() < max;
+        drop(listed);
+        has_room && !self.is_closed() && !self.backlog.is_full() && !self.left_behind.load(Ordering::Acquire)
+    }
+
+    /// Nothing of this partition is driven here any more. What was under way is driven again by its next owner, under the
+    /// same keys.
+    pub(crate) fn depart(&self, partition: PartitionId, partitions: u16) {
+        let leaves = |order: &OrderRef| partition_of(order, partitions) == partition;
+        let mut listed = self.listed.lock();
+        listed.waiting.retain(|order| !leaves(order));
+        listed.waking.retain(|order| !leaves(order));
+        let left = listed.running.extract(leaves);
+        drop(listed);
+        left.iter().for_each(|running| running.task.cancel());
+    }
+
+    /// Is an attempt running whose outcome goes straight to the order's actor?
+    pub(crate) fn is_attempting(&self, order: &OrderRef) -> bool {
+        self.listed.lock().running.get(order).is_some_and(|running| !running.task.is_slow())
+    }
+
+    /// Does an effect of the order run, or wait for its retry?
+    pub(crate) fn is_driving(&self, order: &OrderRef) -> bool {
+        self.listed.lock().running.get(order).is_some()
+    }
+
+    /// How many effects run or wait.
+    pub(crate) fn len(&self) -> usize {
+        self.listed.lock().running.len()
+    }
+
+    /// Is it worth while to look for orders that nobody drives? Not while there is no room for a good part of them: each look
+    /// goes through all that are driven, too.
+    pub(crate) fn has_room(&self) -> bool {
+        let max = self.waiting_max;
+        self.len() < max - max / 8
+    }
+
+    /// From now on someone may have been left behind: the next look goes through all open orders.
+    pub(crate) fn leave_behind(&self) {
+        self.left_behind.store(true, Ordering::Release);
+    }
+
+    /// Whether a look through all open orders is due; asked once for each look.
+    pub(crate) fn take_left_behind(&self) -> bool {
+        self.left_behind.swap(false, Ordering::AcqRel)
+    }
+
+    /// Effect `number` of an order is over. Was it still the one that is wanted?
+    pub(crate) fn ended(&self, order: &OrderRef, number: u64) -> bool {
+        let mut listed = self.listed.lock();
+        let is_listed = listed.running.get(order).is_some_and(|running| running.number == number);
+        let ended = if is_listed { listed.running.remove(order) } else { None };
+        drop(listed);
+        ended.is_some()
+    }
+
+    /// Lets a new order of `tenant` in, if there is room for one: while there is none, for those whose tenant has not used up its
+    /// share. So one that places more than the node can drive is refused before all others.
+    pub(crate) fn try_enter(&self, tenant: &TenantId) -> bool {
+        self.backlog.try_enter() || {
+            let listed = self.listed.lock();
+            self.backlog.len() < self.backlog_max.saturating_mul(SHARES_OVER)
+                && listed.running.of_tenant(tenant) < (self.backlog_max / SHARES).max(1)
+        }
+    }
+
+    /// An order is to be woken in a while. `None`: there is no room to remember it; `false`: it is woken already.
+    pub(crate) fn begin_waking(&self, order: &OrderRef) -> Option<bool> {
+        let mut listed = self.listed.lock();
+        (listed.waking.len() < self.waiting_max).then(|| listed.waking.insert(order.clone()))
+    }
+
+    /// It is woken now.
+    pub(crate) fn end_waking(&self, order: &OrderRef) {
+        self.listed.lock().waking.remove(order);
+    }
+
+    /// Takes nothing more in.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Cancels what runs.
+    pub(crate) fn cancel_all(&self) {
+        let running = std::mem::take(&mut self.listed.lock().running);
+        running.values().for_each(|running| running.task.cancel());
+    }
+
+    /// How many run of each step.
+    pub(crate) fn by_step(&self) -> BTreeMap<Step, usize> {
+        let mut by_step = BTreeMap::new();
+        for running in self.listed.lock().running.values() {
+            *by_step.entry(running.at.step).or_insert(0) += 1;
+        }
+        by_step
+    }
+}

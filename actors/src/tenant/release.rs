@@ -1,0 +1,82 @@
+//! What a tenant does for the release of its parked orders ([`crate::parking`]).
+
+use ractor::{ActorProcessingErr, ActorRef};
+use retailflow_engine::ids::{OrderId, OrderRef};
+
+use super::state::TenantState;
+use crate::messages::{Drain, ReleaseError, ReleaseRequest, TenantMsg, ToOrder};
+use crate::parking::ReleasedMark;
+
+impl TenantState {
+    /// Begins to release an order.
+    pub(super) fn release(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        request: ReleaseRequest,
+    ) -> Result<(), ActorProcessingErr> {
+        let partition = self.partition(&request.order.order);
+        if !self.parking.knows(partition) {
+            self.parking.keep(partition, TenantMsg::Release(request));
+            return Ok(());
+        }
+        let ReleaseRequest { order, operator, discard, reply } = request;
+        let refused = match self.parking.holds(&order.order) {
+            false => Some(ReleaseError::NotParked),
+            true => self.releases.is_going_on(&order.order).then_some(ReleaseError::UnderWay),
+        };
+        if let Some(error) = refused {
+            drop(reply.send(Err(error)));
+            return Ok(());
+        }
+        // One before it may have ended badly, and held the queue.
+        self.parking.go_on(&order.order)?;
+        tracing::info!(%order, %operator, discard, "what waits behind a parked order is decided");
+        self.releases.start(self.shared.clone(), myself.clone(), (order, operator, discard), reply);
+        Ok(())
+    }
+
+    /// The mark of an order is gone.
+    pub(super) async fn released(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        order: OrderId,
+        released: ReleasedMark,
+    ) -> Result<(), ActorProcessingErr> {
+        let ReleasedMark { operator, waiting, reply } = released;
+        tracing::info!(tenant = %self.tenant, %order, %operator, "a parked order is released");
+        self.releases.remove(&order);
+        self.forgive(&order);
+        for work in waiting {
+            self.give(myself, work).await?;
+        }
+        self.tell_order(myself, order, ToOrder::Wake).await?;
+        drop(reply.send(Ok(true)));
+        Ok(())
+    }
+
+    /// Does what the task asks for.
+    pub(super) async fn drain(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        order: OrderRef,
+        drain: Drain,
+    ) -> Result<(), ActorProcessingErr> {
+        match drain {
+            Drain::Command(work) => self.give(myself, work).await,
+            Drain::Hold(reply) => {
+                self.parking.hold(&order.order, reply);
+                Ok(())
+            }
+            Drain::GoOn => self.parking.go_on(&order.order),
+            Drain::End { operator, reply } => self.parking.release(&order.order, operator, reply),
+            Drain::GivenUp => {
+                self.releases.remove(&order.order);
+                self.slots.request_passivation(&order.order);
+                self.parking.go_on(&order.order)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! What a tenant does with what it is told: to which order it goes, or where it waits.
+
+use ractor::{ActorProcessingErr, ActorRef};
+use retailflow_engine::ids::{OrderId, OrderRef};
+use retailflow_engine::wire::Code;
+
+use super::state::TenantState;
+use crate::messages::{OrderMsg, TenantMsg, ToOrder};
+use crate::passivation::Transition;
+use crate::work::Work;
+use crate::world::ProbePoint;
+
+impl TenantState {
+    pub(super) async fn handle(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        message: TenantMsg,
+    ) -> Result<(), ActorProcessingErr> {
+        let kept = match message {
+            TenantMsg::Arrived(partition, marks, _told) => {
+                self.departed(partition);
+                self.parking.arrived(partition, &marks)
+            }
+            TenantMsg::Marks(partition, number, read) => self.parking.marks(partition, number, read),
+            message => return self.one(myself, message).await,
+        };
+        for message in kept {
+            self.one(myself, message).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn one(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        message: TenantMsg,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            TenantMsg::Submit(work) => {
+                self.shared.settings.probe(ProbePoint::TenantRoute, || work.command.order.to_string())?;
+                self.route(myself, work).await
+            }
+            TenantMsg::ToOrder(order, message) => self.tell_order(myself, order, message).await,
+            TenantMsg::Busy(order, id) => {
+                self.slots.busy(order, id);
+                Ok(())
+            }
+            TenantMsg::Evict(request) => {
+                self.slots.evict(request);
+                Ok(())
+            }
+            TenantMsg::Restart(order) => self.restart(myself, order).await,
+            TenantMsg::Release(request) => self.release(myself, request),
+            TenantMsg::Drain(order, drain) => self.drain(myself, order, drain).await,
+            TenantMsg::Written(order, number, wrote) => match self.parking.written(&order, number, wrote)? {
+                Some(released) => self.released(myself, order, released).await,
+                None => Ok(()),
+            },
+            TenantMsg::Departed(partition, _told) => {
+                self.departed(partition);
+                Ok(())
+            }
+            TenantMsg::Sweep => {
+                self.sweep();
+                self.parking.read_again();
+                Ok(())
+            }
+            // These are seen to before.
+            TenantMsg::Arrived(..) | TenantMsg::Marks(..) => Ok(()),
+        }
+    }
+
+    pub(super) async fn route(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        work: Work,
+    ) -> Result<(), ActorProcessingErr> {
+        let order = &work.command.order.order;
+        let partition = self.partition(order);
+        if !self.parking.knows(partition) {
+            self.parking.keep(partition, TenantMsg::Submit(work));
+            return Ok(());
+        }
+        match self.parking.holds(order) {
+            true => self.parking.park_command(work),
+            false => self.give(myself, work).await,
+        }
+    }
+
+    /// Gives a command to its order, which is started if need be.
+    pub(super) async fn give(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        work: Work,
+    ) -> Result<(), ActorProcessingErr> {
+        let order = &work.command.order.order;
+        if let Some(order) = self.slots.touch(order) {
+            // A send fails only when the order has just ended: its command is then dropped, and the caller asks again.
+            drop(order.cast(OrderMsg::Submit(work)));
+            return Ok(());
+        }
+        match self.slots.transitions.get_mut(order).map(Transition::waiting) {
+            Some(waiting) => {
+                if waiting.len() < self.shared.settings.config.orders.queue_max {
+                    waiting.push(OrderMsg::Submit(work));
+                } else {
+                    work.refuse(Code::Overloaded, "the order restarts", self.shared.gate.retry_after_ms());
+                }
+                Ok(())
+            }
+            None => {
+                let order = order.clone();
+                self.spawn(myself, order, vec![OrderMsg::Submit(work)]).await
+            }
+        }
+    }
+
+    /// Gives an order a message of the engine's own. It may be dropped: whoever lives again asks for what it needs.
+    pub(super) async fn tell_order(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        order: OrderId,
+        message: ToOrder,
+    ) -> Result<(), ActorProcessingErr> {
+        let partition = self.partition(&order);
+        if !self.parking.knows(partition) {
+            self.parking.keep(partition, TenantMsg::ToOrder(order, message));
+            return Ok(());
+        }
+        if self.parking.holds(&order) {
+            // It waits for its release, and is not to be looked for.
+            self.shared.effects.running.waits(&OrderRef { tenant: self.tenant.clone(), order });
+            return Ok(());
+        }
+        if let Some(order) = self.slots.touch(&order) {
+            drop(order.cast(message.into()));
+            return Ok(());
+        }
+        match self.slots.transitions.get_mut(&order) {
+            Some(Transition::Passivating { waiting, .. }) => {
+                // An order has one effect and one deadline: a few at most wait here.
+                if waiting.len() < self.shared.settings.config.orders.queue_max {
+                    waiting.push(message.into());
+                }
+                Ok(())
+            }
+            Some(Transition::Restarting { .. }) => Ok(()),
+            None => self.spawn(myself, order, vec![message.into()]).await,
+        }
+    }
+}
