@@ -7,7 +7,7 @@ use retailflow_engine::order::{Actor as CommandActor, Command};
 use retailflow_engine::ports::{TenantSetting, TenantStatus};
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
 
-use crate::newcomers::{Newcomer, unset};
+use crate::newcomers::{Newcomer, default_setting};
 use crate::node::NodeHandle;
 
 impl NodeHandle {
@@ -31,7 +31,7 @@ impl NodeHandle {
             return None;
         }
         let outcome = self.refuse(command, Code::ReservedName);
-        self.shared.orders.sight.turned_away(Code::ReservedName);
+        self.shared.orders.metrics.turned_away(Code::ReservedName);
         Some(Box::new(outcome))
     }
 
@@ -52,7 +52,7 @@ impl NodeHandle {
         };
         if tenant.is_reserved() {
             // The node's own is nobody's, and takes nobody's room: who else uses the name was refused.
-            return Ok((unset(tenant), None));
+            return Ok((default_setting(tenant), None));
         }
         if let Some(setting) = ports.tenants.get(tenant) {
             return known(setting);
@@ -60,8 +60,8 @@ impl NodeHandle {
         if self.shared.orders.settings.config.tenants.unknown == UnknownTenant::Refuse {
             return Err(Box::new(self.refuse(command, Code::UnknownTenant)));
         }
-        match self.shared.newcomers.arrive(tenant) {
-            Some(newcomer) => Ok((unset(tenant), Some(newcomer))),
+        match self.shared.newcomers.admit(tenant) {
+            Some(newcomer) => Ok((default_setting(tenant), Some(newcomer))),
             None => Err(Box::new(self.refuse(command, Code::TenantLimit))),
         }
     }

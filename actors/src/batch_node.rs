@@ -12,26 +12,26 @@ use retailflow_engine::ports::{
 };
 use retailflow_engine::wire::Durability;
 
-use crate::world::{Holds, Ports, Probe, Settings};
+use crate::world::{OwnershipMode, Ports, Probe, Settings};
 use crate::{Node, NodeHandle};
 
 /// The node and what it stands on.
-pub(crate) struct Quiet {
+pub(crate) struct BatchNode {
     pub(crate) node: NodeHandle,
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) letters: Arc<MemoryDeadLetters>,
 }
 
-impl Quiet {
+impl BatchNode {
     pub(crate) async fn start(probe: Option<Arc<dyn Probe>>) -> Self {
-        Self::on(Arc::new(MemoryLog::new(Self::identity())), "test", Holds::All, probe).await
+        Self::on(Arc::new(MemoryLog::new(Self::identity())), "test", OwnershipMode::All, probe).await
     }
 
     /// One that is configured so.
     pub(crate) async fn with(config: Config) -> Self {
         let log = Arc::new(MemoryLog::new(Self::identity()));
         let settings = Settings { drives_effects: false, ..Settings::new(config, "test") };
-        Self::of(settings, log.clone(), log, Arc::new(Nothing)).await
+        Self::of(settings, log.clone(), log, Arc::new(NullPorts)).await
     }
 
     fn identity() -> LogIdentity {
@@ -48,13 +48,13 @@ impl Quiet {
     pub(crate) async fn on(
         log: Arc<MemoryLog>,
         name: &str,
-        holds: Holds,
+        ownership: OwnershipMode,
         probe: Option<Arc<dyn Probe>>,
     ) -> Self {
         let settings =
-            Settings { drives_effects: false, holds, probe, ..Settings::new(Config::default(), name) };
+            Settings { drives_effects: false, ownership, probe, ..Settings::new(Config::default(), name) };
         let deadlines = log.clone();
-        Self::of(settings, log, deadlines, Arc::new(Nothing)).await
+        Self::of(settings, log, deadlines, Arc::new(NullPorts)).await
     }
 
     /// One that drives what orders ask for.
@@ -62,10 +62,10 @@ impl Quiet {
         log: Arc<MemoryLog>,
         deadlines: Arc<dyn Deadlines>,
         name: &str,
-        holds: Holds,
+        ownership: OwnershipMode,
         participant: Arc<dyn Participant>,
     ) -> Self {
-        let settings = Settings { holds, ..Settings::new(Config::default(), name) };
+        let settings = Settings { ownership, ..Settings::new(Config::default(), name) };
         Self::of(settings, log, deadlines, participant).await
     }
 
@@ -75,10 +75,10 @@ impl Quiet {
         deadlines: Arc<dyn Deadlines>,
         snapshots: Arc<dyn Snapshots>,
         name: &str,
-        holds: Holds,
+        ownership: OwnershipMode,
         participant: Arc<dyn Participant>,
     ) -> Self {
-        let settings = Settings { holds, ..Settings::new(Config::default(), name) };
+        let settings = Settings { ownership, ..Settings::new(Config::default(), name) };
         Self::made_of(settings, log, deadlines, snapshots, participant).await
     }
 
@@ -112,7 +112,7 @@ impl Quiet {
     ) -> NodeHandle {
         let settings = Settings { drives_effects: false, ..settings };
         let snapshots = Arc::<MemorySnapshots>::default();
-        Self::node(settings, log, deadlines, snapshots, Arc::new(Nothing), Arc::default()).await
+        Self::node(settings, log, deadlines, snapshots, Arc::new(NullPorts), Arc::default()).await
     }
 
     async fn node(
@@ -134,8 +134,8 @@ impl Quiet {
             snapshots,
             tenants: Arc::<MemoryTenants>::default(),
             dead_letters,
-            clock: Arc::new(Nothing),
-            rng: Arc::new(Nothing),
+            clock: Arc::new(NullPorts),
+            rng: Arc::new(NullPorts),
             durability: Durability::MEMORY.into(),
         };
         Node::start(settings, ports).await.unwrap()
@@ -143,21 +143,21 @@ impl Quiet {
 }
 
 /// Time that stands, chance that has none, and nobody who does a step.
-struct Nothing;
+struct NullPorts;
 
-impl Clock for Nothing {
+impl Clock for NullPorts {
     fn now(&self) -> TimestampMs {
         CONTEXT.now
     }
 }
 
-impl Rng for Nothing {
+impl Rng for NullPorts {
     fn next_u64(&self) -> u64 {
         7
     }
 }
 
-impl Participant for Nothing {
+impl Participant for NullPorts {
     fn perform<'a>(&'a self, _request: &'a StepRequest) -> PortFuture<'a, StepAnswer> {
         unreachable!("nothing is driven")
     }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use retailflow_engine::ids::PartitionId;
 
-use crate::admission::Gate;
+use crate::admission::AdmissionControl;
 use crate::committers::Committers;
 use crate::effects::Effects;
 use crate::floor::Floors;
-use crate::last_committed::Acknowledged;
+use crate::last_committed::LastCommitted;
 use crate::newcomers::Newcomers;
-use crate::node_metrics::Sight;
-use crate::partition_table::Held;
+use crate::node_metrics::NodeMetrics;
+use crate::partition_table::PartitionTable;
 use crate::passivation::Residents;
 use crate::reads::Reads;
 use crate::routes::TenantRoutes;
@@ -30,12 +30,12 @@ pub(crate) struct OrderContext {
     pub(crate) ports: Ports,
     pub(crate) settings: Arc<Settings>,
     pub(crate) committers: Arc<Committers>,
-    pub(crate) held: Arc<Held>,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) table: Arc<PartitionTable>,
+    pub(crate) admission: Arc<AdmissionControl>,
     pub(crate) reads: Reads,
     pub(crate) residents: Arc<Residents>,
     pub(crate) effects: Arc<Effects>,
-    pub(crate) sight: Arc<Sight>,
+    pub(crate) metrics: Arc<NodeMetrics>,
 }
 
 /// What the supervisor of a partition and its committer share.
@@ -45,8 +45,8 @@ pub(crate) struct PartitionContext {
     pub(crate) settings: Arc<Settings>,
     pub(crate) floors: Arc<Floors>,
     /// Told when the log is late.
-    pub(crate) held: Arc<Held>,
-    pub(crate) sight: Arc<Sight>,
+    pub(crate) table: Arc<PartitionTable>,
+    pub(crate) metrics: Arc<NodeMetrics>,
     /// The last group that this node saw acknowledged: a log that lacks it lost data. It outlives the partition's actors.
-    pub(crate) acknowledged: Arc<Acknowledged>,
+    pub(crate) last_committed: Arc<LastCommitted>,
 }

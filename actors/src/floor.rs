@@ -21,7 +21,7 @@ pub(crate) struct Floors {
 
 /// Who reads an inbox: what an earlier reader of it says does not count any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Following {
+pub struct InboxRegistration {
     pub(crate) inbox: InboxId,
     reader: u64,
 }
@@ -33,7 +33,7 @@ struct Tracked {
     only: Option<PartitionId>,
     read_up_to: u64,
     /// Positions whose partition is not known yet, or that belong to none.
-    homeless: BTreeSet<u64>,
+    unrouted: BTreeSet<u64>,
     by_partition: BTreeMap<PartitionId, BTreeSet<u64>>,
     /// From here on commands were set aside.
     held: Option<u64>,
@@ -42,15 +42,15 @@ struct Tracked {
 impl Floors {
     /// Begins to follow an inbox: the one for all partitions, or that of one of them. It takes the place of the last one of
     /// its kind.
-    pub(crate) fn follow(&self, inbox: InboxId, only: Option<PartitionId>) -> Following {
+    pub(crate) fn follow(&self, inbox: InboxId, only: Option<PartitionId>) -> InboxRegistration {
         let mut all = self.all.lock();
         let reader = self.readers.fetch_add(1, Ordering::Relaxed);
         all.retain(|_, tracked| tracked.only != only);
         all.insert(inbox, Tracked { only, reader, ..Tracked::default() });
-        Following { inbox, reader }
+        InboxRegistration { inbox, reader }
     }
 
-    fn with(&self, following: Following, change: impl FnOnce(&mut Tracked)) {
+    fn with(&self, following: InboxRegistration, change: impl FnOnce(&mut Tracked)) {
         let mut all = self.all.lock();
         if let Some(tracked) = all.get_mut(&following.inbox).filter(|one| one.reader == following.reader) {
             change(tracked);
@@ -63,35 +63,35 @@ impl Floors {
     }
 
     /// A position was read; nothing is known of it yet.
-    pub(crate) fn read(&self, of: Following, position: u64) {
+    pub(crate) fn read(&self, of: InboxRegistration, position: u64) {
         self.with(of, |tracked| {
-            tracked.homeless.insert(position);
+            tracked.unrouted.insert(position);
             tracked.read_up_to = tracked.read_up_to.max(position);
         });
     }
 
     /// Up to here the inbox has nothing that was not read, and all that was read is known here.
-    pub(crate) fn seen(&self, of: Following, position: u64) {
+    pub(crate) fn seen(&self, of: InboxRegistration, position: u64) {
         self.with(of, |tracked| tracked.read_up_to = tracked.read_up_to.max(position));
     }
 
     /// From this position on commands are set aside, which are to be read again; `None`: none are.
-    pub(crate) fn hold(&self, of: Following, position: Option<u64>) {
+    pub(crate) fn hold(&self, of: InboxRegistration, position: Option<u64>) {
         self.with(of, |tracked| tracked.held = position);
     }
 
     /// The position turned out to belong to a partition.
-    pub(crate) fn belongs(&self, of: Following, position: u64, partition: PartitionId) {
+    pub(crate) fn belongs(&self, of: InboxRegistration, position: u64, partition: PartitionId) {
         self.with(of, |tracked| {
-            tracked.homeless.remove(&position);
+            tracked.unrouted.remove(&position);
             tracked.by_partition.entry(partition).or_default().insert(position);
         });
     }
 
     /// The position is recorded, parked, dead-lettered or was refused to its sender: it need not be read again.
-    pub(crate) fn done(&self, of: Following, position: u64, partition: Option<PartitionId>) {
+    pub(crate) fn done(&self, of: InboxRegistration, position: u64, partition: Option<PartitionId>) {
         self.with(of, |tracked| match partition {
-            None => drop(tracked.homeless.remove(&position)),
+            None => drop(tracked.unrouted.remove(&position)),
             Some(partition) => {
                 if let Some(outstanding) = tracked.by_partition.get_mut(&partition) {
                     outstanding.remove(&position);
@@ -110,9 +110,9 @@ impl Floors {
         let others = last.iter().filter(|floor| !followed.iter().any(|(inbox, _)| **inbox == floor.inbox));
         let mut floors: Vec<IntakeFloor> = others.cloned().collect();
         for (inbox, tracked) in followed {
-            let homeless = tracked.homeless.first().copied();
+            let unrouted = tracked.unrouted.first().copied();
             let outstanding = tracked.by_partition.get(&partition).and_then(|all| all.first().copied());
-            let first_open = homeless.into_iter().chain(outstanding).chain(tracked.held).min();
+            let first_open = unrouted.into_iter().chain(outstanding).chain(tracked.held).min();
             let reached = first_open.map_or(tracked.read_up_to, |position| position.saturating_sub(1));
             let before = last.iter().find(|floor| floor.inbox == *inbox).map_or(0, |floor| floor.position);
             floors.push(IntakeFloor { inbox: *inbox, position: reached.max(before) });

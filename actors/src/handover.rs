@@ -16,7 +16,7 @@ use retailflow_engine::metric;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::floor::Following;
+use crate::floor::InboxRegistration;
 use crate::messages::{CommitterMsg, NodeMsg, TenantsMsg};
 use crate::node::NodeHandle;
 
@@ -28,24 +28,24 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// How a hand-over went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HandedOver {
+pub struct HandoverReport {
     /// All that was under way was answered, and the floor is durable.
     pub drained: bool,
 }
 
 impl NodeHandle {
     /// Runs a partition from now on: writes its fence, then lets commands in. `false` when that could not be done in
-    /// time, or it was given up meanwhile; it is tried on until [`Self::stop_partition`]. Held already: does nothing.
+    /// time, or it was given up meanwhile; it is tried on until [`Self::stop_partition`]. PartitionTable already: does nothing.
     pub async fn take_over(&self, partition: PartitionId, time: Duration) -> bool {
-        let held = &self.shared.orders.held;
+        let table = &self.shared.orders.table;
         let begun = Instant::now();
         let until = begun + time;
-        if held.take(partition) {
+        if table.take(partition) {
             if self.root.cast(NodeMsg::StartPartition(partition)).is_err() {
                 return false;
             }
-        } else if held.lets_in(partition) || !held.has(partition) {
-            return held.lets_in(partition);
+        } else if table.lets_in(partition) || !table.has(partition) {
+            return table.lets_in(partition);
         }
         let fenced = self.shared.orders.committers.present(partition);
         if timeout_at(until, fenced).await.is_err() {
@@ -60,33 +60,34 @@ impl NodeHandle {
             }
             Err(_) => return false,
         };
-        let opened = self.tell_tenants(until, |told| TenantsMsg::Arrived(partition, marks, told)).await
-            && held.open(partition);
+        let opened =
+            self.tell_tenants(until, |told| TenantsMsg::PartitionAcquired(partition, marks, told)).await
+                && table.open(partition);
         if opened {
-            self.shared.orders.effects.taken(partition);
+            self.shared.orders.effects.partition_acquired(partition);
             metrics::histogram!(metric::TAKE_OVER_SECONDS.name).record(begun.elapsed());
         }
         opened
     }
 
     /// Gives a partition up in good order, within `time`; whatever is not finished by then is given up with it.
-    pub async fn hand_over(&self, partition: PartitionId, time: Duration) -> HandedOver {
-        let held = &self.shared.orders.held;
-        if !held.leave(partition) {
-            return HandedOver { drained: false };
+    pub async fn hand_over(&self, partition: PartitionId, time: Duration) -> HandoverReport {
+        let table = &self.shared.orders.table;
+        if !table.leave(partition) {
+            return HandoverReport { drained: false };
         }
         let until = Instant::now() + time;
-        let mut drained = timeout_at(until, held.empty(partition)).await.is_ok();
+        let mut drained = timeout_at(until, table.empty(partition)).await.is_ok();
         self.depart(partition).await;
         drained &= timeout_at(until, self.seal(partition)).await == Ok(true);
         self.end_partition(partition).await;
-        HandedOver { drained }
+        HandoverReport { drained }
     }
 
     /// Gives a partition up at once: another one owns it.
     pub async fn stop_partition(&self, partition: PartitionId) {
         // From here on orders of it are neither started nor started again.
-        if self.shared.orders.held.drop_out(partition) {
+        if self.shared.orders.table.drop_out(partition) {
             self.depart(partition).await;
             self.end_partition(partition).await;
         }
@@ -94,36 +95,36 @@ impl NodeHandle {
 
     /// The next partition of which this node has seen that another one writes it. It has stopped by itself, and is to be
     /// given up, or taken over again, as whoever gives out partitions says.
-    pub async fn fenced(&self) -> PartitionId {
-        self.shared.orders.held.next_fenced().await
+    pub async fn next_fenced(&self) -> PartitionId {
+        self.shared.orders.table.next_fenced().await
     }
 
     /// Whether commands for the order are let in here.
     #[must_use]
-    pub fn holds(&self, order: &OrderRef) -> bool {
-        let held = &self.shared.orders.held;
-        held.lets_in(partition_of(order, self.shared.orders.committers.partitions()))
+    pub fn accepts(&self, order: &OrderRef) -> bool {
+        let table = &self.shared.orders.table;
+        table.lets_in(partition_of(order, self.shared.orders.committers.partitions()))
     }
 
     /// The partitions into which commands are let here, each with the number of the turn: a partition that was given up and
     /// taken over again is in another one.
     #[must_use]
-    pub fn turns(&self) -> Vec<(PartitionId, u64)> {
-        let held = &self.shared.orders.held;
+    pub fn terms(&self) -> Vec<(PartitionId, u64)> {
+        let table = &self.shared.orders.table;
         let all = (0..self.shared.orders.committers.partitions()).map(PartitionId);
-        all.filter_map(|partition| held.turn(partition).map(|turn| (partition, turn))).collect()
+        all.filter_map(|partition| table.term(partition).map(|term| (partition, term))).collect()
     }
 
-    /// Changes whenever [`Self::turns`] does.
+    /// Changes whenever [`Self::terms`] does.
     #[must_use]
-    pub fn turns_change(&self) -> watch::Receiver<u64> {
-        self.shared.orders.held.changes()
+    pub fn watch_terms(&self) -> watch::Receiver<u64> {
+        self.shared.orders.table.changes()
     }
 
     /// Up to `position` an inbox of one partition has nothing that was not given to its intake, which has taken in all
     /// that it was given: its floor may rise so far. Without that a partition that nobody uses would keep others' commands
     /// from being trimmed.
-    pub fn nothing_up_to(&self, of: Following, position: u64) {
+    pub fn report_idle_floor(&self, of: InboxRegistration, position: u64) {
         self.shared.floors.seen(of, position);
     }
 
@@ -136,38 +137,38 @@ impl NodeHandle {
 
     /// Writes a fence, and says whether that was possible: then nobody else has written the partition before it, and what
     /// this node has in memory of it was true until now.
-    pub async fn prove(&self, partition: PartitionId) -> bool {
+    pub async fn confirm_ownership(&self, partition: PartitionId) -> bool {
         let Some(committer) = self.shared.orders.committers.get(partition) else { return false };
         let (reply, written) = oneshot::channel();
-        committer.cast(CommitterMsg::Prove(reply)).is_ok() && written.await.is_ok()
+        committer.cast(CommitterMsg::OwnershipBarrier(reply)).is_ok() && written.await.is_ok()
     }
 
     /// The partitions that are run here.
     #[must_use]
-    pub fn held(&self) -> Vec<PartitionId> {
+    pub fn owned_partitions(&self) -> Vec<PartitionId> {
         let all = (0..self.shared.orders.committers.partitions()).map(PartitionId);
-        all.filter(|partition| self.shared.orders.held.has(*partition)).collect()
+        all.filter(|partition| self.shared.orders.table.has(*partition)).collect()
     }
 
     /// Its effects and orders leave memory.
     async fn depart(&self, partition: PartitionId) {
         let partitions = self.shared.orders.committers.partitions();
-        self.shared.orders.effects.running.depart(partition, partitions);
+        self.shared.orders.effects.running.abort_partition(partition, partitions);
         let until = Instant::now() + END_MAX;
-        if !self.tell_tenants(until, |told| TenantsMsg::Departed(partition, told)).await {
+        if !self.tell_tenants(until, |told| TenantsMsg::PartitionReleased(partition, told)).await {
             tracing::warn!(%partition, "not all tenants have let a partition's orders go");
         }
         // An order that was deciding meanwhile may have asked for one more.
-        self.shared.orders.effects.running.depart(partition, partitions);
+        self.shared.orders.effects.running.abort_partition(partition, partitions);
     }
 
     async fn end_partition(&self, partition: PartitionId) {
         self.shared.floors.forget(partition);
-        self.shared.orders.held.drop_out(partition);
+        self.shared.orders.table.drop_out(partition);
         // At once: whoever takes it over again must not take this one's committer for its own.
         self.shared.orders.committers.set(partition, None);
         let (reply, let_go) = oneshot::channel();
-        let asked = self.root.cast(NodeMsg::LetGo(partition, reply)).is_ok();
+        let asked = self.root.cast(NodeMsg::ReleasePartition(partition, reply)).is_ok();
         let ended = match timeout(END_MAX, let_go).await {
             Ok(Ok(Some(actor))) => {
                 actor.stop_children_and_wait(None, Some(STOP_MAX)).await;
@@ -191,7 +192,7 @@ impl NodeHandle {
     ) -> bool {
         let (told, mut done) = mpsc::channel(1);
         // Through their supervisor: a tenant that is just being started is told, too, or has read what there is.
-        self.shared.routes.tell_all(message(told));
+        self.shared.routes.broadcast(message(told));
         timeout_at(until, done.recv()).await.is_ok()
     }
 }

@@ -9,7 +9,7 @@ use crate::node::NodeHandle;
 
 /// What is wrong with a partition that is run here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PartitionTrouble {
+pub enum PartitionFault {
     /// Its log lost what it had acknowledged: everything is refused until people have looked.
     Stopped,
     /// Its log owes an answer.
@@ -24,24 +24,24 @@ impl NodeHandle {
     /// Each partition that is run here and is not well, and for how long it has not been: the worst of each. A partition that is
     /// being taken over counts from when this node was told to.
     #[must_use]
-    pub fn troubles(&self) -> Vec<(PartitionId, PartitionTrouble, Duration)> {
-        let (held, committers) = (&self.shared.orders.held, &self.shared.orders.committers);
-        let (stopped, refusing) = (held.stopped(), held.refusing());
+    pub fn partition_faults(&self) -> Vec<(PartitionId, PartitionFault, Duration)> {
+        let (table, committers) = (&self.shared.orders.table, &self.shared.orders.committers);
+        let (stopped, refusing) = (table.stopped(), table.refusing());
         let trouble = |partition: PartitionId| {
             if stopped.contains(&partition) {
                 let since = committers.absent_for(partition).unwrap_or_default();
-                return Some((PartitionTrouble::Stopped, since));
+                return Some((PartitionFault::Stopped, since));
             }
-            if let Some(since) = held.arriving_for(partition).or_else(|| committers.absent_for(partition)) {
-                return Some((PartitionTrouble::NotTakenOver, since));
+            if let Some(since) = table.arriving_for(partition).or_else(|| committers.absent_for(partition)) {
+                return Some((PartitionFault::NotTakenOver, since));
             }
-            if let Some(since) = held.late_for(partition) {
-                return Some((PartitionTrouble::LogSilent, since));
+            if let Some(since) = table.late_for(partition) {
+                return Some((PartitionFault::LogSilent, since));
             }
             let refuses = refusing.iter().find(|(of, ..)| *of == partition);
-            refuses.map(|(_, code, since)| (PartitionTrouble::LogRefuses(*code), *since))
+            refuses.map(|(_, code, since)| (PartitionFault::LogRefuses(*code), *since))
         };
         let ill = |partition| trouble(partition).map(|(trouble, since)| (partition, trouble, since));
-        self.held().into_iter().filter_map(ill).collect()
+        self.owned_partitions().into_iter().filter_map(ill).collect()
     }
 }

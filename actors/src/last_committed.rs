@@ -6,12 +6,12 @@ use retailflow_engine::keys::Hash;
 /// The last group of a partition that was acknowledged, and the epoch in which it was ours. It outlives the committer, and the
 /// actor that keeps that alive: a partition that was set apart and begins anew is still the one that it was.
 #[derive(Default)]
-pub(crate) struct Acknowledged {
+pub(crate) struct LastCommitted {
     last: Mutex<Option<(u64, Hash)>>,
     epoch: Mutex<Option<u64>>,
 }
 
-impl Acknowledged {
+impl LastCommitted {
     /// The last epoch in which it was ours, since it was told to be.
     pub(crate) fn epoch(&self) -> Option<u64> {
         *self.epoch.lock()

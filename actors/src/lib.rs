@@ -47,15 +47,15 @@ mod tenants;
 mod work;
 mod world;
 
-pub use counts::Standing;
+pub use counts::OpenOrderCounts;
 pub use effects::EffectCounts;
-pub use floor::Following;
-pub use handover::HandedOver;
-pub use health::PartitionTrouble;
+pub use floor::InboxRegistration;
+pub use handover::HandoverReport;
+pub use health::PartitionFault;
 pub use intake::{Intake, IntakeEvent, IntakeSummary};
-pub use messages::{ReleaseError, Released};
+pub use messages::{ReleaseCounts, ReleaseError};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
 pub use node::{Node, NodeHandle, StartError, StopReport};
-pub use ownership_loop::{StewardTimes, steward};
-pub use world::{DurabilityNow, Holds, Ports, Probe, ProbePoint, Settings, Verdict as ProbeVerdict};
+pub use ownership_loop::{OwnershipTimeouts, run_ownership_loop};
+pub use world::{CurrentDurability, OwnershipMode, Ports, Probe, ProbePoint, ProbeVerdict, Settings};

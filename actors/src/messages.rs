@@ -14,11 +14,11 @@ mod tenants;
 
 pub(crate) use self::committer::{CommitterMsg, ControlProposal, ControlTicket, Proposal, Ticket};
 pub(crate) use self::node::NodeMsg;
-pub(crate) use self::order::{EngineNews, Found, OrderMsg, Proposed, ToOrder};
+pub(crate) use self::order::{EngineDelivery, OrderMsg, OrderNotice, ProposalResult, ScanHit};
 pub(crate) use self::partition::PartitionMsg;
 pub(crate) use self::passivation::{EvictionRequest, EvictionTicket};
-pub(crate) use self::release::{Crash, Drain, ReleaseRequest};
-pub use self::release::{ReleaseError, Released};
+pub(crate) use self::release::{Crash, DrainCommand, ReleaseRequest};
+pub use self::release::{ReleaseCounts, ReleaseError};
 pub(crate) use self::sweeper::SweeperMsg;
-pub(crate) use self::tenant::{TenantMsg, Wrote};
+pub(crate) use self::tenant::{TenantMsg, WriteResult};
 pub(crate) use self::tenants::TenantsMsg;

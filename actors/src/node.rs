@@ -16,7 +16,7 @@ mod root;
 mod start;
 mod stop;
 
-pub(crate) use self::admit::Wait;
+pub(crate) use self::admit::Admission;
 pub use self::handle::NodeHandle;
 pub use self::start::{Node, StartError};
 pub use self::stop::StopReport;

@@ -21,12 +21,12 @@ const RESULTS: [&str; 7] = ["done", "declined", "refused", "pending", "not_done"
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallResult {
     Ok,
-    Trouble,
+    Failure,
     Timeout,
 }
 
 const CALLS: [(CallResult, &str); 3] =
-    [(CallResult::Ok, "ok"), (CallResult::Trouble, "trouble"), (CallResult::Timeout, "timeout")];
+    [(CallResult::Ok, "ok"), (CallResult::Failure, "trouble"), (CallResult::Timeout, "timeout")];
 
 /// A tenant's commands by type and status; a series is made when it first counts.
 struct ByType {
@@ -50,7 +50,7 @@ impl ByType {
 }
 
 /// All series of a node.
-pub(crate) struct Sight {
+pub(crate) struct NodeMetrics {
     tenants: RwLock<HashMap<TenantId, Arc<ByType>>>,
     others: Arc<ByType>,
     seconds: Vec<Histogram>,
@@ -73,7 +73,7 @@ fn participant(role: Role) -> &'static str {
     }
 }
 
-impl Sight {
+impl NodeMetrics {
     pub(crate) fn new() -> Self {
         let results = |step: &Step| {
             let role = participant(Role::of(*step));

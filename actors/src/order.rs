@@ -13,7 +13,7 @@ mod record;
 mod state;
 
 pub(crate) use self::actor::OrderActor;
-pub(crate) use self::end::is_passing;
+pub(crate) use self::end::is_transient;
 pub(crate) use self::state::OrderArgs;
 
 #[cfg(test)]

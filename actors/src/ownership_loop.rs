@@ -23,7 +23,7 @@ const WAITING_MAX: usize = 8;
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StewardTimes {
+pub struct OwnershipTimeouts {
     /// One try of a take-over; it is tried on.
     pub take_over: Duration,
     /// A hand-over; what is not finished then is given up.
@@ -92,10 +92,10 @@ impl Tasks {
 
 /// Runs the partitions of `node` as `ownership` says, until `end`; then hands over all that it has. The caller ends the
 /// membership afterwards, so that others claim at once what was handed over.
-pub async fn steward(
+pub async fn run_ownership_loop(
     node: NodeHandle,
     ownership: Arc<dyn Ownership>,
-    times: StewardTimes,
+    times: OwnershipTimeouts,
     end: CancellationToken,
 ) {
     let mut partitions: BTreeMap<PartitionId, Arc<Tasks>> = BTreeMap::new();
@@ -104,7 +104,7 @@ pub async fn steward(
     loop {
         let (partition, task) = tokio::select! {
             () = end.cancelled() => break,
-            partition = node.fenced() => (partition, Some(Task::Fenced)),
+            partition = node.next_fenced() => (partition, Some(Task::Fenced)),
             event = ownership.next() => match event {
                 None => break,
                 Some(OwnershipEvent::TakeOver(partition)) => (partition, Some(Task::TakeOver)),
@@ -149,7 +149,7 @@ struct Worker {
     partition: PartitionId,
     node: NodeHandle,
     ownership: Arc<dyn Ownership>,
-    times: StewardTimes,
+    times: OwnershipTimeouts,
     tasks: Arc<Tasks>,
     /// It is run here, or about to be: each take-over is released once.
     ours: bool,
@@ -212,14 +212,14 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::batch_node::Quiet;
+    use crate::batch_node::BatchNode;
     use crate::isolation::{SickLog, orders_of};
-    use crate::world::Holds;
+    use crate::world::OwnershipMode;
     use crate::world::Settings;
 
     const HERE: PartitionId = PartitionId(0);
-    const TIMES: StewardTimes =
-        StewardTimes { take_over: Duration::from_secs(5), hand_over: Duration::from_secs(5) };
+    const TIMES: OwnershipTimeouts =
+        OwnershipTimeouts { take_over: Duration::from_secs(5), hand_over: Duration::from_secs(5) };
 
     /// An owner that says what the test says.
     struct Told {
@@ -251,11 +251,11 @@ mod tests {
 
     impl Node {
         async fn new(log: &Arc<MemoryLog>, name: &str) -> Self {
-            let node = Quiet::on(log.clone(), name, Holds::AsTold, None).await.node;
+            let node = BatchNode::on(log.clone(), name, OwnershipMode::Assigned, None).await.node;
             let (say, events) = mpsc::channel(8);
             let told = Arc::new(Told { events: tokio::sync::Mutex::new(events), released: Mutex::default() });
             let end = CancellationToken::new();
-            let task = tokio::spawn(steward(node.clone(), told.clone(), TIMES, end.clone()));
+            let task = tokio::spawn(run_ownership_loop(node.clone(), told.clone(), TIMES, end.clone()));
             Self { node, told, say, end, task }
         }
 
@@ -264,7 +264,7 @@ mod tests {
         }
 
         async fn holds(&self, holds: bool) {
-            while self.node.holds(&order("shop", "o-1")) != holds {
+            while self.node.accepts(&order("shop", "o-1")) != holds {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
@@ -293,13 +293,13 @@ mod tests {
         assert_eq!(one.node.ask(place(&order, "p")).await.code, Code::Applied);
         one.says(OwnershipEvent::HandOver(HERE)).await;
         one.released(1).await;
-        assert!(!one.node.holds(&order) && one.node.held().is_empty());
+        assert!(!one.node.accepts(&order) && one.node.owned_partitions().is_empty());
         two.says(OwnershipEvent::TakeOver(HERE)).await;
         two.holds(true).await;
         assert!(two.node.ask(place(&order, "p")).await.replayed);
         two.says(OwnershipEvent::Stop(HERE)).await;
         two.released(1).await;
-        assert!(two.node.held().is_empty());
+        assert!(two.node.owned_partitions().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -347,7 +347,7 @@ mod tests {
         one.holds(true).await;
         one.end.cancel();
         one.task.await.unwrap();
-        assert!(one.node.held().is_empty());
+        assert!(one.node.owned_partitions().is_empty());
         assert_eq!(*one.told.released.lock(), [HERE]);
     }
 
@@ -357,18 +357,20 @@ mod tests {
         const SLOW: PartitionId = PartitionId(1);
         const OTHER: PartitionId = PartitionId(2);
         let log = SickLog::new();
-        let settings =
-            Settings { holds: Holds::AsTold, ..Settings::new(retailflow_config::Config::default(), "one") };
-        let node = Quiet::undriven(settings, log.clone(), log.inner.clone()).await;
+        let settings = Settings {
+            ownership: OwnershipMode::Assigned,
+            ..Settings::new(retailflow_config::Config::default(), "one")
+        };
+        let node = BatchNode::undriven(settings, log.clone(), log.inner.clone()).await;
         let (say, events) = mpsc::channel(64);
         let told = Arc::new(Told { events: tokio::sync::Mutex::new(events), released: Mutex::default() });
-        let times = StewardTimes { hand_over: Duration::from_secs(600), ..TIMES };
+        let times = OwnershipTimeouts { hand_over: Duration::from_secs(600), ..TIMES };
         let end = CancellationToken::new();
-        let task = tokio::spawn(steward(node.clone(), told.clone(), times, end.clone()));
+        let task = tokio::spawn(run_ownership_loop(node.clone(), told.clone(), times, end.clone()));
         say.send(OwnershipEvent::TakeOver(SLOW)).await.unwrap();
         let holds = |order| async {
             let order = order;
-            while !node.holds(&order) {
+            while !node.accepts(&order) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
@@ -396,7 +398,7 @@ mod tests {
         log.change(|sick| sick.commits.clear());
         end.cancel();
         timeout(Duration::from_secs(1_200), task).await.unwrap().unwrap();
-        assert!(node.held().is_empty());
+        assert!(node.owned_partitions().is_empty());
         drop(asked.await);
     }
 

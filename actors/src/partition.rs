@@ -7,19 +7,19 @@ use retailflow_engine::metric;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::admission::Gate;
+use crate::admission::AdmissionControl;
 use crate::committer::{Committer, CommitterArgs, is_fenced, is_regressed};
 use crate::committers::Committers;
 use crate::context::PartitionContext;
 use crate::effects::Effects;
 use crate::messages::PartitionMsg;
 use crate::supervise::{AfterCrash, CrashWindow, ended};
-use crate::world::Holds;
+use crate::world::OwnershipMode;
 
 pub(crate) struct PartitionArgs {
     pub(crate) context: Arc<PartitionContext>,
     pub(crate) committers: Arc<Committers>,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) admission: Arc<AdmissionControl>,
     pub(crate) effects: Arc<Effects>,
     /// Counts the partitions that are ready.
     pub(crate) ready: watch::Sender<usize>,
@@ -57,25 +57,25 @@ impl Actor for Partition {
         match message {
             PartitionMsg::Start => {
                 let context = &state.args.context;
-                if !context.held.has(context.partition) {
+                if !context.table.has(context.partition) {
                     return Ok(());
                 }
-                let assigned = context.settings.holds == Holds::AsTold;
+                let assigned = context.settings.ownership == OwnershipMode::Assigned;
                 let committer = CommitterArgs {
                     context: context.clone(),
                     owner: myself.clone(),
-                    was_epoch: context.acknowledged.epoch().filter(|_| assigned),
+                    was_epoch: context.last_committed.epoch().filter(|_| assigned),
                 };
                 Actor::spawn_linked(None, Committer, committer, myself.get_cell()).await?;
             }
             PartitionMsg::Ready(committer, epoch) => {
                 let args = &state.args;
-                let PartitionContext { partition, held, acknowledged, .. } = &*args.context;
-                acknowledged.set_epoch(Some(epoch));
+                let PartitionContext { partition, table, last_committed, .. } = &*args.context;
+                last_committed.set_epoch(Some(epoch));
                 args.committers.set(*partition, Some(committer));
                 // Another owner may have left orders on their way. Where commands are not let in yet, this comes with that.
-                if held.lets_in(*partition) {
-                    args.effects.taken(*partition);
+                if table.lets_in(*partition) {
+                    args.effects.partition_acquired(*partition);
                 }
                 tracing::info!(%partition, epoch, "partition ready");
                 if !std::mem::replace(&mut state.counted, true) {
@@ -94,29 +94,29 @@ impl Actor for Partition {
     ) -> Result<(), ActorProcessingErr> {
         let Some((_, why)) = ended(event) else { return Ok(()) };
         let args = &state.args;
-        let PartitionContext { partition, settings, held, ports, .. } = &*args.context;
+        let PartitionContext { partition, settings, table, ports, .. } = &*args.context;
         args.committers.set(*partition, None);
         if let Some(error) = why.error() {
             if is_regressed(error) {
                 // Going on would decide again what was answered. Only people can say what to do.
-                held.stop_for_good(*partition);
+                table.stop_for_good(*partition);
                 tracing::error!(event = "partition_stopped", %partition, %error, "STOPPED: the log lost acknowledged data");
                 return Ok(());
             }
             // Whether it is ours all the same, whoever gives out partitions says: two who take it back from each other
             // would do nothing else.
-            if is_fenced(error) && settings.holds == Holds::AsTold {
+            if is_fenced(error) && settings.ownership == OwnershipMode::Assigned {
                 tracing::warn!(%partition, %error, "another owner writes; stopping");
                 metrics::counter!(metric::PARTITIONS_FENCED.name).increment(1);
-                held.fenced(*partition);
+                table.fenced(*partition);
                 return Ok(());
             }
         }
         // It was ended because the partition has been given up.
-        if !held.has(*partition) {
+        if !table.has(*partition) {
             return Ok(());
         }
-        args.gate.crashes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        args.admission.crashes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let supervision = &settings.config.supervision;
         match state.crashes.crashed(Instant::now(), supervision, &*ports.rng) {
             AfterCrash::Restart(delay) => {

@@ -27,22 +27,22 @@ use self::places::{Place, Places};
 
 /// How the node stands with a partition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Standing {
+enum PartitionPhase {
     #[default]
-    Away,
+    Absent,
     /// It is being taken over; nothing is let in yet.
-    Arriving,
+    Acquiring,
     /// Commands are let in.
-    Held,
+    Open,
     /// What is under way is finished, and nothing let in.
-    Leaving,
+    Draining,
 }
 
 #[derive(Default)]
 struct Slot {
-    standing: Standing,
+    phase: PartitionPhase,
     /// Which time it is held: what entered the last time does not count for this one.
-    turn: u64,
+    term: u64,
     places: Places,
     /// Since when its log has owed an answer for longer than it should.
     late_since: Option<Instant>,
@@ -57,15 +57,15 @@ pub(crate) struct Bounds {
     pub(crate) under_way_max: usize,
     /// Of those, the ones that hold permits.
     pub(crate) permitted_max: usize,
-    /// Nothing more is let in while the log has owed an answer for so long.
+    /// NullPorts more is let in while the log has owed an answer for so long.
     pub(crate) doubt_after: Duration,
 }
 
 /// Why a command is not let into its partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoEntry {
+pub(crate) enum EntryRefusal {
     /// It is not run here.
-    Away,
+    NotOwned,
     /// As much is under way as may be.
     Full,
     /// Its log does not answer.
@@ -73,7 +73,7 @@ pub(crate) enum NoEntry {
 }
 
 /// The partitions of a node.
-pub(crate) struct Held {
+pub(crate) struct PartitionTable {
     slots: Vec<Mutex<Slot>>,
     /// Of each, whether its log is late: asked by every command, without a lock.
     late: Vec<AtomicBool>,
@@ -93,18 +93,18 @@ pub(crate) struct Held {
 }
 
 /// A command in its partition, until it is dropped.
-pub(crate) struct Within {
-    held: Arc<Held>,
+pub(crate) struct PartitionGuard {
+    table: Arc<PartitionTable>,
     partition: PartitionId,
-    turn: u64,
+    term: u64,
     place: Place,
 }
 
 /// What a caller has of its command's place: its permits end with its wait.
 pub(crate) struct Claim {
-    held: Arc<Held>,
+    table: Arc<PartitionTable>,
     partition: PartitionId,
-    turn: u64,
+    term: u64,
     place: Place,
     is_over: bool,
 }
@@ -121,21 +121,21 @@ impl Drop for Claim {
         if self.is_over {
             return;
         }
-        let Some(slot) = self.held.slot(self.partition) else { return };
+        let Some(slot) = self.table.slot(self.partition) else { return };
         let mut slot = slot.lock();
-        let permit = (slot.turn == self.turn).then(|| slot.places.take_permit(self.place)).flatten();
+        let permit = (slot.term == self.term).then(|| slot.places.take_permit(self.place)).flatten();
         drop(slot);
         drop(permit);
     }
 }
 
-impl std::fmt::Debug for Within {
+impl std::fmt::Debug for PartitionGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Within({})", self.partition)
+        write!(f, "PartitionGuard({})", self.partition)
     }
 }
 
-impl Held {
+impl PartitionTable {
     pub(crate) fn new(partitions: u16, bounds: Bounds) -> Self {
         Self {
             slots: (0..partitions.max(1)).map(|_| Mutex::default()).collect(),
@@ -156,25 +156,25 @@ impl Held {
 
     /// Whether it is run here, for whatever is left of its time.
     pub(crate) fn has(&self, partition: PartitionId) -> bool {
-        self.slot(partition).is_some_and(|slot| slot.lock().standing != Standing::Away)
+        self.slot(partition).is_some_and(|slot| slot.lock().phase != PartitionPhase::Absent)
     }
 
     /// Whether commands are let in.
     pub(crate) fn lets_in(&self, partition: PartitionId) -> bool {
-        self.slot(partition).is_some_and(|slot| slot.lock().standing == Standing::Held)
+        self.slot(partition).is_some_and(|slot| slot.lock().phase == PartitionPhase::Open)
     }
 
     /// It is run here from now on; nothing is let in before [`Self::open`]. Whether it was not before.
     pub(crate) fn take(&self, partition: PartitionId) -> bool {
         let Some(slot) = self.slot(partition) else { return false };
         let mut slot = slot.lock();
-        if slot.standing != Standing::Away {
+        if slot.phase != PartitionPhase::Absent {
             return false;
         }
-        let turn = slot.turn + 1;
+        let term = slot.term + 1;
         let before = std::mem::replace(
             &mut *slot,
-            Slot { standing: Standing::Arriving, turn, taken: Some(Instant::now()), ..Slot::default() },
+            Slot { phase: PartitionPhase::Acquiring, term, taken: Some(Instant::now()), ..Slot::default() },
         );
         drop(slot);
         drop(before);
@@ -190,11 +190,11 @@ impl Held {
     pub(crate) fn open(&self, partition: PartitionId) -> bool {
         let Some(slot) = self.slot(partition) else { return false };
         let mut slot = slot.lock();
-        let opens = slot.standing == Standing::Arriving;
+        let opens = slot.phase == PartitionPhase::Acquiring;
         if opens {
-            slot.standing = Standing::Held;
+            slot.phase = PartitionPhase::Open;
         }
-        let held = slot.standing == Standing::Held;
+        let held = slot.phase == PartitionPhase::Open;
         drop(slot);
         if opens {
             self.has_changed();
@@ -202,13 +202,13 @@ impl Held {
         held
     }
 
-    /// Nothing is let in any more. Whether it was held.
+    /// NullPorts is let in any more. Whether it was held.
     pub(crate) fn leave(&self, partition: PartitionId) -> bool {
         let Some(slot) = self.slot(partition) else { return false };
         let mut slot = slot.lock();
-        let held = matches!(slot.standing, Standing::Held | Standing::Arriving);
+        let held = matches!(slot.phase, PartitionPhase::Open | PartitionPhase::Acquiring);
         if held {
-            slot.standing = Standing::Leaving;
+            slot.phase = PartitionPhase::Draining;
         }
         drop(slot);
         if held {
@@ -220,7 +220,7 @@ impl Held {
     /// It is run here no more. Whether it was.
     pub(crate) fn drop_out(&self, partition: PartitionId) -> bool {
         let Some(slot) = self.slot(partition) else { return false };
-        let held = std::mem::take(&mut slot.lock().standing) != Standing::Away;
+        let held = std::mem::take(&mut slot.lock().phase) != PartitionPhase::Absent;
         if held {
             self.has_changed();
         }
@@ -237,10 +237,10 @@ impl Held {
         self.changed.subscribe()
     }
 
-    /// The turn in which commands are let into it now: each time that it is taken has another one.
-    pub(crate) fn turn(&self, partition: PartitionId) -> Option<u64> {
+    /// The term in which commands are let into it now: each time that it is taken has another one.
+    pub(crate) fn term(&self, partition: PartitionId) -> Option<u64> {
         let slot = self.slot(partition)?.lock();
-        (slot.standing == Standing::Held).then_some(slot.turn)
+        (slot.phase == PartitionPhase::Open).then_some(slot.term)
     }
 
     /// Lets a command in, with the permits of its caller, or says why not.
@@ -248,29 +248,29 @@ impl Held {
         self: &Arc<Self>,
         partition: PartitionId,
         permit: Option<Permit>,
-    ) -> Result<(Within, Claim), NoEntry> {
-        let mut slot = self.slot(partition).ok_or(NoEntry::Away)?.lock();
+    ) -> Result<(PartitionGuard, Claim), EntryRefusal> {
+        let mut slot = self.slot(partition).ok_or(EntryRefusal::NotOwned)?.lock();
         self.may_enter(&slot, permit.is_some())?;
         // Those that came between are told nothing of the log's being late: their permits are not wanted any more.
         let is_late = slot.late_since.is_some();
         let place = slot.places.enter(permit.filter(|_| !is_late));
-        let turn = slot.turn;
+        let term = slot.term;
         drop(slot);
-        let within = Within { held: Arc::clone(self), partition, turn, place };
-        let claim = Claim { held: Arc::clone(self), partition, turn, place, is_over: false };
+        let within = PartitionGuard { table: Arc::clone(self), partition, term, place };
+        let claim = Claim { table: Arc::clone(self), partition, term, place, is_over: false };
         Ok((within, claim))
     }
 
-    fn may_enter(&self, slot: &Slot, permitted: bool) -> Result<(), NoEntry> {
-        if slot.standing != Standing::Held {
-            return Err(NoEntry::Away);
+    fn may_enter(&self, slot: &Slot, permitted: bool) -> Result<(), EntryRefusal> {
+        if slot.phase != PartitionPhase::Open {
+            return Err(EntryRefusal::NotOwned);
         }
         if slot.late_since.is_some_and(|since| since.elapsed() >= self.bounds.doubt_after) {
-            return Err(NoEntry::InDoubt);
+            return Err(EntryRefusal::InDoubt);
         }
         let full = slot.places.len() >= self.bounds.under_way_max
             || (permitted && slot.places.permitted() >= self.bounds.permitted_max);
-        if full { Err(NoEntry::Full) } else { Ok(()) }
+        if full { Err(EntryRefusal::Full) } else { Ok(()) }
     }
 
     /// Waits until a command may be let in, or its partition is not run here.
@@ -279,7 +279,7 @@ impl Held {
             let mut eased = std::pin::pin!(self.eased.notified());
             eased.as_mut().enable();
             let may = self.slot(partition).map_or(Ok(()), |slot| self.may_enter(&slot.lock(), true));
-            if matches!(may, Ok(()) | Err(NoEntry::Away)) {
+            if matches!(may, Ok(()) | Err(EntryRefusal::NotOwned)) {
                 return;
             }
             eased.await;
@@ -382,7 +382,7 @@ impl Held {
     /// For how long it has been taken over and lets nothing in yet.
     pub(crate) fn arriving_for(&self, partition: PartitionId) -> Option<Duration> {
         let slot = self.slot(partition)?.lock();
-        let arriving = slot.standing == Standing::Arriving;
+        let arriving = slot.phase == PartitionPhase::Acquiring;
         slot.taken.filter(|_| arriving).map(|taken| taken.elapsed())
     }
 
@@ -395,24 +395,24 @@ impl Held {
     }
 }
 
-impl Drop for Within {
+impl Drop for PartitionGuard {
     fn drop(&mut self) {
-        let Some(slot) = self.held.slot(self.partition) else { return };
+        let Some(slot) = self.table.slot(self.partition) else { return };
         let mut slot = slot.lock();
-        if slot.turn != self.turn {
+        if slot.term != self.term {
             return;
         }
-        let was_full = slot.places.len() >= self.held.bounds.under_way_max
-            || slot.places.permitted() >= self.held.bounds.permitted_max;
+        let was_full = slot.places.len() >= self.table.bounds.under_way_max
+            || slot.places.permitted() >= self.table.bounds.permitted_max;
         let permit = slot.places.leave(self.place);
         let last = slot.places.len() == 0;
         drop(slot);
         drop(permit);
         if was_full {
-            self.held.eased.notify_waiters();
+            self.table.eased.notify_waiters();
         }
         if last {
-            self.held.emptied.send_modify(|times| *times = times.wrapping_add(1));
+            self.table.emptied.send_modify(|times| *times = times.wrapping_add(1));
         }
     }
 }

@@ -13,7 +13,7 @@ mod slots;
 mod snapshot;
 
 pub(crate) use self::answer::{PASSIVATED, answer_request};
-pub(crate) use self::hydrate::{HydrateError, Located, find, hydrate, recall};
+pub(crate) use self::hydrate::{HydrateError, LogLookup, find, hydrate, recall};
 pub(crate) use self::residents::Residents;
 pub(crate) use self::slots::{OrderSlots, Transition};
 pub(crate) use self::snapshot::save_snapshot_if_due;

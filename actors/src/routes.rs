@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 use ractor::ActorRef;
 use retailflow_engine::ids::{OrderRef, TenantId};
 
-use crate::messages::{ReleaseRequest, TenantMsg, TenantsMsg, ToOrder};
+use crate::messages::{OrderNotice, ReleaseRequest, TenantMsg, TenantsMsg};
 use crate::work::Work;
 
 /// Live tenants of a node. Entries are made and removed by their supervisor only.
@@ -50,7 +50,7 @@ impl TenantRoutes {
 
     /// Has the supervisor tell all tenants. Where there is none, the message is dropped: its tenants have ended, and read
     /// what there is when they begin again.
-    pub(crate) fn tell_all(&self, message: TenantsMsg) {
+    pub(crate) fn broadcast(&self, message: TenantsMsg) {
         if let Some(supervisor) = self.supervisor.read().clone() {
             drop(supervisor.cast(message));
         }
@@ -74,12 +74,12 @@ impl TenantRoutes {
     }
 
     /// Sends a message of the engine's own to an order. It may get lost: the index of deadlines knows all open orders.
-    pub(crate) fn to_order(&self, order: OrderRef, message: ToOrder) {
+    pub(crate) fn notify_order(&self, order: OrderRef, message: OrderNotice) {
         match self.get(&order.tenant) {
-            Some(tenant) => drop(tenant.cast(TenantMsg::ToOrder(order.order, message))),
+            Some(tenant) => drop(tenant.cast(TenantMsg::Notify(order.order, message))),
             None => {
                 if let Some(supervisor) = self.supervisor.read().clone() {
-                    drop(supervisor.cast(TenantsMsg::ToOrder(order, message)));
+                    drop(supervisor.cast(TenantsMsg::Notify(order, message)));
                 }
             }
         }

@@ -8,4 +8,4 @@ mod list;
 mod task;
 
 pub(crate) use self::guard::EffectGuard;
-pub(crate) use self::list::{RunningEffects, Stands};
+pub(crate) use self::list::{DriveStatus, RunningEffects};

@@ -13,14 +13,14 @@ use retailflow_engine::ports::Rng;
 use tokio::time::Instant;
 
 /// Why a supervised actor ended.
-pub(crate) enum Ended {
+pub(crate) enum EndReason {
     /// It failed, with this error.
     Failed(ActorProcessingErr),
     /// It was stopped, with a reason if there was one, or killed.
     Stopped(Option<String>),
 }
 
-impl Ended {
+impl EndReason {
     /// Its error, if it failed.
     pub(crate) fn error(&self) -> Option<&ActorProcessingErr> {
         match self {
@@ -30,7 +30,7 @@ impl Ended {
     }
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(error) => error.fmt(f),
@@ -40,10 +40,12 @@ impl fmt::Display for Ended {
 }
 
 /// Which actor ended, and why. `None` for the other events: an actor that starts is no matter of its supervisor's.
-pub(crate) fn ended(event: SupervisionEvent) -> Option<(ActorId, Ended)> {
+pub(crate) fn ended(event: SupervisionEvent) -> Option<(ActorId, EndReason)> {
     match event {
-        SupervisionEvent::ActorFailed(actor, error) => Some((actor.get_id(), Ended::Failed(error))),
-        SupervisionEvent::ActorTerminated(actor, _, reason) => Some((actor.get_id(), Ended::Stopped(reason))),
+        SupervisionEvent::ActorFailed(actor, error) => Some((actor.get_id(), EndReason::Failed(error))),
+        SupervisionEvent::ActorTerminated(actor, _, reason) => {
+            Some((actor.get_id(), EndReason::Stopped(reason)))
+        }
         _ => None,
     }
 }
@@ -83,7 +85,7 @@ impl CrashWindow {
         AfterCrash::Restart(Duration::from_millis(delay_ms))
     }
 
-    /// Nothing happened within the window: the entry may be forgotten.
+    /// NullPorts happened within the window: the entry may be forgotten.
     pub(crate) fn is_stale(&self, now: Instant, limits: &Supervision) -> bool {
         let window = Duration::from_millis(limits.window_ms);
         self.crashes.back().is_none_or(|at| now.duration_since(*at) > window)

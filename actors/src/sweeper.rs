@@ -13,8 +13,8 @@ use retailflow_engine::ports::{DueOrder, StoreError};
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
 use self::context::PAGE;
-use self::undriven::{Look, look_for_undriven};
-use crate::messages::{Found, SweeperMsg, ToOrder};
+use self::undriven::{UndrivenScan, scan_undriven};
+use crate::messages::{OrderNotice, ScanHit, SweeperMsg};
 
 mod context;
 mod undriven;
@@ -32,21 +32,21 @@ const FOUND_MAX: usize = 32;
 pub(crate) struct SweeperState {
     args: Arc<SweeperArgs>,
     /// Partitions whose open orders are to be looked through, each once, and the last one seen.
-    walks: VecDeque<(PartitionId, Option<DueOrder>)>,
+    scans: VecDeque<(PartitionId, Option<DueOrder>)>,
     /// Those of which a page is being read, or its orders told.
-    looking: BTreeSet<PartitionId>,
+    scanning: BTreeSet<PartitionId>,
     /// Those that were asked for while one was.
-    anew: BTreeSet<PartitionId>,
+    rescan: BTreeSet<PartitionId>,
     /// Those that could not be read: again with each look, until they can.
     unread: BTreeSet<PartitionId>,
     /// Whose turn it is to read a page.
     reads: Arc<Semaphore>,
     /// Of each partition how many more of its orders may be found.
-    turns: Vec<Arc<Semaphore>>,
+    found_permits: Vec<Arc<Semaphore>>,
     /// Of each partition how far a look at what is due has come; locked while one is under way.
     due: Vec<Arc<Mutex<Option<DueOrder>>>>,
     /// The same of a look for those that nobody drives.
-    looks: Vec<Arc<Mutex<Look>>>,
+    looks: Vec<Arc<Mutex<UndrivenScan>>>,
 }
 
 /// The actor that looks.
@@ -65,14 +65,14 @@ impl Actor for Sweeper {
         let interval = Duration::from_millis(args.effects.settings.config.effects.sweep_ms.max(1));
         myself.cast(SweeperMsg::Sweep)?;
         myself.send_interval(interval, || SweeperMsg::Sweep);
-        args.effects.swept_by(myself);
+        args.effects.set_sweeper(myself);
         let due = (0..args.partitions).map(|_| Arc::default()).collect();
-        let turns = (0..args.partitions).map(|_| Arc::new(Semaphore::new(FOUND_MAX))).collect();
+        let found_permits = (0..args.partitions).map(|_| Arc::new(Semaphore::new(FOUND_MAX))).collect();
         let looks = (0..args.partitions).map(|_| Arc::default()).collect();
         let reads = Arc::new(Semaphore::new(READS_MAX));
-        let (walks, looking, anew, unread) = Default::default();
+        let (scans, scanning, rescan, unread) = Default::default();
         let args = Arc::new(args);
-        Ok(SweeperState { args, walks, looking, anew, unread, reads, turns, due, looks })
+        Ok(SweeperState { args, scans, scanning, rescan, unread, reads, found_permits, due, looks })
     }
 
     async fn handle(
@@ -83,10 +83,10 @@ impl Actor for Sweeper {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             SweeperMsg::Sweep => state.sweep(),
-            SweeperMsg::Taken(partition) => state.take_up(partition),
-            SweeperMsg::Looked(partition, last) => state.looked(partition, last),
+            SweeperMsg::PartitionAcquired(partition) => state.start_scan(partition),
+            SweeperMsg::PageScanned(partition, last) => state.page_scanned(partition, last),
         }
-        state.go_on(&myself);
+        state.schedule(&myself);
         Ok(())
     }
 }
@@ -94,75 +94,81 @@ impl Actor for Sweeper {
 impl SweeperState {
     fn sweep(&mut self) {
         // One that cannot be read now, or takes long, keeps no other waiting; nor is it asked twice at once.
-        for ((partition, slot), turns) in (0..).map(PartitionId).zip(&self.due).zip(&self.turns) {
-            if self.args.held.lets_in(partition)
+        for ((partition, slot), found_permits) in
+            (0..).map(PartitionId).zip(&self.due).zip(&self.found_permits)
+        {
+            if self.args.table.lets_in(partition)
                 && let Ok(slot) = slot.clone().try_lock_owned()
             {
-                let (args, turns) = (self.args.clone(), turns.clone());
-                self.args.effects.spawn(async move { due(&args, partition, slot, &turns).await });
+                let (args, found_permits) = (self.args.clone(), found_permits.clone());
+                self.args
+                    .effects
+                    .spawn(async move { scan_due(&args, partition, slot, &found_permits).await });
             }
         }
         // Those that cannot be read are looked through again and again: they are no reason to wait with the others.
         let is_unread = |partition: &PartitionId| self.unread.contains(partition);
-        let at_rest = self.walks.iter().all(|(partition, _)| is_unread(partition))
-            && self.looking.iter().all(is_unread);
-        if at_rest && self.args.effects.running.take_left_behind() {
-            (0..self.args.partitions).map(PartitionId).for_each(|partition| self.take_up(partition));
+        let at_rest = self.scans.iter().all(|(partition, _)| is_unread(partition))
+            && self.scanning.iter().all(is_unread);
+        if at_rest && self.args.effects.running.take_rescan_request() {
+            (0..self.args.partitions).map(PartitionId).for_each(|partition| self.start_scan(partition));
         }
         for (partition, slot) in (0..).map(PartitionId).zip(&self.looks) {
-            let is_walked = self.looking.contains(&partition)
-                || self.walks.iter().any(|(walked, _)| *walked == partition);
-            if self.args.held.lets_in(partition)
+            let is_scanned = self.scanning.contains(&partition)
+                || self.scans.iter().any(|(scanned, _)| *scanned == partition);
+            if self.args.table.lets_in(partition)
                 && let Ok(mut slot) = slot.clone().try_lock_owned()
             {
-                if is_walked {
-                    *slot = Look::default();
+                if is_scanned {
+                    *slot = UndrivenScan::default();
                     continue;
                 }
                 let args = self.args.clone();
-                self.args.effects.spawn(async move { look_for_undriven(&args, partition, slot).await });
+                self.args.effects.spawn(async move { scan_undriven(&args, partition, slot).await });
             }
         }
         for partition in self.unread.clone() {
-            if !self.walks.iter().any(|(other, _)| *other == partition) && !self.looking.contains(&partition)
+            if !self.scans.iter().any(|(other, _)| *other == partition) && !self.scanning.contains(&partition)
             {
-                self.walks.push_back((partition, None));
+                self.scans.push_back((partition, None));
             }
         }
     }
 
     /// Looks through all open orders of a partition, from the first one.
-    fn take_up(&mut self, partition: PartitionId) {
-        self.walks.retain(|(other, _)| *other != partition);
-        match self.looking.contains(&partition) {
-            true => drop(self.anew.insert(partition)),
-            false => self.walks.push_back((partition, None)),
+    fn start_scan(&mut self, partition: PartitionId) {
+        self.scans.retain(|(other, _)| *other != partition);
+        match self.scanning.contains(&partition) {
+            true => drop(self.rescan.insert(partition)),
+            false => self.scans.push_back((partition, None)),
         }
     }
 
     /// Has the next pages looked at.
-    fn go_on(&mut self, myself: &ActorRef<SweeperMsg>) {
-        while let Some((partition, after)) = self.walks.pop_front() {
-            if !self.args.held.lets_in(partition) {
+    fn schedule(&mut self, myself: &ActorRef<SweeperMsg>) {
+        while let Some((partition, after)) = self.scans.pop_front() {
+            if !self.args.table.lets_in(partition) {
                 self.unread.remove(&partition);
                 continue;
             }
-            let Some(turns) = self.turns.get(usize::from(partition.0)).cloned() else { continue };
-            self.looking.insert(partition);
+            let Some(found_permits) = self.found_permits.get(usize::from(partition.0)).cloned() else {
+                continue;
+            };
+            self.scanning.insert(partition);
             let (args, reads, myself) = (self.args.clone(), self.reads.clone(), myself.clone());
             self.args.effects.spawn(async move {
-                let last = look_for_open(&args, partition, after, &reads, &turns).await;
+                let last = scan_open_orders(&args, partition, after, &reads, &found_permits).await;
                 // Who is gone looks no more.
-                let _ = myself.cast(SweeperMsg::Looked(partition, last));
+                let _ = myself.cast(SweeperMsg::PageScanned(partition, last));
             });
         }
     }
 
-    fn looked(&mut self, partition: PartitionId, last: Result<Option<DueOrder>, StoreError>) {
-        self.looking.remove(&partition);
-        let from_the_first = self.anew.remove(&partition);
+    fn page_scanned(&mut self, partition: PartitionId, last: Result<Option<DueOrder>, StoreError>) {
+        self.scanning.remove(&partition);
+        let from_the_first = self.rescan.remove(&partition);
         // It may have gone meanwhile, and be here again: then another one comes.
-        if !self.args.held.lets_in(partition) {
+        if !self.args.table.lets_in(partition) {
             return;
         }
         let last = match last {
@@ -176,25 +182,25 @@ impl SweeperState {
         };
         self.unread.remove(&partition);
         match last {
-            _ if from_the_first => self.walks.push_back((partition, None)),
-            Some(last) => self.walks.push_back((partition, Some(last))),
+            _ if from_the_first => self.scans.push_back((partition, None)),
+            Some(last) => self.scans.push_back((partition, Some(last))),
             None => {}
         }
     }
 }
 
 /// Reads a page of a partition's open orders, and tells those that nobody drives. Answers the last one, if more follow.
-async fn look_for_open(
+async fn scan_open_orders(
     args: &SweeperArgs,
     partition: PartitionId,
     after: Option<DueOrder>,
     reads: &Semaphore,
-    turns: &Arc<Semaphore>,
+    found_permits: &Arc<Semaphore>,
 ) -> Result<Option<DueOrder>, StoreError> {
     args.effects.running.backlog.room().await;
     if !args.effects.running.has_room() {
         // They are safe in the log; one read only to be told that there is no room takes the place of one that is driven.
-        args.effects.running.leave_behind();
+        args.effects.running.request_rescan();
         return Ok(None);
     }
     let page = {
@@ -204,7 +210,9 @@ async fn look_for_open(
     };
     let last = page.last().cloned().filter(|_| page.len() == PAGE);
     for due in page {
-        if !args.effects.running.is_driving(&due.order) && !tell(args, partition, due, turns, false).await {
+        if !args.effects.running.is_driving(&due.order)
+            && !notify_found(args, partition, due, found_permits, false).await
+        {
             break;
         }
     }
@@ -212,27 +220,27 @@ async fn look_for_open(
 }
 
 /// Tells an order that it was found, when it is its turn. Says whether to go on: the partition may have gone meanwhile.
-async fn tell(
+async fn notify_found(
     args: &SweeperArgs,
     partition: PartitionId,
     due: DueOrder,
-    turns: &Arc<Semaphore>,
+    found_permits: &Arc<Semaphore>,
     is_due: bool,
 ) -> bool {
-    let Ok(turn) = turns.clone().acquire_owned().await else { return false };
-    if !args.held.lets_in(partition) {
+    let Ok(turn) = found_permits.clone().acquire_owned().await else { return false };
+    if !args.table.lets_in(partition) {
         return false;
     }
-    args.routes.to_order(due.order, ToOrder::Found(Found::new(is_due, turn)));
+    args.routes.notify_order(due.order, OrderNotice::Found(ScanHit::new(is_due, turn)));
     true
 }
 
 /// Tells the orders whose deadline has passed.
-async fn due(
+async fn scan_due(
     args: &SweeperArgs,
     partition: PartitionId,
     mut slot: OwnedMutexGuard<Option<DueOrder>>,
-    turns: &Arc<Semaphore>,
+    found_permits: &Arc<Semaphore>,
 ) {
     let ports = &args.effects.ports;
     for _ in 0..DUE_PAGES_MAX {
@@ -245,13 +253,13 @@ async fn due(
             }
         };
         // It may have gone meanwhile.
-        if !args.held.lets_in(partition) {
+        if !args.table.lets_in(partition) {
             return;
         }
         let ended = page.len() < PAGE;
         *slot = page.last().cloned().filter(|_| !ended);
         for due in page {
-            if !tell(args, partition, due, turns, true).await {
+            if !notify_found(args, partition, due, found_permits, true).await {
                 return;
             }
         }

@@ -60,14 +60,14 @@ impl Actor for Tenants {
                 let actor = state.get_or_spawn(&myself, tenant).await?;
                 drop(actor.cast(TenantMsg::Submit(work)));
             }
-            TenantsMsg::ToOrder(order, message) => {
+            TenantsMsg::Notify(order, message) => {
                 let tenant = order.tenant;
                 if state.resting.contains_key(&tenant) {
                     // All its open orders are looked through when it is back.
                     return Ok(());
                 }
                 let actor = state.get_or_spawn(&myself, tenant).await?;
-                drop(actor.cast(TenantMsg::ToOrder(order.order, message)));
+                drop(actor.cast(TenantMsg::Notify(order.order, message)));
             }
             TenantsMsg::Release(request) => {
                 let tenant = request.order.tenant.clone();
@@ -78,20 +78,20 @@ impl Actor for Tenants {
                 let actor = state.get_or_spawn(&myself, tenant).await?;
                 drop(actor.cast(TenantMsg::Release(request)));
             }
-            TenantsMsg::Arrived(partition, marks, told) => {
+            TenantsMsg::PartitionAcquired(partition, marks, told) => {
                 for tenant in state.args.routes.all() {
-                    drop(tenant.cast(TenantMsg::Arrived(partition, marks.clone(), told.clone())));
+                    drop(tenant.cast(TenantMsg::PartitionAcquired(partition, marks.clone(), told.clone())));
                 }
             }
-            TenantsMsg::Departed(partition, told) => {
+            TenantsMsg::PartitionReleased(partition, told) => {
                 for tenant in state.args.routes.all() {
-                    drop(tenant.cast(TenantMsg::Departed(partition, told.clone())));
+                    drop(tenant.cast(TenantMsg::PartitionReleased(partition, told.clone())));
                 }
             }
             TenantsMsg::Restart(tenant) => {
                 let waiting = state.resting.remove(&tenant).unwrap_or_default();
                 let actor = state.spawn(&myself, tenant).await?;
-                state.args.shared.effects.running.leave_behind();
+                state.args.shared.effects.running.request_rescan();
                 for work in waiting {
                     drop(actor.cast(TenantMsg::Submit(work)));
                 }
@@ -110,7 +110,7 @@ impl Actor for Tenants {
         let Some(tenant) = state.names.remove(&actor) else { return Ok(()) };
         state.args.routes.remove(&tenant);
         let shared = &state.args.shared;
-        shared.gate.crashes.fetch_add(1, Ordering::Relaxed);
+        shared.admission.crashes.fetch_add(1, Ordering::Relaxed);
         let supervision = &shared.settings.config.supervision;
         let window = state.crashes.entry(tenant.clone()).or_default();
         let delay = match window.crashed(Instant::now(), supervision, &*shared.ports.rng) {

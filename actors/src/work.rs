@@ -8,18 +8,18 @@ use tokio::sync::oneshot;
 
 use crate::newcomers::Newcomer;
 use crate::outcome::refusal;
-use crate::partition_table::{Claim, Within};
+use crate::partition_table::{Claim, PartitionGuard};
 
 /// A command on its way through the actors. Dropping it unanswered tells the caller that the outcome is unknown.
 ///
 /// One pointer wide: it stands in the messages, queues and futures that every live order keeps room for.
-pub(crate) struct Work(Box<Waiting>);
+pub(crate) struct Work(Box<WorkItem>);
 
 /// What a [`Work`] holds.
-pub(crate) struct Waiting {
+pub(crate) struct WorkItem {
     pub(crate) command: Command,
     /// None for what comes out of a parked order's queue: it was let in when it went in.
-    pub(crate) within: Option<Within>,
+    pub(crate) within: Option<PartitionGuard>,
     pub(crate) reply: oneshot::Sender<Outcome>,
     /// Its tenant is to be made when it is recorded.
     pub(crate) newcomer: Option<Newcomer>,
@@ -34,22 +34,22 @@ pub(crate) struct Waiting {
 }
 
 impl Deref for Work {
-    type Target = Waiting;
+    type Target = WorkItem;
 
-    fn deref(&self) -> &Waiting {
+    fn deref(&self) -> &WorkItem {
         &self.0
     }
 }
 
 impl DerefMut for Work {
-    fn deref_mut(&mut self) -> &mut Waiting {
+    fn deref_mut(&mut self) -> &mut WorkItem {
         &mut self.0
     }
 }
 
 impl Work {
-    pub(crate) fn new(command: Command, within: Within, reply: oneshot::Sender<Outcome>) -> Self {
-        Self::on_the_way(command, Some(within), reply, false)
+    pub(crate) fn new(command: Command, within: PartitionGuard, reply: oneshot::Sender<Outcome>) -> Self {
+        Self::new_inner(command, Some(within), reply, false)
     }
 
     /// Has its tenant made when it is recorded.
@@ -60,16 +60,16 @@ impl Work {
 
     /// A command out of a parked order's queue, to be decided or `discarded`.
     pub(crate) fn parked(command: Command, reply: oneshot::Sender<Outcome>, discarded: bool) -> Self {
-        Self::on_the_way(command, None, reply, discarded)
+        Self::new_inner(command, None, reply, discarded)
     }
 
-    fn on_the_way(
+    fn new_inner(
         command: Command,
-        within: Option<Within>,
+        within: Option<PartitionGuard>,
         reply: oneshot::Sender<Outcome>,
         discarded: bool,
     ) -> Self {
-        Self(Box::new(Waiting {
+        Self(Box::new(WorkItem {
             command,
             within,
             reply,
@@ -82,13 +82,13 @@ impl Work {
     }
 
     /// Says in the caller's trace how far it has come.
-    pub(crate) fn came_to(&self, point: &'static str) {
+    pub(crate) fn trace_point(&self, point: &'static str) {
         self.span.in_scope(|| tracing::trace!(target: "retailflow::command", point));
     }
 
     /// Gives the outcome. A caller that has gone away is no trouble: the outcome is in the log.
     pub(crate) fn answer(self, outcome: Outcome) {
-        let Waiting { reply, within, newcomer, .. } = *self.0;
+        let WorkItem { reply, within, newcomer, .. } = *self.0;
         // Its place goes first, and the permit with it, so that a caller who reacts at once finds room.
         drop(within);
         match newcomer {

@@ -32,20 +32,20 @@ pub struct Ports {
     /// Chance for jitter.
     pub rng: Arc<dyn Rng>,
     /// How durable the log makes a record, as far as is known now.
-    pub durability: DurabilityNow,
+    pub durability: CurrentDurability,
 }
 
 /// How durable the log makes a record: somebody may find out while the node runs that it is less than was thought.
 #[derive(Debug, Clone)]
-pub struct DurabilityNow(Arc<RwLock<Durability>>);
+pub struct CurrentDurability(Arc<RwLock<Durability>>);
 
-impl From<Durability> for DurabilityNow {
+impl From<Durability> for CurrentDurability {
     fn from(durability: Durability) -> Self {
         Self(Arc::new(RwLock::new(durability)))
     }
 }
 
-impl DurabilityNow {
+impl CurrentDurability {
     /// As it is known.
     #[must_use]
     pub fn get(&self) -> Durability {
@@ -87,7 +87,7 @@ pub enum ProbePoint {
 
 /// What the probe says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ProbeVerdict {
     /// Go on.
     Pass,
     /// Fail here, as by a bug: the supervisor has to deal with it.
@@ -97,16 +97,16 @@ pub enum Verdict {
 /// Asked at every point of the way; production has none. Chaos suites crash actors through it.
 pub trait Probe: Send + Sync {
     /// The point is reached for `subject` (an order, a tenant, a partition).
-    fn at(&self, point: ProbePoint, subject: &str) -> Verdict;
+    fn at(&self, point: ProbePoint, subject: &str) -> ProbeVerdict;
 }
 
 /// Which partitions a node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Holds {
+pub enum OwnershipMode {
     /// All of its log, from its start to its end: there is no other node.
     All,
     /// Those that it is told to take over, until it is told to give them up.
-    AsTold,
+    Assigned,
 }
 
 /// Everything an actor needs, shared by all of a node.
@@ -119,7 +119,7 @@ pub struct Settings {
     /// The node's name, written into fences for people.
     pub node: String,
     /// Which partitions it runs.
-    pub holds: Holds,
+    pub ownership: OwnershipMode,
     /// Whether steps are driven. A node that does not takes commands in and leaves the rest to another one.
     pub drives_effects: bool,
     /// For chaos suites.
@@ -143,7 +143,7 @@ impl Settings {
             config,
             policy,
             node: node.into(),
-            holds: Holds::All,
+            ownership: OwnershipMode::All,
             drives_effects: true,
             probe: None,
             #[cfg(feature = "mutants")]
@@ -167,8 +167,8 @@ impl Settings {
         match &self.probe {
             None => Ok(()),
             Some(probe) => match probe.at(point, &subject()) {
-                Verdict::Pass => Ok(()),
-                Verdict::Crash => Err(ProbeCrash(point)),
+                ProbeVerdict::Pass => Ok(()),
+                ProbeVerdict::Crash => Err(ProbeCrash(point)),
             },
         }
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use retailflow_actors::{ReleaseError, Released, Settings};
+use retailflow_actors::{ReleaseCounts, ReleaseError, Settings};
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::wire::admin::WaitingCommand;
 use serde_json::json;
@@ -112,7 +112,7 @@ async fn drive(
     order: &OrderRef,
     operator: &str,
     way: Way,
-) -> Result<Released, Failure> {
+) -> Result<ReleaseCounts, Failure> {
     let deadline = Duration::from_millis(settings.config.node.stop_deadline_ms);
     let node = store.node(settings, absent::participants()).await?;
     let ended = match way {
@@ -151,8 +151,8 @@ fn plan(order: &OrderRef, waiting: &[WaitingCommand], way: Way, output: Output) 
 }
 
 /// What was done, for people or programs.
-pub(super) fn told(order: &OrderRef, released: &Released, way: Way, output: Output) -> String {
-    let Released { commands, applied, rejected, replayed, dead_lettered } = *released;
+pub(super) fn told(order: &OrderRef, released: &ReleaseCounts, way: Way, output: Output) -> String {
+    let ReleaseCounts { commands, applied, rejected, replayed, dead_lettered } = *released;
     match output {
         Output::Json => {
             let shown = json!({

@@ -3,7 +3,7 @@
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::state::{CommitterArgs, CommitterState};
-use crate::messages::{CommitterMsg, Proposed};
+use crate::messages::{CommitterMsg, ProposalResult};
 use crate::mutant::Mutant;
 
 /// The committer of one partition.
@@ -43,10 +43,10 @@ impl Actor for Committer {
                 state.flush_queued = false;
                 // Who asked before this group is written is answered by it: behind it in the mailbox are those who ask later.
                 if state.flush().await? {
-                    state.proved();
-                    state.probed(&Proposed::Committed);
+                    state.release_barriers();
+                    state.probed(&ProposalResult::Committed);
                 }
-                state.prove().await?;
+                state.write_barrier().await?;
                 state.probe(&myself).await?;
             }
             CommitterMsg::Floor(reply) => {
@@ -54,7 +54,7 @@ impl Actor for Committer {
                     let _ = reply.send(());
                 }
             }
-            CommitterMsg::Prove(reply) => state.proves.push(reply),
+            CommitterMsg::OwnershipBarrier(reply) => state.barriers.push(reply),
             CommitterMsg::Probe(ticket) => state.wants_probe(ticket),
             CommitterMsg::TryAgain => state.try_again().await?,
             CommitterMsg::Seal(reply) => {
@@ -67,9 +67,9 @@ impl Actor for Committer {
             }
         }
         if state.context.settings.is(Mutant::AFenceForEach) {
-            state.prove().await?;
+            state.write_barrier().await?;
         }
-        let waiting = !(state.waiting.is_empty() && state.proves.is_empty() && state.probes.is_empty());
+        let waiting = !(state.waiting.is_empty() && state.barriers.is_empty() && state.probes.is_empty());
         if waiting && !state.flush_queued {
             state.flush_queued = true;
             myself.cast(CommitterMsg::Flush)?;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::end::CommitterError;
 use super::state::CommitterState;
-use crate::messages::Proposed;
+use crate::messages::ProposalResult;
 use crate::mutant::Mutant;
 use crate::world::ProbePoint;
 
@@ -18,19 +18,19 @@ pub(super) const LATE: Duration = Duration::from_millis(100);
 
 impl CommitterState {
     /// Answers all who want to know whether the partition is still ours, with one fence.
-    pub(super) async fn prove(&mut self) -> Result<(), ActorProcessingErr> {
-        if !self.proves.is_empty() {
+    pub(super) async fn write_barrier(&mut self) -> Result<(), ActorProcessingErr> {
+        if !self.barriers.is_empty() {
             match self.write_fence().await? {
-                true => self.proved(),
+                true => self.release_barriers(),
                 // They ask again.
-                false => self.proves.clear(),
+                false => self.barriers.clear(),
             }
         }
         Ok(())
     }
 
-    pub(super) fn proved(&mut self) {
-        for reply in self.proves.drain(..) {
+    pub(super) fn release_barriers(&mut self) {
+        for reply in self.barriers.drain(..) {
             // Who no longer waits has no use for it.
             let _ = reply.send(());
         }
@@ -49,19 +49,21 @@ impl CommitterState {
             let begun = Instant::now();
             match self.append(&group).await {
                 Ok(_) => {
-                    self.context.sight.commit_seconds.record(begun.elapsed());
-                    self.context.sight.group_records.record(proposals.len() as f64);
+                    self.context.metrics.commit_seconds.record(begun.elapsed());
+                    self.context.metrics.group_records.record(proposals.len() as f64);
                     self.context
                         .settings
                         .probe(ProbePoint::CommitterAfter, || self.context.partition.to_string())?;
-                    proposals.into_iter().for_each(|proposal| proposal.ticket.resolve(Proposed::Committed));
+                    proposals
+                        .into_iter()
+                        .for_each(|proposal| proposal.ticket.resolve(ProposalResult::Committed));
                     controls.into_iter().for_each(|control| control.ticket.durable());
                     return Ok(true);
                 }
                 Err(CommitError::Conflict(order)) => {
                     let at = proposals.iter().position(|proposal| proposal.entry.order == order);
                     if let Some(lost) = at.and_then(|at| proposals.remove(at)) {
-                        lost.ticket.resolve(Proposed::Conflict);
+                        lost.ticket.resolve(ProposalResult::Conflict);
                     } else if !self.number_taken(&order, &mut controls) {
                         let why = format!("a conflict of a foreign order {order}");
                         return Err(CommitterError::Broken(why).into());
@@ -74,7 +76,7 @@ impl CommitterState {
                     let Some(code) = error.refused_as() else { return Err(self.ended(error).into()) };
                     let why = error.to_string();
                     for proposal in proposals {
-                        proposal.ticket.resolve(Proposed::Unavailable(code, why.clone()));
+                        proposal.ticket.resolve(ProposalResult::Unavailable(code, why.clone()));
                     }
                     for control in controls {
                         control.ticket.refused(code, why.clone());
@@ -108,8 +110,8 @@ impl CommitterState {
     pub(super) async fn append(&mut self, group: &Group) -> Result<Commit, CommitError> {
         let answer = self.append_known(group).await;
         self.note_room(&answer);
-        if self.context.held.is_late(self.context.partition) {
-            self.context.held.on_time(self.context.partition);
+        if self.context.table.is_late(self.context.partition) {
+            self.context.table.on_time(self.context.partition);
         }
         answer
     }
@@ -127,7 +129,7 @@ impl CommitterState {
                         group.fence.encode().map_err(|error| CommitError::Broken(error.to_string()))?;
                     self.previous = fence_hash(&bytes);
                     self.group = group.fence.group;
-                    self.context.acknowledged.set(self.group, self.previous);
+                    self.context.last_committed.set(self.group, self.previous);
                     self.intake.clone_from(&group.fence.intake);
                     return Ok(commit);
                 }

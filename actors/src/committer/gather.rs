@@ -10,13 +10,13 @@ use crate::messages::{ControlProposal, Proposal};
 /// What waits for the next group. Records for which somebody waits stand apart from the engine's own: when a participant comes back,
 /// ten thousands of outcomes are recorded at once, and a caller is not to wait behind all of them.
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(super) struct GroupQueue {
     asked: VecDeque<Proposal>,
     own: VecDeque<Proposal>,
     pub(super) controls: VecDeque<ControlProposal>,
 }
 
-impl Waiting {
+impl GroupQueue {
     pub(super) fn push(&mut self, proposal: Proposal) {
         self.of(&proposal).push_back(proposal);
     }
@@ -51,12 +51,12 @@ impl Waiting {
         let marks = share(marks, max_members.div_ceil(8), max_bytes / 8);
         let own = self.own.iter().map(|proposal| proposal.entry.bytes.len());
         let own = share(own, max_members.div_ceil(4), max_bytes / 4);
-        let mut group = Filling { max_members, max_bytes, ..Filling::default() };
+        let mut group = GroupBuilder { max_members, max_bytes, ..GroupBuilder::default() };
         group.fill(&mut self.asked, (marks.0 + own.0, marks.1 + own.1));
         group.fill(&mut self.own, marks);
         // The engine's own left some of its quarter.
         group.fill(&mut self.asked, marks);
-        let Filling { taken, mut bytes, .. } = group;
+        let GroupBuilder { taken, mut bytes, .. } = group;
         let mut marks = VecDeque::new();
         while let Some(control) = self.controls.front() {
             let size = control.entry.bytes.len();
@@ -85,7 +85,7 @@ fn share(sizes: impl Iterator<Item = usize>, max_members: usize, max_bytes: usiz
 }
 
 #[derive(Default)]
-struct Filling {
+struct GroupBuilder {
     max_members: usize,
     max_bytes: usize,
     bytes: usize,
@@ -93,7 +93,7 @@ struct Filling {
     taken: VecDeque<Proposal>,
 }
 
-impl Filling {
+impl GroupBuilder {
     /// Takes from a queue what fits beside what is kept for others.
     fn fill(&mut self, from: &mut VecDeque<Proposal>, (kept, kept_bytes): (usize, usize)) {
         let mut left = VecDeque::new();
@@ -150,10 +150,10 @@ mod tests {
 
     #[test]
     fn what_is_parked_has_a_share_of_each_group_however_many_records_wait() {
-        let mut waiting = Waiting::default();
+        let mut waiting = GroupQueue::default();
         (0..20).for_each(|number| waiting.push(record(number, true)));
         let entry = ControlEntry { order: order("shop", "parked"), bytes: Vec::from([0; 8]).into() };
-        let ticket = ControlTicket::untold(entry.order.order.clone());
+        let ticket = ControlTicket::detached(entry.order.order.clone());
         waiting.controls.push_back(ControlProposal { entry, ticket });
         let (records, marks) = waiting.gather(&limits(4));
         assert_eq!((records.len(), marks.len(), waiting.asked.len()), (3, 1, 17));
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_caller_does_not_wait_behind_all_of_the_engines_own_nor_they_behind_callers() {
-        let mut waiting = Waiting::default();
+        let mut waiting = GroupQueue::default();
         (0..100).for_each(|number| waiting.push(record(number, false)));
         (100..103).for_each(|number| waiting.push(record(number, true)));
         let (records, _) = waiting.gather(&limits(8));

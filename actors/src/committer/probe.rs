@@ -12,20 +12,20 @@ use tokio::time::Instant;
 
 use super::append::LATE;
 use super::state::CommitterState;
-use crate::messages::{CommitterMsg, Proposed, Ticket};
+use crate::messages::{CommitterMsg, ProposalResult, Ticket};
 
 /// Between two probes of a log that does not answer.
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl CommitterState {
     pub(super) fn wants_probe(&mut self, ticket: Ticket) {
-        if ticket.is_nobodys() {
+        if ticket.is_detached() {
             self.probes_again = false;
         }
         self.probes.push(ticket);
     }
 
-    pub(super) fn probed(&mut self, proposed: &Proposed) {
+    pub(super) fn probed(&mut self, proposed: &ProposalResult) {
         self.probes.drain(..).for_each(|ticket| ticket.resolve(proposed.clone()));
     }
 
@@ -41,24 +41,24 @@ impl CommitterState {
         };
         let proposed = match tried {
             Ok(()) => {
-                if self.context.held.is_late(self.context.partition) {
-                    self.context.held.on_time(self.context.partition);
+                if self.context.table.is_late(self.context.partition) {
+                    self.context.table.on_time(self.context.partition);
                 }
-                Proposed::Committed
+                ProposalResult::Committed
             }
             Err(CommitError::Broken(why)) => return Err(self.ended(CommitError::Broken(why)).into()),
             Err(error) => match error.refused_as() {
                 Some(code) => {
                     let why = error.to_string();
                     self.note_room(&Err(error));
-                    Proposed::Unavailable(code, why)
+                    ProposalResult::Unavailable(code, why)
                 }
                 None => {
                     self.is_late();
                     if !std::mem::replace(&mut self.probes_again, true) {
-                        myself.send_after(AGAIN, || CommitterMsg::Probe(Ticket::nobodys()));
+                        myself.send_after(AGAIN, || CommitterMsg::Probe(Ticket::detached()));
                     }
-                    Proposed::Unavailable(Code::Unavailable, error.to_string())
+                    ProposalResult::Unavailable(Code::Unavailable, error.to_string())
                 }
             },
         };

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::end::CommitterError;
 use super::state::CommitterState;
-use crate::messages::{CommitterMsg, ControlProposal, Proposal, Proposed};
+use crate::messages::{CommitterMsg, ControlProposal, Proposal, ProposalResult};
 use crate::mutant::Mutant;
 
 /// Between two lines that say the same of one partition.
@@ -26,12 +26,12 @@ impl CommitterState {
     pub(super) fn note_room(&mut self, answer: &Result<Commit, CommitError>) {
         match answer {
             Ok(_) if std::mem::take(&mut self.is_refused) => {
-                self.context.held.takes_again(self.context.partition);
+                self.context.table.takes_again(self.context.partition);
                 tracing::info!(event = "log_takes_again", partition = %self.context.partition, "the log takes records again");
             }
             Err(error) => {
                 let Some(code) = error.refused_as() else { return };
-                self.context.held.refuses(self.context.partition, code);
+                self.context.table.refuses(self.context.partition, code);
                 if !std::mem::replace(&mut self.is_refused, true) {
                     tracing::warn!(
                         event = "log_refuses", partition = %self.context.partition, why = %error, "the log takes no more for now"
@@ -82,16 +82,16 @@ impl CommitterState {
         let order = order.or(control.as_ref().map(|control| &control.entry.order));
         metrics::counter!(metric::RECORDS_TOO_LARGE.name).increment(1);
         if let Some(order) = order
-            && self.told_too_large.is_none_or(|at| at.elapsed() >= SAID_EVERY)
+            && self.too_large_reported_at.is_none_or(|at| at.elapsed() >= SAID_EVERY)
         {
-            self.told_too_large = Some(Instant::now());
+            self.too_large_reported_at = Some(Instant::now());
             tracing::warn!(
                 event = "record_too_large", partition = %self.context.partition, %order, %why,
                 "the log takes no record of this size; it alone is refused"
             );
         }
         if let Some(proposal) = proposal {
-            proposal.ticket.resolve(Proposed::TooLarge(why));
+            proposal.ticket.resolve(ProposalResult::TooLarge(why));
         } else if let Some(control) = control {
             control.ticket.refused(Code::TooLarge, why);
         }

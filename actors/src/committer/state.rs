@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::end::CommitterError;
-use super::gather::Waiting;
+use super::gather::GroupQueue;
 use crate::context::PartitionContext;
 use crate::messages::{CommitterMsg, PartitionMsg, Ticket};
 use crate::mutant::Mutant;
@@ -33,9 +33,9 @@ pub(crate) struct CommitterState {
     pub(super) group: u64,
     pub(super) previous: Hash,
     pub(super) intake: Vec<IntakeFloor>,
-    pub(super) waiting: Waiting,
+    pub(super) waiting: GroupQueue,
     /// Who wants to know whether the partition is still ours. At most one for each command under way.
-    pub(super) proves: Vec<oneshot::Sender<()>>,
+    pub(super) barriers: Vec<oneshot::Sender<()>>,
     /// Who wants to know whether the log takes writes: the engine's own, one at a time.
     pub(super) probes: Vec<Ticket>,
     /// A log that owes an answer is probed again soon.
@@ -45,7 +45,7 @@ pub(crate) struct CommitterState {
     pub(super) is_refused: bool,
     pub(super) try_again_queued: bool,
     /// When it was last said that an entry was too large: anybody can send large commands.
-    pub(super) told_too_large: Option<Instant>,
+    pub(super) too_large_reported_at: Option<Instant>,
 }
 
 impl CommitterState {
@@ -58,14 +58,14 @@ impl CommitterState {
             group: 0,
             previous: retailflow_engine::keys::GENESIS,
             intake: Vec::new(),
-            waiting: Waiting::default(),
-            proves: Vec::new(),
+            waiting: GroupQueue::default(),
+            barriers: Vec::new(),
             probes: Vec::new(),
             probes_again: false,
             flush_queued: false,
             is_refused: false,
             try_again_queued: false,
-            told_too_large: None,
+            too_large_reported_at: None,
         }
     }
 
@@ -87,7 +87,7 @@ impl CommitterState {
             self.group = last.map_or(0, |fence| fence.group);
             self.previous = head.hash;
             let regressed = |why| CommitterError::Regressed(self.context.partition, why);
-            self.context.acknowledged.check(self.group, self.previous).map_err(regressed)?;
+            self.context.last_committed.check(self.group, self.previous).map_err(regressed)?;
             self.intake = last.map(|fence| fence.intake.clone()).unwrap_or_default();
             let group = self.next_group(Vec::new(), Vec::new());
             match self.append(&group).await {
@@ -114,7 +114,7 @@ impl CommitterState {
     /// The log owes an answer: who waits for it keeps nobody else waiting.
     pub(super) fn is_late(&self) {
         if !self.context.settings.is(Mutant::PermitsUntilAnswered) {
-            self.context.held.late(self.context.partition);
+            self.context.table.late(self.context.partition);
         }
     }
 }

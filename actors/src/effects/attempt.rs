@@ -23,7 +23,7 @@ use super::runner::Effects;
 use crate::mutant::Mutant;
 use crate::node_metrics::CallResult;
 use crate::resilience::breaker::Pass;
-use crate::resilience::retry::{FullJitter, Growing};
+use crate::resilience::retry::{FullJitter, GrowingBackoff};
 use crate::running_effects::EffectGuard;
 
 /// Who waits longer for a place at its participant keeps its order in memory no more.
@@ -33,10 +33,10 @@ const PLACE_SOON: Duration = Duration::from_secs(1);
 const BREAKER_WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// What a call came to.
-enum Called {
+enum CallOutcome {
     /// That is it.
     Outcome(StepOutcome),
-    /// Nothing is known, or nothing was done: once more.
+    /// NullPorts is known, or nothing was done: once more.
     Again,
     /// Not by performing it: look at it, and settle it.
     Settle,
@@ -53,7 +53,7 @@ pub(crate) struct Attempt<'a> {
     /// The order is held because of what was answered before.
     doubted: bool,
     retry: FullJitter,
-    growing: Growing,
+    growing: GrowingBackoff,
 }
 
 impl<'a> Attempt<'a> {
@@ -67,7 +67,7 @@ impl<'a> Attempt<'a> {
             mode: effect.mode,
             doubted: effect.doubted && !effects.settings.is(Mutant::AsksContradictedAtOnce),
             retry: FullJitter::new(&effects.settings.config.effects, effects.ports.rng.clone()),
-            growing: Growing::new(
+            growing: GrowingBackoff::new(
                 effects.settings.config.effects.retry_min_ms,
                 effects.settings.config.orders.step_deadline_ms,
                 effects.ports.rng.clone(),
@@ -89,13 +89,13 @@ impl<'a> Attempt<'a> {
                 mode = Mode::Look;
             }
             match self.call(mode, guard).await {
-                Called::Outcome(outcome) => return outcome,
-                Called::Settle => mode = Mode::Settle,
-                Called::Contradicted => {
+                CallOutcome::Outcome(outcome) => return outcome,
+                CallOutcome::Settle => mode = Mode::Settle,
+                CallOutcome::Contradicted => {
                     guard.slow_down();
                     tokio::time::sleep(self.growing.delay()).await;
                 }
-                Called::Again => {
+                CallOutcome::Again => {
                     self.effects.retries.fetch_add(1, Ordering::Relaxed);
                     if mode == Mode::Perform && self.effects.settings.is(Mutant::RaisesAfterUnknown) {
                         return not_done();
@@ -128,7 +128,7 @@ impl<'a> Attempt<'a> {
         self.effects.ports.clock.now() >= until
     }
 
-    async fn call(&self, mode: Mode, guard: &mut EffectGuard) -> Called {
+    async fn call(&self, mode: Mode, guard: &mut EffectGuard) -> CallOutcome {
         match mode {
             Mode::Perform => self.perform(guard).await,
             Mode::Look => self.look(guard).await,
@@ -182,7 +182,7 @@ impl<'a> Attempt<'a> {
         &self,
         guard: &mut EffectGuard,
         call: impl Fn() -> PortFuture<'a, T>,
-        is_trouble: impl Fn(&T) -> bool,
+        is_failure: impl Fn(&T) -> bool,
     ) -> Option<T> {
         let (_bulkhead, _node, pass) = self.places(guard).await?;
         self.effects.calls.fetch_add(1, Ordering::Relaxed);
@@ -190,41 +190,41 @@ impl<'a> Attempt<'a> {
         let begun = Instant::now();
         let answer = timeout(limit, call()).await.ok();
         let result = match &answer {
-            Some(answer) if !is_trouble(answer) => CallResult::Ok,
-            Some(_) => CallResult::Trouble,
+            Some(answer) if !is_failure(answer) => CallResult::Ok,
+            Some(_) => CallResult::Failure,
             None => CallResult::Timeout,
         };
         match result {
             CallResult::Ok => pass.success(),
-            CallResult::Trouble | CallResult::Timeout => pass.failure(),
+            CallResult::Failure | CallResult::Timeout => pass.failure(),
         }
         self.effects.called(self.role, result == CallResult::Ok);
         if answer.is_some() {
             self.effects.running.backlog.answered(self.role);
         }
-        self.effects.sight.called(self.role, result, begun.elapsed());
+        self.effects.metrics.called(self.role, result, begun.elapsed());
         answer
     }
 
-    async fn perform(&self, guard: &mut EffectGuard) -> Called {
+    async fn perform(&self, guard: &mut EffectGuard) -> CallOutcome {
         let (participant, request) = (self.participant, self.request);
-        let is_trouble =
+        let is_failure =
             |answer: &StepAnswer| matches!(answer, StepAnswer::Failed { .. } | StepAnswer::Unknown { .. });
-        match self.ask(guard, || participant.perform(request), is_trouble).await {
+        match self.ask(guard, || participant.perform(request), is_failure).await {
             Some(answer) => self.answered(answer),
-            None => Called::Again,
+            None => CallOutcome::Again,
         }
     }
 
     /// An outcome that its order can take; of one that contradicts what was asked for it hears once.
-    fn outcome(&self, outcome: StepOutcome) -> Called {
+    fn outcome(&self, outcome: StepOutcome) -> CallOutcome {
         let request = self.request;
         let contradicts = matches!(outcome, StepOutcome::Unknown { .. })
             || contradiction(request.step, request.amount_minor, &outcome).is_some();
-        if contradicts && self.doubted { Called::Contradicted } else { Called::Outcome(outcome) }
+        if contradicts && self.doubted { CallOutcome::Contradicted } else { CallOutcome::Outcome(outcome) }
     }
 
-    fn answered(&self, answer: StepAnswer) -> Called {
+    fn answered(&self, answer: StepAnswer) -> CallOutcome {
         self.outcome(match answer {
             StepAnswer::Done(performed) => done(performed),
             StepAnswer::Declined { code, reason, lines } => {
@@ -235,51 +235,51 @@ impl<'a> Attempt<'a> {
             }
             StepAnswer::Pending { reference, until } => StepOutcome::Pending { reference, until },
             StepAnswer::Settled => not_done(),
-            StepAnswer::Expired => return Called::Settle,
+            StepAnswer::Expired => return CallOutcome::Settle,
             StepAnswer::Failed { reason } | StepAnswer::Unknown { reason } => {
                 tracing::debug!(order = %self.request.order, step = self.request.step.as_str(), %reason, "again");
-                return Called::Again;
+                return CallOutcome::Again;
             }
         })
     }
 
-    async fn look(&self, guard: &mut EffectGuard) -> Called {
+    async fn look(&self, guard: &mut EffectGuard) -> CallOutcome {
         let (participant, request) = (self.participant, self.request);
-        let is_trouble = |standing: &KeyStanding| matches!(standing, KeyStanding::Unknown { .. });
-        match self.ask(guard, || participant.query(request), is_trouble).await {
+        let is_failure = |standing: &KeyStanding| matches!(standing, KeyStanding::Unknown { .. });
+        match self.ask(guard, || participant.query(request), is_failure).await {
             Some(KeyStanding::Answered(answer)) => self.answered(answer),
             Some(KeyStanding::NotSeen) if self.is_forgotten() => self.outcome(StepOutcome::Unknown {
                 reason: "it was asked for so long ago that its participant may have forgotten it".into(),
             }),
-            Some(KeyStanding::NotSeen) => Called::Settle,
-            Some(KeyStanding::Unknown { .. }) | None => Called::Again,
+            Some(KeyStanding::NotSeen) => CallOutcome::Settle,
+            Some(KeyStanding::Unknown { .. }) | None => CallOutcome::Again,
         }
     }
 
-    async fn settle(&self, guard: &mut EffectGuard) -> Called {
+    async fn settle(&self, guard: &mut EffectGuard) -> CallOutcome {
         let (participant, request) = (self.participant, self.request);
-        let is_trouble = |settlement: &Settlement| matches!(settlement, Settlement::Unknown { .. });
-        match self.ask(guard, || participant.settle(request), is_trouble).await {
+        let is_failure = |settlement: &Settlement| matches!(settlement, Settlement::Unknown { .. });
+        match self.ask(guard, || participant.settle(request), is_failure).await {
             Some(Settlement::Done(performed)) => {
                 self.effects.settled.fetch_add(1, Ordering::Relaxed);
                 self.outcome(done(performed))
             }
             Some(Settlement::NotDone) => {
                 self.effects.settled.fetch_add(1, Ordering::Relaxed);
-                Called::Outcome(not_done())
+                CallOutcome::Outcome(not_done())
             }
             Some(Settlement::Unsupported) => self.wait_out(guard).await,
-            Some(Settlement::Unknown { .. }) | None => Called::Again,
+            Some(Settlement::Unknown { .. }) | None => CallOutcome::Again,
         }
     }
 
     /// Without settlements only time helps: after its expiry a request does nothing any more.
-    async fn wait_out(&self, guard: &mut EffectGuard) -> Called {
+    async fn wait_out(&self, guard: &mut EffectGuard) -> CallOutcome {
         if !self.is_expired() {
-            return Called::Again;
+            return CallOutcome::Again;
         }
         match self.look(guard).await {
-            Called::Settle => Called::Outcome(not_done()),
+            CallOutcome::Settle => CallOutcome::Outcome(not_done()),
             other => other,
         }
     }

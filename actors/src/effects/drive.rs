@@ -8,7 +8,7 @@ use retailflow_engine::fulfillment::Effect;
 
 use super::attempt::Attempt;
 use super::runner::Effects;
-use crate::messages::{EngineNews, OrderMsg, ToOrder};
+use crate::messages::{EngineDelivery, OrderMsg, OrderNotice};
 use crate::mutant::Mutant;
 use crate::running_effects::EffectGuard;
 use crate::world::ProbePoint;
@@ -40,24 +40,24 @@ async fn run(effects: Arc<Effects>, mut guard: EffectGuard, effect: Effect, orde
     if effects.settings.probe(ProbePoint::EffectAfter, name).is_err() {
         return;
     }
-    effects.sight.effect(effect.request.step, &outcome);
+    effects.metrics.effect(effect.request.step, &outcome);
     effects.outcomes.fetch_add(1, Ordering::Relaxed);
-    guard.ease();
+    guard.release_backlog_slot();
     let reference = effect.request.order;
     // It may have left memory: its outcome waits for a turn, so that callers do not wait in their tenant's mailbox behind all that
     // came back at once.
     let is_slow = guard.is_slow();
     if is_slow {
-        guard.take_turn(effects.turn(&reference).await);
+        guard.hold_permit(effects.return_permit(&reference).await);
     }
     let forgets = effects.settings.is(Mutant::ForgetsOutcomes);
     if forgets {
         guard.received();
     }
-    let news = EngineNews::outcome(effect.at, outcome, Some(guard).filter(|_| !forgets));
+    let news = EngineDelivery::outcome(effect.at, outcome, Some(guard).filter(|_| !forgets));
     if is_slow {
-        effects.to_order(reference, ToOrder::Engine(news));
+        effects.notify_order(reference, OrderNotice::Engine(news));
     } else if let Err(MessagingErr::SendErr(OrderMsg::Engine(news))) = order.cast(OrderMsg::Engine(news)) {
-        effects.to_order(reference, ToOrder::Engine(news));
+        effects.notify_order(reference, OrderNotice::Engine(news));
     }
 }

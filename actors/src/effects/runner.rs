@@ -15,8 +15,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::messages::{SweeperMsg, ToOrder};
-use crate::node_metrics::{self as sight, Sight};
+use crate::messages::{OrderNotice, SweeperMsg};
+use crate::node_metrics::{self, NodeMetrics};
 use crate::resilience::breaker::Breaker;
 use crate::routes::TenantRoutes;
 use crate::running_effects::RunningEffects;
@@ -43,15 +43,15 @@ pub struct EffectCounts {
 /// The runner of a node's effects.
 pub(crate) struct Effects {
     pub(crate) ports: Ports,
-    pub(crate) sight: Arc<Sight>,
+    pub(crate) metrics: Arc<NodeMetrics>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) node: Semaphore,
     bulkheads: [Semaphore; Role::ALL.len()],
     breakers: [Breaker; Role::ALL.len()],
     /// By participant: it was said that it does not answer.
-    away: [AtomicBool; Role::ALL.len()],
+    unavailable: [AtomicBool; Role::ALL.len()],
     /// By partition: outcomes on their way to orders that may have left memory.
-    turns: Vec<Arc<Semaphore>>,
+    return_permits: Vec<Arc<Semaphore>>,
     routes: Arc<TenantRoutes>,
     pub(crate) running: Arc<RunningEffects>,
     pub(super) tasks: TaskTracker,
@@ -74,21 +74,21 @@ impl Effects {
         ports: Ports,
         settings: Arc<Settings>,
         routes: Arc<TenantRoutes>,
-        sight: Arc<Sight>,
+        metrics: Arc<NodeMetrics>,
     ) -> Self {
         let config = &settings.config.effects;
         let bulkheads = Role::ALL.map(|_| Semaphore::new(config.participant_in_flight_max));
         let breakers = Role::ALL.map(|_| Breaker::new(config, ports.rng.clone()));
         let running = Arc::new(RunningEffects::new(config, !settings.drives_effects));
-        let turns =
+        let return_permits =
             (0..ports.log.identity().partitions).map(|_| Arc::new(Semaphore::new(RETURNS_MAX))).collect();
         Self {
             node: Semaphore::new(config.in_flight_max),
             bulkheads,
-            away: Role::ALL.map(|_| AtomicBool::new(false)),
-            turns,
+            unavailable: Role::ALL.map(|_| AtomicBool::new(false)),
+            return_permits,
             breakers,
-            sight,
+            metrics,
             ports,
             settings,
             routes,
@@ -112,8 +112,8 @@ impl Effects {
 
     /// A call of a participant ended. Says once that it is left alone, and once that it answers again.
     pub(crate) fn called(&self, role: Role, is_well: bool) {
-        let away = &self.away[role as usize];
-        if !is_well && self.breaker(role).is_open() && !away.swap(true, Ordering::Relaxed) {
+        let unavailable = &self.unavailable[role as usize];
+        if !is_well && self.breaker(role).is_open() && !unavailable.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 event = "participant_away",
                 participant = role.as_str(),
@@ -121,9 +121,9 @@ impl Effects {
                  new ones are taken"
             );
         } else if is_well
-            && away.load(Ordering::Relaxed)
+            && unavailable.load(Ordering::Relaxed)
             && !self.breaker(role).is_open()
-            && away.swap(false, Ordering::Relaxed)
+            && unavailable.swap(false, Ordering::Relaxed)
         {
             tracing::info!(
                 event = "participant_back",
@@ -134,8 +134,11 @@ impl Effects {
     }
 
     /// Participants that are left alone now.
-    pub(crate) fn away(&self) -> Vec<Role> {
-        Role::ALL.into_iter().filter(|role| self.away[*role as usize].load(Ordering::Relaxed)).collect()
+    pub(crate) fn unavailable(&self) -> Vec<Role> {
+        Role::ALL
+            .into_iter()
+            .filter(|role| self.unavailable[*role as usize].load(Ordering::Relaxed))
+            .collect()
     }
 
     pub(crate) fn breaker(&self, role: Role) -> &Breaker {
@@ -147,7 +150,7 @@ impl Effects {
         self.orders.fetch_add(1, Ordering::Relaxed);
         self.running.backlog.order_ended();
         self.order_ended.notify_waiters();
-        self.sight.orders_ended.increment(1);
+        self.metrics.orders_ended.increment(1);
     }
 
     /// Waits until so many orders have come to their end.
@@ -170,7 +173,7 @@ impl Effects {
     /// Has an order looked after in a while, whether or not it is in memory then.
     pub(crate) fn wake_later(self: &Arc<Self>, order: OrderRef, after: Duration) {
         match self.running.begin_waking(&order) {
-            None => return self.running.leave_behind(),
+            None => return self.running.request_rescan(),
             Some(false) => return,
             Some(true) => {}
         }
@@ -178,21 +181,22 @@ impl Effects {
         self.spawn(async move {
             tokio::time::sleep(after).await;
             effects.running.end_waking(&order);
-            effects.to_order(order, ToOrder::Wake);
+            effects.notify_order(order, OrderNotice::Wake);
         });
     }
 
     /// Who looks through them.
-    pub(crate) fn swept_by(&self, sweeper: ActorRef<SweeperMsg>) {
+    pub(crate) fn set_sweeper(&self, sweeper: ActorRef<SweeperMsg>) {
         *self.sweeper.lock() = Some(sweeper);
     }
 
     /// This partition is ours from now on: its open orders are looked through at once.
-    pub(crate) fn taken(&self, partition: PartitionId) {
+    pub(crate) fn partition_acquired(&self, partition: PartitionId) {
         let sweeper = self.sweeper.lock().clone();
-        let told = sweeper.is_some_and(|sweeper| sweeper.cast(SweeperMsg::Taken(partition)).is_ok());
+        let told =
+            sweeper.is_some_and(|sweeper| sweeper.cast(SweeperMsg::PartitionAcquired(partition)).is_ok());
         if !told {
-            self.running.leave_behind();
+            self.running.request_rescan();
         }
     }
 
@@ -217,26 +221,26 @@ impl Effects {
     }
 
     /// Sets the gauges of what is under way.
-    pub(crate) fn show(&self) {
+    pub(crate) fn publish_gauges(&self) {
         let by_step = self.running.by_step();
         for step in Step::ALL {
-            sight::set_of(&metric::SAGAS, step.as_str(), by_step.get(&step).copied().unwrap_or(0));
+            node_metrics::set_of(&metric::SAGAS, step.as_str(), by_step.get(&step).copied().unwrap_or(0));
         }
-        sight::set(&metric::EFFECTS_BACKLOG, self.running.backlog.len());
-        sight::set(&metric::EFFECTS_BACKLOG_MAX, self.settings.config.effects.backlog_max);
+        node_metrics::set(&metric::EFFECTS_BACKLOG, self.running.backlog.len());
+        node_metrics::set(&metric::EFFECTS_BACKLOG_MAX, self.settings.config.effects.backlog_max);
         for role in Role::ALL {
-            sight::breaker_open(role, self.breaker(role).is_open());
+            node_metrics::breaker_open(role, self.breaker(role).is_open());
         }
     }
 
-    /// The order's turn to be read, for what its participant answered late. `None` only where there are no turns.
-    pub(crate) async fn turn(&self, order: &OrderRef) -> Option<OwnedSemaphorePermit> {
-        let partition = partition_of(order, u16::try_from(self.turns.len()).ok()?);
-        self.turns.get(usize::from(partition.0))?.clone().acquire_owned().await.ok()
+    /// The order's turn to be read, for what its participant answered late. `None` only where there are no return_permits.
+    pub(crate) async fn return_permit(&self, order: &OrderRef) -> Option<OwnedSemaphorePermit> {
+        let partition = partition_of(order, u16::try_from(self.return_permits.len()).ok()?);
+        self.return_permits.get(usize::from(partition.0))?.clone().acquire_owned().await.ok()
     }
 
     /// Sends a message of the engine's own to an order, through its tenant.
-    pub(crate) fn to_order(&self, order: OrderRef, message: ToOrder) {
-        self.routes.to_order(order, message);
+    pub(crate) fn notify_order(&self, order: OrderRef, message: OrderNotice) {
+        self.routes.notify_order(order, message);
     }
 }

@@ -22,8 +22,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::interval;
 
-use crate::batch_node::Quiet;
-use crate::world::Holds;
+use crate::batch_node::BatchNode;
+use crate::world::OwnershipMode;
 use crate::{Intake, NodeHandle};
 
 const PARTITIONS: u16 = 4;
@@ -49,8 +49,8 @@ impl Pair {
             created: TimestampMs(0),
         };
         let log = Arc::new(MemoryLog::new(identity));
-        let one = Quiet::on(log.clone(), "one", Holds::AsTold, None).await.node;
-        let two = Quiet::on(log.clone(), "two", Holds::AsTold, None).await.node;
+        let one = BatchNode::on(log.clone(), "one", OwnershipMode::Assigned, None).await.node;
+        let two = BatchNode::on(log.clone(), "two", OwnershipMode::Assigned, None).await.node;
         for partition in all() {
             assert!(one.take_over(partition, TIME).await);
         }
@@ -90,8 +90,8 @@ async fn what_is_not_held_is_not_decided() {
     let pair = Pair::new().await;
     let order = order("shop", "o-1");
     let [one, two] = &pair.nodes;
-    assert!(one.holds(&order) && !two.holds(&order));
-    assert_eq!(one.held().len(), usize::from(PARTITIONS));
+    assert!(one.accepts(&order) && !two.accepts(&order));
+    assert_eq!(one.owned_partitions().len(), usize::from(PARTITIONS));
     let elsewhere = two.ask(place(&order, "p")).await;
     assert_eq!((elsewhere.status, elsewhere.code), (Status::Refused, Code::Unavailable));
     assert_eq!(one.ask(place(&order, "p")).await.code, Code::Applied);
@@ -110,7 +110,7 @@ async fn a_partition_is_handed_over_with_all_that_was_answered() {
         assert!(one.hand_over(partition, TIME).await.drained);
         assert!(two.take_over(partition, TIME).await);
     }
-    assert_eq!((one.held(), one.live_orders()), (Vec::new(), 0), "nothing of it stays in memory");
+    assert_eq!((one.owned_partitions(), one.live_orders()), (Vec::new(), 0), "nothing of it stays in memory");
     for order in &orders {
         let again = two.ask(place(order, "p")).await;
         assert_eq!((again.code, again.replayed), (Code::Applied, true));
@@ -139,9 +139,9 @@ async fn a_zombie_is_fenced_and_does_not_take_back() {
     assert!(two.take_over(partition, TIME).await);
     let zombie = one.ask(place(&order, "p")).await;
     assert!(matches!(zombie.code, Code::OutcomeUnknown | Code::Unavailable), "{zombie:?}");
-    assert_eq!(one.fenced().await, partition);
+    assert_eq!(one.next_fenced().await, partition);
     one.stop_partition(partition).await;
-    assert!(!one.holds(&order));
+    assert!(!one.accepts(&order));
     let owner = two.ask(place(&order, "p")).await;
     assert_eq!((owner.code, owner.replayed), (Code::Applied, false), "nothing of the zombie's was recorded");
     pair.ends(&OutcomeBook::default()).await;
@@ -202,7 +202,7 @@ async fn moves_under_load_lose_nothing_and_do_nothing_twice() {
             let node = pair.nodes[which].clone();
             tokio::spawn(async move {
                 loop {
-                    let partition = node.fenced().await;
+                    let partition = node.next_fenced().await;
                     node.stop_partition(partition).await;
                 }
             })
@@ -292,7 +292,9 @@ async fn open_orders_are_driven_as_soon_as_their_partition_is_taken_over() {
     log.commit_now(&group).unwrap();
 
     let notes = Notes::new();
-    let next = Quiet::driving(log.clone(), log.clone(), "next", Holds::AsTold, notes.clone()).await.node;
+    let next = BatchNode::driving(log.clone(), log.clone(), "next", OwnershipMode::Assigned, notes.clone())
+        .await
+        .node;
     // Its own looks come by and find nothing. (The clock of these tests stands: nothing is waited for.)
     tokio::time::advance(Duration::from_millis(2_500)).await;
     let begun = tokio::time::Instant::now();
@@ -339,7 +341,7 @@ async fn a_partition_that_cannot_be_read_keeps_no_other_waiting() {
     one.kill().await;
     two.kill().await;
     let (notes, deadlines) = (Notes::new(), Arc::new(Unreadable(log.clone(), bad)));
-    let next = Quiet::driving(log, deadlines, "next", Holds::AsTold, notes.clone()).await.node;
+    let next = BatchNode::driving(log, deadlines, "next", OwnershipMode::Assigned, notes.clone()).await.node;
     let mut changed = notes.changed.subscribe();
     assert!(next.take_over(bad, TIME).await && next.take_over(good, TIME).await);
     changed.wait_for(|()| notes.asked.lock().len() == orders.len()).await.unwrap();
@@ -349,8 +351,8 @@ async fn a_partition_that_cannot_be_read_keeps_no_other_waiting() {
     }
     notes.asked.lock().clear();
     let effects = &next.shared.orders.effects;
-    effects.running.rest(&orders[1]);
-    effects.running.leave_behind();
+    effects.running.cancel(&orders[1]);
+    effects.running.request_rescan();
     let found = changed.wait_for(|()| notes.asked.lock().contains(&orders[1]));
     tokio::time::timeout(Duration::from_secs(5), found).await.unwrap().unwrap();
     next.kill().await;

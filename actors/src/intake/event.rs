@@ -33,16 +33,16 @@ pub struct IntakeSummary {
     pub finished: bool,
 }
 
-pub(super) struct Done {
+pub(super) struct FinishedCommand {
     pub(super) event: IntakeEvent,
     pub(super) partition: Option<PartitionId>,
     /// It is recorded, parked, dead-lettered, or refused for good. Otherwise the floor stays below it, and whoever reads
     /// the inbox again tries again.
-    pub(super) settled: bool,
+    pub(super) is_final: bool,
 }
 
 /// A command and where it stands.
-pub(super) struct Waiting {
+pub(super) struct PendingCommand {
     pub(super) position: u64,
     pub(super) command: Command,
     pub(super) since: Instant,

@@ -7,41 +7,41 @@ use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::PortFuture;
 use retailflow_engine::wire::CommandType;
 
-use super::decide::{Answered, Line, again, decide, give_up};
-use super::event::{Done, IntakeEvent, Waiting};
+use super::decide::{CommandResult, IntakeContext, decide, retry_unknown_order, skip_after_predecessor};
+use super::event::{FinishedCommand, IntakeEvent, PendingCommand};
 use super::window::Window;
-use crate::floor::{Floors, Following};
+use crate::floor::{Floors, InboxRegistration};
 
 /// What is asked for.
-pub(super) type Pending<'a> = FuturesUnordered<PortFuture<'a, Answered>>;
+pub(super) type Pending<'a> = FuturesUnordered<PortFuture<'a, CommandResult>>;
 
 /// What is open.
-pub(super) struct Books<'a> {
-    pub(super) line: Line<'a>,
-    pub(super) following: Following,
+pub(super) struct IntakeProgress<'a> {
+    pub(super) context: IntakeContext<'a>,
+    pub(super) registration: InboxRegistration,
     pub(super) floors: &'a Floors,
     /// Commands waiting behind an open one of the same order.
-    pub(super) lanes: HashMap<OrderRef, VecDeque<Waiting>>,
+    pub(super) lanes: HashMap<OrderRef, VecDeque<PendingCommand>>,
     /// Outcomes that wait for those of earlier positions.
-    pub(super) ready: BTreeMap<u64, Done>,
+    pub(super) ready: BTreeMap<u64, FinishedCommand>,
     pub(super) window: Window,
 }
 
-impl<'a> Books<'a> {
+impl<'a> IntakeProgress<'a> {
     /// Takes in what became of a command, and lets the next one of its order go.
-    pub(super) fn settle(&mut self, answered: Answered, pending: &Pending<'a>) {
+    pub(super) fn record_result(&mut self, answered: CommandResult, pending: &Pending<'a>) {
         let done = match answered {
-            Answered::Done(done) => done,
-            Answered::Unknown(waiting) => {
+            CommandResult::Done(done) => done,
+            CommandResult::Unknown(waiting) => {
                 // Who came later may be the one who makes its order known.
                 let lane = self.lanes.entry(waiting.command.order.clone()).or_default();
                 let place = lane.iter().position(|later| later.command.data.kind() == CommandType::Place);
                 match place.and_then(|at| lane.remove(at)) {
                     Some(place) => {
                         lane.push_front(waiting);
-                        pending.push(decide(self.line.clone(), place));
+                        pending.push(decide(self.context.clone(), place));
                     }
-                    None => pending.push(again(self.line.clone(), waiting)),
+                    None => pending.push(retry_unknown_order(self.context.clone(), waiting)),
                 }
                 return;
             }
@@ -49,11 +49,11 @@ impl<'a> Books<'a> {
         if let Some(order) = done.event.order.as_ref().filter(|_| done.partition.is_some()) {
             match self.lanes.get_mut(order).and_then(VecDeque::pop_front) {
                 // What is given up takes its followers along: none of them may go ahead of it.
-                Some(waiting) if !done.settled => {
-                    let (line, why) = (self.line.clone(), done.event.outcome.clone());
-                    pending.push(Box::pin(async move { give_up(&line, &waiting, why) }));
+                Some(waiting) if !done.is_final => {
+                    let (context, why) = (self.context.clone(), done.event.outcome.clone());
+                    pending.push(Box::pin(async move { skip_after_predecessor(&context, &waiting, why) }));
                 }
-                Some(waiting) => pending.push(decide(self.line.clone(), waiting)),
+                Some(waiting) => pending.push(decide(self.context.clone(), waiting)),
                 None => drop(self.lanes.remove(order)),
             }
         }
@@ -61,17 +61,17 @@ impl<'a> Books<'a> {
     }
 
     pub(super) fn emit(&mut self, on_event: &mut impl FnMut(IntakeEvent)) {
-        let in_order = self.line.patience.is_none();
+        let in_order = self.context.patience.is_none();
         loop {
             let next = if in_order { self.window.first() } else { self.ready.keys().next().copied() };
             let Some(done) = next.and_then(|position| self.ready.remove(&position)) else { return };
-            let Done { event, partition, settled } = done;
+            let FinishedCommand { event, partition, is_final } = done;
             let position = event.position;
             self.window.close(position);
             on_event(event);
             // Not before: the floor must not pass a refusal that nobody was told.
-            if settled {
-                self.floors.done(self.following, position, partition);
+            if is_final {
+                self.floors.done(self.registration, position, partition);
             }
         }
     }

@@ -12,11 +12,11 @@ use retailflow_engine::wire::{Code, DecodeError, Outcome, decode_command};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::decide::{Line, decide, put_away};
-use super::event::{IntakeEvent, IntakeSummary, Waiting};
-use super::progress::{Books, Pending};
-use super::window::{Again, Window};
-use crate::floor::Following;
+use super::decide::{IntakeContext, dead_letter, decide};
+use super::event::{IntakeEvent, IntakeSummary, PendingCommand};
+use super::progress::{IntakeProgress, Pending};
+use super::window::{RereadRange, Window};
+use crate::floor::InboxRegistration;
 use crate::mutant::Mutant;
 use crate::node::NodeHandle;
 
@@ -24,17 +24,17 @@ use crate::node::NodeHandle;
 const BATCH: usize = 256;
 
 /// What came of reading.
-enum Read {
-    Given(Result<Vec<Delivery>, InboxError>),
+enum ReadResult {
+    Deliveries(Result<Vec<Delivery>, InboxError>),
     Stopped,
     /// Somebody who was set aside has places, and is read first. What was being read is read after that.
-    GaveWay,
+    Preempted,
 }
 
 /// Reads one inbox into a node.
 pub struct Intake<'a> {
     pending: Pending<'a>,
-    books: Books<'a>,
+    progress: IntakeProgress<'a>,
     received: u64,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Intake<'a> {
     }
 
     /// The same of an inbox that holds the commands of one partition, which the node has taken over. A command of an order
-    /// that is not known waits so long for it. Nothing is given up: the caller drops the intake with the partition.
+    /// that is not known waits so long for it. NullPorts is given up: the caller drops the intake with the partition.
     #[must_use]
     pub fn of_partition(
         node: &'a NodeHandle,
@@ -65,7 +65,7 @@ impl<'a> Intake<'a> {
         only: Option<PartitionId>,
         patience: Option<Duration>,
     ) -> Self {
-        let (floors, following) = node.floors(inbox.id(), only);
+        let (floors, registration) = node.floors(inbox.id(), only);
         let settings = node.settings();
         let in_flight_max = settings.config.admission.in_flight_max;
         // There is one for each partition.
@@ -73,21 +73,21 @@ impl<'a> Intake<'a> {
         let looks_ahead =
             patience.is_some() && inbox.reads_again() && !settings.is(Mutant::WindowWithoutShares);
         let window = Window::new(max, looks_ahead);
-        let books = Books {
-            line: Line { node, inbox: inbox.id(), name: name.into().into(), patience },
-            following,
+        let progress = IntakeProgress {
+            context: IntakeContext { node, inbox: inbox.id(), name: name.into().into(), patience },
+            registration,
             floors,
             lanes: HashMap::new(),
             ready: BTreeMap::new(),
             window,
         };
-        Self { pending: FuturesUnordered::new(), books, received: 0 }
+        Self { pending: FuturesUnordered::new(), progress, received: 0 }
     }
 
-    /// Who it is among the readers of its inbox, for [`NodeHandle::nothing_up_to`].
+    /// Who it is among the readers of its inbox, for [`NodeHandle::report_idle_floor`].
     #[must_use]
-    pub fn following(&self) -> Following {
-        self.books.following
+    pub fn registration(&self) -> InboxRegistration {
+        self.progress.registration
     }
 
     /// Reads to the end of the inbox, or until `stop` says so; then finishes what is in flight. `on_event` gets each
@@ -103,29 +103,29 @@ impl<'a> Intake<'a> {
     ) -> Result<IntakeSummary, InboxError> {
         let mut finished = false;
         let mut failed = None;
-        while (self.books.window.is_behind() || !finished) && failed.is_none() && !*stop.borrow() {
-            if let Some(again) = self.books.window.again() {
+        while (self.progress.window.is_behind() || !finished) && failed.is_none() && !*stop.borrow() {
+            if let Some(again) = self.progress.window.next_reread() {
                 let read = inbox.again(again.after, again.last, again.room);
                 match self.beside(read, &mut stop, false, &mut on_event).await {
-                    Read::Given(Ok(deliveries)) => self.accept_again(&again, deliveries),
-                    Read::Given(Err(error)) => failed = Some(error),
-                    Read::Stopped | Read::GaveWay => {}
+                    ReadResult::Deliveries(Ok(deliveries)) => self.accept_again(&again, deliveries),
+                    ReadResult::Deliveries(Err(error)) => failed = Some(error),
+                    ReadResult::Stopped | ReadResult::Preempted => {}
                 }
                 continue;
             }
-            let room = if finished { 0 } else { self.books.window.room() };
+            let room = if finished { 0 } else { self.progress.window.room() };
             if room == 0 {
                 self.one_done_or_late(&mut on_event).await;
                 continue;
             }
             let read = inbox.next(room.min(BATCH));
             match self.beside(read, &mut stop, true, &mut on_event).await {
-                Read::Given(Ok(deliveries)) if deliveries.is_empty() => finished = true,
-                Read::Given(Ok(deliveries)) => {
+                ReadResult::Deliveries(Ok(deliveries)) if deliveries.is_empty() => finished = true,
+                ReadResult::Deliveries(Ok(deliveries)) => {
                     deliveries.into_iter().for_each(|delivery| self.accept(delivery));
                 }
-                Read::Given(Err(error)) => failed = Some(error),
-                Read::Stopped | Read::GaveWay => {}
+                ReadResult::Deliveries(Err(error)) => failed = Some(error),
+                ReadResult::Stopped | ReadResult::Preempted => {}
             }
         }
         while !self.pending.is_empty() {
@@ -142,26 +142,26 @@ impl<'a> Intake<'a> {
         stop: &mut watch::Receiver<bool>,
         gives_way: bool,
         on_event: &mut impl FnMut(IntakeEvent),
-    ) -> Read {
+    ) -> ReadResult {
         loop {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => return Read::Stopped,
+                _ = stop.wait_for(|stop| *stop) => return ReadResult::Stopped,
                 Some(done) = self.pending.next(), if !self.pending.is_empty() => {
-                    self.books.settle(done, &self.pending);
-                    self.books.emit(on_event);
-                    if gives_way && self.books.window.again().is_some() {
-                        return Read::GaveWay;
+                    self.progress.record_result(done, &self.pending);
+                    self.progress.emit(on_event);
+                    if gives_way && self.progress.window.next_reread().is_some() {
+                        return ReadResult::Preempted;
                     }
                 }
-                given = &mut read => return Read::Given(given),
+                given = &mut read => return ReadResult::Deliveries(given),
             }
         }
     }
 
     /// Waits for an outcome, or until others may be read past those that are open.
     async fn one_done_or_late(&mut self, on_event: &mut impl FnMut(IntakeEvent)) {
-        match self.books.window.late_at().filter(|at| *at > Instant::now()) {
+        match self.progress.window.late_at().filter(|at| *at > Instant::now()) {
             // An outcome that comes is not lost with the wait: it is taken in or still to come.
             Some(at) => drop(tokio::time::timeout_at(at, self.one_done(on_event)).await),
             None => self.one_done(on_event).await,
@@ -170,34 +170,40 @@ impl<'a> Intake<'a> {
 
     async fn one_done(&mut self, on_event: &mut impl FnMut(IntakeEvent)) {
         if let Some(done) = self.pending.next().await {
-            self.books.settle(done, &self.pending);
-            self.books.emit(on_event);
+            self.progress.record_result(done, &self.pending);
+            self.progress.emit(on_event);
         }
     }
 
     fn accept(&mut self, delivery: Delivery) {
         let position = delivery.position;
         self.received += 1;
-        let books = &mut self.books;
-        books.floors.read(books.following, position);
+        let progress = &mut self.progress;
+        progress.floors.read(progress.registration, position);
         match decode(&delivery.body) {
-            Ok(command) if books.window.sets_aside(position, &command.order.tenant) => {
-                // Held first: the floor must not pass it in between.
-                books.floors.hold(books.following, books.window.first_behind());
-                books.floors.done(books.following, position, None);
+            Ok(command) if progress.window.sets_aside(position, &command.order.tenant) => {
+                // PartitionTable first: the floor must not pass it in between.
+                progress.floors.hold(progress.registration, progress.window.first_behind());
+                progress.floors.done(progress.registration, position, None);
             }
             Ok(command) => self.admit(position, command),
             Err(error) => {
-                books.window.open(position, None);
-                let line = books.line.clone();
-                let letter = line.undecodable(position, delivery.body, &error);
-                self.pending.push(put_away(line, position, letter, Outcome::from(&error), Instant::now()));
+                progress.window.open(position, None);
+                let context = progress.context.clone();
+                let letter = context.undecodable(position, delivery.body, &error);
+                self.pending.push(dead_letter(
+                    context,
+                    position,
+                    letter,
+                    Outcome::from(&error),
+                    Instant::now(),
+                ));
             }
         }
     }
 
     /// Takes in a tenant's commands that were set aside; the others there were seen to before.
-    fn accept_again(&mut self, again: &Again, deliveries: Vec<Delivery>) {
+    fn accept_again(&mut self, again: &RereadRange, deliveries: Vec<Delivery>) {
         let (mut room, mut read_up_to) = (again.room, None);
         for delivery in deliveries {
             if let Ok(command) = decode(&delivery.body)
@@ -205,32 +211,34 @@ impl<'a> Intake<'a> {
             {
                 let Some(left) = room.checked_sub(1) else { break };
                 room = left;
-                self.books.floors.read(self.books.following, delivery.position);
+                self.progress.floors.read(self.progress.registration, delivery.position);
                 self.admit(delivery.position, command);
             }
             read_up_to = Some(delivery.position);
         }
-        let books = &mut self.books;
-        books.window.caught_up(&again.tenant, read_up_to);
-        // Held until now: what was taken in has a place of its own by now.
-        books.floors.hold(books.following, books.window.first_behind());
+        let progress = &mut self.progress;
+        progress.window.caught_up(&again.tenant, read_up_to);
+        // PartitionTable until now: what was taken in has a place of its own by now.
+        progress.floors.hold(progress.registration, progress.window.first_behind());
     }
 
     /// Has a command decided, behind those of its order.
     fn admit(&mut self, position: u64, command: Command) {
-        let (books, since) = (&mut self.books, Instant::now());
-        let line = books.line.clone();
-        books.window.open(position, Some(command.order.tenant.clone()));
-        match line.node.settings().is(Mutant::FloorRunsAhead) {
-            true => books.floors.done(books.following, position, None),
-            false => books.floors.belongs(books.following, position, line.node.partition(&command)),
+        let (progress, since) = (&mut self.progress, Instant::now());
+        let context = progress.context.clone();
+        progress.window.open(position, Some(command.order.tenant.clone()));
+        match context.node.settings().is(Mutant::FloorRunsAhead) {
+            true => progress.floors.done(progress.registration, position, None),
+            false => {
+                progress.floors.belongs(progress.registration, position, context.node.partition(&command))
+            }
         }
-        let waiting = Waiting { position, command, since };
-        match books.lanes.get_mut(&waiting.command.order) {
+        let waiting = PendingCommand { position, command, since };
+        match progress.lanes.get_mut(&waiting.command.order) {
             Some(lane) => lane.push_back(waiting),
             None => {
-                books.lanes.insert(waiting.command.order.clone(), VecDeque::new());
-                self.pending.push(decide(line, waiting));
+                progress.lanes.insert(waiting.command.order.clone(), VecDeque::new());
+                self.pending.push(decide(context, waiting));
             }
         }
     }

@@ -20,19 +20,19 @@ const BEHIND_MAX: usize = 64;
 /// One in so many places of the window is a tenant's share once it is set aside.
 const SHARES: usize = 4;
 
-struct Place {
+struct WindowPlace {
     since: Instant,
     tenant: Option<TenantId>,
 }
 
 /// What of a tenant is set aside: all of it behind `after`, up to `last`.
-struct Behind {
+struct AsideRange {
     after: u64,
     last: u64,
 }
 
 /// What is to be read again.
-pub(super) struct Again {
+pub(super) struct RereadRange {
     pub(super) tenant: TenantId,
     pub(super) after: u64,
     pub(super) last: u64,
@@ -45,11 +45,11 @@ pub(super) struct Window {
     /// Whether others may be read past those that wait.
     looks_ahead: bool,
     /// Positions read and not given out.
-    open: BTreeMap<u64, Place>,
+    open: BTreeMap<u64, WindowPlace>,
     /// The same as they were opened; those that are open no more are dropped when they come to the front.
     opened: VecDeque<(u64, Instant)>,
     taken: HashMap<TenantId, usize>,
-    behind: BTreeMap<TenantId, Behind>,
+    behind: BTreeMap<TenantId, AsideRange>,
     read_up_to: u64,
 }
 
@@ -77,12 +77,12 @@ impl Window {
         if let Some(tenant) = &tenant {
             *self.taken.entry(tenant.clone()).or_default() += 1;
         }
-        self.open.insert(position, Place { since, tenant });
+        self.open.insert(position, WindowPlace { since, tenant });
         self.opened.push_back((position, since));
     }
 
     pub(super) fn close(&mut self, position: u64) {
-        let Some(Place { tenant: Some(tenant), .. }) = self.open.remove(&position) else { return };
+        let Some(WindowPlace { tenant: Some(tenant), .. }) = self.open.remove(&position) else { return };
         if let Some(taken) = self.taken.get_mut(&tenant) {
             *taken -= 1;
             if *taken == 0 {
@@ -145,7 +145,7 @@ impl Window {
             && self.behind.len() < BEHIND_MAX
             && (self.taken(tenant) >= self.share() || self.open.len() >= 2 * self.max);
         if is_set_aside {
-            self.behind.insert(tenant.clone(), Behind { after: position - 1, last: position });
+            self.behind.insert(tenant.clone(), AsideRange { after: position - 1, last: position });
         }
         is_set_aside
     }
@@ -157,14 +157,14 @@ impl Window {
     }
 
     /// Who was set aside and has places now. Half of them are to be free, so that it is not read again for each one.
-    pub(super) fn again(&self) -> Option<Again> {
+    pub(super) fn next_reread(&self) -> Option<RereadRange> {
         if self.open.len() >= 2 * self.max {
             return None;
         }
         let mut behind = self.behind.iter();
         let (tenant, behind) = behind.find(|(tenant, _)| self.taken(tenant) <= self.limit(tenant) / 2)?;
         let room = self.limit(tenant) - self.taken(tenant);
-        Some(Again { tenant: tenant.clone(), after: behind.after, last: behind.last, room })
+        Some(RereadRange { tenant: tenant.clone(), after: behind.after, last: behind.last, room })
     }
 
     /// A tenant's were read again up to `position`, and are set aside no more. `None`: there is no more of them.

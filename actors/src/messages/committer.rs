@@ -6,8 +6,8 @@ use retailflow_engine::ports::{ControlEntry, OrderEntry};
 use retailflow_engine::wire::Code;
 use tokio::sync::oneshot;
 
-use super::order::{OrderMsg, Proposed};
-use super::tenant::{TenantMsg, Wrote};
+use super::order::{OrderMsg, ProposalResult};
+use super::tenant::{TenantMsg, WriteResult};
 
 /// What a committer is told.
 pub(crate) enum CommitterMsg {
@@ -20,7 +20,7 @@ pub(crate) enum CommitterMsg {
     /// Write the floor if it has moved; answered when that is durable.
     Floor(oneshot::Sender<()>),
     /// Write a fence, if only to see that it can be written; answered when it is durable.
-    Prove(oneshot::Sender<()>),
+    OwnershipBarrier(oneshot::Sender<()>),
     /// Find out whether the log takes writes, without leaving anything in it.
     Probe(Ticket),
     /// Write what has gathered, and the floor if it has moved; answered when that is durable.
@@ -49,7 +49,7 @@ impl Ticket {
     }
 
     /// One that tells nobody.
-    pub(crate) fn nobodys() -> Self {
+    pub(crate) fn detached() -> Self {
         Self { order: None, number: 0 }
     }
 
@@ -66,15 +66,15 @@ impl Ticket {
     }
 
     /// Whether it tells nobody.
-    pub(crate) fn is_nobodys(&self) -> bool {
+    pub(crate) fn is_detached(&self) -> bool {
         self.order.is_none()
     }
 
-    pub(crate) fn resolve(mut self, proposed: Proposed) {
+    pub(crate) fn resolve(mut self, proposed: ProposalResult) {
         self.tell(proposed);
     }
 
-    fn tell(&mut self, proposed: Proposed) {
+    fn tell(&mut self, proposed: ProposalResult) {
         if let Some(order) = self.order.take() {
             // An order that is gone rebuilds from the log when it is needed again.
             drop(order.cast(OrderMsg::Resolved { number: self.number, proposed }));
@@ -84,7 +84,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.tell(Proposed::Lost);
+        self.tell(ProposalResult::Lost);
     }
 }
 
@@ -109,7 +109,7 @@ impl ControlTicket {
 
     /// One that tells nobody.
     #[cfg(test)]
-    pub(crate) fn untold(order: OrderId) -> Self {
+    pub(crate) fn detached(order: OrderId) -> Self {
         Self { tenant: None, order, number: 0, ended: None }
     }
 
@@ -122,20 +122,20 @@ impl ControlTicket {
 
     /// It is durable.
     pub(crate) fn durable(mut self) {
-        self.tell(Wrote::Durable);
+        self.tell(WriteResult::Durable);
     }
 
-    /// Nothing was written: its number is taken.
+    /// NullPorts was written: its number is taken.
     pub(crate) fn number_taken(mut self) {
-        self.tell(Wrote::NumberTaken);
+        self.tell(WriteResult::NumberTaken);
     }
 
-    /// Nothing was written: the log takes none now, or not this one.
+    /// NullPorts was written: the log takes none now, or not this one.
     pub(crate) fn refused(mut self, code: Code, why: String) {
-        self.tell(Wrote::Refused(code, why));
+        self.tell(WriteResult::Refused(code, why));
     }
 
-    fn tell(&mut self, wrote: Wrote) {
+    fn tell(&mut self, wrote: WriteResult) {
         if let Some(tenant) = self.tenant.take() {
             // A tenant that is gone reads what there is when it begins again.
             drop(tenant.cast(TenantMsg::Written(self.order.clone(), self.number, wrote)));
@@ -145,6 +145,6 @@ impl ControlTicket {
 
 impl Drop for ControlTicket {
     fn drop(&mut self) {
-        self.tell(Wrote::Lost);
+        self.tell(WriteResult::Lost);
     }
 }

@@ -15,5 +15,5 @@ pub(crate) enum NodeMsg {
     /// Start the supervisor of a partition (again).
     StartPartition(PartitionId),
     /// See to it no more: whoever asked ends it. One that ends slowly must not keep the root from all others.
-    LetGo(PartitionId, oneshot::Sender<Option<ActorRef<PartitionMsg>>>),
+    ReleasePartition(PartitionId, oneshot::Sender<Option<ActorRef<PartitionMsg>>>),
 }

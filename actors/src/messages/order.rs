@@ -16,21 +16,21 @@ pub(crate) enum OrderMsg {
         /// Which proposal.
         number: u64,
         /// What became of it.
-        proposed: Proposed,
+        proposed: ProposalResult,
     },
     /// Decide a command of the engine's own.
-    Engine(EngineNews),
+    Engine(EngineDelivery),
     /// See to it that what the order asks for is driven.
     Wake,
     /// It was found by looking through the index of open orders.
-    Found(Found),
+    Found(ScanHit),
     /// Leave memory if there is nothing to do.
     Passivate,
 }
 
 /// What an order is told of its proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Proposed {
+pub(crate) enum ProposalResult {
     /// Durable.
     Committed,
     /// Someone else has written the order: rebuild and decide again.
@@ -44,13 +44,13 @@ pub(crate) enum Proposed {
 }
 
 /// A command of the engine's own on its way to an order.
-pub(crate) struct EngineNews {
+pub(crate) struct EngineDelivery {
     pub(crate) command: EngineCommand,
     /// Of the effect whose outcome it is; a deadline comes again by itself.
     guard: Option<EffectGuard>,
 }
 
-impl EngineNews {
+impl EngineDelivery {
     /// The outcome of a step. `guard`: of the effect whose outcome it is.
     pub(crate) fn outcome(at: StepAt, outcome: StepOutcome, guard: Option<EffectGuard>) -> Self {
         Self { command: EngineCommand::StepOutcome { at, outcome }, guard }
@@ -70,36 +70,36 @@ impl EngineNews {
 }
 
 /// What the engine itself tells an order.
-pub(crate) enum ToOrder {
+pub(crate) enum OrderNotice {
     /// Decide this.
-    Engine(EngineNews),
+    Engine(EngineDelivery),
     /// See to it that what the order asks for is driven.
     Wake,
     /// The same for an order that was found by looking through those that are open, or are due.
-    Found(Found),
+    Found(ScanHit),
 }
 
-impl From<ToOrder> for OrderMsg {
-    fn from(message: ToOrder) -> Self {
+impl From<OrderNotice> for OrderMsg {
+    fn from(message: OrderNotice) -> Self {
         match message {
-            ToOrder::Engine(news) => Self::Engine(news),
-            ToOrder::Wake => Self::Wake,
-            ToOrder::Found(found) => Self::Found(found),
+            OrderNotice::Engine(news) => Self::Engine(news),
+            OrderNotice::Wake => Self::Wake,
+            OrderNotice::Found(found) => Self::Found(found),
         }
     }
 }
 
 /// Tells an order that it was found. Until it has looked at itself, it takes one of its partition's turns: a partition
 /// whose log hangs keeps no other one's orders from being found.
-pub(crate) struct Found {
+pub(crate) struct ScanHit {
     /// Its deadline has passed.
     pub(crate) is_due: bool,
-    _turn: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Found {
+impl ScanHit {
     /// An order was found, in one of its partition's turns.
-    pub(crate) fn new(is_due: bool, turn: OwnedSemaphorePermit) -> Self {
-        Self { is_due, _turn: turn }
+    pub(crate) fn new(is_due: bool, permit: OwnedSemaphorePermit) -> Self {
+        Self { is_due, _permit: permit }
     }
 }

@@ -7,7 +7,7 @@ use crate::work::Work;
 
 /// What became of the commands that waited behind a parked order.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Released {
+pub struct ReleaseCounts {
     /// Commands read from the queue: all of the others together.
     pub commands: u64,
     /// Applied now.
@@ -66,17 +66,17 @@ pub(crate) struct ReleaseRequest {
     pub(crate) order: OrderRef,
     pub(crate) operator: Box<str>,
     pub(crate) discard: bool,
-    pub(crate) reply: oneshot::Sender<Result<Released, ReleaseError>>,
+    pub(crate) reply: oneshot::Sender<Result<ReleaseCounts, ReleaseError>>,
 }
 
 /// What the task needs of the tenant.
-pub(crate) enum Drain {
+pub(crate) enum DrainCommand {
     /// Give this to the order, though it is parked.
     Command(Work),
     /// Queue nothing more behind its mark; told when nothing is on its way there.
     Hold(oneshot::Sender<()>),
     /// There is more: queue again.
-    GoOn,
+    Resume,
     /// All is decided since it was held: take the mark away.
     End {
         /// Who wants it.
@@ -85,7 +85,7 @@ pub(crate) enum Drain {
         reply: oneshot::Sender<Result<bool, String>>,
     },
     /// It was broken off.
-    GivenUp,
+    Aborted,
 }
 
 /// Why an order ended while it was released.

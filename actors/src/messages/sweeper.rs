@@ -8,8 +8,8 @@ pub(crate) enum SweeperMsg {
     /// Look for what is due.
     Sweep,
     /// This partition is ours from now on: another owner may have left orders on their way.
-    Taken(PartitionId),
+    PartitionAcquired(PartitionId),
     /// A page of a partition's open orders was read, and those were told of which it is to be told: the last one, if more
     /// follow.
-    Looked(PartitionId, Result<Option<DueOrder>, StoreError>),
+    PageScanned(PartitionId, Result<Option<DueOrder>, StoreError>),
 }

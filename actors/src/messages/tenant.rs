@@ -9,9 +9,9 @@ use retailflow_engine::ports::ParkedOrder;
 use retailflow_engine::wire::Code;
 use tokio::sync::mpsc;
 
-use super::order::ToOrder;
+use super::order::OrderNotice;
 use super::passivation::EvictionRequest;
-use super::release::{Drain, ReleaseRequest};
+use super::release::{DrainCommand, ReleaseRequest};
 use crate::work::Work;
 
 /// What a tenant is told.
@@ -19,7 +19,7 @@ pub(crate) enum TenantMsg {
     /// Route a command.
     Submit(Work),
     /// A message of the engine's own for an order.
-    ToOrder(OrderId, ToOrder),
+    Notify(OrderId, OrderNotice),
     /// An order that was asked to leave has work.
     Busy(OrderId, ActorId),
     /// The delay after a crash is over.
@@ -27,13 +27,13 @@ pub(crate) enum TenantMsg {
     /// What an operator asks for a parked order.
     Release(ReleaseRequest),
     /// What the task that does it needs.
-    Drain(OrderRef, Drain),
+    DrainCommand(OrderRef, DrainCommand),
     /// A partition is run here from now on: these are its park marks. The sender is dropped when that is done.
-    Arrived(PartitionId, Arc<[ParkedOrder]>, mpsc::Sender<Infallible>),
+    PartitionAcquired(PartitionId, Arc<[ParkedOrder]>, mpsc::Sender<Infallible>),
     /// It is run here no more: its orders are to go.
-    Departed(PartitionId, mpsc::Sender<Infallible>),
+    PartitionReleased(PartitionId, mpsc::Sender<Infallible>),
     /// A control record of an order was written (`true`); or not, or nobody knows.
-    Written(OrderId, u64, Wrote),
+    Written(OrderId, u64, WriteResult),
     /// The park marks of a partition, as they were read.
     Marks(PartitionId, u64, Result<Vec<ParkedOrder>, String>),
     /// There are too many orders in memory: send some away.
@@ -44,7 +44,7 @@ pub(crate) enum TenantMsg {
 
 /// What became of a control record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wrote {
+pub(crate) enum WriteResult {
     /// It is durable.
     Durable,
     /// It was not written: its number is taken by one of which this tenant knows nothing.

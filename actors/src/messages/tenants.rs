@@ -7,7 +7,7 @@ use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
 use retailflow_engine::ports::ParkedOrder;
 use tokio::sync::mpsc;
 
-use super::order::ToOrder;
+use super::order::OrderNotice;
 use super::release::ReleaseRequest;
 use crate::work::Work;
 
@@ -16,13 +16,13 @@ pub(crate) enum TenantsMsg {
     /// A command of a tenant that has no actor yet.
     Submit(Work),
     /// A message of the engine's own for an order of such a tenant.
-    ToOrder(OrderRef, ToOrder),
+    Notify(OrderRef, OrderNotice),
     /// What an operator asks for a parked order of such a tenant.
     Release(ReleaseRequest),
     /// A partition is run here from now on: read its park marks. The sender is dropped when that is done.
-    Arrived(PartitionId, Arc<[ParkedOrder]>, mpsc::Sender<Infallible>),
+    PartitionAcquired(PartitionId, Arc<[ParkedOrder]>, mpsc::Sender<Infallible>),
     /// It is run here no more: let its orders go.
-    Departed(PartitionId, mpsc::Sender<Infallible>),
+    PartitionReleased(PartitionId, mpsc::Sender<Infallible>),
     /// The delay after a crash is over.
     Restart(TenantId),
 }

@@ -7,18 +7,18 @@ use tokio::time::Instant;
 
 use super::handle::{NOT_HERE, NodeHandle};
 use crate::mutant::Mutant;
-use crate::partition_table::NoEntry;
+use crate::partition_table::EntryRefusal;
 use crate::work::{Answer, Work};
 
 /// Whether a command waits for room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
+pub(crate) enum Admission {
     /// It is refused where there is none.
-    No,
+    FailFast,
     /// For as long as it takes: nobody else comes in.
-    Alone,
+    Block,
     /// The same, with a part of the room only.
-    BesideOthers,
+    BlockShared,
 }
 
 /// Why nothing more is let into a partition.
@@ -40,13 +40,13 @@ impl NodeHandle {
     pub(crate) async fn ask_any(&self, command: Command) -> Outcome {
         let (begun, kind) = (Instant::now(), command.data.kind());
         let outcome = self.answered(command).await;
-        self.shared.orders.sight.answered(kind, &outcome, begun.elapsed());
+        self.shared.orders.metrics.answered(kind, &outcome, begun.elapsed());
         outcome
     }
 
     pub(crate) async fn answered(&self, command: Command) -> Outcome {
         let (order, key) = (command.order.clone(), command.key.clone());
-        match self.let_in(command, Wait::No).await {
+        match self.let_in(command, Admission::FailFast).await {
             Err(outcome) => *outcome,
             Ok(answer) => match answer.outcome().await {
                 Some(outcome) => outcome,
@@ -56,46 +56,48 @@ impl NodeHandle {
     }
 
     /// Sends a command in. It waits for room, or is refused for want of it.
-    pub(crate) async fn send(&self, command: Command, wait: Wait) -> Result<Answer, Box<Outcome>> {
+    pub(crate) async fn send(&self, command: Command, wait: Admission) -> Result<Answer, Box<Outcome>> {
         match self.reserved(&command) {
             Some(outcome) => Err(outcome),
             None => self.let_in(command, wait).await,
         }
     }
 
-    async fn let_in(&self, command: Command, wait: Wait) -> Result<Answer, Box<Outcome>> {
+    async fn let_in(&self, command: Command, wait: Admission) -> Result<Answer, Box<Outcome>> {
         let (setting, newcomer) = self.tenant(&command)?;
         let shared = &self.shared.orders;
-        let (partition, held, gate) = (self.partition(&command), &shared.held, &shared.gate);
+        let (partition, table, admission) = (self.partition(&command), &shared.table, &shared.admission);
         let tenant = &command.order.tenant;
         let effects = &shared.effects;
         // The engine's own order is driven by nobody.
         let is_place = command.data.kind() == CommandType::Place && !tenant.is_reserved();
         if is_place && !effects.running.try_enter(tenant) {
-            if wait == Wait::No {
+            if wait == Admission::FailFast {
                 return Err(Box::new(self.refuse(&command, Code::Overloaded)));
             }
             // More new orders than can be brought on their way help nobody.
             effects.running.backlog.enter().await;
         }
         let (within, claim) = loop {
-            if wait != Wait::No {
-                held.room(partition).await;
+            if wait != Admission::FailFast {
+                table.room(partition).await;
             }
             let permit = match wait {
-                _ if held.is_late(partition) && gate.is_closed() => Err(Code::Draining),
+                _ if table.is_late(partition) && admission.is_closed() => Err(Code::Draining),
                 // Its partition bounds what waits for a log that is late.
-                _ if held.is_late(partition) => Ok(None),
-                Wait::No => gate.try_enter(tenant, setting.in_flight_max, partition).map(Some),
+                _ if table.is_late(partition) => Ok(None),
+                Admission::FailFast => {
+                    admission.try_enter(tenant, setting.in_flight_max, partition).map(Some)
+                }
                 wait => {
-                    let shares = wait == Wait::BesideOthers;
-                    gate.enter(tenant, setting.in_flight_max, partition, shares).await.map(Some)
+                    let shares = wait == Admission::BlockShared;
+                    admission.enter(tenant, setting.in_flight_max, partition, shares).await.map(Some)
                 }
             };
             let permit = permit.map_err(|code| Box::new(self.refuse(&command, code)))?;
-            match held.enter(partition, permit) {
+            match table.enter(partition, permit) {
                 Ok(entered) => break entered,
-                Err(NoEntry::Full | NoEntry::InDoubt) if wait != Wait::No => {}
+                Err(EntryRefusal::Full | EntryRefusal::InDoubt) if wait != Admission::FailFast => {}
                 Err(why) => return Err(Box::new(self.no_entry(&command, why))),
             }
         };
@@ -108,11 +110,11 @@ impl NodeHandle {
         Ok(Answer::new(outcome, Some(claim)))
     }
 
-    fn no_entry(&self, command: &Command, why: NoEntry) -> Outcome {
+    fn no_entry(&self, command: &Command, why: EntryRefusal) -> Outcome {
         match why {
-            NoEntry::Away => self.refuse_with(command, Code::Unavailable, NOT_HERE),
-            NoEntry::Full => self.refuse_with(command, Code::Overloaded, PARTITION_FULL),
-            NoEntry::InDoubt => self.refuse_with(command, Code::Unavailable, LOG_SILENT),
+            EntryRefusal::NotOwned => self.refuse_with(command, Code::Unavailable, NOT_HERE),
+            EntryRefusal::Full => self.refuse_with(command, Code::Overloaded, PARTITION_FULL),
+            EntryRefusal::InDoubt => self.refuse_with(command, Code::Unavailable, LOG_SILENT),
         }
     }
 }

@@ -11,11 +11,11 @@ use retailflow_engine::wire::{Code, Outcome};
 use tokio::sync::oneshot;
 
 use super::life::RootLife;
-use crate::admission::Gate;
+use crate::admission::AdmissionControl;
 use crate::context::NodeContext;
-use crate::floor::{Floors, Following};
-use crate::messages::{NodeMsg, ReleaseError, ReleaseRequest, Released};
-use crate::node_metrics::Sight;
+use crate::floor::{Floors, InboxRegistration};
+use crate::messages::{NodeMsg, ReleaseCounts, ReleaseError, ReleaseRequest};
+use crate::node_metrics::NodeMetrics;
 use crate::outcome::refusal;
 use crate::world::{Ports, Settings};
 
@@ -37,7 +37,11 @@ impl NodeHandle {
     ///
     /// # Errors
     /// [`ReleaseError`], which says what stopped it.
-    pub async fn release_parked(&self, order: &OrderRef, operator: &str) -> Result<Released, ReleaseError> {
+    pub async fn release_parked(
+        &self,
+        order: &OrderRef,
+        operator: &str,
+    ) -> Result<ReleaseCounts, ReleaseError> {
         self.end_parking(order, operator, false).await
     }
 
@@ -46,7 +50,11 @@ impl NodeHandle {
     ///
     /// # Errors
     /// [`ReleaseError`], which says what stopped it.
-    pub async fn discard_parked(&self, order: &OrderRef, operator: &str) -> Result<Released, ReleaseError> {
+    pub async fn discard_parked(
+        &self,
+        order: &OrderRef,
+        operator: &str,
+    ) -> Result<ReleaseCounts, ReleaseError> {
         self.end_parking(order, operator, true).await
     }
 
@@ -55,11 +63,11 @@ impl NodeHandle {
         order: &OrderRef,
         operator: &str,
         discard: bool,
-    ) -> Result<Released, ReleaseError> {
-        if self.shared.orders.gate.is_closed() {
+    ) -> Result<ReleaseCounts, ReleaseError> {
+        if self.shared.orders.admission.is_closed() {
             return Err(ReleaseError::Unavailable("the node stops".into()));
         }
-        if !self.holds(order) {
+        if !self.accepts(order) {
             return Err(ReleaseError::Unavailable(NOT_HERE.into()));
         }
         let (reply, answer) = oneshot::channel();
@@ -77,20 +85,20 @@ impl NodeHandle {
     }
 
     pub(crate) fn refuse_named(&self, order: &OrderRef, key: &CommandKey, code: Code) -> Outcome {
-        refusal(order, key, code, code.meaning(), self.shared.orders.gate.retry_after_ms())
+        refusal(order, key, code, code.meaning(), self.shared.orders.admission.retry_after_ms())
     }
 
     pub(super) fn refuse_with(&self, command: &Command, code: Code, message: impl Into<String>) -> Outcome {
-        let retry_after_ms = self.shared.orders.gate.retry_after_ms();
+        let retry_after_ms = self.shared.orders.admission.retry_after_ms();
         refusal(&command.order, &command.key, code, message, retry_after_ms)
     }
 
-    pub(crate) fn sight(&self) -> &Sight {
-        &self.shared.orders.sight
+    pub(crate) fn metrics(&self) -> &NodeMetrics {
+        &self.shared.orders.metrics
     }
 
-    pub(crate) fn gate(&self) -> &Gate {
-        &self.shared.orders.gate
+    pub(crate) fn admission(&self) -> &AdmissionControl {
+        &self.shared.orders.admission
     }
 
     pub(crate) fn ports(&self) -> &Ports {
@@ -102,7 +110,7 @@ impl NodeHandle {
     }
 
     /// The floors, which follow this inbox from now on: one for all partitions, or that of one.
-    pub(crate) fn floors(&self, inbox: InboxId, only: Option<PartitionId>) -> (&Floors, Following) {
+    pub(crate) fn floors(&self, inbox: InboxId, only: Option<PartitionId>) -> (&Floors, InboxRegistration) {
         let following = self.shared.floors.follow(inbox, only);
         (&self.shared.floors, following)
     }
@@ -113,7 +121,7 @@ impl NodeHandle {
 
     /// Waits until the node's root has ended without being asked to: from then on everything is refused here, and only another
     /// process can go on. Never, if it is stopped or killed.
-    pub async fn ended(&self) {
+    pub async fn wait_ended(&self) {
         self.life.ended().await;
     }
 

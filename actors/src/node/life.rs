@@ -7,23 +7,23 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::admission::Gate;
+use crate::admission::AdmissionControl;
 
 /// Goes with the root's state, however the root ends: nobody supervises it, so it says itself that it is gone.
 pub(super) struct RootGuard {
-    gate: Arc<Gate>,
+    admission: Arc<AdmissionControl>,
     ended: watch::Sender<bool>,
 }
 
 impl Drop for RootGuard {
     fn drop(&mut self) {
         // Whoever ends a node closes it first.
-        if !self.gate.is_closed() {
+        if !self.admission.is_closed() {
             tracing::error!(
                 event = "node_ended",
                 "STOPPED: the root of the node has ended unasked, and all that it ran with it; nothing is let in any more"
             );
-            self.gate.close();
+            self.admission.close();
             self.ended.send_replace(true);
         }
     }
@@ -37,9 +37,9 @@ pub(super) struct RootLife {
 
 impl RootLife {
     /// The guard for the root, and what tells of it.
-    pub(super) fn new(gate: Arc<Gate>) -> (RootGuard, Self) {
+    pub(super) fn new(admission: Arc<AdmissionControl>) -> (RootGuard, Self) {
         let (ended, told) = watch::channel(false);
-        (RootGuard { gate, ended }, Self { task: Mutex::default(), ended: told })
+        (RootGuard { admission, ended }, Self { task: Mutex::default(), ended: told })
     }
 
     /// Waits until the root has ended unasked. Never, if it is stopped or killed.
@@ -80,17 +80,17 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::batch_node::Quiet;
+    use crate::batch_node::BatchNode;
 
     const SOON: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
     async fn a_root_that_ends_unasked_is_told_and_nothing_is_let_in_any_more() {
-        let node = Quiet::start(None).await.node;
+        let node = BatchNode::start(None).await.node;
         assert_eq!(node.ask(place(&order("shop", "o-1"), "p")).await.code, Code::Applied);
-        assert!(!node.has_ended() && timeout(SOON, node.ended()).await.is_err());
+        assert!(!node.has_ended() && timeout(SOON, node.wait_ended()).await.is_err());
         node.root.kill();
-        timeout(SOON, node.ended()).await.unwrap();
+        timeout(SOON, node.wait_ended()).await.unwrap();
         assert!(node.has_ended());
         let refused = timeout(SOON, node.ask(place(&order("shop", "o-2"), "p"))).await.unwrap();
         assert_eq!(refused.code, Code::Draining);
@@ -103,13 +103,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_root_that_is_asked_to_end_is_joined_and_says_nothing() {
         for kills in [false, true] {
-            let node = Quiet::start(None).await.node;
+            let node = BatchNode::start(None).await.node;
             match kills {
                 true => node.clone().kill().await,
                 false => assert!(node.clone().stop(SOON).await.drained),
             }
             assert!(node.life.task.lock().is_none(), "the root's task was joined");
-            assert!(!node.has_ended() && timeout(SOON, node.ended()).await.is_err());
+            assert!(!node.has_ended() && timeout(SOON, node.wait_ended()).await.is_err());
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::life::RootGuard;
 use crate::context::{NodeContext, PartitionContext};
-use crate::last_committed::Acknowledged;
+use crate::last_committed::LastCommitted;
 use crate::messages::{NodeMsg, PartitionMsg};
 use crate::mutant::Mutant;
 use crate::partition::{Partition, PartitionArgs};
@@ -23,7 +23,7 @@ pub(super) struct NodeState {
     ready: watch::Sender<usize>,
     partitions: BTreeMap<PartitionId, ActorRef<PartitionMsg>>,
     /// What is known of partitions' logs beyond the life of their actors.
-    acknowledged: BTreeMap<PartitionId, Arc<Acknowledged>>,
+    last_committed: BTreeMap<PartitionId, Arc<LastCommitted>>,
     tenants: Option<ractor::ActorId>,
     sweeper: Option<ractor::ActorId>,
     _guard: RootGuard,
@@ -43,7 +43,7 @@ impl Actor for Root {
         (shared, ready, guard): Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
         for partition in (0..shared.orders.committers.partitions()).map(PartitionId) {
-            if shared.orders.held.has(partition) {
+            if shared.orders.table.has(partition) {
                 myself.cast(NodeMsg::StartPartition(partition))?;
             }
         }
@@ -53,7 +53,7 @@ impl Actor for Root {
             shared,
             ready,
             partitions: BTreeMap::new(),
-            acknowledged: BTreeMap::new(),
+            last_committed: BTreeMap::new(),
             tenants: None,
             sweeper: None,
             _guard: guard,
@@ -73,13 +73,13 @@ impl Actor for Root {
                 let (tenants, _) = Actor::spawn_linked(None, Tenants, args, myself.get_cell()).await?;
                 state.tenants = Some(tenants.get_id());
                 shared.routes.supervised_by(Some(tenants));
-                shared.orders.effects.running.leave_behind();
+                shared.orders.effects.running.request_rescan();
             }
             NodeMsg::StartSweeper => {
                 let args = SweeperArgs {
                     effects: shared.orders.effects.clone(),
                     routes: shared.routes.clone(),
-                    held: shared.orders.held.clone(),
+                    table: shared.orders.table.clone(),
                     partitions: shared.orders.committers.partitions(),
                 };
                 let (sweeper, _) = Actor::spawn_linked(None, Sweeper, args, myself.get_cell()).await?;
@@ -87,36 +87,36 @@ impl Actor for Root {
             }
             NodeMsg::StartPartition(partition) => {
                 // It may have been given up since this was asked for, or be there already.
-                if !shared.orders.held.has(partition) || state.partitions.contains_key(&partition) {
+                if !shared.orders.table.has(partition) || state.partitions.contains_key(&partition) {
                     return Ok(());
                 }
-                let acknowledged = match shared.orders.settings.is(Mutant::ForgetsEpochWithItsActor) {
+                let last_committed = match shared.orders.settings.is(Mutant::ForgetsEpochWithItsActor) {
                     true => Arc::default(),
-                    false => state.acknowledged.entry(partition).or_default().clone(),
+                    false => state.last_committed.entry(partition).or_default().clone(),
                 };
                 let context = PartitionContext {
                     partition,
                     ports: shared.orders.ports.clone(),
                     settings: shared.orders.settings.clone(),
                     floors: shared.floors.clone(),
-                    held: shared.orders.held.clone(),
-                    sight: shared.orders.sight.clone(),
-                    acknowledged,
+                    table: shared.orders.table.clone(),
+                    metrics: shared.orders.metrics.clone(),
+                    last_committed,
                 };
                 let args = PartitionArgs {
                     context: Arc::new(context),
                     committers: shared.orders.committers.clone(),
-                    gate: shared.orders.gate.clone(),
+                    admission: shared.orders.admission.clone(),
                     effects: shared.orders.effects.clone(),
                     ready: state.ready.clone(),
                 };
                 let (actor, _) = Actor::spawn_linked(None, Partition, args, myself.get_cell()).await?;
                 state.partitions.insert(partition, actor);
             }
-            NodeMsg::LetGo(partition, reply) => {
-                // When it comes back it is told to be ours, whoever has had it meanwhile. What was acknowledged stays known.
-                if let Some(acknowledged) = state.acknowledged.get(&partition) {
-                    acknowledged.set_epoch(None);
+            NodeMsg::ReleasePartition(partition, reply) => {
+                // When it comes back it is told to be ours, whoever has had it meanwhile. What was last_committed stays known.
+                if let Some(last_committed) = state.last_committed.get(&partition) {
+                    last_committed.set_epoch(None);
                 }
                 if let Err(Some(actor)) = reply.send(state.partitions.remove(&partition)) {
                     // Whoever asked waits no more.
@@ -135,10 +135,10 @@ impl Actor for Root {
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         let Some((ended, why)) = ended(event) else { return Ok(()) };
-        if state.shared.orders.gate.is_closed() {
+        if state.shared.orders.admission.is_closed() {
             return Ok(());
         }
-        // Nothing below the root is ever given up: what was quarantined comes back after the longest delay.
+        // NullPorts below the root is ever given up: what was quarantined comes back after the longest delay.
         let delay = Duration::from_millis(state.shared.orders.settings.config.supervision.delay_max_ms);
         let partition = state.partitions.iter().find(|(_, actor)| actor.get_id() == ended);
         if let Some(partition) = partition.map(|(partition, _)| *partition) {
@@ -151,7 +151,7 @@ impl Actor for Root {
             myself.send_after(delay, || NodeMsg::StartTenants);
         } else if state.sweeper == Some(ended) {
             tracing::error!(%why, ?delay, "the sweeper ended and starts again");
-            state.shared.orders.effects.running.leave_behind();
+            state.shared.orders.effects.running.request_rescan();
             myself.send_after(delay, || NodeMsg::StartSweeper);
         }
         Ok(())

@@ -10,17 +10,17 @@ use tokio::sync::watch;
 use super::handle::NodeHandle;
 use super::life::RootLife;
 use super::root::Root;
-use crate::admission::{Gate, share};
+use crate::admission::{AdmissionControl, share};
 use crate::committers::Committers;
 use crate::context::{NodeContext, OrderContext};
 use crate::effects::Effects;
 use crate::newcomers::Newcomers;
-use crate::node_metrics::Sight;
-use crate::partition_table::{Bounds, Held};
+use crate::node_metrics::NodeMetrics;
+use crate::partition_table::{Bounds, PartitionTable};
 use crate::passivation::Residents;
 use crate::reads::Reads;
 use crate::routes::TenantRoutes;
-use crate::world::{Holds, Ports, Settings};
+use crate::world::{OwnershipMode, Ports, Settings};
 
 /// A node: start one with [`Node::start`].
 pub struct Node;
@@ -56,44 +56,48 @@ impl Node {
         let waited_ms = settings.config.commit.timeout_ms.saturating_mul(3);
         let reads = Reads::new(ports.log.identity(), settings.config.orders.hydrate_concurrency_max);
         let residents = Residents::new(settings.config.orders.live_max);
-        let admission = &settings.config.admission;
-        let gate = Arc::new(Gate::new(admission, partitions));
+        let limits = &settings.config.admission;
+        let admission = Arc::new(AdmissionControl::new(limits, partitions));
         let bounds = Bounds {
-            under_way_max: admission.partition_in_flight_max,
-            permitted_max: share(admission.in_flight_max, partitions.into()),
-            doubt_after: Duration::from_millis(admission.doubt_ms),
+            under_way_max: limits.partition_in_flight_max,
+            permitted_max: share(limits.in_flight_max, partitions.into()),
+            doubt_after: Duration::from_millis(limits.doubt_ms),
         };
         let committers = Arc::new(Committers::new(partitions));
-        let held = Arc::new(Held::new(partitions, bounds));
-        let all = settings.holds == Holds::All;
+        let table = Arc::new(PartitionTable::new(partitions, bounds));
+        let all = settings.ownership == OwnershipMode::All;
         // What is this node's alone is let in from the start, and waits for its committer.
         (0..partitions).map(PartitionId).filter(|_| all).for_each(|partition| {
-            held.take(partition);
-            held.open(partition);
+            table.take(partition);
+            table.open(partition);
         });
         let routes = Arc::<TenantRoutes>::default();
-        let sight = Arc::new(Sight::new());
-        let effects = Arc::new(Effects::new(ports.clone(), settings.clone(), routes.clone(), sight.clone()));
-        let newcomers =
-            Newcomers::new(ports.tenants.clone(), settings.config.tenants.created_max, gate.retry_after_ms());
+        let metrics = Arc::new(NodeMetrics::new());
+        let effects =
+            Arc::new(Effects::new(ports.clone(), settings.clone(), routes.clone(), metrics.clone()));
+        let newcomers = Newcomers::new(
+            ports.tenants.clone(),
+            settings.config.tenants.created_max,
+            admission.retry_after_ms(),
+        );
         let shared = Arc::new(NodeContext {
             orders: Arc::new(OrderContext {
                 ports,
                 settings,
                 committers,
-                held,
-                gate,
+                table,
+                admission,
                 reads,
                 residents,
                 effects,
-                sight,
+                metrics,
             }),
             routes,
             floors: Arc::default(),
             newcomers,
         });
         let (ready, mut is_ready) = watch::channel(0);
-        let (guard, life) = RootLife::new(shared.orders.gate.clone());
+        let (guard, life) = RootLife::new(shared.orders.admission.clone());
         let spawned = Actor::spawn(None, Root, (shared.clone(), ready, guard)).await;
         let (root, task) = spawned.map_err(|error| StartError::Spawn(error.to_string()))?;
         life.runs_as(task);

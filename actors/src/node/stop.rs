@@ -25,7 +25,7 @@ pub struct StopReport {
 impl NodeHandle {
     /// From now on new commands are refused as `draining`.
     pub fn close(&self) {
-        self.shared.orders.gate.close();
+        self.shared.orders.admission.close();
     }
 
     /// Stops: refuses what is new, finishes and answers what is in flight, writes the floors, ends the actors. At
@@ -35,16 +35,17 @@ impl NodeHandle {
         // What does not end by itself is ended within the deadline, too.
         let ends_by = tokio::time::Instant::now() + deadline;
         let until = ends_by - (deadline / 4).min(END_MAX);
-        let mut drained = tokio::time::timeout_at(until, self.shared.orders.gate.drained()).await.is_ok();
-        for partition in self.held() {
-            let empty = self.shared.orders.held.empty(partition);
+        let mut drained =
+            tokio::time::timeout_at(until, self.shared.orders.admission.drained()).await.is_ok();
+        for partition in self.owned_partitions() {
+            let empty = self.shared.orders.table.empty(partition);
             drained &= tokio::time::timeout_at(until, empty).await.is_ok();
         }
         drained &= tokio::time::timeout_at(until, self.shared.orders.effects.close()).await.is_ok();
-        for partition in self.held() {
+        for partition in self.owned_partitions() {
             drained &= tokio::time::timeout_at(until, self.seal(partition)).await == Ok(true);
         }
-        let abandoned = self.shared.orders.held.under_way();
+        let abandoned = self.shared.orders.table.under_way();
         drop(tokio::time::timeout_at(until, self.shared.newcomers.close()).await);
         self.shared.newcomers.kill();
         self.end(ends_by).await;
@@ -57,7 +58,7 @@ impl NodeHandle {
         committer.cast(CommitterMsg::Seal(reply)).is_ok() && sealed.await.is_ok()
     }
 
-    /// Ends all actors at once, as a crash of the process would. Nothing that was answered is lost.
+    /// Ends all actors at once, as a crash of the process would. NullPorts that was answered is lost.
     pub async fn kill(self) {
         self.close();
         self.shared.newcomers.kill();

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::state::{OrderArgs, OrderState};
-use crate::messages::{EngineNews, OrderMsg};
+use crate::messages::{EngineDelivery, OrderMsg};
 use crate::mutant::Mutant;
 use crate::world::ProbePoint;
 
@@ -63,7 +63,7 @@ impl Actor for OrderActor {
             OrderMsg::Engine(news) => state.take_in(news),
             OrderMsg::Wake => state.drive(&myself),
             OrderMsg::Found(found) => match found.is_due {
-                true => state.take_in(EngineNews::deadline_passed()),
+                true => state.take_in(EngineDelivery::deadline_passed()),
                 false => state.drive(&myself),
             },
             OrderMsg::Passivate => return state.passivate(&myself),

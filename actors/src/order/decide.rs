@@ -5,9 +5,9 @@ use retailflow_engine::order::{Context, Draft, Drafted};
 use retailflow_engine::wire::Code;
 
 use super::end::OrderEnd;
-use super::in_flight::{Deferred, InFlight};
+use super::in_flight::{DeferredRefusal, InFlight};
 use super::state::OrderState;
-use crate::messages::{OrderMsg, Proposed};
+use crate::messages::{OrderMsg, ProposalResult};
 use crate::outcome::refusal;
 use crate::work::Work;
 use crate::world::ProbePoint;
@@ -48,7 +48,7 @@ impl OrderState {
                 };
                 match drafted {
                     Drafted::Decided(_) => {
-                        work.came_to("decided");
+                        work.trace_point("decided");
                         waiters.push(vec![work]);
                     }
                     Drafted::Joined(index) => waiters[index].push(work),
@@ -58,12 +58,12 @@ impl OrderState {
                         break;
                     }
                     Drafted::Refused(code, message) => {
-                        let retry_after_ms = self.args.shared.gate.retry_after_ms();
+                        let retry_after_ms = self.args.shared.admission.retry_after_ms();
                         let command = &work.command;
                         let outcome = refusal(&command.order, &command.key, code, message, retry_after_ms);
                         match draft.is_empty() {
                             true => work.answer(outcome),
-                            false => deferred.push(Deferred { work, outcome, after: waiters.len() }),
+                            false => deferred.push(DeferredRefusal { work, outcome, after: waiters.len() }),
                         }
                     }
                 }
@@ -86,29 +86,29 @@ impl OrderState {
         &mut self,
         myself: &ActorRef<OrderMsg>,
         number: u64,
-        proposed: Proposed,
+        proposed: ProposalResult,
     ) -> Result<Option<Box<InFlight>>, ActorProcessingErr> {
         let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.number == number) else {
             return Ok(None);
         };
         match proposed {
-            Proposed::Committed => {
+            ProposalResult::Committed => {
                 self.probe(ProbePoint::OrderCommitted)?;
                 self.committed(*in_flight);
                 self.drive(myself);
                 self.probe(ProbePoint::OrderAnswered)?;
                 Ok(None)
             }
-            Proposed::Conflict => Ok(Some(in_flight)),
-            Proposed::TooLarge(why) => {
+            ProposalResult::Conflict => Ok(Some(in_flight)),
+            ProposalResult::TooLarge(why) => {
                 let InFlight { sealed, waiters, deferred, engine, .. } = *in_flight;
                 let decisions = sealed.next_revision - sealed.expected_revision;
                 self.too_large(usize::try_from(decisions)?, &why, engine, waiters, deferred)?;
                 self.drive(myself);
                 Ok(None)
             }
-            Proposed::Unavailable(code, why) => {
-                let retry_after_ms = self.args.shared.gate.retry_after_ms();
+            ProposalResult::Unavailable(code, why) => {
+                let retry_after_ms = self.args.shared.admission.retry_after_ms();
                 if !in_flight.engine.is_empty() {
                     self.wake_later();
                 }
@@ -119,7 +119,7 @@ impl OrderState {
                 Ok(None)
             }
             // Neither yes nor no may be said. The supervisor starts the order again from what the log has.
-            Proposed::Lost => Err(OrderEnd::Lost.into()),
+            ProposalResult::Lost => Err(OrderEnd::Lost.into()),
         }
     }
 }

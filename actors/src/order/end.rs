@@ -17,7 +17,7 @@ pub(super) enum OrderEnd {
 }
 
 /// Did an order end because of trouble that is not its own? It starts again, and is never parked for that.
-pub(crate) fn is_passing(error: &ActorProcessingErr) -> bool {
+pub(crate) fn is_transient(error: &ActorProcessingErr) -> bool {
     // A record of a newer version is whole: an upgrade reads it, and a park mark would outlive the upgrade.
     let unreadable = matches!(
         error.downcast_ref(),

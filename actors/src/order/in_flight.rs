@@ -3,7 +3,7 @@
 use retailflow_engine::order::SealedDraft;
 use retailflow_engine::wire::Outcome;
 
-use crate::messages::EngineNews;
+use crate::messages::EngineDelivery;
 use crate::work::Work;
 
 /// A record that was proposed.
@@ -13,9 +13,9 @@ pub(super) struct InFlight {
     /// By decision: who asked first, then who joined.
     pub(super) waiters: Vec<Vec<Work>>,
     /// Refusals that rest on tentative state: told when it has become the committed one.
-    pub(super) deferred: Vec<Deferred>,
+    pub(super) deferred: Vec<DeferredRefusal>,
     /// The engine's own commands among the decisions: until these are durable their effects count as running.
-    pub(super) engine: Vec<EngineNews>,
+    pub(super) engine: Vec<EngineDelivery>,
 }
 
 impl InFlight {
@@ -26,13 +26,13 @@ impl InFlight {
 }
 
 /// A refusal that rests on the `after` decisions before it.
-pub(super) struct Deferred {
+pub(super) struct DeferredRefusal {
     pub(super) work: Work,
     pub(super) outcome: Outcome,
     pub(super) after: usize,
 }
 
-pub(super) fn in_order(waiters: Vec<Vec<Work>>, deferred: Vec<Deferred>) -> Vec<Work> {
+pub(super) fn in_order(waiters: Vec<Vec<Work>>, deferred: Vec<DeferredRefusal>) -> Vec<Work> {
     let mut works = Vec::with_capacity(waiters.len() + deferred.len());
     let mut deferred = deferred.into_iter().peekable();
     for (place, waiting) in waiters.into_iter().enumerate() {

@@ -7,9 +7,9 @@ use retailflow_engine::ports::OrderEntry;
 use retailflow_engine::wire::{Code, Durability};
 
 use super::end::OrderEnd;
-use super::in_flight::{Deferred, InFlight, in_order};
+use super::in_flight::{DeferredRefusal, InFlight, in_order};
 use super::state::OrderState;
-use crate::messages::{CommitterMsg, EngineNews, OrderMsg, Proposal, Ticket};
+use crate::messages::{CommitterMsg, EngineDelivery, OrderMsg, Proposal, Ticket};
 use crate::mutant::Mutant;
 use crate::outcome::recorded;
 use crate::work::Work;
@@ -21,7 +21,7 @@ impl OrderState {
         myself: &ActorRef<OrderMsg>,
         draft: Draft,
         waiters: Vec<Vec<Work>>,
-        deferred: Vec<Deferred>,
+        deferred: Vec<DeferredRefusal>,
     ) -> Result<(), ActorProcessingErr> {
         let (decisions, engine) = (draft.len(), std::mem::take(&mut self.engine));
         let sealed = match draft.seal(&self.aggregate) {
@@ -33,7 +33,7 @@ impl OrderState {
         self.combine_max = None;
         let Some(committer) = self.args.shared.committers.get(self.partition) else {
             let why = "the order's partition is being taken over";
-            let retry_after_ms = self.args.shared.gate.retry_after_ms();
+            let retry_after_ms = self.args.shared.admission.retry_after_ms();
             // Who only asked is told, and asks again: that is no reason to drive anything.
             if !engine.is_empty() {
                 self.wake_later();
@@ -87,11 +87,11 @@ impl OrderState {
         &mut self,
         decisions: usize,
         why: &str,
-        engine: Vec<EngineNews>,
+        engine: Vec<EngineDelivery>,
         mut waiters: Vec<Vec<Work>>,
-        deferred: Vec<Deferred>,
+        deferred: Vec<DeferredRefusal>,
     ) -> Result<(), ActorProcessingErr> {
-        let retry_after_ms = self.args.shared.gate.retry_after_ms();
+        let retry_after_ms = self.args.shared.admission.retry_after_ms();
         let callers = waiters.iter().any(|works| !works.is_empty());
         if decisions > 1 && callers {
             self.combine_max = Some(decisions / 2);
@@ -120,7 +120,7 @@ impl OrderState {
         let InFlight { sealed, waiters, deferred, engine, .. } = in_flight;
         drop(engine);
         if self.is_probe() {
-            // Nothing was recorded: the order is as it was.
+            // NullPorts was recorded: the order is as it was.
             return answer(waiters, &sealed.outcomes, durability);
         }
         self.unrecorded = 0;
@@ -134,14 +134,14 @@ impl OrderState {
             shared.effects.order_ended();
         }
         sealed.commit_to(&mut self.aggregate, shared.settings.config.orders.recent_ids_max);
-        deferred.into_iter().for_each(|Deferred { work, outcome, .. }| work.answer(outcome));
+        deferred.into_iter().for_each(|DeferredRefusal { work, outcome, .. }| work.answer(outcome));
         self.save_snapshot_if_due();
     }
 
     /// Commands that lost a race come first again, a bounded number of times.
     pub(super) fn again(&mut self, in_flight: InFlight) {
         let max = self.args.shared.settings.config.commit.conflict_retries_max;
-        let retry_after_ms = self.args.shared.gate.retry_after_ms();
+        let retry_after_ms = self.args.shared.admission.retry_after_ms();
         for mut work in in_flight.into_works().into_iter().rev() {
             work.attempts += 1;
             work.certainly_new = false;
@@ -160,7 +160,7 @@ fn answer(waiters: Vec<Vec<Work>>, outcomes: &[RecordedOutcome], durability: Dur
         for (place, work) in works.into_iter().enumerate() {
             let command = &work.command;
             let told = recorded(&command.order, &command.key, &outcome.verdict, durability, place > 0);
-            work.came_to("durable");
+            work.trace_point("durable");
             work.answer(told);
         }
     }

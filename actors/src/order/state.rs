@@ -13,7 +13,7 @@ use retailflow_engine::wire::Code;
 
 use super::in_flight::InFlight;
 use crate::context::OrderContext;
-use crate::messages::{EngineNews, OrderMsg, TenantMsg};
+use crate::messages::{EngineDelivery, OrderMsg, TenantMsg};
 use crate::mutant::Mutant;
 use crate::outcome::recorded;
 use crate::passivation::{self, hydrate};
@@ -36,7 +36,7 @@ pub(crate) struct OrderState {
     pub(super) snapshot_at: u64,
     pub(super) queue: VecDeque<Work>,
     /// The engine's own commands. At most one step and one deadline are open, so a handful at most wait here.
-    pub(super) engine: Vec<EngineNews>,
+    pub(super) engine: Vec<EngineDelivery>,
     /// Decisions in the next record, while the last one came out too large.
     pub(super) combine_max: Option<usize>,
     pub(super) in_flight: Option<Box<InFlight>>,
@@ -72,14 +72,14 @@ impl OrderState {
     pub(super) fn take(&mut self, work: Work) {
         let shared = &self.args.shared;
         if self.queue.len() >= shared.settings.config.orders.queue_max {
-            let retry_after_ms = shared.gate.retry_after_ms();
+            let retry_after_ms = shared.admission.retry_after_ms();
             return work.refuse(Code::Overloaded, "too many commands wait for this order", retry_after_ms);
         }
         self.queue.push_back(work);
     }
 
     /// News of the engine's own that wait to be decided.
-    pub(super) fn take_in(&mut self, mut news: EngineNews) {
+    pub(super) fn take_in(&mut self, mut news: EngineDelivery) {
         if self.engine.len() < ENGINE_QUEUE_MAX {
             news.received();
             self.engine.push(news);
@@ -92,7 +92,7 @@ impl OrderState {
         let recent_max = shared.settings.config.orders.recent_ids_max;
         let mutant = shared.settings.is(Mutant::ReadPermitsOfTheNode);
         let (aggregate, unaided) = match shared.ports.log.seems_new(&self.args.order) && !mutant {
-            // Nothing is read for it: it waits for nobody who reads.
+            // NullPorts is read for it: it waits for nobody who reads.
             true => (Aggregate::new(self.args.order.clone()), 0),
             false => {
                 let of = if mutant { PartitionId(0) } else { self.partition };
@@ -121,8 +121,8 @@ impl OrderState {
         }
         match next(&self.args.order, &self.aggregate.order) {
             Some(effect) => effects.drive(effect, myself),
-            None if self.aggregate.order.deadline.is_some() => effects.running.waits(&self.args.order),
-            None => effects.running.rest(&self.args.order),
+            None if self.aggregate.order.deadline.is_some() => effects.running.set_waiting(&self.args.order),
+            None => effects.running.cancel(&self.args.order),
         }
     }
 
@@ -130,7 +130,8 @@ impl OrderState {
     /// participant is not to be asked again and again for what nobody can write down.
     pub(super) fn wake_later(&mut self) {
         let (shared, doubled) = (&self.args.shared, 1 << self.unrecorded.min(16));
-        let (first_ms, max_ms) = (shared.gate.retry_after_ms(), shared.settings.config.effects.retry_max_ms);
+        let (first_ms, max_ms) =
+            (shared.admission.retry_after_ms(), shared.settings.config.effects.retry_max_ms);
         let delay_ms = first_ms.saturating_mul(doubled).min(max_ms.max(first_ms));
         self.unrecorded = self.unrecorded.saturating_add(1);
         shared.effects.wake_later(self.args.order.clone(), Duration::from_millis(delay_ms));

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::context::OrderContext;
 use crate::dead_letter::DEAD_LETTER_MAX_BYTES;
-use crate::messages::{Crash, Drain, ReleaseError, Released, TenantMsg};
+use crate::messages::{Crash, DrainCommand, ReleaseCounts, ReleaseError, TenantMsg};
 use crate::work::Work;
 
 /// Commands read at once: each may have a megabyte.
@@ -35,7 +35,7 @@ pub(super) struct Drainer {
     pub(super) crashes: mpsc::Receiver<Crash>,
     /// The last sequence decided.
     pub(super) after: u64,
-    pub(super) released: Released,
+    pub(super) released: ReleaseCounts,
 }
 
 /// A command as it stands in the queue.
@@ -49,7 +49,7 @@ struct Parked {
 }
 
 impl Drainer {
-    pub(super) async fn run(&mut self) -> Result<Released, ReleaseError> {
+    pub(super) async fn run(&mut self) -> Result<ReleaseCounts, ReleaseError> {
         loop {
             let read = self.shared.ports.log.parked_commands(&self.order, self.after, PIECE).await;
             let piece = read.map_err(|error| ReleaseError::Unavailable(error.to_string()))?;
@@ -65,15 +65,15 @@ impl Drainer {
         }
     }
 
-    pub(super) fn tell(&self, drain: Drain) -> Result<(), ReleaseError> {
-        let told = self.tenant.cast(TenantMsg::Drain(self.order.clone(), drain));
+    pub(super) fn tell(&self, drain: DrainCommand) -> Result<(), ReleaseError> {
+        let told = self.tenant.cast(TenantMsg::DrainCommand(self.order.clone(), drain));
         told.map_err(|_| ReleaseError::Lost)
     }
 
     async fn one(&mut self, parked: &Parked) -> Result<(), ReleaseError> {
         let command = match parked.command() {
             Ok(command) => command,
-            Err(why) if self.discard => return self.put_away(parked, Code::Discarded, &why).await,
+            Err(why) if self.discard => return self.dead_letter(parked, Code::Discarded, &why).await,
             Err(why) => return Err(ReleaseError::Unreadable { sequence: parked.sequence, why }),
         };
         let outcome = self.decided(parked.sequence, &command).await?;
@@ -84,7 +84,7 @@ impl Drainer {
             // The caller was told that it is kept: what no order can record of it is kept here.
             Status::Refused | Status::Parked => {
                 let code = if self.discard { Code::Discarded } else { outcome.code };
-                return self.put_away(parked, code, &outcome.message).await;
+                return self.dead_letter(parked, code, &outcome.message).await;
             }
         }
         Ok(())
@@ -95,7 +95,7 @@ impl Drainer {
         let mut attempts = 0;
         loop {
             let (reply, answer) = oneshot::channel();
-            self.tell(Drain::Command(Work::parked(command.clone(), reply, self.discard)))?;
+            self.tell(DrainCommand::Command(Work::parked(command.clone(), reply, self.discard)))?;
             let why = match answer.await {
                 Ok(outcome) if !passes(outcome.code) => return Ok(outcome),
                 Ok(outcome) => outcome.message,
@@ -112,12 +112,12 @@ impl Drainer {
             if attempts == ATTEMPTS_MAX {
                 return Err(ReleaseError::Stuck { sequence, why });
             }
-            tokio::time::sleep(Duration::from_millis(self.shared.gate.retry_after_ms())).await;
+            tokio::time::sleep(Duration::from_millis(self.shared.admission.retry_after_ms())).await;
         }
     }
 
     /// Puts a command among the dead letters, once however often it is tried.
-    async fn put_away(&mut self, parked: &Parked, code: Code, reason: &str) -> Result<(), ReleaseError> {
+    async fn dead_letter(&mut self, parked: &Parked, code: Code, reason: &str) -> Result<(), ReleaseError> {
         let mut named = format!("parked\0{}\0{}\0", self.order, parked.key).into_bytes();
         named.extend_from_slice(&parked.content_hash);
         let mut key = [0; 16];
@@ -143,16 +143,16 @@ impl Drainer {
         let time = Duration::from_millis(self.shared.settings.config.commit.timeout_ms.saturating_mul(2));
         let silent = || ReleaseError::Unavailable("the log does not answer in time".into());
         let (held, is_held) = oneshot::channel();
-        self.tell(Drain::Hold(held))?;
+        self.tell(DrainCommand::Hold(held))?;
         tokio::time::timeout(time, is_held).await.map_err(|_| silent())?.map_err(|_| ReleaseError::Lost)?;
         let read = self.shared.ports.log.parked_commands(&self.order, self.after, 1);
         let more = tokio::time::timeout(time, read).await.map_err(|_| silent())?;
         if !more.map_err(|error| ReleaseError::Unavailable(error.to_string()))?.is_empty() {
-            self.tell(Drain::GoOn)?;
+            self.tell(DrainCommand::Resume)?;
             return Ok(false);
         }
         let (reply, ended) = oneshot::channel();
-        self.tell(Drain::End { operator: self.operator.clone(), reply })?;
+        self.tell(DrainCommand::End { operator: self.operator.clone(), reply })?;
         let ended = tokio::time::timeout(time, ended).await.map_err(|_| ReleaseError::Lost)?;
         ended.map_err(|_| ReleaseError::Lost)?.map_err(ReleaseError::Unavailable)
     }

@@ -5,25 +5,25 @@ use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::OrderId;
 use tokio::sync::oneshot;
 
-use super::queue::{Ending, Mark, ReleasedMark};
+use super::queue::{Mark, ReleasePhase, ReleasedMark};
 use super::state::Parking;
 
 impl Parking {
     /// Queues nothing more, and tells when nothing is on its way into the queue.
     pub(crate) fn hold(&mut self, order: &OrderId, reply: oneshot::Sender<()>) {
         if let Some(queue) = self.parked.get_mut(order)
-            && !matches!(queue.ending, Some(Ending::Releasing(..)))
+            && !matches!(queue.ending, Some(ReleasePhase::RemovingMark(..)))
         {
-            queue.ending = Some(Ending::Held(Some(reply)));
-            self.tell_held(order);
+            queue.ending = Some(ReleasePhase::QueueHeld(Some(reply)));
+            self.notify_held(order);
         }
     }
 
-    pub(super) fn tell_held(&mut self, order: &OrderId) {
+    pub(super) fn notify_held(&mut self, order: &OrderId) {
         if let Some(queue) = self.parked.get_mut(order)
             && queue.writing.is_empty()
             && !matches!(queue.mark, Mark::Writing(..))
-            && let Some(Ending::Held(reply)) = &mut queue.ending
+            && let Some(ReleasePhase::QueueHeld(reply)) = &mut queue.ending
             && let Some(reply) = reply.take()
         {
             // A release that has ended says so.
@@ -32,9 +32,9 @@ impl Parking {
     }
 
     /// Commands may be queued again. A mark that is being taken away is not held up by that.
-    pub(crate) fn go_on(&mut self, order: &OrderId) -> Result<(), ActorProcessingErr> {
+    pub(crate) fn resume_queue(&mut self, order: &OrderId) -> Result<(), ActorProcessingErr> {
         match self.parked.get_mut(order) {
-            Some(queue) if matches!(queue.ending, Some(Ending::Held(_))) => queue.ending = None,
+            Some(queue) if matches!(queue.ending, Some(ReleasePhase::QueueHeld(_))) => queue.ending = None,
             _ => return Ok(()),
         }
         self.queue_waiting(order)
@@ -50,13 +50,13 @@ impl Parking {
         let number = self.number();
         let reference = self.reference(order);
         let Some(queue) = self.parked.get_mut(order) else { return Ok(()) };
-        if !matches!(queue.ending, Some(Ending::Held(None))) {
+        if !matches!(queue.ending, Some(ReleasePhase::QueueHeld(None))) {
             let _ = reply.send(Ok(false));
             return Ok(());
         }
         let (actor, at) = (operator.to_string(), self.shared.ports.clock.now());
         let release = Control::Release { order: reference.clone(), actor, at };
-        queue.ending = Some(Ending::Releasing(number, operator, reply));
+        queue.ending = Some(ReleasePhase::RemovingMark(number, operator, reply));
         self.write(reference, &release, number)
     }
 
@@ -68,7 +68,9 @@ impl Parking {
         durable: bool,
     ) -> Result<Option<ReleasedMark>, ActorProcessingErr> {
         let Some(queue) = self.parked.get_mut(order) else { return Ok(None) };
-        let Some(Ending::Releasing(_, operator, reply)) = queue.ending.take() else { return Ok(None) };
+        let Some(ReleasePhase::RemovingMark(_, operator, reply)) = queue.ending.take() else {
+            return Ok(None);
+        };
         if durable {
             let waiting = std::mem::take(&mut queue.waiting).into();
             self.parked.remove(order);

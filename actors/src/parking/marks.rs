@@ -8,15 +8,19 @@ use retailflow_engine::order::Actor;
 use retailflow_engine::ports::ParkedOrder;
 use retailflow_engine::wire::{Code, CommandEvent, Outcome, Trace};
 
-use super::queue::{Ending, Mark, Queue, ReleasedMark};
+use super::queue::{Mark, Queue, ReleasePhase, ReleasedMark};
 use super::state::Parking;
-use crate::messages::{TenantMsg, Wrote};
+use crate::messages::{TenantMsg, WriteResult};
 use crate::work::Work;
 
 impl Parking {
     /// Takes in the marks of this tenant's orders in a partition that is run here from now on. Gives back what has waited for
     /// that.
-    pub(crate) fn arrived(&mut self, partition: PartitionId, marks: &[ParkedOrder]) -> Vec<TenantMsg> {
+    pub(crate) fn partition_acquired(
+        &mut self,
+        partition: PartitionId,
+        marks: &[ParkedOrder],
+    ) -> Vec<TenantMsg> {
         self.known.insert(partition);
         for parked in marks.iter().filter(|parked| parked.order.tenant == self.tenant) {
             // A release that an earlier actor asked for may still be on its way to the log: what is queued here must not come
@@ -50,7 +54,7 @@ impl Parking {
 
     /// Queues a command behind the mark; it is answered `parked` once that is durable.
     pub(crate) fn park_command(&mut self, work: Work) -> Result<(), ActorProcessingErr> {
-        let retry_after_ms = self.shared.gate.retry_after_ms();
+        let retry_after_ms = self.shared.admission.retry_after_ms();
         let settings = self.shared.settings.clone();
         let order = work.command.order.clone();
         let number = self.number();
@@ -116,9 +120,9 @@ impl Parking {
         &mut self,
         order: &OrderId,
         number: u64,
-        wrote: Wrote,
+        wrote: WriteResult,
     ) -> Result<Option<ReleasedMark>, ActorProcessingErr> {
-        let durable = wrote == Wrote::Durable;
+        let durable = wrote == WriteResult::Durable;
         let Some(queue) = self.parked.get_mut(order) else { return Ok(None) };
         if let Mark::Writing(reason, marking) = &queue.mark
             && *marking == number
@@ -131,11 +135,11 @@ impl Parking {
                 }
             } else {
                 let (code, why) = match wrote {
-                    Wrote::Refused(code, why) => (code, why),
+                    WriteResult::Refused(code, why) => (code, why),
                     _ => (Code::Unavailable, "the order's park mark could not be written".to_owned()),
                 };
                 tracing::error!(tenant = %self.tenant, %order, %why, "a park mark could not be written; it is tried again with the next command");
-                let retry_after_ms = self.shared.gate.retry_after_ms();
+                let retry_after_ms = self.shared.admission.retry_after_ms();
                 for work in queue.waiting.drain(..) {
                     work.refuse(code, why.clone(), retry_after_ms);
                 }
@@ -147,7 +151,7 @@ impl Parking {
                     *writing = None;
                 }
                 works.into_iter().for_each(|work| self.answer_parked(work));
-            } else if wrote == Wrote::NumberTaken {
+            } else if wrote == WriteResult::NumberTaken {
                 // A write of an earlier actor came to the log after this one had looked at the queue. It is tried under the next.
                 if let Some(key) = key {
                     queue.ids.remove(&key);
@@ -157,18 +161,18 @@ impl Parking {
                 }
             } else if let Some(key) = key {
                 queue.ids.remove(&key);
-                if let Wrote::Refused(code, why) = wrote {
-                    let retry_after_ms = self.shared.gate.retry_after_ms();
+                if let WriteResult::Refused(code, why) = wrote {
+                    let retry_after_ms = self.shared.admission.retry_after_ms();
                     works.into_iter().for_each(|work| work.refuse(code, why.clone(), retry_after_ms));
                 }
                 // Else it may be in the queue: neither yes nor no may be said.
             }
-        } else if let Some(Ending::Releasing(releasing, ..)) = &queue.ending
+        } else if let Some(ReleasePhase::RemovingMark(releasing, ..)) = &queue.ending
             && *releasing == number
         {
             return self.mark_released(order, durable);
         }
-        self.tell_held(order);
+        self.notify_held(order);
         Ok(None)
     }
 }

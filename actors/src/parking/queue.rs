@@ -18,11 +18,11 @@ pub(super) enum Mark {
 }
 
 /// The end of an order's parking, as far as it has come: nothing is queued meanwhile, but waits.
-pub(super) enum Ending {
+pub(super) enum ReleasePhase {
     /// A release looks at the queue's end; told when nothing is on its way into the queue any more.
-    Held(Option<oneshot::Sender<()>>),
+    QueueHeld(Option<oneshot::Sender<()>>),
     /// The mark is being taken away under this number.
-    Releasing(u64, Box<str>, oneshot::Sender<Result<bool, String>>),
+    RemovingMark(u64, Box<str>, oneshot::Sender<Result<bool, String>>),
 }
 
 pub(super) struct Queue {
@@ -35,7 +35,7 @@ pub(super) struct Queue {
     pub(super) writing: HashMap<u64, Vec<Work>>,
     /// Commands that wait for the mark, or for the end of a release. Bounded as an order's queue.
     pub(super) waiting: VecDeque<Work>,
-    pub(super) ending: Option<Ending>,
+    pub(super) ending: Option<ReleasePhase>,
 }
 
 impl Queue {

@@ -18,14 +18,14 @@ impl Parking {
 
     /// Keeps a message for an order of which nobody knows yet whether it is parked, and has that read.
     pub(crate) fn keep(&mut self, partition: PartitionId, message: TenantMsg) {
-        if !self.shared.held.has(partition) {
+        if !self.shared.table.has(partition) {
             // Its partition has gone meanwhile: whoever waits here asks again, and is answered by its owner.
             return;
         }
         let max = self.shared.settings.config.orders.queue_max;
         let unread = self.unread.partitions.entry(partition).or_default();
         if unread.failed || unread.waiting.len() >= max {
-            let retry_after_ms = self.shared.gate.retry_after_ms();
+            let retry_after_ms = self.shared.admission.retry_after_ms();
             unread.rescan |= refuse(message, retry_after_ms);
             return;
         }
@@ -78,12 +78,12 @@ impl Parking {
             return Vec::new();
         }
         match read {
-            Ok(marks) => self.arrived(partition, &marks),
+            Ok(marks) => self.partition_acquired(partition, &marks),
             Err(error) => {
                 tracing::warn!(%partition, %error, "park marks cannot be read now; commands of this partition are refused");
                 unread.reading = None;
                 unread.failed = true;
-                let retry_after_ms = self.shared.gate.retry_after_ms();
+                let retry_after_ms = self.shared.admission.retry_after_ms();
                 for message in std::mem::take(&mut unread.waiting) {
                     unread.rescan |= refuse(message, retry_after_ms);
                 }
@@ -97,7 +97,7 @@ impl Parking {
         let Some(unread) = self.unread.partitions.remove(&partition) else { return Vec::new() };
         if unread.rescan {
             // Until now its orders were told nothing: whoever wants to be driven is looked for again.
-            self.shared.effects.taken(partition);
+            self.shared.effects.partition_acquired(partition);
         }
         unread.waiting
     }

@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::drainer::Drainer;
 use crate::context::OrderContext;
-use crate::messages::{Crash, Drain, ReleaseError, Released, TenantMsg};
+use crate::messages::{Crash, DrainCommand, ReleaseCounts, ReleaseError, TenantMsg};
 
 /// The releases that go on at one tenant. They end with it.
 #[derive(Default)]
@@ -33,7 +33,7 @@ impl Releases {
 
     /// What leaves is released no more here. What one had read of an order's queue must not be taken for what the order has
     /// when it comes back: the mark may be another one by then.
-    pub(crate) fn departed(&mut self, leaves: impl Fn(&OrderId) -> bool) {
+    pub(crate) fn partition_released(&mut self, leaves: impl Fn(&OrderId) -> bool) {
         self.going_on.retain(|order, (_, task)| {
             let leaves = leaves(order);
             if leaves {
@@ -49,18 +49,18 @@ impl Releases {
         shared: Arc<OrderContext>,
         tenant: ActorRef<TenantMsg>,
         (order, operator, discard): (OrderRef, Box<str>, bool),
-        reply: oneshot::Sender<Result<Released, ReleaseError>>,
+        reply: oneshot::Sender<Result<ReleaseCounts, ReleaseError>>,
     ) {
         while self.tasks.try_join_next().is_some() {}
         let (crashed, crashes) = mpsc::channel(4);
         let going_on = order.order.clone();
-        let released = Released::default();
+        let released = ReleaseCounts::default();
         let mut drainer = Drainer { order, operator, discard, shared, tenant, crashes, after: 0, released };
         let task = self.tasks.spawn(async move {
             let ended = drainer.run().await;
             if let Err(error) = &ended {
                 tracing::error!(order = %drainer.order, %error, "an order was not released");
-                drop(drainer.tell(Drain::GivenUp));
+                drop(drainer.tell(DrainCommand::Aborted));
             }
             drop(reply.send(ended));
         });

@@ -16,7 +16,7 @@ use crate::context::OrderContext;
 use crate::messages::{CommitterMsg, ControlProposal, ControlTicket, TenantMsg};
 use crate::mutant::Mutant;
 
-/// The parked orders of one tenant. Nothing here waits: what is written, and what is read, is told to the tenant as a message.
+/// The parked orders of one tenant. NullPorts here waits: what is written, and what is read, is told to the tenant as a message.
 pub(crate) struct Parking {
     pub(super) shared: Arc<OrderContext>,
     pub(super) tenant: TenantId,
@@ -43,7 +43,7 @@ impl Parking {
     }
 
     /// What is parked in a partition that is run elsewhere is its owner's matter.
-    pub(crate) fn departed(&mut self, partition: PartitionId, leaves: impl Fn(&OrderId) -> bool) {
+    pub(crate) fn partition_released(&mut self, partition: PartitionId, leaves: impl Fn(&OrderId) -> bool) {
         self.known.remove(&partition);
         self.unread.forget(partition);
         self.parked.retain(|order, _| !leaves(order));

@@ -69,7 +69,7 @@ fn fold(
 }
 
 /// What the log knows of a command without all of the order's records.
-pub(crate) enum Located {
+pub(crate) enum LogLookup {
     /// Its outcome; `None` when it was never decided.
     Known(Option<RecordedOutcome>),
     /// Only all records tell.
@@ -81,17 +81,17 @@ pub(crate) async fn find(
     ports: &Ports,
     order: &OrderRef,
     command: &CommandKey,
-) -> Result<Located, HydrateError> {
+) -> Result<LogLookup, HydrateError> {
     let Some(records) = ports.log.find_decision(order, command).await? else {
-        return Ok(Located::NotIndexed);
+        return Ok(LogLookup::NotIndexed);
     };
     for record in records {
         let mut outcomes = Aggregate::outcomes_in(&record.bytes)?.into_iter();
         if let Some(outcome) = outcomes.find(|outcome| outcome.key == *command) {
-            return Ok(Located::Known(Some(outcome)));
+            return Ok(LogLookup::Known(Some(outcome)));
         }
     }
-    Ok(Located::Known(None))
+    Ok(LogLookup::Known(None))
 }
 
 /// Every outcome in an order's log, for commands that have left its memory. At most `decisions_max` of them.

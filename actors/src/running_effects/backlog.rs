@@ -22,7 +22,7 @@ const BEHIND: Duration = Duration::from_secs(4);
 /// Its pace is looked at so often, while it matters.
 const PACE_EVERY: Duration = Duration::from_millis(250);
 
-struct OfRole {
+struct RoleBacklog {
     waiting: AtomicUsize,
     answered: AtomicU64,
     pace: Mutex<Pace>,
@@ -38,7 +38,7 @@ struct Pace {
 /// The backlog of a node.
 pub(crate) struct Backlog {
     max: usize,
-    roles: [OfRole; Role::ALL.len()],
+    roles: [RoleBacklog; Role::ALL.len()],
     /// Orders that ended while there were too many.
     ended: AtomicU64,
     eased: Notify,
@@ -46,7 +46,7 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     pub(crate) fn new(max: usize) -> Self {
-        let roles = Role::ALL.map(|_| OfRole {
+        let roles = Role::ALL.map(|_| RoleBacklog {
             waiting: AtomicUsize::new(0),
             answered: AtomicU64::new(0),
             pace: Mutex::new(Pace { looked: Instant::now(), answered: 0, a_second: 0.0 }),
@@ -125,7 +125,7 @@ impl Backlog {
     }
 }
 
-impl OfRole {
+impl RoleBacklog {
     fn is_behind(&self, now: Instant) -> bool {
         let mut pace = self.pace.lock();
         let took = now.saturating_duration_since(pace.looked);

@@ -10,7 +10,7 @@ use retailflow_engine::order::StepAt;
 use super::task::EffectTask;
 
 /// An effect that runs, or waits for its retry.
-pub(super) struct Running {
+pub(super) struct RunningEffect {
     pub(super) at: StepAt,
     pub(super) mode: Mode,
     pub(super) doubted: bool,
@@ -18,7 +18,7 @@ pub(super) struct Running {
     pub(super) task: Arc<EffectTask>,
 }
 
-impl Running {
+impl RunningEffect {
     pub(super) fn is_of(&self, effect: &Effect) -> bool {
         self.at == effect.at && self.mode == effect.mode && self.doubted == effect.doubted
     }
@@ -26,14 +26,14 @@ impl Running {
 
 /// The effects of a node, one an order.
 #[derive(Default)]
-pub(super) struct AllRunning {
-    orders: HashMap<OrderRef, Running>,
+pub(super) struct EffectsByOrder {
+    orders: HashMap<OrderRef, RunningEffect>,
     /// Only tenants that have any.
     tenants: HashMap<TenantId, usize>,
 }
 
-impl AllRunning {
-    pub(super) fn get(&self, order: &OrderRef) -> Option<&Running> {
+impl EffectsByOrder {
+    pub(super) fn get(&self, order: &OrderRef) -> Option<&RunningEffect> {
         self.orders.get(order)
     }
 
@@ -45,11 +45,11 @@ impl AllRunning {
         self.tenants.get(tenant).copied().unwrap_or(0)
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = &Running> {
+    pub(super) fn values(&self) -> impl Iterator<Item = &RunningEffect> {
         self.orders.values()
     }
 
-    pub(super) fn insert(&mut self, order: OrderRef, running: Running) {
+    pub(super) fn insert(&mut self, order: OrderRef, running: RunningEffect) {
         match self.tenants.get_mut(&order.tenant) {
             Some(count) => *count += 1,
             None => drop(self.tenants.insert(order.tenant.clone(), 1)),
@@ -60,14 +60,14 @@ impl AllRunning {
         }
     }
 
-    pub(super) fn remove(&mut self, order: &OrderRef) -> Option<Running> {
+    pub(super) fn remove(&mut self, order: &OrderRef) -> Option<RunningEffect> {
         let running = self.orders.remove(order)?;
         self.left(&order.tenant);
         Some(running)
     }
 
     /// Takes out those whose order `leaves`.
-    pub(super) fn extract(&mut self, leaves: impl Fn(&OrderRef) -> bool) -> Vec<Running> {
+    pub(super) fn extract(&mut self, leaves: impl Fn(&OrderRef) -> bool) -> Vec<RunningEffect> {
         let left: Vec<_> = self.orders.extract_if(|order, _| leaves(order)).collect();
         left.iter().for_each(|(order, _)| self.left(&order.tenant));
         left.into_iter().map(|(_, running)| running).collect()

@@ -24,8 +24,8 @@ pub(crate) struct EffectGuard {
     task: Arc<EffectTask>,
     counted: bool,
     received: bool,
-    /// Its turn among those of its partition whose orders may have to be read first.
-    turn: Option<OwnedSemaphorePermit>,
+    /// Its permit among those of its partition whose orders may have to be read first.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl EffectGuard {
@@ -36,13 +36,13 @@ impl EffectGuard {
         number: u64,
         task: Arc<EffectTask>,
     ) -> Self {
-        Self { running, order, role, number, task, counted: true, received: false, turn: None }
+        Self { running, order, role, number, task, counted: true, received: false, permit: None }
     }
 
     /// It waits for a retry from now on, and holds nobody back.
     pub(crate) fn slow_down(&mut self) {
         self.task.slow_down();
-        self.ease();
+        self.release_backlog_slot();
     }
 
     /// Whether its outcome goes through the order's tenant.
@@ -51,15 +51,15 @@ impl EffectGuard {
     }
 
     /// It has an outcome, and holds no new order back any more.
-    pub(crate) fn ease(&mut self) {
+    pub(crate) fn release_backlog_slot(&mut self) {
         if std::mem::replace(&mut self.counted, false) {
             self.running.backlog.end(self.role);
         }
     }
 
-    /// Holds its turn until its outcome is recorded.
-    pub(crate) fn take_turn(&mut self, turn: Option<OwnedSemaphorePermit>) {
-        self.turn = turn;
+    /// OwnershipMode its permit until its outcome is recorded.
+    pub(crate) fn hold_permit(&mut self, permit: Option<OwnedSemaphorePermit>) {
+        self.permit = permit;
     }
 
     /// Its order has the outcome.
@@ -70,10 +70,10 @@ impl EffectGuard {
 
 impl Drop for EffectGuard {
     fn drop(&mut self) {
-        self.ease();
+        self.release_backlog_slot();
         let was_listed = self.running.ended(&self.order, self.number);
         if was_listed && !self.received {
-            self.running.leave_behind();
+            self.running.request_rescan();
         }
     }
 }

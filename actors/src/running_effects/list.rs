@@ -12,7 +12,7 @@ use retailflow_engine::ports::Role;
 use retailflow_engine::wire::command::Step;
 
 use super::backlog::Backlog;
-use super::by_order::{AllRunning, Running};
+use super::by_order::{EffectsByOrder, RunningEffect};
 use super::task::EffectTask;
 
 /// Of a full backlog, each tenant may have one part in so many all the same.
@@ -22,18 +22,18 @@ const SHARES_OVER: usize = 4;
 
 /// How an open order stands here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stands {
+pub(crate) enum DriveStatus {
     /// A step of it is asked for, or its outcome is being recorded.
     Driven,
     /// It asks for nothing: it waits for a person, or for a participant's report.
-    Waits,
+    Waiting,
     /// Neither, as far as is known here.
     Undriven,
 }
 
 #[derive(Default)]
-struct Listed {
-    running: AllRunning,
+struct EffectList {
+    running: EffectsByOrder,
     /// Open orders that ask for nothing.
     waiting: HashSet<OrderRef>,
     /// Orders that are woken in a while: each once, however many ask for that.
@@ -45,13 +45,13 @@ pub(crate) struct RunningEffects {
     /// As many may run, or wait for their retry.
     waiting_max: usize,
     backlog_max: usize,
-    listed: Mutex<Listed>,
+    list: Mutex<EffectList>,
     numbers: AtomicU64,
     closed: AtomicBool,
     /// Effects that have not failed yet.
     pub(crate) backlog: Backlog,
     /// Some open orders may have nobody who drives them: look through the index of deadlines.
-    left_behind: AtomicBool,
+    rescan_needed: AtomicBool,
 }
 
 /// An effect that is new in the list.
@@ -67,15 +67,15 @@ impl RunningEffects {
         Self {
             waiting_max: effects.waiting_max,
             backlog_max: effects.backlog_max,
-            listed: Mutex::default(),
+            list: Mutex::default(),
             numbers: AtomicU64::new(0),
             closed: AtomicBool::new(closed),
             backlog: Backlog::new(effects.backlog_max),
-            left_behind: AtomicBool::new(true),
+            rescan_needed: AtomicBool::new(true),
         }
     }
 
-    /// Nothing is driven: by a node that only takes commands in, or that stops.
+    /// NullPorts is driven: by a node that only takes commands in, or that stops.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
@@ -84,8 +84,8 @@ impl RunningEffects {
     /// whoever holds no lock.
     pub(crate) fn list(&self, effect: &Effect) -> (Option<NewEffect>, Option<Arc<EffectTask>>) {
         let reference = &effect.request.order;
-        let mut listed = self.listed.lock();
-        let Listed { running, waiting, .. } = &mut *listed;
+        let mut list = self.list.lock();
+        let EffectList { running, waiting, .. } = &mut *list;
         if !waiting.is_empty() {
             waiting.remove(reference);
         }
@@ -97,7 +97,7 @@ impl RunningEffects {
             return (None, other);
         }
         if running.len() >= self.waiting_max {
-            self.left_behind.store(true, Ordering::Release);
+            self.rescan_needed.store(true, Ordering::Release);
             return (None, other);
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
@@ -105,76 +105,79 @@ impl RunningEffects {
         self.backlog.begin(role);
         let task = Arc::<EffectTask>::default();
         let (at, mode, doubted) = (effect.at.clone(), effect.mode, effect.doubted);
-        running.insert(reference.clone(), Running { at, mode, doubted, number, task: task.clone() });
+        running.insert(reference.clone(), RunningEffect { at, mode, doubted, number, task: task.clone() });
         (Some(NewEffect { number, role, task }), other)
     }
 
     /// The order asks for nothing any more.
-    pub(crate) fn rest(&self, order: &OrderRef) {
-        let mut listed = self.listed.lock();
-        let other = listed.running.remove(order);
-        if !listed.waiting.is_empty() {
-            listed.waiting.remove(order);
+    pub(crate) fn cancel(&self, order: &OrderRef) {
+        let mut list = self.list.lock();
+        let other = list.running.remove(order);
+        if !list.waiting.is_empty() {
+            list.waiting.remove(order);
         }
-        drop(listed);
+        drop(list);
         if let Some(other) = other {
             other.task.cancel();
         }
     }
 
     /// It asks for nothing, and is open: it waits for a person, or for a report.
-    pub(crate) fn waits(&self, order: &OrderRef) {
-        self.rest(order);
-        let mut listed = self.listed.lock();
-        if listed.waiting.len() < self.waiting_max {
-            listed.waiting.insert(order.clone());
+    pub(crate) fn set_waiting(&self, order: &OrderRef) {
+        self.cancel(order);
+        let mut list = self.list.lock();
+        if list.waiting.len() < self.waiting_max {
+            list.waiting.insert(order.clone());
         }
     }
 
     /// How an open order stands.
-    pub(crate) fn stands(&self, order: &OrderRef) -> Stands {
-        let listed = self.listed.lock();
+    pub(crate) fn drive_status(&self, order: &OrderRef) -> DriveStatus {
+        let list = self.list.lock();
         match () {
-            () if listed.running.get(order).is_some() || listed.waking.contains(order) => Stands::Driven,
-            () if listed.waiting.contains(order) => Stands::Waits,
-            () => Stands::Undriven,
+            () if list.running.get(order).is_some() || list.waking.contains(order) => DriveStatus::Driven,
+            () if list.waiting.contains(order) => DriveStatus::Waiting,
+            () => DriveStatus::Undriven,
         }
     }
 
     /// Can it be said of an order that nobody drives it? Not where there are more than may be driven or remembered.
-    pub(crate) fn judges(&self) -> bool {
+    pub(crate) fn is_conclusive(&self) -> bool {
         let max = self.waiting_max;
-        let listed = self.listed.lock();
-        let has_room = listed.running.len() < max && listed.waiting.len() < max;
-        drop(listed);
-        has_room && !self.is_closed() && !self.backlog.is_full() && !self.left_behind.load(Ordering::Acquire)
+        let list = self.list.lock();
+        let has_room = list.running.len() < max && list.waiting.len() < max;
+        drop(list);
+        has_room
+            && !self.is_closed()
+            && !self.backlog.is_full()
+            && !self.rescan_needed.load(Ordering::Acquire)
     }
 
-    /// Nothing of this partition is driven here any more. What was under way is driven again by its next owner, under the
+    /// NullPorts of this partition is driven here any more. What was under way is driven again by its next owner, under the
     /// same keys.
-    pub(crate) fn depart(&self, partition: PartitionId, partitions: u16) {
+    pub(crate) fn abort_partition(&self, partition: PartitionId, partitions: u16) {
         let leaves = |order: &OrderRef| partition_of(order, partitions) == partition;
-        let mut listed = self.listed.lock();
-        listed.waiting.retain(|order| !leaves(order));
-        listed.waking.retain(|order| !leaves(order));
-        let left = listed.running.extract(leaves);
-        drop(listed);
+        let mut list = self.list.lock();
+        list.waiting.retain(|order| !leaves(order));
+        list.waking.retain(|order| !leaves(order));
+        let left = list.running.extract(leaves);
+        drop(list);
         left.iter().for_each(|running| running.task.cancel());
     }
 
     /// Is an attempt running whose outcome goes straight to the order's actor?
     pub(crate) fn is_attempting(&self, order: &OrderRef) -> bool {
-        self.listed.lock().running.get(order).is_some_and(|running| !running.task.is_slow())
+        self.list.lock().running.get(order).is_some_and(|running| !running.task.is_slow())
     }
 
     /// Does an effect of the order run, or wait for its retry?
     pub(crate) fn is_driving(&self, order: &OrderRef) -> bool {
-        self.listed.lock().running.get(order).is_some()
+        self.list.lock().running.get(order).is_some()
     }
 
     /// How many effects run or wait.
     pub(crate) fn len(&self) -> usize {
-        self.listed.lock().running.len()
+        self.list.lock().running.len()
     }
 
     /// Is it worth while to look for orders that nobody drives? Not while there is no room for a good part of them: each look
@@ -185,21 +188,21 @@ impl RunningEffects {
     }
 
     /// From now on someone may have been left behind: the next look goes through all open orders.
-    pub(crate) fn leave_behind(&self) {
-        self.left_behind.store(true, Ordering::Release);
+    pub(crate) fn request_rescan(&self) {
+        self.rescan_needed.store(true, Ordering::Release);
     }
 
     /// Whether a look through all open orders is due; asked once for each look.
-    pub(crate) fn take_left_behind(&self) -> bool {
-        self.left_behind.swap(false, Ordering::AcqRel)
+    pub(crate) fn take_rescan_request(&self) -> bool {
+        self.rescan_needed.swap(false, Ordering::AcqRel)
     }
 
     /// Effect `number` of an order is over. Was it still the one that is wanted?
     pub(crate) fn ended(&self, order: &OrderRef, number: u64) -> bool {
-        let mut listed = self.listed.lock();
-        let is_listed = listed.running.get(order).is_some_and(|running| running.number == number);
-        let ended = if is_listed { listed.running.remove(order) } else { None };
-        drop(listed);
+        let mut list = self.list.lock();
+        let is_listed = list.running.get(order).is_some_and(|running| running.number == number);
+        let ended = if is_listed { list.running.remove(order) } else { None };
+        drop(list);
         ended.is_some()
     }
 
@@ -207,21 +210,21 @@ impl RunningEffects {
     /// share. So one that places more than the node can drive is refused before all others.
     pub(crate) fn try_enter(&self, tenant: &TenantId) -> bool {
         self.backlog.try_enter() || {
-            let listed = self.listed.lock();
+            let list = self.list.lock();
             self.backlog.len() < self.backlog_max.saturating_mul(SHARES_OVER)
-                && listed.running.of_tenant(tenant) < (self.backlog_max / SHARES).max(1)
+                && list.running.of_tenant(tenant) < (self.backlog_max / SHARES).max(1)
         }
     }
 
     /// An order is to be woken in a while. `None`: there is no room to remember it; `false`: it is woken already.
     pub(crate) fn begin_waking(&self, order: &OrderRef) -> Option<bool> {
-        let mut listed = self.listed.lock();
-        (listed.waking.len() < self.waiting_max).then(|| listed.waking.insert(order.clone()))
+        let mut list = self.list.lock();
+        (list.waking.len() < self.waiting_max).then(|| list.waking.insert(order.clone()))
     }
 
     /// It is woken now.
     pub(crate) fn end_waking(&self, order: &OrderRef) {
-        self.listed.lock().waking.remove(order);
+        self.list.lock().waking.remove(order);
     }
 
     /// Takes nothing more in.
@@ -231,14 +234,14 @@ impl RunningEffects {
 
     /// Cancels what runs.
     pub(crate) fn cancel_all(&self) {
-        let running = std::mem::take(&mut self.listed.lock().running);
+        let running = std::mem::take(&mut self.list.lock().running);
         running.values().for_each(|running| running.task.cancel());
     }
 
     /// How many run of each step.
     pub(crate) fn by_step(&self) -> BTreeMap<Step, usize> {
         let mut by_step = BTreeMap::new();
-        for running in self.listed.lock().running.values() {
+        for running in self.list.lock().running.values() {
             *by_step.entry(running.at.step).or_insert(0) += 1;
         }
         by_step

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::effects::Effects;
-use crate::partition_table::Held;
+use crate::partition_table::PartitionTable;
 use crate::routes::TenantRoutes;
 
 /// Deadlines read at once.
@@ -12,6 +12,6 @@ pub(crate) const PAGE: usize = 256;
 pub(crate) struct SweeperArgs {
     pub(crate) effects: Arc<Effects>,
     pub(crate) routes: Arc<TenantRoutes>,
-    pub(crate) held: Arc<Held>,
+    pub(crate) table: Arc<PartitionTable>,
     pub(crate) partitions: u16,
 }

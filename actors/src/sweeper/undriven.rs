@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use super::context::{PAGE, SweeperArgs};
 use crate::effects::Effects;
-use crate::messages::ToOrder;
-use crate::running_effects::Stands;
+use crate::messages::OrderNotice;
+use crate::running_effects::DriveStatus;
 
 /// Orders of one partition that are under suspicion at one time.
 const SUSPECTS_MAX: usize = 10_000;
@@ -26,54 +26,54 @@ const SUSPECTS_MAX: usize = 10_000;
 struct Suspect {
     deadline: TimestampMs,
     since: Instant,
-    /// The walk in which it was seen last.
-    walk: u64,
+    /// The pass in which it was seen last.
+    pass: u64,
 }
 
 /// How far the look through one partition's open orders has come.
 #[derive(Default)]
-pub(crate) struct Look {
+pub(crate) struct UndrivenScan {
     after: Option<DueOrder>,
-    walk: u64,
+    pass: u64,
     suspects: HashMap<OrderRef, Suspect>,
 }
 
 /// Looks at the next page of a partition's open orders.
-pub(crate) async fn look_for_undriven(
+pub(crate) async fn scan_undriven(
     args: &SweeperArgs,
     partition: PartitionId,
-    mut look: OwnedMutexGuard<Look>,
+    mut scan: OwnedMutexGuard<UndrivenScan>,
 ) {
     let (effects, ever) = (&args.effects, TimestampMs(i64::MAX));
     // What cannot be read now is looked at again: its own trouble is said elsewhere.
-    let Ok(page) = effects.ports.deadlines.list(partition, look.after.as_ref(), ever, PAGE).await else {
-        look.suspects.clear();
+    let Ok(page) = effects.ports.deadlines.list(partition, scan.after.as_ref(), ever, PAGE).await else {
+        scan.suspects.clear();
         return;
     };
-    if !args.held.lets_in(partition) || !effects.running.judges() {
-        *look = Look::default();
+    if !args.table.lets_in(partition) || !effects.running.is_conclusive() {
+        *scan = UndrivenScan::default();
         return;
     }
     let max = Duration::from_millis(effects.settings.config.effects.undriven_max_ms);
     let is_last = page.len() < PAGE;
-    look.after = page.last().cloned().filter(|_| !is_last);
+    scan.after = page.last().cloned().filter(|_| !is_last);
     for due in page {
-        if let Some(undriven) = look.judge(effects, &due, max) {
+        if let Some(undriven) = scan.judge(effects, &due, max) {
             effects.found_undriven(&due.order, undriven);
-            effects.to_order(due.order, ToOrder::Wake);
+            effects.notify_order(due.order, OrderNotice::Wake);
         }
     }
     if is_last {
-        let walk = look.walk;
-        look.suspects.retain(|_, suspect| suspect.walk == walk);
-        look.walk += 1;
+        let pass = scan.pass;
+        scan.suspects.retain(|_, suspect| suspect.pass == pass);
+        scan.pass += 1;
     }
 }
 
-impl Look {
+impl UndrivenScan {
     /// For how long nobody has driven it, if that is too long. It is said once in that time.
     fn judge(&mut self, effects: &Effects, due: &DueOrder, max: Duration) -> Option<Duration> {
-        if effects.running.stands(&due.order) != Stands::Undriven {
+        if effects.running.drive_status(&due.order) != DriveStatus::Undriven {
             self.suspects.remove(&due.order);
             return None;
         }
@@ -82,13 +82,13 @@ impl Look {
             Some(suspect) if suspect.deadline == due.at => suspect,
             _ => {
                 if self.suspects.len() < SUSPECTS_MAX {
-                    let suspect = Suspect { deadline: due.at, since: now, walk: self.walk };
+                    let suspect = Suspect { deadline: due.at, since: now, pass: self.pass };
                     self.suspects.insert(due.order.clone(), suspect);
                 }
                 return None;
             }
         };
-        suspect.walk = self.walk;
+        suspect.pass = self.pass;
         let undriven = now.duration_since(suspect.since);
         (undriven >= max).then(|| {
             suspect.since = now;
@@ -101,7 +101,7 @@ impl Effects {
     /// An order asked for a step, and nobody drove it.
     fn found_undriven(&self, order: &OrderRef, undriven: Duration) {
         self.undriven.fetch_add(1, Ordering::Relaxed);
-        self.sight.orders_undriven.increment(1);
+        self.metrics.orders_undriven.increment(1);
         tracing::error!(
             %order,
             undriven_ms = u64::try_from(undriven.as_millis()).unwrap_or(u64::MAX),

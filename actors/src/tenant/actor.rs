@@ -6,9 +6,9 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use super::state::{TenantArgs, TenantState};
 use crate::messages::TenantMsg;
-use crate::order::is_passing;
+use crate::order::is_transient;
 use crate::passivation::PASSIVATED;
-use crate::supervise::{Ended, ended};
+use crate::supervise::{EndReason, ended};
 
 /// The actor of one tenant.
 pub(crate) struct TenantActor;
@@ -50,9 +50,11 @@ impl Actor for TenantActor {
     ) -> Result<(), ActorProcessingErr> {
         let Some((order, why)) = ended(event) else { return Ok(()) };
         match &why {
-            Ended::Stopped(Some(reason)) if reason == PASSIVATED => state.passivated(&myself, order).await,
+            EndReason::Stopped(Some(reason)) if reason == PASSIVATED => {
+                state.passivated(&myself, order).await
+            }
             _ => {
-                let passing = why.error().is_some_and(is_passing);
+                let passing = why.error().is_some_and(is_transient);
                 state.crashed(&myself, order, &why.to_string(), passing).await
             }
         }

@@ -15,7 +15,7 @@ use crate::supervise::AfterCrash;
 
 impl TenantState {
     /// The orders of a partition leave memory, whatever they do: another owner writes them from now on.
-    pub(super) fn departed(&mut self, partition: PartitionId) {
+    pub(super) fn partition_released(&mut self, partition: PartitionId) {
         let (tenant, partitions) = (self.tenant.clone(), self.shared.committers.partitions());
         let leaves = |order: &OrderId| {
             partition_of(&OrderRef { tenant: tenant.clone(), order: order.clone() }, partitions) == partition
@@ -26,10 +26,10 @@ impl TenantState {
                 self.slots.ended(actor.get_id());
                 actor.stop(None);
             }
-            self.forgive(&order);
+            self.reset_crash_history(&order);
         }
-        self.releases.departed(leaves);
-        self.parking.departed(partition, leaves);
+        self.releases.partition_released(leaves);
+        self.parking.partition_released(partition, leaves);
     }
 
     pub(super) async fn passivated(
@@ -53,7 +53,7 @@ impl TenantState {
         passing: bool,
     ) -> Result<(), ActorProcessingErr> {
         let Some(order) = self.slots.ended(id) else { return Ok(()) };
-        self.shared.gate.crashes.fetch_add(1, Ordering::Relaxed);
+        self.shared.admission.crashes.fetch_add(1, Ordering::Relaxed);
         if self.parking.holds(&order) {
             // It was started by its release, which is told, and rests again. What waits is still in its queue.
             self.slots.remove(&order);
@@ -62,7 +62,7 @@ impl TenantState {
         }
         let waiting = self.slots.remove(&order);
         let supervision = &self.shared.settings.config.supervision;
-        let windows = if passing { &mut self.troubles } else { &mut self.crashes };
+        let windows = if passing { &mut self.transient_failures } else { &mut self.crashes };
         let window = windows.entry(order.clone()).or_default();
         let mut after = window.crashed(Instant::now(), supervision, &*self.shared.ports.rng);
         if passing && after == AfterCrash::Quarantine {

@@ -4,7 +4,7 @@ use ractor::{ActorProcessingErr, ActorRef};
 use retailflow_engine::ids::{OrderId, OrderRef};
 
 use super::state::TenantState;
-use crate::messages::{Drain, ReleaseError, ReleaseRequest, TenantMsg, ToOrder};
+use crate::messages::{DrainCommand, OrderNotice, ReleaseError, ReleaseRequest, TenantMsg};
 use crate::parking::ReleasedMark;
 
 impl TenantState {
@@ -29,7 +29,7 @@ impl TenantState {
             return Ok(());
         }
         // One before it may have ended badly, and held the queue.
-        self.parking.go_on(&order.order)?;
+        self.parking.resume_queue(&order.order)?;
         tracing::info!(%order, %operator, discard, "what waits behind a parked order is decided");
         self.releases.start(self.shared.clone(), myself.clone(), (order, operator, discard), reply);
         Ok(())
@@ -45,11 +45,11 @@ impl TenantState {
         let ReleasedMark { operator, waiting, reply } = released;
         tracing::info!(tenant = %self.tenant, %order, %operator, "a parked order is released");
         self.releases.remove(&order);
-        self.forgive(&order);
+        self.reset_crash_history(&order);
         for work in waiting {
             self.give(myself, work).await?;
         }
-        self.tell_order(myself, order, ToOrder::Wake).await?;
+        self.notify_order(myself, order, OrderNotice::Wake).await?;
         drop(reply.send(Ok(true)));
         Ok(())
     }
@@ -59,20 +59,20 @@ impl TenantState {
         &mut self,
         myself: &ActorRef<TenantMsg>,
         order: OrderRef,
-        drain: Drain,
+        drain: DrainCommand,
     ) -> Result<(), ActorProcessingErr> {
         match drain {
-            Drain::Command(work) => self.give(myself, work).await,
-            Drain::Hold(reply) => {
+            DrainCommand::Command(work) => self.give(myself, work).await,
+            DrainCommand::Hold(reply) => {
                 self.parking.hold(&order.order, reply);
                 Ok(())
             }
-            Drain::GoOn => self.parking.go_on(&order.order),
-            Drain::End { operator, reply } => self.parking.release(&order.order, operator, reply),
-            Drain::GivenUp => {
+            DrainCommand::Resume => self.parking.resume_queue(&order.order),
+            DrainCommand::End { operator, reply } => self.parking.release(&order.order, operator, reply),
+            DrainCommand::Aborted => {
                 self.releases.remove(&order.order);
                 self.slots.request_passivation(&order.order);
-                self.parking.go_on(&order.order)
+                self.parking.resume_queue(&order.order)
             }
         }
     }

@@ -5,7 +5,7 @@ use retailflow_engine::ids::{OrderId, OrderRef};
 use retailflow_engine::wire::Code;
 
 use super::state::TenantState;
-use crate::messages::{OrderMsg, TenantMsg, ToOrder};
+use crate::messages::{OrderMsg, OrderNotice, TenantMsg};
 use crate::passivation::Transition;
 use crate::work::Work;
 use crate::world::ProbePoint;
@@ -17,9 +17,9 @@ impl TenantState {
         message: TenantMsg,
     ) -> Result<(), ActorProcessingErr> {
         let kept = match message {
-            TenantMsg::Arrived(partition, marks, _told) => {
-                self.departed(partition);
-                self.parking.arrived(partition, &marks)
+            TenantMsg::PartitionAcquired(partition, marks, _told) => {
+                self.partition_released(partition);
+                self.parking.partition_acquired(partition, &marks)
             }
             TenantMsg::Marks(partition, number, read) => self.parking.marks(partition, number, read),
             message => return self.one(myself, message).await,
@@ -40,7 +40,7 @@ impl TenantState {
                 self.shared.settings.probe(ProbePoint::TenantRoute, || work.command.order.to_string())?;
                 self.route(myself, work).await
             }
-            TenantMsg::ToOrder(order, message) => self.tell_order(myself, order, message).await,
+            TenantMsg::Notify(order, message) => self.notify_order(myself, order, message).await,
             TenantMsg::Busy(order, id) => {
                 self.slots.busy(order, id);
                 Ok(())
@@ -51,13 +51,13 @@ impl TenantState {
             }
             TenantMsg::Restart(order) => self.restart(myself, order).await,
             TenantMsg::Release(request) => self.release(myself, request),
-            TenantMsg::Drain(order, drain) => self.drain(myself, order, drain).await,
+            TenantMsg::DrainCommand(order, drain) => self.drain(myself, order, drain).await,
             TenantMsg::Written(order, number, wrote) => match self.parking.written(&order, number, wrote)? {
                 Some(released) => self.released(myself, order, released).await,
                 None => Ok(()),
             },
-            TenantMsg::Departed(partition, _told) => {
-                self.departed(partition);
+            TenantMsg::PartitionReleased(partition, _told) => {
+                self.partition_released(partition);
                 Ok(())
             }
             TenantMsg::Sweep => {
@@ -66,7 +66,7 @@ impl TenantState {
                 Ok(())
             }
             // These are seen to before.
-            TenantMsg::Arrived(..) | TenantMsg::Marks(..) => Ok(()),
+            TenantMsg::PartitionAcquired(..) | TenantMsg::Marks(..) => Ok(()),
         }
     }
 
@@ -104,7 +104,11 @@ impl TenantState {
                 if waiting.len() < self.shared.settings.config.orders.queue_max {
                     waiting.push(OrderMsg::Submit(work));
                 } else {
-                    work.refuse(Code::Overloaded, "the order restarts", self.shared.gate.retry_after_ms());
+                    work.refuse(
+                        Code::Overloaded,
+                        "the order restarts",
+                        self.shared.admission.retry_after_ms(),
+                    );
                 }
                 Ok(())
             }
@@ -116,20 +120,20 @@ impl TenantState {
     }
 
     /// Gives an order a message of the engine's own. It may be dropped: whoever lives again asks for what it needs.
-    pub(super) async fn tell_order(
+    pub(super) async fn notify_order(
         &mut self,
         myself: &ActorRef<TenantMsg>,
         order: OrderId,
-        message: ToOrder,
+        message: OrderNotice,
     ) -> Result<(), ActorProcessingErr> {
         let partition = self.partition(&order);
         if !self.parking.knows(partition) {
-            self.parking.keep(partition, TenantMsg::ToOrder(order, message));
+            self.parking.keep(partition, TenantMsg::Notify(order, message));
             return Ok(());
         }
         if self.parking.holds(&order) {
             // It waits for its release, and is not to be looked for.
-            self.shared.effects.running.waits(&OrderRef { tenant: self.tenant.clone(), order });
+            self.shared.effects.running.set_waiting(&OrderRef { tenant: self.tenant.clone(), order });
             return Ok(());
         }
         if let Some(order) = self.slots.touch(&order) {

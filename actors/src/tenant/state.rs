@@ -29,7 +29,7 @@ pub(crate) struct TenantState {
     /// Orders that crashed within the window.
     pub(super) crashes: HashMap<OrderId, CrashWindow>,
     /// Orders that ended within the window because of trouble that is not their own.
-    pub(super) troubles: HashMap<OrderId, CrashWindow>,
+    pub(super) transient_failures: HashMap<OrderId, CrashWindow>,
     pub(super) parking: Parking,
     pub(super) releases: Releases,
 }
@@ -42,7 +42,7 @@ impl TenantState {
             tenant: args.tenant,
             shared: args.shared,
             crashes: HashMap::new(),
-            troubles: HashMap::new(),
+            transient_failures: HashMap::new(),
             releases: Releases::default(),
         }
     }
@@ -58,7 +58,7 @@ impl TenantState {
         order: OrderId,
         waiting: Vec<OrderMsg>,
     ) -> Result<(), ActorProcessingErr> {
-        if !self.shared.held.has(self.partition(&order)) {
+        if !self.shared.table.has(self.partition(&order)) {
             // Its partition has gone meanwhile: whoever waits here asks again, and is answered by its owner.
             return Ok(());
         }
@@ -77,9 +77,9 @@ impl TenantState {
     }
 
     /// The order's past is forgotten: it may crash as often as any other before it is parked again.
-    pub(super) fn forgive(&mut self, order: &OrderId) {
+    pub(super) fn reset_crash_history(&mut self, order: &OrderId) {
         self.crashes.remove(order);
-        self.troubles.remove(order);
+        self.transient_failures.remove(order);
     }
 
     /// Looks for idle orders, and forgets crashes of long ago.
@@ -87,7 +87,7 @@ impl TenantState {
         let settings = self.shared.settings.clone();
         self.slots.sweep(Duration::from_millis(settings.config.orders.idle_ms));
         let now = Instant::now();
-        for windows in [&mut self.crashes, &mut self.troubles] {
+        for windows in [&mut self.crashes, &mut self.transient_failures] {
             windows.retain(|_, window| !window.is_stale(now, &settings.config.supervision));
         }
     }

@@ -14,10 +14,10 @@ use retailflow_engine::ports::{
 };
 use retailflow_engine::wire::Code;
 
-use crate::batch_node::Quiet;
+use crate::batch_node::BatchNode;
 use crate::world::Settings;
 
-/// Nothing that it is asked for is done, and that is all that it says when it is asked to settle.
+/// NullPorts that it is asked for is done, and that is all that it says when it is asked to settle.
 #[derive(Default)]
 struct Silent {
     /// Calls by the key that they were made under.
@@ -50,10 +50,10 @@ async fn calls_under_one_key_and_keys_of_a_step_are_bounded_apart() {
         let (cluster, created) = ("test".into(), TimestampMs(0));
         let identity = LogIdentity { log_id: [1; 16], cluster, partitions: 1, shards: 1, created };
         let (log, silent) = (Arc::new(MemoryLog::new(identity)), Arc::new(Silent::default()));
-        let node = Quiet::of(Settings::new(config, "test"), log.clone(), log, silent.clone()).await.node;
+        let node = BatchNode::of(Settings::new(config, "test"), log.clone(), log, silent.clone()).await.node;
         assert_eq!(node.ask(place(&order("shop", "o-1"), "p")).await.code, Code::Applied);
         // The first step never succeeds: the order is undone, and there is nothing to undo.
-        tokio::time::timeout(Duration::from_secs(600), node.orders_ended(1)).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(600), node.wait_orders_ended(1)).await.unwrap();
         let calls = silent.calls.lock().clone();
         assert_eq!(calls.len(), keys_max as usize, "{calls:?}");
         assert!(calls.values().all(|calls| *calls == calls_max), "{calls:?}");

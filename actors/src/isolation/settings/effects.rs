@@ -19,7 +19,7 @@ use retailflow_engine::wire::command::Step;
 use tokio::time::{Instant, interval, sleep};
 
 use super::super::{SickLog, orders_of};
-use crate::batch_node::Quiet;
+use crate::batch_node::BatchNode;
 use crate::node::NodeHandle;
 use crate::resilience::retry::FullJitter;
 use crate::world::Settings;
@@ -128,7 +128,7 @@ impl World {
         let log = SickLog::new().inner.clone();
         let watched = Watched { log: log.clone(), looks: AtomicU64::new(0), hidden: AtomicBool::new(false) };
         let (asked, watched) = (Arc::new(Asked { manner, ..Asked::default() }), Arc::new(watched));
-        let quiet = Quiet::of(Settings::new(config, "test"), log, watched.clone(), asked.clone()).await;
+        let quiet = BatchNode::of(Settings::new(config, "test"), log, watched.clone(), asked.clone()).await;
         Self { node: quiet.node, asked, watched }
     }
 
@@ -223,7 +223,7 @@ pub(super) fn greatest_wait_ms(config: Config) -> PortFuture<'static, u64> {
 async fn calls_by_key(config: Config) -> BTreeMap<Arc<str>, u64> {
     let world = World::new(config, Manner::Unsure).await;
     assert_eq!(world.place(1).await, 1);
-    world.node.orders_ended(1).await;
+    world.node.wait_orders_ended(1).await;
     let calls = world.asked.calls.lock().clone();
     world.node.kill().await;
     calls
@@ -242,7 +242,7 @@ pub(super) fn calls_until_left_alone(config: Config) -> PortFuture<'static, u64>
         let world = World::new(config, Manner::Fails).await;
         world.place(1).await;
         let mut pace = interval(Duration::from_millis(1));
-        while !world.node.participants_away().contains(&Role::Inventory) {
+        while !world.node.unavailable_participants().contains(&Role::Inventory) {
             pace.tick().await;
         }
         world.asked.calls()
@@ -267,18 +267,18 @@ pub(super) fn undriven_found_after_s(config: Config) -> PortFuture<'static, u64>
         let settings = Settings::new(config, "test");
         let undriven = Settings { drives_effects: false, ..settings.clone() };
         let nobody = Arc::new(Asked::default());
-        let before = Quiet::of(undriven, log.clone(), log.clone(), nobody.clone()).await.node;
+        let before = BatchNode::of(undriven, log.clone(), log.clone(), nobody.clone()).await.node;
         let order = orders_of("shop", HERE, "o", 1).remove(0);
         assert_eq!(before.ask(place(&order, "p")).await.code, Code::Applied);
         assert!(before.stop(Duration::from_secs(5)).await.drained);
         let watched = Watched { log: log.clone(), looks: AtomicU64::new(0), hidden: AtomicBool::new(true) };
         let watched = Arc::new(watched);
-        let node = Quiet::of(settings, log, watched.clone(), nobody).await.node;
+        let node = BatchNode::of(settings, log, watched.clone(), nobody).await.node;
         sleep(Duration::from_secs(3)).await;
         watched.hidden.store(false, Ordering::Relaxed);
         let begun = Instant::now();
         let mut pace = interval(Duration::from_millis(500));
-        while node.found_undriven() == 0 {
+        while node.undriven_found() == 0 {
             pace.tick().await;
         }
         begun.elapsed().as_secs()

@@ -14,9 +14,9 @@ use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, Outcome, Status, content_hash};
 
 use crate::NodeHandle;
-use crate::batch_node::Quiet;
-use crate::messages::{ReleaseError, Released};
-use crate::world::{Probe, ProbePoint, Verdict};
+use crate::batch_node::BatchNode;
+use crate::messages::{ReleaseCounts, ReleaseError};
+use crate::world::{Probe, ProbePoint, ProbeVerdict};
 
 const CALM: u64 = u64::MAX;
 
@@ -24,12 +24,12 @@ const CALM: u64 = u64::MAX;
 struct Crashing(AtomicU64);
 
 impl Probe for Crashing {
-    fn at(&self, point: ProbePoint, _subject: &str) -> Verdict {
+    fn at(&self, point: ProbePoint, _subject: &str) -> ProbeVerdict {
         if point != ProbePoint::OrderDecide || self.0.load(Ordering::Relaxed) == CALM {
-            return Verdict::Pass;
+            return ProbeVerdict::Pass;
         }
         let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        if left.is_ok() { Verdict::Pass } else { Verdict::Crash }
+        if left.is_ok() { ProbeVerdict::Pass } else { ProbeVerdict::Crash }
     }
 }
 
@@ -45,7 +45,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let probe = Arc::new(Crashing(AtomicU64::new(CALM)));
-        let Quiet { node, log, letters } = Quiet::start(Some(probe.clone())).await;
+        let BatchNode { node, log, letters } = BatchNode::start(Some(probe.clone())).await;
         Self { node, log, letters, probe, order: order("shop", "o-1"), book: OutcomeBook::default() }
     }
 
@@ -83,7 +83,7 @@ impl World {
         panic!("the order is not parked after 100 crashes");
     }
 
-    async fn release(&self) -> Result<Released, ReleaseError> {
+    async fn release(&self) -> Result<ReleaseCounts, ReleaseError> {
         self.node.release_parked(&self.order, "ann").await
     }
 
@@ -113,7 +113,7 @@ async fn a_release_decides_what_waits_in_order_and_goes_on_where_it_was_broken_o
     assert_eq!(world.release().await, Err(ReleaseError::Crashed { sequence: 2, why }));
     assert_eq!(world.log.parked(PartitionId(0)).await.unwrap()[0].queued, 3, "mark and queue stay");
     world.lets_through(CALM);
-    let released = Released { commands: 3, applied: 1, rejected: 1, replayed: 1, dead_lettered: 0 };
+    let released = ReleaseCounts { commands: 3, applied: 1, rejected: 1, replayed: 1, dead_lettered: 0 };
     assert_eq!(world.release().await, Ok(released));
     assert_eq!(world.release().await, Err(ReleaseError::NotParked));
     assert_eq!(world.ask(&commands[0]).await, (Code::Applied, true));
@@ -174,7 +174,7 @@ async fn a_discard_is_recorded_as_rejections() {
     let discarded = world.node.discard_parked(&world.order, "ann").await;
     assert_eq!(
         discarded,
-        Ok(Released { commands: 3, applied: 0, rejected: 2, replayed: 1, dead_lettered: 0 })
+        Ok(ReleaseCounts { commands: 3, applied: 0, rejected: 2, replayed: 1, dead_lettered: 0 })
     );
     world.lets_through(CALM);
     assert_eq!(world.ask(&commands[1]).await, (Code::Discarded, true));
@@ -194,7 +194,7 @@ async fn what_no_order_can_record_becomes_a_dead_letter() {
     let discarded = world.node.discard_parked(&world.order, "ann").await;
     assert_eq!(
         discarded,
-        Ok(Released { commands: 2, applied: 0, rejected: 0, replayed: 0, dead_lettered: 2 })
+        Ok(ReleaseCounts { commands: 2, applied: 0, rejected: 0, replayed: 0, dead_lettered: 2 })
     );
     let letters = world.letters.list(0, 9).await.unwrap();
     let told = letters.iter().map(|stored| (stored.letter.code.as_str(), stored.letter.origin.as_str()));
