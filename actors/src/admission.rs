@@ -22,7 +22,7 @@ pub(crate) struct Permit {
     _background: Option<[OwnedSemaphorePermit; 2]>,
 }
 
-/// A tenant's room, and the half of it that is open to what waits.
+/// The limits of one tenant: all of its permits, the half of them for background work, and a share for each partition.
 struct TenantLimiter {
     max: usize,
     all: Arc<Semaphore>,
@@ -53,10 +53,10 @@ pub(crate) fn share(room: usize, partitions: usize) -> usize {
     if partitions > 1 { (room - room / 4).max(1) } else { room }
 }
 
-/// The admission in front of a node: a bulkhead for the node and one for each tenant.
+/// Admission control of a node: a bulkhead for the node and one for each tenant.
 pub(crate) struct AdmissionControl {
     node: Arc<Semaphore>,
-    /// Half of the room: what waits for it never takes all from those who are refused when there is none.
+    /// Half of the permits: background work, which waits for permits, never takes all of them from callers that fail fast.
     background: Arc<Semaphore>,
     node_max: usize,
     tenant_max: usize,
@@ -115,7 +115,7 @@ impl AdmissionControl {
     }
 
     /// Why nothing of this tenant would be let in at this moment.
-    pub(crate) fn is_full(&self, tenant: &TenantId) -> Option<Code> {
+    pub(crate) fn refusal(&self, tenant: &TenantId) -> Option<Code> {
         if self.is_closed() {
             return Some(Code::Draining);
         }
@@ -144,7 +144,7 @@ impl AdmissionControl {
     }
 
     /// Lets a command in as soon as there is room: back-pressure for a reader that can wait. `shares`: it has half of the room
-    /// at most, so that others get in beside it. NullPorts of the node's is held while it waits for its tenant's.
+    /// at most, so that others get in beside it. Nothing of the node's is held while it waits for its tenant's.
     pub(crate) async fn enter(
         &self,
         tenant: &TenantId,

@@ -1,4 +1,4 @@
-//! Who may send a command in: whose names are the engine's own, and whose tenant is known or may come to be.
+//! Who may send a command: reserved names are the engine's own; the tenant must be known, or is created by its first recorded command.
 
 use std::time::Duration;
 
@@ -16,22 +16,22 @@ impl NodeHandle {
     pub async fn probe(&self, command: CommandEvent, deadline: Duration) -> Outcome {
         let command = Command::from_event(command, CommandActor::Tenant);
         let (order, key) = (command.order.clone(), command.key.clone());
-        match tokio::time::timeout(deadline, self.answered(command)).await {
+        match tokio::time::timeout(deadline, self.submit_and_wait(command)).await {
             Ok(outcome) => outcome,
             Err(_) => self.refuse_named(&order, &key, Code::OutcomeUnknown),
         }
     }
 
-    /// Why nobody but the node itself may send this: `probe` is what the service-level indicator is measured with, and a
+    /// Refuses what only the node itself may send: `probe` is what the service-level indicator is measured with, and a
     /// command under the engine's or the operators' source could take the id of one of theirs.
-    pub(crate) fn reserved(&self, command: &Command) -> Option<Box<Outcome>> {
+    pub(crate) fn refuse_reserved(&self, command: &Command) -> Option<Box<Outcome>> {
         let source = &command.key.source;
         let strange = source.is_operators() && command.actor == CommandActor::Tenant;
         if !(command.order.tenant.is_reserved() || source.is_engines() || strange) {
             return None;
         }
         let outcome = self.refuse(command, Code::ReservedName);
-        self.shared.orders.metrics.turned_away(Code::ReservedName);
+        self.shared.orders.metrics.count_refused(Code::ReservedName);
         Some(Box::new(outcome))
     }
 
@@ -51,7 +51,7 @@ impl NodeHandle {
             TenantStatus::Suspended => Err(Box::new(self.refuse(command, Code::TenantDisabled))),
         };
         if tenant.is_reserved() {
-            // The node's own is nobody's, and takes nobody's room: who else uses the name was refused.
+            // The node's own tenant counts against no limit; other users of the name were refused before.
             return Ok((default_setting(tenant), None));
         }
         if let Some(setting) = ports.tenants.get(tenant) {

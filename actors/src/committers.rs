@@ -33,7 +33,7 @@ impl Committers {
     pub(crate) fn set(&self, partition: PartitionId, committer: Option<ActorRef<CommitterMsg>>) {
         if let Some(slot) = self.slots.get(usize::from(partition.0)) {
             let mut slot = slot.write();
-            // For how long there has been none goes on when nobody comes.
+            // Clearing an empty slot does not restart its clock.
             let since = if slot.0.is_none() && committer.is_none() { slot.1 } else { Instant::now() };
             *slot = (committer, since);
             drop(slot);

@@ -44,7 +44,7 @@ pub(crate) struct PartitionContext {
     pub(crate) ports: Ports,
     pub(crate) settings: Arc<Settings>,
     pub(crate) floors: Arc<Floors>,
-    /// Told when the log is late.
+    /// Marked when the log is late.
     pub(crate) table: Arc<PartitionTable>,
     pub(crate) metrics: Arc<NodeMetrics>,
     /// The last group that this node saw acknowledged: a log that lacks it lost data. It outlives the partition's actors.

@@ -1,4 +1,4 @@
-//! What a node tells of itself.
+//! What a node counts and reports.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::node::NodeHandle;
 use crate::node_metrics;
 use crate::running_effects::DriveStatus;
 
-/// How the open orders of a node stand.
+/// The open orders of a node, by whether they are driven.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OpenOrderCounts {
     /// A participant is asked for a step of these.
     pub driven: u64,
     /// These ask for nothing: they wait for a person, or for a participant's report.
     pub waiting: u64,
-    /// These ask for a step, or may: nobody drives them.
+    /// These ask for a step, or may, and are undriven.
     pub undriven: u64,
     /// The first of these.
     pub undriven_first: Vec<OrderRef>,
@@ -28,21 +28,21 @@ pub struct OpenOrderCounts {
 
 /// Orders read at once.
 const PAGE: usize = 1_000;
-/// Orders that nobody drives that are named.
+/// Undriven orders that are named.
 const NAMED_MAX: usize = 10;
 
 impl NodeHandle {
-    /// How the open orders of the partitions held here stand. `None` when that cannot be read now.
+    /// The open orders of this node's partitions. `None` when they cannot be read now.
     pub async fn open_order_counts(&self) -> Option<OpenOrderCounts> {
         let shared = &self.shared.orders;
-        let mut standing = OpenOrderCounts::default();
+        let mut counts = OpenOrderCounts::default();
         for partition in (0..shared.committers.partitions()).map(PartitionId) {
             let mut after = None;
-            while shared.table.has(partition) {
+            while shared.table.owns(partition) {
                 let ever = TimestampMs(i64::MAX);
                 let page = shared.ports.deadlines.list(partition, after.as_ref(), ever, PAGE).await.ok()?;
                 page.iter().for_each(|due| {
-                    standing.count(&due.order, shared.effects.running.drive_status(&due.order))
+                    counts.count(&due.order, shared.effects.running.drive_status(&due.order))
                 });
                 after = page.last().cloned().filter(|_| page.len() == PAGE);
                 if after.is_none() {
@@ -50,16 +50,16 @@ impl NodeHandle {
                 }
             }
         }
-        Some(standing)
+        Some(counts)
     }
 
-    /// Open orders that were found driven by nobody since the start: a fault, each named in the log.
+    /// Open orders that were found undriven since the start: a fault, each named in the log.
     #[must_use]
     pub fn undriven_found(&self) -> u64 {
         self.shared.orders.effects.undriven.load(Ordering::Relaxed)
     }
 
-    /// Has all open orders looked through: whoever is driven by nobody is driven then.
+    /// Requests a scan of all open orders: undriven ones are driven then.
     pub fn request_rescan(&self) {
         self.shared.orders.effects.running.request_rescan();
     }
@@ -90,7 +90,7 @@ impl NodeHandle {
     /// Whether some order still waits for a step, or for people. `None` when that cannot be read now.
     pub async fn has_open_orders(&self) -> Option<bool> {
         let shared = &self.shared.orders;
-        for partition in (0..shared.committers.partitions()).filter(|p| shared.table.has(PartitionId(*p))) {
+        for partition in (0..shared.committers.partitions()).filter(|p| shared.table.owns(PartitionId(*p))) {
             let ever = TimestampMs(i64::MAX);
             let open = shared.ports.deadlines.list(PartitionId(partition), None, ever, 1).await.ok()?;
             if !open.is_empty() {
@@ -148,8 +148,8 @@ impl NodeHandle {
 }
 
 impl OpenOrderCounts {
-    fn count(&mut self, order: &OrderRef, stands: DriveStatus) {
-        match stands {
+    fn count(&mut self, order: &OrderRef, status: DriveStatus) {
+        match status {
             DriveStatus::Driven => self.driven += 1,
             DriveStatus::Waiting => self.waiting += 1,
             DriveStatus::Undriven => {

@@ -14,8 +14,8 @@ use crate::node::NodeHandle;
 
 impl CommandDoor for NodeHandle {
     fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
-        let code = self.admission().is_full(tenant)?;
-        self.metrics().turned_away(code);
+        let code = self.admission().refusal(tenant)?;
+        self.metrics().count_refused(code);
         let outcome = Outcome::unaddressed(code, code.meaning());
         Some(outcome.with_retry_after_ms(self.admission().retry_after_ms()))
     }
@@ -35,7 +35,7 @@ impl CommandDoor for NodeHandle {
                 Some(outcome) => outcome,
                 None => {
                     let outcome = self.refuse_named(&order, &key, Code::OutcomeUnknown);
-                    self.metrics().answered(kind, &outcome, begun.elapsed());
+                    self.metrics().record_outcome(kind, &outcome, begun.elapsed());
                     outcome
                 }
             }

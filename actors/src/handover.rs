@@ -1,11 +1,11 @@
 //! Partitions that come and go while a node runs: take-over, hand-over, stop (design section 7).
 //!
-//! - **Taken over**: the fence is written first, so that nobody else writes any more; then the park marks are read; only then
+//! - **Taken over**: the fence is written first, so that no other owner can write any more; then the park marks are read; only then
 //!   are commands let in.
 //! - **Handed over**: nothing is let in; what is under way is finished and answered; its orders leave memory, so that the
 //!   next owner's records are not missed when it comes back; the floor is written; the committer ends.
-//! - **Stopped**: the same without waiting for anything. What was under way is answered by nobody: who asks again, wherever,
-//!   gets the first outcome.
+//! - **Stopped**: the same without waiting for anything. Commands in flight get no answer: a caller that asks again, at any node, gets the
+//!   first outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,12 +40,12 @@ impl NodeHandle {
         let table = &self.shared.orders.table;
         let begun = Instant::now();
         let until = begun + time;
-        if table.take(partition) {
+        if table.acquire(partition) {
             if self.root.cast(NodeMsg::StartPartition(partition)).is_err() {
                 return false;
             }
-        } else if table.lets_in(partition) || !table.has(partition) {
-            return table.lets_in(partition);
+        } else if table.accepts(partition) || !table.owns(partition) {
+            return table.accepts(partition);
         }
         let fenced = self.shared.orders.committers.present(partition);
         if timeout_at(until, fenced).await.is_err() {
@@ -55,13 +55,13 @@ impl NodeHandle {
         let marks = match timeout_at(until, self.shared.orders.ports.log.parked(partition)).await {
             Ok(Ok(marks)) => Arc::from(marks),
             Ok(Err(error)) => {
-                tracing::warn!(%partition, %error, "the park marks cannot be read");
+                tracing::warn!(event = "park_marks_unread", %partition, %error, "the park marks cannot be read");
                 return false;
             }
             Err(_) => return false,
         };
         let opened =
-            self.tell_tenants(until, |told| TenantsMsg::PartitionAcquired(partition, marks, told)).await
+            self.notify_tenants(until, |ack| TenantsMsg::PartitionAcquired(partition, marks, ack)).await
                 && table.open(partition);
         if opened {
             self.shared.orders.effects.partition_acquired(partition);
@@ -73,12 +73,12 @@ impl NodeHandle {
     /// Gives a partition up in good order, within `time`; whatever is not finished by then is given up with it.
     pub async fn hand_over(&self, partition: PartitionId, time: Duration) -> HandoverReport {
         let table = &self.shared.orders.table;
-        if !table.leave(partition) {
+        if !table.begin_draining(partition) {
             return HandoverReport { drained: false };
         }
         let until = Instant::now() + time;
-        let mut drained = timeout_at(until, table.empty(partition)).await.is_ok();
-        self.depart(partition).await;
+        let mut drained = timeout_at(until, table.wait_empty(partition)).await.is_ok();
+        self.evict_partition(partition).await;
         drained &= timeout_at(until, self.seal(partition)).await == Ok(true);
         self.end_partition(partition).await;
         HandoverReport { drained }
@@ -86,15 +86,15 @@ impl NodeHandle {
 
     /// Gives a partition up at once: another one owns it.
     pub async fn stop_partition(&self, partition: PartitionId) {
-        // From here on orders of it are neither started nor started again.
-        if self.shared.orders.table.drop_out(partition) {
-            self.depart(partition).await;
+        // From here on its orders are neither started nor restarted.
+        if self.shared.orders.table.release(partition) {
+            self.evict_partition(partition).await;
             self.end_partition(partition).await;
         }
     }
 
     /// The next partition of which this node has seen that another one writes it. It has stopped by itself, and is to be
-    /// given up, or taken over again, as whoever gives out partitions says.
+    /// released, or taken over again, as the owner of partitions says.
     pub async fn next_fenced(&self) -> PartitionId {
         self.shared.orders.table.next_fenced().await
     }
@@ -103,11 +103,10 @@ impl NodeHandle {
     #[must_use]
     pub fn accepts(&self, order: &OrderRef) -> bool {
         let table = &self.shared.orders.table;
-        table.lets_in(partition_of(order, self.shared.orders.committers.partitions()))
+        table.accepts(partition_of(order, self.shared.orders.committers.partitions()))
     }
 
-    /// The partitions into which commands are let here, each with the number of the turn: a partition that was given up and
-    /// taken over again is in another one.
+    /// The open partitions, each with its term: a partition that was released and taken over again is in another one.
     #[must_use]
     pub fn terms(&self) -> Vec<(PartitionId, u64)> {
         let table = &self.shared.orders.table;
@@ -118,14 +117,14 @@ impl NodeHandle {
     /// Changes whenever [`Self::terms`] does.
     #[must_use]
     pub fn watch_terms(&self) -> watch::Receiver<u64> {
-        self.shared.orders.table.changes()
+        self.shared.orders.table.subscribe()
     }
 
     /// Up to `position` an inbox of one partition has nothing that was not given to its intake, which has taken in all
     /// that it was given: its floor may rise so far. Without that a partition that nobody uses would keep others' commands
     /// from being trimmed.
     pub fn report_idle_floor(&self, of: InboxRegistration, position: u64) {
-        self.shared.floors.seen(of, position);
+        self.shared.floors.mark_seen(of, position);
     }
 
     /// Writes the floors of a partition, if they have risen since its last fence. Whether they are durable.
@@ -135,8 +134,8 @@ impl NodeHandle {
         committer.cast(CommitterMsg::Floor(reply)).is_ok() && written.await.is_ok()
     }
 
-    /// Writes a fence, and says whether that was possible: then nobody else has written the partition before it, and what
-    /// this node has in memory of it was true until now.
+    /// Writes an ownership barrier (a fence), and returns whether that was possible: then no other owner has written the partition before
+    /// it, and this node's memory of it was current until then.
     pub async fn confirm_ownership(&self, partition: PartitionId) -> bool {
         let Some(committer) = self.shared.orders.committers.get(partition) else { return false };
         let (reply, written) = oneshot::channel();
@@ -147,16 +146,16 @@ impl NodeHandle {
     #[must_use]
     pub fn owned_partitions(&self) -> Vec<PartitionId> {
         let all = (0..self.shared.orders.committers.partitions()).map(PartitionId);
-        all.filter(|partition| self.shared.orders.table.has(*partition)).collect()
+        all.filter(|partition| self.shared.orders.table.owns(*partition)).collect()
     }
 
-    /// Its effects and orders leave memory.
-    async fn depart(&self, partition: PartitionId) {
+    /// Cancels the partition's effects and stops its orders.
+    async fn evict_partition(&self, partition: PartitionId) {
         let partitions = self.shared.orders.committers.partitions();
         self.shared.orders.effects.running.abort_partition(partition, partitions);
         let until = Instant::now() + END_MAX;
-        if !self.tell_tenants(until, |told| TenantsMsg::PartitionReleased(partition, told)).await {
-            tracing::warn!(%partition, "not all tenants have let a partition's orders go");
+        if !self.notify_tenants(until, |ack| TenantsMsg::PartitionReleased(partition, ack)).await {
+            tracing::warn!(event = "partition_release_incomplete", %partition, "not all tenants have let a partition's orders go");
         }
         // An order that was deciding meanwhile may have asked for one more.
         self.shared.orders.effects.running.abort_partition(partition, partitions);
@@ -164,12 +163,12 @@ impl NodeHandle {
 
     async fn end_partition(&self, partition: PartitionId) {
         self.shared.floors.forget(partition);
-        self.shared.orders.table.drop_out(partition);
-        // At once: whoever takes it over again must not take this one's committer for its own.
+        self.shared.orders.table.release(partition);
+        // At once: a new take-over must not use this committer.
         self.shared.orders.committers.set(partition, None);
-        let (reply, let_go) = oneshot::channel();
+        let (reply, released) = oneshot::channel();
         let asked = self.root.cast(NodeMsg::ReleasePartition(partition, reply)).is_ok();
-        let ended = match timeout(END_MAX, let_go).await {
+        let ended = match timeout(END_MAX, released).await {
             Ok(Ok(Some(actor))) => {
                 actor.stop_children_and_wait(None, Some(STOP_MAX)).await;
                 actor.stop_and_wait(None, Some(STOP_MAX)).await.is_ok()
@@ -178,21 +177,21 @@ impl NodeHandle {
             Ok(Err(_)) | Err(_) => false,
         };
         if !(asked && ended) {
-            tracing::warn!(%partition, "a partition's committer does not end");
+            tracing::warn!(event = "committer_hangs", %partition, "a partition's committer does not end");
         }
-        // One that was just getting ready may have put itself there meanwhile.
+        // A committer that was just starting may have registered itself meanwhile.
         self.shared.orders.committers.set(partition, None);
     }
 
-    /// Tells every tenant; each drops its end of the channel when it has done what it was told. Whether all did in time.
-    async fn tell_tenants(
+    /// Sends a message to every tenant; each drops its end of the channel when it has handled it. Whether all did in time.
+    async fn notify_tenants(
         &self,
         until: Instant,
         message: impl FnOnce(mpsc::Sender<std::convert::Infallible>) -> TenantsMsg,
     ) -> bool {
-        let (told, mut done) = mpsc::channel(1);
-        // Through their supervisor: a tenant that is just being started is told, too, or has read what there is.
-        self.shared.routes.broadcast(message(told));
+        let (ack, mut done) = mpsc::channel(1);
+        // Through their supervisor: a tenant that is just being started gets it, too, or has read the marks already.
+        self.shared.routes.broadcast(message(ack));
         timeout_at(until, done.recv()).await.is_ok()
     }
 }

@@ -1,4 +1,4 @@
-//! What is not as it should be with the partitions that a node runs: for whoever tells whether it can do its work.
+//! Faults of the partitions that a node runs, for its readiness.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ pub enum PartitionFault {
     LogSilent,
     /// Its log takes nothing for now; how commands are refused meanwhile. It is tried once a second.
     LogRefuses(Code),
-    /// It is this node's, and it cannot be taken over: nobody decides its commands.
+    /// It is assigned to this node, and cannot be taken over: its commands are not decided.
     NotTakenOver,
 }
 
 impl NodeHandle {
     /// Each partition that is run here and is not well, and for how long it has not been: the worst of each. A partition that is
-    /// being taken over counts from when this node was told to.
+    /// being taken over counts from its assignment.
     #[must_use]
     pub fn partition_faults(&self) -> Vec<(PartitionId, PartitionFault, Duration)> {
         let (table, committers) = (&self.shared.orders.table, &self.shared.orders.committers);
@@ -32,7 +32,7 @@ impl NodeHandle {
                 let since = committers.absent_for(partition).unwrap_or_default();
                 return Some((PartitionFault::Stopped, since));
             }
-            if let Some(since) = table.arriving_for(partition).or_else(|| committers.absent_for(partition)) {
+            if let Some(since) = table.acquiring_for(partition).or_else(|| committers.absent_for(partition)) {
                 return Some((PartitionFault::NotTakenOver, since));
             }
             if let Some(since) = table.late_for(partition) {

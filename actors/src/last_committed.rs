@@ -3,8 +3,8 @@
 use parking_lot::Mutex;
 use retailflow_engine::keys::Hash;
 
-/// The last group of a partition that was acknowledged, and the epoch in which it was ours. It outlives the committer, and the
-/// actor that keeps that alive: a partition that was set apart and begins anew is still the one that it was.
+/// The last group of a partition that the log acknowledged, and the epoch in which this node owned it. It outlives the committer and its
+/// supervisor: a partition that restarts after a quarantine must still find what was acknowledged before.
 #[derive(Default)]
 pub(crate) struct LastCommitted {
     last: Mutex<Option<(u64, Hash)>>,
@@ -12,12 +12,12 @@ pub(crate) struct LastCommitted {
 }
 
 impl LastCommitted {
-    /// The last epoch in which it was ours, since it was told to be.
+    /// The last epoch in which this node owned the partition, since it was assigned.
     pub(crate) fn epoch(&self) -> Option<u64> {
         *self.epoch.lock()
     }
 
-    /// It is ours in this one; `None`: it is to be ours, whoever has it now.
+    /// This node owns the partition in this epoch; `None`: it is to take it over from any owner.
     pub(crate) fn set_epoch(&self, epoch: Option<u64>) {
         *self.epoch.lock() = epoch;
     }

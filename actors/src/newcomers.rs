@@ -28,7 +28,7 @@ pub(crate) struct Newcomers {
     created_max: usize,
     retry_after_ms: u64,
     /// Names that are no tenants', and how many of their commands are under way. Each of these holds a permit.
-    under_way: Mutex<HashMap<TenantId, usize>>,
+    pending: Mutex<HashMap<TenantId, usize>>,
     creating: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -40,7 +40,7 @@ impl Newcomers {
             tenants,
             created_max,
             retry_after_ms,
-            under_way: Mutex::default(),
+            pending: Mutex::default(),
             creating: tokio::sync::Mutex::new(()),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -50,12 +50,12 @@ impl Newcomers {
     /// A command of a name that is no tenant's comes in; `None` when there is no room for one more tenant.
     pub(crate) fn admit(self: &Arc<Self>, tenant: &TenantId) -> Option<Newcomer> {
         let known = self.tenants.count();
-        let mut under_way = self.under_way.lock();
-        if !under_way.contains_key(tenant) && known.saturating_add(under_way.len()) >= self.created_max {
+        let mut pending = self.pending.lock();
+        if !pending.contains_key(tenant) && known.saturating_add(pending.len()) >= self.created_max {
             return None;
         }
-        *under_way.entry(tenant.clone()).or_default() += 1;
-        drop(under_way);
+        *pending.entry(tenant.clone()).or_default() += 1;
+        drop(pending);
         Some(Newcomer { newcomers: self.clone(), tenant: tenant.clone() })
     }
     /// Waits for tenants that are being made.
@@ -118,11 +118,11 @@ impl Newcomer {
 
 impl Drop for Newcomer {
     fn drop(&mut self) {
-        let mut under_way = self.newcomers.under_way.lock();
-        if let Some(commands) = under_way.get_mut(&self.tenant) {
+        let mut pending = self.newcomers.pending.lock();
+        if let Some(commands) = pending.get_mut(&self.tenant) {
             *commands -= 1;
             if *commands == 0 {
-                under_way.remove(&self.tenant);
+                pending.remove(&self.tenant);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a node tells of itself while it works: the series of `engine::metric`, made once and held, so that counting
+//! The metrics of a node: the series of `engine::metric`, made once and held, so that counting
 //! costs an atomic. Without a recorder, as in a batch run and in tests, it is nothing at all.
 
 use std::collections::HashMap;
@@ -29,12 +29,12 @@ const CALLS: [(CallResult, &str); 3] =
     [(CallResult::Ok, "ok"), (CallResult::Failure, "trouble"), (CallResult::Timeout, "timeout")];
 
 /// A tenant's commands by type and status; a series is made when it first counts.
-struct ByType {
+struct TenantSeries {
     tenant: Box<str>,
     series: Vec<[OnceLock<Counter>; STATUSES.len()]>,
 }
 
-impl ByType {
+impl TenantSeries {
     fn new(tenant: &str) -> Arc<Self> {
         let series = CommandType::ALL.iter().map(|_| Default::default()).collect();
         Arc::new(Self { tenant: tenant.into(), series })
@@ -51,8 +51,8 @@ impl ByType {
 
 /// All series of a node.
 pub(crate) struct NodeMetrics {
-    tenants: RwLock<HashMap<TenantId, Arc<ByType>>>,
-    others: Arc<ByType>,
+    tenants: RwLock<HashMap<TenantId, Arc<TenantSeries>>>,
+    others: Arc<TenantSeries>,
     seconds: Vec<Histogram>,
     refused: Vec<Counter>,
     replayed: Counter,
@@ -89,7 +89,7 @@ impl NodeMetrics {
         let all = CommandType::ALL.iter();
         Self {
             tenants: RwLock::default(),
-            others: ByType::new(OTHER_TENANTS),
+            others: TenantSeries::new(OTHER_TENANTS),
             seconds: all
                 .map(|kind| histogram!(metric::COMMAND_SECONDS.name, "type" => kind.verb()))
                 .collect(),
@@ -110,7 +110,7 @@ impl NodeMetrics {
     }
 
     /// A command was answered.
-    pub(crate) fn answered(&self, kind: CommandType, outcome: &Outcome, took: Duration) {
+    pub(crate) fn record_outcome(&self, kind: CommandType, outcome: &Outcome, took: Duration) {
         let index = kind as usize;
         if let Some(tenant) = &outcome.tenant {
             self.of(tenant, outcome.status).count(kind, outcome.status);
@@ -125,12 +125,12 @@ impl NodeMetrics {
     }
 
     /// A command was refused before anybody had read it.
-    pub(crate) fn turned_away(&self, code: Code) {
+    pub(crate) fn count_refused(&self, code: Code) {
         self.refused[code as usize].increment(1);
     }
 
     /// The series of a tenant, from its first recorded outcome on: callers choose names, and a refusal makes none a tenant's.
-    fn of(&self, tenant: &TenantId, status: Status) -> Arc<ByType> {
+    fn of(&self, tenant: &TenantId, status: Status) -> Arc<TenantSeries> {
         if let Some(found) = self.tenants.read().get(tenant) {
             return found.clone();
         }
@@ -138,11 +138,11 @@ impl NodeMetrics {
         if tenants.len() >= TENANTS_MAX || status == Status::Refused {
             return self.others.clone();
         }
-        tenants.entry(tenant.clone()).or_insert_with(|| ByType::new(tenant.as_str())).clone()
+        tenants.entry(tenant.clone()).or_insert_with(|| TenantSeries::new(tenant.as_str())).clone()
     }
 
     /// An effect ended.
-    pub(crate) fn effect(&self, step: Step, outcome: &StepOutcome) {
+    pub(crate) fn record_effect(&self, step: Step, outcome: &StepOutcome) {
         let result = match outcome {
             StepOutcome::Done { .. } | StepOutcome::Settled { done: true, .. } => 0,
             StepOutcome::Declined { .. } => 1,
@@ -158,7 +158,7 @@ impl NodeMetrics {
     }
 
     /// A participant was called.
-    pub(crate) fn called(&self, role: Role, result: CallResult, took: Duration) {
+    pub(crate) fn record_call(&self, role: Role, result: CallResult, took: Duration) {
         self.calls[role as usize][result as usize].increment(1);
         self.call_seconds[role as usize].record(took);
     }

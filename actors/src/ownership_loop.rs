@@ -1,4 +1,4 @@
-//! Does what the owner of partitions says: takes over, hands over, stops, and tells when a partition is run no more.
+//! Runs the partitions that the owner of partitions assigns: takes over, hands over, stops, and reports each release.
 //!
 //! One task a partition, which does one thing after the other: a hand-over that takes its time holds up no other partition, and
 //! nothing of one partition overtakes anything else of it.
@@ -17,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::node::NodeHandle;
 
-/// Tasks that wait for one partition. An owner gives a partition out anew only when it was released, so there are never more than a
+/// Tasks queued for one partition. An owner assigns a partition again only after its release, so there are never more than a
 /// take-over and an end, and those before them.
 const WAITING_MAX: usize = 8;
 
-/// How long things may take.
+/// Limits on take-over and hand-over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnershipTimeouts {
-    /// One try of a take-over; it is tried on.
+    /// One attempt of a take-over; it is retried.
     pub take_over: Duration,
     /// A hand-over; what is not finished then is given up.
     pub hand_over: Duration,
@@ -35,11 +35,11 @@ enum Task {
     TakeOver,
     HandOver,
     Stop,
-    /// The log has refused us: another one writes.
+    /// The log has fenced this node: another owner writes.
     Fenced,
 }
 
-/// The tasks of one partition. Whoever gives one never waits: a partition whose worker is slow keeps no other one waiting.
+/// The tasks of one partition. Pushing one never waits: a partition whose worker is slow holds no other one up.
 #[derive(Default)]
 struct Tasks {
     waiting: Mutex<VecDeque<Task>>,
@@ -50,7 +50,7 @@ struct Tasks {
 impl Tasks {
     /// An end that waits already stands for another one, and a take-over for another one. `false`: there is no room, which only an
     /// owner brings about that gives out what was not released.
-    fn give(&self, task: Task) -> bool {
+    fn push(&self, task: Task) -> bool {
         let mut waiting = self.waiting.lock();
         let has_room = waiting.len() < WAITING_MAX;
         match (waiting.back_mut(), task) {
@@ -59,7 +59,7 @@ impl Tasks {
                 waiting.push_back(task);
             }
             (Some(Task::TakeOver) | None, _) | (Some(_), Task::TakeOver) => return false,
-            // Whoever is to stop hands nothing over.
+            // A stop replaces a hand-over.
             (Some(last @ Task::HandOver), Task::Stop | Task::Fenced) => *last = task,
             (Some(_), _) => return true,
         }
@@ -111,36 +111,36 @@ pub async fn run_ownership_loop(
                 Some(OwnershipEvent::HandOver(partition)) => (partition, Some(Task::HandOver)),
                 Some(OwnershipEvent::Stop(partition)) => (partition, Some(Task::Stop)),
             },
-            // Before the end only a panic ends one. Whether its partition was run nobody knows: another one goes on.
+            // Before the end only a panic ends a worker. Whether its partition ran is unknown: a new worker goes on.
             Some(ended) = workers.join_next(), if !workers.is_empty() => match ended {
                 Ok(()) => continue,
                 Err(error) => {
-                    tracing::error!(%error, "what runs a partition ended badly; it begins again");
+                    tracing::error!(event = "partition_worker_restarted", %error, "what runs a partition ended badly; it begins again");
                     let Some(partition) = running.remove(&error.id()) else { continue };
                     (partition, None)
                 }
             },
         };
-        let (ours, known) = (task.is_none(), partitions.contains_key(&partition));
+        let (is_owned, known) = (task.is_none(), partitions.contains_key(&partition));
         let tasks = partitions.entry(partition).or_default();
-        if ours || !known {
+        if is_owned || !known {
             let (node, ownership, tasks) = (node.clone(), ownership.clone(), tasks.clone());
-            let worker = workers.spawn(Worker { partition, node, ownership, times, tasks, ours }.run());
+            let worker = workers.spawn(Worker { partition, node, ownership, times, tasks, is_owned }.run());
             running.insert(worker.id(), partition);
         }
         if let Some(task) = task
-            && !tasks.give(task)
+            && !tasks.push(task)
         {
             tracing::error!(event = "ownership_runs_ahead", %partition, ?task, "dropped: it was given out again before it was released");
         }
     }
     for tasks in partitions.values() {
-        tasks.give(Task::HandOver);
+        tasks.push(Task::HandOver);
         tasks.close();
     }
     while let Some(ended) = workers.join_next().await {
         if let Err(error) = ended {
-            tracing::error!(%error, "what runs a partition ended badly");
+            tracing::error!(event = "partition_worker_failed", %error, "what runs a partition ended badly");
         }
     }
 }
@@ -152,7 +152,7 @@ struct Worker {
     times: OwnershipTimeouts,
     tasks: Arc<Tasks>,
     /// It is run here, or about to be: each take-over is released once.
-    ours: bool,
+    is_owned: bool,
 }
 
 impl Worker {
@@ -167,7 +167,7 @@ impl Worker {
                     done = self.node.take_over(self.partition, self.times.take_over) => {
                         taking_over = !done;
                         if taking_over {
-                            tracing::warn!(partition = %self.partition, "not taken over yet; trying on");
+                            tracing::warn!(event = "take_over_delayed", partition = %self.partition, "not taken over yet; trying on");
                         }
                         continue;
                     }
@@ -179,21 +179,21 @@ impl Worker {
             taking_over = matches!(task, Task::TakeOver);
             match task {
                 Task::TakeOver => {
-                    self.ours = true;
+                    self.is_owned = true;
                     continue;
                 }
-                // What a fence has ended may be told to end once more.
-                _ if !self.ours => continue,
+                // A partition that a fence has ended may be stopped once more.
+                _ if !self.is_owned => continue,
                 Task::HandOver => {
                     let handed = self.node.hand_over(self.partition, self.times.hand_over).await;
-                    tracing::info!(partition = %self.partition, drained = handed.drained, "handed over");
+                    tracing::info!(event = "partition_handed_over", partition = %self.partition, drained = handed.drained, "handed over");
                 }
                 Task::Stop | Task::Fenced => {
                     self.node.stop_partition(self.partition).await;
-                    tracing::warn!(partition = %self.partition, "stopped: another owner has it");
+                    tracing::warn!(event = "partition_lost", partition = %self.partition, "stopped: another owner has it");
                 }
             }
-            self.ours = false;
+            self.is_owned = false;
             self.ownership.released(self.partition);
         }
     }
@@ -222,12 +222,12 @@ mod tests {
         OwnershipTimeouts { take_over: Duration::from_secs(5), hand_over: Duration::from_secs(5) };
 
     /// An owner that says what the test says.
-    struct Told {
+    struct ScriptedOwnership {
         events: tokio::sync::Mutex<mpsc::Receiver<OwnershipEvent>>,
         released: Mutex<Vec<PartitionId>>,
     }
 
-    impl Ownership for Told {
+    impl Ownership for ScriptedOwnership {
         fn next(&self) -> PortFuture<'_, Option<OwnershipEvent>> {
             Box::pin(async { self.events.lock().await.recv().await })
         }
@@ -243,8 +243,8 @@ mod tests {
 
     struct Node {
         node: NodeHandle,
-        told: Arc<Told>,
-        say: mpsc::Sender<OwnershipEvent>,
+        scripted: Arc<ScriptedOwnership>,
+        events: mpsc::Sender<OwnershipEvent>,
         end: CancellationToken,
         task: tokio::task::JoinHandle<()>,
     }
@@ -252,15 +252,18 @@ mod tests {
     impl Node {
         async fn new(log: &Arc<MemoryLog>, name: &str) -> Self {
             let node = BatchNode::on(log.clone(), name, OwnershipMode::Assigned, None).await.node;
-            let (say, events) = mpsc::channel(8);
-            let told = Arc::new(Told { events: tokio::sync::Mutex::new(events), released: Mutex::default() });
+            let (events, receiver) = mpsc::channel(8);
+            let scripted = Arc::new(ScriptedOwnership {
+                events: tokio::sync::Mutex::new(receiver),
+                released: Mutex::default(),
+            });
             let end = CancellationToken::new();
-            let task = tokio::spawn(run_ownership_loop(node.clone(), told.clone(), TIMES, end.clone()));
-            Self { node, told, say, end, task }
+            let task = tokio::spawn(run_ownership_loop(node.clone(), scripted.clone(), TIMES, end.clone()));
+            Self { node, scripted, events, end, task }
         }
 
         async fn says(&self, event: OwnershipEvent) {
-            self.say.send(event).await.unwrap();
+            self.events.send(event).await.unwrap();
         }
 
         async fn holds(&self, holds: bool) {
@@ -270,10 +273,10 @@ mod tests {
         }
 
         async fn released(&self, times: usize) {
-            while self.told.released.lock().len() < times {
+            while self.scripted.released.lock().len() < times {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            let released: BTreeSet<PartitionId> = self.told.released.lock().iter().copied().collect();
+            let released: BTreeSet<PartitionId> = self.scripted.released.lock().iter().copied().collect();
             assert_eq!(released, BTreeSet::from([HERE]));
         }
     }
@@ -336,7 +339,7 @@ mod tests {
         // A word on the last time must not be taken for one on this time.
         one.says(OwnershipEvent::TakeOver(HERE)).await;
         one.holds(true).await;
-        assert_eq!(one.told.released.lock().len(), 1);
+        assert_eq!(one.scripted.released.lock().len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -348,7 +351,7 @@ mod tests {
         one.end.cancel();
         one.task.await.unwrap();
         assert!(one.node.owned_partitions().is_empty());
-        assert_eq!(*one.told.released.lock(), [HERE]);
+        assert_eq!(*one.scripted.released.lock(), [HERE]);
     }
 
     /// One partition's hand-over hangs, and is asked for again and again: the others are taken over all the same.
@@ -362,12 +365,15 @@ mod tests {
             ..Settings::new(retailflow_config::Config::default(), "one")
         };
         let node = BatchNode::undriven(settings, log.clone(), log.inner.clone()).await;
-        let (say, events) = mpsc::channel(64);
-        let told = Arc::new(Told { events: tokio::sync::Mutex::new(events), released: Mutex::default() });
+        let (events, receiver) = mpsc::channel(64);
+        let scripted = Arc::new(ScriptedOwnership {
+            events: tokio::sync::Mutex::new(receiver),
+            released: Mutex::default(),
+        });
         let times = OwnershipTimeouts { hand_over: Duration::from_secs(600), ..TIMES };
         let end = CancellationToken::new();
-        let task = tokio::spawn(run_ownership_loop(node.clone(), told.clone(), times, end.clone()));
-        say.send(OwnershipEvent::TakeOver(SLOW)).await.unwrap();
+        let task = tokio::spawn(run_ownership_loop(node.clone(), scripted.clone(), times, end.clone()));
+        events.send(OwnershipEvent::TakeOver(SLOW)).await.unwrap();
         let holds = |order| async {
             let order = order;
             while !node.accepts(&order) {
@@ -386,10 +392,10 @@ mod tests {
             for event in
                 [OwnershipEvent::HandOver(SLOW), OwnershipEvent::Stop(SLOW), OwnershipEvent::TakeOver(SLOW)]
             {
-                say.send(event).await.unwrap();
+                events.send(event).await.unwrap();
             }
         }
-        say.send(OwnershipEvent::TakeOver(OTHER)).await.unwrap();
+        events.send(OwnershipEvent::TakeOver(OTHER)).await.unwrap();
         let other = orders_of("shop", OTHER, "o", 1).remove(0);
         timeout(Duration::from_millis(200), holds(other.clone()))
             .await
@@ -407,13 +413,13 @@ mod tests {
         let tasks = Tasks::default();
         for task in [Task::TakeOver, Task::TakeOver, Task::HandOver, Task::HandOver, Task::Stop, Task::Fenced]
         {
-            assert!(tasks.give(task));
+            assert!(tasks.push(task));
         }
         assert_eq!(*tasks.waiting.lock(), [Task::TakeOver, Task::Stop]);
         for _ in 0..3 {
-            assert!(tasks.give(Task::TakeOver) && tasks.give(Task::HandOver));
+            assert!(tasks.push(Task::TakeOver) && tasks.push(Task::HandOver));
         }
-        assert!(!tasks.give(Task::TakeOver), "it has a bound");
+        assert!(!tasks.push(Task::TakeOver), "it has a bound");
         assert_eq!(tasks.waiting.lock().len(), WAITING_MAX);
     }
 }

@@ -6,8 +6,8 @@
 //!
 //! Invariants:
 //! - While a release goes on the order stays parked: what comes meanwhile is queued behind, and read in its turn.
-//! - NullPorts is queued from before the last look at the queue's end until the mark is gone: what comes meanwhile waits at the
-//!   tenant, who alone queues. NullPorts slips between, and the tenant waits for nothing.
+//! - Nothing is queued from before the last look at the queue's end until the mark is gone: what comes meanwhile waits at the
+//!   tenant, who alone queues. Nothing slips between, and the tenant waits for nothing.
 //! - Broken off at any point nothing is lost: asked again, what was decided is replayed.
 
 mod drainer;

@@ -57,7 +57,7 @@ impl Actor for Partition {
         match message {
             PartitionMsg::Start => {
                 let context = &state.args.context;
-                if !context.table.has(context.partition) {
+                if !context.table.owns(context.partition) {
                     return Ok(());
                 }
                 let assigned = context.settings.ownership == OwnershipMode::Assigned;
@@ -73,11 +73,11 @@ impl Actor for Partition {
                 let PartitionContext { partition, table, last_committed, .. } = &*args.context;
                 last_committed.set_epoch(Some(epoch));
                 args.committers.set(*partition, Some(committer));
-                // Another owner may have left orders on their way. Where commands are not let in yet, this comes with that.
-                if table.lets_in(*partition) {
+                // The last owner may have left orders unfinished. Where the partition is not open yet, opening it starts the scan.
+                if table.accepts(*partition) {
                     args.effects.partition_acquired(*partition);
                 }
-                tracing::info!(%partition, epoch, "partition ready");
+                tracing::info!(event = "partition_ready", %partition, epoch, "partition ready");
                 if !std::mem::replace(&mut state.counted, true) {
                     args.ready.send_modify(|ready| *ready += 1);
                 }
@@ -98,34 +98,34 @@ impl Actor for Partition {
         args.committers.set(*partition, None);
         if let Some(error) = why.error() {
             if is_regressed(error) {
-                // Going on would decide again what was answered. Only people can say what to do.
-                table.stop_for_good(*partition);
+                // Going on would decide again what was answered. An operator has to decide what to do.
+                table.mark_stopped(*partition);
                 tracing::error!(event = "partition_stopped", %partition, %error, "STOPPED: the log lost acknowledged data");
                 return Ok(());
             }
-            // Whether it is ours all the same, whoever gives out partitions says: two who take it back from each other
-            // would do nothing else.
+            // The owner of partitions decides whether this node takes it over again: two nodes that fence each other would do
+            // nothing else.
             if is_fenced(error) && settings.ownership == OwnershipMode::Assigned {
-                tracing::warn!(%partition, %error, "another owner writes; stopping");
+                tracing::warn!(event = "partition_fenced", %partition, %error, "another owner writes; stopping");
                 metrics::counter!(metric::PARTITIONS_FENCED.name).increment(1);
-                table.fenced(*partition);
+                table.mark_fenced(*partition);
                 return Ok(());
             }
         }
-        // It was ended because the partition has been given up.
-        if !table.has(*partition) {
+        // It was stopped because the partition was released.
+        if !table.owns(*partition) {
             return Ok(());
         }
         args.admission.crashes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let supervision = &settings.config.supervision;
-        match state.crashes.crashed(Instant::now(), supervision, &*ports.rng) {
+        match state.crashes.record_crash(Instant::now(), supervision, &*ports.rng) {
             AfterCrash::Restart(delay) => {
-                tracing::warn!(%partition, %why, ?delay, "committer ended; taking over again");
+                tracing::warn!(event = "committer_restarted", %partition, %why, ?delay, "committer ended; taking over again");
                 myself.send_after(delay, || PartitionMsg::Start);
                 Ok(())
             }
             AfterCrash::Quarantine => {
-                tracing::error!(%partition, %why, "committer keeps ending");
+                tracing::error!(event = "committer_quarantined", %partition, %why, "committer keeps ending");
                 Err(format!("partition {partition}: {why}").into())
             }
         }

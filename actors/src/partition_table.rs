@@ -25,7 +25,7 @@ mod places;
 
 use self::places::{Place, Places};
 
-/// How the node stands with a partition.
+/// The phase of a partition on this node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum PartitionPhase {
     #[default]
@@ -41,23 +41,23 @@ enum PartitionPhase {
 #[derive(Default)]
 struct Slot {
     phase: PartitionPhase,
-    /// Which time it is held: what entered the last time does not count for this one.
+    /// Counts the acquisitions: a command that entered in an earlier term does not count for this one.
     term: u64,
     places: Places,
     /// Since when its log has owed an answer for longer than it should.
     late_since: Option<Instant>,
     /// When it was taken.
-    taken: Option<Instant>,
+    acquired_at: Option<Instant>,
 }
 
 /// How much may be under way in a partition.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Commands under way, with or without somebody who waits.
+    /// Commands in flight, whether or not a caller waits.
     pub(crate) under_way_max: usize,
     /// Of those, the ones that hold permits.
     pub(crate) permitted_max: usize,
-    /// NullPorts more is let in while the log has owed an answer for so long.
+    /// Nothing more is let in while the log has owed an answer for so long.
     pub(crate) doubt_after: Duration,
 }
 
@@ -75,11 +75,11 @@ pub(crate) enum EntryRefusal {
 /// The partitions of a node.
 pub(crate) struct PartitionTable {
     slots: Vec<Mutex<Slot>>,
-    /// Of each, whether its log is late: asked by every command, without a lock.
+    /// By partition: whether its log is late. Read by every command, without a lock.
     late: Vec<AtomicBool>,
     bounds: Bounds,
-    /// There may be room where there was none.
-    eased: Notify,
+    /// Notified when there may be room where there was none.
+    room_freed: Notify,
     /// Changes when a partition has become empty.
     emptied: watch::Sender<u64>,
     /// Changes when commands are let into a partition from now on, or no more.
@@ -106,19 +106,19 @@ pub(crate) struct Claim {
     partition: PartitionId,
     term: u64,
     place: Place,
-    is_over: bool,
+    is_forgotten: bool,
 }
 
 impl Claim {
     /// The command has left: there is nothing to give back.
-    pub(crate) fn over(mut self) {
-        self.is_over = true;
+    pub(crate) fn forget(mut self) {
+        self.is_forgotten = true;
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.is_over {
+        if self.is_forgotten {
             return;
         }
         let Some(slot) = self.table.slot(self.partition) else { return };
@@ -141,7 +141,7 @@ impl PartitionTable {
             slots: (0..partitions.max(1)).map(|_| Mutex::default()).collect(),
             late: (0..partitions.max(1)).map(|_| AtomicBool::new(false)).collect(),
             bounds,
-            eased: Notify::new(),
+            room_freed: Notify::new(),
             emptied: watch::Sender::new(0),
             changed: watch::Sender::new(0),
             fenced: watch::Sender::default(),
@@ -155,17 +155,17 @@ impl PartitionTable {
     }
 
     /// Whether it is run here, for whatever is left of its time.
-    pub(crate) fn has(&self, partition: PartitionId) -> bool {
+    pub(crate) fn owns(&self, partition: PartitionId) -> bool {
         self.slot(partition).is_some_and(|slot| slot.lock().phase != PartitionPhase::Absent)
     }
 
     /// Whether commands are let in.
-    pub(crate) fn lets_in(&self, partition: PartitionId) -> bool {
+    pub(crate) fn accepts(&self, partition: PartitionId) -> bool {
         self.slot(partition).is_some_and(|slot| slot.lock().phase == PartitionPhase::Open)
     }
 
     /// It is run here from now on; nothing is let in before [`Self::open`]. Whether it was not before.
-    pub(crate) fn take(&self, partition: PartitionId) -> bool {
+    pub(crate) fn acquire(&self, partition: PartitionId) -> bool {
         let Some(slot) = self.slot(partition) else { return false };
         let mut slot = slot.lock();
         if slot.phase != PartitionPhase::Absent {
@@ -174,14 +174,19 @@ impl PartitionTable {
         let term = slot.term + 1;
         let before = std::mem::replace(
             &mut *slot,
-            Slot { phase: PartitionPhase::Acquiring, term, taken: Some(Instant::now()), ..Slot::default() },
+            Slot {
+                phase: PartitionPhase::Acquiring,
+                term,
+                acquired_at: Some(Instant::now()),
+                ..Slot::default()
+            },
         );
         drop(slot);
         drop(before);
         self.set_late(partition, false);
         self.stopped.lock().remove(&partition);
-        self.takes_again(partition);
-        // What was seen of an earlier time says nothing of this one: heard now, it would stop a healthy owner.
+        self.clear_refusing(partition);
+        // A fence seen in an earlier term must not stop the owner of this one.
         self.fenced.send_if_modified(|fenced| fenced.remove(&partition));
         true
     }
@@ -197,13 +202,13 @@ impl PartitionTable {
         let held = slot.phase == PartitionPhase::Open;
         drop(slot);
         if opens {
-            self.has_changed();
+            self.notify_changed();
         }
         held
     }
 
-    /// NullPorts is let in any more. Whether it was held.
-    pub(crate) fn leave(&self, partition: PartitionId) -> bool {
+    /// Nothing is let in any more. Whether it was held.
+    pub(crate) fn begin_draining(&self, partition: PartitionId) -> bool {
         let Some(slot) = self.slot(partition) else { return false };
         let mut slot = slot.lock();
         let held = matches!(slot.phase, PartitionPhase::Open | PartitionPhase::Acquiring);
@@ -212,32 +217,32 @@ impl PartitionTable {
         }
         drop(slot);
         if held {
-            self.has_changed();
+            self.notify_changed();
         }
         held
     }
 
     /// It is run here no more. Whether it was.
-    pub(crate) fn drop_out(&self, partition: PartitionId) -> bool {
+    pub(crate) fn release(&self, partition: PartitionId) -> bool {
         let Some(slot) = self.slot(partition) else { return false };
         let held = std::mem::take(&mut slot.lock().phase) != PartitionPhase::Absent;
         if held {
-            self.has_changed();
+            self.notify_changed();
         }
         held
     }
 
-    fn has_changed(&self) {
-        self.eased.notify_waiters();
+    fn notify_changed(&self) {
+        self.room_freed.notify_waiters();
         self.changed.send_modify(|times| *times = times.wrapping_add(1));
     }
 
     /// Changes when commands are let into a partition from now on, or no more.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
-    /// The term in which commands are let into it now: each time that it is taken has another one.
+    /// Its current term, if it is open: each acquisition has another one.
     pub(crate) fn term(&self, partition: PartitionId) -> Option<u64> {
         let slot = self.slot(partition)?.lock();
         (slot.phase == PartitionPhase::Open).then_some(slot.term)
@@ -251,17 +256,17 @@ impl PartitionTable {
     ) -> Result<(PartitionGuard, Claim), EntryRefusal> {
         let mut slot = self.slot(partition).ok_or(EntryRefusal::NotOwned)?.lock();
         self.may_enter(&slot, permit.is_some())?;
-        // Those that came between are told nothing of the log's being late: their permits are not wanted any more.
+        // The log became late since: the command holds no permit.
         let is_late = slot.late_since.is_some();
-        let place = slot.places.enter(permit.filter(|_| !is_late));
+        let place = slot.places.add(permit.filter(|_| !is_late));
         let term = slot.term;
         drop(slot);
         let within = PartitionGuard { table: Arc::clone(self), partition, term, place };
-        let claim = Claim { table: Arc::clone(self), partition, term, place, is_over: false };
+        let claim = Claim { table: Arc::clone(self), partition, term, place, is_forgotten: false };
         Ok((within, claim))
     }
 
-    fn may_enter(&self, slot: &Slot, permitted: bool) -> Result<(), EntryRefusal> {
+    fn may_enter(&self, slot: &Slot, has_permit: bool) -> Result<(), EntryRefusal> {
         if slot.phase != PartitionPhase::Open {
             return Err(EntryRefusal::NotOwned);
         }
@@ -269,31 +274,31 @@ impl PartitionTable {
             return Err(EntryRefusal::InDoubt);
         }
         let full = slot.places.len() >= self.bounds.under_way_max
-            || (permitted && slot.places.permitted() >= self.bounds.permitted_max);
+            || (has_permit && slot.places.permitted() >= self.bounds.permitted_max);
         if full { Err(EntryRefusal::Full) } else { Ok(()) }
     }
 
     /// Waits until a command may be let in, or its partition is not run here.
-    pub(crate) async fn room(&self, partition: PartitionId) {
+    pub(crate) async fn wait_for_room(&self, partition: PartitionId) {
         loop {
-            let mut eased = std::pin::pin!(self.eased.notified());
-            eased.as_mut().enable();
+            let mut room_freed = std::pin::pin!(self.room_freed.notified());
+            room_freed.as_mut().enable();
             let may = self.slot(partition).map_or(Ok(()), |slot| self.may_enter(&slot.lock(), true));
             if matches!(may, Ok(()) | Err(EntryRefusal::NotOwned)) {
                 return;
             }
-            eased.await;
+            room_freed.await;
         }
     }
 
-    /// Whether its log has owed an answer for longer than it should: whoever comes now waits for that log, and holds no
-    /// permit while it does.
+    /// Whether its log has owed an answer for longer than it should: a command that enters now holds no permit while it waits for
+    /// the log.
     pub(crate) fn is_late(&self, partition: PartitionId) -> bool {
         self.late.get(usize::from(partition.0)).is_some_and(|late| late.load(Ordering::Acquire))
     }
 
-    /// Its log owes an answer for longer than it should: who waits for it gives back what others need.
-    pub(crate) fn late(&self, partition: PartitionId) {
+    /// Its log owes an answer for longer than it should: the commands that wait for it give their permits back.
+    pub(crate) fn mark_late(&self, partition: PartitionId) {
         let Some(slot) = self.slot(partition) else { return };
         let mut slot = slot.lock();
         slot.late_since.get_or_insert_with(Instant::now);
@@ -304,11 +309,11 @@ impl PartitionTable {
     }
 
     /// Its log has answered.
-    pub(crate) fn on_time(&self, partition: PartitionId) {
+    pub(crate) fn clear_late(&self, partition: PartitionId) {
         let Some(slot) = self.slot(partition) else { return };
         slot.lock().late_since = None;
         self.set_late(partition, false);
-        self.eased.notify_waiters();
+        self.room_freed.notify_waiters();
     }
 
     fn set_late(&self, partition: PartitionId, is_late: bool) {
@@ -318,42 +323,42 @@ impl PartitionTable {
     }
 
     /// Commands under way in all partitions.
-    pub(crate) fn under_way(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.slots.iter().map(|slot| slot.lock().places.len()).sum()
     }
 
     /// Its log lost what it had acknowledged.
-    pub(crate) fn stop_for_good(&self, partition: PartitionId) {
+    pub(crate) fn mark_stopped(&self, partition: PartitionId) {
         self.stopped.lock().insert(partition);
     }
 
     /// Those of them that are run here.
     pub(crate) fn stopped(&self) -> Vec<PartitionId> {
         let stopped: Vec<PartitionId> = self.stopped.lock().iter().copied().collect();
-        stopped.into_iter().filter(|partition| self.has(*partition)).collect()
+        stopped.into_iter().filter(|partition| self.owns(*partition)).collect()
     }
 
     /// Its log took nothing the last time that it was asked: there is no room, or no file to be had.
-    pub(crate) fn refuses(&self, partition: PartitionId, code: Code) {
+    pub(crate) fn mark_refusing(&self, partition: PartitionId, code: Code) {
         let mut refusing = self.refusing.lock();
         let since = refusing.get(&partition).map_or_else(Instant::now, |(_, since)| *since);
         refusing.insert(partition, (code, since));
     }
 
     /// Its log has taken something.
-    pub(crate) fn takes_again(&self, partition: PartitionId) {
+    pub(crate) fn clear_refusing(&self, partition: PartitionId) {
         self.refusing.lock().remove(&partition);
     }
 
     /// The partitions run here whose log takes nothing, how their commands are refused, and for how long by now.
     pub(crate) fn refusing(&self) -> Vec<(PartitionId, Code, Duration)> {
         let refusing = self.refusing.lock().clone();
-        let here = refusing.into_iter().filter(|(partition, _)| self.has(*partition));
+        let here = refusing.into_iter().filter(|(partition, _)| self.owns(*partition));
         here.map(|(partition, (code, since))| (partition, code, since.elapsed())).collect()
     }
 
-    /// Another owner was seen to write it.
-    pub(crate) fn fenced(&self, partition: PartitionId) {
+    /// Another owner was seen to write it: reported by [`Self::next_fenced`].
+    pub(crate) fn mark_fenced(&self, partition: PartitionId) {
         self.fenced.send_if_modified(|fenced| fenced.insert(partition));
     }
 
@@ -380,14 +385,14 @@ impl PartitionTable {
     }
 
     /// For how long it has been taken over and lets nothing in yet.
-    pub(crate) fn arriving_for(&self, partition: PartitionId) -> Option<Duration> {
+    pub(crate) fn acquiring_for(&self, partition: PartitionId) -> Option<Duration> {
         let slot = self.slot(partition)?.lock();
-        let arriving = slot.phase == PartitionPhase::Acquiring;
-        slot.taken.filter(|_| arriving).map(|taken| taken.elapsed())
+        let acquiring = slot.phase == PartitionPhase::Acquiring;
+        slot.acquired_at.filter(|_| acquiring).map(|at| at.elapsed())
     }
 
     /// Waits until no command is under way in it.
-    pub(crate) async fn empty(&self, partition: PartitionId) {
+    pub(crate) async fn wait_empty(&self, partition: PartitionId) {
         let mut emptied = self.emptied.subscribe();
         // The sender is ours: it does not go before us.
         let _ =
@@ -404,12 +409,12 @@ impl Drop for PartitionGuard {
         }
         let was_full = slot.places.len() >= self.table.bounds.under_way_max
             || slot.places.permitted() >= self.table.bounds.permitted_max;
-        let permit = slot.places.leave(self.place);
+        let permit = slot.places.remove(self.place);
         let last = slot.places.len() == 0;
         drop(slot);
         drop(permit);
         if was_full {
-            self.table.eased.notify_waiters();
+            self.table.room_freed.notify_waiters();
         }
         if last {
             self.table.emptied.send_modify(|times| *times = times.wrapping_add(1));

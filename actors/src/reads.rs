@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::admission::share;
 
-/// PartitionTable while a part of the log is read.
+/// Held while a part of the log is read.
 pub(crate) struct ReadPermit<'a> {
     _partition: SemaphorePermit<'a>,
     _shard: SemaphorePermit<'a>,

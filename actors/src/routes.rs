@@ -30,7 +30,7 @@ impl TenantRoutes {
     }
 
     /// Another supervisor is there, or none; the tenants of one that ended have ended with it.
-    pub(crate) fn supervised_by(&self, supervisor: Option<ActorRef<TenantsMsg>>) {
+    pub(crate) fn set_supervisor(&self, supervisor: Option<ActorRef<TenantsMsg>>) {
         self.tenants.write().clear();
         *self.supervisor.write() = supervisor;
     }
@@ -48,8 +48,8 @@ impl TenantRoutes {
         }
     }
 
-    /// Has the supervisor tell all tenants. Where there is none, the message is dropped: its tenants have ended, and read
-    /// what there is when they begin again.
+    /// Has the supervisor forward a message to all tenants. Without a supervisor the message is dropped: its tenants have ended, and
+    /// read the marks when they restart.
     pub(crate) fn broadcast(&self, message: TenantsMsg) {
         if let Some(supervisor) = self.supervisor.read().clone() {
             drop(supervisor.cast(message));
@@ -73,7 +73,7 @@ impl TenantRoutes {
         }
     }
 
-    /// Sends a message of the engine's own to an order. It may get lost: the index of deadlines knows all open orders.
+    /// Sends a notice of the engine's own to an order. It may get lost: the index of deadlines has all open orders.
     pub(crate) fn notify_order(&self, order: OrderRef, message: OrderNotice) {
         match self.get(&order.tenant) {
             Some(tenant) => drop(tenant.cast(TenantMsg::Notify(order.order, message))),

@@ -68,7 +68,7 @@ pub(crate) struct CrashWindow {
 impl CrashWindow {
     /// Notes a crash. The delay doubles with each one in the window and is drawn between half of that and all of it, so
     /// that many that fell together do not rise together.
-    pub(crate) fn crashed(&mut self, now: Instant, limits: &Supervision, rng: &dyn Rng) -> AfterCrash {
+    pub(crate) fn record_crash(&mut self, now: Instant, limits: &Supervision, rng: &dyn Rng) -> AfterCrash {
         let window = Duration::from_millis(limits.window_ms);
         while self.crashes.front().is_some_and(|at| now.duration_since(*at) > window) {
             self.crashes.pop_front();
@@ -85,7 +85,7 @@ impl CrashWindow {
         AfterCrash::Restart(Duration::from_millis(delay_ms))
     }
 
-    /// NullPorts happened within the window: the entry may be forgotten.
+    /// Nothing happened within the window: the entry may be forgotten.
     pub(crate) fn is_stale(&self, now: Instant, limits: &Supervision) -> bool {
         let window = Duration::from_millis(limits.window_ms);
         self.crashes.back().is_none_or(|at| now.duration_since(*at) > window)
@@ -117,11 +117,14 @@ mod tests {
         let now = Instant::now();
         for expected_ms in [5, 10, 15] {
             let restart = AfterCrash::Restart(Duration::from_millis(expected_ms));
-            assert_eq!(window.crashed(now, &limits, &Fixed), restart);
+            assert_eq!(window.record_crash(now, &limits, &Fixed), restart);
         }
-        assert_eq!(window.crashed(now, &limits, &Fixed), AfterCrash::Quarantine);
+        assert_eq!(window.record_crash(now, &limits, &Fixed), AfterCrash::Quarantine);
         let later = now + Duration::from_secs(10);
         assert!(window.is_stale(later, &limits));
-        assert_eq!(window.crashed(later, &limits, &Fixed), AfterCrash::Restart(Duration::from_millis(5)));
+        assert_eq!(
+            window.record_crash(later, &limits, &Fixed),
+            AfterCrash::Restart(Duration::from_millis(5))
+        );
     }
 }

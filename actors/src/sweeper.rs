@@ -1,4 +1,4 @@
-//! Looks for steps that have become due, and for open orders that nobody drives: after a start, a crash, an overflow.
+//! Scans for due steps, and for open orders that are undriven: after a start, a crash, an overflow.
 //!
 //! The index of deadlines *is* the index of open orders. Most overdue first; never more at once than may run. Only partitions are
 //! looked at into which commands are let: before, it is not known which of their orders are parked.
@@ -33,23 +33,23 @@ pub(crate) struct SweeperState {
     args: Arc<SweeperArgs>,
     /// Partitions whose open orders are to be looked through, each once, and the last one seen.
     scans: VecDeque<(PartitionId, Option<DueOrder>)>,
-    /// Those of which a page is being read, or its orders told.
+    /// Partitions of which a page is being read, or its orders notified.
     scanning: BTreeSet<PartitionId>,
-    /// Those that were asked for while one was.
+    /// Partitions whose scan was requested again meanwhile.
     rescan: BTreeSet<PartitionId>,
-    /// Those that could not be read: again with each look, until they can.
+    /// Partitions that could not be read: each sweep tries them again.
     unread: BTreeSet<PartitionId>,
-    /// Whose turn it is to read a page.
+    /// Permits to read a page.
     reads: Arc<Semaphore>,
-    /// Of each partition how many more of its orders may be found.
+    /// By partition: permits for orders that were found and have not looked at themselves yet.
     found_permits: Vec<Arc<Semaphore>>,
-    /// Of each partition how far a look at what is due has come; locked while one is under way.
+    /// By partition: how far the scan of due orders has come; locked while one runs.
     due: Vec<Arc<Mutex<Option<DueOrder>>>>,
-    /// The same of a look for those that nobody drives.
+    /// The same of the scan for undriven orders.
     looks: Vec<Arc<Mutex<UndrivenScan>>>,
 }
 
-/// The actor that looks.
+/// The actor that scans.
 pub(crate) struct Sweeper;
 
 impl Actor for Sweeper {
@@ -93,11 +93,11 @@ impl Actor for Sweeper {
 
 impl SweeperState {
     fn sweep(&mut self) {
-        // One that cannot be read now, or takes long, keeps no other waiting; nor is it asked twice at once.
+        // A slow or unreadable partition holds no other one up, and has one scan at a time.
         for ((partition, slot), found_permits) in
             (0..).map(PartitionId).zip(&self.due).zip(&self.found_permits)
         {
-            if self.args.table.lets_in(partition)
+            if self.args.table.accepts(partition)
                 && let Ok(slot) = slot.clone().try_lock_owned()
             {
                 let (args, found_permits) = (self.args.clone(), found_permits.clone());
@@ -106,7 +106,7 @@ impl SweeperState {
                     .spawn(async move { scan_due(&args, partition, slot, &found_permits).await });
             }
         }
-        // Those that cannot be read are looked through again and again: they are no reason to wait with the others.
+        // Unreadable partitions are retried with each sweep: they hold the others' scan not up.
         let is_unread = |partition: &PartitionId| self.unread.contains(partition);
         let at_rest = self.scans.iter().all(|(partition, _)| is_unread(partition))
             && self.scanning.iter().all(is_unread);
@@ -116,7 +116,7 @@ impl SweeperState {
         for (partition, slot) in (0..).map(PartitionId).zip(&self.looks) {
             let is_scanned = self.scanning.contains(&partition)
                 || self.scans.iter().any(|(scanned, _)| *scanned == partition);
-            if self.args.table.lets_in(partition)
+            if self.args.table.accepts(partition)
                 && let Ok(mut slot) = slot.clone().try_lock_owned()
             {
                 if is_scanned {
@@ -135,7 +135,7 @@ impl SweeperState {
         }
     }
 
-    /// Looks through all open orders of a partition, from the first one.
+    /// Scans all open orders of a partition, from the first one.
     fn start_scan(&mut self, partition: PartitionId) {
         self.scans.retain(|(other, _)| *other != partition);
         match self.scanning.contains(&partition) {
@@ -144,10 +144,10 @@ impl SweeperState {
         }
     }
 
-    /// Has the next pages looked at.
+    /// Starts to read the next page of each scan.
     fn schedule(&mut self, myself: &ActorRef<SweeperMsg>) {
         while let Some((partition, after)) = self.scans.pop_front() {
-            if !self.args.table.lets_in(partition) {
+            if !self.args.table.accepts(partition) {
                 self.unread.remove(&partition);
                 continue;
             }
@@ -158,7 +158,7 @@ impl SweeperState {
             let (args, reads, myself) = (self.args.clone(), self.reads.clone(), myself.clone());
             self.args.effects.spawn(async move {
                 let last = scan_open_orders(&args, partition, after, &reads, &found_permits).await;
-                // Who is gone looks no more.
+                // A sweeper that has ended starts with a new scan.
                 let _ = myself.cast(SweeperMsg::PageScanned(partition, last));
             });
         }
@@ -167,15 +167,15 @@ impl SweeperState {
     fn page_scanned(&mut self, partition: PartitionId, last: Result<Option<DueOrder>, StoreError>) {
         self.scanning.remove(&partition);
         let from_the_first = self.rescan.remove(&partition);
-        // It may have gone meanwhile, and be here again: then another one comes.
-        if !self.args.table.lets_in(partition) {
+        // It may have been released meanwhile, and acquired again: then another scan was requested.
+        if !self.args.table.accepts(partition) {
             return;
         }
         let last = match last {
             Ok(last) => last,
             Err(why) => {
-                // The others' are looked at all the same, and these again with the next look.
-                tracing::warn!(%partition, %why, "the open orders cannot be read now; looking again later");
+                // Other partitions are scanned all the same, and this one again with the next sweep.
+                tracing::warn!(event = "open_orders_unread", %partition, %why, "the open orders cannot be read now; looking again later");
                 self.unread.insert(partition);
                 return;
             }
@@ -189,7 +189,7 @@ impl SweeperState {
     }
 }
 
-/// Reads a page of a partition's open orders, and tells those that nobody drives. Answers the last one, if more follow.
+/// Reads a page of a partition's open orders, and notifies the undriven ones. Returns the last one, if more follow.
 async fn scan_open_orders(
     args: &SweeperArgs,
     partition: PartitionId,
@@ -197,9 +197,9 @@ async fn scan_open_orders(
     reads: &Semaphore,
     found_permits: &Arc<Semaphore>,
 ) -> Result<Option<DueOrder>, StoreError> {
-    args.effects.running.backlog.room().await;
+    args.effects.running.backlog.wait_for_room().await;
     if !args.effects.running.has_room() {
-        // They are safe in the log; one read only to be told that there is no room takes the place of one that is driven.
+        // They are safe in the log; an order that is loaded only to find no room takes the place of a driven one.
         args.effects.running.request_rescan();
         return Ok(None);
     }
@@ -219,7 +219,7 @@ async fn scan_open_orders(
     Ok(last)
 }
 
-/// Tells an order that it was found, when it is its turn. Says whether to go on: the partition may have gone meanwhile.
+/// Notifies an order that it was found, once there is a permit. `false`: the partition was released meanwhile.
 async fn notify_found(
     args: &SweeperArgs,
     partition: PartitionId,
@@ -228,14 +228,14 @@ async fn notify_found(
     is_due: bool,
 ) -> bool {
     let Ok(turn) = found_permits.clone().acquire_owned().await else { return false };
-    if !args.table.lets_in(partition) {
+    if !args.table.accepts(partition) {
         return false;
     }
     args.routes.notify_order(due.order, OrderNotice::Found(ScanHit::new(is_due, turn)));
     true
 }
 
-/// Tells the orders whose deadline has passed.
+/// Notifies the orders whose deadline has passed.
 async fn scan_due(
     args: &SweeperArgs,
     partition: PartitionId,
@@ -248,12 +248,12 @@ async fn scan_due(
         let page = match ports.deadlines.list(partition, slot.as_ref(), now, PAGE).await {
             Ok(page) => page,
             Err(why) => {
-                tracing::warn!(%partition, %why, "the deadlines cannot be read now");
+                tracing::warn!(event = "deadlines_unread", %partition, %why, "the deadlines cannot be read now");
                 return;
             }
         };
-        // It may have gone meanwhile.
-        if !args.table.lets_in(partition) {
+        // It may have been released meanwhile.
+        if !args.table.accepts(partition) {
             return;
         }
         let ended = page.len() < PAGE;

@@ -78,14 +78,14 @@ impl Actor for Tenants {
                 let actor = state.get_or_spawn(&myself, tenant).await?;
                 drop(actor.cast(TenantMsg::Release(request)));
             }
-            TenantsMsg::PartitionAcquired(partition, marks, told) => {
+            TenantsMsg::PartitionAcquired(partition, marks, ack) => {
                 for tenant in state.args.routes.all() {
-                    drop(tenant.cast(TenantMsg::PartitionAcquired(partition, marks.clone(), told.clone())));
+                    drop(tenant.cast(TenantMsg::PartitionAcquired(partition, marks.clone(), ack.clone())));
                 }
             }
-            TenantsMsg::PartitionReleased(partition, told) => {
+            TenantsMsg::PartitionReleased(partition, ack) => {
                 for tenant in state.args.routes.all() {
-                    drop(tenant.cast(TenantMsg::PartitionReleased(partition, told.clone())));
+                    drop(tenant.cast(TenantMsg::PartitionReleased(partition, ack.clone())));
                 }
             }
             TenantsMsg::Restart(tenant) => {
@@ -113,12 +113,12 @@ impl Actor for Tenants {
         shared.admission.crashes.fetch_add(1, Ordering::Relaxed);
         let supervision = &shared.settings.config.supervision;
         let window = state.crashes.entry(tenant.clone()).or_default();
-        let delay = match window.crashed(Instant::now(), supervision, &*shared.ports.rng) {
+        let delay = match window.record_crash(Instant::now(), supervision, &*shared.ports.rng) {
             AfterCrash::Restart(delay) => delay,
             // A tenant is never given up: it comes back after the longest delay, and the others go on meanwhile.
             AfterCrash::Quarantine => std::time::Duration::from_millis(supervision.delay_max_ms),
         };
-        tracing::warn!(%tenant, %why, ?delay, "a tenant crashed and starts again");
+        tracing::warn!(event = "tenant_restarted", %tenant, %why, ?delay, "a tenant crashed and starts again");
         state.resting.insert(tenant.clone(), Vec::new());
         myself.send_after(delay, move || TenantsMsg::Restart(tenant));
         Ok(())

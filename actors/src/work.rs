@@ -10,7 +10,7 @@ use crate::newcomers::Newcomer;
 use crate::outcome::refusal;
 use crate::partition_table::{Claim, PartitionGuard};
 
-/// A command on its way through the actors. Dropping it unanswered tells the caller that the outcome is unknown.
+/// A command on its way through the actors. Dropped unanswered, its caller gets `outcome_unknown`.
 ///
 /// One pointer wide: it stands in the messages, queues and futures that every live order keeps room for.
 pub(crate) struct Work(Box<WorkItem>);
@@ -53,7 +53,7 @@ impl Work {
     }
 
     /// Has its tenant made when it is recorded.
-    pub(crate) fn by(mut self, newcomer: Option<Newcomer>) -> Self {
+    pub(crate) fn with_newcomer(mut self, newcomer: Option<Newcomer>) -> Self {
         self.newcomer = newcomer;
         self
     }
@@ -81,12 +81,12 @@ impl Work {
         }))
     }
 
-    /// Says in the caller's trace how far it has come.
+    /// Marks a point of its way in the caller's trace.
     pub(crate) fn trace_point(&self, point: &'static str) {
         self.span.in_scope(|| tracing::trace!(target: "retailflow::command", point));
     }
 
-    /// Gives the outcome. A caller that has gone away is no trouble: the outcome is in the log.
+    /// Sends the outcome. A caller that has gone loses nothing: the outcome is in the log.
     pub(crate) fn answer(self, outcome: Outcome) {
         let WorkItem { reply, within, newcomer, .. } = *self.0;
         // Its place goes first, and the permit with it, so that a caller who reacts at once finds room.
@@ -119,7 +119,7 @@ impl Answer {
     pub(crate) async fn outcome(mut self) -> Option<Outcome> {
         let outcome = (&mut self.outcome).await.ok();
         if let Some(claim) = self.claim.take() {
-            claim.over();
+            claim.forget();
         }
         outcome
     }

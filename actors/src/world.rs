@@ -35,7 +35,7 @@ pub struct Ports {
     pub durability: CurrentDurability,
 }
 
-/// How durable the log makes a record: somebody may find out while the node runs that it is less than was thought.
+/// How durable the log makes a record: monitoring may find out at run time that it is less than was configured.
 #[derive(Debug, Clone)]
 pub struct CurrentDurability(Arc<RwLock<Durability>>);
 
@@ -46,13 +46,13 @@ impl From<Durability> for CurrentDurability {
 }
 
 impl CurrentDurability {
-    /// As it is known.
+    /// What is known.
     #[must_use]
     pub fn get(&self) -> Durability {
         *self.0.read()
     }
 
-    /// It is known to be another one.
+    /// Sets what is known.
     pub fn set(&self, durability: Durability) {
         *self.0.write() = durability;
     }
@@ -69,19 +69,19 @@ pub enum ProbePoint {
     OrderDecide,
     /// An order proposed a record and goes on.
     OrderProposed,
-    /// An order's record is durable, and nobody has been told.
+    /// An order's record is durable, and no caller has been answered.
     OrderCommitted,
     /// An order has answered.
     OrderAnswered,
     /// A committer is about to append a group.
     CommitterBefore,
-    /// A group is durable, and no order has been told.
+    /// A group is durable, and no order has been notified.
     CommitterAfter,
     /// A partition is about to take over.
     PartitionTakeOver,
     /// An effect is about to be driven.
     EffectBefore,
-    /// An effect's outcome is known, and its order has not been told.
+    /// An effect's outcome is known, and its order has not been notified.
     EffectAfter,
 }
 
@@ -105,7 +105,7 @@ pub trait Probe: Send + Sync {
 pub enum OwnershipMode {
     /// All of its log, from its start to its end: there is no other node.
     All,
-    /// Those that it is told to take over, until it is told to give them up.
+    /// Those that are assigned to it, until they are taken away.
     Assigned,
 }
 

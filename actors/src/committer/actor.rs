@@ -41,10 +41,10 @@ impl Actor for Committer {
             CommitterMsg::Control(control) => state.waiting.controls.push_back(control),
             CommitterMsg::Flush => {
                 state.flush_queued = false;
-                // Who asked before this group is written is answered by it: behind it in the mailbox are those who ask later.
+                // The group confirms ownership for all callers that asked before it; later ones are behind it in the mailbox.
                 if state.flush().await? {
                     state.release_barriers();
-                    state.probed(&ProposalResult::Committed);
+                    state.resolve_probes(&ProposalResult::Committed);
                 }
                 state.write_barrier().await?;
                 state.probe(&myself).await?;
@@ -55,8 +55,8 @@ impl Actor for Committer {
                 }
             }
             CommitterMsg::OwnershipBarrier(reply) => state.barriers.push(reply),
-            CommitterMsg::Probe(ticket) => state.wants_probe(ticket),
-            CommitterMsg::TryAgain => state.try_again().await?,
+            CommitterMsg::Probe(ticket) => state.request_probe(ticket),
+            CommitterMsg::RetryRefused => state.retry_refused().await?,
             CommitterMsg::Seal(reply) => {
                 while !state.waiting.is_empty() {
                     state.flush().await?;
@@ -74,7 +74,7 @@ impl Actor for Committer {
             state.flush_queued = true;
             myself.cast(CommitterMsg::Flush)?;
         }
-        state.queue_try_again(&myself);
+        state.queue_retry(&myself);
         Ok(())
     }
 }

@@ -13,16 +13,16 @@ use crate::messages::ProposalResult;
 use crate::mutant::Mutant;
 use crate::world::ProbePoint;
 
-/// A log that has not answered after this time is late: callers who wait for it keep nobody else waiting.
+/// A log that has not answered after this time is late: the commands that wait for it give their permits back.
 pub(super) const LATE: Duration = Duration::from_millis(100);
 
 impl CommitterState {
-    /// Answers all who want to know whether the partition is still ours, with one fence.
+    /// Writes one fence for all callers that want to confirm ownership.
     pub(super) async fn write_barrier(&mut self) -> Result<(), ActorProcessingErr> {
         if !self.barriers.is_empty() {
             match self.write_fence().await? {
                 true => self.release_barriers(),
-                // They ask again.
+                // The callers ask again.
                 false => self.barriers.clear(),
             }
         }
@@ -31,7 +31,7 @@ impl CommitterState {
 
     pub(super) fn release_barriers(&mut self) {
         for reply in self.barriers.drain(..) {
-            // Who no longer waits has no use for it.
+            // A caller that no longer waits does not need the answer.
             let _ = reply.send(());
         }
     }
@@ -64,7 +64,7 @@ impl CommitterState {
                     let at = proposals.iter().position(|proposal| proposal.entry.order == order);
                     if let Some(lost) = at.and_then(|at| proposals.remove(at)) {
                         lost.ticket.resolve(ProposalResult::Conflict);
-                    } else if !self.number_taken(&order, &mut controls) {
+                    } else if !self.return_taken_numbers(&order, &mut controls) {
                         let why = format!("a conflict of a foreign order {order}");
                         return Err(CommitterError::Broken(why).into());
                     }
@@ -109,21 +109,21 @@ impl CommitterState {
     /// Appends until the answer is known.
     pub(super) async fn append(&mut self, group: &Group) -> Result<Commit, CommitError> {
         let answer = self.append_known(group).await;
-        self.note_room(&answer);
+        self.note_capacity(&answer);
         if self.context.table.is_late(self.context.partition) {
-            self.context.table.on_time(self.context.partition);
+            self.context.table.clear_late(self.context.partition);
         }
         answer
     }
 
-    /// Appends, and asks again with the identical group while the answer is not known.
+    /// Appends, and retries the identical group while the answer is unknown.
     async fn append_known(&mut self, group: &Group) -> Result<Commit, CommitError> {
         let timeout = Duration::from_millis(self.context.settings.config.commit.timeout_ms);
         let supervision = &self.context.settings.config.supervision;
         let mut delay_ms = supervision.delay_min_ms.max(1);
         let mut in_doubt = false;
         loop {
-            match self.asked(group, timeout).await {
+            match self.try_append(group, timeout).await {
                 Ok(commit) => {
                     let bytes =
                         group.fence.encode().map_err(|error| CommitError::Broken(error.to_string()))?;
@@ -133,22 +133,22 @@ impl CommitterState {
                     self.intake.clone_from(&group.fence.intake);
                     return Ok(commit);
                 }
-                // It is never written by asking on, and another group may not be tried while an earlier attempt may still be: only
-                // taking over anew, with a higher epoch, ends that.
+                // Retrying never writes it, and another group must not be tried while an earlier attempt may still arrive: only a
+                // take-over with a higher epoch ends the doubt.
                 Err(CommitError::TooLarge { why, .. }) if in_doubt => {
                     let why = format!("a group in doubt cannot be sent again: {why}");
                     return Err(CommitError::Broken(why));
                 }
-                // No room now says nothing of the time before: it may still be written.
+                // A refusal now does not settle an earlier attempt: that may still be written.
                 Err(error) if error.refused_as().is_some() && !in_doubt => return Err(error),
                 Err(error) if error.refused_as().is_some() || matches!(error, CommitError::Unknown(_)) => {
                     let why = error.to_string();
                     in_doubt = true;
-                    self.is_late();
+                    self.mark_late();
                     if self.context.settings.is(Mutant::GivesUpUnknown) {
                         return Err(CommitError::Unavailable(why));
                     }
-                    tracing::warn!(partition = %self.context.partition, group = group.fence.group, %why, "asking again");
+                    tracing::warn!(event = "commit_in_doubt", partition = %self.context.partition, group = group.fence.group, %why, "asking again");
                     tokio::time::sleep(Duration::from_millis(delay_ms)).await;
                     delay_ms = (delay_ms * 2).min(supervision.delay_max_ms.max(1));
                 }
@@ -157,21 +157,21 @@ impl CommitterState {
         }
     }
 
-    /// One try. While the log takes longer than it should, those who wait for it hold no permits.
-    async fn asked(&self, group: &Group, timeout: Duration) -> Result<Commit, CommitError> {
+    /// One attempt. When the log is late, the commands that wait for it give their permits back.
+    async fn try_append(&self, group: &Group, timeout: Duration) -> Result<Commit, CommitError> {
         let mut commit = self.context.ports.log.commit(group.clone());
         let begun = Instant::now();
         if let Ok(answer) = tokio::time::timeout(timeout.min(LATE), &mut commit).await {
             return answer;
         }
-        self.is_late();
+        self.mark_late();
         match tokio::time::timeout_at(begun + timeout, commit).await {
             Ok(answer) => answer,
             Err(_) => Err(CommitError::Unknown("the log did not answer in time".into())),
         }
     }
 
-    /// Whether the floor in the log is the one that has been reached.
+    /// Writes the floor if it has moved. Whether the log has it.
     pub(super) async fn write_floor(&mut self) -> Result<bool, CommitterError> {
         let floor = self.context.floors.floor(self.context.partition, &self.intake);
         if floor == self.intake { Ok(true) } else { self.write_fence().await }

@@ -7,8 +7,8 @@ use retailflow_engine::ids::OrderRef;
 
 use crate::messages::{ControlProposal, Proposal};
 
-/// What waits for the next group. Records for which somebody waits stand apart from the engine's own: when a participant comes back,
-/// ten thousands of outcomes are recorded at once, and a caller is not to wait behind all of them.
+/// Proposals for the next group. Records that a caller waits for are queued apart from the engine's own: when a participant comes back, ten
+/// thousands of outcomes are recorded at once, and a caller must not wait behind all of them.
 #[derive(Default)]
 pub(super) struct GroupQueue {
     asked: VecDeque<Proposal>,
@@ -56,18 +56,18 @@ impl GroupQueue {
         group.fill(&mut self.own, marks);
         // The engine's own left some of its quarter.
         group.fill(&mut self.asked, marks);
-        let GroupBuilder { taken, mut bytes, .. } = group;
+        let GroupBuilder { members, mut bytes, .. } = group;
         let mut marks = VecDeque::new();
         while let Some(control) = self.controls.front() {
             let size = control.entry.bytes.len();
-            let members = taken.len() + marks.len();
-            if members > 0 && (members >= max_members || bytes + size > max_bytes) {
+            let count = members.len() + marks.len();
+            if count > 0 && (count >= max_members || bytes + size > max_bytes) {
                 break;
             }
             bytes += size;
             marks.extend(self.controls.pop_front());
         }
-        (taken, marks)
+        (members, marks)
     }
 }
 
@@ -90,7 +90,7 @@ struct GroupBuilder {
     max_bytes: usize,
     bytes: usize,
     orders: HashSet<OrderRef>,
-    taken: VecDeque<Proposal>,
+    members: VecDeque<Proposal>,
 }
 
 impl GroupBuilder {
@@ -99,16 +99,16 @@ impl GroupBuilder {
         let mut left = VecDeque::new();
         while let Some(proposal) = from.pop_front() {
             let size = proposal.entry.bytes.len();
-            let members = self.taken.len() + kept;
-            let fits = members == 0
-                || (members < self.max_members && kept_bytes + self.bytes + size <= self.max_bytes);
+            let count = self.members.len() + kept;
+            let fits =
+                count == 0 || (count < self.max_members && kept_bytes + self.bytes + size <= self.max_bytes);
             if !fits {
                 left.push_back(proposal);
                 break;
             }
             if self.orders.insert(proposal.entry.order.clone()) {
                 self.bytes += size;
-                self.taken.push_back(proposal);
+                self.members.push_back(proposal);
             } else {
                 left.push_back(proposal);
             }

@@ -19,9 +19,9 @@ use crate::world::ProbePoint;
 /// Given at the start.
 pub(crate) struct CommitterArgs {
     pub(crate) context: Arc<PartitionContext>,
-    /// Told when the partition is ours.
+    /// Notified when this committer has taken the partition over.
     pub(crate) owner: ActorRef<PartitionMsg>,
-    /// The epoch in which this partition was ours before a committer ended, where others may have taken it.
+    /// The epoch in which this node last owned the partition, where another node may have taken it since.
     pub(crate) was_epoch: Option<u64>,
 }
 
@@ -34,17 +34,17 @@ pub(crate) struct CommitterState {
     pub(super) previous: Hash,
     pub(super) intake: Vec<IntakeFloor>,
     pub(super) waiting: GroupQueue,
-    /// Who wants to know whether the partition is still ours. At most one for each command under way.
+    /// Callers that want to confirm that this node still owns the partition. At most one for each command in flight.
     pub(super) barriers: Vec<oneshot::Sender<()>>,
-    /// Who wants to know whether the log takes writes: the engine's own, one at a time.
+    /// Probes of the engine's own that ask whether the log takes writes, one at a time.
     pub(super) probes: Vec<Ticket>,
     /// A log that owes an answer is probed again soon.
-    pub(super) probes_again: bool,
+    pub(super) probe_scheduled: bool,
     pub(super) flush_queued: bool,
-    /// The log takes no more for now, and that was said: anybody can have a command refused, and a line written for each.
+    /// The log refuses records, and that was logged once: each refused command would otherwise write a line.
     pub(super) is_refused: bool,
-    pub(super) try_again_queued: bool,
-    /// When it was last said that an entry was too large: anybody can send large commands.
+    pub(super) retry_queued: bool,
+    /// When an entry that was too large was last logged: any caller can send large commands.
     pub(super) too_large_reported_at: Option<Instant>,
 }
 
@@ -61,10 +61,10 @@ impl CommitterState {
             waiting: GroupQueue::default(),
             barriers: Vec::new(),
             probes: Vec::new(),
-            probes_again: false,
+            probe_scheduled: false,
             flush_queued: false,
             is_refused: false,
-            try_again_queued: false,
+            retry_queued: false,
             too_large_reported_at: None,
         }
     }
@@ -78,9 +78,9 @@ impl CommitterState {
         loop {
             let head = self.context.ports.log.head(self.context.partition).await?;
             let last = head.fence.as_ref();
-            // Ours before it ended: who came after it is not driven out again by somebody who was only started anew.
+            // After a restart, do not fence an owner with a newer epoch.
             if let Some((after, last)) = self.was_epoch.zip(last).filter(|(was, last)| last.epoch > *was) {
-                tracing::warn!(partition = %self.context.partition, was = after, now = last.epoch, "another owner came meanwhile");
+                tracing::warn!(event = "partition_owner_newer", partition = %self.context.partition, was = after, now = last.epoch, "another owner came meanwhile");
                 return Err(CommitterError::Fenced(self.context.partition, last.epoch).into());
             }
             self.epoch = last.map_or(1, |fence| fence.epoch + 1);
@@ -92,7 +92,7 @@ impl CommitterState {
             let group = self.next_group(Vec::new(), Vec::new());
             match self.append(&group).await {
                 Ok(_) => break,
-                // Someone wrote in between: read again, and try with a higher epoch.
+                // Another owner wrote in between: read the head again, and try a higher epoch.
                 Err(CommitError::Fenced { .. }) => {}
                 Err(CommitError::LogRegressed(why)) => {
                     return Err(CommitterError::Regressed(self.context.partition, why).into());
@@ -106,15 +106,15 @@ impl CommitterState {
         Ok(self.owner.cast(PartitionMsg::Ready(myself, self.epoch))?)
     }
 
-    /// Why no more can be written.
+    /// Maps the log's error to the reason why this committer ends.
     pub(super) fn ended(&self, error: CommitError) -> CommitterError {
         CommitterError::of(self.context.partition, error)
     }
 
-    /// The log owes an answer: who waits for it keeps nobody else waiting.
-    pub(super) fn is_late(&self) {
+    /// The log owes an answer: the commands that wait for it give their permits back.
+    pub(super) fn mark_late(&self) {
         if !self.context.settings.is(Mutant::PermitsUntilAnswered) {
-            self.context.table.late(self.context.partition);
+            self.context.table.mark_late(self.context.partition);
         }
     }
 }

@@ -36,7 +36,7 @@ const BREAKER_WAIT_MIN: Duration = Duration::from_millis(1);
 enum CallOutcome {
     /// That is it.
     Outcome(StepOutcome),
-    /// NullPorts is known, or nothing was done: once more.
+    /// Nothing is known, or nothing was done: once more.
     Again,
     /// Not by performing it: look at it, and settle it.
     Settle,
@@ -198,11 +198,11 @@ impl<'a> Attempt<'a> {
             CallResult::Ok => pass.success(),
             CallResult::Failure | CallResult::Timeout => pass.failure(),
         }
-        self.effects.called(self.role, result == CallResult::Ok);
+        self.effects.record_call(self.role, result == CallResult::Ok);
         if answer.is_some() {
-            self.effects.running.backlog.answered(self.role);
+            self.effects.running.backlog.record_answer(self.role);
         }
-        self.effects.metrics.called(self.role, result, begun.elapsed());
+        self.effects.metrics.record_call(self.role, result, begun.elapsed());
         answer
     }
 

@@ -17,8 +17,8 @@ impl Effects {
     /// Sees to it that `effect`, and no other, runs for its order. `order`: who asks, and hears of the outcome.
     pub(crate) fn drive(self: &Arc<Self>, effect: Effect, order: &ActorRef<OrderMsg>) {
         let (new, other) = self.running.list(&effect);
-        // Whatever ends or begins a task does so without the lock: a runtime that closes drops tasks here and now, and
-        // their guards take it.
+        // Tasks are canceled and spawned without the list's lock: a runtime that shuts down drops them at once, and their guards take
+        // that lock.
         if let Some(other) = other {
             other.cancel();
         }
@@ -26,7 +26,7 @@ impl Effects {
         let of = (effect.request.order.clone(), new.role);
         let guard = EffectGuard::new(self.running.clone(), of, new.number, new.task.clone());
         let abort = self.tasks.spawn(run(self.clone(), guard, effect, order.clone())).abort_handle();
-        new.task.spawned(abort);
+        new.task.set_abort(abort);
     }
 }
 
@@ -40,19 +40,19 @@ async fn run(effects: Arc<Effects>, mut guard: EffectGuard, effect: Effect, orde
     if effects.settings.probe(ProbePoint::EffectAfter, name).is_err() {
         return;
     }
-    effects.metrics.effect(effect.request.step, &outcome);
+    effects.metrics.record_effect(effect.request.step, &outcome);
     effects.outcomes.fetch_add(1, Ordering::Relaxed);
     guard.release_backlog_slot();
     let reference = effect.request.order;
-    // It may have left memory: its outcome waits for a turn, so that callers do not wait in their tenant's mailbox behind all that
-    // came back at once.
+    // The order may have left memory: its outcome waits for a permit, so that callers do not wait in their tenant's mailbox behind
+    // all outcomes that came back at once.
     let is_slow = guard.is_slow();
     if is_slow {
         guard.hold_permit(effects.return_permit(&reference).await);
     }
     let forgets = effects.settings.is(Mutant::ForgetsOutcomes);
     if forgets {
-        guard.received();
+        guard.mark_received();
     }
     let news = EngineDelivery::outcome(effect.at, outcome, Some(guard).filter(|_| !forgets));
     if is_slow {

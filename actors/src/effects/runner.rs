@@ -48,20 +48,20 @@ pub(crate) struct Effects {
     pub(crate) node: Semaphore,
     bulkheads: [Semaphore; Role::ALL.len()],
     breakers: [Breaker; Role::ALL.len()],
-    /// By participant: it was said that it does not answer.
+    /// By participant: whether its open breaker was logged.
     unavailable: [AtomicBool; Role::ALL.len()],
-    /// By partition: outcomes on their way to orders that may have left memory.
+    /// By partition: permits for outcomes on their way to orders that may have left memory.
     return_permits: Vec<Arc<Semaphore>>,
     routes: Arc<TenantRoutes>,
     pub(crate) running: Arc<RunningEffects>,
     pub(super) tasks: TaskTracker,
     closing: CancellationToken,
-    /// Who looks.
+    /// The sweeper, which scans open orders.
     sweeper: Mutex<Option<ActorRef<SweeperMsg>>>,
     /// Orders that came to their end, and who waits for that.
     orders: AtomicU64,
     order_ended: Notify,
-    /// Orders that were found driven by nobody.
+    /// Orders that the sweeper found undriven.
     pub(crate) undriven: AtomicU64,
     pub(crate) outcomes: AtomicU64,
     pub(crate) calls: AtomicU64,
@@ -110,8 +110,8 @@ impl Effects {
         &self.bulkheads[role as usize]
     }
 
-    /// A call of a participant ended. Says once that it is left alone, and once that it answers again.
-    pub(crate) fn called(&self, role: Role, is_well: bool) {
+    /// A call of a participant ended. Logs once that its breaker opened, and once that it answers again.
+    pub(crate) fn record_call(&self, role: Role, is_well: bool) {
         let unavailable = &self.unavailable[role as usize];
         if !is_well && self.breaker(role).is_open() && !unavailable.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -133,7 +133,7 @@ impl Effects {
         }
     }
 
-    /// Participants that are left alone now.
+    /// Participants whose breaker is open.
     pub(crate) fn unavailable(&self) -> Vec<Role> {
         Role::ALL
             .into_iter()
@@ -170,7 +170,7 @@ impl Effects {
         self.tasks.spawn(async move { closing.run_until_cancelled(task).await });
     }
 
-    /// Has an order looked after in a while, whether or not it is in memory then.
+    /// Wakes an order after a delay, whether or not it is in memory then.
     pub(crate) fn wake_later(self: &Arc<Self>, order: OrderRef, after: Duration) {
         match self.running.begin_waking(&order) {
             None => return self.running.request_rescan(),
@@ -185,17 +185,17 @@ impl Effects {
         });
     }
 
-    /// Who looks through them.
+    /// Sets the sweeper to notify.
     pub(crate) fn set_sweeper(&self, sweeper: ActorRef<SweeperMsg>) {
         *self.sweeper.lock() = Some(sweeper);
     }
 
-    /// This partition is ours from now on: its open orders are looked through at once.
+    /// The partition was acquired: scans its open orders at once.
     pub(crate) fn partition_acquired(&self, partition: PartitionId) {
         let sweeper = self.sweeper.lock().clone();
-        let told =
+        let sent =
             sweeper.is_some_and(|sweeper| sweeper.cast(SweeperMsg::PartitionAcquired(partition)).is_ok());
-        if !told {
+        if !sent {
             self.running.request_rescan();
         }
     }
@@ -210,8 +210,7 @@ impl Effects {
         }
     }
 
-    /// Begins nothing new and ends what runs. What was asked for and not answered is asked for again by whoever comes
-    /// next, under the same keys.
+    /// Starts nothing new and cancels what runs. The next owner repeats unanswered calls under the same keys.
     pub(crate) async fn close(&self) {
         self.running.close();
         self.closing.cancel();
@@ -220,7 +219,7 @@ impl Effects {
         self.tasks.wait().await;
     }
 
-    /// Sets the gauges of what is under way.
+    /// Publishes the gauges of running effects.
     pub(crate) fn publish_gauges(&self) {
         let by_step = self.running.by_step();
         for step in Step::ALL {
@@ -233,7 +232,7 @@ impl Effects {
         }
     }
 
-    /// The order's turn to be read, for what its participant answered late. `None` only where there are no return_permits.
+    /// A permit to load the order for a late outcome. `None` only for an unknown partition.
     pub(crate) async fn return_permit(&self, order: &OrderRef) -> Option<OwnedSemaphorePermit> {
         let partition = partition_of(order, u16::try_from(self.return_permits.len()).ok()?);
         self.return_permits.get(usize::from(partition.0))?.clone().acquire_owned().await.ok()

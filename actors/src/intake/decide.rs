@@ -1,4 +1,4 @@
-//! One command of an inbox: asked until it has an outcome that asking again cannot change, or put away.
+//! One command of an inbox: retried until it has a final outcome, or becomes a dead letter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,8 +50,8 @@ impl IntakeContext<'_> {
         if self.patience.is_some() { Admission::BlockShared } else { Admission::Block }
     }
 
-    fn attempts_max(&self, told: u32) -> u32 {
-        if self.patience.is_some() { u32::MAX } else { told }
+    fn attempts_max(&self, reported: u32) -> u32 {
+        if self.patience.is_some() { u32::MAX } else { reported }
     }
 
     /// The letter of a body that is no command.
@@ -93,7 +93,7 @@ impl IntakeContext<'_> {
         named.extend_from_slice(&kept);
         let mut key = [0; 16];
         key.copy_from_slice(&sha256(&named)[..16]);
-        let place = if self.patience.is_some() { "position" } else { "context" };
+        let place = if self.patience.is_some() { "position" } else { "line" };
         DeadLetter {
             key,
             tenant,
@@ -106,19 +106,19 @@ impl IntakeContext<'_> {
         }
     }
 
-    /// Whether asking again cannot change it, or nobody may ask again.
+    /// Whether a retry cannot change it, or is not wanted.
     fn is_final(&self, code: Code) -> bool {
-        let told = match self.patience {
-            // Whoever is told may send it again.
+        let ends = match self.patience {
+            // The sender gets the refusal, and may send it again.
             None => matches!(code, Code::OrderNotFound | Code::Draining | Code::ParkedQueueFull),
-            // Nobody holds up the partition.
+            // No command holds the partition up.
             Some(_) => matches!(code, Code::OrderNotFound | Code::ParkedQueueFull),
         };
-        told || !code.retry_helps()
+        ends || !code.retry_helps()
     }
 }
 
-/// Asks until there is an outcome that asking again can't change.
+/// Retries until there is a final outcome.
 pub(super) fn decide(context: IntakeContext<'_>, waiting: PendingCommand) -> PortFuture<'_, CommandResult> {
     Box::pin(async move {
         let PendingCommand { position, command, since } = waiting;
@@ -161,8 +161,8 @@ pub(super) fn decide(context: IntakeContext<'_>, waiting: PendingCommand) -> Por
                 return CommandResult::Done(FinishedCommand { event, partition, ..done });
             }
         }
-        let told = matches!(outcome.code, Code::OrderNotFound | Code::ParkedQueueFull);
-        let is_final = told || !outcome.code.retry_helps();
+        let ends = matches!(outcome.code, Code::OrderNotFound | Code::ParkedQueueFull);
+        let is_final = ends || !outcome.code.retry_helps();
         let partition = Some(context.node.partition(&command));
         let event = IntakeEvent {
             position,
@@ -176,7 +176,7 @@ pub(super) fn decide(context: IntakeContext<'_>, waiting: PendingCommand) -> Por
     })
 }
 
-/// Asks once more, after a moment.
+/// Retries a command of an unknown order, after a pause.
 pub(super) fn retry_unknown_order(
     context: IntakeContext<'_>,
     waiting: PendingCommand,
@@ -187,7 +187,7 @@ pub(super) fn retry_unknown_order(
     })
 }
 
-/// The outcome of a command whose forerunner on the same order was given up.
+/// The outcome of a command whose predecessor on the same order was given up.
 pub(super) fn skip_after_predecessor(
     context: &IntakeContext<'_>,
     waiting: &PendingCommand,
@@ -219,7 +219,7 @@ pub(super) fn dead_letter(
                     break;
                 }
                 Err(why) => {
-                    tracing::warn!(position, %why, "a dead letter could not be stored");
+                    tracing::warn!(event = "dead_letter_failed", position, %why, "a dead letter could not be stored");
                     sleep(Duration::from_millis(10 << attempt.min(6))).await;
                 }
             }

@@ -13,7 +13,7 @@ use super::window::Window;
 use crate::floor::{Floors, InboxRegistration};
 
 /// What is asked for.
-pub(super) type Pending<'a> = FuturesUnordered<PortFuture<'a, CommandResult>>;
+pub(super) type PendingCommands<'a> = FuturesUnordered<PortFuture<'a, CommandResult>>;
 
 /// What is open.
 pub(super) struct IntakeProgress<'a> {
@@ -28,12 +28,12 @@ pub(super) struct IntakeProgress<'a> {
 }
 
 impl<'a> IntakeProgress<'a> {
-    /// Takes in what became of a command, and lets the next one of its order go.
-    pub(super) fn record_result(&mut self, answered: CommandResult, pending: &Pending<'a>) {
+    /// Records the result of a command, and starts the next one of its order.
+    pub(super) fn record_result(&mut self, answered: CommandResult, pending: &PendingCommands<'a>) {
         let done = match answered {
             CommandResult::Done(done) => done,
             CommandResult::Unknown(waiting) => {
-                // Who came later may be the one who makes its order known.
+                // A later command may place the order.
                 let lane = self.lanes.entry(waiting.command.order.clone()).or_default();
                 let place = lane.iter().position(|later| later.command.data.kind() == CommandType::Place);
                 match place.and_then(|at| lane.remove(at)) {
@@ -48,7 +48,7 @@ impl<'a> IntakeProgress<'a> {
         };
         if let Some(order) = done.event.order.as_ref().filter(|_| done.partition.is_some()) {
             match self.lanes.get_mut(order).and_then(VecDeque::pop_front) {
-                // What is given up takes its followers along: none of them may go ahead of it.
+                // A skipped command skips its successors: none of them may overtake it.
                 Some(waiting) if !done.is_final => {
                     let (context, why) = (self.context.clone(), done.event.outcome.clone());
                     pending.push(Box::pin(async move { skip_after_predecessor(&context, &waiting, why) }));
@@ -69,9 +69,9 @@ impl<'a> IntakeProgress<'a> {
             let position = event.position;
             self.window.close(position);
             on_event(event);
-            // Not before: the floor must not pass a refusal that nobody was told.
+            // Not before: the floor must not pass a refusal that was not reported.
             if is_final {
-                self.floors.done(self.registration, position, partition);
+                self.floors.mark_done(self.registration, position, partition);
             }
         }
     }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::decide::{IntakeContext, dead_letter, decide};
 use super::event::{IntakeEvent, IntakeSummary, PendingCommand};
-use super::progress::{IntakeProgress, Pending};
+use super::progress::{IntakeProgress, PendingCommands};
 use super::window::{RereadRange, Window};
 use crate::floor::InboxRegistration;
 use crate::mutant::Mutant;
@@ -27,13 +27,13 @@ const BATCH: usize = 256;
 enum ReadResult {
     Deliveries(Result<Vec<Delivery>, InboxError>),
     Stopped,
-    /// Somebody who was set aside has places, and is read first. What was being read is read after that.
+    /// A tenant that was set aside has places again, and is read first. The interrupted read is repeated after that.
     Preempted,
 }
 
 /// Reads one inbox into a node.
 pub struct Intake<'a> {
-    pending: Pending<'a>,
+    pending: PendingCommands<'a>,
     progress: IntakeProgress<'a>,
     received: u64,
 }
@@ -46,7 +46,7 @@ impl<'a> Intake<'a> {
     }
 
     /// The same of an inbox that holds the commands of one partition, which the node has taken over. A command of an order
-    /// that is not known waits so long for it. NullPorts is given up: the caller drops the intake with the partition.
+    /// that is not known waits so long for it. Nothing is given up: the caller drops the intake with the partition.
     #[must_use]
     pub fn of_partition(
         node: &'a NodeHandle,
@@ -179,12 +179,12 @@ impl<'a> Intake<'a> {
         let position = delivery.position;
         self.received += 1;
         let progress = &mut self.progress;
-        progress.floors.read(progress.registration, position);
+        progress.floors.mark_read(progress.registration, position);
         match decode(&delivery.body) {
             Ok(command) if progress.window.sets_aside(position, &command.order.tenant) => {
-                // PartitionTable first: the floor must not pass it in between.
-                progress.floors.hold(progress.registration, progress.window.first_behind());
-                progress.floors.done(progress.registration, position, None);
+                // Held first: the floor must not pass it in between.
+                progress.floors.set_hold(progress.registration, progress.window.first_behind());
+                progress.floors.mark_done(progress.registration, position, None);
             }
             Ok(command) => self.admit(position, command),
             Err(error) => {
@@ -202,7 +202,7 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Takes in a tenant's commands that were set aside; the others there were seen to before.
+    /// Accepts a tenant's commands that were set aside; the others of that range were accepted before.
     fn accept_again(&mut self, again: &RereadRange, deliveries: Vec<Delivery>) {
         let (mut room, mut read_up_to) = (again.room, None);
         for delivery in deliveries {
@@ -211,15 +211,15 @@ impl<'a> Intake<'a> {
             {
                 let Some(left) = room.checked_sub(1) else { break };
                 room = left;
-                self.progress.floors.read(self.progress.registration, delivery.position);
+                self.progress.floors.mark_read(self.progress.registration, delivery.position);
                 self.admit(delivery.position, command);
             }
             read_up_to = Some(delivery.position);
         }
         let progress = &mut self.progress;
         progress.window.caught_up(&again.tenant, read_up_to);
-        // PartitionTable until now: what was taken in has a place of its own by now.
-        progress.floors.hold(progress.registration, progress.window.first_behind());
+        // Held until now: what was taken in has a place of its own by now.
+        progress.floors.set_hold(progress.registration, progress.window.first_behind());
     }
 
     /// Has a command decided, behind those of its order.
@@ -228,9 +228,9 @@ impl<'a> Intake<'a> {
         let context = progress.context.clone();
         progress.window.open(position, Some(command.order.tenant.clone()));
         match context.node.settings().is(Mutant::FloorRunsAhead) {
-            true => progress.floors.done(progress.registration, position, None),
+            true => progress.floors.mark_done(progress.registration, position, None),
             false => {
-                progress.floors.belongs(progress.registration, position, context.node.partition(&command))
+                progress.floors.assign(progress.registration, position, context.node.partition(&command))
             }
         }
         let waiting = PendingCommand { position, command, since };

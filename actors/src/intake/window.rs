@@ -3,7 +3,7 @@
 //! One tenant may fill the window for as long as it is emptied quickly. Where the command that has been open longest is open for
 //! long, because its tenant is at its limit, others' are read past it: whoever has its share or more is **set aside**, by position
 //! alone, and all that it publishes after that with it. Whoever was set aside is read again from there on, in order, as places of
-//! its own become free. The floor stays below all of that: [`crate::floor::Floors::hold`].
+//! its own become free. The floor stays below all of that: [`crate::floor::Floors::set_hold`].
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -25,13 +25,13 @@ struct WindowPlace {
     tenant: Option<TenantId>,
 }
 
-/// What of a tenant is set aside: all of it behind `after`, up to `last`.
+/// The range of a tenant's commands that are set aside: behind `after`, up to `last`.
 struct AsideRange {
     after: u64,
     last: u64,
 }
 
-/// What is to be read again.
+/// A range to read again.
 pub(super) struct RereadRange {
     pub(super) tenant: TenantId,
     pub(super) after: u64,
@@ -156,7 +156,7 @@ impl Window {
         if is_alone { self.max } else { self.share() }
     }
 
-    /// Who was set aside and has places now. Half of them are to be free, so that it is not read again for each one.
+    /// The next tenant that was set aside and has places now. Half of them must be free, so that the inbox is not read again for each one.
     pub(super) fn next_reread(&self) -> Option<RereadRange> {
         if self.open.len() >= 2 * self.max {
             return None;
@@ -167,7 +167,7 @@ impl Window {
         Some(RereadRange { tenant: tenant.clone(), after: behind.after, last: behind.last, room })
     }
 
-    /// A tenant's were read again up to `position`, and are set aside no more. `None`: there is no more of them.
+    /// A tenant's commands were read again up to `position`, and are set aside no more. `None`: there are no more of them.
     pub(super) fn caught_up(&mut self, tenant: &TenantId, position: Option<u64>) {
         let Some(behind) = self.behind.get_mut(tenant) else { return };
         behind.after = position.unwrap_or(behind.last);

@@ -12,7 +12,7 @@ mod orders;
 /// What is seen under a configuration, as a number.
 type Seen = fn(Config) -> PortFuture<'static, u64>;
 
-/// PartitionGuard which something is seen, on a clock that jumps.
+/// Within which something is seen, on a clock that jumps.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// The sections whose keys all have to be here.

@@ -90,7 +90,7 @@ async fn a_record_that_is_too_large_is_refused_alone() {
             assert_eq!(code, wanted, "{order}: {message} (unnamed: {unnamed})");
             assert!(code == Code::Applied || message.contains("at most 4096"), "{message}");
         }
-        // NullPorts of it is left behind: the order takes what is smaller, and the partition was never ended.
+        // Nothing of it is left behind: the order takes what is smaller, and the partition was never ended.
         assert_eq!(node.ask(place(&big[0], "p2")).await.code, Code::Applied);
         assert_eq!(node.crashes(), 0);
         let groups = log.inner.groups().len();

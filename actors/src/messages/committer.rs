@@ -19,21 +19,21 @@ pub(crate) enum CommitterMsg {
     Flush,
     /// Write the floor if it has moved; answered when that is durable.
     Floor(oneshot::Sender<()>),
-    /// Write a fence, if only to see that it can be written; answered when it is durable.
+    /// Write a fence, to confirm that this node still owns the partition; answered when it is durable.
     OwnershipBarrier(oneshot::Sender<()>),
     /// Find out whether the log takes writes, without leaving anything in it.
     Probe(Ticket),
     /// Write what has gathered, and the floor if it has moved; answered when that is durable.
     Seal(oneshot::Sender<()>),
     /// See whether the log takes something again.
-    TryAgain,
+    RetryRefused,
 }
 
 /// An order's record on its way into a group. Dropped without an answer it reports itself lost.
 pub(crate) struct Proposal {
     pub(crate) entry: OrderEntry,
     pub(crate) ticket: Ticket,
-    /// Somebody waits for it: a caller, or who reads an inbox.
+    /// A caller or an intake waits for it.
     pub(crate) is_asked: bool,
 }
 
@@ -48,12 +48,12 @@ impl Ticket {
         Self { order: Some(order), number }
     }
 
-    /// One that tells nobody.
+    /// A ticket without a receiver.
     pub(crate) fn detached() -> Self {
         Self { order: None, number: 0 }
     }
 
-    /// One that tells nobody, with a number.
+    /// A ticket without a receiver, with a number.
     #[cfg(test)]
     pub(crate) fn numbered(number: u64) -> Self {
         Self { order: None, number }
@@ -65,7 +65,7 @@ impl Ticket {
         self.number
     }
 
-    /// Whether it tells nobody.
+    /// Whether it has no receiver.
     pub(crate) fn is_detached(&self) -> bool {
         self.order.is_none()
     }
@@ -76,7 +76,7 @@ impl Ticket {
 
     fn tell(&mut self, proposed: ProposalResult) {
         if let Some(order) = self.order.take() {
-            // An order that is gone rebuilds from the log when it is needed again.
+            // An order that has ended rebuilds from the log when it is needed again.
             drop(order.cast(OrderMsg::Resolved { number: self.number, proposed }));
         }
     }
@@ -94,7 +94,7 @@ pub(crate) struct ControlProposal {
     pub(crate) ticket: ControlTicket,
 }
 
-/// Tells the tenant what became of a control record. Dropped, it says that it was not written, or that nobody knows.
+/// Reports to the tenant what became of a control record. Dropped, it reports it lost.
 pub(crate) struct ControlTicket {
     tenant: Option<ActorRef<TenantMsg>>,
     order: OrderId,
@@ -107,7 +107,7 @@ impl ControlTicket {
         Self { tenant: Some(tenant), order, number, ended: None }
     }
 
-    /// One that tells nobody.
+    /// A ticket without a receiver.
     #[cfg(test)]
     pub(crate) fn detached(order: OrderId) -> Self {
         Self { tenant: None, order, number: 0, ended: None }
@@ -115,9 +115,9 @@ impl ControlTicket {
 
     /// Resolves when it is known, or will never be, what became of the record.
     pub(crate) fn ended(&mut self) -> oneshot::Receiver<()> {
-        let (ended, told) = oneshot::channel();
+        let (ended, receiver) = oneshot::channel();
         self.ended = Some(ended);
-        told
+        receiver
     }
 
     /// It is durable.
@@ -125,19 +125,19 @@ impl ControlTicket {
         self.tell(WriteResult::Durable);
     }
 
-    /// NullPorts was written: its number is taken.
+    /// Nothing was written: its number is taken.
     pub(crate) fn number_taken(mut self) {
         self.tell(WriteResult::NumberTaken);
     }
 
-    /// NullPorts was written: the log takes none now, or not this one.
+    /// Nothing was written: the log takes none now, or not this one.
     pub(crate) fn refused(mut self, code: Code, why: String) {
         self.tell(WriteResult::Refused(code, why));
     }
 
     fn tell(&mut self, wrote: WriteResult) {
         if let Some(tenant) = self.tenant.take() {
-            // A tenant that is gone reads what there is when it begins again.
+            // A tenant that has ended reads the marks when it restarts.
             drop(tenant.cast(TenantMsg::Written(self.order.clone(), self.number, wrote)));
         }
     }

@@ -14,6 +14,6 @@ pub(crate) enum NodeMsg {
     StartSweeper,
     /// Start the supervisor of a partition (again).
     StartPartition(PartitionId),
-    /// See to it no more: whoever asked ends it. One that ends slowly must not keep the root from all others.
+    /// Stop supervising a partition, and give its actor to the caller, who ends it: a slow end must not block the root.
     ReleasePartition(PartitionId, oneshot::Sender<Option<ActorRef<PartitionMsg>>>),
 }

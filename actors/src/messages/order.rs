@@ -20,7 +20,7 @@ pub(crate) enum OrderMsg {
     },
     /// Decide a command of the engine's own.
     Engine(EngineDelivery),
-    /// See to it that what the order asks for is driven.
+    /// Drive what the order asks for.
     Wake,
     /// It was found by looking through the index of open orders.
     Found(ScanHit),
@@ -33,13 +33,13 @@ pub(crate) enum OrderMsg {
 pub(crate) enum ProposalResult {
     /// Durable.
     Committed,
-    /// Someone else has written the order: rebuild and decide again.
+    /// Another owner has written the order: rebuild and decide again.
     Conflict,
     /// Not written, and how what it holds is refused: the log takes no more for now.
     Unavailable(Code, String),
     /// Not written, and it will not be: the log takes no record of this size.
     TooLarge(String),
-    /// Nobody knows, or nobody may tell: answer nothing.
+    /// Unknown: answer nothing.
     Lost,
 }
 
@@ -62,9 +62,9 @@ impl EngineDelivery {
     }
 
     /// Its order has it: whatever becomes of the order, it asks again for what it still needs.
-    pub(crate) fn received(&mut self) {
+    pub(crate) fn mark_received(&mut self) {
         if let Some(guard) = &mut self.guard {
-            guard.received();
+            guard.mark_received();
         }
     }
 }
@@ -73,7 +73,7 @@ impl EngineDelivery {
 pub(crate) enum OrderNotice {
     /// Decide this.
     Engine(EngineDelivery),
-    /// See to it that what the order asks for is driven.
+    /// Drive what the order asks for.
     Wake,
     /// The same for an order that was found by looking through those that are open, or are due.
     Found(ScanHit),
@@ -89,8 +89,8 @@ impl From<OrderNotice> for OrderMsg {
     }
 }
 
-/// Tells an order that it was found. Until it has looked at itself, it takes one of its partition's turns: a partition
-/// whose log hangs keeps no other one's orders from being found.
+/// Notifies an order that a scan found it. Until the order has looked at itself, it holds one of its partition's permits: a partition whose
+/// log hangs holds no other partition's scan up.
 pub(crate) struct ScanHit {
     /// Its deadline has passed.
     pub(crate) is_due: bool,
@@ -98,7 +98,7 @@ pub(crate) struct ScanHit {
 }
 
 impl ScanHit {
-    /// An order was found, in one of its partition's turns.
+    /// A found order, with one of its partition's permits.
     pub(crate) fn new(is_due: bool, permit: OwnedSemaphorePermit) -> Self {
         Self { is_due, _permit: permit }
     }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
-/// A request to send orders away.
+/// A request to evict orders.
 pub(crate) struct EvictionRequest {
     /// How many.
     pub(crate) ticket: EvictionTicket,
-    /// Younger ones are not this tenant's to send away: another one has older ones.
+    /// Evict no younger ones: another tenant has older ones.
     pub(crate) until: Option<Instant>,
     /// How often it was passed on.
     pub(crate) hops: usize,

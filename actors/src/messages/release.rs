@@ -73,7 +73,7 @@ pub(crate) struct ReleaseRequest {
 pub(crate) enum DrainCommand {
     /// Give this to the order, though it is parked.
     Command(Work),
-    /// Queue nothing more behind its mark; told when nothing is on its way there.
+    /// Queue nothing more behind its mark; answered when nothing is on its way there.
     Hold(oneshot::Sender<()>),
     /// There is more: queue again.
     Resume,
@@ -81,10 +81,10 @@ pub(crate) enum DrainCommand {
     End {
         /// Who wants it.
         operator: Box<str>,
-        /// Told whether the mark is gone; `false`: more commands came.
+        /// Answered with whether the mark was removed; `false`: more commands came.
         reply: oneshot::Sender<Result<bool, String>>,
     },
-    /// It was broken off.
+    /// The release was aborted.
     Aborted,
 }
 

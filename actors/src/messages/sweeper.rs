@@ -5,11 +5,10 @@ use retailflow_engine::ports::{DueOrder, StoreError};
 
 /// What the sweeper is told.
 pub(crate) enum SweeperMsg {
-    /// Look for what is due.
+    /// Scan for due orders.
     Sweep,
-    /// This partition is ours from now on: another owner may have left orders on their way.
+    /// This node acquired a partition: its last owner may have left orders unfinished.
     PartitionAcquired(PartitionId),
-    /// A page of a partition's open orders was read, and those were told of which it is to be told: the last one, if more
-    /// follow.
+    /// A page of a partition's open orders was read, and its undriven orders were notified: the last one, if more follow.
     PageScanned(PartitionId, Result<Option<DueOrder>, StoreError>),
 }

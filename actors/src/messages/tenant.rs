@@ -20,7 +20,7 @@ pub(crate) enum TenantMsg {
     Submit(Work),
     /// A message of the engine's own for an order.
     Notify(OrderId, OrderNotice),
-    /// An order that was asked to leave has work.
+    /// An order that was asked to passivate is busy.
     Busy(OrderId, ActorId),
     /// The delay after a crash is over.
     Restart(OrderId),
@@ -28,15 +28,15 @@ pub(crate) enum TenantMsg {
     Release(ReleaseRequest),
     /// What the task that does it needs.
     DrainCommand(OrderRef, DrainCommand),
-    /// A partition is run here from now on: these are its park marks. The sender is dropped when that is done.
+    /// This node acquired a partition: these are its park marks. The sender is dropped when that is done.
     PartitionAcquired(PartitionId, Arc<[ParkedOrder]>, mpsc::Sender<Infallible>),
-    /// It is run here no more: its orders are to go.
+    /// This node released it: stop its orders.
     PartitionReleased(PartitionId, mpsc::Sender<Infallible>),
-    /// A control record of an order was written (`true`); or not, or nobody knows.
+    /// What became of a control record of an order.
     Written(OrderId, u64, WriteResult),
     /// The park marks of a partition, as they were read.
     Marks(PartitionId, u64, Result<Vec<ParkedOrder>, String>),
-    /// There are too many orders in memory: send some away.
+    /// There are too many orders in memory: passivate some.
     Evict(EvictionRequest),
     /// Look for idle orders.
     Sweep,
@@ -51,6 +51,6 @@ pub(crate) enum WriteResult {
     NumberTaken,
     /// It was not written, and will not be: how a command that it holds is refused.
     Refused(Code, String),
-    /// It was not written, or nobody knows.
+    /// It was not written, or that is unknown.
     Lost,
 }

@@ -19,9 +19,9 @@ pub(crate) enum TenantsMsg {
     Notify(OrderRef, OrderNotice),
     /// What an operator asks for a parked order of such a tenant.
     Release(ReleaseRequest),
-    /// A partition is run here from now on: read its park marks. The sender is dropped when that is done.
+    /// This node acquired a partition: forward its park marks. The sender is dropped when that is done.
     PartitionAcquired(PartitionId, Arc<[ParkedOrder]>, mpsc::Sender<Infallible>),
-    /// It is run here no more: let its orders go.
+    /// This node released it: stop its orders.
     PartitionReleased(PartitionId, mpsc::Sender<Infallible>),
     /// The delay after a crash is over.
     Restart(TenantId),

@@ -10,14 +10,14 @@ use crate::mutant::Mutant;
 use crate::partition_table::EntryRefusal;
 use crate::work::{Answer, Work};
 
-/// Whether a command waits for room.
+/// What happens to a command for which there is no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// It is refused where there is none.
+    /// It is refused at once.
     FailFast,
-    /// For as long as it takes: nobody else comes in.
+    /// It waits, and may take all of the room.
     Block,
-    /// The same, with a part of the room only.
+    /// It waits, and takes half of the room at most: other commands get in beside it.
     BlockShared,
 }
 
@@ -31,20 +31,20 @@ impl NodeHandle {
     /// The ask door: lets the command in at once or refuses it, and waits for its outcome. `outcome_unknown` when the
     /// answer was lost on the way: the same id asked again gives the first outcome.
     pub async fn ask(&self, command: Command) -> Outcome {
-        match self.reserved(&command) {
+        match self.refuse_reserved(&command) {
             Some(outcome) => *outcome,
-            None => self.ask_any(command).await,
+            None => self.ask_unchecked(command).await,
         }
     }
 
-    pub(crate) async fn ask_any(&self, command: Command) -> Outcome {
+    pub(crate) async fn ask_unchecked(&self, command: Command) -> Outcome {
         let (begun, kind) = (Instant::now(), command.data.kind());
-        let outcome = self.answered(command).await;
-        self.shared.orders.metrics.answered(kind, &outcome, begun.elapsed());
+        let outcome = self.submit_and_wait(command).await;
+        self.shared.orders.metrics.record_outcome(kind, &outcome, begun.elapsed());
         outcome
     }
 
-    pub(crate) async fn answered(&self, command: Command) -> Outcome {
+    pub(crate) async fn submit_and_wait(&self, command: Command) -> Outcome {
         let (order, key) = (command.order.clone(), command.key.clone());
         match self.let_in(command, Admission::FailFast).await {
             Err(outcome) => *outcome,
@@ -55,9 +55,9 @@ impl NodeHandle {
         }
     }
 
-    /// Sends a command in. It waits for room, or is refused for want of it.
+    /// Sends a command in.
     pub(crate) async fn send(&self, command: Command, wait: Admission) -> Result<Answer, Box<Outcome>> {
-        match self.reserved(&command) {
+        match self.refuse_reserved(&command) {
             Some(outcome) => Err(outcome),
             None => self.let_in(command, wait).await,
         }
@@ -69,22 +69,22 @@ impl NodeHandle {
         let (partition, table, admission) = (self.partition(&command), &shared.table, &shared.admission);
         let tenant = &command.order.tenant;
         let effects = &shared.effects;
-        // The engine's own order is driven by nobody.
+        // The engine's own order has no effects.
         let is_place = command.data.kind() == CommandType::Place && !tenant.is_reserved();
         if is_place && !effects.running.try_enter(tenant) {
             if wait == Admission::FailFast {
                 return Err(Box::new(self.refuse(&command, Code::Overloaded)));
             }
-            // More new orders than can be brought on their way help nobody.
+            // More new orders than the node can drive would only wait.
             effects.running.backlog.enter().await;
         }
         let (within, claim) = loop {
             if wait != Admission::FailFast {
-                table.room(partition).await;
+                table.wait_for_room(partition).await;
             }
             let permit = match wait {
                 _ if table.is_late(partition) && admission.is_closed() => Err(Code::Draining),
-                // Its partition bounds what waits for a log that is late.
+                // The partition itself bounds what waits for a late log.
                 _ if table.is_late(partition) => Ok(None),
                 Admission::FailFast => {
                     admission.try_enter(tenant, setting.in_flight_max, partition).map(Some)
@@ -102,9 +102,9 @@ impl NodeHandle {
             }
         };
         let (reply, outcome) = oneshot::channel();
-        self.shared.routes.submit(Work::new(command, within, reply).by(newcomer));
+        self.shared.routes.submit(Work::new(command, within, reply).with_newcomer(newcomer));
         if shared.settings.is(Mutant::PermitsUntilAnswered) {
-            claim.over();
+            claim.forget();
             return Ok(Answer::new(outcome, None));
         }
         Ok(Answer::new(outcome, Some(claim)))

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::admission::AdmissionControl;
 
-/// Goes with the root's state, however the root ends: nobody supervises it, so it says itself that it is gone.
+/// Dropped with the root's state, however the root ends: the root has no supervisor, so its guard reports the end.
 pub(super) struct RootGuard {
     admission: Arc<AdmissionControl>,
     ended: watch::Sender<bool>,
@@ -17,7 +17,7 @@ pub(super) struct RootGuard {
 
 impl Drop for RootGuard {
     fn drop(&mut self) {
-        // Whoever ends a node closes it first.
+        // A stop or a kill closes the node first.
         if !self.admission.is_closed() {
             tracing::error!(
                 event = "node_ended",
@@ -36,10 +36,10 @@ pub(super) struct RootLife {
 }
 
 impl RootLife {
-    /// The guard for the root, and what tells of it.
+    /// The guard for the root, and the handle's view of it.
     pub(super) fn new(admission: Arc<AdmissionControl>) -> (RootGuard, Self) {
-        let (ended, told) = watch::channel(false);
-        (RootGuard { admission, ended }, Self { task: Mutex::default(), ended: told })
+        let (ended, has_ended) = watch::channel(false);
+        (RootGuard { admission, ended }, Self { task: Mutex::default(), ended: has_ended })
     }
 
     /// Waits until the root has ended unasked. Never, if it is stopped or killed.
@@ -60,15 +60,21 @@ impl RootLife {
         let Some(mut task) = self.task.lock().take() else { return };
         match tokio::time::timeout(at_most, &mut task).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the root of the node ended badly"),
+            Ok(Err(error)) => {
+                tracing::error!(event = "root_failed", %error, "the root of the node ended badly")
+            }
             Err(_) => {
-                tracing::warn!(?at_most, "the root of the node does not end; it is cut off");
+                tracing::warn!(
+                    event = "root_cut_off",
+                    ?at_most,
+                    "the root of the node does not end; it is cut off"
+                );
                 task.abort();
             }
         }
     }
 
-    pub(super) fn runs_as(&self, task: JoinHandle<()>) {
+    pub(super) fn set_task(&self, task: JoinHandle<()>) {
         *self.task.lock() = Some(task);
     }
 }

@@ -43,7 +43,7 @@ impl Actor for Root {
         (shared, ready, guard): Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
         for partition in (0..shared.orders.committers.partitions()).map(PartitionId) {
-            if shared.orders.table.has(partition) {
+            if shared.orders.table.owns(partition) {
                 myself.cast(NodeMsg::StartPartition(partition))?;
             }
         }
@@ -72,7 +72,7 @@ impl Actor for Root {
                 let args = TenantsArgs { shared: shared.orders.clone(), routes: shared.routes.clone() };
                 let (tenants, _) = Actor::spawn_linked(None, Tenants, args, myself.get_cell()).await?;
                 state.tenants = Some(tenants.get_id());
-                shared.routes.supervised_by(Some(tenants));
+                shared.routes.set_supervisor(Some(tenants));
                 shared.orders.effects.running.request_rescan();
             }
             NodeMsg::StartSweeper => {
@@ -86,8 +86,8 @@ impl Actor for Root {
                 state.sweeper = Some(sweeper.get_id());
             }
             NodeMsg::StartPartition(partition) => {
-                // It may have been given up since this was asked for, or be there already.
-                if !shared.orders.table.has(partition) || state.partitions.contains_key(&partition) {
+                // It may have been released since, or run already.
+                if !shared.orders.table.owns(partition) || state.partitions.contains_key(&partition) {
                     return Ok(());
                 }
                 let last_committed = match shared.orders.settings.is(Mutant::ForgetsEpochWithItsActor) {
@@ -114,12 +114,12 @@ impl Actor for Root {
                 state.partitions.insert(partition, actor);
             }
             NodeMsg::ReleasePartition(partition, reply) => {
-                // When it comes back it is told to be ours, whoever has had it meanwhile. What was last_committed stays known.
+                // A later take-over fences any owner in between. The last acknowledged group stays known.
                 if let Some(last_committed) = state.last_committed.get(&partition) {
                     last_committed.set_epoch(None);
                 }
                 if let Err(Some(actor)) = reply.send(state.partitions.remove(&partition)) {
-                    // Whoever asked waits no more.
+                    // The caller does not wait any more.
                     actor.stop_children(None);
                     actor.stop(None);
                 }
@@ -138,19 +138,19 @@ impl Actor for Root {
         if state.shared.orders.admission.is_closed() {
             return Ok(());
         }
-        // NullPorts below the root is ever given up: what was quarantined comes back after the longest delay.
+        // The root never gives a child up: a quarantined one restarts after the longest delay.
         let delay = Duration::from_millis(state.shared.orders.settings.config.supervision.delay_max_ms);
         let partition = state.partitions.iter().find(|(_, actor)| actor.get_id() == ended);
         if let Some(partition) = partition.map(|(partition, _)| *partition) {
             state.partitions.remove(&partition);
-            tracing::error!(%partition, %why, ?delay, "a partition ended and starts again");
+            tracing::error!(event = "partition_restarted", %partition, %why, ?delay, "a partition ended and starts again");
             myself.send_after(delay, move || NodeMsg::StartPartition(partition));
         } else if state.tenants == Some(ended) {
-            tracing::error!(%why, ?delay, "the supervisor of the tenants ended and starts again");
-            state.shared.routes.supervised_by(None);
+            tracing::error!(event = "tenants_restarted", %why, ?delay, "the supervisor of the tenants ended and starts again");
+            state.shared.routes.set_supervisor(None);
             myself.send_after(delay, || NodeMsg::StartTenants);
         } else if state.sweeper == Some(ended) {
-            tracing::error!(%why, ?delay, "the sweeper ended and starts again");
+            tracing::error!(event = "sweeper_restarted", %why, ?delay, "the sweeper ended and starts again");
             state.shared.orders.effects.running.request_rescan();
             myself.send_after(delay, || NodeMsg::StartSweeper);
         }

@@ -68,7 +68,7 @@ impl Node {
         let all = settings.ownership == OwnershipMode::All;
         // What is this node's alone is let in from the start, and waits for its committer.
         (0..partitions).map(PartitionId).filter(|_| all).for_each(|partition| {
-            table.take(partition);
+            table.acquire(partition);
             table.open(partition);
         });
         let routes = Arc::<TenantRoutes>::default();
@@ -100,7 +100,7 @@ impl Node {
         let (guard, life) = RootLife::new(shared.orders.admission.clone());
         let spawned = Actor::spawn(None, Root, (shared.clone(), ready, guard)).await;
         let (root, task) = spawned.map_err(|error| StartError::Spawn(error.to_string()))?;
-        life.runs_as(task);
+        life.set_task(task);
         let node = NodeHandle { root, shared, life: Arc::new(life) };
         let wanted = if all { usize::from(partitions) } else { 0 };
         let all = is_ready.wait_for(|ready| *ready >= wanted);

@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 use super::handle::NodeHandle;
 use crate::messages::CommitterMsg;
 
-/// For actors to end that were told to.
+/// Time for actors to end after they were stopped.
 const END_MAX: Duration = Duration::from_secs(5);
-/// Also when all of a stop's time is over.
+/// The least time for that, also at the deadline of a stop.
 const END_MIN: Duration = Duration::from_millis(200);
 
 /// How a stop went.
@@ -18,7 +18,7 @@ const END_MIN: Duration = Duration::from_millis(200);
 pub struct StopReport {
     /// Every command in flight was answered, and the floors are durable.
     pub drained: bool,
-    /// Commands given up at the deadline. Their callers were told nothing; they may send the same id again.
+    /// Commands abandoned at the deadline. Their callers got no answer, and may send the same id again.
     pub abandoned: usize,
 }
 
@@ -38,14 +38,14 @@ impl NodeHandle {
         let mut drained =
             tokio::time::timeout_at(until, self.shared.orders.admission.drained()).await.is_ok();
         for partition in self.owned_partitions() {
-            let empty = self.shared.orders.table.empty(partition);
+            let empty = self.shared.orders.table.wait_empty(partition);
             drained &= tokio::time::timeout_at(until, empty).await.is_ok();
         }
         drained &= tokio::time::timeout_at(until, self.shared.orders.effects.close()).await.is_ok();
         for partition in self.owned_partitions() {
             drained &= tokio::time::timeout_at(until, self.seal(partition)).await == Ok(true);
         }
-        let abandoned = self.shared.orders.table.under_way();
+        let abandoned = self.shared.orders.table.in_flight();
         drop(tokio::time::timeout_at(until, self.shared.newcomers.close()).await);
         self.shared.newcomers.kill();
         self.end(ends_by).await;
@@ -58,7 +58,7 @@ impl NodeHandle {
         committer.cast(CommitterMsg::Seal(reply)).is_ok() && sealed.await.is_ok()
     }
 
-    /// Ends all actors at once, as a crash of the process would. NullPorts that was answered is lost.
+    /// Ends all actors at once, as a crash of the process would. Nothing that was answered is lost.
     pub async fn kill(self) {
         self.close();
         self.shared.newcomers.kill();
@@ -69,7 +69,7 @@ impl NodeHandle {
 
     async fn end(&self, by: tokio::time::Instant) {
         let most = || by.saturating_duration_since(tokio::time::Instant::now()).clamp(END_MIN, END_MAX);
-        // Orders before committers, and both before the root: nobody is killed while it may be appending.
+        // Orders end before committers, and both before the root: no committer is killed during an append.
         self.root.stop_children_and_wait(None, Some(most() / 2)).await;
         self.root.stop(None);
         self.life.join(most()).await;

@@ -1,4 +1,4 @@
-//! The actor: what it is told, and what it does then.
+//! The actor: dispatches its messages.
 
 use std::collections::VecDeque;
 
@@ -47,23 +47,23 @@ impl Actor for OrderActor {
                 if !work.discarded {
                     state.probe(ProbePoint::OrderDecide)?;
                 }
-                state.take(work);
+                state.enqueue(work);
             }
             OrderMsg::Resolved { number, proposed } => {
-                if let Some(mut lost) = state.resolved(&myself, number, proposed)? {
+                if let Some(mut lost) = state.resolve(&myself, number, proposed)? {
                     if !state.args.shared.settings.is(Mutant::KeepsStateAfterConflict) {
                         Box::pin(state.rebuild()).await?;
                     }
                     // What the engine itself had decided is asked for again, if it is still asked for.
                     lost.engine.clear();
                     state.drive(&myself);
-                    state.again(*lost);
+                    state.requeue(*lost);
                 }
             }
-            OrderMsg::Engine(news) => state.take_in(news),
+            OrderMsg::Engine(news) => state.enqueue_engine(news),
             OrderMsg::Wake => state.drive(&myself),
             OrderMsg::Found(found) => match found.is_due {
-                true => state.take_in(EngineDelivery::deadline_passed()),
+                true => state.enqueue_engine(EngineDelivery::deadline_passed()),
                 false => state.drive(&myself),
             },
             OrderMsg::Passivate => return state.passivate(&myself),

@@ -5,7 +5,7 @@ use retailflow_engine::order::{Context, Draft, Drafted};
 use retailflow_engine::wire::Code;
 
 use super::end::OrderEnd;
-use super::in_flight::{DeferredRefusal, InFlight};
+use super::in_flight::{DeferredRefusal, InFlightRecord};
 use super::state::OrderState;
 use crate::messages::{OrderMsg, ProposalResult};
 use crate::outcome::refusal;
@@ -38,7 +38,7 @@ impl OrderState {
                 && let Some(work) = self.queue.pop_front()
             {
                 if work.reply.is_closed() {
-                    // Nobody waits any more: what has not begun is not begun. The id may come again.
+                    // The caller has gone: a command that was not begun is not begun. Its id may come again.
                     continue;
                 }
                 let (base, command, certainly_new) = (&self.aggregate, &work.command, work.certainly_new);
@@ -71,7 +71,7 @@ impl OrderState {
             if !draft.is_empty() {
                 self.propose(myself, draft, waiters, deferred)?;
             } else if stale {
-                // News of something that is over, or was before its time: what the order really asks for is driven.
+                // A stale or early engine command: drive what the order really asks for.
                 self.drive(myself);
             }
             if asks.is_some() {
@@ -81,29 +81,29 @@ impl OrderState {
         Ok(None)
     }
 
-    /// Gives back what lost a race: the order has to be rebuilt before it is decided again.
-    pub(super) fn resolved(
+    /// Returns a record that lost a race: the order has to be rebuilt before its commands are decided again.
+    pub(super) fn resolve(
         &mut self,
         myself: &ActorRef<OrderMsg>,
         number: u64,
         proposed: ProposalResult,
-    ) -> Result<Option<Box<InFlight>>, ActorProcessingErr> {
+    ) -> Result<Option<Box<InFlightRecord>>, ActorProcessingErr> {
         let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.number == number) else {
             return Ok(None);
         };
         match proposed {
             ProposalResult::Committed => {
                 self.probe(ProbePoint::OrderCommitted)?;
-                self.committed(*in_flight);
+                self.apply_committed(*in_flight);
                 self.drive(myself);
                 self.probe(ProbePoint::OrderAnswered)?;
                 Ok(None)
             }
             ProposalResult::Conflict => Ok(Some(in_flight)),
             ProposalResult::TooLarge(why) => {
-                let InFlight { sealed, waiters, deferred, engine, .. } = *in_flight;
+                let InFlightRecord { sealed, waiters, deferred, engine, .. } = *in_flight;
                 let decisions = sealed.next_revision - sealed.expected_revision;
-                self.too_large(usize::try_from(decisions)?, &why, engine, waiters, deferred)?;
+                self.split_or_refuse(usize::try_from(decisions)?, &why, engine, waiters, deferred)?;
                 self.drive(myself);
                 Ok(None)
             }

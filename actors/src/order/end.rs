@@ -16,7 +16,7 @@ pub(super) enum OrderEnd {
     TooLarge(String),
 }
 
-/// Did an order end because of trouble that is not its own? It starts again, and is never parked for that.
+/// Whether an order ended by a failure that is not its own. It restarts, and is never parked for that.
 pub(crate) fn is_transient(error: &ActorProcessingErr) -> bool {
     // A record of a newer version is whole: an upgrade reads it, and a park mark would outlive the upgrade.
     let unreadable = matches!(

@@ -7,18 +7,18 @@ use crate::messages::EngineDelivery;
 use crate::work::Work;
 
 /// A record that was proposed.
-pub(super) struct InFlight {
+pub(super) struct InFlightRecord {
     pub(super) number: u64,
     pub(super) sealed: SealedDraft,
     /// By decision: who asked first, then who joined.
     pub(super) waiters: Vec<Vec<Work>>,
-    /// Refusals that rest on tentative state: told when it has become the committed one.
+    /// Refusals that rest on tentative state: sent when it has become the committed one.
     pub(super) deferred: Vec<DeferredRefusal>,
     /// The engine's own commands among the decisions: until these are durable their effects count as running.
     pub(super) engine: Vec<EngineDelivery>,
 }
 
-impl InFlight {
+impl InFlightRecord {
     /// The commands of callers, in the order in which they came, but for duplicates.
     pub(super) fn into_works(self) -> Vec<Work> {
         in_order(self.waiters, self.deferred)

@@ -7,7 +7,7 @@ use retailflow_engine::ports::OrderEntry;
 use retailflow_engine::wire::{Code, Durability};
 
 use super::end::OrderEnd;
-use super::in_flight::{DeferredRefusal, InFlight, in_order};
+use super::in_flight::{DeferredRefusal, InFlightRecord, in_order};
 use super::state::OrderState;
 use crate::messages::{CommitterMsg, EngineDelivery, OrderMsg, Proposal, Ticket};
 use crate::mutant::Mutant;
@@ -27,14 +27,14 @@ impl OrderState {
         let sealed = match draft.seal(&self.aggregate) {
             Ok(sealed) => sealed,
             Err(error) => {
-                return self.too_large(decisions, &error.to_string(), engine, waiters, deferred);
+                return self.split_or_refuse(decisions, &error.to_string(), engine, waiters, deferred);
             }
         };
         self.combine_max = None;
         let Some(committer) = self.args.shared.committers.get(self.partition) else {
             let why = "the order's partition is being taken over";
             let retry_after_ms = self.args.shared.admission.retry_after_ms();
-            // Who only asked is told, and asks again: that is no reason to drive anything.
+            // A caller is refused, and asks again: there is nothing to drive.
             if !engine.is_empty() {
                 self.wake_later();
             }
@@ -65,8 +65,8 @@ impl OrderState {
             bytes: sealed.bytes.clone(),
         };
         let is_asked = !deferred.is_empty() || waiters.iter().any(|waiting| !waiting.is_empty());
-        self.in_flight = Some(Box::new(InFlight { number, sealed, waiters, deferred, engine }));
-        // If the committer has gone, the ticket comes back as lost.
+        self.in_flight = Some(Box::new(InFlightRecord { number, sealed, waiters, deferred, engine }));
+        // If the committer has ended, the ticket reports the record lost.
         let ticket = Ticket::new(myself.clone(), number);
         drop(committer.cast(match self.is_probe() {
             // The same way, to the log and back; what it would record is of no use to anybody.
@@ -82,8 +82,8 @@ impl OrderState {
     }
 
     /// A record of so many decisions came out too large: fewer are decided at a time, down to the one that is at fault.
-    /// Nobody else's is refused, and nothing of the engine's is lost.
-    pub(super) fn too_large(
+    /// No other caller's is refused, and nothing of the engine's is lost.
+    pub(super) fn split_or_refuse(
         &mut self,
         decisions: usize,
         why: &str,
@@ -113,14 +113,14 @@ impl OrderState {
         Ok(())
     }
 
-    /// The record is durable: only now is the tentative state the committed one, and only now is anyone told.
-    pub(super) fn committed(&mut self, in_flight: InFlight) {
+    /// The record is durable: only now is the tentative state the committed one, and only now are callers answered.
+    pub(super) fn apply_committed(&mut self, in_flight: InFlightRecord) {
         let shared = self.args.shared.clone();
         let durability = shared.ports.durability.get();
-        let InFlight { sealed, waiters, deferred, engine, .. } = in_flight;
+        let InFlightRecord { sealed, waiters, deferred, engine, .. } = in_flight;
         drop(engine);
         if self.is_probe() {
-            // NullPorts was recorded: the order is as it was.
+            // Nothing was recorded: the order is as it was.
             return answer(waiters, &sealed.outcomes, durability);
         }
         self.unrecorded = 0;
@@ -138,8 +138,8 @@ impl OrderState {
         self.save_snapshot_if_due();
     }
 
-    /// Commands that lost a race come first again, a bounded number of times.
-    pub(super) fn again(&mut self, in_flight: InFlight) {
+    /// Queues commands that lost a race first again, a bounded number of times.
+    pub(super) fn requeue(&mut self, in_flight: InFlightRecord) {
         let max = self.args.shared.settings.config.commit.conflict_retries_max;
         let retry_after_ms = self.args.shared.admission.retry_after_ms();
         for mut work in in_flight.into_works().into_iter().rev() {
@@ -154,14 +154,14 @@ impl OrderState {
     }
 }
 
-/// Tells each waiter the outcome of its decision; who joined another's record gets it as a replay.
+/// Sends each caller the outcome of its decision; a caller that joined another's record gets it as a replay.
 fn answer(waiters: Vec<Vec<Work>>, outcomes: &[RecordedOutcome], durability: Durability) {
     for (works, outcome) in waiters.into_iter().zip(outcomes) {
         for (place, work) in works.into_iter().enumerate() {
             let command = &work.command;
-            let told = recorded(&command.order, &command.key, &outcome.verdict, durability, place > 0);
+            let answer = recorded(&command.order, &command.key, &outcome.verdict, durability, place > 0);
             work.trace_point("durable");
-            work.answer(told);
+            work.answer(answer);
         }
     }
 }

@@ -11,7 +11,7 @@ use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{Aggregate, RecordedOutcome, Verdict};
 use retailflow_engine::wire::Code;
 
-use super::in_flight::InFlight;
+use super::in_flight::InFlightRecord;
 use crate::context::OrderContext;
 use crate::messages::{EngineDelivery, OrderMsg, TenantMsg};
 use crate::mutant::Mutant;
@@ -39,7 +39,7 @@ pub(crate) struct OrderState {
     pub(super) engine: Vec<EngineDelivery>,
     /// Decisions in the next record, while the last one came out too large.
     pub(super) combine_max: Option<usize>,
-    pub(super) in_flight: Option<Box<InFlight>>,
+    pub(super) in_flight: Option<Box<InFlightRecord>>,
     pub(super) proposals: u64,
     /// How often, one after another, an outcome could not be recorded.
     pub(super) unrecorded: u32,
@@ -69,7 +69,7 @@ impl OrderState {
         Ok(self.args.shared.settings.probe(point, || self.args.order.to_string())?)
     }
 
-    pub(super) fn take(&mut self, work: Work) {
+    pub(super) fn enqueue(&mut self, work: Work) {
         let shared = &self.args.shared;
         if self.queue.len() >= shared.settings.config.orders.queue_max {
             let retry_after_ms = shared.admission.retry_after_ms();
@@ -78,10 +78,10 @@ impl OrderState {
         self.queue.push_back(work);
     }
 
-    /// News of the engine's own that wait to be decided.
-    pub(super) fn take_in(&mut self, mut news: EngineDelivery) {
+    /// Queues a command of the engine's own.
+    pub(super) fn enqueue_engine(&mut self, mut news: EngineDelivery) {
         if self.engine.len() < ENGINE_QUEUE_MAX {
-            news.received();
+            news.mark_received();
             self.engine.push(news);
         }
     }
@@ -92,7 +92,7 @@ impl OrderState {
         let recent_max = shared.settings.config.orders.recent_ids_max;
         let mutant = shared.settings.is(Mutant::ReadPermitsOfTheNode);
         let (aggregate, unaided) = match shared.ports.log.seems_new(&self.args.order) && !mutant {
-            // NullPorts is read for it: it waits for nobody who reads.
+            // Nothing is read for it: it waits for no read permit.
             true => (Aggregate::new(self.args.order.clone()), 0),
             false => {
                 let of = if mutant { PartitionId(0) } else { self.partition };
@@ -109,7 +109,7 @@ impl OrderState {
         Ok(())
     }
 
-    /// Sees to it that what the committed state asks for, and nothing else, is driven.
+    /// Drives what the committed state asks for, and nothing else.
     pub(super) fn drive(&self, myself: &ActorRef<OrderMsg>) {
         if !self.engine.is_empty() || self.in_flight.is_some() {
             // The outcome of what was asked for may be here, or in the record under way: driven when that is known.
@@ -127,7 +127,7 @@ impl OrderState {
     }
 
     /// An outcome could not be recorded now: its effect is driven again, under the same key, after a wait that grows: its
-    /// participant is not to be asked again and again for what nobody can write down.
+    /// participant must not be asked again and again for an outcome that cannot be recorded.
     pub(super) fn wake_later(&mut self) {
         let (shared, doubled) = (&self.args.shared, 1 << self.unrecorded.min(16));
         let (first_ms, max_ms) =

@@ -19,11 +19,11 @@ use crate::messages::{Crash, DrainCommand, ReleaseCounts, ReleaseError, TenantMs
 use crate::work::Work;
 
 /// Commands read at once: each may have a megabyte.
-const PIECE: usize = 16;
-/// How often a command is given to its order before the release stops for trouble that may pass.
+const PAGE: usize = 16;
+/// How often a command is given to its order before the release stops for a transient failure.
 const ATTEMPTS_MAX: u32 = 5;
-/// How long the tenant may take to tell why an order ended.
-const CRASH_TOLD_WITHIN: Duration = Duration::from_secs(2);
+/// How long the tenant may take to report why an order ended.
+const CRASH_REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The task of one release.
 pub(super) struct Drainer {
@@ -39,7 +39,7 @@ pub(super) struct Drainer {
 }
 
 /// A command as it stands in the queue.
-struct Parked {
+struct QueuedCommand {
     sequence: u64,
     key: String,
     content_hash: [u8; 32],
@@ -51,37 +51,37 @@ struct Parked {
 impl Drainer {
     pub(super) async fn run(&mut self) -> Result<ReleaseCounts, ReleaseError> {
         loop {
-            let read = self.shared.ports.log.parked_commands(&self.order, self.after, PIECE).await;
-            let piece = read.map_err(|error| ReleaseError::Unavailable(error.to_string()))?;
-            for record in &piece {
-                let parked = Parked::read(record)?;
-                self.one(&parked).await?;
+            let read = self.shared.ports.log.parked_commands(&self.order, self.after, PAGE).await;
+            let page = read.map_err(|error| ReleaseError::Unavailable(error.to_string()))?;
+            for record in &page {
+                let parked = QueuedCommand::read(record)?;
+                self.decide_one(&parked).await?;
                 self.released.commands += 1;
                 self.after = parked.sequence;
             }
-            if piece.len() < PIECE && self.end().await? {
+            if page.len() < PAGE && self.remove_mark().await? {
                 return Ok(self.released);
             }
         }
     }
 
-    pub(super) fn tell(&self, drain: DrainCommand) -> Result<(), ReleaseError> {
-        let told = self.tenant.cast(TenantMsg::DrainCommand(self.order.clone(), drain));
-        told.map_err(|_| ReleaseError::Lost)
+    pub(super) fn send(&self, drain: DrainCommand) -> Result<(), ReleaseError> {
+        let sent = self.tenant.cast(TenantMsg::DrainCommand(self.order.clone(), drain));
+        sent.map_err(|_| ReleaseError::Lost)
     }
 
-    async fn one(&mut self, parked: &Parked) -> Result<(), ReleaseError> {
+    async fn decide_one(&mut self, parked: &QueuedCommand) -> Result<(), ReleaseError> {
         let command = match parked.command() {
             Ok(command) => command,
             Err(why) if self.discard => return self.dead_letter(parked, Code::Discarded, &why).await,
             Err(why) => return Err(ReleaseError::Unreadable { sequence: parked.sequence, why }),
         };
-        let outcome = self.decided(parked.sequence, &command).await?;
+        let outcome = self.decide_until_final(parked.sequence, &command).await?;
         match outcome.status {
             _ if outcome.replayed => self.released.replayed += 1,
             Status::Applied => self.released.applied += 1,
             Status::Rejected => self.released.rejected += 1,
-            // The caller was told that it is kept: what no order can record of it is kept here.
+            // The caller was told that the command is kept: a command that no order can record becomes a dead letter.
             Status::Refused | Status::Parked => {
                 let code = if self.discard { Code::Discarded } else { outcome.code };
                 return self.dead_letter(parked, code, &outcome.message).await;
@@ -91,17 +91,21 @@ impl Drainer {
     }
 
     /// Gives the order a command until it has an outcome that lasts.
-    async fn decided(&mut self, sequence: u64, command: &Command) -> Result<Outcome, ReleaseError> {
+    async fn decide_until_final(
+        &mut self,
+        sequence: u64,
+        command: &Command,
+    ) -> Result<Outcome, ReleaseError> {
         let mut attempts = 0;
         loop {
             let (reply, answer) = oneshot::channel();
-            self.tell(DrainCommand::Command(Work::parked(command.clone(), reply, self.discard)))?;
+            self.send(DrainCommand::Command(Work::parked(command.clone(), reply, self.discard)))?;
             let why = match answer.await {
-                Ok(outcome) if !passes(outcome.code) => return Ok(outcome),
+                Ok(outcome) if !is_transient(outcome.code) => return Ok(outcome),
                 Ok(outcome) => outcome.message,
                 Err(_) => {
-                    let told = tokio::time::timeout(CRASH_TOLD_WITHIN, self.crashes.recv()).await;
-                    match told {
+                    let report = tokio::time::timeout(CRASH_REPORT_TIMEOUT, self.crashes.recv()).await;
+                    match report {
                         Ok(Some(Crash { why, passing: true })) => why,
                         Ok(Some(Crash { why, .. })) => return Err(ReleaseError::Crashed { sequence, why }),
                         Ok(None) | Err(_) => "its answer was lost".to_owned(),
@@ -117,7 +121,12 @@ impl Drainer {
     }
 
     /// Puts a command among the dead letters, once however often it is tried.
-    async fn dead_letter(&mut self, parked: &Parked, code: Code, reason: &str) -> Result<(), ReleaseError> {
+    async fn dead_letter(
+        &mut self,
+        parked: &QueuedCommand,
+        code: Code,
+        reason: &str,
+    ) -> Result<(), ReleaseError> {
         let mut named = format!("parked\0{}\0{}\0", self.order, parked.key).into_bytes();
         named.extend_from_slice(&parked.content_hash);
         let mut key = [0; 16];
@@ -139,26 +148,26 @@ impl Drainer {
     }
 
     /// Has the queue held, looks at its end, and asks the tenant to take the mark away. `false`: more commands came.
-    async fn end(&self) -> Result<bool, ReleaseError> {
+    async fn remove_mark(&self) -> Result<bool, ReleaseError> {
         let time = Duration::from_millis(self.shared.settings.config.commit.timeout_ms.saturating_mul(2));
         let silent = || ReleaseError::Unavailable("the log does not answer in time".into());
         let (held, is_held) = oneshot::channel();
-        self.tell(DrainCommand::Hold(held))?;
+        self.send(DrainCommand::Hold(held))?;
         tokio::time::timeout(time, is_held).await.map_err(|_| silent())?.map_err(|_| ReleaseError::Lost)?;
         let read = self.shared.ports.log.parked_commands(&self.order, self.after, 1);
         let more = tokio::time::timeout(time, read).await.map_err(|_| silent())?;
         if !more.map_err(|error| ReleaseError::Unavailable(error.to_string()))?.is_empty() {
-            self.tell(DrainCommand::Resume)?;
+            self.send(DrainCommand::Resume)?;
             return Ok(false);
         }
         let (reply, ended) = oneshot::channel();
-        self.tell(DrainCommand::End { operator: self.operator.clone(), reply })?;
+        self.send(DrainCommand::End { operator: self.operator.clone(), reply })?;
         let ended = tokio::time::timeout(time, ended).await.map_err(|_| ReleaseError::Lost)?;
         ended.map_err(|_| ReleaseError::Lost)?.map_err(ReleaseError::Unavailable)
     }
 }
 
-impl Parked {
+impl QueuedCommand {
     fn read(record: &[u8]) -> Result<Self, ReleaseError> {
         let unreadable = |why: String| ReleaseError::Unreadable { sequence: 0, why };
         match Control::decode(record) {
@@ -185,7 +194,7 @@ impl Parked {
 }
 
 /// May the same command get another outcome in a moment?
-const fn passes(code: Code) -> bool {
+const fn is_transient(code: Code) -> bool {
     matches!(
         code,
         Code::Unavailable

@@ -9,7 +9,7 @@ use super::queue::{Mark, ReleasePhase, ReleasedMark};
 use super::state::Parking;
 
 impl Parking {
-    /// Queues nothing more, and tells when nothing is on its way into the queue.
+    /// Queues nothing more, and replies when nothing is on its way into the queue.
     pub(crate) fn hold(&mut self, order: &OrderId, reply: oneshot::Sender<()>) {
         if let Some(queue) = self.parked.get_mut(order)
             && !matches!(queue.ending, Some(ReleasePhase::RemovingMark(..)))

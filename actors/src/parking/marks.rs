@@ -14,8 +14,7 @@ use crate::messages::{TenantMsg, WriteResult};
 use crate::work::Work;
 
 impl Parking {
-    /// Takes in the marks of this tenant's orders in a partition that is run here from now on. Gives back what has waited for
-    /// that.
+    /// Takes the marks of this tenant's orders in a partition that this node acquired. Returns the messages that waited for them.
     pub(crate) fn partition_acquired(
         &mut self,
         partition: PartitionId,
@@ -28,7 +27,7 @@ impl Parking {
             let mark = Mark::Unsure(parked.reason.clone());
             self.parked.insert(parked.order.order.clone(), Queue::new(mark, parked.queued));
         }
-        self.read(partition)
+        self.mark_known(partition)
     }
 
     /// Sets the mark. It holds in memory even when the log can't take it now: the order rests either way.
@@ -88,7 +87,7 @@ impl Parking {
             queue.waiting.push_back(work);
             return if ends { Ok(()) } else { self.set_mark(&order.order) };
         }
-        // The number is used up whatever becomes of it: a record that nobody knows of may stand under it.
+        // The number is used whatever becomes of the write: an unknown record may stand under it.
         queue.queued += 1;
         let control = parked_command(&work, queue.queued, self.shared.ports.clock.now())?;
         queue.ids.insert(work.command.key.clone(), (work.command.content_hash, Some(number)));
@@ -107,7 +106,7 @@ impl Parking {
     pub(super) fn queue_waiting(&mut self, order: &OrderId) -> Result<(), ActorProcessingErr> {
         let waiting = self.parked.get_mut(order).map(|queue| std::mem::take(&mut queue.waiting));
         for work in waiting.into_iter().flatten() {
-            // Nobody waits any more: what has not begun is not begun.
+            // The caller has gone: a command that was not begun is not begun.
             if !work.reply.is_closed() {
                 self.park_command(work)?;
             }
@@ -115,7 +114,7 @@ impl Parking {
         Ok(())
     }
 
-    /// A control record was written; or not, or nobody knows. Gives back the end of a release.
+    /// A control record was written, or not, or that is unknown. Returns the removed mark at the end of a release.
     pub(crate) fn written(
         &mut self,
         order: &OrderId,
@@ -138,7 +137,7 @@ impl Parking {
                     WriteResult::Refused(code, why) => (code, why),
                     _ => (Code::Unavailable, "the order's park mark could not be written".to_owned()),
                 };
-                tracing::error!(tenant = %self.tenant, %order, %why, "a park mark could not be written; it is tried again with the next command");
+                tracing::error!(event = "park_mark_failed", tenant = %self.tenant, %order, %why, "a park mark could not be written; it is tried again with the next command");
                 let retry_after_ms = self.shared.admission.retry_after_ms();
                 for work in queue.waiting.drain(..) {
                     work.refuse(code, why.clone(), retry_after_ms);

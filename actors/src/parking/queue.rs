@@ -19,7 +19,7 @@ pub(super) enum Mark {
 
 /// The end of an order's parking, as far as it has come: nothing is queued meanwhile, but waits.
 pub(super) enum ReleasePhase {
-    /// A release looks at the queue's end; told when nothing is on its way into the queue any more.
+    /// A release reads the queue's end; notified when nothing is on its way into the queue any more.
     QueueHeld(Option<oneshot::Sender<()>>),
     /// The mark is being taken away under this number.
     RemovingMark(u64, Box<str>, oneshot::Sender<Result<bool, String>>),
@@ -45,7 +45,7 @@ impl Queue {
     }
 }
 
-/// An order's mark is gone.
+/// An order's mark that was removed.
 pub(crate) struct ReleasedMark {
     pub(crate) operator: Box<str>,
     /// What came meanwhile: the order's now.

@@ -1,4 +1,4 @@
-//! Park marks that are not known yet: read by partition, beside each other, when first somebody asks; nobody else waits.
+//! Park marks that are not known yet: read by partition, concurrently, on first use; other partitions' commands do not wait.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::mutant::Mutant;
 
 impl Parking {
     /// Whether it is known which orders of the partition are parked.
-    pub(crate) fn knows(&self, partition: PartitionId) -> bool {
+    pub(crate) fn is_known(&self, partition: PartitionId) -> bool {
         self.known.contains(&partition)
     }
 
-    /// Keeps a message for an order of which nobody knows yet whether it is parked, and has that read.
-    pub(crate) fn keep(&mut self, partition: PartitionId, message: TenantMsg) {
-        if !self.shared.table.has(partition) {
-            // Its partition has gone meanwhile: whoever waits here asks again, and is answered by its owner.
+    /// Defers a message for an order whose park mark is not known yet, and starts to read the marks.
+    pub(crate) fn defer(&mut self, partition: PartitionId, message: TenantMsg) {
+        if !self.shared.table.owns(partition) {
+            // Its partition was released meanwhile: the caller asks again, and its owner answers.
             return;
         }
         let max = self.shared.settings.config.orders.queue_max;
@@ -33,8 +33,8 @@ impl Parking {
         self.start_reading(partition);
     }
 
-    /// Looks again at what could not be read.
-    pub(crate) fn read_again(&mut self) {
+    /// Retries failed reads.
+    pub(crate) fn retry_reads(&mut self) {
         let failed = self.unread.partitions.iter().filter(|(_, unread)| unread.failed);
         let failed: Vec<PartitionId> = failed.map(|(partition, _)| *partition).collect();
         failed.into_iter().for_each(|partition| self.start_reading(partition));
@@ -49,9 +49,9 @@ impl Parking {
         unread.reading = Some(number);
         while self.unread.tasks.try_join_next().is_some() {}
         let (shared, myself) = (self.shared.clone(), self.myself.clone());
-        let (ended, told) = tokio::sync::oneshot::channel::<()>();
+        let (ended, has_ended) = tokio::sync::oneshot::channel::<()>();
         if self.shared.settings.is(Mutant::TenantAwaitsItsLog) {
-            self.inline.push(told);
+            self.inline.push(has_ended);
         }
         self.unread.tasks.spawn(async move {
             let _permit = shared.reads.permit(partition).await;
@@ -60,14 +60,14 @@ impl Parking {
                 Ok(read) => read.map_err(|error| error.to_string()),
                 Err(_) => Err("the log did not answer in time".to_owned()),
             };
-            // A tenant that is gone begins anew.
+            // A tenant that has ended restarts without them.
             drop(myself.cast(TenantMsg::Marks(partition, number, read)));
             drop(ended);
         });
     }
 
     /// The marks were read, or could not be. Gives back what has waited for that.
-    pub(crate) fn marks(
+    pub(crate) fn marks_read(
         &mut self,
         partition: PartitionId,
         number: u64,
@@ -80,7 +80,7 @@ impl Parking {
         match read {
             Ok(marks) => self.partition_acquired(partition, &marks),
             Err(error) => {
-                tracing::warn!(%partition, %error, "park marks cannot be read now; commands of this partition are refused");
+                tracing::warn!(event = "park_marks_unread", %partition, %error, "park marks cannot be read now; commands of this partition are refused");
                 unread.reading = None;
                 unread.failed = true;
                 let retry_after_ms = self.shared.admission.retry_after_ms();
@@ -93,10 +93,10 @@ impl Parking {
     }
 
     /// The partition is known now. Gives back what has waited.
-    pub(super) fn read(&mut self, partition: PartitionId) -> Vec<TenantMsg> {
+    pub(super) fn mark_known(&mut self, partition: PartitionId) -> Vec<TenantMsg> {
         let Some(unread) = self.unread.partitions.remove(&partition) else { return Vec::new() };
         if unread.rescan {
-            // Until now its orders were told nothing: whoever wants to be driven is looked for again.
+            // Until now its orders got no notices: scan for undriven ones again.
             self.shared.effects.partition_acquired(partition);
         }
         unread.waiting

@@ -22,7 +22,7 @@ pub(crate) struct Releases {
 impl Releases {
     pub(crate) fn crashed(&self, order: &OrderId, crash: Crash) {
         if let Some((drainer, _)) = self.going_on.get(order) {
-            // One that is not waited for is of no use.
+            // A drainer that does not wait for it ignores it.
             drop(drainer.try_send(crash));
         }
     }
@@ -31,7 +31,7 @@ impl Releases {
         self.going_on.get(order).is_some_and(|(drainer, _)| !drainer.is_closed())
     }
 
-    /// What leaves is released no more here. What one had read of an order's queue must not be taken for what the order has
+    /// The releases of orders that leave are aborted. What one had read of an order's queue must not be taken for what the order has
     /// when it comes back: the mark may be another one by then.
     pub(crate) fn partition_released(&mut self, leaves: impl Fn(&OrderId) -> bool) {
         self.going_on.retain(|order, (_, task)| {
@@ -43,7 +43,7 @@ impl Releases {
         });
     }
 
-    /// Begins to release an order; `reply` is told what came of it.
+    /// Begins to release an order; `reply` gets the result.
     pub(crate) fn start(
         &mut self,
         shared: Arc<OrderContext>,
@@ -59,8 +59,8 @@ impl Releases {
         let task = self.tasks.spawn(async move {
             let ended = drainer.run().await;
             if let Err(error) = &ended {
-                tracing::error!(order = %drainer.order, %error, "an order was not released");
-                drop(drainer.tell(DrainCommand::Aborted));
+                tracing::error!(event = "order_release_failed", order = %drainer.order, %error, "an order was not released");
+                drop(drainer.send(DrainCommand::Aborted));
             }
             drop(reply.send(ended));
         });

@@ -16,7 +16,7 @@ use crate::context::OrderContext;
 use crate::messages::{CommitterMsg, ControlProposal, ControlTicket, TenantMsg};
 use crate::mutant::Mutant;
 
-/// The parked orders of one tenant. NullPorts here waits: what is written, and what is read, is told to the tenant as a message.
+/// The parked orders of one tenant. Nothing here waits: the results of writes and reads come to the tenant as messages.
 pub(crate) struct Parking {
     pub(super) shared: Arc<OrderContext>,
     pub(super) tenant: TenantId,
@@ -42,7 +42,7 @@ impl Parking {
         self.numbers
     }
 
-    /// What is parked in a partition that is run elsewhere is its owner's matter.
+    /// The partition was released: its next owner keeps its marks.
     pub(crate) fn partition_released(&mut self, partition: PartitionId, leaves: impl Fn(&OrderId) -> bool) {
         self.known.remove(&partition);
         self.unread.forget(partition);
@@ -57,8 +57,8 @@ impl Parking {
         OrderRef { tenant: self.tenant.clone(), order: order.clone() }
     }
 
-    /// Sends a control record to the partition's committer, who tells the tenant what became of it. One that has just ended
-    /// drops the proposal, which says so.
+    /// Sends a control record to the partition's committer, which reports the result to the tenant. A committer that has just ended
+    /// drops the proposal, which reports it lost.
     pub(super) fn write(
         &mut self,
         order: OrderRef,

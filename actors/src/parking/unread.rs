@@ -18,7 +18,7 @@ pub(super) struct UnreadPartition {
     pub(super) reading: Option<u64>,
     /// The last read failed: who asks is refused until one succeeds.
     pub(super) failed: bool,
-    /// Somebody who wanted to be driven was told nothing.
+    /// An order that wanted to be driven got no notice: scan again once the marks are known.
     pub(super) rescan: bool,
     /// Bounded as an order's queue.
     pub(super) waiting: Vec<TenantMsg>,
@@ -37,7 +37,7 @@ impl UnreadMarks {
     }
 }
 
-/// Refuses what cannot wait. Whether an order was to be told something.
+/// Refuses what cannot wait. Whether it was a notice to an order.
 pub(super) fn refuse(message: TenantMsg, retry_after_ms: u64) -> bool {
     match message {
         TenantMsg::Submit(work) => work.refuse(Code::Unavailable, UNREAD, retry_after_ms),

@@ -29,7 +29,7 @@ impl Places {
         self.permitted
     }
 
-    pub(super) fn enter(&mut self, permit: Option<Permit>) -> Place {
+    pub(super) fn add(&mut self, permit: Option<Permit>) -> Place {
         self.numbers += 1;
         self.permitted += usize::from(permit.is_some());
         let number = self.numbers;
@@ -61,7 +61,7 @@ impl Places {
     }
 
     /// The command has left.
-    pub(super) fn leave(&mut self, place: Place) -> Option<Permit> {
+    pub(super) fn remove(&mut self, place: Place) -> Option<Permit> {
         let permit = self.take_permit(place);
         self.free.push(place.index);
         permit

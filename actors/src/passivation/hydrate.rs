@@ -46,13 +46,13 @@ async fn from_snapshot(
         return Ok(None);
     };
     let records = ports.log.read_order(order, aggregate.revision.saturating_sub(1)).await?;
-    let Some((last_folded, rest)) = records.split_first() else { return Ok(None) };
+    let Some((last_folded, newer)) = records.split_first() else { return Ok(None) };
     if chain_hash(&last_folded.bytes) != aggregate.chain {
-        tracing::warn!(%order, "a snapshot disagrees with the log and is left aside");
+        tracing::warn!(event = "snapshot_rejected", %order, "a snapshot disagrees with the log and is left aside");
         return Ok(None);
     }
     let before = aggregate.revision;
-    let aggregate = fold(aggregate, rest, recent_max)?;
+    let aggregate = fold(aggregate, newer, recent_max)?;
     let unaided = aggregate.revision - before;
     Ok(Some((aggregate, unaided)))
 }

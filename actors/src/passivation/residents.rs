@@ -1,17 +1,16 @@
 //! How many orders a node keeps in memory, and which tenant has the one that was used longest ago.
 //!
-//! Who brings an order in when there is no room has somebody asked to send one away: the tenant whose oldest order is the
-//! oldest of all, by a message. What is asked for counts as leaving from then on, so that each one who comes has one leave,
-//! and no more.
+//! A tenant that loads an order when the node is full requests one eviction: from the tenant whose least recently used order is the
+//! oldest of all, by a message. The requested order counts as leaving from then on, so that each load evicts one order, and no more.
 //!
-//! Each tenant says how old its oldest order is when it looks, not at each use: what it said is never younger than the truth. Whoever is
-//! asked for an order that turns out to be much younger than the next tenant's says so anew, and passes the request on, a few
-//! times. To the last one that was asked an order of about that age is old enough: many requests under way at once would
-//! otherwise all go round together, each one a little too late.
+//! Each tenant reports the age of its oldest order when it sweeps, not at each use: the reported age is never younger than the true
+//! one. A tenant whose oldest order turns out to be much younger than the next tenant's reports its age and passes the request on, at most
+//! [`HOPS_MAX`] times. The last tenant evicts an order of about that age all the same: many concurrent requests would otherwise circulate,
+//! each a little too late.
 //!
-//! An order that was asked and has work is no reason to ask all the others: another one is asked in its place, a few times, and
-//! then it counts as leaving for as long as one that does not answer. So where nearly all have work, each that is too much costs
-//! a few messages a second.
+//! A busy order does not cause requests to all others: one other order is asked in its place, at most [`TRIES_MAX`] times, and then the
+//! request counts as leaving for as long as one that is not answered. Where nearly all orders are busy, each excess order costs a few
+//! messages a second.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,31 +22,31 @@ use tokio::time::Instant;
 
 use crate::messages::{EvictionRequest, EvictionTicket, TenantMsg};
 
-/// Orders that are asked for at once: what is still too much then is asked for with the next look.
+/// Evictions requested at once; the next sweep requests what is still in excess.
 const ASKED_MAX: usize = 64;
-/// So often a request is passed on: then whoever has it sends its oldest order away.
+/// How often a request is passed on before the tenant that has it evicts its oldest order.
 const HOPS_MAX: usize = 4;
-/// So many orders that have work are asked for each one that is to leave.
+/// Busy orders that are asked for each order to evict.
 const TRIES_MAX: u8 = 4;
 /// Orders whose ages differ by less than this part of them are equally old.
 const ALIKE: u32 = 8;
 
-/// The tenants by the age of their oldest order; the second part tells tenants apart.
+/// The tenants by the age of their oldest order; the second part distinguishes tenants.
 type Ages = BTreeMap<(Instant, u64), ActorRef<TenantMsg>>;
 
 /// The orders of a node.
 pub(crate) struct Residents {
     max: usize,
     live: AtomicUsize,
-    /// Of those, the ones that were asked to leave, or are to be.
+    /// Of those, the ones whose eviction was requested.
     leaving: Arc<AtomicUsize>,
-    /// An entry for each tenant that has an order which can be asked.
+    /// An entry for each tenant that has an order to evict.
     ages: Mutex<Ages>,
     numbers: AtomicU64,
 }
 
 impl Residents {
-    /// As many as `max` orders are to be in memory.
+    /// Keeps at most about `max` orders in memory.
     pub(crate) fn new(max: usize) -> Arc<Self> {
         let (ages, numbers) = Default::default();
         let (live, leaving) = Default::default();
@@ -67,12 +66,12 @@ impl Residents {
         self.live.fetch_sub(count, Ordering::Relaxed);
     }
 
-    /// That many orders are to leave.
+    /// Counts `count` orders as leaving, until the ticket is dropped.
     pub(crate) fn ticket(&self, count: usize) -> EvictionTicket {
         EvictionTicket::new(self.leaving.clone(), count)
     }
 
-    /// Has as many leave as are too many when `more` have come.
+    /// Requests as many evictions as there are orders in excess when `more` are loaded.
     pub(crate) fn make_room(&self, more: usize) {
         let stay = (self.live() + more).saturating_sub(self.leaving.load(Ordering::Relaxed));
         let count = stay.saturating_sub(self.max).min(ASKED_MAX);
@@ -95,14 +94,14 @@ impl Residents {
         }
     }
 
-    /// Asks the next one for what is left of a request; one that asks whoever it is goes no further.
+    /// Passes what is left of a request on to the next tenant. A request without an age limit goes no further.
     pub(crate) fn pass_on(&self, request: EvictionRequest) {
         if request.ticket.count() > 0 && request.until.is_some() {
             self.ask(request.ticket, request.hops + 1);
         }
     }
 
-    /// The order that was asked has work: another one is asked, or, after a few, none for a while.
+    /// The order that was asked is busy: asks another one, or, after [`TRIES_MAX`], gives the ticket back to hold for a while.
     pub(crate) fn ask_another(&self, mut ticket: EvictionTicket) -> Option<EvictionTicket> {
         ticket.tries += 1;
         if ticket.tries >= TRIES_MAX {
@@ -114,7 +113,7 @@ impl Residents {
     }
 }
 
-/// What a tenant has said of the age of its oldest order. Dropped, it has none.
+/// The reported age of a tenant's oldest order. Dropped, the tenant has none.
 pub(crate) struct OldestOrderAge {
     residents: Arc<Residents>,
     number: u64,
@@ -132,7 +131,7 @@ impl OldestOrderAge {
         self.reported.is_some()
     }
 
-    /// Its oldest order was last used then; `None`: it has none.
+    /// Reports when its oldest order was last used; `None`: it has none.
     pub(crate) fn report(&mut self, oldest: Option<Instant>, tenant: &ActorRef<TenantMsg>) {
         if self.reported == oldest {
             return;

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::residents::{OldestOrderAge, Residents};
 use crate::messages::{EvictionRequest, EvictionTicket, OrderMsg, TenantMsg};
 
-/// Who was asked to leave and has not answered in this time, because it is being read or waits for its log, does not count as leaving
-/// any more: others are asked.
+/// An order that has not answered in this time, because it hydrates or waits for its log, does not count as leaving any more: other
+/// orders are evicted instead.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 struct LiveOrder {
@@ -23,14 +23,14 @@ struct LiveOrder {
 
 /// An order that takes nothing now.
 pub(crate) enum Transition {
-    /// Asked to leave; what comes meanwhile waits here.
+    /// Asked to passivate; messages that arrive meanwhile wait here.
     Passivating {
         order: ActorRef<OrderMsg>,
         waiting: Vec<OrderMsg>,
         since: Instant,
-        counts: Option<EvictionTicket>,
+        ticket: Option<EvictionTicket>,
     },
-    /// Crashed; what comes during the delay waits here.
+    /// Crashed; messages that arrive during the delay wait here.
     Restarting { waiting: Vec<OrderMsg> },
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct OrderSlots {
     pub(crate) transitions: BTreeMap<OrderId, Transition>,
     by_actor: HashMap<ActorId, OrderId>,
     age: OldestOrderAge,
-    /// Those for which only orders with work were found, and since when: they count as leaving for a while.
+    /// Evictions for which only busy orders were found, and since when: they count as leaving for a while.
     stayed: VecDeque<(Instant, EvictionTicket)>,
 }
 
@@ -85,20 +85,20 @@ impl OrderSlots {
         self.live.peek_lru().map(|(_, live)| live.touched)
     }
 
-    /// Forgets an order that has ended. Gives back what waited for it.
+    /// Removes an order that has ended. Returns the messages that waited for it.
     pub(crate) fn remove(&mut self, order: &OrderId) -> Vec<OrderMsg> {
         self.live.pop(order);
         self.transitions.remove(order).map(|mut away| std::mem::take(away.waiting())).unwrap_or_default()
     }
 
-    /// Forgets the orders of which `leaves` says so. Gives back the actors there are.
+    /// Removes the orders for which `leaves` is true. Returns their actors.
     pub(crate) fn extract(
         &mut self,
         leaves: impl Fn(&OrderId) -> bool,
     ) -> Vec<(OrderId, Option<ActorRef<OrderMsg>>)> {
         let live = self.live.iter().map(|(order, _)| order).chain(self.transitions.keys());
         let theirs: Vec<OrderId> = live.filter(|order| leaves(order)).cloned().collect();
-        let gone = theirs.into_iter().map(|order| {
+        let extracted = theirs.into_iter().map(|order| {
             let live = self.live.pop(&order).map(|live| live.order);
             let away = match self.transitions.remove(&order) {
                 Some(Transition::Passivating { order, .. }) => Some(order),
@@ -106,7 +106,7 @@ impl OrderSlots {
             };
             (order, live.or(away))
         });
-        gone.collect()
+        extracted.collect()
     }
 
     /// All actors, in the order of their last use. They would end with their tenant anyway, in the order of a hash
@@ -123,8 +123,8 @@ impl OrderSlots {
         all
     }
 
-    /// Those count as leaving no more for which it has been long enough.
-    fn let_go(&mut self, now: Instant) {
+    /// Drops the tickets of busy orders after [`ANSWER_MAX`].
+    fn expire_stayed(&mut self, now: Instant) {
         while self.stayed.front().is_some_and(|(since, _)| now.duration_since(*since) >= ANSWER_MAX) {
             self.stayed.pop_front();
         }
@@ -133,14 +133,13 @@ impl OrderSlots {
     fn ask_to_leave(&mut self, order: OrderId, actor: ActorRef<OrderMsg>, counts: EvictionTicket) {
         drop(actor.cast(OrderMsg::Passivate));
         let (waiting, since) = (Vec::new(), Instant::now());
-        let passivating = Transition::Passivating { order: actor, waiting, since, counts: Some(counts) };
+        let passivating = Transition::Passivating { order: actor, waiting, since, ticket: Some(counts) };
         self.transitions.insert(order, passivating);
     }
 
-    /// Asks the orders that were used longest ago to leave; the ones that have work stay. What is left to ask for is
-    /// another tenant's matter.
+    /// Asks the least recently used orders to passivate; busy ones stay. Passes the rest of the request on to another tenant.
     pub(crate) fn evict(&mut self, mut request: EvictionRequest) {
-        self.let_go(Instant::now());
+        self.expire_stayed(Instant::now());
         while self.oldest().is_some_and(|oldest| request.until.is_none_or(|until| oldest <= until))
             && let Some(one) = request.ticket.take_one()
             && let Some((order, live)) = self.live.pop_lru()
@@ -155,7 +154,7 @@ impl OrderSlots {
         self.age.report(self.oldest(), &self.tenant);
     }
 
-    /// Asks an order to leave, if it is there.
+    /// Asks an order to passivate, if it is live.
     pub(crate) fn request_passivation(&mut self, order: &OrderId) {
         if let Some(live) = self.live.pop(order) {
             let ticket = self.residents.ticket(1);
@@ -163,14 +162,14 @@ impl OrderSlots {
         }
     }
 
-    /// An order that was asked to leave has work, and stays.
-    pub(crate) fn busy(&mut self, order: OrderId, id: ActorId) {
+    /// An order that was asked to passivate is busy, and stays.
+    pub(crate) fn keep_busy(&mut self, order: OrderId, id: ActorId) {
         if !self.by_actor.contains_key(&id) {
             return;
         }
         match self.transitions.remove(&order) {
-            Some(Transition::Passivating { order: actor, waiting, counts, .. }) => {
-                if let Some(counts) = counts.and_then(|counts| self.residents.ask_another(counts)) {
+            Some(Transition::Passivating { order: actor, waiting, ticket, .. }) => {
+                if let Some(counts) = ticket.and_then(|counts| self.residents.ask_another(counts)) {
                     self.stayed.push_back((Instant::now(), counts));
                 }
                 for message in waiting {
@@ -183,7 +182,7 @@ impl OrderSlots {
         }
     }
 
-    /// Asks the orders to leave that have been idle for so long, and says how old the oldest one is.
+    /// Asks the orders to passivate that have been idle for that long, and reports the age of the oldest one.
     pub(crate) fn sweep(&mut self, idle: Duration) {
         let now = Instant::now();
         while self.oldest().is_some_and(|touched| now.duration_since(touched) >= idle)
@@ -192,19 +191,19 @@ impl OrderSlots {
             let ticket = self.residents.ticket(1);
             self.ask_to_leave(order, live.order, ticket);
         }
-        self.let_go(now);
+        self.expire_stayed(now);
         for transition in self.transitions.values_mut() {
-            if let Transition::Passivating { since, counts, .. } = transition
+            if let Transition::Passivating { since, ticket, .. } = transition
                 && now.duration_since(*since) >= ANSWER_MAX
             {
-                drop(counts.take());
+                drop(ticket.take());
             }
         }
         self.report_age();
         self.residents.make_room(0);
     }
 
-    /// An order is there, where there was none.
+    /// Adds an order that was just started.
     pub(crate) fn insert(&mut self, order: OrderId, actor: ActorRef<OrderMsg>) {
         self.residents.add();
         self.by_actor.insert(actor.get_id(), order.clone());
@@ -214,14 +213,14 @@ impl OrderSlots {
         }
     }
 
-    /// An actor has ended. Which order it was, unless that is known already.
+    /// An actor has ended. Returns its order, unless that was removed before.
     pub(crate) fn ended(&mut self, id: ActorId) -> Option<OrderId> {
         let order = self.by_actor.remove(&id)?;
         self.residents.remove(1);
         Some(order)
     }
 
-    /// The tenant ends, and its orders with it.
+    /// The tenant ends: its orders do not count as live any more.
     pub(crate) fn forget_all(&mut self) {
         let live = std::mem::take(&mut self.by_actor).len();
         self.residents.remove(live);

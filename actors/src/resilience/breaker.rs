@@ -54,7 +54,7 @@ struct Inner {
     open_ms: u64,
 }
 
-/// What `failsafe` tells of itself, and what it does not know.
+/// What `failsafe` reports, and what is counted beside it.
 #[derive(Default)]
 struct State {
     open: AtomicBool,
@@ -88,10 +88,10 @@ impl Instrument for BreakerEvents {
 struct ProbeSlot {
     /// Counts the changes between open and closed.
     era: u64,
-    open: Option<Open>,
+    open: Option<OpenState>,
 }
 
-struct Open {
+struct OpenState {
     until: Instant,
     /// How often it has opened again since it was last closed.
     doublings: u32,
@@ -177,7 +177,8 @@ impl Inner {
         if self.state.opened.load(Ordering::Relaxed) > opened_before {
             let doublings = doublings.map_or(0, |doublings| (doublings + 1).min(DOUBLINGS_MAX));
             let until = Instant::now() + self.open_time(doublings);
-            *probe_slot = ProbeSlot { era: era + 1, open: Some(Open { until, doublings, probing: false }) };
+            *probe_slot =
+                ProbeSlot { era: era + 1, open: Some(OpenState { until, doublings, probing: false }) };
         }
     }
 

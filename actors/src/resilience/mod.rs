@@ -2,7 +2,7 @@
 //! ([`breaker`]).
 //!
 //! Invariants:
-//! - NullPorts here sleeps or spawns: the caller is told how long to wait, and waits itself.
+//! - Nothing here sleeps or spawns: the caller is told how long to wait, and waits itself.
 //! - Time is tokio's and chance comes from the port, so that a seeded world decides both.
 //! - The crates `backoff` and `failsafe` are named in this folder alone.
 

@@ -2,7 +2,7 @@
 //!
 //! - They are counted by participant. One that is far behind with its answers, or answers nobody, holds no new order back: what
 //!   waits for it is in the log, and no smaller number of new orders would make it answer.
-//! - While there are too many, one new order is let in for each [`ENDED_FOR_ONE`] that come to their end: after a pause of a
+//! - While there are too many, one new order is let in for each [`ENDED_PER_NEW`] that come to their end: after a pause of a
 //!   participant the node works off what has gathered, and is not closed for as long as that takes.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,13 +14,13 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 /// Orders that end for one new one that is let in, while there are too many.
-const ENDED_FOR_ONE: u64 = 2;
+const ENDED_PER_NEW: u64 = 2;
 /// So many new orders can be let in at once for orders that have ended.
 const CREDIT_MAX: u64 = 64;
 /// A participant that would need longer than this for what waits for it holds no new order back.
-const BEHIND: Duration = Duration::from_secs(4);
+const BEHIND_AFTER: Duration = Duration::from_secs(4);
 /// Its pace is looked at so often, while it matters.
-const PACE_EVERY: Duration = Duration::from_millis(250);
+const PACE_INTERVAL: Duration = Duration::from_millis(250);
 
 struct RoleBacklog {
     waiting: AtomicUsize,
@@ -41,7 +41,7 @@ pub(crate) struct Backlog {
     roles: [RoleBacklog; Role::ALL.len()],
     /// Orders that ended while there were too many.
     ended: AtomicU64,
-    eased: Notify,
+    room_freed: Notify,
 }
 
 impl Backlog {
@@ -51,7 +51,7 @@ impl Backlog {
             answered: AtomicU64::new(0),
             pace: Mutex::new(Pace { looked: Instant::now(), answered: 0, a_second: 0.0 }),
         });
-        Self { max, roles, ended: AtomicU64::new(0), eased: Notify::new() }
+        Self { max, roles, ended: AtomicU64::new(0), room_freed: Notify::new() }
     }
 
     /// One more is to be attempted.
@@ -63,22 +63,22 @@ impl Backlog {
     pub(crate) fn end(&self, role: Role) {
         self.roles[role as usize].waiting.fetch_sub(1, Ordering::Relaxed);
         if self.len() < self.max {
-            self.eased.notify_waiters();
+            self.room_freed.notify_waiters();
         }
     }
 
     /// A participant answered, whatever it was.
-    pub(crate) fn answered(&self, role: Role) {
+    pub(crate) fn record_answer(&self, role: Role) {
         self.roles[role as usize].answered.fetch_add(1, Ordering::Relaxed);
     }
 
     /// An order came to its end.
     pub(crate) fn order_ended(&self) {
         if self.len() >= self.max {
-            let more = |ended: u64| (ended < CREDIT_MAX * ENDED_FOR_ONE).then_some(ended + 1);
+            let more = |ended: u64| (ended < CREDIT_MAX * ENDED_PER_NEW).then_some(ended + 1);
             let before = self.ended.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-            if before.is_ok_and(|before| before + 1 >= ENDED_FOR_ONE) {
-                self.eased.notify_waiters();
+            if before.is_ok_and(|before| before + 1 >= ENDED_PER_NEW) {
+                self.room_freed.notify_waiters();
             }
         }
     }
@@ -99,7 +99,7 @@ impl Backlog {
 
     /// Lets a new order in, if there is room for one.
     pub(crate) fn try_enter(&self) -> bool {
-        let less = |ended: u64| ended.checked_sub(ENDED_FOR_ONE);
+        let less = |ended: u64| ended.checked_sub(ENDED_PER_NEW);
         !self.is_full() || self.ended.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
@@ -109,18 +109,18 @@ impl Backlog {
     }
 
     /// Waits until there is room.
-    pub(crate) async fn room(&self) {
+    pub(crate) async fn wait_for_room(&self) {
         self.until(|| !self.is_full()).await;
     }
 
     async fn until(&self, is_there: impl Fn() -> bool) {
         loop {
-            let eased = self.eased.notified();
+            let room_freed = self.room_freed.notified();
             if is_there() {
                 return;
             }
             // That a participant is behind is seen by looking: nobody tells of answers that do not come.
-            drop(timeout(PACE_EVERY, eased).await);
+            drop(timeout(PACE_INTERVAL, room_freed).await);
         }
     }
 }
@@ -129,13 +129,13 @@ impl RoleBacklog {
     fn is_behind(&self, now: Instant) -> bool {
         let mut pace = self.pace.lock();
         let took = now.saturating_duration_since(pace.looked);
-        if took >= PACE_EVERY {
+        if took >= PACE_INTERVAL {
             let answered = self.answered.load(Ordering::Relaxed);
             pace.a_second = (answered - pace.answered) as f64 / took.as_secs_f64();
             pace.answered = answered;
             pace.looked = now;
         }
-        pace.a_second * BEHIND.as_secs_f64() < self.waiting.load(Ordering::Relaxed) as f64
+        pace.a_second * BEHIND_AFTER.as_secs_f64() < self.waiting.load(Ordering::Relaxed) as f64
     }
 }
 
@@ -150,8 +150,8 @@ mod tests {
         // Twice: the first look ends the time before.
         for _ in 0..2 {
             backlog.is_full();
-            tokio::time::advance(PACE_EVERY).await;
-            (0..1_000).for_each(|_| backlog.answered(QUICK));
+            tokio::time::advance(PACE_INTERVAL).await;
+            (0..1_000).for_each(|_| backlog.record_answer(QUICK));
         }
     }
 
@@ -174,9 +174,9 @@ mod tests {
         (0..2_000).for_each(|_| backlog.begin(QUICK));
         for (answers, full) in [(10, false), (1_000, true)] {
             backlog.is_full();
-            tokio::time::advance(PACE_EVERY).await;
-            (0..answers).for_each(|_| backlog.answered(QUICK));
-            assert_eq!(backlog.is_full(), full, "{answers} answers in {PACE_EVERY:?}");
+            tokio::time::advance(PACE_INTERVAL).await;
+            (0..answers).for_each(|_| backlog.record_answer(QUICK));
+            assert_eq!(backlog.is_full(), full, "{answers} answers in {PACE_INTERVAL:?}");
         }
     }
 
@@ -198,16 +198,16 @@ mod tests {
     async fn who_waits_hears_of_room_and_of_a_participant_that_fell_silent() {
         let backlog = std::sync::Arc::new(Backlog::new(10));
         (0..10).for_each(|_| backlog.begin(QUIET));
-        (0..1_000).for_each(|_| backlog.answered(QUIET));
-        tokio::time::advance(PACE_EVERY).await;
+        (0..1_000).for_each(|_| backlog.record_answer(QUIET));
+        tokio::time::advance(PACE_INTERVAL).await;
         assert!(backlog.is_full());
         // It answers no more from here on.
         timeout(Duration::from_secs(2), backlog.enter()).await.expect("it fell silent");
         let waiting = tokio::spawn({
             let backlog = backlog.clone();
-            async move { backlog.room().await }
+            async move { backlog.wait_for_room().await }
         });
-        (0..1_000).for_each(|_| backlog.answered(QUIET));
+        (0..1_000).for_each(|_| backlog.record_answer(QUIET));
         backlog.end(QUIET);
         timeout(Duration::from_secs(2), waiting).await.expect("it ended").expect("no panic");
     }

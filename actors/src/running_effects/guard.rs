@@ -2,9 +2,9 @@
 //!
 //! Invariants:
 //! - Until its outcome stands in a record, or turns out to be no news, an effect counts as running. So its order does
-//!   not leave memory with the outcome in its mailbox, and nobody is asked twice.
+//!   not leave memory with the outcome in its mailbox, and no participant is asked twice.
 //! - What is dropped on the way leaves a mark: a mailbox of an order that ended, a queue that is full, a tenant that
-//!   parks the order. Somebody then looks who drives it.
+//!   parks the order. The sweeper then scans for undriven orders.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl EffectGuard {
         Self { running, order, role, number, task, counted: true, received: false, permit: None }
     }
 
-    /// It waits for a retry from now on, and holds nobody back.
+    /// It waits for a retry from now on, and holds no new order back.
     pub(crate) fn slow_down(&mut self) {
         self.task.slow_down();
         self.release_backlog_slot();
@@ -57,13 +57,13 @@ impl EffectGuard {
         }
     }
 
-    /// OwnershipMode its permit until its outcome is recorded.
+    /// Holds its permit until its outcome is recorded.
     pub(crate) fn hold_permit(&mut self, permit: Option<OwnedSemaphorePermit>) {
         self.permit = permit;
     }
 
     /// Its order has the outcome.
-    pub(crate) fn received(&mut self) {
+    pub(crate) fn mark_received(&mut self) {
         self.received = true;
     }
 }
@@ -71,7 +71,7 @@ impl EffectGuard {
 impl Drop for EffectGuard {
     fn drop(&mut self) {
         self.release_backlog_slot();
-        let was_listed = self.running.ended(&self.order, self.number);
+        let was_listed = self.running.remove(&self.order, self.number);
         if was_listed && !self.received {
             self.running.request_rescan();
         }

@@ -20,14 +20,14 @@ const SHARES: usize = 16;
 /// How far beyond its limit all of these shares may take it.
 const SHARES_OVER: usize = 4;
 
-/// How an open order stands here.
+/// Whether an open order is driven here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DriveStatus {
-    /// A step of it is asked for, or its outcome is being recorded.
+    /// An effect of it runs, or its outcome is being recorded.
     Driven,
     /// It asks for nothing: it waits for a person, or for a participant's report.
     Waiting,
-    /// Neither, as far as is known here.
+    /// Neither, as far as this node knows.
     Undriven,
 }
 
@@ -36,7 +36,7 @@ struct EffectList {
     running: EffectsByOrder,
     /// Open orders that ask for nothing.
     waiting: HashSet<OrderRef>,
-    /// Orders that are woken in a while: each once, however many ask for that.
+    /// Orders with a scheduled wake-up, one each.
     waking: HashSet<OrderRef>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct RunningEffects {
     closed: AtomicBool,
     /// Effects that have not failed yet.
     pub(crate) backlog: Backlog,
-    /// Some open orders may have nobody who drives them: look through the index of deadlines.
+    /// Some open orders may be undriven: the next sweep scans the index of deadlines.
     rescan_needed: AtomicBool,
 }
 
@@ -75,7 +75,7 @@ impl RunningEffects {
         }
     }
 
-    /// NullPorts is driven: by a node that only takes commands in, or that stops.
+    /// Nothing is driven: by a node that only takes commands in, or that stops.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
@@ -109,7 +109,7 @@ impl RunningEffects {
         (Some(NewEffect { number, role, task }), other)
     }
 
-    /// The order asks for nothing any more.
+    /// The order asks for no effect any more: cancels its running one.
     pub(crate) fn cancel(&self, order: &OrderRef) {
         let mut list = self.list.lock();
         let other = list.running.remove(order);
@@ -122,7 +122,7 @@ impl RunningEffects {
         }
     }
 
-    /// It asks for nothing, and is open: it waits for a person, or for a report.
+    /// The order is open and asks for no effect: it waits for an operator, or for a participant's report.
     pub(crate) fn set_waiting(&self, order: &OrderRef) {
         self.cancel(order);
         let mut list = self.list.lock();
@@ -131,7 +131,7 @@ impl RunningEffects {
         }
     }
 
-    /// How an open order stands.
+    /// Whether an open order is driven.
     pub(crate) fn drive_status(&self, order: &OrderRef) -> DriveStatus {
         let list = self.list.lock();
         match () {
@@ -141,7 +141,7 @@ impl RunningEffects {
         }
     }
 
-    /// Can it be said of an order that nobody drives it? Not where there are more than may be driven or remembered.
+    /// Whether an order that is not in the list is undriven for sure. Not where there are more than may run or be remembered.
     pub(crate) fn is_conclusive(&self) -> bool {
         let max = self.waiting_max;
         let list = self.list.lock();
@@ -153,8 +153,7 @@ impl RunningEffects {
             && !self.rescan_needed.load(Ordering::Acquire)
     }
 
-    /// NullPorts of this partition is driven here any more. What was under way is driven again by its next owner, under the
-    /// same keys.
+    /// Cancels all effects of a partition. Its next owner drives them again under the same keys.
     pub(crate) fn abort_partition(&self, partition: PartitionId, partitions: u16) {
         let leaves = |order: &OrderRef| partition_of(order, partitions) == partition;
         let mut list = self.list.lock();
@@ -180,25 +179,25 @@ impl RunningEffects {
         self.list.lock().running.len()
     }
 
-    /// Is it worth while to look for orders that nobody drives? Not while there is no room for a good part of them: each look
-    /// goes through all that are driven, too.
+    /// Whether a scan for undriven orders is worth while. Not while there is no room for a good part of them: each scan reads all driven
+    /// orders, too.
     pub(crate) fn has_room(&self) -> bool {
         let max = self.waiting_max;
         self.len() < max - max / 8
     }
 
-    /// From now on someone may have been left behind: the next look goes through all open orders.
+    /// Some order may be undriven from now on: the next sweep scans all open orders.
     pub(crate) fn request_rescan(&self) {
         self.rescan_needed.store(true, Ordering::Release);
     }
 
-    /// Whether a look through all open orders is due; asked once for each look.
+    /// Takes the request for a scan of all open orders, if there is one.
     pub(crate) fn take_rescan_request(&self) -> bool {
         self.rescan_needed.swap(false, Ordering::AcqRel)
     }
 
-    /// Effect `number` of an order is over. Was it still the one that is wanted?
-    pub(crate) fn ended(&self, order: &OrderRef, number: u64) -> bool {
+    /// Effect `number` of an order has ended. Whether it was still the listed one.
+    pub(crate) fn remove(&self, order: &OrderRef, number: u64) -> bool {
         let mut list = self.list.lock();
         let is_listed = list.running.get(order).is_some_and(|running| running.number == number);
         let ended = if is_listed { list.running.remove(order) } else { None };

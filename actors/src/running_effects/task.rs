@@ -26,14 +26,14 @@ impl EffectTask {
     }
 
     /// It runs, unless it has been canceled since it was asked for.
-    pub(crate) fn spawned(&self, abort: AbortHandle) {
+    pub(crate) fn set_abort(&self, abort: AbortHandle) {
         *self.abort.lock() = Some(abort);
         if self.canceled.load(Ordering::SeqCst) {
             self.cancel();
         }
     }
 
-    /// Ends it. Never under a lock that its end takes: a runtime that closes ends it here and now.
+    /// Cancels it. Never under a lock that its guard takes: a runtime that shuts down drops it at once.
     pub(crate) fn cancel(&self) {
         self.canceled.store(true, Ordering::SeqCst);
         let abort = self.abort.lock().take();

@@ -1,5 +1,5 @@
-//! Looks for open orders that ask for a step and that nobody drives: whatever is lost on its way to an order shows here,
-//! is said by name, and is driven again.
+//! Scans for open orders that ask for a step and are undriven: a message that was lost on its way to an order shows here, is logged with the
+//! order's name, and the order is driven again.
 //!
 //! An order that stands in the index of deadlines is driven by an effect, or waits for a person or a report, as it said
 //! itself when it was last asked. One that is neither for longer than `effects.undriven_max_ms` is a fault of ours. While
@@ -20,7 +20,7 @@ use crate::effects::Effects;
 use crate::messages::OrderNotice;
 use crate::running_effects::DriveStatus;
 
-/// Orders of one partition that are under suspicion at one time.
+/// Suspects of one partition at one time.
 const SUSPECTS_MAX: usize = 10_000;
 
 struct Suspect {
@@ -45,12 +45,12 @@ pub(crate) async fn scan_undriven(
     mut scan: OwnedMutexGuard<UndrivenScan>,
 ) {
     let (effects, ever) = (&args.effects, TimestampMs(i64::MAX));
-    // What cannot be read now is looked at again: its own trouble is said elsewhere.
+    // An unreadable partition is scanned again; the scan of open orders logs it.
     let Ok(page) = effects.ports.deadlines.list(partition, scan.after.as_ref(), ever, PAGE).await else {
         scan.suspects.clear();
         return;
     };
-    if !args.table.lets_in(partition) || !effects.running.is_conclusive() {
+    if !args.table.accepts(partition) || !effects.running.is_conclusive() {
         *scan = UndrivenScan::default();
         return;
     }
@@ -59,7 +59,7 @@ pub(crate) async fn scan_undriven(
     scan.after = page.last().cloned().filter(|_| !is_last);
     for due in page {
         if let Some(undriven) = scan.judge(effects, &due, max) {
-            effects.found_undriven(&due.order, undriven);
+            effects.report_undriven(&due.order, undriven);
             effects.notify_order(due.order, OrderNotice::Wake);
         }
     }
@@ -71,7 +71,7 @@ pub(crate) async fn scan_undriven(
 }
 
 impl UndrivenScan {
-    /// For how long nobody has driven it, if that is too long. It is said once in that time.
+    /// For how long it has been undriven, if that is too long. Reported once in that time.
     fn judge(&mut self, effects: &Effects, due: &DueOrder, max: Duration) -> Option<Duration> {
         if effects.running.drive_status(&due.order) != DriveStatus::Undriven {
             self.suspects.remove(&due.order);
@@ -98,12 +98,12 @@ impl UndrivenScan {
 }
 
 impl Effects {
-    /// An order asked for a step, and nobody drove it.
-    fn found_undriven(&self, order: &OrderRef, undriven: Duration) {
+    /// Counts and logs an undriven order.
+    fn report_undriven(&self, order: &OrderRef, undriven: Duration) {
         self.undriven.fetch_add(1, Ordering::Relaxed);
         self.metrics.orders_undriven.increment(1);
         tracing::error!(
-            %order,
+            event = "order_undriven", %order,
             undriven_ms = u64::try_from(undriven.as_millis()).unwrap_or(u64::MAX),
             "an open order asks for a step, and nobody drives it: a fault of RetailFlow; it is driven now"
         );

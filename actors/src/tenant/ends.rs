@@ -14,7 +14,7 @@ use crate::passivation::Transition;
 use crate::supervise::AfterCrash;
 
 impl TenantState {
-    /// The orders of a partition leave memory, whatever they do: another owner writes them from now on.
+    /// Stops the orders of a partition, whatever they do: another owner writes them from now on.
     pub(super) fn partition_released(&mut self, partition: PartitionId) {
         let (tenant, partitions) = (self.tenant.clone(), self.shared.committers.partitions());
         let leaves = |order: &OrderId| {
@@ -22,7 +22,7 @@ impl TenantState {
         };
         for (order, actor) in self.slots.extract(leaves) {
             if let Some(actor) = actor {
-                // Its end is nobody's matter any more.
+                // Its supervision event is ignored.
                 self.slots.ended(actor.get_id());
                 actor.stop(None);
             }
@@ -55,7 +55,7 @@ impl TenantState {
         let Some(order) = self.slots.ended(id) else { return Ok(()) };
         self.shared.admission.crashes.fetch_add(1, Ordering::Relaxed);
         if self.parking.holds(&order) {
-            // It was started by its release, which is told, and rests again. What waits is still in its queue.
+            // Its release had started it, gets the crash, and the order stays parked. Its commands are still queued.
             self.slots.remove(&order);
             self.releases.crashed(&order, Crash { why: why.to_owned(), passing });
             return Ok(());
@@ -64,19 +64,19 @@ impl TenantState {
         let supervision = &self.shared.settings.config.supervision;
         let windows = if passing { &mut self.transient_failures } else { &mut self.crashes };
         let window = windows.entry(order.clone()).or_default();
-        let mut after = window.crashed(Instant::now(), supervision, &*self.shared.ports.rng);
+        let mut after = window.record_crash(Instant::now(), supervision, &*self.shared.ports.rng);
         if passing && after == AfterCrash::Quarantine {
             after = AfterCrash::Restart(Duration::from_millis(supervision.delay_max_ms));
         }
         match after {
             AfterCrash::Restart(delay) => {
-                tracing::warn!(tenant = %self.tenant, %order, %why, ?delay, "an order crashed and starts again");
+                tracing::warn!(event = "order_restarted", tenant = %self.tenant, %order, %why, ?delay, "an order crashed and starts again");
                 self.slots.transitions.insert(order.clone(), Transition::Restarting { waiting });
                 myself.send_after(delay, move || TenantMsg::Restart(order));
                 Ok(())
             }
             AfterCrash::Quarantine => {
-                tracing::error!(tenant = %self.tenant, %order, %why, "an order keeps crashing and is parked");
+                tracing::error!(event = "order_parked", tenant = %self.tenant, %order, %why, "an order keeps crashing and is parked");
                 self.parking.park(&order, why)?;
                 for message in waiting {
                     if let OrderMsg::Submit(work) = message {
@@ -94,7 +94,7 @@ impl TenantState {
         order: OrderId,
     ) -> Result<(), ActorProcessingErr> {
         match self.slots.transitions.remove(&order) {
-            // Also one that nobody asks for: it may have a step that waits to be driven.
+            // Also one without messages: it may have a step that waits to be driven.
             Some(Transition::Restarting { waiting }) => self.spawn(myself, order, waiting).await,
             Some(leaving) => {
                 self.slots.transitions.insert(order, leaving);

@@ -15,8 +15,8 @@ impl TenantState {
         request: ReleaseRequest,
     ) -> Result<(), ActorProcessingErr> {
         let partition = self.partition(&request.order.order);
-        if !self.parking.knows(partition) {
-            self.parking.keep(partition, TenantMsg::Release(request));
+        if !self.parking.is_known(partition) {
+            self.parking.defer(partition, TenantMsg::Release(request));
             return Ok(());
         }
         let ReleaseRequest { order, operator, discard, reply } = request;
@@ -30,7 +30,7 @@ impl TenantState {
         }
         // One before it may have ended badly, and held the queue.
         self.parking.resume_queue(&order.order)?;
-        tracing::info!(%order, %operator, discard, "what waits behind a parked order is decided");
+        tracing::info!(event = "order_release_started", %order, %operator, discard, "what waits behind a parked order is decided");
         self.releases.start(self.shared.clone(), myself.clone(), (order, operator, discard), reply);
         Ok(())
     }
@@ -43,11 +43,11 @@ impl TenantState {
         released: ReleasedMark,
     ) -> Result<(), ActorProcessingErr> {
         let ReleasedMark { operator, waiting, reply } = released;
-        tracing::info!(tenant = %self.tenant, %order, %operator, "a parked order is released");
+        tracing::info!(event = "order_released", tenant = %self.tenant, %order, %operator, "a parked order is released");
         self.releases.remove(&order);
         self.reset_crash_history(&order);
         for work in waiting {
-            self.give(myself, work).await?;
+            self.deliver(myself, work).await?;
         }
         self.notify_order(myself, order, OrderNotice::Wake).await?;
         drop(reply.send(Ok(true)));
@@ -62,7 +62,7 @@ impl TenantState {
         drain: DrainCommand,
     ) -> Result<(), ActorProcessingErr> {
         match drain {
-            DrainCommand::Command(work) => self.give(myself, work).await,
+            DrainCommand::Command(work) => self.deliver(myself, work).await,
             DrainCommand::Hold(reply) => {
                 self.parking.hold(&order.order, reply);
                 Ok(())

@@ -1,4 +1,4 @@
-//! What a tenant does with what it is told: to which order it goes, or where it waits.
+//! Routing: to which order a message goes, or where it waits.
 
 use ractor::{ActorProcessingErr, ActorRef};
 use retailflow_engine::ids::{OrderId, OrderRef};
@@ -16,21 +16,21 @@ impl TenantState {
         myself: &ActorRef<TenantMsg>,
         message: TenantMsg,
     ) -> Result<(), ActorProcessingErr> {
-        let kept = match message {
-            TenantMsg::PartitionAcquired(partition, marks, _told) => {
+        let deferred = match message {
+            TenantMsg::PartitionAcquired(partition, marks, _ack) => {
                 self.partition_released(partition);
                 self.parking.partition_acquired(partition, &marks)
             }
-            TenantMsg::Marks(partition, number, read) => self.parking.marks(partition, number, read),
-            message => return self.one(myself, message).await,
+            TenantMsg::Marks(partition, number, read) => self.parking.marks_read(partition, number, read),
+            message => return self.dispatch(myself, message).await,
         };
-        for message in kept {
-            self.one(myself, message).await?;
+        for message in deferred {
+            self.dispatch(myself, message).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn one(
+    pub(super) async fn dispatch(
         &mut self,
         myself: &ActorRef<TenantMsg>,
         message: TenantMsg,
@@ -42,7 +42,7 @@ impl TenantState {
             }
             TenantMsg::Notify(order, message) => self.notify_order(myself, order, message).await,
             TenantMsg::Busy(order, id) => {
-                self.slots.busy(order, id);
+                self.slots.keep_busy(order, id);
                 Ok(())
             }
             TenantMsg::Evict(request) => {
@@ -56,13 +56,13 @@ impl TenantState {
                 Some(released) => self.released(myself, order, released).await,
                 None => Ok(()),
             },
-            TenantMsg::PartitionReleased(partition, _told) => {
+            TenantMsg::PartitionReleased(partition, _ack) => {
                 self.partition_released(partition);
                 Ok(())
             }
             TenantMsg::Sweep => {
                 self.sweep();
-                self.parking.read_again();
+                self.parking.retry_reads();
                 Ok(())
             }
             // These are seen to before.
@@ -77,18 +77,18 @@ impl TenantState {
     ) -> Result<(), ActorProcessingErr> {
         let order = &work.command.order.order;
         let partition = self.partition(order);
-        if !self.parking.knows(partition) {
-            self.parking.keep(partition, TenantMsg::Submit(work));
+        if !self.parking.is_known(partition) {
+            self.parking.defer(partition, TenantMsg::Submit(work));
             return Ok(());
         }
         match self.parking.holds(order) {
             true => self.parking.park_command(work),
-            false => self.give(myself, work).await,
+            false => self.deliver(myself, work).await,
         }
     }
 
     /// Gives a command to its order, which is started if need be.
-    pub(super) async fn give(
+    pub(super) async fn deliver(
         &mut self,
         myself: &ActorRef<TenantMsg>,
         work: Work,
@@ -119,7 +119,7 @@ impl TenantState {
         }
     }
 
-    /// Gives an order a message of the engine's own. It may be dropped: whoever lives again asks for what it needs.
+    /// Sends an order a notice of the engine's own. It may be dropped: an order that starts again asks for what it needs.
     pub(super) async fn notify_order(
         &mut self,
         myself: &ActorRef<TenantMsg>,
@@ -127,8 +127,8 @@ impl TenantState {
         message: OrderNotice,
     ) -> Result<(), ActorProcessingErr> {
         let partition = self.partition(&order);
-        if !self.parking.knows(partition) {
-            self.parking.keep(partition, TenantMsg::Notify(order, message));
+        if !self.parking.is_known(partition) {
+            self.parking.defer(partition, TenantMsg::Notify(order, message));
             return Ok(());
         }
         if self.parking.holds(&order) {

@@ -28,7 +28,7 @@ pub(crate) struct TenantState {
     pub(super) slots: OrderSlots,
     /// Orders that crashed within the window.
     pub(super) crashes: HashMap<OrderId, CrashWindow>,
-    /// Orders that ended within the window because of trouble that is not their own.
+    /// Orders that ended within the window by a failure that is not their own.
     pub(super) transient_failures: HashMap<OrderId, CrashWindow>,
     pub(super) parking: Parking,
     pub(super) releases: Releases,
@@ -58,8 +58,8 @@ impl TenantState {
         order: OrderId,
         waiting: Vec<OrderMsg>,
     ) -> Result<(), ActorProcessingErr> {
-        if !self.shared.table.has(self.partition(&order)) {
-            // Its partition has gone meanwhile: whoever waits here asks again, and is answered by its owner.
+        if !self.shared.table.owns(self.partition(&order)) {
+            // Its partition was released meanwhile: the caller asks again, and its owner answers.
             return Ok(());
         }
         self.shared.residents.make_room(1);
@@ -76,7 +76,7 @@ impl TenantState {
         Ok(())
     }
 
-    /// The order's past is forgotten: it may crash as often as any other before it is parked again.
+    /// Forgets the order's crashes: it may crash as often as any other before it is parked again.
     pub(super) fn reset_crash_history(&mut self, order: &OrderId) {
         self.crashes.remove(order);
         self.transient_failures.remove(order);

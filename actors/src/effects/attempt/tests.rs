@@ -17,7 +17,7 @@ use retailflow_engine::wire::Code;
 use crate::batch_node::BatchNode;
 use crate::world::Settings;
 
-/// NullPorts that it is asked for is done, and that is all that it says when it is asked to settle.
+/// Nothing that it is asked for is done, and that is all that it says when it is asked to settle.
 #[derive(Default)]
 struct Silent {
     /// Calls by the key that they were made under.

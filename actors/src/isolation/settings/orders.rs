@@ -270,7 +270,7 @@ pub(super) fn told_to_wait_ms(config: Config) -> PortFuture<'static, u64> {
 /// One crash each half a second.
 fn crashes(config: &Config) -> Vec<Duration> {
     let (mut window, mut now, mut delays) = (CrashWindow::default(), Instant::now(), Vec::new());
-    while let AfterCrash::Restart(delay) = window.crashed(now, &config.supervision, &Highest) {
+    while let AfterCrash::Restart(delay) = window.record_crash(now, &config.supervision, &Highest) {
         delays.push(delay);
         now += Duration::from_millis(500);
         if delays.len() >= 100 {
