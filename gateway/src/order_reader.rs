@@ -10,16 +10,15 @@ use retailflow_engine::ports::{EventLog, Snapshots, StoredRecord};
 use retailflow_engine::wire::Status;
 
 use crate::answer::Refusal;
+use crate::limits::FOLD_INLINE_MAX_BYTES;
 use crate::looked::Looked;
-use crate::orders::{damaged, of_log};
+use crate::read_failure::{damaged, from_log};
 use crate::reading::Gone;
 
 /// Decisions that are folded without a snapshot; after more of them, one is offered for the next reader.
 const UNAIDED_MAX: u64 = 1_000;
 /// Ids that such a snapshot keeps whole, as many as an order has in memory by default.
 const RECENT_MAX: usize = 1_000;
-/// Folding more than this takes long enough to hold up other requests of the same thread.
-const FOLD_INLINE_MAX_BYTES: usize = 128 * 1024;
 /// Decisions that are read and folded at once. Most orders never have so many.
 const PIECE: u64 = 512;
 
@@ -56,7 +55,7 @@ pub(crate) async fn read(
             Some(records) => (aggregate.revision - 1, records),
             None => {
                 let after = aggregate.revision;
-                (after, log.read_some(order, after, PIECE).await.map_err(of_log)?)
+                (after, log.read_some(order, after, PIECE).await.map_err(from_log)?)
             }
         };
         if !read.is_empty() {
@@ -91,7 +90,7 @@ type Known = (Arc<Aggregate>, Option<Vec<StoredRecord>>);
 /// A state, if the log agrees that it was one, and the first of what came after it.
 async fn agreed(log: &dyn EventLog, seen: Arc<Aggregate>) -> Result<Option<Known>, Refusal> {
     let after = seen.revision.saturating_sub(1);
-    let mut records = log.read_some(&seen.reference, after, PIECE).await.map_err(of_log)?;
+    let mut records = log.read_some(&seen.reference, after, PIECE).await.map_err(from_log)?;
     let agrees = records.first().is_some_and(|last| chain_hash(&last.bytes) == seen.chain);
     if !agrees {
         return Ok(None);
@@ -119,7 +118,7 @@ pub(crate) async fn is_placed(log: &dyn EventLog, order: &OrderRef, gone: &Gone)
     let mut after = 0;
     loop {
         gone.check()?;
-        let records = log.read_some(order, after, PIECE).await.map_err(of_log)?;
+        let records = log.read_some(order, after, PIECE).await.map_err(from_log)?;
         let bytes: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
         let decode = move || history(&bytes, after, PIECE);
         let entries = tokio::task::spawn_blocking(decode).await.map_err(|_| Refusal::internal())?;

@@ -1,22 +1,8 @@
-//! Version 1 of an order's record: frozen.
-//!
-//! The shapes say more than the first policies do (several payments and shipments, lines short, expiry, refunds by
-//! line, checkpoints): behaviour may be narrow, stored bytes may not. Enum variants are numbered by their place and
-//! pinned by golden files: append only. Unknown variants inside this version are `Corrupt`, because a build that
-//! adds one raises the version.
+//! The shapes of version 1, frozen.
 
 use serde::{Deserialize, Serialize};
 
-use super::control::order_ref;
-use super::envelope::{self, CodecError, Schema};
-use super::record::RecordSummary;
-use super::v0;
-use crate::ids::TimestampMs;
 use crate::keys::Hash;
-use crate::ports::DeadlineChange;
-
-/// The newest version of the record.
-pub const VERSION: u16 = 1;
 
 /// One order's decisions since its previous record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +17,18 @@ pub struct RecordV1 {
     pub previous: Hash,
     /// What it holds.
     pub body: BodyV1,
+}
+
+impl RecordV1 {
+    /// How many decisions stand after this record.
+    #[must_use]
+    pub fn next_revision(&self) -> u64 {
+        match &self.body {
+            BodyV1::Decisions(decisions) => self.expected_revision.saturating_add(decisions.len() as u64),
+            BodyV1::Checkpoint(checkpoint) => checkpoint.revision,
+            BodyV1::Closed(_) => self.expected_revision.saturating_add(1),
+        }
+    }
 }
 
 /// What a record holds.
@@ -135,16 +133,6 @@ pub enum DeadlineV1 {
     Set(i64),
     /// 2: nothing is waited for.
     Clear,
-}
-
-impl DeadlineV1 {
-    fn change(self) -> DeadlineChange {
-        match self {
-            Self::Keep => DeadlineChange::Keep,
-            Self::Set(at_ms) => DeadlineChange::Set(TimestampMs(at_ms)),
-            Self::Clear => DeadlineChange::Clear,
-        }
-    }
 }
 
 /// What happened to an order.
@@ -400,56 +388,4 @@ pub struct ClosedOutcomeV1 {
     pub content_hash: Hash,
     /// What was decided.
     pub verdict: VerdictV1,
-}
-
-/// The stored form of a record.
-///
-/// # Errors
-/// [`CodecError::TooLarge`].
-pub fn encode(record: &RecordV1) -> Result<Vec<u8>, CodecError> {
-    envelope::seal(Schema::Record, VERSION, record)
-}
-
-/// Reads a stored record of this or an earlier version.
-///
-/// # Errors
-/// [`CodecError`].
-pub fn decode(bytes: &[u8]) -> Result<RecordV1, CodecError> {
-    match envelope::open(Schema::Record, VERSION, bytes)? {
-        (0, payload) => Ok(envelope::payload::<v0::RecordV0>(payload)?.upcast()),
-        (_, payload) => envelope::payload(payload),
-    }
-}
-
-impl RecordV1 {
-    /// How many decisions stand after this record.
-    #[must_use]
-    pub fn next_revision(&self) -> u64 {
-        match &self.body {
-            BodyV1::Decisions(decisions) => self.expected_revision.saturating_add(decisions.len() as u64),
-            BodyV1::Checkpoint(checkpoint) => checkpoint.revision,
-            BodyV1::Closed(_) => self.expected_revision.saturating_add(1),
-        }
-    }
-
-    pub(crate) fn summary(&self) -> Result<RecordSummary, CodecError> {
-        let deadline = match &self.body {
-            BodyV1::Decisions(decisions) => {
-                let changes = decisions.iter().rev().map(|decision| decision.deadline.change());
-                changes
-                    .into_iter()
-                    .find(|change| *change != DeadlineChange::Keep)
-                    .unwrap_or(DeadlineChange::Keep)
-            }
-            BodyV1::Checkpoint(checkpoint) => checkpoint.deadline.change(),
-            BodyV1::Closed(_) => DeadlineChange::Clear,
-        };
-        Ok(RecordSummary {
-            order: order_ref(&self.tenant, &self.order)?,
-            expected_revision: self.expected_revision,
-            next_revision: self.next_revision(),
-            previous: self.previous,
-            deadline,
-        })
-    }
 }

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use std::sync::Arc;
 
 use crate::answer::Refusal;
-use crate::orders::late;
+use crate::read_failure::timed_out;
 use crate::shares::{Shares, share_of};
 
 /// Reads of one order at once: a long one keeps memory and a thread for as long as it takes.
@@ -40,7 +40,7 @@ impl Gone {
     /// # Errors
     /// When nobody waits any more.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
-        if self.0.is_cancelled() { Err(late()) } else { Ok(()) }
+        if self.0.is_cancelled() { Err(timed_out()) } else { Ok(()) }
     }
 }
 
@@ -90,7 +90,7 @@ impl Reads {
         match timeout_at(until, task).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(_)) => Err(Refusal::internal()),
-            Err(_) => Err(late()),
+            Err(_) => Err(timed_out()),
         }
     }
 

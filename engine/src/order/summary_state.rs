@@ -10,13 +10,13 @@ use super::OrderStatus;
 use super::aggregate::FoldError;
 use super::convert::{at_from_stored, attention_from_stored, currency_from_stored, status_from_stored};
 use super::publish::Incoming;
-use super::saga::StepAt;
+use super::step::StepAt;
 use super::view::{amount, public_status};
 use crate::codec::CodecError;
 use crate::codec::v1::{BodyV1, EventV1, StepOutcomeV1, VerdictV1};
 use crate::ids::{OrderRef, TimestampMs};
 use crate::money::{Amount, Currency};
-use crate::wire::order::{Attention, OrderStatus as PublicStatus};
+use crate::wire::order::{Attention, OrderHead, OrderStatus as PublicStatus};
 use crate::wire::order_list::OrderSummary;
 
 /// An order at a glance.
@@ -124,13 +124,15 @@ impl Glance {
             (None, None) => (Attention::None, None),
         };
         Ok(Some(OrderSummary {
-            tenant: order.tenant.clone(),
-            order: order.order.clone(),
-            version: self.version,
-            status: public_status(self.status),
-            step: self.active.as_ref().map(|at| at.step),
-            attention,
-            attention_reason: reason.map(str::to_owned),
+            head: OrderHead {
+                tenant: order.tenant.clone(),
+                order: order.order.clone(),
+                version: self.version,
+                status: public_status(self.status),
+                step: self.active.as_ref().map(|at| at.step),
+                attention,
+                attention_reason: reason.map(str::to_owned),
+            },
             currency,
             total_minor: Amount::new(total).map_err(amount)?,
             created_at,
