@@ -82,7 +82,7 @@ impl Attending {
         let ends = loop {
             match Ends::open(&self.ground).await {
                 Ok(ends) => break ends,
-                Err(error) => tracing::warn!(%error, "published commands wait"),
+                Err(error) => tracing::warn!(event = "commands_wait", %error, "published commands wait"),
             }
             tokio::select! {
                 () = end.cancelled() => return,
@@ -118,7 +118,7 @@ impl Attending {
                     let id = match ended {
                         Ok((id, ())) => id,
                         Err(error) => {
-                            tracing::error!(%error, "what sees to a partition ended badly; it begins again");
+                            tracing::error!(event = "partition_services_failed", %error, "what sees to a partition ended badly; it begins again");
                             error.id()
                         }
                     };
@@ -145,7 +145,7 @@ impl Attending {
                 if stop.is_cancelled() {
                     return;
                 }
-                tracing::warn!(%partition, ?answered, "other nodes are not answered now");
+                tracing::warn!(event = "forwarding_unanswered", %partition, ?answered, "other nodes are not answered now");
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(AGAIN) => {}
@@ -213,7 +213,7 @@ impl Attending {
             counter!(metric::PUBLISHED_COMMANDS.name, "result" => result).increment(1);
             if wanted.wanted(event.position) && outcomes.try_send((event.position, event.outcome)).is_err() {
                 wanted.forget(event.position);
-                tracing::warn!(%partition, "an outcome is not sent: too many wait");
+                tracing::warn!(event = "outcome_not_sent", %partition, "an outcome is not sent: too many wait");
             }
         });
         let sending = async {

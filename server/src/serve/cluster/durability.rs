@@ -208,6 +208,7 @@ impl Watching {
         }
         if weaker {
             tracing::warn!(
+                event = "durability_weaker",
                 found = shown(found),
                 required = name(required),
                 "WEAKER durability than is asked for"
@@ -259,6 +260,7 @@ pub(super) async fn run(watching: Watching, ground: Arc<Ground>, sight: Sight, e
                 watching.weaker.store(!gives(found, watching.required), Ordering::Release);
                 sight.durability(found, Some(before));
                 tracing::error!(
+                    event = "durability_changed",
                     now = shown(found),
                     before = shown(before),
                     "the log's durability has CHANGED"
@@ -266,7 +268,11 @@ pub(super) async fn run(watching: Watching, ground: Arc<Ground>, sight: Sight, e
             }
             Ok(_) => {}
             Err(why) => {
-                tracing::warn!(why, "the streams cannot be looked at; their durability is taken as it was")
+                tracing::warn!(
+                    event = "durability_unknown",
+                    why,
+                    "the streams cannot be looked at; their durability is taken as it was"
+                )
             }
         }
     }

@@ -255,7 +255,10 @@ impl Ground {
         self.relay.close(time.part(CLOSE_MAX)).await;
         self.tenants.close(time.part(CLOSE_MAX)).await;
         if !self.log.close(time.part(CLOSE_MAX)).await {
-            tracing::warn!("groups were left on their way; the next owners find out what became of them");
+            tracing::warn!(
+                event = "groups_left_in_doubt",
+                "groups were left on their way; the next owners find out what became of them"
+            );
         }
         // Two connections, one after the other.
         self.connections.close(time.part(CLOSE_MAX) / 2).await;
@@ -292,7 +295,7 @@ async fn connect(nats: &NatsOptions) -> Result<Connections, Failure> {
         match Connections::open(nats).await {
             Ok(connections) => return Ok(connections),
             Err(error) if error.may_pass() && tokio::time::Instant::now() < until => {
-                tracing::warn!(%error, "waiting for NATS");
+                tracing::warn!(event = "waiting_for_servers", %error, "waiting for NATS");
                 tokio::time::sleep(AGAIN).await;
             }
             Err(error) => {
@@ -314,7 +317,7 @@ async fn patiently<T, E: std::fmt::Display>(
     loop {
         match attempt().await {
             Err(error) if may_pass(&error) && tokio::time::Instant::now() < until => {
-                tracing::warn!(%error, "{what} cannot be had yet");
+                tracing::warn!(event = "waiting_for_servers", %error, "{what} cannot be had yet");
                 tokio::time::sleep(AGAIN).await;
             }
             done => return done,
@@ -353,7 +356,7 @@ async fn provision(config: &Config, connections: &Connections, locks: &Locks) ->
             Ok(()) => {}
             Err(error @ IdentityError::Differs { .. }) => break Err(Failure::refused(error)),
             Err(error) if error.may_pass() && tokio::time::Instant::now() < until => {
-                tracing::warn!(%error, "what log this is cannot be read yet");
+                tracing::warn!(event = "waiting_for_servers", %error, "what log this is cannot be read yet");
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }
@@ -365,7 +368,7 @@ async fn provision(config: &Config, connections: &Connections, locks: &Locks) ->
             Err(failure) if failure.code != ExitStatus::Unreachable => break Err(failure),
             // Servers that have just come up have no leader yet.
             Err(failure) if tokio::time::Instant::now() < until => {
-                tracing::warn!(%failure, "the streams are not there yet");
+                tracing::warn!(event = "waiting_for_servers", %failure, "the streams are not there yet");
                 tokio::time::sleep(AGAIN).await;
             }
             made => break made,
@@ -384,7 +387,7 @@ async fn provision(config: &Config, connections: &Connections, locks: &Locks) ->
         if let Some(why) = why {
             return Err(Failure::refused(why));
         }
-        tracing::warn!(%drift, "a stream is not as it is wanted; it is left alone");
+        tracing::warn!(event = "stream_drift", %drift, "a stream is not as it is wanted; it is left alone");
     }
     Ok(())
 }

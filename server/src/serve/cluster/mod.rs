@@ -204,6 +204,7 @@ async fn serve(
     };
     if tokio::time::timeout(time.part(hand_over), empty).await.is_err() {
         tracing::warn!(
+            event = "partitions_left",
             left = node.owned_partitions().len(),
             "nobody has taken all partitions over; the next one who comes does"
         );

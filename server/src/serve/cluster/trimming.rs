@@ -34,8 +34,10 @@ pub(super) async fn run(ground: Arc<Ground>, node: NodeId, end: CancellationToke
                 tracing::info!(%node, messages = done.messages, first = done.first, "commands were trimmed");
             }
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!("commands were not trimmed: {error:#}"),
-            Err(_) => tracing::warn!("commands were not trimmed in time"),
+            Ok(Err(error)) => {
+                tracing::warn!(event = "commands_not_trimmed", "commands were not trimmed: {error:#}")
+            }
+            Err(_) => tracing::warn!(event = "commands_not_trimmed", "commands were not trimmed in time"),
         }
     }
 }
