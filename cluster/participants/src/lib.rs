@@ -10,6 +10,7 @@ mod journal;
 mod synced;
 #[cfg(test)]
 mod tests;
+mod world;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,24 +20,22 @@ use retailflow_engine::memory::participants::{
     BookEntry, BookTotals, FaultRates, Journal, SimOptions, SimParticipants,
 };
 use retailflow_engine::ports::{Clock, Participant, Participants, Role, StoreError};
-use retailflow_engine::wire::CommandEvent;
 use retailflow_engine::wire::command::ReportOutcome;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::book_file::{BookEnd, BookFileError};
 pub use self::book_repair::{Mended, mend};
-use self::flaky::{Flaky, World};
+use self::flaky::Flaky;
 pub use self::journal::BookSync;
 use self::journal::FileJournal;
 use self::synced::Synced;
+pub use self::world::ReportSink;
+use self::world::World;
 use retailflow_os::files::{Files, RealFiles};
 
 /// Reports of an earlier life that are sent once more at the start.
 const REPORTS_AGAIN_MAX: usize = 10_000;
-
-/// Where participants send their reports. It must not block; what it drops shows when the step is looked at again.
-pub type ReportSink = Arc<dyn Fn(CommandEvent) + Send + Sync>;
 
 /// Participants that run until they are closed.
 pub struct SimRunning {

@@ -9,7 +9,8 @@ use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::{Commit, CommitError, DeadlineChange, Group, LogPosition, StoreError};
 use tokio::sync::oneshot;
 
-use super::{Head, Inner, Keys, Pending, controls, encode_heads};
+use super::controls;
+use super::state::{Head, Inner, Keys, Pending, encode_heads};
 use crate::index::{Cursor as IndexCursor, IndexError, OrderPlace, OrderUpdate};
 use crate::log::frame::HEADER_BYTES;
 use crate::log::group::{EntryKind, GroupEncoder};

@@ -24,6 +24,12 @@ const SYNC_BYTES: u64 = 512 << 10;
 /// A file that shows whether the disk takes anything.
 pub(super) const PROBE: &str = "probe";
 
+/// The id in the name of a run's file, as `RunInfo::file_name` makes it; `None` for a file that is no run's.
+pub(super) fn run_id(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(['o', 'd'])?;
+    (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
+}
+
 /// The folder of the runs' files.
 #[derive(Debug, Clone)]
 pub(super) struct RunFiles {

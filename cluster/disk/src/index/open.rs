@@ -9,8 +9,9 @@ use std::{
 
 use super::{
     controls,
+    files::run_id,
     manifest::{MANIFEST_KEY, Manifest},
-    run::{Run, RunInfo, run_id},
+    run::{Run, RunInfo},
     shared::RunSets,
     store::{self, Store, folder_bytes},
     types::{IndexError, IndexOptions},

@@ -8,10 +8,9 @@ use std::{
 };
 
 use super::{
-    files::RunFiles,
+    files::{RunFiles, run_id},
     manifest::MANIFEST_KEY,
     open,
-    run::run_id,
     store::{self, Store},
     types::IndexError,
     writer::{RETRY_FIRST, Writer},

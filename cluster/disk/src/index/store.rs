@@ -11,8 +11,7 @@ use std::{
 };
 
 use super::{
-    files::{self, RunFiles},
-    run::run_id,
+    files::{self, RunFiles, run_id},
     types::IndexError,
 };
 

@@ -13,9 +13,9 @@ use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{EventLog, ViewError};
 use tokio::sync::{Semaphore, watch};
 
-use super::ProjectionOptions;
 use super::lists::Lists;
 use super::long::{self, Secret};
+use super::options::ProjectionOptions;
 use super::ring::Ring;
 use super::shelf::Shelf;
 use super::turns::Turns;
