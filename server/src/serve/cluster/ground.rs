@@ -15,9 +15,9 @@ use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_etcd::Locks;
 use retailflow_nats::event_log::GROUP_RECORDS_MAX;
 use retailflow_nats::{
-    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, IdentityError,
-    NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError, RelayOptions,
-    SecretError, StreamWatch, SyncedServers, TenantsOptions, Topology, TopologyError, Trouble, fits_log,
+    ApiFailure, Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher,
+    IdentityError, NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError,
+    RelayOptions, SecretError, StreamWatch, SyncedServers, TenantsOptions, Topology, TopologyError, fits_log,
     token_secret,
 };
 
@@ -137,7 +137,7 @@ impl Ground {
         let log_id = log.identity().log_id;
         let options = TenantsOptions::default();
         let tenants = async || NatsTenants::open(&connections, &options).await;
-        let tenants = patiently("the tenants", tenants, Trouble::may_pass).await;
+        let tenants = patiently("the tenants", tenants, ApiFailure::may_pass).await;
         let tenants = tenants.or_exit(ExitStatus::Unreachable, || "cannot read the tenants")?;
         let secret = async || token_secret(&connections).await;
         let secret = patiently("the secret of tokens", secret, SecretError::may_pass).await;
