@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use super::committer::Request;
 use super::scrub::Scrubber;
 use super::state::Inner;
-use crate::index::IndexOptions;
 use crate::log::writer::QueueError;
 use crate::log::{LogOptions, Writer};
+use retailflow_index::IndexOptions;
 
 /// How a [`DiskLog`] is set up.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl DiskLog {
 
     /// Sizes of the index, for gauges.
     #[must_use]
-    pub fn index_stats(&self) -> crate::index::IndexStats {
+    pub fn index_stats(&self) -> retailflow_index::IndexStats {
         self.inner.index.stats()
     }
 

@@ -3,8 +3,8 @@
 use retailflow_engine::codec::CodecError;
 use retailflow_engine::ports::{ReadError, StoreError};
 
-use crate::index::IndexError;
 use crate::log::{LogError, Place, Position};
+use retailflow_index::IndexError;
 
 /// Why a read or a note failed, in this crate's terms; each port has its own.
 #[derive(Debug)]

@@ -13,9 +13,9 @@ use retailflow_engine::ports::{LogPosition, StoredRecord};
 use super::failure::LogFailure;
 use super::long_orders::{KnownRecords, LONG_MIN, LongOrders};
 use super::state::Inner;
-use crate::index::OrderPlace;
 use crate::log::group::EntryKind;
 use crate::log::{LogError, Position};
+use retailflow_index::OrderPlace;
 
 impl Inner {
     fn long(&self) -> Option<Arc<dyn LongOrders>> {

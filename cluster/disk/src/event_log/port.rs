@@ -18,10 +18,10 @@ use super::disk_log::DiskLog;
 use super::failure::LogFailure;
 use super::state::Inner;
 use super::turns::Source;
-use crate::index::Lookup;
 use crate::log::LogError;
 use crate::log::group::EntryKind;
 use crate::log::writer::QueueError;
+use retailflow_index::Lookup;
 
 impl Inner {
     fn parked_commands(

@@ -18,8 +18,8 @@ use super::long_orders::LongOrders;
 use super::places::Places;
 use super::tail::Tail;
 use super::turns::Turns;
-use crate::index::{Index, IndexError};
 use crate::log::{FrameKind, LogError, LogReader, Position, group};
+use retailflow_index::{Index, IndexError};
 
 /// The end of a partition's chain of groups.
 #[derive(Debug, Clone)]

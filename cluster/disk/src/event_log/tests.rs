@@ -12,9 +12,9 @@ use retailflow_engine::ports::{CommitError, DeadlineChange, Deadlines, EventLog,
 
 use super::*;
 use crate::contract_tests::{copy_dir, identity, open, small};
-use crate::index::{IndexOptions, Lookup};
 use crate::log::check::check;
 use crate::log::{LogError, LogOptions, Position, group, repair};
+use retailflow_index::{IndexOptions, Lookup};
 use retailflow_os::files::faulty::{Faults, FaultyFiles};
 use retailflow_os::files::{Files, RealFiles};
 

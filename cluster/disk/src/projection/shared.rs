@@ -20,7 +20,7 @@ use super::ring::Ring;
 use super::shelf::Shelf;
 use super::turns::Turns;
 use crate::event_log::{DiskLog, KnownRecords, LongOrders};
-use crate::index::IndexError;
+use retailflow_index::IndexError;
 
 /// What keeps the lists from being used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

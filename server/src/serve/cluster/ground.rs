@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use retailflow_actors::{DurabilityNow, Ports};
 use retailflow_config::Config;
-use retailflow_disk::snapshot_cache::{SnapshotCache, SnapshotCacheOptions};
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{
     Clock as _, EventLog, LogIdentity, Participants, PortFuture, Rng as _, Snapshots,
 };
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_etcd::Locks;
+use retailflow_index::snapshot_cache::{SnapshotCache, SnapshotCacheOptions};
 use retailflow_nats::event_log::GROUP_RECORDS_MAX;
 use retailflow_nats::{
     ApiFailure, Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher,

@@ -95,7 +95,7 @@ impl Writer {
     fn files(&self) -> RunFiles {
         #[cfg_attr(not(test), allow(unused_mut))]
         let mut files = RunFiles::new(&self.dir);
-        #[cfg(test)]
+        #[cfg(any(test, feature = "faulty"))]
         {
             files.faults = Arc::clone(&self.shared.options.faults);
         }

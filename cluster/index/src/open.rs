@@ -67,7 +67,7 @@ pub(crate) fn within<T: Send + 'static>(
 fn open_store(dir: &Path, options: &IndexOptions) -> Result<Store, IndexError> {
     #[cfg_attr(not(test), allow(unused_mut))]
     let mut store = Store::open(dir, options.cache_bytes)?;
-    #[cfg(test)]
+    #[cfg(any(test, feature = "faulty"))]
     store.set_faults(&options.faults);
     Ok(store)
 }
