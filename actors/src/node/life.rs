@@ -80,8 +80,8 @@ impl NodeHandle {
 
 #[cfg(test)]
 mod tests {
-    use retailflow_engine::contract::author::{order, place};
     use retailflow_engine::wire::Code;
+    use retailflow_testkit::author::{order, place};
     use tokio::time::timeout;
 
     use super::*;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use retailflow_engine::memory::participants::{CallFault, DrawnCall, SimParticipants};
 use retailflow_engine::ports::{
     KeyStanding, Participant, PortFuture, Role, Settlement, StepAnswer, StepRequest,
 };
 use retailflow_engine::wire::command::ReportOutcome;
+use retailflow_testkit::simulated::{CallFault, DrawnCall, SimParticipants};
 
 use super::world::World;
 

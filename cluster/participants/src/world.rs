@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use retailflow_engine::memory::participants::FaultRates;
 use retailflow_engine::ports::Clock;
 use retailflow_engine::wire::CommandEvent;
+use retailflow_testkit::simulated::FaultRates;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 

@@ -177,7 +177,7 @@ pub(super) fn hash(order: &OrderRef) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use retailflow_engine::contract::author::order;
+    use retailflow_testkit::author::order;
 
     use super::*;
 
