@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::load::command_json;
 use super::report::Measured;
 use retailflow_server::app::SystemClock;
-use retailflow_server::serve::cluster::ground::Ground;
+use retailflow_server::serve::cluster::cluster_deps::ClusterDeps;
 
 /// For one outcome.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -37,7 +37,7 @@ fn command(number: u64) -> anyhow::Result<CommandEvent> {
 
 /// Asks for `orders` new orders through the ask door, so many at a time.
 pub(crate) async fn ask(
-    ground: &Ground,
+    deps: &ClusterDeps,
     name: &str,
     in_flight: u64,
     from: u64,
@@ -45,7 +45,7 @@ pub(crate) async fn ask(
 ) -> anyhow::Result<Measured> {
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
-        let edge = ground.direct("bench").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let edge = deps.direct("bench").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
         clients.push(AskClient::new(edge));
     }
     let next = Arc::new(AtomicU64::new(0));
@@ -81,8 +81,13 @@ pub(crate) async fn ask(
 }
 
 /// Publishes `orders` new orders, and waits until all are acknowledged.
-pub(crate) async fn publish(ground: &Ground, name: &str, from: u64, orders: u64) -> anyhow::Result<Measured> {
-    let edge = ground.direct("bench").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+pub(crate) async fn publish(
+    deps: &ClusterDeps,
+    name: &str,
+    from: u64,
+    orders: u64,
+) -> anyhow::Result<Measured> {
+    let edge = deps.direct("bench").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
     let publisher = Arc::new(CommandPublisher::new(&edge, &PublisherOptions::default()));
     let begun = Instant::now();
     let mut waiting = JoinSet::new();
@@ -119,18 +124,17 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// Begins, for all partitions.
-    pub(crate) async fn begin(ground: &Arc<Ground>, node: &NodeHandle) -> anyhow::Result<Self> {
+    pub(crate) async fn begin(deps: &Arc<ClusterDeps>, node: &NodeHandle) -> anyhow::Result<Self> {
         let (counter, decided) = watch::channel(0);
-        let edge = ground.edge("intake").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
-        let partitions = ground.log.identity().partitions;
+        let edge = deps.edge("intake").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let partitions = deps.log.identity().partitions;
         let mut tasks = JoinSet::new();
         for partition in (0..partitions).map(PartitionId) {
             let options = InboxOptions { partitions, ..InboxOptions::default() };
-            let (letters, clock) = (ground.letters.clone(), Arc::new(SystemClock));
-            let floors =
-                ground.log.head(partition).await?.fence.map(|fence| fence.intake).unwrap_or_default();
+            let (letters, clock) = (deps.letters.clone(), Arc::new(SystemClock));
+            let floors = deps.log.head(partition).await?.fence.map(|fence| fence.intake).unwrap_or_default();
             let mut inbox =
-                NatsInbox::resume(&ground.connections, &edge, partition, &floors, letters, clock, options)
+                NatsInbox::resume(&deps.connections, &edge, partition, &floors, letters, clock, options)
                     .await?;
             let (node, counter) = (node.clone(), counter.clone());
             tasks.spawn(async move {
@@ -193,13 +197,13 @@ pub(crate) async fn groups(
 
 /// The same groups without an engine; with `deadlines`, as many messages as the log makes of them: one more a record.
 pub(crate) async fn raw(
-    ground: &Ground,
+    deps: &ClusterDeps,
     name: &str,
     groups: &[RawGroup],
     deadlines: bool,
 ) -> anyhow::Result<Measured> {
     const DEADLINE_BYTES: usize = 24;
-    let config = &ground.config;
+    let config = &deps.config;
     let (partitions, shards, replicas) =
         (config.cluster.partitions, config.cluster.shards, config.nats.replicas);
     let sized = |(partition, sizes): &RawGroup| {
@@ -209,7 +213,7 @@ pub(crate) async fn raw(
     };
     let sized: Vec<RawGroup> = groups.iter().map(sized).collect();
     let topology = Topology { partitions, shards, replicas };
-    let raw = raw_batches(&ground.connections, &topology, &sized).await?;
+    let raw = raw_batches(&deps.connections, &topology, &sized).await?;
     let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
     raw.latencies_us.iter().for_each(|us| latency_us.saturating_record(*us));
     let records = groups.iter().map(|group| group.1.len() as u64 - 1).sum();

@@ -22,7 +22,7 @@ use retailflow_server::app::{self, SystemClock};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use retailflow_server::participants::instant::Instant;
 use retailflow_server::serve::cluster::Member;
-use retailflow_server::serve::cluster::ground::{Ground, nats_options};
+use retailflow_server::serve::cluster::cluster_deps::{ClusterDeps, nats_options};
 
 const EXAMPLES: &str = "\
 Example, on servers that hold nothing else:
@@ -57,7 +57,7 @@ pub(crate) fn exec(args: ClusterBench, context: Context) -> Result<(), Failure> 
     // The bench is one tenant, and fills the node.
     config.admission.tenant_in_flight_max = config.admission.in_flight_max;
     let json = context.output == Output::Json;
-    let measured = on_empty_servers(&config, async |ground| on(&ground, args.orders, args.lives).await)?;
+    let measured = on_empty_servers(&config, async |ground| on(&deps, args.orders, args.lives).await)?;
     print(&if json { shown_json(&measured) } else { shown(&measured) })
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn member() -> anyhow::Result<Member> {
 /// Measures something on servers that hold nothing, and leaves nothing behind.
 pub(crate) fn on_empty_servers<T>(
     config: &Config,
-    measure: impl AsyncFnOnce(Arc<Ground>) -> anyhow::Result<T>,
+    measure: impl AsyncFnOnce(Arc<ClusterDeps>) -> anyhow::Result<T>,
 ) -> Result<T, Failure> {
     app::runtime()?.block_on(async {
         let connections = Connections::open(&nats_options(config, "retailflow bench")).await;
@@ -84,10 +84,10 @@ pub(crate) fn on_empty_servers<T>(
             )));
         }
         let member = member().or_exit(ExitStatus::Usage, || "no name")?;
-        let measured = match Ground::open(None, config.clone(), &member).await {
-            Ok(ground) => {
-                let measured = measure(ground.clone()).await;
-                ground.close().await;
+        let measured = match ClusterDeps::open(None, config.clone(), &member).await {
+            Ok(deps) => {
+                let measured = measure(deps.clone()).await;
+                deps.close().await;
                 measured.or_exit(ExitStatus::Unreachable, || "the measurement failed")
             }
             Err(failure) => Err(failure),
@@ -107,24 +107,24 @@ struct All {
     notes: Vec<String>,
 }
 
-async fn started(ground: &Ground, drives_effects: bool) -> anyhow::Result<NodeHandle> {
-    let settings = Settings { drives_effects, ..Settings::new(ground.config.clone(), "bench") };
+async fn started(deps: &ClusterDeps, drives_effects: bool) -> anyhow::Result<NodeHandle> {
+    let settings = Settings { drives_effects, ..Settings::new(deps.config.clone(), "bench") };
     let participants = Arc::new(Instant::default()).participants();
-    Ok(Node::start(settings, ground.ports(participants, Durability::MEMORY.into())).await?)
+    Ok(Node::start(settings, deps.ports(participants, Durability::MEMORY.into())).await?)
 }
 
-async fn opened(ground: &Ground, node: &NodeHandle) -> anyhow::Result<AskDoor> {
-    let edge = ground.edge("ask").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+async fn opened(deps: &ClusterDeps, node: &NodeHandle) -> anyhow::Result<AskDoor> {
+    let edge = deps.edge("ask").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
     let options = AskOptions { in_flight_max: 1_024, ..AskOptions::default() };
     Ok(AskDoor::open(edge, Arc::new(node.clone()), options, SystemClock.now()).await?)
 }
 
-async fn on(ground: &Arc<Ground>, orders: u64, lives: u64) -> anyhow::Result<All> {
+async fn on(deps: &Arc<ClusterDeps>, orders: u64, lives: u64) -> anyhow::Result<All> {
     let stop = Duration::from_secs(30);
     let few = orders / 2;
     let mut measured = Vec::new();
     // First: the orders of the other measurements are never driven, and would be driven with these.
-    let node = started(ground, true).await?;
+    let node = started(deps, true).await?;
     let lives = load::whole_lives(&node, "sustained, whole lives, 512 callers", 512, 7 << 40, lives).await?;
     let lives_note = format!(
         "whole lives: {:.0} a second in the second half; at most {} open, {} in the first half",
@@ -137,42 +137,42 @@ async fn on(ground: &Arc<Ground>, orders: u64, lives: u64) -> anyhow::Result<All
     // What the server still does for these orders is no part of what follows.
     tokio::time::sleep(CLEARED_MAX).await;
     // Nobody reads now: what the client can merely publish.
-    let publish = cluster::publish(ground, "publish, nobody reads", 1 << 40, orders).await?;
+    let publish = cluster::publish(deps, "publish, nobody reads", 1 << 40, orders).await?;
     let merely = publish.per_second;
     measured.push(publish);
 
-    let node = started(ground, false).await?;
+    let node = started(deps, false).await?;
     let count = Arc::default();
     let begun = tokio::time::Instant::now();
-    let mut reading = Reading::begin(ground, &node).await?;
+    let mut reading = Reading::begin(deps, &node).await?;
     reading.reached(orders).await?;
     let caught_up = orders as f64 / begun.elapsed().as_secs_f64();
     let begun = tokio::time::Instant::now();
-    cluster::publish(ground, "publish", 2 << 40, orders).await?;
+    cluster::publish(deps, "publish", 2 << 40, orders).await?;
     reading.reached(2 * orders).await?;
     let published = orders as f64 / begun.elapsed().as_secs_f64();
     reading.end().await;
 
     let pace = |in_flight| Pace::Closed { in_flight };
     let new = |from| Orders::New { from };
-    let before = cluster::heads(&*ground.log).await?;
+    let before = cluster::heads(&*deps.log).await?;
     let commit =
         load::drive(&node, "commit path, 512 in flight", pace(512), new(3 << 40), orders, &count).await?;
     let committed = commit.per_second;
     measured.push(commit);
-    let groups = cluster::groups(&*ground.log, &before).await?;
+    let groups = cluster::groups(&*deps.log, &before).await?;
     let records: usize = groups.iter().map(|group| group.1.len() - 1).sum();
     let records_a_group = records as f64 / groups.len().max(1) as f64;
 
-    let door = opened(ground, &node).await?;
-    measured.push(cluster::ask(ground, "ask door, 512 in flight", 512, 4 << 40, orders).await?);
-    measured.push(cluster::ask(ground, "ask door, 64 in flight", 64, 5 << 40, few).await?);
-    measured.push(cluster::ask(ground, "ask door, 1 in flight", 1, 6 << 40, orders.min(1_000)).await?);
+    let door = opened(deps, &node).await?;
+    measured.push(cluster::ask(deps, "ask door, 512 in flight", 512, 4 << 40, orders).await?);
+    measured.push(cluster::ask(deps, "ask door, 64 in flight", 64, 5 << 40, few).await?);
+    measured.push(cluster::ask(deps, "ask door, 1 in flight", 1, 6 << 40, orders.min(1_000)).await?);
     door.close(stop).await;
     node.stop(stop).await;
 
-    let raw = cluster::raw(ground, "raw batches, same records", &groups, false).await?;
-    let full = cluster::raw(ground, "raw batches, with a deadline a record", &groups, true).await?;
+    let raw = cluster::raw(deps, "raw batches, same records", &groups, false).await?;
+    let full = cluster::raw(deps, "raw batches, with a deadline a record", &groups, true).await?;
     let notes = vec![
         lives_note,
         format!(
@@ -187,7 +187,7 @@ async fn on(ground: &Arc<Ground>, orders: u64, lives: u64) -> anyhow::Result<All
         ),
         format!(
             "{} partitions in {} streams of {} replica(s); {records_a_group:.1} records a group",
-            ground.config.cluster.partitions, ground.config.cluster.shards, ground.config.nats.replicas
+            deps.config.cluster.partitions, deps.config.cluster.shards, deps.config.nats.replicas
         ),
     ];
     measured.extend([raw, full]);

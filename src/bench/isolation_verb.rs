@@ -22,7 +22,7 @@ use crate::cli::{Context, Output, print};
 use retailflow_server::app::{self, Make};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use retailflow_server::participants::instant::Instant;
-use retailflow_server::serve::cluster::ground::Ground;
+use retailflow_server::serve::cluster::cluster_deps::ClusterDeps;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -112,7 +112,7 @@ fn in_folder(folder: &Path, config: &Config, part: Part, load: Load) -> Result<F
 /// On NATS servers that hold nothing.
 fn on_servers(args: &IsolationBench, config: &Config, part: Part, load: Load) -> Result<Felt, Failure> {
     let freeze = args.freeze.as_deref().map(parsed).transpose()?;
-    on_empty_servers(config, async |ground| on(&ground, part, freeze, load).await)
+    on_empty_servers(config, async |ground| on(&deps, part, freeze, load).await)
 }
 
 fn parsed(text: &str) -> Result<(String, Frozen), Failure> {
@@ -128,20 +128,20 @@ fn parsed(text: &str) -> Result<(String, Frozen), Failure> {
 }
 
 async fn on(
-    ground: &Ground,
+    deps: &ClusterDeps,
     part: Part,
     freeze: Option<(String, Frozen)>,
     load: Load,
 ) -> anyhow::Result<Felt> {
-    let identity = ground.log.identity();
+    let identity = deps.log.identity();
     let kept_there: BTreeSet<String> = match &freeze {
         None => BTreeSet::from([stream_of(0)]),
         Some((server, _)) => {
             // With one copy the servers keep all where there is most room.
-            let moved = move_stream(&ground.connections, &stream_of(0), server).await;
+            let moved = move_stream(&deps.connections, &stream_of(0), server).await;
             moved.with_context(|| format!("a stream cannot be moved: is {server} among its server_tags?"))?;
             let all =
-                survey(&ground.connections, identity.shards).await.context("the streams are not known")?;
+                survey(&deps.connections, identity.shards).await.context("the streams are not known")?;
             let there = all.into_iter().filter(|copies| copies.leader.as_deref() == Some(server.as_str()));
             there.map(|copies| copies.stream).collect()
         }
@@ -156,7 +156,7 @@ async fn on(
         sick.len(),
         identity.partitions
     );
-    let ports = ground.ports(Arc::new(Instant::default()).participants(), Durability::MEMORY.into());
+    let ports = deps.ports(Arc::new(Instant::default()).participants(), Durability::MEMORY.into());
     let frozen = freeze.map(|(_, frozen)| frozen);
-    isolation::measure(&ground.config, ports, part, sick, frozen, load).await
+    isolation::measure(&deps.config, ports, part, sick, frozen, load).await
 }

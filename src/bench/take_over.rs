@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::load::command_json;
 use retailflow_server::participants::instant::Instant as AtOnce;
-use retailflow_server::serve::cluster::ground::Ground;
+use retailflow_server::serve::cluster::cluster_deps::ClusterDeps;
 
 /// The partition that has all orders.
 const HERE: PartitionId = PartitionId(0);
@@ -101,9 +101,9 @@ impl Participant for Carrier {
     }
 }
 
-async fn started(ground: &Ground, participants: Participants) -> anyhow::Result<NodeHandle> {
-    let settings = Settings::new(ground.config.clone(), "bench");
-    Ok(Node::start(settings, ground.ports(participants, Durability::MEMORY.into())).await?)
+async fn started(deps: &ClusterDeps, participants: Participants) -> anyhow::Result<NodeHandle> {
+    let settings = Settings::new(deps.config.clone(), "bench");
+    Ok(Node::start(settings, deps.ports(participants, Durability::MEMORY.into())).await?)
 }
 
 /// Numbers of orders that belong to the partition.
@@ -140,8 +140,8 @@ async fn place_all(node: &NodeHandle, numbers: impl Iterator<Item = u64>) -> any
 /// Fills a partition with `orders`, of which `open` wait for shipping; kills the node that runs it, and lets another one, which remembers
 /// nothing, take over.
 pub(crate) async fn measure(
-    first: &Ground,
-    next: &Ground,
+    first: &ClusterDeps,
+    next: &ClusterDeps,
     orders: u64,
     open: u64,
 ) -> anyhow::Result<TakenOver> {

@@ -6,7 +6,7 @@ use crate::bench::take_over::{self, TakenOver};
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::{Context, Output, print};
 use retailflow_server::exit::Failure;
-use retailflow_server::serve::cluster::ground::Ground;
+use retailflow_server::serve::cluster::cluster_deps::ClusterDeps;
 
 const EXAMPLES: &str = "\
 Example, on servers that hold nothing else:
@@ -41,7 +41,7 @@ pub(crate) fn exec(args: &TakeOverBench, context: Context) -> Result<(), Failure
     config.admission.tenant_in_flight_max = config.admission.in_flight_max;
     let json = context.output == Output::Json;
     let measured = on_empty_servers(&config, async |first| {
-        let next = Ground::open(None, config.clone(), &member()?).await;
+        let next = ClusterDeps::open(None, config.clone(), &member()?).await;
         let next = next.map_err(|failure| anyhow::anyhow!("{failure}"))?;
         let measured = take_over::measure(&first, &next, args.orders, args.open).await;
         next.close().await;

@@ -34,7 +34,7 @@ const SERVERS_MAX: Duration = Duration::from_secs(30);
 /// A stream without a leader for less is choosing one.
 const LED_WITHIN: Duration = Duration::from_secs(3);
 /// Between two attempts.
-const AGAIN: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// For each thing that is closed.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// The largest command, and what stands around it in a record.
@@ -47,7 +47,7 @@ const STREAMS_EVERY: Duration = Duration::from_secs(5);
 const PROVISION_MAX: Duration = Duration::from_secs(60);
 
 /// All that a node stands on.
-pub struct Ground {
+pub struct ClusterDeps {
     /// As it was read at the start.
     pub config: Config,
     nats: NatsOptions,
@@ -104,7 +104,7 @@ pub(super) fn replier_options(config: &Config, nats: &NatsOptions) -> NatsOption
     NatsOptions { credentials: own.or_else(|| nats.credentials.clone()), ..nats.clone() }
 }
 
-impl Ground {
+impl ClusterDeps {
     /// Connects, makes what is missing, and opens the log.
     pub async fn open(
         data: Option<&Path>,
@@ -225,17 +225,16 @@ impl Ground {
 
     /// Says what is wrong with the streams, and which stores fill.
     pub fn watch_streams(self: &Arc<Self>) -> Watch {
-        let ground = self.clone();
+        let deps = self.clone();
         Box::new(move || {
-            let troubles =
-                ground.streams.troubles().into_iter().filter(|trouble| trouble.lasts >= LED_WITHIN);
+            let troubles = deps.streams.troubles().into_iter().filter(|trouble| trouble.lasts >= LED_WITHIN);
             // Notes: whether this node's own partitions can be written, and its commands are read, is looked at by partition, and who
             // publishes into a full stream waits while asked commands go on.
             let troubles = troubles.map(|trouble| {
                 let told = readiness::Trouble::note(Part::Streams, trouble.to_string());
                 told.mend(trouble.mend()).since(trouble.lasts)
             });
-            let fills = ground.streams.filling().into_iter().map(|fill| {
+            let fills = deps.streams.filling().into_iter().map(|fill| {
                 let mend = "make room, or raise the limit (docs/cluster.md, \"Room\"); it goes on by itself";
                 readiness::Trouble::note(Part::Room, fill.to_string()).mend(mend)
             });
@@ -296,7 +295,7 @@ async fn connect(nats: &NatsOptions) -> Result<Connections, Failure> {
             Ok(connections) => return Ok(connections),
             Err(error) if error.may_pass() && tokio::time::Instant::now() < until => {
                 tracing::warn!(event = "waiting_for_servers", %error, "waiting for NATS");
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
             Err(error) => {
                 return Err(error)
@@ -318,7 +317,7 @@ async fn patiently<T, E: std::fmt::Display>(
         match attempt().await {
             Err(error) if may_pass(&error) && tokio::time::Instant::now() < until => {
                 tracing::warn!(event = "waiting_for_servers", %error, "{what} cannot be had yet");
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
             done => return done,
         }
@@ -357,7 +356,7 @@ async fn provision(config: &Config, connections: &Connections, locks: &Locks) ->
             Err(error @ IdentityError::Differs { .. }) => break Err(Failure::refused(error)),
             Err(error) if error.may_pass() && tokio::time::Instant::now() < until => {
                 tracing::warn!(event = "waiting_for_servers", %error, "what log this is cannot be read yet");
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
                 continue;
             }
             Err(error) => {
@@ -369,7 +368,7 @@ async fn provision(config: &Config, connections: &Connections, locks: &Locks) ->
             // Servers that have just come up have no leader yet.
             Err(failure) if tokio::time::Instant::now() < until => {
                 tracing::warn!(event = "waiting_for_servers", %failure, "the streams are not there yet");
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
             made => break made,
         }

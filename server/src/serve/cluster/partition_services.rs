@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::ground::Ground;
+use super::cluster_deps::ClusterDeps;
 use super::options;
 use super::reading::Reading;
 use crate::app::SystemClock;
@@ -29,20 +29,20 @@ const REPLIES_MAX: usize = 8_192;
 /// For what sees to partitions to end.
 const END_MAX: Duration = Duration::from_secs(15);
 /// After passing trouble commands are read again in so long.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// And after trouble that only people can mend.
-const AGAIN_AFTER_DAMAGE: Duration = Duration::from_secs(5);
+const RETRY_AFTER_DAMAGE: Duration = Duration::from_secs(5);
 
 /// Where published commands come from, and where their outcomes go.
 #[derive(Clone)]
-struct Ends {
+struct IntakeConnections {
     intake: EdgeConnection,
     replies: EdgeConnection,
 }
 
-impl Ends {
-    async fn open(ground: &Ground) -> Result<Self, Failure> {
-        Ok(Self { intake: ground.edge("intake").await?, replies: ground.replier("replies").await? })
+impl IntakeConnections {
+    async fn open(deps: &ClusterDeps) -> Result<Self, Failure> {
+        Ok(Self { intake: deps.edge("intake").await?, replies: deps.replier("replies").await? })
     }
 }
 
@@ -64,8 +64,8 @@ impl From<InboxFault> for Stopped {
 
 /// Sees to the partitions of a node.
 #[derive(Clone)]
-pub(super) struct Attending {
-    pub(super) ground: Arc<Ground>,
+pub(super) struct PartitionServices {
+    pub(super) deps: Arc<ClusterDeps>,
     pub(super) node: NodeHandle,
     pub(super) post: Post,
     /// Told which partitions are not read.
@@ -76,17 +76,17 @@ pub(super) struct Attending {
     pub(super) strays: Arc<Strays>,
 }
 
-impl Attending {
+impl PartitionServices {
     /// Until `end`.
     pub(super) async fn run(self, end: CancellationToken) {
         let ends = loop {
-            match Ends::open(&self.ground).await {
+            match IntakeConnections::open(&self.deps).await {
                 Ok(ends) => break ends,
                 Err(error) => tracing::warn!(event = "commands_wait", %error, "published commands wait"),
             }
             tokio::select! {
                 () = end.cancelled() => return,
-                () = tokio::time::sleep(AGAIN) => {}
+                () = tokio::time::sleep(RETRY_DELAY) => {}
             }
         };
         let mut changes = self.node.watch_terms();
@@ -134,10 +134,9 @@ impl Attending {
         }
     }
 
-    async fn partition(&self, partition: PartitionId, ends: &Ends, stop: CancellationToken) {
-        let ground = &self.ground;
-        let (log, publisher, cursors) =
-            (ground.log.clone(), ground.publisher.clone(), ground.cursors.clone());
+    async fn partition(&self, partition: PartitionId, ends: &IntakeConnections, stop: CancellationToken) {
+        let deps = &self.deps;
+        let (log, publisher, cursors) = (deps.log.clone(), deps.publisher.clone(), deps.cursors.clone());
         let pump = EventPump::new(log, publisher, cursors, partition).run(stop.clone());
         let answers = async {
             loop {
@@ -148,7 +147,7 @@ impl Attending {
                 tracing::warn!(event = "forwarding_unanswered", %partition, ?answered, "other nodes are not answered now");
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(AGAIN) => {}
+                    () = tokio::time::sleep(RETRY_DELAY) => {}
                 }
             }
         };
@@ -164,16 +163,16 @@ impl Attending {
     }
 
     /// Reads the partition's commands for ever.
-    async fn take_in(&self, partition: PartitionId, ends: &Ends) {
+    async fn take_in(&self, partition: PartitionId, ends: &IntakeConnections) {
         loop {
             let pause = match self.intake(partition, ends).await {
-                Ok(()) => AGAIN,
+                Ok(()) => RETRY_DELAY,
                 Err(Stopped::Passing(why)) => {
                     self.reading.stops(partition, &why, false);
                     if let Some(left_out) = self.said.due(&why) {
                         tracing::warn!(event = "commands_wait", %partition, why, left_out, "published commands wait");
                     }
-                    AGAIN
+                    RETRY_DELAY
                 }
                 Err(Stopped::Damaged(why)) => {
                     self.reading.stops(partition, &why, true);
@@ -183,27 +182,27 @@ impl Attending {
                             "STOPPED: published commands are not read"
                         );
                     }
-                    AGAIN_AFTER_DAMAGE
+                    RETRY_AFTER_DAMAGE
                 }
             };
             tokio::time::sleep(pause).await;
         }
     }
 
-    async fn intake(&self, partition: PartitionId, ends: &Ends) -> Result<(), Stopped> {
-        let ground = &self.ground;
-        let head = ground.log.head(partition).await;
+    async fn intake(&self, partition: PartitionId, ends: &IntakeConnections) -> Result<(), Stopped> {
+        let deps = &self.deps;
+        let head = deps.log.head(partition).await;
         let head = head.map_err(|error| Stopped::Passing(error.to_string()))?;
         let floors = head.fence.map(|fence| fence.intake).unwrap_or_default();
-        let options = options::inbox(&ground.config, ground.log.identity().partitions, self.strays.clone());
-        let (letters, clock) = (ground.letters.clone(), Arc::new(SystemClock));
+        let options = options::inbox(&deps.config, deps.log.identity().partitions, self.strays.clone());
+        let (letters, clock) = (deps.letters.clone(), Arc::new(SystemClock));
         let opened =
-            NatsInbox::resume(&ground.connections, &ends.intake, partition, &floors, letters, clock, options);
+            NatsInbox::resume(&deps.connections, &ends.intake, partition, &floors, letters, clock, options);
         let mut inbox = opened.await?;
         self.reading.goes_on(partition);
         let (quiet, replies) = (inbox.quiet_up_to(), inbox.replies());
         let (outcomes, mut waiting) = mpsc::channel::<(u64, Outcome)>(REPLIES_MAX);
-        let patience = options::patience(&ground.config);
+        let patience = options::patience(&deps.config);
         let intake = Intake::of_partition(&self.node, &inbox, "RF_CMD", partition, patience);
         let following = intake.registration();
         let (_stop, never) = watch::channel(false);
@@ -223,7 +222,7 @@ impl Attending {
         };
         let floor = async {
             loop {
-                tokio::time::sleep(options::floor_pause(&ground.config, fastrand::u64(..))).await;
+                tokio::time::sleep(options::floor_pause(&deps.config, fastrand::u64(..))).await;
                 self.node.report_idle_floor(following, quiet.load(Ordering::Acquire));
                 self.node.write_floor(partition).await;
             }

@@ -14,10 +14,10 @@ use retailflow_engine::wire::{Code, CommandEvent, Outcome};
 use retailflow_nats::{CallError, Caller};
 use tokio::time::Instant;
 
-use super::here::Here;
+use super::local_door::LocalDoor;
 
 /// A partition that goes from one node to another is nowhere for a moment: a caller that has time waits for it so long.
-const MOVING_MAX: Duration = Duration::from_secs(3);
+const HANDOVER_RETRY_MAX: Duration = Duration::from_secs(3);
 /// Between two looks who has it.
 const LOOK_MS: std::ops::Range<u64> = 10..40;
 /// So long one call to another node is waited for: that one may have died with it. Asked again, the same command joins the
@@ -29,14 +29,14 @@ const RETRY_AFTER_MS: u64 = 500;
 const RELEASE_MAX: Duration = Duration::from_secs(60);
 
 /// The way to whoever runs an order's partition.
-pub(super) struct Doorway {
-    here: Arc<Here>,
+pub(super) struct RoutingDoor {
+    here: Arc<LocalDoor>,
     caller: Caller,
     partitions: u16,
 }
 
-impl Doorway {
-    pub(super) fn new(here: Arc<Here>, partitions: u16, caller: Caller) -> Self {
+impl RoutingDoor {
+    pub(super) fn new(here: Arc<LocalDoor>, partitions: u16, caller: Caller) -> Self {
         Self { here, caller, partitions }
     }
 
@@ -100,7 +100,7 @@ fn next(code: Code, in_doubt: bool, elapsed: Duration, deadline: Duration) -> Ne
     // That an order is not known its owner says of the log: then nothing of it was recorded.
     let passing = code.retry_helps() && code != Code::OrderNotFound;
     let moving = matches!(code, Code::Unavailable | Code::Draining);
-    let at_most = if in_doubt { deadline } else { MOVING_MAX.min(deadline) };
+    let at_most = if in_doubt { deadline } else { HANDOVER_RETRY_MAX.min(deadline) };
     let in_time = elapsed + Duration::from_millis(LOOK_MS.end) <= at_most;
     match passing {
         true if (moving || in_doubt) && in_time => Next::Again,
@@ -119,7 +119,7 @@ fn result<T>(called: &Result<T, CallError>) -> &'static str {
     }
 }
 
-impl CommandDoor for Doorway {
+impl CommandDoor for RoutingDoor {
     fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
         self.here.refuses(tenant)
     }

@@ -20,7 +20,7 @@ const NOT_SURE: &str = "whether this node still runs the order's partition is no
 const RETRY_AFTER_MS: u64 = 500;
 
 /// The door of this node alone.
-pub(super) struct Here {
+pub(super) struct LocalDoor {
     node: NodeHandle,
     log: Arc<dyn EventLog>,
     partitions: u16,
@@ -28,7 +28,7 @@ pub(super) struct Here {
     ownership: OnceLock<Arc<dyn Ownership>>,
 }
 
-impl Here {
+impl LocalDoor {
     pub(super) fn new(node: NodeHandle, log: Arc<dyn EventLog>) -> Self {
         Self { node, partitions: log.identity().partitions, log, ownership: OnceLock::new() }
     }
@@ -53,7 +53,7 @@ impl Here {
     }
 }
 
-impl CommandDoor for Here {
+impl CommandDoor for LocalDoor {
     fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
         self.node.refuses(tenant)
     }

@@ -36,7 +36,7 @@ fn what_may_be_recorded_is_never_called_refused() {
         if code == Code::OrderNotFound {
             continue;
         }
-        assert_eq!(next(code, true, MOVING_MAX, DEADLINE), Next::Again, "{code}");
+        assert_eq!(next(code, true, HANDOVER_RETRY_MAX, DEADLINE), Next::Again, "{code}");
         assert_eq!(next(code, true, late, DEADLINE), Next::TellUnknown, "{code}");
     }
     // What cannot change is told, doubt or not.
@@ -49,7 +49,7 @@ fn what_may_be_recorded_is_never_called_refused() {
 fn a_partition_on_its_way_is_waited_for_and_nothing_else_is() {
     for code in [Code::Unavailable, Code::Draining] {
         assert_eq!(next(code, false, Duration::ZERO, DEADLINE), Next::Again);
-        assert_eq!(next(code, false, MOVING_MAX, DEADLINE), Next::Tell, "it takes too long");
+        assert_eq!(next(code, false, HANDOVER_RETRY_MAX, DEADLINE), Next::Tell, "it takes too long");
         assert_eq!(next(code, false, Duration::ZERO, Duration::from_millis(1)), Next::Tell);
     }
     for code in [Code::Throttled, Code::Overloaded, Code::ParkedQueueFull] {
@@ -62,7 +62,7 @@ const PATIENCE: Duration = Duration::from_millis(3_300);
 const LOOK_MAX: Duration = Duration::from_millis(100);
 
 /// A node that runs nothing itself.
-async fn door(server: &nats::Server) -> Doorway {
+async fn door(server: &nats::Server) -> RoutingDoor {
     let (cluster, created) = ("test".into(), TimestampMs(0));
     let log =
         Arc::new(MemoryLog::new(LogIdentity { log_id: [1; 16], cluster, partitions: 1, shards: 1, created }));
@@ -82,7 +82,7 @@ async fn door(server: &nats::Server) -> Doorway {
     let node = Node::start(settings, ports).await.unwrap();
     let options = NatsOptions { servers: vec![server.url()], ..NatsOptions::default() };
     let calls = EdgeConnection::direct(&options, "calls").await.unwrap();
-    Doorway::new(Arc::new(Here::new(node, log)), 1, Caller::new(calls))
+    RoutingDoor::new(Arc::new(LocalDoor::new(node, log)), 1, Caller::new(calls))
 }
 
 /// A node of another build, which runs the partition and answers every call alike.
