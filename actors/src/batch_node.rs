@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use retailflow_config::Config;
-use retailflow_engine::contract::author::CONTEXT;
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemorySnapshots, MemoryTenants};
 use retailflow_engine::ports::{
@@ -11,6 +10,7 @@ use retailflow_engine::ports::{
     Settlement, Snapshots, StepAnswer, StepRequest,
 };
 use retailflow_engine::wire::Durability;
+use retailflow_testkit::author::CONTEXT;
 
 use crate::world::{OwnershipMode, Ports, Probe, Settings};
 use crate::{Node, NodeHandle};

@@ -80,8 +80,8 @@ fn failure(error: ReleaseError) -> EndParkingError {
 mod tests {
     use std::sync::Arc;
 
-    use retailflow_engine::contract::Subject;
-    use retailflow_engine::contract::command_door::{DoorWithLog, suite};
+    use retailflow_testkit::Subject;
+    use retailflow_testkit::command_door::{DoorWithLog, suite};
 
     use super::*;
     use crate::batch_node::BatchNode;

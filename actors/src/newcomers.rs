@@ -133,12 +133,12 @@ mod tests {
     use std::time::Duration;
 
     use retailflow_config::Config;
-    use retailflow_engine::contract::author::{order, place};
     use retailflow_engine::ids::{CommandId, Source};
     use retailflow_engine::order::{Actor, Command};
     use retailflow_engine::ports::{CommandDoor, EventLog as _};
     use retailflow_engine::wire::command::{CancelData, ResumeData};
     use retailflow_engine::wire::{CommandData, CommandEvent, content_hash};
+    use retailflow_testkit::author::{order, place};
 
     use super::*;
     use crate::batch_node::BatchNode;

@@ -203,11 +203,11 @@ impl Worker {
 mod tests {
     use std::collections::BTreeSet;
 
-    use retailflow_engine::contract::author::{order, place};
     use retailflow_engine::ids::TimestampMs;
     use retailflow_engine::memory::MemoryLog;
     use retailflow_engine::ports::{LogIdentity, PortFuture};
     use retailflow_engine::wire::Code;
+    use retailflow_testkit::author::{order, place};
     use tokio::sync::mpsc;
     use tokio::time::timeout;
 

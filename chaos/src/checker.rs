@@ -8,10 +8,10 @@ use retailflow_engine::codec::record::summary;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
 use retailflow_engine::invariant::{CheckKey, InvariantId, LogChecker, OutcomeBook, Violation, sides};
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::memory::participants::BookTotals;
 use retailflow_engine::order::Aggregate;
 use retailflow_engine::ports::{Body, LoggedEntry, LoggedGroup};
 use retailflow_engine::wire::{CommandData, decode_command};
+use retailflow_testkit::simulated::BookTotals;
 
 use crate::script::{POISON, Script};
 

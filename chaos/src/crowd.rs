@@ -25,10 +25,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use retailflow_actors::{Intake, IntakeEvent, Ports, Settings};
 use retailflow_engine::ids::{CommandKey, TenantId, TimestampMs};
-use retailflow_engine::memory::participants::{MemoryJournal, SimOptions, SimParticipants, StockOptions};
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryInbox, MemoryLog, MemorySnapshots, MemoryTenants};
 use retailflow_engine::ports::{Body, EventLog as _, LogIdentity, TenantSetting, TenantStatus};
 use retailflow_engine::wire::Durability;
+use retailflow_testkit::simulated::{MemoryJournal, SimOptions, SimParticipants, StockOptions};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -206,14 +206,16 @@ impl Crowd<'_> {
         }
         findings.extend(self.tasks_end(idle_tasks).await.err().map(leaked));
         let asked = std::mem::take(&mut *asked.lock());
-        let verdict = judge(&Judged {
+        let judged = Judged {
             plan: self.plan,
             groups: &self.log.groups(),
             queued: &self.queued().await?,
             asked: &asked,
             timeline: &self.timeline,
             rest_ms,
-        });
+        };
+        let mut verdict = judge(&judged);
+        promises::judge(&judged, &mut verdict);
         findings.extend(verdict.findings);
         Ok(CrowdReport {
             seed: self.seed,

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use retailflow_engine::ids::TimestampMs;
-use retailflow_engine::memory::participants::SimParticipants;
 use retailflow_engine::ports::{
     KeyStanding, Participant, Participants, PortFuture, Role, Settlement, StepAnswer, StepRequest,
 };
+use retailflow_testkit::simulated::SimParticipants;
 
 use retailflow_engine::wire::CommandEvent;
 use retailflow_engine::wire::command::{ReportOutcome, Step};

@@ -6,13 +6,13 @@
 //! - [`fulfillment`]: the saga: what follows, and what participants are asked for
 //! - [`codec`]: what is stored, frozen by version
 //! - [`placement`]: which node owns which partition, a pure plan
-//! - [`ports`]: what the engine needs from the world; [`memory`]: reference adapters; `contract`: the suites
+//! - [`ports`]: what the engine needs from the world; [`memory`]: reference adapters
+//! - [`books`]: what participants keep, to be compared with the log
 //! - [`metric`]: every metric, declared once
 //! - [`invariant`]: the promises as predicates, for tests, checkers and live use
 
+pub mod books;
 pub mod codec;
-#[cfg(any(test, feature = "contract"))]
-pub mod contract;
 pub mod fulfillment;
 pub mod ids;
 pub mod invariant;
@@ -23,4 +23,6 @@ pub mod money;
 pub mod order;
 pub mod placement;
 pub mod ports;
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
 pub mod wire;

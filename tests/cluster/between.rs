@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use retailflow_actors::{Node, Ports, Settings};
 use retailflow_config::Config;
-use retailflow_engine::contract::Subject;
-use retailflow_engine::contract::command_door::{DoorWithLog, suite};
 use retailflow_engine::ids::{OrderRef, PartitionId, TenantId, TimestampMs};
-use retailflow_engine::memory::participants::{MemoryJournal, SimOptions, SimParticipants};
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemorySnapshots, MemoryTenants};
 use retailflow_engine::order::Actor;
 use retailflow_engine::ports::{CommandDoor, EndParkingError, LogIdentity, PortFuture};
 use retailflow_engine::wire::admin::ReleaseReport;
 use retailflow_engine::wire::{Code, CommandEvent, Durability, Outcome};
 use retailflow_nats::{CallError, Caller, EdgeConnection, Post, PostOptions};
+use retailflow_testkit::Subject;
+use retailflow_testkit::command_door::{DoorWithLog, suite};
+use retailflow_testkit::simulated::{MemoryJournal, SimOptions, SimParticipants};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -104,7 +104,7 @@ impl Subject for Nodes {
             let answering = tokio::spawn(async move { post.answer_for(HERE, ends).await.unwrap() });
             self.last = Some((end, answering));
             // Until somebody answers.
-            let order = retailflow_engine::contract::author::order("shop", "nobody");
+            let order = retailflow_testkit::author::order("shop", "nobody");
             let mut pace = tokio::time::interval(Duration::from_millis(5));
             while let Err(error) = caller.end_parking(HERE, &order, "ann", false, RELEASE_MAX).await {
                 assert_eq!(error, CallError::Nobody(HERE));

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use retailflow_actors::NodeHandle;
-use retailflow_engine::contract::author::{order, place};
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::invariant::{CheckKey, LogChecker, OutcomeBook, sides};
-use retailflow_engine::memory::participants::{MemoryJournal, SimOptions, SimParticipants};
 use retailflow_engine::order::Command;
 use retailflow_engine::ports::{EventLog, LogPosition};
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, content_hash};
+use retailflow_testkit::author::{order, place};
+use retailflow_testkit::simulated::{MemoryJournal, SimOptions, SimParticipants};
 use tokio::task::JoinHandle;
 
 use self::member::{Member, PARTITIONS, SystemClock, provision};

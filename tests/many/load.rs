@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use retailflow_engine::contract::author::{order, place};
 use retailflow_engine::ids::{CommandId, CommandKey, OrderRef};
 use retailflow_engine::invariant::OutcomeBook;
 use retailflow_engine::order::Command;
@@ -14,6 +13,7 @@ use retailflow_engine::wire::{Code, CommandData, CommandEvent};
 use retailflow_nats::{
     AskClient, AskError, CommandPublisher, EdgeConnection, NatsOptions, PublisherOptions, Receipt, Sent,
 };
+use retailflow_testkit::author::{order, place};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 

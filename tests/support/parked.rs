@@ -5,11 +5,11 @@ use std::sync::Arc;
 use retailflow_disk::event_log::{DiskLog, DiskLogOptions};
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::v1::ActorV1;
-use retailflow_engine::contract::author::{Writer, control, order};
 use retailflow_engine::ids::{OrderRef, TimestampMs};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::{EventLog, LogIdentity};
 use retailflow_os::files::{Files, RealFiles};
+use retailflow_testkit::author::{Writer, control, order};
 use serde_json::{Value, json};
 
 use super::world::{World, place, places};

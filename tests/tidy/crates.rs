@@ -11,15 +11,24 @@ use crate::repo::{Repo, code_lines, names_crate, none_broken, output};
 /// here and in ARCHITECTURE.md.
 const OURS: &[(&str, &[&str], &[&str])] = &[
     ("retailflow-engine", &[], &[]),
+    ("retailflow-testkit", &["retailflow-engine"], &[]),
     ("retailflow-config", &[], &[]),
-    ("retailflow-actors", &["retailflow-engine", "retailflow-config"], &[]),
+    ("retailflow-actors", &["retailflow-engine", "retailflow-config"], &["retailflow-testkit"]),
     ("retailflow-os", &[], &[]),
-    ("retailflow-disk", &["retailflow-engine", "retailflow-config", "retailflow-os"], &[]),
-    ("retailflow-nats", &["retailflow-engine", "retailflow-os"], &[]),
-    ("retailflow-etcd", &["retailflow-engine", "retailflow-os"], &[]),
-    ("retailflow-participants", &["retailflow-engine", "retailflow-os"], &[]),
-    ("retailflow-gateway", &["retailflow-engine", "retailflow-config"], &[]),
-    ("retailflow-chaos", &["retailflow-engine", "retailflow-actors", "retailflow-config"], &[]),
+    (
+        "retailflow-disk",
+        &["retailflow-engine", "retailflow-config", "retailflow-os"],
+        &["retailflow-testkit"],
+    ),
+    ("retailflow-nats", &["retailflow-engine", "retailflow-os"], &["retailflow-testkit"]),
+    ("retailflow-etcd", &["retailflow-engine", "retailflow-os"], &["retailflow-testkit"]),
+    ("retailflow-participants", &["retailflow-engine", "retailflow-testkit", "retailflow-os"], &[]),
+    ("retailflow-gateway", &["retailflow-engine", "retailflow-config"], &["retailflow-testkit"]),
+    (
+        "retailflow-chaos",
+        &["retailflow-engine", "retailflow-testkit", "retailflow-actors", "retailflow-config"],
+        &[],
+    ),
     (
         "retailflow-chaos-runner",
         &[
@@ -37,6 +46,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         "retailflow-server",
         &[
             "retailflow-engine",
+            "retailflow-testkit",
             "retailflow-actors",
             "retailflow-os",
             "retailflow-disk",
@@ -61,7 +71,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
             "retailflow-participants",
             "retailflow-config",
         ],
-        &["retailflow-chaos", "retailflow-chaos-disk"],
+        &["retailflow-testkit", "retailflow-chaos", "retailflow-chaos-disk"],
     ),
 ];
 

@@ -120,8 +120,8 @@ impl GroupBuilder {
 
 #[cfg(test)]
 mod tests {
-    use retailflow_engine::contract::author::order;
     use retailflow_engine::ports::{ControlEntry, DeadlineChange, OrderEntry};
+    use retailflow_testkit::author::order;
 
     use super::*;
     use crate::messages::{ControlTicket, Ticket};

@@ -5,9 +5,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use retailflow_engine::contract::author::{CONTEXT, order, place};
 use retailflow_engine::fulfillment::{Effect, next};
 use retailflow_engine::order::{Aggregate, Draft};
+use retailflow_testkit::author::{CONTEXT, order, place};
 
 use super::Effects;
 use crate::batch_node::BatchNode;

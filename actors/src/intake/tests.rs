@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use retailflow_engine::contract::author::{order, place};
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::memory::MemoryInbox;
 use retailflow_engine::order::Command;
 use retailflow_engine::ports::{Body, CommandInbox, DeadLetters, EventLog, TenantSetting, TenantStatus};
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, CommandEvent, content_hash};
+use retailflow_testkit::author::{order, place};
 use tokio::sync::watch;
 use tokio::time::Instant;
 

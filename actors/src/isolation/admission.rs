@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_config::Config;
-use retailflow_engine::contract::author::place;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::order::Actor;
 use retailflow_engine::ports::CommandDoor;
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
+use retailflow_testkit::author::place;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use retailflow_config::Config;
-use retailflow_engine::contract::author::place;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::EventLog;
 use retailflow_engine::wire::Code;
+use retailflow_testkit::author::place;
 use tokio::time::{interval, timeout};
 
 use super::{SickLog, orders_of};

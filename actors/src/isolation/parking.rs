@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_config::Config;
-use retailflow_engine::contract::author::place;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::ports::EventLog;
 use retailflow_engine::wire::Code;
+use retailflow_testkit::author::place;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 

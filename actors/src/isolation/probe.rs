@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_config::Config;
-use retailflow_engine::contract::author::place;
 use retailflow_engine::ids::{PROBE_TENANT, PartitionId};
 use retailflow_engine::ports::EventLog as _;
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
+use retailflow_testkit::author::place;
 use tokio::time::{Instant, interval};
 
 use super::{Sick, SickLog, orders_of};

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use retailflow_config::Config;
-use retailflow_engine::contract::author::place;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::wire::Code;
+use retailflow_testkit::author::place;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use retailflow_config::Config;
-use retailflow_engine::contract::author::place;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::wire::Code;
+use retailflow_testkit::author::place;
 use tokio::task::JoinSet;
 use tokio::time::{advance, timeout};
 

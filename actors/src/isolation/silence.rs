@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_config::Config;
-use retailflow_engine::contract::author::place;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{
     KeyStanding, Participant, Performed, PortFuture, Role, Settlement, StepAnswer, StepRequest,
 };
 use retailflow_engine::wire::Code;
+use retailflow_testkit::author::place;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep};

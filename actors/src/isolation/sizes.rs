@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_config::Config;
-use retailflow_engine::contract::author::{CONTEXT, place};
 use retailflow_engine::ids::{CommandId, CommandKey, OrderRef, PartitionId, Source};
 use retailflow_engine::order::{Actor as By, Command};
 use retailflow_engine::wire::{Code, CommandData, CommandEvent};
+use retailflow_testkit::author::{CONTEXT, place};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};

@@ -81,8 +81,8 @@ impl RootLife {
 
 #[cfg(test)]
 mod tests {
-    use retailflow_engine::contract::author::{order, place};
     use retailflow_engine::wire::Code;
+    use retailflow_testkit::author::{order, place};
     use tokio::time::timeout;
 
     use super::*;

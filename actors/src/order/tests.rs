@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_config::Config;
-use retailflow_engine::contract::author::{CONTEXT, order};
 use retailflow_engine::ids::{CommandId, CommandKey, OrderRef, Source, TimestampMs};
 use retailflow_engine::memory::MemoryLog;
 use retailflow_engine::order::{Actor as By, Command};
@@ -12,6 +11,7 @@ use retailflow_engine::ports::{
     KeyStanding, LogIdentity, Participant, Performed, PortFuture, Settlement, StepAnswer, StepRequest,
 };
 use retailflow_engine::wire::{Code, CommandData, CommandEvent};
+use retailflow_testkit::author::{CONTEXT, order};
 use serde_json::json;
 use tokio::task::JoinSet;
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use retailflow_engine::contract::author::{orders_in, place};
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::memory::MemoryLog;
@@ -12,6 +11,7 @@ use retailflow_engine::ports::{
     KeyStanding, LogIdentity, Participant, PortFuture, Settlement, Snapshots, StepAnswer, StepRequest,
 };
 use retailflow_engine::wire::Code;
+use retailflow_testkit::author::{orders_in, place};
 use tokio::sync::watch;
 use tokio::time::interval;
 

@@ -9,13 +9,13 @@ use parking_lot::Mutex;
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::memory::MemoryLog;
-use retailflow_engine::memory::participants::SimParticipants;
 use retailflow_engine::ports::{
     Commit, CommitError, Deadlines, DueOrder, EventLog, Group, KeyStanding, LogIdentity, LogPosition,
     LoggedGroup, ParkedOrder, Participant, Participants, PartitionHead, Performed, PortFuture, ReadError,
     Role, Settlement, StepAnswer, StepRequest, StoreError, StoredRecord,
 };
 use retailflow_engine::wire::command::Step;
+use retailflow_testkit::simulated::SimParticipants;
 
 use super::cast::FIRST;
 use super::plan::{CrowdPlan, Sickness};

@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use retailflow_engine::contract::deadlines::LogWithDeadlines;
-use retailflow_engine::contract::{Subject, dead_letters, deadlines, event_log, snapshots, tenants};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::ports::{LogIdentity, PortFuture};
+use retailflow_testkit::deadlines::LogWithDeadlines;
+use retailflow_testkit::{Subject, dead_letters, deadlines, event_log, snapshots, tenants};
 
 use super::event_log::{DiskLog, DiskLogOptions, OpenReport};
 use super::log::LogOptions;

@@ -15,10 +15,10 @@ mod skipped;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
-use retailflow_engine::contract::author::{Author, Writer, orders_in};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::ports::{DeadlineChange, LogIdentity, OrderEntry};
 use retailflow_nats::{Connections, NatsLog, NatsLogOptions, NatsOptions, Topology};
+use retailflow_testkit::author::{Author, Writer, orders_in};
 
 const RUNS_FOR: Duration = Duration::from_secs(3);
 const HOME: PartitionId = PartitionId(0);

@@ -16,13 +16,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
-use retailflow_engine::contract::author::{order, place};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::ports::Clock;
 use retailflow_engine::wire::CommandEvent;
 use retailflow_nats::{
     Connections, DoorStreams, EdgeConnection, InboxOptions, NatsDeadLetters, NatsInbox, NatsOptions, subjects,
 };
+use retailflow_testkit::author::{order, place};
 
 const COMMANDS: usize = 60_000;
 const ORDERS: usize = 30_000;

@@ -304,7 +304,7 @@ fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use retailflow_engine::contract::author::order;
+    use retailflow_testkit::author::order;
 
     #[test]
     fn a_last_event_is_known_by_its_id() {

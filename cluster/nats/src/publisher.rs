@@ -298,8 +298,8 @@ fn name(command: &OutgoingCommand) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use retailflow_engine::contract::author::order;
     use retailflow_engine::ids::{CommandId, Source};
+    use retailflow_testkit::author::order;
 
     use super::*;
 

@@ -79,7 +79,7 @@ fn is_final<E>(answer: &Result<Outcome, E>) -> bool {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use retailflow_engine::contract::author::{order, place};
+    use retailflow_testkit::author::{order, place};
 
     use super::*;
 

@@ -8,8 +8,8 @@ use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use retailflow_engine::memory::participants::{BookEntry, BookError};
 use retailflow_engine::ports::Role;
+use retailflow_testkit::simulated::{BookEntry, BookError};
 
 use retailflow_os::files::{DiskFile, Files};
 

@@ -4,8 +4,8 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use retailflow_engine::memory::participants::BookEntry;
 use retailflow_engine::ports::Role;
+use retailflow_testkit::simulated::BookEntry;
 
 use super::book_file::{self, BookFileError, LINE_MAX_BYTES, Sequential, copy};
 use retailflow_os::files::{DiskFile, Files, LockError};

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use retailflow_engine::memory::participants::{CallFault, DrawnCall, FaultRates, SimParticipants};
 use retailflow_engine::ports::{
     Clock, KeyStanding, Participant, PortFuture, Role, Settlement, StepAnswer, StepRequest,
 };
 use retailflow_engine::wire::CommandEvent;
 use retailflow_engine::wire::command::ReportOutcome;
+use retailflow_testkit::simulated::{CallFault, DrawnCall, FaultRates, SimParticipants};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
-use retailflow_engine::memory::participants::{BookEntry, Journal};
 use retailflow_engine::ports::{Role, StoreError};
+use retailflow_testkit::simulated::{BookEntry, Journal};
 use tokio::sync::watch;
 
 use super::book_file::{self, BookFileError};

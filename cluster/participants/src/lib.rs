@@ -15,12 +15,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use retailflow_engine::memory::participants::{
-    BookEntry, BookTotals, FaultRates, Journal, SimOptions, SimParticipants,
-};
 use retailflow_engine::ports::{Clock, Participant, Participants, Role, StoreError};
 use retailflow_engine::wire::CommandEvent;
 use retailflow_engine::wire::command::ReportOutcome;
+use retailflow_testkit::simulated::{
+    BookEntry, BookTotals, FaultRates, Journal, SimOptions, SimParticipants,
+};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 

@@ -4,14 +4,14 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use retailflow_engine::contract::Subject;
-use retailflow_engine::contract::participants::{self as contract, ManualClock};
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId, TimestampMs};
-use retailflow_engine::memory::participants::{FaultRates, SimOptions};
 use retailflow_engine::money::Currency;
 use retailflow_engine::order::{Line, Placed};
 use retailflow_engine::ports::{Clock, KeyStanding, Participants, PortFuture, Role, StepAnswer, StepRequest};
 use retailflow_engine::wire::command::Step;
+use retailflow_testkit::Subject;
+use retailflow_testkit::participants::{self as contract, ManualClock};
+use retailflow_testkit::simulated::{FaultRates, SimOptions};
 
 mod broken;
 

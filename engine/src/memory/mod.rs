@@ -3,11 +3,7 @@
 
 mod check;
 mod log;
-pub mod participants;
 mod stores;
 
 pub use log::{MemoryLog, next_fence};
 pub use stores::{MemoryDeadLetters, MemoryInbox, MemorySnapshots, MemoryTenants};
-
-#[cfg(test)]
-mod tests;

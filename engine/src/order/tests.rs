@@ -10,8 +10,8 @@ mod saga;
 mod total;
 
 use super::{Aggregate, Command, Context, Draft, Drafted, RecordedOutcome, Verdict};
-use crate::contract::author::{CONTEXT, order, place};
 use crate::ids::{CommandId, OrderRef};
+use crate::samples::author::{CONTEXT, order, place};
 use crate::wire::command::CancelData;
 use crate::wire::{Code, CommandData, content_hash};
 

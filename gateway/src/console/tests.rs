@@ -1,11 +1,11 @@
 //! Pages of data that would be markup, were it not escaped.
 
-use retailflow_engine::contract::author;
 use retailflow_engine::ports::{OrderCounts, OrderPage};
 use retailflow_engine::wire::admin::{ParkedList, ReleaseReport};
 use retailflow_engine::wire::order::{HistoryEntry, OrderView};
 use retailflow_engine::wire::order_list::OrderSummary;
 use retailflow_engine::wire::{Code, Outcome};
+use retailflow_testkit::author;
 use serde_json::{Value, json};
 
 use super::html::{Html, path};

@@ -1,7 +1,7 @@
 //! The forms in which a command may come, and what does not agree.
 
-use retailflow_engine::contract::attributes::{DATA, attribute_cases};
 use retailflow_engine::wire::CommandData;
+use retailflow_testkit::attributes::{DATA, attribute_cases};
 use serde_json::{Value, json};
 
 use crate::world::{COMMANDS, JSON, PLACE, Reply, TYPE, World};

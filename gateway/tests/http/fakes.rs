@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::v1::ActorV1;
-use retailflow_engine::contract::author::Author;
 use retailflow_engine::ids::{OrderRef, PartitionId, TenantId, TimestampMs};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::Actor;
@@ -14,6 +13,7 @@ use retailflow_engine::ports::*;
 use retailflow_engine::wire::admin::{BackupCut, BackupCutSchema, BackupPart, ReleaseReport, ReleaseSchema};
 use retailflow_engine::wire::{Code, CommandEvent, Durability, Outcome};
 use retailflow_gateway::Readiness;
+use retailflow_testkit::author::Author;
 use tokio::sync::Semaphore;
 
 /// A door that answers by the id of a command: a code's name gives that code, `hang` waits for [`Door::gate`], and
@@ -219,7 +219,7 @@ pub(crate) struct Log {
 }
 
 pub(crate) fn order(tenant: &str, order: &str) -> OrderRef {
-    retailflow_engine::contract::author::order(tenant, order)
+    retailflow_testkit::author::order(tenant, order)
 }
 
 impl Log {

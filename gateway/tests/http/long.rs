@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use retailflow_engine::contract::author::Author;
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::ports::*;
 use retailflow_gateway::{Options, Running, Server};
+use retailflow_testkit::author::Author;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use retailflow_actors::NodeHandle;
-use retailflow_engine::memory::participants::{FaultRates, SimOptions};
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::ports::Participants;
 use retailflow_engine::wire::CommandEvent;
 use retailflow_participants::{BookOptions, BookSync, SimRunning};
+use retailflow_testkit::simulated::{FaultRates, SimOptions};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use retailflow_config::Config;
-use retailflow_engine::contract::author::{order, place};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::memory::MemoryLog;
 use retailflow_engine::ports::{
     KeyStanding, LogIdentity, Participant, PortFuture, Settlement, StepAnswer, StepRequest,
 };
 use retailflow_engine::wire::Code;
+use retailflow_testkit::author::{order, place};
 
 use crate::batch_node::BatchNode;
 use crate::world::Settings;

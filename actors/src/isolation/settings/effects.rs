@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use retailflow_config::Config;
-use retailflow_engine::contract::author::{CONTEXT, place};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::memory::MemoryLog;
 use retailflow_engine::ports::{
@@ -16,6 +15,7 @@ use retailflow_engine::ports::{
 };
 use retailflow_engine::wire::Code;
 use retailflow_engine::wire::command::Step;
+use retailflow_testkit::author::{CONTEXT, place};
 use tokio::time::{Instant, interval, sleep};
 
 use super::super::{SickLog, orders_of};

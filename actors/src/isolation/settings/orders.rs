@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use retailflow_config::Config;
-use retailflow_engine::contract::author::place;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::memory::MemorySnapshots;
 use retailflow_engine::order::Command;
 use retailflow_engine::ports::{EventLog as _, PortFuture, Snapshots, TenantSetting, TenantStatus};
 use retailflow_engine::wire::{Code, Outcome};
+use retailflow_testkit::author::place;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout};
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::join_all;
-use retailflow_engine::contract::author::{order, place};
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::invariant::{OutcomeBook, check_log};
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog};
@@ -12,6 +11,7 @@ use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::ports::{DeadLetters, EventLog};
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, Outcome, Status, content_hash};
+use retailflow_testkit::author::{order, place};
 
 use crate::NodeHandle;
 use crate::batch_node::BatchNode;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::v1::ActorV1;
-use retailflow_engine::contract::author::{Author, Writer as Committing, control, orders_in};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::ports::{CommitError, DeadlineChange, Deadlines, EventLog, ReadError};
+use retailflow_testkit::author::{Author, Writer as Committing, control, orders_in};
 
 use super::*;
 use crate::contract_tests::{copy_dir, identity, open, small};

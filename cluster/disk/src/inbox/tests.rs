@@ -3,8 +3,8 @@ use std::io::{self, Read, Write};
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
-use retailflow_engine::contract::command_inbox::{self, Inbox, InboxSubject, drain};
 use retailflow_engine::ports::{Body, Delivery, PortFuture};
+use retailflow_testkit::command_inbox::{self, Inbox, InboxSubject, drain};
 
 use super::lines::{Lines, PREFIX_BYTES, READ_BYTES};
 use super::*;

@@ -104,8 +104,8 @@ impl States {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use retailflow_engine::contract::author::{Author, order};
     use retailflow_engine::order::Incoming;
+    use retailflow_testkit::author::{Author, order};
 
     #[test]
     fn what_has_no_room_comes_back_as_it_was() {

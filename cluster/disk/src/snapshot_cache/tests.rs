@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-use retailflow_engine::contract::author::order;
-use retailflow_engine::contract::{Subject, snapshots};
+use retailflow_testkit::author::order;
+use retailflow_testkit::{Subject, snapshots};
 
 use super::*;
 use crate::index::store::folder_bytes;

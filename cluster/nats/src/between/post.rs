@@ -167,9 +167,9 @@ fn overloaded(payload: &[u8]) -> Answer {
 mod tests {
     use std::time::Duration;
 
-    use retailflow_engine::contract::author::{order, place};
     use retailflow_engine::order::Actor;
     use retailflow_engine::wire::{CommandEvent, Status};
+    use retailflow_testkit::author::{order, place};
 
     use super::*;
 

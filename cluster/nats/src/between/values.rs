@@ -176,8 +176,8 @@ fn versioned(bytes: &[u8]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use retailflow_engine::contract::author::{order, place};
     use retailflow_engine::wire::Code;
+    use retailflow_testkit::author::{order, place};
 
     use super::*;
 

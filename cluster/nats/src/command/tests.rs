@@ -1,6 +1,6 @@
-use retailflow_engine::contract::attributes::{DATA, ORDER, attribute_cases};
-use retailflow_engine::contract::author::{order, place};
 use retailflow_engine::keys::sha256;
+use retailflow_testkit::attributes::{DATA, ORDER, attribute_cases};
+use retailflow_testkit::author::{order, place};
 
 use super::*;
 

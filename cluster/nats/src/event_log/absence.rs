@@ -234,7 +234,7 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use retailflow_engine::contract::author::order;
+    use retailflow_testkit::author::order;
 
     use super::*;
 

@@ -53,7 +53,7 @@ impl Places {
 
 #[cfg(test)]
 mod tests {
-    use retailflow_engine::contract::author::order;
+    use retailflow_testkit::author::order;
 
     use super::*;
 

@@ -119,11 +119,11 @@ fn mark(subject: &str, id: &str) -> u32 {
 mod tests {
     use std::collections::BTreeSet;
 
-    use retailflow_engine::contract::lives::{Lives, Turn, told};
     use retailflow_engine::ids::{OrderId, TimestampMs};
     use retailflow_engine::memory::MemoryLog;
     use retailflow_engine::ports::LogIdentity;
     use retailflow_engine::wire::event::PublicEvent;
+    use retailflow_testkit::lives::{Lives, Turn, told};
 
     use super::*;
     use crate::command::Headers;

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
-use retailflow_engine::contract::author::order;
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::wire::{Code, Outcome};
 use retailflow_nats::{AskDoor, AskOptions, EdgeConnection, subjects};
+use retailflow_testkit::author::order;
 use serde_json::json;
 
 use crate::ask::Fake;

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use async_nats::{HeaderMap, Message};
 use futures_util::StreamExt;
-use retailflow_engine::contract::author::order;
 use retailflow_engine::ids::{OrderRef, TenantId, TimestampMs};
 use retailflow_engine::order::Actor;
 use retailflow_engine::ports::{CommandDoor, EndParkingError, PortFuture};
 use retailflow_engine::wire::admin::ReleaseReport;
 use retailflow_engine::wire::{Code, CommandEvent, Durability, Outcome};
 use retailflow_nats::{AskClient, AskDoor, AskOptions, EdgeConnection, NatsLog, Topology, subjects};
+use retailflow_testkit::author::order;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 

@@ -6,10 +6,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use retailflow_engine::contract::deadlines::LogWithDeadlines;
-use retailflow_engine::contract::{Subject, deadlines, event_log};
 use retailflow_engine::ports::PortFuture;
 use retailflow_nats::NatsLog;
+use retailflow_testkit::deadlines::LogWithDeadlines;
+use retailflow_testkit::{Subject, deadlines, event_log};
 
 use crate::nats::server_or_skip;
 use crate::world::World;

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use retailflow_engine::codec::fence::{Fence, group_digest};
-use retailflow_engine::contract::author::{Author, Writer, orders_in};
-use retailflow_engine::contract::event_log::{assert_is, read, scan};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{Commit, CommitError, EventLog, Group, LogPosition, LoggedEntry, ReadError};
 use retailflow_nats::{NatsLog, NatsLogOptions};
+use retailflow_testkit::author::{Author, Writer, orders_in};
+use retailflow_testkit::event_log::{assert_is, read, scan};
 use tokio::task::JoinHandle;
 
 use crate::nats::server_or_skip;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, HeaderMap};
-use retailflow_engine::contract::author::place;
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::ports::{Clock, DeadLetters};
 use retailflow_engine::wire::CommandEvent;
@@ -15,6 +14,7 @@ use retailflow_nats::{
     Connections, DoorStreams, EdgeConnection, InboxFault, InboxOptions, NatsDeadLetters, NatsInbox, Strays,
     subjects,
 };
+use retailflow_testkit::author::place;
 use serde_json::Value;
 
 use crate::nats::Server;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use retailflow_engine::contract::author::order;
 use retailflow_engine::ids::{OrderRef, TimestampMs};
 use retailflow_engine::wire::event::{EventData, PublicEvent};
 use retailflow_engine::wire::event_data::ParkedOrder;
 use retailflow_nats::{EventOptions, EventPublisher, PublishError, Published, subjects};
+use retailflow_testkit::author::order;
 use serde_json::{Value, json};
 
 use crate::doors::{Doors, WITHIN};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use retailflow_engine::contract::author::{Author, Writer, orders_in};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{CommitError, EventLog, Group};
 use retailflow_nats::{Connections, Fill, FillLevel, NatsLog, NatsOptions, StreamWatch, Topology};
+use retailflow_testkit::author::{Author, Writer, orders_in};
 use serde_json::{Value, json};
 use tokio::time::interval;
 

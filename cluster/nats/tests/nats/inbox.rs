@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use retailflow_engine::contract::author::{order, orders_in};
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::{Body, CommandInbox, Delivery, StoreError};
@@ -10,6 +9,7 @@ use retailflow_engine::wire::decode_command;
 use retailflow_nats::{
     Connections, DoorStreams, InboxFault, NatsInbox, TrimError, Trimmed, inbox_ids, subjects, trim,
 };
+use retailflow_testkit::author::{order, orders_in};
 use serde_json::json;
 
 use crate::doors::{Doors, WITHIN, command};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use retailflow_engine::contract::author::order;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{Body, CommandInbox};
 use retailflow_engine::wire::decode_command;
@@ -11,6 +10,7 @@ use retailflow_nats::{
     Connections, DoorStreams, EdgeConnection, InboxFault, InboxOptions, NatsDeadLetters, NatsInbox,
     NatsOptions, subjects,
 };
+use retailflow_testkit::author::order;
 use serde_json::{Value, json};
 
 use crate::doors::{Fixed, command};

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use retailflow_engine::contract::Subject;
-use retailflow_engine::contract::author::orders_in;
-use retailflow_engine::contract::command_inbox::{self, Inbox, InboxSubject};
-use retailflow_engine::contract::dead_letters::{self, Letters};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{Delivery, PortFuture};
 use retailflow_nats::{Connections, InboxFault, NatsDeadLetters, subjects};
+use retailflow_testkit::Subject;
+use retailflow_testkit::author::orders_in;
+use retailflow_testkit::command_inbox::{self, Inbox, InboxSubject};
+use retailflow_testkit::dead_letters::{self, Letters};
 use serde_json::json;
 
 use crate::doors::Doors;

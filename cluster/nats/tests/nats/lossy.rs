@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use retailflow_engine::contract::author::{Author, Writer, orders_in};
-use retailflow_engine::contract::event_log::{assert_is, scan};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{CommitError, EventLog};
 use retailflow_nats::{Connections, NatsLog, NatsLogOptions, NatsOptions};
+use retailflow_testkit::author::{Author, Writer, orders_in};
+use retailflow_testkit::event_log::{assert_is, scan};
 
 use crate::nats::{Server, server_or_skip};
 use crate::refusals::resolved;

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use retailflow_engine::contract::Subject;
-use retailflow_engine::contract::tenants::{self, setting};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{PortFuture, StoreError, TenantSetting, TenantStatus, Tenants};
 use retailflow_nats::{
     Connections, CursorError, Cursors, DoorStreams, NatsOptions, NatsTenants, SecretError, TenantsOptions,
     Trouble, token_secret,
 };
+use retailflow_testkit::Subject;
+use retailflow_testkit::tenants::{self, setting};
 
 use crate::doors::{Doors, WITHIN};
 use crate::lossy::Proxy;

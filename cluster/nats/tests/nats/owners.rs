@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use retailflow_engine::codec::control::Control;
-use retailflow_engine::contract::author::{Author, Writer, control, orders_in};
-use retailflow_engine::contract::event_log::{picture, read, scan};
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::ports::{CommitError, DeadlineChange, Deadlines, DueOrder, EventLog};
+use retailflow_testkit::author::{Author, Writer, control, orders_in};
+use retailflow_testkit::event_log::{picture, read, scan};
 
 use crate::nats::server_or_skip;
 use crate::world::World;
@@ -271,7 +271,7 @@ async fn groups_of_many_partitions_stand_in_one_piece() {
     assert_eq!(found.len(), appended.len());
     for (logged, (group, commit)) in found.iter().zip(&appended) {
         assert_eq!(logged.position, commit.position);
-        retailflow_engine::contract::event_log::assert_is(logged, group);
+        retailflow_testkit::event_log::assert_is(logged, group);
     }
 }
 
@@ -330,7 +330,7 @@ async fn owners_that_fight_make_one_chain() {
     let (mut previous, mut epoch) = (retailflow_engine::keys::GENESIS, 0);
     for (number, (logged, (group, commit))) in found.iter().zip(&acknowledged).enumerate() {
         assert_eq!(logged.position, commit.position);
-        retailflow_engine::contract::event_log::assert_is(logged, group);
+        retailflow_testkit::event_log::assert_is(logged, group);
         assert_eq!((group.fence.group, group.fence.previous), (number as u64 + 1, previous));
         assert!(group.fence.epoch >= epoch);
         epoch = group.fence.epoch;

@@ -9,9 +9,6 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions, Event};
 use futures_util::StreamExt;
 use parking_lot::Mutex;
-use retailflow_engine::contract::author::{Author, Writer, order};
-use retailflow_engine::contract::event_relay::read;
-use retailflow_engine::contract::tenants::setting;
 use retailflow_engine::ids::{PartitionId, TenantId, TimestampMs};
 use retailflow_engine::order::Actor;
 use retailflow_engine::ports::{DeadLetter, DeadLetters, EventRelay, ReadFrom, TenantStatus, Tenants};
@@ -21,6 +18,9 @@ use retailflow_nats::{
     EventPublisher, InboxOptions, NatsDeadLetters, NatsInbox, NatsLog, NatsOptions, NatsRelay, NatsTenants,
     Post, PostOptions, RelayOptions, TenantsOptions, Topology, inbox_ids, subjects, trim,
 };
+use retailflow_testkit::author::{Author, Writer, order};
+use retailflow_testkit::event_relay::read;
+use retailflow_testkit::tenants::setting;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use retailflow_engine::contract::author::order;
 use retailflow_engine::ids::{CommandId, CommandKey, Source};
 use retailflow_engine::wire::{base64, decode_command};
 use retailflow_nats::{
     CommandPublisher, EdgeConnection, NatsOptions, OutgoingCommand, PublisherOptions, Sent,
 };
+use retailflow_testkit::author::order;
 use serde_json::json;
 
 use crate::doors::{Doors, WITHIN, command};

@@ -1,10 +1,10 @@
 //! What the server refuses, and what is made of it.
 
-use retailflow_engine::contract::author::{Author, Writer, orders_in};
-use retailflow_engine::contract::event_log::{picture, read};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{CommitError, EventLog, ReadError};
 use retailflow_nats::{GROUP_MESSAGES_MAX, NatsLogOptions};
+use retailflow_testkit::author::{Author, Writer, orders_in};
+use retailflow_testkit::event_log::{picture, read};
 use serde_json::json;
 
 use crate::nats::server_or_skip;
@@ -171,7 +171,7 @@ async fn a_group_may_be_as_large_as_a_batch_and_no_larger() {
     assert_eq!(retailflow_nats::event_log::group_messages(&group), GROUP_MESSAGES_MAX);
     let found = log.scan(retailflow_engine::ports::LogPosition(0), usize::MAX).await.unwrap();
     assert_eq!((found.len(), found[0].position), (1, commit.position));
-    retailflow_engine::contract::event_log::assert_is(&found[0], &group);
+    retailflow_testkit::event_log::assert_is(&found[0], &group);
 }
 
 /// A record that no message can hold is refused before anything is sent.

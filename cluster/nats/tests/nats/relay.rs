@@ -5,10 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_engine::codec::cursor::Cursor;
-use retailflow_engine::contract::Subject;
-use retailflow_engine::contract::author::order;
-use retailflow_engine::contract::event_relay::{self, LogWithRelay, Order, read};
-use retailflow_engine::contract::lives::told;
 use retailflow_engine::ids::{OrderRef, PartitionId, TenantId, TimestampMs};
 use retailflow_engine::memory::MemoryLog;
 use retailflow_engine::ports::{
@@ -18,6 +14,10 @@ use retailflow_engine::ports::{
 use retailflow_engine::wire::event::{EventData, PublicEvent};
 use retailflow_engine::wire::event_data::ParkedOrder as Parked;
 use retailflow_nats::{Connections, EdgeConnection, EventOptions, EventPublisher, NatsRelay, RelayOptions};
+use retailflow_testkit::Subject;
+use retailflow_testkit::author::order;
+use retailflow_testkit::event_relay::{self, LogWithRelay, Order, read};
+use retailflow_testkit::lives::told;
 use serde_json::json;
 
 use crate::doors::{Doors, WITHIN};

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use retailflow_engine::contract::deadlines::LogWithDeadlines;
-use retailflow_engine::contract::{Subject, deadlines, event_log};
 use retailflow_engine::ports::PortFuture;
 use retailflow_nats::{Connections, NatsLog, NatsLogOptions, NatsOptions, Topology};
+use retailflow_testkit::deadlines::LogWithDeadlines;
+use retailflow_testkit::{Subject, deadlines, event_log};
 use serde_json::json;
 
 use crate::nats::{Server, server_or_skip};

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use retailflow_engine::codec::fence::IntakeFloor;
-use retailflow_engine::contract::author::{Writer, orders_in};
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::ports::{CommandInbox, EventLog};
 use retailflow_nats::{
@@ -12,6 +11,7 @@ use retailflow_nats::{
     NatsDeadLetters, NatsInbox, NatsLog, NatsOptions, RecoverError, StreamFault, StreamTrouble, StreamWatch,
     Topology, subjects,
 };
+use retailflow_testkit::author::{Writer, orders_in};
 use serde_json::json;
 use tokio::time::interval;
 

@@ -1,9 +1,9 @@
 //! Streams and identities: agreed on, compared, never changed.
 
-use retailflow_engine::contract::author::{Author, Writer, orders_in};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::ports::{DeadlineChange, EventLog, LogIdentity};
 use retailflow_nats::{ConnectError, Connections, IdentityError, NatsLog, NatsOptions, OpenError, Topology};
+use retailflow_testkit::author::{Author, Writer, orders_in};
 use serde_json::json;
 
 use crate::nats::{Server, server_or_skip};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use retailflow_engine::contract::author::{order, orders_in};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::wire::{Code, Outcome};
 use retailflow_nats::{AskClient, AskDoor, AskOptions, EdgeConnection, NatsInbox, NatsOptions, subjects};
+use retailflow_testkit::author::{order, orders_in};
 
 use crate::ask::Fake;
 use crate::doors::{Doors, WITHIN, command};

@@ -1,7 +1,7 @@
 //! Envelopes in JSON and in headers: the same limits, and the same codes.
 
-use crate::contract::attributes::{DATA, ORDER, attribute_cases};
 use crate::ids::{OrderId, OrderRef, TenantId};
+use crate::samples::attributes::{DATA, ORDER, attribute_cases};
 use crate::wire::{Code, CommandEvent, CommandType, DecodeError, decode_command, decode_data};
 
 use super::{Attributes, Door, Form, MessageHeaders};

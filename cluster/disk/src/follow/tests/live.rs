@@ -1,8 +1,8 @@
 //! While the log is written, and after its writer was killed.
 
-use retailflow_engine::contract::author::{Author, Writer as Committing, orders_in};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::EventLog;
+use retailflow_testkit::author::{Author, Writer as Committing, orders_in};
 
 use super::*;
 use crate::contract_tests;

@@ -1,9 +1,9 @@
 //! What is on disk is never believed in doubt, and ends of any kind change nothing.
 
-use retailflow_engine::contract::lives::{Lives, TENANTS, Turn};
-use retailflow_engine::contract::views::{all_of, assert_agrees, caught_up, pages};
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{ViewError, Views};
+use retailflow_testkit::lives::{Lives, TENANTS, Turn};
+use retailflow_testkit::views::{all_of, assert_agrees, caught_up, pages};
 
 use super::{Disk, ENDS, End, tiny};
 use crate::contract_tests;

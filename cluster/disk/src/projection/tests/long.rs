@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use retailflow_engine::contract::author::{Author, Writer, orders_in};
-use retailflow_engine::contract::views::caught_up;
 use retailflow_engine::ids::{CommandId, CommandKey, PartitionId, Source};
 use retailflow_engine::order::{Aggregate, RecordedOutcome};
 use retailflow_engine::ports::{EventLog, StoredRecord};
+use retailflow_testkit::author::{Author, Writer, orders_in};
+use retailflow_testkit::views::caught_up;
 
 use super::{Disk, End, tiny};
 use crate::event_log::DiskLog;

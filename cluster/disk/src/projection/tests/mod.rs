@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use retailflow_engine::contract::Subject;
-use retailflow_engine::contract::event_log::scan;
-use retailflow_engine::contract::event_relay::{self, LogWithRelay, Order};
-use retailflow_engine::contract::lives::Lives;
-use retailflow_engine::contract::views::{self, LogWithViews};
 use retailflow_engine::invariant::{TenantLedger, check_log};
 use retailflow_engine::ports::PortFuture;
+use retailflow_testkit::Subject;
+use retailflow_testkit::event_log::scan;
+use retailflow_testkit::event_relay::{self, LogWithRelay, Order};
+use retailflow_testkit::lives::Lives;
+use retailflow_testkit::views::{self, LogWithViews};
 
 use super::shared::Standing;
 use super::{Projection, ProjectionOptions};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use retailflow_engine::contract::event_relay::{Order, assert_are, expected, open, read};
-use retailflow_engine::contract::lives::{Lives, TENANTS};
 use retailflow_engine::ports::{EventRelay, ReadFrom, RelayError};
+use retailflow_testkit::event_relay::{Order, assert_are, expected, open, read};
+use retailflow_testkit::lives::{Lives, TENANTS};
 
 use super::{Disk, End, tiny};
 use crate::projection::ProjectionOptions;

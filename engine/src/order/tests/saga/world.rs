@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-pub(in super::super) use crate::contract::author::CONTEXT;
 pub(in super::super) use crate::fulfillment::{Effect, Mode, next};
 use crate::ids::{CommandId, TimestampMs};
 use crate::invariant::OrderCheck;
@@ -15,6 +14,7 @@ pub(in super::super) use crate::order::{
     StepOutcome, Totals,
 };
 use crate::order::{Actor, decide, decide_engine};
+pub(in super::super) use crate::samples::author::CONTEXT;
 pub(in super::super) use crate::wire::command::Step;
 pub(in super::super) use crate::wire::order::Attention;
 pub(in super::super) use crate::wire::{Code, CommandData};
@@ -202,7 +202,7 @@ impl World {
     /// A tenant's or an operator's command, as its kind has it: what it came to.
     pub(in super::super) fn ask(&mut self, data: CommandData) -> Code {
         self.commands += 1;
-        let mut command = with_data(&crate::contract::author::place(&the_order(), "template"), data);
+        let mut command = with_data(&crate::samples::author::place(&the_order(), "template"), data);
         command.key.id = CommandId::parse(&format!("c-{}", self.commands)).unwrap();
         if command.data.kind().is_operator() {
             command.actor = Actor::Operator("ops".into());

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use retailflow_actors::{Node, OwnershipMode, Ports, Settings};
 use retailflow_config::Config;
-use retailflow_engine::contract::author::{order, place};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemorySnapshots, MemoryTenants};
 use retailflow_engine::ports::LogIdentity;
 use retailflow_engine::wire::Durability;
 use retailflow_nats::{EdgeConnection, NatsOptions};
+use retailflow_testkit::author::{order, place};
 
 use super::*;
 use crate::app::{SystemClock, SystemRng};
