@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use retailflow_engine::keys::sha256;
 use retailflow_engine::order::Command;
 use retailflow_engine::ports::{Body, DeadLetter, InboxId, PortFuture};
 use retailflow_engine::wire::{Code, CommandEvent, DecodeError, Outcome, Status};
 use tokio::time::{Instant, sleep};
 
 use super::event::{FinishedCommand, IntakeEvent, PendingCommand};
-use crate::dead_letter::DEAD_LETTER_MAX_BYTES;
+use crate::dead_letter::{self, cut};
 use crate::node::{Admission, NodeHandle};
 
 /// How often a command whose answer was lost, or that a retry can help, is sent again, where somebody is told that it
@@ -81,29 +80,20 @@ impl IntakeContext<'_> {
     fn letter(
         &self,
         position: u64,
-        (mut kept, length_bytes): (Vec<u8>, u64),
+        (body, length_bytes): (Vec<u8>, u64),
         tenant: Option<String>,
-        (code, reason): (Code, String),
+        cause: (Code, String),
     ) -> DeadLetter {
-        kept.truncate(DEAD_LETTER_MAX_BYTES);
+        let kept = cut(&body);
         // The same message at the same place of the same inbox is the same letter, however often it is read.
-        let mut named = self.inbox.to_vec();
-        named.extend_from_slice(&position.to_le_bytes());
-        named.extend_from_slice(&length_bytes.to_le_bytes());
-        named.extend_from_slice(&kept);
-        let mut key = [0; 16];
-        key.copy_from_slice(&sha256(&named)[..16]);
+        let mut identity = self.inbox.to_vec();
+        identity.extend_from_slice(&position.to_le_bytes());
+        identity.extend_from_slice(&length_bytes.to_le_bytes());
+        identity.extend_from_slice(kept);
         let place = if self.patience.is_some() { "position" } else { "line" };
-        DeadLetter {
-            key,
-            tenant,
-            origin: format!("{}, {place} {position}", self.name),
-            code: code.as_str().to_owned(),
-            reason,
-            body: kept,
-            length_bytes,
-            at: self.node.ports().clock.now(),
-        }
+        let origin = format!("{}, {place} {position}", self.name);
+        let at = self.node.ports().clock.now();
+        dead_letter::dead_letter(&identity, (origin, tenant), cause, (kept, length_bytes), at)
     }
 
     /// Whether a retry cannot change it, or is not wanted.
