@@ -206,14 +206,16 @@ impl Crowd<'_> {
         }
         findings.extend(self.tasks_end(idle_tasks).await.err().map(leaked));
         let asked = std::mem::take(&mut *asked.lock());
-        let verdict = judge(&Judged {
+        let judged = Judged {
             plan: self.plan,
             groups: &self.log.groups(),
             queued: &self.queued().await?,
             asked: &asked,
             timeline: &self.timeline,
             rest_ms,
-        });
+        };
+        let mut verdict = judge(&judged);
+        promises::judge(&judged, &mut verdict);
         findings.extend(verdict.findings);
         Ok(CrowdReport {
             seed: self.seed,

@@ -8,7 +8,7 @@ use retailflow_engine::wire::time::format_time;
 use retailflow_etcd::{ClusterAdmin, ClusterStatus, probe_endpoint};
 use retailflow_nats::address_told;
 
-use super::Report;
+use super::report::Report;
 use retailflow_server::serve::cluster::list;
 
 /// A member that takes longer makes nodes lose their sessions under load.

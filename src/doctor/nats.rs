@@ -7,7 +7,7 @@ use retailflow_nats::{
     ConnectError, Connections, NatsOptions, Trouble, address_told, probe_account, probe_server,
 };
 
-use super::Report;
+use super::report::Report;
 use retailflow_server::serve::cluster::{list, nats_options};
 
 /// What JetStream says while it has no leader.

@@ -7,7 +7,8 @@ use retailflow_nats::{
     found_identity, probe_publishing, server_time, survey,
 };
 
-use super::{Report, room};
+use super::report::Report;
+use super::room;
 use retailflow_server::app::SystemClock;
 use retailflow_server::serve::cluster::clock::{DIFFERS_MAX_MS, differs};
 use retailflow_server::serve::cluster::durability::{gives, look, mend, name, shown};

@@ -6,6 +6,7 @@
 pub(crate) mod ends;
 pub(crate) mod resume;
 mod tally;
+pub(crate) mod verb;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;

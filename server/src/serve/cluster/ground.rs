@@ -25,7 +25,7 @@ use retailflow_gateway::TokenSecret;
 
 use super::super::readiness::{self, Part, Watch};
 use super::super::stop::StopTime;
-use super::Member;
+use super::member::Member;
 use crate::app::{self, SystemClock, SystemRng};
 use crate::exit::{ExitStatus, Failure, OrExit};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::list;
+use super::ground::list;
 
 /// Labels of one node at most.
 const LABELS_MAX: usize = 16;

@@ -10,6 +10,7 @@ pub mod durability;
 pub mod ground;
 mod here;
 pub mod labels;
+mod member;
 mod membership;
 mod no_backup;
 mod no_views;
@@ -25,7 +26,6 @@ use std::time::Duration;
 
 use retailflow_actors::{DurabilityNow, Holds, Node, NodeHandle, Settings, steward};
 use retailflow_config::Config;
-use retailflow_engine::ids::NodeId;
 use retailflow_engine::ports::{Clock as _, EventLog, Participants, Rng as _};
 use retailflow_etcd::{EtcdOptions, EtcdOwnership};
 use retailflow_gateway::{Edge, Options as EdgeOptions, Server};
@@ -41,6 +41,7 @@ use self::durability::Watching;
 use self::ground::Ground;
 pub use self::ground::{list, nats_options};
 use self::here::Here;
+pub use self::member::Member;
 use self::membership::Standing;
 use self::no_backup::NoBackup;
 use self::no_views::NoViews;
@@ -55,19 +56,6 @@ use crate::participants::{Kind, instant};
 use crate::sight::Sight;
 use crate::signals;
 use crate::telemetry::otlp;
-
-/// Who this node is among the others.
-#[derive(Debug, Clone)]
-pub struct Member {
-    /// Its name; no other one has it.
-    pub node: NodeId,
-    /// Its share of the partitions against the others'.
-    pub weight: u32,
-    /// What is said of it, for `cluster.required_labels`.
-    pub labels: BTreeMap<String, String>,
-    /// Start also where the log gives less than is asked for.
-    pub accept_weaker_durability: bool,
-}
 
 /// Threads that wait for a disk at the end have so long.
 const THREADS_END_MAX: Duration = Duration::from_secs(5);
