@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::{Refusal, found};
 use crate::edge::{Open, Shared};
 use crate::headers;
-use crate::orders::late;
 use crate::query::Query;
+use crate::read_failure::timed_out;
 use crate::seats::{Busy, Seat};
 
 /// The media type of a part's bytes.
@@ -36,7 +36,7 @@ const CHUNK_MAX: Duration = Duration::from_secs(30);
 pub(crate) async fn cut(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Refusal> {
     Query::parse(request.uri().query(), &[])?;
     let time = headers::timeout(request.headers(), &shared.limits)?;
-    let cut = timeout(time, shared.edge.backup.cut()).await.map_err(|_| late())?;
+    let cut = timeout(time, shared.edge.backup.cut()).await.map_err(|_| timed_out())?;
     Ok(found(&cut.map_err(refusal)?))
 }
 

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::Refusal;
 use crate::body::BodyRoom;
 use crate::host::HostNames;
+use crate::limits::PARKED_READS_MAX;
 use crate::looked::Looked;
-use crate::parked;
 use crate::reading::Reads;
 use crate::route::Route;
 use crate::shares::{Shares, share_of};
@@ -204,7 +204,7 @@ impl Shared {
             reads: Reads::new(limits.reads_max, limits.tenant_share_percent),
             admin_reads: Reads::new(ADMIN_READS_MAX, 100),
             looked: Arc::default(),
-            parked_reads: Shares::new(parked::READS_MAX),
+            parked_reads: Shares::new(PARKED_READS_MAX),
             tenant_changes: tokio::sync::Mutex::default(),
             rendering: Arc::new(Semaphore::new(RENDERS_MAX)),
             host_names: HostNames::new(&limits.host_names),
@@ -214,6 +214,17 @@ impl Shared {
             edge,
             limits,
         })
+    }
+
+    /// The tenant exists. Only readers ask this: a command may be the first that its tenant sends.
+    ///
+    /// # Errors
+    /// `unknown_tenant`.
+    pub(crate) fn require_tenant(&self, tenant: &TenantId) -> Result<(), Refusal> {
+        match self.edge.tenants.get(tenant) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::new(Code::UnknownTenant, Code::UnknownTenant.meaning())),
+        }
     }
 
     /// Makes what takes long beside the threads that serve requests, one of a few at a time.

@@ -64,7 +64,7 @@ pub(crate) async fn stream(
     let query = Query::parse(request.uri().query(), &["after", "from"])?;
     let from = where_from(&query, headers::single(request.headers(), LAST_EVENT_ID)?)?;
     let time = headers::timeout(request.headers(), &shared.limits)?;
-    path::known(&shared, &tenant)?;
+    shared.require_tenant(&tenant)?;
     let from = match from {
         ReadFrom::After(token) => {
             let place = shared.tokens.open(TokenKind::Event, &tenant, &token);

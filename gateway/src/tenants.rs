@@ -18,7 +18,7 @@ use crate::body::{self, Whose};
 use crate::content::{self, Form};
 use crate::edge::Shared;
 use crate::headers;
-use crate::orders::{LIMIT_DEFAULT, LIMIT_MAX};
+use crate::limits::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::path::{self, Names};
 use crate::query::Query;
 

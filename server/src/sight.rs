@@ -60,7 +60,7 @@ impl Sight {
     pub fn renderer(&self, node: NodeHandle) -> Arc<dyn Fn() -> String + Send + Sync> {
         let handle = self.0.clone();
         Arc::new(move || {
-            node.show();
+            node.publish_gauges();
             handle.render()
         })
     }

@@ -119,12 +119,12 @@ pub(crate) async fn one_by_one(
     orders: u64,
 ) -> anyhow::Result<Measured> {
     let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
-    let ended_before = node.effects().orders;
+    let ended_before = node.effect_counts().orders;
     let begun = Instant::now();
     for number in 0..orders {
         let placed = Instant::now();
         place(node, Orders::New { from }, number).await?;
-        node.orders_ended(ended_before + number + 1).await;
+        node.wait_orders_ended(ended_before + number + 1).await;
         latency_us.saturating_record(placed.elapsed().as_micros() as u64);
     }
     Ok(Measured::new(name, orders, begun.elapsed(), &latency_us))
@@ -139,7 +139,7 @@ pub(crate) async fn whole_lives(
     from: u64,
     orders: u64,
 ) -> anyhow::Result<Lives> {
-    let ended_before = node.effects().orders;
+    let ended_before = node.effect_counts().orders;
     let begun = Instant::now();
     let answered = Arc::new(AtomicU64::new(0));
     let watched = async {
@@ -148,7 +148,7 @@ pub(crate) async fn whole_lives(
         let mut placed_at_half = None;
         loop {
             // In this order, so that an order that ends between the two counts as open rather than as less than none.
-            let ended = node.effects().orders - ended_before;
+            let ended = node.effect_counts().orders - ended_before;
             let open = answered.load(Ordering::Relaxed).saturating_sub(ended);
             most_open = most_open.max(open);
             if placed_at_half.is_none() {

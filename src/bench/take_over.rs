@@ -149,7 +149,7 @@ pub(crate) async fn measure(
     let done = orders.saturating_sub(open);
     let node = started(first, Arc::<AtOnce>::default().participants()).await?;
     place_all(&node, numbers.by_ref().take(done as usize)).await?;
-    tokio::time::timeout(AT_MOST, node.orders_ended(done))
+    tokio::time::timeout(AT_MOST, node.wait_orders_ended(done))
         .await
         .context("orders do not come to their end")?;
     node.stop(AT_MOST).await;
@@ -174,7 +174,7 @@ pub(crate) async fn measure(
     );
     let (new_order_ms, asked) = (placed?, asked?);
     let after_ms = |at: usize| asked.get(at).map_or(0, |at| at.duration_since(begun).as_millis() as u64);
-    tokio::time::timeout(AT_MOST, node.orders_ended(open))
+    tokio::time::timeout(AT_MOST, node.wait_orders_ended(open))
         .await
         .context("orders do not come to their end")?;
     let taken_over = TakenOver {

@@ -5,7 +5,8 @@
 
 use super::aggregate::{RecordedOutcome, Seen, Times, Verdict, verdict_to_stored};
 use super::convert::{actor_to_stored, command_kind, event_to_stored};
-use super::decide::{Context, Decision, Denial, EngineCommand, decide, decide_engine};
+use super::decide::{Decision, Denial, EngineCommand, decide, decide_engine};
+use super::policy::Context;
 use super::{Aggregate, Command, Event, Order};
 use crate::codec::CodecError;
 use crate::codec::v1::{

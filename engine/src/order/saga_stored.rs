@@ -6,37 +6,23 @@ use super::convert::{
     at_from_stored, attention_from_stored, attention_to_stored, returned_from_stored, returned_to_stored,
     step_to_stored, units_from_stored, units_to_stored,
 };
-use super::saga::{
-    Active, AttentionNow, Cell, OpenReturn, Return, Returns, STEPS, Saga, Standing, Totals, Waiting,
-};
+use super::saga::{Active, AttentionNow, Cell, OpenReturn, Return, Returns, STEPS, Saga, Standing, Waiting};
+use super::totals::Totals;
 use crate::codec::CodecError;
 use crate::codec::snapshot::{ActiveV2, ReturnsV2, SagaV2, StandingV2};
 use crate::ids::TimestampMs;
 use crate::wire::command::Step;
 
-/// The steps by their frozen numbers.
-const ALL: [Step; STEPS] = [
-    Step::Reserve,
-    Step::Authorize,
-    Step::Book,
-    Step::Capture,
-    Step::CancelShipment,
-    Step::Void,
-    Step::Refund,
-    Step::Release,
-    Step::Restock,
-];
-
 pub(super) fn saga_to_stored(saga: &Saga) -> SagaV2 {
     let totals = &saga.totals;
     SagaV2 {
         active: saga.active.as_ref().map(active_to_stored),
-        cells: ALL
+        cells: Step::ALL
             .into_iter()
             .map(|step| saga.cell(step))
             .map(|cell| (cell.instance, standing_to_stored(cell.standing)))
             .collect(),
-        references: ALL
+        references: Step::ALL
             .into_iter()
             .map(|step| saga.reference(step).map(|reference| reference.to_string()))
             .collect(),
@@ -96,10 +82,10 @@ pub(super) fn saga_from_stored(stored: &SagaV2) -> Result<Saga, CodecError> {
         returns: stored.returns.as_ref().map(|returns| Arc::new(returns_from_stored(returns))),
         ..Saga::default()
     };
-    for (step, (instance, standing)) in ALL.into_iter().zip(&stored.cells) {
+    for (step, (instance, standing)) in Step::ALL.into_iter().zip(&stored.cells) {
         *saga.cell_mut(step) = Cell { instance: *instance, standing: standing_from_stored(*standing) };
     }
-    for (step, reference) in ALL.into_iter().zip(&stored.references) {
+    for (step, reference) in Step::ALL.into_iter().zip(&stored.references) {
         if let Some(reference) = reference {
             saga.set_reference(step, reference.as_str().into());
         }

@@ -9,11 +9,12 @@ mod text;
 
 use super::code::Code;
 use super::command_type::CommandType;
-use super::envelope::{CommandEvent, Trace, decode_command, decode_data};
+use super::envelope::{CommandEvent, decode_command, decode_data};
 use super::error::{DecodeError, shown};
 use super::limits::*;
 use super::raw_envelope::is_json;
 use super::time::parse_time;
+use super::trace::Trace;
 use crate::ids::{CommandId, CommandKey, IdError, OrderRef, Source};
 use std::borrow::Cow;
 use text::{decoded, printable, unquoted};

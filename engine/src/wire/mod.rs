@@ -75,13 +75,15 @@ mod scalar;
 pub mod schema;
 pub mod steps;
 pub mod time;
+mod trace;
 pub mod validate;
 
 pub use code::{Code, Retry, Status};
 pub use command::CommandData;
 pub use command_type::CommandType;
-pub use envelope::{CommandEvent, DecodedCommand, Trace, decode_command, decode_data, decode_tenant_change};
+pub use envelope::{CommandEvent, DecodedCommand, decode_command, decode_data, decode_tenant_change};
 pub use error::{Address, DecodeError};
 pub use hash::content_hash;
 pub use outcome::{Durability, DurabilityClass, Outcome};
 pub use report::RunReport;
+pub use trace::Trace;

@@ -7,10 +7,10 @@ use retailflow_engine::metric;
 use retailflow_engine::ports::OrderCounts;
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 
-use super::given;
 use super::html::{Html, path};
 use super::numbers::{Numbers, shown};
 use super::page::Page;
+use super::params::non_empty_params;
 use super::words::{status_path, tone};
 use crate::edge::Shared;
 use crate::query::Query;
@@ -36,7 +36,7 @@ pub(super) struct Now {
 
 /// `GET /console`
 pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) -> Result<Page, Page> {
-    let query = given(&request);
+    let query = non_empty_params(&request);
     let query = Query::parse(Some(&query), &["refresh"])?;
     let refreshes = query.text("refresh") != Some("off");
     Ok(shared.render(move |shared| made(shared, refreshes)).await?)

@@ -35,6 +35,11 @@ pub(super) fn order_path(tenant: &str, order: &str) -> String {
     format!("/console/orders/{tenant}/{order}")
 }
 
+/// The page on which one order's parking is ended.
+pub(super) fn parked_path(tenant: &str, order: &str) -> String {
+    format!("/console/parked/{tenant}/{order}")
+}
+
 /// A time, to the second, in UTC; the exact one stands in the attribute.
 pub(super) fn time(html: &mut Html, time: TimestampMs) {
     let exact = format_time(time);

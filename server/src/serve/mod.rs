@@ -144,7 +144,7 @@ async fn serve(
     state.set(Phase::Serving);
     let ended = tokio::select! {
         _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
-        () = node.ended() => Err(root_ended()),
+        () = node.wait_ended() => Err(root_ended()),
         () = &mut reporter => Err(Failure::unreachable("the participants have gone")),
         reason = failed.wait_for(Option::is_some) => {
             let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "it was closed".into());

@@ -108,7 +108,7 @@ impl Watched {
     /// Orders under a mark, and what waits behind them.
     async fn parked(&self) -> (u64, u64) {
         let (mut orders, mut commands) = (0, 0);
-        for (partition, _) in self.node.turns() {
+        for (partition, _) in self.node.terms() {
             // What cannot be read now is looked at again soon.
             for parked in self.log.parked(partition).await.unwrap_or_default() {
                 orders += 1;
@@ -119,7 +119,7 @@ impl Watched {
     }
 
     async fn look(&self, named: &mut HashSet<TenantId>) {
-        self.node.show();
+        self.node.publish_gauges();
         self.state.show();
         // A log that does not answer keeps nothing else from being shown.
         if let Ok((orders, commands)) = tokio::time::timeout(EVERY, self.parked()).await {

@@ -1,10 +1,11 @@
 //! A participant's report on a step that it had taken on.
 
 use super::super::Order;
-use super::super::event::StepOutcome;
+use super::super::policy::Context;
 use super::super::saga::{Standing, Waiting};
+use super::super::step::StepOutcome;
+use super::decision::{Decision, Denial, plainly, refused, rejected};
 use super::engine::step_ended;
-use super::{Context, Decision, Denial, plainly, refused, rejected};
 use crate::fulfillment::steps::goes_through;
 use crate::wire::Code;
 use crate::wire::command::{ReportData, ReportOutcome};

@@ -260,13 +260,7 @@ fn glance(log: &[Vec<u8>]) -> Glance {
 /// What a list shows of an order that looks like this.
 fn listed(view: OrderView) -> OrderSummary {
     OrderSummary {
-        tenant: view.tenant,
-        order: view.order,
-        version: view.version,
-        status: view.status,
-        step: view.step,
-        attention: view.attention,
-        attention_reason: view.attention_reason,
+        head: view.head,
         currency: view.currency,
         total_minor: view.total_minor,
         created_at: view.created_at,

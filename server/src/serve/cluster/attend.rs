@@ -89,14 +89,14 @@ impl Attending {
                 () = tokio::time::sleep(AGAIN) => {}
             }
         };
-        let mut changes = self.node.turns_change();
+        let mut changes = self.node.watch_terms();
         // One task a partition at most: that of the next turn begins when that of the last one has ended.
         let mut attended: BTreeMap<PartitionId, (u64, CancellationToken)> = BTreeMap::new();
         let mut partitions = HashMap::new();
         let mut tasks = JoinSet::new();
         loop {
             changes.mark_unchanged();
-            let turns: BTreeMap<PartitionId, u64> = self.node.turns().into_iter().collect();
+            let turns: BTreeMap<PartitionId, u64> = self.node.terms().into_iter().collect();
             for (partition, (turn, stop)) in &attended {
                 if turns.get(partition) != Some(turn) {
                     stop.cancel();
@@ -205,7 +205,7 @@ impl Attending {
         let (outcomes, mut waiting) = mpsc::channel::<(u64, Outcome)>(REPLIES_MAX);
         let patience = options::patience(&ground.config);
         let intake = Intake::of_partition(&self.node, &inbox, "RF_CMD", partition, patience);
-        let following = intake.following();
+        let following = intake.registration();
         let (_stop, never) = watch::channel(false);
         let wanted = replies.clone();
         let taking_in = intake.run(&mut inbox, never, move |event: IntakeEvent| {
@@ -224,7 +224,7 @@ impl Attending {
         let floor = async {
             loop {
                 tokio::time::sleep(options::floor_pause(&ground.config, fastrand::u64(..))).await;
-                self.node.nothing_up_to(following, quiet.load(Ordering::Acquire));
+                self.node.report_idle_floor(following, quiet.load(Ordering::Acquire));
                 self.node.write_floor(partition).await;
             }
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use retailflow_actors::DurabilityNow;
+use retailflow_actors::CurrentDurability;
 use retailflow_config::{Config, RequiredDurability};
 use retailflow_engine::ports::Clock as _;
 use retailflow_engine::wire::{Durability, DurabilityClass};
@@ -34,7 +34,7 @@ const KEPT_EVERY: Duration = Duration::from_secs(3_600);
 /// What is found, and what is asked for.
 #[derive(Clone)]
 pub(super) struct Watching {
-    pub(super) now: DurabilityNow,
+    pub(super) now: CurrentDurability,
     required: RequiredDurability,
     /// The operator knows that it is less than is asked for.
     accepted: bool,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use retailflow_actors::{DurabilityNow, Ports};
+use retailflow_actors::{CurrentDurability, Ports};
 use retailflow_config::Config;
 use retailflow_disk::snapshot_cache::{SnapshotCache, SnapshotCacheOptions};
 use retailflow_engine::ids::OrderRef;
@@ -193,7 +193,7 @@ impl Ground {
     }
 
     /// The ports of the node.
-    pub fn ports(&self, participants: Participants, durability: DurabilityNow) -> Ports {
+    pub fn ports(&self, participants: Participants, durability: CurrentDurability) -> Ports {
         let snapshots: Arc<dyn Snapshots> = match &self.snapshots {
             Some(cache) => cache.clone(),
             None => Arc::new(NoSnapshots),

@@ -40,7 +40,7 @@ impl Here {
     }
 
     pub(super) fn holds(&self, order: &OrderRef) -> bool {
-        self.node.holds(order)
+        self.node.accepts(order)
     }
 
     /// Whether it is so, beyond this node's memory: as the log says, or behind a fence of its own.
@@ -49,7 +49,7 @@ impl Here {
             // A session may have ended without our hearing of it, in a machine that was paused: the log is asked all the same.
             return self.log.read_order(order, 0).await.is_ok_and(|records| records.is_empty());
         }
-        self.node.prove(partition_of(order, self.partitions)).await
+        self.node.confirm_ownership(partition_of(order, self.partitions)).await
     }
 }
 

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use retailflow_actors::{DurabilityNow, Holds, Node, NodeHandle, Settings, steward};
+use retailflow_actors::{CurrentDurability, Node, NodeHandle, OwnershipMode, Settings, run_ownership_loop};
 use retailflow_config::Config;
 use retailflow_engine::ports::{Clock as _, EventLog, Participants, Rng as _};
 use retailflow_etcd::{EtcdOptions, EtcdOwnership};
@@ -174,7 +174,7 @@ async fn serve(
     here.joined(ownership.clone());
     standing.joined(&ownership);
     let times = options::steward_times(config);
-    let mut steward = tokio::spawn(steward(node.clone(), ownership.clone(), times, gone.clone()));
+    let mut steward = tokio::spawn(run_ownership_loop(node.clone(), ownership.clone(), times, gone.clone()));
 
     let mut beside = JoinSet::new();
     beside.spawn(upkeep::run(sight.clone(), watched, end.clone()));
@@ -187,7 +187,7 @@ async fn serve(
     state.set(Phase::Serving);
     let ended = tokio::select! {
         _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
-        () = node.ended() => Err(root_ended()),
+        () = node.wait_ended() => Err(root_ended()),
         // Neither ends by itself; without it partitions would be held and not run.
         ended = &mut steward => Err(Failure::unreachable(format!("what runs partitions has ended: {ended:?}"))),
         ended = &mut attending => Err(Failure::unreachable(format!("what sees to partitions has ended: {ended:?}"))),
@@ -198,14 +198,14 @@ async fn serve(
     // Others take over one partition after another, and what still comes here is forwarded to them.
     ownership.leave();
     let empty = async {
-        while !node.held().is_empty() {
+        while !node.owned_partitions().is_empty() {
             tokio::time::sleep(LOOK).await;
         }
     };
     if tokio::time::timeout(time.part(hand_over), empty).await.is_err() {
         tracing::warn!(
             event = "partitions_left",
-            left = node.held().len(),
+            left = node.owned_partitions().len(),
             "nobody has taken all partitions over; the next one who comes does"
         );
     }
@@ -245,11 +245,11 @@ async fn node(
     ground: &Arc<Ground>,
     options: &Options,
     member: &Member,
-    durability: DurabilityNow,
+    durability: CurrentDurability,
 ) -> Result<NodeHandle, Failure> {
     let participants = participants(ground, options).await?;
     let settings = Settings {
-        holds: Holds::AsTold,
+        ownership: OwnershipMode::Assigned,
         drives_effects: options.drives_effects,
         ..Settings::new(ground.config.clone(), member.node.as_str())
     };

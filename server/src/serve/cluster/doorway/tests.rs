@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use retailflow_actors::{Holds, Node, Ports, Settings};
+use retailflow_actors::{Node, OwnershipMode, Ports, Settings};
 use retailflow_config::Config;
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemorySnapshots, MemoryTenants};
@@ -77,7 +77,8 @@ async fn door(server: &nats::Server) -> Doorway {
         rng: Arc::new(SystemRng::default()),
         durability: Durability::MEMORY.into(),
     };
-    let settings = Settings { holds: Holds::AsTold, ..Settings::new(Config::default(), "older") };
+    let settings =
+        Settings { ownership: OwnershipMode::Assigned, ..Settings::new(Config::default(), "older") };
     let node = Node::start(settings, ports).await.unwrap();
     let options = NatsOptions { servers: vec![server.url()], ..NatsOptions::default() };
     let calls = EdgeConnection::direct(&options, "calls").await.unwrap();
