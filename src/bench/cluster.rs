@@ -88,7 +88,7 @@ pub(crate) async fn publish(ground: &Ground, name: &str, from: u64, orders: u64)
     let mut waiting = JoinSet::new();
     let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
     let take = |sent: (Sent, u64), latency_us: &mut Histogram<u64>| {
-        anyhow::ensure!(matches!(sent.0, Sent::Acknowledged { .. }), "not taken: {:?}", sent.0);
+        anyhow::ensure!(matches!(sent.0, Sent::Stored { .. }), "not taken: {:?}", sent.0);
         latency_us.saturating_record(sent.1);
         Ok(())
     };

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
-use retailflow_disk::index::{Cursor, Index, IndexOptions, OrderPlace, OrderUpdate};
 use retailflow_disk::log::{FrameKind, FramePayload, LogOptions, LogWriter, NewLog, Opening};
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::ports::{EventLog, LogPosition, LoggedEntry};
+use retailflow_index::{Cursor, Index, IndexOptions, OrderPlace, OrderUpdate};
 use tokio::time::Instant;
 
 use super::report::Measured;

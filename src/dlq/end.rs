@@ -237,7 +237,7 @@ async fn one(
             // A dry run has none.
             let Some(publisher) = publisher else { return Fate::Done(None) };
             match publisher.publish(outgoing).await.sent().await {
-                Sent::Acknowledged { sequence, .. } => (Did::Redriven, Some(sequence)),
+                Sent::Stored { sequence, .. } => (Did::Redriven, Some(sequence)),
                 Sent::Refused(why) => return Fate::Cannot(why),
                 Sent::NotTaken(why) | Sent::Unknown(why) | Sent::NotSent(why) => return Fate::Failed(why),
             }

@@ -3,7 +3,7 @@
 use retailflow_config::Config;
 use retailflow_engine::ports::{Clock as _, LogIdentity};
 use retailflow_nats::{
-    Compared, Connections, Copies, DoorStreams, SyncedServers, Topology, TopologyError, Trouble,
+    ApiFailure, Compared, Connections, Copies, DoorStreams, SyncedServers, Topology, TopologyError,
     found_identity, probe_publishing, server_time, survey,
 };
 
@@ -149,11 +149,11 @@ async fn publishing(connections: &Connections, shards: u16, report: &mut Report)
     let count = tried.len();
     let mut fine = true;
     // Whoever may not publish is answered nothing, and so is who asks servers that are away: only where some answer is it a permission.
-    let all_silent = tried.iter().all(|(_, said)| matches!(said, Err(Trouble::Silent(_))));
+    let all_silent = tried.iter().all(|(_, said)| matches!(said, Err(ApiFailure::Silent(_))));
     for (subject, said) in tried {
         if let Err(trouble) = said {
             fine = false;
-            if let Trouble::Silent(why) = &trouble
+            if let ApiFailure::Silent(why) = &trouble
                 && (all_silent || lacks_leader(connections, &subject, shards).await)
             {
                 let mend = "start the servers that are away; it is taken again when a majority of the stream's copies is there";

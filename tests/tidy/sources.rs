@@ -9,7 +9,7 @@ const LINES_AIM: usize = 300;
 const MAIN_LINES_MAX: usize = 130;
 
 /// The helpers that wait on a condition with a bound; everything else calls them.
-const MAY_SLEEP: &[&str] = &["tests/support/poll.rs", "cluster/disk/src/index/tests/poll.rs"];
+const MAY_SLEEP: &[&str] = &["tests/support/poll.rs", "cluster/index/src/tests/poll.rs"];
 
 /// What the engine must not know: clocks, runtimes, files and sockets.
 const NOT_IN_ENGINE: &[&str] = &["SystemTime", "Instant::now", "tokio", "std::fs", "std::net", "std::thread"];

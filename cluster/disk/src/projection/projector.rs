@@ -21,7 +21,7 @@ use super::publisher::Publisher;
 use super::shared::{Cause, Progress, Shared, Standing};
 use super::shelf::{self, Of, Shelf};
 use super::tracked::Tracked;
-use crate::index::IndexError;
+use retailflow_index::IndexError;
 
 /// Long orders of which it is known without the shelf how far their blocks go.
 const LONG_ENDS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use retailflow_actors::{CurrentDurability, Ports};
 use retailflow_config::Config;
-use retailflow_disk::snapshot_cache::{SnapshotCache, SnapshotCacheOptions};
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{
     Clock as _, EventLog, LogIdentity, Participants, PortFuture, Rng as _, Snapshots,
 };
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_etcd::Locks;
+use retailflow_index::snapshot_cache::{SnapshotCache, SnapshotCacheOptions};
 use retailflow_nats::event_log::GROUP_RECORDS_MAX;
 use retailflow_nats::{
-    Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher, IdentityError,
-    NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError, RelayOptions,
-    SecretError, StreamWatch, SyncedServers, TenantsOptions, Topology, TopologyError, Trouble, fits_log,
+    ApiFailure, Connections, Cursors, DoorStreams, Drift, EdgeConnection, EventOptions, EventPublisher,
+    IdentityError, NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions, NatsRelay, NatsTenants, OpenError,
+    RelayOptions, SecretError, StreamWatch, SyncedServers, TenantsOptions, Topology, TopologyError, fits_log,
     token_secret,
 };
 
@@ -137,7 +137,7 @@ impl Ground {
         let log_id = log.identity().log_id;
         let options = TenantsOptions::default();
         let tenants = async || NatsTenants::open(&connections, &options).await;
-        let tenants = patiently("the tenants", tenants, Trouble::may_pass).await;
+        let tenants = patiently("the tenants", tenants, ApiFailure::may_pass).await;
         let tenants = tenants.or_exit(ExitStatus::Unreachable, || "cannot read the tenants")?;
         let secret = async || token_secret(&connections).await;
         let secret = patiently("the secret of tokens", secret, SecretError::may_pass).await;

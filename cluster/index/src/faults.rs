@@ -6,7 +6,8 @@ use parking_lot::{Condvar, Mutex};
 
 /// What becomes of writes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Disk {
+pub enum Disk {
+    /// All are done.
     #[default]
     Well,
     /// No write and no sync succeeds, for this reason.
@@ -17,25 +18,27 @@ pub(crate) enum Disk {
     Hanging,
 }
 
+/// What tests change while an index is open.
 #[derive(Debug, Default)]
-pub(crate) struct Faults {
+pub struct Faults {
     disk: Mutex<Disk>,
     changed: Condvar,
 }
 
 impl Faults {
-    pub(crate) fn set(&self, disk: Disk) {
+    /// From now on, writes fare so; those that hang go on.
+    pub fn set(&self, disk: Disk) {
         *self.disk.lock() = disk;
         self.changed.notify_all();
     }
 
     /// Before a write or a sync of a run's file.
-    pub(crate) fn file(&self) -> io::Result<()> {
+    pub(super) fn file(&self) -> io::Result<()> {
         self.pass(false)
     }
 
     /// Before a write of sled.
-    pub(crate) fn store(&self) -> io::Result<()> {
+    pub(super) fn store(&self) -> io::Result<()> {
         self.pass(true)
     }
 

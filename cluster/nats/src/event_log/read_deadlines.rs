@@ -1,73 +1,37 @@
-//! The open orders of a partition, by the time at which someone must look again. A deadline goes without a trace some time after it was
-//! cleared, so all are read again when somebody else has written.
+//! The deadlines of a partition, current.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream as streams};
 use retailflow_engine::codec::deadline::Deadline;
-use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
-use retailflow_engine::keys::Hash;
-use retailflow_engine::ports::{DueOrder, ReadError};
+use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::ports::ReadError;
 use tokio::sync::MutexGuard;
 
-use super::Inner;
-use super::index::{Kept, PIECE_BYTES, catch_up};
-use crate::api::{END, Trouble};
+use super::changelog::{PIECE_BYTES, catch_up};
+use super::deadlines::OpenDeadlines;
+use super::state::Inner;
+use crate::answers::ApiFailure;
+use crate::api::END;
 use crate::subjects::{self, Subject};
 
 /// Deadlines that are asked for one by one at once.
 const READS_AT_ONCE: usize = 32;
 
-/// The deadlines of a partition.
-#[derive(Debug, Default)]
-pub(super) struct Open {
-    at: Option<Hash>,
-    pub(super) due: BTreeSet<DueOrder>,
-    by_order: HashMap<OrderRef, TimestampMs>,
-}
-
-impl Kept for Open {
-    /// An order and its deadline, if it still has one.
-    type Change = (OrderRef, Option<TimestampMs>);
-
-    fn at(&mut self) -> &mut Option<Hash> {
-        &mut self.at
-    }
-
-    fn take_in(&mut self, (order, at): Self::Change) {
-        self.deadline(&order, at);
-    }
-}
-
-impl Open {
-    fn deadline(&mut self, order: &OrderRef, at: Option<TimestampMs>) {
-        let before = match at {
-            Some(at) => self.by_order.insert(order.clone(), at),
-            None => self.by_order.remove(order),
-        };
-        if let Some(before) = before {
-            self.due.remove(&DueOrder { at: before, order: order.clone() });
-        }
-        if let Some(at) = at {
-            self.due.insert(DueOrder { at, order: order.clone() });
-        }
-    }
-}
-
 impl Inner {
     /// The deadlines of a partition, current up to the leader's last fence.
-    pub(super) async fn open_orders(
+    pub(super) async fn deadlines(
         &self,
         partition: PartitionId,
-    ) -> Result<MutexGuard<'_, Open>, ReadError> {
+    ) -> Result<MutexGuard<'_, OpenDeadlines>, ReadError> {
         let here = self.partition(partition)?;
-        let mut open = here.open.lock().await;
-        let (hash, end) = self.caught_up(partition, &mut *open, &here.open_since).await?;
+        let mut open = here.deadlines.lock().await;
+        let (hash, end) = self.caught_up(partition, &mut *open, &here.deadlines_changes).await?;
         if open.at != Some(hash) {
             open.at = None;
             self.read_deadlines(partition, &mut open, end).await?;
             open.at = Some(hash);
-            catch_up(&mut *open, &here.open_since);
+            catch_up(&mut *open, &here.deadlines_changes);
         }
         Ok(open)
     }
@@ -75,7 +39,7 @@ impl Inner {
     async fn read_deadlines(
         &self,
         partition: PartitionId,
-        open: &mut Open,
+        open: &mut OpenDeadlines,
         to: u64,
     ) -> Result<(), ReadError> {
         let (stream, filter) = (self.stream(partition), subjects::deadlines_of(partition));
@@ -104,7 +68,7 @@ impl Inner {
     async fn drop_what_is_gone(
         &self,
         partition: PartitionId,
-        open: &mut Open,
+        open: &mut OpenDeadlines,
         read: u64,
     ) -> Result<(), ReadError> {
         if open.by_order.is_empty() {
@@ -113,7 +77,7 @@ impl Inner {
         let (stream, filter) = (self.stream(partition), subjects::deadlines_of(partition));
         let list = async |filter: &str, after: usize| match self.api.subjects(&stream, filter, after).await {
             Ok(page) if page.last_sequence < read => {
-                Err(Trouble::Silent(format!("{stream} ends at {}, and has {read}", page.last_sequence)))
+                Err(ApiFailure::Silent(format!("{stream} ends at {}, and has {read}", page.last_sequence)))
             }
             answer => answer,
         };
@@ -135,7 +99,7 @@ impl Inner {
             open.by_order.keys().filter(|order| !there.contains(*order)).cloned().collect();
         let ask = async |order: OrderRef| {
             let found = list(&subjects::deadline(partition, &order), 0).await?;
-            Ok::<_, Trouble>((order, found.total))
+            Ok::<_, ApiFailure>((order, found.total))
         };
         let mut asked = streams::iter(gone).map(ask).buffer_unordered(READS_AT_ONCE);
         while let Some((order, found)) = asked.try_next().await? {

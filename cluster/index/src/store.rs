@@ -11,10 +11,11 @@ use std::{
 };
 
 use super::{
-    files::{self, RunFiles},
-    run::run_id,
+    files::{self, RunFiles, run_id},
     types::IndexError,
 };
+
+pub use sled::{Batch, IVec as Bytes, Tree};
 
 /// The tree of the manifest, its meta blob and the controls: one batch to it is atomic.
 const MAIN_TREE: &[u8] = b"main";
@@ -25,15 +26,15 @@ const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// An open sled database.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub struct Store {
     db: sled::Db,
-    main: sled::Tree,
+    main: Tree,
     dir: PathBuf,
     runs: RunFiles,
 }
 
 /// Runs one or more sled calls; a panic becomes `Damaged`.
-pub(crate) fn guarded<T>(what: &str, calls: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
+pub fn guarded<T>(what: &str, calls: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
     match catch_unwind(AssertUnwindSafe(calls)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(trouble(what, error)),
@@ -84,7 +85,7 @@ fn is_of_the_system(error: &io::Error) -> bool {
 
 impl Store {
     /// Opens or creates. May spin for ever on damaged files: call it where that can be borne.
-    pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
+    pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         let io_error = |error: io::Error| IndexError::Io(format!("{}: {error}", dir.display()));
         fs::create_dir_all(dir).map_err(io_error)?;
         let until = Instant::now() + LOCK_WAIT;
@@ -105,7 +106,7 @@ impl Store {
 
     /// Removes the files that sled makes, and the folder if nothing else is in it. Not the folder as a whole: a wrong
     /// path must not cost someone's data.
-    pub(crate) fn destroy(dir: &Path) -> io::Result<()> {
+    pub fn destroy(dir: &Path) -> io::Result<()> {
         let entries = match fs::read_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             entries => entries?,
@@ -126,12 +127,13 @@ impl Store {
         if foreign { Ok(()) } else { fs::remove_dir(dir) }
     }
 
-    pub(crate) fn main(&self) -> &sled::Tree {
+    /// The tree that batches go to.
+    pub fn main(&self) -> &Tree {
         &self.main
     }
 
     /// With the disk that a test wants.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "faulty"))]
     pub(super) fn set_faults(&mut self, faults: &std::sync::Arc<super::faults::Faults>) {
         self.runs.faults = std::sync::Arc::clone(faults);
     }
@@ -149,9 +151,9 @@ impl Store {
     }
 
     /// Applies a batch to the main tree, all or nothing, and hands it to the operating system.
-    pub(super) fn commit(&self, batch: sled::Batch) -> Result<(), IndexError> {
+    pub(super) fn commit(&self, batch: Batch) -> Result<(), IndexError> {
         guarded("write", || {
-            #[cfg(test)]
+            #[cfg(any(test, feature = "faulty"))]
             self.runs.faults.store()?;
             self.main.apply_batch(batch)?;
             self.db.flush().map(drop)
@@ -159,22 +161,22 @@ impl Store {
     }
 
     /// The tree of that name, made if it is not there.
-    pub(crate) fn tree(&self, name: &[u8]) -> Result<sled::Tree, IndexError> {
+    pub fn tree(&self, name: &[u8]) -> Result<Tree, IndexError> {
         guarded("open tree", || self.db.open_tree(name))
     }
 
     /// Drops a tree and what it holds. No one may read it any more.
-    pub(crate) fn drop_tree(&self, name: &[u8]) -> Result<(), IndexError> {
+    pub fn drop_tree(&self, name: &[u8]) -> Result<(), IndexError> {
         guarded("drop tree", || self.db.drop_tree(name).map(drop))
     }
 
     /// Hands everything to the operating system. No fsync, whatever sled calls it.
-    pub(crate) fn flush(&self) -> Result<(), IndexError> {
+    pub fn flush(&self) -> Result<(), IndexError> {
         guarded("flush", || self.db.flush().map(drop))
     }
 
     /// Bytes of the files; 0 when they can't be counted.
-    pub(crate) fn disk_bytes(&self) -> u64 {
+    pub fn disk_bytes(&self) -> u64 {
         folder_bytes(&self.dir)
     }
 }
@@ -197,7 +199,7 @@ fn destroy_runs(dir: &Path) -> io::Result<bool> {
 }
 
 /// Bytes that a folder's files take; unreadable ones count nothing.
-pub(crate) fn folder_bytes(dir: &Path) -> u64 {
+pub fn folder_bytes(dir: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
     let size = |entry: fs::DirEntry| match entry.metadata() {
         Ok(meta) if meta.is_dir() => folder_bytes(&entry.path()),
@@ -208,17 +210,17 @@ pub(crate) fn folder_bytes(dir: &Path) -> u64 {
 }
 
 /// One value of a tree.
-pub(crate) fn get(tree: &sled::Tree, key: &[u8]) -> Result<Option<sled::IVec>, IndexError> {
+pub fn get(tree: &Tree, key: &[u8]) -> Result<Option<Bytes>, IndexError> {
     guarded("read", || tree.get(key))
 }
 
 /// Sets one value of a tree.
-pub(crate) fn put(tree: &sled::Tree, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
+pub fn put(tree: &Tree, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
     guarded("write", || tree.insert(key, value).map(drop))
 }
 
 /// Applies a batch to one tree, all or nothing.
-pub(crate) fn write(tree: &sled::Tree, batch: sled::Batch) -> Result<(), IndexError> {
+pub fn write(tree: &Tree, batch: Batch) -> Result<(), IndexError> {
     guarded("write", || tree.apply_batch(batch))
 }
 

@@ -8,10 +8,9 @@ use std::{
 };
 
 use super::{
-    files::RunFiles,
+    files::{RunFiles, run_id},
     manifest::MANIFEST_KEY,
     open,
-    run::run_id,
     store::{self, Store},
     types::IndexError,
     writer::{RETRY_FIRST, Writer},
@@ -96,7 +95,7 @@ impl Writer {
     fn files(&self) -> RunFiles {
         #[cfg_attr(not(test), allow(unused_mut))]
         let mut files = RunFiles::new(&self.dir);
-        #[cfg(test)]
+        #[cfg(any(test, feature = "faulty"))]
         {
             files.faults = Arc::clone(&self.shared.options.faults);
         }

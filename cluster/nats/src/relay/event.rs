@@ -22,7 +22,7 @@ use crate::subjects;
 
 /// An event as read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct StoredEvent {
     pub(super) order: OrderRef,
     pub(super) kind: &'static str,
     pub(super) json: Arc<str>,
@@ -51,7 +51,7 @@ struct Envelope<'a> {
 }
 
 /// Reads a message; what is none of ours is told in words.
-pub(super) fn read(arrived: &Arrived) -> Result<Told, String> {
+pub(super) fn read(arrived: &Arrived) -> Result<StoredEvent, String> {
     let (tenant, order) = subjects::parse_event(&arrived.subject).ok_or("its subject names no order")?;
     let order = order_of(tenant, order).map_err(|error| error.to_string())?;
     let may = |name: &'static str| arrived.headers.attribute(name).map_err(|error| error.to_string());
@@ -106,7 +106,7 @@ pub(super) fn read(arrived: &Arrived) -> Result<Told, String> {
         data,
     };
     let json = serde_json::to_string(&envelope).map_err(|error| error.to_string())?.into();
-    Ok(Told { mark: mark(&arrived.subject, &id), order, kind, json })
+    Ok(StoredEvent { mark: mark(&arrived.subject, &id), order, kind, json })
 }
 
 /// Never that of a place behind all events of a group ([`retailflow_engine::codec::cursor::BEHIND`]).

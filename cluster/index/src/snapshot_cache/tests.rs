@@ -4,7 +4,7 @@ use retailflow_testkit::author::order;
 use retailflow_testkit::{Subject, snapshots};
 
 use super::*;
-use crate::index::store::folder_bytes;
+use crate::store::folder_bytes;
 
 fn small() -> SnapshotCacheOptions {
     SnapshotCacheOptions { max_bytes: 1 << 20, cache_bytes: 1 << 20, ..SnapshotCacheOptions::default() }

@@ -1,16 +1,12 @@
-//! What of a partition stands now, in memory: its park marks ([`super::parks`]) and its deadlines ([`super::open`]).
+//! What of a partition stands now, in memory: its park marks ([`super::parks`]) and its deadlines ([`super::deadlines`]).
 //!
 //! Each is made of the stream when it is first asked for, kept current by our own groups, and read again when the last fence
 //! shows that someone else has written. Reading a large partition takes seconds, and groups go on meanwhile: each leaves what it
-//! changed in [`Since`], which is taken in before anything is shown.
+//! changed in [`Changelog`], which is taken in before anything is shown.
 
 use parking_lot::Mutex;
-use retailflow_engine::ids::PartitionId;
-use retailflow_engine::keys::{GENESIS, Hash};
-use retailflow_engine::ports::{Group, ReadError};
-
-use super::commit::Refresh;
-use super::{Inner, Partition};
+use retailflow_engine::keys::Hash;
+use retailflow_engine::ports::Group;
 
 /// What is read at once, in bytes.
 pub(super) const PIECE_BYTES: usize = 4 << 20;
@@ -18,14 +14,14 @@ pub(super) const PIECE_BYTES: usize = 4 << 20;
 const SINCE_MAX: usize = 100_000;
 
 /// What is kept of a partition.
-pub(super) trait Kept {
+pub(super) trait Indexed {
     /// What a group changes of it.
     type Change;
 
     /// The fence up to which it is current; none before it is made.
     fn at(&mut self) -> &mut Option<Hash>;
 
-    fn take_in(&mut self, change: Self::Change);
+    fn apply(&mut self, change: Self::Change);
 }
 
 /// A group of ours that was stored: what it changed.
@@ -36,20 +32,20 @@ struct OfGroup<C> {
 }
 
 /// What our own groups changed since anybody looked.
-pub(super) struct Since<C> {
+pub(super) struct Changelog<C> {
     /// Whether it is kept, or will be.
     wanted: bool,
     groups: Vec<OfGroup<C>>,
     size: usize,
 }
 
-impl<C> Default for Since<C> {
+impl<C> Default for Changelog<C> {
     fn default() -> Self {
         Self { wanted: false, groups: Vec::new(), size: 0 }
     }
 }
 
-impl<C> Since<C> {
+impl<C> Changelog<C> {
     /// A group of ours was stored.
     pub(super) fn note(&mut self, group: &Group, hash: &Hash, changes: impl Iterator<Item = C>) {
         if !self.wanted {
@@ -78,44 +74,20 @@ impl<C> Since<C> {
 }
 
 /// Takes in what our groups changed, as far as it follows what is kept.
-pub(super) fn catch_up<K: Kept>(kept: &mut K, since: &Mutex<Since<K::Change>>) {
+pub(super) fn catch_up<K: Indexed>(kept: &mut K, since: &Mutex<Changelog<K::Change>>) {
     let groups = since.lock().take();
     for group in groups {
         if *kept.at() == Some(group.previous) {
-            group.changes.into_iter().for_each(|change| kept.take_in(change));
+            group.changes.into_iter().for_each(|change| kept.apply(change));
             *kept.at() = Some(group.hash);
         }
-    }
-}
-
-impl Inner {
-    pub(super) fn partition(&self, partition: PartitionId) -> Result<&Partition, ReadError> {
-        let all = self.partitions.get(usize::from(partition.0));
-        all.ok_or_else(|| ReadError::Unavailable(format!("there is no partition {partition}")))
-    }
-
-    /// Takes in what our groups changed up to the leader's last fence, and gives that fence and where its group ends.
-    pub(super) async fn caught_up<K: Kept>(
-        &self,
-        partition: PartitionId,
-        kept: &mut K,
-        since: &Mutex<Since<K::Change>>,
-    ) -> Result<(Hash, u64), ReadError> {
-        // Whatever is stored from here on is noted.
-        catch_up(kept, since);
-        let mut writing = self.partition(partition)?.writing.lock().await;
-        self.refresh(&mut writing, partition).await.map_err(|refresh| match refresh {
-            Refresh::Trouble(trouble) => trouble.into(),
-            Refresh::Regressed(why) => ReadError::Damaged(why),
-        })?;
-        catch_up(kept, since);
-        Ok(writing.head.as_ref().map_or((GENESIS, 0), |head| (head.hash, head.end)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use retailflow_engine::codec::fence::Fence;
+    use retailflow_engine::ids::PartitionId;
     use retailflow_engine::memory::next_fence;
     use retailflow_engine::ports::PartitionHead;
 
@@ -127,14 +99,14 @@ mod tests {
         seen: Vec<u64>,
     }
 
-    impl Kept for Sum {
+    impl Indexed for Sum {
         type Change = u64;
 
         fn at(&mut self) -> &mut Option<Hash> {
             &mut self.at
         }
 
-        fn take_in(&mut self, change: u64) {
+        fn apply(&mut self, change: u64) {
             self.seen.push(change);
         }
     }
@@ -147,7 +119,7 @@ mod tests {
 
     #[test]
     fn changes_are_taken_in_as_far_as_they_follow() {
-        let (mut sum, since) = (Sum::default(), Mutex::new(Since::default()));
+        let (mut sum, since) = (Sum::default(), Mutex::new(Changelog::default()));
         since.lock().note(&group(0), &[1; 32], [1].into_iter());
         catch_up(&mut sum, &since);
         assert!(sum.seen.is_empty(), "nobody wanted it");
@@ -167,7 +139,8 @@ mod tests {
 
     #[test]
     fn no_more_changes_wait_than_may() {
-        let (mut sum, since) = (Sum { at: Some([0; 32]), ..Sum::default() }, Mutex::new(Since::default()));
+        let (mut sum, since) =
+            (Sum { at: Some([0; 32]), ..Sum::default() }, Mutex::new(Changelog::default()));
         catch_up(&mut sum, &since);
         since.lock().note(&group(0), &[1; 32], 0..SINCE_MAX as u64);
         catch_up(&mut sum, &since);

@@ -56,12 +56,6 @@ impl RunInfo {
     }
 }
 
-/// The id behind [`RunInfo::file_name`]; `None` for a file that is no run's.
-pub(super) fn run_id(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix(['o', 'd'])?;
-    (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
-}
-
 /// What is held in memory of a run: of each block the first rank, the place in the file and the checksum, and the bloom
 /// filter (orders only).
 #[derive(Debug, Default)]

@@ -24,8 +24,8 @@ pub struct IndexOptions {
     /// `Damaged`: sled may spin for ever on damaged files. Default 30,000.
     pub open_timeout_ms: u64,
     /// What the disk does.
-    #[cfg(test)]
-    pub(crate) faults: std::sync::Arc<super::faults::Faults>,
+    #[cfg(any(test, feature = "faulty"))]
+    pub faults: std::sync::Arc<super::faults::Faults>,
 }
 
 impl Default for IndexOptions {
@@ -38,7 +38,7 @@ impl Default for IndexOptions {
             snapshots_max_bytes: 256 << 20,
             verify_max_bytes: 512 << 20,
             open_timeout_ms: 30_000,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "faulty"))]
             faults: std::sync::Arc::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! The index of the log: which order stands where, what is due when, and a few control entries.
+//! The index of the log on one machine: which order stands where, what is due when, and a few control entries.
 //!
 //! **Invariant: it is a cache of the log and never a truth.** It either answers as the log up to its cursor says, or
 //! says [`IndexError::Damaged`]; then it is deleted and built again. It never answers wrongly.
@@ -16,22 +16,24 @@
 //! and so do `room` and `stats`. Everything else may read or write the disk: never call it from async code.
 
 mod block;
+mod bloom;
 mod build;
 mod controls;
 mod deadlines;
-#[cfg(test)]
-pub(crate) mod faults;
+#[cfg(any(test, feature = "faulty"))]
+pub mod faults;
 mod files;
 mod manifest;
 mod memtable;
 mod merge;
-pub(crate) mod open;
+mod open;
 mod pace;
 mod recover;
 mod run;
 mod shared;
-pub(crate) mod snapshots;
-pub(crate) mod store;
+pub mod snapshot_cache;
+mod snapshots;
+pub mod store;
 #[cfg(test)]
 mod tests;
 mod types;

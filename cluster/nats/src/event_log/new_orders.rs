@@ -10,26 +10,19 @@
 use std::time::Duration;
 
 use fastbloom::BloomFilter;
-use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::ids::OrderRef;
 use retailflow_engine::keys::order_key;
 use tokio::time::Instant;
 
-use super::Inner;
-use crate::api::Trouble;
-use crate::subjects::{self, Subject};
-
 /// Orders of a partition with which it is worth the memory (2 MB) and the time of the server that lists them.
-const ORDERS_MAX: u64 = 1_000_000;
+pub(super) const ORDERS_MAX: u64 = 1_000_000;
 /// Orders that the first filter has room for; each further one for as many as all before it.
 const ROOM_MIN: u64 = 16_384;
 /// After reading failed; doubled each time.
 const AGAIN_MIN: Duration = Duration::from_secs(30);
 const AGAIN_MAX: Duration = Duration::from_secs(3_600);
 
-/// Subjects of a whole stream beyond which the server is not asked for any list.
-const STREAM_SUBJECTS_MAX: u64 = 20_000_000;
-
-type Hashes = Vec<u64>;
+pub(super) type Hashes = Vec<u64>;
 
 /// Of each filter, for each order that it has room for: about one order in 2,000 is taken for one that is there.
 const BITS_PER_ORDER: usize = 16;
@@ -81,24 +74,24 @@ impl Filters {
 
 /// What is known of the orders of a partition.
 #[derive(Default)]
-pub(super) struct Absence {
+pub(super) struct NewOrderIndex {
     state: State,
     /// Changes when all is forgotten: what was read for an earlier turn is of no use.
     turn: u64,
     not_before: Option<Instant>,
     failures: u32,
-    to_read: Option<ToRead>,
+    pub(super) to_read: Option<ToRead>,
 }
 
 /// What is to be read: the orders of a partition, for this turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ToRead {
-    turn: u64,
+    pub(super) turn: u64,
     /// The sequence of a message of ours, which whoever answers must have.
-    written: u64,
+    pub(super) written: u64,
 }
 
-impl Absence {
+impl NewOrderIndex {
     /// Surely without a record, as far as this writer can know.
     pub(super) fn is_absent(&self, order: &OrderRef) -> bool {
         match &self.state {
@@ -143,7 +136,7 @@ impl Absence {
         self.forget();
     }
 
-    fn end(&mut self, turn: u64, found: Found) {
+    pub(super) fn end(&mut self, turn: u64, found: Found) {
         let State::Reading(since) = &mut self.state else { return };
         if self.turn != turn {
             return;
@@ -170,7 +163,7 @@ impl Absence {
 }
 
 /// What reading the orders came to.
-enum Found {
+pub(super) enum Found {
     All(Hashes),
     TooMany,
     /// It failed.
@@ -178,58 +171,8 @@ enum Found {
 }
 
 /// Half of the key: it is a cryptographic hash already.
-fn hash(order: &OrderRef) -> u64 {
+pub(super) fn hash(order: &OrderRef) -> u64 {
     u128::from_le_bytes(order_key(order)) as u64
-}
-
-impl Inner {
-    /// Whether a partition's orders are to be read; who is told so reads them.
-    pub(super) fn absence_to_read(&self, partition: PartitionId) -> Option<ToRead> {
-        self.partitions[usize::from(partition.0)].absence.lock().to_read.take()
-    }
-
-    /// Reads them.
-    pub(super) async fn learn_absence(&self, partition: PartitionId, due: ToRead) {
-        let found = self.orders_there(partition, due.written).await.unwrap_or_else(|trouble| {
-            tracing::debug!(%partition, %trouble, "the orders of a partition cannot be listed now");
-            Found::Nothing
-        });
-        self.partitions[usize::from(partition.0)].absence.lock().end(due.turn, found);
-    }
-
-    /// The pages are of one list by name, which only ever grows: an order's first record stays. (Whoever lets records go some day must
-    /// read otherwise here: where subjects vanish between two pages, others slip through.)
-    async fn orders_there(&self, partition: PartitionId, written: u64) -> Result<Found, Trouble> {
-        // One after another: each holds the stream up while the server gathers its subjects.
-        let _one = self.learning.acquire().await;
-        let (stream, filter) = (self.stream(partition), subjects::records_of(partition));
-        if self.api.info(&stream).await?.subjects > STREAM_SUBJECTS_MAX {
-            return Ok(Found::TooMany);
-        }
-        let mut found = Hashes::new();
-        loop {
-            let page = self.api.subjects(&stream, &filter, found.len()).await?;
-            if page.last_sequence < written {
-                return Err(Trouble::Strange(format!("{stream} ends before {written}")));
-            }
-            if page.total > ORDERS_MAX {
-                return Ok(Found::TooMany);
-            }
-            let before = found.len();
-            for subject in &page.subjects {
-                match subjects::parse(subject) {
-                    Some(Subject::Record(_, order)) => found.push(hash(&order)),
-                    _ => return Err(Trouble::Strange(format!("{subject} among the records of {partition}"))),
-                }
-            }
-            if found.len() as u64 >= page.total {
-                return Ok(Found::All(found));
-            }
-            if found.len() == before {
-                return Err(Trouble::Strange(format!("{before} of {} subjects of {stream}", page.total)));
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -238,43 +181,43 @@ mod tests {
 
     use super::*;
 
-    fn begun(absence: &mut Absence) -> Option<u64> {
-        absence.begin(1);
-        absence.to_read.take().map(|due| due.turn)
+    fn begun(new_orders: &mut NewOrderIndex) -> Option<u64> {
+        new_orders.begin(1);
+        new_orders.to_read.take().map(|due| due.turn)
     }
 
     #[test]
     fn only_what_was_read_and_never_written_is_absent() {
-        let mut absence = Absence::default();
+        let mut new_orders = NewOrderIndex::default();
         let [there, during, after, new] = ["a", "b", "c", "d"].map(|name| order("shop", name));
-        assert!(!absence.is_absent(&new), "nothing is known");
-        let turn = begun(&mut absence).unwrap();
-        assert_eq!(begun(&mut absence), None, "it is being read");
-        absence.note(&during);
-        assert!(!absence.is_absent(&new));
-        absence.end(turn, Found::All(vec![hash(&there)]));
-        absence.note(&after);
-        let absent = [&there, &during, &after, &new].map(|order| absence.is_absent(order));
+        assert!(!new_orders.is_absent(&new), "nothing is known");
+        let turn = begun(&mut new_orders).unwrap();
+        assert_eq!(begun(&mut new_orders), None, "it is being read");
+        new_orders.note(&during);
+        assert!(!new_orders.is_absent(&new));
+        new_orders.end(turn, Found::All(vec![hash(&there)]));
+        new_orders.note(&after);
+        let absent = [&there, &during, &after, &new].map(|order| new_orders.is_absent(order));
         assert_eq!(absent, [false, false, false, true]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_read_before_somebody_else_wrote_is_of_no_use() {
-        let mut absence = Absence::default();
+        let mut new_orders = NewOrderIndex::default();
         let new = order("shop", "new");
-        let turn = begun(&mut absence).unwrap();
-        absence.forget();
-        let next = begun(&mut absence).unwrap();
-        absence.end(turn, Found::All(Vec::new()));
-        assert!(!absence.is_absent(&new));
-        absence.end(next, Found::Nothing);
-        assert_eq!(begun(&mut absence), None, "it failed just now");
+        let turn = begun(&mut new_orders).unwrap();
+        new_orders.forget();
+        let next = begun(&mut new_orders).unwrap();
+        new_orders.end(turn, Found::All(Vec::new()));
+        assert!(!new_orders.is_absent(&new));
+        new_orders.end(next, Found::Nothing);
+        assert_eq!(begun(&mut new_orders), None, "it failed just now");
         tokio::time::advance(AGAIN_MIN).await;
-        let last = begun(&mut absence).unwrap();
-        absence.end(last, Found::All(Vec::new()));
-        assert!(absence.is_absent(&new));
-        absence.forget();
-        assert!(!absence.is_absent(&new));
+        let last = begun(&mut new_orders).unwrap();
+        new_orders.end(last, Found::All(Vec::new()));
+        assert!(new_orders.is_absent(&new));
+        new_orders.forget();
+        assert!(!new_orders.is_absent(&new));
     }
 
     /// A single filter that was made for the orders of the beginning would call nothing absent any more.

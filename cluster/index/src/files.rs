@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-#[cfg(test)]
+#[cfg(any(test, feature = "faulty"))]
 use super::faults::Faults;
 
 /// Bytes that are gathered before they go to the file.
@@ -24,11 +24,17 @@ const SYNC_BYTES: u64 = 512 << 10;
 /// A file that shows whether the disk takes anything.
 pub(super) const PROBE: &str = "probe";
 
+/// The id in the name of a run's file, as `RunInfo::file_name` makes it; `None` for a file that is no run's.
+pub(super) fn run_id(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(['o', 'd'])?;
+    (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
+}
+
 /// The folder of the runs' files.
 #[derive(Debug, Clone)]
 pub(super) struct RunFiles {
     dir: PathBuf,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "faulty"))]
     pub(super) faults: std::sync::Arc<Faults>,
 }
 
@@ -37,7 +43,7 @@ impl RunFiles {
     pub(super) fn new(index: &Path) -> Self {
         Self {
             dir: folder(index),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "faulty"))]
             faults: std::sync::Arc::default(),
         }
     }
@@ -90,7 +96,7 @@ impl RunFiles {
 
     /// Whether the disk takes anything: writes a little, syncs it, and removes it.
     pub(super) fn probe(&self) -> io::Result<()> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "faulty"))]
         self.faults.store()?;
         let mut file = self.create(PROBE)?;
         file.push(&[1; WRITE_BYTES])?;
@@ -99,13 +105,13 @@ impl RunFiles {
     }
 
     /// What a test has the disk do; nothing else.
-    #[cfg(not(test))]
+    #[cfg(not(any(test, feature = "faulty")))]
     #[allow(clippy::unnecessary_wraps, clippy::unused_self)]
     fn fault(&self) -> io::Result<()> {
         Ok(())
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "faulty"))]
     fn fault(&self) -> io::Result<()> {
         self.faults.file()
     }

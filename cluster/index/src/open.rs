@@ -9,8 +9,9 @@ use std::{
 
 use super::{
     controls,
+    files::run_id,
     manifest::{MANIFEST_KEY, Manifest},
-    run::{Run, RunInfo, run_id},
+    run::{Run, RunInfo},
     shared::RunSets,
     store::{self, Store, folder_bytes},
     types::{IndexError, IndexOptions},
@@ -66,7 +67,7 @@ pub(crate) fn within<T: Send + 'static>(
 fn open_store(dir: &Path, options: &IndexOptions) -> Result<Store, IndexError> {
     #[cfg_attr(not(test), allow(unused_mut))]
     let mut store = Store::open(dir, options.cache_bytes)?;
-    #[cfg(test)]
+    #[cfg(any(test, feature = "faulty"))]
     store.set_faults(&options.faults);
     Ok(store)
 }

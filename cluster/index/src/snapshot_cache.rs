@@ -18,10 +18,10 @@ use retailflow_engine::keys::order_key;
 use retailflow_engine::ports::{PortFuture, Snapshots};
 use tokio::sync::Semaphore;
 
-use super::index::IndexError;
-use super::index::open::within;
-use super::index::snapshots::SnapshotShelf;
-use super::index::store::{self, Store};
+use super::open::within;
+use super::snapshots::SnapshotShelf;
+use super::store::{self, Store};
+use super::types::IndexError;
 
 /// Of the form of what is stored. Another one is no trouble: all is begun anew.
 const VERSION: u8 = 1;
