@@ -61,9 +61,15 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         &[],
     ),
     (
+        "retailflow-measure",
+        &["retailflow-actors", "retailflow-config", "retailflow-disk", "retailflow-engine", "retailflow-nats", "retailflow-server"],
+        &[],
+    ),
+    (
         "retailflow",
         &[
             "retailflow-server",
+            "retailflow-measure",
             "retailflow-engine",
             "retailflow-actors",
             "retailflow-os",

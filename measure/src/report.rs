@@ -7,29 +7,29 @@ use serde::Serialize;
 
 /// One measurement. Latencies in milliseconds.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Measured {
+pub struct Measured {
     /// What was measured.
-    pub(crate) name: String,
+    pub name: String,
     /// How many commands or groups.
-    pub(crate) count: u64,
+    pub count: u64,
     /// How long it took, in seconds.
-    pub(crate) seconds: f64,
+    pub seconds: f64,
     /// A second.
-    pub(crate) per_second: f64,
+    pub per_second: f64,
     /// Half of them were faster.
-    pub(crate) p50_ms: f64,
+    pub p50_ms: f64,
     /// 95 of 100 were faster.
-    pub(crate) p95_ms: f64,
+    pub p95_ms: f64,
     /// 99 of 100 were faster.
-    pub(crate) p99_ms: f64,
+    pub p99_ms: f64,
     /// The slowest.
-    pub(crate) max_ms: f64,
+    pub max_ms: f64,
     /// Memory of the process afterwards, in MB.
-    pub(crate) resident_mb: u64,
+    pub resident_mb: u64,
 }
 
 impl Measured {
-    pub(crate) fn new(name: &str, count: u64, took: Duration, latency_us: &Histogram<u64>) -> Self {
+    pub fn new(name: &str, count: u64, took: Duration, latency_us: &Histogram<u64>) -> Self {
         let at = |quantile: f64| latency_us.value_at_quantile(quantile) as f64 / 1000.0;
         let seconds = took.as_secs_f64();
         Self {
@@ -46,7 +46,7 @@ impl Measured {
     }
 
     /// One line for people.
-    pub(crate) fn row(&self) -> String {
+    pub fn row(&self) -> String {
         format!(
             "{:<44} {:>9.0}/s  p50 {:>8.3}  p95 {:>8.3}  p99 {:>8.3}  max {:>8.1} ms  {:>5} MB\n",
             self.name, self.per_second, self.p50_ms, self.p95_ms, self.p99_ms, self.max_ms, self.resident_mb
@@ -56,33 +56,33 @@ impl Measured {
 
 /// All measurements of one run.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct BenchReport {
+pub struct BenchReport {
     /// Version of this program.
-    pub(crate) version: String,
+    pub version: String,
     /// Processors, and their kind.
-    pub(crate) machine: String,
+    pub machine: String,
     /// Built with optimizations?
-    pub(crate) release: bool,
+    pub release: bool,
     /// Orders placed and not at their end in the whole lives, at most, until half of them had ended.
-    pub(crate) open_orders_most_first_half: u64,
+    pub open_orders_most_first_half: u64,
     /// The same over the whole run.
-    pub(crate) open_orders_most: u64,
+    pub open_orders_most: u64,
     /// Orders through a second in the second half of the whole lives alone.
-    pub(crate) second_half_per_second: f64,
+    pub second_half_per_second: f64,
     /// The measurements, in the order in which they were made.
-    pub(crate) measured: Vec<Measured>,
+    pub measured: Vec<Measured>,
     /// The intake's share of what the raw log does with the same bytes in the same groups.
-    pub(crate) share_of_raw_log: f64,
+    pub share_of_raw_log: f64,
     /// Records a group on average, in the intake at 512.
-    pub(crate) records_a_group: f64,
+    pub records_a_group: f64,
     /// Bytes of a record on average.
-    pub(crate) bytes_a_record: f64,
+    pub bytes_a_record: f64,
     /// Bytes on disk for a byte of record: log and index.
-    pub(crate) disk_a_record_byte: f64,
+    pub disk_a_record_byte: f64,
 }
 
 impl BenchReport {
-    pub(crate) fn table(&self) -> String {
+    pub fn table(&self) -> String {
         let mut text = format!("{} on {}\n", self.version, self.machine);
         if !self.release {
             text.push_str("NOT a release build: these figures say nothing\n");

@@ -14,9 +14,9 @@ use retailflow_nats::raw_limit::move_stream;
 use retailflow_nats::subjects::{shard_of, stream as stream_of};
 use retailflow_nats::survey;
 
-use crate::bench::cluster_verb::on_empty_servers;
-use crate::bench::isolation::{self, Felt, Frozen, Load, Part};
-use crate::bench::machine;
+use crate::bench::cluster::on_empty_servers;
+use retailflow_measure::isolation::{self, Felt, Frozen, Load, Part};
+use retailflow_measure::machine;
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::{Context, Output, print};
 use retailflow_server::app::{self, Make};

@@ -19,7 +19,7 @@ const QUIET_EVERY: Duration = Duration::from_millis(5);
 
 /// How commands come.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Pace {
+pub enum Pace {
     /// So many callers, each sending its next command when it has the outcome of the last.
     Closed { in_flight: u64 },
     /// So many a second, whatever becomes of them; latency counts from when a command was due.
@@ -28,7 +28,7 @@ pub(crate) enum Pace {
 
 /// What the commands are for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Orders {
+pub enum Orders {
     /// Each for a new order, numbered from here.
     New { from: u64 },
     /// All for one order: the first places it, the others are rejected and recorded.
@@ -36,7 +36,7 @@ pub(crate) enum Orders {
 }
 
 /// Sends `commands` and waits for each outcome.
-pub(crate) async fn drive(
+pub async fn drive(
     node: &NodeHandle,
     name: &str,
     pace: Pace,
@@ -84,7 +84,7 @@ pub(crate) async fn drive(
 
 /// One caller with a tenant of its own, who sends one place at a time, every few milliseconds, while `load` runs: whatever
 /// holds all tenants up for a moment shows in its slowest answer, however many others there are.
-pub(crate) async fn quiet_caller<T>(
+pub async fn quiet_caller<T>(
     node: &NodeHandle,
     name: &str,
     from: u64,
@@ -112,7 +112,7 @@ pub(crate) async fn quiet_caller<T>(
 }
 
 /// Places orders one after another, and waits for each to come to its end before the next.
-pub(crate) async fn one_by_one(
+pub async fn one_by_one(
     node: &NodeHandle,
     name: &str,
     from: u64,
@@ -132,7 +132,7 @@ pub(crate) async fn one_by_one(
 
 /// Whole lives: `orders` placed by so many callers while earlier ones are on their way, until all are through. Latency is
 /// that of the outcome of placing.
-pub(crate) async fn whole_lives(
+pub async fn whole_lives(
     node: &NodeHandle,
     name: &str,
     callers: u64,
@@ -181,15 +181,15 @@ pub(crate) async fn whole_lives(
 }
 
 /// What a run of whole lives came to.
-pub(crate) struct Lives {
+pub struct Lives {
     /// The figures.
-    pub(crate) measured: Measured,
+    pub measured: Measured,
     /// Orders placed and not at their end, at most, until half of them had ended: sampled every 20 ms.
-    pub(crate) most_open_first_half: u64,
+    pub most_open_first_half: u64,
     /// The same over the whole run: a backlog that grows shows here.
-    pub(crate) most_open: u64,
+    pub most_open: u64,
     /// The pace of the second half alone: falls behind the whole when a backlog grows.
-    pub(crate) second_half_per_second: f64,
+    pub second_half_per_second: f64,
 }
 
 async fn place(node: &NodeHandle, orders: Orders, number: u64) -> anyhow::Result<()> {
@@ -219,7 +219,7 @@ async fn ask(node: &NodeHandle, json: &str) -> anyhow::Result<()> {
 }
 
 /// A place of an order, as JSON.
-pub(crate) fn command_json(order: u64, number: u64) -> String {
+pub fn command_json(order: u64, number: u64) -> String {
     command_json_of("bench", order, number)
 }
 

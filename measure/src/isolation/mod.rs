@@ -37,7 +37,7 @@ const PIECES_A_SECOND: u64 = 20;
 /// What is sick.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Part {
+pub enum Part {
     /// Some partitions' log answers nobody
     Log,
     /// Payments answer nobody
@@ -48,38 +48,38 @@ pub(crate) enum Part {
 
 /// How much is asked, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
+pub struct Load {
     /// Each of the three times.
-    pub(crate) each: Duration,
+    pub each: Duration,
     /// Callers of what is well; as many ask for orders of the partitions that are sick.
-    pub(crate) callers: usize,
+    pub callers: usize,
 }
 
 /// A process that is stopped for a while: the server that keeps the log of the sick partitions.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Frozen(pub(crate) rustix::process::Pid);
+pub struct Frozen(pub rustix::process::Pid);
 
 /// One time, as those felt it who have nothing to do with the sick part.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Time {
-    pub(crate) others: Measured,
+pub struct Time {
+    pub others: Measured,
     /// Asked again because of a refusal, or of no answer in time.
-    pub(crate) others_refused: u64,
+    pub others_refused: u64,
     /// Places of the sick part that had their outcome.
-    pub(crate) sick_placed: u64,
+    pub sick_placed: u64,
 }
 
 /// What was felt of one sickness.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Felt {
-    pub(crate) part: Part,
-    pub(crate) well: Time,
-    pub(crate) sick: Time,
-    pub(crate) after: Time,
+pub struct Felt {
+    pub part: Part,
+    pub well: Time,
+    pub sick: Time,
+    pub after: Time,
 }
 
 /// Measures one sickness on a node on `ports`, whose participants are replaced.
-pub(crate) async fn measure(
+pub async fn measure(
     config: &Config,
     ports: Ports,
     part: Part,
@@ -216,7 +216,7 @@ impl Drop for Thaw {
 
 impl Felt {
     /// For people.
-    pub(crate) fn rows(&self) -> String {
+    pub fn rows(&self) -> String {
         let name = match self.part {
             Part::Log => "the log of some partitions answers nobody",
             Part::Participant => "payments answer nobody",

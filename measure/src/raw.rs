@@ -16,17 +16,17 @@ use super::report::Measured;
 use retailflow_server::app;
 
 /// Of each group in a log: its partition, its records, its bytes.
-pub(crate) struct Groups {
+pub struct Groups {
     groups: Vec<(u16, usize)>,
     /// Records in all of them.
-    pub(crate) records: u64,
+    pub records: u64,
     /// Bytes of those records.
-    pub(crate) record_bytes: u64,
+    pub record_bytes: u64,
 }
 
 impl Groups {
     /// Reads the sizes of all groups of a log that hold records.
-    pub(crate) async fn of(log: &dyn EventLog) -> anyhow::Result<Self> {
+    pub async fn of(log: &dyn EventLog) -> anyhow::Result<Self> {
         let mut all = Self { groups: Vec::new(), records: 0, record_bytes: 0 };
         let mut after = LogPosition(0);
         loop {
@@ -51,20 +51,20 @@ impl Groups {
     }
 
     /// Those of this log that an earlier look did not have.
-    pub(crate) fn since(mut self, before: &Self) -> Self {
+    pub fn since(mut self, before: &Self) -> Self {
         self.groups.drain(..before.groups.len().min(self.groups.len()));
         self.records -= before.records.min(self.records);
         self.record_bytes -= before.record_bytes.min(self.record_bytes);
         self
     }
 
-    pub(crate) fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.groups.len() as u64
     }
 }
 
 /// Appends groups of the same sizes to a new log, one in flight a partition, as the committers do.
-pub(crate) async fn log(folder: &Path, options: LogOptions, groups: &Groups) -> anyhow::Result<Measured> {
+pub async fn log(folder: &Path, options: LogOptions, groups: &Groups) -> anyhow::Result<Measured> {
     let new = || NewLog { log_id: [1; 16], secret: [2; 16], identity: vec![1; 64] };
     let opening = Opening::begin(app::files(), folder, options, new)?;
     let opened = opening.finish(None, &mut |_| Ok(()))?;
@@ -100,7 +100,7 @@ pub(crate) async fn log(folder: &Path, options: LogOptions, groups: &Groups) -> 
 }
 
 /// Puts as many new orders into an index as the log has records, and flushes it.
-pub(crate) fn index(folder: &Path, options: IndexOptions, orders: u64) -> anyhow::Result<Measured> {
+pub fn index(folder: &Path, options: IndexOptions, orders: u64) -> anyhow::Result<Measured> {
     let (index, _) = Index::open(folder, options, [1; 16])?;
     let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
     let begun = Instant::now();
