@@ -6,7 +6,7 @@ use super::step_table::{AskedAmount, is_forward, spec};
 use super::steps::{backward, forward};
 use crate::ids::TimestampMs;
 use crate::order::{
-    AUTHORIZATION_EXPIRED, Active, AttentionNow, Context, Event, Order, OrderStatus, Policy, ReturnedLine,
+    AUTHORIZATION_EXPIRED, Active, AttentionState, Context, Event, Order, OrderStatus, Policy, ReturnedLine,
     StepAt, StepOutcome, StepStarted, Waiting,
 };
 use crate::ports::LineUnits;
@@ -97,7 +97,7 @@ fn asked(order: &Order, at: StepAt, context: &Context) -> StepStarted {
 #[must_use]
 pub fn upcoming(order: &Order, context: &Context) -> Option<StepStarted> {
     let mut free = order.clone();
-    free.saga.attention = AttentionNow::default();
+    free.saga.attention = AttentionState::default();
     match advance(&free, context) {
         Some(Event::StepStarted(started)) => Some(started),
         Some(Event::AttentionChanged { .. }) => Some(started(&free, Step::Authorize, context)),

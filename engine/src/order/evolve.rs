@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::saga::{Active, AttentionNow, OpenReturn, Return, Saga, Standing, Waiting};
+use super::saga::{Active, AttentionState, OpenReturn, Return, Saga, StepState, Waiting};
 
 use super::step::{StepAt, StepOutcome, StepStarted};
 use super::{Event, Order, OrderStatus};
@@ -50,7 +50,7 @@ pub fn evolve(order: &mut Order, event: &Event) {
             }
         }
         Event::AttentionChanged { attention, reason } => {
-            order.saga.attention = AttentionNow::new(*attention, reason.clone());
+            order.saga.attention = AttentionState::new(*attention, reason.clone());
         }
         Event::Archived { .. } => order.saga.archived = true,
         Event::Restored => order.saga.archived = false,
@@ -70,7 +70,7 @@ fn start(saga: &mut Saga, started: &StepStarted) {
     }
     let cell = saga.cell_mut(step);
     cell.instance = started.at.instance;
-    cell.standing = Standing::Open;
+    cell.standing = StepState::Open;
     saga.active = Some(Active {
         at: started.at.clone(),
         amount_minor: started.amount_minor,
@@ -116,23 +116,23 @@ fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
             order.saga.set_reference(at.step, reference);
             done(order, &active, outcome)
         }
-        StepOutcome::Skipped { .. } => Standing::Done,
+        StepOutcome::Skipped { .. } => StepState::Done,
         StepOutcome::Declined { code, .. } => {
             if at.step == Step::Capture && **code == *AUTHORIZATION_EXPIRED {
                 order.saga.authorization_expires = Some(TimestampMs(0));
             }
-            Standing::Declined
+            StepState::Declined
         }
-        StepOutcome::Refused { .. } => Standing::Refused,
+        StepOutcome::Refused { .. } => StepState::Refused,
         StepOutcome::Failed { .. } | StepOutcome::Settled { .. } | StepOutcome::Resolved { .. } => {
-            Standing::NotDone
+            StepState::NotDone
         }
     };
     order.saga.cell_mut(at.step).standing = standing;
 }
 
 /// Takes into the books what was done.
-fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> Standing {
+fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> StepState {
     let ordered = order.placed.as_ref().map_or(0, |placed| placed.units());
     let units = active.unit_count(ordered);
     let amount_minor = active.done_minor(outcome);
@@ -148,11 +148,11 @@ fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> Standing {
         Some(_) => {}
         None => {
             if let (Direction::Backward, Some(undone)) = (spec.direction, spec.acts_on) {
-                saga.cell_mut(undone).standing = Standing::Undone;
+                saga.cell_mut(undone).standing = StepState::Undone;
             }
         }
     }
-    Standing::Done
+    StepState::Done
 }
 
 fn ask_return(order: &mut Order, request: &Return) {

@@ -11,7 +11,6 @@ mod decide;
 mod draft;
 mod event;
 mod evolve;
-mod glance;
 mod lone;
 mod placed;
 mod policy;
@@ -22,30 +21,31 @@ mod snapshot;
 mod state;
 mod status;
 mod step;
+mod summary_state;
 #[cfg(test)]
 mod tests;
 mod totals;
 mod view;
 mod waiting;
 
-pub use aggregate::{Aggregate, FoldError, RecordedOutcome, Seen, Times, Verdict};
+pub use aggregate::{Aggregate, FoldError, Lookup, RecordedOutcome, Times, Verdict};
 pub use command::{Actor, Command};
 pub use decide::{Decision, Denial, EngineCommand, contradiction, decide, decide_engine};
 pub use draft::{Draft, Drafted, SealedDraft};
 pub use event::Event;
 pub(crate) use evolve::AUTHORIZATION_EXPIRED;
 pub use evolve::evolve;
-pub use glance::Glance;
 pub use lone::{LoneDecision, LoneRecord, MoneyStep, lone_record};
 pub use placed::{Component, Delivery, Line, Payment, Placed, SealedPart};
 pub use policy::{Context, Policy};
 pub use publish::{Incoming, PARKED_INDEX, Published, StepDone, publish_parked};
 pub use saga::{
-    Active, AttentionNow, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, Standing, Waiting,
+    Active, AttentionState, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, StepState, Waiting,
 };
 pub use state::Order;
 pub use status::OrderStatus;
 pub use step::{StepAt, StepOutcome, StepStarted};
+pub use summary_state::SummaryState;
 pub use totals::{Total, Totals};
 pub use view::{history, payment_summary, view, view_of};
 pub use waiting::waiting_command;

@@ -71,7 +71,7 @@ impl Active {
 
 /// How a step ended last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Standing {
+pub enum StepState {
     /// Not at all so far.
     #[default]
     Open,
@@ -93,7 +93,7 @@ pub struct Cell {
     /// How often it was entered.
     pub instance: u32,
     /// How it ended last.
-    pub standing: Standing,
+    pub standing: StepState,
 }
 
 /// Some units of a line that come back, and what is paid for them.
@@ -165,7 +165,7 @@ pub struct Saga {
     /// What was done and undone.
     pub totals: Totals,
     /// Whether someone should look.
-    pub attention: AttentionNow,
+    pub attention: AttentionState,
     /// Why it is being canceled, or was.
     pub cancel_reason: Option<Arc<str>>,
     /// Somebody asked for that; otherwise a step was declined or given up.
@@ -180,9 +180,9 @@ pub struct Saga {
 
 /// Whether someone should look, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AttentionNow(Option<(Attention, Arc<str>)>);
+pub struct AttentionState(Option<(Attention, Arc<str>)>);
 
-impl AttentionNow {
+impl AttentionState {
     /// Attention of a kind; `Attention::None` is none.
     #[must_use]
     pub fn new(attention: Attention, reason: Arc<str>) -> Self {
@@ -216,7 +216,7 @@ impl Saga {
     /// Does what the step did stand?
     #[must_use]
     pub fn is_done(&self, step: Step) -> bool {
-        self.cell(step).standing == Standing::Done
+        self.cell(step).standing == StepState::Done
     }
 
     /// The participant's reference to what a forward step did last.

@@ -1,7 +1,7 @@
-//! An order at a glance: what lists show of it, folded from its records without all the rest.
+//! An order at a summary_state: what lists show of it, folded from its records without all the rest.
 //!
 //! Invariant: it says what [`view`](super::view()) says. It is there because a list holds every open order in memory and
-//! follows every record: a glance is a few hundred bytes, and folding one record into it takes a fraction of what the
+//! follows every record: a summary_state is a few hundred bytes, and folding one record into it takes a fraction of what the
 //! whole state takes.
 
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use crate::money::{Amount, Currency};
 use crate::wire::order::{Attention, OrderHead, OrderStatus as PublicStatus};
 use crate::wire::order_list::OrderSummary;
 
-/// An order at a glance.
+/// An order at a summary_state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Glance {
+pub struct SummaryState {
     /// How many decisions its log holds.
     pub revision: u64,
     /// Counts applied commands.
@@ -38,7 +38,7 @@ pub struct Glance {
     pub changed: Option<(TimestampMs, TimestampMs)>,
 }
 
-impl Glance {
+impl SummaryState {
     /// Folds the next record in.
     ///
     /// # Errors

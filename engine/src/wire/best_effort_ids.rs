@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 use std::fmt;
 
 /// Reads as much of the address as can be read, up to where the text stops being JSON.
-pub(super) fn salvage(text: &str) -> Address {
-    struct Salvage<'a>(&'a mut Address);
+pub(super) fn best_effort_ids(text: &str) -> Address {
+    struct BestEffortIds<'a>(&'a mut Address);
 
-    impl<'de> Visitor<'de> for Salvage<'_> {
+    impl<'de> Visitor<'de> for BestEffortIds<'_> {
         type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,6 +39,6 @@ pub(super) fn salvage(text: &str) -> Address {
 
     let mut address = Address::default();
     // How far it came is in the address; that it failed is known.
-    let _ = serde_json::Deserializer::from_str(text).deserialize_map(Salvage(&mut address));
+    let _ = serde_json::Deserializer::from_str(text).deserialize_map(BestEffortIds(&mut address));
     address
 }

@@ -1,6 +1,7 @@
 //! Commands as CloudEvents 1.0: read straight into typed values, and once more, with paths, only when that fails.
 
 use super::admin::TenantChange;
+use super::best_effort_ids::best_effort_ids;
 use super::code::Code;
 use super::command::CommandData;
 use super::command_type::CommandType;
@@ -8,7 +9,6 @@ use super::error::DecodeError;
 use super::limits::BODY_MAX_BYTES;
 use super::object::object;
 use super::raw_envelope::Envelope;
-use super::salvage::salvage;
 use super::time::format_time;
 use super::trace::Trace;
 use super::validate::validate;
@@ -102,7 +102,7 @@ pub fn decode_command(bytes: &[u8]) -> Result<DecodedCommand, DecodeError> {
         if error.code == Code::WrongType && error.path.is_none() {
             error.code = Code::NotACloudevent;
         }
-        DecodeError { address: salvage(text), ..error }
+        DecodeError { address: best_effort_ids(text), ..error }
     })?;
     let kind = envelope.kind;
     let data = match envelope.data {
