@@ -81,12 +81,7 @@ pub async fn ask(
 }
 
 /// Publishes `orders` new orders, and waits until all are acknowledged.
-pub async fn publish(
-    deps: &ClusterDeps,
-    name: &str,
-    from: u64,
-    orders: u64,
-) -> anyhow::Result<Measured> {
+pub async fn publish(deps: &ClusterDeps, name: &str, from: u64, orders: u64) -> anyhow::Result<Measured> {
     let edge = deps.direct("bench").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
     let publisher = Arc::new(CommandPublisher::new(&edge, &PublisherOptions::default()));
     let begun = Instant::now();
@@ -172,10 +167,7 @@ pub async fn heads(log: &dyn EventLog) -> anyhow::Result<BTreeMap<PartitionId, u
 }
 
 /// The groups of a log that hold records and came after `heads`, with their sizes.
-pub async fn groups(
-    log: &dyn EventLog,
-    heads: &BTreeMap<PartitionId, u64>,
-) -> anyhow::Result<Vec<RawGroup>> {
+pub async fn groups(log: &dyn EventLog, heads: &BTreeMap<PartitionId, u64>) -> anyhow::Result<Vec<RawGroup>> {
     let (mut all, mut after) = (Vec::new(), LogPosition(0));
     loop {
         let read = log.scan(after, 8 << 20).await?;

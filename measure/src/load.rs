@@ -112,12 +112,7 @@ pub async fn quiet_caller<T>(
 }
 
 /// Places orders one after another, and waits for each to come to its end before the next.
-pub async fn one_by_one(
-    node: &NodeHandle,
-    name: &str,
-    from: u64,
-    orders: u64,
-) -> anyhow::Result<Measured> {
+pub async fn one_by_one(node: &NodeHandle, name: &str, from: u64, orders: u64) -> anyhow::Result<Measured> {
     let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
     let ended_before = node.effect_counts().orders;
     let begun = Instant::now();

@@ -12,12 +12,12 @@ use retailflow_engine::wire::Durability;
 use retailflow_nats::raw_limit::{remove_streams, streams_of_ours};
 use retailflow_nats::{AskDoor, AskOptions, Connections};
 
+use crate::cli::cluster_args::ClusterArgs;
+use crate::cli::{Context, Output, print};
 use retailflow_measure::cluster::{self, Reading};
 use retailflow_measure::load::{self, Orders, Pace};
 use retailflow_measure::machine;
 use retailflow_measure::report::Measured;
-use crate::cli::cluster_args::ClusterArgs;
-use crate::cli::{Context, Output, print};
 use retailflow_server::app::{self, SystemClock};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use retailflow_server::participants::instant::Instant;

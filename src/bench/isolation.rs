@@ -15,10 +15,10 @@ use retailflow_nats::subjects::{shard_of, stream as stream_of};
 use retailflow_nats::survey;
 
 use crate::bench::cluster::on_empty_servers;
-use retailflow_measure::isolation::{self, Felt, Frozen, Load, Part};
-use retailflow_measure::machine;
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::{Context, Output, print};
+use retailflow_measure::isolation::{self, Felt, Frozen, Load, Part};
+use retailflow_measure::machine;
 use retailflow_server::app::{self, Make};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use retailflow_server::participants::instant::Instant;

@@ -1,10 +1,10 @@
 //! `retailflow bench take-over`: how soon the open orders of a large partition are driven again.
 
 use crate::bench::cluster::{member, on_empty_servers};
-use retailflow_measure::machine;
-use retailflow_measure::take_over::{self, TakenOver};
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::{Context, Output, print};
+use retailflow_measure::machine;
+use retailflow_measure::take_over::{self, TakenOver};
 use retailflow_server::exit::Failure;
 use retailflow_server::serve::cluster::cluster_deps::ClusterDeps;
 

@@ -9,12 +9,12 @@ use retailflow_config::Config;
 
 use crate::bench::cluster::{self, ClusterBench};
 use crate::bench::isolation::{self, IsolationBench};
+use crate::bench::take_over::{self, TakeOverBench};
+use crate::cli::{Context, Output, print};
 use retailflow_measure::load::{self, Lives, Orders, Pace};
 use retailflow_measure::machine;
 use retailflow_measure::raw::{self, Groups};
 use retailflow_measure::report::{BenchReport, Measured};
-use crate::bench::take_over::{self, TakeOverBench};
-use crate::cli::{Context, Output, print};
 use retailflow_server::app::{self, Make, Store};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use retailflow_server::participants::instant::Instant;

@@ -62,7 +62,14 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "retailflow-measure",
-        &["retailflow-actors", "retailflow-config", "retailflow-disk", "retailflow-engine", "retailflow-nats", "retailflow-server"],
+        &[
+            "retailflow-actors",
+            "retailflow-config",
+            "retailflow-disk",
+            "retailflow-engine",
+            "retailflow-nats",
+            "retailflow-server",
+        ],
         &[],
     ),
     (
