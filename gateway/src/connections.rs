@@ -21,16 +21,16 @@ const IDLE_MIN: Duration = Duration::from_secs(1);
 const ADDRESS_MIN: usize = 8;
 
 /// The connections at one address of ours.
-pub(crate) struct Seats {
+pub(crate) struct Connections {
     all: Arc<Semaphore>,
     addresses: Shares<IpAddr>,
-    taken: Mutex<HashMap<u64, Arc<Seat>>>,
+    taken: Mutex<HashMap<u64, Arc<Connection>>>,
     numbers: AtomicU64,
     begun: Instant,
 }
 
 /// One connection's place.
-pub(crate) struct Seat {
+pub(crate) struct Connection {
     number: u64,
     address: IpAddr,
     /// Requests under way: also one whose answer is a stream that goes on.
@@ -46,20 +46,20 @@ pub(crate) struct Seat {
 }
 
 /// A place, and the room that it takes.
-pub(crate) struct Taken {
-    pub(crate) seat: Arc<Seat>,
-    seats: Arc<Seats>,
+pub(crate) struct ConnectionGuard {
+    pub(crate) connection: Arc<Connection>,
+    connections: Arc<Connections>,
     _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
 /// A request under way.
-pub(crate) struct Busy(Arc<Seat>);
+pub(crate) struct RequestGuard(Arc<Connection>);
 
-impl Seat {
-    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+impl Connection {
+    pub(crate) fn busy(self: &Arc<Self>) -> RequestGuard {
         self.busy.fetch_add(1, Ordering::AcqRel);
         self.begun_requests.fetch_add(1, Ordering::Release);
-        Busy(Arc::clone(self))
+        RequestGuard(Arc::clone(self))
     }
 
     fn now_ms(&self) -> u64 {
@@ -87,14 +87,14 @@ impl Seat {
     }
 }
 
-impl Drop for Busy {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.idle_since_ms.store(self.0.now_ms(), Ordering::Release);
         self.0.busy.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-impl Seats {
+impl Connections {
     pub(crate) fn new(max: usize, address_percent: usize) -> Arc<Self> {
         Arc::new(Self {
             all: Arc::new(Semaphore::new(max)),
@@ -106,14 +106,14 @@ impl Seats {
     }
 
     /// A place for a connection of `address`, if there is one now.
-    pub(crate) fn try_take(self: &Arc<Self>, address: IpAddr) -> Option<Taken> {
+    pub(crate) fn try_take(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionGuard> {
         let of_address = self.addresses.try_take(&address)?;
         let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
         Some(self.taken(address, (of_address, of_all)))
     }
 
     /// The same, as soon as there is one.
-    pub(crate) async fn take(self: &Arc<Self>, address: IpAddr) -> Option<Taken> {
+    pub(crate) async fn take(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionGuard> {
         let of_address = self.addresses.take(&address).await?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(self.taken(address, (of_address, of_all)))
@@ -123,9 +123,9 @@ impl Seats {
         self: &Arc<Self>,
         address: IpAddr,
         permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
-    ) -> Taken {
+    ) -> ConnectionGuard {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let seat = Seat {
+        let connection = Connection {
             number,
             address,
             busy: AtomicUsize::new(0),
@@ -135,13 +135,13 @@ impl Seats {
             begun: self.begun,
             give_way: CancellationToken::new(),
         };
-        seat.idle_since_ms.store(seat.now_ms(), Ordering::Release);
-        let seat = Arc::new(seat);
-        self.lock().insert(number, Arc::clone(&seat));
-        Taken { seat, seats: Arc::clone(self), _permits: permits }
+        connection.idle_since_ms.store(connection.now_ms(), Ordering::Release);
+        let connection = Arc::new(connection);
+        self.lock().insert(number, Arc::clone(&connection));
+        ConnectionGuard { connection, connections: Arc::clone(self), _permits: permits }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Seat>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
         // A panic leaves nothing half done here.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,22 +153,22 @@ impl Seats {
         let now_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let idle_min_ms = u64::try_from(IDLE_MIN.as_millis()).unwrap_or(u64::MAX);
         let taken = self.lock();
-        let idle = taken.values().filter(|seat| {
-            seat.is_idle()
-                && !seat.give_way.is_cancelled()
-                && (!own_only || seat.address == address)
-                && now_ms.saturating_sub(seat.idle_since_ms.load(Ordering::Acquire)) >= idle_min_ms
+        let idle = taken.values().filter(|connection| {
+            connection.is_idle()
+                && !connection.give_way.is_cancelled()
+                && (!own_only || connection.address == address)
+                && now_ms.saturating_sub(connection.idle_since_ms.load(Ordering::Acquire)) >= idle_min_ms
         });
-        let longest = idle.min_by_key(|seat| seat.idle_since_ms.load(Ordering::Acquire));
-        if let Some(seat) = longest {
-            seat.give_way.cancel();
+        let longest = idle.min_by_key(|connection| connection.idle_since_ms.load(Ordering::Acquire));
+        if let Some(connection) = longest {
+            connection.give_way.cancel();
         }
         longest.is_some()
     }
 }
 
-impl Drop for Taken {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.seats.lock().remove(&self.seat.number);
+        self.connections.lock().remove(&self.connection.number);
     }
 }

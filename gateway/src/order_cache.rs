@@ -2,7 +2,7 @@
 //!
 //! A snapshot of an order with very many decisions is a megabyte, most of it ids of commands that no reader needs. Read for each
 //! of many callers at once, it costs each thread that reads a few megabytes, which the allocator keeps for it. What is
-//! kept here has no ids, and is no state to decide on; the log says whether it is still so ([`crate::state`]).
+//! kept here has no ids, and is no state to decide on; the log says whether it is still so ([`crate::order_reader`]).
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,15 +15,15 @@ use retailflow_engine::order::Aggregate;
 const ORDERS_MAX: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
 /// The orders that were looked at last, of those that are long.
-pub(crate) struct Looked(Mutex<LruCache<OrderRef, Arc<Aggregate>>>);
+pub(crate) struct OrderCache(Mutex<LruCache<OrderRef, Arc<Aggregate>>>);
 
-impl Default for Looked {
+impl Default for OrderCache {
     fn default() -> Self {
         Self(Mutex::new(LruCache::new(ORDERS_MAX)))
     }
 }
 
-impl Looked {
+impl OrderCache {
     /// The order as it once was.
     pub(crate) fn at(&self, order: &OrderRef) -> Option<Arc<Aggregate>> {
         self.orders().get(order).cloned()

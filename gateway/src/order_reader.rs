@@ -11,9 +11,9 @@ use retailflow_engine::wire::Status;
 
 use crate::answer::Refusal;
 use crate::limits::FOLD_INLINE_MAX_BYTES;
-use crate::looked::Looked;
+use crate::order_cache::OrderCache;
 use crate::read_failure::{damaged, from_log};
-use crate::reading::Gone;
+use crate::reads::CallerGone;
 
 /// Decisions that are folded without a snapshot; after more of them, one is offered for the next reader.
 const UNAIDED_MAX: u64 = 1_000;
@@ -26,11 +26,11 @@ const PIECE: u64 = 512;
 pub(crate) async fn read(
     log: &dyn EventLog,
     snapshots: Option<&dyn Snapshots>,
-    looked: &Looked,
+    cache: &OrderCache,
     order: &OrderRef,
-    gone: &Gone,
+    gone: &CallerGone,
 ) -> Result<Arc<Aggregate>, Refusal> {
-    let from_memory = match looked.at(order) {
+    let from_memory = match cache.at(order) {
         Some(seen) => agreed(log, seen).await?,
         None => None,
     };
@@ -38,7 +38,7 @@ pub(crate) async fn read(
     let known = match (from_memory, snapshots) {
         (Some(known), _) => Some(known),
         (None, Some(snapshots)) => {
-            looked.drop(order);
+            cache.drop(order);
             match in_snapshot(log, snapshots, order).await? {
                 Some(aggregate) => agreed(log, Arc::new(aggregate)).await?,
                 None => None,
@@ -79,7 +79,7 @@ pub(crate) async fn read(
         aggregate = Arc::new(seen);
     }
     if aggregate.revision > UNAIDED_MAX {
-        looked.keep(&aggregate);
+        cache.keep(&aggregate);
     }
     Ok(aggregate)
 }
@@ -114,7 +114,11 @@ async fn in_snapshot(
 }
 
 /// Whether anything was ever applied to an order, which its place command is the first to be. Reads no further than to that.
-pub(crate) async fn is_placed(log: &dyn EventLog, order: &OrderRef, gone: &Gone) -> Result<bool, Refusal> {
+pub(crate) async fn is_placed(
+    log: &dyn EventLog,
+    order: &OrderRef,
+    gone: &CallerGone,
+) -> Result<bool, Refusal> {
     let mut after = 0;
     loop {
         gone.check()?;

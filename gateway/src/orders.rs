@@ -21,11 +21,11 @@ use crate::answer::{Refusal, found};
 use crate::edge::Shared;
 use crate::headers;
 use crate::limits::{FOLD_INLINE_MAX_BYTES, LIMIT_DEFAULT, LIMIT_MAX};
+use crate::order_reader;
 use crate::path::{self, Names};
 use crate::query::Query;
 use crate::read_failure::{damaged, from_log};
-use crate::reading::{Gone, Reads};
-use crate::state;
+use crate::reads::{CallerGone, Reads};
 use crate::token::{self, TokenKind};
 
 /// `GET /v1/tenants/{tenant}/orders/{order}`
@@ -144,12 +144,13 @@ pub(crate) async fn read_view(
 ) -> Result<(OrderView, u64), Refusal> {
     let until = Instant::now() + time;
     shared.require_tenant(&order.tenant).map_err(|refusal| refusal.of(order))?;
-    let (edge, looked, wanted) = (shared.edge.clone(), Arc::clone(&shared.looked), order.clone());
-    let read = |gone: Gone| async move {
+    let (edge, cache, wanted) = (shared.edge.clone(), Arc::clone(&shared.cache), order.clone());
+    let read = |gone: CallerGone| async move {
         let log = &edge.log;
         let parked = log.parked(partition_of(&wanted, log.identity().partitions)).await.map_err(from_log)?;
         let reason = parked.into_iter().find(|parked| parked.order == wanted).map(|parked| parked.reason);
-        let aggregate = state::read(log.as_ref(), edge.snapshots.as_deref(), &looked, &wanted, &gone).await?;
+        let aggregate =
+            order_reader::read(log.as_ref(), edge.snapshots.as_deref(), &cache, &wanted, &gone).await?;
         let view = view_of(&aggregate, reason.as_deref()).map_err(|_| damaged())?;
         Ok::<_, Refusal>(view.map(|view| (view, aggregate.revision)))
     };
@@ -169,7 +170,7 @@ pub(crate) async fn read_history(
     let until = Instant::now() + time;
     shared.require_tenant(&order.tenant).map_err(|refusal| refusal.of(order))?;
     let (edge, wanted) = (shared.edge.clone(), order.clone());
-    let read = |gone: Gone| async move {
+    let read = |gone: CallerGone| async move {
         let log = &edge.log;
         let records = log.read_some(&wanted, after, limit).await.map_err(from_log)?;
         let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
@@ -183,7 +184,7 @@ pub(crate) async fn read_history(
         let entries = entries.map_err(|_| damaged())?;
         if !entries.iter().any(|entry| entry.status == Status::Applied) {
             // Maybe nothing was ever placed.
-            state::is_placed(log.as_ref(), &wanted, &gone)
+            order_reader::is_placed(log.as_ref(), &wanted, &gone)
                 .await?
                 .then_some(())
                 .ok_or_else(|| not_found(&wanted))?;

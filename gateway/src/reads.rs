@@ -2,7 +2,7 @@
 //!
 //! - Each read is a task of its own that holds its permits to its end: a caller who leaves earlier does not make room for one
 //!   more than the limit.
-//! - A read whose caller has gone ends with the piece that it is at ([`Gone`]): nobody waits for the rest.
+//! - A read whose caller has gone ends with the piece that it is at ([`CallerGone`]): nobody waits for the rest.
 
 use std::future::Future;
 
@@ -34,9 +34,9 @@ pub(crate) struct Reads {
 
 /// Whether the caller has gone.
 #[derive(Clone)]
-pub(crate) struct Gone(CancellationToken);
+pub(crate) struct CallerGone(CancellationToken);
 
-impl Gone {
+impl CallerGone {
     /// # Errors
     /// When nobody waits any more.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
@@ -60,7 +60,7 @@ impl Reads {
         until: Instant,
         tenant: &TenantId,
         order: Option<&OrderRef>,
-        read: impl FnOnce(Gone) -> F,
+        read: impl FnOnce(CallerGone) -> F,
     ) -> Result<T, Refusal>
     where
         T: Send + 'static,
@@ -81,7 +81,7 @@ impl Reads {
         };
         let gone = CancellationToken::new();
         let _caller = gone.clone().drop_guard();
-        let read = read(Gone(gone));
+        let read = read(CallerGone(gone));
         let task = self.tasks.spawn(async move {
             let done = read.await;
             drop(permits);

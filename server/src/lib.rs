@@ -10,6 +10,7 @@ pub mod metrics_exporter;
 pub mod monitor;
 pub mod new_data_dir;
 pub mod participants;
+mod read_back;
 pub mod serve;
 pub mod serving;
 pub mod signals;

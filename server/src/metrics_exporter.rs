@@ -7,12 +7,17 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use retailflow_actors::NodeHandle;
 use retailflow_engine::metric::{self, Kind, Metric};
 use retailflow_engine::wire::Durability;
+use retailflow_gateway::Numbers;
 
 use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::read_back::{ReadBack, ReadableRecorder};
 
 /// The recorder of this process.
 #[derive(Clone)]
-pub struct Sight(PrometheusHandle);
+pub struct Sight {
+    exporter: PrometheusHandle,
+    read_back: ReadBack,
+}
 
 impl Sight {
     /// Installs the recorder. Series that were made before it are lost: call it first.
@@ -31,6 +36,8 @@ impl Sight {
         }
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
+        let read_back = ReadBack::default();
+        let recorder = ReadableRecorder { exporter: recorder, read_back: read_back.clone() };
         metrics::set_global_recorder(recorder)
             .map_err(|error| Failure::unreachable(format!("cannot start the metrics: {error}")))?;
         for metric in metric::ALL {
@@ -45,7 +52,7 @@ impl Sight {
             metric::ALL.iter().filter(|one| matches!(one.kind, Kind::Counter) && one.labels.is_empty());
         plain.for_each(|one| counter!(one.name).absolute(0));
         gauge!(metric::BUILD.name, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        Ok(Self(handle))
+        Ok(Self { exporter: handle, read_back })
     }
 
     /// Shows how durable records are; what was shown before is not so any more.
@@ -58,16 +65,25 @@ impl Sight {
 
     /// Gives all metrics as Prometheus reads them.
     pub fn renderer(&self, node: NodeHandle) -> Arc<dyn Fn() -> String + Send + Sync> {
-        let handle = self.0.clone();
+        let handle = self.exporter.clone();
         Arc::new(move || {
             node.publish_gauges();
             handle.render()
         })
     }
 
+    /// Gives the counters and gauges that the console shows.
+    pub fn numbers(&self, node: NodeHandle) -> Arc<dyn Fn() -> Numbers + Send + Sync> {
+        let read_back = self.read_back.clone();
+        Arc::new(move || {
+            node.show();
+            read_back.numbers()
+        })
+    }
+
     /// Takes gathered samples into their buckets; without it they would gather for ever.
     pub fn upkeep(&self) {
-        self.0.run_upkeep();
+        self.exporter.run_upkeep();
     }
 }
 

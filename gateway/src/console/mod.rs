@@ -7,7 +7,6 @@
 
 mod guard;
 mod html;
-mod numbers;
 mod order;
 mod orders;
 mod overview;

@@ -85,7 +85,7 @@ fn state(html: &mut Html, view: &OrderView) {
     html.fact("Units booked", units.booked_units);
     html.fact("Units short", units.short_units);
     html.fact("Units returned", view.returns.returned_units);
-    html.fact("To pay back for them", money(view.returns.amount_minor));
+    html.fact("Refund due", money(view.returns.amount_minor));
     html.raw("</dl>");
 }
 

@@ -126,8 +126,8 @@ async fn end(shared: &Shared, names: &Names, request: Request, discard: bool) ->
     let (head, body) = request.into_parts();
     let limit = Duration::from_millis(shared.limits.body_timeout_ms);
     is_form(&head.headers)?;
-    let whose = body::Whose { tenants: shared.edge.tenants.as_ref(), tenant: &order.tenant };
-    let held = body::read(&shared.admin_bodies, whose, &head.headers, body, limit).await?;
+    let owner = body::BodyOwner { tenants: shared.edge.tenants.as_ref(), tenant: &order.tenant };
+    let held = body::read(&shared.admin_bodies, owner, &head.headers, body, limit).await?;
     let text =
         std::str::from_utf8(&held).map_err(|_| Refusal::new(Code::InvalidField, "the form is not UTF-8"))?;
     let form = Query::parse(Some(text), &["operator", "sure"])?;

@@ -202,6 +202,7 @@ fn edge(
         dead_letters: Some(store.log.clone()),
         readiness: state.clone(),
         metrics: exporter.renderer(node.clone()),
+        numbers: exporter.numbers(node.clone()),
         counts: Arc::default(),
         token_secret,
     }

@@ -138,6 +138,7 @@ async fn serve(
         dead_letters: None,
         readiness: state.clone(),
         metrics: exporter.renderer(node.clone()),
+        numbers: exporter.numbers(node.clone()),
         counts: Arc::default(),
         token_secret: deps.token_secret.clone(),
     };
