@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::raw_limit::{remove_streams, streams_of_ours};
 use retailflow_actors::{Node, NodeHandle, Settings};
 use retailflow_config::Config;
 use retailflow_engine::ids::NodeId;
 use retailflow_engine::ports::Clock as _;
 use retailflow_engine::wire::Durability;
-use retailflow_nats::raw_limit::{remove_streams, streams_of_ours};
 use retailflow_nats::{AskDoor, AskOptions, Connections};
 
 use crate::bench::cluster::{self, Reading};

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::raw_limit::move_stream;
 use anyhow::Context as _;
 use retailflow_config::Config;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::EventLog as _;
 use retailflow_engine::wire::Durability;
-use retailflow_nats::raw_limit::move_stream;
+use retailflow_nats::replica_status;
 use retailflow_nats::subjects::{shard_of, stream as stream_of};
-use retailflow_nats::survey;
 
 use crate::bench::cluster_verb::on_empty_servers;
 use crate::bench::isolation::{self, Felt, Frozen, Load, Part};
@@ -140,8 +140,9 @@ async fn on(
             // With one copy the servers keep all where there is most room.
             let moved = move_stream(&ground.connections, &stream_of(0), server).await;
             moved.with_context(|| format!("a stream cannot be moved: is {server} among its server_tags?"))?;
-            let all =
-                survey(&ground.connections, identity.shards).await.context("the streams are not known")?;
+            let all = replica_status(&ground.connections, identity.shards)
+                .await
+                .context("the streams are not known")?;
             let there = all.into_iter().filter(|copies| copies.leader.as_deref() == Some(server.as_str()));
             there.map(|copies| copies.stream).collect()
         }

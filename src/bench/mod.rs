@@ -7,6 +7,7 @@ pub(crate) mod isolation_verb;
 pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod raw;
+mod raw_limit;
 pub(crate) mod report;
 pub(crate) mod take_over;
 pub(crate) mod take_over_verb;

@@ -29,7 +29,7 @@ use retailflow_config::Config;
 use retailflow_engine::ports::{Clock as _, EventLog, Participants, Rng as _};
 use retailflow_etcd::{EtcdOptions, EtcdOwnership};
 use retailflow_gateway::{Edge, Options as EdgeOptions, Server};
-use retailflow_nats::{AskDoor, Caller, Post, PostOptions, stand_ins};
+use retailflow_nats::{AskDoor, ForwardClient, ForwardOptions, ForwardServer, remote_participants};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -104,8 +104,8 @@ async fn serve(
     let partitions = ground.log.identity().partitions;
     let here = Arc::new(Here::new(node.clone(), ground.log.clone()));
     let (nodes, calls) = (ground.edge("nodes").await?, ground.direct("calls").await?);
-    let post = Post::new(nodes, here.clone(), PostOptions::default());
-    let doorway = traced(Arc::new(Doorway::new(here.clone(), partitions, Caller::new(calls))));
+    let post = ForwardServer::new(nodes, here.clone(), ForwardOptions::default());
+    let doorway = traced(Arc::new(Doorway::new(here.clone(), partitions, ForwardClient::new(calls))));
     let ask = options::ask(config);
     let ask = AskDoor::open(ground.asked("ask").await?, doorway.clone(), ask, SystemClock.now()).await;
     let ask = ask.or_exit(ExitStatus::Unreachable, || "cannot open the ask door")?;
@@ -165,8 +165,14 @@ async fn serve(
     // Last of all: whoever joins is given partitions, and must be able to see to them.
     let (gone, end) = (CancellationToken::new(), CancellationToken::new());
     let said = Arc::default();
-    let attending =
-        Attending { ground: ground.clone(), node: node.clone(), post, reading, said, strays: Arc::default() };
+    let attending = Attending {
+        ground: ground.clone(),
+        node: node.clone(),
+        post,
+        reading,
+        said,
+        misrouted: Arc::default(),
+    };
     let mut attending = tokio::spawn(attending.run(end.clone()));
     let required = labels::parse_labels(&config.cluster.required_labels).map_err(Failure::usage)?;
     let options = etcd_options(member, ground, server.admin_addr, required);
@@ -261,7 +267,7 @@ async fn participants(ground: &Arc<Ground>, options: &Options) -> Result<Partici
         Kind::Instant => Ok(Arc::new(instant::Instant::default()).participants()),
         Kind::Shared => {
             let timeout = Duration::from_millis(ground.config.effects.call_timeout_ms);
-            Ok(stand_ins::participants(&ground.direct("participants").await?, timeout))
+            Ok(remote_participants::participants(&ground.direct("participants").await?, timeout))
         }
         Kind::Perfect | Kind::Flaky => Err(Failure::usage(
             "participants with books of this node's own would not know what other nodes have asked them for: run \

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use retailflow_engine::ids::{NodeId, PartitionId};
 use retailflow_engine::ports::{Clock as _, EventLog as _};
-use retailflow_nats::{Trimmed, inbox_ids, trim};
+use retailflow_nats::{TrimReport, inbox_ids, trim};
 use tokio_util::sync::CancellationToken;
 
 use super::ground::Ground;
@@ -41,7 +41,7 @@ pub(super) async fn run(ground: Arc<Ground>, node: NodeId, end: CancellationToke
 }
 
 /// `None` when somebody else is at it.
-async fn once(ground: &Ground) -> anyhow::Result<Option<Trimmed>> {
+async fn once(ground: &Ground) -> anyhow::Result<Option<TrimReport>> {
     let lock = ground.locks.take("trim", LOCK_MAX, SystemClock.now()).await?;
     let Some(lock) = lock else { return Ok(None) };
     let done = drop_what_is_done(ground).await;
@@ -49,7 +49,7 @@ async fn once(ground: &Ground) -> anyhow::Result<Option<Trimmed>> {
     done.map(Some)
 }
 
-async fn drop_what_is_done(ground: &Ground) -> anyhow::Result<Trimmed> {
+async fn drop_what_is_done(ground: &Ground) -> anyhow::Result<TrimReport> {
     let partitions = ground.log.identity().partitions;
     let (created, inboxes) = inbox_ids(&ground.connections, partitions).await?;
     let mut floors = Vec::with_capacity(inboxes.len());

@@ -81,7 +81,7 @@ async fn door(server: &nats::Server) -> Doorway {
     let node = Node::start(settings, ports).await.unwrap();
     let options = NatsOptions { servers: vec![server.url()], ..NatsOptions::default() };
     let calls = EdgeConnection::direct(&options, "calls").await.unwrap();
-    Doorway::new(Arc::new(Here::new(node, log)), 1, Caller::new(calls))
+    Doorway::new(Arc::new(Here::new(node, log)), 1, ForwardClient::new(calls))
 }
 
 /// A node of another build, which runs the partition and answers every call alike.
