@@ -164,7 +164,7 @@ impl MarkFile {
     }
 
     /// A mark that cannot be written is one net fewer, and no reason not to run.
-    fn told(&mut self, done: io::Result<()>) {
+    fn note_outcome(&mut self, done: io::Result<()>) {
         if let Err(error) = done
             && !std::mem::replace(&mut self.warned, true)
         {
@@ -193,7 +193,7 @@ impl LogMark {
     /// Writes the mark: all before `end` is durable. Call it before anything of it is answered.
     pub(crate) fn write(&mut self, end: Position) {
         let done = self.file.write(end);
-        self.file.told(done);
+        self.file.note_outcome(done);
         self.end.store(end.0, Ordering::Release);
     }
 

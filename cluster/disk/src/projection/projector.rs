@@ -18,7 +18,7 @@ use super::entries::{Parsed, entries};
 use super::lists::{Frozen, Lists};
 use super::long::{self, NewBlock};
 use super::publisher::Publisher;
-use super::shared::{Cause, Progress, Shared, Standing};
+use super::shared::{Cause, Progress, Shared, ViewsPhase};
 use super::shelf::{self, Of, Shelf};
 use super::tracked::Tracked;
 use retailflow_index::IndexError;
@@ -87,12 +87,12 @@ pub(super) fn run(shared: &Shared) {
             shared.log.tail().wait(u64::MAX, until - Instant::now(), || !shared.stopped());
         }
     }
-    shared.progress.send_modify(|progress| progress.standing = Standing::Closed);
+    shared.progress.send_modify(|progress| progress.phase = ViewsPhase::Closed);
 }
 
 fn give_up(shared: &Shared, failure: &Failure) {
-    let why = Standing::Not(failure.why.as_str().into(), failure.cause);
-    shared.progress.send_replace(Progress { position: 0, standing: why });
+    let why = ViewsPhase::Not(failure.why.as_str().into(), failure.cause);
+    shared.progress.send_replace(Progress { position: 0, phase: why });
     drop(shared.shelf.write().take());
     *shared.lists.write() = Lists::default();
     if failure.doubt
@@ -117,12 +117,12 @@ fn attempt(shared: &Shared) -> Result<(), Failure> {
     *shared.secret.lock() = kept.secret;
     *shared.shelf.write() = Some(shelf);
     shared.ring.lock().begin(position, end);
-    let standing = if position < end { Standing::CatchingUp { until: end } } else { Standing::Following };
-    if standing != Standing::Following {
+    let phase = if position < end { ViewsPhase::CatchingUp { until: end } } else { ViewsPhase::Following };
+    if phase != ViewsPhase::Following {
         let (read_bytes, of_bytes) = (shared.log.bytes_before(position), shared.log.bytes_before(end));
         tracing::info!(read_bytes, of_bytes, "event=views_building the lists catch up with the log");
     }
-    shared.progress.send_replace(Progress { position, standing });
+    shared.progress.send_replace(Progress { position, phase });
     std::thread::scope(|scope| {
         let (sender, frozen) = sync_channel(1);
         let (done, answers) = sync_channel(1);
@@ -144,7 +144,7 @@ fn attempt(shared: &Shared) -> Result<(), Failure> {
         projector.write_all()
     })?;
     // Nobody reads it any more after this.
-    shared.progress.send_modify(|progress| progress.standing = Standing::Closed);
+    shared.progress.send_modify(|progress| progress.phase = ViewsPhase::Closed);
     let shelf = shared.shelf.write().take().filter(|_| !shared.killed());
     if let Some(Err(error)) = shelf.map(Shelf::close) {
         tracing::warn!(%error, "the lists were not closed; they are caught up or built again at the next start");
@@ -167,7 +167,7 @@ fn flush(shared: &Shared, frozen: &Receiver<Frozen>, done: &SyncSender<Result<()
         let written = prepared.and_then(|prepared| {
             let mut shelf = shared.shelf.write();
             let shelf = shelf.as_mut().ok_or(IndexError::Closed)?;
-            shared.lists.write().settle(shelf.write(prepared)?);
+            shared.lists.write().confirm_written(shelf.write(prepared)?);
             Ok(())
         });
         let flushed = || shared.shelf.read().as_ref().map_or(Err(IndexError::Closed), Shelf::flush);
@@ -212,7 +212,7 @@ impl Projector<'_> {
                 self.write();
                 last_write = Instant::now();
             } else if dirty >= 2 * options.flush_orders {
-                self.settled()?;
+                self.confirm_written()?;
                 continue;
             }
             let groups = self.shared.log.scan_blocking(LogPosition(self.position), options.read_bytes)?;
@@ -263,8 +263,8 @@ impl Projector<'_> {
         }
         shared.progress.send_modify(|progress| {
             progress.position = last;
-            if matches!(progress.standing, Standing::CatchingUp { until } if until <= last) {
-                progress.standing = Standing::Following;
+            if matches!(progress.phase, ViewsPhase::CatchingUp { until } if until <= last) {
+                progress.phase = ViewsPhase::Following;
             }
         });
         Ok(())
@@ -327,7 +327,7 @@ impl Projector<'_> {
     }
 
     /// Waits until nothing is in flight.
-    fn settled(&mut self) -> Result<(), Failure> {
+    fn confirm_written(&mut self) -> Result<(), Failure> {
         if std::mem::take(&mut self.in_flight) {
             let ended = || Failure::passing("the flusher ended");
             self.answers.recv().map_err(|_| ended())??;
@@ -339,10 +339,10 @@ impl Projector<'_> {
         if self.shared.killed() {
             return Ok(());
         }
-        self.settled()?;
+        self.confirm_written()?;
         if self.position != self.written {
             self.write();
-            self.settled()?;
+            self.confirm_written()?;
         }
         Ok(())
     }

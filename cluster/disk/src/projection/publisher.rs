@@ -26,7 +26,7 @@ pub(super) struct Publisher {
 
 /// Why an order's entry tells nothing.
 #[derive(Debug, thiserror::Error)]
-enum Untold {
+enum Unpublished {
     #[error(transparent)]
     Fold(#[from] FoldError),
     #[error(transparent)]
@@ -90,8 +90,8 @@ impl Publisher {
                         }
                     }
                 }
-                Err(Untold::Read(error @ ReadError::Unavailable(_))) => return Err(error.to_string()),
-                Err(Untold::Other(why)) => return Err(why),
+                Err(Unpublished::Read(error @ ReadError::Unavailable(_))) => return Err(error.to_string()),
+                Err(Unpublished::Other(why)) => return Err(why),
                 Err(error) => {
                     tracing::error!(position = entry.position, %error, "an order's events cannot be told; the others' go on");
                 }
@@ -112,8 +112,8 @@ impl Publisher {
         position: u64,
         order: &OrderRef,
         event: impl FnOnce(&Aggregate, u32) -> Option<PublicEvent>,
-    ) -> Result<Option<PublicEvent>, Untold> {
-        let Some(earlier) = shared.mark_number(order, position).map_err(Untold::Other)? else {
+    ) -> Result<Option<PublicEvent>, Unpublished> {
+        let Some(earlier) = shared.mark_number(order, position).map_err(Unpublished::Other)? else {
             return Ok(None);
         };
         let state = self.state(shared, order, None, position)?;
@@ -129,7 +129,7 @@ impl Publisher {
         order: &OrderRef,
         expected_revision: Option<u64>,
         position: u64,
-    ) -> Result<Aggregate, Untold> {
+    ) -> Result<Aggregate, Unpublished> {
         let known = self.states.pop(order);
         let fits = |state: &Aggregate| expected_revision.is_none_or(|revision| revision == state.revision);
         if let Some(state) = known.filter(fits) {

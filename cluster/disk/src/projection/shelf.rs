@@ -163,7 +163,7 @@ impl Shelf {
             } else if tracked.pinned {
                 batch.remove(keys::order_key(keys::PINNED, &order));
             }
-            if let Some((status, attention)) = tracked.standing() {
+            if let Some((status, attention)) = tracked.phase() {
                 let row = (tracked.place, InLists::of(status, attention), row);
                 match rows.get_mut(&order.tenant) {
                     Some(rows) => rows.push(row),
