@@ -177,7 +177,7 @@ impl MarkFile {
 /// The mark beside the log's segments, for its one writer.
 pub(crate) struct LogMark {
     file: MarkFile,
-    /// For [`Copies`].
+    /// For [`MarkKeeper`].
     end: Arc<AtomicU64>,
 }
 
@@ -212,7 +212,7 @@ impl LogMark {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn copies(&self) -> io::Result<Copies> {
+    pub(crate) fn copies(&self) -> io::Result<MarkKeeper> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let dir = self.file.folder.clone();
         let mut keeper = Keeper {
@@ -237,7 +237,7 @@ impl LogMark {
                 }
             }
         })?;
-        Ok(Copies { stop, thread: Some(thread) })
+        Ok(MarkKeeper { stop, thread: Some(thread) })
     }
 }
 
@@ -275,12 +275,12 @@ impl Keeper {
 }
 
 /// Keeps the copies of a log's mark. Dropping it writes them a last time and ends its thread.
-pub(crate) struct Copies {
+pub(crate) struct MarkKeeper {
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Copies {
+impl Drop for MarkKeeper {
     fn drop(&mut self) {
         let (stopped, wake) = &*self.stop;
         *stopped.lock() = true;

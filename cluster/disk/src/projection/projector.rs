@@ -31,18 +31,22 @@ struct Failure {
     why: String,
     cause: Cause,
     /// What is on disk is not to be believed.
-    doubt: bool,
+    must_rebuild: bool,
 }
 
 impl Failure {
     fn passing(why: impl ToString) -> Self {
-        Self { why: why.to_string(), cause: Cause::Other, doubt: false }
+        Self { why: why.to_string(), cause: Cause::Other, must_rebuild: false }
     }
 }
 
 impl From<IndexError> for Failure {
     fn from(error: IndexError) -> Self {
-        Self { why: error.to_string(), cause: cause(&error), doubt: matches!(error, IndexError::Damaged(_)) }
+        Self {
+            why: error.to_string(),
+            cause: cause(&error),
+            must_rebuild: matches!(error, IndexError::Damaged(_)),
+        }
     }
 }
 
@@ -74,11 +78,13 @@ pub(super) fn run(shared: &Shared) {
             Ok(Ok(())) => break,
             Ok(Err(failure)) => failure,
             // What it was about to do with the lists is unknown.
-            Err(_) => Failure { why: "the projector panicked".into(), cause: Cause::Other, doubt: true },
+            Err(_) => {
+                Failure { why: "the projector panicked".into(), cause: Cause::Other, must_rebuild: true }
+            }
         };
         tracing::warn!(
             why = failure.why,
-            rebuild = failure.doubt,
+            rebuild = failure.must_rebuild,
             "lists and events cannot be followed for now"
         );
         give_up(shared, &failure);
@@ -95,7 +101,7 @@ fn give_up(shared: &Shared, failure: &Failure) {
     shared.progress.send_replace(Progress { position: 0, phase: why });
     drop(shared.shelf.write().take());
     *shared.lists.write() = Lists::default();
-    if failure.doubt
+    if failure.must_rebuild
         && let Err(error) = shelf::destroy(&shared.dir)
     {
         tracing::warn!(%error, "the lists on disk cannot be thrown away");
@@ -110,7 +116,7 @@ fn attempt(shared: &Shared) -> Result<(), Failure> {
         || (kept.position <= end && shared.log.group_hash_blocking(kept.position)? == Some(kept.group_hash));
     if !is_there {
         let why = "the lists on disk have seen what the log does not hold".into();
-        return Err(Failure { why, cause: Cause::Other, doubt: true });
+        return Err(Failure { why, cause: Cause::Other, must_rebuild: true });
     }
     let position = kept.position;
     *shared.lists.write() = Lists::load(position, kept.pinned, kept.counts);
@@ -256,8 +262,9 @@ impl Projector<'_> {
         let wanted = shared.ring.lock().pass(last);
         match wanted {
             Some(after) => {
-                let told = self.publisher.publish(shared, &entries, None, after).map_err(Failure::passing)?;
-                shared.ring.lock().push(told, last);
+                let events =
+                    self.publisher.publish(shared, &entries, None, after).map_err(Failure::passing)?;
+                shared.ring.lock().push(events, last);
             }
             None => self.publisher.forget(),
         }

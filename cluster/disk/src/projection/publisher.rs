@@ -56,7 +56,7 @@ impl Publisher {
         tenant: Option<&TenantId>,
         after: At,
     ) -> Result<Vec<PlacedEvent>, String> {
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         let (mut group, mut counted) = (0, 0_u32);
         for entry in entries {
             if entry.group != group {
@@ -83,10 +83,10 @@ impl Publisher {
                 _ => Ok(Vec::new()),
             };
             match made {
-                Ok(events) => {
-                    for (index, event) in events {
+                Ok(of_entry) => {
+                    for (index, event) in of_entry {
                         if (group, index) > after {
-                            told.push(render(shared, (group, index), &event)?);
+                            events.push(render(shared, (group, index), &event)?);
                         }
                     }
                 }
@@ -103,7 +103,7 @@ impl Publisher {
                 Parsed::Unreadable => 0,
             });
         }
-        Ok(told)
+        Ok(events)
     }
 
     fn parked(

@@ -116,23 +116,23 @@ impl Relay {
         if groups.is_empty() {
             return Ok(None);
         }
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         for group in &groups {
-            self.group(group, &mut told)?;
+            self.group(group, &mut events)?;
         }
-        Ok(Some(told))
+        Ok(Some(events))
     }
 
-    fn group(&mut self, group: &LoggedGroup, told: &mut Vec<PublishedEvent>) -> Result<(), EventsError> {
+    fn group(&mut self, group: &LoggedGroup, events: &mut Vec<PublishedEvent>) -> Result<(), EventsError> {
         let log_id = self.follower.identity().log_id;
-        let first = told.len();
+        let first = events.len();
         // Counted over what is stored, not over what is told: the same for every filter, and for a later build that
         // tells more.
         let mut counted = 0_u32;
         for entry in &group.entries {
             let broken = |source: FoldError| EventsError::Broken { position: group.position.0, source };
             let mut tell = |index: u32, event: PublicEvent| {
-                told.push(PublishedEvent {
+                events.push(PublishedEvent {
                     cursor: Cursor { log_id, position: group.position.0, index },
                     event,
                 });
@@ -171,7 +171,7 @@ impl Relay {
                 }
             }
         }
-        self.leave_out(group.position, counted, first, told)
+        self.leave_out(group.position, counted, first, events)
     }
 
     /// Takes out what the reader has already, and notices when its token's place has gone.
@@ -180,19 +180,19 @@ impl Relay {
         position: LogPosition,
         counted: u32,
         first: usize,
-        told: &mut Vec<PublishedEvent>,
+        events: &mut Vec<PublishedEvent>,
     ) -> Result<(), EventsError> {
         let Some(after) = self.after.filter(|_| !self.met) else { return Ok(()) };
         if position.0 < after.position {
-            told.truncate(first);
+            events.truncate(first);
             return Ok(());
         }
         if position.0 > after.position || (after.index >= counted && after.index != BEHIND) {
             return Err(EventsError::Gone("no event stands there".into()));
         }
         self.met = true;
-        let old = told[first..].iter().filter(|told| told.cursor <= after).count();
-        told.drain(first..first + old);
+        let old = events[first..].iter().filter(|event| event.cursor <= after).count();
+        events.drain(first..first + old);
         Ok(())
     }
 
