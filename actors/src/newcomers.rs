@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::outcome::refusal;
 
 /// The setting of a tenant that nobody set.
-pub(crate) fn unset(tenant: &TenantId) -> TenantSetting {
+pub(crate) fn default_setting(tenant: &TenantId) -> TenantSetting {
     TenantSetting { tenant: tenant.clone(), status: TenantStatus::Active, in_flight_max: None }
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Newcomers {
     created_max: usize,
     retry_after_ms: u64,
     /// Names that are no tenants', and how many of their commands are under way. Each of these holds a permit.
-    under_way: Mutex<HashMap<TenantId, usize>>,
+    pending: Mutex<HashMap<TenantId, usize>>,
     creating: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -40,7 +40,7 @@ impl Newcomers {
             tenants,
             created_max,
             retry_after_ms,
-            under_way: Mutex::default(),
+            pending: Mutex::default(),
             creating: tokio::sync::Mutex::new(()),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -48,14 +48,14 @@ impl Newcomers {
     }
 
     /// A command of a name that is no tenant's comes in; `None` when there is no room for one more tenant.
-    pub(crate) fn arrive(self: &Arc<Self>, tenant: &TenantId) -> Option<Newcomer> {
+    pub(crate) fn admit(self: &Arc<Self>, tenant: &TenantId) -> Option<Newcomer> {
         let known = self.tenants.count();
-        let mut under_way = self.under_way.lock();
-        if !under_way.contains_key(tenant) && known.saturating_add(under_way.len()) >= self.created_max {
+        let mut pending = self.pending.lock();
+        if !pending.contains_key(tenant) && known.saturating_add(pending.len()) >= self.created_max {
             return None;
         }
-        *under_way.entry(tenant.clone()).or_default() += 1;
-        drop(under_way);
+        *pending.entry(tenant.clone()).or_default() += 1;
+        drop(pending);
         Some(Newcomer { newcomers: self.clone(), tenant: tenant.clone() })
     }
     /// Waits for tenants that are being made.
@@ -74,7 +74,7 @@ impl Newcomers {
         if self.tenants.get(tenant).is_some() {
             return Ok(());
         }
-        self.tenants.put(unset(tenant)).await.map_err(|error| error.to_string())
+        self.tenants.put(default_setting(tenant)).await.map_err(|error| error.to_string())
     }
 }
 
@@ -118,11 +118,11 @@ impl Newcomer {
 
 impl Drop for Newcomer {
     fn drop(&mut self) {
-        let mut under_way = self.newcomers.under_way.lock();
-        if let Some(commands) = under_way.get_mut(&self.tenant) {
+        let mut pending = self.newcomers.pending.lock();
+        if let Some(commands) = pending.get_mut(&self.tenant) {
             *commands -= 1;
             if *commands == 0 {
-                under_way.remove(&self.tenant);
+                pending.remove(&self.tenant);
             }
         }
     }
@@ -141,10 +141,10 @@ mod tests {
     use retailflow_testkit::author::{order, place};
 
     use super::*;
-    use crate::node::Wait;
-    use crate::quiet::Quiet;
+    use crate::batch_node::BatchNode;
+    use crate::node::Admission;
 
-    fn names(quiet: &Quiet) -> Vec<String> {
+    fn names(quiet: &BatchNode) -> Vec<String> {
         quiet.node.ports().tenants.list().iter().map(|setting| setting.tenant.to_string()).collect()
     }
 
@@ -159,7 +159,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_refused_makes_no_tenant() {
-        let quiet = Quiet::start(None).await;
+        let quiet = BatchNode::start(None).await;
         let time = Duration::from_secs(5);
         let cancel =
             with("a", CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None }));
@@ -183,8 +183,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_recorded_makes_its_tenant_though_its_caller_has_gone() {
-        let quiet = Quiet::start(None).await;
-        let answer = quiet.node.send(place(&order("shop", "o"), "p"), Wait::No).await.unwrap();
+        let quiet = BatchNode::start(None).await;
+        let answer = quiet.node.send(place(&order("shop", "o"), "p"), Admission::FailFast).await.unwrap();
         // Once the order has decided, the caller goes.
         while quiet.log.read_order(&order("shop", "o"), 0).await.unwrap().is_empty() {
             tokio::task::yield_now().await;
@@ -202,7 +202,7 @@ mod tests {
     async fn only_tenants_take_room_from_tenants() {
         let mut config = Config::default();
         config.tenants.created_max = 2;
-        let quiet = Quiet::with(config).await;
+        let quiet = BatchNode::with(config).await;
         for number in 0..50 {
             let cancel = CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None });
             let event = with(&format!("x{number}"), cancel);
@@ -219,7 +219,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_engines_names_are_nobody_elses() {
-        let quiet = Quiet::start(None).await;
+        let quiet = BatchNode::start(None).await;
         let of = |tenant: &str, source: &str| {
             let key =
                 CommandKey { source: Source::parse(source).unwrap(), id: CommandId::parse("p").unwrap() };

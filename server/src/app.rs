@@ -281,7 +281,12 @@ fn tell(data: &Path, report: &OpenReport) {
         );
     }
     if let Some(reason) = &report.index_rebuilt {
-        tracing::warn!(reason, frames = report.replayed_frames, "the index was built again from the log");
+        tracing::warn!(
+            event = "index_rebuilt",
+            reason,
+            frames = report.replayed_frames,
+            "the index was built again from the log"
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use super::report::Report;
 use super::room;
 use retailflow_server::app::SystemClock;
 use retailflow_server::serve::cluster::clock::{DIFFERS_MAX_MS, differs};
-use retailflow_server::serve::cluster::durability::{gives, look, mend, name, shown};
+use retailflow_server::serve::cluster::durability::{gives, look, name, remedy, shown};
 
 /// Looks at the log, if there is one; gives what it is.
 pub(super) async fn examine(
@@ -232,7 +232,7 @@ async fn durability(config: &Config, connections: &Connections, shards: u16, rep
             let text = format!("{}, and cluster.durability asks for {}", shown(found), name(required));
             match gives(found, required) {
                 true => report.ok("durability", text),
-                false => report.problem("durability", text, mend(found)),
+                false => report.problem("durability", text, remedy(found)),
             }
         }
     }

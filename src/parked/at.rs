@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use retailflow_actors::Released;
+use retailflow_actors::ReleaseCounts;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::ParkedOrder;
 use retailflow_engine::wire::Code;
@@ -114,7 +114,7 @@ pub(crate) fn end(client: &Client, args: &EndArgs, way: Way, output: Output) -> 
             let ReleaseReport { commands, applied, rejected, replayed, dead_lettered, .. } = answer.read()?;
             print(&told(
                 &name,
-                &Released { commands, applied, rejected, replayed, dead_lettered },
+                &ReleaseCounts { commands, applied, rejected, replayed, dead_lettered },
                 way,
                 output,
             ))

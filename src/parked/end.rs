@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use retailflow_actors::{ReleaseError, Released, Settings};
+use retailflow_actors::{ReleaseCounts, ReleaseError, Settings};
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::wire::admin::WaitingCommand;
 use serde_json::json;
@@ -55,7 +55,7 @@ async fn drive(
     order: &OrderRef,
     operator: &str,
     way: Way,
-) -> Result<Released, Failure> {
+) -> Result<ReleaseCounts, Failure> {
     let deadline = Duration::from_millis(settings.config.node.stop_deadline_ms);
     let node = store.node(settings, absent::participants()).await?;
     let ended = match way {

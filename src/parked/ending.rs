@@ -1,6 +1,6 @@
 //! How the parking of an order is to end, and what is said of it.
 
-use retailflow_actors::Released;
+use retailflow_actors::ReleaseCounts;
 use retailflow_engine::ids::OrderRef;
 use retailflow_server::exit::Failure;
 use serde_json::json;
@@ -68,8 +68,8 @@ pub(crate) fn not_meant(order: &OrderRef, count: u64, way: Way) -> Failure {
 }
 
 /// What was done, for people or programs.
-pub(crate) fn told(order: &OrderRef, released: &Released, way: Way, output: Output) -> String {
-    let Released { commands, applied, rejected, replayed, dead_lettered } = *released;
+pub(crate) fn told(order: &OrderRef, released: &ReleaseCounts, way: Way, output: Output) -> String {
+    let ReleaseCounts { commands, applied, rejected, replayed, dead_lettered } = *released;
     match output {
         Output::Json => {
             let shown = json!({

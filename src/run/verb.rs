@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use retailflow_actors::{Intake, IntakeEvent, NodeHandle, Settings, Standing};
+use retailflow_actors::{Intake, IntakeEvent, NodeHandle, OpenOrderCounts, Settings};
 use retailflow_disk::inbox::FileInbox;
 use retailflow_engine::keys::{hex, sha256};
 use retailflow_engine::ports::{Clock, InboxError};
@@ -223,7 +223,7 @@ async fn drive(
             let text = "what was in flight was not answered within node.stop_deadline_ms; run again to get those outcomes";
             Err(Failure::finding(text))
         }
-        () = node.ended() => Err(Failure::unreachable(
+        () = node.wait_ended() => Err(Failure::unreachable(
             "what runs all orders has ended by itself, a fault of RetailFlow: run again to go on, and report the lines before \
              `event=node_ended`",
         )),
@@ -234,8 +234,8 @@ async fn drive(
         ended = run => ended.or_exit(ExitStatus::Unreachable, || format!("cannot read {name} to its end")),
     };
     let crashes = node.crashes();
-    let effects = node.effects();
-    let found_undriven = node.found_undriven();
+    let effects = node.effect_counts();
+    let found_undriven = node.undriven_found();
     let stop = match ended {
         Ok(_) => Some(node.clone().stop(deadline).await),
         Err(_) => {
@@ -260,9 +260,9 @@ async fn at_rest(
     node: &NodeHandle,
     reporting: &Reporting,
     mut stop: watch::Receiver<bool>,
-) -> Option<Standing> {
+) -> Option<OpenOrderCounts> {
     let mut has_looked = false;
-    let mut seen = node.effects();
+    let mut seen = node.effect_counts();
     let mut since = tokio::time::Instant::now();
     loop {
         if node.effects_running() == 0 && reporting.is_idle() && node.has_open_orders().await == Some(false) {
@@ -272,19 +272,20 @@ async fn at_rest(
             _ = stop.wait_for(|stop| *stop) => return None,
             () = tokio::time::sleep(LOOK) => {}
         }
-        let now = node.effects();
+        let now = node.effect_counts();
         if now != seen {
             (seen, since) = (now, tokio::time::Instant::now());
         }
         if since.elapsed() >= QUIET_MAX {
-            let standing = node.standing().await;
+            let standing = node.open_order_counts().await;
             let undriven = standing.as_ref().map_or(0, |standing| standing.undriven);
             if undriven > 0 && !std::mem::replace(&mut has_looked, true) {
                 tracing::error!(
+                    event = "orders_undriven",
                     undriven,
                     "open orders are driven by nobody: a fault of RetailFlow; looking through all"
                 );
-                node.look_through();
+                node.request_rescan();
                 since = tokio::time::Instant::now();
                 continue;
             }

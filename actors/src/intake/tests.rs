@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Intake, IntakeEvent};
-use crate::quiet::Quiet;
+use crate::batch_node::BatchNode;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 const HERE: PartitionId = PartitionId(0);
@@ -31,7 +31,7 @@ fn body(command: Command) -> Body {
 }
 
 /// Reads these to their end; gives what came out, as it came, and the floor that a fence then has.
-async fn take_in(quiet: &Quiet, bodies: Vec<Body>) -> (Vec<IntakeEvent>, u64) {
+async fn take_in(quiet: &BatchNode, bodies: Vec<Body>) -> (Vec<IntakeEvent>, u64) {
     let mut inbox = MemoryInbox::new("of one partition", bodies);
     let (_stop, never) = watch::channel(false);
     let mut events = Vec::new();
@@ -45,7 +45,7 @@ async fn take_in(quiet: &Quiet, bodies: Vec<Body>) -> (Vec<IntakeEvent>, u64) {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_that_came_before_its_place_waits_for_it() {
-    let quiet = Quiet::start(None).await;
+    let quiet = BatchNode::start(None).await;
     let order = order("shop", "o-1");
     let bodies = vec![cancel(&order, "c-1"), cancel(&order, "c-2"), place(&order, "p")];
     let (events, floor) = take_in(&quiet, bodies.into_iter().map(body).collect()).await;
@@ -57,7 +57,7 @@ async fn a_cancel_that_came_before_its_place_waits_for_it() {
 
 #[tokio::test(start_paused = true)]
 async fn whose_order_never_comes_is_a_dead_letter_and_holds_up_nobody() {
-    let quiet = Quiet::start(None).await;
+    let quiet = BatchNode::start(None).await;
     let (lost, other) = (order("shop", "lost"), order("shop", "other"));
     let (events, floor) = take_in(&quiet, vec![body(cancel(&lost, "c")), body(place(&other, "p"))]).await;
     assert_eq!((events[0].position, events[0].outcome.code), (2, Code::Applied), "it went by");
@@ -75,7 +75,7 @@ async fn whose_order_never_comes_is_a_dead_letter_and_holds_up_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_for_good_is_a_dead_letter() {
-    let quiet = Quiet::start(None).await;
+    let quiet = BatchNode::start(None).await;
     let suspended = order("closed", "o-1");
     let setting = TenantSetting {
         tenant: suspended.tenant.clone(),
@@ -99,7 +99,7 @@ fn flood(count: usize) -> Vec<Body> {
 
 #[tokio::test(start_paused = true)]
 async fn one_tenant_that_fills_the_window_keeps_no_others_commands_from_being_read() {
-    let quiet = Quiet::start(None).await;
+    let quiet = BatchNode::start(None).await;
     let mut bodies = flood(1_000);
     bodies.push(body(place(&order("shop", "o-1"), "p")));
     bodies.extend([body(place(&order("loud", "o-1"), "p")), body(cancel(&order("loud", "o-1"), "c"))]);
@@ -128,7 +128,7 @@ async fn one_tenant_that_fills_the_window_keeps_no_others_commands_from_being_re
     assert_eq!(floor(&quiet, &inbox).await, 1_003);
 }
 
-async fn floor(quiet: &Quiet, inbox: &MemoryInbox) -> u64 {
+async fn floor(quiet: &BatchNode, inbox: &MemoryInbox) -> u64 {
     let fence = quiet.log.head(HERE).await.unwrap().fence.unwrap();
     fence.intake.iter().find(|floor| floor.inbox == inbox.id()).map_or(0, |floor| floor.position)
 }
@@ -137,7 +137,7 @@ async fn floor(quiet: &Quiet, inbox: &MemoryInbox) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn the_floor_stays_below_what_is_set_aside() {
     for after_ms in [1, 150, 250, 900, 2_100, 2_500, 4_300, 5_000] {
-        let quiet = Quiet::start(None).await;
+        let quiet = BatchNode::start(None).await;
         let mut bodies = flood(700);
         bodies.insert(0, body(place(&order("loud", "o-1"), "p")));
         bodies.push(body(place(&order("shop", "o-1"), "p")));
@@ -188,7 +188,7 @@ async fn whatever_is_mixed_nothing_is_lost_and_orders_keep_their_sequence() {
             };
             bodies.push(body(command));
         }
-        let quiet = Quiet::start(None).await;
+        let quiet = BatchNode::start(None).await;
         let (mut from, mut told, mut applied) = (0, BTreeSet::new(), BTreeMap::new());
         for round in 0..4 {
             let mut inbox = MemoryInbox::new("of one partition", bodies.clone());

@@ -188,11 +188,11 @@ impl Lists {
         let order = record.order();
         self.book(record);
         self.change(order, found, |tracked| {
-            if let Err(error) = tracked.glance.fold(record) {
+            if let Err(error) = tracked.summary.fold(record) {
                 // A broken order stops alone: it stays in the lists as it was.
                 tracing::warn!(%order, %error, "the lists cannot take in a record");
             }
-            if tracked.place == 0 && tracked.glance.total.is_some() {
+            if tracked.place == 0 && tracked.summary.total.is_some() {
                 tracked.place = position;
             }
         });
@@ -225,9 +225,9 @@ impl Lists {
         let known = self.orders.remove_entry(order).or_else(|| self.recent.pop_entry(order));
         let known = known.or_else(|| found.remove_entry(order));
         let (order, mut tracked) = known.unwrap_or_else(|| (order.clone(), Tracked::default()));
-        let before = tracked.phase();
+        let before = tracked.listed_status();
         with(&mut tracked);
-        let after = tracked.phase();
+        let after = tracked.listed_status();
         if before != after {
             self.count(&order.tenant, before, after);
         }
@@ -277,7 +277,7 @@ impl Lists {
         let asked = self.by_place.range((from, to)).filter_map(|((_, place), order)| {
             let order = OrderRef { tenant: query.tenant.clone(), order: order.clone() };
             let tracked = self.orders.get(&order)?;
-            let (status, attention) = tracked.phase()?;
+            let (status, attention) = tracked.listed_status()?;
             let asked = query.status.is_none_or(|wanted| wanted == status)
                 && query.attention.is_none_or(|wanted| wanted == attention);
             asked.then(|| summary(&order, tracked)).flatten().map(|summary| (*place, summary))
@@ -320,7 +320,7 @@ impl Lists {
 /// What a list shows; an order whose amount nobody can read is not shown, and said once it is looked at.
 pub(super) fn summary(order: &OrderRef, tracked: &Tracked) -> Option<OrderSummary> {
     let parked: Option<&Arc<str>> = tracked.parked.as_ref();
-    tracked.glance.summary(order, parked.map(|reason| &**reason)).unwrap_or_else(|error| {
+    tracked.summary.summary(order, parked.map(|reason| &**reason)).unwrap_or_else(|error| {
         tracing::warn!(%order, %error, "an order cannot be shown in a list");
         None
     })

@@ -167,7 +167,7 @@ impl Shelf {
             } else if tracked.pinned {
                 batch.remove(keys::order_key(keys::PINNED, &order));
             }
-            if let Some((status, attention)) = tracked.phase() {
+            if let Some((status, attention)) = tracked.listed_status() {
                 let row = (tracked.place, InLists::of(status, attention), row);
                 match rows.get_mut(&order.tenant) {
                     Some(rows) => rows.push(row),

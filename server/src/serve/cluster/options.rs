@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use retailflow_actors::StewardTimes;
+use retailflow_actors::OwnershipTimeouts;
 use retailflow_config::Config;
 use retailflow_engine::placement::Policy;
 use retailflow_nats::{AskOptions, InboxOptions, MisroutedCommands};
@@ -20,8 +20,8 @@ pub(super) fn ask(config: &Config) -> AskOptions {
 }
 
 /// For taking partitions over, and handing them over.
-pub(super) fn steward_times(config: &Config) -> StewardTimes {
-    StewardTimes {
+pub(super) fn steward_times(config: &Config) -> OwnershipTimeouts {
+    OwnershipTimeouts {
         take_over: Duration::from_millis(config.cluster.take_over_ms),
         hand_over: Duration::from_millis(config.cluster.hand_over_ms),
     }
@@ -58,7 +58,7 @@ pub(super) fn policy(config: &Config, partitions: u16, required_labels: BTreeMap
 mod tests {
     use retailflow_config::LoadOptions;
 
-    use super::super::ground::{identity, list, nats_options, replier_options, wanted_streams};
+    use super::super::cluster_deps::{identity, list, nats_options, replier_options, wanted_streams};
     use super::super::labels::parse_labels;
     use super::*;
     use crate::app;
