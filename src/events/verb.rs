@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use retailflow_disk::follow::{FollowError, LogFollower};
 use retailflow_disk::log::LogError;
-use retailflow_disk::projection::relay::{Relay, TellError, Told};
+use retailflow_disk::projection::relay::{EventsError, PublishedEvent, Relay};
 use retailflow_engine::wire::event::PublicEvent;
 use serde::Serialize;
 use tokio::runtime::Runtime;
@@ -59,7 +59,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
 }
 
 /// Gives events, and remembers that they were given once they have left the process.
-fn give(args: &Args, told: &[Told]) -> Result<(), Failure> {
+fn give(args: &Args, told: &[PublishedEvent]) -> Result<(), Failure> {
     let Some(last) = told.last() else { return Ok(()) };
     let mut text = String::new();
     for told in told {
@@ -78,7 +78,7 @@ fn give(args: &Args, told: &[Told]) -> Result<(), Failure> {
     }
 }
 
-fn token(told: &Told) -> Result<String, Failure> {
+fn token(told: &PublishedEvent) -> Result<String, Failure> {
     told.cursor.to_token().or_exit(ExitStatus::Finding, || "cannot write a token")
 }
 
@@ -88,22 +88,22 @@ fn wait(runtime: &Runtime, (stopped, _): &mut Listening) {
 }
 
 /// How a relay that gives no more ends the command.
-fn failure(error: TellError) -> Failure {
+fn failure(error: EventsError) -> Failure {
     let code = match &error {
-        TellError::Follow(FollowError::NoLog(_)) => {
+        EventsError::Follow(FollowError::NoLog(_)) => {
             return Failure::unreachable(format!(
                 "{error}: name a data directory that `retailflow run` has made"
             ));
         }
-        TellError::Follow(FollowError::Log(LogError::Io { .. })) | TellError::States(_) => {
+        EventsError::Follow(FollowError::Log(LogError::Io { .. })) | EventsError::States(_) => {
             ExitStatus::Unreachable
         }
-        TellError::Follow(FollowError::Log(_)) => {
+        EventsError::Follow(FollowError::Log(_)) => {
             let told = anyhow::Error::new(error).context("the log is broken (`retailflow verify` tells all)");
             return Failure::new(ExitStatus::Finding, told);
         }
-        TellError::AnotherLog | TellError::Follow(_) => ExitStatus::Refused,
-        TellError::Gone(_) | TellError::Broken { .. } => ExitStatus::Finding,
+        EventsError::AnotherLog | EventsError::Follow(_) => ExitStatus::Refused,
+        EventsError::Gone(_) | EventsError::Broken { .. } => ExitStatus::Finding,
     };
     Failure::new(code, error)
 }

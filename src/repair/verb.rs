@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use retailflow_config::Config;
 use retailflow_disk::log::check::{CheckReport, LostEnd};
-use retailflow_disk::log::repair::{NoRepair, RepairPlan, apply, plan};
+use retailflow_disk::log::repair::{RepairPlan, RepairRefused, apply, plan};
 use retailflow_engine::codec::identity;
 use retailflow_engine::keys::hex;
-use retailflow_participants::{BookFileError, Mended, mend, problems};
+use retailflow_participants::{BookFileError, BookRepair, problems, repair_book};
 
 use crate::cli::data::DataArgs;
 use crate::cli::{Context, print};
@@ -80,11 +80,11 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let planned = match plan(&report) {
         Ok(planned) => planned,
         // The last repair may have been cut short when the log itself was done.
-        Err(NoRepair::NotNeeded) => {
+        Err(RepairRefused::NotNeeded) => {
             print("the log needs no repair\n")?;
             return mend_books(&args);
         }
-        Err(error @ NoRepair::OtherFormat(_)) => return Err(Failure::refused(error)),
+        Err(error @ RepairRefused::OtherFormat(_)) => return Err(Failure::refused(error)),
         Err(error) => return Err(Failure::finding(error)),
     };
     tell(&planned, &report)?;
@@ -135,8 +135,8 @@ fn mend_books(args: &Args) -> Result<(), Failure> {
             left += 1;
             continue;
         }
-        let mended = mend(app::files().as_ref(), &folder, role);
-        let Mended { lines, left_out, kept } =
+        let mended = repair_book(app::files().as_ref(), &folder, role);
+        let BookRepair { lines, left_out, kept } =
             mended.map_err(|error| Failure::new(ExitStatus::Unreachable, error))?;
         let kept =
             kept.map_or_else(String::new, |kept| format!("; the book as it was is {}", kept.display()));

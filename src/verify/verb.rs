@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use retailflow_config::Config;
-use retailflow_disk::event_log::scrub::scrubbed;
+use retailflow_disk::event_log::scrub::scrub_progress;
 use retailflow_disk::log::check::CheckReport;
 use retailflow_disk::log::{Frame, FrameKind, Position};
 use retailflow_engine::codec::identity;
@@ -137,7 +137,7 @@ fn tell(
         LogSource::Data { data, .. } => (Some(data), None),
         LogSource::Server(log) => (None, Some(Online::of(log))),
     };
-    let scrubbed = data.and_then(|data| scrubbed(app::files().as_ref(), &data.join("log")));
+    let scrubbed = data.and_then(|data| scrub_progress(app::files().as_ref(), &data.join("log")));
     let verified = Verified {
         online,
         sound: report.is_sound() && audit.check.violation_count == 0 && lost == 0 && !sides_differ,

@@ -1,6 +1,6 @@
 //! Many nodes on a real NATS server and a real etcd, inside one process.
 
-mod between;
+mod forwarding;
 mod member;
 
 use std::sync::Arc;

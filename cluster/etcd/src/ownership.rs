@@ -239,7 +239,7 @@ impl Member {
             let mut standing = self.session.as_ref().map(|session| session.standing.clone());
             tokio::select! {
                 () = self.inner.leaving.cancelled(), if !self.leaving => self.leaving = true,
-                change = changed(&mut changes) => self.take_in(change?),
+                change = changed(&mut changes) => self.apply(change?),
                 Some(partition) = releases.recv() => self.coordinator.released(partition),
                 () = moved(standing.as_mut()) => {}
                 _ = look.tick() => {}
@@ -259,7 +259,7 @@ impl Member {
         Ok(changes)
     }
 
-    fn take_in(&mut self, changes: Vec<Change>) {
+    fn apply(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
                 Change::Put { key, value, created, modified } => {

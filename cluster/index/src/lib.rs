@@ -124,7 +124,7 @@ impl Index {
     /// # Errors
     /// `Damaged`, `Io`, `Closed`.
     pub fn lookup_blocking(&self, key: &OrderKey) -> Result<Option<OrderPlace>, IndexError> {
-        self.told(self.shared.place(key))
+        self.note_outcome(self.shared.place(key))
     }
 
     /// Takes in what one or more log frames changed, in the order of the log; `cursor` is the last of those frames.
@@ -196,7 +196,7 @@ impl Index {
         after: Option<(i64, OrderKey)>,
         limit: usize,
     ) -> Result<Vec<DueOrder>, IndexError> {
-        self.told(self.shared.due(until_ms, after, limit))
+        self.note_outcome(self.shared.due(until_ms, after, limit))
     }
 
     /// Sets a control entry. Call it *before* the `apply` whose frame it comes from: then the stored cursor never
@@ -225,7 +225,7 @@ impl Index {
     /// # Errors
     /// `Damaged`, `Io`, `Closed`.
     pub fn get_control(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        self.told(self.shared.control(key))
+        self.note_outcome(self.shared.control(key))
     }
 
     /// Up to `limit` control entries whose key begins with `prefix`, in order of their keys, strictly after `after` (a
@@ -239,7 +239,7 @@ impl Index {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<ControlPair>, IndexError> {
-        self.told(self.shared.controls(prefix, after, limit))
+        self.note_outcome(self.shared.controls(prefix, after, limit))
     }
 
     /// Offers a snapshot for keeping. Dropped (and counted) when the queue is full or it is over 1 MB.
@@ -293,7 +293,7 @@ impl Index {
     }
 
     /// Damage found while reading ends the use of the index: what else is wrong no one knows.
-    fn told<T>(&self, result: Result<T, IndexError>) -> Result<T, IndexError> {
+    fn note_outcome<T>(&self, result: Result<T, IndexError>) -> Result<T, IndexError> {
         if let Err(error @ IndexError::Damaged(_)) = &result {
             self.shared.fail(error);
         }

@@ -48,10 +48,10 @@ impl ApiFailure {
 }
 
 impl From<ApiFailure> for ReadError {
-    fn from(trouble: ApiFailure) -> Self {
-        match trouble {
+    fn from(failure: ApiFailure) -> Self {
+        match failure {
             ApiFailure::Damaged(why) => Self::Damaged(why),
-            trouble => Self::Unavailable(trouble.to_string()),
+            failure => Self::Unavailable(failure.to_string()),
         }
     }
 }

@@ -184,7 +184,7 @@ impl Api {
                 sequence.ok_or_else(|| ApiFailure::Strange("a message without a sequence".into()))
             }
             Err(ApiFailure::Refused(error)) if error.err_code == NO_MESSAGE => Ok(0),
-            Err(trouble) => Err(trouble),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -192,7 +192,7 @@ impl Api {
         match self.read(&format!("STREAM.MSG.GET.{stream}"), what).await {
             Ok(answer) => stored_in(LeaderMessage::read(&answer["message"])?).map(Some),
             Err(ApiFailure::Refused(error)) if error.err_code == NO_MESSAGE => Ok(None),
-            Err(trouble) => Err(trouble),
+            Err(failure) => Err(failure),
         }
     }
 

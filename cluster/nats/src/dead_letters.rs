@@ -84,7 +84,7 @@ impl NatsDeadLetters {
         for number in 1..=MARKS_MAX {
             let subject = subjects::dead_letter_mark(letter.tenant.as_deref(), &letter.key, number);
             let last = self.read.last(subjects::DEAD_LETTERS, &subject).await;
-            let Some(stored) = last.map_err(|trouble| unavailable(&trouble))? else { break };
+            let Some(stored) = last.map_err(|failure| unavailable(&failure))? else { break };
             marks.push(read_mark(&stored)?);
         }
         Ok(marks)
@@ -103,7 +103,7 @@ impl NatsDeadLetters {
                 Ok(_) => return Ok(()),
                 // Another operator was faster: theirs stands before ours.
                 Err(ApiFailure::Refused(error)) if error.was_slower() => {}
-                Err(trouble) => return Err(unavailable(&trouble)),
+                Err(failure) => return Err(unavailable(&failure)),
             }
         }
         Err(StoreError::Unavailable(format!(
@@ -119,7 +119,7 @@ impl NatsDeadLetters {
             Ok(_) => Ok(()),
             // It is there already.
             Err(ApiFailure::Refused(error)) if error.was_slower() => Ok(()),
-            Err(trouble) => Err(unavailable(&trouble)),
+            Err(failure) => Err(unavailable(&failure)),
         }
     }
 
@@ -128,7 +128,7 @@ impl NatsDeadLetters {
         while letters.len() < limit && bytes < LIST_MAX_BYTES {
             let range =
                 self.read.range(subjects::DEAD_LETTERS, subjects::DEAD_LETTERS_ALL, next, END, PIECE_BYTES);
-            let (piece, ended) = range.await.map_err(|trouble| unavailable(&trouble))?;
+            let (piece, ended) = range.await.map_err(|failure| unavailable(&failure))?;
             for stored in piece {
                 if letters.len() == limit {
                     return Ok(letters);
@@ -169,8 +169,8 @@ fn read_mark(stored: &StoredMessage) -> Result<LetterMark, StoreError> {
     }
 }
 
-fn unavailable(trouble: &ApiFailure) -> StoreError {
-    StoreError::Unavailable(trouble.to_string())
+fn unavailable(failure: &ApiFailure) -> StoreError {
+    StoreError::Unavailable(failure.to_string())
 }
 
 impl DeadLetters for NatsDeadLetters {

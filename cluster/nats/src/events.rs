@@ -199,8 +199,8 @@ impl EventPublisher {
             };
             let last = match last {
                 Ok(last) => last,
-                Err(trouble) => {
-                    why = trouble.to_string();
+                Err(failure) => {
+                    why = failure.to_string();
                     continue;
                 }
             };
@@ -219,11 +219,11 @@ impl EventPublisher {
                     let (id, order, why) = (event.id(), order.clone(), error.to_string());
                     return Err(PublishError::TooLarge { id, order, why });
                 }
-                Err(trouble) => {
+                Err(failure) => {
                     // It may be stored, by us or by another publisher: the stream says.
                     self.known.lock().pop(order);
-                    why = trouble.to_string();
-                    let again = match &trouble {
+                    why = failure.to_string();
+                    let again = match &failure {
                         ApiFailure::Silent(_) => true,
                         ApiFailure::Refused(error) => matches!(
                             error.err_code,
@@ -249,7 +249,7 @@ impl EventPublisher {
             Err(ApiFailure::Refused(error)) if error.err_code == NO_MESSAGE => {
                 return Ok(Ok(Last { sequence: 0, at: None }));
             }
-            Err(trouble) => return Ok(Err(trouble)),
+            Err(failure) => return Ok(Err(failure)),
         };
         let sequence = message["seq"].as_u64().unwrap_or(0);
         let at = message["hdrs"].as_str().and_then(base64::decode).and_then(|text| at_of(&text, order));

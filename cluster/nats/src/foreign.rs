@@ -99,9 +99,9 @@ impl Reader {
                     }
                     // The end, or that of a replica which is behind; or a message that only the leader can give.
                 }
-                Err(trouble) => {
-                    if let Some(left_out) = self.edge.said.due(&trouble) {
-                        tracing::warn!(stream = self.stream, from, %trouble, left_out, "it is read one by one for a while");
+                Err(failure) => {
+                    if let Some(left_out) = self.edge.said.due(&failure) {
+                        tracing::warn!(stream = self.stream, from, trouble = %failure, left_out, "it is read one by one for a while");
                     }
                     self.singles = SINGLES;
                 }
@@ -188,7 +188,7 @@ impl Reader {
         match self.api.ask(&format!("STREAM.MSG.GET.{}", self.stream), what).await {
             Ok(answer) => LeaderMessage::read(&answer["message"]).map(|message| Some(stored(message))),
             Err(ApiFailure::Refused(error)) if error.err_code == NO_MESSAGE => Ok(None),
-            Err(trouble) => Err(trouble),
+            Err(failure) => Err(failure),
         }
     }
 }

@@ -114,8 +114,8 @@ pub enum InboxFault {
 }
 
 impl From<ApiFailure> for InboxFault {
-    fn from(trouble: ApiFailure) -> Self {
-        Self::Unavailable(trouble.to_string())
+    fn from(failure: ApiFailure) -> Self {
+        Self::Unavailable(failure.to_string())
     }
 }
 

@@ -74,7 +74,7 @@ pub use relay::{NatsRelay, RelayOptions};
 pub use remote_participants::RemoteParticipants;
 pub use replica_status::{ReplicaStatus, replica_status};
 pub use secret::{SecretError, token_secret};
-pub use stream_watch::{StreamFault, StreamTrouble, StreamWatch};
+pub use stream_watch::{FaultyStream, StreamFault, StreamWatch};
 pub use streams::DoorStreams;
 pub use sync_state::{SyncStatement, SyncedServers};
 pub use tenants::{NatsTenants, TenantsOptions};

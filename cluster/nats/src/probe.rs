@@ -87,7 +87,7 @@ pub async fn probe_publishing(
         let said = api.publish_after(&subject, NEVER, HeaderMap::new(), Bytes::new()).await;
         let said = match said {
             Err(ApiFailure::Refused(error)) if error.was_slower() => Ok(()),
-            Err(trouble) => Err(trouble),
+            Err(failure) => Err(failure),
             Ok(sequence) => {
                 Err(ApiFailure::Strange(format!("it was stored, at {sequence}, against its condition")))
             }

@@ -252,9 +252,9 @@ impl Shared {
                     }
                     error.to_string()
                 }
-                Err(trouble) => {
+                Err(failure) => {
                     silent = true;
-                    trouble.to_string()
+                    failure.to_string()
                 }
             };
             *self.held_up.lock() = Some(why.clone());

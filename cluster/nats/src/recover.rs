@@ -121,7 +121,7 @@ impl CommandRecovery {
             Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
                 return Ok(CommandsState::Missing);
             }
-            Err(trouble) => return Err(trouble),
+            Err(failure) => return Err(failure),
         };
         if !info.leaderless {
             return Ok(CommandsState::Well { last: info.last_sequence });
@@ -212,7 +212,7 @@ impl CommandRecovery {
                 Ok(_) => {
                     self.api().info(subjects::COMMANDS).await.map(|info| (!info.leaderless).then_some(info))
                 }
-                Err(trouble) => Err(trouble),
+                Err(failure) => Err(failure),
             };
             match led {
                 Ok(Some(info)) => return Ok(info.created),
@@ -222,7 +222,7 @@ impl CommandRecovery {
                         ApiFailure::Silent("the stream that was made again has no leader".into()).into()
                     );
                 }
-                Err(trouble) => return Err(trouble.into()),
+                Err(failure) => return Err(failure.into()),
             }
         }
     }

@@ -33,7 +33,7 @@ impl SecretError {
     /// Whether trying again may help.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Api(trouble) if trouble.may_pass())
+        matches!(self, Self::Api(failure) if failure.may_pass())
     }
 }
 
@@ -52,7 +52,7 @@ pub async fn token_secret(connections: &Connections) -> Result<[u8; SECRET_BYTES
         Ok(()) => {}
         // Another node was faster: its own holds.
         Err(ApiFailure::Refused(error)) if error.was_slower() => {}
-        Err(trouble) => return Err(trouble.into()),
+        Err(failure) => return Err(failure.into()),
     }
     // What stands there, not what was meant to.
     find(&read).await?.ok_or(SecretError::Strange)

@@ -56,7 +56,7 @@ pub enum StreamFault {
 
 /// A fault of a stream, and for how long it has been so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamTrouble {
+pub struct FaultyStream {
     /// Which stream.
     pub stream: String,
     /// What is wrong.
@@ -65,7 +65,7 @@ pub struct StreamTrouble {
     pub lasts: Duration,
 }
 
-impl StreamTrouble {
+impl FaultyStream {
     /// Whether it is the log's: then what was acknowledged is in danger, or cannot be added to.
     #[must_use]
     pub fn is_log(&self) -> bool {
@@ -74,7 +74,7 @@ impl StreamTrouble {
 
     /// What an operator does about it.
     #[must_use]
-    pub fn mend(&self) -> &'static str {
+    pub fn remedy(&self) -> &'static str {
         let commands = self.stream == subjects::COMMANDS;
         match &self.fault {
             StreamFault::Leaderless { alone: false } | StreamFault::Silent(_) => {
@@ -93,7 +93,7 @@ impl StreamTrouble {
     }
 }
 
-impl std::fmt::Display for StreamTrouble {
+impl std::fmt::Display for FaultyStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { stream, fault, lasts } = self;
         let lasts = lasts.as_secs();
@@ -200,11 +200,11 @@ impl StreamWatch {
 
     /// What is wrong now, the log's streams first. Never waits.
     #[must_use]
-    pub fn troubles(&self) -> Vec<StreamTrouble> {
+    pub fn faulty(&self) -> Vec<FaultyStream> {
         let seen = self.shared.seen.lock();
         let trouble = |stream: &String| {
             let (fault, since, _) = seen.streams.get(stream)?.fault.as_ref()?;
-            Some(StreamTrouble { stream: stream.clone(), fault: fault.clone(), lasts: since.elapsed() })
+            Some(FaultyStream { stream: stream.clone(), fault: fault.clone(), lasts: since.elapsed() })
         };
         self.shared.streams.iter().filter_map(trouble).collect()
     }
@@ -271,8 +271,8 @@ impl Shared {
                 }
                 let told = seen.streams.entry(stream.clone()).or_default().note(stream, answer, led, now);
                 if let Some((fault, lasts)) = told {
-                    let trouble = StreamTrouble { stream: stream.clone(), fault, lasts };
-                    tracing::error!(event = "stream_trouble", %stream, mend = trouble.mend(), "{trouble}");
+                    let trouble = FaultyStream { stream: stream.clone(), fault, lasts };
+                    tracing::error!(event = "stream_trouble", %stream, mend = trouble.remedy(), "{trouble}");
                 }
             }
             fills.extend(account.ok().as_ref().and_then(account_fill));
@@ -433,16 +433,17 @@ mod tests {
         assert_eq!(log.note("RF_LOG_0", info("a", 7, false), true, Instant::now()), None);
         let told = log.note("RF_LOG_0", info("b", 7, false), true, Instant::now());
         assert!(matches!(told, Some((StreamFault::Replaced { .. }, _))), "{told:?}");
-        let trouble = |stream: &str, fault| StreamTrouble {
+        let trouble = |stream: &str, fault| FaultyStream {
             stream: stream.into(),
             fault,
             lasts: Duration::from_secs(61),
         };
         let stopped = trouble("RF_CMD", StreamFault::Leaderless { alone: true });
         assert!(
-            stopped.to_string().contains("no leader for 61 s") && stopped.mend().contains("recover-commands")
+            stopped.to_string().contains("no leader for 61 s")
+                && stopped.remedy().contains("recover-commands")
         );
-        assert!(trouble("RF_LOG_3", StreamFault::Missing).mend().contains("never make it anew"));
-        assert!(!trouble("RF_META", StreamFault::Missing).mend().contains("never"));
+        assert!(trouble("RF_LOG_3", StreamFault::Missing).remedy().contains("never make it anew"));
+        assert!(!trouble("RF_META", StreamFault::Missing).remedy().contains("never"));
     }
 }

@@ -41,7 +41,7 @@ impl DoorStreams {
         for (stream, wanted) in self.all() {
             let found = topology::provision_one(&api, stream, &wanted).await;
             let found =
-                found.map_err(|trouble| TopologyError::Stream { stream: stream.to_owned(), trouble })?;
+                found.map_err(|failure| TopologyError::Stream { stream: stream.to_owned(), failure })?;
             drift.extend(topology::differences(stream, &wanted, &found));
         }
         Ok(drift)

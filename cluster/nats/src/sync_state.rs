@@ -60,7 +60,7 @@ impl SyncedServers {
     pub async fn last(&self, server: &str) -> Result<Option<SyncStatement>, ApiFailure> {
         let stored = match self.read.last(subjects::META, &subjects::synced(server)).await {
             Ok(stored) => stored,
-            Err(trouble) => return self.heard.lock().get(server).cloned().map(Some).ok_or(trouble),
+            Err(failure) => return self.heard.lock().get(server).cloned().map(Some).ok_or(failure),
         };
         let said = stored.and_then(|stored| serde_json::from_slice::<SyncStatement>(&stored.payload).ok());
         let said = said.filter(|said| said.v == VERSION && said.server == server);

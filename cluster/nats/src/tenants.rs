@@ -63,11 +63,11 @@ struct Known {
     created: String,
     /// Up to here all of the stream is in `tenants`.
     seen: u64,
-    tenants: BTreeMap<TenantId, Standing>,
+    tenants: BTreeMap<TenantId, KnownTenant>,
 }
 
 /// What stands under a tenant's subject.
-struct Standing {
+struct KnownTenant {
     sequence: u64,
     /// None that can be read.
     setting: Option<TenantSetting>,
@@ -78,7 +78,7 @@ impl Known {
     fn take(&mut self, tenant: TenantId, sequence: u64, setting: Option<TenantSetting>) {
         let known = self.tenants.get(&tenant).map_or(0, |standing| standing.sequence);
         if sequence > known {
-            self.tenants.insert(tenant, Standing { sequence, setting });
+            self.tenants.insert(tenant, KnownTenant { sequence, setting });
         }
     }
 }
@@ -138,9 +138,9 @@ async fn keep_looking(shared: Arc<Shared>, every: Duration, stop: CancellationTo
         };
         match looked {
             Ok(()) => said.over(),
-            Err(trouble) => {
-                if let Some(left_out) = said.due(&trouble) {
-                    tracing::warn!(%trouble, left_out, "what others have set for tenants cannot be read now");
+            Err(failure) => {
+                if let Some(left_out) = said.due(&failure) {
+                    tracing::warn!(trouble = %failure, left_out, "what others have set for tenants cannot be read now");
                 }
             }
         }
@@ -171,8 +171,8 @@ impl Shared {
             for stored in &piece {
                 next = stored.sequence + 1;
                 if let Some(tenant) = subjects::parse_tenant(&stored.subject) {
-                    let setting =
-                        read(&tenant, stored).inspect_err(|trouble| tracing::error!(%trouble, "a tenant"));
+                    let setting = read(&tenant, stored)
+                        .inspect_err(|failure| tracing::error!(trouble = %failure, "a tenant"));
                     into.take(tenant, stored.sequence, setting.ok());
                 }
             }
@@ -197,16 +197,16 @@ impl Shared {
     /// What stands under a tenant's subject, from the leader; it is known from then on.
     async fn standing(&self, tenant: &TenantId) -> Result<Option<TenantSetting>, StoreError> {
         let last = self.read.last(subjects::META, &subjects::tenant(tenant)).await;
-        let Some(stored) = last.map_err(|trouble| unavailable(&trouble))? else {
+        let Some(stored) = last.map_err(|failure| unavailable(&failure))? else {
             // Taken away by hand. Whoever puts it again does so over nothing.
             self.known.write().tenants.remove(tenant);
             return Ok(None);
         };
         let setting = read(tenant, &stored);
         self.known.write().take(tenant.clone(), stored.sequence, setting.as_ref().ok().cloned());
-        setting.map(Some).map_err(|trouble| match trouble {
+        setting.map(Some).map_err(|failure| match failure {
             ApiFailure::Damaged(why) => StoreError::Damaged(why),
-            trouble => unavailable(&trouble),
+            failure => unavailable(&failure),
         })
     }
 
@@ -214,7 +214,7 @@ impl Shared {
         let tenant = setting.tenant.clone();
         let expected = match self.known.read().tenants.get(&tenant) {
             // It is not known what would be put over.
-            Some(Standing { setting: None, .. }) => None,
+            Some(KnownTenant { setting: None, .. }) => None,
             Some(standing) => Some(standing.sequence),
             None => Some(0),
         };
@@ -239,7 +239,7 @@ impl Shared {
                 let stands = self.standing(&tenant).await?;
                 accepted(&setting, stands.as_ref(), &why)
             }
-            Err(trouble) => Err(unavailable(&trouble)),
+            Err(failure) => Err(unavailable(&failure)),
         }
     }
 }
@@ -263,8 +263,8 @@ fn read(tenant: &TenantId, stored: &StoredMessage) -> Result<TenantSetting, ApiF
     }
 }
 
-fn unavailable(trouble: &ApiFailure) -> StoreError {
-    StoreError::Unavailable(trouble.to_string())
+fn unavailable(failure: &ApiFailure) -> StoreError {
+    StoreError::Unavailable(failure.to_string())
 }
 
 impl Tenants for NatsTenants {

@@ -61,12 +61,12 @@ pub enum TopologyError {
     #[error("{0}")]
     Invalid(String),
     /// The server does not answer, or refuses.
-    #[error("stream {stream}: {trouble}")]
+    #[error("stream {stream}: {failure}")]
     Stream {
         /// Which stream.
         stream: String,
         /// What it says.
-        trouble: ApiFailure,
+        failure: ApiFailure,
     },
 }
 
@@ -76,8 +76,8 @@ impl TopologyError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Invalid(_) => false,
-            Self::Stream { trouble, .. } => {
-                !matches!(trouble, ApiFailure::Refused(error) if error.err_code == SUBJECTS_OVERLAP)
+            Self::Stream { failure, .. } => {
+                !matches!(failure, ApiFailure::Refused(error) if error.err_code == SUBJECTS_OVERLAP)
             }
         }
     }
@@ -116,7 +116,7 @@ impl Topology {
             let stream = subjects::stream(shard);
             let wanted = self.wanted(shard);
             let found = provision_one(&api, &stream, &wanted).await;
-            let found = found.map_err(|trouble| TopologyError::Stream { stream: stream.clone(), trouble })?;
+            let found = found.map_err(|failure| TopologyError::Stream { stream: stream.clone(), failure })?;
             drift.extend(differences(&stream, &wanted, &found));
         }
         Ok(drift)
@@ -187,13 +187,13 @@ pub(super) async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Re
     match api.info(stream).await {
         Ok(info) => return Ok(info.config),
         Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {}
-        Err(trouble) => return Err(trouble),
+        Err(failure) => return Err(failure),
     }
     match api.create_stream(stream, wanted).await {
         Ok(()) => {}
         // Someone was faster.
         Err(ApiFailure::Refused(error)) if error.err_code == STREAM_EXISTS => {}
-        Err(trouble) => return Err(trouble),
+        Err(failure) => return Err(failure),
     }
     Ok(api.info(stream).await?.config)
 }
@@ -210,7 +210,7 @@ pub(super) async fn compare(
             Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
                 compared.missing.push(stream)
             }
-            Err(trouble) => return Err(TopologyError::Stream { stream, trouble }),
+            Err(failure) => return Err(TopologyError::Stream { stream, failure }),
         }
     }
     Ok(compared)
@@ -224,12 +224,12 @@ pub(super) async fn put_back(
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     let mut all = Vec::new();
     for (stream, wanted) in wanted {
-        let failed = |trouble| TopologyError::Stream { stream: stream.clone(), trouble };
+        let failed = |failure| TopologyError::Stream { stream: stream.clone(), failure };
         let mut config = match api.info(&stream).await {
             Ok(info) => info.config,
             // What is missing is made by nobody here: what it held is lost, and people have to know.
             Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => continue,
-            Err(trouble) => return Err(failed(trouble)),
+            Err(failure) => return Err(failed(failure)),
         };
         let drift = differences(&stream, &wanted, &config);
         if !drift.is_empty() && !dry_run {

@@ -66,8 +66,8 @@ pub enum TrimError {
 }
 
 impl From<ApiFailure> for TrimError {
-    fn from(trouble: ApiFailure) -> Self {
-        Self::Stream(trouble)
+    fn from(failure: ApiFailure) -> Self {
+        Self::Stream(failure)
     }
 }
 

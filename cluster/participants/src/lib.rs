@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::book_file::{BookEnd, BookFileError};
-pub use self::book_repair::{Mended, mend};
+pub use self::book_repair::{BookRepair, repair_book};
 use self::flaky::Flaky;
 pub use self::journal::BookSync;
 use self::journal::FileJournal;
@@ -38,7 +38,7 @@ use retailflow_os::files::{Files, RealFiles};
 const REPORTS_AGAIN_MAX: usize = 10_000;
 
 /// Participants that run until they are closed.
-pub struct SimRunning {
+pub struct SimulatedParticipants {
     sim: Arc<SimParticipants>,
     world: Arc<World>,
     participants: Participants,
@@ -58,7 +58,7 @@ pub struct BookOptions {
 }
 
 /// Opens the books in `folder` and goes on where they end. Must be called in a runtime. Blocks while it reads. Whose book cannot
-/// be used (damaged, unreadable, no room for it) answers nobody, as a participant that is away: [`SimRunning::unusable`] says why.
+/// be used (damaged, unreadable, no room for it) answers nobody, as a participant that is away: [`SimulatedParticipants::unusable`] says why.
 ///
 /// # Errors
 /// [`BookFileError::InUse`]; and when the system gives no thread.
@@ -67,7 +67,7 @@ pub fn open(
     options: &BookOptions,
     clock: Arc<dyn Clock>,
     reports: ReportSink,
-) -> Result<SimRunning, BookFileError> {
+) -> Result<SimulatedParticipants, BookFileError> {
     open_on(&RealFiles::default(), folder, options, clock, reports)
 }
 
@@ -88,7 +88,7 @@ fn open_on(
     options: &BookOptions,
     clock: Arc<dyn Clock>,
     reports: ReportSink,
-) -> Result<SimRunning, BookFileError> {
+) -> Result<SimulatedParticipants, BookFileError> {
     let BookOptions { sim: sim_options, rates, seed, sync } = options;
     let (rates, seed) = (*rates, *seed);
     let later = Arc::new(Later::default());
@@ -125,7 +125,7 @@ fn open_on(
         payments: of(Role::Payments),
         shipping: of(Role::Shipping),
     };
-    let running = SimRunning { sim, world, participants };
+    let running = SimulatedParticipants { sim, world, participants };
     running.report_again();
     Ok(running)
 }
@@ -159,7 +159,7 @@ pub fn read_books(folder: &Path, take: &mut dyn FnMut(BookEntry)) -> Result<[Boo
     Ok(ends)
 }
 
-impl SimRunning {
+impl SimulatedParticipants {
     /// As the engine sees them.
     #[must_use]
     pub fn participants(&self) -> Participants {

@@ -183,8 +183,8 @@ fn damage(files: &dyn Files, dir: &Path, options: &DiskLogOptions) -> Result<Opt
     }
     if let Some(LostEnd { source_name, seen, end }) = report.lost {
         // The last problem is the lost end itself, which is told anyway.
-        let told = report.problems.len().saturating_sub(1);
-        let reason = report.problems.into_iter().take(told).next().map(|problem| problem.what);
+        let last = report.problems.len().saturating_sub(1);
+        let reason = report.problems.into_iter().take(last).next().map(|problem| problem.what);
         return Ok(Some(LogError::Lost { source_name, seen, end, reason }));
     }
     let first = report.problems.into_iter().find(|problem| !problem.unfinished_write);

@@ -26,7 +26,7 @@ pub(super) struct Publisher {
 
 /// Why an order's entry tells nothing.
 #[derive(Debug, thiserror::Error)]
-enum Untold {
+enum Unpublished {
     #[error(transparent)]
     Fold(#[from] FoldError),
     #[error(transparent)]
@@ -56,7 +56,7 @@ impl Publisher {
         tenant: Option<&TenantId>,
         after: At,
     ) -> Result<Vec<PlacedEvent>, String> {
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         let (mut group, mut counted) = (0, 0_u32);
         for entry in entries {
             if entry.group != group {
@@ -83,15 +83,15 @@ impl Publisher {
                 _ => Ok(Vec::new()),
             };
             match made {
-                Ok(events) => {
-                    for (index, event) in events {
+                Ok(of_entry) => {
+                    for (index, event) in of_entry {
                         if (group, index) > after {
-                            told.push(render(shared, (group, index), &event)?);
+                            events.push(render(shared, (group, index), &event)?);
                         }
                     }
                 }
-                Err(Untold::Read(error @ ReadError::Unavailable(_))) => return Err(error.to_string()),
-                Err(Untold::Other(why)) => return Err(why),
+                Err(Unpublished::Read(error @ ReadError::Unavailable(_))) => return Err(error.to_string()),
+                Err(Unpublished::Other(why)) => return Err(why),
                 Err(error) => {
                     tracing::error!(position = entry.position, %error, "an order's events cannot be told; the others' go on");
                 }
@@ -103,7 +103,7 @@ impl Publisher {
                 Parsed::Unreadable => 0,
             });
         }
-        Ok(told)
+        Ok(events)
     }
 
     fn parked(
@@ -112,8 +112,8 @@ impl Publisher {
         position: u64,
         order: &OrderRef,
         event: impl FnOnce(&Aggregate, u32) -> Option<PublicEvent>,
-    ) -> Result<Option<PublicEvent>, Untold> {
-        let Some(earlier) = shared.mark_number(order, position).map_err(Untold::Other)? else {
+    ) -> Result<Option<PublicEvent>, Unpublished> {
+        let Some(earlier) = shared.mark_number(order, position).map_err(Unpublished::Other)? else {
             return Ok(None);
         };
         let state = self.state(shared, order, None, position)?;
@@ -129,7 +129,7 @@ impl Publisher {
         order: &OrderRef,
         expected_revision: Option<u64>,
         position: u64,
-    ) -> Result<Aggregate, Untold> {
+    ) -> Result<Aggregate, Unpublished> {
         let known = self.states.pop(order);
         let fits = |state: &Aggregate| expected_revision.is_none_or(|revision| revision == state.revision);
         if let Some(state) = known.filter(fits) {

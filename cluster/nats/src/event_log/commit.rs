@@ -82,7 +82,7 @@ impl Inner {
                     writing.known = false;
                     continue;
                 }
-                Err(trouble) => return Err(writing.unresolved(&prepared.hash, trouble.to_string())),
+                Err(failure) => return Err(writing.unresolved(&prepared.hash, failure.to_string())),
             };
             {
                 let mut new_orders = self.partitions[usize::from(prepared.partition.0)].new_orders.lock();
@@ -106,10 +106,10 @@ impl Inner {
                         Refusal::NotTaken | Refusal::Unclear => refused = Some(error),
                     }
                 }
-                Err(trouble) => {
+                Err(failure) => {
                     writing.known = false;
                     writing.in_doubt = Some(prepared.hash);
-                    return Err(CommitError::Unknown(trouble.to_string()));
+                    return Err(CommitError::Unknown(failure.to_string()));
                 }
             }
         }
@@ -141,8 +141,8 @@ impl Inner {
             if fresh {
                 match self.refresh(writing, prepared.partition).await {
                     Ok(()) => *read = true,
-                    Err(Refresh::Api(trouble)) => {
-                        return Err(writing.unresolved(&prepared.hash, trouble.to_string()));
+                    Err(Refresh::Api(failure)) => {
+                        return Err(writing.unresolved(&prepared.hash, failure.to_string()));
                     }
                     Err(Refresh::Regressed(why)) => return Err(CommitError::LogRegressed(why)),
                 }

@@ -18,8 +18,8 @@ impl Inner {
 
     /// Reads them.
     pub(super) async fn list_orders(&self, partition: PartitionId, due: ToRead) {
-        let found = self.orders_there(partition, due.written).await.unwrap_or_else(|trouble| {
-            tracing::debug!(%partition, %trouble, "the orders of a partition cannot be listed now");
+        let found = self.orders_there(partition, due.written).await.unwrap_or_else(|failure| {
+            tracing::debug!(%partition, trouble = %failure, "the orders of a partition cannot be listed now");
             Found::Nothing
         });
         self.partitions[usize::from(partition.0)].new_orders.lock().end(due.turn, found);

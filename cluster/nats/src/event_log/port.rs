@@ -154,7 +154,7 @@ impl Inner {
             Err(ApiFailure::Refused(error)) if error.refusal() != Refusal::Unclear => {
                 Err(CommitError::Unavailable(error.to_string()))
             }
-            Err(trouble) => Err(CommitError::Unknown(trouble.to_string())),
+            Err(failure) => Err(CommitError::Unknown(failure.to_string())),
         }
     }
 

@@ -69,7 +69,7 @@ impl Inner {
         catch_up(kept, since);
         let mut writing = self.partition(partition)?.writing.lock().await;
         self.refresh(&mut writing, partition).await.map_err(|refresh| match refresh {
-            Refresh::Api(trouble) => trouble.into(),
+            Refresh::Api(failure) => failure.into(),
             Refresh::Regressed(why) => ReadError::Damaged(why),
         })?;
         catch_up(kept, since);

@@ -1,4 +1,4 @@
-//! Between the nodes: what reaches a node that does not run the order's partition goes to the one that does.
+//! Forwarding: what reaches a node that does not run the order's partition goes to the one that does.
 //!
 //! Whoever runs partition p answers at `rf.node.v1.<p>`. Only nodes may publish there; the account of the engine has the permission.
 //! Where nobody runs it the server says so at once, so nothing waits for a node that is not there.

@@ -19,7 +19,7 @@ use crate::subjects;
 /// What a caller is told to wait for whom there was no room.
 const RETRY_AFTER_MS: u64 = 500;
 
-/// Limits of a post.
+/// Limits of a server of forwarded requests.
 #[derive(Debug, Clone)]
 pub struct ForwardOptions {
     /// Calls that are worked on at once, all partitions together.
@@ -36,7 +36,7 @@ impl Default for ForwardOptions {
     }
 }
 
-/// A node's place for other nodes' calls.
+/// Answers what other nodes forward to this one.
 #[derive(Clone)]
 pub struct ForwardServer {
     connection: EdgeConnection,
@@ -123,10 +123,10 @@ impl Responder for ForwardServer {
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
             return self.reply(reply, &overloaded(&message.payload)).await;
         };
-        let post = self.clone();
+        let server = self.clone();
         begun.spawn(async move {
-            let answer = post.decide(&message).await;
-            post.reply(reply, &answer).await;
+            let answer = server.decide(&message).await;
+            server.reply(reply, &answer).await;
             drop(permit);
         });
     }

@@ -74,7 +74,7 @@ async fn keep_looking(shared: Arc<Shared>) {
             }
             tokio::time::sleep(every).await;
             let info = api.info(subjects::EVENTS).await;
-            let looked = Some(info.map(Arc::new).map_err(|trouble| trouble.to_string()));
+            let looked = Some(info.map(Arc::new).map_err(|failure| failure.to_string()));
             shared.looked.send_if_modified(|before| {
                 // Whoever waits hears of each failure: an old one is none of his.
                 let news = *before != looked || matches!(looked, Some(Err(_)));

@@ -48,7 +48,7 @@ impl Reader {
         }
         let filter = subjects::events_of(tenant);
         let source = foreign::Reader::new(&shared.connections, &shared.edge, subjects::EVENTS, filter);
-        let info = source.info().await.map_err(|trouble| unavailable(&trouble))?;
+        let info = source.info().await.map_err(|failure| unavailable(&failure))?;
         let log_id = log_id(&info);
         let (at, mark) = match &after {
             Some(cursor) if cursor.log_id != log_id => return Err(gone("the token belongs to another log")),
@@ -88,7 +88,7 @@ impl Reader {
         }
         let found = match self.at {
             0 => return Err(gone("nothing stands before the first event")),
-            at => self.source.at(at).await.map_err(|trouble| unavailable(&trouble))?,
+            at => self.source.at(at).await.map_err(|failure| unavailable(&failure))?,
         };
         let other = |found: ForeignMessage| event::read(&found).map(|event| event.mark) != Ok(self.mark);
         if found.is_some_and(other) {
@@ -105,10 +105,10 @@ impl Reader {
             let turn = self.shared.reads.acquire().await.map_err(|_| closed())?;
             let max_bytes = self.shared.options.batch_max_bytes;
             let piece = self.source.piece(self.at.saturating_add(1), EVENTS_MAX, max_bytes).await;
-            let piece = piece.map_err(|trouble| unavailable(&trouble))?;
+            let piece = piece.map_err(|failure| unavailable(&failure))?;
             drop(turn);
             // After the read: what was there before it, and is not there now, may have been missed.
-            let info = self.source.info().await.map_err(|trouble| unavailable(&trouble))?;
+            let info = self.source.info().await.map_err(|failure| unavailable(&failure))?;
             self.check(&info)?;
             let last_before = std::mem::replace(&mut self.last, info.last_sequence);
             if piece.is_empty() {
@@ -143,7 +143,7 @@ impl Reader {
                 self.check(&info)?;
                 if info.last_sequence > self.at {
                     let next = self.source.single(self.at.saturating_add(1)).await;
-                    if next.map_err(|trouble| unavailable(&trouble))?.is_some() {
+                    if next.map_err(|failure| unavailable(&failure))?.is_some() {
                         break;
                     }
                     self.pass(info.last_sequence);

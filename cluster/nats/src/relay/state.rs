@@ -49,8 +49,8 @@ pub(super) fn log_id(info: &StreamInfo) -> [u8; 16] {
     id
 }
 
-pub(super) fn unavailable(trouble: &ApiFailure) -> RelayError {
-    RelayError::Unavailable(trouble.to_string())
+pub(super) fn unavailable(failure: &ApiFailure) -> RelayError {
+    RelayError::Unavailable(failure.to_string())
 }
 
 #[cfg(test)]

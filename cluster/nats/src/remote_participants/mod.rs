@@ -1,6 +1,6 @@
 //! Simulated participants that many nodes share: one process has their books, and nodes ask it over NATS.
 //!
-//! They stand in for real ones in demos, tests and chaos. What nodes and stand-ins say to each other is a matter between builds of the
+//! They take the place of real ones in demos, tests and chaos. What nodes and remote participants say to each other is a matter between builds of the
 //! same version, and no contract.
 //!
 //! Invariant: a call that is not answered is `Unknown`, as it would be with a real one: it may be done.
@@ -15,7 +15,7 @@ use retailflow_engine::ports::{
     KeyStanding, Participant, Participants, PortFuture, Role, Settlement, StepAnswer, StepRequest,
 };
 
-use self::values::{Answer, Asked, Request, Verb};
+use self::values::{Answer, Call, Request, Verb};
 use super::connect::EdgeConnection;
 use super::subjects;
 
@@ -41,7 +41,7 @@ struct Remote {
 
 impl Remote {
     async fn call(&self, verb: Verb, request: &StepRequest) -> Result<Answer, Box<str>> {
-        let call = Asked { verb, request: Request::of(request) };
+        let call = Call { verb, request: Request::of(request) };
         let body = serde_json::to_vec(&call).map_err(|error| error.to_string())?;
         let sent =
             self.connection.client.request(subjects::participant_calls(self.role.as_str()), body.into());

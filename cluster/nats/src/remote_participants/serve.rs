@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::values::{Answer, Asked, Verb};
+use super::values::{Answer, Call, Verb};
 use crate::connect::EdgeConnection;
 use crate::service::{self, Requests, Responder};
 use crate::subjects;
@@ -109,7 +109,7 @@ async fn serve<F: FnMut(Message) -> (Role, Message) + Send + 'static>(calls: Cal
 
 async fn answer(connection: &EdgeConnection, participant: &dyn Participant, message: Message) {
     let Some(reply) = message.reply.clone().filter(|reply| subjects::may_answer(reply, None)) else { return };
-    let asked: Asked = match serde_json::from_slice(&message.payload) {
+    let asked: Call = match serde_json::from_slice(&message.payload) {
         Ok(asked) => asked,
         Err(error) => return tracing::warn!(%error, "a call to a participant cannot be understood"),
     };

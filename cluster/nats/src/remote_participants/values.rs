@@ -1,4 +1,4 @@
-//! What nodes and stand-ins say to each other, as JSON.
+//! What nodes and remote participants say to each other, as JSON.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ pub(super) enum Verb {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct Call {
     pub(super) verb: Verb,
     pub(super) request: Request,
 }
 
-/// Of a request what a stand-in looks at.
+/// Of a request what a remote participant looks at.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     key: String,
@@ -148,9 +148,9 @@ impl Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
-    Answered(Said),
-    Standing(Stands),
-    Settlement(Settled),
+    Answered(StepAnswerBody),
+    Standing(KeyStandingBody),
+    Settlement(SettlementBody),
 }
 
 fn another<T>(answer: &Answer) -> Result<T, Box<str>> {
@@ -167,19 +167,19 @@ impl Answer {
 
     pub(super) fn standing(self) -> Result<KeyStanding, Box<str>> {
         match self {
-            Self::Standing(Stands::Answered(said)) => Ok(KeyStanding::Answered(said.back())),
-            Self::Standing(Stands::NotSeen) => Ok(KeyStanding::NotSeen),
-            Self::Standing(Stands::Unknown(reason)) => Ok(KeyStanding::Unknown { reason }),
+            Self::Standing(KeyStandingBody::Answered(said)) => Ok(KeyStanding::Answered(said.back())),
+            Self::Standing(KeyStandingBody::NotSeen) => Ok(KeyStanding::NotSeen),
+            Self::Standing(KeyStandingBody::Unknown(reason)) => Ok(KeyStanding::Unknown { reason }),
             other => another(&other),
         }
     }
 
     pub(super) fn settlement(self) -> Result<Settlement, Box<str>> {
         match self {
-            Self::Settlement(Settled::Done(done)) => Ok(Settlement::Done(done.back())),
-            Self::Settlement(Settled::NotDone) => Ok(Settlement::NotDone),
-            Self::Settlement(Settled::Unsupported) => Ok(Settlement::Unsupported),
-            Self::Settlement(Settled::Unknown(reason)) => Ok(Settlement::Unknown { reason }),
+            Self::Settlement(SettlementBody::Done(done)) => Ok(Settlement::Done(done.back())),
+            Self::Settlement(SettlementBody::NotDone) => Ok(Settlement::NotDone),
+            Self::Settlement(SettlementBody::Unsupported) => Ok(Settlement::Unsupported),
+            Self::Settlement(SettlementBody::Unknown(reason)) => Ok(Settlement::Unknown { reason }),
             other => another(&other),
         }
     }
@@ -207,7 +207,7 @@ impl Done {
 /// [`StepAnswer`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Said {
+pub(super) enum StepAnswerBody {
     Done(Done),
     Declined { code: Box<str>, reason: Box<str>, lines: Vec<Units> },
     Refused { code: Box<str>, reason: Box<str> },
@@ -218,7 +218,7 @@ pub(super) enum Said {
     Unknown { reason: Box<str> },
 }
 
-impl From<&StepAnswer> for Said {
+impl From<&StepAnswer> for StepAnswerBody {
     fn from(answer: &StepAnswer) -> Self {
         match answer.clone() {
             StepAnswer::Done(done) => Self::Done(Done::of(&done)),
@@ -237,7 +237,7 @@ impl From<&StepAnswer> for Said {
     }
 }
 
-impl Said {
+impl StepAnswerBody {
     fn back(self) -> StepAnswer {
         match self {
             Self::Done(done) => StepAnswer::Done(done.back()),
@@ -259,13 +259,13 @@ impl Said {
 /// [`KeyStanding`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Stands {
-    Answered(Said),
+pub(super) enum KeyStandingBody {
+    Answered(StepAnswerBody),
     NotSeen,
     Unknown(Box<str>),
 }
 
-impl From<&KeyStanding> for Stands {
+impl From<&KeyStanding> for KeyStandingBody {
     fn from(standing: &KeyStanding) -> Self {
         match standing {
             KeyStanding::Answered(answer) => Self::Answered(answer.into()),
@@ -278,14 +278,14 @@ impl From<&KeyStanding> for Stands {
 /// [`Settlement`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Settled {
+pub(super) enum SettlementBody {
     Done(Done),
     NotDone,
     Unsupported,
     Unknown(Box<str>),
 }
 
-impl From<&Settlement> for Settled {
+impl From<&Settlement> for SettlementBody {
     fn from(settlement: &Settlement) -> Self {
         match settlement {
             Settlement::Done(done) => Self::Done(Done::of(done)),

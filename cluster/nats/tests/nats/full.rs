@@ -1,32 +1,19 @@
 //! Stores that are full: said by name, and well again when there is room.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{CommitError, EventLog, Group};
 use retailflow_nats::{Connections, Fill, FillLevel, NatsLog, NatsOptions, StreamWatch, Topology};
 use retailflow_testkit::author::{Author, Writer, orders_in};
 use serde_json::{Value, json};
-use tokio::time::interval;
 
 use crate::nats::{Server, server_or_skip};
-use crate::world::{World, identity, log_options, options};
+use crate::world::{World, identity, log_options, options, until};
 
-const BOUND: Duration = Duration::from_secs(60);
 const HOME: PartitionId = PartitionId(0);
 const PIECE_BYTES: usize = 64 << 10;
-
-async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
-    let (begun, mut look) = (Instant::now(), interval(Duration::from_millis(50)));
-    loop {
-        if let Some(found) = found().await {
-            return found;
-        }
-        assert!(begun.elapsed() < BOUND, "not within {BOUND:?}: {what}");
-        look.tick().await;
-    }
-}
 
 /// Whoever else stores in the same account.
 struct Other {
@@ -222,7 +209,7 @@ async fn a_server_at_its_limit_gives_up_all_leaders_and_a_restart_with_a_higher_
     until("the streams are made", async || topology.provision(&connections).await.ok()).await;
     let watch = StreamWatch::start(&connections, 1, Duration::from_millis(200), |_| {});
     let log_of =
-        |watch: &StreamWatch| watch.troubles().into_iter().find(|trouble| trouble.stream == "RF_LOG_0");
+        |watch: &StreamWatch| watch.faulty().into_iter().find(|trouble| trouble.stream == "RF_LOG_0");
     until("the log is well", async || log_of(&watch).is_none().then_some(())).await;
     let said = Other::new(&urls, 3).await.fill().await;
     assert!(said.contains("10023"), "{said}");
@@ -230,7 +217,7 @@ async fn a_server_at_its_limit_gives_up_all_leaders_and_a_restart_with_a_higher_
     let log = NatsLog::open(&connections, &identity(1, 1), &log_options()).await;
     println!("opened: {}", log.is_ok());
     let trouble = until("it is named", async || log_of(&watch)).await;
-    assert!(trouble.mend().contains("max_file_store"), "{trouble}: {}", trouble.mend());
+    assert!(trouble.remedy().contains("max_file_store"), "{trouble}: {}", trouble.remedy());
     restarted("max_file_store: 4MB", "max_file_store: 400MB");
     until("the log is well again", async || log_of(&watch).is_none().then_some(())).await;
     let log = until("the log opens", async || {

@@ -15,7 +15,7 @@ use crate::doors::{Doors, WITHIN, command};
 use crate::lossy::Proxy;
 use crate::nats::server_or_skip;
 use crate::raw::Raw;
-use crate::world::options;
+use crate::world::{options, subscribed};
 
 async fn publisher(doors: &Doors, options_of: &PublisherOptions) -> CommandPublisher {
     let quick = NatsOptions { request_timeout_ms: 1_000, ..options(&doors.server) };
@@ -232,7 +232,7 @@ async fn no_room_is_waited_for_whatever_its_number() {
     let stands_in = async_nats::connect(doors.server.url()).await.unwrap();
     let subject = retailflow_nats::subjects::command(&outgoing(1, 0).order).to_string();
     let mut told = stands_in.subscribe(subject).await.unwrap();
-    stands_in.flush().await.unwrap();
+    subscribed(&stands_in).await;
     let answering = tokio::spawn(async move {
         let mut numbers = Vec::new();
         let codes = [10_023, 10_002, 10_047, 10_028, 10_008, 10_999];

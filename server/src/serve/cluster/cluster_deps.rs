@@ -227,12 +227,12 @@ impl ClusterDeps {
     pub fn watch_streams(self: &Arc<Self>) -> Watch {
         let deps = self.clone();
         Box::new(move || {
-            let troubles = deps.streams.troubles().into_iter().filter(|trouble| trouble.lasts >= LED_WITHIN);
+            let troubles = deps.streams.faulty().into_iter().filter(|trouble| trouble.lasts >= LED_WITHIN);
             // Notes: whether this node's own partitions can be written, and its commands are read, is looked at by partition, and who
             // publishes into a full stream waits while asked commands go on.
             let troubles = troubles.map(|trouble| {
                 let told = readiness::Trouble::note(Part::Streams, trouble.to_string());
-                told.mend(trouble.mend()).since(trouble.lasts)
+                told.mend(trouble.remedy()).since(trouble.lasts)
             });
             let fills = deps.streams.filling().into_iter().map(|fill| {
                 let mend = "make room, or raise the limit (docs/cluster.md, \"Room\"); it goes on by itself";

@@ -20,7 +20,7 @@ use retailflow_os::files::Files;
 ///
 /// # Errors
 /// [`LogError`]. A damage may also be a write of someone who has just begun: look at the lock again.
-pub(crate) fn settle(
+pub(crate) fn durable_end(
     files: &dyn Files,
     dir: &Path,
     options: LogOptions,

@@ -25,9 +25,9 @@ const HERE: PartitionId = PartitionId(0);
 const RELEASE_MAX: Duration = Duration::from_secs(10);
 
 /// A node that is called for everything.
-struct Called(ForwardClient);
+struct ForwardingDoor(ForwardClient);
 
-impl CommandDoor for Called {
+impl CommandDoor for ForwardingDoor {
     fn refuses(&self, _tenant: &TenantId) -> Option<Outcome> {
         None
     }
@@ -110,7 +110,7 @@ impl Subject for Nodes {
                 assert_eq!(error, ForwardError::Nobody(HERE));
                 pace.tick().await;
             }
-            DoorWithLog { door: Arc::new(Called(caller)), log }
+            DoorWithLog { door: Arc::new(ForwardingDoor(caller)), log }
         })
     }
 
