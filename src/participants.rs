@@ -107,7 +107,7 @@ async fn one(client: Arc<AskClient>, event: CommandEvent) {
     match tokio::time::timeout(REPORT_FOR, tried).await {
         Ok(code) => tracing::debug!(order = %event.order, %code, "report taken in"),
         Err(_) => {
-            tracing::warn!(order = %event.order, "a report was given up; its step is looked at when it is due")
+            tracing::warn!(event = "report_dropped", order = %event.order, "a report was given up; its step is looked at when it is due")
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::cli::kind::KindArg;
 use retailflow_server::exit::Failure;
 use retailflow_server::participants::{Kind, sync_of};
 use retailflow_server::serve;
-use retailflow_server::serve::cluster::labels::{gather, parse_label};
+use retailflow_server::serve::cluster::labels::{collect_labels, parse_label};
 use retailflow_server::serve::cluster::{Member, list};
 
 const EXAMPLES: &str = "\
@@ -107,7 +107,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         let member = Member {
             node: args.node.map_or_else(own_name, Ok)?,
             weight: args.weight,
-            labels: gather(args.labels).map_err(Failure::usage)?,
+            labels: collect_labels(args.labels).map_err(Failure::usage)?,
             accept_weaker_durability: args.accept_weaker_durability,
         };
         return serve::cluster::run(args.data.as_deref(), config, &options, &member);

@@ -7,6 +7,8 @@
 mod crates;
 #[path = "tidy/documents.rs"]
 mod documents;
+#[path = "tidy/drawing.rs"]
+mod drawing;
 #[path = "tidy/modules.rs"]
 mod modules;
 #[path = "tidy/repo.rs"]

@@ -3,6 +3,7 @@
 //! Every function here is pinned by vectors in `engine/golden/keys.json`. Changing one would send an order to
 //! another partition, charge a card twice, or make an honest log look forged.
 
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 
 use crate::ids::{CommandKey, OrderRef, PartitionId};
@@ -114,13 +115,9 @@ pub fn idempotency_key(
     let digest: [u8; 20] = first(&hasher.finalize().into());
     let mut key = String::with_capacity(36);
     key.push_str("rf1-");
-    for chunk in digest.chunks_exact(5) {
-        let bits = chunk.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
-        for shift in (0..8).rev() {
-            let digit = (bits >> (shift * 5) & 31) as u8;
-            key.push(char::from(if digit < 26 { b'a' + digit } else { b'2' + digit - 26 }));
-        }
-    }
+    // 160 bits are 32 digits: nothing is padded.
+    BASE32_NOPAD.encode_append(&digest, &mut key);
+    key.make_ascii_lowercase();
     key
 }
 
@@ -133,9 +130,17 @@ fn first<const N: usize>(digest: &Hash) -> [u8; N] {
 /// Lowercase hexadecimal, for people and JSON.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    HEXLOWER.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hex;
+
+    #[test]
+    fn each_byte_is_two_lower_case_digits() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(hex(&all), all.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        assert_eq!(hex(&[]), "");
+    }
 }

@@ -17,11 +17,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Refusal, found};
+use crate::connections::{Connection, RequestGuard};
 use crate::edge::{Open, Shared};
 use crate::headers;
-use crate::orders::late;
 use crate::query::Query;
-use crate::seats::{Busy, Seat};
+use crate::read_failure::timed_out;
 
 /// The media type of a part's bytes.
 pub(crate) const BYTES: &str = "application/octet-stream";
@@ -36,7 +36,7 @@ const CHUNK_MAX: Duration = Duration::from_secs(30);
 pub(crate) async fn cut(State(shared): State<Arc<Shared>>, request: Request) -> Result<Response, Refusal> {
     Query::parse(request.uri().query(), &[])?;
     let time = headers::timeout(request.headers(), &shared.limits)?;
-    let cut = timeout(time, shared.edge.backup.cut()).await.map_err(|_| late())?;
+    let cut = timeout(time, shared.edge.backup.cut()).await.map_err(|_| timed_out())?;
     Ok(found(&cut.map_err(refusal)?))
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn bytes(State(shared): State<Arc<Shared>>, request: Request) -
         until,
         stop: shared.stop.child_token(),
         _permit: permit,
-        _busy: request.extensions().get::<Arc<Seat>>().map(Seat::busy),
+        _busy: request.extensions().get::<Arc<Connection>>().map(Connection::busy),
         _open: Open::stream(&shared.edge.counts),
     };
     // What is refused is refused with a problem: the first bytes are read before anything is answered.
@@ -96,7 +96,7 @@ struct Copy {
     until: u64,
     stop: CancellationToken,
     _permit: OwnedSemaphorePermit,
-    _busy: Option<Busy>,
+    _busy: Option<RequestGuard>,
     _open: Open,
 }
 

@@ -39,7 +39,7 @@ const TINY_MAX_BYTES: usize = 4 * 1024;
 const RATE_WINDOW: Duration = Duration::from_secs(2);
 
 /// Room for the bodies of one door.
-pub(crate) struct BodyRoom {
+pub(crate) struct BodyBudget {
     each_max: usize,
     max: usize,
     tiny_max: usize,
@@ -58,7 +58,7 @@ struct Large {
     of: HashMap<Option<TenantId>, usize>,
 }
 
-impl BodyRoom {
+impl BodyBudget {
     pub(crate) fn new(limits: &Http) -> Self {
         let (each_max, max) = (limits.body_max_bytes, limits.bodies_max_bytes);
         let tenant_max = share_of(max, limits.tenant_share_percent, each_max);
@@ -89,7 +89,7 @@ impl BodyRoom {
 
 /// Whose a body is.
 #[derive(Clone, Copy)]
-pub(crate) struct Whose<'a> {
+pub(crate) struct BodyOwner<'a> {
     pub(crate) tenants: &'a dyn Tenants,
     pub(crate) tenant: &'a TenantId,
 }
@@ -98,7 +98,7 @@ pub(crate) struct Whose<'a> {
 pub(crate) struct Held<'a> {
     bytes: Bytes,
     counted: usize,
-    room: &'a BodyRoom,
+    room: &'a BodyBudget,
     /// Under what its bytes count among the large ones.
     large: Option<Option<TenantId>>,
 }
@@ -129,7 +129,7 @@ impl Drop for Held<'_> {
 
 impl Held<'_> {
     /// Counts bytes that have come. What does not fit is counted, too, until the body is dropped.
-    fn count(&mut self, bytes: usize, whose: Whose<'_>) -> Result<(), Broken> {
+    fn count(&mut self, bytes: usize, owner: BodyOwner<'_>) -> Result<(), BodyError> {
         let room = self.room;
         self.counted += bytes;
         let all = room.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -137,7 +137,7 @@ impl Held<'_> {
         if self.counted > SMALL_MAX_BYTES {
             let (added, key) = match self.large.take() {
                 Some(key) => (bytes, key),
-                None => (self.counted, whose.tenants.get(whose.tenant).map(|_| whose.tenant.clone())),
+                None => (self.counted, owner.tenants.get(owner.tenant).map(|_| owner.tenant.clone())),
             };
             let mut large = room.large();
             large.all += added;
@@ -148,16 +148,16 @@ impl Held<'_> {
             self.large = Some(key);
         }
         if self.counted > room.each_max {
-            return Err(Broken::TooLarge);
+            return Err(BodyError::TooLarge);
         }
-        if fits { Ok(()) } else { Err(Broken::TooMany) }
+        if fits { Ok(()) } else { Err(BodyError::TooMany) }
     }
 }
 
 /// Reads a body, within `time`.
 pub(crate) async fn read<'a>(
-    room: &'a BodyRoom,
-    whose: Whose<'_>,
+    room: &'a BodyBudget,
+    owner: BodyOwner<'_>,
     headers: &HeaderMap,
     mut body: Body,
     time: Duration,
@@ -170,21 +170,21 @@ pub(crate) async fn read<'a>(
         }
         return Err(too_large(max_bytes));
     }
-    match timeout(time, collect(room, whose, &mut body)).await {
+    match timeout(time, collect(room, owner, &mut body)).await {
         Ok(Ok(held)) => Ok(held),
-        Ok(Err(Broken::TooLarge)) => {
+        Ok(Err(BodyError::TooLarge)) => {
             discard(body).await;
             Err(too_large(max_bytes))
         }
-        Ok(Err(Broken::TooMany)) => {
+        Ok(Err(BodyError::TooMany)) => {
             let text = "more is being received than the node can hold; send it again, later";
             Err(Refusal::new(Code::Overloaded, text).and_close())
         }
-        Ok(Err(Broken::Cut)) => {
+        Ok(Err(BodyError::Cut)) => {
             let text = "the body did not arrive whole; send the request again";
             Err(Refusal::new(Code::MalformedJson, text).and_close())
         }
-        Ok(Err(Broken::Slow)) | Err(_) => {
+        Ok(Err(BodyError::Slow)) | Err(_) => {
             Err(Refusal::new(Code::RequestTimeout, Code::RequestTimeout.meaning()).and_close())
         }
     }
@@ -207,14 +207,18 @@ fn too_large(max_bytes: usize) -> Refusal {
     Refusal::new(Code::TooLarge, format!("at most {max_bytes} bytes are allowed")).and_close()
 }
 
-enum Broken {
+enum BodyError {
     TooLarge,
     TooMany,
     Cut,
     Slow,
 }
 
-async fn collect<'a>(room: &'a BodyRoom, whose: Whose<'_>, body: &mut Body) -> Result<Held<'a>, Broken> {
+async fn collect<'a>(
+    room: &'a BodyBudget,
+    owner: BodyOwner<'_>,
+    body: &mut Body,
+) -> Result<Held<'a>, BodyError> {
     let mut held = Held { bytes: Bytes::new(), counted: 0, room, large: None };
     let mut more = Vec::new();
     // Where the moment began in which something has to come, and what has come in it.
@@ -222,13 +226,13 @@ async fn collect<'a>(room: &'a BodyRoom, whose: Whose<'_>, body: &mut Body) -> R
     loop {
         let frame = match window {
             Some((begun, _)) => {
-                timeout_at(begun + RATE_WINDOW, body.frame()).await.map_err(|_| Broken::Slow)?
+                timeout_at(begun + RATE_WINDOW, body.frame()).await.map_err(|_| BodyError::Slow)?
             }
             None => body.frame().await,
         };
         let Some(frame) = frame else { break };
-        let Ok(piece) = frame.map_err(|_| Broken::Cut)?.into_data() else { continue };
-        held.count(piece.len(), whose)?;
+        let Ok(piece) = frame.map_err(|_| BodyError::Cut)?.into_data() else { continue };
+        held.count(piece.len(), owner)?;
         if held.counted > room.tiny_max && room.window_min_bytes > 0 {
             let (begun, came) = window.unwrap_or_else(|| (Instant::now(), 0));
             let came = came + piece.len();

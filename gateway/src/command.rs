@@ -13,7 +13,7 @@ use retailflow_engine::order::Actor;
 use retailflow_engine::wire::{Code, CommandType, Status};
 
 use crate::answer::{Refusal, respond};
-use crate::body::Whose;
+use crate::body::BodyOwner;
 use crate::content::Form;
 use crate::edge::Shared;
 use crate::path::{self, Names};
@@ -77,20 +77,20 @@ impl Door {
 }
 
 /// What a request says before its body is read.
-struct Heard {
+struct CheckedRequest {
     order: OrderRef,
     time: Duration,
     actor: Actor,
     form: Form,
 }
 
-fn hear(
+fn check_request(
     shared: &Shared,
     names: &Names,
     headers: &HeaderMap,
     empty: bool,
     door: Door,
-) -> Result<Heard, Refusal> {
+) -> Result<CheckedRequest, Refusal> {
     let order = path::order(names)?;
     if let Some(outcome) = shared.edge.door.refuses(&order.tenant) {
         return Err(Refusal::from(outcome).of(&order));
@@ -101,24 +101,24 @@ fn hear(
         Door::Operator => Actor::Operator(headers::operator(headers)?.into()),
     };
     let form = content::form(headers, empty)?;
-    Ok(Heard { order, time, actor, form })
+    Ok(CheckedRequest { order, time, actor, form })
 }
 
 async fn take(shared: &Shared, names: &Names, request: Request, door: Door) -> Result<Response, Refusal> {
     let began = Instant::now();
     let (parts, request_body) = request.into_parts();
-    let heard = match hear(shared, names, &parts.headers, request_body.is_end_stream(), door) {
-        Ok(heard) => heard,
+    let checked = match check_request(shared, names, &parts.headers, request_body.is_end_stream(), door) {
+        Ok(checked) => checked,
         Err(refusal) => return Err(body::refuse(&parts.headers, request_body, refusal).await),
     };
-    let Heard { order, time, actor, form } = heard;
+    let CheckedRequest { order, time, actor, form } = checked;
     let body_time = time.min(Duration::from_millis(shared.limits.body_timeout_ms));
     let room = match door {
         Door::Tenant => &shared.bodies,
         Door::Operator => &shared.admin_bodies,
     };
-    let whose = Whose { tenants: shared.edge.tenants.as_ref(), tenant: &order.tenant };
-    let body = body::read(room, whose, &parts.headers, request_body, body_time).await?;
+    let owner = BodyOwner { tenants: shared.edge.tenants.as_ref(), tenant: &order.tenant };
+    let body = body::read(room, owner, &parts.headers, request_body, body_time).await?;
     let command = content::read(&order, form, &parts.headers, &body, door.source())?;
     drop(body);
     door.lets_in(command.kind()).map_err(|refusal| refusal.of(&order))?;

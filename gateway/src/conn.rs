@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use crate::answer::written_out;
+use crate::connections::Connection;
 use crate::head::HeadScan;
-use crate::seats::Seat;
 
 /// How long what a refused client still sends is read: a socket closed on unread bytes is reset, and the answer lost.
 const LINGER_MAX: Duration = Duration::from_millis(500);
@@ -65,7 +65,7 @@ pub(crate) struct Guarded<S> {
 
 /// The head of a request that is on its way.
 struct Head {
-    seat: Arc<Seat>,
+    connection: Arc<Connection>,
     timeout: Duration,
     /// Requests that had begun when the first byte of it came; a connection that is new has to send one at once.
     after: Option<u64>,
@@ -78,21 +78,21 @@ impl Head {
     /// Bytes have come.
     fn came(&mut self, bytes: &[u8]) {
         // Those of a request that has begun are its body's.
-        if !self.seat.is_idle() {
+        if !self.connection.is_idle() {
             return;
         }
-        let begun = self.seat.begun_requests();
+        let begun = self.connection.begun_requests();
         if self.after != Some(begun) {
             (self.after, self.late, self.scan) = (Some(begun), None, HeadScan::default());
         }
         if let Some(how) = self.scan.see(bytes) {
-            self.seat.set_ambiguous(how);
+            self.connection.set_ambiguous(how);
         }
     }
 
     /// Nothing has come for now: whether the rest of a head is late.
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
-        if self.after.is_none_or(|after| after != self.seat.begun_requests()) {
+        if self.after.is_none_or(|after| after != self.connection.begun_requests()) {
             (self.after, self.late) = (None, None);
             return false;
         }
@@ -103,10 +103,15 @@ impl Head {
 }
 
 impl<S> Guarded<S> {
-    pub(crate) fn new(socket: S, write_timeout: Duration, head_timeout: Duration, seat: &Arc<Seat>) -> Self {
-        let seat = Arc::clone(seat);
+    pub(crate) fn new(
+        socket: S,
+        write_timeout: Duration,
+        head_timeout: Duration,
+        connection: &Arc<Connection>,
+    ) -> Self {
+        let connection = Arc::clone(connection);
         let head =
-            Head { seat, timeout: head_timeout, after: Some(0), late: None, scan: HeadScan::default() };
+            Head { connection, timeout: head_timeout, after: Some(0), late: None, scan: HeadScan::default() };
         Self { socket, write_timeout, stalled: None, head, instead: None, linger: None }
     }
 

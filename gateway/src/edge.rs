@@ -16,11 +16,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
-use crate::body::BodyRoom;
+use crate::body::BodyBudget;
 use crate::host::HostNames;
-use crate::looked::Looked;
-use crate::parked;
-use crate::reading::Reads;
+use crate::limits::PARKED_READS_MAX;
+use crate::numbers::Numbers;
+use crate::order_cache::OrderCache;
+use crate::reads::Reads;
 use crate::route::Route;
 use crate::shares::{Shares, share_of};
 use crate::token::{TokenSecret, Tokens};
@@ -70,6 +71,8 @@ pub struct Edge {
     pub readiness: Arc<dyn Readiness>,
     /// All metrics as Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The counters and gauges that the console shows.
+    pub numbers: Arc<dyn Fn() -> Numbers + Send + Sync>,
     /// What the edge counts; keep a clone, and show it among the metrics.
     pub counts: Arc<Counts>,
     /// What tokens are made with: the same in all processes that serve one log, and after a restart.
@@ -181,16 +184,16 @@ pub(crate) struct Shared {
     /// The operators' own: whatever tenants read.
     pub(crate) admin_reads: Reads,
     /// Long orders as they were looked at last.
-    pub(crate) looked: Arc<Looked>,
+    pub(crate) cache: Arc<OrderCache>,
     /// Reads of each partition's park marks.
     pub(crate) parked_reads: Shares<PartitionId>,
     /// Operators' changes of tenants, one at a time.
     pub(crate) tenant_changes: tokio::sync::Mutex<()>,
     /// Pages and metrics that are being made.
     rendering: Arc<Semaphore>,
-    pub(crate) bodies: BodyRoom,
+    pub(crate) bodies: BodyBudget,
     /// The operators' own.
-    pub(crate) admin_bodies: BodyRoom,
+    pub(crate) admin_bodies: BodyBudget,
 }
 
 impl Shared {
@@ -203,17 +206,28 @@ impl Shared {
             copies: Arc::new(Semaphore::new(COPIES_MAX)),
             reads: Reads::new(limits.reads_max, limits.tenant_share_percent),
             admin_reads: Reads::new(ADMIN_READS_MAX, 100),
-            looked: Arc::default(),
-            parked_reads: Shares::new(parked::READS_MAX),
+            cache: Arc::default(),
+            parked_reads: Shares::new(PARKED_READS_MAX),
             tenant_changes: tokio::sync::Mutex::default(),
             rendering: Arc::new(Semaphore::new(RENDERS_MAX)),
             host_names: HostNames::new(&limits.host_names),
-            bodies: BodyRoom::new(&limits),
-            admin_bodies: BodyRoom::of_operators(&limits),
+            bodies: BodyBudget::new(&limits),
+            admin_bodies: BodyBudget::of_operators(&limits),
             tokens: Arc::new(Tokens::new(&edge.token_secret)),
             edge,
             limits,
         })
+    }
+
+    /// The tenant exists. Only readers ask this: a command may be the first that its tenant sends.
+    ///
+    /// # Errors
+    /// `unknown_tenant`.
+    pub(crate) fn require_tenant(&self, tenant: &TenantId) -> Result<(), Refusal> {
+        match self.edge.tenants.get(tenant) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::new(Code::UnknownTenant, Code::UnknownTenant.meaning())),
+        }
     }
 
     /// Makes what takes long beside the threads that serve requests, one of a few at a time.

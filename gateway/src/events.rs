@@ -21,11 +21,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
+use crate::connections::{Connection, RequestGuard};
 use crate::edge::{Open, Shared};
 use crate::headers::{self, LAST_EVENT_ID};
 use crate::path::{self, Names};
 use crate::query::Query;
-use crate::seats::{Busy, Seat};
 use crate::token::{self, TokenKind, Tokens};
 
 /// The media type of a stream.
@@ -64,7 +64,7 @@ pub(crate) async fn stream(
     let query = Query::parse(request.uri().query(), &["after", "from"])?;
     let from = where_from(&query, headers::single(request.headers(), LAST_EVENT_ID)?)?;
     let time = headers::timeout(request.headers(), &shared.limits)?;
-    path::known(&shared, &tenant)?;
+    shared.require_tenant(&tenant)?;
     let from = match from {
         ReadFrom::After(token) => {
             let place = shared.tokens.open(TokenKind::Event, &tenant, &token);
@@ -90,7 +90,7 @@ pub(crate) async fn stream(
         begun: false,
         until: Instant::now() + Duration::from_millis(shared.limits.stream_max_ms),
         _permits: (of_tenant, of_all),
-        _busy: request.extensions().get::<Arc<Seat>>().map(Seat::busy),
+        _busy: request.extensions().get::<Arc<Connection>>().map(Connection::busy),
         _open: Open::stream(&shared.edge.counts),
     };
     let pieces = stream::unfold(feed, |mut feed| async move {
@@ -143,7 +143,7 @@ struct Feed {
     /// Nobody has a stream for ever.
     until: Instant,
     _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
-    _busy: Option<Busy>,
+    _busy: Option<RequestGuard>,
     _open: Open,
 }
 

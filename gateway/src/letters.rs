@@ -15,8 +15,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::answer::{Refusal, found};
 use crate::edge::Shared;
 use crate::headers;
-use crate::orders::{LIMIT_DEFAULT, LIMIT_MAX, late};
+use crate::limits::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::query::Query;
+use crate::read_failure::timed_out;
 
 /// Letters that one request looks at.
 const LOOKED_AT_MAX: usize = 20_000;
@@ -47,7 +48,7 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>, request: Request) ->
     }
     let page = Page { tenant: tenant.map(str::to_owned), limit };
     let read = timeout_at(until, page.read(letters.as_ref(), after)).await;
-    Ok(found(&read.map_err(|_| late())??))
+    Ok(found(&read.map_err(|_| timed_out())??))
 }
 
 struct Page {

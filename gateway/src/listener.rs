@@ -33,9 +33,9 @@ use tower::ServiceExt;
 use crate::answer::{Refusal, written_out as written};
 use crate::command::TRACEPARENT;
 use crate::conn::Guarded;
+use crate::connections::{Connection, ConnectionGuard, Connections};
 use crate::edge::{Open, Shared};
 use crate::route::Route;
-use crate::seats::{Seat, Seats, Taken};
 use crate::{body, framing, headers};
 
 /// Connections that the system keeps for us before they are accepted.
@@ -86,7 +86,7 @@ impl Listener {
         let accepting = Accepting {
             shared: Arc::clone(shared),
             router,
-            seats: Seats::new(connections_max, shared.limits.address_share_percent),
+            connections: Connections::new(connections_max, shared.limits.address_share_percent),
             awaiting: Arc::new(Semaphore::new(AWAITING_MAX)),
             refusing: Arc::new(Semaphore::new(REFUSALS_MAX)),
             full: full(),
@@ -127,7 +127,7 @@ impl Serving {
 struct Accepting {
     shared: Arc<Shared>,
     router: Router,
-    seats: Arc<Seats>,
+    connections: Arc<Connections>,
     awaiting: Arc<Semaphore>,
     refusing: Arc<Semaphore>,
     full: Bytes,
@@ -169,20 +169,20 @@ impl Accepting {
     fn take(&self, stream: TcpStream, from: IpAddr) {
         // An address of a client over IPv6 is as good as any of its network's.
         let from = neighborhood(from);
-        if let Some(taken) = self.seats.try_take(from) {
+        if let Some(taken) = self.connections.try_take(from) {
             self.serving.tasks.spawn(self.served(stream, taken));
             return;
         }
         // Those for whom another one leaves wait apart from those who are refused: a crowd of these does not keep them out.
-        let awaited = self.seats.make_room(from);
+        let awaited = self.connections.make_room(from);
         let told = if awaited { &self.awaiting } else { &self.refusing };
         let Ok(permit) = Arc::clone(told).try_acquire_owned() else {
             self.shared.edge.counts.connection_refused();
             return;
         };
-        let (accepting, seats) = (self.clone(), Arc::clone(&self.seats));
+        let (accepting, connections) = (self.clone(), Arc::clone(&self.connections));
         self.serving.tasks.spawn(async move {
-            if awaited && let Ok(Some(taken)) = timeout(GIVE_WAY_MAX, seats.take(from)).await {
+            if awaited && let Ok(Some(taken)) = timeout(GIVE_WAY_MAX, connections.take(from)).await {
                 drop(permit);
                 accepting.served(stream, taken).await;
                 return;
@@ -194,13 +194,13 @@ impl Accepting {
         });
     }
 
-    fn served(&self, stream: TcpStream, taken: Taken) -> impl Future<Output = ()> + Send + 'static {
+    fn served(&self, stream: TcpStream, taken: ConnectionGuard) -> impl Future<Output = ()> + Send + 'static {
         let open = Open::connection(&self.shared.edge.counts);
         let answering = Answering {
             shared: Arc::clone(&self.shared),
             router: self.router.clone(),
             own_machine: self.own_machine,
-            seat: Arc::clone(&taken.seat),
+            connection: Arc::clone(&taken.connection),
         };
         let connection = serve(stream, answering, self.serving.child());
         async move {
@@ -243,17 +243,17 @@ struct Answering {
     shared: Arc<Shared>,
     router: Router,
     own_machine: bool,
-    seat: Arc<Seat>,
+    connection: Arc<Connection>,
 }
 
 impl Answering {
     async fn answer(&self, route: Route, mut request: Request<Incoming>) -> Response {
-        let _busy = self.seat.busy();
+        let _busy = self.connection.busy();
         // Only what goes on after its answer has begun needs to say so.
         if matches!(route, Route::Events | Route::Admin) {
-            request.extensions_mut().insert(Arc::clone(&self.seat));
+            request.extensions_mut().insert(Arc::clone(&self.connection));
         }
-        let mut checked = framing::check(request.version(), request.headers(), self.seat.ambiguous());
+        let mut checked = framing::check(request.version(), request.headers(), self.connection.ambiguous());
         if self.own_machine && checked.is_ok() {
             checked = self.shared.host_names.check(request.uri(), request.headers());
         }
@@ -271,9 +271,14 @@ async fn serve(stream: TcpStream, answering: Answering, (stop, cut): (Cancellati
     let _ = stream.set_nodelay(true);
     let limits = &answering.shared.limits;
     let (write, head) = (limits.write_timeout_ms, limits.header_timeout_ms);
-    let io = Guarded::new(stream, Duration::from_millis(write), Duration::from_millis(head), &answering.seat);
+    let io = Guarded::new(
+        stream,
+        Duration::from_millis(write),
+        Duration::from_millis(head),
+        &answering.connection,
+    );
     let service = service_fn(|request: Request<Incoming>| answer(&answering, request));
-    let connection = http1::Builder::new()
+    let http = http1::Builder::new()
         .timer(TokioTimer::new())
         // Counts from the answer before, and so ends connections that are idle. A head that has begun has less time: see `conn`.
         .header_read_timeout(Duration::from_millis(limits.idle_timeout_ms.max(head)))
@@ -283,28 +288,28 @@ async fn serve(stream: TcpStream, answering: Answering, (stop, cut): (Cancellati
         // The size of the buffer alone lets in what came with its last read.
         .max_header_size(limits.header_max_bytes)
         .serve_connection(TokioIo::new(io), service);
-    let mut connection = std::pin::pin!(connection);
-    let (seat, mut leaves) = (&answering.seat, false);
+    let mut http = std::pin::pin!(http);
+    let (connection, mut leaves) = (&answering.connection, false);
     // How a connection ends is the client's affair: what went wrong with a request, its answer says.
     loop {
         tokio::select! {
-            _ = connection.as_mut() => return,
+            _ = http.as_mut() => return,
             () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
+                http.as_mut().graceful_shutdown();
                 break;
             }
             // A request that came in the meantime is answered first; then it goes.
-            () = seat.give_way.cancelled(), if !leaves => {
-                if seat.is_idle() {
+            () = connection.give_way.cancelled(), if !leaves => {
+                if connection.is_idle() {
                     return;
                 }
-                connection.as_mut().graceful_shutdown();
+                http.as_mut().graceful_shutdown();
                 leaves = true;
             }
         }
     }
     tokio::select! {
-        _ = connection => {}
+        _ = http => {}
         () = cut.cancelled() => {}
     }
 }

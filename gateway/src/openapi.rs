@@ -12,7 +12,7 @@ use retailflow_engine::wire::order::{Attention, OrderStatus};
 
 use crate::events::EVENT_STREAM;
 use crate::health::METRICS_MEDIA_TYPE;
-use crate::orders::{LIMIT_DEFAULT, LIMIT_MAX};
+use crate::limits::{LIMIT_DEFAULT, LIMIT_MAX};
 
 /// One of the documents.
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@ use axum::response::Response;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{history as history_of, view_of};
-use retailflow_engine::ports::{OrderPage, OrderQuery, ReadError, ViewError};
+use retailflow_engine::ports::{OrderPage, OrderQuery, ViewError};
 use retailflow_engine::wire::limits::VERSION_MAX;
 use retailflow_engine::wire::order::{
     Attention, HistoryEntry, HistoryPage, HistorySchema, OrderStatus, OrderView,
@@ -20,19 +20,13 @@ use tokio::time::{Instant, timeout_at};
 use crate::answer::{Refusal, found};
 use crate::edge::Shared;
 use crate::headers;
+use crate::limits::{FOLD_INLINE_MAX_BYTES, LIMIT_DEFAULT, LIMIT_MAX};
+use crate::order_reader;
 use crate::path::{self, Names};
 use crate::query::Query;
-use crate::reading::{Gone, Reads};
-use crate::state;
+use crate::read_failure::{damaged, from_log};
+use crate::reads::{CallerGone, Reads};
 use crate::token::{self, TokenKind};
-
-/// Entries of a page that is not asked for more or fewer.
-pub(crate) const LIMIT_DEFAULT: u64 = 100;
-/// Entries of a page at most.
-pub(crate) const LIMIT_MAX: u64 = 1000;
-
-/// Decoding more than this takes long enough to hold up other requests of the same thread.
-const FOLD_INLINE_MAX_BYTES: usize = 128 * 1024;
 
 /// `GET /v1/tenants/{tenant}/orders/{order}`
 pub(crate) async fn show(
@@ -85,7 +79,7 @@ pub(crate) async fn list(
     };
     let at_least = query.token("at_least")?;
     let until = Instant::now() + headers::timeout(request.headers(), &shared.limits)?;
-    path::known(&shared, &wanted.tenant)?;
+    shared.require_tenant(&wanted.tenant)?;
     if let Some(token) = at_least {
         let position = shared.tokens.open(TokenKind::Position, &wanted.tenant, token);
         let position = position.map_err(|refusal| refusal.at("at_least"))?;
@@ -119,10 +113,6 @@ pub(crate) fn of_view(error: ViewError, name: &str) -> Refusal {
     }
 }
 
-pub(crate) fn late() -> Refusal {
-    Refusal::new(Code::Unavailable, "it could not be read in time; ask again, later")
-}
-
 /// A page of a list, read in time. Its places, and the place that is asked for, are tokens of the tenant.
 pub(crate) async fn list_page(
     shared: &Shared,
@@ -153,13 +143,14 @@ pub(crate) async fn read_view(
     time: Duration,
 ) -> Result<(OrderView, u64), Refusal> {
     let until = Instant::now() + time;
-    path::known(shared, &order.tenant).map_err(|refusal| refusal.of(order))?;
-    let (edge, looked, wanted) = (shared.edge.clone(), Arc::clone(&shared.looked), order.clone());
-    let read = |gone: Gone| async move {
+    shared.require_tenant(&order.tenant).map_err(|refusal| refusal.of(order))?;
+    let (edge, cache, wanted) = (shared.edge.clone(), Arc::clone(&shared.cache), order.clone());
+    let read = |gone: CallerGone| async move {
         let log = &edge.log;
-        let parked = log.parked(partition_of(&wanted, log.identity().partitions)).await.map_err(of_log)?;
+        let parked = log.parked(partition_of(&wanted, log.identity().partitions)).await.map_err(from_log)?;
         let reason = parked.into_iter().find(|parked| parked.order == wanted).map(|parked| parked.reason);
-        let aggregate = state::read(log.as_ref(), edge.snapshots.as_deref(), &looked, &wanted, &gone).await?;
+        let aggregate =
+            order_reader::read(log.as_ref(), edge.snapshots.as_deref(), &cache, &wanted, &gone).await?;
         let view = view_of(&aggregate, reason.as_deref()).map_err(|_| damaged())?;
         Ok::<_, Refusal>(view.map(|view| (view, aggregate.revision)))
     };
@@ -177,11 +168,11 @@ pub(crate) async fn read_history(
     time: Duration,
 ) -> Result<Vec<HistoryEntry>, Refusal> {
     let until = Instant::now() + time;
-    path::known(shared, &order.tenant).map_err(|refusal| refusal.of(order))?;
+    shared.require_tenant(&order.tenant).map_err(|refusal| refusal.of(order))?;
     let (edge, wanted) = (shared.edge.clone(), order.clone());
-    let read = |gone: Gone| async move {
+    let read = |gone: CallerGone| async move {
         let log = &edge.log;
-        let records = log.read_some(&wanted, after, limit).await.map_err(of_log)?;
+        let records = log.read_some(&wanted, after, limit).await.map_err(from_log)?;
         let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
         gone.check()?;
         let entries = if records.iter().map(Vec::len).sum::<usize>() <= FOLD_INLINE_MAX_BYTES {
@@ -193,7 +184,7 @@ pub(crate) async fn read_history(
         let entries = entries.map_err(|_| damaged())?;
         if !entries.iter().any(|entry| entry.status == Status::Applied) {
             // Maybe nothing was ever placed.
-            state::is_placed(log.as_ref(), &wanted, &gone)
+            order_reader::is_placed(log.as_ref(), &wanted, &gone)
                 .await?
                 .then_some(())
                 .ok_or_else(|| not_found(&wanted))?;
@@ -205,19 +196,4 @@ pub(crate) async fn read_history(
 
 fn not_found(order: &OrderRef) -> Refusal {
     Refusal::new(Code::OrderNotFound, Code::OrderNotFound.meaning()).of(order)
-}
-
-pub(crate) fn of_log(error: ReadError) -> Refusal {
-    match error {
-        ReadError::Unavailable(_) => {
-            Refusal::new(Code::Unavailable, "the log cannot be read now; ask again, later")
-        }
-        ReadError::Damaged(_) => damaged(),
-    }
-}
-
-pub(crate) fn damaged() -> Refusal {
-    // Where the damage is, operators read in `verify`; which order it is stays out of the log lines.
-    tracing::error!("stored records of an order cannot be read; run `retailflow verify`");
-    Refusal::new(Code::Internal, "what is stored of the order cannot be read; tell the operators")
 }

@@ -2,7 +2,7 @@
 //!
 //! - Each partition is read for itself, within a time of its own: one that cannot be read now is named in the answer, and takes
 //!   nobody else's orders out of it.
-//! - A partition that hangs keeps [`READS_MAX`] reads at most, whoever asks and however often.
+//! - A partition that hangs keeps [`PARKED_READS_MAX`](crate::limits::PARKED_READS_MAX) reads at most, whoever asks and however often.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +25,11 @@ use tokio::time::{Instant, timeout_at};
 use crate::answer::{Refusal, found};
 use crate::edge::Shared;
 use crate::headers;
-use crate::orders::{LIMIT_DEFAULT, LIMIT_MAX, damaged, late, of_log};
+use crate::limits::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::path::{self, Names};
 use crate::query::Query;
+use crate::read_failure::{damaged, from_log, timed_out};
 
-/// Reads of one partition's marks at once.
-pub(crate) const READS_MAX: usize = 2;
 /// Marks are read in milliseconds; a partition that takes longer than this is told as unread.
 const PARTITION_MAX: Duration = Duration::from_secs(5);
 /// Commands read at once. Each may have a megabyte; only its address is kept.
@@ -74,7 +73,7 @@ async fn waiting(
         let _turn = shared.parked_reads.take(&partition).await;
         while commands.len() < limit {
             let wanted = PIECE.min(limit - commands.len());
-            let piece = shared.edge.log.parked_commands(order, after, wanted).await.map_err(of_log)?;
+            let piece = shared.edge.log.parked_commands(order, after, wanted).await.map_err(from_log)?;
             let last = piece.len() < wanted;
             for record in piece {
                 let command = waiting_command(&record).map_err(|_| damaged())?;
@@ -87,8 +86,10 @@ async fn waiting(
         }
         Ok(Some(after))
     };
-    let next =
-        timeout_at(until, read).await.map_err(|_| late())?.map_err(|refusal: Refusal| refusal.of(order))?;
+    let next = timeout_at(until, read)
+        .await
+        .map_err(|_| timed_out())?
+        .map_err(|refusal: Refusal| refusal.of(order))?;
     Ok(ParkedQueue { schema: ParkedQueueSchema, tenant, order: id, reason, queued, commands, next })
 }
 
@@ -153,9 +154,9 @@ pub(crate) async fn one(shared: &Shared, order: &OrderRef, time: Duration) -> Re
 async fn marks(shared: &Shared, partition: PartitionId, until: Instant) -> Result<Vec<ParkedOrder>, Refusal> {
     let read = async {
         let _turn = shared.parked_reads.take(&partition).await;
-        shared.edge.log.parked(partition).await.map_err(of_log)
+        shared.edge.log.parked(partition).await.map_err(from_log)
     };
-    timeout_at(until, read).await.map_err(|_| late())?
+    timeout_at(until, read).await.map_err(|_| timed_out())?
 }
 
 fn entry(parked: ParkedOrder) -> ParkedEntry {

@@ -6,7 +6,6 @@ use retailflow_engine::ids::{IdError, OrderId, OrderRef, TenantId};
 use retailflow_engine::wire::Code;
 
 use crate::answer::Refusal;
-use crate::edge::Shared;
 
 /// What the extractor gives.
 pub(crate) type Names = Result<RawPathParams, RawPathParamsRejection>;
@@ -31,12 +30,4 @@ pub(crate) fn order(names: &Names) -> Result<OrderRef, Refusal> {
     let tenant = tenant(names)?;
     let order = OrderId::parse(name(names, "order")?).map_err(|error| invalid(&error, "order"))?;
     Ok(OrderRef { tenant, order })
-}
-
-/// Only readers ask this: a command may be the first that its tenant sends.
-pub(crate) fn known(shared: &Shared, tenant: &TenantId) -> Result<(), Refusal> {
-    match shared.edge.tenants.get(tenant) {
-        Some(_) => Ok(()),
-        None => Err(Refusal::new(Code::UnknownTenant, Code::UnknownTenant.meaning())),
-    }
 }

@@ -14,11 +14,11 @@ use retailflow_engine::wire::{Code, decode_tenant_change};
 use tokio::time::timeout;
 
 use crate::answer::{Refusal, found};
-use crate::body::{self, Whose};
+use crate::body::{self, BodyOwner};
 use crate::content::{self, Form};
 use crate::edge::Shared;
 use crate::headers;
-use crate::orders::{LIMIT_DEFAULT, LIMIT_MAX};
+use crate::limits::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::path::{self, Names};
 use crate::query::Query;
 
@@ -59,25 +59,25 @@ pub(crate) async fn show(
 }
 
 /// What a request says before its body is read.
-struct Heard {
+struct CheckedRequest {
     tenant: TenantId,
     operator: String,
     time: Duration,
 }
 
-fn hear(
+fn check_request(
     shared: &Shared,
     names: &Names,
     query: Option<&str>,
     headers: &HeaderMap,
     no_body: bool,
-) -> Result<Heard, Refusal> {
+) -> Result<CheckedRequest, Refusal> {
     let tenant = path::tenant(names)?;
     Query::parse(query, &[])?;
     let operator = headers::operator(headers)?.to_owned();
     let time = headers::timeout(headers, &shared.limits)?;
     match content::form(headers, no_body)? {
-        Form::Data => Ok(Heard { tenant, operator, time }),
+        Form::Data => Ok(CheckedRequest { tenant, operator, time }),
         Form::Structured => {
             let text = "application/json is expected";
             Err(Refusal::new(Code::UnsupportedMediaType, text).at("content-type"))
@@ -93,13 +93,13 @@ pub(crate) async fn change(
 ) -> Result<Response, Refusal> {
     let (parts, request_body) = request.into_parts();
     let no_body = request_body.is_end_stream();
-    let Heard { tenant, operator, time } =
-        match hear(&shared, &names, parts.uri.query(), &parts.headers, no_body) {
-            Ok(heard) => heard,
+    let CheckedRequest { tenant, operator, time } =
+        match check_request(&shared, &names, parts.uri.query(), &parts.headers, no_body) {
+            Ok(checked) => checked,
             Err(refusal) => return Err(body::refuse(&parts.headers, request_body, refusal).await),
         };
-    let whose = Whose { tenants: shared.edge.tenants.as_ref(), tenant: &tenant };
-    let read = body::read(&shared.admin_bodies, whose, &parts.headers, request_body, time).await?;
+    let owner = BodyOwner { tenants: shared.edge.tenants.as_ref(), tenant: &tenant };
+    let read = body::read(&shared.admin_bodies, owner, &parts.headers, request_body, time).await?;
     let change = decode_tenant_change(&read).map_err(|error| Refusal::from(&error))?;
     drop(read);
     let late = || {

@@ -110,7 +110,7 @@ impl Tokens {
         let aad = bound_to(kind, tenant);
         let tag = self.key(header)?.seal_in_place_separate_tag(once(), Aad::from(aad), place).ok()?;
         token.extend_from_slice(tag.as_ref());
-        Some(base64::encode(&token).trim_end_matches('=').replace('+', "-").replace('/', "_"))
+        Some(base64::encode_url(&token))
     }
 
     /// The place that a token was made for.
@@ -146,14 +146,10 @@ fn once() -> Nonce {
 }
 
 fn decoded(token: &str) -> Option<Vec<u8>> {
-    if token.len() > TOKEN_MAX_CHARS || token.contains(['+', '/', '=']) {
+    if token.len() > TOKEN_MAX_CHARS {
         return None;
     }
-    let mut text = token.replace('-', "+").replace('_', "/");
-    while !text.len().is_multiple_of(4) {
-        text.push('=');
-    }
-    base64::decode(&text)
+    base64::decode_url(token)
 }
 
 fn bound_to(kind: TokenKind, tenant: &TenantId) -> Vec<u8> {

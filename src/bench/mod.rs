@@ -1,13 +1,6 @@
-//! What `retailflow bench` is made of: a load generator, the raw limits beside it, and their report.
+//! `retailflow bench`: measurements. What they are made of is the package `measure`.
 
 pub(crate) mod cluster;
-pub(crate) mod cluster_verb;
-pub(crate) mod isolation;
-pub(crate) mod isolation_verb;
-pub(crate) mod load;
-pub(crate) mod machine;
-pub(crate) mod raw;
-pub(crate) mod report;
-pub(crate) mod take_over;
-pub(crate) mod take_over_verb;
+mod isolation;
+mod take_over;
 pub(crate) mod verb;

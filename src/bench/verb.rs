@@ -7,14 +7,14 @@ use std::time::Duration;
 use retailflow_actors::Settings;
 use retailflow_config::Config;
 
-use crate::bench::cluster_verb::{self, ClusterBench};
-use crate::bench::isolation_verb::{self, IsolationBench};
-use crate::bench::load::{self, Lives, Orders, Pace};
-use crate::bench::machine;
-use crate::bench::raw::{self, Groups};
-use crate::bench::report::{BenchReport, Measured};
-use crate::bench::take_over_verb::{self, TakeOverBench};
+use crate::bench::cluster::{self, ClusterBench};
+use crate::bench::isolation::{self, IsolationBench};
+use crate::bench::take_over::{self, TakeOverBench};
 use crate::cli::{Context, Output, print};
+use retailflow_measure::load::{self, Lives, Orders, Pace};
+use retailflow_measure::machine;
+use retailflow_measure::raw::{self, Groups};
+use retailflow_measure::report::{BenchReport, Measured};
 use retailflow_server::app::{self, Make, Store};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use retailflow_server::participants::instant::Instant;
@@ -51,9 +51,9 @@ pub(crate) struct EmbeddedArgs {
 pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let args = match args {
         Args::Embedded(args) => args,
-        Args::Cluster(args) => return cluster_verb::exec(args, context),
-        Args::Isolation(args) => return isolation_verb::exec(&args, context),
-        Args::TakeOver(args) => return take_over_verb::exec(&args, context),
+        Args::Cluster(args) => return cluster::exec(args, context),
+        Args::Isolation(args) => return isolation::exec(&args, context),
+        Args::TakeOver(args) => return take_over::exec(&args, context),
     };
     let json = args.json || context.output == Output::Json;
     let base = args.data.clone().unwrap_or_else(|| PathBuf::from("."));

@@ -162,7 +162,7 @@ fn waiting(undecided: &[Undecided]) -> String {
 fn failed(error: RecoverError) -> Failure {
     let code = match &error {
         RecoverError::Not(_) => ExitStatus::Refused,
-        RecoverError::Away { .. } | RecoverError::Trouble(_) => ExitStatus::Unreachable,
+        RecoverError::Away { .. } | RecoverError::Api(_) => ExitStatus::Unreachable,
     };
     Failure::new(code, error)
 }

@@ -62,7 +62,7 @@ pub(crate) enum Way {
 }
 
 /// What became of a letter.
-enum Fate {
+enum LetterResult {
     Done(Option<u64>),
     /// It cannot be, ever.
     Cannot(String),
@@ -74,7 +74,7 @@ enum Fate {
 struct Line {
     position: u64,
     origin: String,
-    fate: Fate,
+    fate: LetterResult,
 }
 
 /// Runs the command.
@@ -96,9 +96,11 @@ pub(crate) fn exec(args: &EndArgs, way: Way, context: Context) -> Result<(), Fai
         }
         Output::Table => lines.iter().map(|line| line.text(way, args.dry_run)).collect(),
     })?;
-    let count = |is: fn(&Fate) -> bool| lines.iter().filter(|line| is(&line.fate)).count() as u64;
-    let (failed, cannot) =
-        (count(|fate| matches!(fate, Fate::Failed(_))), count(|fate| matches!(fate, Fate::Cannot(_))));
+    let count = |is: fn(&LetterResult) -> bool| lines.iter().filter(|line| is(&line.fate)).count() as u64;
+    let (failed, cannot) = (
+        count(|fate| matches!(fate, LetterResult::Failed(_))),
+        count(|fate| matches!(fate, LetterResult::Cannot(_))),
+    );
     if failed > 0 {
         let letters = words::count(failed, "letter");
         return Err(Failure::unreachable(format!(
@@ -226,31 +228,33 @@ async fn one(
     letter: &DeadLetter,
     letters: &NatsDeadLetters,
     publisher: Option<&CommandPublisher>,
-) -> Fate {
+) -> LetterResult {
     let (did, position) = match way {
         Way::Discard => (Did::Discarded, None),
         Way::Redrive => {
             let outgoing = match outgoing(letter) {
                 Ok(outgoing) => outgoing,
-                Err(why) => return Fate::Cannot(why),
+                Err(why) => return LetterResult::Cannot(why),
             };
             // A dry run has none.
-            let Some(publisher) = publisher else { return Fate::Done(None) };
+            let Some(publisher) = publisher else { return LetterResult::Done(None) };
             match publisher.publish(outgoing).await.sent().await {
-                Sent::Acknowledged { sequence, .. } => (Did::Redriven, Some(sequence)),
-                Sent::Refused(why) => return Fate::Cannot(why),
-                Sent::NotTaken(why) | Sent::Unknown(why) | Sent::NotSent(why) => return Fate::Failed(why),
+                Sent::Stored { sequence, .. } => (Did::Redriven, Some(sequence)),
+                Sent::Refused(why) => return LetterResult::Cannot(why),
+                Sent::NotTaken(why) | Sent::Unknown(why) | Sent::NotSent(why) => {
+                    return LetterResult::Failed(why);
+                }
             }
         }
     };
     if args.dry_run {
-        return Fate::Done(None);
+        return LetterResult::Done(None);
     }
     // Behind the command: a crash in between leaves it to be sent once more, and not unsent.
     let mark = LetterMark::new(did, &args.operator, SystemClock.now(), position);
     match letters.mark(letter, &mark).await {
-        Ok(()) => Fate::Done(position),
-        Err(error) => Fate::Failed(format!("it is not noted that it was done: {error}")),
+        Ok(()) => LetterResult::Done(position),
+        Err(error) => LetterResult::Failed(format!("it is not noted that it was done: {error}")),
     }
 }
 
@@ -265,14 +269,14 @@ fn outgoing(letter: &DeadLetter) -> Result<OutgoingCommand, String> {
 
 fn shown(line: &Line, dry_run: bool) -> Value {
     let (done, command, why) = match &line.fate {
-        Fate::Done(position) => (!dry_run, *position, None),
-        Fate::Cannot(why) | Fate::Failed(why) => (false, None, Some(why)),
+        LetterResult::Done(position) => (!dry_run, *position, None),
+        LetterResult::Cannot(why) | LetterResult::Failed(why) => (false, None, Some(why)),
     };
     json!({
         "position": line.position,
         "dry_run": dry_run,
         "done": done,
-        "possible": !matches!(line.fate, Fate::Cannot(_)),
+        "possible": !matches!(line.fate, LetterResult::Cannot(_)),
         "command_position": command,
         "why": why,
     })
@@ -281,12 +285,14 @@ fn shown(line: &Line, dry_run: bool) -> Value {
 impl Line {
     fn text(&self, way: Way, dry_run: bool) -> String {
         let what = match (&self.fate, way, dry_run) {
-            (Fate::Done(_), Way::Redrive, true) => "would be published again".to_owned(),
-            (Fate::Done(_), Way::Discard, true) => "would be discarded".to_owned(),
-            (Fate::Done(Some(at)), ..) => format!("was published again, as command {at} of the stream"),
-            (Fate::Done(None), ..) => "is discarded".to_owned(),
-            (Fate::Cannot(why), ..) => format!("CANNOT be redriven: {}", one_line(why)),
-            (Fate::Failed(why), ..) => format!("NOT dealt with: {}", one_line(why)),
+            (LetterResult::Done(_), Way::Redrive, true) => "would be published again".to_owned(),
+            (LetterResult::Done(_), Way::Discard, true) => "would be discarded".to_owned(),
+            (LetterResult::Done(Some(at)), ..) => {
+                format!("was published again, as command {at} of the stream")
+            }
+            (LetterResult::Done(None), ..) => "is discarded".to_owned(),
+            (LetterResult::Cannot(why), ..) => format!("CANNOT be redriven: {}", one_line(why)),
+            (LetterResult::Failed(why), ..) => format!("NOT dealt with: {}", one_line(why)),
         };
         format!("{:>8}  {what}  (from {})\n", self.position, one_line(&self.origin))
     }

@@ -53,11 +53,11 @@ pub(crate) fn absent(position: u64) -> Failure {
 /// The letters of a cluster.
 pub(crate) async fn at(connections: &Connections, wanted: &Wanted<'_>) -> Result<Found, Failure> {
     let letters = NatsDeadLetters::new(connections);
-    gather(&letters, Some(&letters), wanted).await
+    read_letters(&letters, Some(&letters), wanted).await
 }
 
 /// A log on disk keeps no marks.
-pub(crate) async fn gather(
+pub(crate) async fn read_letters(
     letters: &dyn DeadLetters,
     marked: Option<&NatsDeadLetters>,
     wanted: &Wanted<'_>,

@@ -9,7 +9,7 @@ use crate::cluster_report::table::table;
 use crate::cluster_report::{self, CLOSE_MAX};
 use crate::dlq::at;
 use crate::dlq::end::{self, EndArgs, Way};
-use crate::dlq::letters::{self, Found, Seen, Wanted, absent, gather};
+use crate::dlq::letters::{self, Found, Seen, Wanted, absent, read_letters};
 use retailflow_server::app::{self, Make};
 use retailflow_server::exit::Failure;
 
@@ -132,7 +132,7 @@ fn look(
     match place.open(&mut config)? {
         LogPlace::Data(data) => {
             let store = app::open(&data, &config, Make::Never)?;
-            let read = app::runtime()?.block_on(gather(store.log.as_ref(), None, wanted));
+            let read = app::runtime()?.block_on(read_letters(store.log.as_ref(), None, wanted));
             store.close();
             read
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use retailflow_config::Config;
 use retailflow_nats::{
-    ConnectError, Connections, NatsOptions, Trouble, address_told, probe_account, probe_server,
+    ApiFailure, ConnectError, Connections, NatsOptions, address_told, probe_account, probe_server,
 };
 
 use super::report::Report;
@@ -87,10 +87,10 @@ pub(super) async fn servers(config: &Config, report: &mut Report) -> Option<Conn
         Ok(()) => report.ok("jetstream", "answers"),
         Err(trouble) => {
             let mend = match &trouble {
-                Trouble::Refused(error) if error.err_code == UNAVAILABLE => {
+                ApiFailure::Refused(error) if error.err_code == UNAVAILABLE => {
                     "JetStream has no leader: a majority of the servers must be there, and none of their stores be full"
                 }
-                Trouble::Silent(_) => {
+                ApiFailure::Silent(_) => {
                     "see what is said of each server: a majority of them must be there and see each other. If all are, let this \
                      user publish to `$JS.API.>` and hear `_INBOX.>`"
                 }

@@ -3,7 +3,7 @@
 use retailflow_config::Config;
 use retailflow_engine::ports::{Clock as _, LogIdentity};
 use retailflow_nats::{
-    Compared, Connections, Copies, DoorStreams, SyncedServers, Topology, TopologyError, Trouble,
+    ApiFailure, Compared, Connections, Copies, DoorStreams, SyncedServers, Topology, TopologyError,
     found_identity, probe_publishing, server_time, survey,
 };
 
@@ -11,7 +11,7 @@ use super::report::Report;
 use super::room;
 use retailflow_server::app::SystemClock;
 use retailflow_server::serve::cluster::clock::{DIFFERS_MAX_MS, differs};
-use retailflow_server::serve::cluster::durability::{gives, look, mend, name, shown};
+use retailflow_server::serve::cluster::durability::{gives, look, name, remedy, shown};
 
 /// Looks at the log, if there is one; gives what it is.
 pub(super) async fn examine(
@@ -149,11 +149,11 @@ async fn publishing(connections: &Connections, shards: u16, report: &mut Report)
     let count = tried.len();
     let mut fine = true;
     // Whoever may not publish is answered nothing, and so is who asks servers that are away: only where some answer is it a permission.
-    let all_silent = tried.iter().all(|(_, said)| matches!(said, Err(Trouble::Silent(_))));
+    let all_silent = tried.iter().all(|(_, said)| matches!(said, Err(ApiFailure::Silent(_))));
     for (subject, said) in tried {
         if let Err(trouble) = said {
             fine = false;
-            if let Trouble::Silent(why) = &trouble
+            if let ApiFailure::Silent(why) = &trouble
                 && (all_silent || lacks_leader(connections, &subject, shards).await)
             {
                 let mend = "start the servers that are away; it is taken again when a majority of the stream's copies is there";
@@ -232,7 +232,7 @@ async fn durability(config: &Config, connections: &Connections, shards: u16, rep
             let text = format!("{}, and cluster.durability asks for {}", shown(found), name(required));
             match gives(found, required) {
                 true => report.ok("durability", text),
-                false => report.problem("durability", text, mend(found)),
+                false => report.problem("durability", text, remedy(found)),
             }
         }
     }

@@ -169,12 +169,12 @@ async fn read(log: &dyn EventLog, name: &OrderRef) -> Result<Found, Failure> {
 
 fn show(order: &OrderView) -> String {
     let money = |amount: Amount| format!("{} {}", amount.to_major(order.currency), order.currency.code());
-    let mut text = format!("order      {}/{}\n", order.tenant, order.order);
-    let step = order.step.map(|step| format!(", next step {}", step.as_str())).unwrap_or_default();
-    text.push_str(&format!("status     {}{step}\n", order.status.as_str()));
-    text.push_str(&format!("attention  {}", order.attention.as_str()));
-    text.push_str(&order.attention_reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default());
-    text.push_str(&format!("\nversion    {}\n", order.version));
+    let mut text = format!("order      {}/{}\n", order.head.tenant, order.head.order);
+    let step = order.head.step.map(|step| format!(", next step {}", step.as_str())).unwrap_or_default();
+    text.push_str(&format!("status     {}{step}\n", order.head.status.as_str()));
+    text.push_str(&format!("attention  {}", order.head.attention.as_str()));
+    text.push_str(&order.head.attention_reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default());
+    text.push_str(&format!("\nversion    {}\n", order.head.version));
     text.push_str(&format!("customer   {}\n", order.customer));
     text.push_str(&format!("total      {}\n", money(order.total_minor)));
     for line in &order.lines {

@@ -62,7 +62,7 @@ pub(crate) fn exec(args: &Args, output: Output) -> Result<(), Failure> {
             }
             (last, wait) = (now, WAIT_MIN);
         }
-        let ended = matches!(order.status, OrderStatus::Completed | OrderStatus::Canceled);
+        let ended = matches!(order.head.status, OrderStatus::Completed | OrderStatus::Canceled);
         let over = begun.elapsed() >= time;
         if (ended || over) && output == Output::Json {
             print(&format!("{}\n", answer.body))?;
@@ -119,11 +119,11 @@ fn events_of(client: &Client, name: &OrderRef) -> Option<Receiver<()>> {
 }
 
 fn line(order: &OrderView) -> String {
-    let step = order.step.map(|step| format!(", next step {}", step.as_str())).unwrap_or_default();
-    let attention = match (order.attention, &order.attention_reason) {
+    let step = order.head.step.map(|step| format!(", next step {}", step.as_str())).unwrap_or_default();
+    let attention = match (order.head.attention, &order.head.attention_reason) {
         (Attention::None, _) => String::new(),
         (attention, Some(why)) => format!("; {}: {why}", attention.as_str()),
         (attention, None) => format!("; {}", attention.as_str()),
     };
-    format!("version {:<4} {}{step}{attention}", order.version, order.status.as_str())
+    format!("version {:<4} {}{step}{attention}", order.head.version, order.head.status.as_str())
 }

@@ -45,7 +45,7 @@ impl Tally {
     /// Counts a line; says what is wrong with it, if anything is.
     pub(super) fn sent(&mut self, line: u64, sent: &Sent) -> Option<String> {
         match sent {
-            Sent::Acknowledged { duplicate, .. } => {
+            Sent::Stored { duplicate, .. } => {
                 self.acknowledged += 1;
                 self.duplicates += u64::from(*duplicate);
                 self.done(line);
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn lines_are_done_up_to_the_first_that_is_not() {
-        let stored = || Sent::Acknowledged { sequence: 1, duplicate: false };
+        let stored = || Sent::Stored { sequence: 1, duplicate: false };
         let mut tally = Tally::new(0);
         assert_eq!(tally.sent(1, &stored()), None);
         tally.undecodable(2);

@@ -281,6 +281,7 @@ async fn at_rest(
             let undriven = standing.as_ref().map_or(0, |standing| standing.undriven);
             if undriven > 0 && !std::mem::replace(&mut has_looked, true) {
                 tracing::error!(
+                    event = "orders_undriven",
                     undriven,
                     "open orders are driven by nobody: a fault of RetailFlow; looking through all"
                 );

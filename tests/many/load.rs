@@ -198,7 +198,7 @@ fn publisher(connection: &EdgeConnection) -> CommandPublisher {
 
 async fn acknowledged(receipt: Receipt) {
     let sent = receipt.sent().await;
-    assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+    assert!(matches!(sent, Sent::Stored { .. }), "{sent:?}");
 }
 
 /// A place and at once a cancel of the same order, again and again. None of these may overtake the other.

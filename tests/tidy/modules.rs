@@ -10,7 +10,7 @@ use syn::{Attribute, Item, ItemMod, ItemUse, Meta, Path, UseTree, Visibility};
 use crate::repo::{Repo, none_broken};
 
 /// The names from a crate's root to a module.
-type Place = Vec<String>;
+pub(crate) type Place = Vec<String>;
 
 /// One `use`, of one thing.
 struct Use {
@@ -108,12 +108,12 @@ impl<'ast> Visit<'ast> for Reader {
 }
 
 /// The files of one crate, by module.
-struct Crate {
+pub(crate) struct Crate {
     files: BTreeMap<Place, (String, Names)>,
 }
 
 impl Crate {
-    fn read(repo: &Repo, source: &str) -> Self {
+    pub(crate) fn read(repo: &Repo, source: &str) -> Self {
         let mut files = BTreeMap::new();
         for file in repo.with_ending(".rs").filter(|file| file.starts_with(source)) {
             let inner = file.strip_prefix(source).unwrap().strip_suffix(".rs").unwrap();
@@ -168,7 +168,7 @@ impl Crate {
     }
 
     /// Which file uses which others.
-    fn arrows(&self) -> BTreeMap<&Place, BTreeSet<&Place>> {
+    pub(crate) fn arrows(&self) -> BTreeMap<&Place, BTreeSet<&Place>> {
         let arrows = |(place, (_, names)): (&'_ Place, &'_ (String, Names))| {
             let used = names.uses.iter().filter(|used| !used.is_facade).map(|used| (&used.at, &used.path));
             let named = names.paths.iter().map(|(at, path)| (at, path));

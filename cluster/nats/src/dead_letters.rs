@@ -14,7 +14,8 @@ use retailflow_engine::ports::{DeadLetter, DeadLetters, PortFuture, StoreError, 
 
 use serde::{Deserialize, Serialize};
 
-use super::api::{Api, END, Stored, Trouble};
+use super::answers::ApiFailure;
+use super::api::{Api, END, Stored};
 use super::{Connections, subjects};
 
 /// About how much one list holds, in bytes: it may end before its limit.
@@ -101,7 +102,7 @@ impl NatsDeadLetters {
             match self.publish.publish_after(&subject, 0, HeaderMap::new(), bytes.clone().into()).await {
                 Ok(_) => return Ok(()),
                 // Another operator was faster: theirs stands before ours.
-                Err(Trouble::Refused(error)) if error.was_slower() => {}
+                Err(ApiFailure::Refused(error)) if error.was_slower() => {}
                 Err(trouble) => return Err(unavailable(&trouble)),
             }
         }
@@ -117,7 +118,7 @@ impl NatsDeadLetters {
         match self.publish.publish_after(&subject, 0, HeaderMap::new(), bytes.into()).await {
             Ok(_) => Ok(()),
             // It is there already.
-            Err(Trouble::Refused(error)) if error.was_slower() => Ok(()),
+            Err(ApiFailure::Refused(error)) if error.was_slower() => Ok(()),
             Err(trouble) => Err(unavailable(&trouble)),
         }
     }
@@ -168,7 +169,7 @@ fn read_mark(stored: &Stored) -> Result<LetterMark, StoreError> {
     }
 }
 
-fn unavailable(trouble: &Trouble) -> StoreError {
+fn unavailable(trouble: &ApiFailure) -> StoreError {
     StoreError::Unavailable(trouble.to_string())
 }
 

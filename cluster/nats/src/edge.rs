@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Connections;
-use super::api::{Api, StreamInfo, Trouble, silent};
+use super::answers::{ApiFailure, silent};
+use super::api::{Api, StreamInfo};
 use super::command::Headers;
 use super::connect::EdgeConnection;
 use super::errors::NO_MESSAGE;
@@ -69,15 +70,15 @@ impl Reader {
         }
     }
 
-    pub(super) async fn info(&self) -> Result<StreamInfo, Trouble> {
+    pub(super) async fn info(&self) -> Result<StreamInfo, ApiFailure> {
         self.api.info(self.stream).await
     }
 
     /// Hears of what is published to a subject.
-    pub(super) async fn listen(&self, subject: String) -> Result<Subscriber, Trouble> {
+    pub(super) async fn listen(&self, subject: String) -> Result<Subscriber, ApiFailure> {
         let listening = self.edge.client.subscribe(subject);
         let listening = tokio::time::timeout(self.timeout, listening).await;
-        listening.map_err(|_| Trouble::Silent("the client's queue is full".into()))?.map_err(silent)
+        listening.map_err(|_| ApiFailure::Silent("the client's queue is full".into()))?.map_err(silent)
     }
 
     /// The next messages at `from` or after it, in order: at most `max`, about `max_bytes`. None only if the leader has none.
@@ -86,7 +87,7 @@ impl Reader {
         from: u64,
         max: usize,
         max_bytes: usize,
-    ) -> Result<Vec<Arrived>, Trouble> {
+    ) -> Result<Vec<Arrived>, ApiFailure> {
         if self.singles == 0 {
             match self.bulk(from, max, max_bytes).await {
                 Ok((found, unreadable)) => {
@@ -131,7 +132,7 @@ impl Reader {
         from: u64,
         max: usize,
         max_bytes: usize,
-    ) -> Result<(Vec<Arrived>, bool), Trouble> {
+    ) -> Result<(Vec<Arrived>, bool), ApiFailure> {
         let batch = max.clamp(1, PIECE_MESSAGES);
         let body = json!({
             "seq": from, "next_by_subj": self.filter, "batch": batch, "max_bytes": max_bytes.max(1),
@@ -146,7 +147,7 @@ impl Reader {
             let (mut found, mut next) = (Vec::new(), from);
             while found.len() < batch {
                 let Some(message) = answers.next().await else {
-                    return Err(Trouble::Silent("the subscription ended".into()));
+                    return Err(ApiFailure::Silent("the subscription ended".into()));
                 };
                 if message.headers.as_ref().is_some_and(|headers| headers.get(UNREADABLE).is_some()) {
                     // It is read by itself, once those before it are taken in.
@@ -158,15 +159,18 @@ impl Reader {
                         found.push(arrived);
                     }
                     Some(arrived) => {
-                        return Err(Trouble::Strange(format!("sequence {} after {next}", arrived.sequence)));
+                        return Err(ApiFailure::Strange(format!(
+                            "sequence {} after {next}",
+                            arrived.sequence
+                        )));
                     }
                     None => match message.status.map(|status| status.as_u16()) {
                         // The end of the piece; nothing found.
                         Some(204 | 404) => break,
-                        Some(503) => return Err(Trouble::Silent("no responders".into())),
+                        Some(503) => return Err(ApiFailure::Silent("no responders".into())),
                         status => {
                             let why = message.description.unwrap_or_default();
-                            return Err(Trouble::Strange(format!("{status:?} {why}")));
+                            return Err(ApiFailure::Strange(format!("{status:?} {why}")));
                         }
                     },
                 }
@@ -175,27 +179,27 @@ impl Reader {
         };
         tokio::select! {
             read = reading => read,
-            _ = self.losses.changed() => Err(Trouble::Silent("the connection was lost".into())),
+            _ = self.losses.changed() => Err(ApiFailure::Silent("the connection was lost".into())),
             () = tokio::time::sleep(self.timeout) => {
-                Err(Trouble::Silent(format!("no answer within {:?}", self.timeout)))
+                Err(ApiFailure::Silent(format!("no answer within {:?}", self.timeout)))
             }
         }
     }
 
     /// The next message at `from` or after it, from the leader.
-    pub(super) async fn single(&self, from: u64) -> Result<Option<Arrived>, Trouble> {
+    pub(super) async fn single(&self, from: u64) -> Result<Option<Arrived>, ApiFailure> {
         self.get(&json!({ "seq": from, "next_by_subj": self.filter })).await
     }
 
     /// The message at `sequence`, whatever its subject, from the leader.
-    pub(super) async fn at(&self, sequence: u64) -> Result<Option<Arrived>, Trouble> {
+    pub(super) async fn at(&self, sequence: u64) -> Result<Option<Arrived>, ApiFailure> {
         self.get(&json!({ "seq": sequence })).await
     }
 
-    async fn get(&self, what: &Value) -> Result<Option<Arrived>, Trouble> {
+    async fn get(&self, what: &Value) -> Result<Option<Arrived>, ApiFailure> {
         match self.api.ask(&format!("STREAM.MSG.GET.{}", self.stream), what).await {
             Ok(answer) => stored(&answer["message"]).map(Some),
-            Err(Trouble::Refused(error)) if error.err_code == NO_MESSAGE => Ok(None),
+            Err(ApiFailure::Refused(error)) if error.err_code == NO_MESSAGE => Ok(None),
             Err(trouble) => Err(trouble),
         }
     }
@@ -216,8 +220,8 @@ fn arrived(message: &Message) -> Option<Arrived> {
 }
 
 /// A message as the leader gives it.
-fn stored(message: &Value) -> Result<Arrived, Trouble> {
-    let strange = |what: &str| Trouble::Strange(format!("a message without {what}"));
+fn stored(message: &Value) -> Result<Arrived, ApiFailure> {
+    let strange = |what: &str| ApiFailure::Strange(format!("a message without {what}"));
     let decoded = |field: &str| match message[field].as_str() {
         None => Ok(Vec::new()),
         Some(text) => base64::decode(text).ok_or_else(|| strange(field)),

@@ -27,7 +27,8 @@ use retailflow_engine::wire::time::format_time;
 use serde_json::json;
 
 pub use self::pump::EventPump;
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::errors::{DUPLICATE_IN_FLIGHT, NO_MESSAGE, SUBJECT_IN_FLIGHT, WRONG_LAST_SEQUENCE};
 use super::{Connections, subjects};
 use retailflow_os::repeated::Repeated;
@@ -210,7 +211,7 @@ impl EventPublisher {
                     self.known.lock().put(order.clone(), Last { sequence, at: Some(at) });
                     return Ok(true);
                 }
-                Err(Trouble::Refused(error)) if error.is_final() => {
+                Err(ApiFailure::Refused(error)) if error.is_final() => {
                     let (id, order, why) = (event.id(), order.clone(), error.to_string());
                     return Err(PublishError::TooLarge { id, order, why });
                 }
@@ -219,8 +220,8 @@ impl EventPublisher {
                     self.known.lock().pop(order);
                     why = trouble.to_string();
                     let again = match &trouble {
-                        Trouble::Silent(_) => true,
-                        Trouble::Refused(error) => matches!(
+                        ApiFailure::Silent(_) => true,
+                        ApiFailure::Refused(error) => matches!(
                             error.err_code,
                             WRONG_LAST_SEQUENCE | SUBJECT_IN_FLIGHT | DUPLICATE_IN_FLIGHT
                         ),
@@ -236,12 +237,12 @@ impl EventPublisher {
     }
 
     /// An order's last event, from the leader.
-    async fn last(&self, order: &OrderRef, subject: &str) -> Result<Result<Last, Trouble>, PublishError> {
+    async fn last(&self, order: &OrderRef, subject: &str) -> Result<Result<Last, ApiFailure>, PublishError> {
         let what = json!({ "last_by_subj": subject });
         let asked = self.read.ask(&format!("STREAM.MSG.GET.{}", subjects::EVENTS), &what).await;
         let message = match asked {
             Ok(mut answer) => answer["message"].take(),
-            Err(Trouble::Refused(error)) if error.err_code == NO_MESSAGE => {
+            Err(ApiFailure::Refused(error)) if error.err_code == NO_MESSAGE => {
                 return Ok(Ok(Last { sequence: 0, at: None }));
             }
             Err(trouble) => return Ok(Err(trouble)),

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::frames::Frames;
 pub(super) use self::frames::UNREADABLE;
-use super::connect::NatsOptions;
+use super::connect_options::NatsOptions;
 use super::login;
 
 /// The client has one, and a new one before the old one is quite gone.

@@ -11,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::api::Trouble;
+use super::answers::ApiFailure;
 
 /// Parts of the time after which a read is asked for once more.
 const AGAIN_AFTER: [u32; 2] = [5, 2];
@@ -21,10 +21,10 @@ static COPIES: Semaphore = Semaphore::const_new(64);
 /// Asks with `ask`, which is given the time that is left, within `time`.
 ///
 /// # Errors
-/// What the first answer says; [`Trouble::Silent`] without one.
-pub(super) async fn hedged<T, F>(time: Duration, ask: impl Fn(Duration) -> F) -> Result<T, Trouble>
+/// What the first answer says; [`ApiFailure::Silent`] without one.
+pub(super) async fn hedged<T, F>(time: Duration, ask: impl Fn(Duration) -> F) -> Result<T, ApiFailure>
 where
-    F: Future<Output = Result<T, Trouble>>,
+    F: Future<Output = Result<T, ApiFailure>>,
 {
     let begun = Instant::now();
     let mut asked = FuturesUnordered::from_iter([ask(time)]);
@@ -38,7 +38,7 @@ where
             asked.push(ask(time.saturating_sub(begun.elapsed())));
         }
     }
-    asked.next().await.unwrap_or_else(|| Err(Trouble::Silent(format!("no answer within {time:?}"))))
+    asked.next().await.unwrap_or_else(|| Err(ApiFailure::Silent(format!("no answer within {time:?}"))))
 }
 
 #[cfg(test)]
@@ -81,10 +81,10 @@ mod tests {
             asked.set(asked.get() + 1);
             async move {
                 tokio::time::sleep(left).await;
-                Err::<u8, _>(Trouble::Silent("nobody".into()))
+                Err::<u8, _>(ApiFailure::Silent("nobody".into()))
             }
         };
-        assert_eq!(hedged(TIME, silent).await, Err(Trouble::Silent("nobody".into())));
+        assert_eq!(hedged(TIME, silent).await, Err(ApiFailure::Silent("nobody".into())));
         assert_eq!((asked.get(), begun.elapsed()), (3, TIME));
     }
 }

@@ -3,7 +3,8 @@
 use retailflow_engine::codec::{CodecError, identity};
 use retailflow_engine::ports::LogIdentity;
 
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::errors::STREAM_NOT_FOUND;
 use super::{Connections, subjects};
 
@@ -45,7 +46,7 @@ pub enum IdentityError {
         /// Which stream.
         stream: String,
         /// What it says.
-        trouble: Trouble,
+        trouble: ApiFailure,
     },
 }
 
@@ -115,7 +116,7 @@ pub(super) async fn agree(api: &Api, wanted: &LogIdentity) -> Result<LogIdentity
 pub async fn found_identity(connections: &Connections) -> Result<Option<LogIdentity>, IdentityError> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     match read(&api, 0).await {
-        Err(IdentityError::Stream { trouble: Trouble::Refused(error), .. })
+        Err(IdentityError::Stream { trouble: ApiFailure::Refused(error), .. })
             if error.err_code == STREAM_NOT_FOUND =>
         {
             Ok(None)
@@ -149,7 +150,7 @@ async fn begin(api: &Api, shard: u16, wanted: &LogIdentity) -> Result<LogIdentit
     match api.publish_first(&subjects::identity(shard), bytes).await {
         Ok(()) => {}
         // Someone was faster: theirs holds.
-        Err(Trouble::Refused(error)) if error.was_slower() => {}
+        Err(ApiFailure::Refused(error)) if error.was_slower() => {}
         Err(trouble) => return Err(silent(trouble)),
     }
     read(api, shard).await?.ok_or(IdentityError::Missing { stream })

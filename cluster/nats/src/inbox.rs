@@ -36,7 +36,8 @@ use retailflow_engine::wire::{Code, DecodeError};
 pub use self::misplaced::Strays;
 pub(super) use self::misplaced::other_transform;
 pub use self::replies::Replies;
-use super::api::{StreamInfo, Trouble};
+use super::answers::ApiFailure;
+use super::api::StreamInfo;
 use super::command::{self, NoCommand};
 use super::connect::EdgeConnection;
 use super::edge::{Arrived, Reader};
@@ -112,8 +113,8 @@ pub enum InboxFault {
     },
 }
 
-impl From<Trouble> for InboxFault {
-    fn from(trouble: Trouble) -> Self {
+impl From<ApiFailure> for InboxFault {
+    fn from(trouble: ApiFailure) -> Self {
         Self::Unavailable(trouble.to_string())
     }
 }

@@ -13,12 +13,14 @@
 //!
 //! - Every wait has a bound, every task is joined by `close`, every cache has a limit.
 
+mod answers;
 mod api;
 pub mod ask;
 mod batch;
 pub mod between;
 mod command;
 pub mod connect;
+mod connect_options;
 pub mod cursors;
 pub mod dead_letters;
 mod edge;
@@ -49,11 +51,12 @@ pub mod topology;
 mod trim;
 mod twice;
 
-pub use api::Trouble;
+pub use answers::ApiFailure;
 pub use ask::{AskClient, AskCounts, AskDoor, AskError, AskOptions};
 pub use batch::GROUP_MESSAGES_MAX;
 pub use between::{CallError, Caller, Post, PostOptions};
-pub use connect::{ConnectError, Connections, EdgeConnection, NatsOptions};
+pub use connect::{Connections, EdgeConnection};
+pub use connect_options::{ConnectError, NatsOptions, SERVER_MIN};
 pub use cursors::{CursorError, Cursors};
 pub use dead_letters::{Did, LetterMark, NatsDeadLetters};
 pub use event_log::{NatsLog, NatsLogOptions, OpenError, Unwritten};

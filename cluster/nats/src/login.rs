@@ -6,7 +6,7 @@ use std::path::Path;
 
 use async_nats::{ConnectOptions, ServerAddr};
 
-use super::connect::{ConnectError, NatsOptions};
+use super::connect_options::{ConnectError, NatsOptions};
 
 /// How a file of `nsc` begins its parts.
 const ARMOR: &str = "-----BEGIN";

@@ -24,7 +24,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::api::{Acknowledged, Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::{Api, PubAck};
 use super::connect::EdgeConnection;
 use super::filter::Filter;
 use super::subjects;
@@ -76,7 +77,7 @@ impl From<&CommandEvent> for OutgoingCommand {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sent {
     /// It stands in the stream.
-    Acknowledged {
+    Stored {
         /// Where.
         sequence: u64,
         /// It stood there already: the server has seen it a moment ago.
@@ -236,15 +237,15 @@ impl Shared {
             let why = match self.api.publish(&subject, headers.clone(), command.body.clone()).await {
                 // The server knows the name, and not whose it was: what stands there may be another tenant's. The engine tells
                 // commands apart by more than that.
-                Ok(Acknowledged { duplicate: true, .. }) if !unnamed => {
+                Ok(PubAck { duplicate: true, .. }) if !unnamed => {
                     (headers, unnamed) = (HeaderMap::new(), true);
                     continue;
                 }
-                Ok(Acknowledged { sequence, .. }) => {
+                Ok(PubAck { sequence, .. }) => {
                     self.held_up.lock().take();
-                    return Sent::Acknowledged { sequence, duplicate: unnamed };
+                    return Sent::Stored { sequence, duplicate: unnamed };
                 }
-                Err(Trouble::Refused(error)) => {
+                Err(ApiFailure::Refused(error)) => {
                     // What an earlier attempt has done, no refusal undoes.
                     if error.is_final() && !silent {
                         return Sent::Refused(error.to_string());

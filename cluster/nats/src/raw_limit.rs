@@ -8,7 +8,8 @@ use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::batch::{self, BatchMessage};
 use super::{Connections, Topology};
 
@@ -32,8 +33,8 @@ pub struct RawBatches {
 /// The names of all streams that begin with `RF_`.
 ///
 /// # Errors
-/// [`Trouble`].
-pub async fn streams_of_ours(connections: &Connections) -> Result<Vec<String>, Trouble> {
+/// [`ApiFailure`].
+pub async fn streams_of_ours(connections: &Connections) -> Result<Vec<String>, ApiFailure> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     let named = api.ask("STREAM.NAMES", &Value::Null).await?;
     let names = named["streams"].as_array().map_or(&[][..], Vec::as_slice);
@@ -44,8 +45,8 @@ pub async fn streams_of_ours(connections: &Connections) -> Result<Vec<String>, T
 /// Removes streams, with all that they hold.
 ///
 /// # Errors
-/// [`Trouble`].
-pub async fn remove_streams(connections: &Connections, streams: &[String]) -> Result<(), Trouble> {
+/// [`ApiFailure`].
+pub async fn remove_streams(connections: &Connections, streams: &[String]) -> Result<(), ApiFailure> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     for stream in streams {
         api.ask(&format!("STREAM.DELETE.{stream}"), &Value::Null).await?;
@@ -61,8 +62,8 @@ const MOVE_LOOK: Duration = Duration::from_millis(100);
 /// Has the only copy of a stream moved to the server that has `tag` among its `server_tags`, and is named so.
 ///
 /// # Errors
-/// [`Trouble`]; it is not known where the stream is then.
-pub async fn move_stream(connections: &Connections, stream: &str, tag: &str) -> Result<(), Trouble> {
+/// [`ApiFailure`]; it is not known where the stream is then.
+pub async fn move_stream(connections: &Connections, stream: &str, tag: &str) -> Result<(), ApiFailure> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     let info = api.ask(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
     let mut config = info["config"].clone();
@@ -78,7 +79,7 @@ pub async fn move_stream(connections: &Connections, stream: &str, tag: &str) -> 
             }
         }
         if Instant::now() >= until {
-            return Err(Trouble::Silent(format!("{stream} has not moved to {tag} within {MOVE_MAX:?}")));
+            return Err(ApiFailure::Silent(format!("{stream} has not moved to {tag} within {MOVE_MAX:?}")));
         }
         tokio::time::sleep(MOVE_LOOK).await;
     }
@@ -87,12 +88,12 @@ pub async fn move_stream(connections: &Connections, stream: &str, tag: &str) -> 
 /// Publishes these groups, one in flight a partition, each behind its partition's last fence.
 ///
 /// # Errors
-/// [`Trouble`].
+/// [`ApiFailure`].
 pub async fn raw_batches(
     connections: &Connections,
     topology: &Topology,
     groups: &[RawGroup],
-) -> Result<RawBatches, Trouble> {
+) -> Result<RawBatches, ApiFailure> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     let mut streams = Vec::new();
     for shard in 0..topology.shards {
@@ -123,7 +124,7 @@ async fn of_partition(
     connections: &Connections,
     partition: u16,
     groups: Vec<&[usize]>,
-) -> Result<Vec<u64>, Trouble> {
+) -> Result<Vec<u64>, ApiFailure> {
     let (mut last, mut number, mut latencies) = (0, 0_u64, Vec::with_capacity(groups.len()));
     for sizes in groups {
         let messages = sizes.iter().enumerate().map(|(at, bytes)| {

@@ -17,8 +17,10 @@ use retailflow_engine::ports::LogIdentity;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::api::{Api, Trouble};
-use super::connect::{ConnectError, NatsOptions, connect};
+use super::answers::ApiFailure;
+use super::api::Api;
+use super::connect::connect;
+use super::connect_options::{ConnectError, NatsOptions};
 use super::errors::STREAM_NOT_FOUND;
 use super::inbox::inbox_id;
 use super::{DoorStreams, subjects};
@@ -75,7 +77,7 @@ pub enum RecoverError {
     Not(String),
     /// The servers do not answer, or refuse.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Api(#[from] ApiFailure),
 }
 
 /// The operators' hand on a stopped stream of commands.
@@ -112,11 +114,11 @@ impl CommandRecovery {
     /// How the stream stands at this moment. A leader that changes is away for some seconds: look again.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn state(&self) -> Result<CommandsState, Trouble> {
+    /// [`ApiFailure`].
+    pub async fn state(&self) -> Result<CommandsState, ApiFailure> {
         let info = match self.api().info(subjects::COMMANDS).await {
             Ok(info) => info,
-            Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
+            Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
                 return Ok(CommandsState::Missing);
             }
             Err(trouble) => return Err(trouble),
@@ -136,8 +138,8 @@ impl CommandRecovery {
     /// The partitions that have commands above their floor, as any copy has them.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn undecided(&self) -> Result<Vec<Undecided>, Trouble> {
+    /// [`ApiFailure`].
+    pub async fn undecided(&self) -> Result<Vec<Undecided>, ApiFailure> {
         let info = self.api().info(subjects::COMMANDS).await?;
         let partitions = (0..self.log.partitions).map(PartitionId);
         let looked = stream::iter(partitions).map(|partition| self.of(partition, &info.created));
@@ -145,7 +147,7 @@ impl CommandRecovery {
         Ok(looked.into_iter().flatten().collect())
     }
 
-    async fn of(&self, partition: PartitionId, created: &str) -> Result<Option<Undecided>, Trouble> {
+    async fn of(&self, partition: PartitionId, created: &str) -> Result<Option<Undecided>, ApiFailure> {
         let log = subjects::stream(subjects::shard_of(partition, self.log.shards));
         let inbox = inbox_id(created, partition);
         let after = match self.api().last(&log, &subjects::fence(partition)).await? {
@@ -194,7 +196,7 @@ impl CommandRecovery {
             let made = super::topology::provision_one(self.api(), subjects::COMMANDS, &config).await;
             // A limit in bytes is room that the servers set aside. Where they have no more, a stream without one is better than none:
             // publishers go on, and `cluster repair-streams` gives it its limit back.
-            if let Err(Trouble::Refused(error)) = &made
+            if let Err(ApiFailure::Refused(error)) = &made
                 && NO_ROOM_TO_SET_ASIDE.contains(&error.err_code)
                 && config["max_bytes"].as_i64() != Some(-1)
             {
@@ -212,7 +214,9 @@ impl CommandRecovery {
                 Ok(Some(info)) => return Ok(info.created),
                 Ok(None) | Err(_) if Instant::now() < until => tokio::time::sleep(LOOK).await,
                 Ok(None) => {
-                    return Err(Trouble::Silent("the stream that was made again has no leader".into()).into());
+                    return Err(
+                        ApiFailure::Silent("the stream that was made again has no leader".into()).into()
+                    );
                 }
                 Err(trouble) => return Err(trouble.into()),
             }

@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{Api, StreamInfo, Trouble};
+use super::answers::ApiFailure;
+use super::api::{Api, StreamInfo};
 use super::errors::{STREAM_NOT_FOUND, TEMPORARILY_UNAVAILABLE};
 use super::fill::{Fill, FillLevel, account_fill};
 use super::{Connections, subjects};
@@ -317,14 +318,16 @@ impl StreamSeen {
     fn note(
         &mut self,
         stream: &str,
-        answer: Result<StreamInfo, Trouble>,
+        answer: Result<StreamInfo, ApiFailure>,
         others_led: bool,
         now: Instant,
     ) -> Option<(StreamFault, Duration)> {
         let fault = match answer {
             Ok(info) => self.of(stream, &info, others_led, now),
-            Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => Some(StreamFault::Missing),
-            Err(Trouble::Refused(error)) if error.err_code == TEMPORARILY_UNAVAILABLE => {
+            Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
+                Some(StreamFault::Missing)
+            }
+            Err(ApiFailure::Refused(error)) if error.err_code == TEMPORARILY_UNAVAILABLE => {
                 Some(StreamFault::Leaderless { alone: others_led })
             }
             Err(trouble) => Some(StreamFault::Silent(trouble.to_string())),
@@ -389,7 +392,7 @@ mod tests {
     use super::*;
     use crate::errors::ApiError;
 
-    fn info(created: &str, last: u64, leaderless: bool) -> Result<StreamInfo, Trouble> {
+    fn info(created: &str, last: u64, leaderless: bool) -> Result<StreamInfo, ApiFailure> {
         Ok(StreamInfo {
             config: Value::Null,
             created: created.into(),
@@ -403,8 +406,8 @@ mod tests {
         })
     }
 
-    fn refused(err_code: u32) -> Result<StreamInfo, Trouble> {
-        Err(Trouble::Refused(ApiError { code: 404, err_code, description: "no".into() }))
+    fn refused(err_code: u32) -> Result<StreamInfo, ApiFailure> {
+        Err(ApiFailure::Refused(ApiError { code: 404, err_code, description: "no".into() }))
     }
 
     #[tokio::test(start_paused = true)]
@@ -423,9 +426,9 @@ mod tests {
         assert_eq!(note(info("b", 8, false)), None, "a leader that was deposed");
         tokio::time::advance(DEPOSED_MAX).await;
         assert_eq!(note(info("b", 8, false)), Some(StreamFault::Shorter { seen: 9, last: 8 }));
-        assert_eq!(note(Err(Trouble::Silent("away".into()))), None);
+        assert_eq!(note(Err(ApiFailure::Silent("away".into()))), None);
         tokio::time::advance(SAID_AFTER).await;
-        assert!(matches!(note(Err(Trouble::Silent("still".into()))), Some(StreamFault::Silent(_))));
+        assert!(matches!(note(Err(ApiFailure::Silent("still".into()))), Some(StreamFault::Silent(_))));
         let mut log = StreamSeen::default();
         assert_eq!(log.note("RF_LOG_0", info("a", 7, false), true, Instant::now()), None);
         let told = log.note("RF_LOG_0", info("b", 7, false), true, Instant::now());

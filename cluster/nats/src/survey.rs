@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::{Connections, subjects};
 
 /// Copies of a stream.
@@ -27,8 +28,8 @@ pub struct Copies {
 /// Looks at the streams of the log, and at that of commands.
 ///
 /// # Errors
-/// [`Trouble`]: what they give is not known now.
-pub async fn survey(connections: &Connections, shards: u16) -> Result<Vec<Copies>, Trouble> {
+/// [`ApiFailure`]: what they give is not known now.
+pub async fn survey(connections: &Connections, shards: u16) -> Result<Vec<Copies>, ApiFailure> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     let mut all = Vec::new();
     let doors = [subjects::COMMANDS, subjects::EVENTS, subjects::DEAD_LETTERS, subjects::META];

@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use retailflow_engine::ids::TimestampMs;
 use serde::{Deserialize, Serialize};
 
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::{Connections, subjects};
 
 /// The version of what is stored.
@@ -55,8 +56,8 @@ impl SyncedServers {
     /// What a server said last; `None` if it never did, or what stands there is of another build.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn last(&self, server: &str) -> Result<Option<Synced>, Trouble> {
+    /// [`ApiFailure`].
+    pub async fn last(&self, server: &str) -> Result<Option<Synced>, ApiFailure> {
         let stored = match self.read.last(subjects::META, &subjects::synced(server)).await {
             Ok(stored) => stored,
             Err(trouble) => return self.heard.lock().get(server).cloned().map(Some).ok_or(trouble),
@@ -73,10 +74,10 @@ impl SyncedServers {
     /// Keeps what a server said.
     ///
     /// # Errors
-    /// [`Trouble`]: it may or may not be kept.
-    pub async fn keep(&self, said: &Synced) -> Result<(), Trouble> {
+    /// [`ApiFailure`]: it may or may not be kept.
+    pub async fn keep(&self, said: &Synced) -> Result<(), ApiFailure> {
         self.heard.lock().insert(said.server.clone(), said.clone());
-        let bytes = serde_json::to_vec(said).map_err(|error| Trouble::Strange(error.to_string()))?;
+        let bytes = serde_json::to_vec(said).map_err(|error| ApiFailure::Strange(error.to_string()))?;
         self.publish.publish(&subjects::synced(&said.server), HeaderMap::new(), bytes.into()).await.map(drop)
     }
 }

@@ -22,7 +22,8 @@ use retailflow_engine::ports::{PortFuture, StoreError, TenantSetting, Tenants};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{Api, Stored, Trouble};
+use super::answers::ApiFailure;
+use super::api::{Api, Stored};
 use super::{Connections, subjects};
 use retailflow_os::repeated::Repeated;
 
@@ -87,7 +88,7 @@ impl NatsTenants {
     ///
     /// # Errors
     /// When the stream cannot be read.
-    pub async fn open(connections: &Connections, options: &TenantsOptions) -> Result<Self, Trouble> {
+    pub async fn open(connections: &Connections, options: &TenantsOptions) -> Result<Self, ApiFailure> {
         let api = |client: &async_nats::Client| Api::new(client.clone(), connections.request_timeout);
         let shared = Arc::new(Shared {
             publish: api(&connections.publish),
@@ -148,7 +149,7 @@ async fn keep_looking(shared: Arc<Shared>, every: Duration, stop: CancellationTo
 
 impl Shared {
     /// Reads on from where it was: all, if the stream is another one.
-    async fn look(&self) -> Result<(), Trouble> {
+    async fn look(&self) -> Result<(), ApiFailure> {
         let info = self.read.info(subjects::META).await?;
         let (same, seen) = {
             let known = self.known.read();
@@ -157,7 +158,7 @@ impl Shared {
         if same && info.last_sequence < seen {
             // A leader that was deposed does not know the newest settings: they stay.
             let why = format!("{} ends at {}, and {seen} was seen", subjects::META, info.last_sequence);
-            return Err(Trouble::Silent(why));
+            return Err(ApiFailure::Silent(why));
         }
         let mut next = if same { seen + 1 } else { 1 };
         let mut fresh = (!same).then(|| Known { created: info.created, ..Known::default() });
@@ -204,7 +205,7 @@ impl Shared {
         let setting = read(tenant, &stored);
         self.known.write().take(tenant.clone(), stored.sequence, setting.as_ref().ok().cloned());
         setting.map(Some).map_err(|trouble| match trouble {
-            Trouble::Damaged(why) => StoreError::Damaged(why),
+            ApiFailure::Damaged(why) => StoreError::Damaged(why),
             trouble => unavailable(&trouble),
         })
     }
@@ -229,12 +230,12 @@ impl Shared {
                 self.known.write().take(tenant, sequence, Some(setting));
                 Ok(())
             }
-            Err(Trouble::Refused(error)) if error.was_slower() => {
+            Err(ApiFailure::Refused(error)) if error.was_slower() => {
                 let stands = self.standing(&tenant).await?;
                 accepted(&setting, stands.as_ref(), "it was changed meanwhile; look, and put it again")
             }
             // It may stand there, or come to stand there yet: only over what was known.
-            Err(Trouble::Silent(why)) => {
+            Err(ApiFailure::Silent(why)) => {
                 let stands = self.standing(&tenant).await?;
                 accepted(&setting, stands.as_ref(), &why)
             }
@@ -251,7 +252,7 @@ fn accepted(wanted: &TenantSetting, stands: Option<&TenantSetting>, why: &str) -
     Err(StoreError::Unavailable(format!("tenant {}: {why}", wanted.tenant)))
 }
 
-fn read(tenant: &TenantId, stored: &Stored) -> Result<TenantSetting, Trouble> {
+fn read(tenant: &TenantId, stored: &Stored) -> Result<TenantSetting, ApiFailure> {
     match Note::decode(&stored.payload) {
         Ok(Note::Tenant(setting)) if setting.tenant == *tenant => Ok(setting),
         Ok(_) => {
@@ -262,7 +263,7 @@ fn read(tenant: &TenantId, stored: &Stored) -> Result<TenantSetting, Trouble> {
     }
 }
 
-fn unavailable(trouble: &Trouble) -> StoreError {
+fn unavailable(trouble: &ApiFailure) -> StoreError {
     StoreError::Unavailable(trouble.to_string())
 }
 

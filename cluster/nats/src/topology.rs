@@ -5,7 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::errors::{STREAM_EXISTS, STREAM_NOT_FOUND, SUBJECTS_OVERLAP};
 use super::{Connections, subjects};
 
@@ -65,7 +66,7 @@ pub enum TopologyError {
         /// Which stream.
         stream: String,
         /// What it says.
-        trouble: Trouble,
+        trouble: ApiFailure,
     },
 }
 
@@ -76,7 +77,7 @@ impl TopologyError {
         match self {
             Self::Invalid(_) => false,
             Self::Stream { trouble, .. } => {
-                !matches!(trouble, Trouble::Refused(error) if error.err_code == SUBJECTS_OVERLAP)
+                !matches!(trouble, ApiFailure::Refused(error) if error.err_code == SUBJECTS_OVERLAP)
             }
         }
     }
@@ -182,16 +183,16 @@ pub(super) fn common(name: &str, subjects: &[impl AsRef<str>], replicas: u8) -> 
     })
 }
 
-pub(super) async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Result<Value, Trouble> {
+pub(super) async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Result<Value, ApiFailure> {
     match api.info(stream).await {
         Ok(info) => return Ok(info.config),
-        Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {}
+        Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {}
         Err(trouble) => return Err(trouble),
     }
     match api.create_stream(stream, wanted).await {
         Ok(()) => {}
         // Someone was faster.
-        Err(Trouble::Refused(error)) if error.err_code == STREAM_EXISTS => {}
+        Err(ApiFailure::Refused(error)) if error.err_code == STREAM_EXISTS => {}
         Err(trouble) => return Err(trouble),
     }
     Ok(api.info(stream).await?.config)
@@ -206,7 +207,7 @@ pub(super) async fn compare(
     for (stream, wanted) in wanted {
         match api.info(&stream).await {
             Ok(info) => compared.drift.extend(differences(&stream, &wanted, &info.config)),
-            Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
+            Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
                 compared.missing.push(stream)
             }
             Err(trouble) => return Err(TopologyError::Stream { stream, trouble }),
@@ -227,7 +228,7 @@ pub(super) async fn put_back(
         let mut config = match api.info(&stream).await {
             Ok(info) => info.config,
             // What is missing is made by nobody here: what it held is lost, and people have to know.
-            Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => continue,
+            Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => continue,
             Err(trouble) => return Err(failed(trouble)),
         };
         let drift = differences(&stream, &wanted, &config);

@@ -12,7 +12,8 @@ use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::InboxId;
 use serde_json::json;
 
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::inbox::{inbox_id, other_transform};
 use super::{Connections, subjects};
 
@@ -61,11 +62,11 @@ pub enum TrimError {
     SubjectsDiffer,
     /// The server does not answer, or refuses. It may be done; try again.
     #[error("{0}")]
-    Stream(Trouble),
+    Stream(ApiFailure),
 }
 
-impl From<Trouble> for TrimError {
-    fn from(trouble: Trouble) -> Self {
+impl From<ApiFailure> for TrimError {
+    fn from(trouble: ApiFailure) -> Self {
         Self::Stream(trouble)
     }
 }

@@ -10,13 +10,13 @@ mod journal;
 mod synced;
 #[cfg(test)]
 mod tests;
+mod world;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use retailflow_engine::ports::{Clock, Participant, Participants, Role, StoreError};
-use retailflow_engine::wire::CommandEvent;
 use retailflow_engine::wire::command::ReportOutcome;
 use retailflow_testkit::simulated::{
     BookEntry, BookTotals, FaultRates, Journal, SimOptions, SimParticipants,
@@ -26,17 +26,16 @@ use tokio_util::task::TaskTracker;
 
 pub use self::book_file::{BookEnd, BookFileError};
 pub use self::book_repair::{Mended, mend};
-use self::flaky::{Flaky, World};
+use self::flaky::Flaky;
 pub use self::journal::BookSync;
 use self::journal::FileJournal;
 use self::synced::Synced;
+pub use self::world::ReportSink;
+use self::world::World;
 use retailflow_os::files::{Files, RealFiles};
 
 /// Reports of an earlier life that are sent once more at the start.
 const REPORTS_AGAIN_MAX: usize = 10_000;
-
-/// Where participants send their reports. It must not block; what it drops shows when the step is looked at again.
-pub type ReportSink = Arc<dyn Fn(CommandEvent) + Send + Sync>;
 
 /// Participants that run until they are closed.
 pub struct SimRunning {

@@ -62,9 +62,7 @@ impl Cursor {
     /// # Errors
     /// As [`Cursor::encode`].
     pub fn to_token(&self) -> Result<String, CodecError> {
-        let mut text = base64::encode(&self.encode()?).replace('+', "-").replace('/', "_");
-        text.truncate(text.trim_end_matches('=').len());
-        Ok(text)
+        Ok(base64::encode_url(&self.encode()?))
     }
 
     /// Reads a token.
@@ -73,14 +71,10 @@ impl Cursor {
     /// [`CodecError`]; `Corrupt` also for text that is no token, or one in another spelling.
     pub fn from_token(token: &str) -> Result<Self, CodecError> {
         let corrupt = || CodecError::Corrupt("this is not a cursor".into());
-        if token.len() > TOKEN_MAX_CHARS || token.contains(['+', '/', '=']) {
+        if token.len() > TOKEN_MAX_CHARS {
             return Err(corrupt());
         }
-        let mut text = token.replace('-', "+").replace('_', "/");
-        while !text.len().is_multiple_of(4) {
-            text.push('=');
-        }
-        Self::decode(&base64::decode(&text).ok_or_else(corrupt)?)
+        Self::decode(&base64::decode_url(token).ok_or_else(corrupt)?)
     }
 }
 

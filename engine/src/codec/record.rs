@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::control::order_ref;
 use super::envelope::{self, CodecError, Schema};
-use super::v1;
-use crate::ids::OrderRef;
+use super::v1::{self, BodyV1, DeadlineV1, RecordV1};
+use crate::ids::{OrderRef, TimestampMs};
 use crate::keys::Hash;
 use crate::ports::DeadlineChange;
 
@@ -29,7 +29,37 @@ pub struct RecordSummary {
 /// # Errors
 /// [`CodecError`].
 pub fn summary(bytes: &[u8]) -> Result<RecordSummary, CodecError> {
-    v1::decode(bytes)?.summary()
+    summary_of(&v1::decode(bytes)?)
+}
+
+/// What an index needs from a record that was read.
+///
+/// # Errors
+/// [`CodecError::Corrupt`] when its names are none.
+pub(crate) fn summary_of(record: &RecordV1) -> Result<RecordSummary, CodecError> {
+    let deadline = match &record.body {
+        BodyV1::Decisions(decisions) => {
+            let mut changes = decisions.iter().rev().map(|decision| deadline_change(decision.deadline));
+            changes.find(|change| *change != DeadlineChange::Keep).unwrap_or(DeadlineChange::Keep)
+        }
+        BodyV1::Checkpoint(checkpoint) => deadline_change(checkpoint.deadline),
+        BodyV1::Closed(_) => DeadlineChange::Clear,
+    };
+    Ok(RecordSummary {
+        order: order_ref(&record.tenant, &record.order)?,
+        expected_revision: record.expected_revision,
+        next_revision: record.next_revision(),
+        previous: record.previous,
+        deadline,
+    })
+}
+
+const fn deadline_change(stored: DeadlineV1) -> DeadlineChange {
+    match stored {
+        DeadlineV1::Keep => DeadlineChange::Keep,
+        DeadlineV1::Set(at_ms) => DeadlineChange::Set(TimestampMs(at_ms)),
+        DeadlineV1::Clear => DeadlineChange::Clear,
+    }
 }
 
 /// How a record of any version begins.

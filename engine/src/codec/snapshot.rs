@@ -63,7 +63,7 @@ pub struct SagaV2 {
     /// The step that is asked for.
     pub active: Option<ActiveV2>,
     /// By step, in the order of their frozen numbers: how often it was entered, and how it ended last.
-    pub cells: Vec<(u32, StandingV2)>,
+    pub cells: Vec<(u32, StepStateV2)>,
     /// The participants' references, by step in the same order.
     pub references: Vec<Option<String>>,
     /// When the authorization ends by itself, milliseconds since 1970.
@@ -106,7 +106,7 @@ pub struct ActiveV2 {
 /// How a step ended last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named as the domain has them")]
-pub enum StandingV2 {
+pub enum StepStateV2 {
     Open,
     Done,
     Undone,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::progress::turned_back;
+use super::step_table::spec;
 use crate::ids::OrderRef;
 use crate::keys::idempotency_key;
 use crate::order::{Active, Order, StepAt, Waiting};
 use crate::ports::StepRequest;
-use crate::wire::command::Step;
 use crate::wire::order::Attention;
 
 /// How a step is to be driven.
@@ -73,12 +73,5 @@ pub fn key(reference: &OrderRef, at: &StepAt) -> Arc<str> {
 }
 
 fn acts_on(order: &Order, active: &Active) -> Option<Arc<str>> {
-    let step = match active.at.step {
-        Step::Reserve | Step::Authorize | Step::Book | Step::Restock => return None,
-        Step::Capture | Step::Void => Step::Authorize,
-        Step::Refund => Step::Capture,
-        Step::CancelShipment => Step::Book,
-        Step::Release => Step::Reserve,
-    };
-    order.saga.reference(step).cloned()
+    order.saga.reference(spec(active.at.step).acts_on?).cloned()
 }

@@ -4,12 +4,13 @@
 //! step's outcome, [`next`] which effect the state asks for. Actors perform effects; nothing here does (commanded's
 //! process managers, `docs/order-life.md` shows the whole).
 //!
-//! - [`steps`]: the steps, each with its compensation or marked irreversible in its type
+//! - [`steps`]: the table of steps (all that a step is, in one row), and which one comes next
 //! - `progress`: [`advance`], [`folded`], the deadline of a state
 //! - `effect`: [`next`]
 
 mod effect;
 mod progress;
+pub(crate) mod step_table;
 pub mod steps;
 
 pub(crate) use effect::request;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::steps::{backward, forward, is_forward};
+use super::step_table::{AskedAmount, is_forward, spec};
+use super::steps::{backward, forward};
 use crate::ids::TimestampMs;
 use crate::order::{
-    AUTHORIZATION_EXPIRED, Active, AttentionNow, Context, Event, Order, OrderStatus, Policy, ReturnedLine,
+    AUTHORIZATION_EXPIRED, Active, AttentionState, Context, Event, Order, OrderStatus, Policy, ReturnedLine,
     StepAt, StepOutcome, StepStarted, Waiting,
 };
 use crate::ports::LineUnits;
@@ -75,12 +76,14 @@ fn asked(order: &Order, at: StepAt, context: &Context) -> StepStarted {
     let saga = &order.saga;
     let total = order.placed.as_ref().map_or(0, |placed| placed.total_minor);
     let open = saga.open_return().filter(|_| at.part.is_some());
-    let amount_minor = match (at.step, open) {
-        (Step::Authorize | Step::Capture, _) => total,
-        (Step::Refund, Some(open)) => open.request.amount_minor(),
-        (Step::Refund, None) => saga.totals.captured_minor.saturating_sub(saga.totals.refunded_minor),
-        (Step::Void, _) => saga.totals.authorized_minor.saturating_sub(saga.totals.voided_minor),
-        _ => 0,
+    let amount_minor = match (spec(at.step).amount, open) {
+        (AskedAmount::None, _) => 0,
+        (AskedAmount::OrderTotal, _) => total,
+        (AskedAmount::NotRefunded, Some(open)) => open.request.amount_minor(),
+        (AskedAmount::NotRefunded, None) => {
+            saga.totals.captured_minor.saturating_sub(saga.totals.refunded_minor)
+        }
+        (AskedAmount::NotVoided, _) => saga.totals.authorized_minor.saturating_sub(saga.totals.voided_minor),
     };
     let units = open.filter(|_| at.step == Step::Restock).map(|open| {
         let line = |line: &ReturnedLine| LineUnits { line_id: line.line_id.clone(), quantity: line.quantity };
@@ -94,7 +97,7 @@ fn asked(order: &Order, at: StepAt, context: &Context) -> StepStarted {
 #[must_use]
 pub fn upcoming(order: &Order, context: &Context) -> Option<StepStarted> {
     let mut free = order.clone();
-    free.saga.attention = AttentionNow::default();
+    free.saga.attention = AttentionState::default();
     match advance(&free, context) {
         Some(Event::StepStarted(started)) => Some(started),
         Some(Event::AttentionChanged { .. }) => Some(started(&free, Step::Authorize, context)),

@@ -13,10 +13,11 @@ use super::order::OrderTail;
 use super::table::{Table, shard_of};
 use crate::books::{BookEntry, BookKind, MoneyTotals, Sides};
 use crate::codec::v1::StepV1;
+use crate::fulfillment::steps::spec;
 use crate::ids::{OrderRef, TimestampMs};
 use crate::money::Currency;
+use crate::order::Total;
 use crate::ports::Role;
-use crate::wire::command::Step;
 
 /// What an order takes beside what it took before, once their books are laid beside it: their sums, and five keys.
 pub(super) const BOOKS_SIDE_BYTES: usize = 128;
@@ -205,17 +206,18 @@ impl Comparison {
             return;
         }
         let units = i64::try_from(entry.units).unwrap_or(i64::MAX);
-        match entry.step {
-            Step::Reserve => self.check.reserved_units += units,
-            Step::Release => self.check.reserved_units -= units,
-            Step::Restock => self.check.restocked_units += units,
-            Step::Book => self.check.booked_units += units,
-            Step::CancelShipment => self.check.booked_units -= units,
-            Step::Authorize | Step::Capture | Step::Void | Step::Refund => {
+        match spec(entry.step).total {
+            Total::ReservedUnits => self.check.reserved_units += units,
+            Total::ReleasedUnits => self.check.reserved_units -= units,
+            Total::RestockedUnits => self.check.restocked_units += units,
+            Total::BookedUnits => self.check.booked_units += units,
+            Total::CanceledUnits => self.check.booked_units -= units,
+            Total::AuthorizedMinor | Total::VoidedMinor | Total::CapturedMinor | Total::RefundedMinor => {
                 if let Some(currency) = entry.currency {
                     self.check.money.entry(currency).or_default().take(entry);
                 }
             }
+            Total::None => {}
         }
     }
 
@@ -295,6 +297,7 @@ mod tests {
     use super::*;
     use crate::codec::v1::{EventV1, LineV1, PlacedV1, StatusV1, StepOutcomeV1};
     use crate::ids::{OrderId, TenantId};
+    use crate::wire::command::Step;
 
     fn order(name: &str) -> OrderRef {
         OrderRef { tenant: TenantId::parse("t").unwrap(), order: OrderId::parse(name).unwrap() }

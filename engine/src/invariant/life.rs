@@ -2,9 +2,10 @@
 //!
 //! Written a second time, apart from `order::evolve`, on purpose: what both get wrong in the same way is less likely.
 
-use super::InvariantId;
+use super::violation::InvariantId;
 use crate::codec::v1::{AttentionV1, EventV1, StatusV1, StepOutcomeV1, StepV1};
 use crate::ports::Role;
+use crate::wire::command::Step;
 
 /// What an order did to goods and money, as its own log has it. The participants' books must say the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,13 +54,9 @@ fn sum(quantities: impl Iterator<Item = u64>) -> u64 {
     quantities.fold(0, u64::saturating_add)
 }
 
-/// Who performs a step.
+/// Who performs a step. Both kinds of steps have the same numbers.
 pub(super) const fn role_of(step: StepV1) -> Role {
-    match step {
-        StepV1::Reserve | StepV1::Release | StepV1::Restock => Role::Inventory,
-        StepV1::Authorize | StepV1::Capture | StepV1::Void | StepV1::Refund => Role::Payments,
-        StepV1::Book | StepV1::CancelShipment => Role::Shipping,
-    }
+    Role::of(Step::ALL[step as usize])
 }
 
 /// [`AttentionV1`], with a default.

@@ -3,7 +3,7 @@
 use super::life::Life;
 use super::name_set::Names;
 use super::names::CheckKey;
-use super::{InvariantId, Violation};
+use super::violation::{InvariantId, Violation};
 use crate::codec::v1::{ActorV1, BodyV1, DeadlineV1, DecisionV1, EventV1, PlacedV1, RecordV1, VerdictV1};
 use crate::keys::{GENESIS, Hash, chain_hash};
 
@@ -216,6 +216,27 @@ fn adds_up(placed: &PlacedV1) -> Result<(), String> {
         return Err(format!("payments are {payments}, the total says {total}"));
     }
     Ok(())
+}
+
+/// One order's records checked as they come, for tests that have no groups.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct OrderCheck(OrderTail);
+
+#[cfg(test)]
+impl OrderCheck {
+    /// What is wrong with the next record.
+    pub(crate) fn record(&mut self, bytes: &[u8]) -> Vec<Violation> {
+        let mut found = Vec::new();
+        let record = crate::codec::v1::decode(bytes).unwrap();
+        self.0.record(&record, bytes, &CheckKey::FIXED, &mut |violation| found.push(violation));
+        found
+    }
+
+    /// What the order did to goods and money, as its records say.
+    pub(crate) fn effects(&self) -> super::Effects {
+        self.0.life.effects
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::*;
 use crate::codec::control::Control;
 use crate::codec::fence::{Fence, IntakeFloor};
 use crate::codec::v1::{self, BodyV1, EventV1, VerdictV1};
-use crate::ids::{CommandId, CommandKey, OrderId, OrderRef, PartitionId, Source, TimestampMs};
+use crate::ids::{CommandId, CommandKey, OrderId, OrderRef, PartitionId, Source, TenantId, TimestampMs};
 use crate::memory::{MemoryLog, next_fence};
 use crate::order::{Actor, Aggregate, Command, Context, Draft, Policy};
 use crate::ports::{ControlEntry, Group, LogIdentity, LoggedEntry, LoggedGroup, OrderEntry, PartitionHead};

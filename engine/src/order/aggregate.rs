@@ -34,7 +34,7 @@ pub struct RecordedOutcome {
 
 /// What an order knows of a command's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen<'a> {
+pub enum Lookup<'a> {
     /// Decided; this is its outcome.
     Recorded(&'a RecordedOutcome),
     /// Decided long ago, or looks like one that was: only the log knows.
@@ -246,7 +246,7 @@ impl Aggregate {
 
     /// What is known of a command's id.
     #[must_use]
-    pub fn seen(&self, key: &CommandKey) -> Seen<'_> {
+    pub fn seen(&self, key: &CommandKey) -> Lookup<'_> {
         let wanted = command_fingerprint(key);
         let found = self
             .fingerprints
@@ -254,9 +254,9 @@ impl Aggregate {
             .zip(&self.recent)
             .find(|(fingerprint, outcome)| **fingerprint == wanted && outcome.key == *key);
         match found {
-            Some((_, outcome)) => Seen::Recorded(outcome),
-            None if self.older.contains(&wanted) => Seen::AskLog,
-            None => Seen::New,
+            Some((_, outcome)) => Lookup::Recorded(outcome),
+            None if self.older.contains(&wanted) => Lookup::AskLog,
+            None => Lookup::New,
         }
     }
 

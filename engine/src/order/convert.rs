@@ -4,7 +4,7 @@ mod events;
 
 pub(super) use events::*;
 
-use super::event::{Component, Delivery, Line, Payment, Placed, SealedPart};
+use super::placed::{Component, Delivery, Line, Payment, Placed, SealedPart};
 use crate::codec::CodecError;
 use crate::codec::v1::{
     ActorV1, CommandKindV1, ComponentKindV1, ComponentV1, DeliveryV1, LineV1, PaymentV1, PlacedV1, SealedV1,

@@ -3,9 +3,10 @@
 //! A draft holds *tentative* state: only `decide` sees it. Answers come from the aggregate, after
 //! [`SealedDraft::commit_to`], which is called once the record is durable.
 
-use super::aggregate::{RecordedOutcome, Seen, Times, Verdict, verdict_to_stored};
+use super::aggregate::{Lookup, RecordedOutcome, Times, Verdict, verdict_to_stored};
 use super::convert::{actor_to_stored, command_kind, event_to_stored};
-use super::decide::{Context, Decision, Denial, EngineCommand, decide, decide_engine};
+use super::decide::{Decision, Denial, EngineCommand, decide, decide_engine};
+use super::policy::Context;
 use super::{Aggregate, Command, Event, Order};
 use crate::codec::CodecError;
 use crate::codec::v1::{
@@ -183,10 +184,10 @@ impl Draft {
     fn seen(&self, base: &Aggregate, command: &Command, certainly_new: bool) -> Option<Drafted> {
         let reused = || Some(Drafted::Refused(Code::IdReused, Code::IdReused.meaning().to_owned()));
         match base.seen(&command.key) {
-            Seen::Recorded(outcome) if outcome.content_hash != command.content_hash => return reused(),
-            Seen::Recorded(outcome) => return Some(Drafted::Replayed(outcome.verdict.clone())),
-            Seen::AskLog if !certainly_new => return Some(Drafted::AskLog),
-            Seen::AskLog | Seen::New => {}
+            Lookup::Recorded(outcome) if outcome.content_hash != command.content_hash => return reused(),
+            Lookup::Recorded(outcome) => return Some(Drafted::Replayed(outcome.verdict.clone())),
+            Lookup::AskLog if !certainly_new => return Some(Drafted::AskLog),
+            Lookup::AskLog | Lookup::New => {}
         }
         let index = self.outcomes.iter().position(|outcome| outcome.key == command.key)?;
         let same = self.outcomes[index].content_hash == command.content_hash;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::event::{StepOutcome, StepStarted};
-use super::saga::{Active, AttentionNow, OpenReturn, Return, Saga, Standing, StepAt, Waiting};
+use super::saga::{Active, AttentionState, OpenReturn, Return, Saga, StepState, Waiting};
+
+use super::step::{StepAt, StepOutcome, StepStarted};
 use super::{Event, Order, OrderStatus};
+use crate::fulfillment::step_table::{Direction, spec};
 use crate::ids::TimestampMs;
 use crate::wire::command::Step;
 
@@ -48,7 +50,7 @@ pub fn evolve(order: &mut Order, event: &Event) {
             }
         }
         Event::AttentionChanged { attention, reason } => {
-            order.saga.attention = AttentionNow::new(*attention, reason.clone());
+            order.saga.attention = AttentionState::new(*attention, reason.clone());
         }
         Event::Archived { .. } => order.saga.archived = true,
         Event::Restored => order.saga.archived = false,
@@ -68,7 +70,7 @@ fn start(saga: &mut Saga, started: &StepStarted) {
     }
     let cell = saga.cell_mut(step);
     cell.instance = started.at.instance;
-    cell.standing = Standing::Open;
+    cell.standing = StepState::Open;
     saga.active = Some(Active {
         at: started.at.clone(),
         amount_minor: started.amount_minor,
@@ -114,73 +116,43 @@ fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
             order.saga.set_reference(at.step, reference);
             done(order, &active, outcome)
         }
-        StepOutcome::Skipped { .. } => Standing::Done,
+        StepOutcome::Skipped { .. } => StepState::Done,
         StepOutcome::Declined { code, .. } => {
             if at.step == Step::Capture && **code == *AUTHORIZATION_EXPIRED {
                 order.saga.authorization_expires = Some(TimestampMs(0));
             }
-            Standing::Declined
+            StepState::Declined
         }
-        StepOutcome::Refused { .. } => Standing::Refused,
+        StepOutcome::Refused { .. } => StepState::Refused,
         StepOutcome::Failed { .. } | StepOutcome::Settled { .. } | StepOutcome::Resolved { .. } => {
-            Standing::NotDone
+            StepState::NotDone
         }
     };
     order.saga.cell_mut(at.step).standing = standing;
 }
 
 /// Takes into the books what was done.
-fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> Standing {
+fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> StepState {
     let ordered = order.placed.as_ref().map_or(0, |placed| placed.units());
     let units = active.unit_count(ordered);
     let amount_minor = active.done_minor(outcome);
-    let saga = &mut order.saga;
-    let totals = &mut saga.totals;
-    let undone = match active.at.step {
-        Step::Reserve => {
-            totals.reserved_units = totals.reserved_units.saturating_add(units);
-            None
-        }
-        Step::Authorize => {
-            totals.authorized_minor = totals.authorized_minor.saturating_add(amount_minor);
-            None
-        }
-        Step::Book => {
-            totals.booked_units = totals.booked_units.saturating_add(units);
-            None
-        }
-        Step::Capture => {
-            totals.captured_minor = totals.captured_minor.saturating_add(amount_minor);
-            None
-        }
-        Step::CancelShipment => {
-            totals.canceled_units = totals.canceled_units.saturating_add(units);
-            Some(Step::Book)
-        }
-        Step::Void => {
-            totals.voided_minor = totals.voided_minor.saturating_add(amount_minor);
-            Some(Step::Authorize)
-        }
-        Step::Refund => {
-            totals.refunded_minor = totals.refunded_minor.saturating_add(amount_minor);
-            active.at.part.is_none().then_some(Step::Capture)
-        }
-        Step::Release => {
-            totals.released_units = totals.released_units.saturating_add(units);
-            Some(Step::Reserve)
-        }
-        Step::Restock => {
-            totals.restocked_units = totals.restocked_units.saturating_add(units);
+    let (saga, spec) = (&mut order.saga, spec(active.at.step));
+    saga.totals.add(spec.total, units, amount_minor);
+    match &active.at.part {
+        // A return pays back and takes back; what was done on the way forward stays done.
+        Some(part) if active.at.step == Step::Restock => {
             if let Some(returns) = saga.returns.as_mut().map(Arc::make_mut) {
-                returns.open.retain(|open| Some(&open.request.return_id) != active.at.part.as_ref());
+                returns.open.retain(|open| open.request.return_id != *part);
             }
-            None
         }
-    };
-    if let Some(step) = undone {
-        saga.cell_mut(step).standing = Standing::Undone;
+        Some(_) => {}
+        None => {
+            if let (Direction::Backward, Some(undone)) = (spec.direction, spec.acts_on) {
+                saga.cell_mut(undone).standing = StepState::Undone;
+            }
+        }
     }
-    Standing::Done
+    StepState::Done
 }
 
 fn ask_return(order: &mut Order, request: &Return) {

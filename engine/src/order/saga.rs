@@ -5,29 +5,16 @@
 
 use std::sync::Arc;
 
-use super::event::StepOutcome;
+use super::step::{StepAt, StepOutcome};
+use super::totals::Totals;
+use crate::fulfillment::step_table::{FORWARD, forward_place};
 use crate::ids::TimestampMs;
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
 use crate::wire::order::Attention;
 
 /// How many kinds of steps there are.
-pub(crate) const STEPS: usize = 9;
-/// Steps that begin something, and so have a reference of their participant's.
-const WITH_REFERENCE: usize = 4;
-
-/// One asking for a step: what its idempotency key is made of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct StepAt {
-    /// Which step.
-    pub step: Step,
-    /// How often the order has entered the step, this time included.
-    pub instance: u32,
-    /// Rises after a known failure or a settlement only (promise 4).
-    pub generation: u32,
-    /// The return that it is for, if any.
-    pub part: Option<Arc<str>>,
-}
+pub(crate) const STEPS: usize = Step::ALL.len();
 
 /// How an active step stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +71,7 @@ impl Active {
 
 /// How a step ended last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Standing {
+pub enum StepState {
     /// Not at all so far.
     #[default]
     Open,
@@ -106,30 +93,7 @@ pub struct Cell {
     /// How often it was entered.
     pub instance: u32,
     /// How it ended last.
-    pub standing: Standing,
-}
-
-/// What was done and undone, over the order's whole life. The participants' books must say the same.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Set aside in stock, in units.
-    pub reserved_units: u64,
-    /// Given back to stock before they left, in units.
-    pub released_units: u64,
-    /// Taken back into stock after a return, in units.
-    pub restocked_units: u64,
-    /// Authorized, in minor units.
-    pub authorized_minor: i64,
-    /// Authorized and given up, or expired, in minor units.
-    pub voided_minor: i64,
-    /// Captured, in minor units.
-    pub captured_minor: i64,
-    /// Paid back, in minor units.
-    pub refunded_minor: i64,
-    /// In booked shipments, in units.
-    pub booked_units: u64,
-    /// Taken out of booked shipments, in units.
-    pub canceled_units: u64,
+    pub standing: StepState,
 }
 
 /// Some units of a line that come back, and what is paid for them.
@@ -194,13 +158,14 @@ pub struct Saga {
     /// What is asked for now.
     pub active: Option<Active>,
     pub(super) cells: [Cell; STEPS],
-    pub(super) references: [Option<Arc<str>>; WITH_REFERENCE],
+    /// Only steps on the way forward begin something that has a reference of their participant's.
+    pub(super) references: [Option<Arc<str>>; FORWARD.len()],
     /// When the authorization ends by itself.
     pub authorization_expires: Option<TimestampMs>,
     /// What was done and undone.
     pub totals: Totals,
     /// Whether someone should look.
-    pub attention: AttentionNow,
+    pub attention: AttentionState,
     /// Why it is being canceled, or was.
     pub cancel_reason: Option<Arc<str>>,
     /// Somebody asked for that; otherwise a step was declined or given up.
@@ -215,9 +180,9 @@ pub struct Saga {
 
 /// Whether someone should look, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AttentionNow(Option<(Attention, Arc<str>)>);
+pub struct AttentionState(Option<(Attention, Arc<str>)>);
 
-impl AttentionNow {
+impl AttentionState {
     /// Attention of a kind; `Attention::None` is none.
     #[must_use]
     pub fn new(attention: Attention, reason: Arc<str>) -> Self {
@@ -251,18 +216,18 @@ impl Saga {
     /// Does what the step did stand?
     #[must_use]
     pub fn is_done(&self, step: Step) -> bool {
-        self.cell(step).standing == Standing::Done
+        self.cell(step).standing == StepState::Done
     }
 
     /// The participant's reference to what a forward step did last.
     #[must_use]
     pub fn reference(&self, step: Step) -> Option<&Arc<str>> {
-        self.references.get(step as usize).and_then(Option::as_ref)
+        self.references[forward_place(step)?].as_ref()
     }
 
     pub(super) fn set_reference(&mut self, step: Step, reference: Arc<str>) {
-        if let Some(slot) = self.references.get_mut(step as usize) {
-            *slot = Some(reference);
+        if let Some(place) = forward_place(step) {
+            self.references[place] = Some(reference);
         }
     }
 

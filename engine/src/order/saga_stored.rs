@@ -7,36 +7,24 @@ use super::convert::{
     step_to_stored, units_from_stored, units_to_stored,
 };
 use super::saga::{
-    Active, AttentionNow, Cell, OpenReturn, Return, Returns, STEPS, Saga, Standing, Totals, Waiting,
+    Active, AttentionState, Cell, OpenReturn, Return, Returns, STEPS, Saga, StepState, Waiting,
 };
+use super::totals::Totals;
 use crate::codec::CodecError;
-use crate::codec::snapshot::{ActiveV2, ReturnsV2, SagaV2, StandingV2};
+use crate::codec::snapshot::{ActiveV2, ReturnsV2, SagaV2, StepStateV2};
 use crate::ids::TimestampMs;
 use crate::wire::command::Step;
-
-/// The steps by their frozen numbers.
-const ALL: [Step; STEPS] = [
-    Step::Reserve,
-    Step::Authorize,
-    Step::Book,
-    Step::Capture,
-    Step::CancelShipment,
-    Step::Void,
-    Step::Refund,
-    Step::Release,
-    Step::Restock,
-];
 
 pub(super) fn saga_to_stored(saga: &Saga) -> SagaV2 {
     let totals = &saga.totals;
     SagaV2 {
         active: saga.active.as_ref().map(active_to_stored),
-        cells: ALL
+        cells: Step::ALL
             .into_iter()
             .map(|step| saga.cell(step))
-            .map(|cell| (cell.instance, standing_to_stored(cell.standing)))
+            .map(|cell| (cell.instance, step_state_to_stored(cell.standing)))
             .collect(),
-        references: ALL
+        references: Step::ALL
             .into_iter()
             .map(|step| saga.reference(step).map(|reference| reference.to_string()))
             .collect(),
@@ -86,8 +74,8 @@ pub(super) fn saga_from_stored(stored: &SagaV2) -> Result<Saga, CodecError> {
             booked_units,
             canceled_units,
         },
-        attention: stored.attention.as_ref().map_or_else(AttentionNow::default, |(kind, reason)| {
-            AttentionNow::new(attention_from_stored(*kind), reason.as_str().into())
+        attention: stored.attention.as_ref().map_or_else(AttentionState::default, |(kind, reason)| {
+            AttentionState::new(attention_from_stored(*kind), reason.as_str().into())
         }),
         cancel_reason: stored.cancel_reason.as_deref().map(Into::into),
         cancel_asked: stored.cancel_asked,
@@ -96,10 +84,10 @@ pub(super) fn saga_from_stored(stored: &SagaV2) -> Result<Saga, CodecError> {
         returns: stored.returns.as_ref().map(|returns| Arc::new(returns_from_stored(returns))),
         ..Saga::default()
     };
-    for (step, (instance, standing)) in ALL.into_iter().zip(&stored.cells) {
-        *saga.cell_mut(step) = Cell { instance: *instance, standing: standing_from_stored(*standing) };
+    for (step, (instance, standing)) in Step::ALL.into_iter().zip(&stored.cells) {
+        *saga.cell_mut(step) = Cell { instance: *instance, standing: step_state_from_stored(*standing) };
     }
-    for (step, reference) in ALL.into_iter().zip(&stored.references) {
+    for (step, reference) in Step::ALL.into_iter().zip(&stored.references) {
         if let Some(reference) = reference {
             saga.set_reference(step, reference.as_str().into());
         }
@@ -165,16 +153,16 @@ fn returns_from_stored(stored: &ReturnsV2) -> Returns {
     Returns { count: stored.count, by_line: stored.by_line.clone(), open: open.collect() }
 }
 
-macro_rules! same_standings {
+macro_rules! same_step_states {
     ($($name:ident)*) => {
-        const fn standing_to_stored(standing: Standing) -> StandingV2 {
-            match standing { $(Standing::$name => StandingV2::$name),* }
+        const fn step_state_to_stored(standing: StepState) -> StepStateV2 {
+            match standing { $(StepState::$name => StepStateV2::$name),* }
         }
 
-        const fn standing_from_stored(standing: StandingV2) -> Standing {
-            match standing { $(StandingV2::$name => Standing::$name),* }
+        const fn step_state_from_stored(standing: StepStateV2) -> StepState {
+            match standing { $(StepStateV2::$name => StepState::$name),* }
         }
     };
 }
 
-same_standings!(Open Done Undone Declined NotDone Refused);
+same_step_states!(Open Done Undone Declined NotDone Refused);

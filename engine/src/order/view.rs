@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::aggregate::{Aggregate, FoldError, is_engines, verdict_from_stored};
 use super::convert::{giver_from_stored, step_from_stored};
-use super::event::{Component, Line, Placed};
+use super::placed::{Component, Line, Placed};
 use super::{Order, OrderStatus};
 use crate::codec::CodecError;
 use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1, StepOutcomeV1};
@@ -12,8 +12,8 @@ use crate::ids::{CommandId, OrderRef, Source, TimestampMs};
 use crate::money::{Amount, MoneyError};
 use crate::wire::command as wire;
 use crate::wire::order::{
-    Attention, FulfillmentSummary, HistoryEntry, OrderSchema, OrderStatus as PublicStatus, OrderView,
-    PaymentSummary, ReturnsSummary,
+    Attention, FulfillmentSummary, HistoryEntry, OrderHead, OrderSchema, OrderStatus as PublicStatus,
+    OrderView, PaymentSummary, ReturnsSummary,
 };
 use crate::wire::{Code, CommandType};
 
@@ -84,13 +84,15 @@ fn order_view(
     let totals = &saga.totals;
     Ok(OrderView {
         schema: OrderSchema,
-        tenant: aggregate.reference.tenant.clone(),
-        order: aggregate.reference.order.clone(),
-        version: order.version,
-        status: public_status(order.status),
-        step: saga.active.as_ref().map(|active| active.at.step),
-        attention: if parked.is_some() { Attention::Parked } else { saga.attention.kind() },
-        attention_reason: parked.or(saga.attention.reason().map(|reason| &**reason)).map(str::to_owned),
+        head: OrderHead {
+            tenant: aggregate.reference.tenant.clone(),
+            order: aggregate.reference.order.clone(),
+            version: order.version,
+            status: public_status(order.status),
+            step: saga.active.as_ref().map(|active| active.at.step),
+            attention: if parked.is_some() { Attention::Parked } else { saga.attention.kind() },
+            attention_reason: parked.or(saga.attention.reason().map(|reason| &**reason)).map(str::to_owned),
+        },
         payment: payment_summary(order)?,
         fulfillment: FulfillmentSummary {
             ordered_units: placed.units(),

@@ -2,6 +2,8 @@
 
 use super::{PortFuture, StoreError};
 use crate::ids::TimestampMs;
+use crate::keys::sha256;
+use crate::wire::DecodeError;
 
 /// A message that could not be given to any order, with the cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,53 @@ pub struct DeadLetter {
     pub length_bytes: u64,
     /// When it was put away.
     pub at: TimestampMs,
+}
+
+/// Why a message is a dead letter, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetterCause {
+    /// The tenant, where it could be told.
+    pub tenant: Option<String>,
+    /// Where it came from, for people.
+    pub origin: String,
+    /// The code of the refusal.
+    pub code: String,
+    /// What was wrong, for people.
+    pub reason: String,
+}
+
+impl DeadLetterCause {
+    /// The cause of a message that is no command.
+    #[must_use]
+    pub fn undecodable(origin: String, error: &DecodeError) -> Self {
+        Self {
+            tenant: error.address.tenant.as_ref().map(ToString::to_string),
+            origin,
+            code: error.code.as_str().to_owned(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl DeadLetter {
+    /// Of a message so much is kept, in bytes.
+    pub const BODY_MAX_BYTES: usize = 16 * 1024;
+
+    /// A letter with the first [`Self::BODY_MAX_BYTES`] of `body`, which is of a message of `length_bytes`. `name` is
+    /// what tells it from all others, whenever and however often it is made: its key is the hash of it.
+    #[must_use]
+    pub fn of(
+        name: &[u8],
+        cause: DeadLetterCause,
+        (mut body, length_bytes): (Vec<u8>, u64),
+        at: TimestampMs,
+    ) -> Self {
+        body.truncate(Self::BODY_MAX_BYTES);
+        let mut key = [0; 16];
+        key.copy_from_slice(&sha256(name)[..16]);
+        let DeadLetterCause { tenant, origin, code, reason } = cause;
+        Self { key, tenant, origin, code, reason, body, length_bytes, at }
+    }
 }
 
 /// A dead letter as stored.

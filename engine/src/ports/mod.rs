@@ -18,6 +18,7 @@ mod event_relay;
 mod ownership;
 mod parked_numbers;
 mod participants;
+mod role;
 mod snapshots;
 mod tenants;
 mod views;
@@ -26,7 +27,7 @@ pub use backup::{BackupError, BackupSource};
 pub use clock::{Clock, Rng};
 pub use command_door::{CommandDoor, EndParkingError};
 pub use command_inbox::{Body, CommandInbox, Delivery, InboxError, InboxId};
-pub use dead_letters::{DeadLetter, DeadLetters, StoredDeadLetter};
+pub use dead_letters::{DeadLetter, DeadLetterCause, DeadLetters, StoredDeadLetter};
 pub use deadlines::{Deadlines, DueOrder};
 pub use event_log::{
     Commit, CommitError, ControlEntry, DeadlineChange, EventLog, Group, LogIdentity, LogPosition,
@@ -36,8 +37,9 @@ pub use event_relay::{EventReader, EventRelay, ReadFrom, RelayError, RelayedEven
 pub use ownership::{Ownership, OwnershipEvent};
 pub use parked_numbers::number_taken;
 pub use participants::{
-    KeyStanding, LineUnits, Participant, Participants, Performed, Role, Settlement, StepAnswer, StepRequest,
+    KeyStanding, LineUnits, Participant, Participants, Performed, Settlement, StepAnswer, StepRequest,
 };
+pub use role::Role;
 pub use snapshots::Snapshots;
 pub use tenants::{TenantSetting, TenantStatus, Tenants};
 pub use views::{OrderCounts, OrderPage, OrderQuery, ViewError, Views};

@@ -7,45 +7,10 @@
 use std::sync::Arc;
 
 use super::PortFuture;
+use super::role::Role;
 use crate::ids::{OrderRef, TimestampMs};
 use crate::order::{Line, Placed};
 use crate::wire::command::Step;
-
-/// The three kinds of participants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Stock: reserve, release, restock.
-    Inventory,
-    /// Money: authorize, capture, void, refund.
-    Payments,
-    /// Parcels: book, cancel the shipment.
-    Shipping,
-}
-
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Inventory, Self::Payments, Self::Shipping];
-
-    /// Who performs `step`.
-    #[must_use]
-    pub const fn of(step: Step) -> Self {
-        match step {
-            Step::Reserve | Step::Release | Step::Restock => Self::Inventory,
-            Step::Authorize | Step::Capture | Step::Void | Step::Refund => Self::Payments,
-            Step::Book | Step::CancelShipment => Self::Shipping,
-        }
-    }
-
-    /// Its name, in metrics, sources of reports and files.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Inventory => "inventory",
-            Self::Payments => "payments",
-            Self::Shipping => "shipping",
-        }
-    }
-}
 
 /// Some units of a line of the order.
 #[derive(Debug, Clone, PartialEq, Eq)]

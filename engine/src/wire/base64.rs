@@ -1,59 +1,35 @@
 //! Base64 as RFC 4648 section 4 has it, one spelling only: equal bytes are then equal text, and hash the same.
 
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-fn digit(byte: u8) -> Option<u32> {
-    Some(u32::from(match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    }))
-}
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 
 /// The text of these bytes, with padding.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |i: usize| u32::from(group.get(i).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for i in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * i) & 63) as usize];
-            text.push(if i <= group.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
+    BASE64_STANDARD.encode(bytes)
 }
 
 /// The bytes, or `None` where the text is not canonical base64 with padding.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
-    let text = text.as_bytes();
-    if !text.len().is_multiple_of(4) {
-        return None;
-    }
-    let padding = text.iter().rev().take(2).take_while(|b| **b == b'=').count();
-    let digits = &text[..text.len() - padding];
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    for group in digits.chunks(4) {
-        let bits = group.iter().try_fold(0, |bits, b| Some(bits << 6 | digit(*b)?))?;
-        let missing = 4 - group.len();
-        let whole = (bits << (6 * missing)).to_be_bytes();
-        let (kept, dropped) = whole[1..].split_at(3 - missing);
-        if dropped.iter().any(|b| *b != 0) {
-            return None;
-        }
-        bytes.extend_from_slice(kept);
-    }
-    Some(bytes)
+    BASE64_STANDARD.decode(text).ok()
+}
+
+/// The text of these bytes as RFC 4648 section 5 has it (for URLs and file names), without padding.
+#[must_use]
+pub fn encode_url(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes, or `None` where the text is not canonical base64 for URLs without padding.
+#[must_use]
+pub fn decode_url(text: &str) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{decode, encode};
+    use super::{decode, decode_url, encode, encode_url};
 
     #[test]
     fn one_spelling_only() {
@@ -65,6 +41,54 @@ mod tests {
         assert_eq!(decode("+/+/"), Some(vec![0xfb, 0xff, 0xbf]));
         for bad in ["Zg", "Zh==", "Zm9=", "Z===", "====", "Zg==Zg==", "Zm-_", "Zm9v\n", "Zé=="] {
             assert_eq!(decode(bad), None, "{bad}");
+        }
+    }
+
+    /// Whether RFC 4648 has this text, with all of its padding and no bit that says nothing.
+    fn is_canonical(text: &[u8], digits: &[u8; 64], padded: bool) -> bool {
+        let padding = if padded { text.iter().rev().take(2).take_while(|b| **b == b'=').count() } else { 0 };
+        let (said, rest) = (&text[..text.len() - padding], text.len() % 4);
+        let values: Option<Vec<usize>> =
+            said.iter().map(|byte| digits.iter().position(|digit| digit == byte)).collect();
+        let Some(values) = values else { return false };
+        if padded && rest != 0 || said.len() % 4 == 1 {
+            return false;
+        }
+        match (said.len() % 4, values.last()) {
+            (2, Some(last)) => last % 16 == 0,
+            (3, Some(last)) => last % 4 == 0,
+            _ => true,
+        }
+    }
+
+    /// All texts of up to five of these bytes, and of nine with the first ones as they are.
+    #[test]
+    fn what_is_read_is_what_is_written_and_nothing_else() {
+        const SOME: &[u8; 14] = b"AQgwZaz09+/-_=";
+        let standard: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let url: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let check = |text: &str| {
+            let read = decode(text);
+            assert_eq!(read.is_some(), is_canonical(text.as_bytes(), standard, true), "{text}");
+            assert!(read.is_none_or(|bytes| encode(&bytes) == text), "{text}");
+            let read = decode_url(text);
+            assert_eq!(read.is_some(), is_canonical(text.as_bytes(), url, false), "{text}");
+            assert!(read.is_none_or(|bytes| encode_url(&bytes) == text), "{text}");
+        };
+        let mut texts = vec![String::new()];
+        for _ in 0..=5 {
+            texts.iter().for_each(|text| check(text));
+            if texts[0].len() < 5 {
+                let longer = texts.iter().flat_map(|text| SOME.map(|b| format!("{text}{}", char::from(b))));
+                texts = longer.collect();
+            }
+        }
+        texts.iter().step_by(3).for_each(|text| check(&format!("Zm9v{text}")));
+        ["é", "Zé==", "Zm9v\n", "Zm9v ", "Zm 9v", "\u{0}"].iter().for_each(|text| check(text));
+        for length in 0..70 {
+            let bytes: Vec<u8> = (0..length).map(|at: u8| at.wrapping_mul(73) ^ length).collect();
+            assert_eq!(decode(&encode(&bytes)), Some(bytes.clone()));
+            assert_eq!(decode_url(&encode_url(&bytes)), Some(bytes));
         }
     }
 }

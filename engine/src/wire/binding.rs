@@ -9,11 +9,12 @@ mod text;
 
 use super::code::Code;
 use super::command_type::CommandType;
-use super::envelope::{CommandEvent, Trace, decode_command, decode_data};
+use super::envelope::{CommandEvent, decode_command, decode_data};
 use super::error::{DecodeError, shown};
 use super::limits::*;
 use super::raw_envelope::is_json;
 use super::time::parse_time;
+use super::trace::Trace;
 use crate::ids::{CommandId, CommandKey, IdError, OrderRef, Source};
 use std::borrow::Cow;
 use text::{decoded, printable, unquoted};
@@ -107,7 +108,7 @@ enum Given<'a> {
     #[default]
     Never,
     Once(&'a [u8]),
-    Twice,
+    Repeated,
 }
 
 /// What the headers of a message say.
@@ -132,7 +133,7 @@ impl<'a> Attributes<'a> {
             let given = &mut self.given[known as usize];
             *given = match given {
                 Given::Never => Given::Once(value),
-                Given::Once(_) | Given::Twice => Given::Twice,
+                Given::Once(_) | Given::Repeated => Given::Repeated,
             };
         } else if is_attribute(name) && self.extensions.len() <= EXTENSIONS_MAX {
             // One more than are allowed shows that there are too many.
@@ -161,7 +162,7 @@ impl<'a> Attributes<'a> {
         match self.given[name as usize] {
             Given::Never => Ok(None),
             Given::Once(value) => printable(value, name.as_str()).map(Some),
-            Given::Twice => {
+            Given::Repeated => {
                 let text = "the header is given twice; give it once";
                 Err(DecodeError::new(Code::DuplicateField, name.as_str(), text))
             }
@@ -204,7 +205,7 @@ impl<'a> Attributes<'a> {
         let encodings = match self.given[Name::ContentEncoding as usize] {
             Given::Never => return Ok(()),
             Given::Once(value) => std::str::from_utf8(value).unwrap_or("?"),
-            Given::Twice => "?",
+            Given::Repeated => "?",
         };
         if encodings
             .split(',')

@@ -1,47 +1,20 @@
 //! Commands as CloudEvents 1.0: read straight into typed values, and once more, with paths, only when that fails.
 
 use super::admin::TenantChange;
+use super::best_effort_ids::best_effort_ids;
 use super::code::Code;
 use super::command::CommandData;
 use super::command_type::CommandType;
 use super::error::DecodeError;
-use super::limits::{BODY_MAX_BYTES, TRACESTATE_MAX_CHARS};
+use super::limits::BODY_MAX_BYTES;
 use super::object::object;
-use super::raw_envelope::{Envelope, is_traceparent};
-use super::salvage::salvage;
+use super::raw_envelope::Envelope;
 use super::time::format_time;
+use super::trace::Trace;
 use super::validate::validate;
 use crate::ids::{CommandKey, OrderRef, TimestampMs};
 use serde::Deserialize;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-
-/// W3C Trace Context, as the caller gave it; what does not follow that standard is dropped, as it asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Trace {
-    /// `version-trace-parent-flags`, in lower-case hexadecimal.
-    pub traceparent: Option<String>,
-    /// What vendors add to it.
-    pub tracestate: Option<String>,
-}
-
-impl Trace {
-    /// What two headers say; a `traceparent` that does not follow the standard takes its `tracestate` with it.
-    #[must_use]
-    pub fn from_headers(traceparent: Option<&str>, tracestate: Option<&str>) -> Self {
-        let Some(traceparent) = traceparent.filter(|text| is_traceparent(text)) else {
-            return Self::default();
-        };
-        let tracestate = tracestate.filter(|text| text.len() <= TRACESTATE_MAX_CHARS);
-        Self { traceparent: Some(traceparent.to_owned()), tracestate: tracestate.map(str::to_owned) }
-    }
-
-    /// The trace's id.
-    #[must_use]
-    pub fn trace_id(&self) -> Option<[u8; 16]> {
-        let hex = self.traceparent.as_deref()?.get(3..35)?;
-        Some(u128::from_str_radix(hex, 16).ok()?.to_be_bytes())
-    }
-}
 
 /// A command with its envelope: well formed and within its limits, but not looked at against an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +102,7 @@ pub fn decode_command(bytes: &[u8]) -> Result<DecodedCommand, DecodeError> {
         if error.code == Code::WrongType && error.path.is_none() {
             error.code = Code::NotACloudevent;
         }
-        DecodeError { address: salvage(text), ..error }
+        DecodeError { address: best_effort_ids(text), ..error }
     })?;
     let kind = envelope.kind;
     let data = match envelope.data {
@@ -139,7 +112,10 @@ pub fn decode_command(bytes: &[u8]) -> Result<DecodedCommand, DecodeError> {
         None => Err(DecodeError::new(Code::MissingField, "data", "\"data\" must be given")),
     };
     match data {
-        Ok(data) => Ok(envelope.into_command(data)),
+        Ok(data) => {
+            let Envelope { order, key, time, dataschema, trace, .. } = envelope;
+            Ok(CommandEvent { order, key, time, dataschema, trace, data })
+        }
         Err(error) => Err(DecodeError { address: envelope.into_address(), ..error }),
     }
 }

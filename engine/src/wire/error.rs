@@ -2,7 +2,6 @@
 
 use super::code::Code;
 use super::limits::SHOWN_MAX_CHARS;
-use super::outcome::Outcome;
 use crate::ids::{CommandId, OrderId, Source, TenantId};
 use serde_json::error::Category;
 
@@ -50,12 +49,6 @@ impl DecodeError {
             self.path = Some(self.path.map_or_else(|| prefix.to_owned(), |path| format!("{prefix}.{path}")));
         }
         self
-    }
-
-    /// The outcome to give.
-    #[must_use]
-    pub fn to_outcome(&self) -> Outcome {
-        Outcome::from(self)
     }
 
     /// Reads what serde has to say. `prefix` is where `error`'s path begins.

@@ -108,11 +108,9 @@ pub struct ReturnsSummary {
     pub amount_minor: Amount,
 }
 
-/// An order.
+/// Which order, and where it stands: in a list and in its own view alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct OrderView {
-    /// Name and version of this shape.
-    pub schema: OrderSchema,
+pub struct OrderHead {
     /// The tenant.
     pub tenant: TenantId,
     /// The order.
@@ -129,6 +127,16 @@ pub struct OrderView {
     /// Why someone should look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention_reason: Option<String>,
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderView {
+    /// Name and version of this shape.
+    pub schema: OrderSchema,
+    /// Which order, and where it stands.
+    #[serde(flatten)]
+    pub head: OrderHead,
     /// What was paid.
     pub payment: PaymentSummary,
     /// What became of the goods.

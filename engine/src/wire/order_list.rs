@@ -1,8 +1,7 @@
 //! Lists of orders as their callers see them.
 
-use super::command::Step;
-use super::order::{Attention, OrderStatus};
-use crate::ids::{OrderId, TenantId, TimestampMs};
+use super::order::OrderHead;
+use crate::ids::TimestampMs;
 use crate::money::{Amount, Currency};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,22 +14,9 @@ super::schema_tag! {
 /// An order in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderSummary {
-    /// The tenant.
-    pub tenant: TenantId,
-    /// The order.
-    pub order: OrderId,
-    /// How often it has changed.
-    pub version: u64,
-    /// Where it stands as a whole.
-    pub status: OrderStatus,
-    /// The step that it is at; absent when none is due.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<Step>,
-    /// Whether someone should look.
-    pub attention: Attention,
-    /// Why someone should look.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attention_reason: Option<String>,
+    /// Which order, and where it stands.
+    #[serde(flatten)]
+    pub head: OrderHead,
     /// What the amount is in.
     pub currency: Currency,
     /// What the whole order costs, in minor units.

@@ -41,44 +41,79 @@ impl Durability {
     pub const MEMORY: Self = Self { class: DurabilityClass::Memory, replicas: 1 };
 }
 
-/// What became of one command. Members that are not known are absent: a command that cannot be decoded may have
-/// no readable id, and what was not recorded has no durability.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Outcome {
-    /// Name and version of this shape.
-    pub schema: OutcomeSchema,
-    /// The command's id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub command_id: Option<CommandId>,
-    /// Who made the command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Source>,
-    /// The tenant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<TenantId>,
-    /// The order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<OrderId>,
-    /// What became of it.
-    pub status: Status,
-    /// Why, for programs.
-    pub code: Code,
-    /// Why and what to do, for people.
-    pub message: String,
-    /// The order's version after this command; absent where nothing was recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<u64>,
-    /// Is this the first outcome given again?
-    pub replayed: bool,
-    /// How durable the record is; absent where nothing was recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub durability: Option<Durability>,
-    /// When to send the same command again, in milliseconds from now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after_ms: Option<u64>,
-    /// Which part of the command is wrong, such as `data.lines[0].quantity`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
+/// Declares a type with an outcome's members, in their order on the wire, after members of its own: [`Outcome`] and
+/// [`super::problem::Problem`], which calls `status` otherwise. One list, so that neither can lack what the other has; a
+/// flattened struct would have every outcome read by way of a map. Where the documents describe a member in other
+/// words, these are given.
+macro_rules! outcome_body {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($own:tt)* }
+        schema { $($schema:tt)* } $status:ident { $($status_doc:tt)* } version { $($version:tt)* }
+        durability { $($durability:tt)* } path { $($path:tt)* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        pub struct $name {
+            $($own)*
+            $($schema)*
+            pub schema: OutcomeSchema,
+            /// The command's id.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub command_id: Option<CommandId>,
+            /// Who made the command.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub source: Option<Source>,
+            /// The tenant.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub tenant: Option<TenantId>,
+            /// The order.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub order: Option<OrderId>,
+            $($status_doc)*
+            pub $status: Status,
+            /// Why, for programs.
+            pub code: Code,
+            /// Why and what to do, for people.
+            pub message: String,
+            $($version)*
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub version: Option<u64>,
+            /// Is this the first outcome given again?
+            pub replayed: bool,
+            $($durability)*
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub durability: Option<Durability>,
+            /// When to send the same command again, in milliseconds from now.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub retry_after_ms: Option<u64>,
+            $($path)*
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub path: Option<String>,
+        }
+    };
+}
+pub(super) use outcome_body;
+
+outcome_body! {
+    /// What became of one command. Members that are not known are absent: a command that cannot be decoded may have
+    /// no readable id, and what was not recorded has no durability.
+    Outcome {}
+    schema {
+        /// Name and version of this shape.
+    }
+    status {
+        /// What became of it.
+    }
+    version {
+        /// The order's version after this command; absent where nothing was recorded.
+    }
+    durability {
+        /// How durable the record is; absent where nothing was recorded.
+    }
+    path {
+        /// Which part of the command is wrong, such as `data.lines[0].quantity`.
+    }
 }
 
 impl Outcome {
@@ -172,5 +207,13 @@ impl From<&DecodeError> for Outcome {
             path: error.path.clone(),
             ..Self::unaddressed(error.code, error.message.clone())
         }
+    }
+}
+
+impl DecodeError {
+    /// The outcome to give.
+    #[must_use]
+    pub fn to_outcome(&self) -> Outcome {
+        Outcome::from(self)
     }
 }

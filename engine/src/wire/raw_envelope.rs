@@ -1,13 +1,12 @@
 //! The envelope's attributes, with `data` still as text.
 
 use super::code::Code;
-use super::command::CommandData;
 use super::command_type::CommandType;
-use super::envelope::{CommandEvent, Trace};
 use super::error::{Address, shown};
 use super::limits::*;
 use super::scalar::{Parse, coded};
 use super::time::parse_coded;
+use super::trace::{Trace, is_traceparent};
 use crate::ids::{CommandId, CommandKey, OrderId, OrderRef, Source, TenantId, TimestampMs};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -15,21 +14,16 @@ use std::fmt;
 
 /// A CloudEvent as it is read.
 pub(super) struct Envelope<'a> {
-    order: OrderRef,
-    key: CommandKey,
+    pub(super) order: OrderRef,
+    pub(super) key: CommandKey,
     pub(super) kind: CommandType,
-    time: Option<TimestampMs>,
-    dataschema: Option<String>,
-    trace: Trace,
+    pub(super) time: Option<TimestampMs>,
+    pub(super) dataschema: Option<String>,
+    pub(super) trace: Trace,
     pub(super) data: Option<&'a RawValue>,
 }
 
 impl Envelope<'_> {
-    pub(super) fn into_command(self, data: CommandData) -> CommandEvent {
-        let Self { order, key, time, dataschema, trace, .. } = self;
-        CommandEvent { order, key, time, dataschema, trace, data }
-    }
-
     pub(super) fn into_address(self) -> Address {
         let OrderRef { tenant, order } = self.order;
         let CommandKey { source, id } = self.key;
@@ -150,17 +144,6 @@ text_attribute! {
 pub(super) fn is_json(text: &str) -> bool {
     let kind = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
-}
-
-pub(super) fn is_traceparent(text: &str) -> bool {
-    let hex = |s: &str| s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let some = |s: &str| hex(s) && s.bytes().any(|b| b != b'0');
-    let parts: Vec<&str> = text.splitn(5, '-').collect();
-    let [version, trace, parent, flags, rest @ ..] = parts.as_slice() else { return false };
-    let sizes = (version.len(), trace.len(), parent.len(), flags.len()) == (2, 32, 16, 2);
-    let known = *version != "ff" && (rest.is_empty() || *version != "00");
-    let plain = text.len() <= TRACEPARENT_MAX_CHARS && text.bytes().all(|b| b.is_ascii_graphic());
-    sizes && known && plain && hex(version) && some(trace) && some(parent) && hex(flags)
 }
 
 /// The value of an extension: CloudEvents has only text, numbers and truth values there.

@@ -266,13 +266,7 @@ pub async fn told(log: &dyn EventLog) -> Told {
         let found = &known[&order];
         let (view, _) = view(&order, &found.records, found.parked.as_deref()).unwrap().unwrap();
         OrderSummary {
-            tenant: view.tenant,
-            order: view.order,
-            version: view.version,
-            status: view.status,
-            step: view.step,
-            attention: view.attention,
-            attention_reason: view.attention_reason,
+            head: view.head,
             currency: view.currency,
             total_minor: view.total_minor,
             created_at: view.created_at,

@@ -70,11 +70,11 @@ pub async fn assert_agrees(port: &LogWithViews, limits: &[usize]) {
     for name in TENANTS.iter().chain(&["nobody"]) {
         let mut counts = OrderCounts::default();
         let own: Vec<&OrderSummary> =
-            expected.iter().filter(|order| order.tenant.as_str() == *name).collect();
+            expected.iter().filter(|order| order.head.tenant.as_str() == *name).collect();
         for order in &own {
             for counts in [&mut counts, &mut all] {
-                counts.by_status[order.status as usize] += 1;
-                counts.by_attention[order.attention as usize] += 1;
+                counts.by_status[order.head.status as usize] += 1;
+                counts.by_attention[order.head.attention as usize] += 1;
             }
         }
         assert_eq!(port.views.counts(Some(&tenant(name))).unwrap(), counts, "of {name}");
@@ -82,8 +82,8 @@ pub async fn assert_agrees(port: &LogWithViews, limits: &[usize]) {
         for status in statuses {
             for attention in Attention::ALL.iter().copied().map(Some).chain([None]) {
                 let asked = |order: &&&OrderSummary| {
-                    status.is_none_or(|status| status == order.status)
-                        && attention.is_none_or(|attention| attention == order.attention)
+                    status.is_none_or(|status| status == order.head.status)
+                        && attention.is_none_or(|attention| attention == order.head.attention)
                 };
                 let asked: Vec<OrderSummary> =
                     own.iter().filter(asked).map(|order| (*order).clone()).collect();
@@ -117,7 +117,7 @@ pub async fn what_was_acknowledged_is_listed_once_reached<S: Subject<Port = LogW
         lives.happens(&*port.log, &[(order, Turn::Place)]).await;
         caught_up(&*port.views).await;
         let page = port.views.list(all_of(order.tenant.as_str())).await.unwrap();
-        assert_eq!(page.orders.last().map(|order| &order.order), Some(&order.order));
+        assert_eq!(page.orders.last().map(|order| &order.head.order), Some(&order.order));
         port.views.reached(&page.position).await.unwrap();
         assert_eq!(port.views.counts(None).unwrap().by_status[0], number as u64 + 1);
     }
@@ -198,7 +198,7 @@ pub async fn paging_shows_once_what_stood_so_all_along<S: Subject<Port = LogWith
             caught_up(&*port.views).await;
         }
     }
-    let ids: std::collections::BTreeSet<_> = shown.iter().map(|order| &order.order).collect();
+    let ids: std::collections::BTreeSet<_> = shown.iter().map(|order| &order.head.order).collect();
     assert_eq!(ids.len(), shown.len(), "none twice");
     let own =
         early.iter().enumerate().filter(|(number, order)| stays(*number) && order.tenant == query.tenant);

@@ -5,7 +5,7 @@ use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::codec::deadline::Deadline;
 use retailflow_engine::codec::fence::{Fence, IntakeFloor};
 use retailflow_engine::codec::snapshot::{
-    ActiveV2, ReturnsV2, SagaV2, SnapshotV1, SnapshotV2, SnapshotV3, StandingV2,
+    ActiveV2, ReturnsV2, SagaV2, SnapshotV1, SnapshotV2, SnapshotV3, StepStateV2,
 };
 use retailflow_engine::codec::v1::*;
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId, TimestampMs};
@@ -145,12 +145,12 @@ pub(crate) fn snapshots_v2() -> Vec<(&'static str, SnapshotV2)> {
         asked_again: true,
     };
     let standings = [
-        StandingV2::Open,
-        StandingV2::Done,
-        StandingV2::Undone,
-        StandingV2::Declined,
-        StandingV2::NotDone,
-        StandingV2::Refused,
+        StepStateV2::Open,
+        StepStateV2::Done,
+        StepStateV2::Undone,
+        StepStateV2::Declined,
+        StepStateV2::NotDone,
+        StepStateV2::Refused,
     ];
     let saga = SagaV2 {
         active: Some(active),

@@ -7,11 +7,11 @@
 
 mod guard;
 mod html;
-mod numbers;
 mod order;
 mod orders;
 mod overview;
 mod page;
+mod params;
 mod parked;
 #[cfg(test)]
 mod tests;
@@ -51,12 +51,4 @@ async fn guarded(State(names): State<HostNames>, request: Request, next: Next) -
         Err(refusal) => Page::from(refusal).into_response(),
     };
     page::with_headers(response)
-}
-
-/// The parameters of a request without the empty ones: a form sends those that were left open, too.
-fn given(request: &Request) -> String {
-    let mut given = form_urlencoded::Serializer::new(String::new());
-    let all = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
-    given.extend_pairs(all.filter(|(_, value)| !value.is_empty()));
-    given.finish()
 }

@@ -11,7 +11,7 @@ use retailflow_engine::wire::order::{Attention, GiverKind, HistoryEntry, OrderVi
 
 use super::html::Html;
 use super::page::Page;
-use super::words::{color, money, time, tone};
+use super::words::{color, money, parked_path, time, tone};
 use crate::edge::Shared;
 use crate::orders::{read_history, read_view};
 use crate::path::{self, Names};
@@ -42,21 +42,24 @@ pub(super) fn body(view: &OrderView, history: &[HistoryEntry]) -> Html {
 }
 
 fn state(html: &mut Html, view: &OrderView) {
-    if view.attention != Attention::None {
-        html.raw("<p role=status class=").raw(tone(view.attention)).raw(">").raw(view.attention.as_str());
-        if let Some(reason) = &view.attention_reason {
+    if view.head.attention != Attention::None {
+        html.raw("<p role=status class=")
+            .raw(tone(view.head.attention))
+            .raw(">")
+            .raw(view.head.attention.as_str());
+        if let Some(reason) = &view.head.attention_reason {
             html.raw(": ").text(reason);
         }
         html.raw("</p>");
     }
-    if view.attention == Attention::Parked {
-        let target = super::parked::path(view.tenant.as_str(), view.order.as_str());
+    if view.head.attention == Attention::Parked {
+        let target = parked_path(view.head.tenant.as_str(), view.head.order.as_str());
         html.raw("<p>").link(target, "Release or discard what waits behind it").raw("</p>");
     }
-    html.raw("<dl class=facts><div><dt>Status</dt><dd class=\"").raw(color(view.status)).raw("\">");
-    html.raw(view.status.as_str()).raw("</dd></div>");
-    html.fact("Step", view.step.map_or("none due", |step| step.as_str()));
-    html.fact("Version", view.version);
+    html.raw("<dl class=facts><div><dt>Status</dt><dd class=\"").raw(color(view.head.status)).raw("\">");
+    html.raw(view.head.status.as_str()).raw("</dd></div>");
+    html.fact("Step", view.head.step.map_or("none due", |step| step.as_str()));
+    html.fact("Version", view.head.version);
     let moments = [
         ("Deadline", view.next_deadline),
         ("Ordered", view.placed_at),
@@ -82,7 +85,7 @@ fn state(html: &mut Html, view: &OrderView) {
     html.fact("Units booked", units.booked_units);
     html.fact("Units short", units.short_units);
     html.fact("Units returned", view.returns.returned_units);
-    html.fact("To pay back for them", money(view.returns.amount_minor));
+    html.fact("Refund due", money(view.returns.amount_minor));
     html.raw("</dl>");
 }
 

@@ -10,14 +10,13 @@ use retailflow_engine::wire::Code;
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 use tokio::time::Instant;
 
-use super::given;
 use super::html::{Html, path};
 use super::page::Page;
+use super::params::non_empty_params;
 use super::words::{color, money, order_path, time, tone};
 use crate::answer::Refusal;
 use crate::edge::Shared;
 use crate::orders::list_page;
-use crate::path::known;
 use crate::query::Query;
 
 /// Orders on a page.
@@ -35,7 +34,7 @@ pub(super) struct Asked {
 
 /// `GET /console/orders`
 pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) -> Result<Page, Page> {
-    let query = given(&request);
+    let query = non_empty_params(&request);
     let query = Query::parse(Some(&query), &["tenant", "status", "attention", "after"])?;
     let asked = Asked {
         tenant: query.text("tenant").unwrap_or_default().to_owned(),
@@ -47,7 +46,7 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) ->
     }
     let tenant = TenantId::parse(&asked.tenant)
         .map_err(|error| Refusal::new(Code::InvalidId, error.to_string()).at("tenant"))?;
-    known(&shared, &tenant)?;
+    shared.require_tenant(&tenant)?;
     let after = query.token("after")?.map(str::to_owned);
     let wanted = OrderQuery { tenant, status: asked.status, attention: asked.attention, after, limit: PAGE };
     let until = Instant::now() + Duration::from_millis(shared.limits.request_timeout_ms);
@@ -109,11 +108,19 @@ fn table<'a>(html: &'a mut Html, found: &OrderPage) -> &'a mut Html {
     html.table("Orders, a page at a time", &["Order", "Status", "Step", "Attention", "#Total", "Changed"]);
     for order in &found.orders {
         html.raw("<tr><th scope=row>");
-        html.link(order_path(order.tenant.as_str(), order.order.as_str()), &order.order).raw("</th>");
-        html.raw("<td class=\"").raw(color(order.status)).raw("\">").raw(order.status.as_str()).raw("</td>");
-        html.cell(order.step.map_or("", |step| step.as_str()));
-        html.raw("<td class=\"").raw(tone(order.attention)).raw("\">").raw(order.attention.as_str());
-        if let Some(reason) = &order.attention_reason {
+        html.link(order_path(order.head.tenant.as_str(), order.head.order.as_str()), &order.head.order)
+            .raw("</th>");
+        html.raw("<td class=\"")
+            .raw(color(order.head.status))
+            .raw("\">")
+            .raw(order.head.status.as_str())
+            .raw("</td>");
+        html.cell(order.head.step.map_or("", |step| step.as_str()));
+        html.raw("<td class=\"")
+            .raw(tone(order.head.attention))
+            .raw("\">")
+            .raw(order.head.attention.as_str());
+        if let Some(reason) = &order.head.attention_reason {
             html.raw(": ").text(reason);
         }
         html.raw("</td>").number(money(order.total_minor, order.currency)).raw("<td>");

@@ -7,12 +7,12 @@ use retailflow_engine::metric;
 use retailflow_engine::ports::OrderCounts;
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 
-use super::given;
 use super::html::{Html, path};
-use super::numbers::{Numbers, shown};
 use super::page::Page;
-use super::words::{status_path, tone};
+use super::params::non_empty_params;
+use super::words::{shown, status_path, tone};
 use crate::edge::Shared;
+use crate::numbers::Numbers;
 use crate::query::Query;
 
 /// Tenants on the page at most; each has a list of its own.
@@ -36,7 +36,7 @@ pub(super) struct Now {
 
 /// `GET /console`
 pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) -> Result<Page, Page> {
-    let query = given(&request);
+    let query = non_empty_params(&request);
     let query = Query::parse(Some(&query), &["refresh"])?;
     let refreshes = query.text("refresh") != Some("off");
     Ok(shared.render(move |shared| made(shared, refreshes)).await?)
@@ -56,7 +56,7 @@ fn made(shared: &Shared, refreshes: bool) -> Page {
     tenants.sort_by_key(|(_, counts)| std::cmp::Reverse(needing(counts)));
     let more = tenants.len().saturating_sub(TENANTS_MAX);
     tenants.truncate(TENANTS_MAX);
-    let numbers = Numbers::new((edge.metrics)());
+    let numbers = (edge.numbers)();
     let (connections, streams) = (edge.counts.connections_open(), edge.counts.streams_open());
     let all = edge.views.counts(None).ok();
     let now = Now { reasons, numbers, connections, streams, all, tenants, more };
@@ -82,9 +82,9 @@ pub(super) fn body(now: &Now, refreshes: bool) -> Html {
     }
     match refreshes {
         true => {
-            html.raw("<p class=soft>Loaded anew every 5 seconds. ").link("/console?refresh=off", "Stop that")
+            html.raw("<p class=soft>Refreshes every 5 s. ").link("/console?refresh=off", "Stop refreshing")
         }
-        false => html.raw("<p class=soft>").link("/console", "Load anew every 5 seconds"),
+        false => html.raw("<p class=soft>").link("/console", "Refresh every 5 s"),
     };
     html.raw("</p>");
     node(&mut html, now);
@@ -103,10 +103,11 @@ fn node(html: &mut Html, now: &Now) {
     html.fact("Orders in memory", of(metric::LIVE_ORDERS.name, metric::LIVE_ORDERS_MAX.name));
     html.fact("Steps waiting", of(metric::EFFECTS_BACKLOG.name, metric::EFFECTS_BACKLOG_MAX.name));
     html.fact("Orders parked", one(metric::PARKED.name));
-    html.fact("Commands behind them", one(metric::PARKED_COMMANDS.name));
-    let durability = numbers.by(metric::DURABILITY.name, "class");
-    let replicas = numbers.by(metric::DURABILITY.name, "replicas");
-    if let (Some((class, _)), Some((replicas, _))) = (durability.first(), replicas.first()) {
+    html.fact("Queued commands", one(metric::PARKED_COMMANDS.name));
+    // What durability was before has a series of its own, of value 0.
+    let now_so =
+        |label| numbers.by(metric::DURABILITY.name, label).into_iter().find(|(_, value)| *value != 0.0);
+    if let (Some((class, _)), Some((replicas, _))) = (now_so("class"), now_so("replicas")) {
         html.fact("Durability", format!("{class}, {replicas} replica(s)"));
     }
     html.fact("Connections", now.connections);
@@ -161,8 +162,13 @@ fn busy(html: &mut Html, numbers: &Numbers) {
     for (caption, column, metric, label) in [
         ("Outcomes given since the start", "Status", &metric::COMMANDS, "status"),
         ("Refused since the start", "Code", &metric::REFUSED, "code"),
-        ("Orders that are driven, by step", "Step", &metric::SAGAS, "step"),
-        ("Participants: 1 while one is left alone", "Participant", &metric::BREAKER_OPEN, "participant"),
+        ("Orders with a step in progress, by step", "Step", &metric::SAGAS, "step"),
+        (
+            "Participants: 1 while the circuit breaker is open",
+            "Participant",
+            &metric::BREAKER_OPEN,
+            "participant",
+        ),
     ] {
         // A code that was never given is no news.
         let mut rows: Vec<_> =

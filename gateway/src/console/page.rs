@@ -85,7 +85,8 @@ impl From<Refusal> for Page {
         }
         body.raw("</dl><p>").link("/console", "Back to the numbers").raw("</p>");
         let status = StatusCode::from_u16(outcome.code.http_status());
-        Self { status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), ..Self::new("Not done", body) }
+        let title = if outcome.code.http_status() == 404 { "Not found" } else { "Refused" };
+        Self { status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), ..Self::new(title, body) }
     }
 }
 

@@ -10,10 +10,10 @@ use retailflow_engine::ids::OrderRef;
 use retailflow_engine::wire::Code;
 use retailflow_engine::wire::admin::{ParkedEntry, ParkedList, ReleaseReport};
 
-use super::given;
 use super::html::{self, Html};
 use super::page::Page;
-use super::words::order_path;
+use super::params::non_empty_params;
+use super::words::{order_path, parked_path};
 use crate::answer::Refusal;
 use crate::edge::Shared;
 use crate::path::{self as names, Names};
@@ -24,14 +24,9 @@ use crate::{admin, body, headers, parked};
 const PAGE: usize = 100;
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The page on which one order's parking is ended.
-pub(super) fn path(tenant: &str, order: &str) -> String {
-    format!("/console/parked/{tenant}/{order}")
-}
-
 /// `GET /console/parked`
 pub(super) async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Result<Page, Page> {
-    let query = given(&request);
+    let query = non_empty_params(&request);
     let query = Query::parse(Some(&query), &["after"])?;
     let time = Duration::from_millis(shared.limits.request_timeout_ms);
     let found = parked::page(&shared, query.token("after")?, PAGE, time).await?;
@@ -66,7 +61,7 @@ pub(super) fn list_body(found: &ParkedList) -> Html {
             .raw("</th>");
         html.number(entry.queued).cell(&entry.reason).raw("<td>");
         html.raw("<a href=\"")
-            .text(path(tenant, order))
+            .text(parked_path(tenant, order))
             .raw("\" aria-label=\"End the parking of ")
             .text(order);
         html.raw("\">Release or discard</a></td></tr>");
@@ -91,7 +86,7 @@ pub(super) async fn ask(State(shared): State<Arc<Shared>>, names: Names) -> Resu
 /// The question below its heading.
 pub(super) fn ask_body(entry: &ParkedEntry) -> Html {
     let (tenant, order) = (entry.tenant.as_str(), entry.order.as_str());
-    let target = path(tenant, order);
+    let target = parked_path(tenant, order);
     let mut html = Html::default();
     html.raw("<dl class=facts>").fact("Why", &entry.reason).fact("Commands that wait", entry.queued);
     html.raw("</dl><p>").link(order_path(tenant, order), "The order and its timeline").raw("</p>");
@@ -131,8 +126,8 @@ async fn end(shared: &Shared, names: &Names, request: Request, discard: bool) ->
     let (head, body) = request.into_parts();
     let limit = Duration::from_millis(shared.limits.body_timeout_ms);
     is_form(&head.headers)?;
-    let whose = body::Whose { tenants: shared.edge.tenants.as_ref(), tenant: &order.tenant };
-    let held = body::read(&shared.admin_bodies, whose, &head.headers, body, limit).await?;
+    let owner = body::BodyOwner { tenants: shared.edge.tenants.as_ref(), tenant: &order.tenant };
+    let held = body::read(&shared.admin_bodies, owner, &head.headers, body, limit).await?;
     let text =
         std::str::from_utf8(&held).map_err(|_| Refusal::new(Code::InvalidField, "the form is not UTF-8"))?;
     let form = Query::parse(Some(text), &["operator", "sure"])?;

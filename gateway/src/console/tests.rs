@@ -1,5 +1,6 @@
 //! Pages of data that would be markup, were it not escaped.
 
+use retailflow_engine::metric::{self, Metric};
 use retailflow_engine::ports::{OrderCounts, OrderPage};
 use retailflow_engine::wire::admin::{ParkedList, ReleaseReport};
 use retailflow_engine::wire::order::{HistoryEntry, OrderView};
@@ -9,10 +10,10 @@ use retailflow_testkit::author;
 use serde_json::{Value, json};
 
 use super::html::{Html, path};
-use super::numbers::Numbers;
 use super::page::Page;
 use super::{order, orders, overview, parked};
 use crate::answer::Refusal;
+use crate::numbers::{MetricValue, Numbers};
 
 /// Markup that begins within text, within an attribute and within a tag.
 const PLANTED: &str = "\"'><script>alert(1)</script><b x=' &amp;";
@@ -99,21 +100,27 @@ fn parked_orders_are_escaped() {
 
 #[test]
 fn numbers_reasons_and_tenants_are_escaped() {
-    let label = PLANTED.replace('"', "\\\"");
-    let text = format!(
-        "retailflow_commands_total{{status=\"{label}\"}} 1\nretailflow_refused_total{{code=\"{label}\"}} 1\n\
-         retailflow_build_info{{version=\"{label}\"}} 1\nretailflow_durability_info{{class=\"{label}\",replicas=\"1\"}} 1\n"
-    );
+    let one = |metric: &Metric, labels: &[&str], value| MetricValue {
+        name: metric.name.to_owned(),
+        labels: labels.iter().map(|name| ((*name).to_owned(), PLANTED.to_owned())).collect(),
+        value,
+    };
+    let numbers = Numbers(vec![
+        one(&metric::COMMANDS, &["status"], 1.0),
+        one(&metric::REFUSED, &["code"], 1.0),
+        one(&metric::BUILD, &["version"], 1.0),
+        one(&metric::DURABILITY, &["class", "replicas"], 1.0),
+    ]);
     let now = overview::Now {
         reasons: vec![PLANTED.into()],
-        numbers: Numbers::new(text),
+        numbers,
         connections: 1,
         streams: 0,
         all: Some(OrderCounts::default()),
         tenants: vec![(PLANTED.into(), OrderCounts::default())],
         more: 0,
     };
-    is_clean(overview::body(&now, true), 6);
+    is_clean(overview::body(&now, true), 7);
 }
 
 #[test]

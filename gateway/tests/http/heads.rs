@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use retailflow_gateway::{Options, Server};
+use retailflow_gateway::{Numbers, Options, Server};
 use serde_json::Value;
 
 use crate::world::{Behind, COMMANDS, Client, JSON, PLACE, TYPE, World, behind, local, raw};
@@ -168,10 +168,15 @@ async fn metrics_and_the_console_are_made_beside_the_requests() {
         let (let_go, gate) = mpsc::channel::<()>();
         let (begun, mut making) = tokio::sync::mpsc::unbounded_channel();
         let gate = Mutex::new(gate);
-        edge.metrics = Arc::new(move || {
+        let make = Arc::new(move || {
             let _ = begun.send(());
-            let answered = gate.lock().unwrap().recv_timeout(Duration::from_secs(5)).is_ok();
-            format!("answered {}\n", u8::from(answered))
+            gate.lock().unwrap().recv_timeout(Duration::from_secs(5)).is_ok()
+        });
+        let also = Arc::clone(&make);
+        edge.metrics = Arc::new(move || format!("answered {}\n", u8::from(also())));
+        edge.numbers = Arc::new(move || {
+            make();
+            Numbers::default()
         });
         let running = Server::start(local(), edge, Options::default()).unwrap();
         let address = running.admin_addr;

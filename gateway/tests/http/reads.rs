@@ -17,7 +17,10 @@ async fn an_order_as_it_stands() {
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(reply.header("cache-control"), Some("no-store"));
     let view: OrderView = serde_json::from_str(reply.text()).unwrap();
-    assert_eq!((view.order.as_str(), view.version, view.attention), ("o-1", 1, Attention::None));
+    assert_eq!(
+        (view.head.order.as_str(), view.head.version, view.head.attention),
+        ("o-1", 1, Attention::None)
+    );
     let parked = world.get("/v1/tenants/shop/orders/parked").await.json();
     assert_eq!((&parked["attention"], &parked["attention_reason"]), (&"parked".into(), &"it crashed".into()));
 }

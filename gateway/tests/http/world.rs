@@ -81,6 +81,7 @@ pub(crate) async fn behind() -> Behind {
         tenants: Arc::new(tenants),
         dead_letters: Some(Arc::new(letters)),
         readiness: Arc::new(ready),
+        numbers: Arc::new(retailflow_gateway::Numbers::default),
         metrics: Arc::new(|| "up 1\nsent{tenant=\"shop\"} 1\n".to_owned()),
         counts: Arc::default(),
         token_secret: TokenSecret::derive(b"of all worlds"),

@@ -73,7 +73,10 @@ pub fn open(
     }
     let sink = move |event| {
         if sender.try_send(event).is_err() {
-            tracing::warn!("a participant's report was dropped; its step is looked at again when it is due");
+            tracing::warn!(
+                event = "report_dropped",
+                "a participant's report was dropped; its step is looked at again when it is due"
+            );
         }
     };
     let (rates, sim) = match kind {
@@ -167,5 +170,5 @@ async fn report(node: NodeHandle, event: CommandEvent) {
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         wait_ms = (wait_ms * 2).min(REPORT_WAIT_MAX_MS);
     }
-    tracing::warn!(order = %command.order, "a report was given up; its step is looked at again when it is due");
+    tracing::warn!(event = "report_dropped", order = %command.order, "a report was given up; its step is looked at again when it is due");
 }

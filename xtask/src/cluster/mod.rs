@@ -4,8 +4,6 @@
 //! to be kept. One that ends is told, and the others go on: it comes back when that is asked for ([`asked`]), or by itself.
 
 mod asked;
-#[path = "../../../tests/support/ports.rs"]
-mod ports;
 mod process;
 mod running;
 
@@ -153,7 +151,7 @@ async fn live(running: &mut Running, size: &Size, nats: &Path, etcd: &Path) -> R
         .start("participants", participants, |said| said.contains("the participants are there").then_some(()))
         .await?;
     // Known before, so that a node that comes back is found where it was.
-    let ports = ports::free(size.nodes * 2);
+    let ports = running::ports::free(size.nodes * 2);
     for (number, ports) in (1..).zip(ports.chunks(2)) {
         let name = format!("n-{number}");
         let mut node = running.retailflow(&["serve", "--node", &name]);

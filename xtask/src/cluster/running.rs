@@ -1,5 +1,8 @@
 //! The processes of a cluster, and how each is started.
 
+#[path = "../../../tests/support/ports.rs"]
+pub(super) mod ports;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::ports;
 use super::process::{Process, answers};
 
 /// For one process to be ready.

@@ -12,14 +12,13 @@ use retailflow_engine::ports::{DeadlineChange, LogIdentity};
 use tokio::sync::watch;
 
 use super::committer::Committer;
+use super::controls;
+use super::disk_log::{DiskLog, DiskLogOptions, folders};
 use super::places::Places;
-use super::port::Turns;
 use super::scrub::Scrubber;
+use super::state::{Head, Inner, Pending, decode_heads, encode_heads, order_key};
 use super::tail::Tail;
-use super::{
-    DiskLog, DiskLogOptions, Head, Inner, Pending, controls, decode_heads, encode_heads, folders, order_key,
-};
-use crate::index::{Cursor as IndexCursor, Index, IndexError, OrderPlace, OrderUpdate};
+use super::turns::Turns;
 use crate::log::check::{LostEnd, check};
 use crate::log::frame::HEADER_BYTES;
 use crate::log::group::{self, EntryKind};
@@ -27,6 +26,7 @@ use crate::log::open::{exists, list};
 use crate::log::{
     Cursor, Frame, FrameKind, LogError, LogReader, NewLog, Opening, Position, Recovery, Writer,
 };
+use retailflow_index::{Cursor as IndexCursor, Index, IndexError, OrderPlace, OrderUpdate};
 use retailflow_os::files::Files;
 
 /// Orders changed by a replay before the index is told: it is told of many at once.

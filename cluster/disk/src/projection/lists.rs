@@ -188,11 +188,11 @@ impl Lists {
         let order = record.order();
         self.book(record);
         self.change(order, found, |tracked| {
-            if let Err(error) = tracked.glance.fold(record) {
+            if let Err(error) = tracked.summary.fold(record) {
                 // A broken order stops alone: it stays in the lists as it was.
                 tracing::warn!(%order, %error, "the lists cannot take in a record");
             }
-            if tracked.place == 0 && tracked.glance.total.is_some() {
+            if tracked.place == 0 && tracked.summary.total.is_some() {
                 tracked.place = position;
             }
         });
@@ -320,7 +320,7 @@ impl Lists {
 /// What a list shows; an order whose amount nobody can read is not shown, and said once it is looked at.
 pub(super) fn summary(order: &OrderRef, tracked: &Tracked) -> Option<OrderSummary> {
     let parked: Option<&Arc<str>> = tracked.parked.as_ref();
-    tracked.glance.summary(order, parked.map(|reason| &**reason)).unwrap_or_else(|error| {
+    tracked.summary.summary(order, parked.map(|reason| &**reason)).unwrap_or_else(|error| {
         tracing::warn!(%order, %error, "an order cannot be shown in a list");
         None
     })

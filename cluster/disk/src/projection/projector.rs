@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 use retailflow_engine::ids::OrderRef;
-use retailflow_engine::order::{Glance, Incoming};
+use retailflow_engine::order::{Incoming, SummaryState};
 use retailflow_engine::ports::{LogPosition, LoggedGroup, ReadError};
 
 use super::entries::{Parsed, entries};
@@ -21,7 +21,7 @@ use super::publisher::Publisher;
 use super::shared::{Cause, Progress, Shared, Standing};
 use super::shelf::{self, Of, Shelf};
 use super::tracked::Tracked;
-use crate::index::IndexError;
+use retailflow_index::IndexError;
 
 /// Long orders of which it is known without the shelf how far their blocks go.
 const LONG_ENDS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
@@ -299,16 +299,16 @@ impl Projector<'_> {
             }
             records => records?,
         };
-        let mut tracked = Tracked { glance: Glance::default(), ..Tracked::default() };
+        let mut tracked = Tracked { summary: SummaryState::default(), ..Tracked::default() };
         for record in records.iter().take_while(|record| record.position.0 < before) {
             let folded = Incoming::read(&record.bytes)
                 .map_err(Into::into)
-                .and_then(|incoming| tracked.glance.fold(&incoming));
+                .and_then(|incoming| tracked.summary.fold(&incoming));
             if let Err(error) = folded {
                 tracing::warn!(%order, %error, "the lists cannot show what becomes of an order");
                 break;
             }
-            if tracked.place == 0 && tracked.glance.total.is_some() {
+            if tracked.place == 0 && tracked.summary.total.is_some() {
                 tracked.place = record.position.0;
             }
         }

@@ -16,19 +16,8 @@ use retailflow_engine::ports::{ReadError, RelayedEvent};
 use retailflow_engine::wire::event::PublicEvent;
 
 use super::entries::{Entry, Parsed};
+use super::placed::{At, PlacedEvent};
 use super::shared::Shared;
-
-/// Where an event stands: its group's position, and its number in the group.
-pub(super) type At = (u64, u32);
-
-pub(super) use retailflow_engine::codec::cursor::BEHIND;
-
-/// An event with its place.
-#[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) at: At,
-    pub(super) event: RelayedEvent,
-}
 
 /// Makes events of entries that come one after another, as they stand in the log.
 pub(super) struct Publisher {
@@ -66,7 +55,7 @@ impl Publisher {
         entries: &[Entry<'_>],
         tenant: Option<&TenantId>,
         after: At,
-    ) -> Result<Vec<Told>, String> {
+    ) -> Result<Vec<PlacedEvent>, String> {
         let mut told = Vec::new();
         let (mut group, mut counted) = (0, 0_u32);
         for entry in entries {
@@ -157,7 +146,7 @@ impl Publisher {
     }
 }
 
-fn render(shared: &Shared, at: At, event: &PublicEvent) -> Result<Told, String> {
+fn render(shared: &Shared, at: At, event: &PublicEvent) -> Result<PlacedEvent, String> {
     let cursor = Cursor { log_id: shared.log_id, position: at.0, index: at.1 };
     let token = cursor.to_token().map_err(|error| error.to_string())?;
     let json = serde_json::to_string(event).map_err(|error| error.to_string())?;
@@ -167,5 +156,5 @@ fn render(shared: &Shared, at: At, event: &PublicEvent) -> Result<Told, String> 
         kind: event.data.kind(),
         json: Arc::from(json),
     };
-    Ok(Told { at, event })
+    Ok(PlacedEvent { at, event })
 }

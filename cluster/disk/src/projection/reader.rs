@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 
 use super::Projection;
 use super::entries::{Parsed, entries};
-use super::publisher::{At, BEHIND, Publisher, Told};
+use super::placed::{At, BEHIND, PlacedEvent};
+use super::publisher::Publisher;
 use super::shared::{Progress, Shared};
 use super::turns::Turn;
 
@@ -48,7 +49,7 @@ struct Kept {
 }
 
 /// Events, and the place behind all that was read.
-type Read = (VecDeque<Told>, At);
+type Read = (VecDeque<PlacedEvent>, At);
 type Stepped = (Publisher, Option<Turn>, Read);
 
 struct Reader {
@@ -56,7 +57,7 @@ struct Reader {
     tenant: TenantId,
     at: At,
     /// Read and not given yet; then the reader stands at the place beside it.
-    waiting: VecDeque<Told>,
+    waiting: VecDeque<PlacedEvent>,
     then: At,
     kept: Option<Kept>,
     /// The wait for a turn. Kept when the wait for events is dropped: whoever begins anew each time stands at the end of the
@@ -115,7 +116,7 @@ fn check(shared: &Shared, (position, index): At) -> Result<(), RelayError> {
 impl Reader {
     /// Events that are read already.
     fn give(&mut self) -> Vec<RelayedEvent> {
-        let given: Vec<Told> = self.waiting.drain(..self.waiting.len().min(EVENTS_MAX)).collect();
+        let given: Vec<PlacedEvent> = self.waiting.drain(..self.waiting.len().min(EVENTS_MAX)).collect();
         self.at = match (self.waiting.is_empty(), given.last()) {
             (false, Some(last)) => last.at,
             _ => self.then,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::RelayedEvent;
 
-use super::publisher::{At, BEHIND, Told};
+use super::placed::{At, BEHIND, PlacedEvent};
 
 /// What an event takes beside its text, about, in bytes.
 const EVENT_BYTES: usize = 200;
@@ -18,7 +18,7 @@ const EVENT_BYTES: usize = 200;
 pub(super) struct Ring {
     events_max: usize,
     bytes_max: usize,
-    events: VecDeque<Told>,
+    events: VecDeque<PlacedEvent>,
     bytes: usize,
     /// The last group that the projector has begun to take in.
     passed: u64,
@@ -92,7 +92,7 @@ impl Ring {
     }
 
     /// The events of the groups up to `last`, after [`Ring::pass`] has asked for them.
-    pub(super) fn push(&mut self, told: Vec<Told>, last: u64) {
+    pub(super) fn push(&mut self, told: Vec<PlacedEvent>, last: u64) {
         self.complete = self.complete.max(last);
         for told in told {
             self.bytes += told.event.json.len() + EVENT_BYTES;
@@ -133,11 +133,11 @@ mod tests {
         TenantId::parse(name).unwrap()
     }
 
-    fn told(at: At, name: &str) -> Told {
+    fn told(at: At, name: &str) -> PlacedEvent {
         let json = format!("{at:?}");
         let event =
             RelayedEvent { token: "".into(), tenant: tenant(name), kind: "k", json: json.as_str().into() };
-        Told { at, event }
+        PlacedEvent { at, event }
     }
 
     #[test]

@@ -13,14 +13,14 @@ use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{EventLog, ViewError};
 use tokio::sync::{Semaphore, watch};
 
-use super::ProjectionOptions;
 use super::lists::Lists;
 use super::long::{self, Secret};
+use super::options::ProjectionOptions;
 use super::ring::Ring;
 use super::shelf::Shelf;
 use super::turns::Turns;
 use crate::event_log::{DiskLog, KnownRecords, LongOrders};
-use crate::index::IndexError;
+use retailflow_index::IndexError;
 
 /// What keeps the lists from being used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,8 +34,8 @@ use super::keys;
 use super::lists::{Counts, Frozen};
 use super::long::Secret;
 use super::tracked::{Row, Tracked};
-use crate::index::IndexError;
-use crate::index::store::{self, Store, guarded};
+use retailflow_index::IndexError;
+use retailflow_index::store::{self, Store, guarded};
 
 /// Of the rows' form. Another one is no trouble: all is built again.
 pub(super) const VERSION: u8 = 3;
@@ -88,7 +88,7 @@ pub(super) struct Of {
 
 /// What has changed, ready to be written.
 pub(super) struct Prepared {
-    batch: sled::Batch,
+    batch: store::Batch,
     rows: HashMap<TenantId, Vec<NewRow>>,
     written: Vec<(OrderRef, bool)>,
 }
@@ -148,7 +148,7 @@ impl Shelf {
 
     /// Makes ready what has changed; nothing is held for it.
     pub(super) fn prepare(frozen: Frozen, of: &Of) -> Result<Prepared, IndexError> {
-        let mut batch = sled::Batch::default();
+        let mut batch = store::Batch::default();
         let mut rows: HashMap<TenantId, Vec<NewRow>> = HashMap::new();
         let mut written = Vec::with_capacity(frozen.orders.len());
         for (order, tracked) in frozen.orders {

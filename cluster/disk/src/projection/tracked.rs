@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId, TimestampMs};
 use retailflow_engine::money::Currency;
-use retailflow_engine::order::{Glance, OrderStatus, StepAt};
+use retailflow_engine::order::{OrderStatus, StepAt, SummaryState};
 use retailflow_engine::wire::command::Step;
 use retailflow_engine::wire::order::{Attention, OrderStatus as PublicStatus};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// An order, for the lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tracked {
-    pub(super) glance: Glance,
+    pub(super) summary: SummaryState,
     /// Where the record stands with which it was placed: its place in all lists, for ever. 0 while nothing is placed.
     pub(super) place: u64,
     /// Why it is parked, if it is.
@@ -30,8 +30,8 @@ pub(super) struct Tracked {
 impl Tracked {
     /// How it stands in the lists; `None` while nothing is placed.
     pub(super) fn standing(&self) -> Option<(PublicStatus, Attention)> {
-        let status = self.glance.public_status()?;
-        let attention = match (&self.parked, &self.glance.attention) {
+        let status = self.summary.public_status()?;
+        let attention = match (&self.parked, &self.summary.attention) {
             (Some(_), _) => Attention::Parked,
             (None, Some((attention, _))) => *attention,
             (None, None) => Attention::None,
@@ -82,30 +82,30 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn of(order: &OrderId, tracked: &Tracked) -> Self {
-        let glance = &tracked.glance;
+        let summary = &tracked.summary;
         Self {
             order: order.as_str().to_owned(),
             place: tracked.place,
-            revision: glance.revision,
-            version: glance.version,
-            status: glance.public_status(),
-            active: glance
+            revision: summary.revision,
+            version: summary.version,
+            status: summary.public_status(),
+            active: summary
                 .active
                 .as_ref()
                 .map(|at| (at.step, at.instance, at.generation, at.part.as_deref().map(str::to_owned))),
-            attention: glance.attention.as_ref().map(|(kind, reason)| (*kind, reason.to_string())),
+            attention: summary.attention.as_ref().map(|(kind, reason)| (*kind, reason.to_string())),
             parked: tracked.parked.as_deref().map(str::to_owned),
             marks: tracked.marks.clone(),
             waiting: tracked.waiting,
-            total: glance.total,
-            changed: glance.changed.map(|(first, last)| (first.0, last.0)),
+            total: summary.total,
+            changed: summary.changed.map(|(first, last)| (first.0, last.0)),
         }
     }
 
     /// The order, and what is known of it; an error for what nobody has written.
     pub(super) fn read(self, tenant: &TenantId, pinned: bool) -> Result<(OrderRef, Tracked), String> {
         let order = OrderId::parse(&self.order).map_err(|error| error.to_string())?;
-        let glance = Glance {
+        let summary = SummaryState {
             revision: self.revision,
             version: self.version,
             status: match self.status {
@@ -126,7 +126,7 @@ impl Row {
             changed: self.changed.map(|(first, last)| (TimestampMs(first), TimestampMs(last))),
         };
         let tracked = Tracked {
-            glance,
+            summary,
             place: self.place,
             parked: self.parked.map(Into::into),
             marks: self.marks,

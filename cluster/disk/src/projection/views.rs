@@ -74,7 +74,7 @@ impl Projection {
 
     /// One order as the lists show it; `None` when it is not in memory, or not placed.
     #[must_use]
-    pub fn glance(&self, order: &OrderRef) -> Option<OrderSummary> {
+    pub fn summary_of(&self, order: &OrderRef) -> Option<OrderSummary> {
         self.shared.lists.read().get(order).and_then(|tracked| summary(order, tracked))
     }
 

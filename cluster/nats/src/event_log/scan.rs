@@ -5,7 +5,7 @@ use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::{LogPosition, LoggedEntry, LoggedGroup, ReadError};
 
-use super::Inner;
+use super::state::Inner;
 use crate::api::Stored;
 use crate::subjects::{self, Subject};
 
@@ -92,7 +92,7 @@ impl Inner {
                 return Ok((entries, reached, true));
             }
             // Nor is a torn one ever told, though others' groups stand behind it.
-            self.settle(partition, &message).await?;
+            self.await_whole(partition, &message).await?;
             reached = message.sequence;
             entries.extend(logged(message));
         }

@@ -16,13 +16,14 @@ pub struct Unwritten {
     pub is_full: bool,
 }
 
-pub(super) struct Since {
+/// Tries that were not answered, one after another.
+pub(super) struct Outage {
     begun: Instant,
     why: String,
     is_full: bool,
 }
 
-impl Since {
+impl Outage {
     pub(super) fn now(&self) -> Unwritten {
         Unwritten { lasts: self.begun.elapsed(), why: self.why.clone(), is_full: self.is_full }
     }
@@ -49,13 +50,13 @@ mod tests {
         let mut since = None;
         let begun = Instant::now();
         tokio::time::advance(Duration::from_secs(5)).await;
-        Since::note(&mut since, begun, &Err(CommitError::Unknown("silence".into())));
+        Outage::note(&mut since, begun, &Err(CommitError::Unknown("silence".into())));
         tokio::time::advance(Duration::from_secs(5)).await;
-        Since::note(&mut since, Instant::now(), &Err(CommitError::Unavailable("full".into())));
-        let now = since.as_ref().map(Since::now);
+        Outage::note(&mut since, Instant::now(), &Err(CommitError::Unavailable("full".into())));
+        let now = since.as_ref().map(Outage::now);
         let wanted = Unwritten { lasts: Duration::from_secs(10), why: "full".into(), is_full: true };
         assert_eq!(now, Some(wanted));
-        Since::note(&mut since, Instant::now(), &Err(CommitError::Fenced { epoch: 3 }));
+        Outage::note(&mut since, Instant::now(), &Err(CommitError::Fenced { epoch: 3 }));
         assert!(since.is_none(), "the log answers");
     }
 }

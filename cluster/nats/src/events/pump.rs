@@ -54,7 +54,7 @@ struct Known {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+enum ApiFailure {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -75,7 +75,7 @@ impl EventPump {
         Self { log, publisher, cursors, partition, states: LruCache::new(STATES_MAX), after: 0, saved: 0 }
     }
 
-    /// Publishes until `end`. Trouble is said, and tried again.
+    /// Publishes until `end`. ApiFailure is said, and tried again.
     pub async fn run(mut self, end: CancellationToken) {
         let mut begun = false;
         loop {
@@ -100,7 +100,7 @@ impl EventPump {
         }
     }
 
-    async fn follow(&mut self, begun: &mut bool) -> Result<std::convert::Infallible, Trouble> {
+    async fn follow(&mut self, begun: &mut bool) -> Result<std::convert::Infallible, ApiFailure> {
         if !*begun {
             self.after = self.cursors.read(CURSOR, self.partition).await?;
             (self.saved, *begun) = (self.after, true);

@@ -6,7 +6,8 @@ use retailflow_engine::codec::cursor::{BEHIND, Cursor};
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::{EventReader, PortFuture, ReadFrom, RelayError, RelayedEvent};
 
-use super::{Shared, log_id, told, unavailable};
+use super::event;
+use super::state::{Shared, log_id, unavailable};
 use crate::api::StreamInfo;
 use crate::edge::{self, Arrived};
 use crate::subjects;
@@ -89,7 +90,7 @@ impl Reader {
             0 => return Err(gone("nothing stands before the first event")),
             at => self.source.at(at).await.map_err(|trouble| unavailable(&trouble))?,
         };
-        let other = |found: Arrived| told::read(&found).map(|told| told.mark) != Ok(self.mark);
+        let other = |found: Arrived| event::read(&found).map(|event| event.mark) != Ok(self.mark);
         if found.is_some_and(other) {
             return Err(gone(format!("no event of this token stands at {} in this log", self.at)));
         }
@@ -160,8 +161,8 @@ impl Reader {
     fn give(&mut self, piece: &[Arrived]) -> Result<Vec<RelayedEvent>, RelayError> {
         let mut given = Vec::with_capacity(piece.len());
         for arrived in piece {
-            let told = match told::read(arrived) {
-                Ok(told) => told,
+            let event = match event::read(arrived) {
+                Ok(event) => event,
                 Err(_) if !given.is_empty() => break,
                 Err(why) => {
                     let sequence = arrived.sequence;
@@ -170,9 +171,9 @@ impl Reader {
                     return Err(RelayError::Unavailable(text));
                 }
             };
-            (self.at, self.mark) = (arrived.sequence, told.mark);
+            (self.at, self.mark) = (arrived.sequence, event.mark);
             let (token, tenant) = (self.token().into(), self.tenant.clone());
-            given.push(RelayedEvent { token, tenant, kind: told.kind, json: told.json });
+            given.push(RelayedEvent { token, tenant, kind: event.kind, json: event.json });
         }
         Ok(given)
     }

@@ -69,7 +69,7 @@ async fn each_orders_commands_are_stored_in_their_order() {
     }
     let mut sequences = std::collections::BTreeSet::new();
     for receipt in receipts {
-        let Sent::Acknowledged { sequence, duplicate: false } = receipt.sent().await else { panic!() };
+        let Sent::Stored { sequence, duplicate: false } = receipt.sent().await else { panic!() };
         sequences.insert(sequence);
     }
     assert_eq!(sequences.len(), 400);
@@ -92,7 +92,7 @@ async fn a_server_that_is_killed_changes_no_order() {
         }
         for receipt in receipts {
             let sent = receipt.sent().await;
-            assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+            assert!(matches!(sent, Sent::Stored { .. }), "{sent:?}");
         }
         publisher
     });
@@ -125,7 +125,7 @@ async fn answers_that_are_lost_change_no_order() {
         }
         for receipt in receipts {
             let sent = receipt.sent().await;
-            assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+            assert!(matches!(sent, Sent::Stored { .. }), "{sent:?}");
         }
         assert!(publisher.close(WITHIN).await);
     });
@@ -154,14 +154,14 @@ async fn the_same_command_is_known_and_no_other_is_taken_for_it() {
         OutgoingCommand { key, ..outgoing(1, 0) }
     };
     let sent = |command: OutgoingCommand| async { publisher.publish(command).await.sent().await };
-    assert_eq!(sent(keyed("/a", "b/c")).await, Sent::Acknowledged { sequence: 1, duplicate: false });
-    assert_eq!(sent(keyed("/a/b", "c")).await, Sent::Acknowledged { sequence: 2, duplicate: false });
+    assert_eq!(sent(keyed("/a", "b/c")).await, Sent::Stored { sequence: 1, duplicate: false });
+    assert_eq!(sent(keyed("/a/b", "c")).await, Sent::Stored { sequence: 2, duplicate: false });
     // The server forgets quickly, so one of many attempts must do.
     let mut last = 2;
     let known = loop {
         match sent(keyed("/a/b", "c")).await {
-            Sent::Acknowledged { sequence, duplicate: true } => break sequence,
-            Sent::Acknowledged { sequence, duplicate: false } => last = sequence,
+            Sent::Stored { sequence, duplicate: true } => break sequence,
+            Sent::Stored { sequence, duplicate: false } => last = sequence,
             other => panic!("{other:?}"),
         }
         assert!(last < 50, "it knows none");
@@ -171,7 +171,7 @@ async fn the_same_command_is_known_and_no_other_is_taken_for_it() {
     last = known;
     assert_eq!(
         sent(keyed("/a", "b/c")).await,
-        Sent::Acknowledged { sequence: last + 1, duplicate: false },
+        Sent::Stored { sequence: last + 1, duplicate: false },
         "one without a name is stored each time"
     );
 }
@@ -187,7 +187,7 @@ async fn a_full_stream_is_waited_for_within_a_bound() {
     let publishing = tokio::spawn(async move {
         for number in 0..60 {
             let sent = patient.publish(outgoing(3, number)).await.sent().await;
-            assert!(matches!(sent, Sent::Acknowledged { .. }), "{number}: {sent:?}");
+            assert!(matches!(sent, Sent::Stored { .. }), "{number}: {sent:?}");
         }
     });
     let mut look = tokio::time::interval(Duration::from_millis(5));
@@ -256,7 +256,7 @@ async fn no_room_is_waited_for_whatever_its_number() {
     let first = publisher.publish(outgoing(1, 0)).await;
     let second = publisher.publish(outgoing(1, 1)).await;
     for sent in [first.sent().await, second.sent().await] {
-        assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+        assert!(matches!(sent, Sent::Stored { .. }), "{sent:?}");
     }
     let numbers = tokio::time::timeout(WITHIN, answering).await.unwrap().unwrap();
     assert_eq!(numbers, [vec!["c-0"; 7], vec!["c-1"]].concat());
@@ -269,7 +269,7 @@ async fn what_nobody_answers_is_unknown_and_ends_the_rest() {
     let mut doors = Doors::new(&binary, 1).await;
     let hasty = publisher(&doors, &PublisherOptions { give_up_after_ms: 300, ..few() }).await;
     let patient = publisher(&doors, &few()).await;
-    assert!(matches!(hasty.publish(outgoing(1, 0)).await.sent().await, Sent::Acknowledged { .. }));
+    assert!(matches!(hasty.publish(outgoing(1, 0)).await.sent().await, Sent::Stored { .. }));
     doors.server.kill();
     for (publisher, closes) in [(hasty, true), (patient, false)] {
         let mut receipts = Vec::new();

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::super::OrderStatus;
-use super::super::event::{Event, StepOutcome, StepStarted};
-use super::super::saga::{Return, ReturnedLine, StepAt};
+use super::super::event::Event;
+use super::super::saga::{Return, ReturnedLine};
+use super::super::step::StepAt;
+use super::super::step::{StepOutcome, StepStarted};
 use super::{placed_from_stored, placed_to_stored};
 use crate::codec::CodecError;
 use crate::codec::v1::{AttentionV1, EventV1, LinePartV1, StatusV1, StepOutcomeV1, StepV1};

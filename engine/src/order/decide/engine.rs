@@ -3,10 +3,14 @@
 
 use std::sync::Arc;
 
-use super::super::event::{Event, StepOutcome, StepStarted};
-use super::super::saga::{Active, StepAt, Waiting};
+use super::super::event::Event;
+use super::super::policy::Context;
+use super::super::saga::{Active, Waiting};
+use super::super::step::StepAt;
+use super::super::step::{StepOutcome, StepStarted};
 use super::super::{Order, evolve};
-use super::{Context, Decision};
+use super::decision::Decision;
+use crate::fulfillment::step_table::spec;
 use crate::fulfillment::{folded, turned_back};
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
@@ -67,7 +71,7 @@ pub(super) fn step_ended(
 /// Why an outcome cannot be one of a step that was asked for with this amount: money of another one was moved.
 #[must_use]
 pub fn contradiction(step: Step, asked_minor: i64, outcome: &StepOutcome) -> Option<Arc<str>> {
-    let moves_money = matches!(step, Step::Authorize | Step::Capture | Step::Void | Step::Refund);
+    let moves_money = spec(step).moves_money();
     match outcome {
         StepOutcome::Done { amount_minor: Some(minor), .. } if moves_money && *minor != asked_minor => {
             Some(format!("it says {minor}, and {asked_minor} was asked for").into())

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use super::super::command::Actor;
-use super::super::event::{Event, StepOutcome, StepStarted};
+use super::super::event::Event;
+use super::super::policy::Context;
 use super::super::saga::Waiting;
+use super::super::step::{StepOutcome, StepStarted};
 use super::super::{Order, OrderStatus};
+use super::cancel::turn_back;
+use super::decision::{Decision, Denial, plainly, rejected};
 use super::engine::step_ended;
-use super::{Context, Decision, Denial, plainly, rejected, turn_back};
 use crate::fulfillment::steps::goes_through;
 use crate::fulfillment::upcoming;
 use crate::wire::Code;

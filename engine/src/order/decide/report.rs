@@ -1,10 +1,11 @@
 //! A participant's report on a step that it had taken on.
 
 use super::super::Order;
-use super::super::event::StepOutcome;
-use super::super::saga::{Standing, Waiting};
+use super::super::policy::Context;
+use super::super::saga::{StepState, Waiting};
+use super::super::step::StepOutcome;
+use super::decision::{Decision, Denial, plainly, refused, rejected};
 use super::engine::step_ended;
-use super::{Context, Decision, Denial, plainly, refused, rejected};
 use crate::fulfillment::steps::goes_through;
 use crate::wire::Code;
 use crate::wire::command::{ReportData, ReportOutcome};
@@ -49,10 +50,10 @@ pub(super) fn report(order: &Order, data: &ReportData, context: &Context) -> Res
 /// The step is over, or has not begun: does the report say what is known?
 fn over(order: &Order, data: &ReportData) -> Denial {
     let other = match order.saga.cell(data.step).standing {
-        Standing::Open => false,
-        Standing::Done | Standing::Undone => data.outcome != ReportOutcome::Done,
-        Standing::Declined => data.outcome != ReportOutcome::Declined,
-        Standing::NotDone | Standing::Refused => data.outcome == ReportOutcome::Done,
+        StepState::Open => false,
+        StepState::Done | StepState::Undone => data.outcome != ReportOutcome::Done,
+        StepState::Declined => data.outcome != ReportOutcome::Declined,
+        StepState::NotDone | StepState::Refused => data.outcome == ReportOutcome::Done,
     };
     plainly(if other { Code::ConflictingReport } else { Code::StepNotPending })
 }

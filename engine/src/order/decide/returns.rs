@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::super::event::Event;
 use super::super::saga::{Return, ReturnedLine};
 use super::super::{Order, OrderStatus};
-use super::{Denial, plainly, refused, rejected};
+use super::decision::{Denial, plainly, refused, rejected};
 use crate::wire::Code;
 use crate::wire::command::ReturnData;
 

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::saga::world::*;
-use crate::fulfillment::steps::{BACKWARD, FORWARD, RETURN};
+use crate::fulfillment::steps::{BACKWARD, FORWARD, RETURN, spec};
 use crate::ports::Role;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/order-life.md");
@@ -77,11 +77,11 @@ fn chain(name: &str, steps: &[Step], end: &str) -> String {
 
 fn diagram() -> String {
     let mut text = String::from("```mermaid\nstateDiagram-v2\n    [*] --> open\n");
-    text += &chain("open", &FORWARD.map(|spec| spec.step), "completed");
+    text += &chain("open", &FORWARD, "completed");
     text += "    open --> canceling\n";
     text += &chain("canceling", &BACKWARD, "canceled");
     text += "    canceling --> open\n    completed --> returning\n";
-    text += &chain("returning", &RETURN.map(|spec| spec.step), "completed");
+    text += &chain("returning", &RETURN, "completed");
     text + "```\n"
 }
 
@@ -90,11 +90,11 @@ fn table() -> String {
     let mut row = |step: Step, of: &str, undone_by: &str| {
         writeln!(text, "| `{}` | {of} | {} | {undone_by} |", step.as_str(), Role::of(step).as_str()).unwrap();
     };
-    for (specs, of) in [(&FORWARD[..], "the way forward"), (&RETURN[..], "a return")] {
-        for spec in specs {
-            let undone_by =
-                spec.compensation.map_or("irreversible".into(), |step| format!("`{}`", step.as_str()));
-            row(spec.step, of, &undone_by);
+    for (steps, of) in [(&FORWARD[..], "the way forward"), (&RETURN[..], "a return")] {
+        for step in steps {
+            let undone_by = spec(*step).compensation();
+            let undone_by = undone_by.map_or("irreversible".into(), |step| format!("`{}`", step.as_str()));
+            row(*step, of, &undone_by);
         }
     }
     for step in BACKWARD {
@@ -108,16 +108,16 @@ fn cancels() -> String {
     let mut text = String::from(
         "| Step in flight | Settled as done: undone by | Settled as not done: undone by |\n|---|---|---|\n",
     );
-    for spec in FORWARD {
+    for step in FORWARD {
         let mut cells = [true, false].map(|was_done| {
-            let mut world = World::at(spec.step);
+            let mut world = World::at(step);
             world.ask(cancel());
             world.answer(settled(was_done));
             let steps: Vec<String> = world.runs_out().iter().map(|step| format!("`{step}`")).collect();
             if steps.is_empty() { "nothing".to_owned() } else { steps.join(", ") }
         });
         let [done, not_done] = &mut cells;
-        writeln!(text, "| `{}` | {done} | {not_done} |", spec.step.as_str()).unwrap();
+        writeln!(text, "| `{}` | {done} | {not_done} |", step.as_str()).unwrap();
     }
     text
 }

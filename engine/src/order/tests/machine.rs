@@ -7,7 +7,7 @@ use serde_json::json;
 use super::saga::world::*;
 use super::the_order;
 use crate::ids::TimestampMs;
-use crate::order::{Glance, Incoming};
+use crate::order::{Incoming, SummaryState};
 use crate::wire::order::OrderView;
 use crate::wire::order_list::OrderSummary;
 
@@ -246,27 +246,21 @@ impl Life {
     }
 }
 
-fn glance(log: &[Vec<u8>]) -> Glance {
-    let mut glance = Glance::default();
+fn summary_state(log: &[Vec<u8>]) -> SummaryState {
+    let mut summary_state = SummaryState::default();
     for bytes in log {
         let record = Incoming::read(bytes).unwrap();
-        assert!(record.expected_revision() == glance.revision);
-        glance.fold(&record).unwrap();
-        assert!(glance.fold(&record).is_err(), "a record counts once");
+        assert!(record.expected_revision() == summary_state.revision);
+        summary_state.fold(&record).unwrap();
+        assert!(summary_state.fold(&record).is_err(), "a record counts once");
     }
-    glance
+    summary_state
 }
 
 /// What a list shows of an order that looks like this.
 fn listed(view: OrderView) -> OrderSummary {
     OrderSummary {
-        tenant: view.tenant,
-        order: view.order,
-        version: view.version,
-        status: view.status,
-        step: view.step,
-        attention: view.attention,
-        attention_reason: view.attention_reason,
+        head: view.head,
         currency: view.currency,
         total_minor: view.total_minor,
         created_at: view.created_at,
@@ -285,7 +279,7 @@ fn lives(moves: &[Move], free: bool, decisions_max: u64) -> World {
     assert_eq!(World::from_log(&world.log).aggregate, world.aggregate, "the whole log");
     for parked in [None, Some("it crashes")] {
         let (view, _) = crate::order::view(&the_order(), &world.log, parked).unwrap().unwrap();
-        assert_eq!(glance(&world.log).summary(&the_order(), parked).unwrap().unwrap(), listed(view));
+        assert_eq!(summary_state(&world.log).summary(&the_order(), parked).unwrap().unwrap(), listed(view));
     }
     world
 }

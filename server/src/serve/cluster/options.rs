@@ -58,7 +58,7 @@ pub(super) fn policy(config: &Config, partitions: u16, required_labels: BTreeMap
 mod tests {
     use retailflow_config::LoadOptions;
 
-    use super::super::ground::{identity, list, nats_options, replier_options, wanted_streams};
+    use super::super::cluster_deps::{identity, list, nats_options, replier_options, wanted_streams};
     use super::super::labels::parse_labels;
     use super::*;
     use crate::app;

@@ -7,8 +7,8 @@ use retailflow_testkit::views::{all_of, assert_agrees, caught_up, pages};
 
 use super::{Disk, ENDS, End, tiny};
 use crate::contract_tests;
-use crate::index::IndexError;
 use crate::projection::ProjectionOptions;
+use retailflow_index::IndexError;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_end_the_lists_are_those_of_a_rebuild() {
@@ -108,7 +108,7 @@ async fn ten_thousand_orders_are_paged_through() {
         for name in TENANTS {
             let own: Vec<&OrderRef> = orders.iter().filter(|order| order.tenant.as_str() == name).collect();
             let listed = pages(&*views, &all_of(name)).await;
-            assert!(listed.iter().map(|order| &order.order).eq(own.iter().map(|order| &order.order)));
+            assert!(listed.iter().map(|order| &order.head.order).eq(own.iter().map(|order| &order.order)));
         }
         assert_eq!(views.counts(None).unwrap().by_status, [0, ORDERS as u64, 0, 0]);
         drop(views);

@@ -1,7 +1,7 @@
 //! Steps that take their time, and what participants report.
 
 use super::*;
-use crate::order::Standing;
+use crate::order::StepState;
 use serde_json::json;
 
 const HOUR_MS: u64 = 3600 * 1000;
@@ -65,7 +65,7 @@ fn a_declined_step_knows_its_late_reports() {
     assert_eq!(world.ask(report(Step::Capture, "x", "declined")), Code::StepNotPending);
     assert_eq!(world.ask(report(Step::Capture, "x", "done")), Code::ConflictingReport);
     world.runs_out();
-    assert_eq!(world.order().saga.cell(Step::Book).standing, Standing::Undone);
+    assert_eq!(world.order().saga.cell(Step::Book).standing, StepState::Undone);
     assert_eq!(world.ask(report(Step::Book, "ref", "done")), Code::StepNotPending);
 }
 

@@ -1,0 +1,391 @@
+//! The shapes of version 1, frozen.
+
+use serde::{Deserialize, Serialize};
+
+use crate::keys::Hash;
+
+/// One order's decisions since its previous record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordV1 {
+    /// Tenant id.
+    pub tenant: String,
+    /// Order id.
+    pub order: String,
+    /// How many decisions stand before this record.
+    pub expected_revision: u64,
+    /// Chain hash of the order's previous record; zeros for the first.
+    pub previous: Hash,
+    /// What it holds.
+    pub body: BodyV1,
+}
+
+impl RecordV1 {
+    /// How many decisions stand after this record.
+    #[must_use]
+    pub fn next_revision(&self) -> u64 {
+        match &self.body {
+            BodyV1::Decisions(decisions) => self.expected_revision.saturating_add(decisions.len() as u64),
+            BodyV1::Checkpoint(checkpoint) => checkpoint.revision,
+            BodyV1::Closed(_) => self.expected_revision.saturating_add(1),
+        }
+    }
+}
+
+/// What a record holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BodyV1 {
+    /// 0: decisions, in order.
+    Decisions(Vec<DecisionV1>),
+    /// 1: stands for all records before it; may start a chain.
+    Checkpoint(CheckpointV1),
+    /// 2: the order's final summary, after its history was exported.
+    Closed(ClosedV1),
+}
+
+/// One decision on one command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionV1 {
+    /// The command's source.
+    pub source: String,
+    /// The command's id.
+    pub id: String,
+    /// What the command was.
+    pub kind: CommandKindV1,
+    /// The content hash of its type and data.
+    pub content_hash: Hash,
+    /// Who gave it.
+    pub actor: ActorV1,
+    /// What made the engine give it, for commands of its own: an effect's key, a deadline.
+    pub causation: Option<String>,
+    /// The command's own time, milliseconds since 1970.
+    pub time_ms: Option<i64>,
+    /// When the engine took it in, milliseconds since 1970.
+    pub received_ms: i64,
+    /// The version of the policy that decided.
+    pub policy_version: u32,
+    /// W3C trace id.
+    pub trace_id: Option<[u8; 16]>,
+    /// What was decided.
+    pub verdict: VerdictV1,
+    /// What happened by it; empty for a rejection.
+    pub events: Vec<EventV1>,
+    /// What becomes of the order's deadline.
+    pub deadline: DeadlineV1,
+}
+
+/// Command types by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as the public command types are")]
+pub enum CommandKindV1 {
+    Place,
+    Cancel,
+    Return,
+    Report,
+    Resume,
+    ResolveStep,
+    Compensate,
+    Archive,
+    Restore,
+    /// 9: the engine's own: a step's outcome comes back.
+    StepOutcome,
+    /// 10: the engine's own: a deadline has passed.
+    DeadlinePassed,
+}
+
+/// Who gave a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActorV1 {
+    /// 0: the tenant's systems.
+    Tenant,
+    /// 1: an operator, by name.
+    Operator(String),
+    /// 2: a participant, by name.
+    Participant(String),
+    /// 3: the engine itself.
+    Engine,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VerdictV1 {
+    /// 0: applied; the order's version after it.
+    Applied {
+        /// The order's version after it.
+        version: u64,
+    },
+    /// 1: rejected; the order's version as it stayed.
+    Rejected {
+        /// The order's version as it stayed.
+        version: u64,
+        /// The public code, by its frozen name.
+        code: String,
+        /// The public message as it was given.
+        message: String,
+    },
+}
+
+/// What becomes of the order's deadline with a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeadlineV1 {
+    /// 0: stays as it was.
+    Keep,
+    /// 1: is now this time, milliseconds since 1970.
+    Set(i64),
+    /// 2: nothing is waited for.
+    Clear,
+}
+
+/// What happened to an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    missing_docs,
+    reason = "the variants are the domain's events; their fields are documented on their types"
+)]
+pub enum EventV1 {
+    Placed(Box<PlacedV1>),
+    StepStarted {
+        step: StepV1,
+        instance: u32,
+        generation: u32,
+        part: Option<String>,
+        amount_minor: Option<i64>,
+        lines: Vec<LinePartV1>,
+        expires_ms: Option<i64>,
+    },
+    StepEnded {
+        step: StepV1,
+        instance: u32,
+        generation: u32,
+        part: Option<String>,
+        outcome: StepOutcomeV1,
+    },
+    CancelRequested {
+        reason: String,
+    },
+    ReturnRequested {
+        return_id: String,
+        lines: Vec<LinePartV1>,
+        reason: String,
+    },
+    Refunded {
+        payment_id: String,
+        return_id: Option<String>,
+        amount_minor: i64,
+        lines: Vec<LinePartV1>,
+    },
+    LinesShort {
+        lines: Vec<LinePartV1>,
+        reason: String,
+    },
+    StatusChanged {
+        status: StatusV1,
+        reason: Option<String>,
+    },
+    AttentionChanged {
+        attention: AttentionV1,
+        reason: String,
+    },
+    Archived {
+        location: String,
+    },
+    Restored,
+    PersonErased {
+        key_id: String,
+    },
+}
+
+/// The steps of the saga and their compensations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as the saga's steps are")]
+pub enum StepV1 {
+    Reserve,
+    Authorize,
+    Book,
+    Capture,
+    CancelShipment,
+    Void,
+    Refund,
+    Release,
+    Restock,
+}
+
+/// How a step ended or where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are the participants' answers")]
+pub enum StepOutcomeV1 {
+    Done { reference: String, amount_minor: Option<i64>, expires_ms: Option<i64>, lines: Vec<LinePartV1> },
+    Declined { code: String, reason: String, lines: Vec<LinePartV1> },
+    Failed { reason: String },
+    Unknown { reason: String },
+    Pending { reference: String, until_ms: Option<i64>, lines: Vec<LinePartV1> },
+    Settled { done: bool, reference: Option<String> },
+    Refused { code: String, reason: String },
+    Skipped { reason: String },
+    Resolved { done: bool, operator: String, evidence: String },
+}
+
+/// Some units of a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinePartV1 {
+    /// Which line.
+    pub line_id: String,
+    /// How many units.
+    pub quantity: u64,
+    /// Their amount in minor units, where one is meant.
+    pub amount_minor: Option<i64>,
+    /// The stock keeping unit, where it differs from the line's (a substitute).
+    pub sku: Option<String>,
+}
+
+/// An order as it was placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacedV1 {
+    /// The customer's reference.
+    pub customer: String,
+    /// ISO 4217 code.
+    pub currency: [u8; 3],
+    /// The total in minor units.
+    pub total_minor: i64,
+    /// The lines.
+    pub lines: Vec<LineV1>,
+    /// Components of the order itself.
+    pub components: Vec<ComponentV1>,
+    /// Payments; empty means one of the whole.
+    pub payments: Vec<PaymentV1>,
+    /// Deliveries; empty means one by default.
+    pub deliveries: Vec<DeliveryV1>,
+    /// The caller's own data, sorted by name.
+    pub attributes: Vec<(String, String)>,
+    /// When the shop took the order, milliseconds since 1970.
+    pub placed_ms: Option<i64>,
+    /// Personal data, readable only with a key that can be destroyed.
+    pub sealed: Option<SealedV1>,
+}
+
+/// A line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineV1 {
+    /// Its id in the order.
+    pub line_id: String,
+    /// The stock keeping unit.
+    pub sku: String,
+    /// Units.
+    pub quantity: u64,
+    /// The amount of all its units, in minor units.
+    pub amount_minor: i64,
+    /// What the amount is made of.
+    pub components: Vec<ComponentV1>,
+}
+
+/// A part of an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentV1 {
+    /// What it is for.
+    pub kind: ComponentKindV1,
+    /// Signed, in minor units.
+    pub amount_minor: i64,
+}
+
+/// What a component is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as in the public contract")]
+pub enum ComponentKindV1 {
+    Goods,
+    Tax,
+    Discount,
+    Shipping,
+    Fee,
+}
+
+/// A planned payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentV1 {
+    /// Its id in the order.
+    pub payment_id: String,
+    /// A reference to the means of payment.
+    pub token_ref: Option<String>,
+    /// In minor units.
+    pub amount_minor: i64,
+}
+
+/// A planned delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryV1 {
+    /// How.
+    pub method: Option<String>,
+    /// A reference to the address.
+    pub address_ref: Option<String>,
+    /// The lines it carries; empty means all.
+    pub line_ids: Vec<String>,
+}
+
+/// Personal data under a key of its own. The chain runs over the ciphertext.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedV1 {
+    /// Which key.
+    pub key_id: String,
+    /// The ciphertext.
+    pub ciphertext: Vec<u8>,
+}
+
+/// Where an order stands as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as in the public contract")]
+pub enum StatusV1 {
+    Open,
+    Completed,
+    Canceling,
+    Canceled,
+}
+
+/// Whether someone should look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as in the public contract")]
+pub enum AttentionV1 {
+    None,
+    Held,
+    Stalled,
+    Parked,
+}
+
+/// Stands for an order's earlier records. Inside a chain it moves the chain and not the revision: only the order's own
+/// writer may place it, and goes on from its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointV1 {
+    /// The order's version at this point.
+    pub version: u64,
+    /// How many decisions it stands for.
+    pub revision: u64,
+    /// The state, as a snapshot in its own envelope.
+    pub state: Vec<u8>,
+    /// SHA-256 over the sorted ids that it stands for.
+    pub ids_digest: Hash,
+    /// The deadline that stands: a chain that starts here has no earlier record to say it.
+    pub deadline: DeadlineV1,
+}
+
+/// What remains of a closed order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedV1 {
+    /// The final state, as a snapshot in its own envelope.
+    pub summary: Vec<u8>,
+    /// Each command and its outcome, so that replays keep it.
+    pub outcomes: Vec<ClosedOutcomeV1>,
+    /// Where the history was exported to.
+    pub location: String,
+    /// The chain hash of the last record of that history.
+    pub chain: Hash,
+}
+
+/// A command's outcome in a closed order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedOutcomeV1 {
+    /// The command's source.
+    pub source: String,
+    /// The command's id.
+    pub id: String,
+    /// The content hash.
+    pub content_hash: Hash,
+    /// What was decided.
+    pub verdict: VerdictV1,
+}

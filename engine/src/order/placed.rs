@@ -1,0 +1,91 @@
+//! An order as it was placed.
+
+use crate::ids::TimestampMs;
+use crate::money::Currency;
+use crate::wire::command::ComponentKind;
+
+/// An order as it was placed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The customer's reference.
+    pub customer: Box<str>,
+    /// The currency of all amounts.
+    pub currency: Currency,
+    /// The total in minor units.
+    pub total_minor: i64,
+    /// The lines.
+    pub lines: Box<[Line]>,
+    /// Components of the order itself.
+    pub components: Box<[Component]>,
+    /// Payments; empty means one of the whole.
+    pub payments: Box<[Payment]>,
+    /// How it is delivered, if that was said.
+    pub delivery: Option<Delivery>,
+    /// The caller's own data, sorted by name.
+    pub attributes: Box<[(Box<str>, Box<str>)]>,
+    /// When the shop took the order, if that was said.
+    pub placed_at: Option<TimestampMs>,
+    /// Personal data under a key of its own.
+    pub sealed: Option<SealedPart>,
+}
+
+impl Placed {
+    /// Units over all lines.
+    #[must_use]
+    pub fn units(&self) -> u64 {
+        self.lines.iter().map(|line| u64::from(line.quantity)).sum()
+    }
+}
+
+/// A line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its id in the order.
+    pub line_id: Box<str>,
+    /// The stock keeping unit.
+    pub sku: Box<str>,
+    /// Units.
+    pub quantity: u32,
+    /// The amount of all its units, in minor units.
+    pub amount_minor: i64,
+    /// What the amount is made of.
+    pub components: Box<[Component]>,
+}
+
+/// A part of an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Component {
+    /// What it is for.
+    pub kind: ComponentKind,
+    /// Signed, in minor units.
+    pub amount_minor: i64,
+}
+
+/// A planned payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payment {
+    /// Its id in the order.
+    pub payment_id: Box<str>,
+    /// A reference to the means of payment.
+    pub token_ref: Box<str>,
+    /// In minor units.
+    pub amount_minor: i64,
+}
+
+/// A planned delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// How.
+    pub method: Box<str>,
+    /// A reference to the address.
+    pub address_ref: Option<Box<str>>,
+}
+
+/// Personal data under a key of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedPart {
+    /// Which key.
+    pub key_id: Box<str>,
+    /// The ciphertext.
+    pub ciphertext: Box<[u8]>,
+}
