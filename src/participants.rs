@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_engine::wire::CommandEvent;
-use retailflow_nats::{AskClient, EdgeConnection, StandIns};
+use retailflow_nats::{AskClient, EdgeConnection, RemoteParticipants};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -70,7 +70,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
             args.seed,
             sync_of(args.participants_unsynced),
         )?;
-        let serving = StandIns::open(asked, running.participants()).await;
+        let serving = RemoteParticipants::open(asked, running.participants()).await;
         let serving = serving.or_exit(ExitStatus::Unreachable, failed)?;
         print("the participants are there\n")?;
         tokio::select! {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::raw_limit::{RawGroup, raw_batches};
 use anyhow::Context as _;
 use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
@@ -13,9 +14,8 @@ use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{EventLog, LogPosition, LoggedEntry};
 use retailflow_engine::wire::{CommandEvent, Status, decode_command};
-use retailflow_nats::raw_limit::{RawGroup, raw_batches};
 use retailflow_nats::{
-    AskClient, CommandPublisher, InboxOptions, NatsInbox, PublisherOptions, Sent, Topology,
+    AskClient, CommandPublisher, InboxOptions, NatsInbox, PublishOutcome, PublisherOptions, Topology,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -87,8 +87,8 @@ pub async fn publish(deps: &ClusterDeps, name: &str, from: u64, orders: u64) -> 
     let begun = Instant::now();
     let mut waiting = JoinSet::new();
     let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
-    let take = |sent: (Sent, u64), latency_us: &mut Histogram<u64>| {
-        anyhow::ensure!(matches!(sent.0, Sent::Stored { .. }), "not taken: {:?}", sent.0);
+    let take = |sent: (PublishOutcome, u64), latency_us: &mut Histogram<u64>| {
+        anyhow::ensure!(matches!(sent.0, PublishOutcome::Stored { .. }), "not taken: {:?}", sent.0);
         latency_us.saturating_record(sent.1);
         Ok(())
     };
@@ -114,6 +114,7 @@ pub async fn publish(deps: &ClusterDeps, name: &str, from: u64, orders: u64) -> 
 /// Reads what is published into a node; counts what was decided.
 pub struct Reading {
     tasks: JoinSet<()>,
+    /// How many are decided.
     pub decided: watch::Receiver<u64>,
 }
 

@@ -6,5 +6,6 @@ pub mod isolation;
 pub mod load;
 pub mod machine;
 pub mod raw;
+pub mod raw_limit;
 pub mod report;
 pub mod take_over;

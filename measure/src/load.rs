@@ -21,16 +21,27 @@ const QUIET_EVERY: Duration = Duration::from_millis(5);
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
     /// So many callers, each sending its next command when it has the outcome of the last.
-    Closed { in_flight: u64 },
+    Closed {
+        /// How many at a time.
+        in_flight: u64,
+    },
     /// So many a second, whatever becomes of them; latency counts from when a command was due.
-    Open { per_second: u64, in_flight_max: u64 },
+    Open {
+        /// How many a second.
+        per_second: u64,
+        /// How many at a time, at most.
+        in_flight_max: u64,
+    },
 }
 
 /// What the commands are for.
 #[derive(Clone, Copy, Debug)]
 pub enum Orders {
     /// Each for a new order, numbered from here.
-    New { from: u64 },
+    New {
+        /// The number of the first.
+        from: u64,
+    },
     /// All for one order: the first places it, the others are rejected and recorded.
     Hot,
 }

@@ -58,6 +58,7 @@ impl Groups {
         self
     }
 
+    /// How many groups there are.
     pub fn count(&self) -> u64 {
         self.groups.len() as u64
     }

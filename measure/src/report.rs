@@ -29,6 +29,7 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Of so many in this time, with the latencies of each.
     pub fn new(name: &str, count: u64, took: Duration, latency_us: &Histogram<u64>) -> Self {
         let at = |quantile: f64| latency_us.value_at_quantile(quantile) as f64 / 1000.0;
         let seconds = took.as_secs_f64();
@@ -82,6 +83,7 @@ pub struct BenchReport {
 }
 
 impl BenchReport {
+    /// For people.
     pub fn table(&self) -> String {
         let mut text = format!("{} on {}\n", self.version, self.machine);
         if !self.release {

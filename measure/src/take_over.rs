@@ -33,12 +33,19 @@ const AT_MOST: Duration = Duration::from_secs(120);
 /// How soon a partition's open orders are driven by its next owner, in milliseconds after that began to take it over.
 #[derive(Debug, Clone, Serialize)]
 pub struct TakenOver {
+    /// Orders of the partition.
     pub orders: u64,
+    /// Of these, such as are not at their end.
     pub open: u64,
+    /// Until the partition was fenced, in milliseconds.
     pub fence_ms: u64,
+    /// Until the first open order's step was asked for, in milliseconds.
     pub first_asked_ms: u64,
+    /// Until half of them were, in milliseconds.
     pub half_asked_ms: u64,
+    /// Until all were, in milliseconds.
     pub all_asked_ms: u64,
+    /// Until all were at their end, in milliseconds.
     pub all_completed_ms: u64,
     /// After the fence the outcome of a new order was there, at the latest.
     pub new_order_ms: u64,

@@ -14,12 +14,12 @@ use crate::read_back::{ReadBack, ReadableRecorder};
 
 /// The recorder of this process.
 #[derive(Clone)]
-pub struct Sight {
+pub struct MetricsExporter {
     exporter: PrometheusHandle,
     read_back: ReadBack,
 }
 
-impl Sight {
+impl MetricsExporter {
     /// Installs the recorder. Series that were made before it are lost: call it first.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Sight {
     pub fn numbers(&self, node: NodeHandle) -> Arc<dyn Fn() -> Numbers + Send + Sync> {
         let read_back = self.read_back.clone();
         Arc::new(move || {
-            node.show();
+            node.publish_gauges();
             read_back.numbers()
         })
     }

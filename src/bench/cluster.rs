@@ -9,7 +9,7 @@ use retailflow_config::Config;
 use retailflow_engine::ids::NodeId;
 use retailflow_engine::ports::Clock as _;
 use retailflow_engine::wire::Durability;
-use retailflow_nats::raw_limit::{remove_streams, streams_of_ours};
+use retailflow_measure::raw_limit::{remove_streams, streams_of_ours};
 use retailflow_nats::{AskDoor, AskOptions, Connections};
 
 use crate::cli::cluster_args::ClusterArgs;
@@ -57,7 +57,7 @@ pub(crate) fn exec(args: ClusterBench, context: Context) -> Result<(), Failure> 
     // The bench is one tenant, and fills the node.
     config.admission.tenant_in_flight_max = config.admission.in_flight_max;
     let json = context.output == Output::Json;
-    let measured = on_empty_servers(&config, async |ground| on(&deps, args.orders, args.lives).await)?;
+    let measured = on_empty_servers(&config, async |deps| on(&deps, args.orders, args.lives).await)?;
     print(&if json { shown_json(&measured) } else { shown(&measured) })
 }
 

@@ -10,9 +10,9 @@ use retailflow_config::Config;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::EventLog as _;
 use retailflow_engine::wire::Durability;
-use retailflow_nats::raw_limit::move_stream;
+use retailflow_measure::raw_limit::move_stream;
+use retailflow_nats::replica_status;
 use retailflow_nats::subjects::{shard_of, stream as stream_of};
-use retailflow_nats::survey;
 
 use crate::bench::cluster::on_empty_servers;
 use crate::cli::cluster_args::ClusterArgs;
@@ -33,13 +33,34 @@ On three NATS servers that hold nothing else, of which one, named n3, is stopped
   retailflow bench isolation --part log --nats nats://127.0.0.1:4222,nats://127.0.0.1:4223 --set nats.replicas=1 \\
     --freeze n3=PID";
 
+/// What is sick.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PartArg {
+    /// Some partitions' log answers nobody
+    Log,
+    /// Payments answer nobody
+    Participant,
+    /// One tenant publishes a thousand commands a second that are refused
+    Refusals,
+}
+
+impl From<PartArg> for Part {
+    fn from(part: PartArg) -> Self {
+        match part {
+            PartArg::Log => Self::Log,
+            PartArg::Participant => Self::Participant,
+            PartArg::Refusals => Self::Refusals,
+        }
+    }
+}
+
 /// The arguments of `bench isolation`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct IsolationBench {
     /// What is sick; may be repeated [default: each, one after the other]
     #[arg(long, value_name = "WHAT", value_enum)]
-    part: Vec<Part>,
+    part: Vec<PartArg>,
     /// How long all is well, then one part is sick, then all is well again
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
@@ -66,7 +87,7 @@ pub(crate) fn exec(args: &IsolationBench, context: Context) -> Result<(), Failur
     args.cluster.apply(&mut config)?;
     let parts = match args.part.as_slice() {
         [] => vec![Part::Log, Part::Participant, Part::Refusals],
-        given => given.to_vec(),
+        given => given.iter().copied().map(Part::from).collect(),
     };
     let load = Load { each: Duration::from_secs(args.seconds), callers: args.callers.into() };
     let felt: Vec<Felt> = match args.cluster.is_given() {
@@ -112,7 +133,7 @@ fn in_folder(folder: &Path, config: &Config, part: Part, load: Load) -> Result<F
 /// On NATS servers that hold nothing.
 fn on_servers(args: &IsolationBench, config: &Config, part: Part, load: Load) -> Result<Felt, Failure> {
     let freeze = args.freeze.as_deref().map(parsed).transpose()?;
-    on_empty_servers(config, async |ground| on(&deps, part, freeze, load).await)
+    on_empty_servers(config, async |deps| on(&deps, part, freeze, load).await)
 }
 
 fn parsed(text: &str) -> Result<(String, Frozen), Failure> {
@@ -140,8 +161,9 @@ async fn on(
             // With one copy the servers keep all where there is most room.
             let moved = move_stream(&deps.connections, &stream_of(0), server).await;
             moved.with_context(|| format!("a stream cannot be moved: is {server} among its server_tags?"))?;
-            let all =
-                survey(&deps.connections, identity.shards).await.context("the streams are not known")?;
+            let all = replica_status(&deps.connections, identity.shards)
+                .await
+                .context("the streams are not known")?;
             let there = all.into_iter().filter(|copies| copies.leader.as_deref() == Some(server.as_str()));
             there.map(|copies| copies.stream).collect()
         }

@@ -13,7 +13,7 @@ use retailflow_config::Config;
 use retailflow_engine::ids::{NodeId, PartitionId};
 use retailflow_engine::ports::LogIdentity;
 use retailflow_etcd::{ClusterAdmin, ClusterStatus, EtcdError};
-use retailflow_nats::{Connections, address_told, found_identity};
+use retailflow_nats::{Connections, found_identity, redacted_address};
 use tokio::time::{Instant, sleep};
 
 use crate::cli::cluster_args::ClusterArgs;
@@ -29,7 +29,8 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) async fn connect(config: &Config, name: &str) -> Result<Connections, Failure> {
     let opened = Connections::open(&nats_options(config, name)).await;
     opened.or_exit(ExitStatus::Unreachable, || {
-        let servers: Vec<String> = list(&config.nats.servers).iter().map(|one| address_told(one)).collect();
+        let servers: Vec<String> =
+            list(&config.nats.servers).iter().map(|one| redacted_address(one)).collect();
         format!("cannot connect to NATS at {} (--nats, nats.servers)", servers.join(", "))
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use retailflow_config::Config;
-use retailflow_nats::{CommandRecovery, CommandsState, DoorStreams, RecoverError, Undecided};
+use retailflow_nats::{CommandRecovery, CommandsState, DoorStreams, RecoverError, UndecidedCommands};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -130,7 +130,7 @@ async fn stopped(recovery: &CommandRecovery) -> Result<CommandsState, Failure> {
     }
 }
 
-async fn looked(recovery: &CommandRecovery) -> Result<Vec<Undecided>, Failure> {
+async fn looked(recovery: &CommandRecovery) -> Result<Vec<UndecidedCommands>, Failure> {
     let undecided = recovery.undecided().await;
     undecided.or_exit(ExitStatus::Unreachable, || "what is decided cannot be told now")
 }
@@ -153,7 +153,7 @@ async fn decided(recovery: &CommandRecovery, at_most: Duration) -> Result<(), Fa
     }
 }
 
-fn waiting(undecided: &[Undecided]) -> String {
+fn waiting(undecided: &[UndecidedCommands]) -> String {
     let named: Vec<String> = undecided.iter().take(8).map(|one| one.partition.to_string()).collect();
     let more = if undecided.len() > named.len() { ", …" } else { "" };
     format!("{} partitions have commands that are not decided ({}{more})", undecided.len(), named.join(", "))

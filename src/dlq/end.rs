@@ -7,8 +7,8 @@ use retailflow_config::Config;
 use retailflow_engine::ports::{Clock as _, DeadLetter};
 use retailflow_engine::wire::decode_command;
 use retailflow_nats::{
-    CommandPublisher, Connections, Did, EdgeConnection, LetterMark, NatsDeadLetters, OutgoingCommand,
-    PublisherOptions, Sent,
+    CommandPublisher, Connections, EdgeConnection, LetterAction, LetterMark, NatsDeadLetters,
+    OutgoingCommand, PublishOutcome, PublisherOptions,
 };
 use serde_json::{Value, json};
 
@@ -230,7 +230,7 @@ async fn one(
     publisher: Option<&CommandPublisher>,
 ) -> LetterResult {
     let (did, position) = match way {
-        Way::Discard => (Did::Discarded, None),
+        Way::Discard => (LetterAction::Discarded, None),
         Way::Redrive => {
             let outgoing = match outgoing(letter) {
                 Ok(outgoing) => outgoing,
@@ -239,11 +239,11 @@ async fn one(
             // A dry run has none.
             let Some(publisher) = publisher else { return LetterResult::Done(None) };
             match publisher.publish(outgoing).await.sent().await {
-                Sent::Stored { sequence, .. } => (Did::Redriven, Some(sequence)),
-                Sent::Refused(why) => return LetterResult::Cannot(why),
-                Sent::NotTaken(why) | Sent::Unknown(why) | Sent::NotSent(why) => {
-                    return LetterResult::Failed(why);
-                }
+                PublishOutcome::Stored { sequence, .. } => (LetterAction::Redriven, Some(sequence)),
+                PublishOutcome::Refused(why) => return LetterResult::Cannot(why),
+                PublishOutcome::NotTaken(why)
+                | PublishOutcome::Unknown(why)
+                | PublishOutcome::NotSent(why) => return LetterResult::Failed(why),
             }
         }
     };

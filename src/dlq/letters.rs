@@ -8,7 +8,7 @@ use retailflow_engine::keys::hex;
 use retailflow_engine::ports::{DeadLetter, DeadLetters, StoredDeadLetter};
 use retailflow_engine::wire::base64;
 use retailflow_engine::wire::time::format_time;
-use retailflow_nats::{Connections, Did, LetterMark, NatsDeadLetters};
+use retailflow_nats::{Connections, LetterAction, LetterMark, NatsDeadLetters};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use serde_json::{Value, json};
 
@@ -105,8 +105,8 @@ pub(crate) fn is_whole(letter: &DeadLetter) -> bool {
 
 fn did(mark: &LetterMark) -> &'static str {
     match mark.did {
-        Did::Redriven => "redriven",
-        Did::Discarded => "discarded",
+        LetterAction::Redriven => "redriven",
+        LetterAction::Discarded => "discarded",
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use retailflow_config::Config;
 use retailflow_nats::{
-    ApiFailure, ConnectError, Connections, NatsOptions, address_told, probe_account, probe_server,
+    ApiFailure, ConnectError, Connections, NatsOptions, probe_account, probe_server, redacted_address,
 };
 
 use super::report::Report;
@@ -31,7 +31,7 @@ pub(super) async fn servers(config: &Config, report: &mut Report) -> Option<Conn
     }
     let mut reached = 0;
     for address in &options.servers {
-        let what = format!("nats {}", address_told(address));
+        let what = format!("nats {}", redacted_address(address));
         match probe_server(&options, address).await {
             Ok(server) => {
                 reached += 1;

@@ -3,8 +3,8 @@
 use retailflow_config::Config;
 use retailflow_engine::ports::{Clock as _, LogIdentity};
 use retailflow_nats::{
-    ApiFailure, Compared, Connections, Copies, DoorStreams, SyncedServers, Topology, TopologyError,
-    found_identity, probe_publishing, server_time, survey,
+    ApiFailure, Connections, DoorStreams, ReplicaStatus, SyncedServers, Topology, TopologyDiff,
+    TopologyError, found_identity, probe_publishing, replica_status, server_time,
 };
 
 use super::report::Report;
@@ -85,7 +85,7 @@ async fn configuration(
     let doors =
         DoorStreams { partitions, replicas, commands_max_bytes: Some(config.nats.commands_max_bytes) };
     let compared = match (log, doors.compare(connections).await) {
-        (Ok(log), Ok(doors)) => Compared {
+        (Ok(log), Ok(doors)) => TopologyDiff {
             missing: [log.missing, doors.missing].concat(),
             drift: [log.drift, doors.drift].concat(),
         },
@@ -98,7 +98,7 @@ async fn configuration(
             return false;
         }
     };
-    let Compared { missing, drift } = compared;
+    let TopologyDiff { missing, drift } = compared;
     for stream in missing.iter().filter(|_| begun) {
         let (mend, command) = missing_mend(stream);
         report.problem(format!("stream {stream}"), "is missing", mend);
@@ -173,7 +173,7 @@ async fn publishing(connections: &Connections, shards: u16, report: &mut Report)
 
 /// Whether the stream of a subject that was tried has nobody now who takes anything in.
 async fn lacks_leader(connections: &Connections, subject: &str, shards: u16) -> bool {
-    let copies = survey(connections, shards).await;
+    let copies = replica_status(connections, shards).await;
     let of = stream_of(subject, shards);
     match copies {
         Ok(all) => all.iter().any(|copies| copies.stream == of && copies.current * 2 <= copies.replicas),
@@ -197,14 +197,14 @@ fn stream_of(subject: &str, shards: u16) -> String {
 }
 
 async fn copies(connections: &Connections, shards: u16, report: &mut Report) {
-    let all = match survey(connections, shards).await {
+    let all = match replica_status(connections, shards).await {
         Ok(all) => all,
         Err(trouble) => {
             report.problem("copies", trouble.to_string(), "see what is said of JetStream");
             return;
         }
     };
-    let behind: Vec<&Copies> = all.iter().filter(|copies| copies.current < copies.replicas).collect();
+    let behind: Vec<&ReplicaStatus> = all.iter().filter(|copies| copies.current < copies.replicas).collect();
     for copies in &behind {
         let found = format!("{} of {} copies are there and up to date", copies.current, copies.replicas);
         let mend = "start the servers that are away; one that was just started catches up by itself";

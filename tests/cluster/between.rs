@@ -11,7 +11,7 @@ use retailflow_engine::order::Actor;
 use retailflow_engine::ports::{CommandDoor, EndParkingError, LogIdentity, PortFuture};
 use retailflow_engine::wire::admin::ReleaseReport;
 use retailflow_engine::wire::{Code, CommandEvent, Durability, Outcome};
-use retailflow_nats::{CallError, Caller, EdgeConnection, Post, PostOptions};
+use retailflow_nats::{EdgeConnection, ForwardClient, ForwardError, ForwardOptions, ForwardServer};
 use retailflow_testkit::Subject;
 use retailflow_testkit::command_door::{DoorWithLog, suite};
 use retailflow_testkit::simulated::{MemoryJournal, SimOptions, SimParticipants};
@@ -25,7 +25,7 @@ const HERE: PartitionId = PartitionId(0);
 const RELEASE_MAX: Duration = Duration::from_secs(10);
 
 /// A node that is called for everything.
-struct Called(Caller);
+struct Called(ForwardClient);
 
 impl CommandDoor for Called {
     fn refuses(&self, _tenant: &TenantId) -> Option<Outcome> {
@@ -37,7 +37,7 @@ impl CommandDoor for Called {
             let wait = deadline + Duration::from_millis(500);
             let asked = self.0.ask(HERE, &command, &actor, deadline, wait).await;
             asked.unwrap_or_else(|error| {
-                assert!(matches!(error, CallError::Silent(_)), "{error}");
+                assert!(matches!(error, ForwardError::Silent(_)), "{error}");
                 let code = Code::OutcomeUnknown;
                 Outcome::refused(&command.order, &command.key, code, code.meaning())
             })
@@ -97,8 +97,8 @@ impl Subject for Nodes {
             let node = Node::start(settings, ports).await.unwrap();
             let options = nats_options(&self.server);
             let post = EdgeConnection::open(&options, "post").await.unwrap();
-            let caller = Caller::new(EdgeConnection::open(&options, "caller").await.unwrap());
-            let post = Post::new(post, Arc::new(node), PostOptions::default());
+            let caller = ForwardClient::new(EdgeConnection::open(&options, "caller").await.unwrap());
+            let post = ForwardServer::new(post, Arc::new(node), ForwardOptions::default());
             let end = CancellationToken::new();
             let ends = end.clone();
             let answering = tokio::spawn(async move { post.answer_for(HERE, ends).await.unwrap() });
@@ -107,7 +107,7 @@ impl Subject for Nodes {
             let order = retailflow_testkit::author::order("shop", "nobody");
             let mut pace = tokio::time::interval(Duration::from_millis(5));
             while let Err(error) = caller.end_parking(HERE, &order, "ann", false, RELEASE_MAX).await {
-                assert_eq!(error, CallError::Nobody(HERE));
+                assert_eq!(error, ForwardError::Nobody(HERE));
                 pace.tick().await;
             }
             DoorWithLog { door: Arc::new(Called(caller)), log }

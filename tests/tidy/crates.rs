@@ -67,6 +67,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
             "retailflow-config",
             "retailflow-disk",
             "retailflow-engine",
+            "retailflow-index",
             "retailflow-nats",
             "retailflow-server",
         ],

@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Message};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use retailflow_engine::codec::CodecError;
-use retailflow_engine::wire::base64;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::answers::{ApiFailure, answer, bounded, silent};
+use super::answers::{ApiFailure, answer, bounded};
 use super::batch::{BATCH_SEQUENCE, GROUP_SIZE};
+use super::direct::{self, DirectRead, LeaderMessage, without};
 use super::errors::NO_MESSAGE;
-use super::hedged::hedged;
+use super::hedged::hedged_read;
 
 /// Messages that one direct read asks for. Below what a subscription holds: an overflow would drop some silently.
 const PIECE_MESSAGES: usize = 500;
@@ -29,7 +28,7 @@ const PIECE_BYTES: usize = 4 << 20;
 
 /// A message as it stands in a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stored {
+pub(super) struct StoredMessage {
     pub(super) subject: String,
     pub(super) sequence: u64,
     /// Its number within its batch, from 1; 0 for one that was published by itself.
@@ -39,7 +38,7 @@ pub(super) struct Stored {
     pub(super) payload: Vec<u8>,
 }
 
-impl Stored {
+impl StoredMessage {
     /// It could not be decoded.
     pub(super) fn unreadable(&self, stream: &str, error: &CodecError) -> ApiFailure {
         ApiFailure::unreadable(format_args!("{stream}, sequence {}, {}", self.sequence, self.subject), error)
@@ -153,12 +152,16 @@ impl Api {
     }
 
     /// The last message of a subject, from the leader.
-    pub(super) async fn last(&self, stream: &str, subject: &str) -> Result<Option<Stored>, ApiFailure> {
+    pub(super) async fn last(
+        &self,
+        stream: &str,
+        subject: &str,
+    ) -> Result<Option<StoredMessage>, ApiFailure> {
         self.get(stream, &json!({ "last_by_subj": subject })).await
     }
 
     /// The message of a sequence, from the leader.
-    pub(super) async fn at(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, ApiFailure> {
+    pub(super) async fn at(&self, stream: &str, sequence: u64) -> Result<Option<StoredMessage>, ApiFailure> {
         self.get(stream, &json!({ "seq": sequence })).await
     }
 
@@ -168,7 +171,7 @@ impl Api {
         stream: &str,
         filter: &str,
         sequence: u64,
-    ) -> Result<Option<Stored>, ApiFailure> {
+    ) -> Result<Option<StoredMessage>, ApiFailure> {
         self.get(stream, &json!({ "seq": sequence, "next_by_subj": filter })).await
     }
 
@@ -185,9 +188,9 @@ impl Api {
         }
     }
 
-    async fn get(&self, stream: &str, what: &Value) -> Result<Option<Stored>, ApiFailure> {
+    async fn get(&self, stream: &str, what: &Value) -> Result<Option<StoredMessage>, ApiFailure> {
         match self.read(&format!("STREAM.MSG.GET.{stream}"), what).await {
-            Ok(answer) => stored_in(&answer["message"]).map(Some),
+            Ok(answer) => stored_in(LeaderMessage::read(&answer["message"])?).map(Some),
             Err(ApiFailure::Refused(error)) if error.err_code == NO_MESSAGE => Ok(None),
             Err(trouble) => Err(trouble),
         }
@@ -256,7 +259,7 @@ impl Api {
             let request = self.client.request(format!("$JS.API.{what}"), body.clone());
             async move { answer(&bounded(left, request).await?) }
         };
-        hedged(self.timeout, ask).await
+        hedged_read(self.timeout, ask).await
     }
 
     /// All messages from `from` to `to` whose subject matches `filter`, about `limit_bytes` of them: in bulk from
@@ -268,7 +271,7 @@ impl Api {
         from: u64,
         to: u64,
         limit_bytes: usize,
-    ) -> Result<(Vec<Stored>, bool), ApiFailure> {
+    ) -> Result<(Vec<StoredMessage>, bool), ApiFailure> {
         let (mut found, mut next, mut bytes) = (Vec::new(), from.max(1), 0);
         while next <= to {
             if bytes >= limit_bytes {
@@ -316,7 +319,7 @@ impl Api {
     /// Nothing of the message's headers is read, so that anybody may have written it.
     pub(super) async fn direct_has(&self, stream: &str, filter: &str, from: u64) -> Result<bool, ApiFailure> {
         let body = json!({ "seq": from, "next_by_subj": filter, "no_hdr": true });
-        let request = self.client.request(format!("$JS.API.DIRECT.GET.{stream}"), body.to_string().into());
+        let request = self.client.request(direct::subject(stream), body.to_string().into());
         match bounded(self.timeout, request).await?.status.map(|status| status.as_u16()) {
             None | Some(200) => Ok(true),
             Some(404) => Ok(false),
@@ -331,32 +334,23 @@ impl Api {
         from: u64,
         to: u64,
         limit_bytes: usize,
-    ) -> Result<Vec<Stored>, ApiFailure> {
+    ) -> Result<Vec<StoredMessage>, ApiFailure> {
         let read = async {
-            let inbox = self.client.new_inbox();
-            let mut answers = self.client.subscribe(inbox.clone()).await.map_err(silent)?;
             let max_bytes = limit_bytes.clamp(1, PIECE_BYTES);
             let batch =
                 usize::try_from(to - from).unwrap_or(PIECE_MESSAGES).saturating_add(1).min(PIECE_MESSAGES);
             let body = json!({
                 "seq": from, "next_by_subj": filter, "batch": batch, "max_bytes": max_bytes,
             });
-            let subject = format!("$JS.API.DIRECT.GET.{stream}");
-            self.client.publish_with_reply(subject, inbox, body.to_string().into()).await.map_err(silent)?;
+            let mut answers = DirectRead::begin(&self.client, stream, &body).await?;
             let mut found = Vec::new();
-            while let Some(message) = answers.next().await {
+            loop {
+                let message = answers.next().await?;
                 match message.status.map(|status| status.as_u16()) {
                     None | Some(200) => found.push(stored_of(&message)?),
-                    // The end of the piece; nothing found.
-                    Some(204 | 404) => return Ok(found),
-                    Some(503) => return Err(ApiFailure::Silent("no responders".into())),
-                    Some(status) => {
-                        let why = message.description.unwrap_or_default();
-                        return Err(ApiFailure::Strange(format!("{status} {why}")));
-                    }
+                    Some(_) => return direct::ended(&message).map(|()| found),
                 }
             }
-            Err(ApiFailure::Silent("the subscription ended".into()))
         };
         tokio::time::timeout(self.timeout, read)
             .await
@@ -364,40 +358,34 @@ impl Api {
     }
 }
 
-/// A message in an answer of `STREAM.MSG.GET`.
-fn stored_in(message: &Value) -> Result<Stored, ApiFailure> {
-    let strange = |what: &str| ApiFailure::Strange(format!("a message without {what}"));
-    let decoded = |field: &str| match message[field].as_str() {
-        None => Ok(Vec::new()),
-        Some(text) => base64::decode(text).ok_or_else(|| strange(field)),
-    };
-    let headers = String::from_utf8(decoded("hdrs")?).map_err(|_| strange("readable headers"))?;
+/// A message as its stream's leader gives it.
+fn stored_in(message: LeaderMessage) -> Result<StoredMessage, ApiFailure> {
+    let headers = String::from_utf8(message.headers).map_err(|_| without("readable headers"))?;
     let header = |name: &str| {
         let value = headers.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        value.map_or(Ok(0), |value| value.trim().parse().map_err(|_| strange(name)))
+        value.map_or(Ok(0), |value| value.trim().parse().map_err(|_| without(name)))
     };
-    Ok(Stored {
-        subject: message["subject"].as_str().ok_or_else(|| strange("a subject"))?.to_owned(),
-        sequence: message["seq"].as_u64().ok_or_else(|| strange("a sequence"))?,
+    Ok(StoredMessage {
+        subject: message.subject,
+        sequence: message.sequence,
         number: header(BATCH_SEQUENCE)?,
         of: header(GROUP_SIZE)?,
-        payload: decoded("data")?,
+        payload: message.payload,
     })
 }
 
 /// A message as a direct read gives it: what it is stands in its headers.
-fn stored_of(message: &Message) -> Result<Stored, ApiFailure> {
-    let strange = |what: &str| ApiFailure::Strange(format!("a message without {what}"));
+fn stored_of(message: &Message) -> Result<StoredMessage, ApiFailure> {
     let header = |name: &'static str| {
         message.headers.as_ref().and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str)
     };
     let number = |name: &'static str| {
-        header(name).map_or(Ok(0), |value| value.trim().parse::<u64>().map_err(|_| strange(name)))
+        header(name).map_or(Ok(0), |value| value.trim().parse::<u64>().map_err(|_| without(name)))
     };
     let sequence = number("Nats-Sequence")?;
-    Ok(Stored {
-        subject: header("Nats-Subject").ok_or_else(|| strange("a subject"))?.to_owned(),
-        sequence: if sequence == 0 { return Err(strange("a sequence")) } else { sequence },
+    Ok(StoredMessage {
+        subject: header("Nats-Subject").ok_or_else(|| without("a subject"))?.to_owned(),
+        sequence: if sequence == 0 { return Err(without("a sequence")) } else { sequence },
         number: number(BATCH_SEQUENCE)?,
         of: number(GROUP_SIZE)?,
         payload: message.payload.to_vec(),

@@ -34,13 +34,15 @@ pub(super) const HEADERS_MAX_BYTES: usize = 512;
 
 /// One message of a batch.
 #[derive(Debug, Clone)]
-pub(super) struct BatchMessage {
-    pub(super) subject: String,
+pub struct BatchMessage {
+    /// Its subject.
+    pub subject: String,
     /// What the last message of its subject must be; 0 for none; `None` for no condition.
-    pub(super) expected: Option<u64>,
+    pub expected: Option<u64>,
     /// It takes the place of all earlier ones of its subject; then it may go by itself after so many seconds.
-    pub(super) replaces: Option<Option<u64>>,
-    pub(super) payload: Bytes,
+    pub replaces: Option<Option<u64>>,
+    /// Its bytes.
+    pub payload: Bytes,
 }
 
 /// Publishes a batch and gives the sequence of its first message.

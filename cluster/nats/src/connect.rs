@@ -153,7 +153,7 @@ impl EdgeConnection {
 
     /// Waits until the server knows all subscriptions so far, as far as it can be told in time: it takes what comes over one
     /// connection in order, so a message to ourselves comes back behind them.
-    pub(super) async fn settled(&self) {
+    pub(super) async fn confirm_subscriptions(&self) {
         let round = async {
             // What may be heard of it stands in the permissions of whoever answers callers.
             let inbox = format!("_INBOX.settled.{:016x}", fastrand::u64(..));
@@ -175,7 +175,7 @@ fn addresses(options: &NatsOptions) -> Result<Vec<ServerAddr>, ConnectError> {
     let mut addresses = Vec::with_capacity(options.servers.len());
     for address in &options.servers {
         let parsed: Result<ServerAddr, _> = address.parse();
-        let what = |why: String| ConnectError::Address { address: login::told(address), why };
+        let what = |why: String| ConnectError::Address { address: login::redacted(address), why };
         addresses.push(parsed.map_err(|error| what(error.to_string()))?);
     }
     Ok(addresses)

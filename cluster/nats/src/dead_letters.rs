@@ -15,7 +15,7 @@ use retailflow_engine::ports::{DeadLetter, DeadLetters, PortFuture, StoreError, 
 use serde::{Deserialize, Serialize};
 
 use super::answers::ApiFailure;
-use super::api::{Api, END, Stored};
+use super::api::{Api, END, StoredMessage};
 use super::{Connections, subjects};
 
 /// About how much one list holds, in bytes: it may end before its limit.
@@ -31,19 +31,19 @@ const MARK_VERSION: u16 = 1;
 /// What an operator did with a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Did {
+pub enum LetterAction {
     /// It was published again, as a command.
     Redriven,
     /// It is nobody's concern any more.
     Discarded,
 }
 
-/// What was done with a letter. Stored as JSON, so that operators can read it with NATS's own tools; frozen.
+/// What was done with a letter. StoredMessage as JSON, so that operators can read it with NATS's own tools; frozen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LetterMark {
     v: u16,
     /// What.
-    pub did: Did,
+    pub did: LetterAction,
     /// Who did it.
     pub by: String,
     /// When, in milliseconds since 1970.
@@ -56,7 +56,7 @@ pub struct LetterMark {
 impl LetterMark {
     /// That `by` did this.
     #[must_use]
-    pub fn new(did: Did, by: &str, at: TimestampMs, position: Option<u64>) -> Self {
+    pub fn new(did: LetterAction, by: &str, at: TimestampMs, position: Option<u64>) -> Self {
         Self { v: MARK_VERSION, did, by: by.to_owned(), at_ms: at.0, position }
     }
 }
@@ -147,7 +147,7 @@ impl NatsDeadLetters {
     }
 }
 
-fn read(stored: &Stored) -> Result<StoredDeadLetter, StoreError> {
+fn read(stored: &StoredMessage) -> Result<StoredDeadLetter, StoreError> {
     let place = format!("{}, sequence {}, {}", subjects::DEAD_LETTERS, stored.sequence, stored.subject);
     match Note::decode(&stored.payload) {
         Ok(Note::DeadLetter(letter)) => Ok(StoredDeadLetter { position: stored.sequence, letter }),
@@ -157,7 +157,7 @@ fn read(stored: &Stored) -> Result<StoredDeadLetter, StoreError> {
     }
 }
 
-fn read_mark(stored: &Stored) -> Result<LetterMark, StoreError> {
+fn read_mark(stored: &StoredMessage) -> Result<LetterMark, StoreError> {
     let place = format!("{}, sequence {}, {}", subjects::DEAD_LETTERS, stored.sequence, stored.subject);
     let damaged = |error: serde_json::Error| StoreError::Damaged(format!("{place}: {error}"));
     let value: serde_json::Value = serde_json::from_slice(&stored.payload).map_err(damaged)?;
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn marks_are_frozen_and_newer_ones_are_not_called_damaged() {
-        let stored = |text: &str| Stored {
+        let stored = |text: &str| StoredMessage {
             subject: "rf.dlq.shop.00-1".into(),
             sequence: 7,
             number: 0,
@@ -198,11 +198,11 @@ mod tests {
         };
         for (mark, text) in [
             (
-                LetterMark::new(Did::Redriven, "ann", TimestampMs(5), Some(9)),
+                LetterMark::new(LetterAction::Redriven, "ann", TimestampMs(5), Some(9)),
                 r#"{"v":1,"did":"redriven","by":"ann","at_ms":5,"position":9}"#,
             ),
             (
-                LetterMark::new(Did::Discarded, "ann", TimestampMs(5), None),
+                LetterMark::new(LetterAction::Discarded, "ann", TimestampMs(5), None),
                 r#"{"v":1,"did":"discarded","by":"ann","at_ms":5}"#,
             ),
         ] {

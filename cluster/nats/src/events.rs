@@ -55,7 +55,7 @@ impl Default for EventOptions {
 
 /// What became of events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Published {
+pub struct PublishCounts {
     /// Were stored.
     pub stored: u64,
     /// Stood there already.
@@ -134,9 +134,9 @@ impl EventPublisher {
     pub async fn publish(
         &self,
         events: impl IntoIterator<Item = (OrderRef, PublicEvent)>,
-    ) -> Result<Published, PublishError> {
+    ) -> Result<PublishCounts, PublishError> {
         let mut events = events.into_iter().peekable();
-        let mut done = Published::default();
+        let mut done = PublishCounts::default();
         while events.peek().is_some() {
             let mut orders: HashMap<OrderRef, Vec<PublicEvent>> = HashMap::new();
             for (order, event) in events.by_ref().take(CHUNK) {
@@ -149,7 +149,7 @@ impl EventPublisher {
                     // A broken order stops alone.
                     Err(error @ PublishError::Foreign { .. }) => {
                         tracing::error!(%error, "an order's events cannot be told; the others' go on");
-                        Published { broken: 1, ..Published::default() }
+                        PublishCounts { broken: 1, ..PublishCounts::default() }
                     }
                     some => some?,
                 };
@@ -162,8 +162,12 @@ impl EventPublisher {
         Ok(done)
     }
 
-    async fn of_order(&self, order: OrderRef, events: Vec<PublicEvent>) -> Result<Published, PublishError> {
-        let mut done = Published::default();
+    async fn of_order(
+        &self,
+        order: OrderRef,
+        events: Vec<PublicEvent>,
+    ) -> Result<PublishCounts, PublishError> {
+        let mut done = PublishCounts::default();
         for event in events {
             match self.one(&order, &event).await {
                 Ok(true) => done.stored += 1,

@@ -224,7 +224,7 @@ impl Upstream {
                 Err(_) => {
                     let why = format!(
                         "{} does not answer within {:?}",
-                        login::told(server.as_url_str()),
+                        login::redacted(server.as_url_str()),
                         self.within
                     );
                     last = io::Error::new(io::ErrorKind::TimedOut, why);

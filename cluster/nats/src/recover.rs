@@ -50,7 +50,7 @@ pub enum CommandsState {
 
 /// A partition with commands that nobody has decided yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undecided {
+pub struct UndecidedCommands {
     /// Which one.
     pub partition: PartitionId,
     /// Up to here its commands are decided.
@@ -96,10 +96,10 @@ impl CommandRecovery {
         let mut servers = Vec::new();
         for address in &options.servers {
             let one = NatsOptions { servers: vec![address.clone()], ..options.clone() };
-            let away = |error| RecoverError::Away { server: super::login::told(address), error };
+            let away = |error| RecoverError::Away { server: super::login::redacted(address), error };
             let client = connect(&one, "recover").await.map_err(away)?;
             let api = Api::new(client.clone(), Duration::from_millis(options.request_timeout_ms));
-            servers.push((super::login::told(address), api, client));
+            servers.push((super::login::redacted(address), api, client));
         }
         if servers.is_empty() {
             return Err(RecoverError::Not("no server is named".into()));
@@ -139,15 +139,19 @@ impl CommandRecovery {
     ///
     /// # Errors
     /// [`ApiFailure`].
-    pub async fn undecided(&self) -> Result<Vec<Undecided>, ApiFailure> {
+    pub async fn undecided(&self) -> Result<Vec<UndecidedCommands>, ApiFailure> {
         let info = self.api().info(subjects::COMMANDS).await?;
         let partitions = (0..self.log.partitions).map(PartitionId);
         let looked = stream::iter(partitions).map(|partition| self.of(partition, &info.created));
-        let looked: Vec<Option<Undecided>> = looked.buffered(TOGETHER).try_collect().await?;
+        let looked: Vec<Option<UndecidedCommands>> = looked.buffered(TOGETHER).try_collect().await?;
         Ok(looked.into_iter().flatten().collect())
     }
 
-    async fn of(&self, partition: PartitionId, created: &str) -> Result<Option<Undecided>, ApiFailure> {
+    async fn of(
+        &self,
+        partition: PartitionId,
+        created: &str,
+    ) -> Result<Option<UndecidedCommands>, ApiFailure> {
         let log = subjects::stream(subjects::shard_of(partition, self.log.shards));
         let inbox = inbox_id(created, partition);
         let after = match self.api().last(&log, &subjects::fence(partition)).await? {
@@ -162,7 +166,7 @@ impl CommandRecovery {
         for (server, api, _) in &self.servers {
             let filter = subjects::commands_of(partition);
             if api.direct_has(subjects::COMMANDS, &filter, after + 1).await? {
-                return Ok(Some(Undecided { partition, after, server: server.clone() }));
+                return Ok(Some(UndecidedCommands { partition, after, server: server.clone() }));
             }
         }
         Ok(None)

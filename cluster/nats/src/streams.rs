@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::topology::{self, Compared, Drift, TopologyError};
+use super::topology::{self, Drift, TopologyDiff, TopologyError};
 use super::{Connections, subjects};
 
 /// Most that a command may take in its stream: its body, and its headers.
@@ -51,7 +51,7 @@ impl DoorStreams {
     ///
     /// # Errors
     /// [`TopologyError`].
-    pub async fn compare(&self, connections: &Connections) -> Result<Compared, TopologyError> {
+    pub async fn compare(&self, connections: &Connections) -> Result<TopologyDiff, TopologyError> {
         let wanted = self.all().into_iter().map(|(stream, wanted)| (stream.to_owned(), wanted));
         topology::compare(connections, wanted).await
     }

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::ApiFailure;
-use super::api::{Api, Stored};
+use super::api::{Api, StoredMessage};
 use super::{Connections, subjects};
 use retailflow_os::repeated::Repeated;
 
@@ -252,7 +252,7 @@ fn accepted(wanted: &TenantSetting, stands: Option<&TenantSetting>, why: &str) -
     Err(StoreError::Unavailable(format!("tenant {}: {why}", wanted.tenant)))
 }
 
-fn read(tenant: &TenantId, stored: &Stored) -> Result<TenantSetting, ApiFailure> {
+fn read(tenant: &TenantId, stored: &StoredMessage) -> Result<TenantSetting, ApiFailure> {
     match Note::decode(&stored.payload) {
         Ok(Note::Tenant(setting)) if setting.tenant == *tenant => Ok(setting),
         Ok(_) => {

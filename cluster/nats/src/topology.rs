@@ -47,7 +47,7 @@ impl std::fmt::Display for Drift {
 
 /// What is there, against what is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Compared {
+pub struct TopologyDiff {
     /// Streams that are not there.
     pub missing: Vec<String>,
     /// Where the others differ.
@@ -126,7 +126,7 @@ impl Topology {
     ///
     /// # Errors
     /// [`TopologyError`].
-    pub async fn compare(&self, connections: &Connections) -> Result<Compared, TopologyError> {
+    pub async fn compare(&self, connections: &Connections) -> Result<TopologyDiff, TopologyError> {
         self.check()?;
         let wanted = (0..self.shards).map(|shard| (subjects::stream(shard), self.wanted(shard)));
         compare(connections, wanted).await
@@ -201,9 +201,9 @@ pub(super) async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Re
 pub(super) async fn compare(
     connections: &Connections,
     wanted: impl Iterator<Item = (String, Value)>,
-) -> Result<Compared, TopologyError> {
+) -> Result<TopologyDiff, TopologyError> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
-    let mut compared = Compared::default();
+    let mut compared = TopologyDiff::default();
     for (stream, wanted) in wanted {
         match api.info(&stream).await {
             Ok(info) => compared.drift.extend(differences(&stream, &wanted, &info.config)),

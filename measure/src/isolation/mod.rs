@@ -35,14 +35,14 @@ const REFUSALS_A_SECOND: u64 = 1_000;
 const PIECES_A_SECOND: u64 = 20;
 
 /// What is sick.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// Some partitions' log answers nobody
+    /// Some partitions' log answers nobody.
     Log,
-    /// Payments answer nobody
+    /// Payments answer nobody.
     Participant,
-    /// One tenant publishes a thousand commands a second that are refused
+    /// One tenant publishes a thousand commands a second that are refused.
     Refusals,
 }
 
@@ -62,6 +62,7 @@ pub struct Frozen(pub rustix::process::Pid);
 /// One time, as those felt it who have nothing to do with the sick part.
 #[derive(Debug, Clone, Serialize)]
 pub struct Time {
+    /// What those felt who ask for other parts.
     pub others: Measured,
     /// Asked again because of a refusal, or of no answer in time.
     pub others_refused: u64,
@@ -72,9 +73,13 @@ pub struct Time {
 /// What was felt of one sickness.
 #[derive(Debug, Clone, Serialize)]
 pub struct Felt {
+    /// What was sick.
     pub part: Part,
+    /// Before.
     pub well: Time,
+    /// Meanwhile.
     pub sick: Time,
+    /// Afterwards.
     pub after: Time,
 }
 

@@ -64,7 +64,7 @@ const BESIDE_MAX: Duration = Duration::from_secs(5);
 /// A [`Failure`] that says what to do.
 pub fn run(data: &Path, config: Config, options: &Options) -> Result<(), Failure> {
     // First of all: what is made before has no series.
-    let sight = MetricsExporter::start()?;
+    let exporter = MetricsExporter::start()?;
     exporter.durability(app::DURABILITY, None);
     // Before anything is made.
     app::enough_files()?;

@@ -17,6 +17,7 @@ use super::discovery::Discovery;
 use super::shares::Places;
 use super::state::{AskCounts, AskOptions, Counters, Shared};
 use crate::connect::EdgeConnection;
+use crate::service::{self, Requests, Responder};
 use crate::subjects;
 
 /// An open ask door.
@@ -45,11 +46,12 @@ impl AskDoor {
             looked_for.push(edge.client.subscribe(subject).await?);
         }
         // Known to the server before anybody is told that the door is open.
-        edge.settled().await;
+        edge.confirm_subscriptions().await;
         let places = Places::new(options.in_flight_max);
         let shared = Arc::new(Shared { edge, door, options, places, counters: Counters::default() });
         let stop = CancellationToken::new();
-        let serving = serve(shared.clone(), asked, select_all(looked_for), discovery, stop.clone());
+        let heard = Heard { asked, looked_for: select_all(looked_for), draining: false };
+        let serving = serve(heard, Answering { shared: shared.clone(), discovery }, stop.clone());
         Ok(Self { shared, stop, task: Some(tokio::spawn(serving)) })
     }
 
@@ -84,7 +86,7 @@ impl AskDoor {
         let drained = async {
             drop(client.flush().await);
             // Behind the client's socket is a filter: the answers have left when the server has sent this back.
-            self.shared.edge.settled().await;
+            self.shared.edge.confirm_subscriptions().await;
             drop(client.drain().await);
         };
         // Also when the time is up there is a moment for what was answered.
@@ -101,42 +103,61 @@ impl Drop for AskDoor {
     }
 }
 
-async fn serve(
-    shared: Arc<Shared>,
-    mut asked: Subscriber,
-    mut looked_for: SelectAll<Subscriber>,
-    discovery: Discovery,
-    stop: CancellationToken,
-) {
-    // As many as there are permits.
-    let mut begun = JoinSet::new();
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled(), if !stopping => {
-                stopping = true;
-                // What the server has sent already still comes; then the subscription ends.
-                if asked.drain().await.is_err() {
-                    break;
-                }
-            }
-            message = asked.next() => match message {
-                Some(message) => hear(&shared, message, &mut begun).await,
-                None => break,
-            },
-            Some(message) = looked_for.next(), if !stopping => {
-                if let Some((reply, answer)) = discovery.answer(&message, &shared) {
-                    shared.publish(reply, async_nats::HeaderMap::new(), answer).await;
-                }
-            }
-            Some(_) = begun.join_next(), if !begun.is_empty() => {}
-        }
-    }
-    while begun.join_next().await.is_some() {}
+/// What the door hears: requests, and who looks for services.
+struct Heard {
+    asked: Subscriber,
+    looked_for: SelectAll<Subscriber>,
+    draining: bool,
 }
 
-async fn hear(shared: &Arc<Shared>, message: Message, begun: &mut JoinSet<()>) {
+enum Request {
+    Ask(Message),
+    LookedFor(Message),
+}
+
+impl Requests for Heard {
+    type Request = Request;
+
+    async fn next_request(&mut self) -> Option<Request> {
+        tokio::select! {
+            biased;
+            message = self.asked.next() => message.map(Request::Ask),
+            Some(message) = self.looked_for.next(), if !self.draining => Some(Request::LookedFor(message)),
+        }
+    }
+
+    async fn drain_requests(&mut self) -> bool {
+        self.draining = true;
+        self.asked.drain().await.is_ok()
+    }
+}
+
+struct Answering {
+    shared: Arc<Shared>,
+    discovery: Discovery,
+}
+
+impl Responder for Answering {
+    type Request = Request;
+
+    async fn on_request(&self, request: Request, begun: &mut JoinSet<()>) {
+        match request {
+            Request::Ask(message) => on_ask(&self.shared, message, begun).await,
+            Request::LookedFor(message) => {
+                if let Some((reply, answer)) = self.discovery.answer(&message, &self.shared) {
+                    self.shared.publish(reply, async_nats::HeaderMap::new(), answer).await;
+                }
+            }
+        }
+    }
+}
+
+/// As long as it takes: whoever closes the door says when it is enough.
+async fn serve(heard: Heard, answering: Answering, stop: CancellationToken) {
+    service::serve(heard, &answering, &stop, Duration::MAX).await;
+}
+
+async fn on_ask(shared: &Arc<Shared>, message: Message, begun: &mut JoinSet<()>) {
     let named =
         subjects::parse_ask(&message.subject).map(|(tenant, order)| (tenant.to_owned(), order.to_owned()));
     let reply = message

@@ -13,6 +13,7 @@ mod deadlines;
 mod list_orders;
 mod nats_log;
 mod new_orders;
+mod outage;
 mod parks;
 mod places;
 mod port;
@@ -23,9 +24,8 @@ mod read_parks;
 mod refresh;
 mod scan;
 mod state;
-mod unwritten;
 
 pub use self::nats_log::{NatsLog, NatsLogOptions, OpenError};
+pub use self::outage::WriteOutage;
 pub use self::prepared::{GROUP_RECORDS_MAX, group_messages};
 pub(crate) use self::scan::{LoggedAt, parts};
-pub use self::unwritten::Unwritten;

@@ -11,10 +11,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::outage::{Outage, WriteOutage};
 use super::places::Places;
 use super::scan::LoggedAt;
 use super::state::{Inner, Partition};
-use super::unwritten::{Outage, Unwritten};
 use crate::api::Api;
 use crate::connect::Connections;
 use crate::identity::{self, IdentityError};
@@ -26,7 +26,7 @@ pub struct NatsLogOptions {
     /// How long a group may be on its way before its outcome is `Unknown`, in milliseconds.
     pub commit_timeout_ms: u64,
     /// How long a reader waits for a group that is being stored, in milliseconds.
-    pub settle_timeout_ms: u64,
+    pub whole_timeout_ms: u64,
     /// How long the log must lack a group that was acknowledged here before it is called regressed, in milliseconds: longer
     /// than a leader that was deposed may take to notice (about ten seconds).
     pub regressed_after_ms: u64,
@@ -38,7 +38,7 @@ impl Default for NatsLogOptions {
     fn default() -> Self {
         Self {
             commit_timeout_ms: 5_000,
-            settle_timeout_ms: 5_000,
+            whole_timeout_ms: 5_000,
             regressed_after_ms: 15_000,
             orders_remembered_max: 10_000,
         }
@@ -100,13 +100,13 @@ impl NatsLog {
             deadlines_changes: Mutex::default(),
             settled: AtomicU64::new(0),
             stored: watch::Sender::new(0),
-            unwritten: Mutex::default(),
+            write_outage: Mutex::default(),
         };
         let inner = Inner {
             publish: connections.publish.clone(),
             api,
             commit_timeout: Duration::from_millis(options.commit_timeout_ms),
-            settle_timeout: Duration::from_millis(options.settle_timeout_ms),
+            whole_timeout: Duration::from_millis(options.whole_timeout_ms),
             regressed_after: Duration::from_millis(options.regressed_after_ms),
             partitions: (0..identity.partitions).map(partition).collect(),
             identity,
@@ -128,8 +128,8 @@ impl NatsLog {
     /// For how long a partition could not be written from here though that was tried, and why; `None` where the last try was answered.
     /// One that nobody tries to write is not known to be in trouble. Never waits.
     #[must_use]
-    pub fn unwritten(&self, partition: PartitionId) -> Option<Unwritten> {
-        self.inner.partitions.get(usize::from(partition.0))?.unwritten.lock().as_ref().map(Outage::now)
+    pub fn write_outage(&self, partition: PartitionId) -> Option<WriteOutage> {
+        self.inner.partitions.get(usize::from(partition.0))?.write_outage.lock().as_ref().map(Outage::now)
     }
 
     /// Refuses records for want of room, for this reason, until it is told that there is none any more. What is in doubt is resolved all the

@@ -16,8 +16,8 @@ use retailflow_engine::ports::{
 };
 
 use super::nats_log::NatsLog;
+use super::outage::Outage;
 use super::state::Inner;
-use super::unwritten::Outage;
 use crate::answers::ApiFailure;
 use crate::batch;
 use crate::errors::Refusal;
@@ -43,7 +43,7 @@ impl EventLog for NatsLog {
             let (begun, partition) = (tokio::time::Instant::now(), group.fence.partition);
             let committed = inner.commit(&group).await;
             if let Some(here) = inner.partitions.get(usize::from(partition.0)) {
-                Outage::note(&mut here.unwritten.lock(), begun, &committed);
+                Outage::note(&mut here.write_outage.lock(), begun, &committed);
             }
             let committed = committed?;
             if let Some(due) = inner.orders_to_list(partition) {

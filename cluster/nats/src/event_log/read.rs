@@ -14,11 +14,11 @@ use super::places::Place;
 use super::scan::position;
 use super::state::{Head, Inner};
 use crate::answers::ApiFailure;
-use crate::api::Stored;
+use crate::api::StoredMessage;
 use crate::subjects;
 
 /// Between two looks at a group that is being stored.
-const SETTLE_PAUSE: Duration = Duration::from_millis(2);
+const WHOLE_PAUSE: Duration = Duration::from_millis(2);
 
 impl Inner {
     pub(super) fn shard(&self, partition: PartitionId) -> u16 {
@@ -47,7 +47,11 @@ impl Inner {
 
     /// Waits until the group of this message is stored whole. The server stores a batch's messages one after another: who
     /// reads in the meantime, or after a crash that tore one, must not take a part for the whole.
-    pub(super) async fn await_whole(&self, partition: PartitionId, of: &Stored) -> Result<(), ApiFailure> {
+    pub(super) async fn await_whole(
+        &self,
+        partition: PartitionId,
+        of: &StoredMessage,
+    ) -> Result<(), ApiFailure> {
         let (stream, end) = (self.stream(partition), of.group_end());
         let settled = &self.partitions[usize::from(partition.0)].settled;
         let torn = || {
@@ -64,9 +68,9 @@ impl Inner {
                 Some(_) => return Err(torn()),
                 // A deadline that is superseded by now is gone; what comes behind it is there.
                 None if self.api.info(&stream).await?.last_sequence >= end => {}
-                None if begun.elapsed() > self.settle_timeout => return Err(torn()),
+                None if begun.elapsed() > self.whole_timeout => return Err(torn()),
                 None => {
-                    tokio::time::sleep(SETTLE_PAUSE).await;
+                    tokio::time::sleep(WHOLE_PAUSE).await;
                     continue;
                 }
             }
@@ -117,7 +121,11 @@ impl Inner {
     }
 }
 
-fn summary(order: &OrderRef, stream: &str, stored: &Stored) -> Result<record::RecordSummary, ReadError> {
+fn summary(
+    order: &OrderRef,
+    stream: &str,
+    stored: &StoredMessage,
+) -> Result<record::RecordSummary, ReadError> {
     let summary = record::summary(&stored.payload).map_err(|error| stored.unreadable(stream, &error))?;
     if summary.order != *order {
         let (at, other) = (stored.sequence, &summary.order);

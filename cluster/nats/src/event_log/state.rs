@@ -15,9 +15,9 @@ use tokio::sync::{Semaphore, watch};
 use super::changelog::{Changelog, Indexed};
 use super::deadlines::OpenDeadlines;
 use super::new_orders::NewOrderIndex;
+use super::outage::Outage;
 use super::parks::Parks;
 use super::places::Places;
-use super::unwritten::Outage;
 use crate::api::Api;
 
 pub(super) struct Inner {
@@ -25,7 +25,7 @@ pub(super) struct Inner {
     pub(super) publish: Client,
     pub(super) api: Api,
     pub(super) commit_timeout: Duration,
-    pub(super) settle_timeout: Duration,
+    pub(super) whole_timeout: Duration,
     pub(super) regressed_after: Duration,
     pub(super) partitions: Vec<Partition>,
     /// Who lists a partition's orders.
@@ -48,7 +48,7 @@ pub(super) struct Partition {
     /// The end of its latest group that was acknowledged here.
     pub(super) stored: watch::Sender<u64>,
     /// What has kept it from being written, since the last time that it was.
-    pub(super) unwritten: Mutex<Option<Outage>>,
+    pub(super) write_outage: Mutex<Option<Outage>>,
 }
 
 /// What whoever commits to a partition knows of it.

@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::command::order_of;
-use crate::edge::Arrived;
+use crate::foreign::ForeignMessage;
 use crate::subjects;
 
 /// An event as read.
@@ -51,7 +51,7 @@ struct Envelope<'a> {
 }
 
 /// Reads a message; what is none of ours is told in words.
-pub(super) fn read(arrived: &Arrived) -> Result<StoredEvent, String> {
+pub(super) fn read(arrived: &ForeignMessage) -> Result<StoredEvent, String> {
     let (tenant, order) = subjects::parse_event(&arrived.subject).ok_or("its subject names no order")?;
     let order = order_of(tenant, order).map_err(|error| error.to_string())?;
     let may = |name: &'static str| arrived.headers.attribute(name).map_err(|error| error.to_string());
@@ -130,13 +130,13 @@ mod tests {
     use crate::events::headers;
 
     /// Both ways in which it may come.
-    fn arrived(event: &PublicEvent) -> [Arrived; 2] {
+    fn arrived(event: &PublicEvent) -> [ForeignMessage; 2] {
         let map = headers(event);
         let mut text = "NATS/1.0\r\n".to_owned();
         for (name, values) in map.iter() {
             values.iter().for_each(|value| text.push_str(&format!("{name}: {}\r\n", value.as_str())));
         }
-        [Headers::of(Some(&map)), Headers::parse(text.as_bytes())].map(|headers| Arrived {
+        [Headers::of(Some(&map)), Headers::parse(text.as_bytes())].map(|headers| ForeignMessage {
             sequence: 1,
             subject: subjects::event(&event.order),
             headers,
@@ -196,10 +196,10 @@ mod tests {
         let [good, _] = arrived(&event);
         let mut strange = vec![];
         for subject in ["rf.v1.evt.shop", "rf.v1.evt.shop.a.b", "rf.v1.evt.shop.other", "rf.v1.evt.NO.a"] {
-            strange.push(Arrived { subject: subject.into(), ..good.clone() });
+            strange.push(ForeignMessage { subject: subject.into(), ..good.clone() });
         }
         for payload in ["", "x", "1", "[]", "{}x", "{\n}", "{\"a\":1}\n"] {
-            strange.push(Arrived { payload: payload.into(), ..good.clone() });
+            strange.push(ForeignMessage { payload: payload.into(), ..good.clone() });
         }
         let map = headers(&event);
         for name in map.iter().map(|(name, _)| name.clone()) {
@@ -214,10 +214,10 @@ mod tests {
                         map
                     },
                 );
-                strange.push(Arrived { headers: Headers::of(Some(&without)), ..good.clone() });
+                strange.push(ForeignMessage { headers: Headers::of(Some(&without)), ..good.clone() });
             }
             for map in [other, twice] {
-                strange.push(Arrived { headers: Headers::of(Some(&map)), ..good.clone() });
+                strange.push(ForeignMessage { headers: Headers::of(Some(&map)), ..good.clone() });
             }
         }
         for (name, value) in [
@@ -231,7 +231,7 @@ mod tests {
         ] {
             let mut map = map.clone();
             map.insert(name, value);
-            strange.push(Arrived { headers: Headers::of(Some(&map)), ..good.clone() });
+            strange.push(ForeignMessage { headers: Headers::of(Some(&map)), ..good.clone() });
         }
         assert!(read(&good).is_ok());
         for arrived in strange {

@@ -9,7 +9,7 @@ use retailflow_engine::ports::{EventReader, PortFuture, ReadFrom, RelayError, Re
 use super::event;
 use super::state::{Shared, log_id, unavailable};
 use crate::api::StreamInfo;
-use crate::edge::{self, Arrived};
+use crate::foreign::{self, ForeignMessage};
 use crate::subjects;
 
 /// Events given at once, at most.
@@ -17,7 +17,7 @@ const EVENTS_MAX: usize = 256;
 
 pub(super) struct Reader {
     shared: Arc<Shared>,
-    source: edge::Reader,
+    source: foreign::Reader,
     tenant: TenantId,
     log_id: [u8; 16],
     /// When the stream was made.
@@ -47,7 +47,7 @@ impl Reader {
             return Err(closed());
         }
         let filter = subjects::events_of(tenant);
-        let source = edge::Reader::new(&shared.connections, &shared.edge, subjects::EVENTS, filter);
+        let source = foreign::Reader::new(&shared.connections, &shared.edge, subjects::EVENTS, filter);
         let info = source.info().await.map_err(|trouble| unavailable(&trouble))?;
         let log_id = log_id(&info);
         let (at, mark) = match &after {
@@ -90,7 +90,7 @@ impl Reader {
             0 => return Err(gone("nothing stands before the first event")),
             at => self.source.at(at).await.map_err(|trouble| unavailable(&trouble))?,
         };
-        let other = |found: Arrived| event::read(&found).map(|event| event.mark) != Ok(self.mark);
+        let other = |found: ForeignMessage| event::read(&found).map(|event| event.mark) != Ok(self.mark);
         if found.is_some_and(other) {
             return Err(gone(format!("no event of this token stands at {} in this log", self.at)));
         }
@@ -158,7 +158,7 @@ impl Reader {
     }
 
     /// The events of a piece up to the first message that is none.
-    fn give(&mut self, piece: &[Arrived]) -> Result<Vec<RelayedEvent>, RelayError> {
+    fn give(&mut self, piece: &[ForeignMessage]) -> Result<Vec<RelayedEvent>, RelayError> {
         let mut given = Vec::with_capacity(piece.len());
         for arrived in piece {
             let event = match event::read(arrived) {

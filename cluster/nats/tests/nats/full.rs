@@ -90,7 +90,7 @@ async fn refused_and_taken(name: &str, servers: Vec<String>, replicas: u8, guard
     let mut author = Author::new(&orders_in(HOME, 1, 1)[0]);
     let mut owner = Writer::open(&*log, HOME, 1).await;
     owner.append(&*log, vec![author.write(1)], vec![]).await;
-    assert_eq!(log.unwritten(HOME), None);
+    assert_eq!(log.write_outage(HOME), None);
     let other = Other::new(&servers, replicas).await;
     for round in 0..2 {
         println!("{name}, round {round}: {}", other.fill().await);
@@ -109,12 +109,12 @@ async fn refused_and_taken(name: &str, servers: Vec<String>, replicas: u8, guard
         };
         let full = until("it is refused for want of room", async || refusal(&log, &group).await).await;
         println!("{name}: {full}");
-        let unwritten = log.unwritten(HOME).expect("it is told");
-        assert!(unwritten.is_full && unwritten.why == full, "{unwritten:?}");
+        let write_outage = log.write_outage(HOME).expect("it is told");
+        assert!(write_outage.is_full && write_outage.why == full, "{write_outage:?}");
         other.purge().await;
         until("it is taken", async || log.commit(group.clone()).await.ok()).await;
         owner.acknowledged(&group);
-        assert_eq!(log.unwritten(HOME), None, "it heals by itself");
+        assert_eq!(log.write_outage(HOME), None, "it heals by itself");
     }
     watch.close().await;
 }
@@ -194,7 +194,7 @@ async fn records_are_refused_by_name_while_a_servers_store_is_all_but_full() {
     assert!(why.contains("server n1 is 97 % full"), "{why}");
     let group = owner.group(vec![author.write(1)], vec![]);
     assert_eq!(log.commit(group.clone()).await, Err(CommitError::Unavailable(why)));
-    assert!(log.unwritten(HOME).is_some_and(|unwritten| unwritten.is_full));
+    assert!(log.write_outage(HOME).is_some_and(|write_outage| write_outage.is_full));
     watch.servers(vec![fill(90)]);
     log.commit(group.clone()).await.unwrap();
     owner.acknowledged(&group);

@@ -11,7 +11,7 @@ use retailflow_actors::CurrentDurability;
 use retailflow_config::{Config, RequiredDurability};
 use retailflow_engine::ports::Clock as _;
 use retailflow_engine::wire::{Durability, DurabilityClass};
-use retailflow_nats::{Connections, Fill, FillLevel, Synced as Said, SyncedServers, survey};
+use retailflow_nats::{Connections, Fill, FillLevel, SyncStatement, SyncedServers, replica_status};
 use tokio_util::sync::CancellationToken;
 
 use super::cluster_deps::{ClusterDeps, list};
@@ -90,7 +90,8 @@ pub async fn look(
     kept: &SyncedServers,
     config: &Config,
 ) -> Result<Looked, String> {
-    let streams = survey(connections, config.cluster.shards).await.map_err(|error| error.to_string())?;
+    let streams =
+        replica_status(connections, config.cluster.shards).await.map_err(|error| error.to_string())?;
     let replicas = streams.iter().map(|copies| copies.replicas).min().unwrap_or(1);
     let monitors = list(&config.nats.monitors);
     let enough = monitors.len() >= usize::from(replicas);
@@ -132,11 +133,12 @@ pub async fn look(
 async fn keep(kept: &SyncedServers, monitor: &str, synced: bool) {
     let now = SystemClock.now();
     let before = kept.last(monitor).await.ok().flatten();
-    let fresh = |said: &Said| now.0 - said.at_ms < i64::try_from(KEPT_EVERY.as_millis()).unwrap_or(i64::MAX);
+    let fresh =
+        |said: &SyncStatement| now.0 - said.at_ms < i64::try_from(KEPT_EVERY.as_millis()).unwrap_or(i64::MAX);
     if before.is_some_and(|said| said.synced == synced && fresh(&said)) {
         return;
     }
-    if let Err(trouble) = kept.keep(&Said::new(monitor, synced, now)).await {
+    if let Err(trouble) = kept.keep(&SyncStatement::new(monitor, synced, now)).await {
         tracing::debug!(%trouble, monitor, "what a server said is not kept for when it is away");
     }
 }

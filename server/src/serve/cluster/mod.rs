@@ -29,7 +29,7 @@ use retailflow_config::Config;
 use retailflow_engine::ports::{Clock as _, EventLog, Participants, Rng as _};
 use retailflow_etcd::{EtcdOptions, EtcdOwnership};
 use retailflow_gateway::{Edge, Options as EdgeOptions, Server};
-use retailflow_nats::{AskDoor, Caller, Post, PostOptions, stand_ins};
+use retailflow_nats::{AskDoor, ForwardClient, ForwardOptions, ForwardServer, remote_participants};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -73,7 +73,7 @@ pub fn run(data: Option<&Path>, config: Config, options: &Options, member: &Memb
     // Before anything is made.
     app::enough_files()?;
     Server::check(&config.http, &EdgeOptions { insecure: options.insecure }).map_err(refused)?;
-    let sight = MetricsExporter::start()?;
+    let exporter = MetricsExporter::start()?;
     let runtime = app::runtime()?;
     let served = runtime.block_on(async {
         let deps = ClusterDeps::open(data, config, member).await?;
@@ -104,8 +104,8 @@ async fn serve(
     let partitions = deps.log.identity().partitions;
     let here = Arc::new(LocalDoor::new(node.clone(), deps.log.clone()));
     let (nodes, calls) = (deps.edge("nodes").await?, deps.direct("calls").await?);
-    let post = Post::new(nodes, here.clone(), PostOptions::default());
-    let doorway = traced(Arc::new(RoutingDoor::new(here.clone(), partitions, Caller::new(calls))));
+    let post = ForwardServer::new(nodes, here.clone(), ForwardOptions::default());
+    let doorway = traced(Arc::new(RoutingDoor::new(here.clone(), partitions, ForwardClient::new(calls))));
     let ask = options::ask(config);
     let ask = AskDoor::open(deps.asked("ask").await?, doorway.clone(), ask, SystemClock.now()).await;
     let ask = ask.or_exit(ExitStatus::Unreachable, || "cannot open the ask door")?;
@@ -172,7 +172,7 @@ async fn serve(
         post,
         reading,
         said,
-        strays: Arc::default(),
+        misrouted: Arc::default(),
     };
     let mut attending = tokio::spawn(attending.run(end.clone()));
     let required = labels::parse_labels(&config.cluster.required_labels).map_err(Failure::usage)?;
@@ -269,7 +269,7 @@ async fn participants(deps: &Arc<ClusterDeps>, options: &Options) -> Result<Part
         Kind::Instant => Ok(Arc::new(instant::Instant::default()).participants()),
         Kind::Shared => {
             let timeout = Duration::from_millis(deps.config.effects.call_timeout_ms);
-            Ok(stand_ins::participants(&deps.direct("participants").await?, timeout))
+            Ok(remote_participants::participants(&deps.direct("participants").await?, timeout))
         }
         Kind::Perfect | Kind::Flaky => Err(Failure::usage(
             "participants with books of this node's own would not know what other nodes have asked them for: run \

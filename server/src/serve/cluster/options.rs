@@ -7,7 +7,7 @@ use std::time::Duration;
 use retailflow_actors::OwnershipTimeouts;
 use retailflow_config::Config;
 use retailflow_engine::placement::Policy;
-use retailflow_nats::{AskOptions, InboxOptions, Strays};
+use retailflow_nats::{AskOptions, InboxOptions, MisroutedCommands};
 
 /// Of the ask door.
 pub(super) fn ask(config: &Config) -> AskOptions {
@@ -28,8 +28,8 @@ pub(super) fn steward_times(config: &Config) -> OwnershipTimeouts {
 }
 
 /// Of the commands that were published for a partition.
-pub(super) fn inbox(config: &Config, partitions: u16, strays: Arc<Strays>) -> InboxOptions {
-    InboxOptions { partitions, idle_ms: config.cluster.look_ms, strays, ..InboxOptions::default() }
+pub(super) fn inbox(config: &Config, partitions: u16, misrouted: Arc<MisroutedCommands>) -> InboxOptions {
+    InboxOptions { partitions, idle_ms: config.cluster.look_ms, misrouted, ..InboxOptions::default() }
 }
 
 /// For which a published command waits for its order.

@@ -12,7 +12,7 @@ use retailflow_engine::ids::PartitionId;
 use retailflow_engine::metric;
 use retailflow_engine::ports::{EventLog as _, InboxError, StoreError};
 use retailflow_engine::wire::Outcome;
-use retailflow_nats::{EdgeConnection, EventPump, InboxFault, NatsInbox, Post, Strays};
+use retailflow_nats::{EdgeConnection, EventPump, ForwardServer, InboxFault, MisroutedCommands, NatsInbox};
 use retailflow_os::repeated::Repeated;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -67,13 +67,13 @@ impl From<InboxFault> for Stopped {
 pub(super) struct PartitionServices {
     pub(super) deps: Arc<ClusterDeps>,
     pub(super) node: NodeHandle,
-    pub(super) post: Post,
+    pub(super) post: ForwardServer,
     /// Told which partitions are not read.
     pub(super) reading: Arc<Reading>,
     /// One server that is away is one cause, however many partitions wait for it.
     pub(super) said: Arc<Repeated>,
     /// What stands in the stream of commands under subjects that no partition reads.
-    pub(super) strays: Arc<Strays>,
+    pub(super) misrouted: Arc<MisroutedCommands>,
 }
 
 impl PartitionServices {
@@ -194,13 +194,13 @@ impl PartitionServices {
         let head = deps.log.head(partition).await;
         let head = head.map_err(|error| Stopped::Passing(error.to_string()))?;
         let floors = head.fence.map(|fence| fence.intake).unwrap_or_default();
-        let options = options::inbox(&deps.config, deps.log.identity().partitions, self.strays.clone());
+        let options = options::inbox(&deps.config, deps.log.identity().partitions, self.misrouted.clone());
         let (letters, clock) = (deps.letters.clone(), Arc::new(SystemClock));
         let opened =
             NatsInbox::resume(&deps.connections, &ends.intake, partition, &floors, letters, clock, options);
         let mut inbox = opened.await?;
         self.reading.goes_on(partition);
-        let (quiet, replies) = (inbox.quiet_up_to(), inbox.replies());
+        let (quiet, replies) = (inbox.idle_floor(), inbox.replies());
         let (outcomes, mut waiting) = mpsc::channel::<(u64, Outcome)>(REPLIES_MAX);
         let patience = options::patience(&deps.config);
         let intake = Intake::of_partition(&self.node, &inbox, "RF_CMD", partition, patience);

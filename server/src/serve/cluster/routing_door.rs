@@ -11,7 +11,7 @@ use retailflow_engine::order::Actor;
 use retailflow_engine::ports::{CommandDoor, EndParkingError, PortFuture};
 use retailflow_engine::wire::admin::ReleaseReport;
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
-use retailflow_nats::{CallError, Caller};
+use retailflow_nats::{ForwardClient, ForwardError};
 use tokio::time::Instant;
 
 use super::local_door::LocalDoor;
@@ -31,12 +31,12 @@ const RELEASE_MAX: Duration = Duration::from_secs(60);
 /// The way to whoever runs an order's partition.
 pub(super) struct RoutingDoor {
     here: Arc<LocalDoor>,
-    caller: Caller,
+    caller: ForwardClient,
     partitions: u16,
 }
 
 impl RoutingDoor {
-    pub(super) fn new(here: Arc<LocalDoor>, partitions: u16, caller: Caller) -> Self {
+    pub(super) fn new(here: Arc<LocalDoor>, partitions: u16, caller: ForwardClient) -> Self {
         Self { here, caller, partitions }
     }
 
@@ -61,7 +61,7 @@ impl RoutingDoor {
                 match called {
                     Ok(outcome) => outcome,
                     Err(error) if !error.nothing_begun() => {
-                        if let CallError::Strange { .. } = error
+                        if let ForwardError::Strange { .. } = error
                             && !in_doubt
                         {
                             tracing::warn!(event = "answer_not_understood", %partition, %error, "another node's answer cannot be understood");
@@ -109,13 +109,13 @@ fn next(code: Code, in_doubt: bool, elapsed: Duration, deadline: Duration) -> Ne
     }
 }
 
-fn result<T>(called: &Result<T, CallError>) -> &'static str {
+fn result<T>(called: &Result<T, ForwardError>) -> &'static str {
     match called {
         Ok(_) => "answered",
-        Err(CallError::Nobody(_)) => "nobody",
-        Err(CallError::Refused { .. }) => "refused",
-        Err(CallError::Silent(_)) => "silent",
-        Err(CallError::Strange { .. }) => "strange",
+        Err(ForwardError::Nobody(_)) => "nobody",
+        Err(ForwardError::Refused { .. }) => "refused",
+        Err(ForwardError::Silent(_)) => "silent",
+        Err(ForwardError::Strange { .. }) => "strange",
     }
 }
 

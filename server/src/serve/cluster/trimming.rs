@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use retailflow_engine::ids::{NodeId, PartitionId};
 use retailflow_engine::ports::{Clock as _, EventLog as _};
-use retailflow_nats::{Trimmed, inbox_ids, trim};
+use retailflow_nats::{TrimReport, inbox_ids, trim};
 use tokio_util::sync::CancellationToken;
 
 use super::cluster_deps::ClusterDeps;
@@ -43,7 +43,7 @@ pub(super) async fn run(deps: Arc<ClusterDeps>, node: NodeId, end: CancellationT
 }
 
 /// `None` when somebody else is at it.
-async fn once(deps: &ClusterDeps) -> anyhow::Result<Option<Trimmed>> {
+async fn once(deps: &ClusterDeps) -> anyhow::Result<Option<TrimReport>> {
     let lock = deps.locks.take("trim", LOCK_MAX, SystemClock.now()).await?;
     let Some(lock) = lock else { return Ok(None) };
     let done = drop_what_is_done(deps).await;
@@ -51,7 +51,7 @@ async fn once(deps: &ClusterDeps) -> anyhow::Result<Option<Trimmed>> {
     done.map(Some)
 }
 
-async fn drop_what_is_done(deps: &ClusterDeps) -> anyhow::Result<Trimmed> {
+async fn drop_what_is_done(deps: &ClusterDeps) -> anyhow::Result<TrimReport> {
     let partitions = deps.log.identity().partitions;
     let (created, inboxes) = inbox_ids(&deps.connections, partitions).await?;
     let mut floors = Vec::with_capacity(inboxes.len());

@@ -82,7 +82,7 @@ async fn door(server: &nats::Server) -> RoutingDoor {
     let node = Node::start(settings, ports).await.unwrap();
     let options = NatsOptions { servers: vec![server.url()], ..NatsOptions::default() };
     let calls = EdgeConnection::direct(&options, "calls").await.unwrap();
-    RoutingDoor::new(Arc::new(LocalDoor::new(node, log)), 1, Caller::new(calls))
+    RoutingDoor::new(Arc::new(LocalDoor::new(node, log)), 1, ForwardClient::new(calls))
 }
 
 /// A node of another build, which runs the partition and answers every call alike.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// What keeps a partition from being written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unwritten {
+pub struct WriteOutage {
     /// For how long, from when the first try began that was not answered, or refused for want of room.
     pub lasts: Duration,
     /// What was said last.
@@ -24,8 +24,8 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    pub(super) fn now(&self) -> Unwritten {
-        Unwritten { lasts: self.begun.elapsed(), why: self.why.clone(), is_full: self.is_full }
+    pub(super) fn now(&self) -> WriteOutage {
+        WriteOutage { lasts: self.begun.elapsed(), why: self.why.clone(), is_full: self.is_full }
     }
 
     /// Takes in how a try ended that began at `begun`.
@@ -54,7 +54,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(5)).await;
         Outage::note(&mut since, Instant::now(), &Err(CommitError::Unavailable("full".into())));
         let now = since.as_ref().map(Outage::now);
-        let wanted = Unwritten { lasts: Duration::from_secs(10), why: "full".into(), is_full: true };
+        let wanted = WriteOutage { lasts: Duration::from_secs(10), why: "full".into(), is_full: true };
         assert_eq!(now, Some(wanted));
         Outage::note(&mut since, Instant::now(), &Err(CommitError::Fenced { epoch: 3 }));
         assert!(since.is_none(), "the log answers");

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Message, SubscribeError};
-use futures_util::StreamExt;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::CommandDoor;
 use retailflow_engine::wire::{Code, Outcome};
@@ -12,16 +11,17 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::super::connect::EdgeConnection;
-use super::super::subjects;
-use super::values::{Answer, Call, Called, NotReleased};
+use super::values::{Answer, Call, ForwardRequest, NotReleased};
+use crate::connect::EdgeConnection;
+use crate::service::{self, Responder};
+use crate::subjects;
 
 /// What a caller is told to wait for whom there was no room.
 const RETRY_AFTER_MS: u64 = 500;
 
 /// Limits of a post.
 #[derive(Debug, Clone)]
-pub struct PostOptions {
+pub struct ForwardOptions {
     /// Calls that are worked on at once, all partitions together.
     pub in_flight_max: usize,
     /// How long a call may take that another node makes, in milliseconds.
@@ -30,7 +30,7 @@ pub struct PostOptions {
     pub end_ms: u64,
 }
 
-impl Default for PostOptions {
+impl Default for ForwardOptions {
     fn default() -> Self {
         Self { in_flight_max: 4_096, deadline_max_ms: 120_000, end_ms: 10_000 }
     }
@@ -38,18 +38,18 @@ impl Default for PostOptions {
 
 /// A node's place for other nodes' calls.
 #[derive(Clone)]
-pub struct Post {
+pub struct ForwardServer {
     connection: EdgeConnection,
     /// The node itself: what comes here goes no further.
     door: Arc<dyn CommandDoor>,
-    options: PostOptions,
+    options: ForwardOptions,
     permits: Arc<Semaphore>,
 }
 
-impl Post {
+impl ForwardServer {
     /// One that answers over `connection`, which only nodes use, with what `door` says.
     #[must_use]
-    pub fn new(connection: EdgeConnection, door: Arc<dyn CommandDoor>, options: PostOptions) -> Self {
+    pub fn new(connection: EdgeConnection, door: Arc<dyn CommandDoor>, options: ForwardOptions) -> Self {
         let permits = Arc::new(Semaphore::new(options.in_flight_max.max(1)));
         Self { connection, door, options, permits }
     }
@@ -67,62 +67,26 @@ impl Post {
         // One group: where two nodes believe that they run it, one of them is asked.
         let group = subjects::NODE_GROUP.to_owned();
         let subscribing = client.queue_subscribe(subjects::node(partition), group);
-        let mut called = tokio::select! {
+        let requests = tokio::select! {
             () = end.cancelled() => return Ok(()),
             subscribed = subscribing => subscribed?,
         };
-        let mut begun = JoinSet::new();
-        loop {
-            tokio::select! {
-                biased;
-                () = end.cancelled() => break,
-                message = called.next() => match message {
-                    Some(message) => self.hear(message, &mut begun).await,
-                    None => break,
-                },
-                Some(_) = begun.join_next(), if !begun.is_empty() => {}
-            }
-        }
-        // Whoever calls from now on is told that nobody is here; what the server has sent already is answered.
-        let rest = async {
-            if called.drain().await.is_ok() {
-                while let Some(message) = called.next().await {
-                    self.hear(message, &mut begun).await;
-                }
-            }
-            while begun.join_next().await.is_some() {}
-        };
+        // Whoever calls after the end is told that nobody is here; what the server has sent already is answered.
         let at_most = Duration::from_millis(self.options.end_ms);
-        if tokio::time::timeout(at_most, rest).await.is_err() {
+        if !service::serve(requests, self, &end, at_most).await {
             tracing::warn!(%partition, "calls of other nodes were left unanswered");
         }
         Ok(())
     }
 
-    async fn hear(&self, message: Message, begun: &mut JoinSet<()>) {
-        // Only nodes may publish here; all the same, nothing is sent where a stream or a service could take it.
-        let Some(reply) = message.reply.clone().filter(|reply| subjects::may_answer(reply, None)) else {
-            return;
-        };
-        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
-            return self.reply(reply, &overloaded(&message.payload)).await;
-        };
-        let post = self.clone();
-        begun.spawn(async move {
-            let answer = post.decide(&message).await;
-            post.reply(reply, &answer).await;
-            drop(permit);
-        });
-    }
-
     async fn decide(&self, message: &Message) -> Answer {
         let at_most = Duration::from_millis(self.options.deadline_max_ms);
         match Call::read(&message.payload) {
-            Ok(Called::Ask { command, actor, deadline }) => {
+            Ok(ForwardRequest::Ask { command, actor, deadline }) => {
                 let asked = self.door.ask(*command, actor, deadline.min(at_most));
                 Answer::Outcome(Box::new(asked.await))
             }
-            Ok(Called::EndParking { order, operator, discard }) => {
+            Ok(ForwardRequest::EndParking { order, operator, discard }) => {
                 let ended = self.door.end_parking(&order, &operator, discard);
                 match tokio::time::timeout(at_most, ended).await {
                     Ok(Ok(report)) => Answer::Released(report),
@@ -148,15 +112,35 @@ impl Post {
     }
 }
 
+impl Responder for ForwardServer {
+    type Request = Message;
+
+    async fn on_request(&self, message: Message, begun: &mut JoinSet<()>) {
+        // Only nodes may publish here; all the same, nothing is sent where a stream or a service could take it.
+        let Some(reply) = message.reply.clone().filter(|reply| subjects::may_answer(reply, None)) else {
+            return;
+        };
+        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
+            return self.reply(reply, &overloaded(&message.payload)).await;
+        };
+        let post = self.clone();
+        begun.spawn(async move {
+            let answer = post.decide(&message).await;
+            post.reply(reply, &answer).await;
+            drop(permit);
+        });
+    }
+}
+
 /// Says that there is no room, of what was asked for: whoever asked passes it on to a caller who may have many under way.
 fn overloaded(payload: &[u8]) -> Answer {
     let code = Code::Overloaded;
     match Call::read(payload) {
-        Ok(Called::Ask { command, .. }) => {
+        Ok(ForwardRequest::Ask { command, .. }) => {
             let outcome = Outcome::refused(&command.order, &command.key, code, code.meaning());
             Answer::Outcome(Box::new(outcome.with_retry_after_ms(RETRY_AFTER_MS)))
         }
-        Ok(Called::EndParking { .. }) => {
+        Ok(ForwardRequest::EndParking { .. }) => {
             Answer::NotReleased { kind: NotReleased::Unavailable, message: code.meaning().to_owned() }
         }
         Err(why) => Answer::Refused(why),

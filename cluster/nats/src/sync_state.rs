@@ -19,7 +19,7 @@ const VERSION: u16 = 1;
 
 /// What a server said. Stored as JSON, so that operators can read it with NATS's own tools; frozen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Synced {
+pub struct SyncStatement {
     v: u16,
     /// Its monitoring address, as the configuration has it.
     pub server: String,
@@ -29,7 +29,7 @@ pub struct Synced {
     pub at_ms: i64,
 }
 
-impl Synced {
+impl SyncStatement {
     /// That `server` said this.
     #[must_use]
     pub fn new(server: &str, synced: bool, at: TimestampMs) -> Self {
@@ -42,7 +42,7 @@ pub struct SyncedServers {
     publish: Api,
     read: Api,
     /// What was heard or read here, for when the stream cannot be read: as many as the configuration has servers.
-    heard: Mutex<BTreeMap<String, Synced>>,
+    heard: Mutex<BTreeMap<String, SyncStatement>>,
 }
 
 impl SyncedServers {
@@ -57,12 +57,12 @@ impl SyncedServers {
     ///
     /// # Errors
     /// [`ApiFailure`].
-    pub async fn last(&self, server: &str) -> Result<Option<Synced>, ApiFailure> {
+    pub async fn last(&self, server: &str) -> Result<Option<SyncStatement>, ApiFailure> {
         let stored = match self.read.last(subjects::META, &subjects::synced(server)).await {
             Ok(stored) => stored,
             Err(trouble) => return self.heard.lock().get(server).cloned().map(Some).ok_or(trouble),
         };
-        let said = stored.and_then(|stored| serde_json::from_slice::<Synced>(&stored.payload).ok());
+        let said = stored.and_then(|stored| serde_json::from_slice::<SyncStatement>(&stored.payload).ok());
         let said = said.filter(|said| said.v == VERSION && said.server == server);
         let mut heard = self.heard.lock();
         if let Some(said) = &said {
@@ -75,7 +75,7 @@ impl SyncedServers {
     ///
     /// # Errors
     /// [`ApiFailure`]: it may or may not be kept.
-    pub async fn keep(&self, said: &Synced) -> Result<(), ApiFailure> {
+    pub async fn keep(&self, said: &SyncStatement) -> Result<(), ApiFailure> {
         self.heard.lock().insert(said.server.clone(), said.clone());
         let bytes = serde_json::to_vec(said).map_err(|error| ApiFailure::Strange(error.to_string()))?;
         self.publish.publish(&subjects::synced(&said.server), HeaderMap::new(), bytes.into()).await.map(drop)
@@ -88,10 +88,13 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_frozen_and_stands_under_one_token() {
-        let said = Synced::new("http://127.0.0.1:8222", true, TimestampMs(5));
+        let said = SyncStatement::new("http://127.0.0.1:8222", true, TimestampMs(5));
         let text = r#"{"v":1,"server":"http://127.0.0.1:8222","synced":true,"at_ms":5}"#;
         assert_eq!(serde_json::to_string(&said).unwrap(), text);
-        assert_eq!(serde_json::from_str::<Synced>(&text.replacen('{', r#"{"later":1,"#, 1)).unwrap(), said);
+        assert_eq!(
+            serde_json::from_str::<SyncStatement>(&text.replacen('{', r#"{"later":1,"#, 1)).unwrap(),
+            said
+        );
         let subject = subjects::synced("http://127.0.0.1:8222");
         assert_eq!(subject.split('.').count(), 4, "{subject}");
         assert_ne!(subject, subjects::synced("http://127.0.0.1:8223"));

@@ -8,7 +8,7 @@
 //! - What is answered here is the node's own word: it forwards nothing that was forwarded to it.
 //! - Every message carries its version; a newer one is refused as such.
 
-mod post;
+mod server;
 mod values;
 
 use std::time::Duration;
@@ -22,10 +22,10 @@ use retailflow_engine::wire::{CommandEvent, Outcome};
 
 use self::values::{Answer, Call};
 use super::connect::EdgeConnection;
+use super::hedged::HedgedRequest;
 use super::subjects;
-use super::twice::Twice;
 
-pub use self::post::{Post, PostOptions};
+pub use self::server::{ForwardOptions, ForwardServer};
 
 /// Without an answer for so long, a node is called once more: the first call may have come just after it had given the partition up.
 const AGAIN: Duration = Duration::from_millis(400);
@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// Why a call has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
+pub enum ForwardError {
     /// Nobody runs the partition: nothing was begun.
     #[error("no node runs partition {0} now")]
     Nobody(PartitionId),
@@ -61,7 +61,7 @@ pub enum CallError {
     },
 }
 
-impl CallError {
+impl ForwardError {
     /// Whether it is proven that nothing was begun. Everything else leaves it open.
     #[must_use]
     pub fn nothing_begun(&self) -> bool {
@@ -74,22 +74,22 @@ impl CallError {
 
 /// Calls the nodes that run partitions.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub struct ForwardClient {
     connection: EdgeConnection,
-    twice: Twice,
+    hedged: HedgedRequest,
 }
 
-impl Caller {
+impl ForwardClient {
     /// Calls over a connection that only nodes use.
     #[must_use]
     pub fn new(connection: EdgeConnection) -> Self {
-        Self { connection, twice: Twice::new(AGAIN, COPIES_MAX) }
+        Self { connection, hedged: HedgedRequest::new(AGAIN, COPIES_MAX) }
     }
 
     /// Has a command decided by the node that runs its partition, which has until `deadline` for it; waits `wait` at most.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// [`ForwardError`].
     pub async fn ask(
         &self,
         partition: PartitionId,
@@ -97,12 +97,12 @@ impl Caller {
         actor: &Actor,
         deadline: Duration,
         wait: Duration,
-    ) -> Result<Outcome, CallError> {
+    ) -> Result<Outcome, ForwardError> {
         let call = |wait_left: Duration| {
             let left = deadline.saturating_sub(wait.saturating_sub(wait_left));
             self.decided(partition, Call::ask(command, actor, left), wait_left)
         };
-        self.twice.ask(wait, call, |error: &CallError| !error.nothing_begun()).await
+        self.hedged.ask(wait, call, |error: &ForwardError| !error.nothing_begun()).await
     }
 
     async fn decided(
@@ -110,7 +110,7 @@ impl Caller {
         partition: PartitionId,
         call: Call,
         wait: Duration,
-    ) -> Result<Outcome, CallError> {
+    ) -> Result<Outcome, ForwardError> {
         match self.call(partition, &call, wait).await? {
             Answer::Outcome(outcome) => Ok(*outcome),
             Answer::Refused(why) => Err(refused(partition, &format!("it says: {why}"))),
@@ -121,7 +121,7 @@ impl Caller {
     /// Has a parked order released, or what waits behind it discarded, by the node that runs its partition.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// [`ForwardError`].
     pub async fn end_parking(
         &self,
         partition: PartitionId,
@@ -129,7 +129,7 @@ impl Caller {
         operator: &str,
         discard: bool,
         deadline: Duration,
-    ) -> Result<Result<ReleaseReport, EndParkingError>, CallError> {
+    ) -> Result<Result<ReleaseReport, EndParkingError>, ForwardError> {
         match self.call(partition, &Call::end_parking(order, operator, discard), deadline).await? {
             Answer::Released(report) => Ok(Ok(report)),
             Answer::NotReleased { kind, message } => Ok(Err(kind.error(message))),
@@ -138,7 +138,12 @@ impl Caller {
         }
     }
 
-    async fn call(&self, partition: PartitionId, call: &Call, wait: Duration) -> Result<Answer, CallError> {
+    async fn call(
+        &self,
+        partition: PartitionId,
+        call: &Call,
+        wait: Duration,
+    ) -> Result<Answer, ForwardError> {
         let request = async_nats::Request::new().payload(call.write().into()).timeout(Some(wait + GRACE));
         let sent = self.connection.client.send_request(subjects::node(partition), request);
         // The client's own limit begins when it has room for the request; this one begins now.
@@ -146,20 +151,20 @@ impl Caller {
         match answered {
             Ok(Ok(message)) => Answer::read(&message.payload).map_err(|why| strange(partition, &why)),
             Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
-                Err(CallError::Nobody(partition))
+                Err(ForwardError::Nobody(partition))
             }
             Ok(Err(error)) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
                 Err(refused(partition, &error.to_string()))
             }
-            Ok(Err(_)) | Err(_) => Err(CallError::Silent(partition)),
+            Ok(Err(_)) | Err(_) => Err(ForwardError::Silent(partition)),
         }
     }
 }
 
-fn refused(partition: PartitionId, why: &str) -> CallError {
-    CallError::Refused { partition, why: why.to_owned() }
+fn refused(partition: PartitionId, why: &str) -> ForwardError {
+    ForwardError::Refused { partition, why: why.to_owned() }
 }
 
-fn strange(partition: PartitionId, why: &str) -> CallError {
-    CallError::Strange { partition, why: why.to_owned() }
+fn strange(partition: PartitionId, why: &str) -> ForwardError {
+    ForwardError::Strange { partition, why: why.to_owned() }
 }

@@ -49,7 +49,7 @@ struct EndParkingCall {
 }
 
 /// What is called for.
-pub(super) enum Called {
+pub(super) enum ForwardRequest {
     Ask { command: Box<CommandEvent>, actor: Actor, deadline: Duration },
     EndParking { order: OrderRef, operator: String, discard: bool },
 }
@@ -80,7 +80,7 @@ impl Call {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    pub(super) fn read(bytes: &[u8]) -> Result<Called, String> {
+    pub(super) fn read(bytes: &[u8]) -> Result<ForwardRequest, String> {
         versioned(bytes)?;
         let call: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         match (call.ask, call.end_parking) {
@@ -88,10 +88,10 @@ impl Call {
                 let command = decode_command(ask.command.get().as_bytes()).map_err(|e| e.to_string())?;
                 let actor = ask.operator.map_or(Actor::Tenant, |name| Actor::Operator(Arc::from(name)));
                 let deadline = Duration::from_millis(ask.deadline_ms);
-                Ok(Called::Ask { command: Box::new(command), actor, deadline })
+                Ok(ForwardRequest::Ask { command: Box::new(command), actor, deadline })
             }
             (None, Some(EndParkingCall { tenant, order, operator, discard })) => {
-                Ok(Called::EndParking { order: OrderRef { tenant, order }, operator, discard })
+                Ok(ForwardRequest::EndParking { order: OrderRef { tenant, order }, operator, discard })
             }
             _ => Err("it calls for nothing, or for two things".into()),
         }
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn what_is_said_is_understood() {
         let call = Call::ask(&command(), &Actor::Tenant, Duration::from_secs(3));
-        let Ok(Called::Ask { command: heard, actor, deadline }) = Call::read(&call.write()) else {
+        let Ok(ForwardRequest::Ask { command: heard, actor, deadline }) = Call::read(&call.write()) else {
             panic!("another call")
         };
         assert_eq!((*heard, actor, deadline), (command(), Actor::Tenant, Duration::from_secs(3)));

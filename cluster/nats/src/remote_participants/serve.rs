@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::values::{Answer, Asked, Verb};
 use crate::connect::EdgeConnection;
+use crate::service::{self, Requests, Responder};
 use crate::subjects;
 
 /// Calls that are worked on at once; further ones wait in the subscription, and are lost beyond it, as over any network.
@@ -21,12 +22,12 @@ const IN_FLIGHT_MAX: usize = 8_192;
 const END: Duration = Duration::from_secs(5);
 
 /// Participants that answer nodes.
-pub struct StandIns {
+pub struct RemoteParticipants {
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
 }
 
-impl StandIns {
+impl RemoteParticipants {
     /// Answers with what `participants` say.
     ///
     /// # Errors
@@ -37,12 +38,14 @@ impl StandIns {
     ) -> Result<Self, SubscribeError> {
         let mut asked = Vec::new();
         for role in Role::ALL {
-            let calls = connection.client.subscribe(subjects::stand_in(role.as_str())).await?;
+            let calls = connection.client.subscribe(subjects::participant_calls(role.as_str())).await?;
             asked.push(calls.map(move |message| (role, message)));
         }
-        connection.settled().await;
+        connection.confirm_subscriptions().await;
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(connection, participants, select_all(asked), stop.clone()));
+        let permits = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+        let answering = Answering { connection, participants, permits, stop: stop.clone() };
+        let task = tokio::spawn(serve(Calls(select_all(asked)), answering));
         Ok(Self { stop, task: Some(task) })
     }
 
@@ -57,38 +60,49 @@ impl StandIns {
     }
 }
 
-async fn serve<F>(
+/// Calls of all roles.
+struct Calls<F>(SelectAll<Map<Subscriber, F>>);
+
+impl<F: FnMut(Message) -> (Role, Message) + Send + 'static> Requests for Calls<F> {
+    type Request = (Role, Message);
+
+    async fn next_request(&mut self) -> Option<Self::Request> {
+        self.0.next().await
+    }
+
+    /// What is not begun is lost, as over any network.
+    async fn drain_requests(&mut self) -> bool {
+        false
+    }
+}
+
+struct Answering {
     connection: EdgeConnection,
     participants: Participants,
-    mut calls: SelectAll<Map<Subscriber, F>>,
+    permits: Arc<Semaphore>,
     stop: CancellationToken,
-) where
-    F: FnMut(Message) -> (Role, Message) + Send + 'static,
-{
-    let permits = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
-    let mut begun = JoinSet::new();
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            Some(_) = begun.join_next(), if !begun.is_empty() => {}
-            permit = permits.clone().acquire_owned() => {
-                let Ok(permit) = permit else { break };
-                let next = tokio::select! {
-                    () = stop.cancelled() => break,
-                    next = calls.next() => next,
-                };
-                let Some((role, message)) = next else { break };
-                let (connection, participant) = (connection.clone(), participants.of(role).clone());
-                begun.spawn(async move {
-                    answer(&connection, &*participant, message).await;
-                    drop(permit);
-                });
-            }
-        }
+}
+
+impl Responder for Answering {
+    type Request = (Role, Message);
+
+    /// Waits until there is room: whatever comes meanwhile waits in the subscription.
+    async fn on_request(&self, (role, message): Self::Request, begun: &mut JoinSet<()>) {
+        let permit = tokio::select! {
+            () = self.stop.cancelled() => return,
+            permit = self.permits.clone().acquire_owned() => permit,
+        };
+        let (connection, participant) = (self.connection.clone(), self.participants.of(role).clone());
+        begun.spawn(async move {
+            answer(&connection, &*participant, message).await;
+            drop(permit);
+        });
     }
-    let rest = async { while begun.join_next().await.is_some() {} };
-    if tokio::time::timeout(END, rest).await.is_err() {
+}
+
+async fn serve<F: FnMut(Message) -> (Role, Message) + Send + 'static>(calls: Calls<F>, answering: Answering) {
+    let stop = answering.stop.clone();
+    if !service::serve(calls, &answering, &stop, END).await {
         tracing::warn!("calls to participants were left unanswered");
     }
 }

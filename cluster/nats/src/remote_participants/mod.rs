@@ -19,7 +19,7 @@ use self::values::{Answer, Asked, Request, Verb};
 use super::connect::EdgeConnection;
 use super::subjects;
 
-pub use self::serve::StandIns;
+pub use self::serve::RemoteParticipants;
 
 /// The three, as they are asked over a connection. `timeout` is for one call.
 #[must_use]
@@ -43,7 +43,8 @@ impl Remote {
     async fn call(&self, verb: Verb, request: &StepRequest) -> Result<Answer, Box<str>> {
         let call = Asked { verb, request: Request::of(request) };
         let body = serde_json::to_vec(&call).map_err(|error| error.to_string())?;
-        let sent = self.connection.client.request(subjects::stand_in(self.role.as_str()), body.into());
+        let sent =
+            self.connection.client.request(subjects::participant_calls(self.role.as_str()), body.into());
         let answered = tokio::time::timeout(self.timeout, sent).await;
         let message = answered.map_err(|_| "no answer in time")?.map_err(|error| error.to_string())?;
         serde_json::from_slice(&message.payload).map_err(|error| error.to_string().into())

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{InboxFault, NatsInbox};
 use crate::api::StreamInfo;
 use crate::command;
-use crate::edge::{Arrived, Reader};
+use crate::foreign::{ForeignMessage, Reader};
 use crate::subjects;
 
 /// Every subject of the stream.
@@ -21,14 +21,14 @@ const ALL: &str = ">";
 
 /// Shared by all inboxes of a node: what was stored under subjects that none of them reads.
 #[derive(Debug, Default)]
-pub struct Strays {
+pub struct MisroutedCommands {
     /// Behind this position there may be some.
     after: Mutex<Option<u64>>,
     /// One inbox looks for all.
     looking: tokio::sync::Mutex<()>,
 }
 
-impl Strays {
+impl MisroutedCommands {
     fn may_stand_after(&self, position: u64) {
         let mut after = self.after.lock();
         *after = Some(after.map_or(position, |known| known.min(position)));
@@ -64,18 +64,18 @@ impl NatsInbox {
         match other_transform(info, self.options.partitions) {
             None => Ok(()),
             Some((found, wanted)) => {
-                self.options.strays.may_stand_after(known_to);
+                self.options.misrouted.may_stand_after(known_to);
                 Err(InboxFault::SubjectsDiffer { found, wanted })
             }
         }
     }
 
     /// Puts away what stands under subjects of no partition, up to `last`, where there may be such.
-    pub(super) async fn put_strays_away(&self, last: u64) -> Result<(), InboxFault> {
-        let strays = &self.options.strays;
+    pub(super) async fn put_misrouted_away(&self, last: u64) -> Result<(), InboxFault> {
+        let misrouted = &self.options.misrouted;
         // Whoever looks already does it for us.
-        let Ok(_looking) = strays.looking.try_lock() else { return Ok(()) };
-        let Some(known) = strays.after() else { return Ok(()) };
+        let Ok(_looking) = misrouted.looking.try_lock() else { return Ok(()) };
+        let Some(known) = misrouted.after() else { return Ok(()) };
         let mut reader = Reader::new(&self.connections, &self.edge, subjects::COMMANDS, ALL.to_owned());
         let mut after = known;
         while after < last {
@@ -84,12 +84,12 @@ impl NatsInbox {
             for arrived in piece {
                 let read_by = subjects::parse_command(&arrived.subject).map(|(partition, ..)| partition);
                 if read_by.is_none_or(|partition| partition.0 >= self.options.partitions) {
-                    self.put_misplaced(&arrived).await?;
+                    self.put_misrouted(&arrived).await?;
                 }
             }
             after = end;
         }
-        strays.none_after(known);
+        misrouted.none_after(known);
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl NatsInbox {
     }
 
     /// Puts it with the dead letters: whole, so that it can be published anew.
-    pub(super) async fn put_misplaced(&self, arrived: &Arrived) -> Result<(), InboxFault> {
+    pub(super) async fn put_misrouted(&self, arrived: &ForeignMessage) -> Result<(), InboxFault> {
         let order = subjects::parse_command(&arrived.subject)
             .and_then(|(_, tenant, order)| command::order_of(tenant, order).ok());
         let text = format!(

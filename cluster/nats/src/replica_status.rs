@@ -8,7 +8,7 @@ use super::{Connections, subjects};
 
 /// Copies of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copies {
+pub struct ReplicaStatus {
     /// Which stream.
     pub stream: String,
     /// The name of the server that leads it, if one does.
@@ -29,7 +29,10 @@ pub struct Copies {
 ///
 /// # Errors
 /// [`ApiFailure`]: what they give is not known now.
-pub async fn survey(connections: &Connections, shards: u16) -> Result<Vec<Copies>, ApiFailure> {
+pub async fn replica_status(
+    connections: &Connections,
+    shards: u16,
+) -> Result<Vec<ReplicaStatus>, ApiFailure> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     let mut all = Vec::new();
     let doors = [subjects::COMMANDS, subjects::EVENTS, subjects::DEAD_LETTERS, subjects::META];
@@ -40,7 +43,7 @@ pub async fn survey(connections: &Connections, shards: u16) -> Result<Vec<Copies
     Ok(all)
 }
 
-fn copies(stream: String, info: &Value) -> Copies {
+fn copies(stream: String, info: &Value) -> ReplicaStatus {
     let number = |value: &Value| value.as_u64().unwrap_or(0);
     let replicas = u16::try_from(number(&info["config"]["num_replicas"])).unwrap_or(u16::MAX).max(1);
     let followers = info["cluster"]["replicas"].as_array().map_or(&[][..], Vec::as_slice);
@@ -52,7 +55,7 @@ fn copies(stream: String, info: &Value) -> Copies {
     let bytes_max = info["config"]["max_bytes"].as_i64().and_then(|bytes| u64::try_from(bytes).ok());
     let state = &info["state"];
     let leader = info["cluster"]["leader"].as_str().map(str::to_owned);
-    Copies {
+    ReplicaStatus {
         stream,
         leader,
         replicas,

@@ -3,15 +3,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::answers::ApiFailure;
-use super::api::Api;
-use super::batch::{self, BatchMessage};
-use super::{Connections, Topology};
+use retailflow_nats::{ApiFailure, BatchMessage, Connections, JetStream, Topology};
 
 /// For one batch.
 const BATCH_MAX: Duration = Duration::from_secs(30);
@@ -35,8 +31,8 @@ pub struct RawBatches {
 /// # Errors
 /// [`ApiFailure`].
 pub async fn streams_of_ours(connections: &Connections) -> Result<Vec<String>, ApiFailure> {
-    let api = Api::new(connections.read.clone(), connections.request_timeout);
-    let named = api.ask("STREAM.NAMES", &Value::Null).await?;
+    let jetstream = JetStream::new(connections);
+    let named = jetstream.request("STREAM.NAMES", &Value::Null).await?;
     let names = named["streams"].as_array().map_or(&[][..], Vec::as_slice);
     let ours = names.iter().filter_map(Value::as_str).filter(|name| name.starts_with("RF_"));
     Ok(ours.map(str::to_owned).collect())
@@ -47,9 +43,9 @@ pub async fn streams_of_ours(connections: &Connections) -> Result<Vec<String>, A
 /// # Errors
 /// [`ApiFailure`].
 pub async fn remove_streams(connections: &Connections, streams: &[String]) -> Result<(), ApiFailure> {
-    let api = Api::new(connections.read.clone(), connections.request_timeout);
+    let jetstream = JetStream::new(connections);
     for stream in streams {
-        api.ask(&format!("STREAM.DELETE.{stream}"), &Value::Null).await?;
+        jetstream.request(&format!("STREAM.DELETE.{stream}"), &Value::Null).await?;
     }
     Ok(())
 }
@@ -64,15 +60,15 @@ const MOVE_LOOK: Duration = Duration::from_millis(100);
 /// # Errors
 /// [`ApiFailure`]; it is not known where the stream is then.
 pub async fn move_stream(connections: &Connections, stream: &str, tag: &str) -> Result<(), ApiFailure> {
-    let api = Api::new(connections.read.clone(), connections.request_timeout);
-    let info = api.ask(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
+    let jetstream = JetStream::new(connections);
+    let info = jetstream.request(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
     let mut config = info["config"].clone();
     config["placement"] = json!({ "tags": [tag] });
-    api.ask(&format!("STREAM.UPDATE.{stream}"), &config).await?;
+    jetstream.request(&format!("STREAM.UPDATE.{stream}"), &config).await?;
     let until = Instant::now() + MOVE_MAX;
     loop {
         // While it moves it may have no leader that could answer.
-        if let Ok(info) = api.ask(&format!("STREAM.INFO.{stream}"), &Value::Null).await {
+        if let Ok(info) = jetstream.request(&format!("STREAM.INFO.{stream}"), &Value::Null).await {
             let followers = info["cluster"]["replicas"].as_array().map_or(0, Vec::len);
             if info["cluster"]["leader"] == tag && followers == 0 {
                 return Ok(());
@@ -94,7 +90,7 @@ pub async fn raw_batches(
     topology: &Topology,
     groups: &[RawGroup],
 ) -> Result<RawBatches, ApiFailure> {
-    let api = Api::new(connections.read.clone(), connections.request_timeout);
+    let jetstream = JetStream::new(connections);
     let mut streams = Vec::new();
     for shard in 0..topology.shards {
         let here = (0..topology.partitions).filter(|partition| partition % topology.shards == shard);
@@ -104,14 +100,14 @@ pub async fn raw_batches(
             "name": name, "subjects": subjects, "retention": "limits", "storage": "file",
             "num_replicas": topology.replicas, "discard": "new", "allow_atomic": true, "allow_direct": true,
         });
-        api.create_stream(&name, &config).await?;
+        jetstream.request(&format!("STREAM.CREATE.{name}"), &config).await?;
         streams.push(name);
     }
     let begun = Instant::now();
     let partitions = (0..topology.partitions).map(|partition| {
         let own: Vec<&[usize]> =
             groups.iter().filter(|group| group.0 == partition).map(|group| &group.1[..]).collect();
-        of_partition(connections, partition, own)
+        of_partition(&jetstream, partition, own)
     });
     let measured = try_join_all(partitions).await;
     let took = begun.elapsed();
@@ -121,7 +117,7 @@ pub async fn raw_batches(
 }
 
 async fn of_partition(
-    connections: &Connections,
+    jetstream: &JetStream,
     partition: u16,
     groups: Vec<&[usize]>,
 ) -> Result<Vec<u64>, ApiFailure> {
@@ -136,11 +132,11 @@ async fn of_partition(
                 }
             };
             let expected = Some(if at == 0 { last } else { 0 });
-            BatchMessage { subject, expected, replaces: None, payload: Bytes::from(vec![7; *bytes]) }
+            BatchMessage { subject, expected, replaces: None, payload: vec![7; *bytes].into() }
         });
         let messages: Vec<BatchMessage> = messages.collect();
         let begun = Instant::now();
-        last = batch::publish(&connections.publish, messages, BATCH_MAX).await?;
+        last = jetstream.publish_batch(messages, BATCH_MAX).await?;
         latencies.push(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
     }
     Ok(latencies)

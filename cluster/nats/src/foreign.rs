@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
-use futures_util::StreamExt;
-use retailflow_engine::wire::base64;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -19,6 +17,7 @@ use super::answers::{ApiFailure, silent};
 use super::api::{Api, StreamInfo};
 use super::command::Headers;
 use super::connect::EdgeConnection;
+use super::direct::{self, DirectRead, LeaderMessage};
 use super::errors::NO_MESSAGE;
 use super::filter::UNREADABLE;
 
@@ -31,7 +30,7 @@ const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// A message as it stands in the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Arrived {
+pub(super) struct ForeignMessage {
     pub(super) sequence: u64,
     pub(super) subject: String,
     pub(super) headers: Headers,
@@ -87,7 +86,7 @@ impl Reader {
         from: u64,
         max: usize,
         max_bytes: usize,
-    ) -> Result<Vec<Arrived>, ApiFailure> {
+    ) -> Result<Vec<ForeignMessage>, ApiFailure> {
         if self.singles == 0 {
             match self.bulk(from, max, max_bytes).await {
                 Ok((found, unreadable)) => {
@@ -132,23 +131,17 @@ impl Reader {
         from: u64,
         max: usize,
         max_bytes: usize,
-    ) -> Result<(Vec<Arrived>, bool), ApiFailure> {
+    ) -> Result<(Vec<ForeignMessage>, bool), ApiFailure> {
         let batch = max.clamp(1, PIECE_MESSAGES);
         let body = json!({
             "seq": from, "next_by_subj": self.filter, "batch": batch, "max_bytes": max_bytes.max(1),
         });
         self.losses.mark_unchanged();
         let reading = async {
-            let client = &self.edge.client;
-            let inbox = client.new_inbox();
-            let mut answers = client.subscribe(inbox.clone()).await.map_err(silent)?;
-            let subject = format!("$JS.API.DIRECT.GET.{}", self.stream);
-            client.publish_with_reply(subject, inbox, body.to_string().into()).await.map_err(silent)?;
+            let mut answers = DirectRead::begin(&self.edge.client, self.stream, &body).await?;
             let (mut found, mut next) = (Vec::new(), from);
             while found.len() < batch {
-                let Some(message) = answers.next().await else {
-                    return Err(ApiFailure::Silent("the subscription ended".into()));
-                };
+                let message = answers.next().await?;
                 if message.headers.as_ref().is_some_and(|headers| headers.get(UNREADABLE).is_some()) {
                     // It is read by itself, once those before it are taken in.
                     return Ok((found, true));
@@ -164,15 +157,10 @@ impl Reader {
                             arrived.sequence
                         )));
                     }
-                    None => match message.status.map(|status| status.as_u16()) {
-                        // The end of the piece; nothing found.
-                        Some(204 | 404) => break,
-                        Some(503) => return Err(ApiFailure::Silent("no responders".into())),
-                        status => {
-                            let why = message.description.unwrap_or_default();
-                            return Err(ApiFailure::Strange(format!("{status:?} {why}")));
-                        }
-                    },
+                    None => {
+                        direct::ended(&message)?;
+                        break;
+                    }
                 }
             }
             Ok((found, false))
@@ -187,18 +175,18 @@ impl Reader {
     }
 
     /// The next message at `from` or after it, from the leader.
-    pub(super) async fn single(&self, from: u64) -> Result<Option<Arrived>, ApiFailure> {
+    pub(super) async fn single(&self, from: u64) -> Result<Option<ForeignMessage>, ApiFailure> {
         self.get(&json!({ "seq": from, "next_by_subj": self.filter })).await
     }
 
     /// The message at `sequence`, whatever its subject, from the leader.
-    pub(super) async fn at(&self, sequence: u64) -> Result<Option<Arrived>, ApiFailure> {
+    pub(super) async fn at(&self, sequence: u64) -> Result<Option<ForeignMessage>, ApiFailure> {
         self.get(&json!({ "seq": sequence })).await
     }
 
-    async fn get(&self, what: &Value) -> Result<Option<Arrived>, ApiFailure> {
+    async fn get(&self, what: &Value) -> Result<Option<ForeignMessage>, ApiFailure> {
         match self.api.ask(&format!("STREAM.MSG.GET.{}", self.stream), what).await {
-            Ok(answer) => stored(&answer["message"]).map(Some),
+            Ok(answer) => LeaderMessage::read(&answer["message"]).map(|message| Some(stored(message))),
             Err(ApiFailure::Refused(error)) if error.err_code == NO_MESSAGE => Ok(None),
             Err(trouble) => Err(trouble),
         }
@@ -208,10 +196,10 @@ impl Reader {
 /// A stored message, whatever status its caller gave it; `None` for what the server says itself.
 ///
 /// A caller may have written the server's headers too. The server adds its own behind them, so the last one counts.
-fn arrived(message: &Message) -> Option<Arrived> {
+fn arrived(message: &Message) -> Option<ForeignMessage> {
     let headers = message.headers.as_ref()?;
     let last = |name: &'static str| headers.get_last(name).map(async_nats::HeaderValue::as_str);
-    Some(Arrived {
+    Some(ForeignMessage {
         sequence: last("Nats-Sequence")?.trim().parse().ok().filter(|sequence| *sequence > 0)?,
         subject: last("Nats-Subject")?.to_owned(),
         headers: Headers::of(Some(headers)),
@@ -220,16 +208,11 @@ fn arrived(message: &Message) -> Option<Arrived> {
 }
 
 /// A message as the leader gives it.
-fn stored(message: &Value) -> Result<Arrived, ApiFailure> {
-    let strange = |what: &str| ApiFailure::Strange(format!("a message without {what}"));
-    let decoded = |field: &str| match message[field].as_str() {
-        None => Ok(Vec::new()),
-        Some(text) => base64::decode(text).ok_or_else(|| strange(field)),
-    };
-    Ok(Arrived {
-        sequence: message["seq"].as_u64().ok_or_else(|| strange("a sequence"))?,
-        subject: message["subject"].as_str().ok_or_else(|| strange("a subject"))?.to_owned(),
-        headers: Headers::parse(&decoded("hdrs")?),
-        payload: decoded("data")?.into(),
-    })
+fn stored(message: LeaderMessage) -> ForeignMessage {
+    ForeignMessage {
+        sequence: message.sequence,
+        subject: message.subject,
+        headers: Headers::parse(&message.headers),
+        payload: message.payload.into(),
+    }
 }
