@@ -181,12 +181,12 @@ mod tests {
         floors.mark_done(owns, 6, Some(here));
         assert_eq!(of(here), [(INBOX, 4)]);
         // Nor one of an earlier reader of what is followed again: what it had read is not what this one has.
-        let again = floors.follow(own, Some(here));
+        let second = floors.follow(own, Some(here));
         floors.mark_read(owns, 9);
         floors.mark_done(owns, 9, Some(here));
         floors.mark_seen(owns, 9);
         assert_eq!(of(here), [(INBOX, 4), (own, 0)]);
-        floors.mark_seen(again, 9);
+        floors.mark_seen(second, 9);
         assert_eq!(of(here), [(INBOX, 4), (own, 9)]);
     }
 

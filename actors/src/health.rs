@@ -27,7 +27,7 @@ impl NodeHandle {
     pub fn partition_faults(&self) -> Vec<(PartitionId, PartitionFault, Duration)> {
         let (table, committers) = (&self.shared.orders.table, &self.shared.orders.committers);
         let (stopped, refusing) = (table.stopped(), table.refusing());
-        let trouble = |partition: PartitionId| {
+        let fault = |partition: PartitionId| {
             if stopped.contains(&partition) {
                 let since = committers.absent_for(partition).unwrap_or_default();
                 return Some((PartitionFault::Stopped, since));
@@ -41,7 +41,7 @@ impl NodeHandle {
             let refuses = refusing.iter().find(|(of, ..)| *of == partition);
             refuses.map(|(_, code, since)| (PartitionFault::LogRefuses(*code), *since))
         };
-        let ill = |partition| trouble(partition).map(|(trouble, since)| (partition, trouble, since));
-        self.owned_partitions().into_iter().filter_map(ill).collect()
+        let with_partition = |partition| fault(partition).map(|(fault, since)| (partition, fault, since));
+        self.owned_partitions().into_iter().filter_map(with_partition).collect()
     }
 }

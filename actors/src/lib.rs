@@ -14,7 +14,6 @@ mod committer;
 mod committers;
 mod context;
 mod counts;
-mod dead_letter;
 mod door;
 mod effects;
 mod floor;

@@ -205,7 +205,7 @@ async fn scan_open_orders(
     }
     let page = {
         // It is never closed.
-        let _turn = reads.acquire().await;
+        let _permit = reads.acquire().await;
         args.effects.ports.deadlines.list(partition, after.as_ref(), TimestampMs(i64::MAX), PAGE).await?
     };
     let last = page.last().cloned().filter(|_| page.len() == PAGE);
@@ -227,11 +227,11 @@ async fn notify_found(
     found_permits: &Arc<Semaphore>,
     is_due: bool,
 ) -> bool {
-    let Ok(turn) = found_permits.clone().acquire_owned().await else { return false };
+    let Ok(permit) = found_permits.clone().acquire_owned().await else { return false };
     if !args.table.accepts(partition) {
         return false;
     }
-    args.routes.notify_order(due.order, OrderNotice::Found(ScanHit::new(is_due, turn)));
+    args.routes.notify_order(due.order, OrderNotice::Found(ScanHit::new(is_due, permit)));
     true
 }
 

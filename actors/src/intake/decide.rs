@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_engine::order::Command;
-use retailflow_engine::ports::{Body, DeadLetter, InboxId, PortFuture};
+use retailflow_engine::ports::{Body, DeadLetter, DeadLetterCause, InboxId, PortFuture};
 use retailflow_engine::wire::{Code, CommandEvent, DecodeError, Outcome, Status};
 use tokio::time::{Instant, sleep};
 
 use super::event::{FinishedCommand, IntakeEvent, PendingCommand};
-use crate::dead_letter::{self, cut};
 use crate::node::{Admission, NodeHandle};
 
 /// How often a command whose answer was lost, or that a retry can help, is sent again, where somebody is told that it
@@ -55,15 +54,14 @@ impl IntakeContext<'_> {
 
     /// The letter of a body that is no command.
     pub(super) fn undecodable(&self, position: u64, body: Body, error: &DecodeError) -> DeadLetter {
-        let (kept, length_bytes) = match body {
+        let body = match body {
             Body::Bytes(bytes) => {
                 let length = bytes.len() as u64;
                 (bytes, length)
             }
             Body::TooLong { prefix, length_bytes } => (prefix, length_bytes),
         };
-        let tenant = error.address.tenant.as_ref().map(ToString::to_string);
-        self.letter(position, (kept, length_bytes), tenant, (error.code, error.to_string()))
+        self.letter(position, DeadLetterCause::undecodable(self.origin(position), error), body)
     }
 
     /// The letter of a command that was refused for good.
@@ -73,27 +71,33 @@ impl IntakeContext<'_> {
         event.time = command.time;
         let body = event.to_json();
         let length = body.len() as u64;
-        let tenant = Some(command.order.tenant.to_string());
-        self.letter(position, (body, length), tenant, (outcome.code, outcome.message.clone()))
+        let cause = DeadLetterCause {
+            tenant: Some(command.order.tenant.to_string()),
+            origin: self.origin(position),
+            code: outcome.code.as_str().to_owned(),
+            reason: outcome.message.clone(),
+        };
+        self.letter(position, cause, (body, length))
+    }
+
+    fn origin(&self, position: u64) -> String {
+        let place = if self.patience.is_some() { "position" } else { "line" };
+        format!("{}, {place} {position}", self.name)
     }
 
     fn letter(
         &self,
         position: u64,
-        (body, length_bytes): (Vec<u8>, u64),
-        tenant: Option<String>,
-        cause: (Code, String),
+        cause: DeadLetterCause,
+        (mut body, length_bytes): (Vec<u8>, u64),
     ) -> DeadLetter {
-        let kept = cut(&body);
+        body.truncate(DeadLetter::BODY_MAX_BYTES);
         // The same message at the same place of the same inbox is the same letter, however often it is read.
-        let mut identity = self.inbox.to_vec();
-        identity.extend_from_slice(&position.to_le_bytes());
-        identity.extend_from_slice(&length_bytes.to_le_bytes());
-        identity.extend_from_slice(kept);
-        let place = if self.patience.is_some() { "position" } else { "line" };
-        let origin = format!("{}, {place} {position}", self.name);
-        let at = self.node.ports().clock.now();
-        dead_letter::dead_letter(&identity, (origin, tenant), cause, (kept, length_bytes), at)
+        let mut name = self.inbox.to_vec();
+        name.extend_from_slice(&position.to_le_bytes());
+        name.extend_from_slice(&length_bytes.to_le_bytes());
+        name.extend_from_slice(&body);
+        DeadLetter::of(&name, cause, (body, length_bytes), self.node.ports().clock.now())
     }
 
     /// Whether a retry cannot change it, or is not wanted.

@@ -104,10 +104,10 @@ impl<'a> Intake<'a> {
         let mut finished = false;
         let mut failed = None;
         while (self.progress.window.is_behind() || !finished) && failed.is_none() && !*stop.borrow() {
-            if let Some(again) = self.progress.window.next_reread() {
-                let read = inbox.again(again.after, again.last, again.room);
+            if let Some(range) = self.progress.window.next_reread() {
+                let read = inbox.again(range.after, range.last, range.room);
                 match self.beside(read, &mut stop, false, &mut on_event).await {
-                    ReadResult::Deliveries(Ok(deliveries)) => self.accept_again(&again, deliveries),
+                    ReadResult::Deliveries(Ok(deliveries)) => self.accept_range(&range, deliveries),
                     ReadResult::Deliveries(Err(error)) => failed = Some(error),
                     ReadResult::Stopped | ReadResult::Preempted => {}
                 }
@@ -203,11 +203,11 @@ impl<'a> Intake<'a> {
     }
 
     /// Accepts a tenant's commands that were set aside; the others of that range were accepted before.
-    fn accept_again(&mut self, again: &RereadRange, deliveries: Vec<Delivery>) {
-        let (mut room, mut read_up_to) = (again.room, None);
+    fn accept_range(&mut self, range: &RereadRange, deliveries: Vec<Delivery>) {
+        let (mut room, mut read_up_to) = (range.room, None);
         for delivery in deliveries {
             if let Ok(command) = decode(&delivery.body)
-                && command.order.tenant == again.tenant
+                && command.order.tenant == range.tenant
             {
                 let Some(left) = room.checked_sub(1) else { break };
                 room = left;
@@ -217,7 +217,7 @@ impl<'a> Intake<'a> {
             read_up_to = Some(delivery.position);
         }
         let progress = &mut self.progress;
-        progress.window.caught_up(&again.tenant, read_up_to);
+        progress.window.caught_up(&range.tenant, read_up_to);
         // Held until now: what was taken in has a place of its own by now.
         progress.floors.set_hold(progress.registration, progress.window.first_behind());
     }

@@ -66,8 +66,8 @@ async fn a_participant_that_answers_nobody_keeps_no_new_order_out() {
     config.orders.live_max = 100;
     let (told, silent) = watch::channel(true);
     let settings = Settings::new(config, "test");
-    let quiet = BatchNode::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Silent(silent))).await;
-    let node = quiet.node;
+    let batch = BatchNode::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Silent(silent))).await;
+    let node = batch.node;
     let mut pace = interval(Duration::from_millis(100));
     let mut placed = 0;
     for partition in 0..super::PARTITIONS {
@@ -163,8 +163,8 @@ async fn orders_that_wait_for_a_silent_participant_leave_memory() {
     config.orders.live_max = 100;
     let (_told, silent) = watch::channel(true);
     let settings = Settings::new(config, "test");
-    let quiet = BatchNode::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Silent(silent))).await;
-    let node = quiet.node;
+    let batch = BatchNode::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Silent(silent))).await;
+    let node = batch.node;
     let mut pace = interval(Duration::from_millis(1_000));
     for round in 0..10 {
         pace.tick().await;

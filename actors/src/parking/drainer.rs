@@ -8,11 +8,11 @@ use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::v1::ActorV1;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::order::{Actor, Command};
+use retailflow_engine::ports::{DeadLetter, DeadLetterCause};
 use retailflow_engine::wire::{Code, Outcome, Status, decode_command};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::context::OrderContext;
-use crate::dead_letter;
 use crate::messages::{Crash, DrainCommand, ReleaseCounts, ReleaseError, TenantMsg};
 use crate::work::Work;
 
@@ -125,12 +125,17 @@ impl Drainer {
         code: Code,
         reason: &str,
     ) -> Result<(), ReleaseError> {
-        let mut identity = format!("parked\0{}\0{}\0", self.order, parked.key).into_bytes();
-        identity.extend_from_slice(&parked.content_hash);
-        let of = (format!("parked queue of {}", self.order), Some(self.order.tenant.to_string()));
-        let body = (&*parked.body, parked.body.len() as u64);
-        let at = self.shared.ports.clock.now();
-        let letter = dead_letter::dead_letter(&identity, of, (code, reason.to_owned()), body, at);
+        let mut name = format!("parked\0{}\0{}\0", self.order, parked.key).into_bytes();
+        name.extend_from_slice(&parked.content_hash);
+        let cause = DeadLetterCause {
+            tenant: Some(self.order.tenant.to_string()),
+            origin: format!("parked queue of {}", self.order),
+            code: code.as_str().to_owned(),
+            reason: reason.to_owned(),
+        };
+        let kept = &parked.body[..parked.body.len().min(DeadLetter::BODY_MAX_BYTES)];
+        let body = (kept.to_vec(), parked.body.len() as u64);
+        let letter = DeadLetter::of(&name, cause, body, self.shared.ports.clock.now());
         let put = self.shared.ports.dead_letters.put(letter).await;
         put.map_err(|error| ReleaseError::Unavailable(error.to_string()))?;
         self.released.dead_lettered += 1;

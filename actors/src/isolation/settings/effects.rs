@@ -128,8 +128,8 @@ impl World {
         let log = SickLog::new().inner.clone();
         let watched = Watched { log: log.clone(), looks: AtomicU64::new(0), hidden: AtomicBool::new(false) };
         let (asked, watched) = (Arc::new(Asked { manner, ..Asked::default() }), Arc::new(watched));
-        let quiet = BatchNode::of(Settings::new(config, "test"), log, watched.clone(), asked.clone()).await;
-        Self { node: quiet.node, asked, watched }
+        let batch = BatchNode::of(Settings::new(config, "test"), log, watched.clone(), asked.clone()).await;
+        Self { node: batch.node, asked, watched }
     }
 
     /// How many of so many orders are taken.

@@ -173,10 +173,10 @@ pub(super) fn snapshots(config: Config) -> PortFuture<'static, u64> {
         let (log, saved) = (SickLog::new().inner.clone(), Arc::<Saved>::default());
         let settings = Settings { drives_effects: false, ..Settings::new(config, "test") };
         let nobody = Arc::new(Asked::default());
-        let quiet = BatchNode::made_of(settings, log.clone(), log, saved.clone(), nobody).await;
+        let batch = BatchNode::made_of(settings, log.clone(), log, saved.clone(), nobody).await;
         let order = order("o");
         for number in 0..40 {
-            quiet.node.ask(place(&order, &format!("p-{number}"))).await;
+            batch.node.ask(place(&order, &format!("p-{number}"))).await;
         }
         saved.0.load(Ordering::Relaxed)
     })
