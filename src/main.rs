@@ -4,20 +4,30 @@
 //! code. What is put together how stands in `app`, the commands in `cli`.
 
 mod absent;
-mod archive;
 mod audit;
 mod backup;
 mod bench;
 mod cli;
 mod client;
+mod cluster_report;
+mod config;
+mod dlq;
 mod doctor;
 mod events;
+mod export;
 mod generate;
 mod import;
-mod many;
+mod order;
+mod parked;
+mod participants;
 mod publish;
 mod repair;
+mod restore;
 mod run;
+mod serve;
+mod tenant;
+mod verify;
+mod version;
 mod words;
 
 use std::io::Write;

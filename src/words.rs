@@ -20,6 +20,11 @@ pub(crate) fn number(number: impl Display) -> String {
     text
 }
 
+/// What is shown came from strangers: it may hold anything, also what moves a terminal's cursor.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

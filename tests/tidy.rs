@@ -7,6 +7,10 @@
 mod crates;
 #[path = "tidy/documents.rs"]
 mod documents;
+#[path = "tidy/drawing.rs"]
+mod drawing;
+#[path = "tidy/modules.rs"]
+mod modules;
 #[path = "tidy/repo.rs"]
 mod repo;
 #[path = "tidy/sources.rs"]

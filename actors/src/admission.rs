@@ -19,23 +19,23 @@ pub(crate) struct Permit {
     _share: OwnedSemaphorePermit,
     _tenant: OwnedSemaphorePermit,
     _node: OwnedSemaphorePermit,
-    _patient: Option<[OwnedSemaphorePermit; 2]>,
+    _background: Option<[OwnedSemaphorePermit; 2]>,
 }
 
-/// A tenant's room, and the half of it that is open to what waits.
-struct Room {
+/// The limits of one tenant: all of its permits, the half of them for background work, and a share for each partition.
+struct TenantLimiter {
     max: usize,
     all: Arc<Semaphore>,
-    patient: Arc<Semaphore>,
+    background: Arc<Semaphore>,
     /// Of each partition: the part of the room that commands for it may take.
     shares: Vec<OnceLock<Arc<Semaphore>>>,
 }
 
-impl Room {
+impl TenantLimiter {
     fn new(max: usize, partitions: u16) -> Self {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         let shares = (0..partitions).map(|_| OnceLock::new()).collect();
-        Self { max, all: semaphore(max), patient: semaphore(half(max)), shares }
+        Self { max, all: semaphore(max), background: semaphore(half(max)), shares }
     }
 
     fn share(&self, partition: PartitionId) -> Arc<Semaphore> {
@@ -53,26 +53,26 @@ pub(crate) fn share(room: usize, partitions: usize) -> usize {
     if partitions > 1 { (room - room / 4).max(1) } else { room }
 }
 
-/// The gate in front of a node: a bulkhead for the node and one for each tenant.
-pub(crate) struct Gate {
+/// Admission control of a node: a bulkhead for the node and one for each tenant.
+pub(crate) struct AdmissionControl {
     node: Arc<Semaphore>,
-    /// Half of the room: what waits for it never takes all from those who are refused when there is none.
-    patient: Arc<Semaphore>,
+    /// Half of the permits: background work, which waits for permits, never takes all of them from callers that fail fast.
+    background: Arc<Semaphore>,
     node_max: usize,
     tenant_max: usize,
     partitions: u16,
     retry_after_ms: u64,
-    tenants: Mutex<HashMap<TenantId, Arc<Room>>>,
+    tenants: Mutex<HashMap<TenantId, Arc<TenantLimiter>>>,
     closed: AtomicBool,
     /// Actors of any kind that failed, for the run's summary.
     pub(crate) crashes: AtomicU64,
 }
 
-impl Gate {
+impl AdmissionControl {
     pub(crate) fn new(admission: &Admission, partitions: u16) -> Self {
         Self {
             node: Arc::new(Semaphore::new(admission.in_flight_max)),
-            patient: Arc::new(Semaphore::new(half(admission.in_flight_max))),
+            background: Arc::new(Semaphore::new(half(admission.in_flight_max))),
             node_max: admission.in_flight_max,
             tenant_max: admission.tenant_in_flight_max,
             partitions: partitions.max(1),
@@ -96,7 +96,7 @@ impl Gate {
         self.closed.load(Ordering::Acquire)
     }
 
-    fn tenant(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Arc<Room> {
+    fn tenant(&self, tenant: &TenantId, in_flight_max: Option<u32>) -> Arc<TenantLimiter> {
         let max = in_flight_max.map_or(self.tenant_max, |max| (max as usize).clamp(1, self.node_max));
         let mut tenants = self.tenants.lock();
         match tenants.get(tenant) {
@@ -107,7 +107,7 @@ impl Gate {
                 if tenants.len() > self.node_max {
                     tenants.retain(|_, room| Arc::strong_count(&room.all) > 1 || Arc::strong_count(room) > 1);
                 }
-                let room = Arc::new(Room::new(max, self.partitions));
+                let room = Arc::new(TenantLimiter::new(max, self.partitions));
                 tenants.insert(tenant.clone(), room.clone());
                 room
             }
@@ -115,7 +115,7 @@ impl Gate {
     }
 
     /// Why nothing of this tenant would be let in at this moment.
-    pub(crate) fn is_full(&self, tenant: &TenantId) -> Option<Code> {
+    pub(crate) fn refusal(&self, tenant: &TenantId) -> Option<Code> {
         if self.is_closed() {
             return Some(Code::Draining);
         }
@@ -140,7 +140,7 @@ impl Gate {
         let of_share = room.share(partition).try_acquire_owned().map_err(|_| Code::Throttled)?;
         let of_tenant = room.all.clone().try_acquire_owned().map_err(|_| Code::Throttled)?;
         let of_node = self.node.clone().try_acquire_owned().map_err(|_| Code::Overloaded)?;
-        Ok(Permit { _share: of_share, _tenant: of_tenant, _node: of_node, _patient: None })
+        Ok(Permit { _share: of_share, _tenant: of_tenant, _node: of_node, _background: None })
     }
 
     /// Lets a command in as soon as there is room: back-pressure for a reader that can wait. `shares`: it has half of the room
@@ -154,15 +154,15 @@ impl Gate {
     ) -> Result<Permit, Code> {
         let draining = |_| Code::Draining;
         let room = self.tenant(tenant, in_flight_max);
-        let patient_of_tenant = match shares {
-            true => Some(room.patient.clone().acquire_owned().await.map_err(draining)?),
+        let background_of_tenant = match shares {
+            true => Some(room.background.clone().acquire_owned().await.map_err(draining)?),
             false => None,
         };
         let of_share = room.share(partition).acquire_owned().await.map_err(draining)?;
         let of_tenant = room.all.clone().acquire_owned().await.map_err(draining)?;
-        let patient = match patient_of_tenant {
+        let background = match background_of_tenant {
             Some(of_tenant) => {
-                Some([of_tenant, self.patient.clone().acquire_owned().await.map_err(draining)?])
+                Some([of_tenant, self.background.clone().acquire_owned().await.map_err(draining)?])
             }
             None => None,
         };
@@ -170,7 +170,7 @@ impl Gate {
         if self.is_closed() {
             return Err(Code::Draining);
         }
-        Ok(Permit { _share: of_share, _tenant: of_tenant, _node: of_node, _patient: patient })
+        Ok(Permit { _share: of_share, _tenant: of_tenant, _node: of_node, _background: background })
     }
 
     /// Permits given out: commands admitted for whose outcome somebody waits.
@@ -192,36 +192,36 @@ mod tests {
 
     const HERE: PartitionId = PartitionId(0);
 
-    fn gate(in_flight_max: usize, tenant_in_flight_max: usize) -> Gate {
+    fn admission(in_flight_max: usize, tenant_in_flight_max: usize) -> AdmissionControl {
         let admission = retailflow_config::Config::default().admission;
-        Gate::new(&Admission { in_flight_max, tenant_in_flight_max, ..admission }, 1)
+        AdmissionControl::new(&Admission { in_flight_max, tenant_in_flight_max, ..admission }, 1)
     }
 
     #[test]
     fn a_tenants_limit_that_is_set_while_it_has_commands_under_way_holds_at_once() {
-        let (gate, tenant) = (gate(16, 2), TenantId::parse("shop").unwrap());
-        let under_way: Vec<_> = (0..2).map(|_| gate.try_enter(&tenant, None, HERE).unwrap()).collect();
-        assert_eq!(gate.try_enter(&tenant, None, HERE).unwrap_err(), Code::Throttled);
-        let more: Vec<_> = (0..4).map(|_| gate.try_enter(&tenant, Some(4), HERE).unwrap()).collect();
-        assert_eq!(gate.try_enter(&tenant, Some(4), HERE).unwrap_err(), Code::Throttled);
+        let (admission, tenant) = (admission(16, 2), TenantId::parse("shop").unwrap());
+        let under_way: Vec<_> = (0..2).map(|_| admission.try_enter(&tenant, None, HERE).unwrap()).collect();
+        assert_eq!(admission.try_enter(&tenant, None, HERE).unwrap_err(), Code::Throttled);
+        let more: Vec<_> = (0..4).map(|_| admission.try_enter(&tenant, Some(4), HERE).unwrap()).collect();
+        assert_eq!(admission.try_enter(&tenant, Some(4), HERE).unwrap_err(), Code::Throttled);
         drop((under_way, more));
-        let _one = gate.try_enter(&tenant, Some(1), HERE).unwrap();
-        assert_eq!(gate.try_enter(&tenant, Some(1), HERE).unwrap_err(), Code::Throttled);
+        let _one = admission.try_enter(&tenant, Some(1), HERE).unwrap();
+        assert_eq!(admission.try_enter(&tenant, Some(1), HERE).unwrap_err(), Code::Throttled);
     }
 
     /// Who waits for its own tenant's room holds nothing of the node's meanwhile.
     #[tokio::test(start_paused = true)]
     async fn a_tenant_at_its_limit_keeps_no_other_from_the_nodes_room() {
-        let gate = gate(4, 2);
+        let admission = admission(4, 2);
         let (busy, other) = (TenantId::parse("busy").unwrap(), TenantId::parse("other").unwrap());
-        let _all: Vec<_> = (0..2).map(|_| gate.try_enter(&busy, None, HERE).unwrap()).collect();
+        let _all: Vec<_> = (0..2).map(|_| admission.try_enter(&busy, None, HERE).unwrap()).collect();
         let mut waiting = Vec::new();
         for _ in 0..8 {
-            let mut enters = Box::pin(gate.enter(&busy, None, HERE, true));
+            let mut enters = Box::pin(admission.enter(&busy, None, HERE, true));
             assert!(futures_util::poll!(&mut enters).is_pending());
             waiting.push(enters);
         }
-        let mut enters = std::pin::pin!(gate.enter(&other, None, HERE, true));
+        let mut enters = std::pin::pin!(admission.enter(&other, None, HERE, true));
         assert!(futures_util::poll!(&mut enters).is_ready());
     }
 }

@@ -9,15 +9,15 @@ use retailflow_engine::wire::admin::{ReleaseReport, ReleaseSchema};
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
 use tokio::time::Instant;
 
+use crate::messages::{ReleaseCounts, ReleaseError};
 use crate::node::NodeHandle;
-use crate::release::{ReleaseError, Released};
 
 impl CommandDoor for NodeHandle {
     fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
-        let code = self.gate().is_full(tenant)?;
-        self.sight().turned_away(code);
+        let code = self.admission().refusal(tenant)?;
+        self.metrics().count_refused(code);
         let outcome = Outcome::unaddressed(code, code.meaning());
-        Some(outcome.with_retry_after_ms(self.gate().retry_after_ms()))
+        Some(outcome.with_retry_after_ms(self.admission().retry_after_ms()))
     }
 
     fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
@@ -35,7 +35,7 @@ impl CommandDoor for NodeHandle {
                 Some(outcome) => outcome,
                 None => {
                     let outcome = self.refuse_named(&order, &key, Code::OutcomeUnknown);
-                    self.sight().answered(kind, &outcome, begun.elapsed());
+                    self.metrics().record_outcome(kind, &outcome, begun.elapsed());
                     outcome
                 }
             }
@@ -58,8 +58,8 @@ impl CommandDoor for NodeHandle {
     }
 }
 
-fn report(released: Released) -> ReleaseReport {
-    let Released { commands, applied, rejected, replayed, dead_lettered } = released;
+fn report(released: ReleaseCounts) -> ReleaseReport {
+    let ReleaseCounts { commands, applied, rejected, replayed, dead_lettered } = released;
     ReleaseReport { schema: ReleaseSchema, commands, applied, rejected, replayed, dead_lettered }
 }
 
@@ -84,7 +84,7 @@ mod tests {
     use retailflow_testkit::command_door::{DoorWithLog, suite};
 
     use super::*;
-    use crate::quiet::Quiet;
+    use crate::batch_node::BatchNode;
 
     /// A node in memory, which does not outlive its process.
     struct Nodes;
@@ -94,7 +94,7 @@ mod tests {
 
         fn fresh(&mut self) -> PortFuture<'_, DoorWithLog> {
             Box::pin(async {
-                let Quiet { node, log, .. } = Quiet::start(None).await;
+                let BatchNode { node, log, .. } = BatchNode::start(None).await;
                 DoorWithLog { door: Arc::new(node), log }
             })
         }

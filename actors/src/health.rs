@@ -1,4 +1,4 @@
-//! What is not as it should be with the partitions that a node runs: for whoever tells whether it can do its work.
+//! Faults of the partitions that a node runs, for its readiness.
 
 use std::time::Duration;
 
@@ -9,39 +9,39 @@ use crate::node::NodeHandle;
 
 /// What is wrong with a partition that is run here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PartitionTrouble {
+pub enum PartitionFault {
     /// Its log lost what it had acknowledged: everything is refused until people have looked.
     Stopped,
     /// Its log owes an answer.
     LogSilent,
     /// Its log takes nothing for now; how commands are refused meanwhile. It is tried once a second.
     LogRefuses(Code),
-    /// It is this node's, and it cannot be taken over: nobody decides its commands.
+    /// It is assigned to this node, and cannot be taken over: its commands are not decided.
     NotTakenOver,
 }
 
 impl NodeHandle {
     /// Each partition that is run here and is not well, and for how long it has not been: the worst of each. A partition that is
-    /// being taken over counts from when this node was told to.
+    /// being taken over counts from its assignment.
     #[must_use]
-    pub fn troubles(&self) -> Vec<(PartitionId, PartitionTrouble, Duration)> {
-        let (held, committers) = (&self.shared.orders.held, &self.shared.orders.committers);
-        let (stopped, refusing) = (held.stopped(), held.refusing());
-        let trouble = |partition: PartitionId| {
+    pub fn partition_faults(&self) -> Vec<(PartitionId, PartitionFault, Duration)> {
+        let (table, committers) = (&self.shared.orders.table, &self.shared.orders.committers);
+        let (stopped, refusing) = (table.stopped(), table.refusing());
+        let fault = |partition: PartitionId| {
             if stopped.contains(&partition) {
                 let since = committers.absent_for(partition).unwrap_or_default();
-                return Some((PartitionTrouble::Stopped, since));
+                return Some((PartitionFault::Stopped, since));
             }
-            if let Some(since) = held.arriving_for(partition).or_else(|| committers.absent_for(partition)) {
-                return Some((PartitionTrouble::NotTakenOver, since));
+            if let Some(since) = table.acquiring_for(partition).or_else(|| committers.absent_for(partition)) {
+                return Some((PartitionFault::NotTakenOver, since));
             }
-            if let Some(since) = held.late_for(partition) {
-                return Some((PartitionTrouble::LogSilent, since));
+            if let Some(since) = table.late_for(partition) {
+                return Some((PartitionFault::LogSilent, since));
             }
             let refuses = refusing.iter().find(|(of, ..)| *of == partition);
-            refuses.map(|(_, code, since)| (PartitionTrouble::LogRefuses(*code), *since))
+            refuses.map(|(_, code, since)| (PartitionFault::LogRefuses(*code), *since))
         };
-        let ill = |partition| trouble(partition).map(|(trouble, since)| (partition, trouble, since));
-        self.held().into_iter().filter_map(ill).collect()
+        let with_partition = |partition| fault(partition).map(|(fault, since)| (partition, fault, since));
+        self.owned_partitions().into_iter().filter_map(with_partition).collect()
     }
 }

@@ -7,54 +7,54 @@
 //! - No driver: all there is of the outside comes in through [`Ports`].
 
 mod admission;
-mod attempt;
-mod backlog;
+mod authorize;
+#[cfg(test)]
+mod batch_node;
 mod committer;
+mod committers;
+mod context;
 mod counts;
-mod deliveries;
 mod door;
 mod effects;
 mod floor;
+mod handover;
 mod health;
-mod held;
-mod holding;
-mod hydrate;
 mod intake;
 #[cfg(test)]
 mod isolation;
+mod last_committed;
+mod messages;
 mod mutant;
 mod newcomers;
 mod node;
+mod node_metrics;
 mod order;
 mod outcome;
+mod ownership_loop;
 mod parking;
 mod partition;
-#[cfg(test)]
-mod quiet;
+mod partition_table;
+mod passivation;
 mod reads;
-mod release;
-mod residents;
 mod resilience;
-mod sight;
-mod steward;
+mod routes;
+mod running_effects;
 mod supervise;
 mod sweeper;
 mod tenant;
 mod tenants;
-mod tenants_route;
-mod undriven;
-mod who;
+mod work;
 mod world;
 
-pub use counts::Standing;
+pub use counts::OpenOrderCounts;
 pub use effects::EffectCounts;
-pub use floor::Following;
-pub use health::PartitionTrouble;
-pub use holding::HandedOver;
+pub use floor::InboxRegistration;
+pub use handover::HandoverReport;
+pub use health::PartitionFault;
 pub use intake::{Intake, IntakeEvent, IntakeSummary};
+pub use messages::{ReleaseCounts, ReleaseError};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;
 pub use node::{Node, NodeHandle, StartError, StopReport};
-pub use release::{ReleaseError, Released};
-pub use steward::{StewardTimes, steward};
-pub use world::{DurabilityNow, Holds, Ports, Probe, ProbePoint, Settings, Verdict as ProbeVerdict};
+pub use ownership_loop::{OwnershipTimeouts, run_ownership_loop};
+pub use world::{CurrentDurability, OwnershipMode, Ports, Probe, ProbePoint, ProbeVerdict, Settings};

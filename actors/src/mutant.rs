@@ -1,9 +1,7 @@
 //! Mistakes made on purpose, so that the chaos suites can prove that they find them.
 //!
-//! There are none without the feature `mutants`, which only those suites turn on: every question below is then a
+//! There are none without the feature `mutants`, which only those suites turn on: every question ([`crate::world::Settings::is`]) is then a
 //! constant "no".
-
-use crate::world::Settings;
 
 /// A mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,18 +43,4 @@ pub enum Mutant {
     AcknowledgesTakenNumbers,
     /// Nobody's published commands are read before those that one tenant fills the window with.
     WindowWithoutShares,
-}
-
-impl Settings {
-    /// Is this mistake to be made?
-    #[cfg(feature = "mutants")]
-    pub(crate) fn is(&self, mutant: Mutant) -> bool {
-        self.mutant == Some(mutant)
-    }
-
-    /// Is this mistake to be made? Never.
-    #[cfg(not(feature = "mutants"))]
-    pub(crate) const fn is(&self, _mutant: Mutant) -> bool {
-        false
-    }
 }

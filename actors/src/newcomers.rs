@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::outcome::refusal;
 
 /// The setting of a tenant that nobody set.
-pub(crate) fn unset(tenant: &TenantId) -> TenantSetting {
+pub(crate) fn default_setting(tenant: &TenantId) -> TenantSetting {
     TenantSetting { tenant: tenant.clone(), status: TenantStatus::Active, in_flight_max: None }
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Newcomers {
     created_max: usize,
     retry_after_ms: u64,
     /// Names that are no tenants', and how many of their commands are under way. Each of these holds a permit.
-    under_way: Mutex<HashMap<TenantId, usize>>,
+    pending: Mutex<HashMap<TenantId, usize>>,
     creating: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -40,7 +40,7 @@ impl Newcomers {
             tenants,
             created_max,
             retry_after_ms,
-            under_way: Mutex::default(),
+            pending: Mutex::default(),
             creating: tokio::sync::Mutex::new(()),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -48,14 +48,14 @@ impl Newcomers {
     }
 
     /// A command of a name that is no tenant's comes in; `None` when there is no room for one more tenant.
-    pub(crate) fn arrive(self: &Arc<Self>, tenant: &TenantId) -> Option<Newcomer> {
+    pub(crate) fn admit(self: &Arc<Self>, tenant: &TenantId) -> Option<Newcomer> {
         let known = self.tenants.count();
-        let mut under_way = self.under_way.lock();
-        if !under_way.contains_key(tenant) && known.saturating_add(under_way.len()) >= self.created_max {
+        let mut pending = self.pending.lock();
+        if !pending.contains_key(tenant) && known.saturating_add(pending.len()) >= self.created_max {
             return None;
         }
-        *under_way.entry(tenant.clone()).or_default() += 1;
-        drop(under_way);
+        *pending.entry(tenant.clone()).or_default() += 1;
+        drop(pending);
         Some(Newcomer { newcomers: self.clone(), tenant: tenant.clone() })
     }
     /// Waits for tenants that are being made.
@@ -74,7 +74,7 @@ impl Newcomers {
         if self.tenants.get(tenant).is_some() {
             return Ok(());
         }
-        self.tenants.put(unset(tenant)).await.map_err(|error| error.to_string())
+        self.tenants.put(default_setting(tenant)).await.map_err(|error| error.to_string())
     }
 }
 
@@ -118,11 +118,11 @@ impl Newcomer {
 
 impl Drop for Newcomer {
     fn drop(&mut self) {
-        let mut under_way = self.newcomers.under_way.lock();
-        if let Some(commands) = under_way.get_mut(&self.tenant) {
+        let mut pending = self.newcomers.pending.lock();
+        if let Some(commands) = pending.get_mut(&self.tenant) {
             *commands -= 1;
             if *commands == 0 {
-                under_way.remove(&self.tenant);
+                pending.remove(&self.tenant);
             }
         }
     }
@@ -141,11 +141,11 @@ mod tests {
     use retailflow_testkit::author::{order, place};
 
     use super::*;
-    use crate::node::Wait;
-    use crate::quiet::Quiet;
+    use crate::batch_node::BatchNode;
+    use crate::node::Admission;
 
-    fn names(quiet: &Quiet) -> Vec<String> {
-        quiet.node.ports().tenants.list().iter().map(|setting| setting.tenant.to_string()).collect()
+    fn names(batch: &BatchNode) -> Vec<String> {
+        batch.node.ports().tenants.list().iter().map(|setting| setting.tenant.to_string()).collect()
     }
 
     fn event(command: Command) -> CommandEvent {
@@ -159,39 +159,39 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_refused_makes_no_tenant() {
-        let quiet = Quiet::start(None).await;
+        let batch = BatchNode::start(None).await;
         let time = Duration::from_secs(5);
         let cancel =
             with("a", CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None }));
-        let refused = CommandDoor::ask(&quiet.node, cancel, Actor::Tenant, time).await;
+        let refused = CommandDoor::ask(&batch.node, cancel, Actor::Tenant, time).await;
         assert_eq!(refused.code, Code::OrderNotFound);
         let verb = with("b", CommandData::Resume(ResumeData::default()));
         for actor in [Actor::Tenant, Actor::Operator("ann".into())] {
             assert_eq!(
-                CommandDoor::ask(&quiet.node, verb.clone(), actor, time).await.status,
+                CommandDoor::ask(&batch.node, verb.clone(), actor, time).await.status,
                 Status::Refused
             );
         }
         let late =
-            CommandDoor::ask(&quiet.node, event(place(&order("c", "o"), "p")), Actor::Tenant, Duration::ZERO);
+            CommandDoor::ask(&batch.node, event(place(&order("c", "o"), "p")), Actor::Tenant, Duration::ZERO);
         assert_eq!(late.await.code, Code::OutcomeUnknown);
-        assert_eq!(names(&quiet), Vec::<String>::new());
+        assert_eq!(names(&batch), Vec::<String>::new());
         // The first recorded outcome finds its tenant there.
-        let placed = quiet.node.ask(place(&order("d", "o"), "p")).await;
-        assert_eq!((placed.code, names(&quiet)), (Code::Applied, vec!["d".to_owned()]));
+        let placed = batch.node.ask(place(&order("d", "o"), "p")).await;
+        assert_eq!((placed.code, names(&batch)), (Code::Applied, vec!["d".to_owned()]));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_recorded_makes_its_tenant_though_its_caller_has_gone() {
-        let quiet = Quiet::start(None).await;
-        let answer = quiet.node.send(place(&order("shop", "o"), "p"), Wait::No).await.unwrap();
+        let batch = BatchNode::start(None).await;
+        let answer = batch.node.send(place(&order("shop", "o"), "p"), Admission::FailFast).await.unwrap();
         // Once the order has decided, the caller goes.
-        while quiet.log.read_order(&order("shop", "o"), 0).await.unwrap().is_empty() {
+        while batch.log.read_order(&order("shop", "o"), 0).await.unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
         drop(answer);
         let made = async {
-            while names(&quiet).is_empty() {
+            while names(&batch).is_empty() {
                 tokio::time::advance(Duration::from_millis(1)).await;
             }
         };
@@ -202,24 +202,24 @@ mod tests {
     async fn only_tenants_take_room_from_tenants() {
         let mut config = Config::default();
         config.tenants.created_max = 2;
-        let quiet = Quiet::with(config).await;
+        let batch = BatchNode::with(config).await;
         for number in 0..50 {
             let cancel = CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None });
             let event = with(&format!("x{number}"), cancel);
-            let refused = CommandDoor::ask(&quiet.node, event, Actor::Tenant, Duration::from_secs(5)).await;
+            let refused = CommandDoor::ask(&batch.node, event, Actor::Tenant, Duration::from_secs(5)).await;
             assert_eq!(refused.code, Code::OrderNotFound);
         }
         for tenant in ["a", "b"] {
-            assert_eq!(quiet.node.ask(place(&order(tenant, "o"), "p")).await.code, Code::Applied);
+            assert_eq!(batch.node.ask(place(&order(tenant, "o"), "p")).await.code, Code::Applied);
         }
-        assert_eq!(quiet.node.ask(place(&order("c", "o"), "p")).await.code, Code::TenantLimit);
-        assert_eq!(quiet.node.ask(place(&order("a", "o-2"), "p")).await.code, Code::Applied);
-        assert_eq!(names(&quiet), ["a", "b"]);
+        assert_eq!(batch.node.ask(place(&order("c", "o"), "p")).await.code, Code::TenantLimit);
+        assert_eq!(batch.node.ask(place(&order("a", "o-2"), "p")).await.code, Code::Applied);
+        assert_eq!(names(&batch), ["a", "b"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_engines_names_are_nobody_elses() {
-        let quiet = Quiet::start(None).await;
+        let batch = BatchNode::start(None).await;
         let of = |tenant: &str, source: &str| {
             let key =
                 CommandKey { source: Source::parse(source).unwrap(), id: CommandId::parse("p").unwrap() };
@@ -233,21 +233,21 @@ mod tests {
             ("shop", "urn:retailflow:engine"),
             ("shop", "/http/admin"),
         ] {
-            let outcome = CommandDoor::ask(&quiet.node, of(tenant, source), Actor::Tenant, time).await;
+            let outcome = CommandDoor::ask(&batch.node, of(tenant, source), Actor::Tenant, time).await;
             assert_eq!(outcome.code, Code::ReservedName, "{tenant} {source}");
         }
         let operator = Actor::Operator("ann".into());
         for (tenant, source) in [("probe", "/http/admin"), ("shop", "urn:retailflow:engine")] {
-            let outcome = CommandDoor::ask(&quiet.node, of(tenant, source), operator.clone(), time).await;
+            let outcome = CommandDoor::ask(&batch.node, of(tenant, source), operator.clone(), time).await;
             assert_eq!(outcome.code, Code::ReservedName, "{tenant} {source}");
         }
-        assert_eq!(names(&quiet), Vec::<String>::new());
-        let probed = quiet.node.probe(of("probe", "/retailflow/probe"), time).await;
+        assert_eq!(names(&batch), Vec::<String>::new());
+        let probed = batch.node.probe(of("probe", "/retailflow/probe"), time).await;
         assert_eq!(probed.code, Code::Applied);
         for source in ["/http", "/http/administrators", "/retailflower", "urn:retailflow"] {
             let order = of(&format!("s{}", source.len()), source);
             assert_eq!(
-                CommandDoor::ask(&quiet.node, order, Actor::Tenant, time).await.code,
+                CommandDoor::ask(&batch.node, order, Actor::Tenant, time).await.code,
                 Code::Applied,
                 "{source}"
             );

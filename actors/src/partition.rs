@@ -1,89 +1,26 @@
 //! One partition: takes it over, keeps its committer alive, and says to all where that is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use parking_lot::RwLock;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use retailflow_engine::ids::PartitionId;
 use retailflow_engine::metric;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::admission::Gate;
-use crate::committer::{Acknowledged, Committer, CommitterArgs, CommitterMsg, is_fenced, is_regressed};
+use crate::admission::AdmissionControl;
+use crate::committer::{Committer, CommitterArgs, is_fenced, is_regressed};
+use crate::committers::Committers;
+use crate::context::PartitionContext;
 use crate::effects::Effects;
-use crate::floor::Floors;
-use crate::held::Held;
-use crate::sight::Sight;
-use crate::supervise::{AfterCrash, CrashWindow};
-use crate::world::{Holds, Ports, Settings};
-
-/// Where the committers of a node's partitions are. Empty slots: not ours at the moment.
-pub(crate) struct Committers {
-    slots: Vec<RwLock<(Option<ActorRef<CommitterMsg>>, Instant)>>,
-    changed: watch::Sender<()>,
-}
-
-impl Committers {
-    pub(crate) fn new(partitions: u16) -> Self {
-        let slots = (0..partitions.max(1)).map(|_| RwLock::new((None, Instant::now()))).collect();
-        Self { slots, changed: watch::Sender::default() }
-    }
-
-    pub(crate) fn partitions(&self) -> u16 {
-        u16::try_from(self.slots.len()).unwrap_or(u16::MAX)
-    }
-
-    pub(crate) fn get(&self, partition: PartitionId) -> Option<ActorRef<CommitterMsg>> {
-        self.slots.get(usize::from(partition.0)).and_then(|slot| slot.read().0.clone())
-    }
-
-    pub(crate) fn set(&self, partition: PartitionId, committer: Option<ActorRef<CommitterMsg>>) {
-        if let Some(slot) = self.slots.get(usize::from(partition.0)) {
-            let mut slot = slot.write();
-            // For how long there has been none goes on when nobody comes.
-            let since = if slot.0.is_none() && committer.is_none() { slot.1 } else { Instant::now() };
-            *slot = (committer, since);
-            drop(slot);
-            self.changed.send_modify(|()| ());
-        }
-    }
-
-    /// For how long a partition has had none.
-    pub(crate) fn absent_for(&self, partition: PartitionId) -> Option<Duration> {
-        let slot = self.slots.get(usize::from(partition.0))?.read();
-        slot.0.is_none().then(|| slot.1.elapsed())
-    }
-
-    /// Waits until there is one: the partition's fence is written.
-    pub(crate) async fn present(&self, partition: PartitionId) {
-        let mut changed = self.changed.subscribe();
-        // The sender is ours: it does not go before us.
-        let _ = changed.wait_for(|()| self.get(partition).is_some()).await;
-    }
-}
-
-/// What a partition is told.
-pub(crate) enum PartitionMsg {
-    /// Start the committer (again).
-    Start,
-    /// The committer has taken over in this epoch.
-    Ready(ActorRef<CommitterMsg>, u64),
-}
+use crate::messages::PartitionMsg;
+use crate::supervise::{AfterCrash, CrashWindow, ended};
+use crate::world::OwnershipMode;
 
 pub(crate) struct PartitionArgs {
-    pub(crate) partition: PartitionId,
-    pub(crate) ports: Ports,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) floors: Arc<Floors>,
+    pub(crate) context: Arc<PartitionContext>,
     pub(crate) committers: Arc<Committers>,
-    pub(crate) held: Arc<Held>,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) admission: Arc<AdmissionControl>,
     pub(crate) effects: Arc<Effects>,
-    pub(crate) sight: Arc<Sight>,
-    /// What outlives this actor.
-    pub(crate) acknowledged: Arc<Acknowledged>,
     /// Counts the partitions that are ready.
     pub(crate) ready: watch::Sender<usize>,
 }
@@ -119,33 +56,30 @@ impl Actor for Partition {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             PartitionMsg::Start => {
-                let args = &state.args;
-                if !args.held.has(args.partition) {
+                let context = &state.args.context;
+                if !context.table.owns(context.partition) {
                     return Ok(());
                 }
+                let assigned = context.settings.ownership == OwnershipMode::Assigned;
                 let committer = CommitterArgs {
-                    partition: args.partition,
-                    ports: args.ports.clone(),
-                    settings: args.settings.clone(),
-                    floors: args.floors.clone(),
-                    held: args.held.clone(),
-                    sight: args.sight.clone(),
-                    acknowledged: args.acknowledged.clone(),
+                    context: context.clone(),
                     owner: myself.clone(),
-                    was_epoch: args.acknowledged.epoch().filter(|_| args.settings.holds == Holds::AsTold),
+                    was_epoch: context.last_committed.epoch().filter(|_| assigned),
                 };
                 Actor::spawn_linked(None, Committer, committer, myself.get_cell()).await?;
             }
             PartitionMsg::Ready(committer, epoch) => {
-                state.args.acknowledged.set_epoch(Some(epoch));
-                state.args.committers.set(state.args.partition, Some(committer));
-                // Another owner may have left orders on their way. Where commands are not let in yet, this comes with that.
-                if state.args.held.lets_in(state.args.partition) {
-                    state.args.effects.taken(state.args.partition);
+                let args = &state.args;
+                let PartitionContext { partition, table, last_committed, .. } = &*args.context;
+                last_committed.set_epoch(Some(epoch));
+                args.committers.set(*partition, Some(committer));
+                // The last owner may have left orders unfinished. Where the partition is not open yet, opening it starts the scan.
+                if table.accepts(*partition) {
+                    args.effects.partition_acquired(*partition);
                 }
-                tracing::info!(partition = %state.args.partition, epoch, "partition ready");
+                tracing::info!(event = "partition_ready", %partition, epoch, "partition ready");
                 if !std::mem::replace(&mut state.counted, true) {
-                    state.args.ready.send_modify(|ready| *ready += 1);
+                    args.ready.send_modify(|ready| *ready += 1);
                 }
             }
         }
@@ -158,46 +92,41 @@ impl Actor for Partition {
         event: SupervisionEvent,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let why = match event {
-            SupervisionEvent::ActorFailed(_, error) if is_regressed(&error) => {
-                // Going on would decide again what was answered. Only people can say what to do.
-                state.args.committers.set(state.args.partition, None);
-                state.args.held.stop_for_good(state.args.partition);
-                tracing::error!(event = "partition_stopped", partition = %state.args.partition, %error, "STOPPED: the log lost acknowledged data");
-                return Ok(());
-            }
-            // Whether it is ours all the same, whoever gives out partitions says: two who take it back from each other
-            // would do nothing else.
-            SupervisionEvent::ActorFailed(_, error)
-                if is_fenced(&error) && state.args.settings.holds == Holds::AsTold =>
-            {
-                state.args.committers.set(state.args.partition, None);
-                tracing::warn!(partition = %state.args.partition, %error, "another owner writes; stopping");
-                metrics::counter!(metric::PARTITIONS_FENCED.name).increment(1);
-                state.args.held.fenced(state.args.partition);
-                return Ok(());
-            }
-            SupervisionEvent::ActorFailed(_, error) => error.to_string(),
-            SupervisionEvent::ActorTerminated(_, _, reason) => reason.unwrap_or_else(|| "stopped".into()),
-            _ => return Ok(()),
-        };
+        let Some((_, why)) = ended(event) else { return Ok(()) };
         let args = &state.args;
-        args.committers.set(args.partition, None);
-        // It was ended because the partition has been given up.
-        if !args.held.has(args.partition) {
+        let PartitionContext { partition, settings, table, ports, .. } = &*args.context;
+        args.committers.set(*partition, None);
+        if let Some(error) = why.error() {
+            if is_regressed(error) {
+                // Going on would decide again what was answered. An operator has to decide what to do.
+                table.mark_stopped(*partition);
+                tracing::error!(event = "partition_stopped", %partition, %error, "STOPPED: the log lost acknowledged data");
+                return Ok(());
+            }
+            // The owner of partitions decides whether this node takes it over again: two nodes that fence each other would do
+            // nothing else.
+            if is_fenced(error) && settings.ownership == OwnershipMode::Assigned {
+                tracing::warn!(event = "partition_fenced", %partition, %error, "another owner writes; stopping");
+                metrics::counter!(metric::PARTITIONS_FENCED.name).increment(1);
+                table.mark_fenced(*partition);
+                return Ok(());
+            }
+        }
+        // It was stopped because the partition was released.
+        if !table.owns(*partition) {
             return Ok(());
         }
-        args.gate.crashes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let supervision = &args.settings.config.supervision;
-        match state.crashes.crashed(Instant::now(), supervision, &*args.ports.rng) {
+        args.admission.crashes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let supervision = &settings.config.supervision;
+        match state.crashes.record_crash(Instant::now(), supervision, &*ports.rng) {
             AfterCrash::Restart(delay) => {
-                tracing::warn!(partition = %args.partition, %why, ?delay, "committer ended; taking over again");
+                tracing::warn!(event = "committer_restarted", %partition, %why, ?delay, "committer ended; taking over again");
                 myself.send_after(delay, || PartitionMsg::Start);
                 Ok(())
             }
             AfterCrash::Quarantine => {
-                tracing::error!(partition = %args.partition, %why, "committer keeps ending");
-                Err(format!("partition {}: {why}", args.partition).into())
+                tracing::error!(event = "committer_quarantined", %partition, %why, "committer keeps ending");
+                Err(format!("partition {partition}: {why}").into())
             }
         }
     }

@@ -4,11 +4,51 @@
 //! what quarantine means differs per parent; when, and how often, is the same and stands here.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
+use ractor::{ActorId, ActorProcessingErr, SupervisionEvent};
 use retailflow_config::Supervision;
 use retailflow_engine::ports::Rng;
 use tokio::time::Instant;
+
+/// Why a supervised actor ended.
+pub(crate) enum EndReason {
+    /// It failed, with this error.
+    Failed(ActorProcessingErr),
+    /// It was stopped, with a reason if there was one, or killed.
+    Stopped(Option<String>),
+}
+
+impl EndReason {
+    /// Its error, if it failed.
+    pub(crate) fn error(&self) -> Option<&ActorProcessingErr> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Stopped(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            Self::Stopped(reason) => f.write_str(reason.as_deref().unwrap_or("killed")),
+        }
+    }
+}
+
+/// Which actor ended, and why. `None` for the other events: an actor that starts is no matter of its supervisor's.
+pub(crate) fn ended(event: SupervisionEvent) -> Option<(ActorId, EndReason)> {
+    match event {
+        SupervisionEvent::ActorFailed(actor, error) => Some((actor.get_id(), EndReason::Failed(error))),
+        SupervisionEvent::ActorTerminated(actor, _, reason) => {
+            Some((actor.get_id(), EndReason::Stopped(reason)))
+        }
+        _ => None,
+    }
+}
 
 /// What to do after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +68,7 @@ pub(crate) struct CrashWindow {
 impl CrashWindow {
     /// Notes a crash. The delay doubles with each one in the window and is drawn between half of that and all of it, so
     /// that many that fell together do not rise together.
-    pub(crate) fn crashed(&mut self, now: Instant, limits: &Supervision, rng: &dyn Rng) -> AfterCrash {
+    pub(crate) fn record_crash(&mut self, now: Instant, limits: &Supervision, rng: &dyn Rng) -> AfterCrash {
         let window = Duration::from_millis(limits.window_ms);
         while self.crashes.front().is_some_and(|at| now.duration_since(*at) > window) {
             self.crashes.pop_front();
@@ -77,11 +117,14 @@ mod tests {
         let now = Instant::now();
         for expected_ms in [5, 10, 15] {
             let restart = AfterCrash::Restart(Duration::from_millis(expected_ms));
-            assert_eq!(window.crashed(now, &limits, &Fixed), restart);
+            assert_eq!(window.record_crash(now, &limits, &Fixed), restart);
         }
-        assert_eq!(window.crashed(now, &limits, &Fixed), AfterCrash::Quarantine);
+        assert_eq!(window.record_crash(now, &limits, &Fixed), AfterCrash::Quarantine);
         let later = now + Duration::from_secs(10);
         assert!(window.is_stale(later, &limits));
-        assert_eq!(window.crashed(later, &limits, &Fixed), AfterCrash::Restart(Duration::from_millis(5)));
+        assert_eq!(
+            window.record_crash(later, &limits, &Fixed),
+            AfterCrash::Restart(Duration::from_millis(5))
+        );
     }
 }

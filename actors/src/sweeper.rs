@@ -1,4 +1,4 @@
-//! Looks for steps that have become due, and for open orders that nobody drives: after a start, a crash, an overflow.
+//! Scans for due steps, and for open orders that are undriven: after a start, a crash, an overflow.
 //!
 //! The index of deadlines *is* the index of open orders. Most overdue first; never more at once than may run. Only partitions are
 //! looked at into which commands are let: before, it is not known which of their orders are parked.
@@ -10,16 +10,17 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::ports::{DueOrder, StoreError};
-use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
-use crate::deliveries::ToOrder;
-use crate::effects::Effects;
-use crate::held::Held;
-use crate::tenants_route::TenantRoutes;
-use crate::undriven::{Look, look_for_undriven};
+use self::context::PAGE;
+use self::undriven::{UndrivenScan, scan_undriven};
+use crate::messages::{OrderNotice, ScanHit, SweeperMsg};
 
-/// Deadlines read at once.
-pub(crate) const PAGE: usize = 256;
+mod context;
+mod undriven;
+
+pub(crate) use self::context::SweeperArgs;
+
 /// Pages read in one look at what is due; the next look goes on behind them.
 const DUE_PAGES_MAX: usize = 16;
 /// Pages of open orders that are read at one time, each of another partition.
@@ -28,53 +29,27 @@ const READS_MAX: usize = 4;
 /// `orders.live_max` says: while their reads were slow, millions were, and took 10 GB (measured).
 const FOUND_MAX: usize = 32;
 
-/// Tells an order that it was found. Until it has looked at itself, it takes one of its partition's turns: a partition
-/// whose log hangs keeps no other one's orders from being found.
-pub(crate) struct Found {
-    /// Its deadline has passed.
-    pub(crate) is_due: bool,
-    _turn: OwnedSemaphorePermit,
-}
-
-/// What the sweeper is told.
-pub(crate) enum SweeperMsg {
-    /// Look for what is due.
-    Sweep,
-    /// This partition is ours from now on: another owner may have left orders on their way.
-    Taken(PartitionId),
-    /// A page of a partition's open orders was read, and those were told of which it is to be told: the last one, if more
-    /// follow.
-    Looked(PartitionId, Result<Option<DueOrder>, StoreError>),
-}
-
-pub(crate) struct SweeperArgs {
-    pub(crate) effects: Arc<Effects>,
-    pub(crate) routes: Arc<TenantRoutes>,
-    pub(crate) held: Arc<Held>,
-    pub(crate) partitions: u16,
-}
-
 pub(crate) struct SweeperState {
     args: Arc<SweeperArgs>,
     /// Partitions whose open orders are to be looked through, each once, and the last one seen.
-    walks: VecDeque<(PartitionId, Option<DueOrder>)>,
-    /// Those of which a page is being read, or its orders told.
-    looking: BTreeSet<PartitionId>,
-    /// Those that were asked for while one was.
-    anew: BTreeSet<PartitionId>,
-    /// Those that could not be read: again with each look, until they can.
+    scans: VecDeque<(PartitionId, Option<DueOrder>)>,
+    /// Partitions of which a page is being read, or its orders notified.
+    scanning: BTreeSet<PartitionId>,
+    /// Partitions whose scan was requested again meanwhile.
+    rescan: BTreeSet<PartitionId>,
+    /// Partitions that could not be read: each sweep tries them again.
     unread: BTreeSet<PartitionId>,
-    /// Whose turn it is to read a page.
+    /// Permits to read a page.
     reads: Arc<Semaphore>,
-    /// Of each partition how many more of its orders may be found.
-    turns: Vec<Arc<Semaphore>>,
-    /// Of each partition how far a look at what is due has come; locked while one is under way.
+    /// By partition: permits for orders that were found and have not looked at themselves yet.
+    found_permits: Vec<Arc<Semaphore>>,
+    /// By partition: how far the scan of due orders has come; locked while one runs.
     due: Vec<Arc<Mutex<Option<DueOrder>>>>,
-    /// The same of a look for those that nobody drives.
-    looks: Vec<Arc<Mutex<Look>>>,
+    /// The same of the scan for undriven orders.
+    looks: Vec<Arc<Mutex<UndrivenScan>>>,
 }
 
-/// The actor that looks.
+/// The actor that scans.
 pub(crate) struct Sweeper;
 
 impl Actor for Sweeper {
@@ -90,14 +65,14 @@ impl Actor for Sweeper {
         let interval = Duration::from_millis(args.effects.settings.config.effects.sweep_ms.max(1));
         myself.cast(SweeperMsg::Sweep)?;
         myself.send_interval(interval, || SweeperMsg::Sweep);
-        args.effects.swept_by(myself);
+        args.effects.set_sweeper(myself);
         let due = (0..args.partitions).map(|_| Arc::default()).collect();
-        let turns = (0..args.partitions).map(|_| Arc::new(Semaphore::new(FOUND_MAX))).collect();
+        let found_permits = (0..args.partitions).map(|_| Arc::new(Semaphore::new(FOUND_MAX))).collect();
         let looks = (0..args.partitions).map(|_| Arc::default()).collect();
         let reads = Arc::new(Semaphore::new(READS_MAX));
-        let (walks, looking, anew, unread) = Default::default();
+        let (scans, scanning, rescan, unread) = Default::default();
         let args = Arc::new(args);
-        Ok(SweeperState { args, walks, looking, anew, unread, reads, turns, due, looks })
+        Ok(SweeperState { args, scans, scanning, rescan, unread, reads, found_permits, due, looks })
     }
 
     async fn handle(
@@ -108,156 +83,164 @@ impl Actor for Sweeper {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             SweeperMsg::Sweep => state.sweep(),
-            SweeperMsg::Taken(partition) => state.take_up(partition),
-            SweeperMsg::Looked(partition, last) => state.looked(partition, last),
+            SweeperMsg::PartitionAcquired(partition) => state.start_scan(partition),
+            SweeperMsg::PageScanned(partition, last) => state.page_scanned(partition, last),
         }
-        state.go_on(&myself);
+        state.schedule(&myself);
         Ok(())
     }
 }
 
 impl SweeperState {
     fn sweep(&mut self) {
-        // One that cannot be read now, or takes long, keeps no other waiting; nor is it asked twice at once.
-        for ((partition, slot), turns) in (0..).map(PartitionId).zip(&self.due).zip(&self.turns) {
-            if self.args.held.lets_in(partition)
+        // A slow or unreadable partition holds no other one up, and has one scan at a time.
+        for ((partition, slot), found_permits) in
+            (0..).map(PartitionId).zip(&self.due).zip(&self.found_permits)
+        {
+            if self.args.table.accepts(partition)
                 && let Ok(slot) = slot.clone().try_lock_owned()
             {
-                let (args, turns) = (self.args.clone(), turns.clone());
-                self.args.effects.spawn(async move { due(&args, partition, slot, &turns).await });
+                let (args, found_permits) = (self.args.clone(), found_permits.clone());
+                self.args
+                    .effects
+                    .spawn(async move { scan_due(&args, partition, slot, &found_permits).await });
             }
         }
-        // Those that cannot be read are looked through again and again: they are no reason to wait with the others.
+        // Unreadable partitions are retried with each sweep: they hold the others' scan not up.
         let is_unread = |partition: &PartitionId| self.unread.contains(partition);
-        let at_rest = self.walks.iter().all(|(partition, _)| is_unread(partition))
-            && self.looking.iter().all(is_unread);
-        if at_rest && self.args.effects.take_left_behind() {
-            (0..self.args.partitions).map(PartitionId).for_each(|partition| self.take_up(partition));
+        let at_rest = self.scans.iter().all(|(partition, _)| is_unread(partition))
+            && self.scanning.iter().all(is_unread);
+        if at_rest && self.args.effects.running.take_rescan_request() {
+            (0..self.args.partitions).map(PartitionId).for_each(|partition| self.start_scan(partition));
         }
         for (partition, slot) in (0..).map(PartitionId).zip(&self.looks) {
-            let is_walked = self.looking.contains(&partition)
-                || self.walks.iter().any(|(walked, _)| *walked == partition);
-            if self.args.held.lets_in(partition)
+            let is_scanned = self.scanning.contains(&partition)
+                || self.scans.iter().any(|(scanned, _)| *scanned == partition);
+            if self.args.table.accepts(partition)
                 && let Ok(mut slot) = slot.clone().try_lock_owned()
             {
-                if is_walked {
-                    *slot = Look::default();
+                if is_scanned {
+                    *slot = UndrivenScan::default();
                     continue;
                 }
                 let args = self.args.clone();
-                self.args.effects.spawn(async move { look_for_undriven(&args, partition, slot).await });
+                self.args.effects.spawn(async move { scan_undriven(&args, partition, slot).await });
             }
         }
         for partition in self.unread.clone() {
-            if !self.walks.iter().any(|(other, _)| *other == partition) && !self.looking.contains(&partition)
+            if !self.scans.iter().any(|(other, _)| *other == partition) && !self.scanning.contains(&partition)
             {
-                self.walks.push_back((partition, None));
+                self.scans.push_back((partition, None));
             }
         }
     }
 
-    /// Looks through all open orders of a partition, from the first one.
-    fn take_up(&mut self, partition: PartitionId) {
-        self.walks.retain(|(other, _)| *other != partition);
-        match self.looking.contains(&partition) {
-            true => drop(self.anew.insert(partition)),
-            false => self.walks.push_back((partition, None)),
+    /// Scans all open orders of a partition, from the first one.
+    fn start_scan(&mut self, partition: PartitionId) {
+        self.scans.retain(|(other, _)| *other != partition);
+        match self.scanning.contains(&partition) {
+            true => drop(self.rescan.insert(partition)),
+            false => self.scans.push_back((partition, None)),
         }
     }
 
-    /// Has the next pages looked at.
-    fn go_on(&mut self, myself: &ActorRef<SweeperMsg>) {
-        while let Some((partition, after)) = self.walks.pop_front() {
-            if !self.args.held.lets_in(partition) {
+    /// Starts to read the next page of each scan.
+    fn schedule(&mut self, myself: &ActorRef<SweeperMsg>) {
+        while let Some((partition, after)) = self.scans.pop_front() {
+            if !self.args.table.accepts(partition) {
                 self.unread.remove(&partition);
                 continue;
             }
-            let Some(turns) = self.turns.get(usize::from(partition.0)).cloned() else { continue };
-            self.looking.insert(partition);
+            let Some(found_permits) = self.found_permits.get(usize::from(partition.0)).cloned() else {
+                continue;
+            };
+            self.scanning.insert(partition);
             let (args, reads, myself) = (self.args.clone(), self.reads.clone(), myself.clone());
             self.args.effects.spawn(async move {
-                let last = look_for_open(&args, partition, after, &reads, &turns).await;
-                // Who is gone looks no more.
-                let _ = myself.cast(SweeperMsg::Looked(partition, last));
+                let last = scan_open_orders(&args, partition, after, &reads, &found_permits).await;
+                // A sweeper that has ended starts with a new scan.
+                let _ = myself.cast(SweeperMsg::PageScanned(partition, last));
             });
         }
     }
 
-    fn looked(&mut self, partition: PartitionId, last: Result<Option<DueOrder>, StoreError>) {
-        self.looking.remove(&partition);
-        let from_the_first = self.anew.remove(&partition);
-        // It may have gone meanwhile, and be here again: then another one comes.
-        if !self.args.held.lets_in(partition) {
+    fn page_scanned(&mut self, partition: PartitionId, last: Result<Option<DueOrder>, StoreError>) {
+        self.scanning.remove(&partition);
+        let from_the_first = self.rescan.remove(&partition);
+        // It may have been released meanwhile, and acquired again: then another scan was requested.
+        if !self.args.table.accepts(partition) {
             return;
         }
         let last = match last {
             Ok(last) => last,
             Err(why) => {
-                // The others' are looked at all the same, and these again with the next look.
-                tracing::warn!(%partition, %why, "the open orders cannot be read now; looking again later");
+                // Other partitions are scanned all the same, and this one again with the next sweep.
+                tracing::warn!(event = "open_orders_unread", %partition, %why, "the open orders cannot be read now; looking again later");
                 self.unread.insert(partition);
                 return;
             }
         };
         self.unread.remove(&partition);
         match last {
-            _ if from_the_first => self.walks.push_back((partition, None)),
-            Some(last) => self.walks.push_back((partition, Some(last))),
+            _ if from_the_first => self.scans.push_back((partition, None)),
+            Some(last) => self.scans.push_back((partition, Some(last))),
             None => {}
         }
     }
 }
 
-/// Reads a page of a partition's open orders, and tells those that nobody drives. Answers the last one, if more follow.
-async fn look_for_open(
+/// Reads a page of a partition's open orders, and notifies the undriven ones. Returns the last one, if more follow.
+async fn scan_open_orders(
     args: &SweeperArgs,
     partition: PartitionId,
     after: Option<DueOrder>,
     reads: &Semaphore,
-    turns: &Arc<Semaphore>,
+    found_permits: &Arc<Semaphore>,
 ) -> Result<Option<DueOrder>, StoreError> {
-    args.effects.backlog.room().await;
-    if !args.effects.has_room() {
-        // They are safe in the log; one read only to be told that there is no room takes the place of one that is driven.
-        args.effects.leave_behind();
+    args.effects.running.backlog.wait_for_room().await;
+    if !args.effects.running.has_room() {
+        // They are safe in the log; an order that is loaded only to find no room takes the place of a driven one.
+        args.effects.running.request_rescan();
         return Ok(None);
     }
     let page = {
         // It is never closed.
-        let _turn = reads.acquire().await;
+        let _permit = reads.acquire().await;
         args.effects.ports.deadlines.list(partition, after.as_ref(), TimestampMs(i64::MAX), PAGE).await?
     };
     let last = page.last().cloned().filter(|_| page.len() == PAGE);
     for due in page {
-        if !args.effects.is_driving(&due.order) && !tell(args, partition, due, turns, false).await {
+        if !args.effects.running.is_driving(&due.order)
+            && !notify_found(args, partition, due, found_permits, false).await
+        {
             break;
         }
     }
     Ok(last)
 }
 
-/// Tells an order that it was found, when it is its turn. Says whether to go on: the partition may have gone meanwhile.
-async fn tell(
+/// Notifies an order that it was found, once there is a permit. `false`: the partition was released meanwhile.
+async fn notify_found(
     args: &SweeperArgs,
     partition: PartitionId,
     due: DueOrder,
-    turns: &Arc<Semaphore>,
+    found_permits: &Arc<Semaphore>,
     is_due: bool,
 ) -> bool {
-    let Ok(turn) = turns.clone().acquire_owned().await else { return false };
-    if !args.held.lets_in(partition) {
+    let Ok(permit) = found_permits.clone().acquire_owned().await else { return false };
+    if !args.table.accepts(partition) {
         return false;
     }
-    args.routes.to_order(due.order, ToOrder::Found(Found { is_due, _turn: turn }));
+    args.routes.notify_order(due.order, OrderNotice::Found(ScanHit::new(is_due, permit)));
     true
 }
 
-/// Tells the orders whose deadline has passed.
-async fn due(
+/// Notifies the orders whose deadline has passed.
+async fn scan_due(
     args: &SweeperArgs,
     partition: PartitionId,
     mut slot: OwnedMutexGuard<Option<DueOrder>>,
-    turns: &Arc<Semaphore>,
+    found_permits: &Arc<Semaphore>,
 ) {
     let ports = &args.effects.ports;
     for _ in 0..DUE_PAGES_MAX {
@@ -265,18 +248,18 @@ async fn due(
         let page = match ports.deadlines.list(partition, slot.as_ref(), now, PAGE).await {
             Ok(page) => page,
             Err(why) => {
-                tracing::warn!(%partition, %why, "the deadlines cannot be read now");
+                tracing::warn!(event = "deadlines_unread", %partition, %why, "the deadlines cannot be read now");
                 return;
             }
         };
-        // It may have gone meanwhile.
-        if !args.held.lets_in(partition) {
+        // It may have been released meanwhile.
+        if !args.table.accepts(partition) {
             return;
         }
         let ended = page.len() < PAGE;
         *slot = page.last().cloned().filter(|_| !ended);
         for due in page {
-            if !tell(args, partition, due, turns, true).await {
+            if !notify_found(args, partition, due, found_permits, true).await {
                 return;
             }
         }

@@ -1,42 +1,22 @@
 //! The tenants of a node: creates their actors on first use and keeps them alive, each by itself.
 
 use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
-use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
-use retailflow_engine::ports::ParkedOrder;
-use tokio::sync::mpsc;
+use retailflow_engine::ids::TenantId;
 use tokio::time::Instant;
 
-use crate::deliveries::ToOrder;
-use crate::order::OrderShared;
-use crate::outcome::Work;
-use crate::release::Request;
-use crate::supervise::{AfterCrash, CrashWindow};
-use crate::tenant::{TenantActor, TenantArgs, TenantMsg};
-use crate::tenants_route::TenantRoutes;
-
-/// What the supervisor of the tenants is told.
-pub(crate) enum TenantsMsg {
-    /// A command of a tenant that has no actor yet.
-    Submit(Work),
-    /// A message of the engine's own for an order of such a tenant.
-    ToOrder(OrderRef, ToOrder),
-    /// What an operator asks for a parked order of such a tenant.
-    Release(Request),
-    /// A partition is run here from now on: read its park marks. The sender is dropped when that is done.
-    Arrived(PartitionId, Arc<[ParkedOrder]>, mpsc::Sender<Infallible>),
-    /// It is run here no more: let its orders go.
-    Departed(PartitionId, mpsc::Sender<Infallible>),
-    /// The delay after a crash is over.
-    Restart(TenantId),
-}
+use crate::context::OrderContext;
+use crate::messages::{TenantMsg, TenantsMsg};
+use crate::routes::TenantRoutes;
+use crate::supervise::{AfterCrash, CrashWindow, ended};
+use crate::tenant::{TenantActor, TenantArgs};
+use crate::work::Work;
 
 pub(crate) struct TenantsArgs {
-    pub(crate) shared: Arc<OrderShared>,
+    pub(crate) shared: Arc<OrderContext>,
     pub(crate) routes: Arc<TenantRoutes>,
 }
 
@@ -77,23 +57,17 @@ impl Actor for Tenants {
                     waiting.push(work);
                     return Ok(());
                 }
-                let actor = match state.args.routes.get(&tenant) {
-                    Some(actor) => actor,
-                    None => state.spawn(&myself, tenant).await?,
-                };
+                let actor = state.get_or_spawn(&myself, tenant).await?;
                 drop(actor.cast(TenantMsg::Submit(work)));
             }
-            TenantsMsg::ToOrder(order, message) => {
+            TenantsMsg::Notify(order, message) => {
                 let tenant = order.tenant;
                 if state.resting.contains_key(&tenant) {
                     // All its open orders are looked through when it is back.
                     return Ok(());
                 }
-                let actor = match state.args.routes.get(&tenant) {
-                    Some(actor) => actor,
-                    None => state.spawn(&myself, tenant).await?,
-                };
-                drop(actor.cast(TenantMsg::ToOrder(order.order, message)));
+                let actor = state.get_or_spawn(&myself, tenant).await?;
+                drop(actor.cast(TenantMsg::Notify(order.order, message)));
             }
             TenantsMsg::Release(request) => {
                 let tenant = request.order.tenant.clone();
@@ -101,26 +75,23 @@ impl Actor for Tenants {
                     // The operator is told that the answer was lost, and asks again.
                     return Ok(());
                 }
-                let actor = match state.args.routes.get(&tenant) {
-                    Some(actor) => actor,
-                    None => state.spawn(&myself, tenant).await?,
-                };
+                let actor = state.get_or_spawn(&myself, tenant).await?;
                 drop(actor.cast(TenantMsg::Release(request)));
             }
-            TenantsMsg::Arrived(partition, marks, told) => {
+            TenantsMsg::PartitionAcquired(partition, marks, ack) => {
                 for tenant in state.args.routes.all() {
-                    drop(tenant.cast(TenantMsg::Arrived(partition, marks.clone(), told.clone())));
+                    drop(tenant.cast(TenantMsg::PartitionAcquired(partition, marks.clone(), ack.clone())));
                 }
             }
-            TenantsMsg::Departed(partition, told) => {
+            TenantsMsg::PartitionReleased(partition, ack) => {
                 for tenant in state.args.routes.all() {
-                    drop(tenant.cast(TenantMsg::Departed(partition, told.clone())));
+                    drop(tenant.cast(TenantMsg::PartitionReleased(partition, ack.clone())));
                 }
             }
             TenantsMsg::Restart(tenant) => {
                 let waiting = state.resting.remove(&tenant).unwrap_or_default();
                 let actor = state.spawn(&myself, tenant).await?;
-                state.args.shared.effects.leave_behind();
+                state.args.shared.effects.running.request_rescan();
                 for work in waiting {
                     drop(actor.cast(TenantMsg::Submit(work)));
                 }
@@ -135,23 +106,19 @@ impl Actor for Tenants {
         event: SupervisionEvent,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let (cell, why) = match event {
-            SupervisionEvent::ActorFailed(cell, error) => (cell, error.to_string()),
-            SupervisionEvent::ActorTerminated(cell, _, reason) => (cell, reason.unwrap_or_default()),
-            _ => return Ok(()),
-        };
-        let Some(tenant) = state.names.remove(&cell.get_id()) else { return Ok(()) };
+        let Some((actor, why)) = ended(event) else { return Ok(()) };
+        let Some(tenant) = state.names.remove(&actor) else { return Ok(()) };
         state.args.routes.remove(&tenant);
         let shared = &state.args.shared;
-        shared.gate.crashes.fetch_add(1, Ordering::Relaxed);
+        shared.admission.crashes.fetch_add(1, Ordering::Relaxed);
         let supervision = &shared.settings.config.supervision;
         let window = state.crashes.entry(tenant.clone()).or_default();
-        let delay = match window.crashed(Instant::now(), supervision, &*shared.ports.rng) {
+        let delay = match window.record_crash(Instant::now(), supervision, &*shared.ports.rng) {
             AfterCrash::Restart(delay) => delay,
             // A tenant is never given up: it comes back after the longest delay, and the others go on meanwhile.
             AfterCrash::Quarantine => std::time::Duration::from_millis(supervision.delay_max_ms),
         };
-        tracing::warn!(%tenant, %why, ?delay, "a tenant crashed and starts again");
+        tracing::warn!(event = "tenant_restarted", %tenant, %why, ?delay, "a tenant crashed and starts again");
         state.resting.insert(tenant.clone(), Vec::new());
         myself.send_after(delay, move || TenantsMsg::Restart(tenant));
         Ok(())
@@ -159,6 +126,17 @@ impl Actor for Tenants {
 }
 
 impl TenantsState {
+    async fn get_or_spawn(
+        &mut self,
+        myself: &ActorRef<TenantsMsg>,
+        tenant: TenantId,
+    ) -> Result<ActorRef<TenantMsg>, ActorProcessingErr> {
+        match self.args.routes.get(&tenant) {
+            Some(actor) => Ok(actor),
+            None => self.spawn(myself, tenant).await,
+        }
+    }
+
     async fn spawn(
         &mut self,
         myself: &ActorRef<TenantsMsg>,

@@ -10,6 +10,8 @@ use retailflow_engine::ports::{
 };
 use retailflow_engine::wire::Durability;
 
+use crate::mutant::Mutant;
+
 /// The outside world, as the actors see it.
 #[derive(Clone)]
 pub struct Ports {
@@ -30,27 +32,27 @@ pub struct Ports {
     /// Chance for jitter.
     pub rng: Arc<dyn Rng>,
     /// How durable the log makes a record, as far as is known now.
-    pub durability: DurabilityNow,
+    pub durability: CurrentDurability,
 }
 
-/// How durable the log makes a record: somebody may find out while the node runs that it is less than was thought.
+/// How durable the log makes a record: monitoring may find out at run time that it is less than was configured.
 #[derive(Debug, Clone)]
-pub struct DurabilityNow(Arc<RwLock<Durability>>);
+pub struct CurrentDurability(Arc<RwLock<Durability>>);
 
-impl From<Durability> for DurabilityNow {
+impl From<Durability> for CurrentDurability {
     fn from(durability: Durability) -> Self {
         Self(Arc::new(RwLock::new(durability)))
     }
 }
 
-impl DurabilityNow {
-    /// As it is known.
+impl CurrentDurability {
+    /// What is known.
     #[must_use]
     pub fn get(&self) -> Durability {
         *self.0.read()
     }
 
-    /// It is known to be another one.
+    /// Sets what is known.
     pub fn set(&self, durability: Durability) {
         *self.0.write() = durability;
     }
@@ -67,25 +69,25 @@ pub enum ProbePoint {
     OrderDecide,
     /// An order proposed a record and goes on.
     OrderProposed,
-    /// An order's record is durable, and nobody has been told.
+    /// An order's record is durable, and no caller has been answered.
     OrderCommitted,
     /// An order has answered.
     OrderAnswered,
     /// A committer is about to append a group.
     CommitterBefore,
-    /// A group is durable, and no order has been told.
+    /// A group is durable, and no order has been notified.
     CommitterAfter,
     /// A partition is about to take over.
     PartitionTakeOver,
     /// An effect is about to be driven.
     EffectBefore,
-    /// An effect's outcome is known, and its order has not been told.
+    /// An effect's outcome is known, and its order has not been notified.
     EffectAfter,
 }
 
 /// What the probe says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ProbeVerdict {
     /// Go on.
     Pass,
     /// Fail here, as by a bug: the supervisor has to deal with it.
@@ -95,16 +97,16 @@ pub enum Verdict {
 /// Asked at every point of the way; production has none. Chaos suites crash actors through it.
 pub trait Probe: Send + Sync {
     /// The point is reached for `subject` (an order, a tenant, a partition).
-    fn at(&self, point: ProbePoint, subject: &str) -> Verdict;
+    fn at(&self, point: ProbePoint, subject: &str) -> ProbeVerdict;
 }
 
 /// Which partitions a node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Holds {
+pub enum OwnershipMode {
     /// All of its log, from its start to its end: there is no other node.
     All,
-    /// Those that it is told to take over, until it is told to give them up.
-    AsTold,
+    /// Those that are assigned to it, until they are taken away.
+    Assigned,
 }
 
 /// Everything an actor needs, shared by all of a node.
@@ -117,14 +119,14 @@ pub struct Settings {
     /// The node's name, written into fences for people.
     pub node: String,
     /// Which partitions it runs.
-    pub holds: Holds,
+    pub ownership: OwnershipMode,
     /// Whether steps are driven. A node that does not takes commands in and leaves the rest to another one.
     pub drives_effects: bool,
     /// For chaos suites.
     pub probe: Option<Arc<dyn Probe>>,
     /// A mistake made on purpose.
     #[cfg(feature = "mutants")]
-    pub mutant: Option<crate::mutant::Mutant>,
+    pub mutant: Option<Mutant>,
 }
 
 impl Settings {
@@ -141,7 +143,7 @@ impl Settings {
             config,
             policy,
             node: node.into(),
-            holds: Holds::All,
+            ownership: OwnershipMode::All,
             drives_effects: true,
             probe: None,
             #[cfg(feature = "mutants")]
@@ -149,12 +151,24 @@ impl Settings {
         }
     }
 
+    /// Is this mistake to be made?
+    #[cfg(feature = "mutants")]
+    pub(crate) fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    /// Is this mistake to be made? Never.
+    #[cfg(not(feature = "mutants"))]
+    pub(crate) const fn is(&self, _mutant: Mutant) -> bool {
+        false
+    }
+
     pub(crate) fn probe(&self, point: ProbePoint, subject: impl Fn() -> String) -> Result<(), ProbeCrash> {
         match &self.probe {
             None => Ok(()),
             Some(probe) => match probe.at(point, &subject()) {
-                Verdict::Pass => Ok(()),
-                Verdict::Crash => Err(ProbeCrash(point)),
+                ProbeVerdict::Pass => Ok(()),
+                ProbeVerdict::Crash => Err(ProbeCrash(point)),
             },
         }
     }

@@ -190,13 +190,13 @@ impl Crowd<'_> {
                 cast.in_flight()
             )));
         }
-        let calls = cast.nodes.iter().map(|node| node.effects().calls).sum();
+        let calls = cast.nodes.iter().map(|node| node.effect_counts().calls).sum();
         attending.shutdown().await;
         for node in &cast.nodes {
-            if node.found_undriven() > 0 {
+            if node.undriven_found() > 0 {
                 // Found, and driven again: what it heals it must not hide.
                 let detail =
-                    format!("the node itself found {} orders that nobody drove", node.found_undriven());
+                    format!("the node itself found {} orders that nobody drove", node.undriven_found());
                 findings.push(Finding { felt: Felt::Undriven, detail });
             }
             let stop = node.clone().stop(Duration::from_secs(10)).await;
@@ -206,14 +206,16 @@ impl Crowd<'_> {
         }
         findings.extend(self.tasks_end(idle_tasks).await.err().map(leaked));
         let asked = std::mem::take(&mut *asked.lock());
-        let verdict = judge(&Judged {
+        let judged = Judged {
             plan: self.plan,
             groups: &self.log.groups(),
             queued: &self.queued().await?,
             asked: &asked,
             timeline: &self.timeline,
             rest_ms,
-        });
+        };
+        let mut verdict = judge(&judged);
+        promises::judge(&judged, &mut verdict);
         findings.extend(verdict.findings);
         Ok(CrowdReport {
             seed: self.seed,

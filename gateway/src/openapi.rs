@@ -3,16 +3,16 @@
 
 mod admin;
 mod parts;
+mod paths;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use parts::{Answers, bare, command_answers, command_body, command_headers, order_path, query, tenant_path};
+use self::paths::{add, all, limit, process_paths};
+use parts::{Answers, command_answers, command_body, command_headers, order_path, query, tenant_path};
 use retailflow_engine::wire::CommandType;
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 
 use crate::events::EVENT_STREAM;
-use crate::health::METRICS_MEDIA_TYPE;
-use crate::limits::{LIMIT_DEFAULT, LIMIT_MAX};
 
 /// One of the documents.
 #[derive(Clone, Copy)]
@@ -149,54 +149,4 @@ fn public_paths() -> Value {
         }),
     );
     Value::Object(paths)
-}
-
-fn process_paths() -> Map<String, Value> {
-    let mut paths = Map::new();
-    let probe = |id: &str, summary: &str| {
-        json!({
-            "operationId": id,
-            "summary": summary,
-            "responses": Answers::default().json(200, "It is.", "health.v1").json(503, "It is not, and why.", "health.v1").done(),
-        })
-    };
-    add(&mut paths, "/healthz", "get", probe("isAlive", "Is the process alive?"));
-    add(&mut paths, "/readyz", "get", probe("isReady", "Can the process do its work?"));
-    add(
-        &mut paths,
-        "/metrics",
-        "get",
-        json!({
-            "operationId": "getMetrics",
-            "summary": "Metrics in the text format of Prometheus",
-            "responses": Answers::default()
-                .text(200, "The metrics.", METRICS_MEDIA_TYPE)
-                .problem(503, "As many pages as the node can make at once are being made.")
-                .done(),
-        }),
-    );
-    add(
-        &mut paths,
-        "/openapi.json",
-        "get",
-        json!({
-            "operationId": "getDocument",
-            "summary": "This document",
-            "responses": { "200": bare("The document.", "application/json", json!({ "type": "object" })) },
-        }),
-    );
-    paths
-}
-
-fn add(paths: &mut Map<String, Value>, path: &str, method: &str, operation: Value) {
-    paths.entry(path).or_insert_with(|| json!({}))[method] = operation;
-}
-
-fn limit() -> Value {
-    let range = json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT });
-    query("limit", "Entries at most.", range)
-}
-
-fn all<const N: usize>(parts: [Vec<Value>; N]) -> Vec<Value> {
-    parts.concat()
 }

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use retailflow_actors::{Node, NodeHandle, Ports, Settings};
 use retailflow_config::{Config, Http};
 use retailflow_disk::event_log::{CatchUp, DiskLog, DiskLogOptions, OpenError, OpenReport};
-use retailflow_disk::index::IndexOptions;
 use retailflow_disk::links::{LinkError, refuse_links};
 use retailflow_disk::log::check::check_read_only;
 use retailflow_disk::log::{LogError, LogOptions};
@@ -20,6 +19,7 @@ use retailflow_engine::invariant::CheckKey;
 use retailflow_engine::ports::{Clock, EventLog, LogIdentity, Participants, Rng};
 use retailflow_engine::wire::Durability;
 use retailflow_gateway::TokenSecret;
+use retailflow_index::IndexOptions;
 use retailflow_os::files::{DiskWatch, Files, RealFiles, WatchedFiles, raise_open_files};
 
 use crate::backup_manifest;
@@ -281,7 +281,12 @@ fn tell(data: &Path, report: &OpenReport) {
         );
     }
     if let Some(reason) = &report.index_rebuilt {
-        tracing::warn!(reason, frames = report.replayed_frames, "the index was built again from the log");
+        tracing::warn!(
+            event = "index_rebuilt",
+            reason,
+            frames = report.replayed_frames,
+            "the index was built again from the log"
+        );
     }
 }
 

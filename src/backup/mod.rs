@@ -13,6 +13,7 @@
 mod create;
 mod folder;
 mod restore;
+pub(crate) mod verb;
 
 pub(crate) use create::{Created, create};
 pub(crate) use restore::fill;

@@ -1,217 +1,214 @@
-//! Load on a node whose log is on NATS, and what the same servers can do without it.
+//! `retailflow bench cluster`: how fast a node is on these NATS servers, beside what they can do without it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use futures_util::future::try_join_all;
-use hdrhistogram::Histogram;
-use retailflow_actors::{Intake, NodeHandle};
-use retailflow_engine::codec::fence::Fence;
-use retailflow_engine::ids::PartitionId;
-use retailflow_engine::ports::{EventLog, LogPosition, LoggedEntry};
-use retailflow_engine::wire::{CommandEvent, Status, decode_command};
-use retailflow_nats::raw_limit::{RawGroup, raw_batches};
-use retailflow_nats::{
-    AskClient, CommandPublisher, InboxOptions, NatsInbox, PublisherOptions, Sent, Topology,
-};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use retailflow_actors::{Node, NodeHandle, Settings};
+use retailflow_config::Config;
+use retailflow_engine::ids::NodeId;
+use retailflow_engine::ports::Clock as _;
+use retailflow_engine::wire::Durability;
+use retailflow_measure::raw_limit::{remove_streams, streams_of_ours};
+use retailflow_nats::{AskDoor, AskOptions, Connections};
 
-use super::load::command_json;
-use super::report::Measured;
-use retailflow_server::app::SystemClock;
-use retailflow_server::serve::cluster::ground::Ground;
+use crate::cli::cluster_args::ClusterArgs;
+use crate::cli::{Context, Output, print};
+use retailflow_measure::cluster::{self, Reading};
+use retailflow_measure::load::{self, Orders, Pace};
+use retailflow_measure::machine;
+use retailflow_measure::report::Measured;
+use retailflow_server::app::{self, SystemClock};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::participants::instant::Instant;
+use retailflow_server::serve::cluster::Member;
+use retailflow_server::serve::cluster::cluster_deps::{ClusterDeps, nats_options};
 
-/// For one outcome.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
-/// Connections that callers share.
-const CONNECTIONS: usize = 4;
+const EXAMPLES: &str = "\
+Example, on servers that hold nothing else:
+  retailflow bench cluster --nats nats://127.0.0.1:4222 --set nats.replicas=1 --set cluster.partitions=16 --set cluster.shards=4
 
-fn command(number: u64) -> anyhow::Result<CommandEvent> {
-    Ok(decode_command(command_json(number, number).as_bytes())?)
-}
+Streams are made for the measurement and removed afterwards. Servers that hold a log already are refused.";
 
-/// Asks for `orders` new orders through the ask door, so many at a time.
-pub(crate) async fn ask(
-    ground: &Ground,
-    name: &str,
-    in_flight: u64,
-    from: u64,
+/// Longer than the log keeps a deadline that was cleared.
+const CLEARED_MAX: Duration = Duration::from_secs(15);
+
+/// The arguments of `bench cluster`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ClusterBench {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// How many orders each measurement places
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
     orders: u64,
-) -> anyhow::Result<Measured> {
-    let mut clients = Vec::new();
-    for _ in 0..CONNECTIONS {
-        let edge = ground.direct("bench").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
-        clients.push(AskClient::new(edge));
+    /// How many orders are driven to their end, one after another as fast as it goes: about a minute's worth
+    #[arg(long, value_name = "N", default_value_t = 240_000)]
+    lives: u64,
+}
+
+/// Runs the command.
+pub(crate) fn exec(args: ClusterBench, context: Context) -> Result<(), Failure> {
+    let mut config = context.config.config;
+    args.cluster.apply(&mut config)?;
+    if !args.cluster.is_given() {
+        return Err(Failure::usage("--nats says which servers are measured"));
     }
-    let next = Arc::new(AtomicU64::new(0));
-    let begun = Instant::now();
-    let callers = (0..in_flight.min(orders)).map(|caller| {
-        let (client, next) = (clients[caller as usize % CONNECTIONS].clone(), next.clone());
-        tokio::spawn(async move {
-            let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= orders {
-                    return anyhow::Ok(latency_us);
-                }
-                let command = command(from + number)?;
-                let asked = Instant::now();
-                loop {
-                    let outcome = client.ask(&command, ANSWER_MAX).await?;
-                    if !outcome.code.retry_helps() {
-                        anyhow::ensure!(outcome.status == Status::Applied, "not applied: {outcome:?}");
-                        break;
-                    }
-                    tokio::time::sleep(Duration::from_millis(outcome.retry_after_ms.unwrap_or(1))).await;
-                }
-                latency_us.saturating_record(asked.elapsed().as_micros() as u64);
+    // The bench is one tenant, and fills the node.
+    config.admission.tenant_in_flight_max = config.admission.in_flight_max;
+    let json = context.output == Output::Json;
+    let measured = on_empty_servers(&config, async |deps| on(&deps, args.orders, args.lives).await)?;
+    print(&if json { shown_json(&measured) } else { shown(&measured) })
+}
+
+/// The node that is measured.
+pub(crate) fn member() -> anyhow::Result<Member> {
+    let node = NodeId::parse("bench")?;
+    Ok(Member { node, weight: 1, labels: BTreeMap::new(), accept_weaker_durability: true })
+}
+
+/// Measures something on servers that hold nothing, and leaves nothing behind.
+pub(crate) fn on_empty_servers<T>(
+    config: &Config,
+    measure: impl AsyncFnOnce(Arc<ClusterDeps>) -> anyhow::Result<T>,
+) -> Result<T, Failure> {
+    app::runtime()?.block_on(async {
+        let connections = Connections::open(&nats_options(config, "retailflow bench")).await;
+        let connections = connections.or_exit(ExitStatus::Unreachable, || "cannot connect to NATS")?;
+        let failed = || "the servers cannot be looked at";
+        let there = streams_of_ours(&connections).await.or_exit(ExitStatus::Unreachable, failed)?;
+        if !there.is_empty() {
+            return Err(Failure::refused(format!(
+                "the servers hold {} already: measure on servers of their own",
+                there.join(", ")
+            )));
+        }
+        let member = member().or_exit(ExitStatus::Usage, || "no name")?;
+        let measured = match ClusterDeps::open(None, config.clone(), &member).await {
+            Ok(deps) => {
+                let measured = measure(deps.clone()).await;
+                deps.close().await;
+                measured.or_exit(ExitStatus::Unreachable, || "the measurement failed")
             }
-        })
+            Err(failure) => Err(failure),
+        };
+        let made = streams_of_ours(&connections).await.unwrap_or_default();
+        if let Err(error) = remove_streams(&connections, &made).await {
+            tracing::warn!(%error, "the streams of the measurement are left behind");
+        }
+        connections.close(Duration::from_secs(5)).await;
+        measured
+    })
+}
+
+struct All {
+    measured: Vec<Measured>,
+    records_a_group: f64,
+    notes: Vec<String>,
+}
+
+async fn started(deps: &ClusterDeps, drives_effects: bool) -> anyhow::Result<NodeHandle> {
+    let settings = Settings { drives_effects, ..Settings::new(deps.config.clone(), "bench") };
+    let participants = Arc::new(Instant::default()).participants();
+    Ok(Node::start(settings, deps.ports(participants, Durability::MEMORY.into())).await?)
+}
+
+async fn opened(deps: &ClusterDeps, node: &NodeHandle) -> anyhow::Result<AskDoor> {
+    let edge = deps.edge("ask").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    let options = AskOptions { in_flight_max: 1_024, ..AskOptions::default() };
+    Ok(AskDoor::open(edge, Arc::new(node.clone()), options, SystemClock.now()).await?)
+}
+
+async fn on(deps: &Arc<ClusterDeps>, orders: u64, lives: u64) -> anyhow::Result<All> {
+    let stop = Duration::from_secs(30);
+    let few = orders / 2;
+    let mut measured = Vec::new();
+    // First: the orders of the other measurements are never driven, and would be driven with these.
+    let node = started(deps, true).await?;
+    let lives = load::whole_lives(&node, "sustained, whole lives, 512 callers", 512, 7 << 40, lives).await?;
+    let lives_note = format!(
+        "whole lives: {:.0} a second in the second half; at most {} open, {} in the first half",
+        lives.second_half_per_second, lives.most_open, lives.most_open_first_half
+    );
+    measured.push(lives.measured);
+    let alone = orders.min(500);
+    measured.push(load::one_by_one(&node, "one order alone, place to completed", 8 << 40, alone).await?);
+    node.stop(stop).await;
+    // What the server still does for these orders is no part of what follows.
+    tokio::time::sleep(CLEARED_MAX).await;
+    // Nobody reads now: what the client can merely publish.
+    let publish = cluster::publish(deps, "publish, nobody reads", 1 << 40, orders).await?;
+    let merely = publish.per_second;
+    measured.push(publish);
+
+    let node = started(deps, false).await?;
+    let count = Arc::default();
+    let begun = tokio::time::Instant::now();
+    let mut reading = Reading::begin(deps, &node).await?;
+    reading.reached(orders).await?;
+    let caught_up = orders as f64 / begun.elapsed().as_secs_f64();
+    let begun = tokio::time::Instant::now();
+    cluster::publish(deps, "publish", 2 << 40, orders).await?;
+    reading.reached(2 * orders).await?;
+    let published = orders as f64 / begun.elapsed().as_secs_f64();
+    reading.end().await;
+
+    let pace = |in_flight| Pace::Closed { in_flight };
+    let new = |from| Orders::New { from };
+    let before = cluster::heads(&*deps.log).await?;
+    let commit =
+        load::drive(&node, "commit path, 512 in flight", pace(512), new(3 << 40), orders, &count).await?;
+    let committed = commit.per_second;
+    measured.push(commit);
+    let groups = cluster::groups(&*deps.log, &before).await?;
+    let records: usize = groups.iter().map(|group| group.1.len() - 1).sum();
+    let records_a_group = records as f64 / groups.len().max(1) as f64;
+
+    let door = opened(deps, &node).await?;
+    measured.push(cluster::ask(deps, "ask door, 512 in flight", 512, 4 << 40, orders).await?);
+    measured.push(cluster::ask(deps, "ask door, 64 in flight", 64, 5 << 40, few).await?);
+    measured.push(cluster::ask(deps, "ask door, 1 in flight", 1, 6 << 40, orders.min(1_000)).await?);
+    door.close(stop).await;
+    node.stop(stop).await;
+
+    let raw = cluster::raw(deps, "raw batches, same records", &groups, false).await?;
+    let full = cluster::raw(deps, "raw batches, with a deadline a record", &groups, true).await?;
+    let notes = vec![
+        lives_note,
+        format!(
+            "commit path: {:.2} of the raw batches of records, {:.2} of those with deadlines",
+            committed / raw.per_second,
+            committed / full.per_second
+        ),
+        format!(
+            "publish door: {published:.0} published and decided a second, {:.2} of what is merely published; a backlog \
+                 is read at {caught_up:.0} a second",
+            published / merely
+        ),
+        format!(
+            "{} partitions in {} streams of {} replica(s); {records_a_group:.1} records a group",
+            deps.config.cluster.partitions, deps.config.cluster.shards, deps.config.nats.replicas
+        ),
+    ];
+    measured.extend([raw, full]);
+    Ok(All { measured, records_a_group, notes })
+}
+
+fn shown(all: &All) -> String {
+    let mut text = format!("retailflow {} on {}\n", env!("CARGO_PKG_VERSION"), machine::describe());
+    if cfg!(debug_assertions) {
+        text.push_str("NOT a release build: these figures say nothing\n");
+    }
+    all.measured.iter().for_each(|measured| text.push_str(&measured.row()));
+    all.notes.iter().for_each(|note| text.push_str(&format!("{note}\n")));
+    text
+}
+
+fn shown_json(all: &All) -> String {
+    let value = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"), "machine": machine::describe(),
+        "release": !cfg!(debug_assertions), "measured": all.measured,
+        "records_a_group": all.records_a_group, "notes": all.notes,
     });
-    let mut all = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
-    for latency_us in try_join_all(callers).await? {
-        all.add(latency_us?)?;
-    }
-    Ok(Measured::new(name, orders, begun.elapsed(), &all))
-}
-
-/// Publishes `orders` new orders, and waits until all are acknowledged.
-pub(crate) async fn publish(ground: &Ground, name: &str, from: u64, orders: u64) -> anyhow::Result<Measured> {
-    let edge = ground.direct("bench").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
-    let publisher = Arc::new(CommandPublisher::new(&edge, &PublisherOptions::default()));
-    let begun = Instant::now();
-    let mut waiting = JoinSet::new();
-    let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
-    let take = |sent: (Sent, u64), latency_us: &mut Histogram<u64>| {
-        anyhow::ensure!(matches!(sent.0, Sent::Acknowledged { .. }), "not taken: {:?}", sent.0);
-        latency_us.saturating_record(sent.1);
-        Ok(())
-    };
-    for number in 0..orders {
-        let command = command(from + number)?;
-        let since = Instant::now();
-        let receipt = publisher.publish((&command).into()).await;
-        waiting.spawn(async move { (receipt.sent().await, since.elapsed().as_micros() as u64) });
-        while waiting.len() > 1_024
-            && let Some(sent) = waiting.join_next().await
-        {
-            take(sent?, &mut latency_us)?;
-        }
-    }
-    while let Some(sent) = waiting.join_next().await {
-        take(sent?, &mut latency_us)?;
-    }
-    let measured = Measured::new(name, orders, begun.elapsed(), &latency_us);
-    publisher.close(ANSWER_MAX).await;
-    Ok(measured)
-}
-
-/// Reads what is published into a node; counts what was decided.
-pub(crate) struct Reading {
-    tasks: JoinSet<()>,
-    pub(crate) decided: watch::Receiver<u64>,
-}
-
-impl Reading {
-    /// Begins, for all partitions.
-    pub(crate) async fn begin(ground: &Arc<Ground>, node: &NodeHandle) -> anyhow::Result<Self> {
-        let (counter, decided) = watch::channel(0);
-        let edge = ground.edge("intake").await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
-        let partitions = ground.log.identity().partitions;
-        let mut tasks = JoinSet::new();
-        for partition in (0..partitions).map(PartitionId) {
-            let options = InboxOptions { partitions, ..InboxOptions::default() };
-            let (letters, clock) = (ground.letters.clone(), Arc::new(SystemClock));
-            let floors =
-                ground.log.head(partition).await?.fence.map(|fence| fence.intake).unwrap_or_default();
-            let mut inbox =
-                NatsInbox::resume(&ground.connections, &edge, partition, &floors, letters, clock, options)
-                    .await?;
-            let (node, counter) = (node.clone(), counter.clone());
-            tasks.spawn(async move {
-                let (_stop, never) = watch::channel(false);
-                let intake = Intake::of_partition(&node, &inbox, "bench", partition, Duration::from_secs(1));
-                let count = |_| counter.send_modify(|count| *count += 1);
-                drop(intake.run(&mut inbox, never, count).await);
-            });
-        }
-        Ok(Self { tasks, decided })
-    }
-
-    /// Waits until so many were decided.
-    pub(crate) async fn reached(&mut self, count: u64) -> anyhow::Result<()> {
-        tokio::time::timeout(Duration::from_secs(600), self.decided.wait_for(|decided| *decided >= count))
-            .await
-            .context("published commands are not decided")??;
-        Ok(())
-    }
-
-    /// Ends it; what is open is not lost.
-    pub(crate) async fn end(mut self) {
-        self.tasks.shutdown().await;
-    }
-}
-
-/// How many groups each partition has.
-pub(crate) async fn heads(log: &dyn EventLog) -> anyhow::Result<BTreeMap<PartitionId, u64>> {
-    let mut heads = BTreeMap::new();
-    for partition in (0..log.identity().partitions).map(PartitionId) {
-        let fence = log.head(partition).await?.fence;
-        heads.insert(partition, fence.map_or(0, |fence| fence.group));
-    }
-    Ok(heads)
-}
-
-/// The groups of a log that hold records and came after `heads`, with their sizes.
-pub(crate) async fn groups(
-    log: &dyn EventLog,
-    heads: &BTreeMap<PartitionId, u64>,
-) -> anyhow::Result<Vec<RawGroup>> {
-    let (mut all, mut after) = (Vec::new(), LogPosition(0));
-    loop {
-        let read = log.scan(after, 8 << 20).await?;
-        let Some(last) = read.last() else { return Ok(all) };
-        after = last.position;
-        for group in &read {
-            let entry = |entry: &LoggedEntry| match entry {
-                LoggedEntry::Record(bytes) | LoggedEntry::Control(bytes) => bytes.len(),
-            };
-            let fence = Fence::decode(&group.fence)?;
-            if !group.entries.is_empty() && heads.get(&fence.partition).is_none_or(|head| fence.group > *head)
-            {
-                let sizes = std::iter::once(group.fence.len()).chain(group.entries.iter().map(entry));
-                all.push((fence.partition.0, sizes.collect()));
-            }
-        }
-    }
-}
-
-/// The same groups without an engine; with `deadlines`, as many messages as the log makes of them: one more a record.
-pub(crate) async fn raw(
-    ground: &Ground,
-    name: &str,
-    groups: &[RawGroup],
-    deadlines: bool,
-) -> anyhow::Result<Measured> {
-    const DEADLINE_BYTES: usize = 24;
-    let config = &ground.config;
-    let (partitions, shards, replicas) =
-        (config.cluster.partitions, config.cluster.shards, config.nats.replicas);
-    let sized = |(partition, sizes): &RawGroup| {
-        let more = if deadlines { sizes.len() - 1 } else { 0 };
-        let sizes = sizes.iter().copied().chain(std::iter::repeat_n(DEADLINE_BYTES, more));
-        (*partition, sizes.collect())
-    };
-    let sized: Vec<RawGroup> = groups.iter().map(sized).collect();
-    let topology = Topology { partitions, shards, replicas };
-    let raw = raw_batches(&ground.connections, &topology, &sized).await?;
-    let mut latency_us = Histogram::<u64>::new_with_bounds(1, 600_000_000, 2)?;
-    raw.latencies_us.iter().for_each(|us| latency_us.saturating_record(*us));
-    let records = groups.iter().map(|group| group.1.len() as u64 - 1).sum();
-    Ok(Measured::new(name, records, raw.took, &latency_us))
+    format!("{value:#}\n")
 }

@@ -1,9 +1,6 @@
-//! What `retailflow bench` is made of: a load generator, the raw limits beside it, and their report.
+//! `retailflow bench`: measurements. What they are made of is the package `measure`.
 
 pub(crate) mod cluster;
-pub(crate) mod isolation;
-pub(crate) mod load;
-pub(crate) mod machine;
-pub(crate) mod raw;
-pub(crate) mod report;
-pub(crate) mod take_over;
+mod isolation;
+mod take_over;
+pub(crate) mod verb;

@@ -1,192 +1,74 @@
-//! A partition with many orders, some of them on their way, that comes to another node.
+//! `retailflow bench take-over`: how soon the open orders of a large partition are driven again.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
+use crate::bench::cluster::{member, on_empty_servers};
+use crate::cli::cluster_args::ClusterArgs;
+use crate::cli::{Context, Output, print};
+use retailflow_measure::machine;
+use retailflow_measure::take_over::{self, TakenOver};
+use retailflow_server::exit::Failure;
+use retailflow_server::serve::cluster::cluster_deps::ClusterDeps;
 
-use anyhow::Context as _;
-use futures_util::StreamExt as _;
-use futures_util::stream;
-use parking_lot::Mutex;
-use retailflow_actors::{Node, NodeHandle, Settings};
-use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId};
-use retailflow_engine::keys::partition_of;
-use retailflow_engine::order::{Actor, Command};
-use retailflow_engine::ports::{
-    KeyStanding, Participant, Participants, PortFuture, Settlement, StepAnswer, StepRequest,
-};
-use retailflow_engine::wire::{Durability, Status, decode_command};
-use serde::Serialize;
-use tokio::sync::watch;
-use tokio::time::Instant;
+const EXAMPLES: &str = "\
+Example, on servers that hold nothing else:
+  retailflow bench take-over --nats nats://127.0.0.1:4222 --set nats.replicas=1 --set cluster.partitions=4 --set cluster.shards=4
 
-use super::load::command_json;
-use retailflow_server::participants::instant::Instant as AtOnce;
-use retailflow_server::serve::cluster::ground::Ground;
+Streams are made for the measurement and removed afterwards. Servers that hold a log already are refused.";
 
-/// The partition that has all orders.
-const HERE: PartitionId = PartitionId(0);
-const IN_FLIGHT: usize = 512;
-/// For each thing that is waited for.
-const AT_MOST: Duration = Duration::from_secs(120);
-
-/// How soon a partition's open orders are driven by its next owner, in milliseconds after that began to take it over.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct TakenOver {
-    pub(crate) orders: u64,
-    pub(crate) open: u64,
-    pub(crate) fence_ms: u64,
-    pub(crate) first_asked_ms: u64,
-    pub(crate) half_asked_ms: u64,
-    pub(crate) all_asked_ms: u64,
-    pub(crate) all_completed_ms: u64,
-    /// After the fence the outcome of a new order was there, at the latest.
-    pub(crate) new_order_ms: u64,
-}
-
-/// Notes when it is first asked about each order; answers or not.
-struct Carrier {
-    answers: bool,
-    asked: Mutex<(BTreeSet<OrderRef>, Vec<Instant>)>,
-    count: watch::Sender<usize>,
-    at_once: Arc<AtOnce>,
-}
-
-impl Carrier {
-    fn new(answers: bool) -> Arc<Self> {
-        let (asked, at_once) = (Mutex::default(), Arc::default());
-        Arc::new(Self { answers, asked, count: watch::Sender::new(0), at_once })
-    }
-
-    fn participants(self: &Arc<Self>) -> Participants {
-        Participants { shipping: self.clone(), ..self.at_once.participants() }
-    }
-
-    fn note(&self, order: &OrderRef) {
-        let mut asked = self.asked.lock();
-        if asked.0.insert(order.clone()) {
-            asked.1.push(Instant::now());
-            self.count.send_replace(asked.1.len());
-        }
-    }
-
-    async fn asked(&self, count: u64) -> anyhow::Result<Vec<Instant>> {
-        let mut all = self.count.subscribe();
-        let reached = all.wait_for(|all| *all as u64 >= count);
-        tokio::time::timeout(AT_MOST, reached).await.context("the orders are not driven")??;
-        Ok(self.asked.lock().1.clone())
-    }
-
-    fn answer<'a, T: Send + 'a>(&self, at_once: PortFuture<'a, T>) -> PortFuture<'a, T> {
-        match self.answers {
-            true => at_once,
-            false => Box::pin(std::future::pending()),
-        }
-    }
-}
-
-impl Participant for Carrier {
-    fn perform<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, StepAnswer> {
-        self.note(&request.order);
-        self.answer(self.at_once.perform(request))
-    }
-
-    fn query<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, KeyStanding> {
-        self.note(&request.order);
-        self.answer(self.at_once.query(request))
-    }
-
-    fn settle<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, Settlement> {
-        self.answer(self.at_once.settle(request))
-    }
-}
-
-async fn started(ground: &Ground, participants: Participants) -> anyhow::Result<NodeHandle> {
-    let settings = Settings::new(ground.config.clone(), "bench");
-    Ok(Node::start(settings, ground.ports(participants, Durability::MEMORY.into())).await?)
-}
-
-/// Numbers of orders that belong to the partition.
-fn numbers(partitions: u16) -> anyhow::Result<impl Iterator<Item = u64>> {
-    let tenant = TenantId::parse("bench")?;
-    Ok((0..).filter(move |number: &u64| {
-        OrderId::parse(&number.to_string())
-            .is_ok_and(|order| partition_of(&OrderRef { tenant: tenant.clone(), order }, partitions) == HERE)
-    }))
-}
-
-async fn place(node: &NodeHandle, number: u64) -> anyhow::Result<()> {
-    loop {
-        let command = decode_command(command_json(number, number).as_bytes())?;
-        let outcome = node.ask(Command::from_event(command, Actor::Tenant)).await;
-        match outcome.retry_after_ms.filter(|_| outcome.code.retry_helps()) {
-            Some(wait_ms) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
-            None => {
-                anyhow::ensure!(outcome.status == Status::Applied, "not placed: {outcome:?}");
-                return Ok(());
-            }
-        }
-    }
-}
-
-async fn place_all(node: &NodeHandle, numbers: impl Iterator<Item = u64>) -> anyhow::Result<()> {
-    let mut placing = stream::iter(numbers).map(|number| place(node, number)).buffer_unordered(IN_FLIGHT);
-    while let Some(placed) = placing.next().await {
-        placed?;
-    }
-    Ok(())
-}
-
-/// Fills a partition with `orders`, of which `open` wait for shipping; kills the node that runs it, and lets another one, which remembers
-/// nothing, take over.
-pub(crate) async fn measure(
-    first: &Ground,
-    next: &Ground,
+/// The arguments of `bench take-over`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct TakeOverBench {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// How many orders the partition has
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
     orders: u64,
+    /// How many of them are on their way
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
     open: u64,
-) -> anyhow::Result<TakenOver> {
-    let mut numbers = numbers(first.config.cluster.partitions)?;
-    let done = orders.saturating_sub(open);
-    let node = started(first, Arc::<AtOnce>::default().participants()).await?;
-    place_all(&node, numbers.by_ref().take(done as usize)).await?;
-    tokio::time::timeout(AT_MOST, node.orders_ended(done))
-        .await
-        .context("orders do not come to their end")?;
-    node.stop(AT_MOST).await;
+}
 
-    let waits = Carrier::new(false);
-    let node = started(first, waits.participants()).await?;
-    place_all(&node, numbers.by_ref().take(open as usize)).await?;
-    waits.asked(open).await?;
-    node.kill().await;
+/// Runs the command.
+pub(crate) fn exec(args: &TakeOverBench, context: Context) -> Result<(), Failure> {
+    let mut config = context.config.config;
+    args.cluster.apply(&mut config)?;
+    if !args.cluster.is_given() {
+        return Err(Failure::usage("--nats says which servers are measured"));
+    }
+    if args.open == 0 || args.open > args.orders {
+        return Err(Failure::usage("--open is at least 1, and at most --orders"));
+    }
+    config.admission.tenant_in_flight_max = config.admission.in_flight_max;
+    let json = context.output == Output::Json;
+    let measured = on_empty_servers(&config, async |first| {
+        let next = ClusterDeps::open(None, config.clone(), &member()?).await;
+        let next = next.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let measured = take_over::measure(&first, &next, args.orders, args.open).await;
+        next.close().await;
+        measured
+    })?;
+    print(&if json { shown_json(&measured) } else { shown(&measured) })
+}
 
-    let carrier = Carrier::new(true);
-    let begun = Instant::now();
-    let node = started(next, carrier.participants()).await?;
-    let fence_ms = begun.elapsed().as_millis() as u64;
-    let new = numbers.next().context("no number")?;
-    let (placed, asked) = tokio::join!(
-        async {
-            place(&node, new).await?;
-            anyhow::Ok(begun.elapsed().as_millis() as u64)
-        },
-        carrier.asked(open)
-    );
-    let (new_order_ms, asked) = (placed?, asked?);
-    let after_ms = |at: usize| asked.get(at).map_or(0, |at| at.duration_since(begun).as_millis() as u64);
-    tokio::time::timeout(AT_MOST, node.orders_ended(open))
-        .await
-        .context("orders do not come to their end")?;
-    let taken_over = TakenOver {
-        orders,
-        open,
-        fence_ms,
-        first_asked_ms: after_ms(0),
-        half_asked_ms: after_ms(open as usize / 2),
-        all_asked_ms: after_ms((open as usize).saturating_sub(1)),
-        all_completed_ms: begun.elapsed().as_millis() as u64,
-        new_order_ms,
-    };
-    node.stop(AT_MOST).await;
-    Ok(taken_over)
+fn shown(taken: &TakenOver) -> String {
+    let mut text = format!("retailflow {} on {}\n", env!("CARGO_PKG_VERSION"), machine::describe());
+    if cfg!(debug_assertions) {
+        text.push_str("NOT a release build: these figures say nothing\n");
+    }
+    let TakenOver { orders, open, fence_ms, first_asked_ms, half_asked_ms, all_asked_ms, .. } = taken;
+    text.push_str(&format!(
+        "a partition of {orders} orders, {open} of them on their way, comes to a node that remembers nothing; ms after it began:\n\
+         fence {fence_ms}, new order placed {}, first driven {first_asked_ms}, half {half_asked_ms}, all {all_asked_ms}, all \
+         completed {}\n",
+        taken.new_order_ms, taken.all_completed_ms
+    ));
+    text
+}
+
+fn shown_json(taken: &TakenOver) -> String {
+    let value = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"), "machine": machine::describe(),
+        "release": !cfg!(debug_assertions), "taken_over": taken,
+    });
+    format!("{value:#}\n")
 }

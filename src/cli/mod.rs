@@ -1,60 +1,20 @@
-//! The command line: one file a command, its arguments and its `exec` together.
+//! The command line: which verbs there are. Each is a folder or file of its own beside this one, with its arguments and its `exec`.
 //!
 //! Standard output is for what a command gives, standard error for what it says about it. What goes to standard output
 //! goes through [`print()`], never through `println!`: a reader that has gone is no panic.
 
-mod backup;
-mod bench;
-mod bench_cluster;
-mod bench_isolation;
-mod bench_take_over;
-mod books;
-mod cluster;
 pub(crate) mod cluster_args;
-mod cluster_recover;
-mod config;
-mod data;
-mod dlq;
-mod dlq_at;
-mod dlq_end;
-mod doctor;
-mod events;
-mod events_at;
-mod export;
-mod generate;
-mod import;
-mod kind;
-mod log_args;
-mod log_source;
-mod node;
-mod order;
-mod order_operate;
-mod order_scan;
-mod order_send;
-mod order_watch;
-mod parked;
-mod parked_at;
-mod parked_end;
-mod participants;
-mod partition;
-mod place;
-mod publish;
-mod reconcile;
-mod repair;
-mod restore;
-mod run;
-mod serve;
-mod tenant;
-mod verify;
-mod version;
+mod context;
+pub(crate) mod data;
+pub(crate) mod kind;
+pub(crate) mod log_args;
+pub(crate) mod log_source;
+pub(crate) mod place;
 
-use std::path::PathBuf;
-
-use clap::{Parser, Subcommand, ValueEnum};
-use retailflow_config::Loaded;
-
+use clap::{Parser, Subcommand};
 use retailflow_server::exit::Failure;
-pub(crate) use retailflow_server::exit::print;
+
+pub(crate) use self::context::{Context, Global, Output, print, told};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,7 +41,7 @@ Exit codes: 0 fine, 1 something was found, 2 usage, 3 unreachable, 4 refused.";
 #[command(
     name = "retailflow",
     about = "Processes orders: each command gets exactly one outcome, given only when it is safe on disk",
-    version = version::text(),
+    version = crate::version::text(),
     after_help = EXAMPLES,
     subcommand_required = true,
     arg_required_else_help = true,
@@ -94,145 +54,94 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What every command takes.
-#[derive(clap::Args, Debug)]
-pub(crate) struct Global {
-    /// A configuration file (TOML); `retailflow config show` lists what can stand in it
-    #[arg(
-        long,
-        global = true,
-        env = "RETAILFLOW_CONFIG",
-        value_name = "FILE",
-        help_heading = "Global options"
-    )]
-    pub(crate) config: Option<PathBuf>,
-    /// One setting, over file and environment, as in `--set log.partitions=8`; may be repeated
-    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = setting, help_heading = "Global options")]
-    pub(crate) set: Vec<(String, String)>,
-    /// Tables for people, JSON for programs
-    #[arg(short, long, global = true, default_value = "table", help_heading = "Global options")]
-    pub(crate) output: Output,
-}
-
-/// The form of what is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// Aligned columns
-    Table,
-    /// JSON
-    Json,
-}
-
-/// What a command is given beside its own arguments.
-#[derive(Debug)]
-pub(crate) struct Context {
-    /// The configuration and where each value came from.
-    pub(crate) config: Loaded,
-    /// The form of what is shown.
-    pub(crate) output: Output,
-}
-
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Turn a CSV file of orders into commands, one JSON line each, on standard output
-    Import(Box<import::Args>),
+    Import(Box<crate::import::verb::Args>),
     /// Make up a mixed load of commands, the same for the same seed, one JSON line each
-    Generate(generate::Args),
+    Generate(crate::generate::verb::Args),
     /// Run commands on a data directory: one outcome for each
-    Run(run::Args),
+    Run(crate::run::verb::Args),
     /// Serve: commands and reads over HTTP, until it is stopped
-    Serve(serve::Args),
+    Serve(crate::serve::Args),
     /// Publish commands to a cluster in bulk, each order's in their order; a second run goes on where one ended
-    Publish(publish::Args),
+    Publish(crate::publish::verb::Args),
     /// Run simulated stock, payments and shipping for all nodes of a cluster, until it is stopped
-    Participants(participants::Args),
+    Participants(crate::participants::Args),
     /// Check every checksum, chain, transition and total of a data directory, or of a server while it runs
-    Verify(verify::Args),
+    Verify(crate::verify::verb::Args),
     /// Ask the participants, key by key, for the steps that the log says were done, and name each difference
-    Reconcile(reconcile::Args),
+    Reconcile(crate::verify::reconcile::Args),
     /// Cut what `verify` finds broken and cannot be read, after telling what would be lost
-    Repair(repair::Args),
+    Repair(crate::repair::verb::Args),
     /// Give what happened to the orders as public events, one JSON line each
-    Events(events::Args),
+    Events(crate::events::args::Args),
     /// Write the records of a data directory, or of a running server, as JSON lines
-    Export(export::Args),
+    Export(crate::export::verb::Args),
     /// Make a data directory from what `export` or `backup` wrote
-    Restore(restore::Args),
+    Restore(crate::restore::Args),
     /// Back up a running server; check a backup
     #[command(subcommand)]
-    Backup(backup::Args),
+    Backup(crate::backup::verb::Args),
     /// Look at one order; place, cancel, return and watch one at a server
     #[command(subcommand)]
-    Order(order::Args),
+    Order(crate::order::verb::Args),
     /// Look at parked orders and the commands that wait behind them
     #[command(subcommand)]
-    Parked(parked::Args),
+    Parked(crate::parked::verb::Args),
     /// Look at dead letters, which belong to no order; publish them again, or close them
     #[command(subcommand)]
-    Dlq(dlq::Args),
+    Dlq(crate::dlq::verb::Args),
     /// Look at tenants and set them
     #[command(subcommand)]
-    Tenant(tenant::Args),
+    Tenant(crate::tenant::Args),
     /// Look at a cluster of many nodes
     #[command(subcommand)]
-    Cluster(cluster::Args),
+    Cluster(crate::cluster_report::cluster_verb::Args),
     /// Say what is wrong with a cluster, and how to mend it
-    Doctor(doctor::Args),
+    Doctor(crate::doctor::verb::Args),
     /// Look at the nodes of a cluster, and empty one
     #[command(subcommand)]
-    Node(node::Args),
+    Node(crate::cluster_report::node_verb::Args),
     /// Look at the partitions of a cluster, and put one somewhere
     #[command(subcommand)]
-    Partition(partition::Args),
+    Partition(crate::cluster_report::partition_verb::Args),
     /// Look at the configuration
     #[command(subcommand)]
-    Config(config::Args),
+    Config(crate::config::Args),
     /// Measure
     #[command(subcommand)]
-    Bench(bench::Args),
+    Bench(crate::bench::verb::Args),
 }
 
 /// Runs a command.
 pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure> {
     match command {
-        Command::Import(args) => import::exec(*args, context),
-        Command::Generate(args) => generate::exec(args, context),
-        Command::Run(args) => run::exec(args, context),
-        Command::Serve(args) => serve::exec(args, context),
-        Command::Publish(args) => publish::exec(args, context),
-        Command::Participants(args) => participants::exec(args, context),
-        Command::Verify(args) => verify::exec(args, context),
-        Command::Reconcile(args) => reconcile::exec(args, context),
-        Command::Repair(args) => repair::exec(args, context),
-        Command::Events(args) => events::exec(args, context),
-        Command::Export(args) => export::exec(args, context),
-        Command::Restore(args) => restore::exec(args, context),
-        Command::Backup(args) => backup::exec(args, context),
-        Command::Order(args) => order::exec(args, context),
-        Command::Parked(args) => parked::exec(args, context),
-        Command::Dlq(args) => dlq::exec(args, context),
-        Command::Tenant(args) => tenant::exec(args, context),
-        Command::Cluster(args) => cluster::exec(args, context),
-        Command::Doctor(args) => doctor::exec(args, context),
-        Command::Node(args) => node::exec(args, context),
-        Command::Partition(args) => partition::exec(args, context),
-        Command::Config(args) => config::exec(args, context),
-        Command::Bench(args) => bench::exec(args, context),
+        Command::Import(args) => crate::import::verb::exec(*args, context),
+        Command::Generate(args) => crate::generate::verb::exec(args, context),
+        Command::Run(args) => crate::run::verb::exec(args, context),
+        Command::Serve(args) => crate::serve::exec(args, context),
+        Command::Publish(args) => crate::publish::verb::exec(args, context),
+        Command::Participants(args) => crate::participants::exec(args, context),
+        Command::Verify(args) => crate::verify::verb::exec(args, context),
+        Command::Reconcile(args) => crate::verify::reconcile::exec(args, context),
+        Command::Repair(args) => crate::repair::verb::exec(args, context),
+        Command::Events(args) => crate::events::verb::exec(args, context),
+        Command::Export(args) => crate::export::verb::exec(args, context),
+        Command::Restore(args) => crate::restore::exec(args, context),
+        Command::Backup(args) => crate::backup::verb::exec(args, context),
+        Command::Order(args) => crate::order::verb::exec(args, context),
+        Command::Parked(args) => crate::parked::verb::exec(args, context),
+        Command::Dlq(args) => crate::dlq::verb::exec(args, context),
+        Command::Tenant(args) => crate::tenant::exec(args, context),
+        Command::Cluster(args) => crate::cluster_report::cluster_verb::exec(args, context),
+        Command::Doctor(args) => crate::doctor::verb::exec(args, context),
+        Command::Node(args) => crate::cluster_report::node_verb::exec(args, context),
+        Command::Partition(args) => crate::cluster_report::partition_verb::exec(args, context),
+        Command::Config(args) => crate::config::exec(args, context),
+        Command::Bench(args) => crate::bench::verb::exec(args, context),
     }
-}
-
-/// What a verb has done, in the form that was asked for.
-pub(crate) fn told(shown: &serde_json::Value, text: String, output: Output) -> String {
-    match output {
-        Output::Json => format!("{shown:#}\n"),
-        Output::Table => text,
-    }
-}
-
-fn setting(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as log.partitions=8")?;
-    Ok((key.trim().to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]
@@ -243,13 +152,5 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn settings_are_key_and_value() {
-        let pair = |key: &str, value: &str| Ok((key.to_owned(), value.to_owned()));
-        assert_eq!(setting("log.partitions=8"), pair("log.partitions", "8"));
-        assert_eq!(setting("telemetry.log=a=debug"), pair("telemetry.log", "a=debug"));
-        assert!(setting("log.partitions").is_err());
     }
 }

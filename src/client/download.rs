@@ -76,7 +76,11 @@ impl Client {
         };
         if response.status().as_u16() != 200 {
             let answer = taken(Ok(response)).or_exit(ExitStatus::Unreachable, || "cannot read the answer")?;
-            return if answer.put_off() { Ok(Tried::Broken(answer.why())) } else { Err(answer.refusal()) };
+            return if answer.is_retryable() {
+                Ok(Tried::Broken(answer.why()))
+            } else {
+                Err(answer.refusal())
+            };
         }
         let mut body = response.into_body().into_reader();
         let mut chunk = vec![0; CHUNK_BYTES];

@@ -101,7 +101,7 @@ impl Answer {
     }
 
     /// Whether it was not done for now: 504 may be, or not.
-    const fn put_off(&self) -> bool {
+    const fn is_retryable(&self) -> bool {
         matches!(self.status, 429 | 503)
     }
 }
@@ -109,14 +109,14 @@ impl Answer {
 type Tried = Result<Answer, ureq::Error>;
 
 /// Whether what has one result however often it is sent is sent again.
-fn until_told(tried: &Tried) -> bool {
-    tried.as_ref().map_or(true, |answer| answer.put_off() || answer.status == 504)
+fn is_retried_when_idempotent(tried: &Tried) -> bool {
+    tried.as_ref().map_or(true, |answer| answer.is_retryable() || answer.status == 504)
 }
 
 /// Whether what may be done once only is sent again: where it surely was not done.
-fn while_not_done(tried: &Tried) -> bool {
+fn is_retried_when_not_idempotent(tried: &Tried) -> bool {
     match tried {
-        Ok(answer) => answer.put_off(),
+        Ok(answer) => answer.is_retryable(),
         Err(ureq::Error::Io(error)) => error.kind() == ErrorKind::ConnectionRefused,
         Err(_) => false,
     }
@@ -149,7 +149,7 @@ impl Client {
 
     /// Reads.
     pub(crate) fn get(&self, path: &str) -> Result<Answer, Failure> {
-        self.again_and_again(until_told, |time| {
+        self.retry_loop(is_retried_when_idempotent, |time| {
             let request = self.agent.get(self.url(path)).config().timeout_global(Some(time)).build();
             taken(request.call())
         })
@@ -157,7 +157,7 @@ impl Client {
 
     /// Sends a command, in an envelope of structured JSON; an operator's with their name.
     pub(crate) fn post(&self, path: &str, body: &str, operator: Option<&str>) -> Result<Answer, Failure> {
-        self.again_and_again(until_told, |time| {
+        self.retry_loop(is_retried_when_idempotent, |time| {
             let request = self.agent.post(self.url(path)).config().timeout_global(Some(time)).build();
             let request = request.header("Content-Type", "application/cloudevents+json");
             let request = match operator {
@@ -170,7 +170,7 @@ impl Client {
 
     /// Has something done that is no command and has no id: it is sent again only where it surely was not done.
     pub(crate) fn act(&self, path: &str, operator: &str) -> Result<Answer, Failure> {
-        self.again_and_again(while_not_done, |time| {
+        self.retry_loop(is_retried_when_not_idempotent, |time| {
             let request = self.agent.post(self.url(path)).config().timeout_global(Some(time)).build();
             taken(request.header(OPERATOR, operator).send_empty())
         })
@@ -178,7 +178,7 @@ impl Client {
 
     /// Changes something, the same however often it is sent.
     pub(crate) fn patch(&self, path: &str, body: &str, operator: &str) -> Result<Answer, Failure> {
-        self.again_and_again(until_told, |time| {
+        self.retry_loop(is_retried_when_idempotent, |time| {
             let request = self.agent.patch(self.url(path)).config().timeout_global(Some(time)).build();
             taken(request.header("Content-Type", "application/json").header(OPERATOR, operator).send(body))
         })
@@ -189,7 +189,7 @@ impl Client {
     }
 
     /// Tries while `again` says so, there is time, and not too often.
-    fn again_and_again(
+    fn retry_loop(
         &self,
         again: fn(&Tried) -> bool,
         mut once: impl FnMut(Duration) -> Tried,

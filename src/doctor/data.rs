@@ -5,7 +5,8 @@ use std::path::Path;
 use retailflow_config::Config;
 use retailflow_os::files::{Files as _, RealFiles};
 
-use super::{Report, room};
+use super::report::Report;
+use super::room;
 use retailflow_server::app;
 
 /// The lock that whoever works on a log holds.

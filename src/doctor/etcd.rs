@@ -6,9 +6,9 @@ use retailflow_config::Config;
 use retailflow_engine::ports::LogIdentity;
 use retailflow_engine::wire::time::format_time;
 use retailflow_etcd::{ClusterAdmin, ClusterStatus, probe_endpoint};
-use retailflow_nats::address_told;
+use retailflow_nats::redacted_address;
 
-use super::Report;
+use super::report::Report;
 use retailflow_server::serve::cluster::list;
 
 /// A member that takes longer makes nodes lose their sessions under load.
@@ -26,7 +26,7 @@ pub(super) async fn members(config: &Config, report: &mut Report) -> bool {
     }
     let mut reached = 0;
     for endpoint in &endpoints {
-        let what = format!("etcd {}", address_told(endpoint));
+        let what = format!("etcd {}", redacted_address(endpoint));
         match probe_endpoint(endpoint).await {
             Err(error) => {
                 let mend = "start it, or take it out of --etcd (etcd.endpoints); a majority of its members must be there";

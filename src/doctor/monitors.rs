@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use retailflow_config::Config;
 
-use super::Report;
+use super::report::Report;
 use retailflow_server::monitor;
 use retailflow_server::serve::cluster::list;
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use retailflow_config::Config;
 use retailflow_nats::{
-    ConnectError, Connections, NatsOptions, Trouble, address_told, probe_account, probe_server,
+    ApiFailure, ConnectError, Connections, NatsOptions, probe_account, probe_server, redacted_address,
 };
 
-use super::Report;
+use super::report::Report;
 use retailflow_server::serve::cluster::{list, nats_options};
 
 /// What JetStream says while it has no leader.
@@ -31,7 +31,7 @@ pub(super) async fn servers(config: &Config, report: &mut Report) -> Option<Conn
     }
     let mut reached = 0;
     for address in &options.servers {
-        let what = format!("nats {}", address_told(address));
+        let what = format!("nats {}", redacted_address(address));
         match probe_server(&options, address).await {
             Ok(server) => {
                 reached += 1;
@@ -87,10 +87,10 @@ pub(super) async fn servers(config: &Config, report: &mut Report) -> Option<Conn
         Ok(()) => report.ok("jetstream", "answers"),
         Err(trouble) => {
             let mend = match &trouble {
-                Trouble::Refused(error) if error.err_code == UNAVAILABLE => {
+                ApiFailure::Refused(error) if error.err_code == UNAVAILABLE => {
                     "JetStream has no leader: a majority of the servers must be there, and none of their stores be full"
                 }
-                Trouble::Silent(_) => {
+                ApiFailure::Silent(_) => {
                     "see what is said of each server: a majority of them must be there and see each other. If all are, let this \
                      user publish to `$JS.API.>` and hear `_INBOX.>`"
                 }

@@ -1,6 +1,6 @@
 //! A node: what it says of itself at its operators' address.
 
-use super::Report;
+use super::report::Report;
 use retailflow_server::monitor;
 
 /// Asks a node how it is; `name` is how the cluster calls it.

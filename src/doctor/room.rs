@@ -1,6 +1,6 @@
 //! How full things are that can be full, by one measure.
 
-use super::Report;
+use super::report::Report;
 use crate::words::number;
 
 /// From here on people have time to do something.

@@ -3,14 +3,15 @@
 use retailflow_config::Config;
 use retailflow_engine::ports::{Clock as _, LogIdentity};
 use retailflow_nats::{
-    Compared, Connections, Copies, DoorStreams, SyncedServers, Topology, TopologyError, Trouble,
-    found_identity, probe_publishing, server_time, survey,
+    ApiFailure, Connections, DoorStreams, ReplicaStatus, SyncedServers, Topology, TopologyDiff,
+    TopologyError, found_identity, probe_publishing, replica_status, server_time,
 };
 
-use super::{Report, room};
+use super::report::Report;
+use super::room;
 use retailflow_server::app::SystemClock;
 use retailflow_server::serve::cluster::clock::{DIFFERS_MAX_MS, differs};
-use retailflow_server::serve::cluster::durability::{gives, look, mend, name, shown};
+use retailflow_server::serve::cluster::durability::{gives, look, name, remedy, shown};
 
 /// Looks at the log, if there is one; gives what it is.
 pub(super) async fn examine(
@@ -84,7 +85,7 @@ async fn configuration(
     let doors =
         DoorStreams { partitions, replicas, commands_max_bytes: Some(config.nats.commands_max_bytes) };
     let compared = match (log, doors.compare(connections).await) {
-        (Ok(log), Ok(doors)) => Compared {
+        (Ok(log), Ok(doors)) => TopologyDiff {
             missing: [log.missing, doors.missing].concat(),
             drift: [log.drift, doors.drift].concat(),
         },
@@ -97,7 +98,7 @@ async fn configuration(
             return false;
         }
     };
-    let Compared { missing, drift } = compared;
+    let TopologyDiff { missing, drift } = compared;
     for stream in missing.iter().filter(|_| begun) {
         let (mend, command) = missing_mend(stream);
         report.problem(format!("stream {stream}"), "is missing", mend);
@@ -148,11 +149,11 @@ async fn publishing(connections: &Connections, shards: u16, report: &mut Report)
     let count = tried.len();
     let mut fine = true;
     // Whoever may not publish is answered nothing, and so is who asks servers that are away: only where some answer is it a permission.
-    let all_silent = tried.iter().all(|(_, said)| matches!(said, Err(Trouble::Silent(_))));
+    let all_silent = tried.iter().all(|(_, said)| matches!(said, Err(ApiFailure::Silent(_))));
     for (subject, said) in tried {
         if let Err(trouble) = said {
             fine = false;
-            if let Trouble::Silent(why) = &trouble
+            if let ApiFailure::Silent(why) = &trouble
                 && (all_silent || lacks_leader(connections, &subject, shards).await)
             {
                 let mend = "start the servers that are away; it is taken again when a majority of the stream's copies is there";
@@ -172,7 +173,7 @@ async fn publishing(connections: &Connections, shards: u16, report: &mut Report)
 
 /// Whether the stream of a subject that was tried has nobody now who takes anything in.
 async fn lacks_leader(connections: &Connections, subject: &str, shards: u16) -> bool {
-    let copies = survey(connections, shards).await;
+    let copies = replica_status(connections, shards).await;
     let of = stream_of(subject, shards);
     match copies {
         Ok(all) => all.iter().any(|copies| copies.stream == of && copies.current * 2 <= copies.replicas),
@@ -196,14 +197,14 @@ fn stream_of(subject: &str, shards: u16) -> String {
 }
 
 async fn copies(connections: &Connections, shards: u16, report: &mut Report) {
-    let all = match survey(connections, shards).await {
+    let all = match replica_status(connections, shards).await {
         Ok(all) => all,
         Err(trouble) => {
             report.problem("copies", trouble.to_string(), "see what is said of JetStream");
             return;
         }
     };
-    let behind: Vec<&Copies> = all.iter().filter(|copies| copies.current < copies.replicas).collect();
+    let behind: Vec<&ReplicaStatus> = all.iter().filter(|copies| copies.current < copies.replicas).collect();
     for copies in &behind {
         let found = format!("{} of {} copies are there and up to date", copies.current, copies.replicas);
         let mend = "start the servers that are away; one that was just started catches up by itself";
@@ -231,7 +232,7 @@ async fn durability(config: &Config, connections: &Connections, shards: u16, rep
             let text = format!("{}, and cluster.durability asks for {}", shown(found), name(required));
             match gives(found, required) {
                 true => report.ok("durability", text),
-                false => report.problem("durability", text, mend(found)),
+                false => report.problem("durability", text, remedy(found)),
             }
         }
     }

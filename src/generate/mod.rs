@@ -9,9 +9,11 @@ mod reorder;
 mod returns;
 mod rng;
 mod schedule;
+mod shares;
 mod summary;
 #[cfg(test)]
 mod tests;
+pub(crate) mod verb;
 
 use std::io::Write;
 
@@ -21,6 +23,7 @@ use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::validate::validate;
 use retailflow_engine::wire::{CommandData, CommandEvent};
 
+pub(crate) use shares::Shares;
 pub(crate) use summary::Summary;
 
 use order::Market;
@@ -35,23 +38,6 @@ const SOURCE: &str = "/generate";
 /// Widest window in which lines change places.
 pub(crate) const REORDER_MAX: u32 = 1_000;
 const DAY_MS: u64 = 86_400_000;
-
-/// How many orders or commands meet what, of a thousand.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shares {
-    /// Orders that are canceled.
-    pub(crate) cancel_permille: u64,
-    /// Orders of which something comes back; canceled ones are not among them.
-    pub(crate) return_permille: u64,
-    /// Commands that come again.
-    pub(crate) duplicate_permille: u64,
-    /// Places that come again thousands of lines later.
-    pub(crate) late_permille: u64,
-    /// Orders whose place's id is used for another place.
-    pub(crate) reuse_permille: u64,
-    /// Cancels that come before their place.
-    pub(crate) early_permille: u64,
-}
 
 /// What to make.
 #[derive(Clone, Debug)]

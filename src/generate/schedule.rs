@@ -7,8 +7,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::Shares;
 use super::rng::{Rng, Stream};
+use super::shares::Shares;
 
 /// Most commands that one order plans for later.
 const FOLLOWERS_MAX: usize = 8;

@@ -11,36 +11,26 @@ mod orders;
 mod records;
 mod rejects;
 mod row;
+mod settings;
+mod shown;
 mod summary;
 #[cfg(test)]
 mod tests;
+pub(crate) mod verb;
 
 use std::io::{Read, Write};
-
-use retailflow_engine::ids::TenantId;
 
 pub(crate) use columns::Names;
 pub(crate) use rejects::Rejects;
 pub(crate) use row::{AmountUnit, Rules, check_name};
+pub(crate) use settings::Settings;
+pub(crate) use shown::shown;
 pub(crate) use summary::Summary;
 
 use columns::Columns;
 use orders::Orders;
 use records::{Record, Records};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
-
-/// What to import, and how.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    /// What the file is called, for messages.
-    pub(crate) file: String,
-    /// Whose orders they are.
-    pub(crate) tenant: TenantId,
-    /// The names of the columns.
-    pub(crate) names: Names,
-    /// How cells are read.
-    pub(crate) rules: Rules,
-}
 
 /// Imports `input`: commands to `out`, bad rows to `rejects`.
 ///
@@ -74,13 +64,4 @@ pub(crate) fn run(
         }
         orders.take(&record)?;
     }
-}
-
-/// The beginning of a text from outside, in quotes, with nothing in it that moves a terminal's cursor.
-fn shown(text: &str) -> String {
-    const SHOWN_MAX_CHARS: usize = 40;
-    let mut rest = text.chars();
-    let cut: String = rest.by_ref().take(SHOWN_MAX_CHARS).collect();
-    let more = if rest.next().is_some() { "…" } else { "" };
-    format!("{:?}{more}", cut)
 }

@@ -11,7 +11,7 @@ pub(crate) struct Ends(Arc<AtomicBool>);
 impl Ends {
     /// The same input, looked at on the way.
     pub(crate) fn watch<R: Read>(&self, input: R) -> impl Read + use<R> {
-        Watched { input, ends: self.clone() }
+        EndNoticingReader { input, ends: self.clone() }
     }
 
     /// Whether the last line that was read has no end.
@@ -20,12 +20,12 @@ impl Ends {
     }
 }
 
-struct Watched<R> {
+struct EndNoticingReader<R> {
     input: R,
     ends: Ends,
 }
 
-impl<R: Read> Read for Watched<R> {
+impl<R: Read> Read for EndNoticingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
         if let Some(last) = buffer[..read].last() {

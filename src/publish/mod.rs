@@ -6,6 +6,7 @@
 pub(crate) mod ends;
 pub(crate) mod resume;
 mod tally;
+pub(crate) mod verb;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -35,7 +36,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const TOLD_MAX: u64 = 20;
 
 /// What became of a line, or will.
-enum Fate {
+enum LineResult {
     Given(Receipt),
     /// It is no command; the text says why.
     Bad(String),
@@ -45,7 +46,7 @@ enum Fate {
 struct Line {
     number: u64,
     hash: Hash,
-    fate: Fate,
+    fate: LineResult,
 }
 
 /// Publishes all lines of `inbox` behind the mark, until the end or a stop.
@@ -129,10 +130,10 @@ async fn read(
             }
             let fate = match body {
                 Body::TooLong { length_bytes, .. } => {
-                    Fate::Bad(format!("{length_bytes} bytes are too long for a command"))
+                    LineResult::Bad(format!("{length_bytes} bytes are too long for a command"))
                 }
                 Body::Bytes(bytes) => match decode_command(&bytes) {
-                    Err(error) => Fate::Bad(error.to_string()),
+                    Err(error) => LineResult::Bad(error.to_string()),
                     Ok(command) => {
                         let outgoing =
                             OutgoingCommand { order: command.order, key: command.key, body: bytes.into() };
@@ -142,14 +143,14 @@ async fn read(
                             receipt = publisher.publish(outgoing) => Some(receipt),
                         };
                         match given {
-                            Some(receipt) => Fate::Given(receipt),
+                            Some(receipt) => LineResult::Given(receipt),
                             None => return Ok(Read { skipped, finished: false }),
                         }
                     }
                 },
             };
             let line = Line { number: position, hash: hash.hash(), fate };
-            let waits = resume.is_some() && matches!(line.fate, Fate::Bad(_));
+            let waits = resume.is_some() && matches!(line.fate, LineResult::Bad(_));
             let ready = match waits {
                 true => [unsure.replace(line), None],
                 false => [unsure.take(), Some(line)],
@@ -187,13 +188,13 @@ async fn count(
         };
         let Some(Line { number: line, hash, fate }) = next else { break };
         match fate {
-            Fate::Bad(why) => {
+            LineResult::Bad(why) => {
                 tally.undecodable(line);
                 if tally.undecodable <= TOLD_MAX {
                     say(format!("{name}, line {line}: {why}; it is left out"));
                 }
             }
-            Fate::Given(receipt) => {
+            LineResult::Given(receipt) => {
                 let mut sent = std::pin::pin!(receipt.sent());
                 let sent = loop {
                     tokio::select! {

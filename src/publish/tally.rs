@@ -1,6 +1,6 @@
 //! What became of the lines.
 
-use retailflow_nats::Sent;
+use retailflow_nats::PublishOutcome;
 use serde::Serialize;
 
 use crate::words::count;
@@ -43,29 +43,29 @@ impl Tally {
     }
 
     /// Counts a line; says what is wrong with it, if anything is.
-    pub(super) fn sent(&mut self, line: u64, sent: &Sent) -> Option<String> {
+    pub(super) fn sent(&mut self, line: u64, sent: &PublishOutcome) -> Option<String> {
         match sent {
-            Sent::Acknowledged { duplicate, .. } => {
+            PublishOutcome::Stored { duplicate, .. } => {
                 self.acknowledged += 1;
                 self.duplicates += u64::from(*duplicate);
                 self.done(line);
                 None
             }
-            Sent::Refused(why) => {
+            PublishOutcome::Refused(why) => {
                 self.refused += 1;
                 self.done(line);
                 Some(format!("refused: {why}"))
             }
-            Sent::NotTaken(why) => {
+            PublishOutcome::NotTaken(why) => {
                 (self.not_taken, self.gap) = (self.not_taken + 1, true);
                 Some(format!("not taken: {why}"))
             }
-            Sent::Unknown(why) => {
+            PublishOutcome::Unknown(why) => {
                 (self.unknown, self.gap) = (self.unknown + 1, true);
                 Some(format!("not known whether it is stored: {why}"))
             }
             // Why, the one before it says.
-            Sent::NotSent(_) => {
+            PublishOutcome::NotSent(_) => {
                 (self.not_sent, self.gap) = (self.not_sent + 1, true);
                 None
             }
@@ -114,13 +114,13 @@ mod tests {
 
     #[test]
     fn lines_are_done_up_to_the_first_that_is_not() {
-        let stored = || Sent::Acknowledged { sequence: 1, duplicate: false };
+        let stored = || PublishOutcome::Stored { sequence: 1, duplicate: false };
         let mut tally = Tally::new(0);
         assert_eq!(tally.sent(1, &stored()), None);
         tally.undecodable(2);
-        assert!(tally.sent(3, &Sent::Refused("too large".into())).is_some());
+        assert!(tally.sent(3, &PublishOutcome::Refused("too large".into())).is_some());
         assert_eq!(tally.lines_done, 3, "what can never be stored holds up nothing");
-        assert!(tally.sent(4, &Sent::Unknown("silence".into())).is_some());
+        assert!(tally.sent(4, &PublishOutcome::Unknown("silence".into())).is_some());
         assert_eq!(tally.sent(5, &stored()), None);
         tally.undecodable(6);
         assert_eq!((tally.lines_done, tally.is_whole()), (3, false));

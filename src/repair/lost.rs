@@ -28,7 +28,7 @@ const UNKNOWN_CURRENCY: &str = "unknown";
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Fate {
+pub(crate) enum LineResult {
     /// The log that it was in is cut before it.
     Cut,
     /// It is in the new log, and what was given between it and the gap may not be.
@@ -54,7 +54,7 @@ enum Line {
     Decision {
         tenant: String,
         order: String,
-        fate: Fate,
+        fate: LineResult,
         #[serde(flatten)]
         entry: HistoryEntry,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,7 @@ enum Line {
         refunded_minor: i64,
     },
     /// A mark or a command of a parked order, or a note, in words.
-    Other { fate: Fate, what: String },
+    Other { fate: LineResult, what: String },
     /// Last.
     End(Sums),
 }
@@ -136,7 +136,7 @@ impl LostFile {
     }
 
     /// Writes an entry of a group.
-    pub(super) fn entry(&mut self, entry: &LoggedEntry, fate: Fate) -> io::Result<()> {
+    pub(super) fn entry(&mut self, entry: &LoggedEntry, fate: LineResult) -> io::Result<()> {
         match entry {
             LoggedEntry::Record(bytes) => {
                 let record = lone_record(bytes).map_err(io::Error::other)?;
@@ -158,11 +158,11 @@ impl LostFile {
     }
 
     /// Writes what is no decision, in words.
-    pub(super) fn other(&mut self, what: String, fate: Fate) -> io::Result<()> {
+    pub(super) fn other(&mut self, what: String, fate: LineResult) -> io::Result<()> {
         self.line(&Line::Other { fate, what })
     }
 
-    fn decision(&mut self, order: &OrderRef, decision: &LoneDecision, fate: Fate) -> io::Result<()> {
+    fn decision(&mut self, order: &OrderRef, decision: &LoneDecision, fate: LineResult) -> io::Result<()> {
         self.sums.decisions += 1;
         if !self.orders.contains_key(order) {
             self.sums.orders += 1;
@@ -229,9 +229,11 @@ pub(crate) fn write_lost(
             Found::Gap(gap) => file.gap(gap),
             Found::Frame(frame) if frame.position < cut => Ok(()),
             Found::Frame(frame) => match group_of(frame) {
-                Ok(Some(group)) => group.entries.iter().try_for_each(|entry| file.entry(entry, Fate::Cut)),
-                Ok(None) => file.other(format!("frame {} ({:?})", frame.number, frame.kind), Fate::Cut),
-                Err(what) => file.other(format!("frame {}: {what}", frame.number), Fate::Cut),
+                Ok(Some(group)) => {
+                    group.entries.iter().try_for_each(|entry| file.entry(entry, LineResult::Cut))
+                }
+                Ok(None) => file.other(format!("frame {} ({:?})", frame.number, frame.kind), LineResult::Cut),
+                Err(what) => file.other(format!("frame {}: {what}", frame.number), LineResult::Cut),
             },
         };
         written.map_err(|error| stopped(&mut failed, error))

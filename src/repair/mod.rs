@@ -2,6 +2,7 @@
 
 mod lost;
 mod salvage;
+pub(crate) mod verb;
 
 pub(crate) use lost::{Compared, Sums, Wanted, compare, write_lost};
 pub(crate) use salvage::{Salvaged, salvage};

@@ -26,7 +26,7 @@ use retailflow_engine::ports::{
 };
 use tokio::runtime::Runtime;
 
-use super::lost::{Fate, LostFile, Sums, stopped};
+use super::lost::{LineResult, LostFile, Sums, stopped};
 use crate::audit::group_of;
 use retailflow_server::app::{self, SystemClock};
 
@@ -179,7 +179,7 @@ impl Work {
             for entry in entries {
                 match self.follows(&entry)? {
                     true => kept.push(entry),
-                    false => self.file.entry(&entry, Fate::BehindHole)?,
+                    false => self.file.entry(&entry, LineResult::BehindHole)?,
                 }
             }
             if kept.is_empty() {
@@ -225,7 +225,7 @@ impl Work {
             },
         }
         if self.behind_gap {
-            self.file.entry(entry, Fate::Salvaged)?;
+            self.file.entry(entry, LineResult::Salvaged)?;
         }
         Ok(())
     }

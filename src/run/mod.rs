@@ -4,3 +4,4 @@ pub(crate) mod chaos;
 pub(crate) mod outcomes;
 pub(crate) mod summary;
 pub(crate) mod tally;
+pub(crate) mod verb;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use retailflow_actors::{EffectCounts, Standing};
+use retailflow_actors::{EffectCounts, OpenOrderCounts};
 use retailflow_engine::wire::RunReport;
 use retailflow_engine::wire::report::BooksReport;
 
@@ -18,7 +18,7 @@ pub(crate) struct Ran {
     /// What became of effects.
     pub(crate) effects: EffectCounts,
     /// How the orders stood that were still open when nothing moved any more.
-    pub(crate) standing: Option<Standing>,
+    pub(crate) standing: Option<OpenOrderCounts>,
     /// Orders that were found driven by nobody on the way.
     pub(crate) found_undriven: u64,
 }
@@ -136,7 +136,7 @@ fn books_text(books: &BooksReport) -> String {
 mod tests {
     use super::*;
 
-    fn told(standing: Option<Standing>, found_undriven: u64) -> String {
+    fn told(standing: Option<OpenOrderCounts>, found_undriven: u64) -> String {
         let effects = EffectCounts::default();
         standing_text(&Ran { finished: true, drained: true, crashes: 0, effects, standing, found_undriven })
     }
@@ -145,11 +145,11 @@ mod tests {
     #[test]
     fn of_open_orders_it_says_what_is_known_and_no_more() {
         assert_eq!(told(None, 0), "");
-        let waits = Standing { waiting: 3, ..Standing::default() };
+        let waits = OpenOrderCounts { waiting: 3, ..OpenOrderCounts::default() };
         let text = told(Some(waits), 0);
         assert!(text.contains("3   wait for a person, or for a participant's report"), "{text}");
         assert!(!text.contains("nobody"), "{text}");
-        let text = told(Some(Standing { driven: 2, undriven: 1, ..Standing::default() }), 4);
+        let text = told(Some(OpenOrderCounts { driven: 2, undriven: 1, ..OpenOrderCounts::default() }), 4);
         assert!(text.contains("2   have a step that a participant is still asked for"), "{text}");
         assert!(text.contains("1   are driven by nobody"), "{text}");
         assert!(text.contains("4 orders were found driven by nobody"), "{text}");

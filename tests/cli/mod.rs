@@ -1,6 +1,7 @@
 //! The command line.
 
 mod config;
+mod documented;
 mod events;
 mod generate;
 mod help;

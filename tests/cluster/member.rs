@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use retailflow_actors::{Holds, Node, NodeHandle, Ports, Settings, StewardTimes, steward};
+use retailflow_actors::{
+    Node, NodeHandle, OwnershipMode, OwnershipTimeouts, Ports, Settings, run_ownership_loop,
+};
 use retailflow_config::Config;
 use retailflow_engine::ids::{NodeId, TimestampMs};
 use retailflow_engine::memory::{MemoryDeadLetters, MemorySnapshots, MemoryTenants};
@@ -25,8 +27,8 @@ pub(super) const PARTITIONS: u16 = 8;
 const SHARDS: u16 = 2;
 /// etcd counts in seconds; its own least is two.
 const TTL_MS: u64 = 3_000;
-const TIMES: StewardTimes =
-    StewardTimes { take_over: Duration::from_secs(10), hand_over: Duration::from_secs(10) };
+const TIMES: OwnershipTimeouts =
+    OwnershipTimeouts { take_over: Duration::from_secs(10), hand_over: Duration::from_secs(10) };
 const CLOSES_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) struct SystemClock;
@@ -101,7 +103,7 @@ impl Member {
             };
             let mut config = Config::default();
             config.log.group_max_records = GROUP_RECORDS_MAX;
-            let settings = Settings { holds: Holds::AsTold, ..Settings::new(config, name) };
+            let settings = Settings { ownership: OwnershipMode::Assigned, ..Settings::new(config, name) };
             (connections, log, Node::start(settings, ports).await.unwrap())
         });
         let _within = runtime.enter();
@@ -119,7 +121,7 @@ impl Member {
         };
         let ownership = EtcdOwnership::join(options, Arc::new(SystemClock));
         let end = CancellationToken::new();
-        let steward = runtime.spawn(steward(node.clone(), ownership.clone(), TIMES, end.clone()));
+        let steward = runtime.spawn(run_ownership_loop(node.clone(), ownership.clone(), TIMES, end.clone()));
         drop(_within);
         Self { node, log, connections, ownership, end, steward, runtime }
     }

@@ -1,6 +1,6 @@
 //! Many nodes on a real NATS server and a real etcd, inside one process.
 
-mod between;
+mod forwarding;
 mod member;
 
 use std::sync::Arc;
@@ -87,7 +87,7 @@ fn load(nodes: &Nodes, book: &Arc<Mutex<OutcomeBook>>, calm: &Arc<AtomicBool>) -
 /// Waits until these run everything, each some of it.
 fn shared_out(members: &[&Member]) {
     wait_for("the partitions are shared out", BOUND, || {
-        let held: Vec<_> = members.iter().map(|member| member.node.held()).collect();
+        let held: Vec<_> = members.iter().map(|member| member.node.owned_partitions()).collect();
         let all: usize = held.iter().map(Vec::len).sum();
         (all == usize::from(PARTITIONS) && held.iter().all(|held| !held.is_empty())).then_some(())
     });

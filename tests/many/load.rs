@@ -11,7 +11,8 @@ use retailflow_engine::order::Command;
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, CommandEvent};
 use retailflow_nats::{
-    AskClient, AskError, CommandPublisher, EdgeConnection, NatsOptions, PublisherOptions, Receipt, Sent,
+    AskClient, AskError, CommandPublisher, EdgeConnection, NatsOptions, PublishOutcome, PublisherOptions,
+    Receipt,
 };
 use retailflow_testkit::author::{order, place};
 use tokio::runtime::Runtime;
@@ -198,7 +199,7 @@ fn publisher(connection: &EdgeConnection) -> CommandPublisher {
 
 async fn acknowledged(receipt: Receipt) {
     let sent = receipt.sent().await;
-    assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+    assert!(matches!(sent, PublishOutcome::Stored { .. }), "{sent:?}");
 }
 
 /// A place and at once a cancel of the same order, again and again. None of these may overtake the other.

@@ -6,6 +6,7 @@ mod cluster;
 mod faults;
 mod load;
 mod publish;
+mod samples;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

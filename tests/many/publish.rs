@@ -37,7 +37,7 @@ const REST_WITHIN: Duration = Duration::from_secs(900);
 const CLOSES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where nats-py was installed.
-fn home() -> Option<PathBuf> {
+pub(super) fn home() -> Option<PathBuf> {
     let named = std::env::var_os("RETAILFLOW_TOOLS").map(PathBuf::from);
     let home = named.unwrap_or_else(|| repository().join(".tools")).join("nats-py");
     home.join("nats").is_dir().then_some(home)

@@ -14,7 +14,7 @@ use std::time::Duration;
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::ports::LogIdentity;
 use retailflow_nats::{
-    Connections, Copies, DoorStreams, NatsLog, NatsLogOptions, NatsOptions, Topology, survey,
+    Connections, DoorStreams, NatsLog, NatsLogOptions, NatsOptions, ReplicaStatus, Topology, replica_status,
 };
 
 use crate::support::cli::{Call, retailflow};
@@ -55,10 +55,10 @@ fn provision(nats: &Server) {
 }
 
 /// The stream of this name as it is.
-fn stream(nats: &Server, name: &str) -> Copies {
+fn stream(nats: &Server, name: &str) -> ReplicaStatus {
     now(async {
         let connections = connections(nats).await;
-        let all = survey(&connections, SHARDS).await.unwrap();
+        let all = replica_status(&connections, SHARDS).await.unwrap();
         connections.close(CLOSES_WITHIN).await;
         all.into_iter().find(|copies| copies.stream == name).unwrap()
     })

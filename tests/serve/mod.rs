@@ -4,6 +4,7 @@ mod client;
 mod documents;
 mod load;
 mod operators;
+mod samples;
 mod secrets;
 mod settings;
 mod signals;

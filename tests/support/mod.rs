@@ -7,6 +7,7 @@ pub(crate) mod nats;
 pub(crate) mod parked;
 pub(crate) mod poll;
 pub(crate) mod ports;
+pub(crate) mod samples;
 pub(crate) mod server;
 pub(crate) mod serving;
 pub(crate) mod skipped;

@@ -15,10 +15,11 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ("retailflow-config", &[], &[]),
     ("retailflow-actors", &["retailflow-engine", "retailflow-config"], &["retailflow-testkit"]),
     ("retailflow-os", &[], &[]),
+    ("retailflow-index", &["retailflow-engine"], &["retailflow-testkit"]),
     (
         "retailflow-disk",
-        &["retailflow-engine", "retailflow-config", "retailflow-os"],
-        &["retailflow-testkit"],
+        &["retailflow-engine", "retailflow-os", "retailflow-index"],
+        &["retailflow-config", "retailflow-testkit"],
     ),
     ("retailflow-nats", &["retailflow-engine", "retailflow-os"], &["retailflow-testkit"]),
     ("retailflow-etcd", &["retailflow-engine", "retailflow-os"], &["retailflow-testkit"]),
@@ -49,6 +50,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
             "retailflow-testkit",
             "retailflow-actors",
             "retailflow-os",
+            "retailflow-index",
             "retailflow-disk",
             "retailflow-nats",
             "retailflow-etcd",
@@ -59,12 +61,27 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         &[],
     ),
     (
+        "retailflow-measure",
+        &[
+            "retailflow-actors",
+            "retailflow-config",
+            "retailflow-disk",
+            "retailflow-engine",
+            "retailflow-index",
+            "retailflow-nats",
+            "retailflow-server",
+        ],
+        &[],
+    ),
+    (
         "retailflow",
         &[
             "retailflow-server",
+            "retailflow-measure",
             "retailflow-engine",
             "retailflow-actors",
             "retailflow-os",
+            "retailflow-index",
             "retailflow-disk",
             "retailflow-nats",
             "retailflow-etcd",
@@ -79,7 +96,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
 const DRIVERS: &[(&str, &[&str])] = &[
     ("async-nats", &["cluster/nats/"]),
     ("etcd-client", &["cluster/etcd/"]),
-    ("sled", &["cluster/disk/"]),
+    ("sled", &["cluster/index/"]),
     ("bincode", &["engine/src/codec/"]),
     ("ractor", &["actors/"]),
     ("backoff", &["actors/src/resilience/"]),
@@ -91,14 +108,22 @@ const DRIVERS: &[(&str, &[&str])] = &[
     ("fuser", &["chaos/disk/"]),
 ];
 
-struct Package {
-    name: String,
+pub(crate) struct Package {
+    pub(crate) name: String,
     manifest: String,
     /// Name of the dependency, and whether it is for tests only.
-    dependencies: Vec<(String, bool)>,
+    pub(crate) dependencies: Vec<(String, bool)>,
 }
 
-fn packages(repo: &Repo) -> Vec<Package> {
+impl Package {
+    /// Its folder in the repository; nothing for the root.
+    pub(crate) fn folder(&self, repo: &Repo) -> String {
+        let folder = Path::new(&self.manifest).parent().unwrap();
+        folder.strip_prefix(repo.root()).unwrap().display().to_string()
+    }
+}
+
+pub(crate) fn packages(repo: &Repo) -> Vec<Package> {
     let args = ["metadata", "--format-version", "1", "--no-deps", "--offline"];
     let text = output(Command::new(env!("CARGO")).args(args).current_dir(repo.root()));
     let metadata: Value = serde_json::from_str(&text).unwrap();

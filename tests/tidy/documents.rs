@@ -1,8 +1,16 @@
 //! Rules about documents: what they name exists, and what must be told is told.
 
+use std::collections::BTreeSet;
+
 use retailflow_engine::wire::Code;
 
-use crate::repo::{Repo, none_broken};
+use crate::repo::{Repo, none_broken, shipped_lines};
+
+/// Documents that lead their readers to files.
+const MAPS: &[&str] =
+    &["ARCHITECTURE.md", "README.md", "docs/invariants.md", "docs/ways.md", "examples/clients/README.md"];
+/// Where the lines of the log come from that operators search for.
+const SHIPPED: &[&str] = &["actors/", "cluster/", "engine/", "gateway/", "server/", "src/"];
 
 /// The questions that each decision answers.
 const ADR_HEADINGS: &[&str] = &[
@@ -47,7 +55,7 @@ fn is_path(repo: &Repo, code: &str) -> bool {
 fn paths_named_in_the_maps_exist() {
     let repo = Repo::open();
     let mut broken = Vec::new();
-    for document in ["ARCHITECTURE.md", "README.md"] {
+    for document in MAPS {
         for (line, code) in in_backticks(&repo.text(document)) {
             if is_path(&repo, &code) && !repo.exists(&code) {
                 broken.push(format!("{document}:{line}: {code} does not exist"));
@@ -87,4 +95,49 @@ fn every_outcome_code_is_explained() {
         .map(|code| format!("`{code}`"))
         .collect();
     none_broken("docs/errors.md explains each code", &missing);
+}
+
+/// The names of the events that a line of code gives to the log.
+fn events_in(line: &str) -> impl Iterator<Item = &str> {
+    line.split("event = \"").skip(1).filter_map(|rest| rest.split('"').next())
+}
+
+/// The names in the first column of the runbook's table of lines.
+fn events_explained(runbook: &str) -> BTreeSet<&str> {
+    let table = runbook.split("\n## By line\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let rows = table.unwrap_or("").lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| row.split(" | ").next())
+        .flat_map(|cell| cell.split(", "))
+        .map(|name| name.trim_matches('`'))
+        .filter(|name| *name != "event=")
+        .collect()
+}
+
+#[test]
+fn the_runbook_explains_each_event_of_the_log_and_no_other() {
+    let repo = Repo::open();
+    let runbook = repo.text("docs/runbook.md");
+    let explained = events_explained(&runbook);
+    let mut written = BTreeSet::new();
+    let mut broken = Vec::new();
+    let is_shipped = |file: &str| {
+        let is_test = file.contains("/tests/") || file.ends_with("/tests.rs");
+        !is_test && SHIPPED.iter().any(|folder| file.starts_with(folder))
+    };
+    for file in repo.with_ending(".rs").filter(|file| is_shipped(file)) {
+        for (number, line) in shipped_lines(&repo.text(file)) {
+            for event in events_in(line) {
+                if !explained.contains(event) {
+                    broken.push(format!(
+                        "{file}:{number}: `{event}` has no row in docs/runbook.md, \"By line\""
+                    ));
+                }
+                written.insert(event.to_owned());
+            }
+        }
+    }
+    assert!(!written.is_empty(), "no line of the log has an event");
+    let gone = explained.iter().filter(|event| !written.contains(**event));
+    broken.extend(gone.map(|event| format!("docs/runbook.md: nothing writes `{event}`")));
+    none_broken("an operator finds each event of the log in the runbook", &broken);
 }

@@ -9,7 +9,7 @@ const LINES_AIM: usize = 300;
 const MAIN_LINES_MAX: usize = 130;
 
 /// The helpers that wait on a condition with a bound; everything else calls them.
-const MAY_SLEEP: &[&str] = &["tests/support/poll.rs", "cluster/disk/src/index/tests/poll.rs"];
+const MAY_SLEEP: &[&str] = &["tests/support/poll.rs", "cluster/index/src/tests/poll.rs"];
 
 /// What the engine must not know: clocks, runtimes, files and sockets.
 const NOT_IN_ENGINE: &[&str] = &["SystemTime", "Instant::now", "tokio", "std::fs", "std::net", "std::thread"];
@@ -37,6 +37,32 @@ fn files_are_short() {
         }
     }
     none_broken(&format!("no file has more than {LINES_MAX} lines"), &broken);
+}
+
+/// Lines of code that one package may have, without tests, blank lines and comments: as much as one can hold in mind.
+const PACKAGE_LINES_MAX: usize = 12_000;
+
+#[test]
+fn packages_are_small() {
+    let repo = Repo::open();
+    let mut broken = Vec::new();
+    for manifest in repo.with_ending("Cargo.toml") {
+        let source = format!("{}src/", manifest.strip_suffix("Cargo.toml").unwrap());
+        let files = repo.with_ending(".rs").filter(|file| file.starts_with(&source) && !is_test_file(file));
+        // Samples are compiled for tests alone.
+        let files = files.filter(|file| !file.contains("/samples/"));
+        let lines: usize = files.map(|file| code_without_tests(&repo.text(file))).sum();
+        if lines > PACKAGE_LINES_MAX {
+            broken.push(format!("{source}: {lines} lines, at most {PACKAGE_LINES_MAX}"));
+        }
+    }
+    none_broken("packages are too large: what has a name of its own becomes a package", &broken);
+}
+
+fn code_without_tests(text: &str) -> usize {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+    code.lines().filter(is_code).count()
 }
 
 #[test]

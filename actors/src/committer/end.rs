@@ -4,8 +4,6 @@ use ractor::ActorProcessingErr;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::CommitError;
 
-use super::CommitterState;
-
 /// Why a committer ends; its partition decides what follows.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommitterError {
@@ -29,14 +27,14 @@ pub(crate) fn is_fenced(error: &ActorProcessingErr) -> bool {
     matches!(error.downcast_ref(), Some(CommitterError::Fenced(..)))
 }
 
-impl CommitterState {
-    /// Why no more can be written.
-    pub(super) fn ended(&self, error: CommitError) -> CommitterError {
+impl CommitterError {
+    /// Why no more can be written to the log of a partition.
+    pub(super) fn of(partition: PartitionId, error: CommitError) -> Self {
         match error {
-            CommitError::Fenced { epoch } => CommitterError::Fenced(self.partition, epoch),
-            CommitError::LogRegressed(why) => CommitterError::Regressed(self.partition, why),
-            CommitError::Broken(why) | CommitError::Unknown(why) => CommitterError::Broken(why),
-            error => CommitterError::Broken(error.to_string()),
+            CommitError::Fenced { epoch } => Self::Fenced(partition, epoch),
+            CommitError::LogRegressed(why) => Self::Regressed(partition, why),
+            CommitError::Broken(why) | CommitError::Unknown(why) => Self::Broken(why),
+            error => Self::Broken(error.to_string()),
         }
     }
 }

@@ -5,18 +5,18 @@ use std::collections::{HashSet, VecDeque};
 use retailflow_config::Log;
 use retailflow_engine::ids::OrderRef;
 
-use super::{ControlProposal, Proposal};
+use crate::messages::{ControlProposal, Proposal};
 
-/// What waits for the next group. Records for which somebody waits stand apart from the engine's own: when a participant comes back,
-/// ten thousands of outcomes are recorded at once, and a caller is not to wait behind all of them.
+/// Proposals for the next group. Records that a caller waits for are queued apart from the engine's own: when a participant comes back, ten
+/// thousands of outcomes are recorded at once, and a caller must not wait behind all of them.
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(super) struct GroupQueue {
     asked: VecDeque<Proposal>,
     own: VecDeque<Proposal>,
     pub(super) controls: VecDeque<ControlProposal>,
 }
 
-impl Waiting {
+impl GroupQueue {
     pub(super) fn push(&mut self, proposal: Proposal) {
         self.of(&proposal).push_back(proposal);
     }
@@ -51,23 +51,23 @@ impl Waiting {
         let marks = share(marks, max_members.div_ceil(8), max_bytes / 8);
         let own = self.own.iter().map(|proposal| proposal.entry.bytes.len());
         let own = share(own, max_members.div_ceil(4), max_bytes / 4);
-        let mut group = Filling { max_members, max_bytes, ..Filling::default() };
+        let mut group = GroupBuilder { max_members, max_bytes, ..GroupBuilder::default() };
         group.fill(&mut self.asked, (marks.0 + own.0, marks.1 + own.1));
         group.fill(&mut self.own, marks);
         // The engine's own left some of its quarter.
         group.fill(&mut self.asked, marks);
-        let Filling { taken, mut bytes, .. } = group;
+        let GroupBuilder { members, mut bytes, .. } = group;
         let mut marks = VecDeque::new();
         while let Some(control) = self.controls.front() {
             let size = control.entry.bytes.len();
-            let members = taken.len() + marks.len();
-            if members > 0 && (members >= max_members || bytes + size > max_bytes) {
+            let count = members.len() + marks.len();
+            if count > 0 && (count >= max_members || bytes + size > max_bytes) {
                 break;
             }
             bytes += size;
             marks.extend(self.controls.pop_front());
         }
-        (taken, marks)
+        (members, marks)
     }
 }
 
@@ -85,30 +85,30 @@ fn share(sizes: impl Iterator<Item = usize>, max_members: usize, max_bytes: usiz
 }
 
 #[derive(Default)]
-struct Filling {
+struct GroupBuilder {
     max_members: usize,
     max_bytes: usize,
     bytes: usize,
     orders: HashSet<OrderRef>,
-    taken: VecDeque<Proposal>,
+    members: VecDeque<Proposal>,
 }
 
-impl Filling {
+impl GroupBuilder {
     /// Takes from a queue what fits beside what is kept for others.
     fn fill(&mut self, from: &mut VecDeque<Proposal>, (kept, kept_bytes): (usize, usize)) {
         let mut left = VecDeque::new();
         while let Some(proposal) = from.pop_front() {
             let size = proposal.entry.bytes.len();
-            let members = self.taken.len() + kept;
-            let fits = members == 0
-                || (members < self.max_members && kept_bytes + self.bytes + size <= self.max_bytes);
+            let count = self.members.len() + kept;
+            let fits =
+                count == 0 || (count < self.max_members && kept_bytes + self.bytes + size <= self.max_bytes);
             if !fits {
                 left.push_back(proposal);
                 break;
             }
             if self.orders.insert(proposal.entry.order.clone()) {
                 self.bytes += size;
-                self.taken.push_back(proposal);
+                self.members.push_back(proposal);
             } else {
                 left.push_back(proposal);
             }
@@ -124,8 +124,7 @@ mod tests {
     use retailflow_testkit::author::order;
 
     use super::*;
-    use crate::committer::Ticket;
-    use crate::parking::ControlTicket;
+    use crate::messages::{ControlTicket, Ticket};
 
     fn record(number: u64, is_asked: bool) -> Proposal {
         Proposal {
@@ -136,7 +135,7 @@ mod tests {
                 deadline: DeadlineChange::Keep,
                 bytes: Vec::from([0; 8]).into(),
             },
-            ticket: Ticket { order: None, number },
+            ticket: Ticket::numbered(number),
             is_asked,
         }
     }
@@ -146,15 +145,15 @@ mod tests {
     }
 
     fn numbers(records: &VecDeque<Proposal>) -> Vec<u64> {
-        records.iter().map(|record| record.ticket.number).collect()
+        records.iter().map(|record| record.ticket.number()).collect()
     }
 
     #[test]
     fn what_is_parked_has_a_share_of_each_group_however_many_records_wait() {
-        let mut waiting = Waiting::default();
+        let mut waiting = GroupQueue::default();
         (0..20).for_each(|number| waiting.push(record(number, true)));
         let entry = ControlEntry { order: order("shop", "parked"), bytes: Vec::from([0; 8]).into() };
-        let ticket = ControlTicket::untold(entry.order.order.clone());
+        let ticket = ControlTicket::detached(entry.order.order.clone());
         waiting.controls.push_back(ControlProposal { entry, ticket });
         let (records, marks) = waiting.gather(&limits(4));
         assert_eq!((records.len(), marks.len(), waiting.asked.len()), (3, 1, 17));
@@ -164,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_caller_does_not_wait_behind_all_of_the_engines_own_nor_they_behind_callers() {
-        let mut waiting = Waiting::default();
+        let mut waiting = GroupQueue::default();
         (0..100).for_each(|number| waiting.push(record(number, false)));
         (100..103).for_each(|number| waiting.push(record(number, true)));
         let (records, _) = waiting.gather(&limits(8));

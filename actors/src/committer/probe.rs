@@ -1,7 +1,7 @@
 //! Whether the log takes writes, found out while nothing else is written: by the engine's own order, every few seconds.
 //!
 //! A log that owes a probe's answer is late, as one that owes a group's: it is asked again until it answers, so that a partition
-//! to which nobody sends is well again as soon as its log is.
+//! that gets no commands recovers as soon as its log does.
 
 use std::time::Duration;
 
@@ -10,20 +10,22 @@ use retailflow_engine::ports::CommitError;
 use retailflow_engine::wire::Code;
 use tokio::time::Instant;
 
-use super::{CommitterMsg, CommitterState, LATE, Proposed, Ticket};
+use super::append::LATE;
+use super::state::CommitterState;
+use crate::messages::{CommitterMsg, ProposalResult, Ticket};
 
-/// Between two probes of a log that does not answer.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Time between two probes of a log that does not answer.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl CommitterState {
-    pub(super) fn wants_probe(&mut self, ticket: Ticket) {
-        if ticket.order.is_none() {
-            self.probes_again = false;
+    pub(super) fn request_probe(&mut self, ticket: Ticket) {
+        if ticket.is_detached() {
+            self.probe_scheduled = false;
         }
         self.probes.push(ticket);
     }
 
-    pub(super) fn probed(&mut self, proposed: &Proposed) {
+    pub(super) fn resolve_probes(&mut self, proposed: &ProposalResult) {
         self.probes.drain(..).for_each(|ticket| ticket.resolve(proposed.clone()));
     }
 
@@ -39,39 +41,39 @@ impl CommitterState {
         };
         let proposed = match tried {
             Ok(()) => {
-                if self.held.is_late(self.partition) {
-                    self.held.on_time(self.partition);
+                if self.context.table.is_late(self.context.partition) {
+                    self.context.table.clear_late(self.context.partition);
                 }
-                Proposed::Committed
+                ProposalResult::Committed
             }
             Err(CommitError::Broken(why)) => return Err(self.ended(CommitError::Broken(why)).into()),
             Err(error) => match error.refused_as() {
                 Some(code) => {
                     let why = error.to_string();
-                    self.note_room(&Err(error));
-                    Proposed::Unavailable(code, why)
+                    self.note_capacity(&Err(error));
+                    ProposalResult::Unavailable(code, why)
                 }
                 None => {
-                    self.is_late();
-                    if !std::mem::replace(&mut self.probes_again, true) {
-                        myself.send_after(AGAIN, || CommitterMsg::Probe(Ticket::nobodys()));
+                    self.mark_late();
+                    if !std::mem::replace(&mut self.probe_scheduled, true) {
+                        myself.send_after(PROBE_INTERVAL, || CommitterMsg::Probe(Ticket::detached()));
                     }
-                    Proposed::Unavailable(Code::Unavailable, error.to_string())
+                    ProposalResult::Unavailable(Code::Unavailable, error.to_string())
                 }
             },
         };
-        self.probed(&proposed);
+        self.resolve_probes(&proposed);
         Ok(())
     }
 
     pub(super) async fn probe_log(&self) -> Result<(), CommitError> {
-        let timeout = Duration::from_millis(self.settings.config.commit.timeout_ms);
-        let mut probe = self.ports.log.probe(self.partition);
+        let timeout = Duration::from_millis(self.context.settings.config.commit.timeout_ms);
+        let mut probe = self.context.ports.log.probe(self.context.partition);
         let begun = Instant::now();
         if let Ok(answer) = tokio::time::timeout(timeout.min(LATE), &mut probe).await {
             return answer;
         }
-        self.is_late();
+        self.mark_late();
         match tokio::time::timeout_at(begun + timeout, probe).await {
             Ok(answer) => answer,
             Err(_) => Err(CommitError::Unknown("the log did not answer in time".into())),

@@ -10,29 +10,31 @@ use retailflow_engine::ports::{Commit, CommitError};
 use retailflow_engine::wire::Code;
 use tokio::time::Instant;
 
-use super::{CommitterError, CommitterMsg, CommitterState, ControlProposal, Proposal, Proposed};
+use super::end::CommitterError;
+use super::state::CommitterState;
+use crate::messages::{CommitterMsg, ControlProposal, Proposal, ProposalResult};
 use crate::mutant::Mutant;
 
-/// Between two lines that say the same of one partition.
-const SAID_EVERY: Duration = Duration::from_secs(10);
+/// Time between two log lines of one partition that say the same.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Between two looks whether a log that took nothing takes something again.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl CommitterState {
-    /// Tells the node, once each time, when the log takes nothing any more, and when it takes something again.
-    pub(super) fn note_room(&mut self, answer: &Result<Commit, CommitError>) {
+    /// Reports once when the log begins to refuse records, and once when it accepts them again.
+    pub(super) fn note_capacity(&mut self, answer: &Result<Commit, CommitError>) {
         match answer {
             Ok(_) if std::mem::take(&mut self.is_refused) => {
-                self.held.takes_again(self.partition);
-                tracing::info!(event = "log_takes_again", partition = %self.partition, "the log takes records again");
+                self.context.table.clear_refusing(self.context.partition);
+                tracing::info!(event = "log_takes_again", partition = %self.context.partition, "the log takes records again");
             }
             Err(error) => {
                 let Some(code) = error.refused_as() else { return };
-                self.held.refuses(self.partition, code);
+                self.context.table.mark_refusing(self.context.partition, code);
                 if !std::mem::replace(&mut self.is_refused, true) {
                     tracing::warn!(
-                        event = "log_refuses", partition = %self.partition, why = %error, "the log takes no more for now"
+                        event = "log_refuses", partition = %self.context.partition, why = %error, "the log takes no more for now"
                     );
                 }
             }
@@ -40,17 +42,17 @@ impl CommitterState {
         }
     }
 
-    /// Who reads that a node is not ready sends it no commands, which alone would show that there is room again.
-    pub(super) fn queue_try_again(&mut self, myself: &ActorRef<CommitterMsg>) {
-        if self.is_refused && !std::mem::replace(&mut self.try_again_queued, true) {
-            myself.send_after(TRY_AGAIN_AFTER, || CommitterMsg::TryAgain);
+    /// A node that is not ready gets no commands, which alone would show that there is room again.
+    pub(super) fn queue_retry(&mut self, myself: &ActorRef<CommitterMsg>) {
+        if self.is_refused && !std::mem::replace(&mut self.retry_queued, true) {
+            myself.send_after(RETRY_INTERVAL, || CommitterMsg::RetryRefused);
         }
     }
 
     /// Writes a fence, unless something else has been written meanwhile: where the log says of a probe already that it takes nothing,
     /// nothing is written into what little room there is.
-    pub(super) async fn try_again(&mut self) -> Result<(), CommitterError> {
-        self.try_again_queued = false;
+    pub(super) async fn retry_refused(&mut self) -> Result<(), CommitterError> {
+        self.retry_queued = false;
         if self.is_refused && self.probe_log().await.is_ok() {
             self.write_fence().await?;
         }
@@ -80,16 +82,16 @@ impl CommitterState {
         let order = order.or(control.as_ref().map(|control| &control.entry.order));
         metrics::counter!(metric::RECORDS_TOO_LARGE.name).increment(1);
         if let Some(order) = order
-            && self.told_too_large.is_none_or(|at| at.elapsed() >= SAID_EVERY)
+            && self.too_large_reported_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL)
         {
-            self.told_too_large = Some(Instant::now());
+            self.too_large_reported_at = Some(Instant::now());
             tracing::warn!(
-                event = "record_too_large", partition = %self.partition, %order, %why,
+                event = "record_too_large", partition = %self.context.partition, %order, %why,
                 "the log takes no record of this size; it alone is refused"
             );
         }
         if let Some(proposal) = proposal {
-            proposal.ticket.resolve(Proposed::TooLarge(why));
+            proposal.ticket.resolve(ProposalResult::TooLarge(why));
         } else if let Some(control) = control {
             control.ticket.refused(Code::TooLarge, why);
         }
@@ -97,13 +99,19 @@ impl CommitterState {
 
     /// Gives back what the order has here to queue: those behind it, too, for they were to stand behind it. Whether there was any in
     /// the group.
-    pub(super) fn number_taken(&mut self, order: &OrderRef, group: &mut VecDeque<ControlProposal>) -> bool {
+    pub(super) fn return_taken_numbers(
+        &mut self,
+        order: &OrderRef,
+        group: &mut VecDeque<ControlProposal>,
+    ) -> bool {
         let found = group.iter().any(|control| control.entry.order == *order);
         for controls in [group, &mut self.waiting.controls] {
             let mut others = VecDeque::with_capacity(controls.len());
             for control in controls.drain(..) {
                 match control.entry.order == *order {
-                    true if self.settings.is(Mutant::AcknowledgesTakenNumbers) => control.ticket.durable(),
+                    true if self.context.settings.is(Mutant::AcknowledgesTakenNumbers) => {
+                        control.ticket.durable()
+                    }
                     true => control.ticket.number_taken(),
                     false => others.push_back(control),
                 }

@@ -5,12 +5,14 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use retailflow_engine::fulfillment::next;
+use retailflow_engine::fulfillment::{Effect, next};
 use retailflow_engine::order::{Aggregate, Draft};
 use retailflow_testkit::author::{CONTEXT, order, place};
 
-use super::*;
-use crate::quiet::Quiet;
+use super::Effects;
+use crate::batch_node::BatchNode;
+use crate::messages::OrderMsg;
+use crate::world::Settings;
 
 /// Hears nothing.
 struct Deaf;
@@ -46,7 +48,7 @@ fn an_effect_that_begins_on_a_runtime_that_closes_waits_for_nobody() {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let node = Quiet::start(None).await.node;
+            let node = BatchNode::start(None).await.node;
             let reference = order("shop", "o-1");
             let empty = Aggregate::new(reference.clone());
             let mut draft = Draft::new(&empty);
@@ -58,7 +60,7 @@ fn an_effect_that_begins_on_a_runtime_that_closes_waits_for_nobody() {
                 orders.ports.clone(),
                 Arc::new(Settings { drives_effects: true, ..(*orders.settings).clone() }),
                 node.shared.routes.clone(),
-                orders.sight.clone(),
+                orders.metrics.clone(),
             ));
             let (order, _) = Actor::spawn(None, Deaf, ()).await.unwrap();
             let last = Last { effects, effect, order };

@@ -1,16 +1,15 @@
-//! One command of an inbox: asked until it has an outcome that asking again cannot change, or put away.
+//! One command of an inbox: retried until it has a final outcome, or becomes a dead letter.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use retailflow_engine::keys::sha256;
 use retailflow_engine::order::Command;
-use retailflow_engine::ports::{Body, DeadLetter, InboxId, PortFuture};
+use retailflow_engine::ports::{Body, DeadLetter, DeadLetterCause, InboxId, PortFuture};
 use retailflow_engine::wire::{Code, CommandEvent, DecodeError, Outcome, Status};
 use tokio::time::{Instant, sleep};
 
-use super::{DEAD_LETTER_MAX_BYTES, Done, IntakeEvent, Waiting};
-use crate::node::{NodeHandle, Wait};
+use super::event::{FinishedCommand, IntakeEvent, PendingCommand};
+use crate::node::{Admission, NodeHandle};
 
 /// How often a command whose answer was lost, or that a retry can help, is sent again, where somebody is told that it
 /// was given up.
@@ -26,16 +25,16 @@ const UNKNOWN_PAUSE: Duration = Duration::from_millis(100);
 const UNPROVEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// What came of asking.
-pub(super) enum Answered {
+pub(super) enum CommandResult {
     /// It is decided, put away, or given up.
-    Done(Done),
+    Done(FinishedCommand),
     /// Its order is not known, and there is time left to wait for it.
-    Unknown(Waiting),
+    Unknown(PendingCommand),
 }
 
 /// Where commands come from, and where they go.
 #[derive(Clone)]
-pub(super) struct Line<'a> {
+pub(super) struct IntakeContext<'a> {
     pub(super) node: &'a NodeHandle,
     pub(super) inbox: InboxId,
     /// How the inbox is called in dead letters.
@@ -44,26 +43,25 @@ pub(super) struct Line<'a> {
     pub(super) patience: Option<Duration>,
 }
 
-impl Line<'_> {
-    fn wait(&self) -> Wait {
-        if self.patience.is_some() { Wait::BesideOthers } else { Wait::Alone }
+impl IntakeContext<'_> {
+    fn wait(&self) -> Admission {
+        if self.patience.is_some() { Admission::BlockShared } else { Admission::Block }
     }
 
-    fn attempts_max(&self, told: u32) -> u32 {
-        if self.patience.is_some() { u32::MAX } else { told }
+    fn attempts_max(&self, reported: u32) -> u32 {
+        if self.patience.is_some() { u32::MAX } else { reported }
     }
 
     /// The letter of a body that is no command.
     pub(super) fn undecodable(&self, position: u64, body: Body, error: &DecodeError) -> DeadLetter {
-        let (kept, length_bytes) = match body {
+        let body = match body {
             Body::Bytes(bytes) => {
                 let length = bytes.len() as u64;
                 (bytes, length)
             }
             Body::TooLong { prefix, length_bytes } => (prefix, length_bytes),
         };
-        let tenant = error.address.tenant.as_ref().map(ToString::to_string);
-        self.letter(position, (kept, length_bytes), tenant, (error.code, error.to_string()))
+        self.letter(position, DeadLetterCause::undecodable(self.origin(position), error), body)
     }
 
     /// The letter of a command that was refused for good.
@@ -73,63 +71,60 @@ impl Line<'_> {
         event.time = command.time;
         let body = event.to_json();
         let length = body.len() as u64;
-        let tenant = Some(command.order.tenant.to_string());
-        self.letter(position, (body, length), tenant, (outcome.code, outcome.message.clone()))
+        let cause = DeadLetterCause {
+            tenant: Some(command.order.tenant.to_string()),
+            origin: self.origin(position),
+            code: outcome.code.as_str().to_owned(),
+            reason: outcome.message.clone(),
+        };
+        self.letter(position, cause, (body, length))
+    }
+
+    fn origin(&self, position: u64) -> String {
+        let place = if self.patience.is_some() { "position" } else { "line" };
+        format!("{}, {place} {position}", self.name)
     }
 
     fn letter(
         &self,
         position: u64,
-        (mut kept, length_bytes): (Vec<u8>, u64),
-        tenant: Option<String>,
-        (code, reason): (Code, String),
+        cause: DeadLetterCause,
+        (mut body, length_bytes): (Vec<u8>, u64),
     ) -> DeadLetter {
-        kept.truncate(DEAD_LETTER_MAX_BYTES);
+        body.truncate(DeadLetter::BODY_MAX_BYTES);
         // The same message at the same place of the same inbox is the same letter, however often it is read.
-        let mut named = self.inbox.to_vec();
-        named.extend_from_slice(&position.to_le_bytes());
-        named.extend_from_slice(&length_bytes.to_le_bytes());
-        named.extend_from_slice(&kept);
-        let mut key = [0; 16];
-        key.copy_from_slice(&sha256(&named)[..16]);
-        let place = if self.patience.is_some() { "position" } else { "line" };
-        DeadLetter {
-            key,
-            tenant,
-            origin: format!("{}, {place} {position}", self.name),
-            code: code.as_str().to_owned(),
-            reason,
-            body: kept,
-            length_bytes,
-            at: self.node.ports().clock.now(),
-        }
+        let mut name = self.inbox.to_vec();
+        name.extend_from_slice(&position.to_le_bytes());
+        name.extend_from_slice(&length_bytes.to_le_bytes());
+        name.extend_from_slice(&body);
+        DeadLetter::of(&name, cause, (body, length_bytes), self.node.ports().clock.now())
     }
 
-    /// Whether asking again cannot change it, or nobody may ask again.
+    /// Whether a retry cannot change it, or is not wanted.
     fn is_final(&self, code: Code) -> bool {
-        let told = match self.patience {
-            // Whoever is told may send it again.
+        let ends = match self.patience {
+            // The sender gets the refusal, and may send it again.
             None => matches!(code, Code::OrderNotFound | Code::Draining | Code::ParkedQueueFull),
-            // Nobody holds up the partition.
+            // No command holds the partition up.
             Some(_) => matches!(code, Code::OrderNotFound | Code::ParkedQueueFull),
         };
-        told || !code.retry_helps()
+        ends || !code.retry_helps()
     }
 }
 
-/// Asks until there is an outcome that asking again can't change.
-pub(super) fn decide(line: Line<'_>, waiting: Waiting) -> PortFuture<'_, Answered> {
+/// Retries until there is a final outcome.
+pub(super) fn decide(context: IntakeContext<'_>, waiting: PendingCommand) -> PortFuture<'_, CommandResult> {
     Box::pin(async move {
-        let Waiting { position, command, since } = waiting;
-        let (attempts_max, mut attempt) = (line.attempts_max(ATTEMPTS_MAX), 0);
+        let PendingCommand { position, command, since } = waiting;
+        let (attempts_max, mut attempt) = (context.attempts_max(ATTEMPTS_MAX), 0);
         let outcome = loop {
             attempt += 1;
-            let outcome = match line.node.send(command.clone(), line.wait()).await {
+            let outcome = match context.node.send(command.clone(), context.wait()).await {
                 Ok(answer) => answer.outcome().await,
                 Err(outcome) => Some(*outcome),
             };
             match outcome {
-                Some(outcome) if line.is_final(outcome.code) || attempt >= attempts_max => break outcome,
+                Some(outcome) if context.is_final(outcome.code) || attempt >= attempts_max => break outcome,
                 None if attempt >= attempts_max => {
                     let code = Code::OutcomeUnknown;
                     break Outcome::refused(&command.order, &command.key, code, code.meaning());
@@ -142,76 +137,83 @@ pub(super) fn decide(line: Line<'_>, waiting: Waiting) -> PortFuture<'_, Answere
                 None => sleep(Duration::from_millis(u64::from(attempt.min(50)))).await,
             }
         };
-        if let Some(patience) = line.patience {
+        if let Some(patience) = context.patience {
             if outcome.code == Code::OrderNotFound && since.elapsed() < patience {
-                return Answered::Unknown(Waiting { position, command, since });
+                return CommandResult::Unknown(PendingCommand { position, command, since });
             }
             if outcome.status == Status::Refused {
                 // It rests on what is in memory: another owner may have written since, and would find otherwise.
-                let partition = line.node.partition(&command);
-                while !line.node.prove(partition).await {
+                let partition = context.node.partition(&command);
+                while !context.node.confirm_ownership(partition).await {
                     sleep(UNPROVEN_PAUSE).await;
                 }
-                let letter = line.refused(position, &command, &outcome);
+                let letter = context.refused(position, &command, &outcome);
                 let partition = Some(partition);
-                let put = put_away(line, position, letter, outcome, since).await;
-                let Answered::Done(done) = put else { return put };
+                let put = dead_letter(context, position, letter, outcome, since).await;
+                let CommandResult::Done(done) = put else { return put };
                 let event = IntakeEvent { order: Some(command.order), ..done.event };
-                return Answered::Done(Done { event, partition, ..done });
+                return CommandResult::Done(FinishedCommand { event, partition, ..done });
             }
         }
-        let told = matches!(outcome.code, Code::OrderNotFound | Code::ParkedQueueFull);
-        let settled = told || !outcome.code.retry_helps();
-        let partition = Some(line.node.partition(&command));
+        let ends = matches!(outcome.code, Code::OrderNotFound | Code::ParkedQueueFull);
+        let is_final = ends || !outcome.code.retry_helps();
+        let partition = Some(context.node.partition(&command));
         let event = IntakeEvent {
             position,
             order: Some(command.order),
             outcome,
             dead_lettered: false,
-            given_up: !settled,
+            given_up: !is_final,
             latency: since.elapsed(),
         };
-        Answered::Done(Done { event, partition, settled })
+        CommandResult::Done(FinishedCommand { event, partition, is_final })
     })
 }
 
-/// Asks once more, after a moment.
-pub(super) fn again(line: Line<'_>, waiting: Waiting) -> PortFuture<'_, Answered> {
+/// Retries a command of an unknown order, after a pause.
+pub(super) fn retry_unknown_order(
+    context: IntakeContext<'_>,
+    waiting: PendingCommand,
+) -> PortFuture<'_, CommandResult> {
     Box::pin(async move {
         sleep(UNKNOWN_PAUSE).await;
-        decide(line, waiting).await
+        decide(context, waiting).await
     })
 }
 
-/// The outcome of a command whose forerunner on the same order was given up.
-pub(super) fn give_up(line: &Line<'_>, waiting: &Waiting, why: Outcome) -> Answered {
-    let Waiting { position, command, since } = waiting;
+/// The outcome of a command whose predecessor on the same order was given up.
+pub(super) fn skip_after_predecessor(
+    context: &IntakeContext<'_>,
+    waiting: &PendingCommand,
+    why: Outcome,
+) -> CommandResult {
+    let PendingCommand { position, command, since } = waiting;
     let outcome =
         Outcome { command_id: Some(command.key.id.clone()), source: Some(command.key.source.clone()), ..why };
-    let (order, partition) = (Some(command.order.clone()), Some(line.node.partition(command)));
+    let (order, partition) = (Some(command.order.clone()), Some(context.node.partition(command)));
     let (position, latency) = (*position, since.elapsed());
     let event = IntakeEvent { position, order, outcome, dead_lettered: false, given_up: true, latency };
-    Answered::Done(Done { event, partition, settled: false })
+    CommandResult::Done(FinishedCommand { event, partition, is_final: false })
 }
 
 /// Stores a dead letter; where somebody is told, it is given up when even that fails.
-pub(super) fn put_away(
-    line: Line<'_>,
+pub(super) fn dead_letter(
+    context: IntakeContext<'_>,
     position: u64,
     letter: DeadLetter,
     outcome: Outcome,
     since: Instant,
-) -> PortFuture<'_, Answered> {
+) -> PortFuture<'_, CommandResult> {
     Box::pin(async move {
         let mut stored = false;
-        for attempt in 0..line.attempts_max(LETTER_ATTEMPTS_MAX) {
-            match line.node.ports().dead_letters.put(letter.clone()).await {
+        for attempt in 0..context.attempts_max(LETTER_ATTEMPTS_MAX) {
+            match context.node.ports().dead_letters.put(letter.clone()).await {
                 Ok(()) => {
                     stored = true;
                     break;
                 }
                 Err(why) => {
-                    tracing::warn!(position, %why, "a dead letter could not be stored");
+                    tracing::warn!(event = "dead_letter_failed", position, %why, "a dead letter could not be stored");
                     sleep(Duration::from_millis(10 << attempt.min(6))).await;
                 }
             }
@@ -224,6 +226,6 @@ pub(super) fn put_away(
             given_up: !stored,
             latency: since.elapsed(),
         };
-        Answered::Done(Done { event, partition: None, settled: stored })
+        CommandResult::Done(FinishedCommand { event, partition: None, is_final: stored })
     })
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Intake, IntakeEvent};
-use crate::quiet::Quiet;
+use crate::batch_node::BatchNode;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 const HERE: PartitionId = PartitionId(0);
@@ -31,40 +31,40 @@ fn body(command: Command) -> Body {
 }
 
 /// Reads these to their end; gives what came out, as it came, and the floor that a fence then has.
-async fn take_in(quiet: &Quiet, bodies: Vec<Body>) -> (Vec<IntakeEvent>, u64) {
+async fn take_in(batch: &BatchNode, bodies: Vec<Body>) -> (Vec<IntakeEvent>, u64) {
     let mut inbox = MemoryInbox::new("of one partition", bodies);
     let (_stop, never) = watch::channel(false);
     let mut events = Vec::new();
-    let intake = Intake::of_partition(&quiet.node, &inbox, "RF_CMD", HERE, PATIENCE);
+    let intake = Intake::of_partition(&batch.node, &inbox, "RF_CMD", HERE, PATIENCE);
     intake.run(&mut inbox, never, |event| events.push(event)).await.unwrap();
-    assert!(quiet.node.write_floor(HERE).await);
-    let fence = quiet.log.head(HERE).await.unwrap().fence.unwrap();
+    assert!(batch.node.write_floor(HERE).await);
+    let fence = batch.log.head(HERE).await.unwrap().fence.unwrap();
     let floor = fence.intake.iter().find(|floor| floor.inbox == inbox.id()).unwrap();
     (events, floor.position)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_that_came_before_its_place_waits_for_it() {
-    let quiet = Quiet::start(None).await;
+    let batch = BatchNode::start(None).await;
     let order = order("shop", "o-1");
     let bodies = vec![cancel(&order, "c-1"), cancel(&order, "c-2"), place(&order, "p")];
-    let (events, floor) = take_in(&quiet, bodies.into_iter().map(body).collect()).await;
+    let (events, floor) = take_in(&batch, bodies.into_iter().map(body).collect()).await;
     let ends: Vec<_> = events.iter().map(|event| (event.position, event.outcome.code)).collect();
     assert_eq!(ends, [(3, Code::Applied), (1, Code::Applied), (2, Code::AlreadyCanceled)]);
     assert_eq!(floor, 3);
-    assert_eq!(quiet.letters.list(0, 10).await.unwrap(), []);
+    assert_eq!(batch.letters.list(0, 10).await.unwrap(), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn whose_order_never_comes_is_a_dead_letter_and_holds_up_nobody() {
-    let quiet = Quiet::start(None).await;
+    let batch = BatchNode::start(None).await;
     let (lost, other) = (order("shop", "lost"), order("shop", "other"));
-    let (events, floor) = take_in(&quiet, vec![body(cancel(&lost, "c")), body(place(&other, "p"))]).await;
+    let (events, floor) = take_in(&batch, vec![body(cancel(&lost, "c")), body(place(&other, "p"))]).await;
     assert_eq!((events[0].position, events[0].outcome.code), (2, Code::Applied), "it went by");
     assert_eq!((events[1].position, events[1].outcome.code), (1, Code::OrderNotFound));
     assert!(events[1].dead_lettered && events[1].latency >= PATIENCE);
     assert_eq!(floor, 2);
-    let letters = quiet.letters.list(0, 10).await.unwrap();
+    let letters = batch.letters.list(0, 10).await.unwrap();
     let letter = &letters[0].letter;
     assert_eq!(letters.len(), 1);
     assert_eq!((letter.code.as_str(), letter.origin.as_str()), ("order_not_found", "RF_CMD, position 1"));
@@ -75,19 +75,19 @@ async fn whose_order_never_comes_is_a_dead_letter_and_holds_up_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_for_good_is_a_dead_letter() {
-    let quiet = Quiet::start(None).await;
+    let batch = BatchNode::start(None).await;
     let suspended = order("closed", "o-1");
     let setting = TenantSetting {
         tenant: suspended.tenant.clone(),
         status: TenantStatus::Suspended,
         in_flight_max: None,
     };
-    quiet.node.ports().tenants.put(setting).await.unwrap();
+    batch.node.ports().tenants.put(setting).await.unwrap();
     let bodies = vec![body(place(&suspended, "p")), Body::Bytes(b"{".to_vec())];
-    let (events, floor) = take_in(&quiet, bodies).await;
+    let (events, floor) = take_in(&batch, bodies).await;
     assert!(events.iter().all(|event| event.dead_lettered && !event.given_up));
     assert_eq!(floor, 2);
-    let letters = quiet.letters.list(0, 10).await.unwrap();
+    let letters = batch.letters.list(0, 10).await.unwrap();
     let codes: Vec<_> = letters.iter().map(|stored| stored.letter.code.as_str()).collect();
     assert!(codes.contains(&"tenant_disabled") && codes.contains(&"malformed_json"), "{codes:?}");
 }
@@ -99,7 +99,7 @@ fn flood(count: usize) -> Vec<Body> {
 
 #[tokio::test(start_paused = true)]
 async fn one_tenant_that_fills_the_window_keeps_no_others_commands_from_being_read() {
-    let quiet = Quiet::start(None).await;
+    let batch = BatchNode::start(None).await;
     let mut bodies = flood(1_000);
     bodies.push(body(place(&order("shop", "o-1"), "p")));
     bodies.extend([body(place(&order("loud", "o-1"), "p")), body(cancel(&order("loud", "o-1"), "c"))]);
@@ -108,7 +108,7 @@ async fn one_tenant_that_fills_the_window_keeps_no_others_commands_from_being_re
     let begun = Instant::now();
     let mut others = None;
     let mut events = Vec::new();
-    let intake = Intake::of_partition(&quiet.node, &inbox, "RF_CMD", HERE, PATIENCE);
+    let intake = Intake::of_partition(&batch.node, &inbox, "RF_CMD", HERE, PATIENCE);
     let told = |event: IntakeEvent| {
         if event.position == 1_001 {
             others = Some(begun.elapsed());
@@ -124,12 +124,12 @@ async fn one_tenant_that_fills_the_window_keeps_no_others_commands_from_being_re
     let unknown =
         events.iter().filter(|event| event.outcome.code == Code::OrderNotFound && event.dead_lettered);
     assert_eq!(unknown.count(), 1_000);
-    assert!(quiet.node.write_floor(HERE).await);
-    assert_eq!(floor(&quiet, &inbox).await, 1_003);
+    assert!(batch.node.write_floor(HERE).await);
+    assert_eq!(floor(&batch, &inbox).await, 1_003);
 }
 
-async fn floor(quiet: &Quiet, inbox: &MemoryInbox) -> u64 {
-    let fence = quiet.log.head(HERE).await.unwrap().fence.unwrap();
+async fn floor(batch: &BatchNode, inbox: &MemoryInbox) -> u64 {
+    let fence = batch.log.head(HERE).await.unwrap().fence.unwrap();
     fence.intake.iter().find(|floor| floor.inbox == inbox.id()).map_or(0, |floor| floor.position)
 }
 
@@ -137,7 +137,7 @@ async fn floor(quiet: &Quiet, inbox: &MemoryInbox) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn the_floor_stays_below_what_is_set_aside() {
     for after_ms in [1, 150, 250, 900, 2_100, 2_500, 4_300, 5_000] {
-        let quiet = Quiet::start(None).await;
+        let batch = BatchNode::start(None).await;
         let mut bodies = flood(700);
         bodies.insert(0, body(place(&order("loud", "o-1"), "p")));
         bodies.push(body(place(&order("shop", "o-1"), "p")));
@@ -146,11 +146,11 @@ async fn the_floor_stays_below_what_is_set_aside() {
         let mut told = BTreeSet::new();
         let mut inbox = MemoryInbox::new("of one partition", bodies.clone());
         let (_stop, never) = watch::channel(false);
-        let intake = Intake::of_partition(&quiet.node, &inbox, "RF_CMD", HERE, PATIENCE);
+        let intake = Intake::of_partition(&batch.node, &inbox, "RF_CMD", HERE, PATIENCE);
         let run = intake.run(&mut inbox, never, |event| told.extend([event.position]));
         let ended = tokio::time::timeout(Duration::from_millis(after_ms), run).await.is_ok();
-        assert!(quiet.node.write_floor(HERE).await);
-        let floor = floor(&quiet, &inbox).await;
+        assert!(batch.node.write_floor(HERE).await);
+        let floor = floor(&batch, &inbox).await;
         let first_open = (1..=all).find(|position| !told.contains(position));
         assert!(first_open.is_none_or(|first| floor < first), "{floor} after {after_ms} ms, {first_open:?}");
         assert_eq!(ended, first_open.is_none());
@@ -158,7 +158,7 @@ async fn the_floor_stays_below_what_is_set_aside() {
         let mut again = MemoryInbox::new("of one partition", bodies);
         while floor > 0 && again.next(1).await.unwrap()[0].position < floor {}
         let (_stop, never) = watch::channel(false);
-        let intake = Intake::of_partition(&quiet.node, &again, "RF_CMD", HERE, PATIENCE);
+        let intake = Intake::of_partition(&batch.node, &again, "RF_CMD", HERE, PATIENCE);
         intake.run(&mut again, never, |event| told.extend([event.position])).await.unwrap();
         assert!((1..=all).eq(told), "after {after_ms} ms");
     }
@@ -188,13 +188,13 @@ async fn whatever_is_mixed_nothing_is_lost_and_orders_keep_their_sequence() {
             };
             bodies.push(body(command));
         }
-        let quiet = Quiet::start(None).await;
+        let batch = BatchNode::start(None).await;
         let (mut from, mut told, mut applied) = (0, BTreeSet::new(), BTreeMap::new());
         for round in 0..4 {
             let mut inbox = MemoryInbox::new("of one partition", bodies.clone());
             while from > 0 && inbox.next(1).await.unwrap()[0].position < from {}
             let (_stop, never) = watch::channel(false);
-            let intake = Intake::of_partition(&quiet.node, &inbox, "RF_CMD", HERE, PATIENCE);
+            let intake = Intake::of_partition(&batch.node, &inbox, "RF_CMD", HERE, PATIENCE);
             let run = intake.run(&mut inbox, never, |event| {
                 told.insert(event.position);
                 if event.outcome.code == Code::Applied {
@@ -205,8 +205,8 @@ async fn whatever_is_mixed_nothing_is_lost_and_orders_keep_their_sequence() {
                 if round == 3 { Duration::from_secs(600) } else { Duration::from_millis(below(3_000)) };
             let ended = tokio::time::timeout(time, run).await.is_ok();
             assert!(ended || round < 3, "seed {seed} does not end");
-            assert!(quiet.node.write_floor(HERE).await);
-            from = floor(&quiet, &inbox).await;
+            assert!(batch.node.write_floor(HERE).await);
+            from = floor(&batch, &inbox).await;
             let open = (1..=count).find(|position| !told.contains(position));
             assert!(open.is_none_or(|open| from < open), "seed {seed}: floor {from}, and {open:?} is open");
         }

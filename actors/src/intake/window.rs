@@ -3,7 +3,7 @@
 //! One tenant may fill the window for as long as it is emptied quickly. Where the command that has been open longest is open for
 //! long, because its tenant is at its limit, others' are read past it: whoever has its share or more is **set aside**, by position
 //! alone, and all that it publishes after that with it. Whoever was set aside is read again from there on, in order, as places of
-//! its own become free. The floor stays below all of that: [`crate::floor::Floors::hold`].
+//! its own become free. The floor stays below all of that: [`crate::floor::Floors::set_hold`].
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -20,19 +20,19 @@ const BEHIND_MAX: usize = 64;
 /// One in so many places of the window is a tenant's share once it is set aside.
 const SHARES: usize = 4;
 
-struct Place {
+struct WindowPlace {
     since: Instant,
     tenant: Option<TenantId>,
 }
 
-/// What of a tenant is set aside: all of it behind `after`, up to `last`.
-struct Behind {
+/// The range of a tenant's commands that are set aside: behind `after`, up to `last`.
+struct AsideRange {
     after: u64,
     last: u64,
 }
 
-/// What is to be read again.
-pub(super) struct Again {
+/// A range to read again.
+pub(super) struct RereadRange {
     pub(super) tenant: TenantId,
     pub(super) after: u64,
     pub(super) last: u64,
@@ -45,11 +45,11 @@ pub(super) struct Window {
     /// Whether others may be read past those that wait.
     looks_ahead: bool,
     /// Positions read and not given out.
-    open: BTreeMap<u64, Place>,
+    open: BTreeMap<u64, WindowPlace>,
     /// The same as they were opened; those that are open no more are dropped when they come to the front.
     opened: VecDeque<(u64, Instant)>,
     taken: HashMap<TenantId, usize>,
-    behind: BTreeMap<TenantId, Behind>,
+    behind: BTreeMap<TenantId, AsideRange>,
     read_up_to: u64,
 }
 
@@ -77,12 +77,12 @@ impl Window {
         if let Some(tenant) = &tenant {
             *self.taken.entry(tenant.clone()).or_default() += 1;
         }
-        self.open.insert(position, Place { since, tenant });
+        self.open.insert(position, WindowPlace { since, tenant });
         self.opened.push_back((position, since));
     }
 
     pub(super) fn close(&mut self, position: u64) {
-        let Some(Place { tenant: Some(tenant), .. }) = self.open.remove(&position) else { return };
+        let Some(WindowPlace { tenant: Some(tenant), .. }) = self.open.remove(&position) else { return };
         if let Some(taken) = self.taken.get_mut(&tenant) {
             *taken -= 1;
             if *taken == 0 {
@@ -145,7 +145,7 @@ impl Window {
             && self.behind.len() < BEHIND_MAX
             && (self.taken(tenant) >= self.share() || self.open.len() >= 2 * self.max);
         if is_set_aside {
-            self.behind.insert(tenant.clone(), Behind { after: position - 1, last: position });
+            self.behind.insert(tenant.clone(), AsideRange { after: position - 1, last: position });
         }
         is_set_aside
     }
@@ -156,18 +156,18 @@ impl Window {
         if is_alone { self.max } else { self.share() }
     }
 
-    /// Who was set aside and has places now. Half of them are to be free, so that it is not read again for each one.
-    pub(super) fn again(&self) -> Option<Again> {
+    /// The next tenant that was set aside and has places now. Half of them must be free, so that the inbox is not read again for each one.
+    pub(super) fn next_reread(&self) -> Option<RereadRange> {
         if self.open.len() >= 2 * self.max {
             return None;
         }
         let mut behind = self.behind.iter();
         let (tenant, behind) = behind.find(|(tenant, _)| self.taken(tenant) <= self.limit(tenant) / 2)?;
         let room = self.limit(tenant) - self.taken(tenant);
-        Some(Again { tenant: tenant.clone(), after: behind.after, last: behind.last, room })
+        Some(RereadRange { tenant: tenant.clone(), after: behind.after, last: behind.last, room })
     }
 
-    /// A tenant's were read again up to `position`, and are set aside no more. `None`: there is no more of them.
+    /// A tenant's commands were read again up to `position`, and are set aside no more. `None`: there are no more of them.
     pub(super) fn caught_up(&mut self, tenant: &TenantId, position: Option<u64>) {
         let Some(behind) = self.behind.get_mut(tenant) else { return };
         behind.after = position.unwrap_or(behind.last);

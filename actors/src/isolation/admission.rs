@@ -14,7 +14,7 @@ use tokio::time::{Instant, interval};
 
 use super::{Sick, SickLog, orders_of};
 use crate::NodeHandle;
-use crate::quiet::Quiet;
+use crate::batch_node::BatchNode;
 use crate::world::Settings;
 
 const SICK: PartitionId = PartitionId(0);
@@ -24,7 +24,7 @@ async fn node(log: &Arc<SickLog>) -> NodeHandle {
     let mut config = Config::default();
     config.admission.in_flight_max = 96;
     config.admission.tenant_in_flight_max = 48;
-    Quiet::undriven(Settings::new(config, "test"), log.clone(), log.inner.clone()).await
+    BatchNode::undriven(Settings::new(config, "test"), log.clone(), log.inner.clone()).await
 }
 
 async fn ask(node: &NodeHandle, command: retailflow_engine::order::Command, time: Duration) -> Outcome {

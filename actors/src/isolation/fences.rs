@@ -11,8 +11,8 @@ use retailflow_testkit::author::place;
 use tokio::time::{interval, timeout};
 
 use super::{SickLog, orders_of};
-use crate::quiet::Quiet;
-use crate::world::{Holds, Settings};
+use crate::batch_node::BatchNode;
+use crate::world::{OwnershipMode, Settings};
 
 const HERE: PartitionId = PartitionId(1);
 const TIME: Duration = Duration::from_secs(5);
@@ -21,10 +21,10 @@ const TIME: Duration = Duration::from_secs(5);
 async fn one_fence_answers_all_who_wait_for_one() {
     let log = SickLog::new();
     let settings = Settings::new(Config::default(), "test");
-    let node = Quiet::undriven(settings, log.clone(), log.inner.clone()).await;
+    let node = BatchNode::undriven(settings, log.clone(), log.inner.clone()).await;
     let before = log.inner.groups().len();
-    let proved = join_all((0..255).map(|_| node.prove(HERE))).await;
-    assert!(proved.into_iter().all(|proved| proved));
+    let release_barriers = join_all((0..255).map(|_| node.confirm_ownership(HERE))).await;
+    assert!(release_barriers.into_iter().all(|release_barriers| release_barriers));
     let fences = log.inner.groups().len() - before;
     assert!(fences <= 3, "{fences} fences for 255 who asked at once");
 }
@@ -35,9 +35,10 @@ async fn a_partition_that_was_set_apart_does_not_fence_out_a_healthy_new_owner()
     let log = SickLog::new();
     let mut config = Config::default();
     config.supervision.restarts_max = 2;
-    let told = |name: &str| Settings { holds: Holds::AsTold, ..Settings::new(config.clone(), name) };
-    let one = Quiet::undriven(told("one"), log.clone(), log.inner.clone()).await;
-    let two = Quiet::undriven(told("two"), log.clone(), log.inner.clone()).await;
+    let told =
+        |name: &str| Settings { ownership: OwnershipMode::Assigned, ..Settings::new(config.clone(), name) };
+    let one = BatchNode::undriven(told("one"), log.clone(), log.inner.clone()).await;
+    let two = BatchNode::undriven(told("two"), log.clone(), log.inner.clone()).await;
     assert!(one.take_over(HERE, TIME).await);
     log.change(|sick| sick.broken = Some("one".into()));
     let order = orders_of("shop", HERE, "o", 2);
@@ -54,7 +55,7 @@ async fn a_partition_that_was_set_apart_does_not_fence_out_a_healthy_new_owner()
     assert!(two.take_over(HERE, TIME).await);
     let epoch = log.inner.head(HERE).await.unwrap().fence.unwrap().epoch;
     log.change(|sick| sick.broken = None);
-    assert_eq!(timeout(Duration::from_secs(30), one.fenced()).await, Ok(HERE));
+    assert_eq!(timeout(Duration::from_secs(30), one.next_fenced()).await, Ok(HERE));
     assert_eq!(log.inner.head(HERE).await.unwrap().fence.unwrap().epoch, epoch, "nobody drove the owner out");
     assert_eq!(two.ask(place(&order[1], "p")).await.code, Code::Applied);
 }

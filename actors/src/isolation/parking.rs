@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use super::{PARTITIONS, SickLog, orders_of};
 use crate::NodeHandle;
-use crate::quiet::Quiet;
-use crate::world::{Holds, Probe, ProbePoint, Settings, Verdict};
+use crate::batch_node::BatchNode;
+use crate::world::{OwnershipMode, Probe, ProbePoint, ProbeVerdict, Settings};
 
 const SICK: PartitionId = PartitionId(0);
 const TIME: Duration = Duration::from_secs(60);
@@ -24,19 +24,19 @@ const PROMPTLY: Duration = Duration::from_millis(100);
 struct Poison;
 
 impl Probe for Poison {
-    fn at(&self, point: ProbePoint, subject: &str) -> Verdict {
+    fn at(&self, point: ProbePoint, subject: &str) -> ProbeVerdict {
         match point == ProbePoint::OrderDecide && subject.contains("poison") {
-            true => Verdict::Crash,
-            false => Verdict::Pass,
+            true => ProbeVerdict::Crash,
+            false => ProbeVerdict::Pass,
         }
     }
 }
 
 async fn node(log: &Arc<SickLog>) -> NodeHandle {
     let mut settings = Settings::new(Config::default(), "test");
-    settings.holds = Holds::AsTold;
+    settings.ownership = OwnershipMode::Assigned;
     settings.probe = Some(Arc::new(Poison));
-    let node = Quiet::undriven(settings, log.clone(), log.inner.clone()).await;
+    let node = BatchNode::undriven(settings, log.clone(), log.inner.clone()).await;
     for partition in (0..PARTITIONS).map(PartitionId) {
         assert!(node.take_over(partition, TIME).await);
     }

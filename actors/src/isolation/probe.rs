@@ -12,8 +12,8 @@ use tokio::time::{Instant, interval};
 
 use super::{Sick, SickLog, orders_of};
 use crate::NodeHandle;
-use crate::health::PartitionTrouble;
-use crate::quiet::Quiet;
+use crate::batch_node::BatchNode;
+use crate::health::PartitionFault;
 use crate::world::Settings;
 
 const HERE: PartitionId = PartitionId(2);
@@ -29,7 +29,7 @@ async fn probe(node: &NodeHandle, number: usize) -> Outcome {
 }
 
 async fn node(log: &Arc<SickLog>) -> NodeHandle {
-    Quiet::undriven(Settings::new(Config::default(), "test"), log.clone(), log.inner.clone()).await
+    BatchNode::undriven(Settings::new(Config::default(), "test"), log.clone(), log.inner.clone()).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,7 +45,7 @@ async fn a_probe_is_recorded_nowhere_however_often_it_comes() {
     // Others go on as if there had been none.
     let order = orders_of("shop", HERE, "a", 1).remove(0);
     assert_eq!(node.ask(place(&order, "p")).await.code, Code::Applied);
-    assert_eq!(node.troubles(), []);
+    assert_eq!(node.partition_faults(), []);
 }
 
 async fn until(what: &str, is: impl Fn() -> bool) -> Duration {
@@ -61,14 +61,14 @@ async fn until(what: &str, is: impl Fn() -> bool) -> Duration {
 async fn is_seen_and_passes(
     sickness: impl FnOnce(&mut Sick),
     cure: impl FnOnce(&mut Sick),
-    is: impl Fn(&PartitionTrouble) -> bool,
+    is: impl Fn(&PartitionFault) -> bool,
 ) {
     let log = SickLog::new();
     let node = node(&log).await;
     assert_eq!(probe(&node, 0).await.code, Code::Applied);
     log.change(sickness);
     assert_ne!(probe(&node, 1).await.code, Code::Applied);
-    let trouble = || node.troubles().into_iter().find(|(partition, ..)| *partition == HERE);
+    let trouble = || node.partition_faults().into_iter().find(|(partition, ..)| *partition == HERE);
     assert!(trouble().is_some_and(|(_, trouble, _)| is(&trouble)), "{:?}", trouble());
     let mut looks = interval(Duration::from_secs(1));
     for _ in 0..30 {
@@ -85,7 +85,7 @@ async fn is_seen_and_passes(
             probe(&again, number).await;
         }
     });
-    until("it is well again", || node.troubles().is_empty()).await;
+    until("it is well again", || node.partition_faults().is_empty()).await;
     probes.abort();
     let order = orders_of("shop", HERE, "a", 1).remove(0);
     assert_eq!(node.ask(place(&order, "p")).await.code, Code::Applied);
@@ -93,19 +93,19 @@ async fn is_seen_and_passes(
 
 #[tokio::test(start_paused = true)]
 async fn a_log_that_hangs_is_seen_while_nobody_sends() {
-    let is = |trouble: &PartitionTrouble| *trouble == PartitionTrouble::LogSilent;
+    let is = |trouble: &PartitionFault| *trouble == PartitionFault::LogSilent;
     is_seen_and_passes(|sick| sick.commits.extend([HERE]), |sick| sick.commits.clear(), is).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_log_without_a_leader_is_seen_while_nobody_sends() {
-    let is = |trouble: &PartitionTrouble| *trouble == PartitionTrouble::LogSilent;
+    let is = |trouble: &PartitionFault| *trouble == PartitionFault::LogSilent;
     is_seen_and_passes(|sick| sick.unknown.extend([HERE]), |sick| sick.unknown.clear(), is).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_log_without_room_is_seen_while_nobody_sends() {
-    let is = |trouble: &PartitionTrouble| matches!(trouble, PartitionTrouble::LogRefuses(_));
+    let is = |trouble: &PartitionFault| matches!(trouble, PartitionFault::LogRefuses(_));
     is_seen_and_passes(|sick| sick.no_room = usize::MAX, |sick| sick.no_room = 0, is).await;
 }
 
@@ -116,6 +116,6 @@ async fn a_silent_log_is_well_again_by_itself_once_it_answers() {
     log.change(|sick| sick.unknown.extend([HERE]));
     assert_ne!(probe(&node, 0).await.code, Code::Applied);
     log.change(|sick| sick.unknown.clear());
-    let took = until("nobody probes any more", || node.troubles().is_empty()).await;
+    let took = until("nobody probes any more", || node.partition_faults().is_empty()).await;
     assert!(took < Duration::from_secs(3), "{took:?}");
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{SickLog, orders_of};
-use crate::quiet::Quiet;
+use crate::batch_node::BatchNode;
 use crate::world::Settings;
 
 const SICK: PartitionId = PartitionId(0);
@@ -21,7 +21,7 @@ async fn a_slow_shard_keeps_no_order_of_another_from_being_rebuilt_nor_a_new_one
     let mut config = Config::default();
     config.orders.hydrate_concurrency_max = 4;
     let settings = Settings::new(config, "test");
-    let before = Quiet::undriven(settings.clone(), log.clone(), log.inner.clone()).await;
+    let before = BatchNode::undriven(settings.clone(), log.clone(), log.inner.clone()).await;
     let (sick, well) = (orders_of("shop", SICK, "s", 40), orders_of("shop", PartitionId(1), "w", 40));
     for order in sick.iter().chain(&well) {
         assert_eq!(before.ask(place(order, "p")).await.code, Code::Applied);
@@ -29,7 +29,7 @@ async fn a_slow_shard_keeps_no_order_of_another_from_being_rebuilt_nor_a_new_one
     assert!(before.stop(Duration::from_secs(5)).await.drained);
 
     // Its sweeper finds nothing: no order is in memory before it is asked.
-    let node = Quiet::undriven(settings, log.clone(), SickLog::new().inner.clone()).await;
+    let node = BatchNode::undriven(settings, log.clone(), SickLog::new().inner.clone()).await;
     // The tenant knows what is parked before anything is slow.
     let first = orders_of("shop", SICK, "first", 1).remove(0);
     assert_eq!(node.ask(place(&first, "p")).await.code, Code::Applied);

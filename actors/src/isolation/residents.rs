@@ -16,8 +16,8 @@ use tokio::time::{advance, timeout};
 
 use super::{SickLog, orders_of};
 use crate::NodeHandle;
-use crate::quiet::Quiet;
-use crate::world::{Probe, ProbePoint, Settings, Verdict};
+use crate::batch_node::BatchNode;
+use crate::world::{Probe, ProbePoint, ProbeVerdict, Settings};
 
 const HERE: PartitionId = PartitionId(1);
 
@@ -26,11 +26,11 @@ const HERE: PartitionId = PartitionId(1);
 struct Rebuilt(Mutex<BTreeMap<String, usize>>);
 
 impl Probe for Rebuilt {
-    fn at(&self, point: ProbePoint, subject: &str) -> Verdict {
+    fn at(&self, point: ProbePoint, subject: &str) -> ProbeVerdict {
         if point == ProbePoint::OrderHydrate {
             *self.0.lock().entry(subject.to_owned()).or_default() += 1;
         }
-        Verdict::Pass
+        ProbeVerdict::Pass
     }
 }
 
@@ -50,7 +50,7 @@ async fn node(log: &Arc<SickLog>, live_max: usize) -> (NodeHandle, Arc<Rebuilt>)
     config.admission.in_flight_max = 8_000;
     let rebuilt = Arc::<Rebuilt>::default();
     let settings = Settings { probe: Some(rebuilt.clone()), ..Settings::new(config, "test") };
-    (Quiet::undriven(settings, log.clone(), log.inner.clone()).await, rebuilt)
+    (BatchNode::undriven(settings, log.clone(), log.inner.clone()).await, rebuilt)
 }
 
 async fn ask(node: &NodeHandle, order: &OrderRef) {

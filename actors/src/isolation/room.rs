@@ -9,22 +9,22 @@ use retailflow_testkit::author::place;
 use tokio::time::{interval, timeout};
 
 use super::{SickLog, orders_of};
+use crate::batch_node::BatchNode;
 use crate::node::NodeHandle;
-use crate::quiet::Quiet;
 use crate::world::Settings;
 
 const TIME: Duration = Duration::from_secs(60);
 const HERE: PartitionId = PartitionId(1);
 
 fn refusing(node: &NodeHandle) -> Vec<(PartitionId, Code)> {
-    node.refusing().into_iter().map(|(partition, code, _)| (partition, code)).collect()
+    node.refusing_partitions().into_iter().map(|(partition, code, _)| (partition, code)).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_without_room_is_named_until_there_is_room_though_no_command_comes() {
     let log = SickLog::new();
     let settings = Settings::new(Config::default(), "test");
-    let node = Quiet::undriven(settings, log.clone(), log.inner.clone()).await;
+    let node = BatchNode::undriven(settings, log.clone(), log.inner.clone()).await;
     assert_eq!(refusing(&node), []);
     let order = orders_of("shop", HERE, "o", 1).remove(0);
     assert_eq!(node.ask(place(&order, "p")).await.code, Code::Applied);
@@ -37,7 +37,7 @@ async fn a_partition_without_room_is_named_until_there_is_room_though_no_command
         pace.tick().await;
         assert_eq!(refusing(&node), [(HERE, Code::StorageFull)], "nothing has changed");
     }
-    assert!(node.refusing()[0].2 >= Duration::from_secs(9), "since the first refusal");
+    assert!(node.refusing_partitions()[0].2 >= Duration::from_secs(9), "since the first refusal");
     log.change(|sick| sick.no_room = 0);
     let healed = async {
         while !refusing(&node).is_empty() {

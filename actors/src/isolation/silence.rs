@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep};
 
 use super::{SickLog, orders_of};
-use crate::quiet::Quiet;
+use crate::batch_node::BatchNode;
 use crate::world::Settings;
 
 /// Does all at once, but takes payments only when it is let.
@@ -66,8 +66,8 @@ async fn a_participant_that_answers_nobody_keeps_no_new_order_out() {
     config.orders.live_max = 100;
     let (told, silent) = watch::channel(true);
     let settings = Settings::new(config, "test");
-    let quiet = Quiet::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Silent(silent))).await;
-    let node = quiet.node;
+    let batch = BatchNode::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Silent(silent))).await;
+    let node = batch.node;
     let mut pace = interval(Duration::from_millis(100));
     let mut placed = 0;
     for partition in 0..super::PARTITIONS {
@@ -78,11 +78,11 @@ async fn a_participant_that_answers_nobody_keeps_no_new_order_out() {
             placed += 1;
         }
     }
-    assert_eq!(node.participants_away(), [Role::Payments]);
+    assert_eq!(node.unavailable_participants(), [Role::Payments]);
     told.send_replace(false);
-    let all = tokio::time::timeout(Duration::from_secs(120), node.orders_ended(placed)).await;
+    let all = tokio::time::timeout(Duration::from_secs(120), node.wait_orders_ended(placed)).await;
     all.expect("all come to their end");
-    assert_eq!(node.participants_away(), []);
+    assert_eq!(node.unavailable_participants(), []);
     assert!(node.stop(Duration::from_secs(5)).await.drained);
 }
 
@@ -121,7 +121,7 @@ async fn a_tenant_that_places_more_than_can_be_driven_keeps_no_others_out() {
     config.effects.backlog_max = 256;
     config.effects.participant_in_flight_max = 8;
     let settings = Settings::new(config, "test");
-    let node = Quiet::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Slow)).await.node;
+    let node = BatchNode::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Slow)).await.node;
     let (end, mut flood) = (Instant::now() + Duration::from_secs(10), JoinSet::new());
     for caller in 0..32 {
         let node = node.clone();
@@ -163,8 +163,8 @@ async fn orders_that_wait_for_a_silent_participant_leave_memory() {
     config.orders.live_max = 100;
     let (_told, silent) = watch::channel(true);
     let settings = Settings::new(config, "test");
-    let quiet = Quiet::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Silent(silent))).await;
-    let node = quiet.node;
+    let batch = BatchNode::of(settings, log.inner.clone(), log.inner.clone(), Arc::new(Silent(silent))).await;
+    let node = batch.node;
     let mut pace = interval(Duration::from_millis(1_000));
     for round in 0..10 {
         pace.tick().await;

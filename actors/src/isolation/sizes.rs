@@ -14,8 +14,8 @@ use tokio::time::{interval, timeout};
 
 use super::{SickLog, orders_of};
 use crate::NodeHandle;
-use crate::quiet::Quiet;
-use crate::world::{Probe, ProbePoint, Settings, Verdict};
+use crate::batch_node::BatchNode;
+use crate::world::{Probe, ProbePoint, ProbeVerdict, Settings};
 
 const HERE: PartitionId = PartitionId(1);
 const TIME: Duration = Duration::from_secs(60);
@@ -26,10 +26,10 @@ const ENTRY_MAX: usize = 4096;
 pub(super) struct Poison;
 
 impl Probe for Poison {
-    fn at(&self, point: ProbePoint, subject: &str) -> Verdict {
+    fn at(&self, point: ProbePoint, subject: &str) -> ProbeVerdict {
         match point == ProbePoint::OrderDecide && subject.contains("poison") {
-            true => Verdict::Crash,
-            false => Verdict::Pass,
+            true => ProbeVerdict::Crash,
+            false => ProbeVerdict::Pass,
         }
     }
 }
@@ -46,7 +46,7 @@ fn large(order: &OrderRef, id: &str) -> Command {
 
 async fn node(log: &Arc<SickLog>) -> NodeHandle {
     let settings = Settings { probe: Some(Arc::new(Poison)), ..Settings::new(Config::default(), "test") };
-    Quiet::undriven(settings, log.clone(), log.inner.clone()).await
+    BatchNode::undriven(settings, log.clone(), log.inner.clone()).await
 }
 
 /// Some orders' commands in one group: what became of each.

@@ -7,24 +7,23 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::NodeHandle;
-use crate::admission::Gate;
+use crate::admission::AdmissionControl;
 
-/// Goes with the root's state, however the root ends: nobody supervises it, so it says itself that it is gone.
+/// Dropped with the root's state, however the root ends: the root has no supervisor, so its guard reports the end.
 pub(super) struct RootGuard {
-    gate: Arc<Gate>,
+    admission: Arc<AdmissionControl>,
     ended: watch::Sender<bool>,
 }
 
 impl Drop for RootGuard {
     fn drop(&mut self) {
-        // Whoever ends a node closes it first.
-        if !self.gate.is_closed() {
+        // A stop or a kill closes the node first.
+        if !self.admission.is_closed() {
             tracing::error!(
                 event = "node_ended",
                 "STOPPED: the root of the node has ended unasked, and all that it ran with it; nothing is let in any more"
             );
-            self.gate.close();
+            self.admission.close();
             self.ended.send_replace(true);
         }
     }
@@ -37,44 +36,46 @@ pub(super) struct RootLife {
 }
 
 impl RootLife {
-    /// The guard for the root, and what tells of it.
-    pub(super) fn new(gate: Arc<Gate>) -> (RootGuard, Self) {
-        let (ended, told) = watch::channel(false);
-        (RootGuard { gate, ended }, Self { task: Mutex::default(), ended: told })
+    /// The guard for the root, and the handle's view of it.
+    pub(super) fn new(admission: Arc<AdmissionControl>) -> (RootGuard, Self) {
+        let (ended, has_ended) = watch::channel(false);
+        (RootGuard { admission, ended }, Self { task: Mutex::default(), ended: has_ended })
     }
 
-    pub(super) fn runs_as(&self, task: JoinHandle<()>) {
-        *self.task.lock() = Some(task);
-    }
-}
-
-impl NodeHandle {
-    /// Waits until the node's root has ended without being asked to: from then on everything is refused here, and only another
-    /// process can go on. Never, if it is stopped or killed.
-    pub async fn ended(&self) {
-        let mut ended = self.life.ended.clone();
+    /// Waits until the root has ended unasked. Never, if it is stopped or killed.
+    pub(super) async fn ended(&self) {
+        let mut ended = self.ended.clone();
         if ended.wait_for(|ended| *ended).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
     /// Whether it has.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        *self.life.ended.borrow()
+    pub(super) fn has_ended(&self) -> bool {
+        *self.ended.borrow()
     }
 
     /// Joins the root, which was asked to end.
     pub(super) async fn join(&self, at_most: Duration) {
-        let Some(mut task) = self.life.task.lock().take() else { return };
+        let Some(mut task) = self.task.lock().take() else { return };
         match tokio::time::timeout(at_most, &mut task).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the root of the node ended badly"),
+            Ok(Err(error)) => {
+                tracing::error!(event = "root_failed", %error, "the root of the node ended badly")
+            }
             Err(_) => {
-                tracing::warn!(?at_most, "the root of the node does not end; it is cut off");
+                tracing::warn!(
+                    event = "root_cut_off",
+                    ?at_most,
+                    "the root of the node does not end; it is cut off"
+                );
                 task.abort();
             }
         }
+    }
+
+    pub(super) fn set_task(&self, task: JoinHandle<()>) {
+        *self.task.lock() = Some(task);
     }
 }
 
@@ -85,17 +86,17 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::quiet::Quiet;
+    use crate::batch_node::BatchNode;
 
     const SOON: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
     async fn a_root_that_ends_unasked_is_told_and_nothing_is_let_in_any_more() {
-        let node = Quiet::start(None).await.node;
+        let node = BatchNode::start(None).await.node;
         assert_eq!(node.ask(place(&order("shop", "o-1"), "p")).await.code, Code::Applied);
-        assert!(!node.has_ended() && timeout(SOON, node.ended()).await.is_err());
+        assert!(!node.has_ended() && timeout(SOON, node.wait_ended()).await.is_err());
         node.root.kill();
-        timeout(SOON, node.ended()).await.unwrap();
+        timeout(SOON, node.wait_ended()).await.unwrap();
         assert!(node.has_ended());
         let refused = timeout(SOON, node.ask(place(&order("shop", "o-2"), "p"))).await.unwrap();
         assert_eq!(refused.code, Code::Draining);
@@ -108,13 +109,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_root_that_is_asked_to_end_is_joined_and_says_nothing() {
         for kills in [false, true] {
-            let node = Quiet::start(None).await.node;
+            let node = BatchNode::start(None).await.node;
             match kills {
                 true => node.clone().kill().await,
                 false => assert!(node.clone().stop(SOON).await.drained),
             }
             assert!(node.life.task.lock().is_none(), "the root's task was joined");
-            assert!(!node.has_ended() && timeout(SOON, node.ended()).await.is_err());
+            assert!(!node.has_ended() && timeout(SOON, node.wait_ended()).await.is_err());
         }
     }
 }

@@ -5,10 +5,10 @@ use ractor::ActorProcessingErr;
 use retailflow_engine::order::RecordedOutcome;
 use retailflow_engine::wire::Code;
 
-use super::OrderState;
-use crate::hydrate::{Located, find, recall};
+use super::state::OrderState;
 use crate::mutant::Mutant;
-use crate::outcome::Work;
+use crate::passivation::{LogLookup, find, recall};
+use crate::work::Work;
 
 impl OrderState {
     /// An id that may have left memory: the log knows.
@@ -18,11 +18,11 @@ impl OrderState {
             let permit = shared.reads.permit(self.partition).await;
             let found = find(&shared.ports, &self.args.order, &work.command.key).await?;
             match found {
-                Located::Known(found) => {
+                LogLookup::Known(found) => {
                     self.located(work, found.as_ref());
                     return Ok(());
                 }
-                Located::NotIndexed => self.recalled = Some(recall(&shared.ports, &self.args.order).await?),
+                LogLookup::NotIndexed => self.recalled = Some(recall(&shared.ports, &self.args.order).await?),
             }
             drop(permit);
         }
@@ -36,7 +36,7 @@ impl OrderState {
         let found = found.filter(|_| !self.args.shared.settings.is(Mutant::ForgetsOldIds));
         match found {
             Some(outcome) if outcome.content_hash != work.command.content_hash => {
-                let retry_after_ms = self.args.shared.gate.retry_after_ms();
+                let retry_after_ms = self.args.shared.admission.retry_after_ms();
                 work.refuse(Code::IdReused, Code::IdReused.meaning(), retry_after_ms);
             }
             Some(outcome) => self.replay(work, &outcome.verdict),

@@ -2,55 +2,18 @@
 
 use ractor::{ActorProcessingErr, ActorRef};
 use retailflow_engine::fulfillment::next;
-use retailflow_engine::order::{Draft, Order, OrderStatus, RecordedOutcome, SealedDraft};
+use retailflow_engine::order::{Draft, Order, OrderStatus, RecordedOutcome};
 use retailflow_engine::ports::OrderEntry;
-use retailflow_engine::wire::{Code, Durability, Outcome};
+use retailflow_engine::wire::{Code, Durability};
 
-use super::{OrderEnd, OrderMsg, OrderState};
-use crate::committer::{CommitterMsg, Proposal, Ticket};
-use crate::deliveries::EngineNews;
+use super::end::OrderEnd;
+use super::in_flight::{DeferredRefusal, InFlightRecord, in_order};
+use super::state::OrderState;
+use crate::messages::{CommitterMsg, EngineDelivery, OrderMsg, Proposal, Ticket};
 use crate::mutant::Mutant;
-use crate::outcome::{Work, recorded};
+use crate::outcome::recorded;
+use crate::work::Work;
 use crate::world::ProbePoint;
-
-/// A record that was proposed.
-pub(super) struct InFlight {
-    pub(super) number: u64,
-    pub(super) sealed: SealedDraft,
-    /// By decision: who asked first, then who joined.
-    pub(super) waiters: Vec<Vec<Work>>,
-    /// Refusals that rest on tentative state: told when it has become the committed one.
-    pub(super) deferred: Vec<Deferred>,
-    /// The engine's own commands among the decisions: until these are durable their effects count as running.
-    pub(super) engine: Vec<EngineNews>,
-}
-
-impl InFlight {
-    /// The commands of callers, in the order in which they came, but for duplicates.
-    pub(super) fn into_works(self) -> Vec<Work> {
-        in_order(self.waiters, self.deferred)
-    }
-}
-
-/// A refusal that rests on the `after` decisions before it.
-pub(super) struct Deferred {
-    pub(super) work: Work,
-    pub(super) outcome: Outcome,
-    pub(super) after: usize,
-}
-
-fn in_order(waiters: Vec<Vec<Work>>, deferred: Vec<Deferred>) -> Vec<Work> {
-    let mut works = Vec::with_capacity(waiters.len() + deferred.len());
-    let mut deferred = deferred.into_iter().peekable();
-    for (place, waiting) in waiters.into_iter().enumerate() {
-        while let Some(refused) = deferred.next_if(|refused| refused.after <= place) {
-            works.push(refused.work);
-        }
-        works.extend(waiting);
-    }
-    works.extend(deferred.map(|refused| refused.work));
-    works
-}
 
 impl OrderState {
     pub(super) fn propose(
@@ -58,20 +21,20 @@ impl OrderState {
         myself: &ActorRef<OrderMsg>,
         draft: Draft,
         waiters: Vec<Vec<Work>>,
-        deferred: Vec<Deferred>,
+        deferred: Vec<DeferredRefusal>,
     ) -> Result<(), ActorProcessingErr> {
         let (decisions, engine) = (draft.len(), std::mem::take(&mut self.engine));
         let sealed = match draft.seal(&self.aggregate) {
             Ok(sealed) => sealed,
             Err(error) => {
-                return self.too_large(decisions, &error.to_string(), engine, waiters, deferred);
+                return self.split_or_refuse(decisions, &error.to_string(), engine, waiters, deferred);
             }
         };
         self.combine_max = None;
         let Some(committer) = self.args.shared.committers.get(self.partition) else {
             let why = "the order's partition is being taken over";
-            let retry_after_ms = self.args.shared.gate.retry_after_ms();
-            // Who only asked is told, and asks again: that is no reason to drive anything.
+            let retry_after_ms = self.args.shared.admission.retry_after_ms();
+            // A caller is refused, and asks again: there is nothing to drive.
             if !engine.is_empty() {
                 self.wake_later();
             }
@@ -102,8 +65,8 @@ impl OrderState {
             bytes: sealed.bytes.clone(),
         };
         let is_asked = !deferred.is_empty() || waiters.iter().any(|waiting| !waiting.is_empty());
-        self.in_flight = Some(Box::new(InFlight { number, sealed, waiters, deferred, engine }));
-        // If the committer has gone, the ticket comes back as lost.
+        self.in_flight = Some(Box::new(InFlightRecord { number, sealed, waiters, deferred, engine }));
+        // If the committer has ended, the ticket reports the record lost.
         let ticket = Ticket::new(myself.clone(), number);
         drop(committer.cast(match self.is_probe() {
             // The same way, to the log and back; what it would record is of no use to anybody.
@@ -119,16 +82,16 @@ impl OrderState {
     }
 
     /// A record of so many decisions came out too large: fewer are decided at a time, down to the one that is at fault.
-    /// Nobody else's is refused, and nothing of the engine's is lost.
-    pub(super) fn too_large(
+    /// No other caller's is refused, and nothing of the engine's is lost.
+    pub(super) fn split_or_refuse(
         &mut self,
         decisions: usize,
         why: &str,
-        engine: Vec<EngineNews>,
+        engine: Vec<EngineDelivery>,
         mut waiters: Vec<Vec<Work>>,
-        deferred: Vec<Deferred>,
+        deferred: Vec<DeferredRefusal>,
     ) -> Result<(), ActorProcessingErr> {
-        let retry_after_ms = self.args.shared.gate.retry_after_ms();
+        let retry_after_ms = self.args.shared.admission.retry_after_ms();
         let callers = waiters.iter().any(|works| !works.is_empty());
         if decisions > 1 && callers {
             self.combine_max = Some(decisions / 2);
@@ -150,11 +113,11 @@ impl OrderState {
         Ok(())
     }
 
-    /// The record is durable: only now is the tentative state the committed one, and only now is anyone told.
-    pub(super) fn committed(&mut self, in_flight: InFlight) {
+    /// The record is durable: only now is the tentative state the committed one, and only now are callers answered.
+    pub(super) fn apply_committed(&mut self, in_flight: InFlightRecord) {
         let shared = self.args.shared.clone();
         let durability = shared.ports.durability.get();
-        let InFlight { sealed, waiters, deferred, engine, .. } = in_flight;
+        let InFlightRecord { sealed, waiters, deferred, engine, .. } = in_flight;
         drop(engine);
         if self.is_probe() {
             // Nothing was recorded: the order is as it was.
@@ -171,14 +134,14 @@ impl OrderState {
             shared.effects.order_ended();
         }
         sealed.commit_to(&mut self.aggregate, shared.settings.config.orders.recent_ids_max);
-        deferred.into_iter().for_each(|Deferred { work, outcome, .. }| work.answer(outcome));
-        self.snapshot_if_due();
+        deferred.into_iter().for_each(|DeferredRefusal { work, outcome, .. }| work.answer(outcome));
+        self.save_snapshot_if_due();
     }
 
-    /// Commands that lost a race come first again, a bounded number of times.
-    pub(super) fn again(&mut self, in_flight: InFlight) {
+    /// Queues commands that lost a race first again, a bounded number of times.
+    pub(super) fn requeue(&mut self, in_flight: InFlightRecord) {
         let max = self.args.shared.settings.config.commit.conflict_retries_max;
-        let retry_after_ms = self.args.shared.gate.retry_after_ms();
+        let retry_after_ms = self.args.shared.admission.retry_after_ms();
         for mut work in in_flight.into_works().into_iter().rev() {
             work.attempts += 1;
             work.certainly_new = false;
@@ -191,14 +154,14 @@ impl OrderState {
     }
 }
 
-/// Tells each waiter the outcome of its decision; who joined another's record gets it as a replay.
+/// Sends each caller the outcome of its decision; a caller that joined another's record gets it as a replay.
 fn answer(waiters: Vec<Vec<Work>>, outcomes: &[RecordedOutcome], durability: Durability) {
     for (works, outcome) in waiters.into_iter().zip(outcomes) {
         for (place, work) in works.into_iter().enumerate() {
             let command = &work.command;
-            let told = recorded(&command.order, &command.key, &outcome.verdict, durability, place > 0);
-            work.came_to("durable");
-            work.answer(told);
+            let answer = recorded(&command.order, &command.key, &outcome.verdict, durability, place > 0);
+            work.trace_point("durable");
+            work.answer(answer);
         }
     }
 }

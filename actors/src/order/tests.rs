@@ -15,7 +15,7 @@ use retailflow_testkit::author::{CONTEXT, order};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::quiet::Quiet;
+use crate::batch_node::BatchNode;
 use crate::world::Settings;
 
 /// It does whatever it is asked for.
@@ -66,7 +66,7 @@ async fn a_record_that_comes_out_too_large_is_taken_apart() {
         created: TimestampMs(0),
     };
     let log = Arc::new(MemoryLog::new(identity));
-    let node = Quiet::of(Settings::new(config, "test"), log.clone(), log, Arc::new(Willing)).await.node;
+    let node = BatchNode::of(Settings::new(config, "test"), log.clone(), log, Arc::new(Willing)).await.node;
     let order = order("shop", "large");
     let placed: Vec<_> = (0..lines)
         .map(|number| json!({ "line_id": line(number), "sku": "s", "quantity": 100, "amount_minor": 0 }))
@@ -74,7 +74,7 @@ async fn a_record_that_comes_out_too_large_is_taken_apart() {
     let data = json!({ "customer": "c", "currency": "EUR", "lines": placed });
     let place = CommandData::Place(serde_json::from_value(data).unwrap());
     assert_eq!(node.ask(command(&order, 0, place)).await.code, Code::Applied);
-    tokio::time::timeout(Duration::from_secs(60), node.orders_ended(1)).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), node.wait_orders_ended(1)).await.unwrap();
 
     let returned: Vec<_> =
         (0..lines).map(|number| json!({ "line_id": line(number), "quantity": 1 })).collect();

@@ -1,133 +1,44 @@
-//! Park marks that are not known yet: read by partition, beside each other, when first somebody asks; nobody else waits.
+//! The partitions whose park marks are not known yet, and what waits for that.
 
 use std::collections::BTreeMap;
 
+use retailflow_engine::ids::PartitionId;
+use retailflow_engine::wire::Code;
 use tokio::task::JoinSet;
 
-use super::{Code, Duration, Mutant, ParkedOrder, Parking, PartitionId, TenantMsg, UNREAD};
-use crate::release::ReleaseError;
+use crate::messages::{ReleaseError, TenantMsg};
+
+/// Why a command is refused for a while.
+const UNREAD: &str = "it is not known yet which orders of the partition are parked; ask again";
 
 /// A partition whose marks are not known.
 #[derive(Default)]
-struct Partition {
+pub(super) struct UnreadPartition {
     /// The number of the read that goes on.
-    reading: Option<u64>,
+    pub(super) reading: Option<u64>,
     /// The last read failed: who asks is refused until one succeeds.
-    failed: bool,
-    /// Somebody who wanted to be driven was told nothing.
-    rescan: bool,
+    pub(super) failed: bool,
+    /// An order that wanted to be driven got no notice: scan again once the marks are known.
+    pub(super) rescan: bool,
     /// Bounded as an order's queue.
-    waiting: Vec<TenantMsg>,
+    pub(super) waiting: Vec<TenantMsg>,
 }
 
 /// Those partitions, and the tasks that read. They end with the tenant.
 #[derive(Default)]
-pub(super) struct Unread {
-    partitions: BTreeMap<PartitionId, Partition>,
-    tasks: JoinSet<()>,
+pub(super) struct UnreadMarks {
+    pub(super) partitions: BTreeMap<PartitionId, UnreadPartition>,
+    pub(super) tasks: JoinSet<()>,
 }
 
-impl Unread {
+impl UnreadMarks {
     pub(super) fn forget(&mut self, partition: PartitionId) {
         self.partitions.remove(&partition);
     }
 }
 
-impl Parking {
-    /// Whether it is known which orders of the partition are parked.
-    pub(crate) fn knows(&self, partition: PartitionId) -> bool {
-        self.known.contains(&partition)
-    }
-
-    /// Keeps a message for an order of which nobody knows yet whether it is parked, and has that read.
-    pub(crate) fn keep(&mut self, partition: PartitionId, message: TenantMsg) {
-        if !self.shared.held.has(partition) {
-            // Its partition has gone meanwhile: whoever waits here asks again, and is answered by its owner.
-            return;
-        }
-        let max = self.shared.settings.config.orders.queue_max;
-        let unread = self.unread.partitions.entry(partition).or_default();
-        if unread.failed || unread.waiting.len() >= max {
-            let retry_after_ms = self.shared.gate.retry_after_ms();
-            unread.rescan |= refuse(message, retry_after_ms);
-            return;
-        }
-        unread.waiting.push(message);
-        self.start_reading(partition);
-    }
-
-    /// Looks again at what could not be read.
-    pub(crate) fn read_again(&mut self) {
-        let failed = self.unread.partitions.iter().filter(|(_, unread)| unread.failed);
-        let failed: Vec<PartitionId> = failed.map(|(partition, _)| *partition).collect();
-        failed.into_iter().for_each(|partition| self.start_reading(partition));
-    }
-
-    fn start_reading(&mut self, partition: PartitionId) {
-        let number = self.number();
-        let Some(unread) = self.unread.partitions.get_mut(&partition) else { return };
-        if unread.reading.is_some() {
-            return;
-        }
-        unread.reading = Some(number);
-        while self.unread.tasks.try_join_next().is_some() {}
-        let (shared, myself) = (self.shared.clone(), self.myself.clone());
-        let (ended, told) = tokio::sync::oneshot::channel::<()>();
-        if self.shared.settings.is(Mutant::TenantAwaitsItsLog) {
-            self.inline.push(told);
-        }
-        self.unread.tasks.spawn(async move {
-            let _permit = shared.reads.permit(partition).await;
-            let time = Duration::from_millis(shared.settings.config.commit.timeout_ms);
-            let read = match tokio::time::timeout(time, shared.ports.log.parked(partition)).await {
-                Ok(read) => read.map_err(|error| error.to_string()),
-                Err(_) => Err("the log did not answer in time".to_owned()),
-            };
-            // A tenant that is gone begins anew.
-            drop(myself.cast(TenantMsg::Marks(partition, number, read)));
-            drop(ended);
-        });
-    }
-
-    /// The marks were read, or could not be. Gives back what has waited for that.
-    pub(crate) fn marks(
-        &mut self,
-        partition: PartitionId,
-        number: u64,
-        read: Result<Vec<ParkedOrder>, String>,
-    ) -> Vec<TenantMsg> {
-        let Some(unread) = self.unread.partitions.get_mut(&partition) else { return Vec::new() };
-        if unread.reading != Some(number) {
-            return Vec::new();
-        }
-        match read {
-            Ok(marks) => self.arrived(partition, &marks),
-            Err(error) => {
-                tracing::warn!(%partition, %error, "park marks cannot be read now; commands of this partition are refused");
-                unread.reading = None;
-                unread.failed = true;
-                let retry_after_ms = self.shared.gate.retry_after_ms();
-                for message in std::mem::take(&mut unread.waiting) {
-                    unread.rescan |= refuse(message, retry_after_ms);
-                }
-                Vec::new()
-            }
-        }
-    }
-
-    /// The partition is known now. Gives back what has waited.
-    pub(super) fn read(&mut self, partition: PartitionId) -> Vec<TenantMsg> {
-        let Some(unread) = self.unread.partitions.remove(&partition) else { return Vec::new() };
-        if unread.rescan {
-            // Until now its orders were told nothing: whoever wants to be driven is looked for again.
-            self.shared.effects.taken(partition);
-        }
-        unread.waiting
-    }
-}
-
-/// Refuses what cannot wait. Whether an order was to be told something.
-fn refuse(message: TenantMsg, retry_after_ms: u64) -> bool {
+/// Refuses what cannot wait. Whether it was a notice to an order.
+pub(super) fn refuse(message: TenantMsg, retry_after_ms: u64) -> bool {
     match message {
         TenantMsg::Submit(work) => work.refuse(Code::Unavailable, UNREAD, retry_after_ms),
         TenantMsg::Release(request) => {

@@ -47,14 +47,14 @@ pub(crate) struct BreakerCounts {
 pub(crate) struct Breaker(Arc<Inner>);
 
 struct Inner {
-    machine: StateMachine<ConsecutiveFailures<Constant>, Told>,
+    machine: StateMachine<ConsecutiveFailures<Constant>, BreakerEvents>,
     state: Arc<State>,
-    gate: Mutex<Gate>,
+    probe_slot: Mutex<ProbeSlot>,
     rng: Arc<dyn Rng>,
     open_ms: u64,
 }
 
-/// What `failsafe` tells of itself, and what it does not know.
+/// What `failsafe` reports, and what is counted beside it.
 #[derive(Default)]
 struct State {
     open: AtomicBool,
@@ -64,9 +64,9 @@ struct State {
     refused: AtomicU64,
 }
 
-struct Told(Arc<State>);
+struct BreakerEvents(Arc<State>);
 
-impl Instrument for Told {
+impl Instrument for BreakerEvents {
     /// Never happens: it is asked only when it must let a call in.
     fn on_call_rejected(&self) {}
 
@@ -85,13 +85,13 @@ impl Instrument for Told {
     }
 }
 
-struct Gate {
+struct ProbeSlot {
     /// Counts the changes between open and closed.
     era: u64,
-    open: Option<Open>,
+    open: Option<OpenState>,
 }
 
-struct Open {
+struct OpenState {
     until: Instant,
     /// How often it has opened again since it was last closed.
     doublings: u32,
@@ -105,9 +105,9 @@ impl Breaker {
         let policy =
             consecutive_failures(effects.breaker_failures, failsafe::backoff::constant(Duration::ZERO));
         Self(Arc::new(Inner {
-            machine: StateMachine::new(policy, Told(Arc::clone(&state))),
+            machine: StateMachine::new(policy, BreakerEvents(Arc::clone(&state))),
             state,
-            gate: Mutex::new(Gate { era: 0, open: None }),
+            probe_slot: Mutex::new(ProbeSlot { era: 0, open: None }),
             rng,
             open_ms: effects.breaker_open_ms,
         }))
@@ -120,9 +120,9 @@ impl Breaker {
     /// [`RetryAfter`] while the breaker is open, and while a probe is out.
     pub(crate) fn try_pass(&self) -> Result<Pass, RetryAfter> {
         let inner = &self.0;
-        let mut gate = inner.gate.lock();
-        let era = gate.era;
-        let Some(open) = &mut gate.open else { return Ok(self.pass(era, false)) };
+        let mut probe_slot = inner.probe_slot.lock();
+        let era = probe_slot.era;
+        let Some(open) = &mut probe_slot.open else { return Ok(self.pass(era, false)) };
         let refused = |after: Duration| {
             inner.state.refused.fetch_add(1, Ordering::Relaxed);
             Err(RetryAfter(after))
@@ -160,15 +160,15 @@ impl Breaker {
 
 impl Inner {
     fn verdict(&self, era: u64, good: bool) {
-        let mut gate = self.gate.lock();
-        if gate.era != era {
+        let mut probe_slot = self.probe_slot.lock();
+        if probe_slot.era != era {
             return;
         }
-        let doublings = gate.open.as_ref().map(|open| open.doublings);
+        let doublings = probe_slot.open.as_ref().map(|open| open.doublings);
         if good {
             self.machine.on_success();
             if doublings.is_some() {
-                *gate = Gate { era: era + 1, open: None };
+                *probe_slot = ProbeSlot { era: era + 1, open: None };
             }
             return;
         }
@@ -177,7 +177,8 @@ impl Inner {
         if self.state.opened.load(Ordering::Relaxed) > opened_before {
             let doublings = doublings.map_or(0, |doublings| (doublings + 1).min(DOUBLINGS_MAX));
             let until = Instant::now() + self.open_time(doublings);
-            *gate = Gate { era: era + 1, open: Some(Open { until, doublings, probing: false }) };
+            *probe_slot =
+                ProbeSlot { era: era + 1, open: Some(OpenState { until, doublings, probing: false }) };
         }
     }
 
@@ -189,16 +190,16 @@ impl Inner {
     }
 
     fn dropped_probe(&self, era: u64) {
-        let mut gate = self.gate.lock();
-        if gate.era == era
-            && let Some(open) = &mut gate.open
+        let mut probe_slot = self.probe_slot.lock();
+        if probe_slot.era == era
+            && let Some(open) = &mut probe_slot.open
         {
             open.probing = false;
         }
     }
 }
 
-/// A call that was let in. Dropped, it says nothing about the participant, and frees the gate if it was the probe.
+/// A call that was let in. Dropped, it says nothing about the participant, and frees the probe_slot if it was the probe.
 #[must_use]
 pub(crate) struct Pass {
     breaker: Breaker,

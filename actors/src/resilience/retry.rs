@@ -75,13 +75,13 @@ impl Backoff for FullJitter {
 
 /// Waits that grow without an end: each is between half of a ceiling and the whole of it, and the ceiling doubles up to
 /// the greatest.
-pub(crate) struct Growing {
+pub(crate) struct GrowingBackoff {
     rng: Arc<dyn Rng>,
     ceiling_ms: u64,
     max_ms: u64,
 }
 
-impl Growing {
+impl GrowingBackoff {
     /// Waits from `min_ms` to `max_ms`.
     pub(crate) fn new(min_ms: u64, max_ms: u64, rng: Arc<dyn Rng>) -> Self {
         Self { rng, ceiling_ms: min_ms.max(1), max_ms: max_ms.max(1) }
@@ -147,13 +147,13 @@ mod tests {
     #[test]
     fn growing_waits_double_up_to_the_greatest() {
         for seed in 0..200 {
-            let mut growing = Growing::new(20, 900, Arc::new(Seeded::new(seed)));
+            let mut growing = GrowingBackoff::new(20, 900, Arc::new(Seeded::new(seed)));
             for ceiling in [20, 40, 80, 160, 320, 640, 900, 900] {
                 let wait = growing.delay().as_millis() as u64;
                 assert!((ceiling / 2..=ceiling).contains(&wait), "{wait} of {ceiling}");
             }
         }
-        let mut widest = Growing::new(u64::MAX, u64::MAX, Arc::new(Seeded::new(1)));
+        let mut widest = GrowingBackoff::new(u64::MAX, u64::MAX, Arc::new(Seeded::new(1)));
         assert!(widest.delay() > Duration::from_secs(1) && widest.delay() > Duration::from_secs(1));
     }
 

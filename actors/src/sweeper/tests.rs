@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use tokio::time::interval;
 
 use super::FOUND_MAX;
-use crate::quiet::Quiet;
-use crate::world::Holds;
+use crate::batch_node::BatchNode;
+use crate::world::OwnershipMode;
 
 const PARTITIONS: u16 = 4;
 const BAD: PartitionId = PartitionId(1);
@@ -73,7 +73,7 @@ async fn orders_that_cannot_be_read_fill_no_memory_and_keep_no_others_waiting() 
         created: TimestampMs(0),
     };
     let log = Arc::new(MemoryLog::new(identity));
-    let one = Quiet::on(log.clone(), "one", Holds::AsTold, None).await.node;
+    let one = BatchNode::on(log.clone(), "one", OwnershipMode::Assigned, None).await.node;
     let good = orders_in(GOOD, PARTITIONS, 20);
     let bad = orders_in(BAD, PARTITIONS, 20 * FOUND_MAX);
     assert!(one.take_over(BAD, TIME).await && one.take_over(GOOD, TIME).await);
@@ -84,7 +84,9 @@ async fn orders_that_cannot_be_read_fill_no_memory_and_keep_no_others_waiting() 
     let silent = Arc::new(Silent { asked: Mutex::default(), changed: watch::Sender::new(0) });
     let (deadlines, snapshots) = (log.clone(), Arc::new(Hanging));
     let next =
-        Quiet::remembering(log, deadlines, snapshots, "next", Holds::AsTold, silent.clone()).await.node;
+        BatchNode::remembering(log, deadlines, snapshots, "next", OwnershipMode::Assigned, silent.clone())
+            .await
+            .node;
     assert!(next.take_over(BAD, TIME).await && next.take_over(GOOD, TIME).await);
     let mut changed = silent.changed.subscribe();
     changed.wait_for(|asked| *asked == good.len()).await.unwrap();

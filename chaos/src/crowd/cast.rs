@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use retailflow_actors::{Holds, Node, NodeHandle, Ports, Settings};
+use retailflow_actors::{Node, NodeHandle, OwnershipMode, Ports, Settings};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::order::Command;
 use retailflow_engine::wire::Outcome;
@@ -31,7 +31,11 @@ impl Cast {
         if !matches!(plan.sickness, Sickness::Replaced(_)) {
             return Ok(Self { nodes: vec![of(settings).await?] });
         }
-        let told = |name: &str| Settings { node: name.into(), holds: Holds::AsTold, ..settings.clone() };
+        let told = |name: &str| Settings {
+            node: name.into(),
+            ownership: OwnershipMode::Assigned,
+            ..settings.clone()
+        };
         let (first, heir) = (of(told(FIRST)).await?, of(told(HEIR)).await?);
         for partition in (0..plan.config.log.partitions).map(PartitionId) {
             if !first.take_over(partition, MOVE_MAX).await {
@@ -48,7 +52,7 @@ impl Cast {
 
     /// Asks whoever holds the order: who came last, if two do.
     pub(super) async fn ask(&self, command: Command) -> Outcome {
-        let held = self.nodes.iter().rev().find(|node| node.holds(&command.order));
+        let held = self.nodes.iter().rev().find(|node| node.accepts(&command.order));
         held.unwrap_or(self.first()).ask(command).await
     }
 
@@ -61,7 +65,7 @@ impl Cast {
         for node in self.nodes.clone() {
             tasks.spawn(async move {
                 loop {
-                    let partition = node.fenced().await;
+                    let partition = node.next_fenced().await;
                     node.stop_partition(partition).await;
                 }
             });

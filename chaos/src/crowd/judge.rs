@@ -86,7 +86,6 @@ impl Verdict {
 pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
     let mut verdict = Verdict::default();
     judged.asked(&mut verdict);
-    super::promises::judge(judged, &mut verdict);
     let commits = judged.timeline.commits.lock();
     let calls = judged.timeline.calls.lock();
     for (order, records) in records(judged.groups) {

@@ -94,7 +94,7 @@ impl World<'_> {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let text = format!("orders are open that nobody brings to an end: {:?}", node.effects());
+        let text = format!("orders are open that nobody brings to an end: {:?}", node.effect_counts());
         self.shared.violated(Violation::new(InvariantId::Progress, text));
     }
 

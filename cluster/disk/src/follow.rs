@@ -2,7 +2,7 @@
 //!
 //! Invariant: what is shown is durable and stays in the log. While somebody holds the log's lock, groups are shown up to
 //! the mark (`log::durable`), which is written after the sync. When nobody holds it, the mark may be behind: what is
-//! durable all the same is found out by reading (`log::settle`). A follower takes no lock, and writes nothing.
+//! durable all the same is found out by reading (`log::durable_end`). A follower takes no lock, and writes nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use std::sync::Arc;
 use retailflow_engine::codec::{CodecError, identity};
 use retailflow_engine::ports::{LogIdentity, LogPosition, LoggedGroup};
 
+use super::log::durable_end::durable_end;
 use super::log::frame::{Frame, FrameKind};
 use super::log::open::LOCK_FILE;
 use super::log::read::Shared;
 use super::log::segment::{SEGMENT_HEADER_BYTES, Segment};
-use super::log::settle::settle;
 use super::log::{Hash, LogError, LogOptions, LogReader, Position, durable, group};
 use retailflow_os::files::Files;
 
@@ -214,12 +214,12 @@ impl LogFollower {
             return Ok(());
         }
         // Nobody is writing, or somebody begins just now; then what looks like damage may be a write that is under way.
-        let settled = match settle(files, &self.dir, self.options, log_id, self.end) {
+        let end = match durable_end(files, &self.dir, self.options, log_id, self.end) {
             Err(LogError::Damaged { .. }) if is_locked()? => return Ok(()),
-            Err(LogError::Damaged { .. }) => settle(files, &self.dir, self.options, log_id, self.end),
-            settled => settled,
+            Err(LogError::Damaged { .. }) => durable_end(files, &self.dir, self.options, log_id, self.end),
+            end => end,
         };
-        self.end = self.end.max(settled?);
+        self.end = self.end.max(end?);
         Ok(())
     }
 }

@@ -30,7 +30,7 @@ pub enum Meaning {
 
 impl Meaning {
     /// What an operator can do, where somebody has to.
-    fn mend(self) -> &'static str {
+    fn remedy(self) -> &'static str {
         match self {
             Self::OutOfSpace => {
                 ": etcd's database is full; compact and defragment it (or raise --quota-backend-bytes), then `etcdctl alarm disarm`"
@@ -47,7 +47,7 @@ impl Meaning {
 
 /// What etcd did not do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("etcd: {why}{}", meaning.mend())]
+#[error("etcd: {why}{}", meaning.remedy())]
 pub struct EtcdError {
     /// What it means.
     pub meaning: Meaning,

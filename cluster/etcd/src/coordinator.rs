@@ -19,7 +19,7 @@ use super::values::{ClaimV1, DrainV1, Holder, NodeV1, PinV1, PlacementV1, SeenV1
 
 /// A key as it stands.
 #[derive(Debug, Clone)]
-pub(crate) struct Stood<T> {
+pub(crate) struct Observed<T> {
     pub(crate) value: T,
     /// etcd's revision at which it was created: two claims of one key differ in it.
     pub(crate) created: i64,
@@ -29,7 +29,7 @@ pub(crate) struct Stood<T> {
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Want {
+pub(crate) enum Action {
     /// Become the leader: nobody is.
     Campaign,
     /// Write this plan, if we are the leader of this creation still and the placement is as we know it (0: there is none).
@@ -63,13 +63,13 @@ pub(crate) struct Coordinator {
     partitions: u16,
     dwell_ms: u64,
     required_labels: BTreeMap<String, String>,
-    nodes: BTreeMap<NodeId, Stood<NodeV1>>,
+    nodes: BTreeMap<NodeId, Observed<NodeV1>>,
     drains: BTreeMap<NodeId, DrainV1>,
     seen: BTreeMap<NodeId, SeenV1>,
     pins: BTreeMap<PartitionId, NodeId>,
-    leader: Option<Stood<Holder>>,
-    placement: Option<Stood<PlacementV1>>,
-    claims: BTreeMap<PartitionId, Stood<Holder>>,
+    leader: Option<Observed<Holder>>,
+    placement: Option<Observed<PlacementV1>>,
+    claims: BTreeMap<PartitionId, Observed<Holder>>,
     /// What cannot be read, by its key.
     unreadable: BTreeMap<String, ValueError>,
     running: BTreeMap<PartitionId, Running>,
@@ -121,7 +121,7 @@ impl Coordinator {
             match known {
                 Key::Node(node) => {
                     let value = read("a node's entry", value)?;
-                    self.nodes.insert(node, Stood { value, created, modified });
+                    self.nodes.insert(node, Observed { value, created, modified });
                 }
                 Key::Seen(node) => drop(self.seen.insert(node, read("a node that was seen", value)?)),
                 Key::Drain(node) => drop(self.drains.insert(node, read("a drain", value)?)),
@@ -135,14 +135,15 @@ impl Coordinator {
                 }
                 Key::Leader => {
                     self.leader =
-                        Some(Stood { value: read("the leader's entry", value)?, created, modified });
+                        Some(Observed { value: read("the leader's entry", value)?, created, modified });
                 }
                 Key::Placement => {
-                    self.placement = Some(Stood { value: read("the placement", value)?, created, modified });
+                    self.placement =
+                        Some(Observed { value: read("the placement", value)?, created, modified });
                 }
                 Key::Claim(partition) => {
                     let claim: ClaimV1 = read("a claim", value)?;
-                    self.claims.insert(partition, Stood { value: claim.holder, created, modified });
+                    self.claims.insert(partition, Observed { value: claim.holder, created, modified });
                 }
                 Key::Lock(_) => {}
             }
@@ -195,12 +196,12 @@ impl Coordinator {
 
     /// Whose entry stands under our node's name, if it is another process's.
     pub(crate) fn namesake(&self) -> Option<&NodeV1> {
-        self.nodes.get(&self.my_node).map(|stood| &stood.value).filter(|node| node.holder != self.me)
+        self.nodes.get(&self.my_node).map(|observed| &observed.value).filter(|node| node.holder != self.me)
     }
 
     /// Whether our own entry stands.
     pub(crate) fn is_listed(&self) -> bool {
-        self.nodes.get(&self.my_node).is_some_and(|stood| stood.value.holder == self.me)
+        self.nodes.get(&self.my_node).is_some_and(|observed| observed.value.holder == self.me)
     }
 
     /// Whether somebody has asked for this node to be emptied.
@@ -210,11 +211,11 @@ impl Coordinator {
 
     /// All that is known of the cluster.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (&NodeId, &NodeV1, bool)> {
-        self.nodes.iter().map(|(node, stood)| (node, &stood.value, self.drains.contains_key(node)))
+        self.nodes.iter().map(|(node, observed)| (node, &observed.value, self.drains.contains_key(node)))
     }
 
     pub(crate) fn leader(&self) -> Option<&Holder> {
-        self.leader.as_ref().map(|stood| &stood.value)
+        self.leader.as_ref().map(|observed| &observed.value)
     }
 
     /// Whom a partition is placed with.
@@ -251,25 +252,25 @@ impl Coordinator {
 
     /// Who has claimed a partition.
     pub(crate) fn claimed(&self, partition: PartitionId) -> Option<&Holder> {
-        self.claims.get(&partition).map(|stood| &stood.value)
+        self.claims.get(&partition).map(|observed| &observed.value)
     }
 
     /// What is to be done now, in a stable order: first what ends something, so that others can begin.
-    pub(crate) fn wants(&self, now: TimestampMs) -> Vec<Want> {
+    pub(crate) fn actions(&self, now: TimestampMs) -> Vec<Action> {
         let mut wants = Vec::new();
         let partitions: BTreeSet<PartitionId> = (0..self.partitions).map(PartitionId).collect();
         for partition in &partitions {
             let (claim, running) = (self.claims.get(partition), self.running.get(partition));
-            let mine = claim.filter(|stood| stood.value == self.me);
+            let mine = claim.filter(|observed| observed.value == self.me);
             match (mine, claim, running) {
                 (None, Some(_), Some(Running::Fully | Running::HandingOver)) => {
-                    wants.push(Want::Stop(*partition))
+                    wants.push(Action::Stop(*partition))
                 }
                 (_, _, Some(Running::Fully)) if !self.is_mine(*partition) => {
-                    wants.push(Want::HandOver(*partition));
+                    wants.push(Action::HandOver(*partition));
                 }
-                (Some(stood), _, None) if !self.is_mine(*partition) => {
-                    wants.push(Want::Unclaim { partition: *partition, created: stood.created });
+                (Some(observed), _, None) if !self.is_mine(*partition) => {
+                    wants.push(Action::Unclaim { partition: *partition, created: observed.created });
                 }
                 _ => {}
             }
@@ -282,9 +283,11 @@ impl Coordinator {
             match (claim, running) {
                 // A namesake that is not listed waits for its turn.
                 (None, None | Some(Running::Fully)) if self.namesake().is_none() => {
-                    wants.push(Want::Claim(*partition))
+                    wants.push(Action::Claim(*partition))
                 }
-                (Some(stood), None) if stood.value == self.me => wants.push(Want::TakeOver(*partition)),
+                (Some(observed), None) if observed.value == self.me => {
+                    wants.push(Action::TakeOver(*partition))
+                }
                 // While it is handed over, or another one has it: later.
                 _ => {}
             }
@@ -292,7 +295,7 @@ impl Coordinator {
         // Who cannot read the plan had better not lead.
         let reads_all = !self.knows_less("leader") && !self.knows_less("placement");
         if self.leader.is_none() && self.is_listed() && reads_all {
-            wants.push(Want::Campaign);
+            wants.push(Action::Campaign);
         }
         wants.extend(self.place(now));
         wants
@@ -307,11 +310,13 @@ impl Coordinator {
     /// all stays as it is: so it is, too, when etcd has lost all that it had.
     fn is_mine(&self, partition: PartitionId) -> bool {
         match &self.placement {
-            Some(stood) => {
-                stood.value.owners.get(&partition.0).is_some_and(|owner| owner.node == self.my_node.as_str())
-            }
+            Some(observed) => observed
+                .value
+                .owners
+                .get(&partition.0)
+                .is_some_and(|owner| owner.node == self.my_node.as_str()),
             None => match self.claims.get(&partition) {
-                Some(stood) => stood.value == self.me,
+                Some(observed) => observed.value == self.me,
                 None => self.running.get(&partition) == Some(&Running::Fully),
             },
         }
@@ -319,11 +324,11 @@ impl Coordinator {
 
     /// Who has what: as it was planned, or, in an etcd that has lost its plan, as it is claimed.
     fn current(&self, now: TimestampMs) -> Assignment {
-        if let Some(stood) = &self.placement {
-            return stood.value.assignment();
+        if let Some(observed) = &self.placement {
+            return observed.value.assignment();
         }
-        let claimed = |(partition, stood): (&PartitionId, &Stood<Holder>)| {
-            let node = NodeId::parse(&stood.value.node).ok()?;
+        let claimed = |(partition, observed): (&PartitionId, &Observed<Holder>)| {
+            let node = NodeId::parse(&observed.value.node).ok()?;
             Some((*partition, Assigned { node, since: now }))
         };
         self.claims.iter().filter_map(claimed).collect()
@@ -334,19 +339,19 @@ impl Coordinator {
         self.unreadable.keys().any(|key| key.ends_with(ending))
     }
 
-    fn place(&self, now: TimestampMs) -> Option<Want> {
-        let leader = self.leader.as_ref().filter(|stood| stood.value == self.me)?;
+    fn place(&self, now: TimestampMs) -> Option<Action> {
+        let leader = self.leader.as_ref().filter(|observed| observed.value == self.me)?;
         if self.knows_less("placement") {
             return None;
         }
         let candidates: Vec<Candidate> = self
             .nodes
             .iter()
-            .map(|(node, stood)| Candidate {
+            .map(|(node, observed)| Candidate {
                 node: node.clone(),
-                weight: stood.value.weight,
+                weight: observed.value.weight,
                 draining: self.drains.contains_key(node),
-                labels: stood.value.labels.clone(),
+                labels: observed.value.labels.clone(),
             })
             .collect();
         let policy = Policy {
@@ -360,10 +365,10 @@ impl Coordinator {
         if self.placement.is_some() && planned == current {
             return None;
         }
-        Some(Want::Place {
+        Some(Action::Place {
             placement: PlacementV1::of(self.partitions, &planned, now),
             leader_created: leader.created,
-            placement_modified: self.placement.as_ref().map_or(0, |stood| stood.modified),
+            placement_modified: self.placement.as_ref().map_or(0, |observed| observed.modified),
         })
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{EtcdError, Meaning};
-use super::coordinator::{Coordinator, Want};
+use super::coordinator::{Action, Coordinator};
 use super::keys::{Key, Keys};
 use super::membership::{Known, Membership};
 use super::session::{Session, Standing};
@@ -239,7 +239,7 @@ impl Member {
             let mut standing = self.session.as_ref().map(|session| session.standing.clone());
             tokio::select! {
                 () = self.inner.leaving.cancelled(), if !self.leaving => self.leaving = true,
-                change = changed(&mut changes) => self.take_in(change?),
+                change = changed(&mut changes) => self.apply(change?),
                 Some(partition) = releases.recv() => self.coordinator.released(partition),
                 () = moved(standing.as_mut()) => {}
                 _ = look.tick() => {}
@@ -259,7 +259,7 @@ impl Member {
         Ok(changes)
     }
 
-    fn take_in(&mut self, changes: Vec<Change>) {
+    fn apply(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
                 Change::Put { key, value, created, modified } => {
@@ -327,17 +327,17 @@ impl Member {
     async fn act(&mut self, store: &Store) -> Result<(), EtcdError> {
         let now = self.inner.clock.now();
         let mut requests = Vec::new();
-        for want in self.coordinator.wants(now) {
+        for want in self.coordinator.actions(now) {
             match want {
-                Want::TakeOver(partition) => {
+                Action::TakeOver(partition) => {
                     self.coordinator.taken_over(partition);
                     self.tell(OwnershipEvent::TakeOver(partition)).await;
                 }
-                Want::HandOver(partition) => {
+                Action::HandOver(partition) => {
                     self.coordinator.handing_over(partition);
                     self.tell(OwnershipEvent::HandOver(partition)).await;
                 }
-                Want::Stop(partition) => {
+                Action::Stop(partition) => {
                     self.coordinator.stopping(partition);
                     self.tell(OwnershipEvent::Stop(partition)).await;
                 }
@@ -357,7 +357,7 @@ impl Member {
     fn ask(
         &self,
         store: &Store,
-        want: Want,
+        want: Action,
         now: TimestampMs,
     ) -> impl Future<Output = Result<(), EtcdError>> + use<> {
         let (store, inner) = (store.clone(), Arc::clone(&self.inner));
@@ -366,20 +366,20 @@ impl Member {
         async move {
             let keys = &inner.keys;
             match want {
-                Want::Campaign => store.create(&keys.of(&Key::Leader), write(&holder), lease).await?,
-                Want::Claim(partition) => {
+                Action::Campaign => store.create(&keys.of(&Key::Leader), write(&holder), lease).await?,
+                Action::Claim(partition) => {
                     let claim = ClaimV1 { holder, at_ms: now.0 };
                     store.create(&keys.of(&Key::Claim(partition)), write(&claim), lease).await?
                 }
-                Want::Unclaim { partition, created } => {
+                Action::Unclaim { partition, created } => {
                     store.delete_created(&keys.of(&Key::Claim(partition)), created).await?
                 }
-                Want::Place { placement, leader_created, placement_modified } => {
+                Action::Place { placement, leader_created, placement_modified } => {
                     let (leader, key) = (keys.of(&Key::Leader), keys.of(&Key::Placement));
                     let at = ((&*leader, leader_created), (&*key, placement_modified));
                     store.replace_under(at.0, at.1, write(&placement)).await?
                 }
-                Want::TakeOver(_) | Want::HandOver(_) | Want::Stop(_) => false,
+                Action::TakeOver(_) | Action::HandOver(_) | Action::Stop(_) => false,
             };
             Ok(())
         }

@@ -5,19 +5,17 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Message, RequestErrorKind};
+use async_nats::{Client, HeaderMap, Message};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use retailflow_engine::codec::CodecError;
-use retailflow_engine::ports::ReadError;
-use retailflow_engine::wire::base64;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::answers::{ApiFailure, answer, bounded};
 use super::batch::{BATCH_SEQUENCE, GROUP_SIZE};
-use super::errors::{ApiError, MESSAGE_TOO_LARGE, NO_MESSAGE};
-use super::hedged::hedged;
+use super::direct::{self, DirectRead, LeaderMessage, without};
+use super::errors::NO_MESSAGE;
+use super::hedged::hedged_read;
 
 /// Messages that one direct read asks for. Below what a subscription holds: an overflow would drop some silently.
 const PIECE_MESSAGES: usize = 500;
@@ -28,55 +26,9 @@ const IN_FLIGHT_PAUSE_MS: u64 = 20;
 /// Bytes that one direct read asks for.
 const PIECE_BYTES: usize = 4 << 20;
 
-/// Why a request gave nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// No answer: a write may have happened or not.
-    #[error("{0}")]
-    Silent(String),
-    /// A clear no.
-    #[error("{0}")]
-    Refused(ApiError),
-    /// An answer that makes no sense, or more than this version understands.
-    #[error("a strange answer: {0}")]
-    Strange(String),
-    /// What is stored is not what was written; the text names the place.
-    #[error("{0}")]
-    Damaged(String),
-}
-
-impl Trouble {
-    /// Whether trying again may help: nobody answered, or who did has no leader, no room or too much to do.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Silent(_) => true,
-            Self::Refused(error) => error.code >= 500 || error.is_in_flight() || error.is_full(),
-            Self::Strange(_) | Self::Damaged(_) => false,
-        }
-    }
-
-    /// What stands at `place` could not be read: damaged, or written by a newer version, which is not the same.
-    pub(super) fn unreadable(place: impl std::fmt::Display, error: &CodecError) -> Self {
-        match error {
-            CodecError::Corrupt(_) => Self::Damaged(format!("{place}: {error}")),
-            _ => Self::Strange(format!("{place}: {error}")),
-        }
-    }
-}
-
-impl From<Trouble> for ReadError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Damaged(why) => Self::Damaged(why),
-            trouble => Self::Unavailable(trouble.to_string()),
-        }
-    }
-}
-
 /// A message as it stands in a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stored {
+pub(super) struct StoredMessage {
     pub(super) subject: String,
     pub(super) sequence: u64,
     /// Its number within its batch, from 1; 0 for one that was published by itself.
@@ -86,10 +38,10 @@ pub(super) struct Stored {
     pub(super) payload: Vec<u8>,
 }
 
-impl Stored {
+impl StoredMessage {
     /// It could not be decoded.
-    pub(super) fn unreadable(&self, stream: &str, error: &CodecError) -> Trouble {
-        Trouble::unreadable(format_args!("{stream}, sequence {}, {}", self.sequence, self.subject), error)
+    pub(super) fn unreadable(&self, stream: &str, error: &CodecError) -> ApiFailure {
+        ApiFailure::unreadable(format_args!("{stream}, sequence {}, {}", self.sequence, self.subject), error)
     }
 
     /// The sequence of the last message of its batch: a batch's messages stand one after another.
@@ -100,7 +52,7 @@ impl Stored {
 
 /// A message that was published and is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Acknowledged {
+pub(super) struct PubAck {
     pub(super) sequence: u64,
     /// It was stored before, under the same message id.
     pub(super) duplicate: bool,
@@ -154,15 +106,15 @@ impl Api {
         Self { client, timeout }
     }
 
-    pub(super) async fn create_stream(&self, name: &str, config: &Value) -> Result<(), Trouble> {
+    pub(super) async fn create_stream(&self, name: &str, config: &Value) -> Result<(), ApiFailure> {
         self.ask(&format!("STREAM.CREATE.{name}"), config).await.map(drop)
     }
 
-    pub(super) async fn info(&self, stream: &str) -> Result<StreamInfo, Trouble> {
+    pub(super) async fn info(&self, stream: &str) -> Result<StreamInfo, ApiFailure> {
         let answer = self.read(&format!("STREAM.INFO.{stream}"), &Value::Null).await?;
         let last = answer["state"]["last_seq"].as_u64();
         let last_sequence =
-            last.ok_or_else(|| Trouble::Strange(format!("{stream} tells no last sequence")))?;
+            last.ok_or_else(|| ApiFailure::Strange(format!("{stream} tells no last sequence")))?;
         Ok(StreamInfo {
             subjects: answer["state"]["num_subjects"].as_u64().unwrap_or(0),
             config: answer["config"].clone(),
@@ -185,12 +137,12 @@ impl Api {
         stream: &str,
         filter: &str,
         after: usize,
-    ) -> Result<Subjects, Trouble> {
+    ) -> Result<Subjects, ApiFailure> {
         let body = json!({ "subjects_filter": filter, "offset": after });
         let mut answer = self.read(&format!("STREAM.INFO.{stream}"), &body).await?;
         let last_sequence = answer["state"]["last_seq"].as_u64();
         let last_sequence =
-            last_sequence.ok_or_else(|| Trouble::Strange(format!("{stream} tells no last sequence")))?;
+            last_sequence.ok_or_else(|| ApiFailure::Strange(format!("{stream} tells no last sequence")))?;
         let subjects: Vec<String> = match answer["state"]["subjects"].take() {
             Value::Object(subjects) => subjects.into_iter().map(|(subject, _)| subject).collect(),
             _ => Vec::new(),
@@ -200,12 +152,16 @@ impl Api {
     }
 
     /// The last message of a subject, from the leader.
-    pub(super) async fn last(&self, stream: &str, subject: &str) -> Result<Option<Stored>, Trouble> {
+    pub(super) async fn last(
+        &self,
+        stream: &str,
+        subject: &str,
+    ) -> Result<Option<StoredMessage>, ApiFailure> {
         self.get(stream, &json!({ "last_by_subj": subject })).await
     }
 
     /// The message of a sequence, from the leader.
-    pub(super) async fn at(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, Trouble> {
+    pub(super) async fn at(&self, stream: &str, sequence: u64) -> Result<Option<StoredMessage>, ApiFailure> {
         self.get(stream, &json!({ "seq": sequence })).await
     }
 
@@ -215,28 +171,28 @@ impl Api {
         stream: &str,
         filter: &str,
         sequence: u64,
-    ) -> Result<Option<Stored>, Trouble> {
+    ) -> Result<Option<StoredMessage>, ApiFailure> {
         self.get(stream, &json!({ "seq": sequence, "next_by_subj": filter })).await
     }
 
     /// The sequence of the last message whose subject matches `filter`, from the leader; 0 for none. Nothing else of it is read, so
     /// that anybody may have written it.
-    pub(super) async fn last_sequence(&self, stream: &str, filter: &str) -> Result<u64, Trouble> {
+    pub(super) async fn last_sequence(&self, stream: &str, filter: &str) -> Result<u64, ApiFailure> {
         match self.read(&format!("STREAM.MSG.GET.{stream}"), &json!({ "last_by_subj": filter })).await {
             Ok(answer) => {
                 let sequence = answer["message"]["seq"].as_u64();
-                sequence.ok_or_else(|| Trouble::Strange("a message without a sequence".into()))
+                sequence.ok_or_else(|| ApiFailure::Strange("a message without a sequence".into()))
             }
-            Err(Trouble::Refused(error)) if error.err_code == NO_MESSAGE => Ok(0),
-            Err(trouble) => Err(trouble),
+            Err(ApiFailure::Refused(error)) if error.err_code == NO_MESSAGE => Ok(0),
+            Err(failure) => Err(failure),
         }
     }
 
-    async fn get(&self, stream: &str, what: &Value) -> Result<Option<Stored>, Trouble> {
+    async fn get(&self, stream: &str, what: &Value) -> Result<Option<StoredMessage>, ApiFailure> {
         match self.read(&format!("STREAM.MSG.GET.{stream}"), what).await {
-            Ok(answer) => stored_in(&answer["message"]).map(Some),
-            Err(Trouble::Refused(error)) if error.err_code == NO_MESSAGE => Ok(None),
-            Err(trouble) => Err(trouble),
+            Ok(answer) => stored_in(LeaderMessage::read(&answer["message"])?).map(Some),
+            Err(ApiFailure::Refused(error)) if error.err_code == NO_MESSAGE => Ok(None),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -244,7 +200,7 @@ impl Api {
     ///
     /// # Errors
     /// `Refused` with [`ApiError::was_slower`] when it is not.
-    pub(super) async fn publish_first(&self, subject: &str, payload: Vec<u8>) -> Result<(), Trouble> {
+    pub(super) async fn publish_first(&self, subject: &str, payload: Vec<u8>) -> Result<(), ApiFailure> {
         self.publish_after(subject, 0, HeaderMap::new(), payload.into()).await.map(drop)
     }
 
@@ -259,12 +215,12 @@ impl Api {
         expected: u64,
         mut headers: HeaderMap,
         payload: Bytes,
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, ApiFailure> {
         headers.insert(super::batch::EXPECTED_LAST, expected.to_string());
         let until = Instant::now() + self.timeout;
         loop {
             match self.publish(subject, headers.clone(), payload.clone()).await {
-                Err(Trouble::Refused(error)) if error.is_in_flight() && Instant::now() < until => {
+                Err(ApiFailure::Refused(error)) if error.is_in_flight() && Instant::now() < until => {
                     let pause_ms = fastrand::u64(IN_FLIGHT_PAUSE_MS / 2..=IN_FLIGHT_PAUSE_MS);
                     tokio::time::sleep(Duration::from_millis(pause_ms)).await;
                 }
@@ -279,31 +235,31 @@ impl Api {
         subject: &str,
         headers: HeaderMap,
         payload: Bytes,
-    ) -> Result<Acknowledged, Trouble> {
+    ) -> Result<PubAck, ApiFailure> {
         let request = self.client.request_with_headers(subject.to_owned(), headers, payload);
         let acknowledged = answer(&bounded(self.timeout, request).await?)?;
         // Anything else is nobody's word that it is stored.
         let sequence = acknowledged["seq"].as_u64();
         let sequence =
-            sequence.ok_or_else(|| Trouble::Silent(format!("no acknowledgement: {acknowledged}")))?;
-        Ok(Acknowledged { sequence, duplicate: acknowledged["duplicate"] == true })
+            sequence.ok_or_else(|| ApiFailure::Silent(format!("no acknowledgement: {acknowledged}")))?;
+        Ok(PubAck { sequence, duplicate: acknowledged["duplicate"] == true })
     }
 
     /// Asks JetStream for something that is not asked for elsewhere.
-    pub(super) async fn ask(&self, what: &str, body: &Value) -> Result<Value, Trouble> {
+    pub(super) async fn ask(&self, what: &str, body: &Value) -> Result<Value, ApiFailure> {
         let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let request = self.client.request(format!("$JS.API.{what}"), body);
         answer(&bounded(self.timeout, request).await?)
     }
 
     /// Asks JetStream for what changes nothing.
-    async fn read(&self, what: &str, body: &Value) -> Result<Value, Trouble> {
+    async fn read(&self, what: &str, body: &Value) -> Result<Value, ApiFailure> {
         let body: Bytes = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let ask = |left: Duration| {
             let request = self.client.request(format!("$JS.API.{what}"), body.clone());
             async move { answer(&bounded(left, request).await?) }
         };
-        hedged(self.timeout, ask).await
+        hedged_read(self.timeout, ask).await
     }
 
     /// All messages from `from` to `to` whose subject matches `filter`, about `limit_bytes` of them: in bulk from
@@ -315,7 +271,7 @@ impl Api {
         from: u64,
         to: u64,
         limit_bytes: usize,
-    ) -> Result<(Vec<Stored>, bool), Trouble> {
+    ) -> Result<(Vec<StoredMessage>, bool), ApiFailure> {
         let (mut found, mut next, mut bytes) = (Vec::new(), from.max(1), 0);
         while next <= to {
             if bytes >= limit_bytes {
@@ -334,7 +290,7 @@ impl Api {
             }
             for message in piece {
                 if message.sequence < next {
-                    return Err(Trouble::Strange(format!("sequence {} after {next}", message.sequence)));
+                    return Err(ApiFailure::Strange(format!("sequence {} after {next}", message.sequence)));
                 }
                 next = message.sequence + 1;
                 if message.sequence > to {
@@ -349,25 +305,25 @@ impl Api {
 
     /// Fails while whoever answers for a stream does not have a sequence that it is known to have: a leader that was deposed does
     /// not know it for a while, and what it has not is no end. [`END`] is known of no stream.
-    pub(super) async fn reaches(&self, stream: &str, to: u64) -> Result<(), Trouble> {
+    pub(super) async fn reaches(&self, stream: &str, to: u64) -> Result<(), ApiFailure> {
         if to >= END {
             return Ok(());
         }
         match self.info(stream).await?.last_sequence {
-            last if last < to => Err(Trouble::Silent(format!("{stream} ends at {last}, and has {to}"))),
+            last if last < to => Err(ApiFailure::Silent(format!("{stream} ends at {last}, and has {to}"))),
             _ => Ok(()),
         }
     }
 
     /// Whether a message at `from` or after it matches `filter`, as whichever copy says that is asked: one without a leader answers, too.
     /// Nothing of the message's headers is read, so that anybody may have written it.
-    pub(super) async fn direct_has(&self, stream: &str, filter: &str, from: u64) -> Result<bool, Trouble> {
+    pub(super) async fn direct_has(&self, stream: &str, filter: &str, from: u64) -> Result<bool, ApiFailure> {
         let body = json!({ "seq": from, "next_by_subj": filter, "no_hdr": true });
-        let request = self.client.request(format!("$JS.API.DIRECT.GET.{stream}"), body.to_string().into());
+        let request = self.client.request(direct::subject(stream), body.to_string().into());
         match bounded(self.timeout, request).await?.status.map(|status| status.as_u16()) {
             None | Some(200) => Ok(true),
             Some(404) => Ok(false),
-            status => Err(Trouble::Silent(format!("no copy answers: {status:?}"))),
+            status => Err(ApiFailure::Silent(format!("no copy answers: {status:?}"))),
         }
     }
 
@@ -378,111 +334,58 @@ impl Api {
         from: u64,
         to: u64,
         limit_bytes: usize,
-    ) -> Result<Vec<Stored>, Trouble> {
+    ) -> Result<Vec<StoredMessage>, ApiFailure> {
         let read = async {
-            let inbox = self.client.new_inbox();
-            let mut answers = self.client.subscribe(inbox.clone()).await.map_err(silent)?;
             let max_bytes = limit_bytes.clamp(1, PIECE_BYTES);
             let batch =
                 usize::try_from(to - from).unwrap_or(PIECE_MESSAGES).saturating_add(1).min(PIECE_MESSAGES);
             let body = json!({
                 "seq": from, "next_by_subj": filter, "batch": batch, "max_bytes": max_bytes,
             });
-            let subject = format!("$JS.API.DIRECT.GET.{stream}");
-            self.client.publish_with_reply(subject, inbox, body.to_string().into()).await.map_err(silent)?;
+            let mut answers = DirectRead::begin(&self.client, stream, &body).await?;
             let mut found = Vec::new();
-            while let Some(message) = answers.next().await {
+            loop {
+                let message = answers.next().await?;
                 match message.status.map(|status| status.as_u16()) {
                     None | Some(200) => found.push(stored_of(&message)?),
-                    // The end of the piece; nothing found.
-                    Some(204 | 404) => return Ok(found),
-                    Some(503) => return Err(Trouble::Silent("no responders".into())),
-                    Some(status) => {
-                        let why = message.description.unwrap_or_default();
-                        return Err(Trouble::Strange(format!("{status} {why}")));
-                    }
+                    Some(_) => return direct::ended(&message).map(|()| found),
                 }
             }
-            Err(Trouble::Silent("the subscription ended".into()))
         };
         tokio::time::timeout(self.timeout, read)
             .await
-            .unwrap_or_else(|_| Err(Trouble::Silent(format!("no answer within {:?}", self.timeout))))
+            .unwrap_or_else(|_| Err(ApiFailure::Silent(format!("no answer within {:?}", self.timeout))))
     }
 }
 
-pub(super) fn silent(error: impl std::fmt::Display) -> Trouble {
-    Trouble::Silent(error.to_string())
-}
-
-/// Waits for an answer, and tells what is no answer from what is one.
-pub(super) async fn bounded(
-    timeout: Duration,
-    request: impl Future<Output = Result<Message, async_nats::RequestError>>,
-) -> Result<Message, Trouble> {
-    match tokio::time::timeout(timeout, request).await {
-        Err(_) => Err(Trouble::Silent(format!("no answer within {timeout:?}"))),
-        Ok(Ok(message)) => Ok(message),
-        Ok(Err(error)) => match error.kind() {
-            RequestErrorKind::InvalidSubject => Err(Trouble::Strange(error.to_string())),
-            // The client knows what the server would say.
-            RequestErrorKind::MaxPayloadExceeded => {
-                let (err_code, description) = (MESSAGE_TOO_LARGE, error.to_string());
-                Err(Trouble::Refused(ApiError { code: 400, err_code, description }))
-            }
-            _ => Err(silent(error)),
-        },
-    }
-}
-
-/// The JSON of an answer, unless it says no.
-pub(super) fn answer(message: &Message) -> Result<Value, Trouble> {
-    #[derive(Deserialize)]
-    struct Error {
-        error: Option<ApiError>,
-    }
-    let strange = |error: serde_json::Error| Trouble::Strange(error.to_string());
-    let error: Error = serde_json::from_slice(&message.payload).map_err(strange)?;
-    match error.error {
-        Some(error) => Err(Trouble::Refused(error)),
-        None => serde_json::from_slice(&message.payload).map_err(strange),
-    }
-}
-
-/// A message in an answer of `STREAM.MSG.GET`.
-fn stored_in(message: &Value) -> Result<Stored, Trouble> {
-    let strange = |what: &str| Trouble::Strange(format!("a message without {what}"));
-    let decoded = |field: &str| match message[field].as_str() {
-        None => Ok(Vec::new()),
-        Some(text) => base64::decode(text).ok_or_else(|| strange(field)),
-    };
-    let headers = String::from_utf8(decoded("hdrs")?).map_err(|_| strange("readable headers"))?;
+/// A message as its stream's leader gives it.
+fn stored_in(message: LeaderMessage) -> Result<StoredMessage, ApiFailure> {
+    let headers = String::from_utf8(message.headers).map_err(|_| without("readable headers"))?;
     let header = |name: &str| {
         let value = headers.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        value.map_or(Ok(0), |value| value.trim().parse().map_err(|_| strange(name)))
+        value.map_or(Ok(0), |value| value.trim().parse().map_err(|_| without(name)))
     };
-    Ok(Stored {
-        subject: message["subject"].as_str().ok_or_else(|| strange("a subject"))?.to_owned(),
-        sequence: message["seq"].as_u64().ok_or_else(|| strange("a sequence"))?,
+    Ok(StoredMessage {
+        subject: message.subject,
+        sequence: message.sequence,
         number: header(BATCH_SEQUENCE)?,
         of: header(GROUP_SIZE)?,
-        payload: decoded("data")?,
+        payload: message.payload,
     })
 }
 
 /// A message as a direct read gives it: what it is stands in its headers.
-fn stored_of(message: &Message) -> Result<Stored, Trouble> {
-    let strange = |what: &str| Trouble::Strange(format!("a message without {what}"));
+fn stored_of(message: &Message) -> Result<StoredMessage, ApiFailure> {
     let header = |name: &'static str| {
         message.headers.as_ref().and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str)
     };
     let number = |name: &'static str| {
-        header(name).map_or(Ok(0), |value| value.trim().parse::<u64>().map_err(|_| strange(name)))
+        header(name).map_or(Ok(0), |value| value.trim().parse::<u64>().map_err(|_| without(name)))
     };
     let sequence = number("Nats-Sequence")?;
-    Ok(Stored {
-        subject: header("Nats-Subject").ok_or_else(|| strange("a subject"))?.to_owned(),
-        sequence: if sequence == 0 { return Err(strange("a sequence")) } else { sequence },
+    Ok(StoredMessage {
+        subject: header("Nats-Subject").ok_or_else(|| without("a subject"))?.to_owned(),
+        sequence: if sequence == 0 { return Err(without("a sequence")) } else { sequence },
         number: number(BATCH_SEQUENCE)?,
         of: number(GROUP_SIZE)?,
         payload: message.payload.to_vec(),

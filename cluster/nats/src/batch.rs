@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 
-use super::api::{Trouble, answer, bounded};
+use super::answers::{ApiFailure, answer, bounded};
 
 /// The server's limit on the messages of a batch.
 pub const GROUP_MESSAGES_MAX: usize = 1_000;
@@ -34,24 +34,26 @@ pub(super) const HEADERS_MAX_BYTES: usize = 512;
 
 /// One message of a batch.
 #[derive(Debug, Clone)]
-pub(super) struct BatchMessage {
-    pub(super) subject: String,
+pub struct BatchMessage {
+    /// Its subject.
+    pub subject: String,
     /// What the last message of its subject must be; 0 for none; `None` for no condition.
-    pub(super) expected: Option<u64>,
+    pub expected: Option<u64>,
     /// It takes the place of all earlier ones of its subject; then it may go by itself after so many seconds.
-    pub(super) replaces: Option<Option<u64>>,
-    pub(super) payload: Bytes,
+    pub replaces: Option<Option<u64>>,
+    /// Its bytes.
+    pub payload: Bytes,
 }
 
 /// Publishes a batch and gives the sequence of its first message.
 ///
 /// # Errors
-/// [`Trouble::Silent`]: it may be stored now, later or never. [`Trouble::Refused`]: by what the server says.
+/// [`ApiFailure::Silent`]: it may be stored now, later or never. [`ApiFailure::Refused`]: by what the server says.
 pub(super) async fn publish(
     client: &Client,
     messages: Vec<BatchMessage>,
     within: Duration,
-) -> Result<u64, Trouble> {
+) -> Result<u64, ApiFailure> {
     let count = messages.len() as u64;
     let id = (count > 1).then(next_id);
     let id = id.as_deref();
@@ -66,19 +68,20 @@ pub(super) async fn publish(
             }
             let sent = client.publish_with_headers(message.subject, headers, message.payload).await;
             // Nothing is stored: the last message was not sent.
-            sent.map_err(|error| Trouble::Strange(error.to_string()))?;
+            sent.map_err(|error| ApiFailure::Strange(error.to_string()))?;
         }
-        Err(Trouble::Strange("a batch of no messages".into()))
+        Err(ApiFailure::Strange("a batch of no messages".into()))
     };
     // Sending waits too, while the client has no connection and its queue is full.
     let answered = tokio::time::timeout(within, sending).await;
-    let answered = answered.unwrap_or_else(|_| Err(Trouble::Silent(format!("no answer within {within:?}"))));
+    let answered =
+        answered.unwrap_or_else(|_| Err(ApiFailure::Silent(format!("no answer within {within:?}"))));
     let acknowledged = answer(&answered?)?;
     let (batch, stored) = (acknowledged["batch"].as_str(), acknowledged["count"].as_u64());
     match acknowledged["seq"].as_u64() {
         Some(last) if batch == id && stored.unwrap_or(1) == count && last >= count => Ok(last - count + 1),
         // Not an acknowledgement of this batch, whatever it is: the log has to be asked.
-        _ => Err(Trouble::Silent(format!("an answer to another batch: {acknowledged}"))),
+        _ => Err(ApiFailure::Silent(format!("an answer to another batch: {acknowledged}"))),
     }
 }
 

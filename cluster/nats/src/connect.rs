@@ -8,7 +8,6 @@
 //! They reconnect by themselves, for ever; nothing sent on them is waited for without a bound. What was queued while
 //! disconnected is sent later, so every write carries a condition.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +15,11 @@ use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
+use super::connect_options::{ConnectError, NatsOptions, SERVER_MIN};
 use super::filter::Filter;
 use super::login;
 use retailflow_os::repeated::Repeated;
 
-/// The oldest server that has atomic batches.
-pub const SERVER_MIN: (i64, i64, i64) = (2, 12, 0);
 /// Commands that may wait in a client for its socket.
 const COMMANDS_MAX: usize = 4_096;
 /// Messages that may wait in a subscription: more than one read asks for.
@@ -31,93 +29,6 @@ const EDGE_SUBSCRIPTION_MAX: usize = 1_024;
 /// Between two lines that say that messages are left out.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
-
-/// How to reach the servers.
-#[derive(Debug, Clone)]
-pub struct NatsOptions {
-    /// Addresses, `nats://host:port` or `nats://user:password@host:port` each; one that answers is enough.
-    pub servers: Vec<String>,
-    /// How this process is called in the servers' lists.
-    pub name: String,
-    /// A file of credentials, as `nsc` makes them, or with one line `user:password`. It counts more than an address.
-    pub credentials: Option<PathBuf>,
-    /// A file with certificates that are believed beside the system's.
-    pub ca: Option<PathBuf>,
-    /// What answers are addressed to; permissions of the account may ask for another one.
-    pub inbox_prefix: String,
-    /// For a connection to stand, in milliseconds.
-    pub connect_timeout_ms: u64,
-    /// For one answer, in milliseconds.
-    pub request_timeout_ms: u64,
-    /// Between two pings, in milliseconds; a dead connection is noticed after two.
-    pub ping_interval_ms: u64,
-}
-
-impl Default for NatsOptions {
-    fn default() -> Self {
-        Self {
-            servers: vec!["nats://127.0.0.1:4222".into()],
-            name: "retailflow".into(),
-            credentials: None,
-            ca: None,
-            inbox_prefix: "_INBOX".into(),
-            connect_timeout_ms: 5_000,
-            request_timeout_ms: 5_000,
-            ping_interval_ms: 5_000,
-        }
-    }
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// An address is not one.
-    #[error("{address:?} is no address of a NATS server: {why}")]
-    Address {
-        /// As it was given, without a user and a password.
-        address: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The file of credentials cannot be used.
-    #[error("the credentials in {} cannot be used: {why}", file.display())]
-    Credentials {
-        /// Which file.
-        file: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Nobody answers, or not to us.
-    #[error("no NATS server answers: {0}")]
-    Unreachable(String),
-    /// The server has no atomic batches.
-    #[error(
-        "the NATS server is {found}; {}.{}.{} or later is needed",
-        SERVER_MIN.0,
-        SERVER_MIN.1,
-        SERVER_MIN.2
-    )]
-    TooOld {
-        /// Its version.
-        found: String,
-    },
-}
-
-impl Connections {
-    /// The largest message that the servers take, in bytes, headers and all.
-    #[must_use]
-    pub fn payload_max_bytes(&self) -> usize {
-        self.publish.server_info().max_payload
-    }
-}
-
-impl ConnectError {
-    /// Whether trying again may help.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreachable(_))
-    }
-}
 
 /// Both connections.
 #[derive(Debug, Clone)]
@@ -137,6 +48,12 @@ impl Connections {
         let read = connect(options, "read").await?;
         let request_timeout = Duration::from_millis(options.request_timeout_ms);
         Ok(Self { publish, read, request_timeout })
+    }
+
+    /// The largest message that the servers take, in bytes, headers and all.
+    #[must_use]
+    pub fn payload_max_bytes(&self) -> usize {
+        self.publish.server_info().max_payload
     }
 
     /// Whether both stand now.
@@ -236,7 +153,7 @@ impl EdgeConnection {
 
     /// Waits until the server knows all subscriptions so far, as far as it can be told in time: it takes what comes over one
     /// connection in order, so a message to ourselves comes back behind them.
-    pub(super) async fn settled(&self) {
+    pub(super) async fn confirm_subscriptions(&self) {
         let round = async {
             // What may be heard of it stands in the permissions of whoever answers callers.
             let inbox = format!("_INBOX.settled.{:016x}", fastrand::u64(..));
@@ -258,7 +175,7 @@ fn addresses(options: &NatsOptions) -> Result<Vec<ServerAddr>, ConnectError> {
     let mut addresses = Vec::with_capacity(options.servers.len());
     for address in &options.servers {
         let parsed: Result<ServerAddr, _> = address.parse();
-        let what = |why: String| ConnectError::Address { address: login::told(address), why };
+        let what = |why: String| ConnectError::Address { address: login::redacted(address), why };
         addresses.push(parsed.map_err(|error| what(error.to_string()))?);
     }
     Ok(addresses)

@@ -7,7 +7,8 @@ use async_nats::HeaderMap;
 use retailflow_engine::codec::cursor::{BEHIND, Cursor};
 use retailflow_engine::ids::PartitionId;
 
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::{Connections, subjects};
 
 /// Longest name, in bytes.
@@ -27,7 +28,7 @@ pub enum CursorError {
     },
     /// The stream cannot be read or written now, or what stands there cannot be read.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Api(#[from] ApiFailure),
 }
 
 /// The cursors of one log, in a stream that is there ([`super::DoorStreams::provision`]).
@@ -67,7 +68,7 @@ impl Cursors {
     pub async fn write(&self, name: &str, partition: PartitionId, position: u64) -> Result<(), CursorError> {
         let subject = subject(name, partition)?;
         let cursor = Cursor { log_id: self.log_id, position, index: BEHIND };
-        let bytes = cursor.encode().map_err(|error| Trouble::unreadable(&subject, &error))?;
+        let bytes = cursor.encode().map_err(|error| ApiFailure::unreadable(&subject, &error))?;
         self.publish.publish(&subject, HeaderMap::new(), bytes.into()).await?;
         Ok(())
     }

@@ -14,7 +14,8 @@ use retailflow_engine::ports::{DeadLetter, DeadLetters, PortFuture, StoreError, 
 
 use serde::{Deserialize, Serialize};
 
-use super::api::{Api, END, Stored, Trouble};
+use super::answers::ApiFailure;
+use super::api::{Api, END, StoredMessage};
 use super::{Connections, subjects};
 
 /// About how much one list holds, in bytes: it may end before its limit.
@@ -30,19 +31,19 @@ const MARK_VERSION: u16 = 1;
 /// What an operator did with a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Did {
+pub enum LetterAction {
     /// It was published again, as a command.
     Redriven,
     /// It is nobody's concern any more.
     Discarded,
 }
 
-/// What was done with a letter. Stored as JSON, so that operators can read it with NATS's own tools; frozen.
+/// What was done with a letter. StoredMessage as JSON, so that operators can read it with NATS's own tools; frozen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LetterMark {
     v: u16,
     /// What.
-    pub did: Did,
+    pub did: LetterAction,
     /// Who did it.
     pub by: String,
     /// When, in milliseconds since 1970.
@@ -55,7 +56,7 @@ pub struct LetterMark {
 impl LetterMark {
     /// That `by` did this.
     #[must_use]
-    pub fn new(did: Did, by: &str, at: TimestampMs, position: Option<u64>) -> Self {
+    pub fn new(did: LetterAction, by: &str, at: TimestampMs, position: Option<u64>) -> Self {
         Self { v: MARK_VERSION, did, by: by.to_owned(), at_ms: at.0, position }
     }
 }
@@ -83,7 +84,7 @@ impl NatsDeadLetters {
         for number in 1..=MARKS_MAX {
             let subject = subjects::dead_letter_mark(letter.tenant.as_deref(), &letter.key, number);
             let last = self.read.last(subjects::DEAD_LETTERS, &subject).await;
-            let Some(stored) = last.map_err(|trouble| unavailable(&trouble))? else { break };
+            let Some(stored) = last.map_err(|failure| unavailable(&failure))? else { break };
             marks.push(read_mark(&stored)?);
         }
         Ok(marks)
@@ -101,8 +102,8 @@ impl NatsDeadLetters {
             match self.publish.publish_after(&subject, 0, HeaderMap::new(), bytes.clone().into()).await {
                 Ok(_) => return Ok(()),
                 // Another operator was faster: theirs stands before ours.
-                Err(Trouble::Refused(error)) if error.was_slower() => {}
-                Err(trouble) => return Err(unavailable(&trouble)),
+                Err(ApiFailure::Refused(error)) if error.was_slower() => {}
+                Err(failure) => return Err(unavailable(&failure)),
             }
         }
         Err(StoreError::Unavailable(format!(
@@ -117,8 +118,8 @@ impl NatsDeadLetters {
         match self.publish.publish_after(&subject, 0, HeaderMap::new(), bytes.into()).await {
             Ok(_) => Ok(()),
             // It is there already.
-            Err(Trouble::Refused(error)) if error.was_slower() => Ok(()),
-            Err(trouble) => Err(unavailable(&trouble)),
+            Err(ApiFailure::Refused(error)) if error.was_slower() => Ok(()),
+            Err(failure) => Err(unavailable(&failure)),
         }
     }
 
@@ -127,7 +128,7 @@ impl NatsDeadLetters {
         while letters.len() < limit && bytes < LIST_MAX_BYTES {
             let range =
                 self.read.range(subjects::DEAD_LETTERS, subjects::DEAD_LETTERS_ALL, next, END, PIECE_BYTES);
-            let (piece, ended) = range.await.map_err(|trouble| unavailable(&trouble))?;
+            let (piece, ended) = range.await.map_err(|failure| unavailable(&failure))?;
             for stored in piece {
                 if letters.len() == limit {
                     return Ok(letters);
@@ -146,7 +147,7 @@ impl NatsDeadLetters {
     }
 }
 
-fn read(stored: &Stored) -> Result<StoredDeadLetter, StoreError> {
+fn read(stored: &StoredMessage) -> Result<StoredDeadLetter, StoreError> {
     let place = format!("{}, sequence {}, {}", subjects::DEAD_LETTERS, stored.sequence, stored.subject);
     match Note::decode(&stored.payload) {
         Ok(Note::DeadLetter(letter)) => Ok(StoredDeadLetter { position: stored.sequence, letter }),
@@ -156,7 +157,7 @@ fn read(stored: &Stored) -> Result<StoredDeadLetter, StoreError> {
     }
 }
 
-fn read_mark(stored: &Stored) -> Result<LetterMark, StoreError> {
+fn read_mark(stored: &StoredMessage) -> Result<LetterMark, StoreError> {
     let place = format!("{}, sequence {}, {}", subjects::DEAD_LETTERS, stored.sequence, stored.subject);
     let damaged = |error: serde_json::Error| StoreError::Damaged(format!("{place}: {error}"));
     let value: serde_json::Value = serde_json::from_slice(&stored.payload).map_err(damaged)?;
@@ -168,8 +169,8 @@ fn read_mark(stored: &Stored) -> Result<LetterMark, StoreError> {
     }
 }
 
-fn unavailable(trouble: &Trouble) -> StoreError {
-    StoreError::Unavailable(trouble.to_string())
+fn unavailable(failure: &ApiFailure) -> StoreError {
+    StoreError::Unavailable(failure.to_string())
 }
 
 impl DeadLetters for NatsDeadLetters {
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn marks_are_frozen_and_newer_ones_are_not_called_damaged() {
-        let stored = |text: &str| Stored {
+        let stored = |text: &str| StoredMessage {
             subject: "rf.dlq.shop.00-1".into(),
             sequence: 7,
             number: 0,
@@ -197,11 +198,11 @@ mod tests {
         };
         for (mark, text) in [
             (
-                LetterMark::new(Did::Redriven, "ann", TimestampMs(5), Some(9)),
+                LetterMark::new(LetterAction::Redriven, "ann", TimestampMs(5), Some(9)),
                 r#"{"v":1,"did":"redriven","by":"ann","at_ms":5,"position":9}"#,
             ),
             (
-                LetterMark::new(Did::Discarded, "ann", TimestampMs(5), None),
+                LetterMark::new(LetterAction::Discarded, "ann", TimestampMs(5), None),
                 r#"{"v":1,"did":"discarded","by":"ann","at_ms":5}"#,
             ),
         ] {

@@ -27,7 +27,8 @@ use retailflow_engine::wire::time::format_time;
 use serde_json::json;
 
 pub use self::pump::EventPump;
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::errors::{DUPLICATE_IN_FLIGHT, NO_MESSAGE, SUBJECT_IN_FLIGHT, WRONG_LAST_SEQUENCE};
 use super::{Connections, subjects};
 use retailflow_os::repeated::Repeated;
@@ -54,7 +55,7 @@ impl Default for EventOptions {
 
 /// What became of events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Published {
+pub struct PublishCounts {
     /// Were stored.
     pub stored: u64,
     /// Stood there already.
@@ -133,9 +134,9 @@ impl EventPublisher {
     pub async fn publish(
         &self,
         events: impl IntoIterator<Item = (OrderRef, PublicEvent)>,
-    ) -> Result<Published, PublishError> {
+    ) -> Result<PublishCounts, PublishError> {
         let mut events = events.into_iter().peekable();
-        let mut done = Published::default();
+        let mut done = PublishCounts::default();
         while events.peek().is_some() {
             let mut orders: HashMap<OrderRef, Vec<PublicEvent>> = HashMap::new();
             for (order, event) in events.by_ref().take(CHUNK) {
@@ -148,7 +149,7 @@ impl EventPublisher {
                     // A broken order stops alone.
                     Err(error @ PublishError::Foreign { .. }) => {
                         tracing::error!(%error, "an order's events cannot be told; the others' go on");
-                        Published { broken: 1, ..Published::default() }
+                        PublishCounts { broken: 1, ..PublishCounts::default() }
                     }
                     some => some?,
                 };
@@ -161,8 +162,12 @@ impl EventPublisher {
         Ok(done)
     }
 
-    async fn of_order(&self, order: OrderRef, events: Vec<PublicEvent>) -> Result<Published, PublishError> {
-        let mut done = Published::default();
+    async fn of_order(
+        &self,
+        order: OrderRef,
+        events: Vec<PublicEvent>,
+    ) -> Result<PublishCounts, PublishError> {
+        let mut done = PublishCounts::default();
         for event in events {
             match self.one(&order, &event).await {
                 Ok(true) => done.stored += 1,
@@ -194,8 +199,8 @@ impl EventPublisher {
             };
             let last = match last {
                 Ok(last) => last,
-                Err(trouble) => {
-                    why = trouble.to_string();
+                Err(failure) => {
+                    why = failure.to_string();
                     continue;
                 }
             };
@@ -210,17 +215,17 @@ impl EventPublisher {
                     self.known.lock().put(order.clone(), Last { sequence, at: Some(at) });
                     return Ok(true);
                 }
-                Err(Trouble::Refused(error)) if error.is_final() => {
+                Err(ApiFailure::Refused(error)) if error.is_final() => {
                     let (id, order, why) = (event.id(), order.clone(), error.to_string());
                     return Err(PublishError::TooLarge { id, order, why });
                 }
-                Err(trouble) => {
+                Err(failure) => {
                     // It may be stored, by us or by another publisher: the stream says.
                     self.known.lock().pop(order);
-                    why = trouble.to_string();
-                    let again = match &trouble {
-                        Trouble::Silent(_) => true,
-                        Trouble::Refused(error) => matches!(
+                    why = failure.to_string();
+                    let again = match &failure {
+                        ApiFailure::Silent(_) => true,
+                        ApiFailure::Refused(error) => matches!(
                             error.err_code,
                             WRONG_LAST_SEQUENCE | SUBJECT_IN_FLIGHT | DUPLICATE_IN_FLIGHT
                         ),
@@ -236,15 +241,15 @@ impl EventPublisher {
     }
 
     /// An order's last event, from the leader.
-    async fn last(&self, order: &OrderRef, subject: &str) -> Result<Result<Last, Trouble>, PublishError> {
+    async fn last(&self, order: &OrderRef, subject: &str) -> Result<Result<Last, ApiFailure>, PublishError> {
         let what = json!({ "last_by_subj": subject });
         let asked = self.read.ask(&format!("STREAM.MSG.GET.{}", subjects::EVENTS), &what).await;
         let message = match asked {
             Ok(mut answer) => answer["message"].take(),
-            Err(Trouble::Refused(error)) if error.err_code == NO_MESSAGE => {
+            Err(ApiFailure::Refused(error)) if error.err_code == NO_MESSAGE => {
                 return Ok(Ok(Last { sequence: 0, at: None }));
             }
-            Err(trouble) => return Ok(Err(trouble)),
+            Err(failure) => return Ok(Err(failure)),
         };
         let sequence = message["seq"].as_u64().unwrap_or(0);
         let at = message["hdrs"].as_str().and_then(base64::decode).and_then(|text| at_of(&text, order));

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::frames::Frames;
 pub(super) use self::frames::UNREADABLE;
-use super::connect::NatsOptions;
+use super::connect_options::NatsOptions;
 use super::login;
 
 /// The client has one, and a new one before the old one is quite gone.
@@ -224,7 +224,7 @@ impl Upstream {
                 Err(_) => {
                     let why = format!(
                         "{} does not answer within {:?}",
-                        login::told(server.as_url_str()),
+                        login::redacted(server.as_url_str()),
                         self.within
                     );
                     last = io::Error::new(io::ErrorKind::TimedOut, why);

@@ -3,7 +3,8 @@
 use retailflow_engine::codec::{CodecError, identity};
 use retailflow_engine::ports::LogIdentity;
 
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::errors::STREAM_NOT_FOUND;
 use super::{Connections, subjects};
 
@@ -13,7 +14,7 @@ pub enum IdentityError {
     /// It is another one, or was made for another topology.
     #[error(
         "stream {stream} belongs to a log whose {field} is {found}; this node has {wanted}{}",
-        mend(field, found)
+        remedy(field, found)
     )]
     Differs {
         /// In which stream.
@@ -40,12 +41,12 @@ pub enum IdentityError {
         error: CodecError,
     },
     /// The server does not answer, or refuses.
-    #[error("stream {stream}: {trouble}")]
+    #[error("stream {stream}: {failure}")]
     Stream {
         /// Which stream.
         stream: String,
         /// What it says.
-        trouble: Trouble,
+        failure: ApiFailure,
     },
 }
 
@@ -53,12 +54,12 @@ impl IdentityError {
     /// Whether trying again may help.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Stream { trouble, .. } if trouble.may_pass())
+        matches!(self, Self::Stream { failure, .. } if failure.may_pass())
     }
 }
 
 /// What to set to what, where a setting differs.
-fn mend(field: &str, found: &str) -> String {
+fn remedy(field: &str, found: &str) -> String {
     let setting = match field {
         "cluster" => "log.cluster",
         "partitions" => "cluster.partitions",
@@ -115,7 +116,7 @@ pub(super) async fn agree(api: &Api, wanted: &LogIdentity) -> Result<LogIdentity
 pub async fn found_identity(connections: &Connections) -> Result<Option<LogIdentity>, IdentityError> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     match read(&api, 0).await {
-        Err(IdentityError::Stream { trouble: Trouble::Refused(error), .. })
+        Err(IdentityError::Stream { failure: ApiFailure::Refused(error), .. })
             if error.err_code == STREAM_NOT_FOUND =>
         {
             Ok(None)
@@ -132,13 +133,13 @@ async fn read(api: &Api, shard: u16) -> Result<Option<LogIdentity>, IdentityErro
             Ok(identity) => Ok(Some(identity)),
             Err(error) => Err(IdentityError::Unreadable { stream, error }),
         },
-        Err(trouble) => Err(IdentityError::Stream { stream, trouble }),
+        Err(failure) => Err(IdentityError::Stream { stream, failure }),
     }
 }
 
 async fn begin(api: &Api, shard: u16, wanted: &LogIdentity) -> Result<LogIdentity, IdentityError> {
     let stream = subjects::stream(shard);
-    let silent = |trouble| IdentityError::Stream { stream: stream.clone(), trouble };
+    let silent = |failure| IdentityError::Stream { stream: stream.clone(), failure };
     // Messages without a beginning: someone purged, or this is no log.
     if api.info(&stream).await.map_err(silent)?.last_sequence > 0 {
         // Unless someone began it in this moment.
@@ -149,8 +150,8 @@ async fn begin(api: &Api, shard: u16, wanted: &LogIdentity) -> Result<LogIdentit
     match api.publish_first(&subjects::identity(shard), bytes).await {
         Ok(()) => {}
         // Someone was faster: theirs holds.
-        Err(Trouble::Refused(error)) if error.was_slower() => {}
-        Err(trouble) => return Err(silent(trouble)),
+        Err(ApiFailure::Refused(error)) if error.was_slower() => {}
+        Err(failure) => return Err(silent(failure)),
     }
     read(api, shard).await?.ok_or(IdentityError::Missing { stream })
 }

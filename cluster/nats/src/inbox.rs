@@ -15,7 +15,7 @@
 //!
 //! What is given as [`Body::Bytes`] is the message's body, or, where headers said a part of it, the same command in one piece.
 
-mod misplaced;
+mod misrouted;
 mod replies;
 
 use std::sync::Arc;
@@ -33,13 +33,14 @@ use retailflow_engine::ports::{
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_engine::wire::{Code, DecodeError};
 
-pub use self::misplaced::Strays;
-pub(super) use self::misplaced::other_transform;
-pub use self::replies::Replies;
-use super::api::{StreamInfo, Trouble};
+pub use self::misrouted::MisroutedCommands;
+pub(super) use self::misrouted::other_transform;
+pub use self::replies::ReplyAddresses;
+use super::answers::ApiFailure;
+use super::api::StreamInfo;
 use super::command::{self, NoCommand};
 use super::connect::EdgeConnection;
-use super::edge::{Arrived, Reader};
+use super::foreign::{ForeignMessage, Reader};
 use super::{Connections, subjects};
 
 /// Of a dead letter's body at most this much is kept, and of a body over the limit, in bytes.
@@ -62,7 +63,7 @@ pub struct InboxOptions {
     /// Wait at the end for what comes, or end there.
     pub follow: bool,
     /// Shared by the inboxes of a node: what none of them reads.
-    pub strays: Arc<Strays>,
+    pub misrouted: Arc<MisroutedCommands>,
 }
 
 impl Default for InboxOptions {
@@ -73,7 +74,7 @@ impl Default for InboxOptions {
             batch_max_bytes: 1 << 20,
             idle_ms: 2_000,
             follow: true,
-            strays: Arc::default(),
+            misrouted: Arc::default(),
         }
     }
 }
@@ -112,9 +113,9 @@ pub enum InboxFault {
     },
 }
 
-impl From<Trouble> for InboxFault {
-    fn from(trouble: Trouble) -> Self {
-        Self::Unavailable(trouble.to_string())
+impl From<ApiFailure> for InboxFault {
+    fn from(failure: ApiFailure) -> Self {
+        Self::Unavailable(failure.to_string())
     }
 }
 
@@ -149,7 +150,7 @@ pub struct NatsInbox {
     /// Since when the stream has been shorter than what was read of it.
     shorter_since: Option<Instant>,
     quiet: Arc<AtomicU64>,
-    replies: Arc<Replies>,
+    replies: Arc<ReplyAddresses>,
 }
 
 impl NatsInbox {
@@ -233,13 +234,13 @@ impl NatsInbox {
     /// The same for others to look at, but only while nothing was given that whoever reads has not taken in: it rises when the
     /// end was reached and more was asked for.
     #[must_use]
-    pub fn quiet_up_to(&self) -> Arc<AtomicU64> {
+    pub fn idle_floor(&self) -> Arc<AtomicU64> {
         self.quiet.clone()
     }
 
     /// Where the outcomes of what was given are to be sent.
     #[must_use]
-    pub fn replies(&self) -> Arc<Replies> {
+    pub fn replies(&self) -> Arc<ReplyAddresses> {
         self.replies.clone()
     }
 
@@ -257,7 +258,7 @@ impl NatsInbox {
             let info = self.reader.info().await?;
             self.check(&info)?;
             self.check_transform(&info, self.last)?;
-            self.put_strays_away(info.last_sequence).await?;
+            self.put_misrouted_away(info.last_sequence).await?;
             let last_before = std::mem::replace(&mut self.last, info.last_sequence);
             if info.last_sequence < last_before {
                 // Whoever answered is not the leader any more, and what was read of it is not all there is.
@@ -362,13 +363,13 @@ impl NatsInbox {
     }
 
     /// What is given of a message, if anything.
-    async fn take(&self, arrived: &Arrived) -> Result<Option<Delivery>, InboxFault> {
+    async fn take(&self, arrived: &ForeignMessage) -> Result<Option<Delivery>, InboxFault> {
         let position = arrived.sequence;
         let parsed = subjects::parse_command(&arrived.subject);
         let parsed = parsed.map(|(partition, tenant, order)| (partition, command::order_of(tenant, order)));
         let parsed = parsed.filter(|(partition, order)| self.belongs_here(*partition, order.as_ref().ok()));
         let Some((_, order)) = parsed else {
-            self.put_misplaced(arrived).await?;
+            self.put_misrouted(arrived).await?;
             return Ok(None);
         };
         let length_bytes = arrived.payload.len() as u64;
@@ -389,7 +390,7 @@ impl NatsInbox {
     }
 
     /// The command in one piece.
-    fn body(&self, order: &OrderRef, arrived: &Arrived) -> Result<Vec<u8>, DecodeError> {
+    fn body(&self, order: &OrderRef, arrived: &ForeignMessage) -> Result<Vec<u8>, DecodeError> {
         match command::read(order, &arrived.headers, &arrived.payload) {
             Ok(read) if !read.whole => {
                 let bytes = read.command.to_json();
@@ -406,7 +407,7 @@ impl NatsInbox {
     }
 
     /// The same message at the same position is the same letter, however often it is read.
-    fn letter(&self, arrived: &Arrived, error: &DecodeError) -> DeadLetter {
+    fn letter(&self, arrived: &ForeignMessage, error: &DecodeError) -> DeadLetter {
         let mut named = self.id.to_vec();
         named.extend_from_slice(&arrived.sequence.to_le_bytes());
         let mut key = [0; 16];

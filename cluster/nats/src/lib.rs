@@ -8,76 +8,81 @@
 //! - Nothing that a caller wrote comes over its connections.
 //!
 //! The doors: [`inbox`] reads what callers published, by position; [`dead_letters`] takes what is no command; [`trim()`] drops what all have
-//! dealt with; [`ask`] answers requests with outcomes; [`between`] takes them to the node that runs their partition; [`events`] tells the
+//! dealt with; [`ask`] answers requests with outcomes; [`forwarding`] takes them to the node that runs their partition; [`events`] tells the
 //! public, and [`relay`] reads that to it; [`publisher`] is a caller itself. What nodes tell each other: [`tenants`], [`cursors`].
 //!
 //! - Every wait has a bound, every task is joined by `close`, every cache has a limit.
 
+mod answers;
 mod api;
 pub mod ask;
 mod batch;
-pub mod between;
 mod command;
 pub mod connect;
+mod connect_options;
 pub mod cursors;
 pub mod dead_letters;
-mod edge;
+mod direct;
 pub mod errors;
 pub mod event_log;
 pub mod events;
 mod fill;
 mod filter;
+mod foreign;
+pub mod forwarding;
 mod hedged;
 mod identity;
 pub mod inbox;
+mod jetstream;
 mod login;
 mod overview;
 mod probe;
 pub mod publisher;
-pub mod raw_limit;
 mod recover;
 pub mod relay;
+pub mod remote_participants;
+mod replica_status;
 mod secret;
-pub mod stand_ins;
+mod service;
 mod stream_watch;
 pub mod streams;
 pub mod subjects;
-mod survey;
-mod synced;
+mod sync_state;
 pub mod tenants;
 pub mod topology;
 mod trim;
-mod twice;
 
-pub use api::Trouble;
+pub use answers::ApiFailure;
 pub use ask::{AskClient, AskCounts, AskDoor, AskError, AskOptions};
-pub use batch::GROUP_MESSAGES_MAX;
-pub use between::{CallError, Caller, Post, PostOptions};
-pub use connect::{ConnectError, Connections, EdgeConnection, NatsOptions};
+pub use batch::{BatchMessage, GROUP_MESSAGES_MAX};
+pub use connect::{Connections, EdgeConnection};
+pub use connect_options::{ConnectError, NatsOptions, SERVER_MIN};
 pub use cursors::{CursorError, Cursors};
-pub use dead_letters::{Did, LetterMark, NatsDeadLetters};
-pub use event_log::{NatsLog, NatsLogOptions, OpenError, Unwritten};
-pub use events::{EventOptions, EventPublisher, EventPump, PublishError, Published};
+pub use dead_letters::{LetterAction, LetterMark, NatsDeadLetters};
+pub use event_log::{NatsLog, NatsLogOptions, OpenError, WriteOutage};
+pub use events::{EventOptions, EventPublisher, EventPump, PublishCounts, PublishError};
 pub use fill::{Fill, FillLevel};
+pub use forwarding::{ForwardClient, ForwardError, ForwardOptions, ForwardServer};
 pub use identity::{IdentityError, fits_log, found_identity};
-pub use inbox::{InboxFault, InboxOptions, NatsInbox, Replies, Strays};
+pub use inbox::{InboxFault, InboxOptions, MisroutedCommands, NatsInbox, ReplyAddresses};
+pub use jetstream::JetStream;
 pub use overview::{Progress, progress};
 pub use probe::{ServerProbe, probe_account, probe_publishing, probe_server, server_time};
-pub use publisher::{CommandPublisher, OutgoingCommand, PublisherOptions, Receipt, Sent};
-pub use recover::{CommandRecovery, CommandsState, RecoverError, Undecided};
+pub use publisher::{CommandPublisher, OutgoingCommand, PublishOutcome, PublisherOptions, Receipt};
+pub use recover::{CommandRecovery, CommandsState, RecoverError, UndecidedCommands};
 pub use relay::{NatsRelay, RelayOptions};
+pub use remote_participants::RemoteParticipants;
+pub use replica_status::{ReplicaStatus, replica_status};
 pub use secret::{SecretError, token_secret};
-pub use stand_ins::StandIns;
-pub use stream_watch::{StreamFault, StreamTrouble, StreamWatch};
+pub use stream_watch::{FaultyStream, StreamFault, StreamWatch};
 pub use streams::DoorStreams;
-pub use survey::{Copies, survey};
-pub use synced::{Synced, SyncedServers};
+pub use sync_state::{SyncStatement, SyncedServers};
 pub use tenants::{NatsTenants, TenantsOptions};
-pub use topology::{Compared, Drift, Topology, TopologyError};
-pub use trim::{TrimError, Trimmed, inbox_ids, trim};
+pub use topology::{Drift, Topology, TopologyDiff, TopologyError};
+pub use trim::{TrimError, TrimReport, inbox_ids, trim};
 
 /// An address as it may be told: without who connects, and their password.
 #[must_use]
-pub fn address_told(address: &str) -> String {
-    login::told(address)
+pub fn redacted_address(address: &str) -> String {
+    login::redacted(address)
 }

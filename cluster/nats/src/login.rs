@@ -5,8 +5,9 @@
 use std::path::Path;
 
 use async_nats::{ConnectOptions, ServerAddr};
+use percent_encoding::percent_decode_str;
 
-use super::connect::{ConnectError, NatsOptions};
+use super::connect_options::{ConnectError, NatsOptions};
 
 /// How a file of `nsc` begins its parts.
 const ARMOR: &str = "-----BEGIN";
@@ -28,14 +29,14 @@ pub(super) fn add(
     match (part(with_user.username()), part(with_user.password())) {
         (Some(user), Some(password)) => Ok(connecting.user_and_password(user, password)),
         _ => Err(ConnectError::Address {
-            address: told(with_user.as_url_str()),
+            address: redacted(with_user.as_url_str()),
             why: "in user and password, % is followed by two hexadecimal digits".into(),
         }),
     }
 }
 
 /// An address as it may be told.
-pub(super) fn told(address: &str) -> String {
+pub(super) fn redacted(address: &str) -> String {
     match address.rsplit_once('@') {
         Some((_, place)) => format!("…@{place}"),
         None => address.to_owned(),
@@ -56,15 +57,12 @@ fn of_file(connecting: ConnectOptions, file: &Path) -> Result<ConnectOptions, St
     }
 }
 
+/// `None` where a % is followed by something else than two hexadecimal digits, or by bytes that are no text.
 fn decoded(text: &str) -> Option<String> {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2)?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(bytes).ok()
+    let is_escape =
+        |rest: &str| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let text = Some(text).filter(|text| text.split('%').skip(1).all(is_escape))?;
+    percent_decode_str(text).decode_utf8().ok().map(Into::into)
 }
 
 #[cfg(test)]
@@ -73,8 +71,8 @@ mod tests {
 
     #[test]
     fn addresses_are_told_without_who_we_are() {
-        assert_eq!(told("nats://engine:p@ss@10.0.0.1:4222"), "…@10.0.0.1:4222");
-        assert_eq!(told("nats://10.0.0.1:4222"), "nats://10.0.0.1:4222");
+        assert_eq!(redacted("nats://engine:p@ss@10.0.0.1:4222"), "…@10.0.0.1:4222");
+        assert_eq!(redacted("nats://10.0.0.1:4222"), "nats://10.0.0.1:4222");
         assert_eq!(decoded("p%40ss%3a").as_deref(), Some("p@ss:"));
         for strange in ["%", "%4", "%zz", "%ff", "%4ü"] {
             assert_eq!(decoded(strange), None, "{strange}");

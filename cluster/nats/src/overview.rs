@@ -5,7 +5,8 @@ use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::LogIdentity;
 
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::inbox::inbox_id;
 use super::{Connections, subjects};
 
@@ -36,8 +37,8 @@ impl Progress {
 /// Looks at all partitions of a log.
 ///
 /// # Errors
-/// [`Trouble`].
-pub async fn progress(connections: &Connections, log: &LogIdentity) -> Result<Vec<Progress>, Trouble> {
+/// [`ApiFailure`].
+pub async fn progress(connections: &Connections, log: &LogIdentity) -> Result<Vec<Progress>, ApiFailure> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     let created = api.info(subjects::COMMANDS).await?.created;
     let one = |partition: PartitionId| one(&api, log, &created, partition);
@@ -49,7 +50,7 @@ async fn one(
     log: &LogIdentity,
     created: &str,
     partition: PartitionId,
-) -> Result<Progress, Trouble> {
+) -> Result<Progress, ApiFailure> {
     let stream = subjects::stream(subjects::shard_of(partition, log.shards));
     // The commands first: what comes in between is then no lag.
     let last = api.last_sequence(subjects::COMMANDS, &subjects::commands_of(partition)).await?;

@@ -13,8 +13,10 @@ use retailflow_engine::wire::time::parse_time;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::api::{Api, Trouble};
-use super::connect::{ConnectError, NatsOptions, connect};
+use super::answers::ApiFailure;
+use super::api::Api;
+use super::connect::connect;
+use super::connect_options::{ConnectError, NatsOptions};
 use super::{Connections, subjects};
 
 /// No subject has such a sequence.
@@ -56,8 +58,8 @@ pub async fn probe_server(options: &NatsOptions, address: &str) -> Result<Server
 /// Whether JetStream answers this account.
 ///
 /// # Errors
-/// [`Trouble`]: it does not, or refuses.
-pub async fn probe_account(connections: &Connections) -> Result<(), Trouble> {
+/// [`ApiFailure`]: it does not, or refuses.
+pub async fn probe_account(connections: &Connections) -> Result<(), ApiFailure> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     api.ask("INFO", &Value::Null).await.map(drop)
 }
@@ -65,15 +67,18 @@ pub async fn probe_account(connections: &Connections) -> Result<(), Trouble> {
 /// The time of the server that leads the stream of commands, if it tells.
 ///
 /// # Errors
-/// [`Trouble`].
-pub async fn server_time(connections: &Connections) -> Result<Option<TimestampMs>, Trouble> {
+/// [`ApiFailure`].
+pub async fn server_time(connections: &Connections) -> Result<Option<TimestampMs>, ApiFailure> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     let answer = api.ask(&format!("STREAM.INFO.{}", subjects::COMMANDS), &Value::Null).await?;
     Ok(answer["ts"].as_str().and_then(|text| parse_time(text).ok()))
 }
 
 /// Whether a node may publish what it must; each subject that was tried, and what came back where that was no yes.
-pub async fn probe_publishing(connections: &Connections, shards: u16) -> Vec<(String, Result<(), Trouble>)> {
+pub async fn probe_publishing(
+    connections: &Connections,
+    shards: u16,
+) -> Vec<(String, Result<(), ApiFailure>)> {
     let api = Api::new(connections.publish.clone(), connections.request_timeout);
     let log = (0..shards).map(|shard| format!("rf.log.{shard}.probe"));
     // Commands are for others to publish: a node that may not is as it should be.
@@ -81,10 +86,10 @@ pub async fn probe_publishing(connections: &Connections, shards: u16) -> Vec<(St
     let tried = log.chain(doors.map(str::to_owned)).map(|subject| async {
         let said = api.publish_after(&subject, NEVER, HeaderMap::new(), Bytes::new()).await;
         let said = match said {
-            Err(Trouble::Refused(error)) if error.was_slower() => Ok(()),
-            Err(trouble) => Err(trouble),
+            Err(ApiFailure::Refused(error)) if error.was_slower() => Ok(()),
+            Err(failure) => Err(failure),
             Ok(sequence) => {
-                Err(Trouble::Strange(format!("it was stored, at {sequence}, against its condition")))
+                Err(ApiFailure::Strange(format!("it was stored, at {sequence}, against its condition")))
             }
         };
         (subject, said)

@@ -24,7 +24,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::api::{Acknowledged, Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::{Api, PubAck};
 use super::connect::EdgeConnection;
 use super::filter::Filter;
 use super::subjects;
@@ -74,9 +75,9 @@ impl From<&CommandEvent> for OutgoingCommand {
 
 /// What became of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sent {
+pub enum PublishOutcome {
     /// It stands in the stream.
-    Acknowledged {
+    Stored {
         /// Where.
         sequence: u64,
         /// It stood there already: the server has seen it a moment ago.
@@ -94,18 +95,18 @@ pub enum Sent {
 
 /// Stands for a command that was taken.
 #[must_use = "only this says what became of the command"]
-pub struct Receipt(oneshot::Receiver<Sent>);
+pub struct Receipt(oneshot::Receiver<PublishOutcome>);
 
 impl Receipt {
     /// What became of it; waits for that. May be waited for in any order.
-    pub async fn sent(self) -> Sent {
-        self.0.await.unwrap_or_else(|_| Sent::Unknown("the publisher is gone".into()))
+    pub async fn sent(self) -> PublishOutcome {
+        self.0.await.unwrap_or_else(|_| PublishOutcome::Unknown("the publisher is gone".into()))
     }
 }
 
 struct Job {
     command: OutgoingCommand,
-    done: oneshot::Sender<Sent>,
+    done: oneshot::Sender<PublishOutcome>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -153,7 +154,7 @@ impl CommandPublisher {
     pub async fn publish(&self, command: OutgoingCommand) -> Receipt {
         let (done, receipt) = oneshot::channel();
         let Ok(permit) = self.permits.clone().acquire_owned().await else {
-            drop(done.send(Sent::NotSent(CLOSED.into())));
+            drop(done.send(PublishOutcome::NotSent(CLOSED.into())));
             return Receipt(receipt);
         };
         let order = command.order.clone();
@@ -207,10 +208,10 @@ async fn work(shared: Arc<Shared>, order: OrderRef) {
         let Some(job) = job else { return };
         let ended = shared.ended.lock().clone();
         let sent = match ended {
-            Some(why) => Sent::NotSent(why),
+            Some(why) => PublishOutcome::NotSent(why),
             None => tokio::select! {
                 biased;
-                () = shared.stop.cancelled() => Sent::Unknown(CLOSED.into()),
+                () = shared.stop.cancelled() => PublishOutcome::Unknown(CLOSED.into()),
                 sent = shared.send(&job.command) => sent,
             },
         };
@@ -220,10 +221,10 @@ async fn work(shared: Arc<Shared>, order: OrderRef) {
 }
 
 impl Shared {
-    async fn send(&self, command: &OutgoingCommand) -> Sent {
+    async fn send(&self, command: &OutgoingCommand) -> PublishOutcome {
         let max = self.client.server_info().max_payload;
         if command.body.len() + HEADERS_MAX_BYTES > max {
-            return Sent::Refused(format!(
+            return PublishOutcome::Refused(format!(
                 "{} bytes: the server takes {max}, headers and all",
                 command.body.len()
             ));
@@ -236,31 +237,31 @@ impl Shared {
             let why = match self.api.publish(&subject, headers.clone(), command.body.clone()).await {
                 // The server knows the name, and not whose it was: what stands there may be another tenant's. The engine tells
                 // commands apart by more than that.
-                Ok(Acknowledged { duplicate: true, .. }) if !unnamed => {
+                Ok(PubAck { duplicate: true, .. }) if !unnamed => {
                     (headers, unnamed) = (HeaderMap::new(), true);
                     continue;
                 }
-                Ok(Acknowledged { sequence, .. }) => {
+                Ok(PubAck { sequence, .. }) => {
                     self.held_up.lock().take();
-                    return Sent::Acknowledged { sequence, duplicate: unnamed };
+                    return PublishOutcome::Stored { sequence, duplicate: unnamed };
                 }
-                Err(Trouble::Refused(error)) => {
+                Err(ApiFailure::Refused(error)) => {
                     // What an earlier attempt has done, no refusal undoes.
                     if error.is_final() && !silent {
-                        return Sent::Refused(error.to_string());
+                        return PublishOutcome::Refused(error.to_string());
                     }
                     error.to_string()
                 }
-                Err(trouble) => {
+                Err(failure) => {
                     silent = true;
-                    trouble.to_string()
+                    failure.to_string()
                 }
             };
             *self.held_up.lock() = Some(why.clone());
             let wait = Duration::from_millis(fastrand::u64(most_ms / 2..=most_ms));
             if Instant::now() + wait > deadline {
                 self.end(&format!("a command of order {} was given up: {why}", command.order));
-                return if silent { Sent::Unknown(why) } else { Sent::NotTaken(why) };
+                return if silent { PublishOutcome::Unknown(why) } else { PublishOutcome::NotTaken(why) };
             }
             tokio::time::sleep(wait).await;
             most_ms = (most_ms * 2).min(WAIT_MAX_MS);

@@ -17,8 +17,10 @@ use retailflow_engine::ports::LogIdentity;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::api::{Api, Trouble};
-use super::connect::{ConnectError, NatsOptions, connect};
+use super::answers::ApiFailure;
+use super::api::Api;
+use super::connect::connect;
+use super::connect_options::{ConnectError, NatsOptions};
 use super::errors::STREAM_NOT_FOUND;
 use super::inbox::inbox_id;
 use super::{DoorStreams, subjects};
@@ -48,7 +50,7 @@ pub enum CommandsState {
 
 /// A partition with commands that nobody has decided yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undecided {
+pub struct UndecidedCommands {
     /// Which one.
     pub partition: PartitionId,
     /// Up to here its commands are decided.
@@ -75,7 +77,7 @@ pub enum RecoverError {
     Not(String),
     /// The servers do not answer, or refuse.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Api(#[from] ApiFailure),
 }
 
 /// The operators' hand on a stopped stream of commands.
@@ -94,10 +96,10 @@ impl CommandRecovery {
         let mut servers = Vec::new();
         for address in &options.servers {
             let one = NatsOptions { servers: vec![address.clone()], ..options.clone() };
-            let away = |error| RecoverError::Away { server: super::login::told(address), error };
+            let away = |error| RecoverError::Away { server: super::login::redacted(address), error };
             let client = connect(&one, "recover").await.map_err(away)?;
             let api = Api::new(client.clone(), Duration::from_millis(options.request_timeout_ms));
-            servers.push((super::login::told(address), api, client));
+            servers.push((super::login::redacted(address), api, client));
         }
         if servers.is_empty() {
             return Err(RecoverError::Not("no server is named".into()));
@@ -112,14 +114,14 @@ impl CommandRecovery {
     /// How the stream stands at this moment. A leader that changes is away for some seconds: look again.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn state(&self) -> Result<CommandsState, Trouble> {
+    /// [`ApiFailure`].
+    pub async fn state(&self) -> Result<CommandsState, ApiFailure> {
         let info = match self.api().info(subjects::COMMANDS).await {
             Ok(info) => info,
-            Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
+            Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
                 return Ok(CommandsState::Missing);
             }
-            Err(trouble) => return Err(trouble),
+            Err(failure) => return Err(failure),
         };
         if !info.leaderless {
             return Ok(CommandsState::Well { last: info.last_sequence });
@@ -136,16 +138,20 @@ impl CommandRecovery {
     /// The partitions that have commands above their floor, as any copy has them.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn undecided(&self) -> Result<Vec<Undecided>, Trouble> {
+    /// [`ApiFailure`].
+    pub async fn undecided(&self) -> Result<Vec<UndecidedCommands>, ApiFailure> {
         let info = self.api().info(subjects::COMMANDS).await?;
         let partitions = (0..self.log.partitions).map(PartitionId);
         let looked = stream::iter(partitions).map(|partition| self.of(partition, &info.created));
-        let looked: Vec<Option<Undecided>> = looked.buffered(TOGETHER).try_collect().await?;
+        let looked: Vec<Option<UndecidedCommands>> = looked.buffered(TOGETHER).try_collect().await?;
         Ok(looked.into_iter().flatten().collect())
     }
 
-    async fn of(&self, partition: PartitionId, created: &str) -> Result<Option<Undecided>, Trouble> {
+    async fn of(
+        &self,
+        partition: PartitionId,
+        created: &str,
+    ) -> Result<Option<UndecidedCommands>, ApiFailure> {
         let log = subjects::stream(subjects::shard_of(partition, self.log.shards));
         let inbox = inbox_id(created, partition);
         let after = match self.api().last(&log, &subjects::fence(partition)).await? {
@@ -160,7 +166,7 @@ impl CommandRecovery {
         for (server, api, _) in &self.servers {
             let filter = subjects::commands_of(partition);
             if api.direct_has(subjects::COMMANDS, &filter, after + 1).await? {
-                return Ok(Some(Undecided { partition, after, server: server.clone() }));
+                return Ok(Some(UndecidedCommands { partition, after, server: server.clone() }));
             }
         }
         Ok(None)
@@ -194,7 +200,7 @@ impl CommandRecovery {
             let made = super::topology::provision_one(self.api(), subjects::COMMANDS, &config).await;
             // A limit in bytes is room that the servers set aside. Where they have no more, a stream without one is better than none:
             // publishers go on, and `cluster repair-streams` gives it its limit back.
-            if let Err(Trouble::Refused(error)) = &made
+            if let Err(ApiFailure::Refused(error)) = &made
                 && NO_ROOM_TO_SET_ASIDE.contains(&error.err_code)
                 && config["max_bytes"].as_i64() != Some(-1)
             {
@@ -206,15 +212,17 @@ impl CommandRecovery {
                 Ok(_) => {
                     self.api().info(subjects::COMMANDS).await.map(|info| (!info.leaderless).then_some(info))
                 }
-                Err(trouble) => Err(trouble),
+                Err(failure) => Err(failure),
             };
             match led {
                 Ok(Some(info)) => return Ok(info.created),
                 Ok(None) | Err(_) if Instant::now() < until => tokio::time::sleep(LOOK).await,
                 Ok(None) => {
-                    return Err(Trouble::Silent("the stream that was made again has no leader".into()).into());
+                    return Err(
+                        ApiFailure::Silent("the stream that was made again has no leader".into()).into()
+                    );
                 }
-                Err(trouble) => return Err(trouble.into()),
+                Err(failure) => return Err(failure.into()),
             }
         }
     }

@@ -3,7 +3,8 @@
 //! It stands in `RF_META`, which only nodes, operators and the archiver may read. Nothing of the log hangs on it: where it
 //! is lost, the next node that starts makes another one, and callers who hold tokens begin anew.
 
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::{Connections, subjects};
 use retailflow_os::random::{SECRET_BYTES, random_secret};
 
@@ -15,7 +16,7 @@ const VERSION: u8 = 1;
 pub enum SecretError {
     /// The stream cannot be read or written now.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Api(#[from] ApiFailure),
     /// Written by a newer build, or by somebody else.
     #[error(
         "what stands under {} is no secret that this build knows; to begin anew, purge it from {}",
@@ -32,7 +33,7 @@ impl SecretError {
     /// Whether trying again may help.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Trouble(trouble) if trouble.may_pass())
+        matches!(self, Self::Api(failure) if failure.may_pass())
     }
 }
 
@@ -50,8 +51,8 @@ pub async fn token_secret(connections: &Connections) -> Result<[u8; SECRET_BYTES
     match publish.publish_first(subjects::TOKEN_SECRET, [&[VERSION][..], &secret].concat()).await {
         Ok(()) => {}
         // Another node was faster: its own holds.
-        Err(Trouble::Refused(error)) if error.was_slower() => {}
-        Err(trouble) => return Err(trouble.into()),
+        Err(ApiFailure::Refused(error)) if error.was_slower() => {}
+        Err(failure) => return Err(failure.into()),
     }
     // What stands there, not what was meant to.
     find(&read).await?.ok_or(SecretError::Strange)

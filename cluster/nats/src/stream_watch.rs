@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{Api, StreamInfo, Trouble};
+use super::answers::ApiFailure;
+use super::api::{Api, StreamInfo};
 use super::errors::{STREAM_NOT_FOUND, TEMPORARILY_UNAVAILABLE};
 use super::fill::{Fill, FillLevel, account_fill};
 use super::{Connections, subjects};
@@ -55,7 +56,7 @@ pub enum StreamFault {
 
 /// A fault of a stream, and for how long it has been so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamTrouble {
+pub struct FaultyStream {
     /// Which stream.
     pub stream: String,
     /// What is wrong.
@@ -64,7 +65,7 @@ pub struct StreamTrouble {
     pub lasts: Duration,
 }
 
-impl StreamTrouble {
+impl FaultyStream {
     /// Whether it is the log's: then what was acknowledged is in danger, or cannot be added to.
     #[must_use]
     pub fn is_log(&self) -> bool {
@@ -73,7 +74,7 @@ impl StreamTrouble {
 
     /// What an operator does about it.
     #[must_use]
-    pub fn mend(&self) -> &'static str {
+    pub fn remedy(&self) -> &'static str {
         let commands = self.stream == subjects::COMMANDS;
         match &self.fault {
             StreamFault::Leaderless { alone: false } | StreamFault::Silent(_) => {
@@ -92,7 +93,7 @@ impl StreamTrouble {
     }
 }
 
-impl std::fmt::Display for StreamTrouble {
+impl std::fmt::Display for FaultyStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { stream, fault, lasts } = self;
         let lasts = lasts.as_secs();
@@ -199,11 +200,11 @@ impl StreamWatch {
 
     /// What is wrong now, the log's streams first. Never waits.
     #[must_use]
-    pub fn troubles(&self) -> Vec<StreamTrouble> {
+    pub fn faulty(&self) -> Vec<FaultyStream> {
         let seen = self.shared.seen.lock();
         let trouble = |stream: &String| {
             let (fault, since, _) = seen.streams.get(stream)?.fault.as_ref()?;
-            Some(StreamTrouble { stream: stream.clone(), fault: fault.clone(), lasts: since.elapsed() })
+            Some(FaultyStream { stream: stream.clone(), fault: fault.clone(), lasts: since.elapsed() })
         };
         self.shared.streams.iter().filter_map(trouble).collect()
     }
@@ -270,8 +271,8 @@ impl Shared {
                 }
                 let told = seen.streams.entry(stream.clone()).or_default().note(stream, answer, led, now);
                 if let Some((fault, lasts)) = told {
-                    let trouble = StreamTrouble { stream: stream.clone(), fault, lasts };
-                    tracing::error!(event = "stream_trouble", %stream, mend = trouble.mend(), "{trouble}");
+                    let trouble = FaultyStream { stream: stream.clone(), fault, lasts };
+                    tracing::error!(event = "stream_trouble", %stream, mend = trouble.remedy(), "{trouble}");
                 }
             }
             fills.extend(account.ok().as_ref().and_then(account_fill));
@@ -317,14 +318,16 @@ impl StreamSeen {
     fn note(
         &mut self,
         stream: &str,
-        answer: Result<StreamInfo, Trouble>,
+        answer: Result<StreamInfo, ApiFailure>,
         others_led: bool,
         now: Instant,
     ) -> Option<(StreamFault, Duration)> {
         let fault = match answer {
             Ok(info) => self.of(stream, &info, others_led, now),
-            Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => Some(StreamFault::Missing),
-            Err(Trouble::Refused(error)) if error.err_code == TEMPORARILY_UNAVAILABLE => {
+            Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
+                Some(StreamFault::Missing)
+            }
+            Err(ApiFailure::Refused(error)) if error.err_code == TEMPORARILY_UNAVAILABLE => {
                 Some(StreamFault::Leaderless { alone: others_led })
             }
             Err(trouble) => Some(StreamFault::Silent(trouble.to_string())),
@@ -389,7 +392,7 @@ mod tests {
     use super::*;
     use crate::errors::ApiError;
 
-    fn info(created: &str, last: u64, leaderless: bool) -> Result<StreamInfo, Trouble> {
+    fn info(created: &str, last: u64, leaderless: bool) -> Result<StreamInfo, ApiFailure> {
         Ok(StreamInfo {
             config: Value::Null,
             created: created.into(),
@@ -403,8 +406,8 @@ mod tests {
         })
     }
 
-    fn refused(err_code: u32) -> Result<StreamInfo, Trouble> {
-        Err(Trouble::Refused(ApiError { code: 404, err_code, description: "no".into() }))
+    fn refused(err_code: u32) -> Result<StreamInfo, ApiFailure> {
+        Err(ApiFailure::Refused(ApiError { code: 404, err_code, description: "no".into() }))
     }
 
     #[tokio::test(start_paused = true)]
@@ -423,23 +426,24 @@ mod tests {
         assert_eq!(note(info("b", 8, false)), None, "a leader that was deposed");
         tokio::time::advance(DEPOSED_MAX).await;
         assert_eq!(note(info("b", 8, false)), Some(StreamFault::Shorter { seen: 9, last: 8 }));
-        assert_eq!(note(Err(Trouble::Silent("away".into()))), None);
+        assert_eq!(note(Err(ApiFailure::Silent("away".into()))), None);
         tokio::time::advance(SAID_AFTER).await;
-        assert!(matches!(note(Err(Trouble::Silent("still".into()))), Some(StreamFault::Silent(_))));
+        assert!(matches!(note(Err(ApiFailure::Silent("still".into()))), Some(StreamFault::Silent(_))));
         let mut log = StreamSeen::default();
         assert_eq!(log.note("RF_LOG_0", info("a", 7, false), true, Instant::now()), None);
         let told = log.note("RF_LOG_0", info("b", 7, false), true, Instant::now());
         assert!(matches!(told, Some((StreamFault::Replaced { .. }, _))), "{told:?}");
-        let trouble = |stream: &str, fault| StreamTrouble {
+        let trouble = |stream: &str, fault| FaultyStream {
             stream: stream.into(),
             fault,
             lasts: Duration::from_secs(61),
         };
         let stopped = trouble("RF_CMD", StreamFault::Leaderless { alone: true });
         assert!(
-            stopped.to_string().contains("no leader for 61 s") && stopped.mend().contains("recover-commands")
+            stopped.to_string().contains("no leader for 61 s")
+                && stopped.remedy().contains("recover-commands")
         );
-        assert!(trouble("RF_LOG_3", StreamFault::Missing).mend().contains("never make it anew"));
-        assert!(!trouble("RF_META", StreamFault::Missing).mend().contains("never"));
+        assert!(trouble("RF_LOG_3", StreamFault::Missing).remedy().contains("never make it anew"));
+        assert!(!trouble("RF_META", StreamFault::Missing).remedy().contains("never"));
     }
 }

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::topology::{self, Compared, Drift, TopologyError};
+use super::topology::{self, Drift, TopologyDiff, TopologyError};
 use super::{Connections, subjects};
 
 /// Most that a command may take in its stream: its body, and its headers.
@@ -41,7 +41,7 @@ impl DoorStreams {
         for (stream, wanted) in self.all() {
             let found = topology::provision_one(&api, stream, &wanted).await;
             let found =
-                found.map_err(|trouble| TopologyError::Stream { stream: stream.to_owned(), trouble })?;
+                found.map_err(|failure| TopologyError::Stream { stream: stream.to_owned(), failure })?;
             drift.extend(topology::differences(stream, &wanted, &found));
         }
         Ok(drift)
@@ -51,7 +51,7 @@ impl DoorStreams {
     ///
     /// # Errors
     /// [`TopologyError`].
-    pub async fn compare(&self, connections: &Connections) -> Result<Compared, TopologyError> {
+    pub async fn compare(&self, connections: &Connections) -> Result<TopologyDiff, TopologyError> {
         let wanted = self.all().into_iter().map(|(stream, wanted)| (stream.to_owned(), wanted));
         topology::compare(connections, wanted).await
     }

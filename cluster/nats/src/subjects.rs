@@ -256,7 +256,7 @@ pub fn node(partition: PartitionId) -> String {
 
 /// Where nodes ask the simulated participant of a role.
 #[must_use]
-pub fn stand_in(role: &str) -> String {
+pub fn participant_calls(role: &str) -> String {
     format!("rf.sim.v1.{role}")
 }
 

@@ -22,7 +22,8 @@ use retailflow_engine::ports::{PortFuture, StoreError, TenantSetting, Tenants};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{Api, Stored, Trouble};
+use super::answers::ApiFailure;
+use super::api::{Api, StoredMessage};
 use super::{Connections, subjects};
 use retailflow_os::repeated::Repeated;
 
@@ -62,11 +63,11 @@ struct Known {
     created: String,
     /// Up to here all of the stream is in `tenants`.
     seen: u64,
-    tenants: BTreeMap<TenantId, Standing>,
+    tenants: BTreeMap<TenantId, KnownTenant>,
 }
 
 /// What stands under a tenant's subject.
-struct Standing {
+struct KnownTenant {
     sequence: u64,
     /// None that can be read.
     setting: Option<TenantSetting>,
@@ -77,7 +78,7 @@ impl Known {
     fn take(&mut self, tenant: TenantId, sequence: u64, setting: Option<TenantSetting>) {
         let known = self.tenants.get(&tenant).map_or(0, |standing| standing.sequence);
         if sequence > known {
-            self.tenants.insert(tenant, Standing { sequence, setting });
+            self.tenants.insert(tenant, KnownTenant { sequence, setting });
         }
     }
 }
@@ -87,7 +88,7 @@ impl NatsTenants {
     ///
     /// # Errors
     /// When the stream cannot be read.
-    pub async fn open(connections: &Connections, options: &TenantsOptions) -> Result<Self, Trouble> {
+    pub async fn open(connections: &Connections, options: &TenantsOptions) -> Result<Self, ApiFailure> {
         let api = |client: &async_nats::Client| Api::new(client.clone(), connections.request_timeout);
         let shared = Arc::new(Shared {
             publish: api(&connections.publish),
@@ -137,9 +138,9 @@ async fn keep_looking(shared: Arc<Shared>, every: Duration, stop: CancellationTo
         };
         match looked {
             Ok(()) => said.over(),
-            Err(trouble) => {
-                if let Some(left_out) = said.due(&trouble) {
-                    tracing::warn!(%trouble, left_out, "what others have set for tenants cannot be read now");
+            Err(failure) => {
+                if let Some(left_out) = said.due(&failure) {
+                    tracing::warn!(trouble = %failure, left_out, "what others have set for tenants cannot be read now");
                 }
             }
         }
@@ -148,7 +149,7 @@ async fn keep_looking(shared: Arc<Shared>, every: Duration, stop: CancellationTo
 
 impl Shared {
     /// Reads on from where it was: all, if the stream is another one.
-    async fn look(&self) -> Result<(), Trouble> {
+    async fn look(&self) -> Result<(), ApiFailure> {
         let info = self.read.info(subjects::META).await?;
         let (same, seen) = {
             let known = self.known.read();
@@ -157,7 +158,7 @@ impl Shared {
         if same && info.last_sequence < seen {
             // A leader that was deposed does not know the newest settings: they stay.
             let why = format!("{} ends at {}, and {seen} was seen", subjects::META, info.last_sequence);
-            return Err(Trouble::Silent(why));
+            return Err(ApiFailure::Silent(why));
         }
         let mut next = if same { seen + 1 } else { 1 };
         let mut fresh = (!same).then(|| Known { created: info.created, ..Known::default() });
@@ -170,8 +171,8 @@ impl Shared {
             for stored in &piece {
                 next = stored.sequence + 1;
                 if let Some(tenant) = subjects::parse_tenant(&stored.subject) {
-                    let setting =
-                        read(&tenant, stored).inspect_err(|trouble| tracing::error!(%trouble, "a tenant"));
+                    let setting = read(&tenant, stored)
+                        .inspect_err(|failure| tracing::error!(trouble = %failure, "a tenant"));
                     into.take(tenant, stored.sequence, setting.ok());
                 }
             }
@@ -196,16 +197,16 @@ impl Shared {
     /// What stands under a tenant's subject, from the leader; it is known from then on.
     async fn standing(&self, tenant: &TenantId) -> Result<Option<TenantSetting>, StoreError> {
         let last = self.read.last(subjects::META, &subjects::tenant(tenant)).await;
-        let Some(stored) = last.map_err(|trouble| unavailable(&trouble))? else {
+        let Some(stored) = last.map_err(|failure| unavailable(&failure))? else {
             // Taken away by hand. Whoever puts it again does so over nothing.
             self.known.write().tenants.remove(tenant);
             return Ok(None);
         };
         let setting = read(tenant, &stored);
         self.known.write().take(tenant.clone(), stored.sequence, setting.as_ref().ok().cloned());
-        setting.map(Some).map_err(|trouble| match trouble {
-            Trouble::Damaged(why) => StoreError::Damaged(why),
-            trouble => unavailable(&trouble),
+        setting.map(Some).map_err(|failure| match failure {
+            ApiFailure::Damaged(why) => StoreError::Damaged(why),
+            failure => unavailable(&failure),
         })
     }
 
@@ -213,7 +214,7 @@ impl Shared {
         let tenant = setting.tenant.clone();
         let expected = match self.known.read().tenants.get(&tenant) {
             // It is not known what would be put over.
-            Some(Standing { setting: None, .. }) => None,
+            Some(KnownTenant { setting: None, .. }) => None,
             Some(standing) => Some(standing.sequence),
             None => Some(0),
         };
@@ -229,16 +230,16 @@ impl Shared {
                 self.known.write().take(tenant, sequence, Some(setting));
                 Ok(())
             }
-            Err(Trouble::Refused(error)) if error.was_slower() => {
+            Err(ApiFailure::Refused(error)) if error.was_slower() => {
                 let stands = self.standing(&tenant).await?;
                 accepted(&setting, stands.as_ref(), "it was changed meanwhile; look, and put it again")
             }
             // It may stand there, or come to stand there yet: only over what was known.
-            Err(Trouble::Silent(why)) => {
+            Err(ApiFailure::Silent(why)) => {
                 let stands = self.standing(&tenant).await?;
                 accepted(&setting, stands.as_ref(), &why)
             }
-            Err(trouble) => Err(unavailable(&trouble)),
+            Err(failure) => Err(unavailable(&failure)),
         }
     }
 }
@@ -251,7 +252,7 @@ fn accepted(wanted: &TenantSetting, stands: Option<&TenantSetting>, why: &str) -
     Err(StoreError::Unavailable(format!("tenant {}: {why}", wanted.tenant)))
 }
 
-fn read(tenant: &TenantId, stored: &Stored) -> Result<TenantSetting, Trouble> {
+fn read(tenant: &TenantId, stored: &StoredMessage) -> Result<TenantSetting, ApiFailure> {
     match Note::decode(&stored.payload) {
         Ok(Note::Tenant(setting)) if setting.tenant == *tenant => Ok(setting),
         Ok(_) => {
@@ -262,8 +263,8 @@ fn read(tenant: &TenantId, stored: &Stored) -> Result<TenantSetting, Trouble> {
     }
 }
 
-fn unavailable(trouble: &Trouble) -> StoreError {
-    StoreError::Unavailable(trouble.to_string())
+fn unavailable(failure: &ApiFailure) -> StoreError {
+    StoreError::Unavailable(failure.to_string())
 }
 
 impl Tenants for NatsTenants {

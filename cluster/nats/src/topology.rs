@@ -5,7 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::errors::{STREAM_EXISTS, STREAM_NOT_FOUND, SUBJECTS_OVERLAP};
 use super::{Connections, subjects};
 
@@ -46,7 +47,7 @@ impl std::fmt::Display for Drift {
 
 /// What is there, against what is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Compared {
+pub struct TopologyDiff {
     /// Streams that are not there.
     pub missing: Vec<String>,
     /// Where the others differ.
@@ -60,12 +61,12 @@ pub enum TopologyError {
     #[error("{0}")]
     Invalid(String),
     /// The server does not answer, or refuses.
-    #[error("stream {stream}: {trouble}")]
+    #[error("stream {stream}: {failure}")]
     Stream {
         /// Which stream.
         stream: String,
         /// What it says.
-        trouble: Trouble,
+        failure: ApiFailure,
     },
 }
 
@@ -75,8 +76,8 @@ impl TopologyError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Invalid(_) => false,
-            Self::Stream { trouble, .. } => {
-                !matches!(trouble, Trouble::Refused(error) if error.err_code == SUBJECTS_OVERLAP)
+            Self::Stream { failure, .. } => {
+                !matches!(failure, ApiFailure::Refused(error) if error.err_code == SUBJECTS_OVERLAP)
             }
         }
     }
@@ -115,7 +116,7 @@ impl Topology {
             let stream = subjects::stream(shard);
             let wanted = self.wanted(shard);
             let found = provision_one(&api, &stream, &wanted).await;
-            let found = found.map_err(|trouble| TopologyError::Stream { stream: stream.clone(), trouble })?;
+            let found = found.map_err(|failure| TopologyError::Stream { stream: stream.clone(), failure })?;
             drift.extend(differences(&stream, &wanted, &found));
         }
         Ok(drift)
@@ -125,7 +126,7 @@ impl Topology {
     ///
     /// # Errors
     /// [`TopologyError`].
-    pub async fn compare(&self, connections: &Connections) -> Result<Compared, TopologyError> {
+    pub async fn compare(&self, connections: &Connections) -> Result<TopologyDiff, TopologyError> {
         self.check()?;
         let wanted = (0..self.shards).map(|shard| (subjects::stream(shard), self.wanted(shard)));
         compare(connections, wanted).await
@@ -182,17 +183,17 @@ pub(super) fn common(name: &str, subjects: &[impl AsRef<str>], replicas: u8) -> 
     })
 }
 
-pub(super) async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Result<Value, Trouble> {
+pub(super) async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Result<Value, ApiFailure> {
     match api.info(stream).await {
         Ok(info) => return Ok(info.config),
-        Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {}
-        Err(trouble) => return Err(trouble),
+        Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {}
+        Err(failure) => return Err(failure),
     }
     match api.create_stream(stream, wanted).await {
         Ok(()) => {}
         // Someone was faster.
-        Err(Trouble::Refused(error)) if error.err_code == STREAM_EXISTS => {}
-        Err(trouble) => return Err(trouble),
+        Err(ApiFailure::Refused(error)) if error.err_code == STREAM_EXISTS => {}
+        Err(failure) => return Err(failure),
     }
     Ok(api.info(stream).await?.config)
 }
@@ -200,16 +201,16 @@ pub(super) async fn provision_one(api: &Api, stream: &str, wanted: &Value) -> Re
 pub(super) async fn compare(
     connections: &Connections,
     wanted: impl Iterator<Item = (String, Value)>,
-) -> Result<Compared, TopologyError> {
+) -> Result<TopologyDiff, TopologyError> {
     let api = Api::new(connections.read.clone(), connections.request_timeout);
-    let mut compared = Compared::default();
+    let mut compared = TopologyDiff::default();
     for (stream, wanted) in wanted {
         match api.info(&stream).await {
             Ok(info) => compared.drift.extend(differences(&stream, &wanted, &info.config)),
-            Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
+            Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => {
                 compared.missing.push(stream)
             }
-            Err(trouble) => return Err(TopologyError::Stream { stream, trouble }),
+            Err(failure) => return Err(TopologyError::Stream { stream, failure }),
         }
     }
     Ok(compared)
@@ -223,12 +224,12 @@ pub(super) async fn put_back(
     let api = Api::new(connections.read.clone(), connections.request_timeout);
     let mut all = Vec::new();
     for (stream, wanted) in wanted {
-        let failed = |trouble| TopologyError::Stream { stream: stream.clone(), trouble };
+        let failed = |failure| TopologyError::Stream { stream: stream.clone(), failure };
         let mut config = match api.info(&stream).await {
             Ok(info) => info.config,
             // What is missing is made by nobody here: what it held is lost, and people have to know.
-            Err(Trouble::Refused(error)) if error.err_code == STREAM_NOT_FOUND => continue,
-            Err(trouble) => return Err(failed(trouble)),
+            Err(ApiFailure::Refused(error)) if error.err_code == STREAM_NOT_FOUND => continue,
+            Err(failure) => return Err(failed(failure)),
         };
         let drift = differences(&stream, &wanted, &config);
         if !drift.is_empty() && !dry_run {

@@ -12,13 +12,14 @@ use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::InboxId;
 use serde_json::json;
 
-use super::api::{Api, Trouble};
+use super::answers::ApiFailure;
+use super::api::Api;
 use super::inbox::{inbox_id, other_transform};
 use super::{Connections, subjects};
 
 /// What a trim did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trimmed {
+pub struct TrimReport {
     /// How many messages went.
     pub messages: u64,
     /// The stream's first position now.
@@ -61,12 +62,12 @@ pub enum TrimError {
     SubjectsDiffer,
     /// The server does not answer, or refuses. It may be done; try again.
     #[error("{0}")]
-    Stream(Trouble),
+    Stream(ApiFailure),
 }
 
-impl From<Trouble> for TrimError {
-    fn from(trouble: Trouble) -> Self {
-        Self::Stream(trouble)
+impl From<ApiFailure> for TrimError {
+    fn from(failure: ApiFailure) -> Self {
+        Self::Stream(failure)
     }
 }
 
@@ -95,7 +96,7 @@ pub async fn trim(
     created: &str,
     partitions: u16,
     floors: &[u64],
-) -> Result<Trimmed, TrimError> {
+) -> Result<TrimReport, TrimError> {
     let found = floors.len();
     let numbered = || (0..partitions).map(PartitionId).zip(floors.iter().copied());
     let lowest = numbered().min_by_key(|(_, floor)| *floor);
@@ -116,9 +117,9 @@ pub async fn trim(
     }
     let keep_from = floor.saturating_add(1).min(last);
     if keep_from <= info.first_sequence.max(1) {
-        return Ok(Trimmed { messages: 0, first: info.first_sequence, lowest });
+        return Ok(TrimReport { messages: 0, first: info.first_sequence, lowest });
     }
     let purged =
         api.ask(&format!("STREAM.PURGE.{}", subjects::COMMANDS), &json!({ "seq": keep_from })).await?;
-    Ok(Trimmed { messages: purged["purged"].as_u64().unwrap_or(0), first: keep_from, lowest })
+    Ok(TrimReport { messages: purged["purged"].as_u64().unwrap_or(0), first: keep_from, lowest })
 }

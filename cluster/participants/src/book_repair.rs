@@ -15,7 +15,7 @@ const KEPT_MAX: u32 = 100;
 
 /// What became of a book.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mended {
+pub struct BookRepair {
     /// Whole lines, which go on.
     pub lines: u64,
     /// Pieces that are no line of a book, and were left out.
@@ -29,7 +29,7 @@ pub struct Mended {
 ///
 /// # Errors
 /// [`BookFileError`]: it cannot be read or written, or is in use. It is as it was then.
-pub fn mend(files: &dyn Files, folder: &Path, role: Role) -> Result<Mended, BookFileError> {
+pub fn repair_book(files: &dyn Files, folder: &Path, role: Role) -> Result<BookRepair, BookFileError> {
     let path = book_file::path_of(folder, role);
     let failed = || BookFileError::io(&path);
     let _lock = files.try_lock(&folder.join("lock")).map_err(|error| match error {
@@ -63,7 +63,7 @@ pub fn mend(files: &dyn Files, folder: &Path, role: Role) -> Result<Mended, Book
         _ => {}
     }
     book_file::keep_mark(files, folder, role, bytes)?;
-    Ok(Mended { lines, left_out, kept })
+    Ok(BookRepair { lines, left_out, kept })
 }
 
 /// Copies the whole lines: how many, how many pieces are none, and how many bytes.

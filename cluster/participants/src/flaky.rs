@@ -6,67 +6,17 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use retailflow_engine::ports::{
-    Clock, KeyStanding, Participant, PortFuture, Role, Settlement, StepAnswer, StepRequest,
+    KeyStanding, Participant, PortFuture, Role, Settlement, StepAnswer, StepRequest,
 };
-use retailflow_engine::wire::CommandEvent;
 use retailflow_engine::wire::command::ReportOutcome;
-use retailflow_testkit::simulated::{CallFault, DrawnCall, FaultRates, SimParticipants};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use retailflow_testkit::simulated::{CallFault, DrawnCall, SimParticipants};
 
-use super::ReportSink;
-use super::journal::FileJournal;
+use super::world::World;
 
 /// Keys whose calls are counted at most; beyond it counting begins anew.
 const COUNTED_MAX: usize = 1 << 20;
 /// How much longer than the report takes a pending step is said to take, in milliseconds.
 const PATIENCE_MS: u64 = 2_000;
-
-/// What all participants of one world share.
-pub(super) struct World {
-    pub(super) rates: FaultRates,
-    pub(super) seed: u64,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) reports: ReportSink,
-    pub(super) journal: Arc<FileJournal>,
-    pub(super) tasks: TaskTracker,
-    pub(super) closed: CancellationToken,
-}
-
-impl World {
-    /// Reports after a while, in a task of its own.
-    pub(super) fn later(
-        self: &Arc<Self>,
-        key: &str,
-        report: impl FnOnce() -> Option<CommandEvent> + Send + 'static,
-    ) {
-        let drawn =
-            self.rates.draw(self.seed, key, u32::MAX, retailflow_engine::wire::command::Step::Reserve);
-        self.after(drawn.delay_ms, move |world| async move {
-            // As an answer, a report may not outlive what it reports.
-            if let Some(event) = report()
-                && world.journal.all_durable().await.is_ok()
-            {
-                (world.reports)(event);
-            }
-        });
-    }
-
-    fn after<W: Future<Output = ()> + Send + 'static>(
-        self: &Arc<Self>,
-        delay_ms: u64,
-        work: impl FnOnce(Arc<Self>) -> W + Send + 'static,
-    ) {
-        let world = self.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = world.closed.cancelled() => return,
-                () = tokio::time::sleep(Duration::from_millis(delay_ms)) => {}
-            }
-            work(world).await;
-        });
-    }
-}
 
 /// The participant of a role, with faults in front of it.
 pub(super) struct Flaky {

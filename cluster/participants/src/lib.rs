@@ -10,13 +10,13 @@ mod journal;
 mod synced;
 #[cfg(test)]
 mod tests;
+mod world;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use retailflow_engine::ports::{Clock, Participant, Participants, Role, StoreError};
-use retailflow_engine::wire::CommandEvent;
 use retailflow_engine::wire::command::ReportOutcome;
 use retailflow_testkit::simulated::{
     BookEntry, BookTotals, FaultRates, Journal, SimOptions, SimParticipants,
@@ -25,21 +25,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::book_file::{BookEnd, BookFileError};
-pub use self::book_repair::{Mended, mend};
-use self::flaky::{Flaky, World};
+pub use self::book_repair::{BookRepair, repair_book};
+use self::flaky::Flaky;
 pub use self::journal::BookSync;
 use self::journal::FileJournal;
 use self::synced::Synced;
+pub use self::world::ReportSink;
+use self::world::World;
 use retailflow_os::files::{Files, RealFiles};
 
 /// Reports of an earlier life that are sent once more at the start.
 const REPORTS_AGAIN_MAX: usize = 10_000;
 
-/// Where participants send their reports. It must not block; what it drops shows when the step is looked at again.
-pub type ReportSink = Arc<dyn Fn(CommandEvent) + Send + Sync>;
-
 /// Participants that run until they are closed.
-pub struct SimRunning {
+pub struct SimulatedParticipants {
     sim: Arc<SimParticipants>,
     world: Arc<World>,
     participants: Participants,
@@ -59,7 +58,7 @@ pub struct BookOptions {
 }
 
 /// Opens the books in `folder` and goes on where they end. Must be called in a runtime. Blocks while it reads. Whose book cannot
-/// be used (damaged, unreadable, no room for it) answers nobody, as a participant that is away: [`SimRunning::unusable`] says why.
+/// be used (damaged, unreadable, no room for it) answers nobody, as a participant that is away: [`SimulatedParticipants::unusable`] says why.
 ///
 /// # Errors
 /// [`BookFileError::InUse`]; and when the system gives no thread.
@@ -68,7 +67,7 @@ pub fn open(
     options: &BookOptions,
     clock: Arc<dyn Clock>,
     reports: ReportSink,
-) -> Result<SimRunning, BookFileError> {
+) -> Result<SimulatedParticipants, BookFileError> {
     open_on(&RealFiles::default(), folder, options, clock, reports)
 }
 
@@ -89,7 +88,7 @@ fn open_on(
     options: &BookOptions,
     clock: Arc<dyn Clock>,
     reports: ReportSink,
-) -> Result<SimRunning, BookFileError> {
+) -> Result<SimulatedParticipants, BookFileError> {
     let BookOptions { sim: sim_options, rates, seed, sync } = options;
     let (rates, seed) = (*rates, *seed);
     let later = Arc::new(Later::default());
@@ -126,7 +125,7 @@ fn open_on(
         payments: of(Role::Payments),
         shipping: of(Role::Shipping),
     };
-    let running = SimRunning { sim, world, participants };
+    let running = SimulatedParticipants { sim, world, participants };
     running.report_again();
     Ok(running)
 }
@@ -160,7 +159,7 @@ pub fn read_books(folder: &Path, take: &mut dyn FnMut(BookEntry)) -> Result<[Boo
     Ok(ends)
 }
 
-impl SimRunning {
+impl SimulatedParticipants {
     /// As the engine sees them.
     #[must_use]
     pub fn participants(&self) -> Participants {

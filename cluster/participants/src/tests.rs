@@ -15,7 +15,7 @@ use retailflow_testkit::simulated::{FaultRates, SimOptions};
 
 mod broken;
 
-use super::{BookOptions, BookSync, SimRunning, audit, open, open_on, read_books};
+use super::{BookOptions, BookSync, SimulatedParticipants, audit, open, open_on, read_books};
 use retailflow_os::files::faulty::{Faults, FaultyFiles};
 
 struct Noon;
@@ -73,13 +73,13 @@ async fn life(participants: &Participants, order: u32) -> Vec<Option<Arc<str>>> 
     vec![reserved, authorized, booked, captured]
 }
 
-fn start(folder: &std::path::Path, rates: FaultRates) -> SimRunning {
+fn start(folder: &std::path::Path, rates: FaultRates) -> SimulatedParticipants {
     let sim = SimOptions { hand_over_permille: 500, ..SimOptions::default() };
     open(folder, &options(sim, rates), Arc::new(Noon), Arc::new(|_| {})).unwrap()
 }
 
 /// Why the book of a role cannot be used.
-fn why_not(running: &SimRunning, role: Role) -> String {
+fn why_not(running: &SimulatedParticipants, role: Role) -> String {
     running.unusable().find(|(of, _)| *of == role).map(|(_, error)| error.to_string()).unwrap()
 }
 

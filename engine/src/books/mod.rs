@@ -2,11 +2,13 @@
 //! compared with the log.
 
 mod entry;
+mod journal;
 mod text;
 mod totals;
 mod why;
 
-pub use entry::{BookEntry, BookKind, BookLine, Journal, MemoryJournal, key_of, reference};
+pub use entry::{BookEntry, BookKind, BookLine, key_of, reference};
+pub use journal::{Journal, MemoryJournal};
 pub use text::BookError;
 pub use totals::{BookTotals, MoneyTotals, Sides, Violation};
 pub use why::Why;

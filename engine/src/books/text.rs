@@ -5,7 +5,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{BookEntry, BookKind, BookLine, Why};
+use super::entry::{BookEntry, BookKind, BookLine};
+use super::why::Why;
 use crate::ids::{OrderId, OrderRef, TenantId, TimestampMs};
 use crate::money::Currency;
 use crate::wire::command::Step;

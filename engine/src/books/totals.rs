@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{BookEntry, BookKind};
+use super::entry::{BookEntry, BookKind};
 use crate::ids::OrderRef;
 use crate::keys::{keyed_name, sha256};
 use crate::money::Currency;

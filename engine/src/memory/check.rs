@@ -2,6 +2,7 @@
 //! reads back, must come to the same: the reference adapter is strict, so that tests find the difference.
 
 use crate::codec::control::Control;
+use crate::codec::fence::group_digest;
 use crate::codec::record::summary;
 use crate::keys::partition_of;
 use crate::ports::{Group, OrderEntry};
@@ -12,7 +13,7 @@ use crate::ports::{Group, OrderEntry};
 /// What is contradictory, in words.
 pub(super) fn group(group: &Group, partitions: u16) -> Result<Vec<Control>, String> {
     let number = group.fence.group;
-    if group.fence.digest != super::MemoryLog::digest_of(group) {
+    if group.fence.digest != digest_of(group) {
         return Err(format!("the digest in the fence of group {number} is not that of its entries"));
     }
     if group.fence.entries as usize != group.records.len() + group.controls.len() {
@@ -47,4 +48,10 @@ fn record(entry: &OrderEntry) -> Result<(), String> {
         return Err(format!("{order}: the entry says {told:?}, its bytes {found:?}"));
     }
     Ok(())
+}
+
+/// The digest of a group's entries, as its fence must carry it.
+pub(super) fn digest_of(group: &Group) -> crate::keys::Hash {
+    let records = group.records.iter().map(|record| &*record.bytes);
+    group_digest(records.chain(group.controls.iter().map(|control| &*control.bytes)))
 }

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::codec::control::Control;
-use crate::codec::fence::{Fence, fence_hash, group_digest};
+use crate::codec::fence::{Fence, fence_hash};
 use crate::ids::{OrderRef, PartitionId, TimestampMs};
 use crate::keys::{GENESIS, partition_of};
 use crate::ports::{
@@ -115,8 +115,7 @@ impl MemoryLog {
     /// The digest of a group's entries, as its fence must carry it.
     #[must_use]
     pub fn digest_of(group: &Group) -> crate::keys::Hash {
-        let records = group.records.iter().map(|record| &*record.bytes);
-        group_digest(records.chain(group.controls.iter().map(|control| &*control.bytes)))
+        super::check::digest_of(group)
     }
 }
 

@@ -7,7 +7,7 @@ use super::parts::{
     self, Answers, command_answers, command_body, command_headers, given, needed, order_path, query,
     tenant_path,
 };
-use super::{add, all, limit, process_paths};
+use super::paths::{add, all, limit, process_paths};
 use crate::backup::{BYTES, BYTES_MAX};
 use crate::letters::TENANT_MAX_CHARS;
 

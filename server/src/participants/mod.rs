@@ -11,7 +11,7 @@ use retailflow_actors::NodeHandle;
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::ports::Participants;
 use retailflow_engine::wire::CommandEvent;
-use retailflow_participants::{BookOptions, BookSync, SimRunning};
+use retailflow_participants::{BookOptions, BookSync, SimulatedParticipants};
 use retailflow_testkit::simulated::{FaultRates, SimOptions};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -73,7 +73,10 @@ pub fn open(
     }
     let sink = move |event| {
         if sender.try_send(event).is_err() {
-            tracing::warn!("a participant's report was dropped; its step is looked at again when it is due");
+            tracing::warn!(
+                event = "report_dropped",
+                "a participant's report was dropped; its step is looked at again when it is due"
+            );
         }
     };
     let (rates, sim) = match kind {
@@ -96,7 +99,7 @@ pub fn open(
 
 /// Participants at work.
 pub struct Running {
-    sim: Option<SimRunning>,
+    sim: Option<SimulatedParticipants>,
     participants: Participants,
     /// Those without books send no reports; whoever waits for one waits until they end.
     _reports: Option<mpsc::Sender<CommandEvent>>,
@@ -113,7 +116,7 @@ impl Running {
     /// # Errors
     /// A [`Failure`] that names each such book, and what to do.
     pub fn all_usable(&self) -> Result<(), Failure> {
-        let unusable = self.sim.iter().flat_map(SimRunning::unusable);
+        let unusable = self.sim.iter().flat_map(SimulatedParticipants::unusable);
         let told: Vec<String> = unusable.map(|(_, error)| error.to_string()).collect();
         match told.is_empty() {
             true => Ok(()),
@@ -167,5 +170,5 @@ async fn report(node: NodeHandle, event: CommandEvent) {
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         wait_ms = (wait_ms * 2).min(REPORT_WAIT_MAX_MS);
     }
-    tracing::warn!(order = %command.order, "a report was given up; its step is looked at again when it is due");
+    tracing::warn!(event = "report_dropped", order = %command.order, "a report was given up; its step is looked at again when it is due");
 }

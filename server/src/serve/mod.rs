@@ -27,12 +27,12 @@ use tokio_util::sync::CancellationToken;
 use self::readiness::{Phase, State, partitions, parts};
 use self::stop::StopTime;
 use self::traced::Traced;
-use self::upkeep::Watched;
+use self::upkeep::HealthInputs;
 use crate::app::{self, Make, Store};
 use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::metrics_exporter::MetricsExporter;
 use crate::participants::{self, Kind, Reporting};
 use crate::serving::Serving;
-use crate::sight::Sight;
 use crate::signals;
 use crate::telemetry::otlp;
 
@@ -64,15 +64,15 @@ const BESIDE_MAX: Duration = Duration::from_secs(5);
 /// A [`Failure`] that says what to do.
 pub fn run(data: &Path, config: Config, options: &Options) -> Result<(), Failure> {
     // First of all: what is made before has no series.
-    let sight = Sight::start()?;
-    sight.durability(app::DURABILITY, None);
+    let exporter = MetricsExporter::start()?;
+    exporter.durability(app::DURABILITY, None);
     // Before anything is made.
     app::enough_files()?;
     Server::check(&config.http, &EdgeOptions { insecure: options.insecure }).map_err(refused)?;
     let store = app::open(data, &config, Make::unless(options.existing))?;
     let tokens = app::token_secret(data, &config)?;
     let runtime = app::runtime()?;
-    let served = runtime.block_on(serve(data, config, options, &store, tokens, sight));
+    let served = runtime.block_on(serve(data, config, options, &store, tokens, exporter));
     drop(runtime);
     store.close();
     otlp::end(OTLP_END_MAX);
@@ -85,7 +85,7 @@ async fn serve(
     options: &Options,
     store: &Store,
     tokens: TokenSecret,
-    sight: Sight,
+    exporter: MetricsExporter,
 ) -> Result<(), Failure> {
     let (mut stopped, _stop) = signals::listen()?;
     let (participants, reports) =
@@ -107,7 +107,7 @@ async fn serve(
         parts::damage(&store.log),
     ];
     let state = Arc::new(State::new(store.log.failed(), watches));
-    let edge = edge(data, store, &node, &projection, &state, &sight, tokens);
+    let edge = edge(data, store, &node, &projection, &state, &exporter, tokens);
     let counts = edge.counts.clone();
     let mut http = config.http.clone();
     app::leave_files(&mut http);
@@ -124,7 +124,7 @@ async fn serve(
 
     let end = CancellationToken::new();
     let mut beside = JoinSet::new();
-    let watched = Watched {
+    let watched = HealthInputs {
         node: node.clone(),
         log: store.log.clone(),
         failed: store.log.failed(),
@@ -133,7 +133,7 @@ async fn serve(
         asked: None,
         state: state.clone(),
     };
-    beside.spawn(upkeep::run(sight, watched, end.clone()));
+    beside.spawn(upkeep::run(exporter, watched, end.clone()));
     if config.probe.interval_ms > 0 {
         let partitions = store.log.identity().partitions;
         beside.spawn(probe::run(node.clone(), partitions, config.probe.clone(), end.clone()));
@@ -144,7 +144,7 @@ async fn serve(
     state.set(Phase::Serving);
     let ended = tokio::select! {
         _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
-        () = node.ended() => Err(root_ended()),
+        () = node.wait_ended() => Err(root_ended()),
         () = &mut reporter => Err(Failure::unreachable("the participants have gone")),
         reason = failed.wait_for(Option::is_some) => {
             let reason = reason.ok().and_then(|reason| reason.clone()).unwrap_or_else(|| "it was closed".into());
@@ -188,7 +188,7 @@ fn edge(
     node: &NodeHandle,
     projection: &Arc<Projection>,
     state: &Arc<State>,
-    sight: &Sight,
+    exporter: &MetricsExporter,
     token_secret: TokenSecret,
 ) -> Edge {
     Edge {
@@ -201,8 +201,8 @@ fn edge(
         tenants: store.log.clone(),
         dead_letters: Some(store.log.clone()),
         readiness: state.clone(),
-        metrics: sight.renderer(node.clone()),
-        numbers: sight.numbers(node.clone()),
+        metrics: exporter.renderer(node.clone()),
+        numbers: exporter.numbers(node.clone()),
         counts: Arc::default(),
         token_secret,
     }

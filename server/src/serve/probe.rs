@@ -49,7 +49,7 @@ impl Series {
     async fn probe(&mut self, node: &NodeHandle, partitions: u16) {
         let Some(command) = command(self.partition, partitions) else { return };
         // Another node's are probed there.
-        if !node.holds(&command.order) {
+        if !node.accepts(&command.order) {
             return;
         }
         let begun = Instant::now();

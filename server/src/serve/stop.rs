@@ -27,7 +27,7 @@ impl StopTime {
         most.min(self.rest() / 2)
     }
 
-    /// Ends a part of which nobody needs the result, within its time. Whether it ended by itself.
+    /// IntakeConnections a part of which nobody needs the result, within its time. Whether it ended by itself.
     pub(super) async fn end(
         self,
         what: &'static str,

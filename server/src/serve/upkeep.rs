@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::readiness::State;
-use crate::sight::{Sight, set, set_of};
+use crate::metrics_exporter::{MetricsExporter, set, set_of};
 use crate::telemetry::sparing;
 
 /// Classes of statuses, and their names.
@@ -30,7 +30,7 @@ const EVERY: Duration = Duration::from_secs(2);
 const TELL_EVERY: u64 = 5;
 
 /// What is looked at.
-pub(super) struct Watched {
+pub(super) struct HealthInputs {
     pub(super) node: NodeHandle,
     pub(super) log: Arc<dyn EventLog>,
     pub(super) failed: watch::Receiver<Option<Arc<str>>>,
@@ -44,11 +44,11 @@ pub(super) struct Watched {
 }
 
 /// Looks until `end`.
-pub(super) async fn run(sight: Sight, watched: Watched, end: CancellationToken) {
+pub(super) async fn run(exporter: MetricsExporter, watched: HealthInputs, end: CancellationToken) {
     let (mut named, mut looks) = (HashSet::new(), 0_u64);
     loop {
         watched.look(&mut named).await;
-        sight.upkeep();
+        exporter.upkeep();
         if looks.is_multiple_of(TELL_EVERY) {
             sparing::tell();
         }
@@ -104,11 +104,11 @@ fn show_lists(views: &Projection, named: &mut HashSet<TenantId>) {
     }
 }
 
-impl Watched {
+impl HealthInputs {
     /// Orders under a mark, and what waits behind them.
     async fn parked(&self) -> (u64, u64) {
         let (mut orders, mut commands) = (0, 0);
-        for (partition, _) in self.node.turns() {
+        for (partition, _) in self.node.terms() {
             // What cannot be read now is looked at again soon.
             for parked in self.log.parked(partition).await.unwrap_or_default() {
                 orders += 1;
@@ -119,7 +119,7 @@ impl Watched {
     }
 
     async fn look(&self, named: &mut HashSet<TenantId>) {
-        self.node.show();
+        self.node.publish_gauges();
         self.state.show();
         // A log that does not answer keeps nothing else from being shown.
         if let Ok((orders, commands)) = tokio::time::timeout(EVERY, self.parked()).await {

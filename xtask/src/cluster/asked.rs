@@ -4,8 +4,8 @@ use std::io::BufRead as _;
 
 use tokio::sync::mpsc;
 
-use super::Running;
 use super::process::Process;
+use super::running::Running;
 
 /// Lines that wait to be done.
 const LINES_MAX: usize = 16;

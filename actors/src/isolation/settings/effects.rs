@@ -10,7 +10,7 @@ use retailflow_config::Config;
 use retailflow_engine::ids::{PartitionId, TimestampMs};
 use retailflow_engine::memory::MemoryLog;
 use retailflow_engine::ports::{
-    Deadlines, DueOrder, KeyStanding, Participant, Performed, PortFuture, Role, Settlement, StepAnswer,
+    Deadlines, DueOrder, KeyStanding, Participant, Performed, PortFuture, Rng, Role, Settlement, StepAnswer,
     StepRequest, StoreError,
 };
 use retailflow_engine::wire::Code;
@@ -19,9 +19,8 @@ use retailflow_testkit::author::{CONTEXT, place};
 use tokio::time::{Instant, interval, sleep};
 
 use super::super::{SickLog, orders_of};
-use super::orders::Highest;
+use crate::batch_node::BatchNode;
 use crate::node::NodeHandle;
-use crate::quiet::Quiet;
 use crate::resilience::retry::FullJitter;
 use crate::world::Settings;
 
@@ -129,8 +128,8 @@ impl World {
         let log = SickLog::new().inner.clone();
         let watched = Watched { log: log.clone(), looks: AtomicU64::new(0), hidden: AtomicBool::new(false) };
         let (asked, watched) = (Arc::new(Asked { manner, ..Asked::default() }), Arc::new(watched));
-        let quiet = Quiet::of(Settings::new(config, "test"), log, watched.clone(), asked.clone()).await;
-        Self { node: quiet.node, asked, watched }
+        let batch = BatchNode::of(Settings::new(config, "test"), log, watched.clone(), asked.clone()).await;
+        Self { node: batch.node, asked, watched }
     }
 
     /// How many of so many orders are taken.
@@ -224,7 +223,7 @@ pub(super) fn greatest_wait_ms(config: Config) -> PortFuture<'static, u64> {
 async fn calls_by_key(config: Config) -> BTreeMap<Arc<str>, u64> {
     let world = World::new(config, Manner::Unsure).await;
     assert_eq!(world.place(1).await, 1);
-    world.node.orders_ended(1).await;
+    world.node.wait_orders_ended(1).await;
     let calls = world.asked.calls.lock().clone();
     world.node.kill().await;
     calls
@@ -243,7 +242,7 @@ pub(super) fn calls_until_left_alone(config: Config) -> PortFuture<'static, u64>
         let world = World::new(config, Manner::Fails).await;
         world.place(1).await;
         let mut pace = interval(Duration::from_millis(1));
-        while !world.node.participants_away().contains(&Role::Inventory) {
+        while !world.node.unavailable_participants().contains(&Role::Inventory) {
             pace.tick().await;
         }
         world.asked.calls()
@@ -268,20 +267,28 @@ pub(super) fn undriven_found_after_s(config: Config) -> PortFuture<'static, u64>
         let settings = Settings::new(config, "test");
         let undriven = Settings { drives_effects: false, ..settings.clone() };
         let nobody = Arc::new(Asked::default());
-        let before = Quiet::of(undriven, log.clone(), log.clone(), nobody.clone()).await.node;
+        let before = BatchNode::of(undriven, log.clone(), log.clone(), nobody.clone()).await.node;
         let order = orders_of("shop", HERE, "o", 1).remove(0);
         assert_eq!(before.ask(place(&order, "p")).await.code, Code::Applied);
         assert!(before.stop(Duration::from_secs(5)).await.drained);
         let watched = Watched { log: log.clone(), looks: AtomicU64::new(0), hidden: AtomicBool::new(true) };
         let watched = Arc::new(watched);
-        let node = Quiet::of(settings, log, watched.clone(), nobody).await.node;
+        let node = BatchNode::of(settings, log, watched.clone(), nobody).await.node;
         sleep(Duration::from_secs(3)).await;
         watched.hidden.store(false, Ordering::Relaxed);
         let begun = Instant::now();
         let mut pace = interval(Duration::from_millis(500));
-        while node.found_undriven() == 0 {
+        while node.undriven_found() == 0 {
             pace.tick().await;
         }
         begun.elapsed().as_secs()
     })
+}
+
+pub(super) struct Highest;
+
+impl Rng for Highest {
+    fn next_u64(&self) -> u64 {
+        u64::MAX
+    }
 }

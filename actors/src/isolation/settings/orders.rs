@@ -8,7 +8,7 @@ use retailflow_config::Config;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::memory::MemorySnapshots;
 use retailflow_engine::order::Command;
-use retailflow_engine::ports::{EventLog as _, PortFuture, Rng, Snapshots, TenantSetting, TenantStatus};
+use retailflow_engine::ports::{EventLog as _, PortFuture, Snapshots, TenantSetting, TenantStatus};
 use retailflow_engine::wire::{Code, Outcome};
 use retailflow_testkit::author::place;
 use tokio::task::JoinSet;
@@ -16,8 +16,9 @@ use tokio::time::{Instant, interval, timeout};
 
 use super::super::sizes::Poison;
 use super::super::{SickLog, orders_of};
+use super::effects::{Asked, Highest};
+use crate::batch_node::BatchNode;
 use crate::node::NodeHandle;
-use crate::quiet::Quiet;
 use crate::supervise::{AfterCrash, CrashWindow};
 use crate::world::Settings;
 
@@ -29,7 +30,7 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 async fn node(config: Config) -> (NodeHandle, Arc<SickLog>) {
     let log = SickLog::new();
     let settings = Settings::new(config, "test");
-    (Quiet::undriven(settings, log.clone(), log.inner.clone()).await, log)
+    (BatchNode::undriven(settings, log.clone(), log.inner.clone()).await, log)
 }
 
 fn order(name: &str) -> OrderRef {
@@ -171,11 +172,11 @@ pub(super) fn snapshots(config: Config) -> PortFuture<'static, u64> {
     Box::pin(async {
         let (log, saved) = (SickLog::new().inner.clone(), Arc::<Saved>::default());
         let settings = Settings { drives_effects: false, ..Settings::new(config, "test") };
-        let nobody = Arc::new(super::effects::Asked::default());
-        let quiet = Quiet::made_of(settings, log.clone(), log, saved.clone(), nobody).await;
+        let nobody = Arc::new(Asked::default());
+        let batch = BatchNode::made_of(settings, log.clone(), log, saved.clone(), nobody).await;
         let order = order("o");
         for number in 0..40 {
-            quiet.node.ask(place(&order, &format!("p-{number}"))).await;
+            batch.node.ask(place(&order, &format!("p-{number}"))).await;
         }
         saved.0.load(Ordering::Relaxed)
     })
@@ -185,13 +186,13 @@ pub(super) fn rebuilt_at_once(config: Config) -> PortFuture<'static, u64> {
     Box::pin(async {
         let log = SickLog::new();
         let settings = Settings::new(config, "test");
-        let before = Quiet::undriven(settings.clone(), log.clone(), log.inner.clone()).await;
+        let before = BatchNode::undriven(settings.clone(), log.clone(), log.inner.clone()).await;
         let orders = orders_of("shop", HERE, "o", 40);
         for order in &orders {
             applied(&before, order).await;
         }
         assert!(before.stop(SOON).await.drained);
-        let node = Quiet::undriven(settings, log.clone(), SickLog::new().inner.clone()).await;
+        let node = BatchNode::undriven(settings, log.clone(), SickLog::new().inner.clone()).await;
         // The tenant knows what is parked before anything is slow.
         applied(&node, &order("first")).await;
         log.change(|sick| sick.reads.extend([HERE]));
@@ -266,18 +267,10 @@ pub(super) fn told_to_wait_ms(config: Config) -> PortFuture<'static, u64> {
     })
 }
 
-pub(super) struct Highest;
-
-impl Rng for Highest {
-    fn next_u64(&self) -> u64 {
-        u64::MAX
-    }
-}
-
 /// One crash each half a second.
 fn crashes(config: &Config) -> Vec<Duration> {
     let (mut window, mut now, mut delays) = (CrashWindow::default(), Instant::now(), Vec::new());
-    while let AfterCrash::Restart(delay) = window.crashed(now, &config.supervision, &Highest) {
+    while let AfterCrash::Restart(delay) = window.record_crash(now, &config.supervision, &Highest) {
         delays.push(delay);
         now += Duration::from_millis(500);
         if delays.len() >= 100 {
@@ -303,7 +296,7 @@ pub(super) fn queued_behind_a_parked_one(config: Config) -> PortFuture<'static, 
     Box::pin(async {
         let log = SickLog::new();
         let settings = Settings { probe: Some(Arc::new(Poison)), ..Settings::new(config, "test") };
-        let node = Quiet::undriven(settings, log.clone(), log.inner.clone()).await;
+        let node = BatchNode::undriven(settings, log.clone(), log.inner.clone()).await;
         let poison = order("poison");
         while node.ask(place(&poison, "p")).await.code != Code::Parked {
             pass(AT_ONCE).await;

@@ -13,7 +13,7 @@ use retailflow_engine::keys::hex;
 use retailflow_engine::ports::{BackupError, BackupSource, PortFuture};
 use retailflow_engine::wire::admin::{BackupCut, BackupCutSchema, BackupPart};
 
-use super::{DiskLog, folders};
+use super::disk_log::{DiskLog, folders};
 use crate::log::segment::Segment;
 use crate::log::{LogReader, copy};
 use retailflow_os::files::Files;

@@ -9,12 +9,13 @@ use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::{Commit, CommitError, DeadlineChange, Group, LogPosition, StoreError};
 use tokio::sync::oneshot;
 
-use super::{Head, Inner, Keys, Pending, controls, encode_heads};
-use crate::index::{Cursor as IndexCursor, IndexError, OrderPlace, OrderUpdate};
+use super::controls;
+use super::state::{Head, Inner, Keys, Pending, encode_heads};
 use crate::log::frame::HEADER_BYTES;
 use crate::log::group::{EntryKind, GroupEncoder};
 use crate::log::writer::Work;
 use crate::log::{Appender, FrameKind, Position, PushError};
+use retailflow_index::{Cursor as IndexCursor, IndexError, OrderPlace, OrderUpdate};
 
 /// Why nothing that changes control entries is taken in.
 const REOPENED: &str = "the index is being opened anew after a failed write";

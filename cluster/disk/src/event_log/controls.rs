@@ -16,8 +16,8 @@ use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::{self, ParkedOrder, TenantSetting};
 
-use crate::index::{Index, IndexError};
 use crate::log::Position;
+use retailflow_index::{Index, IndexError};
 
 /// Reasons are for people; a long one is cut here and stays whole in the log. In bytes.
 const REASON_MAX_BYTES: usize = 2_000;

@@ -8,40 +8,21 @@ use std::sync::{Arc, Weak};
 
 use retailflow_engine::codec::record::{self, RecordSummary};
 use retailflow_engine::ids::{CommandKey, OrderRef};
-use retailflow_engine::ports::{LogPosition, ReadError, StoredRecord};
+use retailflow_engine::ports::{LogPosition, StoredRecord};
 
-use super::{DiskLog, Inner, Trouble};
-use crate::index::OrderPlace;
+use super::failure::LogFailure;
+use super::long_orders::{KnownRecords, LONG_MIN, LongOrders};
+use super::state::Inner;
 use crate::log::group::EntryKind;
 use crate::log::{LogError, Position};
-
-/// Orders with fewer decisions are read as a whole.
-pub(crate) const LONG_MIN: u64 = 512;
-
-/// Where some of an order's records stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct KnownRecords {
-    /// In the order of the log.
-    pub(crate) positions: Vec<u64>,
-    /// Up to and with which decision of the order it is known.
-    pub(crate) up_to: u64,
-}
-
-/// Who knows where the records of long orders stand, up to some decision of each.
-pub(crate) trait LongOrders: Send + Sync {
-    /// The records that hold the decisions after `after`, about `decisions` of them. Blocks.
-    fn records(&self, order: &OrderRef, after: u64, decisions: u64) -> Option<KnownRecords>;
-
-    /// All records that may hold the decision on a command. Blocks.
-    fn with_command(&self, order: &OrderRef, command: &CommandKey) -> Option<KnownRecords>;
-}
+use retailflow_index::OrderPlace;
 
 impl Inner {
     fn long(&self) -> Option<Arc<dyn LongOrders>> {
         self.long.read().as_ref().and_then(Weak::upgrade)
     }
 
-    fn damaged(order: &OrderRef, position: Position, why: impl std::fmt::Display) -> Trouble {
+    fn damaged(order: &OrderRef, position: Position, why: impl std::fmt::Display) -> LogFailure {
         LogError::damaged(position, format!("order {order}: {why}")).into()
     }
 
@@ -50,7 +31,7 @@ impl Inner {
         &self,
         order: &OrderRef,
         position: Position,
-    ) -> Result<(StoredRecord, RecordSummary, Option<Position>), Trouble> {
+    ) -> Result<(StoredRecord, RecordSummary, Option<Position>), LogFailure> {
         #[cfg(test)]
         self.records_read.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let entry = self.reader.entry(position)?;
@@ -58,7 +39,7 @@ impl Inner {
             return Err(Self::damaged(order, position, "a control record stands there"));
         }
         let summary = record::summary(&entry.bytes)
-            .map_err(|error| Trouble::undecodable(position, &format!("order {order}"), &error))?;
+            .map_err(|error| LogFailure::undecodable(position, &format!("order {order}"), &error))?;
         if summary.order != *order {
             let why = format!("its chain leads to a record of {}", summary.order);
             return Err(Self::damaged(order, position, why));
@@ -72,7 +53,7 @@ impl Inner {
         &self,
         order: &OrderRef,
         after_revision: u64,
-    ) -> Result<Vec<StoredRecord>, Trouble> {
+    ) -> Result<Vec<StoredRecord>, LogFailure> {
         match self.places.read(&self.key(order))? {
             Some(place) => self.walk(order, place.position, place.revision, after_revision),
             None => Ok(Vec::new()),
@@ -87,7 +68,7 @@ impl Inner {
         newest: u64,
         mut revision: u64,
         after_revision: u64,
-    ) -> Result<Vec<StoredRecord>, Trouble> {
+    ) -> Result<Vec<StoredRecord>, LogFailure> {
         let mut records = Vec::new();
         let mut next = Some(Position(newest));
         while let Some(position) = next.filter(|_| revision > after_revision) {
@@ -113,7 +94,7 @@ impl Inner {
         order: &OrderRef,
         after: u64,
         decisions: u64,
-    ) -> Result<Vec<StoredRecord>, Trouble> {
+    ) -> Result<Vec<StoredRecord>, LogFailure> {
         let Some(place) = self.places.read(&self.key(order))? else { return Ok(Vec::new()) };
         let all = || self.walk(order, place.position, place.revision, after);
         if place.revision < LONG_MIN || place.revision <= after {
@@ -135,12 +116,12 @@ impl Inner {
         order: &OrderRef,
         known: &KnownRecords,
         after: u64,
-    ) -> Result<Option<(Vec<StoredRecord>, u64)>, Trouble> {
+    ) -> Result<Option<(Vec<StoredRecord>, u64)>, LogFailure> {
         let mut records = Vec::with_capacity(known.positions.len());
         let mut revision = None;
         for position in &known.positions {
             let (record, summary, _) = match self.record(order, Position(*position)) {
-                Err(Trouble::Damaged(_)) => return Ok(None),
+                Err(LogFailure::Damaged(_)) => return Ok(None),
                 found => found?,
             };
             let follows = match revision {
@@ -162,7 +143,7 @@ impl Inner {
         &self,
         order: &OrderRef,
         command: &CommandKey,
-    ) -> Result<Option<Vec<StoredRecord>>, Trouble> {
+    ) -> Result<Option<Vec<StoredRecord>>, LogFailure> {
         let Some(place) = self.places.read(&self.key(order))? else { return Ok(Some(Vec::new())) };
         let known = match self.long().filter(|_| place.revision >= LONG_MIN) {
             Some(long) => long.with_command(order, command),
@@ -173,35 +154,10 @@ impl Inner {
         let mut records = self.walk(order, position, revision, known.up_to)?;
         for position in known.positions {
             match self.record(order, Position(position)) {
-                Err(Trouble::Damaged(_)) => return Ok(None),
+                Err(LogFailure::Damaged(_)) => return Ok(None),
                 found => records.push(found?.0),
             }
         }
         Ok(Some(records))
-    }
-}
-
-impl DiskLog {
-    /// Records of orders that were read one by one so far.
-    #[cfg(test)]
-    pub(crate) fn records_read(&self) -> u64 {
-        self.inner.records_read.load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    /// Who knows long orders from now on.
-    pub(crate) fn set_long_orders(&self, long: Weak<dyn LongOrders>) {
-        *self.inner.long.write() = Some(long);
-    }
-
-    /// The records of an order that hold the decisions after `after` up to and with its record at `position`, after which
-    /// it has `revision` decisions. Blocks.
-    pub(crate) fn walk_blocking(
-        &self,
-        order: &OrderRef,
-        position: u64,
-        revision: u64,
-        after: u64,
-    ) -> Result<Vec<StoredRecord>, ReadError> {
-        self.inner.told(self.inner.walk(order, position, revision, after))
     }
 }

@@ -12,14 +12,13 @@ use retailflow_engine::ports::{DeadlineChange, LogIdentity};
 use tokio::sync::watch;
 
 use super::committer::Committer;
+use super::controls;
+use super::disk_log::{DiskLog, DiskLogOptions, folders};
 use super::places::Places;
-use super::port::Turns;
 use super::scrub::Scrubber;
+use super::state::{Head, Inner, Pending, decode_heads, encode_heads, order_key};
 use super::tail::Tail;
-use super::{
-    DiskLog, DiskLogOptions, Head, Inner, Pending, controls, decode_heads, encode_heads, folders, order_key,
-};
-use crate::index::{Cursor as IndexCursor, Index, IndexError, OrderPlace, OrderUpdate};
+use super::turns::Turns;
 use crate::log::check::{LostEnd, check};
 use crate::log::frame::HEADER_BYTES;
 use crate::log::group::{self, EntryKind};
@@ -27,6 +26,7 @@ use crate::log::open::{exists, list};
 use crate::log::{
     Cursor, Frame, FrameKind, LogError, LogReader, NewLog, Opening, Position, Recovery, Writer,
 };
+use retailflow_index::{Cursor as IndexCursor, Index, IndexError, OrderPlace, OrderUpdate};
 use retailflow_os::files::Files;
 
 /// Orders changed by a replay before the index is told: it is told of many at once.
@@ -183,8 +183,8 @@ fn damage(files: &dyn Files, dir: &Path, options: &DiskLogOptions) -> Result<Opt
     }
     if let Some(LostEnd { source_name, seen, end }) = report.lost {
         // The last problem is the lost end itself, which is told anyway.
-        let told = report.problems.len().saturating_sub(1);
-        let reason = report.problems.into_iter().take(told).next().map(|problem| problem.what);
+        let last = report.problems.len().saturating_sub(1);
+        let reason = report.problems.into_iter().take(last).next().map(|problem| problem.what);
         return Ok(Some(LogError::Lost { source_name, seen, end, reason }));
     }
     let first = report.problems.into_iter().find(|problem| !problem.unfinished_write);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use crate::index::{Index, IndexError, Lookup, OrderKey, OrderPlace};
+use retailflow_index::{Index, IndexError, Lookup, OrderKey, OrderPlace};
 
 pub(super) struct Places {
     index: Arc<Index>,

@@ -9,106 +9,19 @@ use retailflow_engine::ports::{
     Commit, CommitError, EventLog, Group, LogIdentity, LogPosition, LoggedGroup, ParkedOrder, PartitionHead,
     PortFuture, ReadError, StoredRecord,
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
+use super::blocking::{CLOSED, blocking};
 use super::committer::Request;
-use super::{DiskLog, Inner, controls};
-use crate::index::{IndexError, Lookup};
-use crate::log::group::{self, EntryKind};
+use super::controls;
+use super::disk_log::DiskLog;
+use super::failure::LogFailure;
+use super::state::Inner;
+use super::turns::Source;
+use crate::log::LogError;
+use crate::log::group::EntryKind;
 use crate::log::writer::QueueError;
-use crate::log::{FrameKind, LogError, Position};
-
-impl From<IndexError> for super::Trouble {
-    fn from(error: IndexError) -> Self {
-        match error {
-            IndexError::Damaged(_) => Self::Lost(error.to_string()),
-            error => Self::Unavailable(error.to_string()),
-        }
-    }
-}
-
-impl From<LogError> for super::Trouble {
-    fn from(error: LogError) -> Self {
-        match error {
-            // A newer version's record is whole: an upgrade reads it.
-            LogError::Io { .. } | LogError::Unsupported { .. } => Self::Unavailable(error.to_string()),
-            error => Self::Damaged(error.to_string()),
-        }
-    }
-}
-
-impl From<super::Trouble> for ReadError {
-    fn from(trouble: super::Trouble) -> Self {
-        match trouble {
-            super::Trouble::Unavailable(why) | super::Trouble::Lost(why) => Self::Unavailable(why),
-            super::Trouble::Damaged(why) => Self::Damaged(why),
-        }
-    }
-}
-
-/// What a read goes to. Each has turns of its own: reads that hang on one disk keep none of the other waiting.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Source {
-    /// The segments of the log, by way of the index.
-    Records,
-    /// What the index alone holds: marks, deadlines, tenants, dead letters.
-    Index,
-}
-
-/// How many reads of each source run at a time. More bring nothing from a disk, and each thread that the runtime makes
-/// for them keeps some megabytes of the allocator's: 500 of them held 2 GB while all open orders were woken (measured).
-#[derive(Debug)]
-pub(super) struct Turns {
-    records: Arc<Semaphore>,
-    index: Arc<Semaphore>,
-}
-
-pub(super) const RECORD_READS_MAX: usize = 16;
-const INDEX_READS_MAX: usize = 8;
-
-impl Default for Turns {
-    fn default() -> Self {
-        let turns = |max| Arc::new(Semaphore::new(max));
-        Self { records: turns(RECORD_READS_MAX), index: turns(INDEX_READS_MAX) }
-    }
-}
-
-/// Runs what may touch the disk off the async threads, when it has its turn.
-pub(super) async fn blocking<T, E>(
-    inner: &Arc<Inner>,
-    source: Source,
-    work: impl FnOnce(&Inner) -> Result<T, super::Trouble> + Send + 'static,
-) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: From<super::Trouble>,
-{
-    let turns = match source {
-        Source::Records => &inner.turns.records,
-        Source::Index => &inner.turns.index,
-    };
-    let Ok(turn) = Arc::clone(turns).acquire_owned().await else {
-        return Err(super::Trouble::Unavailable(CLOSED.into()).into());
-    };
-    let inner = Arc::clone(inner);
-    let read = move || {
-        // A read that nobody waits for any more holds its turn until it is done: the disk is still at it.
-        let _turn = turn;
-        let done = work(&inner);
-        if let Err(super::Trouble::Lost(why)) = &done {
-            // The index is a cache: its damage is no order's fault. The process ends, and builds it again.
-            inner.fail(why);
-        }
-        if let Err(super::Trouble::Damaged(why)) = &done {
-            inner.note_damage(why);
-        }
-        done
-    };
-    let done = tokio::task::spawn_blocking(read).await;
-    // A panic in a reader, or a runtime that is going down.
-    let done = done.unwrap_or_else(|error| Err(super::Trouble::Unavailable(error.to_string())));
-    done.map_err(E::from)
-}
+use retailflow_index::Lookup;
 
 impl Inner {
     fn parked_commands(
@@ -116,7 +29,7 @@ impl Inner {
         order: &OrderRef,
         after_sequence: u64,
         limit: usize,
-    ) -> Result<Vec<Vec<u8>>, super::Trouble> {
+    ) -> Result<Vec<Vec<u8>>, LogFailure> {
         let partitions = self.identity.partitions;
         let waiting = controls::parked_commands(&self.index, order, partitions, after_sequence, limit)?;
         let command = |(wanted, position)| {
@@ -129,7 +42,7 @@ impl Inner {
             }
             let decoded = Control::decode(&entry.bytes).map_err(|error| {
                 let what = format!("order {order}, parked command {wanted}");
-                super::Trouble::undecodable(position, &what, &error)
+                LogFailure::undecodable(position, &what, &error)
             })?;
             match decoded {
                 Control::ParkedCommand { order: of, sequence, .. } if of == *order && sequence == wanted => {
@@ -142,27 +55,6 @@ impl Inner {
             }
         };
         waiting.into_iter().map(command).collect()
-    }
-
-    pub(super) fn scan(
-        &self,
-        after: LogPosition,
-        limit_bytes: usize,
-    ) -> Result<Vec<LoggedGroup>, super::Trouble> {
-        let mut after = Some(Position(after.0)).filter(|after| after.0 != 0);
-        loop {
-            let frames = self.reader.frames_after(after, limit_bytes.max(1))?;
-            let Some(last) = frames.last() else { return Ok(Vec::new()) };
-            after = Some(last.position);
-            let mut groups = Vec::with_capacity(frames.len());
-            for frame in frames.iter().filter(|frame| frame.kind == FrameKind::Group) {
-                groups.push(group::logged(frame).map_err(|why| LogError::damaged(frame.position, why))?);
-            }
-            // Frames that are no groups must not look like the end.
-            if !groups.is_empty() {
-                return Ok(groups);
-            }
-        }
     }
 }
 
@@ -199,13 +91,8 @@ impl DiskLog {
         });
         Ok(())
     }
-
-    pub(super) fn send(&self, request: Request) -> Result<(), QueueError<Request>> {
-        self.writer.read().send(request)
-    }
 }
 
-const CLOSED: &str = "the log is closed";
 const FULL: &str = "the log's queue is full";
 
 impl EventLog for DiskLog {

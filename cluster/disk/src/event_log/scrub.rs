@@ -29,7 +29,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How far the last passes have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Scrubbed {
+pub struct ScrubProgress {
     /// Segments that the pass under way has read; 0 before it begins.
     pub segments: u32,
     /// When the last whole pass ended, in milliseconds since 1970; 0 for never.
@@ -37,7 +37,7 @@ pub struct Scrubbed {
 }
 
 /// How far the log in the folder `log` was scrubbed; `None` when nothing is known. Blocks.
-pub fn scrubbed(files: &dyn Files, log: &Path) -> Option<Scrubbed> {
+pub fn scrub_progress(files: &dyn Files, log: &Path) -> Option<ScrubProgress> {
     let file = files.open(&log.join(FILE), false).ok()?;
     let mut bytes = [0; FILE_BYTES];
     let read = file.read_full_at(0, &mut bytes).ok()?;
@@ -45,7 +45,7 @@ pub fn scrubbed(files: &dyn Files, log: &Path) -> Option<Scrubbed> {
     let mut numbers = text.split_whitespace();
     let segments = numbers.next()?.parse().ok()?;
     let pass_ended_ms = numbers.next()?.parse().ok()?;
-    Some(Scrubbed { segments, pass_ended_ms })
+    Some(ScrubProgress { segments, pass_ended_ms })
 }
 
 /// The thread that scrubs. Dropping it ends the thread.
@@ -94,12 +94,12 @@ struct Work {
 
 impl Work {
     fn run(&mut self) {
-        let mut state = scrubbed(self.files.as_ref(), &self.dir).unwrap_or_default();
+        let mut state = scrub_progress(self.files.as_ref(), &self.dir).unwrap_or_default();
         while self.rest(LOOK_INTERVAL) {
             let finished = self.reader.end().segment() - 1;
             let since_pass = Duration::from_millis(now_ms().saturating_sub(state.pass_ended_ms));
             if state.segments >= finished && finished > 0 && since_pass >= PASS_INTERVAL {
-                state = Scrubbed { segments: 0, pass_ended_ms: now_ms() };
+                state = ScrubProgress { segments: 0, pass_ended_ms: now_ms() };
             }
             while state.segments < finished {
                 let number = state.segments + 1;
@@ -141,7 +141,7 @@ impl Work {
         }
     }
 
-    fn keep(&self, state: Scrubbed) {
+    fn keep(&self, state: ScrubProgress) {
         counter!(metric::LOG_SCRUBBED.name).increment(u64::from(self.options.segment_bytes));
         let path = self.dir.join(FILE);
         let text = format!("{:<31} {:<31}\n", state.segments, state.pass_ended_ms);

@@ -9,23 +9,18 @@ use retailflow_engine::ports::{
 };
 use tokio::sync::oneshot;
 
+use super::blocking::blocking;
 use super::committer::Request;
-use super::port::{Source, blocking};
-use super::{DiskLog, Inner, Trouble, controls, key_partition};
+use super::controls;
+use super::disk_log::DiskLog;
+use super::failure::LogFailure;
+use super::state::{Inner, key_partition};
+use super::turns::Source;
 use crate::log::writer::QueueError;
 use crate::log::{LogError, Position};
 
 /// Deadlines looked through at once for those of one partition.
 const DEADLINES_PAGE: usize = 4_096;
-
-impl From<Trouble> for StoreError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Unavailable(why) | Trouble::Lost(why) => Self::Unavailable(why),
-            Trouble::Damaged(why) => Self::Damaged(why),
-        }
-    }
-}
 
 impl Inner {
     fn deadlines(
@@ -34,7 +29,7 @@ impl Inner {
         after: Option<(i64, [u8; 16])>,
         until: TimestampMs,
         limit: usize,
-    ) -> Result<Vec<DueOrder>, Trouble> {
+    ) -> Result<Vec<DueOrder>, LogFailure> {
         let mut due = Vec::new();
         let mut after = after;
         while due.len() < limit {
@@ -46,7 +41,7 @@ impl Inner {
                 let position = Position(position);
                 let entry = self.reader.entry(position)?;
                 let summary = record::summary(&entry.bytes)
-                    .map_err(|error| Trouble::undecodable(position, "a due order's record", &error))?;
+                    .map_err(|error| LogFailure::undecodable(position, "a due order's record", &error))?;
                 due.push(DueOrder { at: TimestampMs(at), order: summary.order });
             }
             if ended {
@@ -56,7 +51,7 @@ impl Inner {
         Ok(due)
     }
 
-    fn letters(&self, after: u64, limit: usize) -> Result<Vec<StoredDeadLetter>, Trouble> {
+    fn letters(&self, after: u64, limit: usize) -> Result<Vec<StoredDeadLetter>, LogFailure> {
         let mut letters = Vec::new();
         for position in controls::letters(&self.index, after, limit)? {
             let frame = self.reader.frame(position)?;

@@ -7,12 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use retailflow_engine::ids::OrderRef;
-use retailflow_engine::ports::{LogPosition, LoggedGroup, ReadError, StoredRecord};
-
-use super::{DiskLog, Inner, Trouble};
-use crate::log::{FrameKind, Hash, Position, group};
-
 /// How far the log can be read.
 pub(crate) struct Tail {
     /// 0 for a log without groups.
@@ -49,66 +43,5 @@ impl Tail {
         if self.last() <= after && go_on() {
             self.moved.wait_for(&mut waiting, at_most);
         }
-    }
-}
-
-/// For the process's own readers, on threads that may block.
-impl DiskLog {
-    pub(crate) fn tail(&self) -> &std::sync::Arc<Tail> {
-        &self.inner.tail
-    }
-
-    /// Groups after `after`, about `limit_bytes` of them; none that [`Tail::last`] does not cover.
-    pub(crate) fn scan_blocking(
-        &self,
-        after: LogPosition,
-        limit_bytes: usize,
-    ) -> Result<Vec<LoggedGroup>, ReadError> {
-        let last = self.inner.tail.last();
-        if after.0 >= last {
-            return Ok(Vec::new());
-        }
-        let mut groups = self.inner.told(self.inner.scan(after, limit_bytes))?;
-        groups.retain(|group| group.position.0 <= last);
-        Ok(groups)
-    }
-
-    /// As [`EventLog::read_order`](retailflow_engine::ports::EventLog::read_order).
-    pub(crate) fn read_order_blocking(&self, order: &OrderRef) -> Result<Vec<StoredRecord>, ReadError> {
-        self.inner.told(self.inner.read_order(order, 0))
-    }
-
-    /// How many bytes of the log stand before `position`, about.
-    pub(crate) fn bytes_before(&self, position: u64) -> u64 {
-        self.inner.reader.bytes_before(Position(position))
-    }
-
-    /// The hash of the group at `position`, which tells all that stands before it; `None` when none stands there.
-    pub(crate) fn group_hash_blocking(&self, position: u64) -> Result<Option<Hash>, ReadError> {
-        match self.inner.reader.frame(Position(position)).map_err(Trouble::from) {
-            Err(Trouble::Damaged(_)) => Ok(None),
-            frame => Ok(Some(frame?).filter(|frame| frame.kind == FrameKind::Group).map(|frame| frame.hash)),
-        }
-    }
-
-    /// The group at `position`; `None` when none stands there.
-    pub(crate) fn group_blocking(&self, position: u64) -> Result<Option<LoggedGroup>, ReadError> {
-        let frame = match self.inner.reader.frame(Position(position)).map_err(Trouble::from) {
-            Err(Trouble::Damaged(_)) => return Ok(None),
-            frame => frame?,
-        };
-        Ok(Some(frame)
-            .filter(|frame| frame.kind == FrameKind::Group)
-            .and_then(|frame| group::logged(&frame).ok()))
-    }
-}
-
-impl Inner {
-    pub(super) fn told<T>(&self, done: Result<T, Trouble>) -> Result<T, ReadError> {
-        if let Err(Trouble::Lost(why)) = &done {
-            // The index is a cache: its damage is no order's fault. The process ends, and builds it again.
-            self.fail(why);
-        }
-        Ok(done?)
     }
 }

@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::v1::ActorV1;
-use retailflow_engine::ids::{PartitionId, TimestampMs};
+use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::ports::{CommitError, DeadlineChange, Deadlines, EventLog, ReadError};
 use retailflow_testkit::author::{Author, Writer as Committing, control, orders_in};
 
 use super::*;
 use crate::contract_tests::{copy_dir, identity, open, small};
-use crate::index::Lookup;
 use crate::log::check::check;
-use crate::log::{LogError, group, repair};
+use crate::log::{LogError, LogOptions, Position, group, repair};
+use retailflow_index::{IndexOptions, Lookup};
 use retailflow_os::files::faulty::{Faults, FaultyFiles};
 use retailflow_os::files::{Files, RealFiles};
 
@@ -313,8 +314,10 @@ async fn what_was_replayed_once_is_not_replayed_after_each_kill() {
 /// the allocator's was 2 GB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_that_hang_take_their_own_turns_and_nobody_elses() {
-    use port::{RECORD_READS_MAX, Source, blocking};
+    use blocking::blocking;
+    use state::Inner;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use turns::{RECORD_READS_MAX, Source};
 
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path(), 4).0;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use metrics::{Counter, Histogram, counter, histogram};
 use retailflow_engine::metric;
 
-use super::durable::{Copies, LogMark};
+use super::durable::{LogMark, MarkKeeper};
 use super::frame::{self, FrameKind, HEADER_BYTES, Header, OVERHEAD_BYTES, TRAILER_BYTES};
 use super::read::Shared;
 use super::scan::Expect;
@@ -113,7 +113,7 @@ impl Appender {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn mark_copies(&self) -> std::io::Result<Copies> {
+    pub(crate) fn mark_copies(&self) -> std::io::Result<MarkKeeper> {
         self.mark.copies()
     }
 

@@ -164,7 +164,7 @@ impl MarkFile {
     }
 
     /// A mark that cannot be written is one net fewer, and no reason not to run.
-    fn told(&mut self, done: io::Result<()>) {
+    fn note_outcome(&mut self, done: io::Result<()>) {
         if let Err(error) = done
             && !std::mem::replace(&mut self.warned, true)
         {
@@ -177,7 +177,7 @@ impl MarkFile {
 /// The mark beside the log's segments, for its one writer.
 pub(crate) struct LogMark {
     file: MarkFile,
-    /// For [`Copies`].
+    /// For [`MarkKeeper`].
     end: Arc<AtomicU64>,
 }
 
@@ -193,7 +193,7 @@ impl LogMark {
     /// Writes the mark: all before `end` is durable. Call it before anything of it is answered.
     pub(crate) fn write(&mut self, end: Position) {
         let done = self.file.write(end);
-        self.file.told(done);
+        self.file.note_outcome(done);
         self.end.store(end.0, Ordering::Release);
     }
 
@@ -212,7 +212,7 @@ impl LogMark {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn copies(&self) -> io::Result<Copies> {
+    pub(crate) fn copies(&self) -> io::Result<MarkKeeper> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let dir = self.file.folder.clone();
         let mut keeper = Keeper {
@@ -237,7 +237,7 @@ impl LogMark {
                 }
             }
         })?;
-        Ok(Copies { stop, thread: Some(thread) })
+        Ok(MarkKeeper { stop, thread: Some(thread) })
     }
 }
 
@@ -275,12 +275,12 @@ impl Keeper {
 }
 
 /// Keeps the copies of a log's mark. Dropping it writes them a last time and ends its thread.
-pub(crate) struct Copies {
+pub(crate) struct MarkKeeper {
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Copies {
+impl Drop for MarkKeeper {
     fn drop(&mut self) {
         let (stopped, wake) = &*self.stop;
         *stopped.lock() = true;

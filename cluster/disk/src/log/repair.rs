@@ -29,7 +29,7 @@ pub struct RepairPlan {
 
 /// Why there is no repair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoRepair {
+pub enum RepairRefused {
     /// There is nothing to do.
     #[error("the log needs no repair")]
     NotNeeded,
@@ -46,16 +46,16 @@ pub enum NoRepair {
 /// What a repair after `report` would cut. An unfinished last write needs none: opening takes it away.
 ///
 /// # Errors
-/// [`NoRepair`].
-pub fn plan(report: &CheckReport) -> Result<RepairPlan, NoRepair> {
+/// [`RepairRefused`].
+pub fn plan(report: &CheckReport) -> Result<RepairPlan, RepairRefused> {
     if let Some(place) = report.other_format {
-        return Err(NoRepair::OtherFormat(place));
+        return Err(RepairRefused::OtherFormat(place));
     }
     let Some(cut_at) = report.good_until.filter(|_| !report.is_sound()) else {
-        return Err(NoRepair::NotNeeded);
+        return Err(RepairRefused::NotNeeded);
     };
     if cut_at <= Position::new(1, SEGMENT_HEADER_BYTES) {
-        return Err(NoRepair::IdentityLost);
+        return Err(RepairRefused::IdentityLost);
     }
     Ok(RepairPlan { cut_at, lost: report.after })
 }

@@ -79,7 +79,7 @@ pub fn walk(
         let mut segment = Segment::open_as(files, dir, piece.named, header)?;
         let unreadable = read_around(&mut segment);
         let mut scanner = Scanner::new(&segment, options);
-        let told = match &piece.header {
+        let finding = match &piece.header {
             Err(error) => {
                 let found = scanner.find_batch(SEGMENT_HEADER_BYTES)?;
                 if let (Some(unsupported), None, false) = (error.unsupported(), &found, is_followed) {
@@ -99,7 +99,7 @@ pub fn walk(
             }
             Ok(_) => None,
         };
-        if let Some((reason, found)) = told {
+        if let Some((reason, found)) = finding {
             let until = found.then(|| scanner.position(scanner.offset));
             let frames = expect.filter(|_| found);
             let frames = frames.and_then(|before| scanner.expect.frame.checked_sub(before.frame));

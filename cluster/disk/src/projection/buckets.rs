@@ -15,8 +15,8 @@ use retailflow_engine::ids::TenantId;
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 
 use super::keys::{self, BLOCK, DIRECTORY};
-use crate::index::IndexError;
-use crate::index::store::{self, Store, guarded};
+use retailflow_index::IndexError;
+use retailflow_index::store::{self, Store, guarded};
 
 /// Most bytes of a block with more than one row.
 const BLOCK_MAX_BYTES: usize = 7_000;
@@ -143,7 +143,7 @@ impl Buckets {
         store: &Store,
         tenant: &TenantId,
         new: &[NewRow],
-        batch: &mut sled::Batch,
+        batch: &mut store::Batch,
     ) -> Result<(), IndexError> {
         let entries = self.tenants.entry(tenant.clone()).or_default();
         let pages = |blocks: usize| blocks.div_ceil(PAGE_BLOCKS);
@@ -260,7 +260,7 @@ mod tests {
             }
             let rows: Vec<NewRow> =
                 new.iter().map(|(place, (lists, row))| (*place, *lists, row.clone())).collect();
-            let mut batch = sled::Batch::default();
+            let mut batch = store::Batch::default();
             buckets.put(&store, tenant, &rows, &mut batch).unwrap();
             store::write(store.main(), batch).unwrap();
             known.extend(new);

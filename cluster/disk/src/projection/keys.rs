@@ -2,7 +2,7 @@
 
 use retailflow_engine::ids::{OrderRef, TenantId};
 
-use crate::index::IndexError;
+use retailflow_index::IndexError;
 
 pub(super) const META: &[u8] = b"m";
 pub(super) const COUNTS: u8 = b'c';

@@ -225,9 +225,9 @@ impl Lists {
         let known = self.orders.remove_entry(order).or_else(|| self.recent.pop_entry(order));
         let known = known.or_else(|| found.remove_entry(order));
         let (order, mut tracked) = known.unwrap_or_else(|| (order.clone(), Tracked::default()));
-        let before = tracked.standing();
+        let before = tracked.listed_status();
         with(&mut tracked);
-        let after = tracked.standing();
+        let after = tracked.listed_status();
         if before != after {
             self.count(&order.tenant, before, after);
         }
@@ -277,7 +277,7 @@ impl Lists {
         let asked = self.by_place.range((from, to)).filter_map(|((_, place), order)| {
             let order = OrderRef { tenant: query.tenant.clone(), order: order.clone() };
             let tracked = self.orders.get(&order)?;
-            let (status, attention) = tracked.standing()?;
+            let (status, attention) = tracked.listed_status()?;
             let asked = query.status.is_none_or(|wanted| wanted == status)
                 && query.attention.is_none_or(|wanted| wanted == attention);
             asked.then(|| summary(&order, tracked)).flatten().map(|summary| (*place, summary))
@@ -285,7 +285,7 @@ impl Lists {
         asked.take(limit).collect()
     }
 
-    /// What has changed since the last time; it must be settled, or the lists be given up.
+    /// What has changed since the last time; it must be confirmed as written, or the lists be given up.
     pub(super) fn freeze(&mut self) -> Frozen {
         let mut orders = Vec::with_capacity(self.dirty.len());
         for order in std::mem::take(&mut self.dirty) {
@@ -302,7 +302,7 @@ impl Lists {
     }
 
     /// What was frozen is on the shelf, each order pinned or not: what need not be in memory is there no more.
-    pub(super) fn settle(&mut self, written: Vec<(OrderRef, bool)>) {
+    pub(super) fn confirm_written(&mut self, written: Vec<(OrderRef, bool)>) {
         for (order, pinned) in written {
             let Some(tracked) = self.orders.get_mut(&order) else { continue };
             tracked.pinned = pinned;

@@ -18,8 +18,8 @@ use retailflow_engine::ports::StoredRecord;
 
 use super::keys::LONG;
 use crate::event_log::{KnownRecords, LONG_MIN};
-use crate::index::IndexError;
-use crate::index::store::{Store, guarded};
+use retailflow_index::IndexError;
+use retailflow_index::store::{self, Store, guarded};
 
 /// Decisions after which a long order gets another block.
 const BLOCK_DECISIONS: u64 = 256;
@@ -160,7 +160,7 @@ fn each(
     })?;
     let Some((first, _)) = first else { return Ok(after) };
     let mut reached = None;
-    for pair in main.range(first..=sled::IVec::from(key(order, u64::MAX))) {
+    for pair in main.range(first..=store::Bytes::from(key(order, u64::MAX))) {
         let (key, bytes) = guarded("read", || pair)?;
         let Some(block) = Block::parse(&key, &bytes) else { break };
         let follows =

@@ -18,10 +18,10 @@ use super::entries::{Parsed, entries};
 use super::lists::{Frozen, Lists};
 use super::long::{self, NewBlock};
 use super::publisher::Publisher;
-use super::shared::{Cause, Progress, Shared, Standing};
+use super::shared::{Cause, Progress, Shared, ViewsPhase};
 use super::shelf::{self, Of, Shelf};
 use super::tracked::Tracked;
-use crate::index::IndexError;
+use retailflow_index::IndexError;
 
 /// Long orders of which it is known without the shelf how far their blocks go.
 const LONG_ENDS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
@@ -31,18 +31,22 @@ struct Failure {
     why: String,
     cause: Cause,
     /// What is on disk is not to be believed.
-    doubt: bool,
+    must_rebuild: bool,
 }
 
 impl Failure {
     fn passing(why: impl ToString) -> Self {
-        Self { why: why.to_string(), cause: Cause::Other, doubt: false }
+        Self { why: why.to_string(), cause: Cause::Other, must_rebuild: false }
     }
 }
 
 impl From<IndexError> for Failure {
     fn from(error: IndexError) -> Self {
-        Self { why: error.to_string(), cause: cause(&error), doubt: matches!(error, IndexError::Damaged(_)) }
+        Self {
+            why: error.to_string(),
+            cause: cause(&error),
+            must_rebuild: matches!(error, IndexError::Damaged(_)),
+        }
     }
 }
 
@@ -74,11 +78,13 @@ pub(super) fn run(shared: &Shared) {
             Ok(Ok(())) => break,
             Ok(Err(failure)) => failure,
             // What it was about to do with the lists is unknown.
-            Err(_) => Failure { why: "the projector panicked".into(), cause: Cause::Other, doubt: true },
+            Err(_) => {
+                Failure { why: "the projector panicked".into(), cause: Cause::Other, must_rebuild: true }
+            }
         };
         tracing::warn!(
             why = failure.why,
-            rebuild = failure.doubt,
+            rebuild = failure.must_rebuild,
             "lists and events cannot be followed for now"
         );
         give_up(shared, &failure);
@@ -87,15 +93,15 @@ pub(super) fn run(shared: &Shared) {
             shared.log.tail().wait(u64::MAX, until - Instant::now(), || !shared.stopped());
         }
     }
-    shared.progress.send_modify(|progress| progress.standing = Standing::Closed);
+    shared.progress.send_modify(|progress| progress.phase = ViewsPhase::Closed);
 }
 
 fn give_up(shared: &Shared, failure: &Failure) {
-    let why = Standing::Not(failure.why.as_str().into(), failure.cause);
-    shared.progress.send_replace(Progress { position: 0, standing: why });
+    let why = ViewsPhase::Not(failure.why.as_str().into(), failure.cause);
+    shared.progress.send_replace(Progress { position: 0, phase: why });
     drop(shared.shelf.write().take());
     *shared.lists.write() = Lists::default();
-    if failure.doubt
+    if failure.must_rebuild
         && let Err(error) = shelf::destroy(&shared.dir)
     {
         tracing::warn!(%error, "the lists on disk cannot be thrown away");
@@ -110,19 +116,19 @@ fn attempt(shared: &Shared) -> Result<(), Failure> {
         || (kept.position <= end && shared.log.group_hash_blocking(kept.position)? == Some(kept.group_hash));
     if !is_there {
         let why = "the lists on disk have seen what the log does not hold".into();
-        return Err(Failure { why, cause: Cause::Other, doubt: true });
+        return Err(Failure { why, cause: Cause::Other, must_rebuild: true });
     }
     let position = kept.position;
     *shared.lists.write() = Lists::load(position, kept.pinned, kept.counts);
     *shared.secret.lock() = kept.secret;
     *shared.shelf.write() = Some(shelf);
     shared.ring.lock().begin(position, end);
-    let standing = if position < end { Standing::CatchingUp { until: end } } else { Standing::Following };
-    if standing != Standing::Following {
+    let phase = if position < end { ViewsPhase::CatchingUp { until: end } } else { ViewsPhase::Following };
+    if phase != ViewsPhase::Following {
         let (read_bytes, of_bytes) = (shared.log.bytes_before(position), shared.log.bytes_before(end));
         tracing::info!(read_bytes, of_bytes, "event=views_building the lists catch up with the log");
     }
-    shared.progress.send_replace(Progress { position, standing });
+    shared.progress.send_replace(Progress { position, phase });
     std::thread::scope(|scope| {
         let (sender, frozen) = sync_channel(1);
         let (done, answers) = sync_channel(1);
@@ -144,7 +150,7 @@ fn attempt(shared: &Shared) -> Result<(), Failure> {
         projector.write_all()
     })?;
     // Nobody reads it any more after this.
-    shared.progress.send_modify(|progress| progress.standing = Standing::Closed);
+    shared.progress.send_modify(|progress| progress.phase = ViewsPhase::Closed);
     let shelf = shared.shelf.write().take().filter(|_| !shared.killed());
     if let Some(Err(error)) = shelf.map(Shelf::close) {
         tracing::warn!(%error, "the lists were not closed; they are caught up or built again at the next start");
@@ -167,7 +173,7 @@ fn flush(shared: &Shared, frozen: &Receiver<Frozen>, done: &SyncSender<Result<()
         let written = prepared.and_then(|prepared| {
             let mut shelf = shared.shelf.write();
             let shelf = shelf.as_mut().ok_or(IndexError::Closed)?;
-            shared.lists.write().settle(shelf.write(prepared)?);
+            shared.lists.write().confirm_written(shelf.write(prepared)?);
             Ok(())
         });
         let flushed = || shared.shelf.read().as_ref().map_or(Err(IndexError::Closed), Shelf::flush);
@@ -212,7 +218,7 @@ impl Projector<'_> {
                 self.write();
                 last_write = Instant::now();
             } else if dirty >= 2 * options.flush_orders {
-                self.settled()?;
+                self.confirm_written()?;
                 continue;
             }
             let groups = self.shared.log.scan_blocking(LogPosition(self.position), options.read_bytes)?;
@@ -256,15 +262,16 @@ impl Projector<'_> {
         let wanted = shared.ring.lock().pass(last);
         match wanted {
             Some(after) => {
-                let told = self.publisher.publish(shared, &entries, None, after).map_err(Failure::passing)?;
-                shared.ring.lock().push(told, last);
+                let events =
+                    self.publisher.publish(shared, &entries, None, after).map_err(Failure::passing)?;
+                shared.ring.lock().push(events, last);
             }
             None => self.publisher.forget(),
         }
         shared.progress.send_modify(|progress| {
             progress.position = last;
-            if matches!(progress.standing, Standing::CatchingUp { until } if until <= last) {
-                progress.standing = Standing::Following;
+            if matches!(progress.phase, ViewsPhase::CatchingUp { until } if until <= last) {
+                progress.phase = ViewsPhase::Following;
             }
         });
         Ok(())
@@ -327,7 +334,7 @@ impl Projector<'_> {
     }
 
     /// Waits until nothing is in flight.
-    fn settled(&mut self) -> Result<(), Failure> {
+    fn confirm_written(&mut self) -> Result<(), Failure> {
         if std::mem::take(&mut self.in_flight) {
             let ended = || Failure::passing("the flusher ended");
             self.answers.recv().map_err(|_| ended())??;
@@ -339,10 +346,10 @@ impl Projector<'_> {
         if self.shared.killed() {
             return Ok(());
         }
-        self.settled()?;
+        self.confirm_written()?;
         if self.position != self.written {
             self.write();
-            self.settled()?;
+            self.confirm_written()?;
         }
         Ok(())
     }

@@ -16,19 +16,8 @@ use retailflow_engine::ports::{ReadError, RelayedEvent};
 use retailflow_engine::wire::event::PublicEvent;
 
 use super::entries::{Entry, Parsed};
+use super::placed::{At, PlacedEvent};
 use super::shared::Shared;
-
-/// Where an event stands: its group's position, and its number in the group.
-pub(super) type At = (u64, u32);
-
-pub(super) use retailflow_engine::codec::cursor::BEHIND;
-
-/// An event with its place.
-#[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) at: At,
-    pub(super) event: RelayedEvent,
-}
 
 /// Makes events of entries that come one after another, as they stand in the log.
 pub(super) struct Publisher {
@@ -37,7 +26,7 @@ pub(super) struct Publisher {
 
 /// Why an order's entry tells nothing.
 #[derive(Debug, thiserror::Error)]
-enum Untold {
+enum Unpublished {
     #[error(transparent)]
     Fold(#[from] FoldError),
     #[error(transparent)]
@@ -66,8 +55,8 @@ impl Publisher {
         entries: &[Entry<'_>],
         tenant: Option<&TenantId>,
         after: At,
-    ) -> Result<Vec<Told>, String> {
-        let mut told = Vec::new();
+    ) -> Result<Vec<PlacedEvent>, String> {
+        let mut events = Vec::new();
         let (mut group, mut counted) = (0, 0_u32);
         for entry in entries {
             if entry.group != group {
@@ -94,15 +83,15 @@ impl Publisher {
                 _ => Ok(Vec::new()),
             };
             match made {
-                Ok(events) => {
-                    for (index, event) in events {
+                Ok(of_entry) => {
+                    for (index, event) in of_entry {
                         if (group, index) > after {
-                            told.push(render(shared, (group, index), &event)?);
+                            events.push(render(shared, (group, index), &event)?);
                         }
                     }
                 }
-                Err(Untold::Read(error @ ReadError::Unavailable(_))) => return Err(error.to_string()),
-                Err(Untold::Other(why)) => return Err(why),
+                Err(Unpublished::Read(error @ ReadError::Unavailable(_))) => return Err(error.to_string()),
+                Err(Unpublished::Other(why)) => return Err(why),
                 Err(error) => {
                     tracing::error!(position = entry.position, %error, "an order's events cannot be told; the others' go on");
                 }
@@ -114,7 +103,7 @@ impl Publisher {
                 Parsed::Unreadable => 0,
             });
         }
-        Ok(told)
+        Ok(events)
     }
 
     fn parked(
@@ -123,8 +112,8 @@ impl Publisher {
         position: u64,
         order: &OrderRef,
         event: impl FnOnce(&Aggregate, u32) -> Option<PublicEvent>,
-    ) -> Result<Option<PublicEvent>, Untold> {
-        let Some(earlier) = shared.mark_number(order, position).map_err(Untold::Other)? else {
+    ) -> Result<Option<PublicEvent>, Unpublished> {
+        let Some(earlier) = shared.mark_number(order, position).map_err(Unpublished::Other)? else {
             return Ok(None);
         };
         let state = self.state(shared, order, None, position)?;
@@ -140,7 +129,7 @@ impl Publisher {
         order: &OrderRef,
         expected_revision: Option<u64>,
         position: u64,
-    ) -> Result<Aggregate, Untold> {
+    ) -> Result<Aggregate, Unpublished> {
         let known = self.states.pop(order);
         let fits = |state: &Aggregate| expected_revision.is_none_or(|revision| revision == state.revision);
         if let Some(state) = known.filter(fits) {
@@ -157,7 +146,7 @@ impl Publisher {
     }
 }
 
-fn render(shared: &Shared, at: At, event: &PublicEvent) -> Result<Told, String> {
+fn render(shared: &Shared, at: At, event: &PublicEvent) -> Result<PlacedEvent, String> {
     let cursor = Cursor { log_id: shared.log_id, position: at.0, index: at.1 };
     let token = cursor.to_token().map_err(|error| error.to_string())?;
     let json = serde_json::to_string(event).map_err(|error| error.to_string())?;
@@ -167,5 +156,5 @@ fn render(shared: &Shared, at: At, event: &PublicEvent) -> Result<Told, String> 
         kind: event.data.kind(),
         json: Arc::from(json),
     };
-    Ok(Told { at, event })
+    Ok(PlacedEvent { at, event })
 }

@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 
 use super::Projection;
 use super::entries::{Parsed, entries};
-use super::publisher::{At, BEHIND, Publisher, Told};
+use super::placed::{At, BEHIND, PlacedEvent};
+use super::publisher::Publisher;
 use super::shared::{Progress, Shared};
 use super::turns::Turn;
 
@@ -42,13 +43,13 @@ impl Drop for Listening {
 }
 
 /// What a reader of old events keeps between two steps, if there is room.
-struct Kept {
+struct ReaderCache {
     publisher: Publisher,
     _room: Turn,
 }
 
 /// Events, and the place behind all that was read.
-type Read = (VecDeque<Told>, At);
+type Read = (VecDeque<PlacedEvent>, At);
 type Stepped = (Publisher, Option<Turn>, Read);
 
 struct Reader {
@@ -56,9 +57,9 @@ struct Reader {
     tenant: TenantId,
     at: At,
     /// Read and not given yet; then the reader stands at the place beside it.
-    waiting: VecDeque<Told>,
+    waiting: VecDeque<PlacedEvent>,
     then: At,
-    kept: Option<Kept>,
+    kept: Option<ReaderCache>,
     /// The wait for a turn. Kept when the wait for events is dropped: whoever begins anew each time stands at the end of the
     /// queue each time.
     awaited: Option<PortFuture<'static, Result<Turn, AcquireError>>>,
@@ -89,8 +90,8 @@ fn step(
     };
     let groups = &groups[..groups.partition_point(|group| group.position.0 <= passed)];
     let Some(last) = groups.last() else { return Ok((VecDeque::new(), at)) };
-    let told = publisher.publish(shared, &entries(groups), Some(tenant), at).map_err(unavailable)?;
-    Ok((told.into(), (last.position.0, BEHIND)))
+    let events = publisher.publish(shared, &entries(groups), Some(tenant), at).map_err(unavailable)?;
+    Ok((events.into(), (last.position.0, BEHIND)))
 }
 
 fn gone(position: u64) -> RelayError {
@@ -115,12 +116,12 @@ fn check(shared: &Shared, (position, index): At) -> Result<(), RelayError> {
 impl Reader {
     /// Events that are read already.
     fn give(&mut self) -> Vec<RelayedEvent> {
-        let given: Vec<Told> = self.waiting.drain(..self.waiting.len().min(EVENTS_MAX)).collect();
+        let given: Vec<PlacedEvent> = self.waiting.drain(..self.waiting.len().min(EVENTS_MAX)).collect();
         self.at = match (self.waiting.is_empty(), given.last()) {
             (false, Some(last)) => last.at,
             _ => self.then,
         };
-        given.into_iter().map(|told| told.event).collect()
+        given.into_iter().map(|placed| placed.event).collect()
     }
 
     async fn next_events(&mut self) -> Result<Vec<RelayedEvent>, RelayError> {
@@ -166,7 +167,7 @@ impl Reader {
                 self.awaited = None;
                 let turn = turn.map_err(|error| RelayError::Unavailable(error.to_string()))?;
                 let (mut publisher, room) = match self.kept.take() {
-                    Some(Kept { publisher, _room }) => (publisher, Some(_room)),
+                    Some(ReaderCache { publisher, _room }) => (publisher, Some(_room)),
                     None => (Publisher::new(self.shared.options.catching_up_states_max), None),
                 };
                 let (shared, tenant, at) = (Arc::clone(&self.shared), self.tenant.clone(), self.at);
@@ -179,14 +180,14 @@ impl Reader {
         };
         let done = stepping.await;
         self.stepping = None;
-        let (publisher, room, (told, then)) =
+        let (publisher, room, (events, then)) =
             done.map_err(|error| RelayError::Unavailable(error.to_string()))??;
         let room = room.or_else(|| self.shared.keeping.try_take(&self.tenant));
-        self.kept = room.map(|_room| Kept { publisher, _room });
-        if told.is_empty() {
+        self.kept = room.map(|_room| ReaderCache { publisher, _room });
+        if events.is_empty() {
             self.at = then;
         }
-        (self.waiting, self.then) = (told, then);
+        (self.waiting, self.then) = (events, then);
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ use crate::follow::{FollowError, LogFollower};
 
 /// Why a relay gives no more events.
 #[derive(Debug, thiserror::Error)]
-pub enum TellError {
+pub enum EventsError {
     /// The token is one of another log.
     #[error("the token belongs to another log: name its data directory, or {BEGIN_AGAIN}")]
     AnotherLog,
@@ -45,7 +45,7 @@ pub enum TellError {
     States(#[from] StatesError),
 }
 
-impl From<FollowError> for TellError {
+impl From<FollowError> for EventsError {
     fn from(error: FollowError) -> Self {
         match error {
             FollowError::Gone { why, .. } => Self::Gone(why),
@@ -58,7 +58,7 @@ impl From<FollowError> for TellError {
 const READ_BYTES: usize = 1 << 20;
 
 /// An event, and where a reader stands that has taken it in.
-pub struct Told {
+pub struct PublishedEvent {
     /// Where.
     pub cursor: Cursor,
     /// The event.
@@ -82,20 +82,20 @@ impl Relay {
     /// Gives the events after `after`, of one tenant or of all. States that have no room in memory go to `folder`.
     ///
     /// # Errors
-    /// [`TellError`].
+    /// [`EventsError`].
     pub fn new(
         mut follower: LogFollower,
         tenant: Option<TenantId>,
         after: Option<Cursor>,
         folder: PathBuf,
-    ) -> Result<Self, TellError> {
+    ) -> Result<Self, EventsError> {
         let log_id = follower.identity().log_id;
         // Before the first group there is nothing to stand at.
         let beginning = Cursor { log_id, position: 0, index: BEHIND };
         let after = after.filter(|cursor| *cursor != beginning);
         if let Some(cursor) = &after {
             if cursor.log_id != log_id {
-                return Err(TellError::AnotherLog);
+                return Err(EventsError::AnotherLog);
             }
             // It tells at once whether the place is there; what the events need begins at the beginning.
             follower.seek_to(LogPosition(cursor.position))?;
@@ -109,30 +109,33 @@ impl Relay {
     /// the relay must not be used.
     ///
     /// # Errors
-    /// [`TellError`].
+    /// [`EventsError`].
     #[expect(clippy::should_implement_trait, reason = "an end is only an end for now")]
-    pub fn next(&mut self) -> Result<Option<Vec<Told>>, TellError> {
+    pub fn next(&mut self) -> Result<Option<Vec<PublishedEvent>>, EventsError> {
         let groups = self.follower.next(READ_BYTES)?;
         if groups.is_empty() {
             return Ok(None);
         }
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         for group in &groups {
-            self.group(group, &mut told)?;
+            self.group(group, &mut events)?;
         }
-        Ok(Some(told))
+        Ok(Some(events))
     }
 
-    fn group(&mut self, group: &LoggedGroup, told: &mut Vec<Told>) -> Result<(), TellError> {
+    fn group(&mut self, group: &LoggedGroup, events: &mut Vec<PublishedEvent>) -> Result<(), EventsError> {
         let log_id = self.follower.identity().log_id;
-        let first = told.len();
+        let first = events.len();
         // Counted over what is stored, not over what is told: the same for every filter, and for a later build that
         // tells more.
         let mut counted = 0_u32;
         for entry in &group.entries {
-            let broken = |source: FoldError| TellError::Broken { position: group.position.0, source };
+            let broken = |source: FoldError| EventsError::Broken { position: group.position.0, source };
             let mut tell = |index: u32, event: PublicEvent| {
-                told.push(Told { cursor: Cursor { log_id, position: group.position.0, index }, event });
+                events.push(PublishedEvent {
+                    cursor: Cursor { log_id, position: group.position.0, index },
+                    event,
+                });
             };
             match entry {
                 LoggedEntry::Record(bytes) => {
@@ -168,7 +171,7 @@ impl Relay {
                 }
             }
         }
-        self.leave_out(group.position, counted, first, told)
+        self.leave_out(group.position, counted, first, events)
     }
 
     /// Takes out what the reader has already, and notices when its token's place has gone.
@@ -177,19 +180,19 @@ impl Relay {
         position: LogPosition,
         counted: u32,
         first: usize,
-        told: &mut Vec<Told>,
-    ) -> Result<(), TellError> {
+        events: &mut Vec<PublishedEvent>,
+    ) -> Result<(), EventsError> {
         let Some(after) = self.after.filter(|_| !self.met) else { return Ok(()) };
         if position.0 < after.position {
-            told.truncate(first);
+            events.truncate(first);
             return Ok(());
         }
         if position.0 > after.position || (after.index >= counted && after.index != BEHIND) {
-            return Err(TellError::Gone("no event stands there".into()));
+            return Err(EventsError::Gone("no event stands there".into()));
         }
         self.met = true;
-        let old = told[first..].iter().filter(|told| told.cursor <= after).count();
-        told.drain(first..first + old);
+        let old = events[first..].iter().filter(|event| event.cursor <= after).count();
+        events.drain(first..first + old);
         Ok(())
     }
 

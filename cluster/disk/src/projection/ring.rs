@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::RelayedEvent;
 
-use super::publisher::{At, BEHIND, Told};
+use super::placed::{At, BEHIND, PlacedEvent};
 
 /// What an event takes beside its text, about, in bytes.
 const EVENT_BYTES: usize = 200;
@@ -18,7 +18,7 @@ const EVENT_BYTES: usize = 200;
 pub(super) struct Ring {
     events_max: usize,
     bytes_max: usize,
-    events: VecDeque<Told>,
+    events: VecDeque<PlacedEvent>,
     bytes: usize,
     /// The last group that the projector has begun to take in.
     passed: u64,
@@ -92,11 +92,11 @@ impl Ring {
     }
 
     /// The events of the groups up to `last`, after [`Ring::pass`] has asked for them.
-    pub(super) fn push(&mut self, told: Vec<Told>, last: u64) {
+    pub(super) fn push(&mut self, events: Vec<PlacedEvent>, last: u64) {
         self.complete = self.complete.max(last);
-        for told in told {
-            self.bytes += told.event.json.len() + EVENT_BYTES;
-            self.events.push_back(told);
+        for placed in events {
+            self.bytes += placed.event.json.len() + EVENT_BYTES;
+            self.events.push_back(placed);
         }
         while self.events.len() > self.events_max || self.bytes > self.bytes_max {
             let Some(oldest) = self.events.pop_front() else { break };
@@ -111,13 +111,13 @@ impl Ring {
         if !self.in_use || at < self.start {
             return None;
         }
-        let first = self.events.partition_point(|told| told.at <= at);
+        let first = self.events.partition_point(|placed| placed.at <= at);
         let mut found = Vec::new();
-        for told in self.events.range(first..) {
-            if told.event.tenant == *tenant {
-                found.push(told.event.clone());
+        for placed in self.events.range(first..) {
+            if placed.event.tenant == *tenant {
+                found.push(placed.event.clone());
                 if found.len() == max {
-                    return Some((found, told.at));
+                    return Some((found, placed.at));
                 }
             }
         }
@@ -133,11 +133,11 @@ mod tests {
         TenantId::parse(name).unwrap()
     }
 
-    fn told(at: At, name: &str) -> Told {
+    fn placed(at: At, name: &str) -> PlacedEvent {
         let json = format!("{at:?}");
         let event =
             RelayedEvent { token: "".into(), tenant: tenant(name), kind: "k", json: json.as_str().into() };
-        Told { at, event }
+        PlacedEvent { at, event }
     }
 
     #[test]
@@ -150,13 +150,13 @@ mod tests {
         assert_eq!(ring.read((6, BEHIND), &shop, 9), Some((vec![], (6, BEHIND))));
         assert!(ring.read((6, 0), &shop, 9).is_none(), "what came before is not here");
         assert!(ring.pass(8).is_some());
-        ring.push(vec![told((7, 0), "shop"), told((7, 1), "till"), told((8, 0), "shop")], 8);
+        ring.push(vec![placed((7, 0), "shop"), placed((7, 1), "till"), placed((8, 0), "shop")], 8);
         let (events, at) = ring.read((6, BEHIND), &shop, 1).unwrap();
         assert_eq!((events.len(), at), (1, (7, 0)));
         let (events, at) = ring.read(at, &shop, 9).unwrap();
         assert_eq!((&*events[0].json, at), ("(8, 0)", (8, BEHIND)));
         assert!(ring.pass(9).is_some());
-        ring.push(vec![told((9, 0), "shop")], 9);
+        ring.push(vec![placed((9, 0), "shop")], 9);
         assert!(ring.read((6, BEHIND), &shop, 9).is_none(), "it fell out of the ring");
         assert!(ring.read((7, 0), &shop, 9).is_some());
         ring.leave();

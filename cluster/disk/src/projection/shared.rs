@@ -13,14 +13,14 @@ use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{EventLog, ViewError};
 use tokio::sync::{Semaphore, watch};
 
-use super::ProjectionOptions;
 use super::lists::Lists;
 use super::long::{self, Secret};
+use super::options::ProjectionOptions;
 use super::ring::Ring;
 use super::shelf::Shelf;
 use super::turns::Turns;
 use crate::event_log::{DiskLog, KnownRecords, LongOrders};
-use crate::index::IndexError;
+use retailflow_index::IndexError;
 
 /// What keeps the lists from being used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub struct ViewsProgress {
 
 /// Whether the lists can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ViewsPhase {
     /// Not yet, or not now; why not.
     Not(Arc<str>, Cause),
     /// They read what stands in the log up to `until` before they are shown.
@@ -65,16 +65,16 @@ pub(super) enum Standing {
 pub(super) struct Progress {
     /// The last group that it took in.
     pub(super) position: u64,
-    pub(super) standing: Standing,
+    pub(super) phase: ViewsPhase,
 }
 
 impl Progress {
     /// Why nothing can be read for now, if so; lists that catch up are read, but not shown.
     pub(super) fn trouble(&self) -> Option<String> {
-        match &self.standing {
-            Standing::Following | Standing::CatchingUp { .. } => None,
-            Standing::Not(why, _) => Some(why.to_string()),
-            Standing::Closed => Some("it is closed".into()),
+        match &self.phase {
+            ViewsPhase::Following | ViewsPhase::CatchingUp { .. } => None,
+            ViewsPhase::Not(why, _) => Some(why.to_string()),
+            ViewsPhase::Closed => Some("it is closed".into()),
         }
     }
 }
@@ -111,7 +111,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(log: Arc<DiskLog>, dir: PathBuf, options: ProjectionOptions) -> Self {
         let opening =
-            Progress { position: 0, standing: Standing::Not("it is being opened".into(), Cause::Other) };
+            Progress { position: 0, phase: ViewsPhase::Not("it is being opened".into(), Cause::Other) };
         Self {
             log_id: log.identity().log_id,
             log,
@@ -134,17 +134,17 @@ impl Shared {
 
     /// How far the lists are.
     pub(super) fn views_progress(&self) -> ViewsProgress {
-        let Progress { position, standing } = self.progress.borrow().clone();
+        let Progress { position, phase } = self.progress.borrow().clone();
         let read_bytes = self.log.bytes_before(position);
-        let why_not = match standing {
-            Standing::Following => None,
-            Standing::CatchingUp { until } => {
+        let why_not = match phase {
+            ViewsPhase::Following => None,
+            ViewsPhase::CatchingUp { until } => {
                 Some(ViewError::Building { read_bytes, of_bytes: self.log.bytes_before(until) })
             }
-            Standing::Not(_, Cause::NoRoom) => Some(ViewError::Disk { full: true }),
-            Standing::Not(_, Cause::DiskFails) => Some(ViewError::Disk { full: false }),
-            Standing::Not(why, Cause::Other) => Some(ViewError::Unavailable(why.to_string())),
-            Standing::Closed => Some(ViewError::Unavailable("it is closed".into())),
+            ViewsPhase::Not(_, Cause::NoRoom) => Some(ViewError::Disk { full: true }),
+            ViewsPhase::Not(_, Cause::DiskFails) => Some(ViewError::Disk { full: false }),
+            ViewsPhase::Not(why, Cause::Other) => Some(ViewError::Unavailable(why.to_string())),
+            ViewsPhase::Closed => Some(ViewError::Unavailable("it is closed".into())),
         };
         ViewsProgress { read_bytes, log_bytes: self.log.bytes_before(self.log.tail().last()), why_not }
     }

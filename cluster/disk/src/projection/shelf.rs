@@ -34,8 +34,8 @@ use super::keys;
 use super::lists::{Counts, Frozen};
 use super::long::Secret;
 use super::tracked::{Row, Tracked};
-use crate::index::IndexError;
-use crate::index::store::{self, Store, guarded};
+use retailflow_index::IndexError;
+use retailflow_index::store::{self, Store, guarded};
 
 /// Of the rows' form. Another one is no trouble: all is built again.
 pub(super) const VERSION: u8 = 3;
@@ -63,7 +63,7 @@ pub(super) type Found = (u64, OrderRef, Tracked);
 
 /// What a shelf holds of the past.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct StoredLists {
     pub(super) position: u64,
     /// Of the group there.
     pub(super) group_hash: [u8; 32],
@@ -88,7 +88,7 @@ pub(super) struct Of {
 
 /// What has changed, ready to be written.
 pub(super) struct Prepared {
-    batch: sled::Batch,
+    batch: store::Batch,
     rows: HashMap<TenantId, Vec<NewRow>>,
     written: Vec<(OrderRef, bool)>,
 }
@@ -115,7 +115,11 @@ impl Shelf {
     ///
     /// # Errors
     /// `Damaged`: it is to be thrown away. All others: try again later.
-    pub(super) fn open(dir: &Path, cache_bytes: u64, log_id: [u8; 16]) -> Result<(Self, Kept), IndexError> {
+    pub(super) fn open(
+        dir: &Path,
+        cache_bytes: u64,
+        log_id: [u8; 16],
+    ) -> Result<(Self, StoredLists), IndexError> {
         let io_error = |error: io::Error| IndexError::Io(format!("{}: {error}", dir.display()));
         fs::create_dir_all(dir).map_err(io_error)?;
         let in_use = dir.join(IN_USE_FILE);
@@ -148,7 +152,7 @@ impl Shelf {
 
     /// Makes ready what has changed; nothing is held for it.
     pub(super) fn prepare(frozen: Frozen, of: &Of) -> Result<Prepared, IndexError> {
-        let mut batch = sled::Batch::default();
+        let mut batch = store::Batch::default();
         let mut rows: HashMap<TenantId, Vec<NewRow>> = HashMap::new();
         let mut written = Vec::with_capacity(frozen.orders.len());
         for (order, tracked) in frozen.orders {
@@ -163,7 +167,7 @@ impl Shelf {
             } else if tracked.pinned {
                 batch.remove(keys::order_key(keys::PINNED, &order));
             }
-            if let Some((status, attention)) = tracked.standing() {
+            if let Some((status, attention)) = tracked.listed_status() {
                 let row = (tracked.place, InLists::of(status, attention), row);
                 match rows.get_mut(&order.tenant) {
                     Some(rows) => rows.push(row),
@@ -260,11 +264,11 @@ fn new_secret() -> Secret {
 }
 
 /// What a store holds of the past, but for the rows.
-fn kept(store: &Store, log_id: [u8; 16]) -> Result<Kept, IndexError> {
+fn kept(store: &Store, log_id: [u8; 16]) -> Result<StoredLists, IndexError> {
     let main = store.main();
     let Some(meta) = store::get(main, keys::META)? else {
         return match guarded("list", || main.first())? {
-            None => Ok(Kept { secret: new_secret(), ..Kept::default() }),
+            None => Ok(StoredLists { secret: new_secret(), ..StoredLists::default() }),
             Some(_) => Err(damaged("it does not say up to where it goes")),
         };
     };
@@ -273,7 +277,7 @@ fn kept(store: &Store, log_id: [u8; 16]) -> Result<Kept, IndexError> {
     if version != VERSION || of != log_id {
         return Err(damaged("it is of another version or another log"));
     }
-    let mut kept = Kept { position, group_hash, secret, ..Kept::default() };
+    let mut kept = StoredLists { position, group_hash, secret, ..StoredLists::default() };
     for pair in main.scan_prefix([keys::PINNED]) {
         let (key, value) = guarded("read", || pair)?;
         let row: Row = serde_json::from_slice(&value).map_err(damaged)?;

@@ -29,7 +29,7 @@ pub(super) struct Tracked {
 
 impl Tracked {
     /// How it stands in the lists; `None` while nothing is placed.
-    pub(super) fn standing(&self) -> Option<(PublicStatus, Attention)> {
+    pub(super) fn listed_status(&self) -> Option<(PublicStatus, Attention)> {
         let status = self.summary.public_status()?;
         let attention = match (&self.parked, &self.summary.attention) {
             (Some(_), _) => Attention::Parked,

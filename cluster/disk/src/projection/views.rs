@@ -12,7 +12,7 @@ use retailflow_engine::wire::order_list::OrderSummary;
 use super::Projection;
 use super::buckets::InLists;
 use super::lists::summary;
-use super::shared::{Shared, Standing, ViewsProgress};
+use super::shared::{Shared, ViewsPhase, ViewsProgress};
 
 /// Orders on a page, at most: what is asked for beyond comes on the next one.
 const PAGE_MAX: usize = 1_000;
@@ -23,7 +23,7 @@ fn bad_token(why: String) -> ViewError {
 
 impl Shared {
     fn usable(&self) -> Result<(), ViewError> {
-        if self.progress.borrow().standing == Standing::Following {
+        if self.progress.borrow().phase == ViewsPhase::Following {
             return Ok(());
         }
         self.views_progress().why_not.map_or(Ok(()), Err)

@@ -133,33 +133,33 @@ impl World {
 
     /// Does one of the things that a node wants. Whether there was any.
     fn act(&mut self, node: usize, choose: usize) -> bool {
-        let wants = self.nodes[node].coordinator.wants(self.now);
+        let wants = self.nodes[node].coordinator.actions(self.now);
         let Some(want) = wants.get(choose % wants.len().max(1)).cloned() else { return false };
         let Node { coordinator, lease, .. } = &mut self.nodes[node];
         let holder = coordinator.me().clone();
         match want {
-            Want::TakeOver(partition) => coordinator.taken_over(partition),
-            Want::HandOver(partition) => coordinator.handing_over(partition),
-            Want::Stop(partition) => coordinator.stopping(partition),
-            Want::Campaign if lease.is_some() => {
+            Action::TakeOver(partition) => coordinator.taken_over(partition),
+            Action::HandOver(partition) => coordinator.handing_over(partition),
+            Action::Stop(partition) => coordinator.stopping(partition),
+            Action::Campaign if lease.is_some() => {
                 let key = self.keys.of(&Key::Leader);
                 if self.etcd.created(&key) == 0 {
                     self.etcd.put(&key, write(&holder), *lease);
                 }
             }
-            Want::Claim(partition) if lease.is_some() => {
+            Action::Claim(partition) if lease.is_some() => {
                 let key = self.keys.of(&Key::Claim(partition));
                 if self.etcd.created(&key) == 0 {
                     self.etcd.put(&key, write(&ClaimV1 { holder, at_ms: self.now.0 }), *lease);
                 }
             }
-            Want::Unclaim { partition, created } => {
+            Action::Unclaim { partition, created } => {
                 let key = self.keys.of(&Key::Claim(partition));
                 if self.etcd.created(&key) == created {
                     self.etcd.delete(&key);
                 }
             }
-            Want::Place { placement, leader_created, placement_modified } => {
+            Action::Place { placement, leader_created, placement_modified } => {
                 let (leader, key) = (self.keys.of(&Key::Leader), self.keys.of(&Key::Placement));
                 if self.etcd.created(&leader) == leader_created
                     && self.etcd.modified(&key) == placement_modified
@@ -168,7 +168,7 @@ impl World {
                 }
             }
             // Without a session nothing is held.
-            Want::Campaign | Want::Claim(_) => return false,
+            Action::Campaign | Action::Claim(_) => return false,
         }
         true
     }
@@ -306,19 +306,19 @@ fn a_lost_session_stops_nothing_by_itself() {
     let lease = world.nodes[0].lease.take().unwrap();
     world.etcd.end_lease(lease);
     world.tell(0, usize::MAX);
-    let wants = world.nodes[0].coordinator.wants(world.now);
+    let wants = world.nodes[0].coordinator.actions(world.now);
     assert!(
-        !wants.iter().any(|want| matches!(want, Want::Stop(_) | Want::HandOver(_))),
+        !wants.iter().any(|want| matches!(want, Action::Stop(_) | Action::HandOver(_))),
         "nobody else has them: {wants:?}"
     );
-    assert!(held.iter().all(|partition| wants.contains(&Want::Claim(*partition))));
+    assert!(held.iter().all(|partition| wants.contains(&Action::Claim(*partition))));
     // The other one has noticed, and took one of them: that one alone is lost.
     let key = world.keys.of(&Key::Claim(held[0]));
     let holder = world.nodes[1].coordinator.me().clone();
     world.etcd.put(&key, write(&ClaimV1 { holder, at_ms: 0 }), None);
     world.tell(0, usize::MAX);
-    let stops: Vec<Want> = world.nodes[0].coordinator.wants(world.now);
-    assert!(stops.contains(&Want::Stop(held[0])) && !stops.contains(&Want::Stop(held[1])), "{stops:?}");
+    let stops: Vec<Action> = world.nodes[0].coordinator.actions(world.now);
+    assert!(stops.contains(&Action::Stop(held[0])) && !stops.contains(&Action::Stop(held[1])), "{stops:?}");
 }
 
 #[test]
@@ -328,12 +328,12 @@ fn what_a_later_build_wrote_is_neither_overwritten_nor_taken_for_nothing() {
     let coordinator = &mut world.nodes[0].coordinator;
     let key = world.keys.of(&Key::Placement);
     coordinator.put(key.as_bytes(), br#"{"v":2,"owners":[]}"#, 5, 900);
-    assert_eq!(coordinator.wants(world.now), [], "all stays as it is");
+    assert_eq!(coordinator.actions(world.now), [], "all stays as it is");
     let (named, error) = coordinator.unreadable().next().unwrap();
     assert_eq!((named, error), (key.as_str(), &ValueError::Unsupported { what: "the placement", found: 2 }));
     let leader = world.keys.of(&Key::Leader);
     coordinator.put(leader.as_bytes(), br#"{"v":2}"#, 5, 901);
-    assert_eq!(coordinator.wants(world.now), [], "somebody leads");
+    assert_eq!(coordinator.actions(world.now), [], "somebody leads");
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn two_processes_of_one_name_are_noticed() {
         world.nodes[1].coordinator.namesake().map(|node| &node.holder),
         Some(world.nodes[0].coordinator.me())
     );
-    assert_eq!(world.nodes[1].coordinator.wants(world.now), [], "its partitions are the first one's");
+    assert_eq!(world.nodes[1].coordinator.actions(world.now), [], "its partitions are the first one's");
 }
 
 /// A wiped etcd knows no plan, no node and no claim, and counts from one: whoever runs a partition enters it again, and goes on.
@@ -371,8 +371,11 @@ fn when_etcd_has_lost_all_nodes_go_on_with_what_they_run() {
         for node in &mut world.nodes {
             (node.told, node.lease) = (0, None);
             node.coordinator.forget();
-            let wants = node.coordinator.wants(world.now);
-            assert!(!wants.iter().any(|want| matches!(want, Want::Stop(_) | Want::HandOver(_))), "{wants:?}");
+            let wants = node.coordinator.actions(world.now);
+            assert!(
+                !wants.iter().any(|want| matches!(want, Action::Stop(_) | Action::HandOver(_))),
+                "{wants:?}"
+            );
         }
         // Each enters itself and claims what it runs before anybody plans.
         for (node, ran) in before.iter().enumerate() {
@@ -381,7 +384,9 @@ fn when_etcd_has_lost_all_nodes_go_on_with_what_they_run() {
             for partition in ran {
                 let (key, holder) =
                     (world.keys.of(&Key::Claim(*partition)), world.nodes[node].coordinator.me().clone());
-                assert!(world.nodes[node].coordinator.wants(world.now).contains(&Want::Claim(*partition)));
+                assert!(
+                    world.nodes[node].coordinator.actions(world.now).contains(&Action::Claim(*partition))
+                );
                 let lease = world.nodes[node].lease;
                 world.etcd.put(&key, write(&ClaimV1 { holder, at_ms: world.now.0 }), lease);
             }

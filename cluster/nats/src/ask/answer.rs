@@ -9,7 +9,7 @@ use retailflow_engine::ids::{OrderId, TenantId};
 use retailflow_engine::order::Actor;
 use retailflow_engine::wire::{Code, DecodeError, Outcome};
 
-use super::{AskOptions, Counters, Shared};
+use super::state::{AskOptions, Counters, Shared};
 use crate::command::{self, Headers, TIMEOUT};
 
 /// More than its deadline a door may take to say that it was passed.

@@ -7,8 +7,8 @@ use retailflow_engine::wire::{CommandEvent, Outcome};
 
 use crate::command::TIMEOUT;
 use crate::connect::EdgeConnection;
+use crate::hedged::HedgedRequest;
 use crate::subjects;
-use crate::twice::Twice;
 
 /// What an answer takes on its way, more than the node may take for it.
 const WAY: Duration = Duration::from_millis(500);
@@ -39,14 +39,14 @@ pub enum AskError {
 #[derive(Debug, Clone)]
 pub struct AskClient {
     connection: EdgeConnection,
-    twice: Twice,
+    hedged: HedgedRequest,
 }
 
 impl AskClient {
     /// Asks over this connection.
     #[must_use]
     pub fn new(connection: EdgeConnection) -> Self {
-        Self { connection, twice: Twice::new(AGAIN, COPIES_MAX) }
+        Self { connection, hedged: HedgedRequest::new(AGAIN, COPIES_MAX) }
     }
 
     /// Asks for a command's outcome, and waits for it, `deadline` at most. When no answer comes for a while, the same command is asked
@@ -56,7 +56,7 @@ impl AskClient {
     /// [`AskError`].
     pub async fn ask(&self, command: &CommandEvent, deadline: Duration) -> Result<Outcome, AskError> {
         let send = |left| self.send(command, left);
-        self.twice
+        self.hedged
             .ask(deadline, send, |error| !matches!(error, AskError::Nobody | AskError::TooLarge(_)))
             .await
     }

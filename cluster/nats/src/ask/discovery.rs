@@ -9,7 +9,7 @@ use retailflow_engine::keys::hex;
 use retailflow_engine::wire::time::format_time;
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::state::Shared;
 use crate::subjects;
 
 const NAME: &str = "retailflow-ask";

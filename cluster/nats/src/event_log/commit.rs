@@ -7,15 +7,15 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use retailflow_engine::codec::record;
 use retailflow_engine::ids::{OrderRef, PartitionId};
-use retailflow_engine::keys::{GENESIS, Hash};
+use retailflow_engine::keys::Hash;
 use retailflow_engine::ports::{Commit, CommitError, DeadlineChange, Group, OrderEntry};
-use tokio::time::Instant;
 
 use super::places::Place;
 use super::prepared::Prepared;
+use super::refresh::Refresh;
 use super::scan::position;
-use super::{Head, Inner, Writing};
-use crate::api::Trouble;
+use super::state::{Head, Inner, Writing};
+use crate::answers::ApiFailure;
 use crate::batch;
 use crate::errors::{ApiError, BATCH_INCOMPLETE, Refusal};
 use crate::subjects::{self, Subject};
@@ -26,16 +26,6 @@ const ATTEMPTS_MAX: u32 = 5;
 const READS_AT_ONCE: usize = 32;
 /// Before a group is sent again because another writer was at the same subject, in milliseconds, drawn below this.
 const BUSY_PAUSE_MS: u64 = 20;
-/// Between two looks at a log that seems to have lost something.
-const REGRESSED_PAUSE: Duration = Duration::from_millis(200);
-
-/// Why the last group was not read.
-pub(super) enum Refresh {
-    Trouble(Trouble),
-    /// The log has lost a group that was acknowledged here, in words.
-    Regressed(String),
-}
-
 /// What is known of the conditions of a group's records.
 enum Conditions {
     /// The last sequence of each record's order.
@@ -92,12 +82,12 @@ impl Inner {
                     writing.known = false;
                     continue;
                 }
-                Err(trouble) => return Err(writing.unresolved(&prepared.hash, trouble.to_string())),
+                Err(failure) => return Err(writing.unresolved(&prepared.hash, failure.to_string())),
             };
             {
-                let mut absence = self.partitions[usize::from(prepared.partition.0)].absence.lock();
+                let mut new_orders = self.partitions[usize::from(prepared.partition.0)].new_orders.lock();
                 // Before it is sent: whether it is stored may be known late.
-                group.records.iter().for_each(|record| absence.note(&record.order));
+                group.records.iter().for_each(|record| new_orders.note(&record.order));
             }
             let messages = prepared.messages(writing.head.as_ref(), &expected);
             match batch::publish(&self.publish, messages, self.commit_timeout).await {
@@ -105,21 +95,21 @@ impl Inner {
                     self.committed(&mut writing, &prepared, sequence);
                     return Ok(Commit { position: self.position(prepared.partition, sequence) });
                 }
-                Err(Trouble::Refused(error)) => {
+                Err(ApiFailure::Refused(error)) => {
                     // Not even this is believed before the last fence was read.
                     writing.known = false;
                     match error.refusal() {
-                        Refusal::Condition => self.doubt(&prepared, &error).await,
+                        Refusal::Condition => self.verify_condition(&prepared, &error).await,
                         Refusal::Busy => {
                             tokio::time::sleep(Duration::from_millis(fastrand::u64(..BUSY_PAUSE_MS))).await;
                         }
                         Refusal::NotTaken | Refusal::Unclear => refused = Some(error),
                     }
                 }
-                Err(trouble) => {
+                Err(failure) => {
                     writing.known = false;
                     writing.in_doubt = Some(prepared.hash);
-                    return Err(CommitError::Unknown(trouble.to_string()));
+                    return Err(CommitError::Unknown(failure.to_string()));
                 }
             }
         }
@@ -151,8 +141,8 @@ impl Inner {
             if fresh {
                 match self.refresh(writing, prepared.partition).await {
                     Ok(()) => *read = true,
-                    Err(Refresh::Trouble(trouble)) => {
-                        return Err(writing.unresolved(&prepared.hash, trouble.to_string()));
+                    Err(Refresh::Api(failure)) => {
+                        return Err(writing.unresolved(&prepared.hash, failure.to_string()));
                     }
                     Err(Refresh::Regressed(why)) => return Err(CommitError::LogRegressed(why)),
                 }
@@ -180,43 +170,8 @@ impl Inner {
         }
     }
 
-    /// Reads the last group from the leader. A leader that was deposed and has not noticed yet tells an older one for some
-    /// seconds: the log has lost something only if it keeps saying so.
-    pub(super) async fn refresh(&self, writing: &mut Writing, partition: PartitionId) -> Result<(), Refresh> {
-        let begun = Instant::now();
-        loop {
-            let head = self.read_head(partition).await.map_err(Refresh::Trouble)?;
-            let found = head.as_ref().map_or((0, GENESIS), |head| (head.fence.group, head.hash));
-            let lost = writing.acknowledged.filter(|acknowledged| {
-                found.0 < acknowledged.0 || (found.0 == acknowledged.0 && found.1 != acknowledged.1)
-            });
-            let Some((group, _)) = lost else {
-                self.saw(writing, partition, head, found.1);
-                return Ok(());
-            };
-            if begun.elapsed() >= self.regressed_after {
-                let last = found.0;
-                return Err(Refresh::Regressed(format!(
-                    "group {group} of partition {partition} was acknowledged; the log has group {last}"
-                )));
-            }
-            tokio::time::sleep(REGRESSED_PAUSE.min(self.regressed_after)).await;
-        }
-    }
-
-    fn saw(&self, writing: &mut Writing, partition: PartitionId, head: Option<Head>, hash: Hash) {
-        let ours = writing.in_doubt == Some(hash);
-        if !ours && writing.head.as_ref().map_or(GENESIS, |head| head.hash) != hash {
-            // Another writer.
-            self.partitions[usize::from(partition.0)].places.lock().clear();
-            self.partitions[usize::from(partition.0)].absence.lock().forget();
-        }
-        writing.head = head;
-        writing.known = true;
-    }
-
     /// The sequences that the records' conditions need: from memory where it fits, else from the leader.
-    async fn conditions(&self, prepared: &Prepared<'_>) -> Result<Conditions, Trouble> {
+    async fn conditions(&self, prepared: &Prepared<'_>) -> Result<Conditions, ApiFailure> {
         let records = &prepared.group.records;
         let mut written = BTreeSet::new();
         if let Some(twice) = records.iter().find(|record| !written.insert(&record.order)) {
@@ -232,7 +187,7 @@ impl Inner {
         let missing: Vec<usize> = (0..records.len()).filter(|at| expected[*at].is_none()).collect();
         let look_up = |at: usize| async move {
             let place = self.read_place(prepared.partition, &records[at].order).await?;
-            Ok::<_, Trouble>((at, place))
+            Ok::<_, ApiFailure>((at, place))
         };
         let mut looked_up = stream::iter(missing).map(look_up).buffer_unordered(READS_AT_ONCE);
         while let Some((at, place)) = looked_up.try_next().await? {
@@ -246,7 +201,7 @@ impl Inner {
     }
 
     /// An order's last record, from the leader, remembered.
-    async fn read_place(&self, partition: PartitionId, order: &OrderRef) -> Result<Place, Trouble> {
+    async fn read_place(&self, partition: PartitionId, order: &OrderRef) -> Result<Place, ApiFailure> {
         let stream = self.stream(partition);
         let place = match self.api.last(&stream, &subjects::record(partition, order)).await? {
             None => Place { sequence: 0, revision: 0 },
@@ -257,7 +212,7 @@ impl Inner {
             }
         };
         if place.sequence > 0 {
-            self.partitions[usize::from(partition.0)].absence.lock().note(order);
+            self.partitions[usize::from(partition.0)].new_orders.lock().note(order);
         }
         let mut places = self.partitions[usize::from(partition.0)].places.lock();
         places.forget(order);
@@ -267,7 +222,7 @@ impl Inner {
 
     /// After a condition failed: what is remembered of the order whose condition it was is replaced, or of all of them if
     /// that cannot be told.
-    async fn doubt(&self, prepared: &Prepared<'_>, error: &ApiError) {
+    async fn verify_condition(&self, prepared: &Prepared<'_>, error: &ApiError) {
         let places = &self.partitions[usize::from(prepared.partition.0)].places;
         let found = match error.found_sequence() {
             Some(sequence) if sequence > 0 => {
@@ -297,15 +252,15 @@ impl Inner {
         }
         drop(places);
         let here = &self.partitions[usize::from(partition.0)];
-        here.absence.lock().begin(end);
+        here.new_orders.lock().begin(end);
         let places = sequence + 1 + group.records.len() as u64..;
-        here.parks_since.lock().note(group, &hash, places.zip(prepared.controls.iter().cloned()));
+        here.parks_changes.lock().note(group, &hash, places.zip(prepared.controls.iter().cloned()));
         let changed = group.records.iter().filter_map(|record| match record.deadline {
             DeadlineChange::Keep => None,
             DeadlineChange::Set(at) => Some((record.order.clone(), Some(at))),
             DeadlineChange::Clear => Some((record.order.clone(), None)),
         });
-        here.open_since.lock().note(group, &hash, changed);
+        here.deadlines_changes.lock().note(group, &hash, changed);
         self.partitions[usize::from(partition.0)].settled.fetch_max(end, Ordering::AcqRel);
         writing.head = Some(Head { fence: group.fence.clone(), hash, sequence, end });
         writing.known = true;

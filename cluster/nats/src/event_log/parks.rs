@@ -4,15 +4,10 @@
 use std::collections::BTreeMap;
 
 use retailflow_engine::codec::control::Control;
-use retailflow_engine::ids::{OrderRef, PartitionId};
+use retailflow_engine::ids::OrderRef;
 use retailflow_engine::keys::Hash;
-use retailflow_engine::ports::{ReadError, number_taken};
-use tokio::sync::MutexGuard;
 
-use super::Inner;
-use super::index::{Kept, PIECE_BYTES, catch_up};
-use super::prepared::Prepared;
-use crate::subjects;
+use super::changelog::Indexed;
 
 /// A parked order.
 #[derive(Debug, Default)]
@@ -27,13 +22,13 @@ pub(super) struct Park {
 /// The park marks of a partition.
 #[derive(Debug, Default)]
 pub(super) struct Parks {
-    at: Option<Hash>,
+    pub(super) at: Option<Hash>,
     /// Control records up to this sequence of the stream are in it.
-    to: u64,
+    pub(super) to: u64,
     pub(super) parks: BTreeMap<OrderRef, Park>,
 }
 
-impl Kept for Parks {
+impl Indexed for Parks {
     /// A control record and its sequence.
     type Change = (u64, Control);
 
@@ -41,14 +36,14 @@ impl Kept for Parks {
         &mut self.at
     }
 
-    fn take_in(&mut self, (at, control): Self::Change) {
+    fn apply(&mut self, (at, control): Self::Change) {
         self.control(&control, at);
         self.to = self.to.max(at);
     }
 }
 
 impl Parks {
-    fn control(&mut self, control: &Control, at: u64) {
+    pub(super) fn control(&mut self, control: &Control, at: u64) {
         match control {
             Control::Park { order, reason, .. } => {
                 let park = || Park { reason: reason.clone(), ..Park::default() };
@@ -61,71 +56,6 @@ impl Parks {
                 }
             }
             Control::Release { order, .. } => drop(self.parks.remove(order)),
-        }
-    }
-}
-
-impl Inner {
-    /// Whether a group gives a parked command a number that is taken; told of the moment before the group, from memory where only our
-    /// own groups came before it. Must be asked before the partition is locked for writing.
-    pub(super) async fn number_taken(&self, prepared: &Prepared<'_>) -> Result<Option<OrderRef>, String> {
-        if !prepared.controls.iter().any(|control| matches!(control, Control::ParkedCommand { .. })) {
-            return Ok(None);
-        }
-        let here = self.partition(prepared.partition).map_err(|error| error.to_string())?;
-        let before = Some(prepared.group.fence.previous);
-        let mut parks = here.parks.lock().await;
-        catch_up(&mut *parks, &here.parks_since);
-        if parks.at != before {
-            drop(parks);
-            parks = self.parks(prepared.partition).await.map_err(|error| error.to_string())?;
-            if parks.at != before {
-                // It stands already, or may not follow: whoever asks is told so, unless it may.
-                return Err("the park marks are not those before the group".into());
-            }
-        }
-        let queue = |order: &OrderRef| parks.parks.get(order);
-        let marked = |order: &OrderRef| Ok(queue(order).is_some());
-        let waits = |order: &OrderRef, number: u64| {
-            Ok(queue(order).is_some_and(|park| park.waiting.contains_key(&number)))
-        };
-        number_taken([], &prepared.controls, marked, waits)
-    }
-
-    /// The park marks of a partition, current up to the leader's last fence.
-    pub(super) async fn parks(&self, partition: PartitionId) -> Result<MutexGuard<'_, Parks>, ReadError> {
-        let here = self.partition(partition)?;
-        let mut parks = here.parks.lock().await;
-        let (hash, end) = self.caught_up(partition, &mut *parks, &here.parks_since).await?;
-        if parks.at != Some(hash) {
-            parks.at = None;
-            self.read_controls(partition, &mut parks, end).await?;
-            parks.at = Some(hash);
-            catch_up(&mut *parks, &here.parks_since);
-        }
-        Ok(parks)
-    }
-
-    async fn read_controls(
-        &self,
-        partition: PartitionId,
-        parks: &mut Parks,
-        to: u64,
-    ) -> Result<(), ReadError> {
-        let (stream, filter) = (self.stream(partition), subjects::controls_of(partition));
-        loop {
-            let from = parks.to + 1;
-            let (messages, ended) = self.api.range(&stream, &filter, from, to, PIECE_BYTES).await?;
-            for message in messages {
-                let control = Control::decode(&message.payload);
-                let control = control.map_err(|error| message.unreadable(&stream, &error))?;
-                parks.control(&control, message.sequence);
-                parks.to = message.sequence;
-            }
-            if ended {
-                parks.to = parks.to.max(to);
-                return Ok(());
-            }
         }
     }
 }

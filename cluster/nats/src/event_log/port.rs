@@ -15,9 +15,10 @@ use retailflow_engine::ports::{
     ParkedOrder, PartitionHead, PortFuture, ReadError, StoreError, StoredRecord,
 };
 
-use super::unwritten::Since;
-use super::{Inner, NatsLog};
-use crate::api::Trouble;
+use super::nats_log::NatsLog;
+use super::outage::Outage;
+use super::state::Inner;
+use crate::answers::ApiFailure;
 use crate::batch;
 use crate::errors::Refusal;
 use crate::subjects;
@@ -42,12 +43,12 @@ impl EventLog for NatsLog {
             let (begun, partition) = (tokio::time::Instant::now(), group.fence.partition);
             let committed = inner.commit(&group).await;
             if let Some(here) = inner.partitions.get(usize::from(partition.0)) {
-                Since::note(&mut here.unwritten.lock(), begun, &committed);
+                Outage::note(&mut here.write_outage.lock(), begun, &committed);
             }
             let committed = committed?;
-            if let Some(due) = inner.absence_to_read(partition) {
+            if let Some(due) = inner.orders_to_list(partition) {
                 learners.spawn(async move {
-                    stop.run_until_cancelled(inner.learn_absence(partition, due)).await;
+                    stop.run_until_cancelled(inner.list_orders(partition, due)).await;
                 });
             }
             Ok(committed)
@@ -82,7 +83,7 @@ impl EventLog for NatsLog {
 
     fn seems_new(&self, order: &OrderRef) -> bool {
         let partition = partition_of(order, self.inner.identity.partitions);
-        self.inner.partitions[usize::from(partition.0)].absence.lock().is_absent(order)
+        self.inner.partitions[usize::from(partition.0)].new_orders.lock().is_absent(order)
     }
 
     fn parked(&self, partition: PartitionId) -> PortFuture<'_, Result<Vec<ParkedOrder>, ReadError>> {
@@ -126,7 +127,7 @@ impl Deadlines for NatsLog {
     ) -> PortFuture<'_, Result<Vec<DueOrder>, StoreError>> {
         let after = after.cloned();
         Box::pin(async move {
-            let open = self.inner.open_orders(partition).await.map_err(|error| match error {
+            let open = self.inner.deadlines(partition).await.map_err(|error| match error {
                 ReadError::Unavailable(why) => StoreError::Unavailable(why),
                 ReadError::Damaged(why) => StoreError::Damaged(why),
             })?;
@@ -150,10 +151,10 @@ impl Inner {
         match tried {
             Ok(_) => Ok(()),
             // Nothing rests on it: whatever is refused, a commit may find out.
-            Err(Trouble::Refused(error)) if error.refusal() != Refusal::Unclear => {
+            Err(ApiFailure::Refused(error)) if error.refusal() != Refusal::Unclear => {
                 Err(CommitError::Unavailable(error.to_string()))
             }
-            Err(trouble) => Err(CommitError::Unknown(trouble.to_string())),
+            Err(failure) => Err(CommitError::Unknown(failure.to_string())),
         }
     }
 
@@ -192,7 +193,7 @@ impl Inner {
             };
             let bytes = found.remove(&at).ok_or_else(|| damaged("it is gone"))?;
             let place = || format!("{stream}, sequence {at}: {order}, command {sequence}");
-            match Control::decode(&bytes).map_err(|error| Trouble::unreadable(place(), &error))? {
+            match Control::decode(&bytes).map_err(|error| ApiFailure::unreadable(place(), &error))? {
                 Control::ParkedCommand { order: of, sequence: is, .. } if of == *order && is == sequence => {
                     Ok(bytes)
                 }

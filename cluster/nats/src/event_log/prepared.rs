@@ -8,7 +8,7 @@ use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::{Hash, partition_of};
 use retailflow_engine::ports::{CommitError, DeadlineChange, Group};
 
-use super::{Head, group_messages};
+use super::state::Head;
 use crate::batch::{BatchMessage, GROUP_MESSAGES_MAX, HEADERS_MAX_BYTES};
 use crate::subjects;
 
@@ -16,6 +16,19 @@ use crate::subjects;
 /// gone with it, so that orders which are done cost the server nothing here. A replica that is further behind than this shows
 /// orders as open that are not: so who reads the deadlines asks the leader of which orders any are left.
 const CLEARED_SECONDS: u64 = 10;
+
+/// How many messages a group makes: its fence, its entries, and a deadline for each record that changes one. More than
+/// [`GROUP_MESSAGES_MAX`] are refused as `Unavailable`; `records * 2 + controls < GROUP_MESSAGES_MAX` always fits.
+#[must_use]
+pub fn group_messages(group: &Group) -> usize {
+    let changed = |record: &&retailflow_engine::ports::OrderEntry| {
+        record.deadline != retailflow_engine::ports::DeadlineChange::Keep
+    };
+    1 + group.records.len() + group.controls.len() + group.records.iter().filter(changed).count()
+}
+
+/// The most records that a group may always have, whatever they do to their deadlines.
+pub const GROUP_RECORDS_MAX: usize = (GROUP_MESSAGES_MAX - 1) / 2;
 
 /// A group with what is made of it once, however often it is sent.
 pub(super) struct Prepared<'a> {

@@ -12,12 +12,13 @@ use tokio::time::Instant;
 
 use super::places::Place;
 use super::scan::position;
-use super::{Head, Inner};
-use crate::api::{Stored, Trouble};
+use super::state::{Head, Inner};
+use crate::answers::ApiFailure;
+use crate::api::StoredMessage;
 use crate::subjects;
 
 /// Between two looks at a group that is being stored.
-const SETTLE_PAUSE: Duration = Duration::from_millis(2);
+const WHOLE_PAUSE: Duration = Duration::from_millis(2);
 
 impl Inner {
     pub(super) fn shard(&self, partition: PartitionId) -> u16 {
@@ -29,7 +30,7 @@ impl Inner {
     }
 
     /// The last group of a partition, whole, as the leader has it.
-    pub(super) async fn read_head(&self, partition: PartitionId) -> Result<Option<Head>, Trouble> {
+    pub(super) async fn read_head(&self, partition: PartitionId) -> Result<Option<Head>, ApiFailure> {
         if partition.0 >= self.identity.partitions {
             return Ok(None);
         }
@@ -39,18 +40,25 @@ impl Inner {
         };
         let fence = Fence::decode(&stored.payload);
         let fence = fence.map_err(|error| stored.unreadable(&stream, &error))?;
-        self.settle(partition, &stored).await?;
+        self.await_whole(partition, &stored).await?;
         let end = stored.group_end();
         Ok(Some(Head { fence, hash: fence_hash(&stored.payload), sequence: stored.sequence, end }))
     }
 
     /// Waits until the group of this message is stored whole. The server stores a batch's messages one after another: who
     /// reads in the meantime, or after a crash that tore one, must not take a part for the whole.
-    pub(super) async fn settle(&self, partition: PartitionId, of: &Stored) -> Result<(), Trouble> {
+    pub(super) async fn await_whole(
+        &self,
+        partition: PartitionId,
+        of: &StoredMessage,
+    ) -> Result<(), ApiFailure> {
         let (stream, end) = (self.stream(partition), of.group_end());
         let settled = &self.partitions[usize::from(partition.0)].settled;
         let torn = || {
-            Trouble::Strange(format!("{stream}: the group of {} at {} is not whole", of.subject, of.sequence))
+            ApiFailure::Strange(format!(
+                "{stream}: the group of {} at {} is not whole",
+                of.subject, of.sequence
+            ))
         };
         let begun = Instant::now();
         while end > of.sequence && settled.load(Ordering::Acquire) < end {
@@ -60,9 +68,9 @@ impl Inner {
                 Some(_) => return Err(torn()),
                 // A deadline that is superseded by now is gone; what comes behind it is there.
                 None if self.api.info(&stream).await?.last_sequence >= end => {}
-                None if begun.elapsed() > self.settle_timeout => return Err(torn()),
+                None if begun.elapsed() > self.whole_timeout => return Err(torn()),
                 None => {
-                    tokio::time::sleep(SETTLE_PAUSE).await;
+                    tokio::time::sleep(WHOLE_PAUSE).await;
                     continue;
                 }
             }
@@ -80,7 +88,7 @@ impl Inner {
         let (shard, stream) = (self.shard(partition), self.stream(partition));
         let subject = subjects::record(partition, order);
         let Some(last) = self.api.last(&stream, &subject).await? else { return Ok(Vec::new()) };
-        self.settle(partition, &last).await?;
+        self.await_whole(partition, &last).await?;
         let summary = summary(order, &stream, &last)?;
         let place = Place { sequence: last.sequence, revision: summary.next_revision };
         self.partitions[usize::from(partition.0)].places.lock().note(order, place);
@@ -113,7 +121,11 @@ impl Inner {
     }
 }
 
-fn summary(order: &OrderRef, stream: &str, stored: &Stored) -> Result<record::RecordSummary, ReadError> {
+fn summary(
+    order: &OrderRef,
+    stream: &str,
+    stored: &StoredMessage,
+) -> Result<record::RecordSummary, ReadError> {
     let summary = record::summary(&stored.payload).map_err(|error| stored.unreadable(stream, &error))?;
     if summary.order != *order {
         let (at, other) = (stored.sequence, &summary.order);

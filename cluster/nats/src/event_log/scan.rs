@@ -5,8 +5,8 @@ use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::{LogPosition, LoggedEntry, LoggedGroup, ReadError};
 
-use super::Inner;
-use crate::api::Stored;
+use super::state::Inner;
+use crate::api::StoredMessage;
 use crate::subjects::{self, Subject};
 
 /// A position is a shard and a sequence in its stream.
@@ -92,7 +92,7 @@ impl Inner {
                 return Ok((entries, reached, true));
             }
             // Nor is a torn one ever told, though others' groups stand behind it.
-            self.settle(partition, &message).await?;
+            self.await_whole(partition, &message).await?;
             reached = message.sequence;
             entries.extend(logged(message));
         }
@@ -149,7 +149,7 @@ impl Inner {
     }
 }
 
-fn logged(message: Stored) -> Option<LoggedAt> {
+fn logged(message: StoredMessage) -> Option<LoggedAt> {
     let entry = match subjects::parse(&message.subject)? {
         Subject::Record(..) => LoggedEntry::Record(message.payload),
         Subject::Control(..) => LoggedEntry::Control(message.payload),
@@ -161,7 +161,12 @@ fn logged(message: Stored) -> Option<LoggedAt> {
 }
 
 /// Takes a message into the group that it belongs to.
-fn take(stream: &str, shard: u16, message: Stored, begun: &mut Option<Begun>) -> Result<(), ReadError> {
+fn take(
+    stream: &str,
+    shard: u16,
+    message: StoredMessage,
+    begun: &mut Option<Begun>,
+) -> Result<(), ReadError> {
     let damaged = |why: String| ReadError::Damaged(format!("{stream}, sequence {}: {why}", message.sequence));
     let entry = match subjects::parse(&message.subject) {
         Some(Subject::Fence(_)) => {

@@ -54,7 +54,7 @@ struct Known {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+enum PumpFailure {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -75,17 +75,17 @@ impl EventPump {
         Self { log, publisher, cursors, partition, states: LruCache::new(STATES_MAX), after: 0, saved: 0 }
     }
 
-    /// Publishes until `end`. Trouble is said, and tried again.
+    /// Publishes until `end`. ApiFailure is said, and tried again.
     pub async fn run(mut self, end: CancellationToken) {
         let mut begun = false;
         loop {
-            let trouble = tokio::select! {
+            let failure = tokio::select! {
                 () = end.cancelled() => break,
-                trouble = self.follow(&mut begun) => trouble,
+                failure = self.follow(&mut begun) => failure,
             };
-            let Err(trouble) = trouble;
-            if let Some(left_out) = self.publisher.said.due(&trouble) {
-                tracing::warn!(event = "events_wait", partition = %self.partition, %trouble, left_out, "public events wait");
+            let Err(failure) = failure;
+            if let Some(left_out) = self.publisher.said.due(&failure) {
+                tracing::warn!(event = "events_wait", partition = %self.partition, trouble = %failure, left_out, "public events wait");
             }
             self.states.clear();
             tokio::select! {
@@ -100,7 +100,7 @@ impl EventPump {
         }
     }
 
-    async fn follow(&mut self, begun: &mut bool) -> Result<std::convert::Infallible, Trouble> {
+    async fn follow(&mut self, begun: &mut bool) -> Result<std::convert::Infallible, PumpFailure> {
         if !*begun {
             self.after = self.cursors.read(CURSOR, self.partition).await?;
             (self.saved, *begun) = (self.after, true);
@@ -142,8 +142,8 @@ impl EventPump {
         };
         match told {
             Ok(told) => events.extend(told.into_iter().map(|event| (event.order.clone(), event))),
-            Err(Untold::Passing(error)) => return Err(error),
-            Err(Untold::Broken(why)) => {
+            Err(Unpublished::Passing(error)) => return Err(error),
+            Err(Unpublished::Broken(why)) => {
                 let (partition, sequence) = (self.partition, at.sequence);
                 tracing::error!(%partition, sequence, why, "an order's events cannot be told; the others' go on");
             }
@@ -151,7 +151,7 @@ impl EventPump {
         Ok(())
     }
 
-    async fn record(&mut self, sequence: u64, bytes: &[u8]) -> Result<Vec<PublicEvent>, Untold> {
+    async fn record(&mut self, sequence: u64, bytes: &[u8]) -> Result<Vec<PublicEvent>, Unpublished> {
         let record = Incoming::read(bytes).map_err(broken)?;
         let order = record.order().clone();
         let mut known = self.known(&order, Some(record.expected_revision()), sequence).await?;
@@ -160,7 +160,7 @@ impl EventPump {
         Ok(published.into_iter().map(|published| published.event).collect())
     }
 
-    async fn control(&mut self, sequence: u64, bytes: &[u8]) -> Result<Option<PublicEvent>, Untold> {
+    async fn control(&mut self, sequence: u64, bytes: &[u8]) -> Result<Option<PublicEvent>, Unpublished> {
         let control = Control::decode(bytes).map_err(broken)?;
         let (order, parks) = match &control {
             Control::Park { order, .. } => (order.clone(), true),
@@ -190,7 +190,7 @@ impl EventPump {
         order: &OrderRef,
         expected_revision: Option<u64>,
         sequence: u64,
-    ) -> Result<Known, Untold> {
+    ) -> Result<Known, Unpublished> {
         let known = self.states.pop(order);
         let fits =
             |known: &Known| expected_revision.is_none_or(|revision| revision == known.aggregate.revision);
@@ -232,16 +232,16 @@ fn sequence_of(position: LogPosition) -> u64 {
 }
 
 /// Why an entry tells nothing.
-enum Untold {
+enum Unpublished {
     Passing(ReadError),
     Broken(String),
 }
 
-fn broken(error: impl ToString) -> Untold {
-    Untold::Broken(error.to_string())
+fn broken(error: impl ToString) -> Unpublished {
+    Unpublished::Broken(error.to_string())
 }
 
-impl From<ReadError> for Untold {
+impl From<ReadError> for Unpublished {
     fn from(error: ReadError) -> Self {
         match error {
             error @ ReadError::Unavailable(_) => Self::Passing(error),

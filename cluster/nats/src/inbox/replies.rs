@@ -8,7 +8,7 @@ use retailflow_engine::wire::Outcome;
 
 use crate::command::REPLY_TO;
 use crate::connect::EdgeConnection;
-use crate::edge::Arrived;
+use crate::foreign::ForeignMessage;
 use crate::subjects;
 
 /// Outcomes that are waited for, at most: more than an intake has open. A caller beyond it finds the outcome in the public events.
@@ -16,11 +16,11 @@ const WAITING_MAX: usize = 65_536;
 
 /// Subjects by position; each was checked.
 #[derive(Debug, Default)]
-pub struct Replies(Mutex<BTreeMap<u64, String>>);
+pub struct ReplyAddresses(Mutex<BTreeMap<u64, String>>);
 
-impl Replies {
+impl ReplyAddresses {
     /// Only inboxes and the tenant's own subjects are answered to: callers choose what stands in their headers.
-    pub(super) fn keep(&self, arrived: &Arrived) {
+    pub(super) fn keep(&self, arrived: &ForeignMessage) {
         let Ok(Some(wanted)) = arrived.headers.single(REPLY_TO) else { return };
         let tenant = subjects::parse_command(&arrived.subject).map(|(_, tenant, _)| tenant);
         let mut waiting = self.0.lock();

@@ -6,9 +6,10 @@ use retailflow_engine::codec::cursor::{BEHIND, Cursor};
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::{EventReader, PortFuture, ReadFrom, RelayError, RelayedEvent};
 
-use super::{Shared, log_id, told, unavailable};
+use super::event;
+use super::state::{Shared, log_id, unavailable};
 use crate::api::StreamInfo;
-use crate::edge::{self, Arrived};
+use crate::foreign::{self, ForeignMessage};
 use crate::subjects;
 
 /// Events given at once, at most.
@@ -16,7 +17,7 @@ const EVENTS_MAX: usize = 256;
 
 pub(super) struct Reader {
     shared: Arc<Shared>,
-    source: edge::Reader,
+    source: foreign::Reader,
     tenant: TenantId,
     log_id: [u8; 16],
     /// When the stream was made.
@@ -46,8 +47,8 @@ impl Reader {
             return Err(closed());
         }
         let filter = subjects::events_of(tenant);
-        let source = edge::Reader::new(&shared.connections, &shared.edge, subjects::EVENTS, filter);
-        let info = source.info().await.map_err(|trouble| unavailable(&trouble))?;
+        let source = foreign::Reader::new(&shared.connections, &shared.edge, subjects::EVENTS, filter);
+        let info = source.info().await.map_err(|failure| unavailable(&failure))?;
         let log_id = log_id(&info);
         let (at, mark) = match &after {
             Some(cursor) if cursor.log_id != log_id => return Err(gone("the token belongs to another log")),
@@ -87,9 +88,9 @@ impl Reader {
         }
         let found = match self.at {
             0 => return Err(gone("nothing stands before the first event")),
-            at => self.source.at(at).await.map_err(|trouble| unavailable(&trouble))?,
+            at => self.source.at(at).await.map_err(|failure| unavailable(&failure))?,
         };
-        let other = |found: Arrived| told::read(&found).map(|told| told.mark) != Ok(self.mark);
+        let other = |found: ForeignMessage| event::read(&found).map(|event| event.mark) != Ok(self.mark);
         if found.is_some_and(other) {
             return Err(gone(format!("no event of this token stands at {} in this log", self.at)));
         }
@@ -104,10 +105,10 @@ impl Reader {
             let turn = self.shared.reads.acquire().await.map_err(|_| closed())?;
             let max_bytes = self.shared.options.batch_max_bytes;
             let piece = self.source.piece(self.at.saturating_add(1), EVENTS_MAX, max_bytes).await;
-            let piece = piece.map_err(|trouble| unavailable(&trouble))?;
+            let piece = piece.map_err(|failure| unavailable(&failure))?;
             drop(turn);
             // After the read: what was there before it, and is not there now, may have been missed.
-            let info = self.source.info().await.map_err(|trouble| unavailable(&trouble))?;
+            let info = self.source.info().await.map_err(|failure| unavailable(&failure))?;
             self.check(&info)?;
             let last_before = std::mem::replace(&mut self.last, info.last_sequence);
             if piece.is_empty() {
@@ -142,7 +143,7 @@ impl Reader {
                 self.check(&info)?;
                 if info.last_sequence > self.at {
                     let next = self.source.single(self.at.saturating_add(1)).await;
-                    if next.map_err(|trouble| unavailable(&trouble))?.is_some() {
+                    if next.map_err(|failure| unavailable(&failure))?.is_some() {
                         break;
                     }
                     self.pass(info.last_sequence);
@@ -157,11 +158,11 @@ impl Reader {
     }
 
     /// The events of a piece up to the first message that is none.
-    fn give(&mut self, piece: &[Arrived]) -> Result<Vec<RelayedEvent>, RelayError> {
+    fn give(&mut self, piece: &[ForeignMessage]) -> Result<Vec<RelayedEvent>, RelayError> {
         let mut given = Vec::with_capacity(piece.len());
         for arrived in piece {
-            let told = match told::read(arrived) {
-                Ok(told) => told,
+            let event = match event::read(arrived) {
+                Ok(event) => event,
                 Err(_) if !given.is_empty() => break,
                 Err(why) => {
                     let sequence = arrived.sequence;
@@ -170,9 +171,9 @@ impl Reader {
                     return Err(RelayError::Unavailable(text));
                 }
             };
-            (self.at, self.mark) = (arrived.sequence, told.mark);
+            (self.at, self.mark) = (arrived.sequence, event.mark);
             let (token, tenant) = (self.token().into(), self.tenant.clone());
-            given.push(RelayedEvent { token, tenant, kind: told.kind, json: told.json });
+            given.push(RelayedEvent { token, tenant, kind: event.kind, json: event.json });
         }
         Ok(given)
     }

@@ -20,7 +20,7 @@ use crate::doors::{Doors, WITHIN, command};
 use crate::nats::server_or_skip;
 use crate::poll::wait_for;
 use crate::raw::Raw;
-use crate::world::{identity, log_options, options};
+use crate::world::{identity, log_options, options, subscribed};
 
 /// Applies everything; what is called `slow` only when there is a permit.
 pub(crate) struct Fake {
@@ -291,14 +291,14 @@ async fn a_command_that_went_to_a_closed_door_is_asked_for_again() {
     };
     let doors = Doors::new(&binary, 1).await;
     let mut heard = doors.caller.subscribe("rf.v1.ask.>").await.unwrap();
-    doors.caller.flush().await.unwrap();
+    subscribed(&doors.caller).await;
     let event = command(&order("shop", "o-1"), "p");
     let asking = tokio::spawn({
         let (client, event) = (AskClient::new(doors.edge.clone()), event.clone());
         async move { client.ask(&event, WITHIN).await }
     });
-    let swallowed = heard.next().await.unwrap();
-    let again = heard.next().await.unwrap();
+    let swallowed = tokio::time::timeout(WITHIN, heard.next()).await.expect("it is asked for").unwrap();
+    let again = tokio::time::timeout(WITHIN, heard.next()).await.expect("it is asked for again").unwrap();
     assert_eq!(swallowed.payload, again.payload, "the same command, under the same id");
     let outcome = Outcome::refused(&event.order, &event.key, Code::OrderExists, "so it is");
     let answer = serde_json::to_vec(&outcome).unwrap();

@@ -179,7 +179,7 @@ async fn a_torn_group_is_never_taken_for_a_whole_one() {
     let found = scan(&*world.open().await, usize::MAX).await;
     assert_eq!(found.len(), 1);
     assert_is(&found[0], &whole);
-    let options = NatsLogOptions { settle_timeout_ms: 200, ..log_options() };
+    let options = NatsLogOptions { whole_timeout_ms: 200, ..log_options() };
     let log = world.open_with(&options).await;
     for others in [0, 3] {
         // Another partition of the stream goes on.

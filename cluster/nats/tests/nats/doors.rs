@@ -11,8 +11,8 @@ use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
 use retailflow_engine::ports::{Clock, DeadLetters};
 use retailflow_engine::wire::CommandEvent;
 use retailflow_nats::{
-    Connections, DoorStreams, EdgeConnection, InboxFault, InboxOptions, NatsDeadLetters, NatsInbox, Strays,
-    subjects,
+    Connections, DoorStreams, EdgeConnection, InboxFault, InboxOptions, MisroutedCommands, NatsDeadLetters,
+    NatsInbox, subjects,
 };
 use retailflow_testkit::author::place;
 use serde_json::Value;
@@ -43,7 +43,7 @@ pub(crate) struct Doors {
     pub(crate) edge: EdgeConnection,
     pub(crate) letters: Arc<dyn DeadLetters>,
     pub(crate) caller: Client,
-    pub(crate) strays: Arc<Strays>,
+    pub(crate) misrouted: Arc<MisroutedCommands>,
 }
 
 impl Doors {
@@ -57,14 +57,14 @@ impl Doors {
         }
         let letters = Arc::new(NatsDeadLetters::new(&connections));
         let caller = async_nats::connect(server.url()).await.unwrap();
-        Self { server, partitions, connections, edge, letters, caller, strays: Arc::default() }
+        Self { server, partitions, connections, edge, letters, caller, misrouted: Arc::default() }
     }
 
     pub(crate) fn inbox_options(&self, follow: bool) -> InboxOptions {
         InboxOptions {
             partitions: self.partitions,
             follow,
-            strays: self.strays.clone(),
+            misrouted: self.misrouted.clone(),
             ..InboxOptions::default()
         }
     }

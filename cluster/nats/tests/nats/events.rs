@@ -5,7 +5,7 @@ use std::sync::Arc;
 use retailflow_engine::ids::{OrderRef, TimestampMs};
 use retailflow_engine::wire::event::{EventData, PublicEvent};
 use retailflow_engine::wire::event_data::ParkedOrder;
-use retailflow_nats::{EventOptions, EventPublisher, PublishError, Published, subjects};
+use retailflow_nats::{EventOptions, EventPublisher, PublishCounts, PublishError, subjects};
 use retailflow_testkit::author::order;
 use serde_json::{Value, json};
 
@@ -79,13 +79,16 @@ async fn events_are_published_once_and_in_order() {
     let half: Vec<_> = all[..40].to_vec();
     assert_eq!(
         first.publish(half.clone()).await,
-        Ok(Published { stored: 40, skipped: 0, broken: 0, too_large: 0 })
+        Ok(PublishCounts { stored: 40, skipped: 0, broken: 0, too_large: 0 })
     );
-    assert_eq!(first.publish(half).await, Ok(Published { stored: 0, skipped: 40, broken: 0, too_large: 0 }));
+    assert_eq!(
+        first.publish(half).await,
+        Ok(PublishCounts { stored: 0, skipped: 40, broken: 0, too_large: 0 })
+    );
     // Another process begins anew, somewhere before the end of what is there.
     assert_eq!(
         publisher(&doors).publish(all[14..].to_vec()).await,
-        Ok(Published { stored: 44, skipped: 26, broken: 0, too_large: 0 })
+        Ok(PublishCounts { stored: 44, skipped: 26, broken: 0, too_large: 0 })
     );
     assert_exact(&stored(&raw).await, &all);
     let answer = raw.must("STREAM.MSG.GET.RF_EVT", &json!({ "last_by_subj": "rf.v1.evt.shop.o-6" })).await;
@@ -174,7 +177,7 @@ async fn an_event_that_is_too_large_is_left_out_alone() {
         all[at].1.data = EventData::Parked(ParkedOrder { reason: "x".repeat(bytes) });
     }
     let published = publisher(&doors).publish(all.clone()).await;
-    assert_eq!(published, Ok(Published { stored: 10, skipped: 0, broken: 0, too_large: 2 }));
+    assert_eq!(published, Ok(PublishCounts { stored: 10, skipped: 0, broken: 0, too_large: 2 }));
     let left: Vec<_> =
         all.iter().filter(|(_, event)| event.id() != "o-1-1-0" && event.id() != "o-1-2-0").cloned().collect();
     assert_exact(&stored(&raw).await, &left);

@@ -1,32 +1,19 @@
 //! Stores that are full: said by name, and well again when there is room.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{CommitError, EventLog, Group};
 use retailflow_nats::{Connections, Fill, FillLevel, NatsLog, NatsOptions, StreamWatch, Topology};
 use retailflow_testkit::author::{Author, Writer, orders_in};
 use serde_json::{Value, json};
-use tokio::time::interval;
 
 use crate::nats::{Server, server_or_skip};
-use crate::world::{World, identity, log_options, options};
+use crate::world::{World, identity, log_options, options, until};
 
-const BOUND: Duration = Duration::from_secs(60);
 const HOME: PartitionId = PartitionId(0);
 const PIECE_BYTES: usize = 64 << 10;
-
-async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
-    let (begun, mut look) = (Instant::now(), interval(Duration::from_millis(50)));
-    loop {
-        if let Some(found) = found().await {
-            return found;
-        }
-        assert!(begun.elapsed() < BOUND, "not within {BOUND:?}: {what}");
-        look.tick().await;
-    }
-}
 
 /// Whoever else stores in the same account.
 struct Other {
@@ -90,7 +77,7 @@ async fn refused_and_taken(name: &str, servers: Vec<String>, replicas: u8, guard
     let mut author = Author::new(&orders_in(HOME, 1, 1)[0]);
     let mut owner = Writer::open(&*log, HOME, 1).await;
     owner.append(&*log, vec![author.write(1)], vec![]).await;
-    assert_eq!(log.unwritten(HOME), None);
+    assert_eq!(log.write_outage(HOME), None);
     let other = Other::new(&servers, replicas).await;
     for round in 0..2 {
         println!("{name}, round {round}: {}", other.fill().await);
@@ -109,12 +96,12 @@ async fn refused_and_taken(name: &str, servers: Vec<String>, replicas: u8, guard
         };
         let full = until("it is refused for want of room", async || refusal(&log, &group).await).await;
         println!("{name}: {full}");
-        let unwritten = log.unwritten(HOME).expect("it is told");
-        assert!(unwritten.is_full && unwritten.why == full, "{unwritten:?}");
+        let write_outage = log.write_outage(HOME).expect("it is told");
+        assert!(write_outage.is_full && write_outage.why == full, "{write_outage:?}");
         other.purge().await;
         until("it is taken", async || log.commit(group.clone()).await.ok()).await;
         owner.acknowledged(&group);
-        assert_eq!(log.unwritten(HOME), None, "it heals by itself");
+        assert_eq!(log.write_outage(HOME), None, "it heals by itself");
     }
     watch.close().await;
 }
@@ -194,7 +181,7 @@ async fn records_are_refused_by_name_while_a_servers_store_is_all_but_full() {
     assert!(why.contains("server n1 is 97 % full"), "{why}");
     let group = owner.group(vec![author.write(1)], vec![]);
     assert_eq!(log.commit(group.clone()).await, Err(CommitError::Unavailable(why)));
-    assert!(log.unwritten(HOME).is_some_and(|unwritten| unwritten.is_full));
+    assert!(log.write_outage(HOME).is_some_and(|write_outage| write_outage.is_full));
     watch.servers(vec![fill(90)]);
     log.commit(group.clone()).await.unwrap();
     owner.acknowledged(&group);
@@ -222,7 +209,7 @@ async fn a_server_at_its_limit_gives_up_all_leaders_and_a_restart_with_a_higher_
     until("the streams are made", async || topology.provision(&connections).await.ok()).await;
     let watch = StreamWatch::start(&connections, 1, Duration::from_millis(200), |_| {});
     let log_of =
-        |watch: &StreamWatch| watch.troubles().into_iter().find(|trouble| trouble.stream == "RF_LOG_0");
+        |watch: &StreamWatch| watch.faulty().into_iter().find(|trouble| trouble.stream == "RF_LOG_0");
     until("the log is well", async || log_of(&watch).is_none().then_some(())).await;
     let said = Other::new(&urls, 3).await.fill().await;
     assert!(said.contains("10023"), "{said}");
@@ -230,7 +217,7 @@ async fn a_server_at_its_limit_gives_up_all_leaders_and_a_restart_with_a_higher_
     let log = NatsLog::open(&connections, &identity(1, 1), &log_options()).await;
     println!("opened: {}", log.is_ok());
     let trouble = until("it is named", async || log_of(&watch)).await;
-    assert!(trouble.mend().contains("max_file_store"), "{trouble}: {}", trouble.mend());
+    assert!(trouble.remedy().contains("max_file_store"), "{trouble}: {}", trouble.remedy());
     restarted("max_file_store: 4MB", "max_file_store: 400MB");
     until("the log is well again", async || log_of(&watch).is_none().then_some(())).await;
     let log = until("the log opens", async || {

@@ -7,7 +7,7 @@ use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::{Body, CommandInbox, Delivery, StoreError};
 use retailflow_engine::wire::decode_command;
 use retailflow_nats::{
-    Connections, DoorStreams, InboxFault, NatsInbox, TrimError, Trimmed, inbox_ids, subjects, trim,
+    Connections, DoorStreams, InboxFault, NatsInbox, TrimError, TrimReport, inbox_ids, subjects, trim,
 };
 use retailflow_testkit::author::{order, orders_in};
 use serde_json::json;
@@ -17,7 +17,11 @@ use crate::nats::server_or_skip;
 use crate::raw::Raw;
 
 /// Trims the stream that is there.
-async fn trimmed(connections: &Connections, partitions: u16, floors: &[u64]) -> Result<Trimmed, TrimError> {
+async fn trimmed(
+    connections: &Connections,
+    partitions: u16,
+    floors: &[u64],
+) -> Result<TrimReport, TrimError> {
     let (created, _) = inbox_ids(connections, partitions).await.unwrap();
     trim(connections, &created, partitions, floors).await
 }

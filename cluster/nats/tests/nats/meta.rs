@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::ports::{PortFuture, StoreError, TenantSetting, TenantStatus, Tenants};
 use retailflow_nats::{
-    Connections, CursorError, Cursors, DoorStreams, NatsOptions, NatsTenants, SecretError, TenantsOptions,
-    Trouble, token_secret,
+    ApiFailure, Connections, CursorError, Cursors, DoorStreams, NatsOptions, NatsTenants, SecretError,
+    TenantsOptions, token_secret,
 };
 use retailflow_testkit::Subject;
 use retailflow_testkit::tenants::{self, setting};
@@ -242,7 +242,7 @@ async fn a_cursor_is_the_last_one_written() {
     assert!(matches!(refused, Err(CursorError::OtherLog { .. })), "{refused:?}");
     raw.store("rf.meta.cursor.events.4", b"strange".to_vec()).await;
     let refused = other.read("events", PartitionId(4)).await;
-    assert!(matches!(refused, Err(CursorError::Trouble(Trouble::Damaged(_)))), "{refused:?}");
+    assert!(matches!(refused, Err(CursorError::Api(ApiFailure::Damaged(_)))), "{refused:?}");
     assert!(matches!(other.write("a.b", PartitionId(4), 1).await, Err(CursorError::Name(_))));
 }
 

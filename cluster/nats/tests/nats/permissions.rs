@@ -14,9 +14,9 @@ use retailflow_engine::order::Actor;
 use retailflow_engine::ports::{DeadLetter, DeadLetters, EventRelay, ReadFrom, TenantStatus, Tenants};
 use retailflow_engine::wire::{Code, Durability, Outcome};
 use retailflow_nats::{
-    AskDoor, AskOptions, Caller, Connections, Cursors, DoorStreams, EdgeConnection, EventOptions,
-    EventPublisher, InboxOptions, NatsDeadLetters, NatsInbox, NatsLog, NatsOptions, NatsRelay, NatsTenants,
-    Post, PostOptions, RelayOptions, TenantsOptions, Topology, inbox_ids, subjects, trim,
+    AskDoor, AskOptions, Connections, Cursors, DoorStreams, EdgeConnection, EventOptions, EventPublisher,
+    ForwardClient, ForwardOptions, ForwardServer, InboxOptions, NatsDeadLetters, NatsInbox, NatsLog,
+    NatsOptions, NatsRelay, NatsTenants, RelayOptions, TenantsOptions, Topology, inbox_ids, subjects, trim,
 };
 use retailflow_testkit::author::{Author, Writer, order};
 use retailflow_testkit::event_relay::read;
@@ -199,13 +199,15 @@ async fn the_engine_and_its_callers_can_do_all_that_they_need() {
     assert_eq!(read(&mut reader, 2).await.len(), 2);
 
     // Between nodes.
-    let (end, post) =
-        (CancellationToken::new(), Post::new(engine.edge.clone(), Fake::new(), PostOptions::default()));
+    let (end, post) = (
+        CancellationToken::new(),
+        ForwardServer::new(engine.edge.clone(), Fake::new(), ForwardOptions::default()),
+    );
     let answering = {
         let end = end.clone();
         tokio::spawn(async move { post.answer_for(HOME, end).await })
     };
-    let caller = Caller::new(engine.edge.clone());
+    let caller = ForwardClient::new(engine.edge.clone());
     let called = async {
         let mut again = tokio::time::interval(Duration::from_millis(20));
         loop {

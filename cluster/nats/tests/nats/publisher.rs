@@ -6,7 +6,7 @@ use std::time::Duration;
 use retailflow_engine::ids::{CommandId, CommandKey, Source};
 use retailflow_engine::wire::{base64, decode_command};
 use retailflow_nats::{
-    CommandPublisher, EdgeConnection, NatsOptions, OutgoingCommand, PublisherOptions, Sent,
+    CommandPublisher, EdgeConnection, NatsOptions, OutgoingCommand, PublishOutcome, PublisherOptions,
 };
 use retailflow_testkit::author::order;
 use serde_json::json;
@@ -15,7 +15,7 @@ use crate::doors::{Doors, WITHIN, command};
 use crate::lossy::Proxy;
 use crate::nats::server_or_skip;
 use crate::raw::Raw;
-use crate::world::options;
+use crate::world::{options, subscribed};
 
 async fn publisher(doors: &Doors, options_of: &PublisherOptions) -> CommandPublisher {
     let quick = NatsOptions { request_timeout_ms: 1_000, ..options(&doors.server) };
@@ -69,13 +69,13 @@ async fn each_orders_commands_are_stored_in_their_order() {
     }
     let mut sequences = std::collections::BTreeSet::new();
     for receipt in receipts {
-        let Sent::Acknowledged { sequence, duplicate: false } = receipt.sent().await else { panic!() };
+        let PublishOutcome::Stored { sequence, duplicate: false } = receipt.sent().await else { panic!() };
         sequences.insert(sequence);
     }
     assert_eq!(sequences.len(), 400);
     assert_all_in_order(&Raw::connect(&doors.server).await, 400).await;
     assert!(publisher.close(WITHIN).await);
-    assert!(matches!(publisher.publish(outgoing(9, 400)).await.sent().await, Sent::NotSent(_)));
+    assert!(matches!(publisher.publish(outgoing(9, 400)).await.sent().await, PublishOutcome::NotSent(_)));
 }
 
 /// Killed in the middle, again and again: nothing is lost, nothing comes before what was given before it.
@@ -92,7 +92,7 @@ async fn a_server_that_is_killed_changes_no_order() {
         }
         for receipt in receipts {
             let sent = receipt.sent().await;
-            assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+            assert!(matches!(sent, PublishOutcome::Stored { .. }), "{sent:?}");
         }
         publisher
     });
@@ -125,7 +125,7 @@ async fn answers_that_are_lost_change_no_order() {
         }
         for receipt in receipts {
             let sent = receipt.sent().await;
-            assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+            assert!(matches!(sent, PublishOutcome::Stored { .. }), "{sent:?}");
         }
         assert!(publisher.close(WITHIN).await);
     });
@@ -154,14 +154,14 @@ async fn the_same_command_is_known_and_no_other_is_taken_for_it() {
         OutgoingCommand { key, ..outgoing(1, 0) }
     };
     let sent = |command: OutgoingCommand| async { publisher.publish(command).await.sent().await };
-    assert_eq!(sent(keyed("/a", "b/c")).await, Sent::Acknowledged { sequence: 1, duplicate: false });
-    assert_eq!(sent(keyed("/a/b", "c")).await, Sent::Acknowledged { sequence: 2, duplicate: false });
+    assert_eq!(sent(keyed("/a", "b/c")).await, PublishOutcome::Stored { sequence: 1, duplicate: false });
+    assert_eq!(sent(keyed("/a/b", "c")).await, PublishOutcome::Stored { sequence: 2, duplicate: false });
     // The server forgets quickly, so one of many attempts must do.
     let mut last = 2;
     let known = loop {
         match sent(keyed("/a/b", "c")).await {
-            Sent::Acknowledged { sequence, duplicate: true } => break sequence,
-            Sent::Acknowledged { sequence, duplicate: false } => last = sequence,
+            PublishOutcome::Stored { sequence, duplicate: true } => break sequence,
+            PublishOutcome::Stored { sequence, duplicate: false } => last = sequence,
             other => panic!("{other:?}"),
         }
         assert!(last < 50, "it knows none");
@@ -171,7 +171,7 @@ async fn the_same_command_is_known_and_no_other_is_taken_for_it() {
     last = known;
     assert_eq!(
         sent(keyed("/a", "b/c")).await,
-        Sent::Acknowledged { sequence: last + 1, duplicate: false },
+        PublishOutcome::Stored { sequence: last + 1, duplicate: false },
         "one without a name is stored each time"
     );
 }
@@ -187,7 +187,7 @@ async fn a_full_stream_is_waited_for_within_a_bound() {
     let publishing = tokio::spawn(async move {
         for number in 0..60 {
             let sent = patient.publish(outgoing(3, number)).await.sent().await;
-            assert!(matches!(sent, Sent::Acknowledged { .. }), "{number}: {sent:?}");
+            assert!(matches!(sent, PublishOutcome::Stored { .. }), "{number}: {sent:?}");
         }
     });
     let mut look = tokio::time::interval(Duration::from_millis(5));
@@ -210,13 +210,13 @@ async fn a_full_stream_is_waited_for_within_a_bound() {
     raw.change("RF_CMD", "max_bytes", json!(1)).await;
     let hasty = publisher(&doors, &PublisherOptions { give_up_after_ms: 200, ..few() }).await;
     let large = OutgoingCommand { body: vec![b' '; 2 << 20].into(), ..outgoing(3, 60) };
-    let Sent::Refused(why) = hasty.publish(large).await.sent().await else { panic!() };
+    let PublishOutcome::Refused(why) = hasty.publish(large).await.sent().await else { panic!() };
     assert!(why.contains("10054"), "{why}");
-    let Sent::NotTaken(why) = hasty.publish(outgoing(3, 60)).await.sent().await else { panic!() };
+    let PublishOutcome::NotTaken(why) = hasty.publish(outgoing(3, 60)).await.sent().await else { panic!() };
     assert!(why.contains("10077"), "{why}");
     for number in 61..64 {
         let sent = hasty.publish(outgoing(3, number)).await.sent().await;
-        assert!(matches!(&sent, Sent::NotSent(why) if why.contains("given up")), "{sent:?}");
+        assert!(matches!(&sent, PublishOutcome::NotSent(why) if why.contains("given up")), "{sent:?}");
     }
 }
 
@@ -232,7 +232,7 @@ async fn no_room_is_waited_for_whatever_its_number() {
     let stands_in = async_nats::connect(doors.server.url()).await.unwrap();
     let subject = retailflow_nats::subjects::command(&outgoing(1, 0).order).to_string();
     let mut told = stands_in.subscribe(subject).await.unwrap();
-    stands_in.flush().await.unwrap();
+    subscribed(&stands_in).await;
     let answering = tokio::spawn(async move {
         let mut numbers = Vec::new();
         let codes = [10_023, 10_002, 10_047, 10_028, 10_008, 10_999];
@@ -256,7 +256,7 @@ async fn no_room_is_waited_for_whatever_its_number() {
     let first = publisher.publish(outgoing(1, 0)).await;
     let second = publisher.publish(outgoing(1, 1)).await;
     for sent in [first.sent().await, second.sent().await] {
-        assert!(matches!(sent, Sent::Acknowledged { .. }), "{sent:?}");
+        assert!(matches!(sent, PublishOutcome::Stored { .. }), "{sent:?}");
     }
     let numbers = tokio::time::timeout(WITHIN, answering).await.unwrap().unwrap();
     assert_eq!(numbers, [vec!["c-0"; 7], vec!["c-1"]].concat());
@@ -269,7 +269,7 @@ async fn what_nobody_answers_is_unknown_and_ends_the_rest() {
     let mut doors = Doors::new(&binary, 1).await;
     let hasty = publisher(&doors, &PublisherOptions { give_up_after_ms: 300, ..few() }).await;
     let patient = publisher(&doors, &few()).await;
-    assert!(matches!(hasty.publish(outgoing(1, 0)).await.sent().await, Sent::Acknowledged { .. }));
+    assert!(matches!(hasty.publish(outgoing(1, 0)).await.sent().await, PublishOutcome::Stored { .. }));
     doors.server.kill();
     for (publisher, closes) in [(hasty, true), (patient, false)] {
         let mut receipts = Vec::new();
@@ -282,7 +282,7 @@ async fn what_nobody_answers_is_unknown_and_ends_the_rest() {
         for receipt in receipts {
             sent.push(receipt.sent().await);
         }
-        assert!(matches!(sent[0], Sent::Unknown(_)), "{sent:?}");
-        assert!(sent[1..].iter().all(|sent| matches!(sent, Sent::NotSent(_))), "{sent:?}");
+        assert!(matches!(sent[0], PublishOutcome::Unknown(_)), "{sent:?}");
+        assert!(sent[1..].iter().all(|sent| matches!(sent, PublishOutcome::NotSent(_))), "{sent:?}");
     }
 }

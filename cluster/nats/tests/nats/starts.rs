@@ -9,8 +9,8 @@ use retailflow_engine::ports::{
     DeadLetter, DeadLetters, EventLog, StoreError, TenantSetting, TenantStatus, Tenants,
 };
 use retailflow_nats::{
-    Connections, DoorStreams, IdentityError, NatsDeadLetters, NatsLog, NatsOptions, NatsTenants, OpenError,
-    SecretError, TenantsOptions, Topology, Trouble, fits_log, token_secret,
+    ApiFailure, Connections, DoorStreams, IdentityError, NatsDeadLetters, NatsLog, NatsOptions, NatsTenants,
+    OpenError, SecretError, TenantsOptions, Topology, fits_log, token_secret,
 };
 
 use crate::nats::{Server, server_or_skip};
@@ -71,7 +71,7 @@ async fn start(servers: Vec<String>, replicas: u8) -> ([u8; 16], Vec<u8>) {
         done(async || NatsLog::open(&connections, &wanted, &log_options()).await, OpenError::may_pass).await;
     let secret = done(async || token_secret(&connections).await, SecretError::may_pass).await;
     let options = TenantsOptions::default();
-    let tenants = done(async || NatsTenants::open(&connections, &options).await, Trouble::may_pass).await;
+    let tenants = done(async || NatsTenants::open(&connections, &options).await, ApiFailure::may_pass).await;
     let tenant = TenantId::parse("shop").unwrap();
     // Once in a while the server does not answer in time; what it says is final.
     let silent = |error: &StoreError| !error.to_string().contains("10164");

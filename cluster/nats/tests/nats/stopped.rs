@@ -1,38 +1,25 @@
 //! A stream of commands that was stopped, deleted, made anew.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use retailflow_engine::codec::fence::IntakeFloor;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::ports::{CommandInbox, EventLog};
 use retailflow_nats::{
-    CommandRecovery, CommandsState, Connections, DoorStreams, EdgeConnection, InboxFault, InboxOptions,
-    NatsDeadLetters, NatsInbox, NatsLog, NatsOptions, RecoverError, StreamFault, StreamTrouble, StreamWatch,
+    CommandRecovery, CommandsState, Connections, DoorStreams, EdgeConnection, FaultyStream, InboxFault,
+    InboxOptions, NatsDeadLetters, NatsInbox, NatsLog, NatsOptions, RecoverError, StreamFault, StreamWatch,
     Topology, subjects,
 };
 use retailflow_testkit::author::{Writer, orders_in};
 use serde_json::json;
-use tokio::time::interval;
 
 use crate::doors::{Doors, Fixed, command};
 use crate::nats::{Server, server_or_skip};
 use crate::raw::Raw;
-use crate::world::{identity, log_options};
+use crate::world::{identity, log_options, until};
 
-const BOUND: Duration = Duration::from_secs(60);
 const PARTITIONS: u16 = 2;
-
-async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
-    let (begun, mut look) = (Instant::now(), interval(Duration::from_millis(50)));
-    loop {
-        if let Some(found) = found().await {
-            return found;
-        }
-        assert!(begun.elapsed() < BOUND, "not within {BOUND:?}: {what}");
-        look.tick().await;
-    }
-}
 
 struct Three {
     servers: Vec<Server>,
@@ -125,8 +112,8 @@ impl Three {
         self.log.commit(group).await.unwrap();
     }
 
-    async fn trouble(&self, watch: &StreamWatch, is: impl Fn(&StreamTrouble) -> bool) -> StreamTrouble {
-        until("the trouble is named", async || watch.troubles().into_iter().find(&is)).await
+    async fn trouble(&self, watch: &StreamWatch, is: impl Fn(&FaultyStream) -> bool) -> FaultyStream {
+        until("the trouble is named", async || watch.faulty().into_iter().find(&is)).await
     }
 }
 
@@ -142,13 +129,13 @@ async fn a_stopped_stream_of_commands_is_named_and_recovered_when_all_is_decided
             three.placed(order, id).await;
         }
     }
-    until("all is well", async || watch.troubles().is_empty().then_some(())).await;
+    until("all is well", async || watch.faulty().is_empty().then_some(())).await;
     let mut before = three.inbox(PartitionId(0)).await;
     three.stop().await;
-    let stopped = |trouble: &StreamTrouble| trouble.fault == StreamFault::Leaderless { alone: true };
+    let stopped = |trouble: &FaultyStream| trouble.fault == StreamFault::Leaderless { alone: true };
     let trouble = three.trouble(&watch, stopped).await;
     assert_eq!(trouble.stream, "RF_CMD");
-    assert!(trouble.mend().contains("recover-commands"), "{}", trouble.mend());
+    assert!(trouble.remedy().contains("recover-commands"), "{}", trouble.remedy());
     assert_eq!(three.publish(&homes[0].1, "c-4").await, None, "nothing is acknowledged any more");
 
     let recovery = CommandRecovery::open(&three.options, three.log.identity()).await.unwrap();
@@ -165,7 +152,7 @@ async fn a_stopped_stream_of_commands_is_named_and_recovered_when_all_is_decided
     assert_eq!(recovery.undecided().await, Ok(vec![]));
     recovery.replace(&three.streams).await.unwrap();
     assert!(matches!(recovery.state().await, Ok(CommandsState::Well { last: 0 })));
-    until("all is well again", async || watch.troubles().is_empty().then_some(())).await;
+    until("all is well again", async || watch.faulty().is_empty().then_some(())).await;
     // Whoever had it open is told, and opens another one; whoever opens it reads it from its beginning.
     let fault = until("the old inbox hears of it", async || match before.read(10).await {
         Ok(_) | Err(InboxFault::Unavailable(_)) => None,
@@ -189,16 +176,16 @@ async fn while_servers_are_away_nothing_is_recovered_and_the_reason_is_named() {
     let Some(binary) = server_or_skip("while_servers_are_away_nothing_is_recovered") else { return };
     let mut three = Three::new(&binary).await;
     let watch = StreamWatch::start(&three.connections, 1, Duration::from_millis(200), |_| {});
-    until("all is well", async || watch.troubles().is_empty().then_some(())).await;
+    until("all is well", async || watch.faulty().is_empty().then_some(())).await;
     three.servers[1].kill();
     three.servers[2].kill();
     let trouble = three.trouble(&watch, |trouble| trouble.stream == "RF_LOG_0").await;
-    assert!(!trouble.mend().contains("recover-commands"), "{trouble}: {}", trouble.mend());
+    assert!(!trouble.remedy().contains("recover-commands"), "{trouble}: {}", trouble.remedy());
     let away = CommandRecovery::open(&three.options, three.log.identity()).await;
     assert!(matches!(away, Err(RecoverError::Away { .. })), "{:?}", away.err());
     three.servers[1].run();
     three.servers[2].run();
-    until("all is well again", async || watch.troubles().is_empty().then_some(())).await;
+    until("all is well again", async || watch.faulty().is_empty().then_some(())).await;
     watch.close().await;
 }
 

@@ -14,7 +14,7 @@ use retailflow_testkit::author::{order, orders_in};
 use crate::ask::Fake;
 use crate::doors::{Doors, WITHIN, command};
 use crate::nats::server_or_skip;
-use crate::world::options;
+use crate::world::{options, subscribed};
 
 /// What the client gives its connection up for.
 const HEADERS: [&[u8]; 4] = [
@@ -100,7 +100,7 @@ async fn requests_that_no_client_reads_cost_other_tenants_no_answer() {
     assert_eq!(edge.times_lost(), 0, "the connection was cut");
     // Whoever can be answered is told what is wrong.
     let mut answers = doors.caller.subscribe("_INBOX.noisy").await.unwrap();
-    doors.caller.flush().await.unwrap();
+    subscribed(&doors.caller).await;
     for headers in HEADERS {
         doors.publish_bytes(
             "rf.v1.ask.noisy.o-1",

@@ -2,12 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::ports::LogIdentity;
 use retailflow_nats::{Connections, NatsLog, NatsLogOptions, NatsOptions, Topology};
+use tokio::time::{interval, timeout};
 
 use crate::nats::Server;
+
+/// For what servers and clients do by themselves.
+const BOUND: Duration = Duration::from_secs(60);
 
 pub(crate) fn identity(partitions: u16, shards: u16) -> LogIdentity {
     let (cluster, created) = ("test".into(), TimestampMs(1));
@@ -20,6 +26,27 @@ pub(crate) fn options(server: &Server) -> NatsOptions {
 
 pub(crate) fn log_options() -> NatsLogOptions {
     NatsLogOptions { commit_timeout_ms: 10_000, ..NatsLogOptions::default() }
+}
+
+/// Looks again and again until something is found.
+pub(crate) async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
+    let (begun, mut look) = (Instant::now(), interval(Duration::from_millis(50)));
+    loop {
+        if let Some(found) = found().await {
+            return found;
+        }
+        assert!(begun.elapsed() < BOUND, "not within {BOUND:?}: {what}");
+        look.tick().await;
+    }
+}
+
+/// Waits until the server knows all subscriptions of a client: it takes what comes over one connection in order. Flushing waits for the
+/// socket alone, and another connection's message could be faster.
+pub(crate) async fn subscribed(client: &async_nats::Client) {
+    let inbox = client.new_inbox();
+    let mut back = client.subscribe(inbox.clone()).await.unwrap();
+    client.publish(inbox, "".into()).await.unwrap();
+    assert!(matches!(timeout(BOUND, back.next()).await, Ok(Some(_))), "the server does not answer");
 }
 
 /// A server and the log in it.

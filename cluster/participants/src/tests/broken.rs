@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use super::*;
-use crate::{BookFileError, book_file, mend, problems};
+use crate::{BookFileError, book_file, problems, repair_book};
 use retailflow_os::files::{Files as _, RealFiles};
 
-fn on(files: &FaultyFiles) -> SimRunning {
+fn on(files: &FaultyFiles) -> SimulatedParticipants {
     let options = options(SimOptions::default(), FaultRates::NONE);
     open_on(files, Path::new("/books"), &options, Arc::new(Noon), Arc::new(|_| {})).unwrap()
 }
 
-async fn is_away(running: &SimRunning, role: Role) -> bool {
+async fn is_away(running: &SimulatedParticipants, role: Role) -> bool {
     let step = match role {
         Role::Inventory => Step::Reserve,
         Role::Payments => Step::Authorize,
@@ -162,7 +162,7 @@ async fn whose_book_is_broken_is_away_alone_and_a_mended_one_comes_back() {
             running.close().await;
             let found: Vec<Role> = problems(folder.path()).into_iter().map(|(role, _)| role).collect();
             assert_eq!(found, [role], "{what}");
-            let mended = mend(&RealFiles::default(), folder.path(), role);
+            let mended = repair_book(&RealFiles::default(), folder.path(), role);
             assert_eq!(mended.is_ok(), mendable, "{what} of {role:?}: {mended:?}");
             if !mendable {
                 continue;
@@ -193,17 +193,17 @@ async fn a_mending_that_is_broken_off_is_done_again() {
     let broken = files.disk();
     let whole = {
         let files = FaultyFiles::on(broken.clone(), Faults::default());
-        mend(&files, Path::new("/books"), Role::Payments).unwrap().lines
+        repair_book(&files, Path::new("/books"), Role::Payments).unwrap().lines
     };
     assert!(whole > 4, "{whole}");
     for cut in 1..40 {
         let faults = Faults { cut_power_at: Some(cut), ..Faults::default() };
         let files = FaultyFiles::on(broken.clone(), faults);
-        drop(mend(&files, Path::new("/books"), Role::Payments));
+        drop(repair_book(&files, Path::new("/books"), Role::Payments));
         for seed in 0..4 {
             let files = FaultyFiles::on(files.disk().after_power_cut(seed), Faults::default());
             if lines(&files, Role::Payments).is_err() {
-                drop(mend(&files, Path::new("/books"), Role::Payments).unwrap());
+                drop(repair_book(&files, Path::new("/books"), Role::Payments).unwrap());
             }
             assert_eq!(lines(&files, Role::Payments).unwrap(), whole, "cut {cut}, seed {seed}");
         }

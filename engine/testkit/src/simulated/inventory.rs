@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::keys::{Effect, Entry, Keys, key_hash};
-use super::{BookEntry, BookKind, BookLine, Why};
 use retailflow_engine::books::key_of;
+use retailflow_engine::books::{BookEntry, BookKind, BookLine, Why};
 use retailflow_engine::wire::command::Step;
 
 /// How much there is to begin with.

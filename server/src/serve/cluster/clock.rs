@@ -12,10 +12,10 @@ use retailflow_engine::ports::Clock as _;
 use retailflow_nats::server_time;
 use tokio_util::sync::CancellationToken;
 
-use super::ground::Ground;
+use super::cluster_deps::ClusterDeps;
 use crate::app::SystemClock;
+use crate::metrics_exporter::set;
 use crate::serve::readiness::{Part, Trouble, Watch};
-use crate::sight::set;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(60);
@@ -46,11 +46,11 @@ impl Differs {
     }
 
     /// Looks until `end`.
-    pub(super) async fn run(self, ground: Arc<Ground>, end: CancellationToken) {
+    pub(super) async fn run(self, deps: Arc<ClusterDeps>, end: CancellationToken) {
         loop {
             let before = SystemClock.now().0;
             // A server that does not answer says nothing of clocks, and is told of elsewhere.
-            if let Ok(Some(theirs)) = server_time(&ground.connections).await {
+            if let Ok(Some(theirs)) = server_time(&deps.connections).await {
                 let ms = differs(before, theirs.0, SystemClock.now().0);
                 self.0.store(ms, Ordering::Release);
                 set(&metric::CLOCK_DIFFERS, ms as f64 / 1_000.0);

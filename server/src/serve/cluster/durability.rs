@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use retailflow_actors::DurabilityNow;
+use retailflow_actors::CurrentDurability;
 use retailflow_config::{Config, RequiredDurability};
 use retailflow_engine::ports::Clock as _;
 use retailflow_engine::wire::{Durability, DurabilityClass};
-use retailflow_nats::{Connections, Fill, FillLevel, Synced as Said, SyncedServers, survey};
+use retailflow_nats::{Connections, Fill, FillLevel, SyncStatement, SyncedServers, replica_status};
 use tokio_util::sync::CancellationToken;
 
-use super::ground::{Ground, list};
+use super::cluster_deps::{ClusterDeps, list};
 use crate::app::SystemClock;
 use crate::exit::Failure;
+use crate::metrics_exporter::{MetricsExporter, class};
 use crate::monitor;
 use crate::serve::readiness::{Part, Trouble, Watch};
-use crate::sight::{Sight, class};
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ const KEPT_EVERY: Duration = Duration::from_secs(3_600);
 /// What is found, and what is asked for.
 #[derive(Clone)]
 pub(super) struct Watching {
-    pub(super) now: DurabilityNow,
+    pub(super) now: CurrentDurability,
     required: RequiredDurability,
     /// The operator knows that it is less than is asked for.
     accepted: bool,
@@ -90,7 +90,8 @@ pub async fn look(
     kept: &SyncedServers,
     config: &Config,
 ) -> Result<Looked, String> {
-    let streams = survey(connections, config.cluster.shards).await.map_err(|error| error.to_string())?;
+    let streams =
+        replica_status(connections, config.cluster.shards).await.map_err(|error| error.to_string())?;
     let replicas = streams.iter().map(|copies| copies.replicas).min().unwrap_or(1);
     let monitors = list(&config.nats.monitors);
     let enough = monitors.len() >= usize::from(replicas);
@@ -132,11 +133,12 @@ pub async fn look(
 async fn keep(kept: &SyncedServers, monitor: &str, synced: bool) {
     let now = SystemClock.now();
     let before = kept.last(monitor).await.ok().flatten();
-    let fresh = |said: &Said| now.0 - said.at_ms < i64::try_from(KEPT_EVERY.as_millis()).unwrap_or(i64::MAX);
+    let fresh =
+        |said: &SyncStatement| now.0 - said.at_ms < i64::try_from(KEPT_EVERY.as_millis()).unwrap_or(i64::MAX);
     if before.is_some_and(|said| said.synced == synced && fresh(&said)) {
         return;
     }
-    if let Err(trouble) = kept.keep(&Said::new(monitor, synced, now)).await {
+    if let Err(trouble) = kept.keep(&SyncStatement::new(monitor, synced, now)).await {
         tracing::debug!(%trouble, monitor, "what a server said is not kept for when it is away");
     }
 }
@@ -185,16 +187,16 @@ fn syncs(monitor: &str) -> Result<(bool, Option<Fill>), String> {
 
 impl Watching {
     /// Finds out, and refuses to start on less than is asked for.
-    pub(super) async fn start(ground: &Ground, accepted: bool) -> Result<Self, Failure> {
-        let required = ground.config.cluster.durability;
-        let looked = look(&ground.connections, &ground.synced, &ground.config).await;
+    pub(super) async fn start(deps: &ClusterDeps, accepted: bool) -> Result<Self, Failure> {
+        let required = deps.config.cluster.durability;
+        let looked = look(&deps.connections, &deps.synced, &deps.config).await;
         let looked =
             looked.map_err(|why| Failure::unreachable(format!("the streams cannot be looked at: {why}")))?;
         let found = looked.durability;
         for believed in &looked.believed {
             tracing::warn!(event = "server_not_asked", "{believed}");
         }
-        full(ground, looked.fills);
+        full(deps, looked.fills);
         let weaker = !gives(found, required);
         if weaker && !accepted {
             return Err(Failure::refused(format!(
@@ -203,11 +205,12 @@ impl Watching {
                 shown(found),
                 name(required),
                 looked.believed.iter().map(|believed| format!("{believed}; ")).collect::<String>(),
-                mend(found)
+                remedy(found)
             )));
         }
         if weaker {
             tracing::warn!(
+                event = "durability_weaker",
                 found = shown(found),
                 required = name(required),
                 "WEAKER durability than is asked for"
@@ -228,13 +231,20 @@ impl Watching {
                     name(required)
                 )
             };
-            tell.then(|| Trouble::bars(Part::Durability, text()).mend(mend(now.get()))).into_iter().collect()
+            tell.then(|| Trouble::bars(Part::Durability, text()).mend(remedy(now.get())))
+                .into_iter()
+                .collect()
         })
     }
 }
 
 /// Looks every minute until `end`.
-pub(super) async fn run(watching: Watching, ground: Arc<Ground>, sight: Sight, end: CancellationToken) {
+pub(super) async fn run(
+    watching: Watching,
+    deps: Arc<ClusterDeps>,
+    exporter: MetricsExporter,
+    end: CancellationToken,
+) {
     let mut pause = EVERY;
     loop {
         tokio::select! {
@@ -244,21 +254,22 @@ pub(super) async fn run(watching: Watching, ground: Arc<Ground>, sight: Sight, e
         let before = watching.now.get();
         let looked = tokio::select! {
             () = end.cancelled() => return,
-            looked = look(&ground.connections, &ground.synced, &ground.config) => looked,
+            looked = look(&deps.connections, &deps.synced, &deps.config) => looked,
         };
         let found = looked.map(|looked| {
             for believed in &looked.believed {
                 tracing::warn!(event = "server_not_asked", "{believed}");
             }
-            pause = full(&ground, looked.fills);
+            pause = full(&deps, looked.fills);
             looked.durability
         });
         match found {
             Ok(found) if found != before => {
                 watching.now.set(found);
                 watching.weaker.store(!gives(found, watching.required), Ordering::Release);
-                sight.durability(found, Some(before));
+                exporter.durability(found, Some(before));
                 tracing::error!(
+                    event = "durability_changed",
                     now = shown(found),
                     before = shown(before),
                     "the log's durability has CHANGED"
@@ -266,16 +277,20 @@ pub(super) async fn run(watching: Watching, ground: Arc<Ground>, sight: Sight, e
             }
             Ok(_) => {}
             Err(why) => {
-                tracing::warn!(why, "the streams cannot be looked at; their durability is taken as it was")
+                tracing::warn!(
+                    event = "durability_unknown",
+                    why,
+                    "the streams cannot be looked at; their durability is taken as it was"
+                )
             }
         }
     }
 }
 
 /// Takes in how full the servers' stores are; gives when to look again.
-fn full(ground: &Ground, fills: Vec<Fill>) -> Duration {
+fn full(deps: &ClusterDeps, fills: Vec<Fill>) -> Duration {
     let filling = fills.iter().any(|fill| fill.level() > FillLevel::Fine);
-    ground.streams.servers(fills);
+    deps.streams.servers(fills);
     if filling { EVERY_WHILE_FILLING } else { EVERY }
 }
 
@@ -295,7 +310,7 @@ pub fn name(required: RequiredDurability) -> &'static str {
 }
 
 /// What makes it more.
-pub fn mend(found: Durability) -> &'static str {
+pub fn remedy(found: Durability) -> &'static str {
     match found.class {
         DurabilityClass::Memory => {
             "run three servers with `sync_interval: always`, give nats.replicas = 3 and nats.monitors"

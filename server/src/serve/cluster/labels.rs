@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::list;
+use super::cluster_deps::list;
 
 /// Labels of one node at most.
 const LABELS_MAX: usize = 16;
@@ -30,7 +30,7 @@ pub fn parse_label(text: &str) -> Result<(String, String), String> {
 ///
 /// # Errors
 /// One name twice, or too many of them.
-pub fn gather(
+pub fn collect_labels(
     labels: impl IntoIterator<Item = (String, String)>,
 ) -> Result<BTreeMap<String, String>, String> {
     let mut all = BTreeMap::new();
@@ -48,9 +48,9 @@ pub fn gather(
 /// Reads a list of labels, `name=value,name=value`; `off` for none.
 ///
 /// # Errors
-/// As [`parse_label`] and [`gather`].
+/// As [`parse_label`] and [`collect_labels`].
 pub fn parse_labels(text: &str) -> Result<BTreeMap<String, String>, String> {
-    gather(list(text).iter().map(|part| parse_label(part)).collect::<Result<Vec<_>, _>>()?)
+    collect_labels(list(text).iter().map(|part| parse_label(part)).collect::<Result<Vec<_>, _>>()?)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ impl Standing {
         let (standing, node) = (self.clone(), node.clone());
         Box::new(move || {
             let Some(ownership) = standing.0.get() else { return Vec::new() };
-            let run: Vec<PartitionId> = node.turns().into_iter().map(|(partition, _)| partition).collect();
+            let run: Vec<PartitionId> = node.terms().into_iter().map(|(partition, _)| partition).collect();
             told(&ownership.membership(), &run, moving)
         })
     }

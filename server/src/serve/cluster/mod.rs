@@ -3,18 +3,19 @@
 //! It ends so that nobody notices: the others take its partitions over while its doors still answer, by asking them; then
 //! the doors close, then the node, and the connections last.
 
-mod attend;
 pub mod clock;
-mod doorway;
+pub mod cluster_deps;
 pub mod durability;
-pub mod ground;
-mod here;
 pub mod labels;
+mod local_door;
+mod member;
 mod membership;
 mod no_backup;
 mod no_views;
 mod options;
+mod partition_services;
 mod reading;
+mod routing_door;
 mod trimming;
 
 use std::collections::BTreeMap;
@@ -23,57 +24,44 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use retailflow_actors::{DurabilityNow, Holds, Node, NodeHandle, Settings, steward};
+use retailflow_actors::{CurrentDurability, Node, NodeHandle, OwnershipMode, Settings, run_ownership_loop};
 use retailflow_config::Config;
-use retailflow_engine::ids::NodeId;
 use retailflow_engine::ports::{Clock as _, EventLog, Participants, Rng as _};
 use retailflow_etcd::{EtcdOptions, EtcdOwnership};
 use retailflow_gateway::{Edge, Options as EdgeOptions, Server};
-use retailflow_nats::{AskDoor, Caller, Post, PostOptions, stand_ins};
+use retailflow_nats::{AskDoor, ForwardClient, ForwardOptions, ForwardServer, remote_participants};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::attend::Attending;
 use self::clock::Differs;
-use self::doorway::Doorway;
+use self::cluster_deps::ClusterDeps;
+pub use self::cluster_deps::{list, nats_options};
 use self::durability::Watching;
-use self::ground::Ground;
-pub use self::ground::{list, nats_options};
-use self::here::Here;
+use self::local_door::LocalDoor;
+pub use self::member::Member;
 use self::membership::Standing;
 use self::no_backup::NoBackup;
 use self::no_views::NoViews;
+use self::partition_services::PartitionServices;
 use self::reading::Reading;
+use self::routing_door::RoutingDoor;
 use super::readiness::{Phase, State, partitions, parts};
 use super::stop::StopTime;
-use super::upkeep::{self, Watched};
+use super::upkeep::{self, HealthInputs};
 use super::{BESIDE_MAX, Options, probe, refused, root_ended, tell, traced};
 use crate::app::{self, SystemClock, SystemRng};
 use crate::exit::{ExitStatus, Failure, OrExit};
+use crate::metrics_exporter::MetricsExporter;
 use crate::participants::{Kind, instant};
-use crate::sight::Sight;
 use crate::signals;
 use crate::telemetry::otlp;
-
-/// Who this node is among the others.
-#[derive(Debug, Clone)]
-pub struct Member {
-    /// Its name; no other one has it.
-    pub node: NodeId,
-    /// Its share of the partitions against the others'.
-    pub weight: u32,
-    /// What is said of it, for `cluster.required_labels`.
-    pub labels: BTreeMap<String, String>,
-    /// Start also where the log gives less than is asked for.
-    pub accept_weaker_durability: bool,
-}
 
 /// Threads that wait for a disk at the end have so long.
 const THREADS_END_MAX: Duration = Duration::from_secs(5);
 
 /// Time between two looks whether all has been handed over.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Serves as one of many until a stop is asked for.
 ///
@@ -85,13 +73,13 @@ pub fn run(data: Option<&Path>, config: Config, options: &Options, member: &Memb
     // Before anything is made.
     app::enough_files()?;
     Server::check(&config.http, &EdgeOptions { insecure: options.insecure }).map_err(refused)?;
-    let sight = Sight::start()?;
+    let exporter = MetricsExporter::start()?;
     let runtime = app::runtime()?;
     let served = runtime.block_on(async {
-        let ground = Ground::open(data, config, member).await?;
-        let served = serve(&ground, options, member, sight).await;
-        ground.close().await;
-        Ok::<_, Failure>((served, ground.stop_time()))
+        let deps = ClusterDeps::open(data, config, member).await?;
+        let served = serve(&deps, options, member, exporter).await;
+        deps.close().await;
+        Ok::<_, Failure>((served, deps.stop_time()))
     });
     let (served, time) = match served {
         Ok((served, time)) => (served, time),
@@ -103,23 +91,23 @@ pub fn run(data: Option<&Path>, config: Config, options: &Options, member: &Memb
 }
 
 async fn serve(
-    ground: &Arc<Ground>,
+    deps: &Arc<ClusterDeps>,
     options: &Options,
     member: &Member,
-    sight: Sight,
+    exporter: MetricsExporter,
 ) -> Result<(), Failure> {
-    let config = &ground.config;
+    let config = &deps.config;
     let (mut stopped, _stop) = signals::listen()?;
-    let durability = Watching::start(ground, member.accept_weaker_durability).await?;
-    sight.durability(durability.now.get(), None);
-    let node = node(ground, options, member, durability.now.clone()).await?;
-    let partitions = ground.log.identity().partitions;
-    let here = Arc::new(Here::new(node.clone(), ground.log.clone()));
-    let (nodes, calls) = (ground.edge("nodes").await?, ground.direct("calls").await?);
-    let post = Post::new(nodes, here.clone(), PostOptions::default());
-    let doorway = traced(Arc::new(Doorway::new(here.clone(), partitions, Caller::new(calls))));
+    let durability = Watching::start(deps, member.accept_weaker_durability).await?;
+    exporter.durability(durability.now.get(), None);
+    let node = node(deps, options, member, durability.now.clone()).await?;
+    let partitions = deps.log.identity().partitions;
+    let here = Arc::new(LocalDoor::new(node.clone(), deps.log.clone()));
+    let (nodes, calls) = (deps.edge("nodes").await?, deps.direct("calls").await?);
+    let post = ForwardServer::new(nodes, here.clone(), ForwardOptions::default());
+    let doorway = traced(Arc::new(RoutingDoor::new(here.clone(), partitions, ForwardClient::new(calls))));
     let ask = options::ask(config);
-    let ask = AskDoor::open(ground.asked("ask").await?, doorway.clone(), ask, SystemClock.now()).await;
+    let ask = AskDoor::open(deps.asked("ask").await?, doorway.clone(), ask, SystemClock.now()).await;
     let ask = ask.or_exit(ExitStatus::Unreachable, || "cannot open the ask door")?;
 
     let (never_failed, failed) = watch::channel(None);
@@ -129,8 +117,8 @@ async fn serve(
     let hand_over = Duration::from_millis(config.cluster.hand_over_ms);
     let moving = take_over + hand_over + Duration::from_millis(config.etcd.ttl_ms);
     let watches = vec![
-        ground.watch(),
-        ground.watch_streams(),
+        deps.watch(),
+        deps.watch_streams(),
         durability.watch(),
         partitions::partitions(&node, take_over),
         reading.watch(&node),
@@ -142,21 +130,21 @@ async fn serve(
     let edge = Edge {
         door: doorway,
         views: Arc::new(NoViews),
-        relay: ground.relay.clone(),
-        log: ground.log.clone(),
+        relay: deps.relay.clone(),
+        log: deps.log.clone(),
         backup: Arc::new(NoBackup),
         snapshots: None,
-        tenants: ground.tenants.clone(),
+        tenants: deps.tenants.clone(),
         dead_letters: None,
         readiness: state.clone(),
-        metrics: sight.renderer(node.clone()),
-        numbers: sight.numbers(node.clone()),
+        metrics: exporter.renderer(node.clone()),
+        numbers: exporter.numbers(node.clone()),
         counts: Arc::default(),
-        token_secret: ground.token_secret.clone(),
+        token_secret: deps.token_secret.clone(),
     };
-    let watched = Watched {
+    let watched = HealthInputs {
         node: node.clone(),
-        log: ground.log.clone(),
+        log: deps.log.clone(),
         failed,
         views: None,
         edge: edge.counts.clone(),
@@ -178,46 +166,53 @@ async fn serve(
     // Last of all: whoever joins is given partitions, and must be able to see to them.
     let (gone, end) = (CancellationToken::new(), CancellationToken::new());
     let said = Arc::default();
-    let attending =
-        Attending { ground: ground.clone(), node: node.clone(), post, reading, said, strays: Arc::default() };
+    let attending = PartitionServices {
+        deps: deps.clone(),
+        node: node.clone(),
+        post,
+        reading,
+        said,
+        misrouted: Arc::default(),
+    };
     let mut attending = tokio::spawn(attending.run(end.clone()));
     let required = labels::parse_labels(&config.cluster.required_labels).map_err(Failure::usage)?;
-    let options = etcd_options(member, ground, server.admin_addr, required);
+    let options = etcd_options(member, deps, server.admin_addr, required);
     let ownership = EtcdOwnership::join(options, Arc::new(SystemClock));
     here.joined(ownership.clone());
     standing.joined(&ownership);
     let times = options::steward_times(config);
-    let mut steward = tokio::spawn(steward(node.clone(), ownership.clone(), times, gone.clone()));
+    let mut steward = tokio::spawn(run_ownership_loop(node.clone(), ownership.clone(), times, gone.clone()));
 
     let mut beside = JoinSet::new();
-    beside.spawn(upkeep::run(sight.clone(), watched, end.clone()));
-    beside.spawn(trimming::run(ground.clone(), member.node.clone(), end.clone()));
-    beside.spawn(clock.run(ground.clone(), end.clone()));
-    beside.spawn(durability::run(durability, ground.clone(), sight, end.clone()));
+    beside.spawn(upkeep::run(exporter.clone(), watched, end.clone()));
+    beside.spawn(trimming::run(deps.clone(), member.node.clone(), end.clone()));
+    beside.spawn(clock.run(deps.clone(), end.clone()));
+    beside.spawn(durability::run(durability, deps.clone(), exporter, end.clone()));
     if config.probe.interval_ms > 0 {
         beside.spawn(probe::run(node.clone(), partitions, config.probe.clone(), end.clone()));
     }
     state.set(Phase::Serving);
     let ended = tokio::select! {
         _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
-        () = node.ended() => Err(root_ended()),
+        () = node.wait_ended() => Err(root_ended()),
         // Neither ends by itself; without it partitions would be held and not run.
         ended = &mut steward => Err(Failure::unreachable(format!("what runs partitions has ended: {ended:?}"))),
         ended = &mut attending => Err(Failure::unreachable(format!("what sees to partitions has ended: {ended:?}"))),
     };
 
-    let time = ground.stop_time();
+    let time = deps.stop_time();
     state.set(Phase::Draining);
     // Others take over one partition after another, and what still comes here is forwarded to them.
     ownership.leave();
     let empty = async {
-        while !node.held().is_empty() {
-            tokio::time::sleep(LOOK).await;
+        while !node.owned_partitions().is_empty() {
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
     if tokio::time::timeout(time.part(hand_over), empty).await.is_err() {
         tracing::warn!(
-            left = node.held().len(),
+            event = "partitions_left",
+            left = node.owned_partitions().len(),
             "nobody has taken all partitions over; the next one who comes does"
         );
     }
@@ -254,27 +249,27 @@ async fn serve(
 }
 
 async fn node(
-    ground: &Arc<Ground>,
+    deps: &Arc<ClusterDeps>,
     options: &Options,
     member: &Member,
-    durability: DurabilityNow,
+    durability: CurrentDurability,
 ) -> Result<NodeHandle, Failure> {
-    let participants = participants(ground, options).await?;
+    let participants = participants(deps, options).await?;
     let settings = Settings {
-        holds: Holds::AsTold,
+        ownership: OwnershipMode::Assigned,
         drives_effects: options.drives_effects,
-        ..Settings::new(ground.config.clone(), member.node.as_str())
+        ..Settings::new(deps.config.clone(), member.node.as_str())
     };
-    let started = Node::start(settings, ground.ports(participants, durability)).await;
+    let started = Node::start(settings, deps.ports(participants, durability)).await;
     started.map_err(|error| Failure::new(ExitStatus::Unreachable, error))
 }
 
-async fn participants(ground: &Arc<Ground>, options: &Options) -> Result<Participants, Failure> {
+async fn participants(deps: &Arc<ClusterDeps>, options: &Options) -> Result<Participants, Failure> {
     match options.participants {
         Kind::Instant => Ok(Arc::new(instant::Instant::default()).participants()),
         Kind::Shared => {
-            let timeout = Duration::from_millis(ground.config.effects.call_timeout_ms);
-            Ok(stand_ins::participants(&ground.direct("participants").await?, timeout))
+            let timeout = Duration::from_millis(deps.config.effects.call_timeout_ms);
+            Ok(remote_participants::participants(&deps.direct("participants").await?, timeout))
         }
         Kind::Perfect | Kind::Flaky => Err(Failure::usage(
             "participants with books of this node's own would not know what other nodes have asked them for: run \
@@ -285,11 +280,11 @@ async fn participants(ground: &Arc<Ground>, options: &Options) -> Result<Partici
 
 fn etcd_options(
     member: &Member,
-    ground: &Ground,
+    deps: &ClusterDeps,
     admin: SocketAddr,
     required_labels: BTreeMap<String, String>,
 ) -> EtcdOptions {
-    let config = &ground.config;
+    let config = &deps.config;
     EtcdOptions {
         endpoints: list(&config.etcd.endpoints),
         cluster: config.log.cluster.clone(),
@@ -300,6 +295,6 @@ fn etcd_options(
         build: env!("CARGO_PKG_VERSION").into(),
         admin: Some(format!("http://{admin}")),
         ttl_ms: config.etcd.ttl_ms,
-        policy: options::policy(config, ground.log.identity().partitions, required_labels),
+        policy: options::policy(config, deps.log.identity().partitions, required_labels),
     }
 }

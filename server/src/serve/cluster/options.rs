@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use retailflow_actors::StewardTimes;
+use retailflow_actors::OwnershipTimeouts;
 use retailflow_config::Config;
 use retailflow_engine::placement::Policy;
-use retailflow_nats::{AskOptions, InboxOptions, Strays};
+use retailflow_nats::{AskOptions, InboxOptions, MisroutedCommands};
 
 /// Of the ask door.
 pub(super) fn ask(config: &Config) -> AskOptions {
@@ -20,16 +20,16 @@ pub(super) fn ask(config: &Config) -> AskOptions {
 }
 
 /// For taking partitions over, and handing them over.
-pub(super) fn steward_times(config: &Config) -> StewardTimes {
-    StewardTimes {
+pub(super) fn steward_times(config: &Config) -> OwnershipTimeouts {
+    OwnershipTimeouts {
         take_over: Duration::from_millis(config.cluster.take_over_ms),
         hand_over: Duration::from_millis(config.cluster.hand_over_ms),
     }
 }
 
 /// Of the commands that were published for a partition.
-pub(super) fn inbox(config: &Config, partitions: u16, strays: Arc<Strays>) -> InboxOptions {
-    InboxOptions { partitions, idle_ms: config.cluster.look_ms, strays, ..InboxOptions::default() }
+pub(super) fn inbox(config: &Config, partitions: u16, misrouted: Arc<MisroutedCommands>) -> InboxOptions {
+    InboxOptions { partitions, idle_ms: config.cluster.look_ms, misrouted, ..InboxOptions::default() }
 }
 
 /// For which a published command waits for its order.
@@ -58,7 +58,7 @@ pub(super) fn policy(config: &Config, partitions: u16, required_labels: BTreeMap
 mod tests {
     use retailflow_config::LoadOptions;
 
-    use super::super::ground::{identity, list, nats_options, replier_options, wanted_streams};
+    use super::super::cluster_deps::{identity, list, nats_options, replier_options, wanted_streams};
     use super::super::labels::parse_labels;
     use super::*;
     use crate::app;

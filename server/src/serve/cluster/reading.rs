@@ -62,7 +62,7 @@ impl Reading {
     /// Says which are not read.
     pub(super) fn watch(self: &Arc<Self>, node: &NodeHandle) -> Watch {
         let (reading, node) = (Arc::clone(self), node.clone());
-        Box::new(move || reading.troubles(node.turns().len(), Instant::now()))
+        Box::new(move || reading.troubles(node.terms().len(), Instant::now()))
     }
 
     fn troubles(&self, held: usize, now: Instant) -> Vec<Trouble> {

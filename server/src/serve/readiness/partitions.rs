@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use retailflow_actors::{NodeHandle, PartitionTrouble};
+use retailflow_actors::{NodeHandle, PartitionFault};
 use retailflow_engine::ids::PartitionId;
 use retailflow_engine::wire::Code;
 
@@ -15,12 +15,12 @@ const LOG_SILENT_MAX: Duration = Duration::from_secs(3);
 const NAMED_MAX: usize = 16;
 
 /// A partition that is ill, and for how long.
-type Ill = (PartitionId, PartitionTrouble, Duration);
+type Ill = (PartitionId, PartitionFault, Duration);
 
 /// Looks at all of them; `take_over` is how long a take-over may take.
 pub(in crate::serve) fn partitions(node: &NodeHandle, take_over: Duration) -> Watch {
     let node = node.clone();
-    Box::new(move || told(&node.troubles(), node.held().len(), take_over))
+    Box::new(move || told(&node.partition_faults(), node.owned_partitions().len(), take_over))
 }
 
 /// `named` in words: `partitions 1, 2` or `all 4 partitions`.
@@ -39,9 +39,7 @@ pub(in crate::serve) fn named(partitions: &[PartitionId], held: usize) -> String
 /// Whether nothing of it is acknowledged now; leaders that change are none.
 fn cannot_be_written((_, trouble, since): &Ill) -> bool {
     match trouble {
-        PartitionTrouble::LogRefuses(Code::StorageFull | Code::OutOfFiles) | PartitionTrouble::Stopped => {
-            true
-        }
+        PartitionFault::LogRefuses(Code::StorageFull | Code::OutOfFiles) | PartitionFault::Stopped => true,
         _ => *since > LOG_SILENT_MAX,
     }
 }
@@ -56,11 +54,11 @@ fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
     // None of them can be written, whatever keeps each from it.
     let all_ill = ill.iter().filter(|one| cannot_be_written(one)).count() == held;
     let mut troubles = Vec::new();
-    if let Some((names, since)) = of(&|(_, trouble, _)| *trouble == PartitionTrouble::Stopped) {
+    if let Some((names, since)) = of(&|(_, trouble, _)| *trouble == PartitionFault::Stopped) {
         let text = format!("{names}: stopped, because the log lost acknowledged data");
         troubles.push(Trouble::bars(Part::Regressed, text).since(since));
     }
-    let late = |(_, trouble, since): &Ill| *trouble == PartitionTrouble::NotTakenOver && *since > take_over;
+    let late = |(_, trouble, since): &Ill| *trouble == PartitionFault::NotTakenOver && *since > take_over;
     if let Some((names, since)) = of(&late) {
         let text = format!(
             "{names}: to be run here and not taken over for {} s, so that nobody decides their commands",
@@ -72,10 +70,10 @@ fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
     let silent = |one: &Ill| {
         !matches!(
             one.1,
-            PartitionTrouble::Stopped | PartitionTrouble::LogRefuses(Code::StorageFull | Code::OutOfFiles)
+            PartitionFault::Stopped | PartitionFault::LogRefuses(Code::StorageFull | Code::OutOfFiles)
         ) && cannot_be_written(one)
     };
-    let any_silent = ill.iter().any(|one| one.1 != PartitionTrouble::NotTakenOver && silent(one));
+    let any_silent = ill.iter().any(|one| one.1 != PartitionFault::NotTakenOver && silent(one));
     if let Some((names, since)) = of(&silent).filter(|_| any_silent) {
         let text = format!(
             "{names}: the log has not answered for {} s: nothing of them is acknowledged until it does",
@@ -84,11 +82,10 @@ fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
         troubles.push(Trouble { bars: all_ill, ..Trouble::note(Part::Log, text) }.since(since));
     }
     if let Some((names, since)) = of(
-        &|(_, trouble, _)| matches!(trouble, PartitionTrouble::LogRefuses(code) if *code != Code::Unavailable),
+        &|(_, trouble, _)| matches!(trouble, PartitionFault::LogRefuses(code) if *code != Code::Unavailable),
     ) {
-        let files = ill
-            .iter()
-            .any(|(_, trouble, _)| matches!(trouble, PartitionTrouble::LogRefuses(Code::OutOfFiles)));
+        let files =
+            ill.iter().any(|(_, trouble, _)| matches!(trouble, PartitionFault::LogRefuses(Code::OutOfFiles)));
         let (what, mend) = match files {
             true => (
                 "this process may open no further file, and commands are refused as `out_of_files`",
@@ -111,7 +108,7 @@ mod tests {
 
     const TAKE_OVER: Duration = Duration::from_secs(10);
 
-    fn ill(partition: u16, trouble: PartitionTrouble, seconds: u64) -> Ill {
+    fn ill(partition: u16, trouble: PartitionFault, seconds: u64) -> Ill {
         (PartitionId(partition), trouble, Duration::from_secs(seconds))
     }
 
@@ -121,36 +118,36 @@ mod tests {
 
     #[test]
     fn one_silent_partition_is_a_note_and_all_of_them_bar_the_node() {
-        use PartitionTrouble::LogSilent;
+        use PartitionFault::LogSilent;
         assert_eq!(bars(&[ill(0, LogSilent, 2)], 2), [], "leaders change");
         assert_eq!(bars(&[ill(0, LogSilent, 5)], 2), [(Part::Log, false)]);
         assert_eq!(bars(&[ill(0, LogSilent, 5), ill(1, LogSilent, 2)], 2), [(Part::Log, false)]);
         assert_eq!(bars(&[ill(0, LogSilent, 5), ill(1, LogSilent, 4)], 2), [(Part::Log, true)]);
-        let arriving = ill(1, PartitionTrouble::NotTakenOver, 5);
+        let arriving = ill(1, PartitionFault::NotTakenOver, 5);
         assert_eq!(bars(&[ill(0, LogSilent, 5), arriving], 2), [(Part::Log, true)]);
     }
 
     #[test]
     fn what_is_regressed_or_nobodys_bars_the_node_by_itself() {
-        assert_eq!(bars(&[ill(3, PartitionTrouble::Stopped, 0)], 4), [(Part::Regressed, true)]);
-        assert_eq!(bars(&[ill(3, PartitionTrouble::NotTakenOver, 9)], 4), []);
-        assert_eq!(bars(&[ill(3, PartitionTrouble::NotTakenOver, 11)], 4), [(Part::Ownership, true)]);
+        assert_eq!(bars(&[ill(3, PartitionFault::Stopped, 0)], 4), [(Part::Regressed, true)]);
+        assert_eq!(bars(&[ill(3, PartitionFault::NotTakenOver, 9)], 4), []);
+        assert_eq!(bars(&[ill(3, PartitionFault::NotTakenOver, 11)], 4), [(Part::Ownership, true)]);
     }
 
     #[test]
     fn a_log_without_room_is_named_with_what_to_do() {
-        let full = PartitionTrouble::LogRefuses(Code::StorageFull);
+        let full = PartitionFault::LogRefuses(Code::StorageFull);
         assert_eq!(bars(&[ill(0, full.clone(), 0)], 2), [(Part::Room, false)]);
         let all = told(&[ill(0, full.clone(), 0), ill(1, full, 0)], 2, TAKE_OVER);
         assert!(all[0].bars && all[0].text.starts_with("all 2 partitions: "), "{all:?}");
-        let files = told(&[ill(0, PartitionTrouble::LogRefuses(Code::OutOfFiles), 0)], 1, TAKE_OVER);
+        let files = told(&[ill(0, PartitionFault::LogRefuses(Code::OutOfFiles), 0)], 1, TAKE_OVER);
         assert!(files[0].mend.contains("ulimit -n"), "{files:?}");
     }
 
     #[test]
     fn partitions_that_cannot_be_written_for_different_reasons_bar_the_node_together() {
-        let full = PartitionTrouble::LogRefuses(Code::StorageFull);
-        let mixed = [ill(0, full.clone(), 0), ill(1, PartitionTrouble::LogSilent, 5)];
+        let full = PartitionFault::LogRefuses(Code::StorageFull);
+        let mixed = [ill(0, full.clone(), 0), ill(1, PartitionFault::LogSilent, 5)];
         assert_eq!(bars(&mixed, 2), [(Part::Log, true), (Part::Room, true)]);
         assert_eq!(bars(&mixed, 3), [(Part::Log, false), (Part::Room, false)]);
     }

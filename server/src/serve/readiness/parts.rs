@@ -160,7 +160,7 @@ pub(crate) fn lists(why_not: impl Fn() -> Option<String> + Send + Sync + 'static
 pub(crate) fn participants(node: &NodeHandle) -> Watch {
     let node = node.clone();
     Box::new(move || {
-        let away: Vec<_> = node.participants_away().into_iter().map(Role::as_str).collect();
+        let away: Vec<_> = node.unavailable_participants().into_iter().map(Role::as_str).collect();
         let text = || {
             format!(
                 "{} do not answer, or fail again and again: {} steps wait; new orders are taken, and go on when they are back \

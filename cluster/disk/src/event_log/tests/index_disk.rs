@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use tokio::time::timeout;
 
 use super::*;
-use crate::index::faults::Disk;
+use retailflow_index::faults::Disk;
 
 /// Nothing may take this long: the index's disk hangs for good.
 const HUNG: Duration = Duration::from_secs(20);

@@ -158,7 +158,7 @@ fn a_newer_frame_is_unsupported_and_not_damaged() {
         // And no repair cuts it, ever.
         let report = check::check(files, &dir(), SMALL, &mut |_| Ok(())).unwrap();
         let planned = repair::plan(&report);
-        assert!(matches!(planned, Err(repair::NoRepair::OtherFormat(_))), "{planned:?}");
+        assert!(matches!(planned, Err(repair::RepairRefused::OtherFormat(_))), "{planned:?}");
     };
     // Sealed as this build seals, and not.
     for reseal in [true, false] {

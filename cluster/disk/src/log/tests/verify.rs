@@ -1,7 +1,7 @@
 //! Checking coldly and repairing.
 
 use super::check::{CheckReport, check};
-use super::repair::{NoRepair, apply, plan};
+use super::repair::{RepairRefused, apply, plan};
 use super::*;
 use retailflow_os::files::{DiskFile, Files, LockError, LockGuard};
 use std::io;
@@ -44,7 +44,7 @@ fn a_whole_log_is_sound() {
     let report = look(&files);
     assert!(report.is_sound() && report.clean_stop && report.problems.is_empty(), "{report:?}");
     assert_eq!((report.frames, report.good_until), (62, None));
-    assert_eq!(plan(&report), Err(NoRepair::NotNeeded));
+    assert_eq!(plan(&report), Err(RepairRefused::NotNeeded));
     // What the caller finds in a frame is told with its place.
     let report = check(&files, &dir(), SMALL, &mut |frame| {
         if frame.number == 7 { Err("no such tenant".into()) } else { Ok(()) }
@@ -151,7 +151,7 @@ fn missing_segments_and_broken_headers_are_named_and_cut() {
 fn a_lost_identity_is_beyond_repair() {
     let (files, _) = long_log();
     let files = flip(&files, Position::new(1, segment::SEGMENT_HEADER_BYTES + 2));
-    assert_eq!(plan(&look(&files)), Err(NoRepair::IdentityLost));
+    assert_eq!(plan(&look(&files)), Err(RepairRefused::IdentityLost));
 }
 
 #[test]

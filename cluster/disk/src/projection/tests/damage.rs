@@ -7,8 +7,8 @@ use retailflow_testkit::views::{all_of, assert_agrees, caught_up, pages};
 
 use super::{Disk, ENDS, End, tiny};
 use crate::contract_tests;
-use crate::index::IndexError;
 use crate::projection::ProjectionOptions;
+use retailflow_index::IndexError;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_end_the_lists_are_those_of_a_rebuild() {

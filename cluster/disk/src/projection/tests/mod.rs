@@ -11,7 +11,7 @@ use retailflow_testkit::event_relay::{self, LogWithRelay, Order};
 use retailflow_testkit::lives::Lives;
 use retailflow_testkit::views::{self, LogWithViews};
 
-use super::shared::Standing;
+use super::shared::ViewsPhase;
 use super::{Projection, ProjectionOptions};
 use crate::contract_tests::open;
 use crate::event_log::DiskLog;
@@ -125,7 +125,7 @@ impl Disk {
     /// Waits for the lists to be shown.
     pub(super) async fn ready(&self) {
         let mut progress = self.projection.as_ref().unwrap().shared.progress.subscribe();
-        progress.wait_for(|now| now.standing == Standing::Following).await.unwrap();
+        progress.wait_for(|now| now.phase == ViewsPhase::Following).await.unwrap();
     }
 }
 

@@ -1,0 +1,4 @@
+//! Copies of requests, on virtual time.
+
+mod commands;
+mod reads;

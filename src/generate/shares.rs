@@ -1,0 +1,18 @@
+//! How often what is made up.
+
+/// How many orders or commands meet what, of a thousand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shares {
+    /// Orders that are canceled.
+    pub(crate) cancel_permille: u64,
+    /// Orders of which something comes back; canceled ones are not among them.
+    pub(crate) return_permille: u64,
+    /// Commands that come again.
+    pub(crate) duplicate_permille: u64,
+    /// Places that come again thousands of lines later.
+    pub(crate) late_permille: u64,
+    /// Orders whose place's id is used for another place.
+    pub(crate) reuse_permille: u64,
+    /// Cancels that come before their place.
+    pub(crate) early_permille: u64,
+}

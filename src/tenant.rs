@@ -1,0 +1,214 @@
+//! `retailflow tenant`: who may have orders here.
+
+use std::num::NonZeroU32;
+
+use clap::ValueEnum;
+use retailflow_engine::ids::TenantId;
+use retailflow_engine::ports::Tenants;
+use retailflow_engine::wire::Code;
+use retailflow_engine::wire::admin::{TenantChange, TenantList, TenantState, TenantView};
+use retailflow_nats::{NatsTenants, TenantsOptions};
+
+use crate::cli::log_args::{LogArgs, LogPlace};
+use crate::cli::{Context, Output, print};
+use crate::client::{Answer, Client};
+use crate::cluster_report::{self, CLOSE_MAX};
+use crate::order::operate::operator;
+use retailflow_server::app::{self, Make};
+use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+
+const SET_EXAMPLES: &str = "\
+Examples:
+  Make a tenant known (needed where `tenants.unknown` is \"refuse\"), in a data directory that no server has open:
+    retailflow tenant set shop --data data
+  At a server that runs; in force at once:
+    retailflow tenant set shop --in-flight-max 100 --admin http://127.0.0.1:8081 --operator ann
+  Refuse its commands for now; those that are published meanwhile become dead letters (`retailflow dlq redrive`):
+    retailflow tenant set shop --status suspended --data data
+  On a cluster; all nodes see it within about a second:
+    retailflow tenant set shop --status suspended --nats nats://127.0.0.1:4222";
+
+/// The commands under `tenant`.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Args {
+    /// List all tenants
+    List(LogArgs),
+    /// Show one tenant
+    Show {
+        /// Which
+        #[arg(value_parser = TenantId::parse)]
+        tenant: TenantId,
+        #[command(flatten)]
+        place: LogArgs,
+    },
+    /// Create a tenant, or change what is set for it; what is not named stays as it is
+    #[command(after_help = SET_EXAMPLES)]
+    Set(SetArgs),
+}
+
+/// What can be set.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SetArgs {
+    /// Which
+    #[arg(value_parser = TenantId::parse)]
+    pub(crate) tenant: TenantId,
+    /// Whether its commands are taken
+    #[arg(long)]
+    pub(crate) status: Option<StatusArg>,
+    /// How many of its commands may be in flight on a node
+    #[arg(long, value_name = "N", conflicts_with = "in_flight_default", value_parser = in_flight_max)]
+    pub(crate) in_flight_max: Option<NonZeroU32>,
+    /// Take that limit from the configuration again (`admission.tenant_in_flight_max`)
+    #[arg(long)]
+    pub(crate) in_flight_default: bool,
+    /// Who does it; a server writes it to its log
+    #[arg(long, value_name = "NAME", env = "RETAILFLOW_OPERATOR", default_value = "operator")]
+    pub(crate) operator: String,
+    #[command(flatten)]
+    pub(crate) place: LogArgs,
+}
+
+fn in_flight_max(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("a whole number from 1 to {} is expected", u32::MAX))
+}
+
+/// A tenant's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusArg {
+    /// Commands are taken
+    Active,
+    /// Commands are refused; published ones become dead letters, to be published again
+    Suspended,
+}
+
+/// Runs the command.
+pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
+    let mut config = context.config.config;
+    let place = match &args {
+        Args::List(place) | Args::Show { place, .. } => place.open(&mut config)?,
+        Args::Set(set) => set.place.open(&mut config)?,
+    };
+    let found = match place {
+        LogPlace::Data(data) => {
+            let make = if matches!(args, Args::Set(_)) { Make::IfMissing } else { Make::Never };
+            let store = app::open(&data, &config, make)?;
+            let done = app::runtime()?.block_on(perform(&args, store.log.as_ref()));
+            store.close();
+            done?
+        }
+        LogPlace::Server(client) => ask(&args, &client)?,
+        LogPlace::Cluster => app::runtime()?.block_on(async {
+            let (connections, _) = cluster_report::log(&config).await?;
+            let tenants = NatsTenants::open(&connections, &TenantsOptions::default()).await;
+            let tenants = tenants.or_exit(ExitStatus::Unreachable, || "cannot read the tenants")?;
+            let done = perform(&args, &tenants).await;
+            tenants.close(CLOSE_MAX).await;
+            connections.close(CLOSE_MAX).await;
+            done
+        })?,
+    };
+    print(&shown(&found, context.output))
+}
+
+fn unknown(tenant: &TenantId) -> Failure {
+    Failure::finding(format!("there is no tenant {tenant}; `retailflow tenant set` makes one"))
+}
+
+/// The tenants that are to be shown.
+async fn perform(args: &Args, tenants: &dyn Tenants) -> Result<Vec<TenantView>, Failure> {
+    match args {
+        Args::List(_) => Ok(tenants.list().into_iter().map(TenantView::from).collect()),
+        Args::Show { tenant, .. } => match tenants.get(tenant) {
+            Some(setting) => Ok(vec![setting.into()]),
+            None => Err(unknown(tenant)),
+        },
+        Args::Set(set) => {
+            let setting = set.change().applied_to(&set.tenant, tenants.get(&set.tenant));
+            let put = tenants.put(setting.clone()).await;
+            put.or_exit(ExitStatus::Unreachable, || format!("cannot set tenant {}", set.tenant))?;
+            Ok(vec![setting.into()])
+        }
+    }
+}
+
+/// The same from a server that runs.
+fn ask(args: &Args, client: &Client) -> Result<Vec<TenantView>, Failure> {
+    let one = |answer: Answer, tenant: &TenantId| match answer.status {
+        200 => Ok(vec![answer.read()?]),
+        _ if answer.code() == Code::UnknownTenant.as_str() => Err(unknown(tenant)),
+        _ => Err(answer.refusal()),
+    };
+    let path = |tenant: &TenantId| format!("/v1/admin/tenants/{tenant}");
+    match args {
+        Args::List(_) => list(client),
+        Args::Show { tenant, .. } => one(client.get(&path(tenant))?, tenant),
+        Args::Set(set) => {
+            let operator =
+                operator(&set.operator).map_err(|why| Failure::usage(format!("--operator: {why}")))?;
+            let body = serde_json::to_string(&set.change());
+            let body = body.or_exit(ExitStatus::Usage, || "cannot write the change")?;
+            one(client.patch(&path(&set.tenant), &body, &operator)?, &set.tenant)
+        }
+    }
+}
+
+fn list(client: &Client) -> Result<Vec<TenantView>, Failure> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let answer = client.get(&format!("/v1/admin/tenants?limit=1000{after}"))?;
+        if answer.status != 200 {
+            return Err(answer.refusal());
+        }
+        let TenantList { tenants, next, .. } = answer.read()?;
+        let empty = tenants.is_empty();
+        all.extend(tenants);
+        match next.filter(|_| !empty) {
+            // Names need no other spelling in a query.
+            Some(next) => after = format!("&after={next}"),
+            None => return Ok(all),
+        }
+    }
+}
+
+impl SetArgs {
+    fn change(&self) -> TenantChange {
+        let status = self.status.map(|status| match status {
+            StatusArg::Active => TenantState::Active,
+            StatusArg::Suspended => TenantState::Suspended,
+        });
+        let in_flight_max = match self.in_flight_default {
+            true => Some(None),
+            false => self.in_flight_max.map(Some),
+        };
+        TenantChange { status, in_flight_max }
+    }
+}
+
+fn shown(tenants: &[TenantView], output: Output) -> String {
+    let status = |tenant: &TenantView| match tenant.status {
+        TenantState::Active => "active",
+        TenantState::Suspended => "suspended",
+    };
+    match output {
+        Output::Json => {
+            let list: Vec<_> = tenants
+                .iter()
+                .map(|tenant| {
+                    serde_json::json!({
+                        "tenant": tenant.tenant.as_str(),
+                        "status": status(tenant),
+                        "in_flight_max": tenant.in_flight_max,
+                    })
+                })
+                .collect();
+            format!("{:#}\n", serde_json::Value::from(list))
+        }
+        Output::Table => tenants
+            .iter()
+            .map(|tenant| {
+                let max = tenant.in_flight_max.map_or_else(|| "default".to_owned(), |max| max.to_string());
+                format!("{:<24} {:<10} in flight at most: {max}\n", tenant.tenant.as_str(), status(tenant))
+            })
+            .collect(),
+    }
+}
