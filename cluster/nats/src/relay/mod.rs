@@ -4,7 +4,7 @@
 //! - Each event of the tenant that the stream holds behind a reader's place is given once, in the stream's order: so those of one order
 //!   come in the order of their versions. Events of different orders stand in the order in which they were published.
 //! - A reader's place is a sequence of `RF_EVT`; its token says of which stream, and which event stood there. A place in another stream,
-//!   one that was trimmed away, and one where another event stands now are told ([`RelayError::Gone`]).
+//!   one that was trimmed away, and one where another event stands now are told ([`RelayError::Gone`](retailflow_engine::ports::RelayError::Gone)).
 //! - A message that is no event of ours stops the readers of its tenant before it. It is never left out without a word.
 //! - A reader keeps its place and nothing else: one that takes nothing costs nothing. At most `reads_max` read at a time.
 //!

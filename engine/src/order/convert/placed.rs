@@ -15,7 +15,7 @@ impl Placed {
     /// sealed part is nobody's business but the key's owner's, and stays here.
     ///
     /// # Errors
-    /// [`MoneyError`]; not for an order that was decided by [`super::decide()`].
+    /// [`MoneyError`]; not for an order that was decided by [`crate::order::decide()`].
     pub fn to_wire(&self) -> Result<PlaceData, MoneyError> {
         // Taken apart in full, so that a new field cannot be forgotten here.
         let Self {
