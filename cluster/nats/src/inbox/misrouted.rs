@@ -6,11 +6,11 @@
 
 use parking_lot::Mutex;
 use retailflow_engine::ids::{OrderRef, PartitionId};
-use retailflow_engine::keys::partition_of;
+use retailflow_engine::keys::{partition_of, sha256};
 use retailflow_engine::wire::{Code, DecodeError};
 use serde_json::Value;
 
-use super::{InboxFault, NatsInbox};
+use super::{InboxFault, NatsInbox, inbox_id};
 use crate::api::StreamInfo;
 use crate::command;
 use crate::foreign::{ForeignMessage, Reader};
@@ -18,6 +18,8 @@ use crate::subjects;
 
 /// Every subject of the stream.
 const ALL: &str = ">";
+/// Stands for none in what names a letter: there are fewer partitions.
+const NO_PARTITION: PartitionId = PartitionId(u16::MAX);
 
 /// Shared by all inboxes of a node: what was stored under subjects that none of them reads.
 #[derive(Debug, Default)]
@@ -73,8 +75,11 @@ impl NatsInbox {
     /// Puts away what stands under subjects of no partition, up to `last`, where there may be such.
     pub(super) async fn put_misrouted_away(&self, last: u64) -> Result<(), InboxFault> {
         let misrouted = &self.options.misrouted;
-        // Whoever looks already does it for us.
-        let Ok(_looking) = misrouted.looking.try_lock() else { return Ok(()) };
+        if misrouted.after().is_none() {
+            return Ok(());
+        }
+        // No partition reads on before all of them are put away: floors would rise above them, and they would be trimmed.
+        let _looking = misrouted.looking.lock().await;
         let Some(known) = misrouted.after() else { return Ok(()) };
         let mut reader = Reader::new(&self.connections, &self.edge, subjects::COMMANDS, ALL.to_owned());
         let mut after = known;
@@ -111,6 +116,10 @@ impl NatsInbox {
         let mut error = DecodeError::new(Code::MismatchedAddress, "", text);
         error.address.tenant = order.as_ref().map(|order| order.tenant.clone());
         let mut letter = self.letter(arrived, &error);
+        // The same letter, whichever partition and node finds it.
+        let mut named = inbox_id(&self.created, NO_PARTITION).to_vec();
+        named.extend_from_slice(&arrived.sequence.to_le_bytes());
+        letter.key.copy_from_slice(&sha256(&named)[..16]);
         let whole = order.and_then(|order| self.body(&order, arrived).ok());
         letter.body = whole.unwrap_or_else(|| arrived.payload.to_vec());
         letter.length_bytes = letter.body.len() as u64;

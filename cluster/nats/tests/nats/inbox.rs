@@ -1,5 +1,6 @@
 //! Commands as callers publish them, read by position: in order, without gaps, whatever else is sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use retailflow_engine::ids::{OrderRef, PartitionId};
@@ -7,7 +8,8 @@ use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::{Body, CommandInbox, Delivery, StoreError};
 use retailflow_engine::wire::decode_command;
 use retailflow_nats::{
-    Connections, DoorStreams, InboxFault, NatsInbox, TrimError, TrimReport, inbox_ids, subjects, trim,
+    Connections, DoorStreams, InboxFault, InboxOptions, NatsInbox, TrimError, TrimReport, inbox_ids,
+    subjects, trim,
 };
 use retailflow_testkit::author::{order, orders_in};
 use serde_json::json;
@@ -299,12 +301,16 @@ async fn what_was_published_while_the_transform_was_another_one_can_be_redriven(
     assert!(matches!(begun.err().unwrap(), InboxFault::SubjectsDiffer { .. }));
     assert_eq!(trimmed(&doors.connections, 4, &[1; 4]).await, Err(TrimError::SubjectsDiffer));
     assert_eq!(doors.letters().await, []);
+    // Another node, which reads another partition, sees it, too.
+    let other_node = InboxOptions { misrouted: Arc::default(), ..doors.inbox_options(false) };
+    assert!(doors.try_inbox(0, 0, other_node.clone()).await.is_err());
     streams.put_back(&doors.connections, false).await.unwrap();
     doors.place(&orders_in(PartitionId(there), 4, 1)[0], "after").await;
     assert_eq!(ids(&read(&mut open_before, 1).await), ["after"]);
     // One that is opened anew finds the same letters, and adds none.
     assert_eq!(ids(&read(&mut doors.inbox(there, 0, true).await, 1).await), ["after"]);
     assert_eq!(ids(&read(&mut doors.inbox(3, 0, true).await, 1).await), ["before"]);
+    doors.try_inbox(0, 0, other_node).await.unwrap().read(10).await.unwrap();
     let letters = doors.letters.list(0, usize::MAX).await.unwrap();
     let mut found: Vec<String> = Vec::new();
     for stored in letters {
