@@ -4,7 +4,7 @@
 //!   tenant's order goes first, [`Residents`] knows, and each tenant's orders by their last use, [`OrderSlots`].
 //! - An order leaves only with nothing to do, and says so otherwise ([`answer_request`]). What comes meanwhile waits at its tenant.
 //! - It keeps nothing but what is durable: the log, and a snapshot every `orders.snapshot_every` decisions
-//!   ([`save_snapshot_if_due`]; what stands in one is `engine/src/codec/snapshot.rs`). [`hydrate`] rebuilds it of the two.
+//!   ([`save_snapshot_if_due`]; what stands in one is `engine/src/order/snapshot.rs`). [`hydrate`] rebuilds it of the two.
 
 mod answer;
 mod hydrate;

@@ -120,17 +120,11 @@ impl Request {
             token_ref: payment.token_ref.into(),
             amount_minor: payment.amount_minor,
         };
+        let lines: Box<[Line]> = self.lines.into_iter().map(line).collect();
         let placed = Placed {
-            customer: self.customer.into(),
-            currency: self.currency,
-            total_minor: self.total_minor,
-            lines: self.lines.into_iter().map(line).collect(),
-            components: Box::default(),
             payments: self.payments.into_iter().map(pay).collect(),
             delivery: self.method.map(|method| Delivery { method: method.into(), address_ref: None }),
-            attributes: Box::default(),
-            placed_at: None,
-            sealed: None,
+            ..Placed::new(&self.customer, self.currency, self.total_minor, lines)
         };
         StepRequest {
             key: self.key.into(),
