@@ -282,7 +282,10 @@ pub(super) fn headers(event: &PublicEvent) -> HeaderMap {
         ("ce-time", Some(format_time(event.time))),
         ("ce-sequence", Some(event.sequence())),
         ("ce-dataschema", Some(event.data.dataschema().to_owned())),
+        ("ce-eventnumber", event.number.map(|number| number.to_string())),
         ("ce-causationid", event.causation_id.clone()),
+        ("ce-causationsource", event.causation_source.clone()),
+        ("ce-actor", event.actor.map(|actor| actor.as_str().to_owned())),
         ("ce-traceparent", event.traceparent.clone()),
     ];
     for (name, value) in all {

@@ -9,7 +9,7 @@ use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::{CommandId, OrderId, OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{
-    Aggregate, Draft, Drafted, EngineCommand, Incoming, StepOutcome, publish_parked, view,
+    Aggregate, Draft, Drafted, EngineCommand, Incoming, StepOutcome, publish_parked, publish_unparked, view,
 };
 use retailflow_engine::ports::{EventLog, LoggedEntry, OrderEntry};
 use retailflow_engine::wire::CommandData;
@@ -256,7 +256,11 @@ pub async fn told(log: &dyn EventLog) -> Told {
                         order.parked = Some(reason);
                         order.marks += 1;
                     }
-                    Control::Release { .. } => order.parked = None,
+                    Control::Release { at, .. } => {
+                        if order.parked.take().is_some() {
+                            events.extend(publish_unparked(&order.state, at, order.marks - 1));
+                        }
+                    }
                     _ => {}
                 },
             }

@@ -202,9 +202,20 @@ impl Shared {
     /// The number of a park mark among those of its order that told something, from 0; `None` for one that did not. The
     /// projector must have passed it.
     pub(super) fn mark_number(&self, order: &OrderRef, position: u64) -> Result<Option<u32>, String> {
-        let number = |marks: &[u64]| {
-            marks.iter().position(|mark| *mark == position).and_then(|at| u32::try_from(at).ok())
-        };
+        self.of_marks(order, |marks| marks.iter().position(|mark| *mark == position))
+    }
+
+    /// Which of an order's parkings (from 0) stood before the entry at `position`.
+    pub(super) fn parking_before(&self, order: &OrderRef, position: u64) -> Result<Option<u32>, String> {
+        self.of_marks(order, |marks| marks.partition_point(|mark| *mark < position).checked_sub(1))
+    }
+
+    fn of_marks(
+        &self,
+        order: &OrderRef,
+        find: impl FnOnce(&[u64]) -> Option<usize>,
+    ) -> Result<Option<u32>, String> {
+        let number = |marks: &[u64]| find(marks).and_then(|at| u32::try_from(at).ok());
         let shelf = self.shelf.read();
         if let Some(tracked) = self.lists.read().get(order) {
             return Ok(number(&tracked.marks));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use lru::LruCache;
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::{OrderRef, PartitionId};
-use retailflow_engine::order::{Aggregate, Incoming, publish_parked};
+use retailflow_engine::order::{Aggregate, Incoming, publish_parked, publish_unparked};
 use retailflow_engine::ports::{EventLog, LogPosition, LoggedEntry, ReadError};
 use retailflow_engine::wire::event::PublicEvent;
 use tokio::time::Instant;
@@ -176,6 +176,9 @@ impl EventPump {
             // A mark that stands already may be set again, and tells nothing.
             Control::Park { reason, at, .. } if !parked => {
                 publish_parked(&known.aggregate, reason, *at, count)
+            }
+            Control::Release { at, .. } if parked => {
+                publish_unparked(&known.aggregate, *at, count.saturating_sub(1))
             }
             _ => None,
         };

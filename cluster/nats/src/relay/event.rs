@@ -42,7 +42,13 @@ struct Envelope<'a> {
     time: &'a str,
     sequence: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    eventnumber: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     causationid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    causationsource: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
     datacontenttype: &'a str,
@@ -84,6 +90,12 @@ pub(super) fn read(arrived: &ForeignMessage) -> Result<StoredEvent, String> {
     }
     let dataschema = must("ce-dataschema")?;
     let (causationid, traceparent) = (may("ce-causationid")?, may("ce-traceparent")?);
+    let (causationsource, actor) = (may("ce-causationsource")?, may("ce-actor")?);
+    let eventnumber = may("ce-eventnumber")?.map(|text| match text.parse::<u64>() {
+        Ok(number) if number.to_string() == text => Ok(number),
+        _ => Err(format!("its ce-eventnumber is {text:?}")),
+    });
+    let eventnumber = eventnumber.transpose()?;
     let data: &RawValue =
         serde_json::from_slice(&arrived.payload).map_err(|error| format!("its data is no JSON: {error}"))?;
     // Within text JSON has no control characters; between its parts they would break the line.
@@ -99,7 +111,10 @@ pub(super) fn read(arrived: &ForeignMessage) -> Result<StoredEvent, String> {
         subject: &subject,
         time: &time,
         sequence: &sequence,
+        eventnumber,
         causationid: causationid.as_deref(),
+        causationsource: causationsource.as_deref(),
+        actor: actor.as_deref(),
         traceparent: traceparent.as_deref(),
         datacontenttype: &datacontenttype,
         dataschema: &dataschema,

@@ -159,8 +159,18 @@ fn event(tenant: &str, name: &str, version: u64) -> (OrderRef, PublicEvent) {
     let order = order(tenant, name);
     let data = EventData::Parked(Parked { reason: format!("{version} ü") });
     let (time, causation_id) = (TimestampMs(1_700_000_000_000), Some("c 1%".into()));
-    let event =
-        PublicEvent { order: order.clone(), version, index: 0, time, causation_id, traceparent: None, data };
+    let event = PublicEvent {
+        order: order.clone(),
+        version,
+        index: 0,
+        number: None,
+        time,
+        causation_id,
+        causation_source: None,
+        actor: None,
+        traceparent: None,
+        data,
+    };
     (order, event)
 }
 
