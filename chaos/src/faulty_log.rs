@@ -1,4 +1,4 @@
-//! The log in memory behind a network that loses answers, is late, refuses, and lets a rival in.
+//! The log in memory behind a network that loses answers, is late, refuses, and lets a competing writer in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use retailflow_engine::ports::{
     PortFuture, ReadError, StoredRecord,
 };
 
+use crate::competing_writer::CompetingWriter;
 use crate::faults::{Fault, FaultDeck};
-use crate::rival::Rival;
 use crate::trace::Trace;
 use crate::watch::{Attempt, Watch};
 
@@ -27,9 +27,9 @@ pub(crate) struct FaultyLog {
     pub(crate) inner: Arc<MemoryLog>,
     pub(crate) deck: Arc<FaultDeck>,
     pub(crate) trace: Arc<Trace>,
-    pub(crate) rival: Arc<Rival>,
+    pub(crate) competing_writer: Arc<CompetingWriter>,
     pub(crate) watch: Arc<Watch>,
-    /// The orders of partitions that the node writes, as far as it knows: a rival's are not in it.
+    /// The orders of partitions that the node writes, as far as it knows: a competing writer's are not in it.
     pub(crate) there: Mutex<BTreeMap<PartitionId, BTreeSet<OrderRef>>>,
 }
 
@@ -66,8 +66,8 @@ impl FaultyLog {
         let unknown = || Err(CommitError::Unknown("the world wants it so".into()));
         let answer = match fault {
             None => self.inner.commit_now(&group),
-            Some(Fault::Rival) => {
-                self.trace.note(self.rival.strike(&self.inner, &group, self.deck.dice()).await);
+            Some(Fault::CompetingWriter) => {
+                self.trace.note(self.competing_writer.take_over(&self.inner, &group, self.deck.dice()).await);
                 self.inner.commit_now(&group)
             }
             Some(Fault::LostAnswer | Fault::Silent) => {
