@@ -30,6 +30,7 @@ mod placed;
 mod projector;
 mod publisher;
 mod reader;
+mod reader_permits;
 pub mod relay;
 mod ring;
 mod shared;
@@ -39,7 +40,6 @@ mod states;
 #[cfg(test)]
 mod tests;
 mod tracked;
-mod turns;
 mod views;
 
 pub use options::ProjectionOptions;
