@@ -16,7 +16,7 @@ use retailflow_server::serve::cluster::nats_options;
 /// A leader that changes is away for some seconds; a stopped stream has none for good.
 const STOPPED_MIN: Duration = Duration::from_secs(10);
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -126,7 +126,7 @@ async fn stopped(recovery: &CommandRecovery) -> Result<CommandsState, Failure> {
         if matches!(state, CommandsState::Well { .. }) || begun.elapsed() >= STOPPED_MIN {
             return Ok(state);
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -149,7 +149,7 @@ async fn decided(recovery: &CommandRecovery, at_most: Duration) -> Result<(), Fa
                 at_most.as_secs()
             )));
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 

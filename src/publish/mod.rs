@@ -31,7 +31,7 @@ const BATCH: usize = 256;
 /// Lines whose fate is not counted yet, beyond those that the publisher holds.
 const WAITING_MAX: usize = 4_096;
 /// Between two looks at how it goes, and two writes of the mark.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Lines that are told one by one; beyond it they are counted.
 const TOLD_MAX: u64 = 20;
 
@@ -175,7 +175,7 @@ async fn count(
     let mut tally = Tally::new(resume.map_or(0, Resume::lines));
     // Of the lines that are done with.
     let mut done = GENESIS;
-    let mut ticks = interval(LOOK);
+    let mut ticks = interval(POLL_INTERVAL);
     let mut since = None;
     loop {
         let next = tokio::select! {
@@ -231,7 +231,7 @@ fn look(
     match (publisher.held_up(), &since) {
         (Some(_), None) => *since = Some((Instant::now(), false)),
         // A moment's trouble is nobody's concern.
-        (Some(why), Some((begun, false))) if begun.elapsed() >= LOOK => {
+        (Some(why), Some((begun, false))) if begun.elapsed() >= POLL_INTERVAL => {
             bar.suspend(|| say(format!("waiting: {why}")));
             *since = Some((*begun, true));
         }

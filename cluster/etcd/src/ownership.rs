@@ -28,13 +28,13 @@ use retailflow_os::repeated::Repeated;
 /// Requests under way at one time.
 const REQUESTS_MAX: usize = 32;
 /// What is wanted is looked at again so often, also when nothing has changed: dwelling ends by time alone.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// All is read anew so often, whatever the watch says: one that hears nothing any more (its etcd was wiped, and counts from below what
 /// it waits for) looks like one to which nothing happens.
 const READ_EVERY: Duration = Duration::from_secs(10);
 /// After trouble it is tried again between these.
-const AGAIN_MIN: Duration = Duration::from_millis(100);
-const AGAIN_MAX: Duration = Duration::from_secs(2);
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
 
 /// Who joins, and how.
 #[derive(Debug, Clone)]
@@ -158,7 +158,7 @@ async fn run(
         said: Repeated::new(),
         leaving: false,
     };
-    let mut again = AGAIN_MIN;
+    let mut again = RETRY_DELAY_MIN;
     loop {
         let begun = Instant::now();
         tokio::select! {
@@ -171,14 +171,14 @@ async fn run(
                 member.say(&error.to_string());
             }
         }
-        if begun.elapsed() > AGAIN_MAX {
-            again = AGAIN_MIN;
+        if begun.elapsed() > RETRY_DELAY_MAX {
+            again = RETRY_DELAY_MIN;
         }
         tokio::select! {
             () = inner.stop.cancelled() => break,
             () = sleep(again) => {}
         }
-        again = (again * 2).min(AGAIN_MAX);
+        again = (again * 2).min(RETRY_DELAY_MAX);
     }
     if let Some(session) = member.session.take() {
         // It leaves in good order: nobody need miss it. One that etcd does not hear of is missed, and an operator says so.
@@ -223,7 +223,7 @@ impl Member {
     ) -> Result<std::convert::Infallible, EtcdError> {
         let store = Store::connect(&self.inner.options.endpoints).await?;
         let mut changes = self.read_all(&store).await?;
-        let mut look = interval(LOOK_EVERY);
+        let mut look = interval(POLL_INTERVAL);
         let mut read = interval_at(Instant::now() + READ_EVERY, READ_EVERY);
         read.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

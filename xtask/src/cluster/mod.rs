@@ -19,7 +19,7 @@ use self::running::{Places, Running};
 use crate::{setup, shell};
 
 /// Between two looks whether all are there.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What is started.
 #[derive(Debug, PartialEq, Eq)]
@@ -167,7 +167,7 @@ async fn live(running: &mut Running, size: &Size, nats: &Path, etcd: &Path) -> R
     let mut asked = asked::lines();
     loop {
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => running.look(size.restart),
+            () = tokio::time::sleep(POLL_INTERVAL) => running.look(size.restart),
             Some(line) = asked.recv() => running.asked(&line),
         }
     }
