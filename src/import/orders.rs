@@ -183,7 +183,9 @@ impl<'a, 'r, W: Write> Orders<'a, 'r, W> {
             return Err(Fault::of_row(format!("an order has at most {LINES_MAX} lines")));
         }
         if open.pending_bytes + record.size_bytes() > PENDING_MAX_BYTES {
-            return Err(Fault::of_row(format!("the rows of an order have at most {PENDING_MAX_BYTES} bytes")));
+            return Err(Fault::of_row(format!(
+                "the rows of an order have at most {PENDING_MAX_BYTES} bytes"
+            )));
         }
         Ok(row)
     }

@@ -20,7 +20,7 @@ use super::answers::{EtcdError, Meaning};
 use super::coordinator::{Action, Coordinator};
 use super::keys::{Key, Keys};
 use super::membership::{Known, Membership};
-use super::session::{Session, Standing};
+use super::session::{Session, SessionState};
 use super::store::Store;
 use super::values::{ClaimV1, DrainV1, NodeV1, SeenV1, write};
 use retailflow_os::repeated::Repeated;
@@ -236,12 +236,12 @@ impl Member {
             }
             self.inner.known.placed(self.coordinator.is_listed(), self.coordinator.placed_here());
             self.act(&store).await?;
-            let mut standing = self.session.as_ref().map(|session| session.standing.clone());
+            let mut state = self.session.as_ref().map(|session| session.state.clone());
             tokio::select! {
                 () = self.inner.leaving.cancelled(), if !self.leaving => self.leaving = true,
                 change = changed(&mut changes) => self.apply(change?),
                 Some(partition) = releases.recv() => self.coordinator.released(partition),
-                () = moved(standing.as_mut()) => {}
+                () = moved(state.as_mut()) => {}
                 _ = look.tick() => {}
                 _ = read.tick() => changes = self.read_all(&store).await?,
             }
@@ -273,10 +273,10 @@ impl Member {
     /// Sees to the session, and to the own entry.
     async fn attend(&mut self, store: &Store) -> Result<(), EtcdError> {
         // Marked as seen: whoever waits for the next change must not be told of this one.
-        let standing = self.session.as_mut().map(|session| *session.standing.borrow_and_update());
-        match standing {
-            Some(Standing::Until(until)) => self.inner.known.sure_until(until),
-            Some(Standing::Ended) => self.session_ended(),
+        let state = self.session.as_mut().map(|session| *session.state.borrow_and_update());
+        match state {
+            Some(SessionState::Until(until)) => self.inner.known.sure_until(until),
+            Some(SessionState::Ended) => self.session_ended(),
             None => {}
         }
         if self.session.is_none() {
@@ -415,10 +415,10 @@ async fn changed(changes: &mut WatchStream) -> Result<Vec<Change>, EtcdError> {
     Ok(message.events().iter().filter_map(change).collect())
 }
 
-/// Waits until the session's standing has changed.
-async fn moved(standing: Option<&mut watch::Receiver<Standing>>) {
-    if let Some(standing) = standing
-        && standing.changed().await.is_ok()
+/// Waits until the session's state has changed.
+async fn moved(state: Option<&mut watch::Receiver<SessionState>>) {
+    if let Some(state) = state
+        && state.changed().await.is_ok()
     {
         return;
     }

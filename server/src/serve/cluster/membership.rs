@@ -15,9 +15,9 @@ const UNLISTED_MAX: Duration = Duration::from_secs(3);
 
 /// The membership, once this node has joined.
 #[derive(Clone, Default)]
-pub(super) struct Standing(Arc<OnceLock<Arc<EtcdOwnership>>>);
+pub(super) struct JoinedOwnership(Arc<OnceLock<Arc<EtcdOwnership>>>);
 
-impl Standing {
+impl JoinedOwnership {
     pub(super) fn joined(&self, ownership: &Arc<EtcdOwnership>) {
         // A node joins once.
         let _ = self.0.set(ownership.clone());
@@ -25,9 +25,9 @@ impl Standing {
 
     /// Says what is wrong with it. A partition that is this node's is run within `moving`.
     pub(super) fn watch(&self, node: &NodeHandle, moving: Duration) -> Watch {
-        let (standing, node) = (self.clone(), node.clone());
+        let (joined, node) = (self.clone(), node.clone());
         Box::new(move || {
-            let Some(ownership) = standing.0.get() else { return Vec::new() };
+            let Some(ownership) = joined.0.get() else { return Vec::new() };
             let run: Vec<PartitionId> = node.terms().into_iter().map(|(partition, _)| partition).collect();
             told(&ownership.membership(), &run, moving)
         })
