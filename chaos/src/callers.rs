@@ -10,7 +10,7 @@ use retailflow_engine::invariant::{InvariantId, OutcomeBook, Violation};
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
 
-use crate::script::Caller;
+use crate::script::AskClient;
 use crate::time::WorldClock;
 use crate::trace::Trace;
 
@@ -68,7 +68,7 @@ pub(crate) fn is_final(outcome: &Outcome) -> bool {
 
 /// Caller `index` of `count`. No two callers ever send in the same millisecond: when many lose their answers at once,
 /// the order in which they hear of it (a matter of addresses in memory) must not decide what happens next.
-pub(crate) async fn call(shared: Arc<Shared>, caller: Caller, index: u64, count: u64) {
+pub(crate) async fn call(shared: Arc<Shared>, caller: AskClient, index: u64, count: u64) {
     let who = format!("caller {index}");
     let command = Command::from_event(caller.event.clone(), Actor::Tenant);
     let mut next_ms = caller.first_ms;

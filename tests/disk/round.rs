@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use retailflow_chaos_disk::{Disk, Fault, Mount};
 use tempfile::TempDir;
 
-use super::callers::{Callers, Progress};
+use super::callers::{LoadClients, Progress};
 use super::plan::Trouble;
 use super::process::{Process, Refusal};
 use crate::support::poll::wait_up_to;
@@ -42,7 +42,7 @@ struct Round {
     // Before the folder: it is unmounted first.
     mount: Mount,
     folder: TempDir,
-    callers: Callers,
+    clients: LoadClients,
     report: Report,
 }
 
@@ -60,13 +60,13 @@ pub(super) fn run(trouble: Trouble, seed: u64, planted: &[Fault]) -> Report {
     let (disk, mount, folder) = mounted(seed).expect("FUSE was there a moment ago");
     planted.iter().for_each(|fault| disk.arm(fault.clone()));
     let report = Report { told: 0, compared: 0, refused: 0, wrong: Vec::new(), course: String::new() };
-    let callers = Callers::new(seed);
+    let clients = LoadClients::new(seed);
     let rng = fastrand::Rng::with_seed(seed);
-    let mut round = Round { trouble, seed, rng, disk, mount, folder, callers, report };
+    let mut round = Round { trouble, seed, rng, disk, mount, folder, clients, report };
     round.go();
-    let Round { mut report, callers, .. } = round;
-    report.wrong.extend(callers.losses().map(str::to_owned));
-    (report.told, report.compared) = (callers.told(), callers.compared());
+    let Round { mut report, clients, .. } = round;
+    report.wrong.extend(clients.losses().map(str::to_owned));
+    (report.told, report.compared) = (clients.told(), clients.compared());
     report
 }
 
@@ -92,7 +92,7 @@ impl Round {
             assert!(self.disk.spoil(&segment, sector), "there is a first segment");
         }
         let Some(mut process) = self.start("rebooted") else { return };
-        if let Err(why) = self.callers.repeat(&process.address, 100) {
+        if let Err(why) = self.clients.repeat(&process.address, 100) {
             self.wrong(&format!("no answer after the reboot: {why}"));
         }
         match process.stop() {
@@ -114,7 +114,7 @@ impl Round {
         };
         let address = process.address.clone();
         let mut notes = Vec::new();
-        self.callers.work(&address, &on_answer, |progress| {
+        self.clients.work(&address, &on_answer, |progress| {
             wait_for_answers(progress, &mut process, wanted);
             let has_struck = faults.is_empty() || {
                 faults.into_iter().for_each(|fault| disk.arm(fault));
@@ -169,7 +169,7 @@ impl Round {
 
     /// A sample of what was given, and new commands; then the process ends in one of three ways.
     fn more(&mut self, mut process: Process) {
-        if let Err(why) = self.callers.repeat(&process.address, SAMPLE_PERCENT) {
+        if let Err(why) = self.clients.repeat(&process.address, SAMPLE_PERCENT) {
             self.wrong(&format!("no answer when it is started again: {why}"));
         }
         let wanted = self.rng.u64(10..200);
@@ -177,7 +177,7 @@ impl Round {
         let disk = self.disk.clone();
         let address = process.address.clone();
         let mut answers = true;
-        self.callers.work(&address, &|_| {}, |progress| {
+        self.clients.work(&address, &|_| {}, |progress| {
             answers = wait_for_answers(progress, &mut process, wanted);
             match end {
                 0 => disk.power_off(),
