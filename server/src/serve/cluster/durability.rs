@@ -19,7 +19,7 @@ use crate::app::SystemClock;
 use crate::exit::Failure;
 use crate::metrics_exporter::{MetricsExporter, class};
 use crate::monitor;
-use crate::serve::readiness::{Part, Trouble, Watch};
+use crate::serve::readiness::{HealthIssue, Part, Watch};
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(10);
@@ -231,7 +231,7 @@ impl Watching {
                     name(required)
                 )
             };
-            tell.then(|| Trouble::bars(Part::Durability, text()).mend(remedy(now.get())))
+            tell.then(|| HealthIssue::bars(Part::Durability, text()).with_remedy(remedy(now.get())))
                 .into_iter()
                 .collect()
         })

@@ -30,7 +30,7 @@ const REPLIES_MAX: usize = 8_192;
 const END_MAX: Duration = Duration::from_secs(15);
 /// After passing trouble commands are read again in so long.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// And after trouble that only people can mend.
+/// And after trouble that only people can end.
 const RETRY_AFTER_DAMAGE: Duration = Duration::from_secs(5);
 
 /// Where published commands come from, and where their outcomes go.
