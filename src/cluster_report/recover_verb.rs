@@ -88,7 +88,7 @@ async fn recover(
     let name = if missing { "missing" } else { "stopped" };
     let mut shown = json!({ "state": name, "dry_run": args.dry_run });
     if args.dry_run || !args.yes {
-        let undecided = if missing { Vec::new() } else { looked(recovery).await? };
+        let undecided = if missing { Vec::new() } else { undecided(recovery).await? };
         shown["undecided_partitions"] =
             undecided.iter().map(|one| one.partition.0).collect::<Vec<u16>>().into();
         let text = match (missing, undecided.is_empty()) {
@@ -130,7 +130,7 @@ async fn stopped(recovery: &CommandRecovery) -> Result<CommandsState, Failure> {
     }
 }
 
-async fn looked(recovery: &CommandRecovery) -> Result<Vec<UndecidedCommands>, Failure> {
+async fn undecided(recovery: &CommandRecovery) -> Result<Vec<UndecidedCommands>, Failure> {
     let undecided = recovery.undecided().await;
     undecided.or_exit(ExitStatus::Unreachable, || "what is decided cannot be told now")
 }
@@ -138,7 +138,7 @@ async fn looked(recovery: &CommandRecovery) -> Result<Vec<UndecidedCommands>, Fa
 async fn decided(recovery: &CommandRecovery, at_most: Duration) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {
-        let undecided = looked(recovery).await?;
+        let undecided = undecided(recovery).await?;
         if undecided.is_empty() {
             return Ok(());
         }

@@ -36,7 +36,7 @@ pub(super) fn examine(config: &Config, data: &Path, report: &mut Report) -> bool
     if let Some((free, size)) = app::room(data) {
         let remedy =
             "make room there, or raise the quota; commands are refused as `storage_full` when it is full";
-        room::look(format!("room at {}", data.display()), size - free.min(size), size, remedy, report);
+        room::report_fill(format!("room at {}", data.display()), size - free.min(size), size, remedy, report);
     }
     if !data.join("log").is_dir() {
         report.problem(what, "holds no log", format!("`retailflow {serve}` begins one"));

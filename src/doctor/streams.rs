@@ -11,7 +11,7 @@ use super::report::Report;
 use super::room;
 use retailflow_server::app::SystemClock;
 use retailflow_server::serve::cluster::clock::{DIFFERS_MAX_MS, differs};
-use retailflow_server::serve::cluster::durability::{gives, look, name, remedy, shown};
+use retailflow_server::serve::cluster::durability::{assess, gives, name, remedy, shown};
 
 /// Looks at the log, if there is one; gives what it is.
 pub(super) async fn examine(
@@ -217,7 +217,7 @@ async fn copies(connections: &Connections, shards: u16, report: &mut Report) {
         let Some(max) = copies.bytes_max.filter(|max| *max > 0) else { continue };
         let remedy = "see `retailflow cluster status` for who lags behind; callers are refused when it is full \
                     (nats.commands_max_bytes)";
-        room::look(format!("room in {}", copies.stream), copies.bytes, max, remedy, report);
+        room::report_fill(format!("room in {}", copies.stream), copies.bytes, max, remedy, report);
     }
 }
 
@@ -225,10 +225,10 @@ async fn durability(config: &Config, connections: &Connections, shards: u16, rep
     let mut config = config.clone();
     config.cluster.shards = shards;
     let required = config.cluster.durability;
-    match look(connections, &SyncedServers::new(connections), &config).await {
+    match assess(connections, &SyncedServers::new(connections), &config).await {
         Err(why) => report.problem("durability", why, "see what is said of JetStream"),
-        Ok(looked) => {
-            let found = looked.durability;
+        Ok(assessed) => {
+            let found = assessed.durability;
             let text = format!("{}, and cluster.durability asks for {}", shown(found), name(required));
             match gives(found, required) {
                 true => report.ok("durability", text),

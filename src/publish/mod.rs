@@ -181,7 +181,7 @@ async fn count(
         let next = tokio::select! {
             biased;
             _ = ticks.tick() => {
-                look(publisher, &tally, resume, &done, &mut since, bar)?;
+                report_progress(publisher, &tally, resume, &done, &mut since, bar)?;
                 continue;
             }
             next = waiting.recv() => next,
@@ -200,7 +200,7 @@ async fn count(
                     tokio::select! {
                         biased;
                         sent = &mut sent => break sent,
-                        _ = ticks.tick() => look(publisher, &tally, resume, &done, &mut since, bar)?,
+                        _ = ticks.tick() => report_progress(publisher, &tally, resume, &done, &mut since, bar)?,
                     }
                 };
                 if let Some(why) = tally.sent(line, &sent)
@@ -220,7 +220,7 @@ async fn count(
 }
 
 /// Says when nothing goes on, and writes the mark.
-fn look(
+fn report_progress(
     publisher: &CommandPublisher,
     tally: &Tally,
     resume: Option<&Resume>,

@@ -95,7 +95,7 @@ impl NatsTenants {
             read: api(&connections.read),
             known: RwLock::default(),
         });
-        shared.look().await?;
+        shared.read_new().await?;
         let stop = CancellationToken::new();
         let every = Duration::from_millis(options.look_every_ms.max(1));
         let looking = keep_looking(shared.clone(), every, stop.clone());
@@ -134,7 +134,7 @@ async fn keep_looking(shared: Arc<Shared>, every: Duration, stop: CancellationTo
         }
         let looked = tokio::select! {
             () = stop.cancelled() => return,
-            looked = shared.look() => looked,
+            looked = shared.read_new() => looked,
         };
         match looked {
             Ok(()) => said.over(),
@@ -149,7 +149,7 @@ async fn keep_looking(shared: Arc<Shared>, every: Duration, stop: CancellationTo
 
 impl Shared {
     /// Reads on from where it was: all, if the stream is another one.
-    async fn look(&self) -> Result<(), ApiFailure> {
+    async fn read_new(&self) -> Result<(), ApiFailure> {
         let info = self.read.info(subjects::META).await?;
         let (same, seen) = {
             let known = self.known.read();
