@@ -36,7 +36,7 @@ impl Shared {
     }
 
     /// Notes an outcome that someone got.
-    pub(crate) fn told(&self, who: &str, event: &CommandEvent, outcome: &Outcome) {
+    pub(crate) fn record_answer(&self, who: &str, event: &CommandEvent, outcome: &Outcome) {
         self.trace.note(format!(
             "{who}: {} {} {}{} version {:?}",
             event.order,
@@ -77,7 +77,7 @@ pub(crate) async fn call(shared: Arc<Shared>, caller: AskClient, index: u64, cou
         own_slot(&shared.clock, next_ms, index, count).await;
         next_ms = 0;
         if let Some(outcome) = lost.take() {
-            shared.told(&who, &caller.event, &outcome);
+            shared.record_answer(&who, &caller.event, &outcome);
         }
         let Some(node) = shared.node.lock().clone() else { continue };
         shared.trace.note(format!("{who} asks: {} {}", caller.event.order, caller.event.key));
@@ -87,7 +87,7 @@ pub(crate) async fn call(shared: Arc<Shared>, caller: AskClient, index: u64, cou
             lost = Some(outcome);
             continue;
         }
-        shared.told(&who, &caller.event, &outcome);
+        shared.record_answer(&who, &caller.event, &outcome);
         if is_final(&outcome) {
             return;
         }

@@ -48,7 +48,7 @@ impl FaultyLog {
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(delay_ms)).await;
             let answer = inner.commit_now(&group);
-            trace.note(format!("late: {} {}", named(&group), told(&answer)));
+            trace.note(format!("late: {} {}", named(&group), describe(&answer)));
         });
     }
 
@@ -72,7 +72,7 @@ impl FaultyLog {
             }
             Some(Fault::LostAnswer | Fault::Silent) => {
                 let answer = self.inner.commit_now(&group);
-                self.trace.note(format!("unheard: {name} {}", told(&answer)));
+                self.trace.note(format!("unheard: {name} {}", describe(&answer)));
                 unknown()
             }
             Some(Fault::LateUnknown | Fault::LateSilent) => {
@@ -87,7 +87,7 @@ impl FaultyLog {
             std::future::pending::<()>().await;
         }
         self.delay().await;
-        self.trace.note(format!("append: {name} {}", told(&answer)));
+        self.trace.note(format!("append: {name} {}", describe(&answer)));
         self.remember(partition, &answer);
         self.watch.answered(&attempt, was_in_doubt, &answer, &records);
         answer
@@ -152,7 +152,7 @@ fn named(group: &Group) -> String {
     )
 }
 
-fn told(answer: &Result<Commit, CommitError>) -> String {
+fn describe(answer: &Result<Commit, CommitError>) -> String {
     match answer {
         Ok(commit) => format!("→ position {}", commit.position.0),
         Err(error) => format!("→ {error:?}"),

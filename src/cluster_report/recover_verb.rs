@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::cli::cluster_args::ClusterArgs;
-use crate::cli::{Output, told};
+use crate::cli::{Output, render};
 use crate::cluster_report::{self, CLOSE_MAX};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit as _};
 use retailflow_server::serve::cluster::nats_options;
@@ -74,7 +74,7 @@ async fn recover(
             let text = format!(
                 "RF_CMD is led and takes commands (its last position is {last}): there is nothing to recover\n"
             );
-            return Ok(told(&json!({ "state": "well", "last": last }), text, output));
+            return Ok(render(&json!({ "state": "well", "last": last }), text, output));
         }
         CommandsState::ServersAway(stream) => {
             return Err(Failure::refused(format!(
@@ -103,7 +103,7 @@ async fn recover(
             ),
         };
         if args.dry_run {
-            return Ok(told(&shown, text, output));
+            return Ok(render(&shown, text, output));
         }
         return Err(Failure::refused(format!("{}: repeat with --yes to do it", text.trim_end())));
     }
@@ -114,7 +114,7 @@ async fn recover(
     shown["created"] = created.clone().into();
     let text =
         format!("RF_CMD was made again at {created}; nodes read it from its beginning by themselves\n");
-    Ok(told(&shown, text, output))
+    Ok(render(&shown, text, output))
 }
 
 /// How it stands, once that has stood for long enough.

@@ -57,9 +57,9 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         Output::Table => text(&report),
     })?;
     match report.worst() {
-        _ if report.servers_reached == 0 => Err(Failure::told(ExitStatus::Unreachable)),
-        Level::Problem => Err(Failure::told(ExitStatus::Finding)),
-        Level::Warning if args.strict => Err(Failure::told(ExitStatus::Finding)),
+        _ if report.servers_reached == 0 => Err(Failure::reported(ExitStatus::Unreachable)),
+        Level::Problem => Err(Failure::reported(ExitStatus::Finding)),
+        Level::Warning if args.strict => Err(Failure::reported(ExitStatus::Finding)),
         Level::Warning | Level::Ok => Ok(()),
     }
 }

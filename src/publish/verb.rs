@@ -90,7 +90,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         };
         let published = tokio::select! {
             published = publish::run(&publisher, &mut inbox, &name, (resume.as_ref(), &end), stopped, args.quiet) => published,
-            () = closing => Err(Failure::told(ExitStatus::Unreachable)),
+            () = closing => Err(Failure::reported(ExitStatus::Unreachable)),
         };
         publisher.close(CLOSE_MAX).await;
         published

@@ -139,7 +139,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         return Err(Failure::finding(text));
     }
     if broken || report.commands.dead_lettered > 0 {
-        return Err(Failure::told(ExitStatus::Finding));
+        return Err(Failure::reported(ExitStatus::Finding));
     }
     Ok(())
 }

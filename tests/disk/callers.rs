@@ -197,7 +197,7 @@ impl LoadClients {
     }
 
     /// Outcomes that callers have been given.
-    pub(super) fn told(&self) -> usize {
+    pub(super) fn outcomes(&self) -> usize {
         self.0
             .iter()
             .map(|caller| caller.commands.iter().filter(|command| command.told.is_some()).count())

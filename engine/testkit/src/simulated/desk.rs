@@ -24,14 +24,14 @@ pub(super) enum Trade {
 }
 
 /// Why nothing was written.
-pub(super) enum Trouble {
+pub(super) enum WriteFailure {
     /// No more keys can be remembered.
     Full(&'static str),
     /// The book cannot be written.
     Book(StoreError),
 }
 
-impl Trouble {
+impl WriteFailure {
     /// What is said to a request. A book that failed may hold the entry after all: that is for its journal to know.
     pub(super) fn answer(self) -> StepAnswer {
         match self {
@@ -156,7 +156,7 @@ impl Desk {
         draft: BookEntry,
         now: TimestampMs,
         journal: &dyn Journal,
-    ) -> Result<BookEntry, Trouble> {
+    ) -> Result<BookEntry, WriteFailure> {
         let entry = match (draft.why, &self.trade) {
             (Some(why @ Why::UnknownUnits), _) => draft.not_done(why),
             (_, Trade::Inventory(stock)) => stock.decide(&self.keys, draft),
@@ -172,21 +172,21 @@ impl Desk {
         entry: BookEntry,
         now: TimestampMs,
         journal: &dyn Journal,
-    ) -> Result<BookEntry, Trouble> {
+    ) -> Result<BookEntry, WriteFailure> {
         let hash = key_hash(&entry.key);
         if entry.kind == BookKind::Pending {
             let waiting = self.pending.entries.len() + self.finished.len();
             if waiting >= self.pending_max && self.pending.get(hash).is_none() {
-                return Err(Trouble::Full("too much is pending"));
+                return Err(WriteFailure::Full("too much is pending"));
             }
         }
         let has_key = !matches!(entry.kind, BookKind::HandedOver | BookKind::Supplied);
         if has_key && self.keys.find(hash).is_none() {
             let dropped =
-                self.keys.make_room(now).map_err(|()| Trouble::Full("no more keys are remembered"))?;
+                self.keys.make_room(now).map_err(|()| WriteFailure::Full("no more keys are remembered"))?;
             dropped.map(|key| self.short.remove(&key));
         }
-        journal.append(std::slice::from_ref(&entry)).map_err(Trouble::Book)?;
+        journal.append(std::slice::from_ref(&entry)).map_err(WriteFailure::Book)?;
         self.apply(&entry);
         if let Trade::Inventory(stock) = &self.trade
             && stock.brings(&entry)
