@@ -121,7 +121,7 @@ impl EtcdOwnership {
         if let Some(task) = task
             && task.await.is_err()
         {
-            tracing::error!("the membership's task panicked");
+            tracing::error!(event = "task_panicked", "the membership's task panicked");
         }
     }
 }

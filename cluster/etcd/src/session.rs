@@ -90,7 +90,7 @@ async fn keep(
                 Err(error) if error.meaning == Meaning::SessionEnded => break,
                 Err(error) => {
                     if let Some(left_out) = said.due(&error) {
-                        tracing::warn!(%error, left_out, "the session cannot be kept alive now");
+                        tracing::warn!(event = "session_not_renewed", %error, left_out, "the session cannot be kept alive now");
                     }
                 }
                 Ok(()) => break,

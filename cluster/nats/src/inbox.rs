@@ -383,7 +383,7 @@ impl NatsInbox {
             Err(error) => {
                 let letter = self.letter(arrived, &error);
                 self.letters.put(letter).await.map_err(|why| InboxFault::Unavailable(why.to_string()))?;
-                tracing::warn!(position, %error, "a command was put with the dead letters");
+                tracing::warn!(event = "command_dead_lettered", position, %error, "a command was put with the dead letters");
                 Ok(None)
             }
         }

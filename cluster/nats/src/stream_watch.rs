@@ -236,7 +236,7 @@ impl StreamWatch {
         if let Some(task) = task
             && task.await.is_err()
         {
-            tracing::error!("what looks at streams ended badly");
+            tracing::error!(event = "task_panicked", "what looks at streams ended badly");
         }
     }
 }

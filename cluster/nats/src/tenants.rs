@@ -140,7 +140,7 @@ async fn keep_looking(shared: Arc<Shared>, every: Duration, stop: CancellationTo
             Ok(()) => said.over(),
             Err(failure) => {
                 if let Some(left_out) = said.due(&failure) {
-                    tracing::warn!(trouble = %failure, left_out, "what others have set for tenants cannot be read now");
+                    tracing::warn!(event = "tenants_unread", trouble = %failure, left_out, "what others have set for tenants cannot be read now");
                 }
             }
         }
@@ -172,7 +172,7 @@ impl Shared {
                 next = stored.sequence + 1;
                 if let Some(tenant) = subjects::parse_tenant(&stored.subject) {
                     let setting = read(&tenant, stored)
-                        .inspect_err(|failure| tracing::error!(trouble = %failure, "a tenant"));
+                        .inspect_err(|failure| tracing::error!(event = "tenant_unreadable", trouble = %failure, "a tenant's setting cannot be read"));
                     into.take(tenant, stored.sequence, setting.ok());
                 }
             }

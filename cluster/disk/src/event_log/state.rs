@@ -54,7 +54,7 @@ impl Inner {
     }
 
     pub(super) fn fail(&self, reason: &str) {
-        tracing::error!(reason, "the log failed for good");
+        tracing::error!(event = "log_failed", reason, "the log failed for good");
         self.failed.send_replace(Some(reason.into()));
     }
 

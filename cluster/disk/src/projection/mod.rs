@@ -79,7 +79,7 @@ impl Projection {
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
-            tracing::error!("the projector's thread panicked");
+            tracing::error!(event = "task_panicked", "the projector's thread panicked");
         }
     }
 }

@@ -145,7 +145,7 @@ impl EventPump {
             Err(Unpublished::Passing(error)) => return Err(error),
             Err(Unpublished::Broken(why)) => {
                 let (partition, sequence) = (self.partition, at.sequence);
-                tracing::error!(%partition, sequence, why, "an order's events cannot be told; the others' go on");
+                tracing::error!(event = "order_events_broken", %partition, sequence, why, "an order's events cannot be told; the others' go on");
             }
         }
         Ok(())
