@@ -155,7 +155,7 @@ impl PartitionServices {
         let commands = async {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.take_in(partition, ends) => {}
+                () = self.run_intake(partition, ends) => {}
             }
         };
         tokio::join!(pump, answers, commands);
@@ -163,7 +163,7 @@ impl PartitionServices {
     }
 
     /// Reads the partition's commands for ever.
-    async fn take_in(&self, partition: PartitionId, ends: &IntakeConnections) {
+    async fn run_intake(&self, partition: PartitionId, ends: &IntakeConnections) {
         loop {
             let pause = match self.intake(partition, ends).await {
                 Ok(()) => RETRY_DELAY,
