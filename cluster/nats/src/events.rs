@@ -148,7 +148,7 @@ impl EventPublisher {
                 let some = match some {
                     // A broken order stops alone.
                     Err(error @ PublishError::Foreign { .. }) => {
-                        tracing::error!(%error, "an order's events cannot be told; the others' go on");
+                        tracing::error!(event = "order_events_broken", %error, "an order's events cannot be told; the others' go on");
                         PublishCounts { broken: 1, ..PublishCounts::default() }
                     }
                     some => some?,

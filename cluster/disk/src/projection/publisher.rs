@@ -99,7 +99,7 @@ impl Publisher {
                 Err(Unpublished::Read(error @ ReadError::Unavailable(_))) => return Err(error.to_string()),
                 Err(Unpublished::Other(why)) => return Err(why),
                 Err(error) => {
-                    tracing::error!(position = entry.position, %error, "an order's events cannot be told; the others' go on");
+                    tracing::error!(event = "order_events_broken", position = entry.position, %error, "an order's events cannot be told; the others' go on");
                 }
             }
             // Counted over what is stored, not over what is told: the same for every filter.

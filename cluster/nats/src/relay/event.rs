@@ -138,7 +138,7 @@ mod tests {
     use retailflow_engine::memory::MemoryLog;
     use retailflow_engine::ports::LogIdentity;
     use retailflow_engine::wire::event::PublicEvent;
-    use retailflow_testkit::lives::{Lives, Turn, told};
+    use retailflow_testkit::random_orders::{OrderAction, RandomOrders, read_log};
 
     use super::*;
     use crate::command::Headers;
@@ -162,14 +162,21 @@ mod tests {
     async fn events() -> Vec<PublicEvent> {
         let (cluster, created) = ("test".into(), TimestampMs(1));
         let log = MemoryLog::new(LogIdentity { log_id: [1; 16], cluster, partitions: 1, shards: 1, created });
-        let mut lives = Lives::begin(&log, 5).await;
-        let orders = lives.names(30);
-        lives.go_on(&log, &orders[1..], 120).await;
+        let mut random = RandomOrders::begin(&log, 5).await;
+        let orders = random.names(30);
+        random.append_random(&log, &orders[1..], 120).await;
         // Chance seldom lets one come to its end.
-        for turn in [[Turn::Place].as_slice(), &[Turn::Done; 6], &[Turn::Return], &[Turn::Done; 2]].concat() {
-            lives.happens(&log, &[(&orders[0], turn)]).await;
+        for action in [
+            [OrderAction::Place].as_slice(),
+            &[OrderAction::Done; 6],
+            &[OrderAction::Return],
+            &[OrderAction::Done; 2],
+        ]
+        .concat()
+        {
+            random.append(&log, &[(&orders[0], action)]).await;
         }
-        told(&log).await.events
+        read_log(&log).await.events
     }
 
     #[tokio::test]
