@@ -2,7 +2,7 @@
 entries add up to nothing. Needs Python 3.9, and nothing else.
 
     python3 accountant.py http://127.0.0.1:8080 shop book.db            # until it is stopped
-    python3 accountant.py http://127.0.0.1:8080 shop book.db --until-completed 10   # until so many orders have ended
+    python3 accountant.py http://127.0.0.1:8080 shop book.db --until-ended 10   # until so many orders have ended
     python3 accountant.py --print book.db
 
 Events come at least once. The book's file holds the entries, the numbers of the events that it knows of each order, and the
@@ -77,7 +77,7 @@ def main(arguments):
             print(json.dumps(row))
         return
     server, tenant, file = arguments[:3]
-    until = int(arguments[arguments.index("--until-completed") + 1]) if "--until-completed" in arguments else None
+    until = int(arguments[arguments.index("--until-ended") + 1]) if "--until-ended" in arguments else None
     book = sqlite3.connect(file)
     book.executescript(TABLES)
 

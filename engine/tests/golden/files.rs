@@ -145,6 +145,7 @@ fn no_golden_file_is_left_over() {
     );
     known.extend(values::snapshots().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::snapshots_v2().iter().map(|(name, _)| (*name).to_owned()));
+    known.extend(values::snapshots_v3().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::snapshots_v4().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::fences().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::deadlines().iter().map(|(name, _)| (*name).to_owned()));
