@@ -257,9 +257,10 @@ pub async fn read_log(log: &dyn EventLog) -> LogContent {
                         order.marks += 1;
                     }
                     Control::Release { at, .. } => {
-                        if order.parked.take().is_some() {
-                            events.extend(publish_unparked(&order.state, at, order.marks - 1));
-                        }
+                        let was_parked = order.parked.take().is_some();
+                        let parking = was_parked.then(|| order.marks - 1);
+                        events
+                            .extend(parking.and_then(|parking| publish_unparked(&order.state, at, parking)));
                     }
                     _ => {}
                 },
