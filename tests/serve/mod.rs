@@ -3,6 +3,7 @@
 mod client;
 mod documents;
 mod load;
+mod money;
 mod operators;
 mod samples;
 mod secrets;

@@ -16,7 +16,7 @@ use super::view::{amount, payment_summary};
 use super::{Order, OrderStatus, evolve};
 use crate::codec::CodecError;
 use crate::codec::control::order_ref;
-use crate::codec::v1::{self, BodyV1, DecisionV1, RecordV1, VerdictV1};
+use crate::codec::v1::{self, BodyV1, DecisionV1, RecordV1};
 use crate::fulfillment;
 use crate::ids::{OrderRef, TimestampMs};
 use crate::keys::{hex, sha256};
@@ -91,9 +91,9 @@ impl<'a> Incoming<'a> {
         let BodyV1::Decisions(decisions) = &self.record.body else { return (0, 0) };
         let (mut applied, mut rejected) = (0, 0);
         for decision in decisions {
-            match decision.verdict {
-                VerdictV1::Applied { .. } => applied += u64::from(!is_engines(decision)),
-                VerdictV1::Rejected { .. } => rejected += 1,
+            match decision.verdict.is_applied() {
+                true => applied += u64::from(!is_engines(decision)),
+                false => rejected += 1,
             }
         }
         (applied, rejected)
@@ -201,10 +201,9 @@ fn received(decision: &DecisionV1) -> TimestampMs {
 }
 
 fn envelope(order: &OrderRef, decision: &DecisionV1, index: u32, data: EventData) -> PublicEvent {
-    let (VerdictV1::Applied { version } | VerdictV1::Rejected { version, .. }) = &decision.verdict;
     let mut event = PublicEvent {
         order: order.clone(),
-        version: *version,
+        version: decision.verdict.version(),
         index,
         time: received(decision),
         causation_id: causation(order, decision),
@@ -265,7 +264,8 @@ impl Happened<'_> {
             Event::StepStarted(_)
             | Event::CancelRequested { .. }
             | Event::Refunded { .. }
-            | Event::Restored => {
+            | Event::Restored
+            | Event::ReturnRulesSet(_) => {
                 return Ok(None);
             }
         }))

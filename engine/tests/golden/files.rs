@@ -57,7 +57,7 @@ fn records_of_version_1_are_frozen() {
 
 #[test]
 fn everything_else_that_is_stored_is_frozen() {
-    for (name, value) in values::snapshots_v3() {
+    for (name, value) in values::snapshots_v4() {
         pinned(name, &value, snapshot::encode, snapshot::decode);
     }
     for (name, value) in values::fences() {
@@ -78,18 +78,20 @@ fn everything_else_that_is_stored_is_frozen() {
     pinned("identity", &values::identity(), identity::encode, identity::decode);
 }
 
-/// Snapshots of versions 1 and 2 do not say when their order changed. They are no damage, and nobody reads them: the log
+/// Snapshots of versions 1 to 3 do not say all that later ones do. They are no damage, and nobody reads them: the log
 /// has it all.
 #[test]
 fn a_snapshot_of_an_earlier_version_is_unsupported() {
     let earlier = values::snapshots().into_iter().map(|(name, value)| (name, text_of(&value)));
     let earlier =
         earlier.chain(values::snapshots_v2().into_iter().map(|(name, value)| (name, text_of(&value))));
+    let earlier =
+        earlier.chain(values::snapshots_v3().into_iter().map(|(name, value)| (name, text_of(&value))));
     for (name, text) in earlier {
         compare(&format!("codec/{name}.txt"), &text);
         let stored = from_hex(&std::fs::read_to_string(golden(&format!("codec/{name}.hex"))).unwrap());
         let read = snapshot::decode(&stored);
-        assert!(matches!(read, Err(CodecError::Unsupported { known: 3, .. })), "{name}: {read:?}");
+        assert!(matches!(read, Err(CodecError::Unsupported { known: 4, .. })), "{name}: {read:?}");
     }
 }
 
@@ -117,7 +119,8 @@ fn a_record_of_version_0_is_read_for_ever() {
 /// A record of version 1 written by hand from the format's description alone: the codec and the description agree.
 #[test]
 fn the_format_is_what_it_is_said_to_be() {
-    let (_, record) = variants::records().remove(4);
+    let mut records = variants::records().into_iter();
+    let (_, record) = records.find(|(name, _)| *name == "record_deadlines").unwrap();
     let mut payload = Payload::default().text("cdnow").text("o-1997_00042").number(2).bytes(&[0x5a; 32]);
     payload = payload.number(0).number(3);
     for number in 0..3u8 {
@@ -144,6 +147,7 @@ fn no_golden_file_is_left_over() {
     known.extend(values::snapshots().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::snapshots_v2().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::snapshots_v3().iter().map(|(name, _)| (*name).to_owned()));
+    known.extend(values::snapshots_v4().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::fences().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::deadlines().iter().map(|(name, _)| (*name).to_owned()));
     known.extend(values::controls().iter().map(|(name, _)| (*name).to_owned()));
