@@ -7,6 +7,7 @@ use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::Tenants;
 use retailflow_engine::wire::Code;
 use retailflow_engine::wire::admin::{TenantChange, TenantList, TenantState, TenantView};
+use retailflow_engine::wire::return_rules::{RefundRule, ReturnRulesChange};
 use retailflow_nats::{NatsTenants, TenantsOptions};
 
 use crate::cli::log_args::{LogArgs, LogPlace};
@@ -23,6 +24,8 @@ Examples:
     retailflow tenant set shop --data data
   At a server that runs; in force at once:
     retailflow tenant set shop --in-flight-max 100 --admin http://127.0.0.1:8081 --operator ann
+  Returns of orders placed from now on pay back shipping too, with the order's last unit:
+    retailflow tenant set shop --returns-shipping with_last_unit --data data
   Refuse its commands for now; those that are published meanwhile become dead letters (`retailflow dlq redrive`):
     retailflow tenant set shop --status suspended --data data
   On a cluster; all nodes see it within about a second:
@@ -61,6 +64,15 @@ pub(crate) struct SetArgs {
     /// Take that limit from the configuration again (`admission.tenant_in_flight_max`)
     #[arg(long)]
     pub(crate) in_flight_default: bool,
+    /// When returns pay back the shipping of an order placed from now on (`never` until it is set)
+    #[arg(long, value_name = "RULE")]
+    pub(crate) returns_shipping: Option<RuleArg>,
+    /// The same of tax that stands beside the lines
+    #[arg(long, value_name = "RULE")]
+    pub(crate) returns_tax: Option<RuleArg>,
+    /// The same of fees
+    #[arg(long, value_name = "RULE")]
+    pub(crate) returns_fee: Option<RuleArg>,
     /// Who does it; a server writes it to its log
     #[arg(long, value_name = "NAME", env = "RETAILFLOW_OPERATOR", default_value = "operator")]
     pub(crate) operator: String,
@@ -79,6 +91,28 @@ pub(crate) enum StatusArg {
     Active,
     /// Commands are refused; published ones become dead letters, to be published again
     Suspended,
+}
+
+/// When a part of an order beside its lines is paid back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum RuleArg {
+    /// The shop keeps it
+    Never,
+    /// Whole, with the order's last unit
+    WithLastUnit,
+    /// Each unit brings its share
+    ProRata,
+}
+
+impl From<RuleArg> for RefundRule {
+    fn from(rule: RuleArg) -> Self {
+        match rule {
+            RuleArg::Never => Self::Never,
+            RuleArg::WithLastUnit => Self::WithLastUnit,
+            RuleArg::ProRata => Self::ProRata,
+        }
+    }
 }
 
 /// Runs the command.
@@ -180,7 +214,14 @@ impl SetArgs {
             true => Some(None),
             false => self.in_flight_max.map(Some),
         };
-        TenantChange { status, in_flight_max }
+        let rule = |rule: Option<RuleArg>| rule.map(RefundRule::from);
+        let rules = ReturnRulesChange {
+            shipping: rule(self.returns_shipping),
+            tax: rule(self.returns_tax),
+            fee: rule(self.returns_fee),
+        };
+        let returns = (rules != ReturnRulesChange::default()).then_some(rules);
+        TenantChange { status, in_flight_max, returns }
     }
 }
 
@@ -198,6 +239,7 @@ fn shown(tenants: &[TenantView], output: Output) -> String {
                         "tenant": tenant.tenant.as_str(),
                         "status": status(tenant),
                         "in_flight_max": tenant.in_flight_max,
+                        "returns": tenant.returns,
                     })
                 })
                 .collect();
@@ -207,7 +249,14 @@ fn shown(tenants: &[TenantView], output: Output) -> String {
             .iter()
             .map(|tenant| {
                 let max = tenant.in_flight_max.map_or_else(|| "default".to_owned(), |max| max.to_string());
-                format!("{:<24} {:<10} in flight at most: {max}\n", tenant.tenant.as_str(), status(tenant))
+                let rules = [
+                    ("shipping", tenant.returns.shipping),
+                    ("tax", tenant.returns.tax),
+                    ("fee", tenant.returns.fee),
+                ];
+                let rules = rules.map(|(part, rule)| format!("{part} {}", rule.as_str())).join(", ");
+                let (name, status) = (tenant.tenant.as_str(), status(tenant));
+                format!("{name:<24} {status:<10} in flight at most: {max}; returned: {rules}\n")
             })
             .collect(),
     }

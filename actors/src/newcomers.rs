@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use retailflow_engine::ids::{CommandKey, OrderRef, TenantId};
-use retailflow_engine::ports::{TenantSetting, TenantStatus, Tenants};
+use retailflow_engine::ports::{TenantSetting, Tenants};
 use retailflow_engine::wire::{Code, Outcome, Status};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use crate::outcome::refusal;
 
 /// The setting of a tenant that nobody set.
 pub(crate) fn default_setting(tenant: &TenantId) -> TenantSetting {
-    TenantSetting { tenant: tenant.clone(), status: TenantStatus::Active, in_flight_max: None }
+    TenantSetting::new(tenant.clone())
 }
 
 /// Who is about to become a tenant.

@@ -24,10 +24,8 @@ pub(crate) fn recorded(
     durability: Durability,
     replayed: bool,
 ) -> Outcome {
-    let outcome = match &verdict.rejection {
-        None => Outcome::recorded(order, key, Code::Applied, verdict.version, durability),
-        Some(rejection) => Outcome::recorded(order, key, rejection.0, verdict.version, durability)
-            .with_message(rejection.1.to_string()),
-    };
+    let outcome = Outcome::recorded(order, key, verdict.code(), verdict.version, durability)
+        .with_message(verdict.message().to_owned());
+    let outcome = Outcome { path: verdict.path().map(str::to_owned), ..outcome };
     if replayed { outcome.into_replayed() } else { outcome }
 }

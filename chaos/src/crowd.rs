@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use retailflow_actors::{Intake, IntakeEvent, Ports, Settings};
 use retailflow_engine::ids::{CommandKey, TenantId, TimestampMs};
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryInbox, MemoryLog, MemorySnapshots, MemoryTenants};
-use retailflow_engine::ports::{Body, EventLog as _, LogIdentity, TenantSetting, TenantStatus};
+use retailflow_engine::ports::{Body, EventLog as _, LogIdentity, TenantSetting};
 use retailflow_engine::wire::Durability;
 use retailflow_testkit::simulated::{MemoryJournal, SimOptions, SimParticipants, StockOptions};
 use tokio::runtime::{Builder, Handle};
@@ -231,7 +231,7 @@ impl Crowd<'_> {
     /// One command of this tenant may be under way at a time.
     async fn limit(&self, tenant: &str) -> Result<(), String> {
         let tenant = TenantId::parse(tenant).map_err(|error| error.to_string())?;
-        let setting = TenantSetting { tenant, status: TenantStatus::Active, in_flight_max: Some(1) };
+        let setting = TenantSetting { in_flight_max: Some(1), ..TenantSetting::new(tenant) };
         self.ports.tenants.put(setting).await.map_err(|error| error.to_string())
     }
 

@@ -41,7 +41,7 @@ fn real_orders_become_commands() {
         assert_eq!(command["type"], "retailflow.order.place.v1");
         assert_eq!((&command["tenant"], &command["subject"]), (&"cdnow".into(), &row[0].into()));
         assert_eq!(command["data"]["customer"], row[1]);
-        assert_eq!(command["data"]["placed_at"], format!("{}T00:00:00Z", row[2]));
+        assert_eq!(command["data"]["placed_at"], format!("{}T00:00:00.000Z", row[2]));
         assert_eq!(line["quantity"].to_string(), row[3]);
         assert_eq!(line["amount_minor"].to_string(), row[4]);
     }

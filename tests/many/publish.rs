@@ -77,9 +77,10 @@ impl Ledger {
             });
             let BodyV1::Decisions(decisions) = record.body else { panic!("{name} was archived") };
             for decision in decisions {
-                let (version, code) = match decision.verdict {
-                    VerdictV1::Applied { version } => (version, None),
-                    VerdictV1::Rejected { version, code, .. } => (version, Some(code)),
+                let version = decision.verdict.version();
+                let code = match decision.verdict {
+                    VerdictV1::Applied { .. } | VerdictV1::AppliedWith { .. } => None,
+                    VerdictV1::Rejected { code, .. } | VerdictV1::RejectedAt { code, .. } => Some(code),
                 };
                 ledger.versions.insert(name.clone(), version);
                 if decision.actor == ActorV1::Tenant {

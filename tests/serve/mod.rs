@@ -4,6 +4,7 @@ mod accountant;
 mod client;
 mod documents;
 mod load;
+mod money;
 mod operators;
 mod samples;
 mod secrets;

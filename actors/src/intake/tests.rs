@@ -77,11 +77,8 @@ async fn whose_order_never_comes_is_a_dead_letter_and_holds_up_nobody() {
 async fn what_is_refused_for_good_is_a_dead_letter() {
     let batch = BatchNode::start(None).await;
     let suspended = order("closed", "o-1");
-    let setting = TenantSetting {
-        tenant: suspended.tenant.clone(),
-        status: TenantStatus::Suspended,
-        in_flight_max: None,
-    };
+    let setting =
+        TenantSetting { status: TenantStatus::Suspended, ..TenantSetting::new(suspended.tenant.clone()) };
     batch.node.ports().tenants.put(setting).await.unwrap();
     let bodies = vec![body(place(&suspended, "p")), Body::Bytes(b"{".to_vec())];
     let (events, floor) = run_intake(&batch, bodies).await;

@@ -382,6 +382,7 @@ impl NatsInbox {
                 let letter = self.letter(arrived, &error);
                 self.letters.put(letter).await.map_err(|why| InboxFault::Unavailable(why.to_string()))?;
                 tracing::warn!(event = "command_dead_lettered", position, %error, "a command was put with the dead letters");
+                self.replies.put_away(arrived, error);
                 Ok(None)
             }
         }

@@ -5,9 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, CodecError, Schema};
-use super::v1::ActorV1;
+use super::v1::{ActorV1, RefundRuleV1};
 use crate::ids::{OrderId, OrderRef, TenantId, TimestampMs};
 use crate::ports::{DeadLetter, TenantSetting, TenantStatus};
+use crate::wire::return_rules::{RefundRule, ReturnRules};
 
 /// The newest version written and read.
 pub const VERSION: u16 = 1;
@@ -107,6 +108,13 @@ enum NoteV1 {
         suspended: bool,
         in_flight_max: Option<u32>,
     },
+    /// A tenant with rules of its own for returns.
+    TenantWithRules {
+        tenant: String,
+        suspended: bool,
+        in_flight_max: Option<u32>,
+        return_rules: [RefundRuleV1; 3],
+    },
 }
 
 impl Control {
@@ -197,11 +205,16 @@ impl Note {
                 length_bytes: letter.length_bytes,
                 at_ms: letter.at.0,
             },
-            Self::Tenant(setting) => NoteV1::Tenant {
-                tenant: setting.tenant.to_string(),
-                suspended: setting.status == TenantStatus::Suspended,
-                in_flight_max: setting.in_flight_max,
-            },
+            Self::Tenant(setting) => {
+                let TenantSetting { tenant, status, in_flight_max, returns } = setting;
+                let (tenant, suspended) = (tenant.to_string(), status == TenantStatus::Suspended);
+                if returns == ReturnRules::NEVER {
+                    NoteV1::Tenant { tenant, suspended, in_flight_max }
+                } else {
+                    let return_rules = return_rules_to_stored(returns);
+                    NoteV1::TenantWithRules { tenant, suspended, in_flight_max, return_rules }
+                }
+            }
         };
         envelope::seal(Schema::Note, VERSION, &stored)
     }
@@ -217,13 +230,47 @@ impl Note {
                 let at = TimestampMs(at_ms);
                 Self::DeadLetter(DeadLetter { key, tenant, origin, code, reason, body, length_bytes, at })
             }
-            NoteV1::Tenant { tenant, suspended, in_flight_max } => Self::Tenant(TenantSetting {
-                tenant: TenantId::parse(&tenant).map_err(|error| CodecError::Corrupt(error.to_string()))?,
-                status: if suspended { TenantStatus::Suspended } else { TenantStatus::Active },
-                in_flight_max,
-            }),
+            NoteV1::Tenant { tenant, suspended, in_flight_max } => {
+                Self::Tenant(setting(&tenant, suspended, in_flight_max, [RefundRuleV1::Never; 3])?)
+            }
+            NoteV1::TenantWithRules { tenant, suspended, in_flight_max, return_rules } => {
+                Self::Tenant(setting(&tenant, suspended, in_flight_max, return_rules)?)
+            }
         })
     }
+}
+
+fn setting(
+    tenant: &str,
+    suspended: bool,
+    in_flight_max: Option<u32>,
+    return_rules: [RefundRuleV1; 3],
+) -> Result<TenantSetting, CodecError> {
+    Ok(TenantSetting {
+        tenant: TenantId::parse(tenant).map_err(|error| CodecError::Corrupt(error.to_string()))?,
+        status: if suspended { TenantStatus::Suspended } else { TenantStatus::Active },
+        in_flight_max,
+        returns: return_rules_from_stored(return_rules),
+    })
+}
+
+/// The rules of shipping, tax and fees, in this order.
+pub(crate) fn return_rules_to_stored(rules: ReturnRules) -> [RefundRuleV1; 3] {
+    let ReturnRules { shipping, tax, fee } = rules;
+    [shipping, tax, fee].map(|rule| match rule {
+        RefundRule::Never => RefundRuleV1::Never,
+        RefundRule::WithLastUnit => RefundRuleV1::WithLastUnit,
+        RefundRule::ProRata => RefundRuleV1::ProRata,
+    })
+}
+
+pub(crate) fn return_rules_from_stored(stored: [RefundRuleV1; 3]) -> ReturnRules {
+    let [shipping, tax, fee] = stored.map(|rule| match rule {
+        RefundRuleV1::Never => RefundRule::Never,
+        RefundRuleV1::WithLastUnit => RefundRule::WithLastUnit,
+        RefundRuleV1::ProRata => RefundRule::ProRata,
+    });
+    ReturnRules { shipping, tax, fee }
 }
 
 pub(crate) fn order_ref(tenant: &str, order: &str) -> Result<OrderRef, CodecError> {

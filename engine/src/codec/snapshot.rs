@@ -1,10 +1,10 @@
 //! An order's state at a revision, version 4: frozen. Versions 1 to 3, of builds before the first release, are not read:
-//! they do not say when an order changed, or how many events it has had, and the log has it all.
+//! they do not say when an order changed, by which rules it comes back or how many events it has had, and the log has it all.
 
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, CodecError, Schema};
-use super::v1::{AttentionV1, LinePartV1, PlacedV1, StatusV1, StepV1, VerdictV1};
+use super::v1::{AttentionV1, LinePartV1, PlacedV1, RefundRuleV1, StatusV1, StepV1, VerdictV1};
 use crate::keys::Hash;
 
 /// The newest version written and read.
@@ -57,11 +57,14 @@ pub struct SnapshotV3 {
     pub archived_ms: Option<i64>,
 }
 
-/// A snapshot of version 4: version 3, and how many public events the order has had.
+/// A snapshot of version 4: version 3, the rules by which parts of the order come back, and how many public events it
+/// has had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotV4 {
     /// What version 3 held.
-    pub changed: SnapshotV3,
+    pub state: SnapshotV3,
+    /// When shipping, tax and fee of the order are paid back with returns.
+    pub return_rules: [RefundRuleV1; 3],
     /// How many public events there were.
     pub told: u64,
 }
@@ -149,7 +152,7 @@ pub fn encode(snapshot: &SnapshotV4) -> Result<Vec<u8>, CodecError> {
 /// [`CodecError`].
 pub fn decode(bytes: &[u8]) -> Result<SnapshotV4, CodecError> {
     match envelope::open(Schema::Snapshot, VERSION, bytes)? {
-        (found @ (1..=3), _) => {
+        (found @ 1..=3, _) => {
             Err(CodecError::Unsupported { schema: "Snapshot".into(), found, known: VERSION })
         }
         (VERSION, payload) => envelope::payload(payload),

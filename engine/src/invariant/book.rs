@@ -118,11 +118,9 @@ impl Logged {
             LoggedEntry::Record(bytes) => {
                 let order = crate::codec::record::summary(bytes).map_err(|error| error.to_string())?.order;
                 for outcome in Aggregate::outcomes_in(bytes).map_err(|error| error.to_string())? {
-                    let (code, message) = match outcome.verdict.rejection {
-                        None => (Code::Applied, Code::Applied.meaning().to_owned()),
-                        Some(rejection) => (rejection.0, rejection.1.to_string()),
-                    };
-                    let stands = (outcome.content_hash, code, outcome.verdict.version, message);
+                    let verdict = outcome.verdict;
+                    let message = verdict.message().to_owned();
+                    let stands = (outcome.content_hash, verdict.code(), verdict.version, message);
                     // Only the first counts; that there is no second is `OnceRecorded`.
                     self.recorded.entry((order.clone(), outcome.key)).or_insert(stands);
                 }

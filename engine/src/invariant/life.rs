@@ -121,7 +121,8 @@ impl Life {
             | EventV1::LinesShort { .. }
             | EventV1::Archived { .. }
             | EventV1::Restored
-            | EventV1::PersonErased { .. } => {}
+            | EventV1::PersonErased { .. }
+            | EventV1::ReturnRulesSet { .. } => {}
         }
     }
 

@@ -4,7 +4,7 @@ use super::life::Life;
 use super::name_set::Names;
 use super::names::CheckKey;
 use super::violation::{InvariantId, Violation};
-use crate::codec::v1::{ActorV1, BodyV1, DeadlineV1, DecisionV1, EventV1, PlacedV1, RecordV1, VerdictV1};
+use crate::codec::v1::{ActorV1, BodyV1, DeadlineV1, DecisionV1, EventV1, PlacedV1, RecordV1};
 use crate::keys::{GENESIS, Hash, chain_hash};
 
 /// What must be remembered of an order to check its next record.
@@ -40,9 +40,9 @@ impl Added {
         let mut added = Self::default();
         let BodyV1::Decisions(decisions) = &record.body else { return added };
         for decision in decisions {
-            match decision.verdict {
-                VerdictV1::Applied { .. } => added.applied += u64::from(decision.actor != ActorV1::Engine),
-                VerdictV1::Rejected { .. } => added.rejected += 1,
+            match decision.verdict.is_applied() {
+                true => added.applied += u64::from(decision.actor != ActorV1::Engine),
+                false => added.rejected += 1,
             }
         }
         added
@@ -130,10 +130,11 @@ impl OrderTail {
                 format!("{}#{} was recorded before", decision.source, decision.id),
             );
         }
-        match &decision.verdict {
-            VerdictV1::Applied { version } => {
+        let version = decision.verdict.version();
+        match decision.verdict.is_applied() {
+            true => {
                 self.version += 1;
-                if *version != self.version {
+                if version != self.version {
                     let text = format!(
                         "{} applied as version {version}, it is number {}",
                         decision.id, self.version
@@ -144,8 +145,8 @@ impl OrderTail {
                     wrong(InvariantId::Transitions, format!("{} applied and nothing happened", decision.id));
                 }
             }
-            VerdictV1::Rejected { version, .. } => {
-                if *version != self.version || !decision.events.is_empty() {
+            false => {
+                if version != self.version || !decision.events.is_empty() {
                     wrong(
                         InvariantId::Transitions,
                         format!("{} rejected, and yet the order changed", decision.id),

@@ -17,8 +17,59 @@ use crate::wire::Code;
 pub struct Verdict {
     /// The order's version after it.
     pub version: u64,
+    /// What is said of it; `None` when it was applied just as it was asked for.
+    pub remark: Option<Box<Remark>>,
+}
+
+impl Verdict {
+    /// Applied, as it was asked for.
+    #[must_use]
+    pub const fn applied(version: u64) -> Self {
+        Self { version, remark: None }
+    }
+
     /// Why it was rejected; `None` when it was applied.
-    pub rejection: Option<Box<(Code, Box<str>)>>,
+    #[must_use]
+    pub fn rejection(&self) -> Option<&Remark> {
+        self.remark.as_deref().filter(|remark| remark.code != Code::Applied)
+    }
+
+    /// What was decided, for programs.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.remark.as_ref().map_or(Code::Applied, |remark| remark.code)
+    }
+
+    /// What was decided, for people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        self.remark.as_ref().map_or(Code::Applied.meaning(), |remark| &remark.message)
+    }
+
+    /// Which part of the command that is about, if about one.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        self.remark.as_ref()?.path.as_deref()
+    }
+}
+
+/// What is said of a decision: why it was rejected, or in what it was not applied as asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// For programs; `applied` where it was.
+    pub code: Code,
+    /// For people.
+    pub message: Box<str>,
+    /// Which part of the command, such as `data.lines[0].quantity`.
+    pub path: Option<Box<str>>,
+}
+
+impl Remark {
+    /// Of the command as a whole.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<Box<str>>) -> Self {
+        Self { code, message: message.into(), path: None }
+    }
 }
 
 /// A decided command.
@@ -76,7 +127,7 @@ pub struct Times {
 impl Times {
     /// Takes the order's next decision in.
     pub(super) fn take(&mut self, decision: &DecisionV1) {
-        if !matches!(decision.verdict, VerdictV1::Applied { .. }) {
+        if !decision.verdict.is_applied() {
             return;
         }
         let at = TimestampMs(decision.received_ms);
@@ -190,7 +241,7 @@ impl Aggregate {
             DeadlineV1::Clear => self.order.deadline = None,
         }
         let verdict = verdict_from_stored(&decision.verdict)?;
-        let applied = u64::from(verdict.rejection.is_none());
+        let applied = u64::from(verdict.rejection().is_none());
         if self.order.version.checked_add(applied) != Some(verdict.version) {
             return Err(self.broken("a decision's version does not follow"));
         }
@@ -315,26 +366,32 @@ fn key_from_stored(source: &str, id: &str) -> Result<CommandKey, CodecError> {
 }
 
 pub(super) fn verdict_from_stored(stored: &VerdictV1) -> Result<Verdict, CodecError> {
-    match stored {
-        VerdictV1::Applied { version } => Ok(Verdict { version: *version, rejection: None }),
-        VerdictV1::Rejected { version, code, message } => {
-            let code = Code::parse(code).ok_or_else(|| CodecError::Unsupported {
-                schema: format!("outcome code {code:?} in Record"),
-                found: crate::codec::v1::VERSION,
-                known: crate::codec::v1::VERSION,
-            })?;
-            Ok(Verdict { version: *version, rejection: Some(Box::new((code, message.as_str().into()))) })
-        }
-    }
+    let (code, message, path) = match stored {
+        VerdictV1::Applied { version } => return Ok(Verdict::applied(*version)),
+        VerdictV1::AppliedWith { message, .. } => (Code::Applied, message, None),
+        VerdictV1::Rejected { code, message, .. } => (rejection_code(code)?, message, None),
+        VerdictV1::RejectedAt { code, message, path, .. } => (rejection_code(code)?, message, Some(path)),
+    };
+    let remark =
+        Remark { code, message: message.as_str().into(), path: path.map(|path| path.as_str().into()) };
+    Ok(Verdict { version: stored.version(), remark: Some(Box::new(remark)) })
+}
+
+fn rejection_code(code: &str) -> Result<Code, CodecError> {
+    Code::parse(code).filter(|code| *code != Code::Applied).ok_or_else(|| CodecError::Unsupported {
+        schema: format!("outcome code {code:?} in Record"),
+        found: crate::codec::v1::VERSION,
+        known: crate::codec::v1::VERSION,
+    })
 }
 
 pub(super) fn verdict_to_stored(verdict: &Verdict) -> VerdictV1 {
-    match &verdict.rejection {
-        None => VerdictV1::Applied { version: verdict.version },
-        Some(rejection) => VerdictV1::Rejected {
-            version: verdict.version,
-            code: rejection.0.as_str().to_owned(),
-            message: rejection.1.to_string(),
-        },
+    let version = verdict.version;
+    let Some(remark) = &verdict.remark else { return VerdictV1::Applied { version } };
+    let (code, message) = (remark.code.as_str().to_owned(), remark.message.to_string());
+    match &remark.path {
+        _ if remark.code == Code::Applied => VerdictV1::AppliedWith { version, message },
+        None => VerdictV1::Rejected { version, code, message },
+        Some(path) => VerdictV1::RejectedAt { version, code, message, path: path.to_string() },
     }
 }

@@ -23,6 +23,7 @@ use super::policy::Context;
 use super::state::Order;
 use super::status::OrderStatus;
 use crate::wire::command::PlaceData;
+use crate::wire::return_rules::ReturnRules;
 use crate::wire::{Code, CommandData};
 
 /// Decides one command on the state that the one before it left.
@@ -36,7 +37,7 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
         if exists {
             return Err(plainly(Code::OrderExists));
         }
-        return Ok(Decision::of(order, place_order(place)?, context));
+        return Ok(Decision::of(order, place_order(place, context)?, context));
     }
     if !exists {
         return Err(refused(Code::OrderNotFound, Code::OrderNotFound.meaning()));
@@ -54,7 +55,7 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
     match &*command.data {
         CommandData::Place(_) | CommandData::Restore(_) => Err(plainly(Code::OrderExists)),
         CommandData::Cancel(data) => Ok(Decision::of(order, cancel::cancel(order, data)?, context)),
-        CommandData::Return(data) => Ok(Decision::of(order, returns::ask(order, data)?, context)),
+        CommandData::Return(data) => returns::ask(order, data, context),
         CommandData::Report(data) => report::report(order, data, context),
         CommandData::Resume(data) => {
             Ok(Decision::of(order, operator::resume(order, data, context)?, context))
@@ -65,11 +66,15 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
     }
 }
 
-fn place_order(place: &PlaceData) -> Result<Vec<Event>, Denial> {
+fn place_order(place: &PlaceData, context: &Context) -> Result<Vec<Event>, Denial> {
     if let Some(expected) = place.expected_version.filter(|expected| *expected != 0) {
         let message = format!("there is no such order, so it is not at version {expected}");
         return Err(refused(Code::OrderNotFound, message));
     }
     let placed = Placed::from_wire(place).map_err(|(code, message)| refused(code, message))?;
-    Ok(vec![Event::Placed(Arc::new(placed))])
+    let mut events = vec![Event::Placed(Arc::new(placed))];
+    if context.policy.returns != ReturnRules::NEVER {
+        events.push(Event::ReturnRulesSet(context.policy.returns));
+    }
+    Ok(events)
 }

@@ -3,7 +3,7 @@
 //! A draft holds *tentative* state: only `decide` sees it. Answers come from the aggregate, after
 //! [`SealedDraft::commit_to`], which is called once the record is durable.
 
-use super::aggregate::{Lookup, RecordedOutcome, Times, Verdict, verdict_to_stored};
+use super::aggregate::{Lookup, RecordedOutcome, Remark, Times, Verdict, verdict_to_stored};
 use super::convert::{actor_to_stored, command_kind, event_to_stored};
 use super::decide::{Decision, Denial, EngineCommand, decide, decide_engine};
 use super::policy::Context;
@@ -118,12 +118,14 @@ impl Draft {
         if self.is_full(context, reserve) {
             return Drafted::Refused(Code::OrderFull, Code::OrderFull.meaning().to_owned());
         }
-        let rejection = match decide(&self.tentative, command, context) {
+        let remark = match decide(&self.tentative, command, context) {
             Ok(decision) => return self.applied(command, decision, context),
-            Err(Denial::Rejected { code, message }) => Box::new((code, message.into_boxed_str())),
+            Err(Denial::Rejected { code, message, path }) => {
+                Box::new(Remark { code, message: message.into_boxed_str(), path: path.map(Into::into) })
+            }
             Err(Denial::Refused { code, message }) => return Drafted::Refused(code, message),
         };
-        self.record(command, Some(rejection), Vec::new(), DeadlineV1::Keep, context)
+        self.record(command, Some(remark), Vec::new(), DeadlineV1::Keep, context)
     }
 
     /// Records a rejection without deciding: for a command that an operator discards. An order that was never placed has
@@ -145,8 +147,8 @@ impl Draft {
         if self.is_full(context, DECISIONS_RESERVE) {
             return Drafted::Refused(Code::OrderFull, Code::OrderFull.meaning().to_owned());
         }
-        let rejection = Box::new((code, code.meaning().into()));
-        self.record(command, Some(rejection), Vec::new(), DeadlineV1::Keep, context)
+        let remark = Box::new(Remark::new(code, code.meaning()));
+        self.record(command, Some(remark), Vec::new(), DeadlineV1::Keep, context)
     }
 
     /// Decides a command of the engine's own. `false`: it is news no more, and nothing is recorded.
@@ -173,7 +175,7 @@ impl Draft {
             received_ms: context.now.0,
             policy_version: context.policy.version,
             trace_id: None,
-            verdict: verdict_to_stored(&Verdict { version: self.tentative.version, rejection: None }),
+            verdict: verdict_to_stored(&Verdict::applied(self.tentative.version)),
             events,
             deadline,
         });
@@ -201,18 +203,19 @@ impl Draft {
 
     fn applied(&mut self, command: &Command, decision: Decision, context: &Context) -> Drafted {
         let deadline = self.take(decision.order, context);
-        self.record(command, None, decision.events, deadline, context)
+        let remark = decision.note.map(|note| Box::new(Remark::new(Code::Applied, note)));
+        self.record(command, remark, decision.events, deadline, context)
     }
 
     fn record(
         &mut self,
         command: &Command,
-        rejection: Option<Box<(Code, Box<str>)>>,
+        remark: Option<Box<Remark>>,
         events: Vec<Event>,
         deadline: DeadlineV1,
         context: &Context,
     ) -> Drafted {
-        let verdict = Verdict { version: self.tentative.version, rejection };
+        let verdict = Verdict { version: self.tentative.version, remark };
         let events: Vec<EventV1> = events.iter().map(event_to_stored).collect();
         self.weight_bytes += command.weight_bytes() + events.iter().map(follow_weight).sum::<usize>();
         self.decisions.push(DecisionV1 {
@@ -329,6 +332,7 @@ fn follow_weight(event: &EventV1) -> usize {
         EventV1::Refunded { payment_id, .. } => FOLLOW_BYTES + payment_id.len(),
         EventV1::StatusChanged { reason, .. } => FOLLOW_BYTES + reason.as_ref().map_or(0, String::len),
         EventV1::AttentionChanged { reason, .. } => FOLLOW_BYTES + reason.len(),
+        EventV1::ReturnRulesSet { .. } => FOLLOW_BYTES,
         EventV1::Placed(_)
         | EventV1::CancelRequested { .. }
         | EventV1::ReturnRequested { .. }

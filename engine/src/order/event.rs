@@ -7,6 +7,7 @@ use super::saga::Return;
 use super::status::OrderStatus;
 use super::step::{StepAt, StepOutcome, StepStarted};
 use crate::wire::order::Attention;
+use crate::wire::return_rules::ReturnRules;
 
 /// Something that happened. Append-only in its stored form (`codec::v1::EventV1`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,4 +60,7 @@ pub enum Event {
     },
     /// The order came back from the archive.
     Restored,
+    /// By which rules shipping, tax and fees of the order come back with returns. An order of which nothing is said keeps
+    /// them: [`ReturnRules::NEVER`].
+    ReturnRulesSet(ReturnRules),
 }

@@ -56,6 +56,7 @@ pub fn evolve(order: &mut Order, event: &Event) {
         }
         Event::Archived { .. } => order.saga.archived = true,
         Event::Restored => order.saga.archived = false,
+        Event::ReturnRulesSet(rules) => order.saga.return_rules = *rules,
     }
 }
 

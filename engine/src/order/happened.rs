@@ -57,7 +57,10 @@ impl Happened<'_> {
             Event::AttentionChanged { attention, reason } => self.attention(*attention, reason),
             Event::Archived { .. } => EventData::Archived(public::ArchivedOrder { archived_at: self.at }),
             Event::Restored => EventData::Restored(public::RestoredOrder { restored_at: self.at }),
-            Event::StepStarted(_) | Event::CancelRequested { .. } | Event::Refunded { .. } => {
+            Event::StepStarted(_)
+            | Event::CancelRequested { .. }
+            | Event::Refunded { .. }
+            | Event::ReturnRulesSet(_) => {
                 return Ok(None);
             }
         }))

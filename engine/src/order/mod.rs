@@ -18,6 +18,7 @@ mod policy;
 mod publish;
 mod saga;
 mod saga_stored;
+mod shares;
 mod snapshot;
 mod state;
 mod status;
@@ -30,7 +31,7 @@ mod totals;
 mod view;
 mod waiting;
 
-pub use aggregate::{Aggregate, FoldError, Lookup, RecordedOutcome, Times, Verdict};
+pub use aggregate::{Aggregate, FoldError, Lookup, RecordedOutcome, Remark, Times, Verdict};
 pub use command::{Actor, Command};
 pub use decide::{Decision, Denial, EngineCommand, contradiction, decide, decide_engine};
 pub use draft::{Draft, Drafted, SealedDraft};

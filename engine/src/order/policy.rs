@@ -1,6 +1,7 @@
 //! The rules that decisions follow, and what a decision may know besides state and command.
 
 use crate::ids::TimestampMs;
+use crate::wire::return_rules::ReturnRules;
 
 /// The rules in force, recorded with each decision by their version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,9 @@ pub struct Policy {
     pub authorization_margin_ms: u64,
     /// How often an order that waits for people is brought to mind, in milliseconds.
     pub reminder_ms: u64,
+    /// By which rules shipping, tax and fees come back with returns: the tenant's, for an order that is placed now. An order
+    /// that was placed before keeps those that were recorded with it.
+    pub returns: ReturnRules,
     /// A mistake made on purpose: open orders get no deadline.
     #[cfg(feature = "mutants")]
     pub forgets_deadlines: bool,
@@ -36,6 +40,7 @@ impl Policy {
             renewals_max: 5,
             authorization_margin_ms: 5_000,
             reminder_ms: 3600 * 1000,
+            returns: ReturnRules::NEVER,
             #[cfg(feature = "mutants")]
             forgets_deadlines: false,
         }

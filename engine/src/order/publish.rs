@@ -15,7 +15,7 @@ use super::view::amount;
 use super::{OrderStatus, evolve};
 use crate::codec::CodecError;
 use crate::codec::control::order_ref;
-use crate::codec::v1::{self, BodyV1, DecisionV1, RecordV1, VerdictV1};
+use crate::codec::v1::{self, BodyV1, DecisionV1, RecordV1};
 use crate::fulfillment;
 use crate::ids::{OrderRef, TimestampMs};
 use crate::keys::{hex, sha256};
@@ -82,9 +82,9 @@ impl<'a> Incoming<'a> {
         let BodyV1::Decisions(decisions) = &self.record.body else { return (0, 0) };
         let (mut applied, mut rejected) = (0, 0);
         for decision in decisions {
-            match decision.verdict {
-                VerdictV1::Applied { .. } => applied += u64::from(!is_engines(decision)),
-                VerdictV1::Rejected { .. } => rejected += 1,
+            match decision.verdict.is_applied() {
+                true => applied += u64::from(!is_engines(decision)),
+                false => rejected += 1,
             }
         }
         (applied, rejected)
@@ -220,11 +220,10 @@ fn envelope(
     number: u64,
     data: EventData,
 ) -> PublicEvent {
-    let (VerdictV1::Applied { version } | VerdictV1::Rejected { version, .. }) = &decision.verdict;
     let is_engines = is_engines(decision);
     let mut event = PublicEvent {
         order: order.clone(),
-        version: *version,
+        version: decision.verdict.version(),
         index,
         number: Some(number),
         time: received(decision),

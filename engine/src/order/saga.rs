@@ -12,6 +12,7 @@ use crate::ids::TimestampMs;
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
 use crate::wire::order::Attention;
+use crate::wire::return_rules::ReturnRules;
 
 /// How many kinds of steps there are.
 pub(crate) const STEPS: usize = Step::ALL.len();
@@ -176,6 +177,8 @@ pub struct Saga {
     pub archived: bool,
     /// What came back.
     pub returns: Option<Arc<Returns>>,
+    /// By which rules shipping, tax and fees of the order come back.
+    pub return_rules: ReturnRules,
 }
 
 /// Whether someone should look, and why.

@@ -13,7 +13,7 @@ use super::publish::Incoming;
 use super::step::StepAt;
 use super::view::{amount, public_status};
 use crate::codec::CodecError;
-use crate::codec::v1::{BodyV1, EventV1, StepOutcomeV1, VerdictV1};
+use crate::codec::v1::{BodyV1, EventV1, StepOutcomeV1};
 use crate::ids::{OrderRef, TimestampMs};
 use crate::money::{Amount, Currency};
 use crate::wire::order::{Attention, OrderHead, OrderStatus as PublicStatus};
@@ -57,10 +57,9 @@ impl SummaryState {
             for event in &decision.events {
                 next.take(event)?;
             }
-            let (VerdictV1::Applied { version } | VerdictV1::Rejected { version, .. }) = &decision.verdict;
-            next.version = *version;
+            next.version = decision.verdict.version();
             next.revision += 1;
-            if matches!(decision.verdict, VerdictV1::Applied { .. }) {
+            if decision.verdict.is_applied() {
                 let at = TimestampMs(decision.received_ms);
                 next.changed = Some((next.changed.map_or(at, |(first, _)| first), at));
             }
@@ -99,7 +98,8 @@ impl SummaryState {
             | EventV1::LinesShort { .. }
             | EventV1::Archived { .. }
             | EventV1::Restored
-            | EventV1::PersonErased { .. } => {}
+            | EventV1::PersonErased { .. }
+            | EventV1::ReturnRulesSet { .. } => {}
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ mod records;
 mod saga;
 mod total;
 
-use super::{Aggregate, Command, Context, Draft, Drafted, RecordedOutcome, Verdict};
+use super::{Aggregate, Command, Context, Draft, Drafted, RecordedOutcome, Remark, Verdict};
 use crate::ids::{CommandId, OrderRef};
 use crate::samples::author::{CONTEXT, order, place};
 use crate::wire::command::CancelData;
@@ -89,11 +89,11 @@ impl Given {
 }
 
 fn applied(version: u64) -> Verdict {
-    Verdict { version, rejection: None }
+    Verdict::applied(version)
 }
 
 fn rejected(version: u64, code: Code) -> Verdict {
-    Verdict { version, rejection: Some(Box::new((code, code.meaning().into()))) }
+    Verdict { version, remark: Some(Box::new(Remark::new(code, code.meaning()))) }
 }
 
 fn refused(code: Code) -> Drafted {

@@ -29,7 +29,10 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
                 && before.saga.active.as_ref().is_some_and(|active| is_told(active, at, outcome))
         }
         // Asking is the engine's own business; what was paid back is told where its step ends.
-        Event::StepStarted(_) | Event::CancelRequested { .. } | Event::Refunded { .. } => false,
+        Event::StepStarted(_)
+        | Event::CancelRequested { .. }
+        | Event::Refunded { .. }
+        | Event::ReturnRulesSet(_) => false,
     }
 }
 

@@ -3,17 +3,18 @@
 use super::aggregate::{Aggregate, FoldError, is_engines, verdict_from_stored};
 use super::convert::{giver_from_stored, step_from_stored};
 use super::placed::Placed;
+use super::shares;
 use super::{Order, OrderStatus};
 use crate::codec::CodecError;
 use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1, StepOutcomeV1};
 use crate::ids::{CommandId, OrderRef, Source, TimestampMs};
 use crate::money::{Amount, MoneyError};
+use crate::wire::CommandType;
 use crate::wire::command::PlaceData;
 use crate::wire::order::{
     Attention, FulfillmentSummary, HistoryEntry, OrderHead, OrderSchema, OrderStatus as PublicStatus,
     OrderView, PaymentSummary, ReturnsSummary,
 };
-use crate::wire::{Code, CommandType};
 
 /// An order as it stands and how it came to be; `None` when nothing was recorded.
 ///
@@ -114,7 +115,7 @@ fn order_view(
         customer,
         currency,
         total_minor: Amount::new(placed.total_minor)?,
-        lines,
+        lines: shares::lines_of_view(placed, lines)?,
         components,
         payments,
         delivery,
@@ -161,10 +162,7 @@ fn returns_summary(order: &Order) -> Result<ReturnsSummary, MoneyError> {
 
 pub(super) fn history_entry(decision: &DecisionV1, number: u64) -> Result<HistoryEntry, FoldError> {
     let verdict = verdict_from_stored(&decision.verdict)?;
-    let (code, message) = match &verdict.rejection {
-        None => (Code::Applied, Code::Applied.meaning().to_owned()),
-        Some(rejection) => (rejection.0, rejection.1.to_string()),
-    };
+    let (code, message) = (verdict.code(), verdict.message().to_owned());
     Ok(HistoryEntry {
         decision: number,
         version: verdict.version,
@@ -215,6 +213,7 @@ fn event_name(event: &EventV1) -> String {
         EventV1::Archived { .. } => "archived".into(),
         EventV1::Restored => "restored".into(),
         EventV1::PersonErased { .. } => "person erased".into(),
+        EventV1::ReturnRulesSet { .. } => "return rules set".into(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{PortFuture, StoreError};
 use crate::ids::TenantId;
+use crate::wire::return_rules::ReturnRules;
 
 /// Whether a tenant's commands are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,16 @@ pub struct TenantSetting {
     pub status: TenantStatus,
     /// At most this many of its commands in flight on a node; `None` for the configured default.
     pub in_flight_max: Option<u32>,
+    /// By which rules shipping, tax and fees of an order come back with returns. An order keeps those of its placement.
+    pub returns: ReturnRules,
+}
+
+impl TenantSetting {
+    /// A tenant for which nothing was set.
+    #[must_use]
+    pub fn new(tenant: TenantId) -> Self {
+        Self { tenant, status: TenantStatus::Active, in_flight_max: None, returns: ReturnRules::NEVER }
+    }
 }
 
 /// The durable list of tenants.

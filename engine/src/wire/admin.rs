@@ -1,6 +1,7 @@
 //! What operators get at their own door.
 
 use super::order::Giver;
+use super::return_rules::{ReturnRules, ReturnRulesChange};
 use crate::ids::{OrderId, TenantId, TimestampMs};
 use crate::ports::{TenantSetting, TenantStatus};
 use schemars::JsonSchema;
@@ -210,6 +211,9 @@ pub struct TenantView {
     pub status: TenantState,
     /// How many of its commands may be in flight on a node; null for what is configured.
     pub in_flight_max: Option<u32>,
+    /// When shipping, tax and fees of its orders are paid back with returns.
+    #[serde(default)]
+    pub returns: ReturnRules,
 }
 
 /// Tenants, by name.
@@ -235,6 +239,10 @@ pub struct TenantChange {
     #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<NonZeroU32>")]
     pub in_flight_max: Option<Option<NonZeroU32>>,
+    /// When shipping, tax and fees of orders that are placed from now on are paid back with returns; an order keeps the rules
+    /// of its placement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<ReturnRulesChange>,
 }
 
 /// What is given, null too: something else than what is left out.
@@ -246,8 +254,7 @@ impl TenantChange {
     /// The tenant as it is after the change.
     #[must_use]
     pub fn applied_to(self, tenant: &TenantId, before: Option<TenantSetting>) -> TenantSetting {
-        let new = TenantSetting { tenant: tenant.clone(), status: TenantStatus::Active, in_flight_max: None };
-        let mut setting = before.unwrap_or(new);
+        let mut setting = before.unwrap_or_else(|| TenantSetting::new(tenant.clone()));
         match self.status {
             Some(TenantState::Active) => setting.status = TenantStatus::Active,
             Some(TenantState::Suspended) => setting.status = TenantStatus::Suspended,
@@ -255,6 +262,9 @@ impl TenantChange {
         }
         if let Some(max) = self.in_flight_max {
             setting.in_flight_max = max.map(NonZeroU32::get);
+        }
+        if let Some(change) = self.returns {
+            setting.returns = change.applied_to(setting.returns);
         }
         setting
     }
@@ -266,8 +276,8 @@ impl From<TenantSetting> for TenantView {
             TenantStatus::Active => TenantState::Active,
             TenantStatus::Suspended => TenantState::Suspended,
         };
-        let TenantSetting { tenant, in_flight_max, .. } = setting;
-        Self { schema: TenantSchema, tenant, status, in_flight_max }
+        let TenantSetting { tenant, status: _, in_flight_max, returns } = setting;
+        Self { schema: TenantSchema, tenant, status, in_flight_max, returns }
     }
 }
 

@@ -415,8 +415,11 @@ impl Door<'_> {
         if said == address {
             return Ok(());
         }
-        let text =
-            format!("the {} names another one; send it to where it belongs, or the reverse", self.address);
+        let (said, address) = (shown(said), shown(address));
+        let text = format!(
+            "{name} is {said}, and the {} says {address}; send it to where it belongs, or the reverse",
+            self.address
+        );
         Err(DecodeError::new(Code::MismatchedAddress, name, text))
     }
 }

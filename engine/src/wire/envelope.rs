@@ -7,6 +7,7 @@ use super::command::CommandData;
 use super::command_type::CommandType;
 use super::error::DecodeError;
 use super::limits::BODY_MAX_BYTES;
+use super::numbers::{by_digits, number_at};
 use super::object::object;
 use super::raw_envelope::Envelope;
 use super::time::format_time;
@@ -97,7 +98,10 @@ impl Serialize for CommandEvent {
 /// # Errors
 /// What is wrong, where, and as much of the address as could be read.
 pub fn decode_command(bytes: &[u8]) -> Result<DecodedCommand, DecodeError> {
-    let text = text_of(bytes)?;
+    by_digits(text_of(bytes)?, decode_structured)
+}
+
+fn decode_structured(text: &str) -> Result<DecodedCommand, DecodeError> {
     let envelope: Envelope<'_> = read(text, "").map_err(|mut error| {
         if error.code == Code::WrongType && error.path.is_none() {
             error.code = Code::NotACloudevent;
@@ -125,7 +129,7 @@ pub fn decode_command(bytes: &[u8]) -> Result<DecodedCommand, DecodeError> {
 /// # Errors
 /// What is wrong and where; no address.
 pub fn decode_data(kind: CommandType, data: &[u8]) -> Result<CommandData, DecodeError> {
-    decode_text(kind, text_of(data)?, "")
+    by_digits(text_of(data)?, |text| decode_text(kind, text, ""))
 }
 
 /// Reads what is to be changed of a tenant.
@@ -133,7 +137,7 @@ pub fn decode_data(kind: CommandType, data: &[u8]) -> Result<CommandData, Decode
 /// # Errors
 /// What is wrong and where; no address.
 pub fn decode_tenant_change(bytes: &[u8]) -> Result<TenantChange, DecodeError> {
-    read(text_of(bytes)?, "")
+    by_digits(text_of(bytes)?, |text| read(text, ""))
 }
 
 /// A byte order mark, which some editors and systems write before UTF-8. It says nothing, and is passed over (RFC 8259
@@ -181,7 +185,10 @@ fn explain<'a, T: Deserialize<'a>>(text: &'a str, prefix: &str, first: &serde_js
     let mut track = serde_path_to_error::Track::new();
     let second = object::<T, _>(serde_path_to_error::Deserializer::new(&mut reader, &mut track));
     match second {
-        Err(error) => DecodeError::from_json(prefix, &track.path().to_string(), &error),
+        Err(error) => {
+            let number = number_at(text, error.line(), error.column());
+            DecodeError::from_json(prefix, &track.path().to_string(), &error).with_digits(number)
+        }
         Ok(_) => DecodeError::from_json(prefix, "", first),
     }
 }

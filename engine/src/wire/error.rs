@@ -51,6 +51,16 @@ impl DecodeError {
         self
     }
 
+    /// The same, with the digits that the caller wrote where a reader tells of the float that it made of them.
+    pub(super) fn with_digits(mut self, number: Option<&str>) -> Self {
+        let after = self.message.trim_start_matches(|c: char| c.is_ascii_digit() || "+-.eE".contains(c));
+        if let Some(number) = number.filter(|_| after.len() < self.message.len() && after.starts_with(" is "))
+        {
+            self.message = format!("{}{after}", cut(number, SHOWN_MAX_CHARS));
+        }
+        self
+    }
+
     /// Reads what serde has to say. `prefix` is where `error`'s path begins.
     pub(super) fn from_json(prefix: &str, path: &str, error: &serde_json::Error) -> Self {
         let text = error.to_string();

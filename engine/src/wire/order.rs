@@ -129,6 +129,36 @@ pub struct OrderHead {
     pub attention_reason: Option<String>,
 }
 
+/// A line of an order, with its part of what the order has beside its lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderLine {
+    /// Names the line within the order.
+    pub line_id: String,
+    /// What is ordered.
+    pub sku: String,
+    /// How many units.
+    pub quantity: u32,
+    /// The price of the whole line, all units together.
+    pub amount_minor: Amount,
+    /// What the amount is made of, where that was said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<Component>,
+    /// Its part of the order's own components, all kinds together, beside the amount; absent when the order has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocated_minor: Option<Amount>,
+    /// The same by kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allocated: Vec<Component>,
+}
+
+impl From<Line> for OrderLine {
+    fn from(line: Line) -> Self {
+        let Line { line_id, sku, quantity, amount_minor, components } = line;
+        let (allocated_minor, allocated) = (None, Vec::new());
+        Self { line_id, sku, quantity, amount_minor, components, allocated_minor, allocated }
+    }
+}
+
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderView {
@@ -150,7 +180,7 @@ pub struct OrderView {
     /// What the whole order costs, in minor units.
     pub total_minor: Amount,
     /// What is ordered.
-    pub lines: Vec<Line>,
+    pub lines: Vec<OrderLine>,
     /// Parts of the total that belong to no line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<Component>,

@@ -105,7 +105,7 @@ impl JsonSchema for Currency {
     }
 }
 
-/// Reads a whole number, however it is spelt: JSON does not tell 1177 from 1177.0 or 1.177e3.
+/// Reads a whole number from digits alone: [`super::numbers`] has seen to other spellings of one.
 struct Whole {
     min: i64,
     max: i64,
@@ -136,15 +136,21 @@ impl Visitor<'_> for Whole {
         self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
     }
 
-    #[allow(clippy::cast_possible_truncation)]
+    /// A float was made of something else than plain digits, and does not say of what: none is taken. It only serves to tell
+    /// what is too large from what is not whole.
+    #[expect(clippy::cast_precision_loss, reason = "limits are below 2^53, which a float holds")]
     fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
-        if number.fract() != 0.0 {
-            let (min, max) = (self.min, self.max);
-            let text = format_args!("{number} is not a whole number; one from {min} to {max} is expected");
-            return Err(coded(self.below, text));
+        let (min, max) = (self.min, self.max);
+        if number > max as f64 || number < min as f64 {
+            let code = if number > max as f64 { self.above } else { self.below };
+            let text =
+                format_args!("{number} is outside what is allowed: a whole number from {min} to {max}");
+            return Err(coded(code, text));
         }
-        // The cast saturates, so that what is far too large stays too large.
-        self.visit_i64(number as i64)
+        Err(coded(
+            self.below,
+            format_args!("{number} is not a whole number; one from {min} to {max} is expected"),
+        ))
     }
 }
 

@@ -32,12 +32,12 @@ pub fn parse_time(text: &str) -> Result<TimestampMs, &'static str> {
     Ok(TimestampMs(time.as_millisecond()))
 }
 
-/// Writes an RFC 3339 time in UTC; a time outside the years that the format has becomes the nearest inside.
+/// Writes an RFC 3339 time in UTC, always to the millisecond, so that times sort as their texts do; a time outside the years that the format has becomes the nearest inside.
 #[must_use]
 pub fn format_time(time: TimestampMs) -> String {
     let inside = time.0.clamp(TIME_MIN.0, TIME_MAX.0);
     // Every time in between has a text.
-    jiff::Timestamp::from_millisecond(inside).unwrap_or_default().to_string()
+    format!("{:.3}", jiff::Timestamp::from_millisecond(inside).unwrap_or_default())
 }
 
 pub(super) fn parse_coded(text: &str) -> Result<TimestampMs, (Code, String)> {
@@ -99,7 +99,9 @@ mod tests {
             ("1969-12-31T23:59:59.999Z", -1),
         ] {
             assert_eq!(parse_time(text), Ok(TimestampMs(ms)), "{text}");
-            assert_eq!(parse_time(&format_time(TimestampMs(ms))), Ok(TimestampMs(ms)));
+            let written = format_time(TimestampMs(ms));
+            assert_eq!(parse_time(&written), Ok(TimestampMs(ms)));
+            assert_eq!(written.len(), "1970-01-01T00:00:00.000Z".len(), "{written}");
         }
         for bad in ["", "1997-01-12", "19970112T000000Z", "1997-01-12T00:00:00", "1997-13-12T00:00:00Z"] {
             assert!(parse_time(bad).is_err(), "{bad}");
@@ -117,7 +119,7 @@ mod tests {
             assert_eq!(parse_time(&text), Ok(nearest), "{ms}: {text}");
             assert_eq!(format_time(nearest), text, "one spelling");
         }
-        assert_eq!(format_time(TIME_MIN), "0000-01-01T00:00:00Z");
-        assert_eq!(format_time(TimestampMs(i64::MAX)), "9999-12-30T22:00:00Z");
+        assert_eq!(format_time(TIME_MIN), "0000-01-01T00:00:00.000Z");
+        assert_eq!(format_time(TimestampMs(i64::MAX)), "9999-12-30T22:00:00.000Z");
     }
 }

@@ -5,7 +5,8 @@
 use super::base64;
 use super::code::Code;
 use super::command::{
-    CancelData, CommandData, Component, Line, PlaceData, ReportData, ReturnData, ReturnLine, Sealed,
+    CancelData, CommandData, Component, ComponentKind, Line, PlaceData, ReportData, ReturnData, ReturnLine,
+    Sealed,
 };
 use super::error::{DecodeError, shown};
 use super::limits::*;
@@ -69,6 +70,7 @@ impl PlaceData {
         for (i, line) in self.lines.iter().enumerate() {
             check_line(i, line)?;
         }
+        signs("components", &self.components)?;
         let total = self
             .total_minor()
             .map_err(|e| fault(Code::AmountOverflow, "lines", format!("the order's total: {e}")))?;
@@ -140,6 +142,7 @@ fn check_line(i: usize, line: &Line) -> Checked {
     if line.components.is_empty() {
         return Ok(());
     }
+    signs(format_args!("lines[{i}].components"), &line.components)?;
     let parts = line.components.iter().map(|part: &Component| part.amount_minor);
     add_up(format_args!("lines[{i}].components"), parts, line.amount_minor, "the line's amount_minor")
 }
@@ -178,6 +181,21 @@ fn unique<'a>(ids: impl ExactSizeIterator<Item = &'a str>, list: &str, field: &s
 fn not_negative(path: impl Display, amount: Amount) -> Checked {
     if amount.is_negative() {
         return Err(fault(Code::InvalidAmount, path, format!("{amount} is below zero")));
+    }
+    Ok(())
+}
+
+/// A discount takes away, all else adds: what has the other sign is meant otherwise than it would be booked.
+fn signs(path: impl Display, components: &[Component]) -> Checked {
+    for (i, part) in components.iter().enumerate() {
+        let discount = part.kind == ComponentKind::Discount;
+        let wrong = if discount { part.amount_minor > Amount::ZERO } else { part.amount_minor.is_negative() };
+        if wrong {
+            let (kind, amount, may) =
+                (part.kind.as_str(), part.amount_minor, if discount { "above" } else { "below" });
+            let text = format!("{kind} is {amount}; it cannot be {may} zero");
+            return Err(fault(Code::InvalidAmount, format_args!("{path}[{i}].amount_minor"), text));
+        }
     }
     Ok(())
 }

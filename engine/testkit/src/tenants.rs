@@ -19,7 +19,7 @@ pub async fn suite<S: Subject<Port = Port>>(subject: &mut S) {
 /// A setting.
 #[must_use]
 pub fn setting(tenant: &str, status: TenantStatus, in_flight_max: Option<u32>) -> TenantSetting {
-    TenantSetting { tenant: TenantId::parse(tenant).unwrap(), status, in_flight_max }
+    TenantSetting { status, in_flight_max, ..TenantSetting::new(TenantId::parse(tenant).unwrap()) }
 }
 
 /// "`get` MUST see every acknowledged `put`": the last one of each tenant, and nothing of an unknown one.

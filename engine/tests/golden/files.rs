@@ -78,7 +78,7 @@ fn everything_else_that_is_stored_is_frozen() {
     pinned("identity", &values::identity(), identity::encode, identity::decode);
 }
 
-/// Snapshots of versions 1 and 2 do not say when their order changed. They are no damage, and nobody reads them: the log
+/// Snapshots of versions 1 to 3 do not say all that later ones do. They are no damage, and nobody reads them: the log
 /// has it all.
 #[test]
 fn a_snapshot_of_an_earlier_version_is_unsupported() {
@@ -119,7 +119,8 @@ fn a_record_of_version_0_is_read_for_ever() {
 /// A record of version 1 written by hand from the format's description alone: the codec and the description agree.
 #[test]
 fn the_format_is_what_it_is_said_to_be() {
-    let (_, record) = variants::records().remove(4);
+    let mut records = variants::records().into_iter();
+    let (_, record) = records.find(|(name, _)| *name == "record_deadlines").unwrap();
     let mut payload = Payload::default().text("cdnow").text("o-1997_00042").number(2).bytes(&[0x5a; 32]);
     payload = payload.number(0).number(3);
     for number in 0..3u8 {

@@ -109,7 +109,7 @@ fn event(rng: &mut Rng) -> EventV1 {
     let attention =
         [AttentionV1::None, AttentionV1::Held, AttentionV1::Stalled, AttentionV1::Parked][rng.usize(..4)];
     let (instance, generation) = (number(rng) as u32, number(rng) as u32);
-    match rng.u8(..12) {
+    match rng.u8(..13) {
         0 => EventV1::Placed(Box::new(placed(rng))),
         1 => EventV1::StepStarted {
             step: step(rng),
@@ -140,15 +140,22 @@ fn event(rng: &mut Rng) -> EventV1 {
         8 => EventV1::AttentionChanged { attention, reason: text(rng) },
         9 => EventV1::Archived { location: text(rng) },
         10 => EventV1::Restored,
-        _ => EventV1::PersonErased { key_id: text(rng) },
+        11 => EventV1::PersonErased { key_id: text(rng) },
+        _ => {
+            let mut rule =
+                || [RefundRuleV1::Never, RefundRuleV1::WithLastUnit, RefundRuleV1::ProRata][rng.usize(..3)];
+            EventV1::ReturnRulesSet { shipping: rule(), tax: rule(), fee: rule() }
+        }
     }
 }
 
 fn verdict(rng: &mut Rng) -> VerdictV1 {
     let version = number(rng);
-    match rng.bool() {
-        true => VerdictV1::Applied { version },
-        false => VerdictV1::Rejected { version, code: text(rng), message: text(rng) },
+    match rng.u8(..4) {
+        0 => VerdictV1::Applied { version },
+        1 => VerdictV1::AppliedWith { version, message: text(rng) },
+        2 => VerdictV1::Rejected { version, code: text(rng), message: text(rng) },
+        _ => VerdictV1::RejectedAt { version, code: text(rng), message: text(rng), path: text(rng) },
     }
 }
 

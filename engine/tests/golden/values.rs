@@ -11,6 +11,7 @@ use retailflow_engine::codec::v1::*;
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId, TimestampMs};
 use retailflow_engine::keys::GENESIS;
 use retailflow_engine::ports::{DeadLetter, LogIdentity, TenantSetting, TenantStatus};
+use retailflow_engine::wire::return_rules::{RefundRule, ReturnRules};
 
 /// When everything here happens.
 pub(crate) const AT_MS: i64 = 1_767_225_600_000;
@@ -187,8 +188,11 @@ pub(crate) fn snapshots_v3() -> Vec<(&'static str, SnapshotV3)> {
 
 pub(crate) fn snapshots_v4() -> Vec<(&'static str, SnapshotV4)> {
     let [(_, busy), (_, absent)] = snapshots_v3().try_into().unwrap();
-    let told = |changed, told| SnapshotV4 { changed, told };
-    vec![("snapshot_v4_busy", told(busy, 9)), ("snapshot_v4_absent", told(absent, 0))]
+    let return_rules = [RefundRuleV1::WithLastUnit, RefundRuleV1::ProRata, RefundRuleV1::Never];
+    vec![
+        ("snapshot_v4_busy", SnapshotV4 { state: busy, return_rules, told: 9 }),
+        ("snapshot_v4_absent", SnapshotV4 { state: absent, return_rules: [RefundRuleV1::Never; 3], told: 0 }),
+    ]
 }
 
 pub(crate) fn fences() -> Vec<(&'static str, Fence)> {
@@ -276,12 +280,18 @@ pub(crate) fn notes() -> Vec<(&'static str, Note)> {
         length_bytes: 104_857_600,
         at: TimestampMs(AT_MS),
     };
-    let tenants = [(TenantStatus::Active, None), (TenantStatus::Suspended, Some(64))]
-        .map(|(status, in_flight_max)| TenantSetting { tenant: tenant.clone(), status, in_flight_max });
+    let tenants =
+        [(TenantStatus::Active, None), (TenantStatus::Suspended, Some(64))].map(|(status, in_flight_max)| {
+            TenantSetting { status, in_flight_max, ..TenantSetting::new(tenant.clone()) }
+        });
     let [active, suspended] = tenants;
+    let returns =
+        ReturnRules { shipping: RefundRule::WithLastUnit, tax: RefundRule::ProRata, fee: RefundRule::Never };
+    let with_rules = TenantSetting { returns, ..TenantSetting::new(tenant) };
     vec![
         ("note_dead_letter", Note::DeadLetter(letter)),
         ("note_tenant_active", Note::Tenant(active)),
         ("note_tenant_suspended", Note::Tenant(suspended)),
+        ("note_tenant_with_rules", Note::Tenant(with_rules)),
     ]
 }

@@ -23,10 +23,10 @@ macro_rules! these_are_all {
 
 these_are_all!(BodyV1: Decisions, Checkpoint, Closed);
 these_are_all!(ActorV1: Tenant, Operator, Participant, Engine);
-these_are_all!(VerdictV1: Applied, Rejected);
+these_are_all!(VerdictV1: Applied, Rejected, RejectedAt, AppliedWith);
 these_are_all!(DeadlineV1: Keep, Set, Clear);
 these_are_all!(EventV1: Placed, StepStarted, StepEnded, CancelRequested, ReturnRequested, Refunded, LinesShort,
-    StatusChanged, AttentionChanged, Archived, Restored, PersonErased);
+    StatusChanged, AttentionChanged, Archived, Restored, PersonErased, ReturnRulesSet);
 these_are_all!(StepOutcomeV1: Done, Declined, Failed, Unknown, Pending, Settled, Refused, Skipped, Resolved);
 
 /// Every golden record of version 1, by the name of its file.
@@ -36,8 +36,10 @@ pub(crate) fn records() -> Vec<(&'static str, RecordV1)> {
         ("record_command_kinds", command_kinds()),
         ("record_actors", actors()),
         ("record_verdicts", verdicts()),
+        ("record_remarks", remarks()),
         ("record_deadlines", deadlines()),
         ("record_events", with_events(events())),
+        ("record_return_rules", return_rules()),
         ("record_steps", steps()),
         ("record_step_outcomes", with_events(step_outcomes().into_iter().map(ended).collect())),
         ("record_component_kinds", component_kinds()),
@@ -83,6 +85,20 @@ fn verdicts() -> RecordV1 {
         VerdictV1::Rejected { version: 1, code: "order_exists".into(), message: "There is one.".into() };
     let verdicts = [VerdictV1::Applied { version: 1 }, rejected];
     record((0..).zip(verdicts).map(|(number, verdict)| DecisionV1 { verdict, ..decision(number) }).collect())
+}
+
+fn remarks() -> RecordV1 {
+    let (code, message, path) = ("unknown_line".into(), "None.".into(), "data.lines[0].line_id".into());
+    let verdicts = [
+        VerdictV1::RejectedAt { version: 1, code, message, path },
+        VerdictV1::AppliedWith { version: 2, message: "Capped.".into() },
+    ];
+    record((0..).zip(verdicts).map(|(number, verdict)| DecisionV1 { verdict, ..decision(number) }).collect())
+}
+
+fn return_rules() -> RecordV1 {
+    let [shipping, tax, fee] = every!(RefundRuleV1: Never, WithLastUnit, ProRata);
+    with_events(vec![EventV1::ReturnRulesSet { shipping, tax, fee }])
 }
 
 fn deadlines() -> RecordV1 {

@@ -78,7 +78,7 @@ fn what_is_no_cloudevent() {
         Code::UnsupportedMediaType,
         "datacontenttype",
     );
-    expect(&exchanged("1997-01-12T00:00:00Z", "yesterday"), Code::InvalidField, "time");
+    expect(&exchanged("1997-01-12T00:00:00.000Z", "yesterday"), Code::InvalidField, "time");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn fields_of_data() {
         "data.expected_version",
     );
     expect(&exchanged("\"Zm9v\"", "\"Zm9\""), Code::InvalidField, "data.sealed.ciphertext_base64");
-    expect(&exchanged("1997-01-11T09:30:00Z", "1997-01-11"), Code::InvalidField, "data.placed_at");
+    expect(&exchanged("1997-01-11T09:30:00.000Z", "1997-01-11"), Code::InvalidField, "data.placed_at");
 }
 
 #[test]
@@ -186,8 +186,10 @@ fn parts_that_do_not_add_up() {
     expect(
         &exchanged("\"amount_minor\": 100\n", "\"amount_minor\": -5000\n"),
         Code::InvalidAmount,
-        "data.components",
+        "data.components[0].amount_minor",
     );
+    let more_off = "\"amount_minor\": 0 }, { \"kind\": \"discount\", \"amount_minor\": -5000\n";
+    expect(&exchanged("\"amount_minor\": 100\n", more_off), Code::InvalidAmount, "data.components");
     let payment = r#"{"payment_id":"p0","token_ref":"t","amount_minor":0},{"payment_id": "p1""#;
     expect(&exchanged("{\n        \"payment_id\": \"p1\"", payment), Code::UnsupportedValue, "data.payments");
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod golden;
 mod hashes;
+mod numbers;
 mod random;
 
 use std::path::{Path, PathBuf};

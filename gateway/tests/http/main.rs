@@ -11,6 +11,7 @@ mod fakes;
 mod heads;
 mod limits;
 mod long;
+mod numbers;
 mod reads;
 mod settings;
 mod shares;

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use retailflow_config::{Config, Http};
 use retailflow_engine::ids::{PartitionId, TenantId};
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryTenants};
-use retailflow_engine::ports::{DeadLetters, TenantSetting, TenantStatus, Tenants};
+use retailflow_engine::ports::{DeadLetters, TenantSetting, Tenants};
 use retailflow_gateway::{Counts, Edge, Options, Running, Server, TokenSecret, openapi};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -57,7 +57,7 @@ pub(crate) async fn behind() -> Behind {
     let tenants = MemoryTenants::default();
     for name in ["shop", "flood"] {
         let tenant = TenantId::parse(name).unwrap();
-        let setting = TenantSetting { tenant, status: TenantStatus::Active, in_flight_max: None };
+        let setting = TenantSetting::new(tenant);
         tenants.put(setting).await.unwrap();
     }
     let letters = MemoryDeadLetters::default();

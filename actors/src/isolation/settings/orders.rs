@@ -8,7 +8,7 @@ use retailflow_config::Config;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::memory::MemorySnapshots;
 use retailflow_engine::order::Command;
-use retailflow_engine::ports::{EventLog as _, PortFuture, Snapshots, TenantSetting, TenantStatus};
+use retailflow_engine::ports::{EventLog as _, PortFuture, Snapshots, TenantSetting};
 use retailflow_engine::wire::{Code, Outcome};
 use retailflow_testkit::author::place;
 use tokio::task::JoinSet;
@@ -229,7 +229,7 @@ async fn a_tenants_limit_is_taken_over_live() {
     let (node, log) = node(Config::default()).await;
     let tenant = order("o").tenant;
     for (number, in_flight_max) in [None, Some(8), Some(24), None].into_iter().enumerate() {
-        let setting = TenantSetting { tenant: tenant.clone(), status: TenantStatus::Active, in_flight_max };
+        let setting = TenantSetting { in_flight_max, ..TenantSetting::new(tenant.clone()) };
         node.ports().tenants.put(setting).await.unwrap();
         let orders = orders_of("shop", HERE, &format!("o{number}"), 40);
         let commands = orders.iter().map(|order| place(order, "p")).collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::{Body, CommandInbox, Delivery, StoreError};
-use retailflow_engine::wire::decode_command;
+use retailflow_engine::wire::{Code, decode_command};
 use retailflow_nats::{
     Connections, DoorStreams, InboxFault, InboxOptions, NatsInbox, TrimError, TrimReport, inbox_ids,
     subjects, trim,
@@ -260,6 +260,37 @@ async fn what_is_no_command_is_put_away_with_the_reason() {
             told("unsupported_media_type", 5, "shop.o-1"),
         ]
     );
+}
+
+/// Whoever wants the outcome of a command that names another order is told, as at the ask door: both names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_names_another_order_is_told_so() {
+    let Some(binary) = server_or_skip("what_names_another_order_is_told_so") else { return };
+    let doors = Doors::new(&binary, 1).await;
+    let event = command(&order("shop", "o-1"), "c-1");
+    let to = [("Rf-Reply-To", "rf.v1.reply.shop.7")];
+    doors.publish("rf.v1.cmd.shop.o-2", &to, &event.to_json()).await;
+    doors.publish("rf.v1.cmd.mall.o-1", &[("Rf-Reply-To", "rf.v1.reply.mall.7")], &event.to_json()).await;
+    doors.publish("rf.v1.cmd.shop.o-3", &[], &event.to_json()).await;
+    doors.publish("rf.v1.cmd.shop.o-4", &[("Rf-Reply-To", "rf.log.0.fence")], &event.to_json()).await;
+    let mut inbox = doors.inbox(0, 0, false).await;
+    assert!(inbox.read(10).await.unwrap().is_empty());
+    let replies = inbox.replies();
+    for (position, path, names) in
+        [(1, "subject", ["\"o-1\"", "\"o-2\""]), (2, "tenant", ["\"shop\"", "\"mall\""])]
+    {
+        let (at, outcome) = replies.next_put_away().await;
+        assert_eq!(
+            (at, outcome.code, outcome.path.as_deref()),
+            (position, Code::MismatchedAddress, Some(path))
+        );
+        assert!(names.iter().all(|name| outcome.message.contains(name)), "{}", outcome.message);
+        assert!(replies.wanted(position));
+    }
+    // Nobody asked about the third, and the fourth's is no place to answer to.
+    assert!(!replies.wanted(3) && !replies.wanted(4));
+    let waits = tokio::time::timeout(Duration::from_millis(50), replies.next_put_away()).await;
+    assert!(waits.is_err(), "{waits:?}");
 }
 
 /// P can be edited at the server while it runs: orders would move. Nothing is read, and nothing trimmed, until it is put back; what was

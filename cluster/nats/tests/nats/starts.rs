@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use retailflow_engine::ids::{TenantId, TimestampMs};
-use retailflow_engine::ports::{
-    DeadLetter, DeadLetters, EventLog, StoreError, TenantSetting, TenantStatus, Tenants,
-};
+use retailflow_engine::ports::{DeadLetter, DeadLetters, EventLog, StoreError, TenantSetting, Tenants};
 use retailflow_nats::{
     ApiFailure, Connections, DoorStreams, IdentityError, NatsDeadLetters, NatsLog, NatsOptions, NatsTenants,
     OpenError, SecretError, TenantsOptions, Topology, fits_log, token_secret,
@@ -75,7 +73,7 @@ async fn start(servers: Vec<String>, replicas: u8) -> ([u8; 16], Vec<u8>) {
     let tenant = TenantId::parse("shop").unwrap();
     // Once in a while the server does not answer in time; what it says is final.
     let silent = |error: &StoreError| !error.to_string().contains("10164");
-    let setting = TenantSetting { tenant, status: TenantStatus::Active, in_flight_max: None };
+    let setting = TenantSetting::new(tenant);
     done(async || tenants.put(setting.clone()).await, silent).await;
     let letters = NatsDeadLetters::new(&connections);
     done(async || letters.put(letter()).await, silent).await;

@@ -122,6 +122,43 @@ pub enum VerdictV1 {
         /// The public message as it was given.
         message: String,
     },
+    /// 2: rejected, for what stands at one place of the command.
+    RejectedAt {
+        /// The order's version as it stayed.
+        version: u64,
+        /// The public code, by its frozen name.
+        code: String,
+        /// The public message as it was given.
+        message: String,
+        /// Which part of the command, as its outcome names it.
+        path: String,
+    },
+    /// 3: applied, and not quite as it was asked for.
+    AppliedWith {
+        /// The order's version after it.
+        version: u64,
+        /// The public message as it was given.
+        message: String,
+    },
+}
+
+impl VerdictV1 {
+    /// The order's version after the decision.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        match self {
+            Self::Applied { version }
+            | Self::Rejected { version, .. }
+            | Self::RejectedAt { version, .. }
+            | Self::AppliedWith { version, .. } => *version,
+        }
+    }
+
+    /// Did the command change the order?
+    #[must_use]
+    pub const fn is_applied(&self) -> bool {
+        matches!(self, Self::Applied { .. } | Self::AppliedWith { .. })
+    }
 }
 
 /// What becomes of the order's deadline with a decision.
@@ -192,6 +229,21 @@ pub enum EventV1 {
     PersonErased {
         key_id: String,
     },
+    ReturnRulesSet {
+        shipping: RefundRuleV1,
+        tax: RefundRuleV1,
+        fee: RefundRuleV1,
+    },
+}
+
+/// When a component of the order itself is paid back with returns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as in the public contract")]
+pub enum RefundRuleV1 {
+    #[default]
+    Never,
+    WithLastUnit,
+    ProRata,
 }
 
 /// The steps of the saga and their compensations.

@@ -9,6 +9,7 @@ use super::super::step::StepAt;
 use super::super::step::{StepOutcome, StepStarted};
 use super::{placed_from_stored, placed_to_stored};
 use crate::codec::CodecError;
+use crate::codec::control::{return_rules_from_stored, return_rules_to_stored};
 use crate::codec::v1::{AttentionV1, EventV1, LinePartV1, StatusV1, StepOutcomeV1, StepV1};
 use crate::ids::TimestampMs;
 use crate::ports::LineUnits;
@@ -61,6 +62,10 @@ pub(in super::super) fn event_to_stored(event: &Event) -> EventV1 {
         },
         Event::Archived { location } => EventV1::Archived { location: location.to_string() },
         Event::Restored => EventV1::Restored,
+        Event::ReturnRulesSet(rules) => {
+            let [shipping, tax, fee] = return_rules_to_stored(*rules);
+            EventV1::ReturnRulesSet { shipping, tax, fee }
+        }
     }
 }
 
@@ -104,6 +109,9 @@ pub(in super::super) fn event_from_stored(event: &EventV1) -> Result<Event, Code
         },
         EventV1::Archived { location } => Event::Archived { location: location.as_str().into() },
         EventV1::Restored => Event::Restored,
+        EventV1::ReturnRulesSet { shipping, tax, fee } => {
+            Event::ReturnRulesSet(return_rules_from_stored([*shipping, *tax, *fee]))
+        }
         EventV1::LinesShort { .. } => return Err(narrow("lines short")),
         EventV1::PersonErased { .. } => return Err(narrow("an erased person")),
     })

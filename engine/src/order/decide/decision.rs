@@ -1,5 +1,7 @@
 //! What a command comes to.
 
+use std::fmt::Display;
+
 use crate::fulfillment::advance;
 use crate::order::event::Event;
 use crate::order::evolve;
@@ -19,6 +21,8 @@ pub enum Denial {
         code: Code,
         /// Why, for people.
         message: String,
+        /// Which part of the command is meant, such as `data.lines[0].quantity`, if one is.
+        path: Option<String>,
     },
     /// Not recorded: the same id may come again.
     Refused {
@@ -36,12 +40,15 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// The state after it.
     pub order: Order,
+    /// What the caller is told beside that it was applied: in what it was not done as they would expect.
+    pub note: Option<Box<str>>,
 }
 
 impl Decision {
     /// `first`, and all that follows by itself.
     pub(super) fn of(order: &Order, first: Vec<Event>, context: &Context) -> Self {
-        let mut decision = Self { events: Vec::with_capacity(first.len() + 2), order: order.clone() };
+        let mut decision =
+            Self { events: Vec::with_capacity(first.len() + 2), order: order.clone(), note: None };
         first.into_iter().for_each(|event| decision.push(event));
         decision.finish(context)
     }
@@ -62,7 +69,12 @@ impl Decision {
 }
 
 pub(super) fn rejected(code: Code, message: impl Into<String>) -> Denial {
-    Denial::Rejected { code, message: message.into() }
+    Denial::Rejected { code, message: message.into(), path: None }
+}
+
+/// Rejected for what stands at `path` of the command's data.
+pub(super) fn rejected_at(path: impl Display, code: Code, message: impl Into<String>) -> Denial {
+    Denial::Rejected { code, message: message.into(), path: Some(format!("data.{path}")) }
 }
 
 /// Rejected for what the code says.

@@ -60,7 +60,7 @@ pub(super) fn step_ended(
     if known {
         return None;
     }
-    let mut decision = Decision { events: Vec::with_capacity(3), order: order.clone() };
+    let mut decision = Decision { events: Vec::with_capacity(3), order: order.clone(), note: None };
     decision.push(Event::StepEnded { at: at.clone(), outcome: outcome.clone() });
     for event in folded(&decision.order, active, outcome, context) {
         decision.push(event);
@@ -149,7 +149,7 @@ fn deadline_passed(order: &Order, context: &Context) -> Option<Decision> {
     // It is held, and still waits for people.
     let reason = saga.attention.reason().cloned().unwrap_or_else(|| "the order waits for an operator".into());
     let reminder = Event::AttentionChanged { attention: Attention::Held, reason };
-    let mut decision = Decision { events: Vec::with_capacity(1), order: order.clone() };
+    let mut decision = Decision { events: Vec::with_capacity(1), order: order.clone(), note: None };
     evolve(&mut decision.order, &reminder);
     decision.events.push(reminder);
     Some(decision)

@@ -62,7 +62,7 @@ pub(super) fn resolve(
     }
     let started = upcoming(order, context).filter(|started| started.at.step == data.step);
     let started = started.ok_or_else(not_pending)?;
-    let mut decision = Decision { events: Vec::with_capacity(4), order: order.clone() };
+    let mut decision = Decision { events: Vec::with_capacity(4), order: order.clone(), note: None };
     let at = started.at.clone();
     decision.push(Event::StepStarted(started));
     let ended = step_ended(&decision.order, &at, &outcome, context).ok_or_else(not_pending)?;

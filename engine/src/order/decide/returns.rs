@@ -1,92 +1,141 @@
 //! Returns: which units come back, and what is paid for them.
 //!
-//! The refund of a line's units is cumulative: the line's amount × returned after ÷ ordered, rounded half to even, less
-//! what was granted before. However a line comes back in parts, the parts add up to its amount. No more is ever paid
-//! back than was captured: where a discount on the order lowers its total below its lines, the last units get less.
+//! Units without an amount pay their own share: share(units returned after them) - share(before them), where share runs
+//! over the units of their line and is rounded half to even. So the parts of a line add up to it however it comes back,
+//! and what an earlier return was paid (a fee kept, goodwill) moves nothing. What a line's share is of stands in
+//! [`Refundable`]. An explicit amount counts for its own units. No more is ever paid back than was captured: a share is
+//! cut to what is left, and the caller is told; an explicit amount that is more is rejected.
 
 use std::sync::Arc;
 
 use super::super::event::Event;
-use super::super::saga::{Return, ReturnedLine};
-use super::super::{Order, OrderStatus};
-use super::decision::{Denial, plainly, refused, rejected};
+use super::super::policy::Context;
+use super::super::saga::{Return, ReturnedLine, Returns};
+use super::super::shares::{Refundable, share};
+use super::super::{Order, OrderStatus, Placed};
+use super::decision::{Decision, Denial, plainly, refused, rejected_at};
 use crate::wire::Code;
 use crate::wire::command::ReturnData;
 
 /// Returns of one order that are not through, at most.
 const OPEN_MAX: usize = 64;
 
-pub(super) fn ask(order: &Order, data: &ReturnData) -> Result<Vec<Event>, Denial> {
+/// Units of one line that come back.
+struct Part {
+    /// Which line, in the order of the lines.
+    at: usize,
+    /// Of that line, units that came back before.
+    before: u64,
+    quantity: u64,
+    explicit_minor: Option<i64>,
+}
+
+/// What a return pays, and would pay if enough was captured.
+struct Paid {
+    by_part: Vec<i64>,
+    paid_minor: i64,
+    due_minor: i64,
+}
+
+pub(super) fn ask(order: &Order, data: &ReturnData, context: &Context) -> Result<Decision, Denial> {
     let (OrderStatus::Completed, Some(placed)) = (order.status, &order.placed) else {
         return Err(plainly(Code::NothingToReturn));
     };
-    let returns = order.saga.returns.as_deref();
-    if returns.is_some_and(|returns| returns.open.len() >= OPEN_MAX) {
+    let nothing = Returns::default();
+    let returns = order.saga.returns.as_deref().unwrap_or(&nothing);
+    if returns.open.len() >= OPEN_MAX {
         return Err(refused(Code::Overloaded, "too many returns of this order are not through yet"));
     }
-    let granted_before: i64 = returns
-        .map_or(0, |returns| returns.by_line.iter().fold(0, |sum, (_, minor)| sum.saturating_add(*minor)));
-    let mut left_minor = order.saga.totals.captured_minor.saturating_sub(granted_before).max(0);
-    let mut lines = Vec::with_capacity(data.lines.len());
-    for part in &data.lines {
+    let parts = parts(placed, returns, data)?;
+    let granted_minor = returns.by_line.iter().fold(0, |sum: i64, (_, minor)| sum.saturating_add(*minor));
+    let captured_minor = order.saga.totals.captured_minor;
+    let spoken_for_minor = granted_minor.max(order.saga.totals.refunded_minor);
+    let left_minor = captured_minor.saturating_sub(spoken_for_minor).max(0);
+    let refundable = Refundable::of(placed, order.saga.return_rules);
+    let Paid { by_part, paid_minor, due_minor } = pay(&refundable, placed, returns, &parts, left_minor)
+        .map_err(|at| {
+            let left = format!("{left_minor} of {captured_minor} captured is left to pay back");
+            rejected_at(format_args!("lines[{at}].amount_minor"), Code::OverRefund, left)
+        })?;
+    let lines = parts.iter().zip(by_part).map(|(part, amount_minor)| ReturnedLine {
+        line_id: placed.lines[part.at].line_id.as_ref().into(),
+        quantity: part.quantity,
+        amount_minor,
+    });
+    let requested = Event::ReturnRequested(Return {
+        return_id: format!("r{}", returns.count.saturating_add(1)).into(),
+        lines: lines.collect::<Vec<_>>().into(),
+        reason: Arc::from(data.reason.as_str()),
+    });
+    let mut decision = Decision::of(order, vec![requested], context);
+    decision.note = (paid_minor < due_minor).then(|| {
+        let text = format!(
+            "The return was taken, and its refund capped: it pays {paid_minor}, not {due_minor}, because {left_minor} of \
+             {captured_minor} captured was left to pay back."
+        );
+        text.into()
+    });
+    Ok(decision)
+}
+
+/// The units that a command names, where there are so many left.
+fn parts(placed: &Placed, returns: &Returns, data: &ReturnData) -> Result<Vec<Part>, Denial> {
+    let mut parts = Vec::with_capacity(data.lines.len());
+    for (number, part) in data.lines.iter().enumerate() {
         let found = placed.lines.iter().enumerate().find(|(_, line)| *line.line_id == *part.line_id);
         let Some((at, line)) = found else {
-            return Err(rejected(Code::UnknownLine, format!("there is no line {:?}", part.line_id)));
+            let text = format!("there is no line {:?}", part.line_id);
+            return Err(rejected_at(format_args!("lines[{number}].line_id"), Code::UnknownLine, text));
         };
-        let (returned, granted) =
-            returns.and_then(|returns| returns.by_line.get(at)).copied().unwrap_or_default();
-        let (ordered, quantity) = (u64::from(line.quantity), u64::from(part.quantity));
-        let after = returned.saturating_add(quantity);
-        if after > ordered {
-            let left = ordered.saturating_sub(returned);
+        let (before, _) = returns.by_line.get(at).copied().unwrap_or_default();
+        let left = u64::from(line.quantity).saturating_sub(before);
+        let quantity = u64::from(part.quantity);
+        if quantity > left {
             let text = format!("line {:?} has {left} units left, {quantity} would come back", part.line_id);
-            return Err(rejected(Code::OverReturn, text));
+            return Err(rejected_at(format_args!("lines[{number}].quantity"), Code::OverReturn, text));
         }
-        let amount_minor = match part.amount_minor {
-            Some(asked) => {
-                let most = line.amount_minor.saturating_sub(granted).min(left_minor).max(0);
-                if asked.minor() > most {
-                    let text =
-                        format!("line {:?} has {most} left to pay back, {asked} is asked for", part.line_id);
-                    return Err(rejected(Code::OverRefund, text));
-                }
-                asked.minor()
-            }
-            None => share(line.amount_minor, after, ordered).saturating_sub(granted).clamp(0, left_minor),
-        };
-        left_minor -= amount_minor;
-        lines.push(ReturnedLine { line_id: line.line_id.as_ref().into(), quantity, amount_minor });
+        let explicit_minor = part.amount_minor.map(|amount| amount.minor());
+        parts.push(Part { at, before, quantity, explicit_minor });
     }
-    let number = returns.map_or(0, |returns| returns.count).saturating_add(1);
-    Ok(vec![Event::ReturnRequested(Return {
-        return_id: format!("r{number}").into(),
-        lines: Arc::from(lines),
-        reason: data.reason.as_str().into(),
-    })])
+    Ok(parts)
 }
 
-/// `amount × part ÷ whole`, rounded half to even.
-fn share(amount_minor: i64, part: u64, whole: u64) -> i64 {
-    let whole = i128::from(whole.max(1));
-    let product = i128::from(amount_minor) * i128::from(part);
-    let (quotient, rest) = (product.div_euclid(whole), product.rem_euclid(whole));
-    let up = match (2 * rest).cmp(&whole) {
-        std::cmp::Ordering::Less => false,
-        std::cmp::Ordering::Equal => quotient % 2 != 0,
-        std::cmp::Ordering::Greater => true,
-    };
-    i64::try_from(quotient + i128::from(up)).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::share;
-
-    #[test]
-    fn shares_are_rounded_half_to_even() {
-        assert_eq!([1, 2, 3, 4].map(|part| share(10, part, 4)), [2, 5, 8, 10]);
-        assert_eq!([1, 2, 3].map(|part| share(1000, part, 3)), [333, 667, 1000]);
-        assert_eq!(share((1 << 53) - 1, 999_999, 1_000_000), 9_007_190_247_541_736);
-        assert_eq!(share(0, 1, 2), 0);
+/// What each part is paid, of `left_minor`; the number of the part whose explicit amount is more than is left, if one's is.
+fn pay(
+    refundable: &Refundable,
+    placed: &Placed,
+    returns: &Returns,
+    parts: &[Part],
+    mut left_minor: i64,
+) -> Result<Paid, usize> {
+    // What was agreed on for some units goes before what follows from rules for others.
+    for (number, part) in parts.iter().enumerate() {
+        left_minor -= part.explicit_minor.unwrap_or(0);
+        if left_minor < 0 {
+            return Err(number);
+        }
     }
+    let mut due: Vec<i64> = parts
+        .iter()
+        .map(|part| {
+            let (line_minor, ordered) = (refundable.by_line[part.at], placed.lines[part.at].quantity.into());
+            let share_of = |units| share(line_minor, units, ordered);
+            part.explicit_minor
+                .unwrap_or_else(|| share_of(part.before + part.quantity) - share_of(part.before))
+        })
+        .collect();
+    let returned =
+        returns.by_line.iter().map(|(units, _)| *units).chain(parts.iter().map(|part| part.quantity));
+    if returned.fold(0, u64::saturating_add) == placed.units()
+        && let Some(last) = parts.iter().rposition(|part| part.explicit_minor.is_none())
+    {
+        due[last] += refundable.with_last_unit_minor;
+    }
+    let mut by_part = due.clone();
+    for (minor, _) in by_part.iter_mut().zip(parts).filter(|(_, part)| part.explicit_minor.is_none()) {
+        *minor = (*minor).clamp(0, left_minor);
+        left_minor -= *minor;
+    }
+    let sum = |parts: &[i64]| parts.iter().fold(0, |sum: i64, minor| sum.saturating_add(*minor));
+    Ok(Paid { paid_minor: sum(&by_part), due_minor: sum(&due), by_part })
 }

@@ -6,6 +6,7 @@ mod forward;
 mod late;
 mod operators;
 mod pending;
+mod return_shares;
 mod returns;
 pub(super) mod world;
 

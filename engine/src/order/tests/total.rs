@@ -83,6 +83,7 @@ fn events() -> impl Strategy<Value = Event> {
             .prop_map(|attention| Event::AttentionChanged { attention, reason: "r".into() }),
         1 => Just(Event::Archived { location: "l".into() }),
         1 => Just(Event::Restored),
+        1 => Just(Event::ReturnRulesSet(Default::default())),
     ]
 }
 

@@ -216,7 +216,14 @@ impl PartitionServices {
             }
         });
         let sending = async {
-            while let Some((position, outcome)) = waiting.recv().await {
+            loop {
+                let (position, outcome) = tokio::select! {
+                    decided = waiting.recv() => match decided {
+                        Some(decided) => decided,
+                        None => return,
+                    },
+                    put_away = replies.next_put_away() => put_away,
+                };
                 replies.send(&ends.replies, position, &outcome).await;
             }
         };

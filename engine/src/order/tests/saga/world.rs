@@ -11,7 +11,7 @@ use crate::invariant::OrderCheck;
 use crate::order::tests::{the_order, with_data};
 pub(in super::super) use crate::order::{
     Active, Aggregate, Command, Context, Draft, Drafted, EngineCommand, Order, OrderStatus, StepAt,
-    StepOutcome, Totals,
+    StepOutcome, Totals, Verdict,
 };
 use crate::order::{Actor, decide, decide_engine};
 pub(in super::super) use crate::samples::author::CONTEXT;
@@ -32,6 +32,8 @@ pub(in super::super) struct World {
     check: OrderCheck,
     intents: HashMap<Arc<str>, Intent>,
     commands: u64,
+    /// The verdict on the last command that was decided.
+    pub(in super::super) said: Verdict,
 }
 
 /// Two lines: `a` of 3 units for 10.00, `b` of one for 5.00.
@@ -120,6 +122,7 @@ impl World {
             check: OrderCheck::default(),
             intents: HashMap::new(),
             commands: 0,
+            said: Verdict::applied(0),
         }
     }
 
@@ -219,9 +222,9 @@ impl World {
         let mut draft = Draft::new(&self.aggregate);
         match draft.decide(&self.aggregate, command, &self.context, true) {
             Drafted::Decided(index) => {
-                let rejection = draft.outcome(index).rejection.clone();
+                self.said = draft.outcome(index).clone();
                 self.commit(draft);
-                rejection.map_or(Code::Applied, |rejection| rejection.0)
+                self.said.code()
             }
             Drafted::Refused(code, _) => code,
             other => panic!("{other:?}"),
