@@ -12,7 +12,7 @@ use std::process::ExitCode;
 pub enum ExitStatus {
     /// All is fine.
     Fine = 0,
-    /// Something was found: a broken record, a bad row.
+    /// Something was found: a broken record, a bad row, a command that was refused, something that was left out.
     Finding = 1,
     /// The command line, the configuration or an input file is not as it must be.
     Usage = 2,

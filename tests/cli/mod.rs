@@ -7,3 +7,4 @@ mod generate;
 mod help;
 mod import;
 mod parked;
+mod run;
