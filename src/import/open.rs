@@ -12,7 +12,7 @@ use crate::import::fault::Fault;
 use crate::import::number::Written;
 use crate::import::preset::Scope;
 use crate::import::records::Record;
-use crate::import::rejects::Held;
+use crate::import::rejects::PendingRow;
 use crate::import::row::Row;
 use crate::import::survey::Size;
 use crate::import::totals::{Beside, RawLine};
@@ -47,7 +47,7 @@ pub(super) struct Open {
     pub(super) refunded: Option<Amount>,
     /// In the order of the columns of amounts: the sum, or what all rows say.
     parts: Vec<Option<Amount>>,
-    held: Vec<Held>,
+    held: Vec<PendingRow>,
     size_bytes: usize,
     known: Vec<Known>,
     /// The row of the file behind its last one, by number.
@@ -80,12 +80,12 @@ impl Open {
         self.size_bytes
     }
 
-    pub(super) fn hold(&mut self, held: Held) {
+    pub(super) fn hold(&mut self, held: PendingRow) {
         self.size_bytes += held.size_bytes();
         self.held.push(held);
     }
 
-    pub(super) fn take_held(&mut self) -> Vec<Held> {
+    pub(super) fn take_held(&mut self) -> Vec<PendingRow> {
         std::mem::take(&mut self.held)
     }
 

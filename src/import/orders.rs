@@ -134,7 +134,7 @@ impl<'a, 'r, 'o> Orders<'a, 'r, 'o> {
             return Err((Why::Repeated(line, record.line), None));
         }
         open.add(row, self.columns, record.line).map_err(|fault| (Why::Row(record.line), Some(fault)))?;
-        open.hold(self.rejects.hold(record));
+        open.hold(self.rejects.keep(record));
         let too_much = self.open_bytes + open.size_bytes() > self.open_max_bytes;
         if too_much { Err((Why::TooMuch(record.line), None)) } else { Ok(()) }
     }
@@ -179,13 +179,13 @@ impl<'a, 'r, 'o> Orders<'a, 'r, 'o> {
         let held = open.take_held();
         held.iter()
             .filter(|held| held.line() != line)
-            .try_for_each(|held| self.rejects.reject_held(held, &fault))
+            .try_for_each(|held| self.rejects.reject_pending(held, &fault))
     }
 
     /// A complete order whose rows are good one by one and not together.
     fn refuse(&mut self, mut open: Open, why: &str) -> Result<(), Failure> {
         let fault = self.because(&open.id, why);
-        open.take_held().iter().try_for_each(|held| self.rejects.reject_held(held, &fault))
+        open.take_held().iter().try_for_each(|held| self.rejects.reject_pending(held, &fault))
     }
 
     /// Writes the commands of a complete order.

@@ -150,7 +150,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     if let Some(file) = returns {
         file.finish().or_exit(ExitStatus::Unreachable, || "cannot write the file of returns")?;
     }
-    if summary.is_whole() { Ok(()) } else { Err(Failure::told(ExitStatus::Finding)) }
+    if summary.is_whole() { Ok(()) } else { Err(Failure::reported(ExitStatus::Finding)) }
 }
 
 fn settings(args: &Args, is_stdin: bool) -> Settings {

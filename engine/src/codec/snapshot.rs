@@ -1,5 +1,5 @@
-//! An order's state at a revision, version 3: frozen. Versions 1 and 2, of builds before the first release, are not read:
-//! they do not say when an order changed, and the log has it all.
+//! An order's state at a revision, version 4: frozen. Versions 1 to 3, of builds before the first release, are not read:
+//! they do not say when an order changed, or how many events it has had, and the log has it all.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::v1::{AttentionV1, LinePartV1, PlacedV1, StatusV1, StepV1, VerdictV1};
 use crate::keys::Hash;
 
 /// The newest version written and read.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// A snapshot. It is believed only when the log with this id has the record that hashes to `chain` at `revision`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,15 @@ pub struct SnapshotV3 {
     pub changed_ms: Option<(i64, i64)>,
     /// Since when it is in the archive, milliseconds since 1970.
     pub archived_ms: Option<i64>,
+}
+
+/// A snapshot of version 4: version 3, and how many public events the order has had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotV4 {
+    /// What version 3 held.
+    pub changed: SnapshotV3,
+    /// How many public events there were.
+    pub told: u64,
 }
 
 /// How far an order has come, and back.
@@ -130,7 +139,7 @@ pub struct ReturnsV2 {
 ///
 /// # Errors
 /// [`CodecError::TooLarge`].
-pub fn encode(snapshot: &SnapshotV3) -> Result<Vec<u8>, CodecError> {
+pub fn encode(snapshot: &SnapshotV4) -> Result<Vec<u8>, CodecError> {
     envelope::seal(Schema::Snapshot, VERSION, snapshot)
 }
 
@@ -138,9 +147,9 @@ pub fn encode(snapshot: &SnapshotV3) -> Result<Vec<u8>, CodecError> {
 ///
 /// # Errors
 /// [`CodecError`].
-pub fn decode(bytes: &[u8]) -> Result<SnapshotV3, CodecError> {
+pub fn decode(bytes: &[u8]) -> Result<SnapshotV4, CodecError> {
     match envelope::open(Schema::Snapshot, VERSION, bytes)? {
-        (found @ (1 | 2), _) => {
+        (found @ (1..=3), _) => {
             Err(CodecError::Unsupported { schema: "Snapshot".into(), found, known: VERSION })
         }
         (VERSION, payload) => envelope::payload(payload),

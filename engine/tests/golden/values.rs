@@ -5,7 +5,7 @@ use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::codec::deadline::Deadline;
 use retailflow_engine::codec::fence::{Fence, IntakeFloor};
 use retailflow_engine::codec::snapshot::{
-    ActiveV2, ReturnsV2, SagaV2, SnapshotV1, SnapshotV2, SnapshotV3, StepStateV2,
+    ActiveV2, ReturnsV2, SagaV2, SnapshotV1, SnapshotV2, SnapshotV3, SnapshotV4, StepStateV2,
 };
 use retailflow_engine::codec::v1::*;
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId, TimestampMs};
@@ -183,6 +183,12 @@ pub(crate) fn snapshots_v3() -> Vec<(&'static str, SnapshotV3)> {
         ("snapshot_v3_busy", SnapshotV3 { state: busy, changed_ms, archived_ms }),
         ("snapshot_v3_absent", SnapshotV3 { state: absent, changed_ms: None, archived_ms: None }),
     ]
+}
+
+pub(crate) fn snapshots_v4() -> Vec<(&'static str, SnapshotV4)> {
+    let [(_, busy), (_, absent)] = snapshots_v3().try_into().unwrap();
+    let told = |changed, told| SnapshotV4 { changed, told };
+    vec![("snapshot_v4_busy", told(busy, 9)), ("snapshot_v4_absent", told(absent, 0))]
 }
 
 pub(crate) fn fences() -> Vec<(&'static str, Fence)> {
