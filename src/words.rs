@@ -10,7 +10,9 @@ pub(crate) fn count(of: u64, what: &str) -> String {
 /// A number as people read it: 56,902.
 pub(crate) fn number(number: impl Display) -> String {
     let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |digits| ("-", digits));
+    let mut text = String::with_capacity(sign.len() + digits.len() + digits.len() / 3);
+    text.push_str(sign);
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
@@ -32,6 +34,7 @@ mod tests {
     #[test]
     fn numbers_are_grouped_by_three() {
         assert_eq!([number(0), number(999), number(1000), number(56_902)], ["0", "999", "1,000", "56,902"]);
+        assert_eq!([number(-50), number(-500), number(-1000)], ["-50", "-500", "-1,000"]);
         assert_eq!([count(1, "line"), count(2000, "line")], ["1 line", "2,000 lines"]);
     }
 }

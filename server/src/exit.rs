@@ -1,6 +1,6 @@
 //! How a command ends: its exit code, and what it says about it.
 //!
-//! The message says what to do. What a command has told already is not told twice ([`Failure::told`]).
+//! The message says what to do. What a command has told already is not told twice ([`Failure::reported`]).
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 pub enum ExitStatus {
     /// All is fine.
     Fine = 0,
-    /// Something was found: a broken record, a bad row.
+    /// Something was found: a broken record, a bad row, a command that was refused, something that was left out.
     Finding = 1,
     /// The command line, the configuration or an input file is not as it must be.
     Usage = 2,

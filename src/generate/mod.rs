@@ -5,6 +5,7 @@
 //! - Memory does not grow with the number of orders: an order is made again, from its number, for each of its commands.
 
 mod order;
+mod payment;
 mod reorder;
 mod returns;
 mod rng;
@@ -95,10 +96,16 @@ impl<'a> Maker<'a> {
     /// The command, and whether it asks for more than there is.
     fn make(&self, planned: Planned) -> anyhow::Result<(CommandEvent, bool)> {
         let (seed, order) = (self.settings.seed, planned.order);
+        let name = format!("g{seed}-{order}");
+        let order_ref = OrderRef {
+            tenant: self.settings.tenant.clone(),
+            order: OrderId::parse(&name).context("an order's id")?,
+        };
         let mut too_much = false;
         let (data, after_ms) = match planned.what {
             What::Place => {
                 let mut place = order::place(&self.market, seed, order)?;
+                payment::apply(payment::fate(seed, order, self.settings.shares), &mut place)?;
                 if planned.form == Form::Reused {
                     place.customer.push_str("-other");
                 }
@@ -116,14 +123,10 @@ impl<'a> Maker<'a> {
                 too_much = data.1;
                 (CommandData::Return(data.0), after_ms)
             }
+            What::Report => (CommandData::Report(payment::report(&order_ref)), DAY_MS),
         };
         validate(&data).map_err(|error| anyhow::Error::msg(error.message))?;
-        let name = format!("g{seed}-{order}");
         let key = CommandKey { source: self.source.clone(), id: id(&name, planned.what)? };
-        let order_ref = OrderRef {
-            tenant: self.settings.tenant.clone(),
-            order: OrderId::parse(&name).context("an order's id")?,
-        };
         let mut event = CommandEvent::new(order_ref, key, data);
         event.time = Some(order::made_at(order).plus_ms(after_ms));
         Ok((event, too_much))
@@ -136,6 +139,7 @@ fn id(name: &str, what: What) -> anyhow::Result<CommandId> {
         What::Cancel | What::EarlyCancel => "cancel",
         What::FirstReturn => "return-1",
         What::SecondReturn => "return-2",
+        What::Report => "report",
     };
     CommandId::parse(&format!("{name}-{what}")).context("a command's id")
 }

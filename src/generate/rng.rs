@@ -16,6 +16,8 @@ pub(super) enum Stream {
     Reorder = 4,
     /// Why it is canceled.
     Cancel = 5,
+    /// What becomes of its payment.
+    Payment = 6,
 }
 
 /// Draws of one order for one use.

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::payment::{self, PaymentFate};
 use super::rng::{Rng, Stream};
 use super::shares::Shares;
 
@@ -28,6 +29,8 @@ pub(super) enum What {
     EarlyCancel,
     FirstReturn,
     SecondReturn,
+    /// The report that the review of its payment ended badly.
+    Report,
 }
 
 /// The how-manieth time.
@@ -125,6 +128,10 @@ impl Schedule {
                 let line = line + rng.between(500, 2_500);
                 self.plan_new(rng, line, order, What::SecondReturn);
             }
+        }
+        if payment::fate(self.seed, order, shares) == (PaymentFate::Reviewed { reported: true }) {
+            let line = placed + Rng::new(self.seed, order, Stream::Payment).between(3_000, 8_000);
+            self.plan(line, order, What::Report, Form::New);
         }
         Planned { order, what: if early { What::EarlyCancel } else { What::Place }, form: Form::New }
     }

@@ -15,4 +15,10 @@ pub(crate) struct Shares {
     pub(crate) reuse_permille: u64,
     /// Cancels that come before their place.
     pub(crate) early_permille: u64,
+    /// Orders whose payment is declined.
+    pub(crate) decline_permille: u64,
+    /// Orders whose payment is reviewed.
+    pub(crate) review_permille: u64,
+    /// Of these, reviews that are reported to have ended badly.
+    pub(crate) report_permille: u64,
 }

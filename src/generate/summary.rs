@@ -37,6 +37,12 @@ pub(crate) struct Summary {
     pub(crate) second_returns: u64,
     /// Returns that ask for more than there is.
     pub(crate) too_much: u64,
+    /// Reports that a review of a payment ended badly.
+    pub(crate) reports: u64,
+    /// Orders whose payment is reviewed.
+    pub(crate) reviewed: u64,
+    /// Orders whose payment is declined.
+    pub(crate) declined: u64,
     /// Commands that come again.
     pub(crate) duplicates: u64,
     /// Places that come again thousands of lines later.
@@ -75,10 +81,16 @@ impl Summary {
                 self.returns += 1;
                 self.second_returns += 1;
             }
+            What::Report => self.reports += 1,
         }
         let CommandData::Place(place) = &event.data else { return };
         self.lines += place.lines.len() as u64;
         self.units += place.units();
+        match place.payments.first().map(|payment| payment.token_ref.as_str()) {
+            Some("tok_review") => self.reviewed += 1,
+            Some("tok_declined") => self.declined += 1,
+            _ => {}
+        }
         let minor = place.total_minor().unwrap_or(Amount::ZERO).minor();
         self.free += u64::from(minor == 0);
         let at = self.sums.iter().position(|sum| sum.currency == place.currency).unwrap_or_else(|| {
@@ -115,6 +127,15 @@ impl fmt::Display for Summary {
         ];
         for (what, of, more) in rows {
             writeln!(f, "{what:<12} {:>12}  {more}", number(of))?;
+        }
+        for (what, of, more) in [
+            ("reports", self.reports, "a review of a payment ended badly"),
+            ("reviewed", self.reviewed, "of the places: their payment waits for somebody"),
+            ("declined", self.declined, "of the places: their payment is declined"),
+        ] {
+            if of > 0 {
+                writeln!(f, "{what:<12} {:>12}  {more}", number(of))?;
+            }
         }
         writeln!(f, "{:<12} {:>12}", "all", number(self.commands))?;
         for sum in &self.sums {

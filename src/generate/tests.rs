@@ -15,6 +15,9 @@ const SHARES: Shares = Shares {
     late_permille: 20,
     reuse_permille: 0,
     early_permille: 0,
+    decline_permille: 0,
+    review_permille: 0,
+    report_permille: 0,
 };
 
 fn settings(orders: u64, seed: u64) -> Settings {
@@ -41,6 +44,21 @@ fn the_same_settings_give_the_same_bytes_for_ever() {
     assert_eq!(hex(&sha256(&bytes(&reordered).0)[..8]), "d233bc4239a6dd5d");
     assert_eq!(bytes(&reordered).0, bytes(&reordered).0);
     assert_ne!(bytes(&settings(100, 7)).0, bytes(&settings(100, 8)).0);
+}
+
+#[test]
+fn payments_are_declined_and_reviewed_and_reviews_reported() {
+    let shares = Shares { decline_permille: 30, review_permille: 20, report_permille: 500, ..SHARES };
+    let (events, summary) = events(&Settings { shares, ..settings(10_000, 7) });
+    assert!((200..400).contains(&summary.declined) && (120..280).contains(&summary.reviewed), "{summary}");
+    assert!((60..140).contains(&summary.reports), "{summary}");
+    let mut references = HashSet::new();
+    for event in &events {
+        if let CommandData::Report(report) = &event.data {
+            assert!(report.reference.starts_with("aut-rf1-"), "{}", report.reference);
+            assert!(references.insert(report.reference.clone()), "each review has its own");
+        }
+    }
 }
 
 #[test]
@@ -216,6 +234,9 @@ fn memory_does_not_grow_with_the_number_of_orders() {
         late_permille: 1000,
         reuse_permille: 1000,
         early_permille: 1000,
+        decline_permille: 400,
+        review_permille: 600,
+        report_permille: 1000,
     };
     let peak = |orders, shares| {
         let mut lines = lines(&Settings { shares, ..settings(orders, 8) });

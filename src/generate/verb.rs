@@ -24,7 +24,8 @@ The same options give the same bytes, on each machine and with each build. Order
 loads of different seeds can be run on one data directory.
 
 Cancels follow their place within some 2,000 lines, mostly nearby; returns come 3,000 to 8,000 lines behind it, where
-the order is probably complete. Where no more orders begin, what is left comes close together.";
+the order is probably complete. Where no more orders begin, what is left comes close together. Operators' commands are
+none of a file's: every door but the operators' own refuses them.";
 
 /// The arguments of `generate`.
 #[derive(clap::Args, Debug)]
@@ -57,6 +58,15 @@ pub(crate) struct Args {
     /// Of a thousand cancels, how many come before their place, and are refused
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = permille())]
     early_permille: u64,
+    /// Of a thousand orders, how many payments are declined
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = permille())]
+    decline_permille: u64,
+    /// Of a thousand orders, how many payments are reviewed: the order waits until somebody reports how that ended
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = permille())]
+    review_permille: u64,
+    /// Of a thousand reviews, how many are reported to have ended badly, 3,000 to 8,000 lines later
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = permille())]
+    report_permille: u64,
     /// How many lines a line may move; those of one order never change places
     #[arg(long, value_name = "LINES", default_value_t = 0, value_parser = value_parser!(u32).range(0..=i64::from(REORDER_MAX)))]
     reorder: u32,
@@ -76,6 +86,11 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
             "--cancel-permille and --return-permille are shares of the same orders: at most 1000 together",
         ));
     }
+    if args.decline_permille + args.review_permille > 1000 {
+        return Err(Failure::usage(
+            "--decline-permille and --review-permille are shares of the same orders: at most 1000 together",
+        ));
+    }
     let shares = Shares {
         cancel_permille: args.cancel_permille,
         return_permille: args.return_permille,
@@ -83,6 +98,9 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         late_permille: args.late_permille,
         reuse_permille: args.reuse_permille,
         early_permille: args.early_permille,
+        decline_permille: args.decline_permille,
+        review_permille: args.review_permille,
+        report_permille: args.report_permille,
     };
     let Args { tenant, orders, seed, reorder, .. } = args;
     let settings = Settings { tenant, orders, seed, shares, reorder };

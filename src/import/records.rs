@@ -5,7 +5,7 @@
 //! ones and those within quotes counted.
 //!
 //! Rows end with LF, CRLF or CR; blank lines are no rows; a byte order mark is skipped. A quote opens a quoted cell only
-//! at the beginning of the cell, anywhere else it is a character like any other.
+//! at the beginning of the cell, anywhere else it is a character like any other; where a file has no quoting, everywhere.
 
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
@@ -16,6 +16,21 @@ pub(crate) const CELLS_MAX: usize = 4096;
 
 const UTF8_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 const UTF16_MARKS: [&[u8]; 2] = [&[0xff, 0xfe], &[0xfe, 0xff]];
+
+/// How a file sets its cells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    /// Stands between two cells.
+    pub(crate) delimiter: u8,
+    /// Whether a cell in quotes may hold delimiters and ends of lines.
+    pub(crate) quoting: bool,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self { delimiter: b',', quoting: true }
+    }
+}
 
 /// What is wrong with a row as a row. Its cells can be looked at all the same, as far as they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +44,7 @@ pub(crate) enum RecordFault {
         /// The line in which they were opened.
         line: u64,
     },
-    /// Something stands between a closing quote and the next comma.
+    /// Something stands between a closing quote and the next delimiter.
     TextAfterQuote {
         /// The line.
         line: u64,
@@ -47,6 +62,8 @@ pub(crate) struct Record {
     pub(crate) last_line: u64,
     /// What is wrong with it.
     pub(crate) fault: Option<RecordFault>,
+    /// Not all of it was kept.
+    pub(crate) truncated: bool,
 }
 
 impl Record {
@@ -72,16 +89,23 @@ impl Record {
         (0..self.len()).filter_map(|index| self.cell(index))
     }
 
+    /// Whether there is nothing in any of its cells.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.fault.is_none() && self.bytes.iter().all(u8::is_ascii_whitespace)
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
         self.fault = None;
+        self.truncated = false;
     }
 
     fn push(&mut self, byte: u8) {
         if self.bytes.len() < ROW_MAX_BYTES {
             self.bytes.push(byte);
         } else {
+            self.truncated = true;
             self.fault.get_or_insert(RecordFault::TooLong);
         }
     }
@@ -90,6 +114,7 @@ impl Record {
         if self.ends.len() < CELLS_MAX {
             self.ends.push(self.bytes.len());
         } else {
+            self.truncated = true;
             self.fault.get_or_insert(RecordFault::TooManyCells);
         }
     }
@@ -114,6 +139,7 @@ pub(crate) struct Records<R> {
     quote_line: u64,
     after_cr: bool,
     state: State,
+    dialect: Dialect,
 }
 
 impl<R: Read> Records<R> {
@@ -121,7 +147,7 @@ impl<R: Read> Records<R> {
     ///
     /// # Errors
     /// The input cannot be read, or is UTF-16 ([`io::ErrorKind::InvalidData`]).
-    pub(crate) fn new(mut input: R) -> io::Result<Self> {
+    pub(crate) fn new(mut input: R, dialect: Dialect) -> io::Result<Self> {
         let mut head = Vec::with_capacity(UTF8_MARK.len());
         input.by_ref().take(UTF8_MARK.len() as u64).read_to_end(&mut head)?;
         if UTF16_MARKS.iter().any(|mark| head.starts_with(mark)) {
@@ -132,7 +158,7 @@ impl<R: Read> Records<R> {
             head.clear();
         }
         let input = BufReader::with_capacity(128 * 1024, Cursor::new(head).chain(input));
-        Ok(Self { input, line: 1, quote_line: 0, after_cr: false, state: State::Start })
+        Ok(Self { input, line: 1, quote_line: 0, after_cr: false, state: State::Start, dialect })
     }
 
     /// Reads the next row; `false` at the end.
@@ -157,6 +183,7 @@ impl<R: Read> Records<R> {
                 quote_line: &mut self.quote_line,
                 after_cr: &mut self.after_cr,
                 state: &mut self.state,
+                dialect: self.dialect,
             };
             while used < buffer.len() && !ended {
                 ended = at.step(buffer[used], record);
@@ -189,6 +216,7 @@ struct Place<'a> {
     quote_line: &'a mut u64,
     after_cr: &'a mut bool,
     state: &'a mut State,
+    dialect: Dialect,
 }
 
 impl Place<'_> {
@@ -207,11 +235,11 @@ impl Place<'_> {
                 record.push(byte);
                 *self.state = State::Quoted;
             }
-            (State::Start, b'"') => {
+            (State::Start, b'"') if self.dialect.quoting => {
                 *self.quote_line = *self.line;
                 *self.state = State::Quoted;
             }
-            (_, b',') => {
+            (_, byte) if byte == self.dialect.delimiter => {
                 record.end_cell();
                 *self.state = State::Start;
             }

@@ -3,11 +3,12 @@
 
 use std::io::Write;
 
+use retailflow_engine::ids::OrderId;
 use serde::Serialize;
 
 use crate::cli::Output;
-use crate::import::records::Record;
-use crate::import::row::Fault;
+use crate::import::fault::Fault;
+use crate::import::records::{Dialect, Record};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// The column that the file of rejected rows has beside those of the input.
@@ -25,7 +26,12 @@ pub(super) struct PendingRow {
 impl PendingRow {
     /// How many bytes it keeps.
     pub(super) fn size_bytes(&self) -> usize {
-        self.record.as_ref().map_or(0, Record::size_bytes)
+        self.record.as_ref().map_or(size_of::<Self>(), |record| size_of::<Self>() + record.size_bytes())
+    }
+
+    /// The line it begins in.
+    pub(super) const fn line(&self) -> u64 {
+        self.line
     }
 }
 
@@ -33,7 +39,9 @@ impl PendingRow {
 pub(crate) struct Rejects<'a> {
     told: &'a mut dyn Write,
     output: Output,
+    unopened: Option<Box<dyn Write + 'a>>,
     file: Option<csv::Writer<Box<dyn Write + 'a>>>,
+    dialect: Dialect,
     columns: usize,
     /// How many rows were rejected.
     pub(super) rows: u64,
@@ -42,12 +50,16 @@ pub(crate) struct Rejects<'a> {
 impl<'a> Rejects<'a> {
     /// Tells rejected rows on `told`, and writes them into `file`.
     pub(crate) fn new(told: &'a mut dyn Write, output: Output, file: Option<Box<dyn Write + 'a>>) -> Self {
-        let file = file.map(|file| csv::WriterBuilder::new().flexible(true).from_writer(file));
-        Self { told, output, file, columns: 0, rows: 0 }
+        Self { told, output, unopened: file, file: None, dialect: Dialect::default(), columns: 0, rows: 0 }
     }
 
-    /// Writes the header, so that a file without rows says so.
-    pub(super) fn begin(&mut self, header: &Record) -> Result<(), Failure> {
+    /// Writes the header, so that a file without rows says so. The file is written as the input is, to be imported in the same way.
+    pub(super) fn begin(&mut self, header: &Record, dialect: Dialect) -> Result<(), Failure> {
+        self.dialect = dialect;
+        let style = if dialect.quoting { csv::QuoteStyle::Necessary } else { csv::QuoteStyle::Never };
+        let mut writer = csv::WriterBuilder::new();
+        writer.flexible(true).delimiter(dialect.delimiter).quote_style(style);
+        self.file = self.unopened.take().map(|file| writer.from_writer(file));
         self.columns = header.len();
         self.write(Some(header), REASON_COLUMN)
     }
@@ -98,6 +110,18 @@ impl<'a> Rejects<'a> {
         self.write(record, &text)
     }
 
+    /// Tells of an order that is imported what is not.
+    pub(super) fn left_out(&mut self, order: &OrderId, line: u64, reason: &str) {
+        match self.output {
+            Output::Table => {
+                self.tell(&format!("line {line}: of order {}: {reason}", super::shown(order.as_str())));
+            }
+            Output::Json => {
+                self.tell_json(&LeftOut { kind: "left_out", line, order: order.as_str(), reason });
+            }
+        }
+    }
+
     /// Says a line about the import. Nobody listening is no reason to stop.
     pub(super) fn tell(&mut self, text: &str) {
         let _ = self.told.write_all(format!("{text}\n").as_bytes());
@@ -112,7 +136,14 @@ impl<'a> Rejects<'a> {
     fn write(&mut self, record: Option<&Record>, last: &str) -> Result<(), Failure> {
         let (Some(file), Some(record)) = (&mut self.file, record) else { return Ok(()) };
         let missing = self.columns.saturating_sub(record.len());
-        let cells = record.cells().chain(std::iter::repeat_n(&b""[..], missing));
+        // What a spreadsheet put behind the last column would push the reason out of its own.
+        let cells = record.cells().enumerate().filter(|(at, cell)| *at < self.columns || !cell.is_empty());
+        let cells = cells.map(|(_, cell)| cell).chain(std::iter::repeat_n(&b""[..], missing));
+        let mut last = last.to_owned();
+        if !self.dialect.quoting {
+            // Nothing can be quoted there.
+            last = last.replace(char::from(self.dialect.delimiter), " ");
+        }
         file.write_record(cells.chain([last.as_bytes()]))
             .or_exit(ExitStatus::Unreachable, || "cannot write the file of rejected rows")
     }
@@ -137,5 +168,14 @@ struct RejectLine<'a> {
     line: u64,
     last_line: u64,
     column: Option<&'a str>,
+    reason: &'a str,
+}
+
+/// What is left out of an order, as JSON.
+#[derive(Serialize)]
+struct LeftOut<'a> {
+    kind: &'static str,
+    line: u64,
+    order: &'a str,
     reason: &'a str,
 }

@@ -70,6 +70,7 @@ pub(crate) async fn run(
     let mut tally = counted?;
     let read = read?;
     tally.lines_skipped = read.skipped;
+    tally.left_out_before = resume.map_or(0, Resume::left_out);
     tally.finished = read.finished;
     Ok(tally)
 }
@@ -249,7 +250,8 @@ fn report_progress(
 fn save(resume: Option<&Resume>, done: &Hash, tally: &Tally) -> Result<(), Failure> {
     let Some(resume) = resume else { return Ok(()) };
     // What was found stays, with the hash that it was found with, until more is done with.
-    resume.save(&Mark { v: resume::VERSION, lines: tally.lines_done, hash: hex(done) })
+    let left_out = resume.left_out() + tally.left_out_done;
+    resume.save(&Mark { v: resume::VERSION, lines: tally.lines_done, hash: hex(done), left_out })
 }
 
 fn progress(quiet: bool) -> ProgressBar {

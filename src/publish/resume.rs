@@ -24,6 +24,13 @@ pub(super) struct Mark {
     pub(super) lines: u64,
     /// The hash of all of them: of another file, or of one that was rewritten, the mark says nothing.
     pub(super) hash: String,
+    /// How many of them are stored nowhere: they are no commands, or were refused for good.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(super) left_out: u64,
+}
+
+const fn is_none(left_out: &u64) -> bool {
+    *left_out == 0
 }
 
 /// The hash of the lines that were read, in their order and with their numbers.
@@ -117,12 +124,18 @@ impl Resume {
         self.found.as_ref().map_or(0, |mark| mark.lines)
     }
 
+    /// How many of these lines are stored nowhere.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.found.as_ref().map_or(0, |mark| mark.left_out)
+    }
+
     /// Whether the mark is one of the file whose lines up to the mark have this hash.
     pub(super) fn belongs_to(&self, hash: &Hash, name: &str) -> Result<(), Failure> {
         match &self.found {
             Some(mark) if mark.hash != hex(hash) => Err(Failure::refused(format!(
                 "{} tells how far another file was published: the first {} lines of {name} are not those that were published. Name the \
-                 right mark; if the file was rewritten, remove the mark to publish all of it (what is stored twice is decided once)",
+                 right mark. If the file was rewritten, remove the mark to publish all of it: what is the same is decided once, what was \
+                 left out before is decided now, and a command that was changed and keeps its id is refused as `id_reused`",
                 self.path.display(),
                 mark.lines
             ))),
@@ -158,7 +171,7 @@ mod tests {
         assert!(
             second.is_some_and(|(code, told)| code == ExitStatus::Refused && told.contains("another run"))
         );
-        none.save(&Mark { v: VERSION, lines: 7, hash: hex(&[0xab; 32]) }).unwrap();
+        none.save(&Mark { v: VERSION, lines: 7, hash: hex(&[0xab; 32]), left_out: 0 }).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let golden = format!("{{\"v\":2,\"lines\":7,\"hash\":\"{}\"}}\n", "ab".repeat(32));
         assert_eq!(text, golden, "it is frozen");
@@ -167,6 +180,11 @@ mod tests {
         assert_eq!(found.lines(), 7);
         found.belongs_to(&[0xab; 32], "it").unwrap();
         assert_eq!(found.belongs_to(&[0xcd; 32], "it").unwrap_err().code, ExitStatus::Refused);
+        assert_eq!(found.left_out(), 0);
+        found.save(&Mark { v: VERSION, lines: 9, hash: hex(&[0xab; 32]), left_out: 2 }).unwrap();
+        drop(found);
+        let found = Resume::open(&path).unwrap();
+        assert_eq!((found.lines(), found.left_out()), (9, 2));
         drop(found);
         for (bad, code) in [
             ("", ExitStatus::Usage),

@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) lines_done: u64,
     /// Lines that an earlier run was done with.
     pub(crate) lines_skipped: u64,
+    /// Of these, it left out so many: they are stored nowhere.
+    pub(crate) left_out_before: u64,
     /// Stored.
     pub(crate) acknowledged: u64,
     /// Of these, the server had seen so many a moment before.
@@ -30,6 +32,9 @@ pub(crate) struct Tally {
     pub(crate) not_sent: u64,
     #[serde(skip)]
     gap: bool,
+    /// Lines up to the last one that is done with which are stored nowhere.
+    #[serde(skip)]
+    pub(super) left_out_done: u64,
 }
 
 impl Tally {
@@ -39,7 +44,7 @@ impl Tally {
 
     pub(super) fn undecodable(&mut self, line: u64) {
         self.undecodable += 1;
-        self.done(line);
+        self.left_out(line);
     }
 
     /// Counts a line; says what is wrong with it, if anything is.
@@ -53,7 +58,7 @@ impl Tally {
             }
             PublishOutcome::Refused(why) => {
                 self.refused += 1;
-                self.done(line);
+                self.left_out(line);
                 Some(format!("refused: {why}"))
             }
             PublishOutcome::NotTaken(why) => {
@@ -70,6 +75,11 @@ impl Tally {
                 None
             }
         }
+    }
+
+    fn left_out(&mut self, line: u64) {
+        self.left_out_done += u64::from(!self.gap);
+        self.done(line);
     }
 
     fn done(&mut self, line: u64) {
@@ -100,6 +110,7 @@ impl std::fmt::Display for Tally {
             (self.unknown, "unknown"),
             (self.not_sent, "not sent"),
             (self.lines_skipped, "skipped: an earlier run was done with them"),
+            (self.left_out_before, "of these left out then"),
         ];
         for (number, what) in parts.iter().filter(|(number, _)| *number > 0) {
             write!(f, ", {} {what}", crate::words::number(number))?;
@@ -120,10 +131,12 @@ mod tests {
         tally.undecodable(2);
         assert!(tally.sent(3, &PublishOutcome::Refused("too large".into())).is_some());
         assert_eq!(tally.lines_done, 3, "what can never be stored holds up nothing");
+        assert_eq!(tally.left_out_done, 2);
         assert!(tally.sent(4, &PublishOutcome::Unknown("silence".into())).is_some());
         assert_eq!(tally.sent(5, &stored()), None);
         tally.undecodable(6);
         assert_eq!((tally.lines_done, tally.is_whole()), (3, false));
+        assert_eq!(tally.left_out_done, 2, "what comes behind a gap is read again");
         assert_eq!(
             tally.to_string(),
             "2 commands acknowledged, 2 no commands, 1 refused for good, 1 unknown; done up to line 3"

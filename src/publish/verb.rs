@@ -31,7 +31,8 @@ A command that was acknowledged is stored, whether a node is up or not; its outc
 are stored in the order of their lines. While the stream is full it waits. With --resume a later run goes on where this
 one ended; what is sent again does no harm, for a command has one outcome.
 
-Exit codes: 0 all are stored, 1 some lines are no commands or were refused for good, 3 some are not stored or not known to be.";
+Exit codes: 0 all are stored, 1 some lines are no commands or were refused for good (now, or by the run that --resume goes on from),
+3 some are not stored or not known to be, 4 the file is not the one that --resume goes on in: it was rewritten.";
 
 /// The arguments of `publish`.
 #[derive(clap::Args, Debug)]
@@ -127,6 +128,14 @@ fn ended(tally: &Tally, resumable: bool) -> Result<(), Failure> {
         let text = format!(
             "{} lines are no commands, and {} commands were refused for good: put them right and publish them",
             tally.undecodable, tally.refused
+        );
+        return Err(Failure::finding(text));
+    }
+    if tally.left_out_before > 0 {
+        let text = format!(
+            "{} of the lines that an earlier run was done with are no commands, or were refused for good, and are stored nowhere: put them \
+             right in a file of their own and publish that",
+            tally.left_out_before
         );
         return Err(Failure::finding(text));
     }

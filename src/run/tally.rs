@@ -17,6 +17,8 @@ pub(crate) struct Tally {
     pub(crate) counts: CommandCounts,
     /// Not recorded, though sending them again may help. A drain on request is none of them.
     pub(crate) given_up: u64,
+    /// Refused, and to be put right by whoever sent them: not recorded, and not given up.
+    pub(crate) refused_for_good: u64,
     latency_us: Histogram<u64>,
 }
 
@@ -27,13 +29,17 @@ impl Tally {
         Self {
             counts: CommandCounts::default(),
             given_up: 0,
+            refused_for_good: 0,
             latency_us: latency_us.unwrap_or_else(|_| unreachable!()),
         }
     }
 
     /// Counts one command.
     pub(crate) fn count(&mut self, event: &IntakeEvent) {
-        self.given_up += u64::from(event.given_up && event.outcome.code != Code::Draining);
+        let drained = event.outcome.code == Code::Draining;
+        self.given_up += u64::from(event.given_up && !drained);
+        let refused = event.outcome.status == Status::Refused && !event.dead_lettered;
+        self.refused_for_good += u64::from(refused && !event.given_up && !drained);
         let counts = &mut self.counts;
         counts.received += 1;
         let fate = match event.outcome.status {

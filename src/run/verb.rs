@@ -24,6 +24,7 @@ use crate::run::chaos::KillOrders;
 use crate::run::outcomes::Outcomes;
 use crate::run::summary::{self, Ran};
 use crate::run::tally::Tally;
+use crate::words::count;
 use retailflow_server::app::{self, Make, Store};
 use retailflow_server::durable_file;
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
@@ -40,7 +41,10 @@ Examples:
   retailflow run --commands commands.jsonl --data data --outcomes outcomes.jsonl --report report.json
   generate-commands | retailflow run --commands - --data data
 
-Stop it at any moment and start it again: it goes on. Commands that have an outcome already get the same one again.";
+Stop it at any moment and start it again: it goes on. Commands that have an outcome already get the same one again.
+
+Exit codes: 0 each command was decided (a rejection is a decision) or kept behind a parked order, 1 some were refused or are
+no commands, or an invariant is broken.";
 
 /// The arguments of `run`.
 #[derive(clap::Args, Debug)]
@@ -138,10 +142,32 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         );
         return Err(Failure::finding(text));
     }
-    if broken || report.commands.dead_lettered > 0 {
-        return Err(Failure::reported(ExitStatus::Finding));
+    ended(&tally, broken, args.quiet)
+}
+
+/// What a run ends with whose commands were all read. Whoever says nothing but errors says these.
+fn ended(tally: &Tally, broken: bool, quiet: bool) -> Result<(), Failure> {
+    let mut found = Vec::new();
+    if tally.refused_for_good > 0 {
+        let refused = count(tally.refused_for_good, "command");
+        found.push(format!(
+            "{refused} refused and not recorded: the outcomes say which, and why (`\"status\":\"refused\"`)"
+        ));
     }
-    Ok(())
+    let dead_lettered = tally.counts.dead_lettered;
+    if dead_lettered > 0 {
+        let lines = count(dead_lettered, "line");
+        found.push(format!(
+            "{lines} that are no commands were put aside: `retailflow dlq list --data DIR` tells why"
+        ));
+    }
+    if broken {
+        found.push(match quiet {
+            true => "an invariant is broken: `retailflow verify` names each place".to_owned(),
+            false => "an invariant is broken".to_owned(),
+        });
+    }
+    if found.is_empty() { Ok(()) } else { Err(Failure::finding(found.join("; "))) }
 }
 
 /// What an inbox's positions belong to: a file by where it is and how it begins, so that tomorrow's file of the same

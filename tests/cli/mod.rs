@@ -7,3 +7,5 @@ mod generate;
 mod help;
 mod import;
 mod parked;
+mod presets;
+mod run;

@@ -122,6 +122,41 @@ fn a_line_that_is_still_written_is_left_to_the_next_run_and_a_mark_to_one_run() 
     at(&nats, &words).run().expect(4).says(&["another run publishes with"]);
 }
 
+/// Row 26 of the orders' cases. A bad line stayed `skipped: done` when it was put right, and the run after it ended well although the line was
+/// stored nowhere.
+#[test]
+fn a_file_that_was_corrected_in_the_middle_is_not_taken_as_done() {
+    let test = "a_file_that_was_corrected_in_the_middle_is_not_taken_as_done";
+    let Some(binary) = server_or_skip(test) else { return };
+    let (nats, folder) = (Server::with_streams(&binary), tempfile::tempdir().unwrap());
+    provision(&nats);
+    let (commands, lines) = commands(folder.path(), 5);
+    let whole = std::fs::read_to_string(&commands).unwrap();
+    let mark = folder.path().join("mark");
+    let words = ["publish", "--commands", &commands, "--resume", mark.to_str().unwrap(), "-o", "json"];
+    let with = |at: usize, line: &str| {
+        let lines = whole.lines().enumerate().map(|(n, good)| if n == at { line } else { good });
+        lines.fold(String::new(), |text, line| text + line + "\n")
+    };
+    std::fs::write(&commands, with(2, "{}")).unwrap();
+    let said = summary(&at(&nats, &words).run().expect(1));
+    assert_eq!((&said["undecodable"], &said["lines_done"]), (&1.into(), &lines.into()), "{said}");
+    // Nothing is left to do, and one line is stored nowhere.
+    let again = at(&nats, &words).run().expect(1).says(&["1 of the lines", "stored nowhere"]);
+    assert_eq!(summary(&again)["left_out_before"], 1);
+    // Put right, it is another file; so is one of which a good line was changed.
+    let other = whole.lines().nth(2).unwrap().replace("\"quantity\":", "\"quantity\":1");
+    for rewritten in [whole.clone(), with(2, &other)] {
+        std::fs::write(&commands, rewritten).unwrap();
+        let ended = at(&nats, &words).run().expect(4).says(&["If the file was rewritten, remove the mark"]);
+        assert!(!ended.stdout.contains("skipped"), "{}", ended.stdout);
+    }
+    std::fs::write(&commands, &whole).unwrap();
+    std::fs::remove_file(&mark).unwrap();
+    let said = summary(&at(&nats, &words).run().expect(0));
+    assert_eq!(said["acknowledged"], lines, "{said}");
+}
+
 #[test]
 fn what_is_no_command_and_what_is_not_stored_is_told() {
     let Some(binary) = server_or_skip("what_is_no_command_and_what_is_not_stored_is_told") else { return };

@@ -2,8 +2,8 @@ use super::*;
 
 fn all(text: &[u8]) -> Vec<Record> {
     // One byte at a time as well: what is cut anywhere must read the same.
-    let whole = drain(Records::new(text).unwrap());
-    let slow = drain(Records::new(OneByOne(text)).unwrap());
+    let whole = drain(Records::new(text, Dialect::default()).unwrap());
+    let slow = drain(Records::new(OneByOne(text), Dialect::default()).unwrap());
     assert_eq!(format!("{whole:?}"), format!("{slow:?}"));
     whole
 }
@@ -70,17 +70,34 @@ fn broken_quotes_are_told() {
 #[test]
 fn a_huge_row_is_cut_and_the_next_one_read() {
     let huge = io::repeat(b'x').take(20 * ROW_MAX_BYTES as u64);
-    let records = drain(Records::new(huge.chain(&b",1\n2\n"[..])).unwrap());
+    let records = drain(Records::new(huge.chain(&b",1\n2\n"[..]), Dialect::default()).unwrap());
     assert_eq!(records[0].fault, Some(RecordFault::TooLong));
     assert!(records[0].bytes.capacity() <= 2 * ROW_MAX_BYTES);
     assert_eq!((cells(&records[1]), records[1].line), (vec!["2".to_owned()], 2));
     let commas = io::repeat(b',').take(ROW_MAX_BYTES as u64);
-    let records = drain(Records::new(commas).unwrap());
+    let records = drain(Records::new(commas, Dialect::default()).unwrap());
     assert_eq!((records[0].fault, records[0].len()), (Some(RecordFault::TooManyCells), CELLS_MAX));
 }
 
 #[test]
 fn utf_16_is_not_guessed_at() {
-    let error = Records::new(&b"\xff\xfea\0"[..]).err().unwrap();
+    let error = Records::new(&b"\xff\xfea\0"[..], Dialect::default()).err().unwrap();
     assert!(error.to_string().contains("UTF-16"), "{error}");
+}
+
+#[test]
+fn other_delimiters_and_no_quoting_are_read_as_they_are_said() {
+    let tab = Dialect { delimiter: b'\t', quoting: false };
+    let found = drain(Records::new(&b"a\t\"5 inch\nb,c\t\"\"\n"[..], tab).unwrap());
+    let found: Vec<Vec<String>> = found.iter().map(cells).collect();
+    assert_eq!(found, [["a", "\"5 inch"], ["b,c", "\"\""]]);
+    let semicolon = Dialect { delimiter: b';', quoting: true };
+    let found = drain(Records::new(&b"\"a;b\";8,00\n"[..], semicolon).unwrap());
+    assert_eq!(cells(&found[0]), ["a;b", "8,00"]);
+}
+
+#[test]
+fn a_row_without_anything_in_it_is_blank() {
+    let blank: Vec<bool> = all(b",,,\n\"\", \n,0\n \n").iter().map(Record::is_blank).collect();
+    assert_eq!(blank, [true, true, false, true]);
 }
