@@ -14,10 +14,10 @@ use retailflow_disk::log::{Frame, FrameKind};
 use retailflow_engine::codec::control::Note;
 use retailflow_engine::codec::record::order_of;
 use retailflow_engine::ids::OrderRef;
-use retailflow_engine::invariant::{InvariantId, LogCheck, LogChecker, SidesCheck};
 use retailflow_engine::ports::{EventLog, LogPosition, LoggedEntry, LoggedGroup};
 use retailflow_engine::wire::order::Attention;
 use retailflow_engine::wire::report::{BooksReport, InvariantResult, OrderCounts};
+use retailflow_invariants::{InvariantId, LogCheck, LogChecker, SidesCheck};
 use tokio::runtime::Runtime;
 
 use self::books::BooksSide;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use retailflow_config::Config;
 use retailflow_disk::event_log::DiskLog;
 use retailflow_engine::codec::identity;
-use retailflow_engine::invariant::LogChecker;
+use retailflow_invariants::LogChecker;
 
 use crate::backup::{self, Manifest};
 use crate::cli::data::DataArgs;

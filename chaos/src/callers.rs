@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use retailflow_actors::NodeHandle;
-use retailflow_engine::invariant::{InvariantId, OutcomeBook, Violation};
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
+use retailflow_invariants::{InvariantId, OutcomeBook, Violation};
 
 use crate::script::AskClient;
 use crate::time::WorldClock;

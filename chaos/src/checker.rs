@@ -6,11 +6,11 @@ use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::codec::record::summary;
 use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId};
-use retailflow_engine::invariant::{CheckKey, InvariantId, LogChecker, OutcomeBook, Violation, sides};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::Aggregate;
 use retailflow_engine::ports::{Body, LoggedEntry, LoggedGroup};
 use retailflow_engine::wire::{CommandData, decode_command};
+use retailflow_invariants::{CheckKey, InvariantId, LogChecker, OutcomeBook, Violation, sides};
 use retailflow_testkit::simulated::BookTotals;
 
 use crate::script::{POISON, Script};

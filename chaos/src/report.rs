@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use retailflow_actors::ProbePoint;
-use retailflow_engine::invariant::{InvariantId, Violation};
 use retailflow_engine::order::Aggregate;
 use retailflow_engine::ports::{LoggedEntry, LoggedGroup};
+use retailflow_invariants::{InvariantId, Violation};
 
 use crate::faults::Fault;
 use crate::trace::trace_hash;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 use retailflow_engine::ids::{OrderRef, PartitionId};
-use retailflow_engine::invariant::{InvariantId, Violation};
 use retailflow_engine::keys::Hash;
 use retailflow_engine::ports::{Commit, CommitError};
+use retailflow_invariants::{InvariantId, Violation};
 
 /// An order that lost a race knows what the winner left: it does not lose to the same record again and again. While an
 /// append hangs, though, each life of an order that crashes meanwhile may leave one proposal behind; no plan has so many

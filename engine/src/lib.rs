@@ -9,13 +9,11 @@
 //! - [`ports`]: what the engine needs from the world; [`memory`]: reference adapters
 //! - [`books`]: what participants keep, to be compared with the log
 //! - [`metric`]: every metric, declared once
-//! - [`invariant`]: the promises as predicates, for tests, checkers and live use
 
 pub mod books;
 pub mod codec;
 pub mod fulfillment;
 pub mod ids;
-pub mod invariant;
 pub mod keys;
 pub mod memory;
 pub mod metric;

@@ -15,11 +15,11 @@ use retailflow_disk::log::check::check_read_only;
 use retailflow_disk::log::{LogError, LogOptions};
 use retailflow_disk::secret;
 use retailflow_engine::ids::TimestampMs;
-use retailflow_engine::invariant::CheckKey;
 use retailflow_engine::ports::{Clock, EventLog, LogIdentity, Participants, Rng};
 use retailflow_engine::wire::Durability;
 use retailflow_gateway::TokenSecret;
 use retailflow_index::IndexOptions;
+use retailflow_invariants::CheckKey;
 use retailflow_os::files::{DiskWatch, Files, RealFiles, WatchedFiles, raise_open_files};
 
 use crate::backup_manifest;

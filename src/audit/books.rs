@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use retailflow_engine::invariant::{InvariantId, LogCheck, LogChecker, SidesCheck};
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::report::{BookBehind, BookSums, BooksReport, InvariantResult};
 use retailflow_engine::wire::time::format_time;
+use retailflow_invariants::{InvariantId, LogCheck, LogChecker, SidesCheck};
 use retailflow_participants::{BookEnd, problems, read_books};
 
 use super::Progress;

@@ -9,8 +9,8 @@ use anyhow::{Context as _, ensure};
 use retailflow_disk::log::copy::{number_of, read_segment};
 use retailflow_disk::log::{FrameKind, LogOptions};
 use retailflow_engine::codec::identity;
-use retailflow_engine::invariant::LogChecker;
 use retailflow_engine::keys::hex;
+use retailflow_invariants::LogChecker;
 
 use super::{BOOKS, LOG};
 use crate::audit::group_of;

@@ -8,13 +8,13 @@ use retailflow_disk::log::{Frame, FrameKind};
 use retailflow_engine::codec::control::{Control, Note};
 use retailflow_engine::codec::fence::Fence;
 use retailflow_engine::codec::{identity, record};
-use retailflow_engine::invariant::LogChecker;
 use retailflow_engine::keys::{hex, sha256};
 use retailflow_engine::ports::{
     CommitError, ControlEntry, DeadLetters, EventLog, Group, LogPosition, LoggedEntry, LoggedGroup,
     OrderEntry, Tenants,
 };
 use retailflow_engine::wire::base64;
+use retailflow_invariants::LogChecker;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::group_of;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use retailflow_disk::log::{Frame, FrameKind};
 use retailflow_engine::codec::identity;
-use retailflow_engine::invariant::LogChecker;
+use retailflow_invariants::LogChecker;
 
 use crate::audit::group_of;
 use crate::cli::Context;

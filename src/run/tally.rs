@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use retailflow_actors::{EffectCounts, IntakeEvent};
-use retailflow_engine::invariant::InvariantId;
 use retailflow_engine::wire::report::{BooksReport, CommandCounts, InvariantResult, Latency, ReportSchema};
 use retailflow_engine::wire::{Code, RunReport, Status};
+use retailflow_invariants::InvariantId;
 
 use crate::audit::Audit;
 use retailflow_server::app::DURABILITY;

@@ -5,11 +5,11 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use retailflow_disk::inbox::FileInbox;
-use retailflow_engine::invariant::LogChecker;
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::ports::CommandInbox;
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_engine::wire::{CommandType, decode_command};
+use retailflow_invariants::LogChecker;
 use serde::Serialize;
 
 use crate::run::verb::identity;

@@ -8,9 +8,9 @@ use retailflow_disk::log::check::CheckReport;
 use retailflow_disk::log::{Frame, FrameKind, Position};
 use retailflow_engine::codec::identity;
 use retailflow_engine::ids::PartitionId;
-use retailflow_engine::invariant::LogChecker;
 use retailflow_engine::keys::hex;
 use retailflow_engine::ports::LoggedEntry;
+use retailflow_invariants::LogChecker;
 
 use crate::audit::{Audit, Piece, group_of};
 use crate::backup::{LastFrame, Manifest};

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use retailflow_engine::ids::TimestampMs;
-use retailflow_engine::invariant::{CheckKey, LogChecker, sides};
 use retailflow_engine::ports::{DeadLetters, EventLog, LogIdentity, LogPosition, LoggedGroup};
+use retailflow_invariants::{CheckKey, LogChecker, sides};
 use retailflow_nats::{Connections, NatsDeadLetters, NatsLog, NatsLogOptions, NatsOptions};
 
 use super::cluster::{Many, PARTITIONS, SHARDS};

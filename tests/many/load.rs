@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use retailflow_engine::ids::{CommandId, CommandKey, OrderRef};
-use retailflow_engine::invariant::OutcomeBook;
 use retailflow_engine::order::Command;
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, CommandEvent};
+use retailflow_invariants::OutcomeBook;
 use retailflow_nats::{
     AskClient, AskError, CommandPublisher, EdgeConnection, NatsOptions, PublishOutcome, PublisherOptions,
     Receipt,

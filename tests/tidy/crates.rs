@@ -10,15 +10,20 @@ use crate::repo::{Repo, code_lines, names_crate, none_broken, output};
 /// Of our packages, what each may depend on: in its code, and besides in its tests. A new package needs a line
 /// here and in ARCHITECTURE.md.
 const OURS: &[(&str, &[&str], &[&str])] = &[
-    ("retailflow-engine", &[], &[]),
+    ("retailflow-engine", &[], &["retailflow-invariants"]),
+    ("retailflow-invariants", &["retailflow-engine"], &[]),
     ("retailflow-testkit", &["retailflow-engine"], &[]),
     ("retailflow-config", &[], &[]),
-    ("retailflow-actors", &["retailflow-engine", "retailflow-config"], &["retailflow-testkit"]),
+    (
+        "retailflow-actors",
+        &["retailflow-engine", "retailflow-config"],
+        &["retailflow-invariants", "retailflow-testkit"],
+    ),
     ("retailflow-os", &[], &[]),
     ("retailflow-index", &["retailflow-engine"], &["retailflow-testkit"]),
     (
         "retailflow-disk",
-        &["retailflow-engine", "retailflow-os", "retailflow-index"],
+        &["retailflow-engine", "retailflow-invariants", "retailflow-os", "retailflow-index"],
         &["retailflow-config", "retailflow-testkit"],
     ),
     ("retailflow-nats", &["retailflow-engine", "retailflow-os"], &["retailflow-testkit"]),
@@ -27,17 +32,12 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ("retailflow-gateway", &["retailflow-engine", "retailflow-config"], &["retailflow-testkit"]),
     (
         "retailflow-chaos",
-        &["retailflow-engine", "retailflow-testkit", "retailflow-actors", "retailflow-config"],
-        &[],
-    ),
-    (
-        "retailflow-chaos-runner",
         &[
-            "retailflow-chaos",
             "retailflow-engine",
+            "retailflow-invariants",
+            "retailflow-testkit",
             "retailflow-actors",
             "retailflow-config",
-            "retailflow-disk",
         ],
         &[],
     ),
@@ -47,6 +47,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         "retailflow-server",
         &[
             "retailflow-engine",
+            "retailflow-invariants",
             "retailflow-testkit",
             "retailflow-actors",
             "retailflow-os",
@@ -79,6 +80,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
             "retailflow-server",
             "retailflow-measure",
             "retailflow-engine",
+            "retailflow-invariants",
             "retailflow-actors",
             "retailflow-os",
             "retailflow-index",

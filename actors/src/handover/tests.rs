@@ -7,7 +7,6 @@ use std::time::Duration;
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::fence::IntakeFloor;
 use retailflow_engine::ids::{OrderRef, PartitionId, TimestampMs};
-use retailflow_engine::invariant::{OutcomeBook, check_log};
 use retailflow_engine::memory::{MemoryInbox, MemoryLog, next_fence};
 use retailflow_engine::order::Command;
 use retailflow_engine::ports::{
@@ -16,6 +15,7 @@ use retailflow_engine::ports::{
 };
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, CommandEvent, Outcome, Status, content_hash};
+use retailflow_invariants::{OutcomeBook, check_log};
 use retailflow_testkit::author::{order, orders_in, place};
 
 use parking_lot::Mutex;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use retailflow_actors::{Intake, IntakeEvent, NodeHandle};
-use retailflow_engine::invariant::{InvariantId, Violation};
 use retailflow_engine::memory::MemoryInbox;
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::ports::Body;
 use retailflow_engine::wire::command::ReportOutcome;
 use retailflow_engine::wire::decode_command;
+use retailflow_invariants::{InvariantId, Violation};
 use tokio::sync::watch;
 
 use super::{TRIES_MAX, World};

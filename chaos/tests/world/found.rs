@@ -1,7 +1,7 @@
 //! What worlds have found: one test for each mistake, in the world that shows it best.
 
 use retailflow_chaos::{Faults, Plan, run};
-use retailflow_engine::invariant::InvariantId;
+use retailflow_invariants::InvariantId;
 
 use crate::support::must_hold;
 

@@ -2,7 +2,7 @@
 
 use retailflow_actors::Mutant;
 use retailflow_chaos::{CrowdPlan, Felt, Plan, Sickness, crowd, run_with};
-use retailflow_engine::invariant::InvariantId;
+use retailflow_invariants::InvariantId;
 
 use crate::support::seeds;
 

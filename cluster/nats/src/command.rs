@@ -37,9 +37,12 @@ const NAMES: &[&str] = &[
     "ce-dataschema",
     "ce-traceparent",
     "ce-tracestate",
-    // Events have these two.
+    // Events have these.
     "ce-sequence",
     "ce-causationid",
+    "ce-eventnumber",
+    "ce-causationsource",
+    "ce-actor",
     "traceparent",
     "tracestate",
 ];

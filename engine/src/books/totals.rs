@@ -77,7 +77,7 @@ impl Sides {
     }
 
     /// Adds an entry of this order.
-    pub(crate) fn take(&mut self, entry: &BookEntry) {
+    pub fn take(&mut self, entry: &BookEntry) {
         self.payment_calls += u64::from(entry.role() == Role::Payments);
         let units = i64::try_from(entry.units).unwrap_or(i64::MAX);
         let (side, by) = match (entry.kind, entry.step) {
@@ -116,7 +116,7 @@ pub struct MoneyTotals {
 
 impl MoneyTotals {
     /// Adds an entry of the book of payments that was done.
-    pub(crate) fn take(&mut self, entry: &BookEntry) {
+    pub fn take(&mut self, entry: &BookEntry) {
         let side = match entry.step {
             Step::Authorize => &mut self.authorized,
             Step::Capture => &mut self.captured,

@@ -273,7 +273,11 @@ pub(crate) fn return_rules_from_stored(stored: [RefundRuleV1; 3]) -> ReturnRules
     ReturnRules { shipping, tax, fee }
 }
 
-pub(crate) fn order_ref(tenant: &str, order: &str) -> Result<OrderRef, CodecError> {
+/// The order that a stored record names.
+///
+/// # Errors
+/// [`CodecError::Corrupt`]: these are no ids.
+pub fn order_ref(tenant: &str, order: &str) -> Result<OrderRef, CodecError> {
     let corrupt = |error: crate::ids::IdError| CodecError::Corrupt(error.to_string());
     Ok(OrderRef {
         tenant: TenantId::parse(tenant).map_err(corrupt)?,

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::join_all;
 use retailflow_engine::ids::{OrderRef, PartitionId};
-use retailflow_engine::invariant::{OutcomeBook, check_log};
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog};
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::ports::{DeadLetters, EventLog};
 use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::{Code, CommandData, Outcome, Status, content_hash};
+use retailflow_invariants::{OutcomeBook, check_log};
 use retailflow_testkit::author::{order, place};
 
 use crate::NodeHandle;

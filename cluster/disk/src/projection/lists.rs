@@ -14,11 +14,11 @@ use std::sync::Arc;
 use lru::LruCache;
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
-use retailflow_engine::invariant::{Ledger, TenantLedger};
 use retailflow_engine::order::Incoming;
 use retailflow_engine::ports::{OrderCounts, OrderQuery};
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 use retailflow_engine::wire::order_list::OrderSummary;
+use retailflow_invariants::{Ledger, TenantLedger};
 
 use super::entries::{Entry, Parsed};
 use super::long::NewBlock;
@@ -165,7 +165,10 @@ impl Lists {
                 Parsed::Control(Control::Release { order, .. }) => {
                     let mut released = 0;
                     self.change(order, &mut found, |tracked| {
-                        tracked.parked = None;
+                        // What is not parked cannot be released, and tells nothing.
+                        if tracked.parked.take().is_some() {
+                            tracked.marks.push(entry.position);
+                        }
                         released = std::mem::take(&mut tracked.waiting);
                     });
                     let parked = &mut self.counted(&order.tenant).ledger.parked;

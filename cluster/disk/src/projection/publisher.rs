@@ -10,7 +10,7 @@ use std::sync::Arc;
 use lru::LruCache;
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::cursor::Cursor;
-use retailflow_engine::ids::{OrderRef, TenantId, TimestampMs};
+use retailflow_engine::ids::{OrderRef, TenantId};
 use retailflow_engine::order::{Aggregate, FoldError, publish_parked, publish_unparked};
 use retailflow_engine::ports::{ReadError, RelayedEvent};
 use retailflow_engine::wire::event::PublicEvent;
@@ -83,8 +83,10 @@ impl Publisher {
                 Parsed::Control(Control::Release { order, at, .. })
                     if tenant.is_none_or(|wanted| *wanted == order.tenant) =>
                 {
-                    self.unparked(shared, entry.position, order, *at)
-                        .map(|event| event.map(|event| (counted, event)).into_iter().collect())
+                    self.parked(shared, entry.position, order, |state, parking| {
+                        publish_unparked(state, *at, parking)
+                    })
+                    .map(|event| event.map(|event| (counted, event)).into_iter().collect())
                 }
                 _ => Ok(Vec::new()),
             };
@@ -119,27 +121,11 @@ impl Publisher {
         order: &OrderRef,
         event: impl FnOnce(&Aggregate, u32) -> Option<PublicEvent>,
     ) -> Result<Option<PublicEvent>, Unpublished> {
-        let Some(earlier) = shared.mark_number(order, position).map_err(Unpublished::Other)? else {
+        let Some(earlier) = shared.parking_number(order, position).map_err(Unpublished::Other)? else {
             return Ok(None);
         };
         let state = self.state(shared, order, None, position)?;
         let event = event(&state, earlier);
-        self.states.put(order.clone(), state);
-        Ok(event)
-    }
-
-    fn unparked(
-        &mut self,
-        shared: &Shared,
-        position: u64,
-        order: &OrderRef,
-        at: TimestampMs,
-    ) -> Result<Option<PublicEvent>, Unpublished> {
-        let Some(parking) = shared.parking_before(order, position).map_err(Unpublished::Other)? else {
-            return Ok(None);
-        };
-        let state = self.state(shared, order, None, position)?;
-        let event = publish_unparked(&state, at, parking);
         self.states.put(order.clone(), state);
         Ok(event)
     }

@@ -199,15 +199,11 @@ impl Shared {
         }
     }
 
-    /// The number of a park mark among those of its order that told something, from 0; `None` for one that did not. The
+    /// Which of its order's parkings (from 0) a park mark or a release belongs to; `None` for one that told nothing. The
     /// projector must have passed it.
-    pub(super) fn mark_number(&self, order: &OrderRef, position: u64) -> Result<Option<u32>, String> {
-        self.of_marks(order, |marks| marks.iter().position(|mark| *mark == position))
-    }
-
-    /// Which of an order's parkings (from 0) stood before the entry at `position`.
-    pub(super) fn parking_before(&self, order: &OrderRef, position: u64) -> Result<Option<u32>, String> {
-        self.of_marks(order, |marks| marks.partition_point(|mark| *mark < position).checked_sub(1))
+    pub(super) fn parking_number(&self, order: &OrderRef, position: u64) -> Result<Option<u32>, String> {
+        // A mark and its release stand in turn.
+        self.of_marks(order, |marks| marks.iter().position(|mark| *mark == position).map(|at| at / 2))
     }
 
     fn of_marks(

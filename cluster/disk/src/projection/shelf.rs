@@ -12,7 +12,7 @@
 //! d <tenant> 0 <page>      where the blocks begin, and what is in them
 //! l <tenant> 0 <order>     an order that is in memory from the start on: a parked one
 //! h <order> <decision>     where a long order's records stand (`long`)
-//! p <tenant> 0 <order>     where the order's park marks stand
+//! p <tenant> 0 <order>     where the order's park marks and their releases stand
 //! ```
 
 use std::collections::HashMap;
@@ -25,8 +25,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use retailflow_engine::ids::{OrderRef, TenantId};
-use retailflow_engine::invariant::TenantLedger;
 use retailflow_engine::ports::OrderCounts;
+use retailflow_invariants::TenantLedger;
 use serde::{Deserialize, Serialize};
 
 use super::buckets::{Buckets, InLists, NewRow};
@@ -38,7 +38,7 @@ use retailflow_index::IndexError;
 use retailflow_index::store::{self, Store, guarded};
 
 /// Of the rows' form. Another one is no trouble: all is built again.
-pub(super) const VERSION: u8 = 3;
+pub(super) const VERSION: u8 = 4;
 
 /// Says that the shelf is in use, and since which start of the system.
 const IN_USE_FILE: &str = "in-use";
@@ -229,7 +229,7 @@ impl Shelf {
         &self.store
     }
 
-    /// Where the order's park marks stand, as far as they were written.
+    /// Where the order's park marks and their releases stand, as far as they were written.
     pub(super) fn marks(&self, order: &OrderRef) -> Result<Vec<u64>, IndexError> {
         let marks = store::get(self.store.main(), &keys::order_key(keys::MARKS, order))?;
         marks.map_or(Ok(Vec::new()), |marks| serde_json::from_slice(&marks).map_err(damaged))

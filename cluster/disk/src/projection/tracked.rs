@@ -17,7 +17,7 @@ pub(super) struct Tracked {
     pub(super) place: u64,
     /// Why it is parked, if it is.
     pub(super) parked: Option<Arc<str>>,
-    /// Where the park marks stand that told something, in their order.
+    /// Where the park marks and their releases stand that told something, in their order: one of each in turn.
     pub(super) marks: Vec<u64>,
     /// Commands that wait behind the present mark.
     pub(super) waiting: u64,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use retailflow_engine::ids::{OrderRef, TenantId};
-use retailflow_engine::invariant::Ledger;
 use retailflow_engine::ports::{
     LogPosition, OrderCounts, OrderPage, OrderQuery, PortFuture, ViewError, Views,
 };
 use retailflow_engine::wire::order_list::OrderSummary;
+use retailflow_invariants::Ledger;
 
 use super::Projection;
 use super::buckets::InLists;

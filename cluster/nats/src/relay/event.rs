@@ -144,6 +144,10 @@ mod tests {
     use crate::command::Headers;
     use crate::events::headers;
 
+    /// Headers that not every event has.
+    const MAY_LACK: [&str; 5] =
+        ["ce-causationid", "ce-causationsource", "ce-actor", "ce-eventnumber", "ce-traceparent"];
+
     /// Both ways in which it may come.
     fn arrived(event: &PublicEvent) -> [ForeignMessage; 2] {
         let map = headers(event);
@@ -183,7 +187,11 @@ mod tests {
     async fn the_text_is_that_of_the_embedded_log() {
         let mut events = events().await;
         let kinds: BTreeSet<&str> = events.iter().map(|event| event.data.kind()).collect();
-        assert!(kinds.len() >= EventData::TYPES.len() - 1, "all but archived: {kinds:?}");
+        // Random orders are never declined, taken on for later, or put into the archive; their data is of the same kind.
+        let rare = ["payment_failed", "pending", "archived", "restored"];
+        let rare = rare.map(|word| format!("retailflow.order.{word}.v1"));
+        let missing: Vec<_> = EventData::TYPES.iter().filter(|kind| !kinds.contains(**kind)).collect();
+        assert!(missing.iter().all(|kind| rare.iter().any(|rare| rare == **kind)), "{missing:?}");
         let texts = ["", "c 1%", "\"\\/", "é\u{1f6d2}\u{7f}", "%41", "a\u{0}\n\tb", "  c  "];
         for (event, text) in events.iter_mut().zip(texts.iter().cycle()) {
             event.causation_id = Some((*text).to_owned());
@@ -228,7 +236,7 @@ mod tests {
             let (mut without, mut other, mut twice) = (map.clone(), map.clone(), map.clone());
             other.insert(name.clone(), "%FF");
             twice.append(name.clone(), "x");
-            if !["ce-causationid", "ce-traceparent"].contains(&name.as_ref()) {
+            if !MAY_LACK.contains(&name.as_ref()) {
                 without = without.iter().filter(|(kept, _)| **kept != name).fold(
                     async_nats::HeaderMap::new(),
                     |mut map, (name, values)| {

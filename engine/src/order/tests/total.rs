@@ -120,7 +120,7 @@ proptest! {
         let BodyV1::Decisions(decisions) = &mut record.body else { panic!("decisions") };
         decisions[0].events.extend(events.iter().map(event_to_stored));
         let bytes = v1::encode(&record).unwrap();
-        crate::invariant::OrderCheck::default().record(&bytes);
+        retailflow_invariants::OrderCheck::default().record(&bytes).unwrap();
         world.log.clear();
     }
 }

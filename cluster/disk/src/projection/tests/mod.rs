@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use retailflow_engine::invariant::{TenantLedger, check_log};
 use retailflow_engine::ports::PortFuture;
+use retailflow_invariants::{TenantLedger, check_log};
 use retailflow_testkit::Subject;
 use retailflow_testkit::event_log::scan;
 use retailflow_testkit::event_relay::{self, LogWithRelay, Order};

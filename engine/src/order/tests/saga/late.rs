@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::codec::v1::{self, BodyV1, DeadlineV1, EventV1, StepOutcomeV1};
-use crate::invariant::{InvariantId, OrderCheck};
+use retailflow_invariants::{InvariantId, OrderCheck};
 
 #[test]
 fn a_step_without_an_answer_in_time_asks_for_attention() {
@@ -71,12 +71,12 @@ fn a_generation_that_rises_in_doubt_is_a_violation() {
     assert_eq!(world.asking(), "reserve 1.2");
     let violations = |outcome: StepOutcomeV1| {
         let mut check = OrderCheck::default();
-        assert_eq!(check.record(&world.log[0]), []);
+        assert_eq!(check.record(&world.log[0]).unwrap(), []);
         let mut record = v1::decode(&world.log[1]).unwrap();
         let BodyV1::Decisions(decisions) = &mut record.body else { panic!("decisions") };
         let EventV1::StepEnded { outcome: said, .. } = &mut decisions[0].events[0] else { panic!("ended") };
         *said = outcome;
-        check.record(&v1::encode(&record).unwrap()).into_iter().map(|one| one.id).collect::<Vec<_>>()
+        check.record(&v1::encode(&record).unwrap()).unwrap().into_iter().map(|one| one.id).collect::<Vec<_>>()
     };
     let reason = || "r".to_owned();
     assert_eq!(violations(StepOutcomeV1::Failed { reason: reason() }), []);

@@ -21,8 +21,7 @@ pub use ledger::{Ledger, TenantLedger};
 pub use life::Effects;
 pub use log::{LogChecker, check_log};
 pub use names::CheckKey;
-#[cfg(test)]
-pub(crate) use order::OrderCheck;
+pub use order::OrderCheck;
 pub use result::{EffectSums, LogCheck};
 pub use sides::sides;
 pub use violation::{InvariantId, Violation};

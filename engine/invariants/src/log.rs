@@ -14,13 +14,13 @@ use super::order::{Added, OrderTail};
 use super::result::LogCheck;
 use super::table::{SHARDS, Table, shard_of};
 use super::{InvariantId, Ledger, TenantLedger, Violation};
-use crate::codec::control::{Control, order_ref};
-use crate::codec::fence::{Fence, IntakeFloor, fence_hash, group_digest};
-use crate::codec::record::order_of;
-use crate::codec::v1;
-use crate::ids::{CommandKey, OrderRef, PartitionId, TenantId};
-use crate::keys::{GENESIS, Hash, partition_of};
-use crate::ports::{LoggedEntry, LoggedGroup};
+use retailflow_engine::codec::control::{Control, order_ref};
+use retailflow_engine::codec::fence::{Fence, IntakeFloor, fence_hash, group_digest};
+use retailflow_engine::codec::record::order_of;
+use retailflow_engine::codec::v1;
+use retailflow_engine::ids::{CommandKey, OrderRef, PartitionId, TenantId};
+use retailflow_engine::keys::{GENESIS, Hash, partition_of};
+use retailflow_engine::ports::{LoggedEntry, LoggedGroup};
 
 /// Violations kept with their text; further ones are counted.
 const VIOLATIONS_MAX: usize = 1000;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::TenantId;
+use retailflow_engine::ids::TenantId;
 
 /// What was recorded for one tenant, as an auditor counts it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

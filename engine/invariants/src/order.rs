@@ -4,8 +4,9 @@ use super::life::Life;
 use super::name_set::Names;
 use super::names::CheckKey;
 use super::violation::{InvariantId, Violation};
-use crate::codec::v1::{ActorV1, BodyV1, DeadlineV1, DecisionV1, EventV1, PlacedV1, RecordV1};
-use crate::keys::{GENESIS, Hash, chain_hash};
+use retailflow_engine::codec::CodecError;
+use retailflow_engine::codec::v1::{ActorV1, BodyV1, DeadlineV1, DecisionV1, EventV1, PlacedV1, RecordV1};
+use retailflow_engine::keys::{GENESIS, Hash, chain_hash};
 
 /// What must be remembered of an order to check its next record.
 #[derive(Debug)]
@@ -220,22 +221,24 @@ fn adds_up(placed: &PlacedV1) -> Result<(), String> {
 }
 
 /// One order's records checked as they come, for tests that have no groups.
-#[cfg(test)]
 #[derive(Debug, Default)]
-pub(crate) struct OrderCheck(OrderTail);
+pub struct OrderCheck(OrderTail);
 
-#[cfg(test)]
 impl OrderCheck {
     /// What is wrong with the next record.
-    pub(crate) fn record(&mut self, bytes: &[u8]) -> Vec<Violation> {
+    ///
+    /// # Errors
+    /// [`CodecError`]: it is no record.
+    pub fn record(&mut self, bytes: &[u8]) -> Result<Vec<Violation>, CodecError> {
         let mut found = Vec::new();
-        let record = crate::codec::v1::decode(bytes).unwrap();
+        let record = retailflow_engine::codec::v1::decode(bytes)?;
         self.0.record(&record, bytes, &CheckKey::FIXED, &mut |violation| found.push(violation));
-        found
+        Ok(found)
     }
 
     /// What the order did to goods and money, as its records say.
-    pub(crate) fn effects(&self) -> super::Effects {
+    #[must_use]
+    pub fn effects(&self) -> super::Effects {
         self.0.life.effects
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::order::OrderTail;
 use super::{Ledger, Violation};
-use crate::codec::v1::{AttentionV1, StatusV1};
+use retailflow_engine::codec::v1::{AttentionV1, StatusV1};
 
 /// What a checked log came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 //! Written a second time, apart from `order::evolve`, on purpose: what both get wrong in the same way is less likely.
 
 use super::violation::InvariantId;
-use crate::codec::v1::{AttentionV1, EventV1, StatusV1, StepOutcomeV1, StepV1};
-use crate::ports::Role;
-use crate::wire::command::Step;
+use retailflow_engine::codec::v1::{AttentionV1, EventV1, StatusV1, StepOutcomeV1, StepV1};
+use retailflow_engine::ports::Role;
+use retailflow_engine::wire::command::Step;
 
 /// What an order did to goods and money, as its own log has it. The participants' books must say the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

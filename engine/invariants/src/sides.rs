@@ -4,8 +4,8 @@
 use super::compare::pairs;
 use super::life::Effects;
 use super::{InvariantId, Violation};
-use crate::books::BookTotals;
-use crate::keys::hex;
+use retailflow_engine::books::BookTotals;
+use retailflow_engine::keys::hex;
 
 /// Violations named at most.
 const NAMED_MAX: usize = 100;

@@ -1,14 +1,18 @@
 //! The checker on a log that keeps every promise, and on what each kind of damage makes of it.
 
 use super::*;
-use crate::codec::control::Control;
-use crate::codec::fence::{Fence, IntakeFloor};
-use crate::codec::v1::{self, BodyV1, EventV1, VerdictV1};
-use crate::ids::{CommandId, CommandKey, OrderId, OrderRef, PartitionId, Source, TenantId, TimestampMs};
-use crate::memory::{MemoryLog, next_fence};
-use crate::order::{Actor, Aggregate, Command, Context, Draft, Policy};
-use crate::ports::{ControlEntry, Group, LogIdentity, LoggedEntry, LoggedGroup, OrderEntry, PartitionHead};
-use crate::wire::{Code, Durability, Outcome, decode_command};
+use retailflow_engine::codec::control::Control;
+use retailflow_engine::codec::fence::{Fence, IntakeFloor};
+use retailflow_engine::codec::v1::{self, BodyV1, EventV1, VerdictV1};
+use retailflow_engine::ids::{
+    CommandId, CommandKey, OrderId, OrderRef, PartitionId, Source, TenantId, TimestampMs,
+};
+use retailflow_engine::memory::{MemoryLog, next_fence};
+use retailflow_engine::order::{Actor, Aggregate, Command, Context, Draft, Policy};
+use retailflow_engine::ports::{
+    ControlEntry, Group, LogIdentity, LoggedEntry, LoggedGroup, OrderEntry, PartitionHead,
+};
+use retailflow_engine::wire::{Code, Durability, Outcome, decode_command};
 
 const POLICY: Policy = Policy { step_deadline_ms: 1000, decisions_max: 1000, ..Policy::v1() };
 
@@ -39,14 +43,14 @@ fn log_until(released: bool) -> Vec<LoggedGroup> {
         created: TimestampMs(0),
     };
     let log = MemoryLog::new(identity);
-    let mut head = PartitionHead { fence: None, hash: crate::keys::GENESIS };
+    let mut head = PartitionHead { fence: None, hash: retailflow_engine::keys::GENESIS };
     let mut append = |records: Vec<OrderEntry>, controls: Vec<ControlEntry>, floor: u64| {
         let mut group = Group { fence: next_fence(&head, PartitionId(0), 1), records, controls };
         group.fence.entries = (group.records.len() + group.controls.len()) as u32;
         group.fence.digest = MemoryLog::digest_of(&group);
         group.fence.intake = vec![IntakeFloor { inbox: [3; 16], position: floor }];
         log.commit_now(&group).unwrap();
-        let hash = crate::codec::fence::fence_hash(&group.fence.encode().unwrap());
+        let hash = retailflow_engine::codec::fence::fence_hash(&group.fence.encode().unwrap());
         head = PartitionHead { fence: Some(group.fence), hash };
     };
     let mut aggregate = Aggregate::new(order());
@@ -75,7 +79,7 @@ fn log_until(released: bool) -> Vec<LoggedGroup> {
         key: format!("/s\0{id}"),
         content_hash: command(id).content_hash,
         body: Vec::new(),
-        actor: crate::codec::v1::ActorV1::Tenant,
+        actor: retailflow_engine::codec::v1::ActorV1::Tenant,
         trace_id: None,
         at,
     };
@@ -223,7 +227,7 @@ fn log_of_orders(count: u64) -> Vec<LoggedGroup> {
         created: TimestampMs(0),
     };
     let log = MemoryLog::new(identity);
-    let mut head = PartitionHead { fence: None, hash: crate::keys::GENESIS };
+    let mut head = PartitionHead { fence: None, hash: retailflow_engine::keys::GENESIS };
     for number in 0..count {
         let order = OrderRef { order: OrderId::parse(&format!("o{number}")).unwrap(), ..order() };
         let mut aggregate = Aggregate::new(order.clone());
@@ -248,7 +252,7 @@ fn log_of_orders(count: u64) -> Vec<LoggedGroup> {
             group.fence.entries = 1;
             group.fence.digest = MemoryLog::digest_of(&group);
             log.commit_now(&group).unwrap();
-            let hash = crate::codec::fence::fence_hash(&group.fence.encode().unwrap());
+            let hash = retailflow_engine::codec::fence::fence_hash(&group.fence.encode().unwrap());
             head = PartitionHead { fence: Some(group.fence), hash };
             sealed.commit_to(&mut aggregate, 10);
         }

@@ -4,8 +4,8 @@
 //! two ids with the same 64 bits of a plain hash are a matter of minutes; so each checker hashes under a secret of its
 //! own. The engine has no randomness: the secret comes from outside.
 
-use crate::ids::OrderRef;
-use crate::keys::keyed_name;
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::keys::keyed_name;
 
 /// 128 bits of a keyed hash.
 pub(super) type Name = [u8; 16];

@@ -11,13 +11,13 @@ use super::name_set::Names;
 use super::names::{CheckKey, Name};
 use super::order::OrderTail;
 use super::table::{Table, shard_of};
-use crate::books::{BookEntry, BookKind, MoneyTotals, Sides};
-use crate::codec::v1::StepV1;
-use crate::fulfillment::steps::spec;
-use crate::ids::{OrderRef, TimestampMs};
-use crate::money::Currency;
-use crate::order::Total;
-use crate::ports::Role;
+use retailflow_engine::books::{BookEntry, BookKind, MoneyTotals, Sides};
+use retailflow_engine::codec::v1::StepV1;
+use retailflow_engine::fulfillment::steps::spec;
+use retailflow_engine::ids::{OrderRef, TimestampMs};
+use retailflow_engine::money::Currency;
+use retailflow_engine::order::Total;
+use retailflow_engine::ports::Role;
 
 /// What an order takes beside what it took before, once their books are laid beside it: their sums, and five keys.
 pub(super) const BOOKS_SIDE_BYTES: usize = 128;
@@ -295,9 +295,9 @@ pub(super) fn pairs(ours: &Effects, theirs: &Sides) -> [Pair; 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::v1::{EventV1, LineV1, PlacedV1, StatusV1, StepOutcomeV1};
-    use crate::ids::{OrderId, TenantId};
-    use crate::wire::command::Step;
+    use retailflow_engine::codec::v1::{EventV1, LineV1, PlacedV1, StatusV1, StepOutcomeV1};
+    use retailflow_engine::ids::{OrderId, TenantId};
+    use retailflow_engine::wire::command::Step;
 
     fn order(name: &str) -> OrderRef {
         OrderRef { tenant: TenantId::parse("t").unwrap(), order: OrderId::parse(name).unwrap() }

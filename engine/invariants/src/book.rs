@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{InvariantId, Violation};
-use crate::codec::control::Control;
-use crate::ids::{CommandId, CommandKey, OrderRef, Source};
-use crate::keys::Hash;
-use crate::order::Aggregate;
-use crate::ports::{LoggedEntry, LoggedGroup};
-use crate::wire::{Code, Outcome, Status};
+use retailflow_engine::codec::control::Control;
+use retailflow_engine::ids::{CommandId, CommandKey, OrderRef, Source};
+use retailflow_engine::keys::Hash;
+use retailflow_engine::order::Aggregate;
+use retailflow_engine::ports::{LoggedEntry, LoggedGroup};
+use retailflow_engine::wire::{Code, Outcome, Status};
 
 type Name = (OrderRef, CommandKey);
 
@@ -116,7 +116,9 @@ impl Logged {
     fn entry(&mut self, entry: &LoggedEntry) -> Result<(), String> {
         match entry {
             LoggedEntry::Record(bytes) => {
-                let order = crate::codec::record::summary(bytes).map_err(|error| error.to_string())?.order;
+                let order = retailflow_engine::codec::record::summary(bytes)
+                    .map_err(|error| error.to_string())?
+                    .order;
                 for outcome in Aggregate::outcomes_in(bytes).map_err(|error| error.to_string())? {
                     let verdict = outcome.verdict;
                     let message = verdict.message().to_owned();
