@@ -28,7 +28,6 @@ mod serve;
 mod tenant;
 mod verify;
 mod version;
-mod words;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -15,3 +15,4 @@ pub mod serve;
 pub mod serving;
 pub mod signals;
 pub mod telemetry;
+pub mod words;

@@ -222,7 +222,7 @@ impl Client {
     }
 
     fn given_up(&self, tries: u32, why: Result<String, ureq::Error>) -> Failure {
-        let times = format!("tried {}", crate::words::count(tries.into(), "time"));
+        let times = format!("tried {}", retailflow_server::words::count(tries.into(), "time"));
         match why {
             Ok(said) if said.starts_with("outcome_unknown") => {
                 Failure::unreachable(format!("{said} ({times})"))

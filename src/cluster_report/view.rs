@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::table::table;
 use super::{Cluster, claims_of};
-use crate::words::count;
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::words::count;
 
 /// A cluster at some moment.
 pub(crate) struct View {

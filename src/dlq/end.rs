@@ -17,10 +17,10 @@ use crate::cli::{Context, Output, print};
 use crate::cluster_report::{self, CLOSE_MAX};
 use crate::dlq::letters::{Found, Seen, Wanted, absent, at, is_whole};
 use crate::parked::ending::operator;
-use crate::words::{self, one_line};
 use retailflow_server::app::{self, SystemClock};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use retailflow_server::serve::cluster::nats_options;
+use retailflow_server::words::{self, one_line};
 
 /// Letters that are held at once; what became of them is all that is kept of the others.
 const PAGE: usize = 1000;

@@ -12,7 +12,7 @@ use retailflow_nats::{Connections, LetterAction, LetterMark, NatsDeadLetters};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use serde_json::{Value, json};
 
-use crate::words::one_line;
+use retailflow_server::words::one_line;
 
 /// Letters that are read at once.
 const PIECE: usize = 256;

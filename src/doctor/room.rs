@@ -1,7 +1,7 @@
 //! How full things are that can be full, by one measure.
 
 use super::report::Report;
-use crate::words::number;
+use retailflow_server::words::number;
 
 /// From here on people have time to do something.
 const NEARLY_PERCENT: u64 = 80;

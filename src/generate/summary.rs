@@ -7,7 +7,7 @@ use retailflow_engine::wire::{CommandData, CommandEvent};
 use serde::Serialize;
 
 use super::schedule::{Form, Planned, What};
-use crate::words::{count, number};
+use retailflow_server::words::{count, number};
 
 /// What all new places of one currency cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

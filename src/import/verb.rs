@@ -8,9 +8,9 @@ use retailflow_engine::money::Currency;
 use retailflow_engine::wire::command::ComponentKind;
 
 use crate::cli::Context;
-use crate::import::{
-    self, AmountPer, AmountUnit, Dialect, Names, Numbers, OrderIds, Outputs, Preset, Rejects, Settings,
-    TaxIs, Times, TotalRules, spool, when,
+use retailflow_import::{
+    self as import, AmountPer, AmountUnit, Dialect, Names, Numbers, OrderIds, Outputs, Preset, Rejects,
+    Settings, TaxIs, Times, TotalRules, spool, when,
 };
 use retailflow_server::durable_file::DurableFile;
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
@@ -130,7 +130,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let settings = settings(&args, is_stdin);
     let mut told = io::stderr().lock();
     let rejected = file.as_mut().map(|file| Box::new(file) as Box<dyn Write + '_>);
-    let mut rejects = Rejects::new(&mut told, context.output, rejected);
+    let mut rejects = Rejects::new(&mut told, matches!(context.output, crate::cli::Output::Json), rejected);
     let mut places = BufWriter::with_capacity(256 * 1024, io::stdout().lock());
     let mut nowhere = io::sink();
     let outputs = Outputs {

@@ -71,7 +71,7 @@ pub(crate) fn exec(args: &Args, output: Output) -> Result<(), Failure> {
             return Ok(());
         }
         if over {
-            let seconds = crate::words::count(args.timeout, "second");
+            let seconds = retailflow_server::words::count(args.timeout, "second");
             return Err(Failure::finding(format!(
                 "order {name} has not ended within {seconds}: {last}. Watch it again, or see its history"
             )));

@@ -8,7 +8,7 @@ use retailflow_engine::wire::admin::WaitingCommand;
 use retailflow_engine::wire::time::format_time;
 use retailflow_server::exit::Failure;
 
-use crate::words::one_line;
+use retailflow_server::words::one_line;
 
 /// Commands read at once. Each may have a megabyte; only its address is kept.
 const PIECE: usize = 16;

@@ -16,9 +16,9 @@ use crate::parked::at;
 use crate::parked::end::end;
 use crate::parked::ending::{EndArgs, Way};
 use crate::parked::found::{line, not_parked, parked_one};
-use crate::words::one_line;
 use retailflow_server::app::{self, Make};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+use retailflow_server::words::one_line;
 
 /// The commands under `parked`.
 #[derive(clap::Subcommand, Debug)]

@@ -3,7 +3,7 @@
 use retailflow_nats::PublishOutcome;
 use serde::Serialize;
 
-use crate::words::count;
+use retailflow_server::words::count;
 
 /// Counts of a run of `publish`.
 #[derive(Debug, Default, Serialize)]
@@ -113,9 +113,9 @@ impl std::fmt::Display for Tally {
             (self.left_out_before, "of these left out then"),
         ];
         for (number, what) in parts.iter().filter(|(number, _)| *number > 0) {
-            write!(f, ", {} {what}", crate::words::number(number))?;
+            write!(f, ", {} {what}", retailflow_server::words::number(number))?;
         }
-        write!(f, "; done up to line {}", crate::words::number(self.lines_done))
+        write!(f, "; done up to line {}", retailflow_server::words::number(self.lines_done))
     }
 }
 

@@ -24,12 +24,12 @@ use crate::run::chaos::KillOrders;
 use crate::run::outcomes::Outcomes;
 use crate::run::summary::{self, Ran};
 use crate::run::tally::Tally;
-use crate::words::count;
 use retailflow_server::app::{self, Make, Store};
 use retailflow_server::durable_file;
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use retailflow_server::participants::{self, Reporting, sync_of};
 use retailflow_server::signals;
+use retailflow_server::words::count;
 
 /// Time between two looks at whether all is done.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);

@@ -61,6 +61,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         ],
         &[],
     ),
+    ("retailflow-import", &["retailflow-engine", "retailflow-server"], &[]),
     (
         "retailflow-measure",
         &[
@@ -78,6 +79,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         "retailflow",
         &[
             "retailflow-server",
+            "retailflow-import",
             "retailflow-measure",
             "retailflow-engine",
             "retailflow-invariants",
@@ -105,7 +107,8 @@ const DRIVERS: &[(&str, &[&str])] = &[
     ("failsafe", &["actors/src/resilience/"]),
     ("axum", &["gateway/"]),
     ("figment", &["config/"]),
-    ("clap", &["src/"]),
+    // In `import` for the words of its choices alone.
+    ("clap", &["src/", "import/"]),
     ("ureq", &["src/client/", "server/src/http.rs"]),
     ("fuser", &["chaos/disk/"]),
 ];

@@ -10,7 +10,7 @@ use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 ///
 /// # Errors
 /// It cannot be read, or there is no room for what comes through the pipe.
-pub(super) fn open(path: &Path, is_stdin: bool) -> Result<File, Failure> {
+pub fn open(path: &Path, is_stdin: bool) -> Result<File, Failure> {
     if is_stdin {
         return keep(&mut io::stdin().lock(), "standard input");
     }

@@ -3,11 +3,11 @@
 use retailflow_engine::money::{Amount, Currency};
 use retailflow_engine::wire::limits::QUANTITY_MAX;
 
-use crate::import::shown;
+use crate::shown;
 
 /// What amounts are counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum AmountUnit {
+pub enum AmountUnit {
     /// Minor units, as 1177 for 11.77 USD
     Minor,
     /// Major units, as 11.77
@@ -16,7 +16,7 @@ pub(crate) enum AmountUnit {
 
 /// What an amount is the price of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum AmountPer {
+pub enum AmountPer {
     /// All units of the row together
     Row,
     /// One unit: it is multiplied by the quantity
@@ -25,16 +25,16 @@ pub(crate) enum AmountPer {
 
 /// How numbers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Numbers {
+pub struct Numbers {
     /// What amounts are counted in.
-    pub(crate) unit: AmountUnit,
+    pub unit: AmountUnit,
     /// A comma stands before the decimals, not a point.
-    pub(crate) decimal_comma: bool,
+    pub decimal_comma: bool,
 }
 
 /// An amount as it is written, with a point before its decimals. How many minor units it is, the currency says, which another row may hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Written {
+pub struct Written {
     digits: String,
     unit: AmountUnit,
 }
@@ -50,7 +50,7 @@ impl Numbers {
     }
 
     /// How many units: `2`, and `2.0`, as spreadsheets write it.
-    pub(crate) fn quantity(self, text: &str) -> Result<u32, String> {
+    pub fn quantity(self, text: &str) -> Result<u32, String> {
         let expected = format!("expected a whole number from 1 to {QUANTITY_MAX}");
         if text.is_empty() {
             return Err(format!("it is empty; {expected}"));
@@ -76,7 +76,7 @@ impl Numbers {
     }
 
     /// Units that come back: as a quantity, or none.
-    pub(crate) fn quantity_or_none(self, text: &str) -> Result<u32, String> {
+    pub fn quantity_or_none(self, text: &str) -> Result<u32, String> {
         let none = text.is_empty()
             || self
                 .digits(text)
@@ -85,7 +85,7 @@ impl Numbers {
     }
 
     /// An amount, whatever its currency is.
-    pub(crate) fn amount(self, text: &str) -> Result<Written, String> {
+    pub fn amount(self, text: &str) -> Result<Written, String> {
         if text.is_empty() {
             return Err("it is empty; a free line has the amount 0".to_owned());
         }
@@ -125,7 +125,7 @@ impl Written {
     ///
     /// # Errors
     /// It has more decimals than the currency, or is too large: the text says so, and repeats it.
-    pub(crate) fn minor(&self, currency: Currency) -> Result<Amount, String> {
+    pub fn minor(&self, currency: Currency) -> Result<Amount, String> {
         let read = match self.unit {
             AmountUnit::Major => Amount::parse_major(&self.digits, currency),
             AmountUnit::Minor => {

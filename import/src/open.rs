@@ -6,17 +6,17 @@ use retailflow_engine::money::{Amount, Currency, MoneyError};
 use retailflow_engine::wire::command::ComponentKind;
 use retailflow_engine::wire::limits::LINES_MAX;
 
-use crate::import::column::Column;
-use crate::import::columns::{Columns, Part};
-use crate::import::fault::Fault;
-use crate::import::number::Written;
-use crate::import::preset::Scope;
-use crate::import::records::Record;
-use crate::import::rejects::PendingRow;
-use crate::import::row::Row;
-use crate::import::survey::Size;
-use crate::import::totals::{Beside, RawLine};
-use crate::import::{AmountPer, shown};
+use crate::column::Column;
+use crate::columns::{Columns, Part};
+use crate::fault::Fault;
+use crate::number::Written;
+use crate::preset::Scope;
+use crate::records::Record;
+use crate::rejects::PendingRow;
+use crate::row::Row;
+use crate::survey::Size;
+use crate::totals::{Beside, RawLine};
+use crate::{AmountPer, shown};
 
 /// What a line takes in memory beside its texts, about.
 const LINE_BYTES: usize = 160;

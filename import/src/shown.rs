@@ -1,7 +1,7 @@
 //! Texts from outside, in messages.
 
 /// The beginning of a text from outside, in quotes, with nothing in it that moves a terminal's cursor.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const SHOWN_MAX_CHARS: usize = 40;
     let mut rest = text.chars();
     let cut: String = rest.by_ref().take(SHOWN_MAX_CHARS).collect();

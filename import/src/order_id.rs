@@ -5,17 +5,17 @@
 
 use retailflow_engine::ids::OrderId;
 
-use crate::import::shown;
+use crate::shown;
 
 /// How the names of orders become ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct OrderIds {
+pub struct OrderIds {
     /// Taken off where a name begins with it.
-    pub(crate) strip: String,
+    pub strip: String,
     /// Characters that an id does not have are written as `_` and two hexadecimal digits for each byte; so is `_`.
-    pub(crate) map: bool,
+    pub map: bool,
     /// Put before each id.
-    pub(crate) prefix: String,
+    pub prefix: String,
 }
 
 impl OrderIds {
@@ -23,7 +23,7 @@ impl OrderIds {
     ///
     /// # Errors
     /// What an id can be, and which flags help.
-    pub(crate) fn read(&self, name: &str) -> Result<OrderId, String> {
+    pub fn read(&self, name: &str) -> Result<OrderId, String> {
         if name.is_empty() {
             return Err("it is empty".to_owned());
         }

@@ -12,50 +12,50 @@ use super::when::Times;
 
 /// The names of the columns that the command line gives. What a preset knows need not be given.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Names {
+pub struct Names {
     /// The order's id.
-    pub(crate) order: Option<String>,
+    pub order: Option<String>,
     /// Who ordered.
-    pub(crate) customer: Option<String>,
+    pub customer: Option<String>,
     /// How many units.
-    pub(crate) quantity: Option<String>,
+    pub quantity: Option<String>,
     /// What they cost.
-    pub(crate) amount: Option<String>,
+    pub amount: Option<String>,
     /// What was ordered.
-    pub(crate) sku: Option<String>,
+    pub sku: Option<String>,
     /// When.
-    pub(crate) time: Option<String>,
+    pub time: Option<String>,
     /// In which currency.
-    pub(crate) currency: Option<String>,
+    pub currency: Option<String>,
 }
 
 /// What to import, and how.
 #[derive(Debug)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// What the file is called, for messages.
-    pub(crate) file: String,
+    pub file: String,
     /// Whose orders they are.
-    pub(crate) tenant: TenantId,
+    pub tenant: TenantId,
     /// Whose export it is.
-    pub(crate) preset: Option<Preset>,
+    pub preset: Option<Preset>,
     /// How cells are set apart.
-    pub(crate) dialect: Dialect,
+    pub dialect: Dialect,
     /// The names of the columns.
-    pub(crate) names: Names,
+    pub names: Names,
     /// How numbers are written.
-    pub(crate) numbers: Numbers,
+    pub numbers: Numbers,
     /// What an amount is the price of; none: as the preset says, or of the row.
-    pub(crate) per: Option<AmountPer>,
+    pub per: Option<AmountPer>,
     /// The currency of all amounts, if the caller says it.
-    pub(crate) currency: Option<Currency>,
+    pub currency: Option<Currency>,
     /// What is ordered, where no column says so.
-    pub(crate) sku: String,
+    pub sku: String,
     /// How the names of orders become ids.
-    pub(crate) ids: OrderIds,
+    pub ids: OrderIds,
     /// How times are written.
-    pub(crate) times: Times,
+    pub times: Times,
     /// How an order adds up.
-    pub(crate) totals: TotalRules,
+    pub totals: TotalRules,
     /// Write no commands.
-    pub(crate) dry_run: bool,
+    pub dry_run: bool,
 }

@@ -3,12 +3,14 @@
 use std::fmt::Display;
 
 /// So many of something.
-pub(crate) fn count(of: u64, what: &str) -> String {
+#[must_use]
+pub fn count(of: u64, what: &str) -> String {
     format!("{} {what}{}", number(of), if of == 1 { "" } else { "s" })
 }
 
 /// A number as people read it: 56,902.
-pub(crate) fn number(number: impl Display) -> String {
+#[must_use]
+pub fn number(number: impl Display) -> String {
     let digits = number.to_string();
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |digits| ("-", digits));
     let mut text = String::with_capacity(sign.len() + digits.len() + digits.len() / 3);
@@ -23,7 +25,8 @@ pub(crate) fn number(number: impl Display) -> String {
 }
 
 /// What is shown came from strangers: it may hold anything, also what moves a terminal's cursor.
-pub(crate) fn one_line(text: &str) -> String {
+#[must_use]
+pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -3,10 +3,10 @@
 use retailflow_engine::money::Currency;
 use retailflow_server::exit::Failure;
 
-use crate::import::column::Column;
-use crate::import::fault::Fault;
-use crate::import::records::Record;
-use crate::import::{Settings, shown};
+use crate::column::Column;
+use crate::fault::Fault;
+use crate::records::Record;
+use crate::{Settings, shown};
 
 /// The currency where neither a flag nor the file says one.
 const OTHERWISE: &str = "USD";

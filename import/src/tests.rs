@@ -6,7 +6,6 @@ use retailflow_engine::ids::TenantId;
 use retailflow_engine::wire::{CommandData, CommandEvent, decode_command};
 
 use super::*;
-use crate::cli::Output;
 
 struct Imported {
     commands: Vec<CommandEvent>,
@@ -42,7 +41,7 @@ pub(super) fn settings() -> Settings {
 
 fn import_with(settings: &Settings, csv: &[u8]) -> Result<Imported, Failure> {
     let (mut out, mut told, mut file) = (Vec::new(), Vec::new(), Vec::new());
-    let mut rejects = Rejects::new(&mut told, Output::Table, Some(Box::new(&mut file)));
+    let mut rejects = Rejects::new(&mut told, false, Some(Box::new(&mut file)));
     let outputs = Outputs { places: &mut out, returns: None };
     let summary = run(settings, Cursor::new(csv), outputs, &mut rejects)?;
     rejects.end(&summary)?;
@@ -262,7 +261,7 @@ fn a_reader_that_has_gone_ends_it_quietly() {
         }
     }
     let mut told = Vec::new();
-    let mut rejects = Rejects::new(&mut told, Output::Table, None);
+    let mut rejects = Rejects::new(&mut told, false, None);
     let outputs = Outputs { places: &mut Gone, returns: None };
     let csv = Cursor::new(&b"o,c,q,a\n1,a,1,1\n"[..]);
     let failure = run(&settings(), csv, outputs, &mut rejects).unwrap_err();

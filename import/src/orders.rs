@@ -13,14 +13,14 @@ use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_engine::wire::validate::validate;
 use retailflow_engine::wire::{CommandData, CommandEvent};
 
-use crate::import::columns::Columns;
-use crate::import::fault::Fault;
-use crate::import::open::Open;
-use crate::import::records::Record;
-use crate::import::rejects::Rejects;
-use crate::import::survey::{OrderKey, Size, Survey, Why, order_key};
-use crate::import::totals::{AddedUp, add_up};
-use crate::import::{Settings, Summary, refund, row, shown};
+use crate::columns::Columns;
+use crate::fault::Fault;
+use crate::open::Open;
+use crate::records::Record;
+use crate::rejects::Rejects;
+use crate::survey::{OrderKey, Size, Survey, Why, order_key};
+use crate::totals::{AddedUp, add_up};
+use crate::{Settings, Summary, refund, row, shown};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// Who made the commands.
@@ -31,11 +31,11 @@ const TAX_INCLUDED: &str = "tax_included_minor";
 pub(super) const OPEN_MAX_BYTES: usize = 256 * 1024 * 1024;
 
 /// Where commands go.
-pub(crate) struct Outputs<'a> {
+pub struct Outputs<'a> {
     /// Places.
-    pub(crate) places: &'a mut dyn Write,
+    pub places: &'a mut dyn Write,
     /// Returns, which can be decided only when their orders are complete.
-    pub(crate) returns: Option<&'a mut dyn Write>,
+    pub returns: Option<&'a mut dyn Write>,
 }
 
 /// Takes rows and writes commands.

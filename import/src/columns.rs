@@ -2,13 +2,13 @@
 
 use retailflow_engine::wire::command::ComponentKind;
 
-use crate::import::column::Column;
-use crate::import::currency::CurrencyRule;
-use crate::import::order_id::OrderIds;
-use crate::import::preset::{Layout, Returned, Scope};
-use crate::import::records::Record;
-use crate::import::when::Times;
-use crate::import::{AmountPer, Settings, shown};
+use crate::column::Column;
+use crate::currency::CurrencyRule;
+use crate::order_id::OrderIds;
+use crate::preset::{Layout, Returned, Scope};
+use crate::records::Record;
+use crate::when::Times;
+use crate::{AmountPer, Settings, shown};
 use retailflow_server::exit::Failure;
 
 /// A column of amounts beside the price.
@@ -221,9 +221,9 @@ fn there_are(header: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::Names;
-    use crate::import::records::Records;
-    use crate::import::tests::settings;
+    use crate::Names;
+    use crate::records::Records;
+    use crate::tests::settings;
 
     fn find(header: &str) -> Result<Columns, String> {
         let mut settings = settings();

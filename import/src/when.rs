@@ -6,15 +6,15 @@ use jiff::tz::TimeZone;
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::wire::time::parse_time;
 
-use crate::import::shown;
+use crate::shown;
 
 /// How times are written.
 #[derive(Clone, Debug)]
-pub(crate) struct Times {
+pub struct Times {
     /// As `strftime` has it; a text that fits one of them is read by it. None: a date, or RFC 3339.
-    pub(crate) formats: Vec<String>,
+    pub formats: Vec<String>,
     /// Where clocks showed it, unless the text says so itself.
-    pub(crate) zone: TimeZone,
+    pub zone: TimeZone,
 }
 
 impl Times {
@@ -22,7 +22,7 @@ impl Times {
     ///
     /// # Errors
     /// What is expected.
-    pub(crate) fn read(&self, text: &str) -> Result<TimestampMs, String> {
+    pub fn read(&self, text: &str) -> Result<TimestampMs, String> {
         if self.formats.is_empty() {
             return self.plain(text);
         }
@@ -71,7 +71,7 @@ impl Times {
 ///
 /// # Errors
 /// It has a directive that is not known, or does not say a day.
-pub(crate) fn format(text: &str) -> Result<String, String> {
+pub fn format(text: &str) -> Result<String, String> {
     let expected = "expected one such as \"%d.%m.%Y %H:%M\"";
     // What it writes it must be able to read, as a day.
     let written = jiff::fmt::strtime::format(text, &jiff::Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC));
@@ -84,7 +84,7 @@ pub(crate) fn format(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// There is none of this name.
-pub(crate) fn zone(text: &str) -> Result<TimeZone, String> {
+pub fn zone(text: &str) -> Result<TimeZone, String> {
     let offset = || {
         let tm = BrokenDownTime::parse("%:z", text).or_else(|_| BrokenDownTime::parse("%z", text)).ok()?;
         tm.offset().map(TimeZone::fixed)

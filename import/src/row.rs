@@ -7,29 +7,29 @@ use retailflow_engine::keys::{hex, sha256};
 use retailflow_engine::money::Currency;
 use retailflow_engine::wire::limits::NAME_MAX_CHARS;
 
-use crate::import::column::Column;
-use crate::import::columns::Columns;
-use crate::import::fault::Fault;
-use crate::import::number::Written;
-use crate::import::preset::Returned;
-use crate::import::records::{CELLS_MAX, ROW_MAX_BYTES, Record, RecordFault};
-use crate::import::{Settings, shown};
+use crate::column::Column;
+use crate::columns::Columns;
+use crate::fault::Fault;
+use crate::number::Written;
+use crate::preset::Returned;
+use crate::records::{CELLS_MAX, ROW_MAX_BYTES, Record, RecordFault};
+use crate::{Settings, shown};
 
 /// What a good row says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
-    pub(crate) customer: Option<String>,
-    pub(crate) sku: String,
-    pub(crate) quantity: u32,
-    pub(crate) amount: Written,
-    pub(crate) placed_at: Option<TimestampMs>,
-    pub(crate) currency: Option<Currency>,
+    pub customer: Option<String>,
+    pub sku: String,
+    pub quantity: u32,
+    pub amount: Written,
+    pub placed_at: Option<TimestampMs>,
+    pub currency: Option<Currency>,
     /// In the order of [`Columns::parts`]; `None` where the cell is empty.
-    pub(crate) parts: Vec<Option<Written>>,
-    pub(crate) total: Option<Written>,
-    pub(crate) refunded: Option<Written>,
+    pub parts: Vec<Option<Written>>,
+    pub total: Option<Written>,
+    pub refunded: Option<Written>,
     /// Units of it that came back.
-    pub(crate) returned: u32,
+    pub returned: u32,
 }
 
 /// Which order a row belongs to, as the file calls it, if that can be read. It is looked at even where the row is broken: a broken row
@@ -191,7 +191,7 @@ fn text<'a>(record: &'a Record, column: &Column) -> Result<&'a str, Fault> {
 }
 
 /// Is it a name as the contract has it?
-pub(crate) fn check_name(text: &str) -> Result<(), String> {
+pub fn check_name(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("it is empty".to_owned());
     }

@@ -4,11 +4,11 @@
 
 use retailflow_engine::wire::command::ComponentKind;
 
-use crate::import::AmountPer;
+use crate::AmountPer;
 
 /// Whose export it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Preset {
+pub enum Preset {
     /// Shopify: the orders' CSV export of the admin
     Shopify,
     /// WooCommerce: "Advanced Order Export", with its columns of products
@@ -21,7 +21,7 @@ pub(crate) enum Preset {
 
 /// Which amounts a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
+pub enum Scope {
     /// Of the row's line, and a part of its price.
     Line,
     /// Of the order, a share of it in each row.
@@ -32,7 +32,7 @@ pub(crate) enum Scope {
 
 /// How a file tells what came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Returned {
+pub enum Returned {
     /// Units that came back.
     Units(&'static str),
     /// Units that are left, beside those that were ordered.
@@ -41,33 +41,33 @@ pub(crate) enum Returned {
 
 /// One form of a shop's export. Of several names the first that is there is taken.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Layout {
-    pub(crate) delimiter: u8,
+pub struct Layout {
+    pub delimiter: u8,
     /// Taken off the orders' names.
-    pub(crate) strip: &'static str,
-    pub(crate) order: &'static [&'static str],
-    pub(crate) customer: &'static [&'static str],
+    pub strip: &'static str,
+    pub order: &'static [&'static str],
+    pub customer: &'static [&'static str],
     /// Where no column says who ordered.
-    pub(crate) customer_otherwise: Option<&'static str>,
+    pub customer_otherwise: Option<&'static str>,
     /// None: one unit.
-    pub(crate) quantity: &'static [&'static str],
-    pub(crate) amount: &'static [(&'static str, AmountPer)],
+    pub quantity: &'static [&'static str],
+    pub amount: &'static [(&'static str, AmountPer)],
     /// The first that is not empty says what was ordered.
-    pub(crate) sku: &'static [&'static str],
-    pub(crate) time: &'static [&'static str],
-    pub(crate) time_formats: &'static [&'static str],
-    pub(crate) currency: &'static [&'static str],
-    pub(crate) parts: &'static [(&'static str, ComponentKind, Scope)],
-    pub(crate) total: &'static [&'static str],
-    pub(crate) refunded: &'static [&'static str],
-    pub(crate) returned: Option<Returned>,
+    pub sku: &'static [&'static str],
+    pub time: &'static [&'static str],
+    pub time_formats: &'static [&'static str],
+    pub currency: &'static [&'static str],
+    pub parts: &'static [(&'static str, ComponentKind, Scope)],
+    pub total: &'static [&'static str],
+    pub refunded: &'static [&'static str],
+    pub returned: Option<Returned>,
     /// Columns that say that the order is none any more, with what they say then; nothing: anything.
-    pub(crate) canceled: &'static [(&'static str, &'static [&'static str])],
+    pub canceled: &'static [(&'static str, &'static [&'static str])],
 }
 
 impl Preset {
     /// The forms that its exports have.
-    pub(crate) const fn layouts(self) -> &'static [Layout] {
+    pub const fn layouts(self) -> &'static [Layout] {
         match self {
             Self::Shopify => &[SHOPIFY],
             Self::Woocommerce => &[WOOCOMMERCE],
@@ -77,7 +77,7 @@ impl Preset {
     }
 
     /// The form that a file with these columns has: the first whose order and amount are there.
-    pub(crate) fn layout(self, header: &[String]) -> &'static Layout {
+    pub fn layout(self, header: &[String]) -> &'static Layout {
         let layouts = self.layouts();
         let has = |name: &str| header.iter().any(|column| column == name);
         let fits = |layout: &&Layout| {

@@ -7,62 +7,62 @@ use retailflow_engine::money::{Amount, Currency};
 use retailflow_engine::wire::command::{ComponentKind, PlaceData};
 use serde::Serialize;
 
-use crate::words::{count, number};
+use retailflow_server::words::{count, number};
 
 /// What was imported and what was not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Summary {
+pub struct Summary {
     /// Tells it from a rejected row, where both are JSON.
     pub(super) kind: &'static str,
     /// Nothing was written.
-    pub(crate) dry_run: bool,
+    pub dry_run: bool,
     /// Orders placed, each a command.
-    pub(crate) orders: u64,
+    pub orders: u64,
     /// Lines of these.
-    pub(crate) lines: u64,
+    pub lines: u64,
     /// Units of these.
-    pub(crate) units: u64,
+    pub units: u64,
     /// What they cost, in minor units, where all are in one currency.
-    pub(crate) amount_minor: Option<i128>,
+    pub amount_minor: Option<i128>,
     /// Of which currency.
-    pub(crate) currency: Option<Currency>,
+    pub currency: Option<Currency>,
     /// What they cost, by currency.
-    pub(crate) sums: Vec<Sum>,
+    pub sums: Vec<Sum>,
     /// Returns, each a command.
-    pub(crate) returns: u64,
+    pub returns: u64,
     /// Refunds that no command says.
-    pub(crate) refunds_left_out: u64,
+    pub refunds_left_out: u64,
     /// Returns that were left out because there is no file for them.
-    pub(crate) returns_left_out: u64,
+    pub returns_left_out: u64,
     /// Rows that are in no command.
-    pub(crate) rejected_rows: u64,
+    pub rejected_rows: u64,
     /// Rows without anything in them.
-    pub(crate) blank_rows: u64,
+    pub blank_rows: u64,
     #[serde(skip)]
     by_currency: BTreeMap<&'static str, Sum>,
 }
 
 /// Sums of one currency, in minor units. Wider than an amount: a sum over many orders is nobody's amount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Sum {
+pub struct Sum {
     /// Of which currency.
-    pub(crate) currency: Currency,
+    pub currency: Currency,
     /// Orders in it.
-    pub(crate) orders: u64,
+    pub orders: u64,
     /// What they cost.
-    pub(crate) amount_minor: i128,
+    pub amount_minor: i128,
     /// Of this, goods.
-    pub(crate) goods_minor: i128,
+    pub goods_minor: i128,
     /// Of this, discounts: below zero.
-    pub(crate) discount_minor: i128,
+    pub discount_minor: i128,
     /// Of this, shipping.
-    pub(crate) shipping_minor: i128,
+    pub shipping_minor: i128,
     /// Of this, taxes on top of prices.
-    pub(crate) tax_minor: i128,
+    pub tax_minor: i128,
     /// Of this, fees.
-    pub(crate) fee_minor: i128,
+    pub fee_minor: i128,
     /// Refunds that no command says.
-    pub(crate) refunds_left_out_minor: i128,
+    pub refunds_left_out_minor: i128,
 }
 
 impl Sum {
@@ -156,7 +156,7 @@ impl Summary {
     }
 
     /// Whether all that the file says is in commands.
-    pub(crate) const fn is_whole(&self) -> bool {
+    pub const fn is_whole(&self) -> bool {
         self.rejected_rows == 0 && self.refunds_left_out == 0 && self.returns_left_out == 0
     }
 }

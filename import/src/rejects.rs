@@ -6,9 +6,8 @@ use std::io::Write;
 use retailflow_engine::ids::OrderId;
 use serde::Serialize;
 
-use crate::cli::Output;
-use crate::import::fault::Fault;
-use crate::import::records::{Dialect, Record};
+use crate::fault::Fault;
+use crate::records::{Dialect, Record};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
 /// The column that the file of rejected rows has beside those of the input.
@@ -36,9 +35,9 @@ impl PendingRow {
 }
 
 /// Where rejected rows go.
-pub(crate) struct Rejects<'a> {
+pub struct Rejects<'a> {
     told: &'a mut dyn Write,
-    output: Output,
+    is_json: bool,
     unopened: Option<Box<dyn Write + 'a>>,
     file: Option<csv::Writer<Box<dyn Write + 'a>>>,
     dialect: Dialect,
@@ -49,8 +48,8 @@ pub(crate) struct Rejects<'a> {
 
 impl<'a> Rejects<'a> {
     /// Tells rejected rows on `told`, and writes them into `file`.
-    pub(crate) fn new(told: &'a mut dyn Write, output: Output, file: Option<Box<dyn Write + 'a>>) -> Self {
-        Self { told, output, unopened: file, file: None, dialect: Dialect::default(), columns: 0, rows: 0 }
+    pub fn new(told: &'a mut dyn Write, is_json: bool, file: Option<Box<dyn Write + 'a>>) -> Self {
+        Self { told, is_json, unopened: file, file: None, dialect: Dialect::default(), columns: 0, rows: 0 }
     }
 
     /// Writes the header, so that a file without rows says so. The file is written as the input is, to be imported in the same way.
@@ -94,9 +93,9 @@ impl<'a> Rejects<'a> {
             place.push_str(&format!(", column {}", super::shown(column)));
         }
         let text = format!("{place}: {}", fault.reason);
-        match self.output {
-            Output::Table => self.tell(&text),
-            Output::Json => {
+        match self.is_json {
+            false => self.tell(&text),
+            true => {
                 let column = fault.column.as_deref();
                 self.tell_json(&RejectLine {
                     kind: "reject",
@@ -112,11 +111,11 @@ impl<'a> Rejects<'a> {
 
     /// Tells of an order that is imported what is not.
     pub(super) fn left_out(&mut self, order: &OrderId, line: u64, reason: &str) {
-        match self.output {
-            Output::Table => {
+        match self.is_json {
+            false => {
                 self.tell(&format!("line {line}: of order {}: {reason}", super::shown(order.as_str())));
             }
-            Output::Json => {
+            true => {
                 self.tell_json(&LeftOut { kind: "left_out", line, order: order.as_str(), reason });
             }
         }
@@ -149,13 +148,13 @@ impl<'a> Rejects<'a> {
     }
 
     /// Writes what is left, and says how the import went.
-    pub(crate) fn end(&mut self, summary: &super::Summary) -> Result<(), Failure> {
+    pub fn end(&mut self, summary: &super::Summary) -> Result<(), Failure> {
         if let Some(file) = &mut self.file {
             file.flush().or_exit(ExitStatus::Unreachable, || "cannot write the file of rejected rows")?;
         }
-        match self.output {
-            Output::Table => self.tell(&summary.to_string()),
-            Output::Json => self.tell_json(summary),
+        match self.is_json {
+            false => self.tell(&summary.to_string()),
+            true => self.tell_json(summary),
         }
         Ok(())
     }

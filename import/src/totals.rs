@@ -8,7 +8,7 @@ use retailflow_engine::wire::command::{Component, ComponentKind, Line};
 
 /// Whether taxes are in the prices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum TaxIs {
+pub enum TaxIs {
     /// They come on top of the prices
     Added,
     /// They are in the prices, and said for information
@@ -49,11 +49,11 @@ impl Beside {
 
 /// What the caller says about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TotalRules {
+pub struct TotalRules {
     /// Whether taxes are in the prices.
-    pub(crate) tax: Option<TaxIs>,
+    pub tax: Option<TaxIs>,
     /// What the difference to the total is, where the parts do not add up to it.
-    pub(crate) rest_as: Option<ComponentKind>,
+    pub rest_as: Option<ComponentKind>,
 }
 
 /// An order that adds up.

@@ -19,11 +19,11 @@ const UTF16_MARKS: [&[u8]; 2] = [&[0xff, 0xfe], &[0xfe, 0xff]];
 
 /// How a file sets its cells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Dialect {
+pub struct Dialect {
     /// Stands between two cells.
-    pub(crate) delimiter: u8,
+    pub delimiter: u8,
     /// Whether a cell in quotes may hold delimiters and ends of lines.
-    pub(crate) quoting: bool,
+    pub quoting: bool,
 }
 
 impl Default for Dialect {
@@ -57,13 +57,13 @@ pub(crate) struct Record {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     /// The line it begins in, from 1.
-    pub(crate) line: u64,
+    pub line: u64,
     /// The line it ends in.
-    pub(crate) last_line: u64,
+    pub last_line: u64,
     /// What is wrong with it.
-    pub(crate) fault: Option<RecordFault>,
+    pub fault: Option<RecordFault>,
     /// Not all of it was kept.
-    pub(crate) truncated: bool,
+    pub truncated: bool,
 }
 
 impl Record {

@@ -3,7 +3,7 @@
 use retailflow_engine::money::{Amount, Currency, MoneyError};
 use retailflow_engine::wire::command::{Line, ReturnData, ReturnLine};
 
-use crate::import::totals::RawLine;
+use crate::totals::RawLine;
 
 /// Why units came back, where a file says only that they did.
 const REASON: &str = "returned in the shop that this order was imported from";

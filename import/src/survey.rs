@@ -9,10 +9,10 @@ use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
 use retailflow_engine::keys::sha256;
 use retailflow_server::exit::Failure;
 
-use crate::import::columns::Columns;
-use crate::import::currency::Search;
-use crate::import::records::Record;
-use crate::import::{Settings, row};
+use crate::columns::Columns;
+use crate::currency::Search;
+use crate::records::Record;
+use crate::{Settings, row};
 
 /// The first half of the SHA-256 of `tenant/order`. Frozen: commands that were imported earlier are known by it.
 pub(super) type OrderKey = [u8; 16];

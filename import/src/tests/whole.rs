@@ -91,7 +91,7 @@ fn orders_that_are_apart_too_far_are_left_out_and_told() {
     }
     let settings = settings();
     let (mut out, mut told) = (Vec::new(), Vec::new());
-    let mut rejects = Rejects::new(&mut told, Output::Table, None);
+    let mut rejects = Rejects::new(&mut told, false, None);
     let outputs = Outputs { places: &mut out, returns: None };
     // Some tens of orders fit.
     let summary =
