@@ -1,14 +1,14 @@
-//! An order's state at a revision, version 3: frozen. Versions 1 and 2, of builds before the first release, are not read:
-//! they do not say when an order changed, and the log has it all.
+//! An order's state at a revision, version 4: frozen. Versions 1 to 3, of builds before the first release, are not read:
+//! they do not say when an order changed, or which askings are over, and the log has it all.
 
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, CodecError, Schema};
-use super::v1::{AttentionV1, LinePartV1, PlacedV1, StatusV1, StepV1, VerdictV1};
+use super::v1::{AttentionV1, CommandKindV1, LinePartV1, PlacedV1, StatusV1, StepV1, VerdictV1};
 use crate::keys::Hash;
 
 /// The newest version written and read.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// A snapshot. It is believed only when the log with this id has the record that hashes to `chain` at `revision`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,45 @@ pub struct SnapshotV3 {
     pub changed_ms: Option<(i64, i64)>,
     /// Since when it is in the archive, milliseconds since 1970.
     pub archived_ms: Option<i64>,
+}
+
+/// A snapshot of version 4: version 3, and what was said of its steps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotV4 {
+    /// What version 3 held.
+    pub state: SnapshotV3,
+    /// What was said of its steps.
+    pub words: WordsV4,
+}
+
+/// What was said of an order's steps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WordsV4 {
+    /// Who says that the active step was not done: an operator, if one; and why.
+    pub settling: Option<(Option<String>, String)>,
+    /// The step that both sides contradict each other in, and what they say.
+    pub contradiction: Option<(StepV1, String)>,
+    /// Askings that are over.
+    pub earlier: Vec<EarlierV4>,
+    /// The step that ended last, and how.
+    pub last_ended: Option<(StepV1, StepStateV2)>,
+    /// Since when the active step is pending, milliseconds since 1970.
+    pub pending_since_ms: Option<i64>,
+    /// The last command that an operator gave: what, who, why, and when in milliseconds since 1970.
+    pub operator: Option<(CommandKindV1, String, Option<String>, i64)>,
+}
+
+/// An asking that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in the event that begins a step")]
+pub struct EarlierV4 {
+    pub step: StepV1,
+    pub instance: u32,
+    pub generation: u32,
+    pub part: Option<String>,
+    pub reference: Option<String>,
+    pub standing: StepStateV2,
+    pub told: bool,
 }
 
 /// How far an order has come, and back.
@@ -130,7 +169,7 @@ pub struct ReturnsV2 {
 ///
 /// # Errors
 /// [`CodecError::TooLarge`].
-pub fn encode(snapshot: &SnapshotV3) -> Result<Vec<u8>, CodecError> {
+pub fn encode(snapshot: &SnapshotV4) -> Result<Vec<u8>, CodecError> {
     envelope::seal(Schema::Snapshot, VERSION, snapshot)
 }
 
@@ -138,9 +177,9 @@ pub fn encode(snapshot: &SnapshotV3) -> Result<Vec<u8>, CodecError> {
 ///
 /// # Errors
 /// [`CodecError`].
-pub fn decode(bytes: &[u8]) -> Result<SnapshotV3, CodecError> {
+pub fn decode(bytes: &[u8]) -> Result<SnapshotV4, CodecError> {
     match envelope::open(Schema::Snapshot, VERSION, bytes)? {
-        (found @ (1 | 2), _) => {
+        (found @ (1..=3), _) => {
             Err(CodecError::Unsupported { schema: "Snapshot".into(), found, known: VERSION })
         }
         (VERSION, payload) => envelope::payload(payload),

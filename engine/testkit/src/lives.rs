@@ -173,7 +173,7 @@ impl Lives {
                 let command = match turn {
                     Turn::Deadline => {
                         context.now = author.aggregate.order.deadline?;
-                        EngineCommand::DeadlinePassed
+                        EngineCommand::DeadlinePassed { last: None }
                     }
                     _ => EngineCommand::StepOutcome { at: active?, outcome },
                 };

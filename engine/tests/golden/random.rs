@@ -81,7 +81,7 @@ fn step(rng: &mut Rng) -> StepV1 {
 }
 
 fn outcome(rng: &mut Rng) -> StepOutcomeV1 {
-    match rng.u8(..9) {
+    match rng.u8(..10) {
         0 => StepOutcomeV1::Done {
             reference: text(rng),
             amount_minor: maybe(rng, signed),
@@ -99,6 +99,7 @@ fn outcome(rng: &mut Rng) -> StepOutcomeV1 {
         5 => StepOutcomeV1::Settled { done: rng.bool(), reference: maybe(rng, text) },
         6 => StepOutcomeV1::Refused { code: text(rng), reason: text(rng) },
         7 => StepOutcomeV1::Skipped { reason: text(rng) },
+        8 => StepOutcomeV1::NotDone { reason: maybe(rng, text), calls: rng.u32(..) },
         _ => StepOutcomeV1::Resolved { done: rng.bool(), operator: text(rng), evidence: text(rng) },
     }
 }
@@ -109,7 +110,7 @@ fn event(rng: &mut Rng) -> EventV1 {
     let attention =
         [AttentionV1::None, AttentionV1::Held, AttentionV1::Stalled, AttentionV1::Parked][rng.usize(..4)];
     let (instance, generation) = (number(rng) as u32, number(rng) as u32);
-    match rng.u8(..12) {
+    match rng.u8(..15) {
         0 => EventV1::Placed(Box::new(placed(rng))),
         1 => EventV1::StepStarted {
             step: step(rng),
@@ -140,7 +141,24 @@ fn event(rng: &mut Rng) -> EventV1 {
         8 => EventV1::AttentionChanged { attention, reason: text(rng) },
         9 => EventV1::Archived { location: text(rng) },
         10 => EventV1::Restored,
-        _ => EventV1::PersonErased { key_id: text(rng) },
+        11 => EventV1::PersonErased { key_id: text(rng) },
+        12 => EventV1::SettleRequested {
+            step: step(rng),
+            instance,
+            generation,
+            part: maybe(rng, text),
+            operator: maybe(rng, text),
+            reason: text(rng),
+        },
+        13 => EventV1::Contradicted {
+            step: step(rng),
+            instance,
+            generation,
+            part: maybe(rng, text),
+            reference: maybe(rng, text),
+            reason: text(rng),
+        },
+        _ => EventV1::Noted { reason: text(rng) },
     }
 }
 

@@ -59,8 +59,23 @@ fn state(html: &mut Html, view: &OrderView) {
     html.raw("<dl class=facts><div><dt>Status</dt><dd class=\"").raw(color(view.head.status)).raw("\">");
     html.raw(view.head.status.as_str()).raw("</dd></div>");
     html.fact("Step", view.head.step.map_or("none due", |step| step.as_str()));
+    if let Some(pending) = &view.pending {
+        html.fact("Pending as", &pending.reference);
+    }
+    if let Some(reason) = &view.cancel_reason {
+        html.fact("Canceled because", reason);
+    }
+    if let Some(act) = &view.operator {
+        html.fact("Operator", format_args!("{} ({})", act.name, verb(&act.kind)));
+        if let Some(reason) = &act.reason {
+            html.fact("Operator's reason", reason);
+        }
+    }
     html.fact("Version", view.head.version);
+    let pending = view.pending.as_ref();
     let moments = [
+        ("Pending since", pending.map(|pending| pending.since)),
+        ("Pending until", pending.and_then(|pending| pending.until)),
         ("Deadline", view.next_deadline),
         ("Ordered", view.placed_at),
         ("Recorded", Some(view.created_at)),

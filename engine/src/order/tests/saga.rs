@@ -3,10 +3,13 @@
 mod attention;
 mod back;
 mod forward;
+mod keys;
 mod late;
 mod operators;
 mod pending;
+mod reports;
 mod returns;
+mod shown;
 pub(super) mod world;
 
 use world::*;
