@@ -148,7 +148,7 @@ impl NodeMetrics {
             StepOutcome::Declined { .. } => 1,
             StepOutcome::Refused { .. } => 2,
             StepOutcome::Pending { .. } => 3,
-            StepOutcome::Settled { done: false, .. } => 4,
+            StepOutcome::Settled { done: false, .. } | StepOutcome::NotDone { .. } => 4,
             StepOutcome::Failed { .. } => 5,
             _ => 6,
         };

@@ -1,10 +1,11 @@
 //! Participants behind a network: answers are lost, requests are late, doubled, or fail.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use retailflow_engine::ids::TimestampMs;
+use retailflow_engine::ids::{OrderRef, TimestampMs};
 use retailflow_engine::ports::{
     KeyStanding, Participant, Participants, PortFuture, Role, Settlement, StepAnswer, StepRequest,
 };
@@ -30,14 +31,32 @@ pub(crate) struct FaultyParticipant {
     trace: Arc<Trace>,
 }
 
-/// Reports that participants have sent and nobody has taken in yet.
+/// A step that a participant was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) order: OrderRef,
+    pub(crate) step: Step,
+    pub(crate) key: Arc<str>,
+}
+
+/// Reports that participants have sent and nobody has taken in yet, and what they were asked for last.
 #[derive(Default)]
-pub(crate) struct Reports(Mutex<Vec<CommandEvent>>);
+pub(crate) struct Reports(Mutex<Vec<CommandEvent>>, Mutex<BTreeMap<OrderRef, Asked>>);
 
 impl Reports {
     /// The reports sent since the last time.
     pub(crate) fn take(&self) -> Vec<CommandEvent> {
         std::mem::take(&mut *self.0.lock())
+    }
+
+    /// What was asked for last, of each order: what an operator sees who looks over the participants' shoulders.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.1.lock().values().cloned().collect()
+    }
+
+    fn ask(&self, request: &StepRequest) {
+        let (order, step, key) = (request.order.clone(), request.step, request.key.clone());
+        self.1.lock().insert(order.clone(), Asked { order, step, key });
     }
 }
 
@@ -122,6 +141,7 @@ impl FaultyParticipant {
 impl Participant for FaultyParticipant {
     fn perform<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, StepAnswer> {
         Box::pin(async move {
+            self.reports.ask(request);
             self.delay().await;
             let forward =
                 matches!(request.step, Step::Reserve | Step::Authorize | Step::Book | Step::Capture);

@@ -15,6 +15,7 @@ mod faults;
 mod faulty_log;
 mod faulty_participants;
 mod faulty_stores;
+mod operator;
 mod plan;
 mod probe;
 mod report;

@@ -31,6 +31,7 @@ use crate::faults::FaultDeck;
 use crate::faulty_log::FaultyLog;
 use crate::faulty_participants::{Reports, faulty_participants};
 use crate::faulty_stores::{FaultyDeadLetters, FaultyDeadlines, FaultySnapshots, FaultyTenants};
+use crate::operator::Operator;
 use crate::plan::Plan;
 use crate::probe::CrashProbe;
 use crate::report::{Report, combined};
@@ -86,8 +87,9 @@ struct World<'a> {
     steps: Arc<FaultDeck>,
     reports: Arc<Reports>,
     sim: Arc<SimParticipants>,
-    /// Reports that are not answered for good.
+    /// Reports and operators' commands that are not answered for good.
     unanswered: Mutex<Vec<CommandEvent>>,
+    operator: Operator,
     probe: Arc<CrashProbe>,
     kill_node: Arc<Notify>,
     dice: Dice,
@@ -169,6 +171,7 @@ impl<'a> World<'a> {
             reports,
             sim,
             unanswered: Mutex::default(),
+            operator: Operator::new(Dice::new(seed, 9)),
             probe,
             kill_node,
             dice,

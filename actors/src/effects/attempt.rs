@@ -3,6 +3,7 @@
 //! - A lost answer is asked for again under the same key, until it is known.
 //! - "Not done" is said only when nothing can come any more: after `settle`, never after a failure alone, because an
 //!   earlier request of the same key may still be on its way.
+//! - Why a call brought no answer is remembered, so that whoever has to look at the step is told.
 //! - After its expiry a request is never made again: what became of it is looked at, and settled.
 
 use std::pin::pin;
@@ -52,6 +53,8 @@ pub(crate) struct Attempt<'a> {
     mode: Mode,
     /// The order is held because of what was answered before.
     doubted: bool,
+    /// Somebody says, on evidence, that it was not done.
+    said_not_done: bool,
     retry: FullJitter,
     growing: GrowingBackoff,
 }
@@ -66,6 +69,7 @@ impl<'a> Attempt<'a> {
             role,
             mode: effect.mode,
             doubted: effect.doubted && !effects.settings.is(Mutant::AsksContradictedAtOnce),
+            said_not_done: effect.said_not_done,
             retry: FullJitter::new(&effects.settings.config.effects, effects.ports.rng.clone()),
             growing: GrowingBackoff::new(
                 effects.settings.config.effects.retry_min_ms,
@@ -83,7 +87,7 @@ impl<'a> Attempt<'a> {
         }
         loop {
             if mode == Mode::Settle && self.effects.settings.is(Mutant::CompensatesUnsettled) {
-                return not_done();
+                return not_done(guard);
             }
             if mode == Mode::Perform && self.is_expired() {
                 mode = Mode::Look;
@@ -98,7 +102,7 @@ impl<'a> Attempt<'a> {
                 CallOutcome::Again => {
                     self.effects.retries.fetch_add(1, Ordering::Relaxed);
                     if mode == Mode::Perform && self.effects.settings.is(Mutant::RaisesAfterUnknown) {
-                        return not_done();
+                        return not_done(guard);
                     }
                     guard.slow_down();
                     let wait = self.retry.delay();
@@ -186,13 +190,17 @@ impl<'a> Attempt<'a> {
     ) -> Option<T> {
         let (_bulkhead, _node, pass) = self.places(guard).await?;
         self.effects.calls.fetch_add(1, Ordering::Relaxed);
+        guard.count_call();
         let limit = Duration::from_millis(self.effects.settings.config.effects.call_timeout_ms);
         let begun = Instant::now();
         let answer = timeout(limit, call()).await.ok();
         let result = match &answer {
             Some(answer) if !is_failure(answer) => CallResult::Ok,
             Some(_) => CallResult::Failure,
-            None => CallResult::Timeout,
+            None => {
+                guard.note(format!("no answer within {} ms", limit.as_millis()));
+                CallResult::Timeout
+            }
         };
         match result {
             CallResult::Ok => pass.success(),
@@ -211,20 +219,21 @@ impl<'a> Attempt<'a> {
         let is_failure =
             |answer: &StepAnswer| matches!(answer, StepAnswer::Failed { .. } | StepAnswer::Unknown { .. });
         match self.ask(guard, || participant.perform(request), is_failure).await {
-            Some(answer) => self.answered(answer),
+            Some(answer) => self.answered(answer, guard),
             None => CallOutcome::Again,
         }
     }
 
-    /// An outcome that its order can take; of one that contradicts what was asked for it hears once.
+    /// An outcome that its order can take; of one that contradicts what was asked for, or is pending for too long, it
+    /// hears once.
     fn outcome(&self, outcome: StepOutcome) -> CallOutcome {
         let request = self.request;
-        let contradicts = matches!(outcome, StepOutcome::Unknown { .. })
+        let contradicts = matches!(outcome, StepOutcome::Unknown { .. } | StepOutcome::Pending { .. })
             || contradiction(request.step, request.amount_minor, &outcome).is_some();
         if contradicts && self.doubted { CallOutcome::Contradicted } else { CallOutcome::Outcome(outcome) }
     }
 
-    fn answered(&self, answer: StepAnswer) -> CallOutcome {
+    fn answered(&self, answer: StepAnswer, guard: &EffectGuard) -> CallOutcome {
         self.outcome(match answer {
             StepAnswer::Done(performed) => done(performed),
             StepAnswer::Declined { code, reason, lines } => {
@@ -234,10 +243,14 @@ impl<'a> Attempt<'a> {
                 StepOutcome::Refused { code: code.into(), reason: reason.into() }
             }
             StepAnswer::Pending { reference, until } => StepOutcome::Pending { reference, until },
-            StepAnswer::Settled => not_done(),
-            StepAnswer::Expired => return CallOutcome::Settle,
+            StepAnswer::Settled => not_done(guard),
+            StepAnswer::Expired => {
+                guard.note("the request came after its expiry");
+                return CallOutcome::Settle;
+            }
             StepAnswer::Failed { reason } | StepAnswer::Unknown { reason } => {
                 tracing::debug!(order = %self.request.order, step = self.request.step.as_str(), %reason, "again");
+                guard.note(reason);
                 return CallOutcome::Again;
             }
         })
@@ -247,12 +260,19 @@ impl<'a> Attempt<'a> {
         let (participant, request) = (self.participant, self.request);
         let is_failure = |standing: &KeyStanding| matches!(standing, KeyStanding::Unknown { .. });
         match self.ask(guard, || participant.query(request), is_failure).await {
-            Some(KeyStanding::Answered(answer)) => self.answered(answer),
-            Some(KeyStanding::NotSeen) if self.is_forgotten() => self.outcome(StepOutcome::Unknown {
-                reason: "it was asked for so long ago that its participant may have forgotten it".into(),
-            }),
+            Some(KeyStanding::Answered(answer)) => self.answered(answer, guard),
+            // Where it may have forgotten, only somebody else can know that it was not done; and now it cannot be any more.
+            Some(KeyStanding::NotSeen) if self.is_forgotten() && !self.said_not_done => {
+                self.outcome(StepOutcome::Unknown {
+                    reason: "it was asked for so long ago that its participant may have forgotten it".into(),
+                })
+            }
             Some(KeyStanding::NotSeen) => CallOutcome::Settle,
-            Some(KeyStanding::Unknown { .. }) | None => CallOutcome::Again,
+            Some(KeyStanding::Unknown { reason }) => {
+                guard.note(reason);
+                CallOutcome::Again
+            }
+            None => CallOutcome::Again,
         }
     }
 
@@ -266,10 +286,14 @@ impl<'a> Attempt<'a> {
             }
             Some(Settlement::NotDone) => {
                 self.effects.settled.fetch_add(1, Ordering::Relaxed);
-                CallOutcome::Outcome(not_done())
+                CallOutcome::Outcome(not_done(guard))
             }
             Some(Settlement::Unsupported) => self.wait_out(guard).await,
-            Some(Settlement::Unknown { .. }) | None => CallOutcome::Again,
+            Some(Settlement::Unknown { reason }) => {
+                guard.note(reason);
+                CallOutcome::Again
+            }
+            None => CallOutcome::Again,
         }
     }
 
@@ -279,7 +303,9 @@ impl<'a> Attempt<'a> {
             return CallOutcome::Again;
         }
         match self.query(guard).await {
-            CallOutcome::Settle => CallOutcome::Outcome(not_done()),
+            CallOutcome::Settle => CallOutcome::Outcome(not_done(guard)),
+            // That it is pending is known, and does not settle it.
+            CallOutcome::Outcome(StepOutcome::Pending { .. }) => CallOutcome::Again,
             other => other,
         }
     }
@@ -290,8 +316,9 @@ fn done(performed: Performed) -> StepOutcome {
     StepOutcome::Done { reference, amount_minor, expires }
 }
 
-fn not_done() -> StepOutcome {
-    StepOutcome::Settled { done: false, reference: None }
+fn not_done(guard: &EffectGuard) -> StepOutcome {
+    let (reason, calls) = guard.last_words();
+    StepOutcome::NotDone { reason, calls }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What an order is told, and by whom.
 
-use retailflow_engine::order::{EngineCommand, StepAt, StepOutcome};
+use retailflow_engine::order::{EngineCommand, LastWords, StepAt, StepOutcome};
 use retailflow_engine::wire::Code;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -57,8 +57,9 @@ impl EngineDelivery {
     }
 
     /// The order's deadline may have passed.
-    pub(crate) fn deadline_passed() -> Self {
-        Self { command: EngineCommand::DeadlinePassed, guard: None }
+    /// `last`: what is known of its step.
+    pub(crate) fn deadline_passed(last: Option<LastWords>) -> Self {
+        Self { command: EngineCommand::DeadlinePassed { last }, guard: None }
     }
 
     /// Its order has it: whatever becomes of the order, it asks again for what it still needs.

@@ -63,7 +63,11 @@ impl Actor for OrderActor {
             OrderMsg::Engine(news) => state.enqueue_engine(news),
             OrderMsg::Wake => state.drive(&myself),
             OrderMsg::Found(found) => match found.is_due {
-                true => state.enqueue_engine(EngineDelivery::deadline_passed()),
+                true => {
+                    let running = &state.args.shared.effects.running;
+                    let last = running.last_words(&state.aggregate.reference);
+                    state.enqueue_engine(EngineDelivery::deadline_passed(last));
+                }
                 false => state.drive(&myself),
             },
             OrderMsg::Passivate => return state.passivate(&myself),

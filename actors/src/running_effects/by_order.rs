@@ -14,13 +14,22 @@ pub(super) struct RunningEffect {
     pub(super) at: StepAt,
     pub(super) mode: Mode,
     pub(super) doubted: bool,
+    said_not_done: bool,
     pub(super) number: u64,
     pub(super) task: Arc<EffectTask>,
 }
 
 impl RunningEffect {
+    pub(super) fn new(effect: &Effect, number: u64, task: Arc<EffectTask>) -> Self {
+        let Effect { at, mode, doubted, said_not_done, .. } = effect;
+        let (mode, doubted, said_not_done) = (*mode, *doubted, *said_not_done);
+        Self { at: at.clone(), mode, doubted, said_not_done, number, task }
+    }
+
     pub(super) fn is_of(&self, effect: &Effect) -> bool {
-        self.at == effect.at && self.mode == effect.mode && self.doubted == effect.doubted
+        self.at == effect.at
+            && (self.mode, self.doubted, self.said_not_done)
+                == (effect.mode, effect.doubted, effect.said_not_done)
     }
 }
 

@@ -45,6 +45,21 @@ impl EffectGuard {
         self.release_backlog_slot();
     }
 
+    /// A call is made.
+    pub(crate) fn count_call(&self) {
+        self.task.count_call();
+    }
+
+    /// A call brought no answer, for this reason.
+    pub(crate) fn note(&self, reason: impl Into<Arc<str>>) {
+        self.task.note(reason.into());
+    }
+
+    /// What was said last, and after how many calls.
+    pub(crate) fn last_words(&self) -> (Option<Arc<str>>, u32) {
+        self.task.last_words()
+    }
+
     /// Whether its outcome goes through the order's tenant.
     pub(crate) fn is_slow(&self) -> bool {
         self.task.is_slow()

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use retailflow_engine::fulfillment::Effect;
 use retailflow_engine::ids::{OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
+use retailflow_engine::order::LastWords;
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::command::Step;
 
@@ -104,8 +105,7 @@ impl RunningEffects {
         let role = Role::of(effect.request.step);
         self.backlog.begin(role);
         let task = Arc::<EffectTask>::default();
-        let (at, mode, doubted) = (effect.at.clone(), effect.mode, effect.doubted);
-        running.insert(reference.clone(), RunningEffect { at, mode, doubted, number, task: task.clone() });
+        running.insert(reference.clone(), RunningEffect::new(effect, number, task.clone()));
         (Some(NewEffect { number, role, task }), other)
     }
 
@@ -162,6 +162,13 @@ impl RunningEffects {
         let left = list.running.extract(leaves);
         drop(list);
         left.iter().for_each(|running| running.task.cancel());
+    }
+
+    /// What the participant of an order's step said last, or what kept it from answering.
+    pub(crate) fn last_words(&self, order: &OrderRef) -> Option<LastWords> {
+        let task = self.list.lock().running.get(order).map(|running| running.task.clone())?;
+        let (reason, calls) = task.last_words();
+        reason.map(|reason| LastWords { reason, calls })
     }
 
     /// Is an attempt running whose outcome goes straight to the order's actor?

@@ -1,6 +1,7 @@
 //! The task of an effect.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
@@ -12,6 +13,10 @@ pub(crate) struct EffectTask {
     slow: AtomicBool,
     canceled: AtomicBool,
     abort: Mutex<Option<AbortHandle>>,
+    /// Calls made so far.
+    calls: AtomicU32,
+    /// What the participant said last, or what kept it from answering; nothing while all goes well.
+    last: Mutex<Option<Arc<str>>>,
 }
 
 impl EffectTask {
@@ -23,6 +28,21 @@ impl EffectTask {
     /// It waits for a retry from now on.
     pub(crate) fn slow_down(&self) {
         self.slow.store(true, Ordering::Release);
+    }
+
+    /// A call is made.
+    pub(crate) fn count_call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A call brought no answer, for this reason.
+    pub(crate) fn note(&self, reason: Arc<str>) {
+        *self.last.lock() = Some(reason);
+    }
+
+    /// What was said last, and after how many calls.
+    pub(crate) fn last_words(&self) -> (Option<Arc<str>>, u32) {
+        (self.last.lock().clone(), self.calls.load(Ordering::Relaxed))
     }
 
     /// It runs, unless it has been canceled since it was asked for.

@@ -59,9 +59,11 @@ impl World<'_> {
         }
     }
 
-    /// Brings the participants' reports in, for ever.
+    /// Brings the participants' reports in, and what an operator says of their steps, for ever.
     pub(super) async fn report(&self, node: &NodeHandle) {
         loop {
+            let said = self.operator.says(&self.reports.asked(), &self.sim);
+            self.unanswered.lock().extend(said);
             self.report_once(node).await;
             tokio::time::sleep(Duration::from_millis(13)).await;
         }
@@ -72,10 +74,14 @@ impl World<'_> {
         self.unanswered.lock().extend(self.reports.take());
         let waiting = self.unanswered.lock().clone();
         for event in waiting {
-            let command = Command::from_event(event.clone(), Actor::Tenant);
+            let (who, actor) = match event.kind().is_operator() {
+                true => ("operator", Actor::Operator("ops".into())),
+                false => ("report", Actor::Tenant),
+            };
+            let command = Command::from_event(event.clone(), actor);
             let patience = Duration::from_millis(500);
             let Ok(outcome) = tokio::time::timeout(patience, node.ask(command)).await else { continue };
-            self.shared.record_answer("report", &event, &outcome);
+            self.shared.record_answer(who, &event, &outcome);
             if is_final(&outcome) {
                 self.unanswered.lock().retain(|other| other.key != event.key);
             }

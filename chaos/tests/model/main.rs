@@ -5,6 +5,7 @@
 //! steps for `actors/src/committer.rs` and `actors/src/intake.rs`. Two mistakes must be found: a log without the fence,
 //! and an intake that goes on from what was acknowledged to the inbox rather than from the floor in the last fence.
 
+mod operator;
 mod owner;
 mod partition;
 
@@ -14,6 +15,25 @@ use partition::{Mutant, Partition};
 
 /// States looked at, at most: a mistake is found long before, and a model that grew shows.
 const STATES_MAX: usize = 2_000_000;
+
+#[test]
+fn an_operator_may_say_anything_at_any_time() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let model = operator::Refund { believes: false };
+    let checker = model.checker().threads(threads).target_state_count(STATES_MAX).spawn_bfs().join();
+    checker.assert_properties();
+    assert!(checker.state_count() < STATES_MAX, "not all states were looked at");
+    println!("{} states", checker.unique_state_count());
+    assert!(checker.unique_state_count() > 500, "{} states", checker.unique_state_count());
+}
+
+/// As it was: "not done" raised the generation while the refund was on its way.
+#[test]
+fn an_operator_who_is_believed_at_once_is_refuted() {
+    let model = operator::Refund { believes: true };
+    let builder = model.checker().target_state_count(STATES_MAX).finish_when(HasDiscoveries::AnyFailures);
+    builder.spawn_bfs().join().assert_any_discovery(operator::ONCE);
+}
 
 fn check(owners: usize, commands: u8, crashes: u8, mutant: Mutant) -> impl Checker<Partition> {
     let model = Partition { owners, commands, crashes_max: crashes, epochs_max: 4, mutant };

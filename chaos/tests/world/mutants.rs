@@ -74,6 +74,19 @@ fn a_deadline_that_is_not_in_the_commit_is_caught() {
     panic!("forgotten deadlines go through {WORLDS_MAX} worlds unseen");
 }
 
+#[test]
+fn an_operator_who_is_believed_at_once_is_caught() {
+    for seed in seeds().take(WORLDS_MAX) {
+        let believes =
+            &|settings: &mut retailflow_actors::Settings| settings.policy.believes_operators = true;
+        let report = run_with(seed, &Plan::of_seed(seed), believes);
+        if report.violations.iter().any(|violation| violation.id == InvariantId::Sides) {
+            return;
+        }
+    }
+    panic!("an operator who is believed goes through {WORLDS_MAX} worlds unseen");
+}
+
 /// Crowds within which each mistake must show.
 const CROWDS_MAX: usize = 300;
 

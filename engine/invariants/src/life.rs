@@ -42,7 +42,7 @@ pub(super) struct Life {
     generation: u32,
     active: Option<StepV1>,
     last: Option<StepV1>,
-    /// The last step that ended is known not to be done: it may be asked for anew.
+    /// The last step that ended is settled as not done: it may be asked for anew. An operator's word does not settle it.
     not_done: bool,
     pub(super) status: Option<StatusV1>,
     pub(super) attention: Attention,
@@ -122,7 +122,11 @@ impl Life {
             | EventV1::Archived { .. }
             | EventV1::Restored
             | EventV1::PersonErased { .. }
-            | EventV1::ReturnRulesSet { .. } => {}
+            | EventV1::ReturnRulesSet { .. }
+            | EventV1::SettleRequested { .. }
+            | EventV1::Contradicted { .. }
+            | EventV1::ContradictionSeen
+            | EventV1::Noted { .. } => {}
         }
     }
 
@@ -186,7 +190,7 @@ impl Life {
             outcome,
             StepOutcomeV1::Failed { .. }
                 | StepOutcomeV1::Settled { done: false, .. }
-                | StepOutcomeV1::Resolved { done: false, .. }
+                | StepOutcomeV1::NotDone { .. }
         );
         let Some(minor) = done else { return };
         // What an operator resolved stands in nobody else's books.

@@ -1,10 +1,13 @@
 //! An order's state at a revision, version 4: frozen. Versions 1 to 3, of builds before the first release, are not read:
-//! they do not say when an order changed, by which rules it comes back or how many events it has had, and the log has it all.
+//! they do not say when an order changed, by which rules it comes back, how many events it has had or which askings are
+//! over, and the log has it all.
 
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, CodecError, Schema};
-use super::v1::{AttentionV1, LinePartV1, PlacedV1, RefundRuleV1, StatusV1, StepV1, VerdictV1};
+use super::v1::{
+    AttentionV1, CommandKindV1, LinePartV1, PlacedV1, RefundRuleV1, StatusV1, StepV1, VerdictV1,
+};
 use crate::keys::Hash;
 
 /// The newest version written and read.
@@ -57,8 +60,8 @@ pub struct SnapshotV3 {
     pub archived_ms: Option<i64>,
 }
 
-/// A snapshot of version 4: version 3, the rules by which parts of the order come back, and how many public events it
-/// has had.
+/// A snapshot of version 4: version 3, the rules by which parts of the order come back, how many public events it has
+/// had, and what was said of its steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotV4 {
     /// What version 3 held.
@@ -67,6 +70,38 @@ pub struct SnapshotV4 {
     pub return_rules: [RefundRuleV1; 3],
     /// How many public events there were.
     pub told: u64,
+    /// What was said of its steps.
+    pub words: WordsV4,
+}
+
+/// What was said of an order's steps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WordsV4 {
+    /// Who says that the active step was not done: an operator, if one; and why.
+    pub settling: Option<(Option<String>, String)>,
+    /// The step that both sides contradict each other in, and what they say.
+    pub contradiction: Option<(StepV1, String)>,
+    /// Askings that are over.
+    pub earlier: Vec<EarlierV4>,
+    /// The step that ended last, and how.
+    pub last_ended: Option<(StepV1, StepStateV2)>,
+    /// Since when the active step is pending, milliseconds since 1970.
+    pub pending_since_ms: Option<i64>,
+    /// The last command that an operator gave: what, who, why, and when in milliseconds since 1970.
+    pub operator: Option<(CommandKindV1, String, Option<String>, i64)>,
+}
+
+/// An asking that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in the event that begins a step")]
+pub struct EarlierV4 {
+    pub step: StepV1,
+    pub instance: u32,
+    pub generation: u32,
+    pub part: Option<String>,
+    pub reference: Option<String>,
+    pub standing: StepStateV2,
+    pub told: bool,
 }
 
 /// How far an order has come, and back.

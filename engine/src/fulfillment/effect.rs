@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::progress::turned_back;
+use super::progress::is_settling;
 use super::step_table::spec;
 use crate::ids::OrderRef;
 use crate::keys::idempotency_key;
@@ -17,7 +17,8 @@ pub enum Mode {
     Perform,
     /// It was pending beyond its time, or its answer contradicts what was asked for: look first.
     Look,
-    /// The order turns back: find out whether it was done, and see to it that it is not done later.
+    /// The order turns back, or somebody says that it was not done: find out whether it was, and see to it that it is not
+    /// done later.
     Settle,
 }
 
@@ -31,6 +32,9 @@ pub struct Effect {
     /// The order is held because of what was answered before: it is asked for again without haste, and only an answer
     /// that ends the doubt is news.
     pub doubted: bool,
+    /// Somebody says, on evidence, that it was not done: where its participant has forgotten the key, and the request has
+    /// expired, that is the end of it.
+    pub said_not_done: bool,
     /// The request with its key.
     pub request: StepRequest,
 }
@@ -41,15 +45,16 @@ pub fn next(reference: &OrderRef, order: &Order) -> Option<Effect> {
     let active = order.saga.active.as_ref()?;
     let doubted = order.saga.attention.kind() == Attention::Held;
     let mode = match &active.waiting {
-        _ if turned_back(order, active.at.step) => Mode::Settle,
+        _ if is_settling(order, active) => Mode::Settle,
         _ if active.asked_again => Mode::Look,
-        // What was answered cannot be: nothing is done until somebody knows what it was.
-        Waiting::Asked if doubted => Mode::Look,
+        // What was answered cannot be, or is pending for too long: nothing is done until somebody knows what it was.
+        _ if doubted => Mode::Look,
         Waiting::Asked => Mode::Perform,
         Waiting::Pending { .. } => return None,
     };
     let request = request(reference, order, active)?;
-    Some(Effect { at: active.at.clone(), mode, doubted, request })
+    let said_not_done = active.settling.is_some();
+    Some(Effect { at: active.at.clone(), mode, doubted, said_not_done, request })
 }
 
 /// What a participant is asked when `active` is asked for; `None` of an order that was not placed.

@@ -6,14 +6,16 @@
 //!
 //! - [`steps`]: the table of steps (all that a step is, in one row), and which one comes next
 //! - `progress`: [`advance`], [`folded`], the deadline of a state
+//! - `generation`: how a key gives way to the next one
 //! - `effect`: [`next`]
 
 mod effect;
+mod generation;
 mod progress;
 pub(crate) mod step_table;
 pub mod steps;
 
 pub(crate) use effect::request;
 pub use effect::{Effect, Mode, key, next};
-pub(crate) use progress::turned_back;
+pub(crate) use progress::is_settling;
 pub use progress::{advance, deadline, folded, upcoming};

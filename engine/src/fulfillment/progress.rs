@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::generation::SettledKey;
 use super::step_table::{AskedAmount, is_forward, spec};
 use super::steps::{backward, forward};
 use crate::ids::TimestampMs;
@@ -11,6 +12,7 @@ use crate::order::{
 };
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
+use crate::wire::limits::REASON_MAX_CHARS;
 use crate::wire::order::Attention;
 
 /// The event that follows from the state by itself, or none: to be asked again after it.
@@ -106,9 +108,8 @@ pub fn upcoming(order: &Order, context: &Context) -> Option<StepStarted> {
 }
 
 /// The same step again, under the next generation.
-fn again(order: &Order, at: &StepAt, context: &Context) -> Event {
-    let generation = at.generation.saturating_add(1);
-    Event::StepStarted(asked(order, StepAt { generation, ..at.clone() }, context))
+fn again(order: &Order, settled: SettledKey<'_>, context: &Context) -> Event {
+    Event::StepStarted(asked(order, settled.next_generation(), context))
 }
 
 /// What follows at once from the outcome of the step that was asked for as `ended`; `order` has taken the outcome in
@@ -133,49 +134,81 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
         StepOutcome::Skipped { .. } => {}
         StepOutcome::Pending { .. } => {
             if ended.asked_again && saga.attention.kind() == Attention::None {
-                let reason = format!("{} is pending beyond its time", at.step.as_str());
-                events.push(attention(Attention::Held, &reason));
+                events.push(attention(Attention::Held, &pending_text(at.step, outcome)));
             }
         }
         StepOutcome::Unknown { reason } => {
-            if saga.attention.kind() != Attention::Held {
-                let reason = format!("nobody knows what became of {}: {reason}", at.step.as_str());
+            let reason = format!("nobody knows what became of {}: {reason}", at.step.as_str());
+            if saga.attention != AttentionState::new(Attention::Held, reason.as_str().into()) {
                 events.push(attention(Attention::Held, &reason));
             }
         }
         // Whether it failed or was declined: it is not done, and that is all a turned order wants to know.
         _ if turned_back(order, at.step) => {}
-        StepOutcome::Declined { code, .. } if is_forward(at.step) => {
+        StepOutcome::Declined { code, reason, .. } if is_forward(at.step) => {
             let over = at.step == Step::Capture && **code == *AUTHORIZATION_EXPIRED;
             events.push(if over {
                 renew(order, context)
             } else {
-                turn_back(&format!("{} declined: {code}", at.step.as_str()))
+                turn_back(&format!("{} declined: {}", at.step.as_str(), cause(code, reason)))
             });
         }
-        StepOutcome::Declined { code, .. } | StepOutcome::Refused { code, .. } => {
+        StepOutcome::Declined { code, reason, .. } | StepOutcome::Refused { code, reason } => {
             let forward_again = at.step == Step::CancelShipment && saga.cancel_asked;
             if forward_again {
-                let reason = format!("cancellation_refused: {code}");
-                events.push(status(OrderStatus::Open, Some(reason.into())));
+                let reason = format!("cancellation_refused: {}", cause(code, reason));
+                events.push(status(OrderStatus::Open, Some(bounded(&reason))));
             } else {
-                let reason = format!("{} cannot be done: {code}", at.step.as_str());
+                let reason = format!("{} cannot be done: {}", at.step.as_str(), cause(code, reason));
                 events.push(attention(Attention::Held, &reason));
             }
         }
+        // Without the proof that its key is settled nothing is asked for anew: this build records no such outcome.
         StepOutcome::Failed { .. }
         | StepOutcome::Settled { done: false, .. }
+        | StepOutcome::NotDone { .. }
         | StepOutcome::Resolved { done: false, .. } => {
-            let tries_left = at.generation < context.policy.step_attempts_max;
-            let text = format!("{} was not done in {} attempts", at.step.as_str(), at.generation);
-            events.push(match is_forward(at.step) {
-                _ if tries_left => again(order, at, context),
-                true => turn_back(&text),
-                false => attention(Attention::Held, &text),
+            let text = not_done_text(ended, outcome);
+            let settled =
+                SettledKey::of(ended, outcome).filter(|_| at.generation < context.policy.step_attempts_max);
+            events.push(match settled {
+                Some(settled) => again(order, settled, context),
+                None if is_forward(at.step) => turn_back(&text),
+                None => attention(Attention::Held, &text),
             });
         }
     }
     events
+}
+
+/// Code and words of a participant. Words that only repeat the code are left out.
+fn cause(code: &str, reason: &str) -> String {
+    if reason.is_empty() || reason == code { code.to_owned() } else { format!("{code} ({reason})") }
+}
+
+/// Why a step is given up: how often it was tried, and what was said of it last.
+fn not_done_text(ended: &Active, outcome: &StepOutcome) -> String {
+    let (step, attempts) = (ended.at.step.as_str(), ended.at.generation);
+    let said = match (outcome, &ended.settling) {
+        (_, Some(word)) => Some(&word.reason),
+        (StepOutcome::NotDone { reason, .. }, None) => reason.as_ref(),
+        (StepOutcome::Failed { reason }, None) => Some(reason),
+        _ => None,
+    };
+    let calls = match outcome {
+        StepOutcome::NotDone { calls, .. } if *calls > 1 => format!(", the last of {calls} calls"),
+        _ => String::new(),
+    };
+    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+    format!("{step} was not done in {attempts} attempts{calls}{said}")
+}
+
+/// A reason within the contract's limits.
+fn bounded(reason: &str) -> Arc<str> {
+    match reason.char_indices().nth(REASON_MAX_CHARS) {
+        None => reason.into(),
+        Some((end, _)) => reason[..end].into(),
+    }
 }
 
 fn refunded(order: &Order, ended: &Active, outcome: &StepOutcome) -> Option<Event> {
@@ -188,13 +221,29 @@ fn refunded(order: &Order, ended: &Active, outcome: &StepOutcome) -> Option<Even
     Some(Event::Refunded { payment_id, return_id: ended.at.part.clone(), amount_minor })
 }
 
+/// Is the step's key being settled: because the order does not want the step any more, or because somebody says that
+/// it was not done?
+pub(crate) fn is_settling(order: &Order, active: &Active) -> bool {
+    active.settling.is_some() || turned_back(order, active.at.step)
+}
+
+fn pending_text(step: Step, outcome: &StepOutcome) -> String {
+    let step = step.as_str();
+    match outcome {
+        StepOutcome::Pending { reference, .. } => {
+            format!("{step} is pending beyond its time, as {reference}")
+        }
+        _ => format!("{step} is pending beyond its time"),
+    }
+}
+
 /// Is the step one that the order does not want any more?
 pub(crate) fn turned_back(order: &Order, step: Step) -> bool {
     order.status == OrderStatus::Canceling && is_forward(step)
 }
 
 fn turn_back(reason: &str) -> Event {
-    status(OrderStatus::Canceling, Some(reason.into()))
+    status(OrderStatus::Canceling, Some(bounded(reason)))
 }
 
 fn status(status: OrderStatus, reason: Option<Arc<str>>) -> Event {
@@ -202,7 +251,7 @@ fn status(status: OrderStatus, reason: Option<Arc<str>>) -> Event {
 }
 
 fn attention(attention: Attention, reason: &str) -> Event {
-    Event::AttentionChanged { attention, reason: reason.into() }
+    Event::AttentionChanged { attention, reason: bounded(reason) }
 }
 
 /// When someone must look at an order that stands like this. No open order waits silently (design section 4.8).
@@ -219,9 +268,7 @@ pub fn deadline(order: &Order, now: TimestampMs, policy: &Policy) -> Option<Time
         (Some(active), _) => Some(match &active.waiting {
             _ if saga.attention.kind() != Attention::None => reminder,
             // It is looked at, or settled: the answer to that is near, whenever the step itself may end.
-            _ if active.asked_again || turned_back(order, active.at.step) => {
-                now.plus_ms(policy.step_deadline_ms)
-            }
+            _ if active.asked_again || is_settling(order, active) => now.plus_ms(policy.step_deadline_ms),
             Waiting::Pending { until: Some(until), .. } if *until > now => *until,
             Waiting::Pending { .. } => now.plus_ms(policy.step_deadline_ms),
             Waiting::Asked if active.expires > now => active.expires,

@@ -1,16 +1,17 @@
 //! An order together with what makes its outcomes unique: the ids it has decided, its revision, its chain.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
-use super::convert::event_from_stored;
+use super::convert::{command_type, event_from_stored};
 use super::{Event, Order, evolve};
 use crate::codec::CodecError;
 use crate::codec::v1::{
-    ActorV1, BodyV1, ClosedOutcomeV1, DeadlineV1, DecisionV1, EventV1, RecordV1, VerdictV1,
+    ActorV1, BodyV1, ClosedOutcomeV1, DeadlineV1, DecisionV1, EventV1, RecordV1, StepOutcomeV1, VerdictV1,
 };
 use crate::ids::{CommandId, CommandKey, OrderRef, Source, TimestampMs};
 use crate::keys::{GENESIS, Hash, chain_hash, command_fingerprint};
-use crate::wire::Code;
+use crate::wire::{Code, CommandType};
 
 /// What was decided on a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,19 +116,36 @@ pub enum FoldError {
 /// What brings an event into the order: its decision, its number in it, the order, the event.
 pub(super) type Take<'a> = dyn FnMut(&DecisionV1, usize, &mut Order, &Event) + 'a;
 
-/// When an order changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What an operator did last to an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorAct {
+    /// The command.
+    pub kind: CommandType,
+    /// The name that they gave.
+    pub operator: Arc<str>,
+    /// Why, or how they know, where they said so.
+    pub reason: Option<Arc<str>>,
+    /// When the command came in.
+    pub at: TimestampMs,
+}
+
+/// When an order changed, and by which operator last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Times {
     /// When its first and its last applied command came in.
     pub changed: Option<(TimestampMs, TimestampMs)>,
     /// Since when it is in the archive, if it is.
     pub archived_at: Option<TimestampMs>,
+    /// Since when the step that is asked for is pending, if it is.
+    pub pending_since: Option<TimestampMs>,
+    /// What an operator did last.
+    pub operator: Option<Arc<OperatorAct>>,
 }
 
 impl Times {
     /// Takes the order's next decision in.
     pub(super) fn take(&mut self, decision: &DecisionV1) {
-        if !decision.verdict.is_applied() {
+        if !is_change(decision) {
             return;
         }
         let at = TimestampMs(decision.received_ms);
@@ -136,8 +154,19 @@ impl Times {
             match event {
                 EventV1::Archived { .. } => self.archived_at = Some(at),
                 EventV1::Restored => self.archived_at = None,
+                EventV1::StepEnded { outcome: StepOutcomeV1::Pending { .. }, .. } => {
+                    self.pending_since.get_or_insert(at);
+                }
+                EventV1::StepEnded { outcome: StepOutcomeV1::Unknown { .. }, .. } => {}
+                EventV1::StepEnded { .. } => self.pending_since = None,
                 _ => {}
             }
+        }
+        if let ActorV1::Operator(name) = &decision.actor
+            && let Some(kind) = command_type(decision.kind)
+        {
+            let (operator, reason) = (name.as_str().into(), reason_given(decision));
+            self.operator = Some(Arc::new(OperatorAct { kind, operator, reason, at }));
         }
     }
 }
@@ -241,7 +270,7 @@ impl Aggregate {
             DeadlineV1::Clear => self.order.deadline = None,
         }
         let verdict = verdict_from_stored(&decision.verdict)?;
-        let applied = u64::from(verdict.rejection().is_none());
+        let applied = u64::from(is_change(decision));
         if self.order.version.checked_add(applied) != Some(verdict.version) {
             return Err(self.broken("a decision's version does not follow"));
         }
@@ -338,6 +367,29 @@ impl Aggregate {
             }
         }
     }
+}
+
+/// Why the giver of a command gave it, or how they know what they say: as their events have it.
+fn reason_given(decision: &DecisionV1) -> Option<Arc<str>> {
+    let reason = decision.events.iter().find_map(|event| match event {
+        EventV1::Noted { reason }
+        | EventV1::SettleRequested { reason, .. }
+        | EventV1::CancelRequested { reason }
+        | EventV1::StepEnded { outcome: StepOutcomeV1::Resolved { evidence: reason, .. }, .. } => {
+            Some(reason)
+        }
+        _ => None,
+    });
+    let said = || match decision.events.first() {
+        Some(EventV1::AttentionChanged { reason, .. }) => Some(reason),
+        _ => None,
+    };
+    reason.or_else(said).map(|reason| reason.as_str().into())
+}
+
+/// Did the order change by it? Not by a rejection, nor where only the deadline of what waits for people was moved.
+pub(crate) fn is_change(decision: &DecisionV1) -> bool {
+    decision.verdict.is_applied() && !decision.events.is_empty()
 }
 
 /// Is it a decision on a command of the engine's own?

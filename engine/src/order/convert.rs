@@ -37,6 +37,24 @@ pub(super) const fn command_kind(kind: CommandType) -> CommandKindV1 {
     }
 }
 
+/// The type of a stored command; `None` for the engine's own.
+pub(super) const fn command_type(kind: CommandKindV1) -> Option<CommandType> {
+    Some(match kind {
+        CommandKindV1::Place => CommandType::Place,
+        CommandKindV1::Cancel => CommandType::Cancel,
+        CommandKindV1::Return => CommandType::Return,
+        CommandKindV1::Report => CommandType::Report,
+        CommandKindV1::Resume => CommandType::Resume,
+        CommandKindV1::ResolveStep => CommandType::ResolveStep,
+        CommandKindV1::Compensate => CommandType::Compensate,
+        CommandKindV1::Archive => CommandType::Archive,
+        CommandKindV1::Restore => CommandType::Restore,
+        CommandKindV1::StepOutcome | CommandKindV1::DeadlinePassed | CommandKindV1::Contradiction => {
+            return None;
+        }
+    })
+}
+
 pub(super) fn actor_to_stored(actor: &Actor) -> ActorV1 {
     match actor {
         Actor::Tenant => ActorV1::Tenant,

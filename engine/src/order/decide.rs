@@ -12,8 +12,8 @@ mod returns;
 
 use std::sync::Arc;
 
-pub use decision::{Decision, Denial};
-pub use engine::{EngineCommand, contradiction, decide_engine};
+pub use decision::{Contradiction, Decision, Denial};
+pub use engine::{EngineCommand, LastWords, contradiction, decide_engine};
 
 use self::decision::{plainly, refused, rejected};
 use super::command::Command;
@@ -46,8 +46,8 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
         let message = format!("the order is at version {}, not at {expected}", order.version);
         return Err(rejected(Code::VersionMismatch, message));
     }
-    if let CommandData::Restore(_) = &*command.data {
-        return Ok(Decision::of(order, operator::restore(order)?, context));
+    if let CommandData::Restore(data) = &*command.data {
+        return Ok(Decision::of(order, operator::restore(order, data)?, context));
     }
     if order.saga.archived {
         return Err(plainly(Code::Archived));
@@ -62,7 +62,7 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
         }
         CommandData::ResolveStep(data) => operator::resolve(order, data, &command.actor, context),
         CommandData::Compensate(data) => Ok(Decision::of(order, operator::compensate(order, data)?, context)),
-        CommandData::Archive(_) => Ok(Decision::of(order, operator::archive(order)?, context)),
+        CommandData::Archive(data) => Ok(Decision::of(order, operator::archive(order, data)?, context)),
     }
 }
 

@@ -118,14 +118,23 @@ impl Draft {
         if self.is_full(context, reserve) {
             return Drafted::Refused(Code::OrderFull, Code::OrderFull.meaning().to_owned());
         }
-        let remark = match decide(&self.tentative, command, context) {
+        let (remark, found) = match decide(&self.tentative, command, context) {
             Ok(decision) => return self.applied(command, decision, context),
             Err(Denial::Rejected { code, message, path }) => {
-                Box::new(Remark { code, message: message.into_boxed_str(), path: path.map(Into::into) })
+                let message = message.into_boxed_str();
+                (Box::new(Remark { code, message, path: path.map(Into::into) }), None)
+            }
+            Err(Denial::Conflict { message, found }) => {
+                (Box::new(Remark::new(Code::ConflictingReport, message)), Some(found))
             }
             Err(Denial::Refused { code, message }) => return Drafted::Refused(code, message),
         };
-        self.record(command, Some(remark), Vec::new(), DeadlineV1::Keep, context)
+        let drafted = self.record(command, Some(remark), Vec::new(), DeadlineV1::Keep, context);
+        if let Some(found) = found {
+            // A rejection changes nothing: that an operator is told is a decision of the engine's own, in the same record.
+            self.decide_engine(&EngineCommand::Contradiction(found), context);
+        }
+        drafted
     }
 
     /// Records a rejection without deciding: for a command that an operator discards. An order that was never placed has
@@ -159,9 +168,10 @@ impl Draft {
         let Some(decision) = decide_engine(&self.tentative, command, context) else { return false };
         let kind = match command {
             EngineCommand::StepOutcome { .. } => CommandKindV1::StepOutcome,
-            EngineCommand::DeadlinePassed => CommandKindV1::DeadlinePassed,
+            EngineCommand::DeadlinePassed { .. } => CommandKindV1::DeadlinePassed,
+            EngineCommand::Contradiction(_) => CommandKindV1::Contradiction,
         };
-        let deadline = self.take(decision.order, context);
+        let deadline = self.take(decision.order, !decision.events.is_empty(), context);
         let events: Vec<EventV1> = decision.events.iter().map(event_to_stored).collect();
         self.weight_bytes += ENGINE_BYTES + events.iter().map(follow_weight).sum::<usize>();
         self.decisions.push(DecisionV1 {
@@ -202,7 +212,7 @@ impl Draft {
     }
 
     fn applied(&mut self, command: &Command, decision: Decision, context: &Context) -> Drafted {
-        let deadline = self.take(decision.order, context);
+        let deadline = self.take(decision.order, true, context);
         let remark = decision.note.map(|note| Box::new(Remark::new(Code::Applied, note)));
         self.record(command, remark, decision.events, deadline, context)
     }
@@ -245,9 +255,10 @@ impl Draft {
     }
 
     /// Makes a decision's state the one to decide on, with the deadline that belongs to it.
-    fn take(&mut self, order: Order, context: &Context) -> DeadlineV1 {
+    /// The version counts changes: a decision by which nothing happened is none.
+    fn take(&mut self, order: Order, is_change: bool, context: &Context) -> DeadlineV1 {
         self.tentative = order;
-        self.tentative.version += 1;
+        self.tentative.version += u64::from(is_change);
         let deadline = deadline(&self.tentative, context.now, &context.policy);
         #[cfg(feature = "mutants")]
         let deadline = deadline.filter(|_| !context.policy.forgets_deadlines);
@@ -270,7 +281,7 @@ impl Draft {
     /// [`CodecError::TooLarge`]: the commands are too large together, or the only one is.
     pub fn seal(self, base: &Aggregate) -> Result<SealedDraft, CodecError> {
         let next_revision = self.base_revision + self.decisions.len() as u64;
-        let mut times = base.times;
+        let mut times = base.times.clone();
         self.decisions.iter().for_each(|decision| times.take(decision));
         let record = RecordV1 {
             tenant: base.reference.tenant.to_string(),
@@ -326,13 +337,20 @@ fn follow_weight(event: &EventV1) -> usize {
                     StepOutcomeV1::Failed { reason }
                     | StepOutcomeV1::Unknown { reason }
                     | StepOutcomeV1::Skipped { reason } => reason.len(),
+                    StepOutcomeV1::NotDone { reason, .. } => reason.as_ref().map_or(0, String::len),
                     StepOutcomeV1::Resolved { operator, evidence, .. } => operator.len() + evidence.len(),
                 }
         }
         EventV1::Refunded { payment_id, .. } => FOLLOW_BYTES + payment_id.len(),
         EventV1::StatusChanged { reason, .. } => FOLLOW_BYTES + reason.as_ref().map_or(0, String::len),
-        EventV1::AttentionChanged { reason, .. } => FOLLOW_BYTES + reason.len(),
-        EventV1::ReturnRulesSet { .. } => FOLLOW_BYTES,
+        EventV1::AttentionChanged { reason, .. } | EventV1::Noted { reason } => FOLLOW_BYTES + reason.len(),
+        EventV1::SettleRequested { operator, reason, .. } => {
+            FOLLOW_BYTES + reason.len() + operator.as_ref().map_or(0, String::len)
+        }
+        EventV1::Contradicted { reference, reason, .. } => {
+            FOLLOW_BYTES + reason.len() + reference.as_ref().map_or(0, String::len)
+        }
+        EventV1::ContradictionSeen | EventV1::ReturnRulesSet { .. } => FOLLOW_BYTES,
         EventV1::Placed(_)
         | EventV1::CancelRequested { .. }
         | EventV1::ReturnRequested { .. }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::placed::Placed;
-use super::saga::Return;
+use super::saga::{Return, Word};
 use super::status::OrderStatus;
 use super::step::{StepAt, StepOutcome, StepStarted};
 use crate::wire::order::Attention;
@@ -63,4 +63,27 @@ pub enum Event {
     /// By which rules shipping, tax and fees of the order come back with returns. An order of which nothing is said keeps
     /// them: [`ReturnRules::NEVER`].
     ReturnRulesSet(ReturnRules),
+    /// Somebody says that the step was not done. Its key is settled before anything else is asked for.
+    SettleRequested {
+        /// Which asking.
+        at: StepAt,
+        /// Who says so.
+        word: Word,
+    },
+    /// Both sides say different things of an asking: what was settled as not done was done after all, say.
+    Contradicted {
+        /// Which asking.
+        at: StepAt,
+        /// What its participant calls what was done, if that is what it says.
+        reference: Option<Arc<str>>,
+        /// What each side says, for people.
+        reason: Arc<str>,
+    },
+    /// An operator has looked at what was contradicted.
+    ContradictionSeen,
+    /// Why the giver of the command gave it, where no other event of the decision says so.
+    Noted {
+        /// Why.
+        reason: Arc<str>,
+    },
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::saga::{Active, AttentionState, OpenReturn, Return, Saga, StepState, Waiting};
+use super::saga::{Active, AttentionState, Earlier, OpenReturn, Return, Saga, StepState, Waiting};
 
 use super::step::{StepAt, StepOutcome, StepStarted};
 use super::told::is_public;
 use super::{Event, Order, OrderStatus};
-use crate::fulfillment::step_table::{Direction, spec};
+use crate::fulfillment::step_table::{Direction, is_forward, spec};
 use crate::ids::TimestampMs;
 use crate::wire::command::Step;
 
@@ -57,6 +57,24 @@ pub fn evolve(order: &mut Order, event: &Event) {
         Event::Archived { .. } => order.saga.archived = true,
         Event::Restored => order.saga.archived = false,
         Event::ReturnRulesSet(rules) => order.saga.return_rules = *rules,
+        Event::SettleRequested { at, word } => {
+            if let Some(active) = order.saga.active.as_mut().filter(|active| active.at == *at) {
+                active.settling = Some(word.clone());
+            }
+        }
+        Event::Contradicted { at, reference, reason } => {
+            order.saga.contradiction = Some((at.step, reason.clone()));
+            // Who says so again says nothing new.
+            let saga = &mut order.saga;
+            if let Some(earlier) = saga.earlier.iter_mut().find(|earlier| earlier.at == *at) {
+                earlier.told = true;
+                if reference.is_some() {
+                    earlier.reference.clone_from(reference);
+                }
+            }
+        }
+        Event::ContradictionSeen => order.saga.contradiction = None,
+        Event::Noted { .. } => {}
     }
 }
 
@@ -64,8 +82,9 @@ fn start(saga: &mut Saga, started: &StepStarted) {
     let step = started.at.step;
     let before = saga.active.take_if(|active| active.at == started.at);
     let asked_again = before.is_some();
-    // A report may come before the look is answered: what it refers to stays.
-    let waiting = before.map_or(Waiting::Asked, |active| active.waiting);
+    // A report may come before the look is answered: what it refers to stays, and what was said of it.
+    let (waiting, settling) =
+        before.map_or((Waiting::Asked, None), |active| (active.waiting, active.settling));
     if step == Step::Authorize && saga.is_done(Step::Authorize) {
         // It is over: a new one takes its place.
         saga.totals.voided_minor = saga.totals.authorized_minor;
@@ -81,6 +100,7 @@ fn start(saga: &mut Saga, started: &StepStarted) {
         expires: started.expires,
         waiting,
         asked_again,
+        settling,
     });
 }
 
@@ -127,11 +147,28 @@ fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
             StepState::Declined
         }
         StepOutcome::Refused { .. } => StepState::Refused,
-        StepOutcome::Failed { .. } | StepOutcome::Settled { .. } | StepOutcome::Resolved { .. } => {
-            StepState::NotDone
-        }
+        StepOutcome::Failed { .. }
+        | StepOutcome::Settled { .. }
+        | StepOutcome::NotDone { .. }
+        | StepOutcome::Resolved { .. } => StepState::NotDone,
     };
     order.saga.cell_mut(at.step).standing = standing;
+    order.saga.last_ended = Some((at.step, standing));
+    remember(&mut order.saga, active, outcome, standing);
+}
+
+/// Remembers what the cells do not tell: that an asking was not done, and what its participant calls it where that is
+/// no step's reference.
+fn remember(saga: &mut Saga, ended: Active, outcome: &StepOutcome, standing: StepState) {
+    let pending = match ended.waiting {
+        Waiting::Pending { reference, .. } => Some(reference),
+        Waiting::Asked => None,
+    };
+    let is_told = standing == StepState::Done && is_forward(ended.at.step) && pending.is_none();
+    if !is_told {
+        let reference = pending.or_else(|| outcome.reference().cloned());
+        saga.remember(Earlier { at: ended.at, reference, standing, told: false });
+    }
 }
 
 /// Takes into the books what was done.

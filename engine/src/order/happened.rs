@@ -55,12 +55,24 @@ impl Happened<'_> {
                 reason: request.reason.to_string(),
             }),
             Event::AttentionChanged { attention, reason } => self.attention(*attention, reason),
+            // Both change what the order's view says of its attention.
+            Event::Contradicted { at, reason, .. } => EventData::Attention(public::AttentionChanged {
+                attention: Attention::Held,
+                reason: reason.to_string(),
+                step: Some(at.step),
+            }),
+            Event::ContradictionSeen => {
+                let kind = self.state.saga.attention.kind();
+                self.attention(kind, "an operator has looked at what both sides say")
+            }
             Event::Archived { .. } => EventData::Archived(public::ArchivedOrder { archived_at: self.at }),
             Event::Restored => EventData::Restored(public::RestoredOrder { restored_at: self.at }),
             Event::StepStarted(_)
             | Event::CancelRequested { .. }
             | Event::Refunded { .. }
-            | Event::ReturnRulesSet(_) => {
+            | Event::ReturnRulesSet(_)
+            | Event::SettleRequested { .. }
+            | Event::Noted { .. } => {
                 return Ok(None);
             }
         }))
@@ -81,7 +93,7 @@ impl Happened<'_> {
     }
 
     fn attention(&self, attention: Attention, reason: &str) -> EventData {
-        let step = self.state.saga.active.as_ref().map(|active| active.at.step);
+        let step = self.state.saga.shown_step();
         EventData::Attention(public::AttentionChanged { attention, reason: reason.to_owned(), step })
     }
 

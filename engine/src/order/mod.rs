@@ -31,9 +31,11 @@ mod totals;
 mod view;
 mod waiting;
 
-pub use aggregate::{Aggregate, FoldError, Lookup, RecordedOutcome, Remark, Times, Verdict};
+pub use aggregate::{Aggregate, FoldError, Lookup, OperatorAct, RecordedOutcome, Remark, Times, Verdict};
 pub use command::{Actor, Command};
-pub use decide::{Decision, Denial, EngineCommand, contradiction, decide, decide_engine};
+pub use decide::{
+    Contradiction, Decision, Denial, EngineCommand, LastWords, contradiction, decide, decide_engine,
+};
 pub use draft::{Draft, Drafted, SealedDraft};
 pub use event::Event;
 pub(crate) use evolve::AUTHORIZATION_EXPIRED;
@@ -43,7 +45,8 @@ pub use placed::{Component, Delivery, Line, Payment, Placed, SealedPart};
 pub use policy::{Context, Policy};
 pub use publish::{Incoming, PARKED_INDEX, Published, StepDone, publish_parked, publish_unparked};
 pub use saga::{
-    Active, AttentionState, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, StepState, Waiting,
+    Active, AttentionState, Cell, Earlier, OpenReturn, Return, ReturnedLine, Returns, Saga, StepState,
+    Waiting, Word, held_step,
 };
 pub use state::Order;
 pub use status::OrderStatus;

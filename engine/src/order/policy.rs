@@ -26,6 +26,9 @@ pub struct Policy {
     /// A mistake made on purpose: open orders get no deadline.
     #[cfg(feature = "mutants")]
     pub forgets_deadlines: bool,
+    /// A mistake made on purpose: an operator's "not done" is believed at once, whatever is in flight.
+    #[cfg(feature = "mutants")]
+    pub believes_operators: bool,
 }
 
 impl Policy {
@@ -43,6 +46,8 @@ impl Policy {
             returns: ReturnRules::NEVER,
             #[cfg(feature = "mutants")]
             forgets_deadlines: false,
+            #[cfg(feature = "mutants")]
+            believes_operators: false,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::step::{StepAt, StepOutcome};
 use super::totals::Totals;
-use crate::fulfillment::step_table::{FORWARD, forward_place};
+use crate::fulfillment::step_table::{FORWARD, forward_place, is_forward};
 use crate::ids::TimestampMs;
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
@@ -46,7 +46,36 @@ pub struct Active {
     pub waiting: Waiting,
     /// It was pending beyond its time, and is looked at: the answer to that is on the way.
     pub asked_again: bool,
+    /// Somebody says that it was not done: its key is being settled.
+    pub settling: Option<Word>,
 }
+
+/// What somebody says of a step that its participant has to settle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// The operator who says so; `None`: its participant, in a report.
+    pub operator: Option<Arc<str>>,
+    /// Why, or how they know.
+    pub reason: Arc<str>,
+}
+
+/// An asking that is over, and is not told by the cells alone: it was not done, or has a reference that stands nowhere
+/// else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// Which asking.
+    pub at: StepAt,
+    /// What its participant called it, if it did.
+    pub reference: Option<Arc<str>>,
+    /// How it ended.
+    pub standing: StepState,
+    /// Its participant says otherwise, and an operator was told.
+    pub told: bool,
+}
+
+/// Askings that are over and are remembered, for each order: more than a step has generations. What is older, the
+/// comparison of both sides' books finds.
+pub(crate) const EARLIER_MAX: usize = 16;
 
 impl Active {
     /// How much was done, given that it was: what the participant says, within what was asked.
@@ -179,6 +208,23 @@ pub struct Saga {
     pub returns: Option<Arc<Returns>>,
     /// By which rules shipping, tax and fees of the order come back.
     pub return_rules: ReturnRules,
+    /// Askings that are over, oldest first: at most [`EARLIER_MAX`]. Empty in most lives.
+    pub earlier: Vec<Earlier>,
+    /// The step that ended last, and how.
+    pub last_ended: Option<(Step, StepState)>,
+    /// What both sides contradict each other in, until an operator has looked: the step, and what each side says.
+    pub contradiction: Option<(Step, Arc<str>)>,
+}
+
+/// The step that a held order cannot enter, by the one that ended last: that one, or an authorization that would have to
+/// be asked for anew once more.
+#[must_use]
+pub fn held_step(last_ended: Option<(Step, StepState)>) -> Option<Step> {
+    Some(match last_ended? {
+        (_, StepState::Done) => Step::Authorize,
+        (step, StepState::Declined) if is_forward(step) => Step::Authorize,
+        (step, _) => step,
+    })
 }
 
 /// Whether someone should look, and why.
@@ -231,6 +277,44 @@ impl Saga {
     pub(super) fn set_reference(&mut self, step: Step, reference: Arc<str>) {
         if let Some(place) = forward_place(step) {
             self.references[place] = Some(reference);
+        }
+    }
+
+    /// Remembers an asking that is over.
+    pub(super) fn remember(&mut self, earlier: Earlier) {
+        self.earlier.retain(|other| other.at != earlier.at);
+        self.earlier.push(earlier);
+        if self.earlier.len() > EARLIER_MAX {
+            self.earlier.remove(0);
+        }
+    }
+
+    /// The asking of a step that its participant called so, and how it ended; the newest one.
+    #[must_use]
+    pub fn called(&self, step: Step, reference: &str) -> Option<&Earlier> {
+        self.earlier.iter().rev().find(|earlier| {
+            earlier.at.step == step && earlier.reference.as_deref().is_some_and(|known| known == reference)
+        })
+    }
+
+    /// The step that the order is at: that is asked for, that it cannot enter, or that somebody should look at.
+    #[must_use]
+    pub fn shown_step(&self) -> Option<Step> {
+        match (&self.active, &self.contradiction) {
+            (Some(active), _) => Some(active.at.step),
+            (None, Some((step, _))) => Some(*step),
+            (None, None) if self.attention.kind() == Attention::None => None,
+            (None, None) => held_step(self.last_ended),
+        }
+    }
+
+    /// Whether someone should look at the order as a whole, and why: at its step, or at what both sides contradict each
+    /// other in.
+    #[must_use]
+    pub fn shown_attention(&self) -> (Attention, Option<&Arc<str>>) {
+        match &self.contradiction {
+            Some((_, reason)) => (Attention::Held, Some(reason)),
+            None => (self.attention.kind(), self.attention.reason()),
         }
     }
 

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use super::convert::{
-    at_from_stored, attention_from_stored, attention_to_stored, returned_from_stored, returned_to_stored,
-    step_to_stored, units_from_stored, units_to_stored,
+    at_from_stored, attention_from_stored, attention_to_stored, command_kind, command_type,
+    returned_from_stored, returned_to_stored, step_from_stored, step_to_stored, units_from_stored,
+    units_to_stored,
 };
 use super::saga::{
-    Active, AttentionState, Cell, OpenReturn, Return, Returns, STEPS, Saga, StepState, Waiting,
+    Active, AttentionState, Cell, Earlier, OpenReturn, Return, Returns, STEPS, Saga, StepState, Waiting, Word,
 };
 use super::totals::Totals;
+use super::{OperatorAct, Times};
 use crate::codec::CodecError;
-use crate::codec::snapshot::{ActiveV2, ReturnsV2, SagaV2, StepStateV2};
+use crate::codec::snapshot::{ActiveV2, EarlierV4, ReturnsV2, SagaV2, StepStateV2, WordsV4};
 use crate::ids::TimestampMs;
 use crate::wire::command::Step;
 
@@ -51,6 +53,64 @@ pub(super) fn saga_to_stored(saga: &Saga) -> SagaV2 {
         cancel_refused: saga.cancel_refused,
         archived: saga.archived,
         returns: saga.returns.as_deref().map(returns_to_stored),
+    }
+}
+
+/// What [`SagaV2`] does not hold of a saga.
+pub(super) fn words_to_stored(saga: &Saga, times: &Times) -> WordsV4 {
+    let word = |word: &Word| (word.operator.as_deref().map(Into::into), word.reason.to_string());
+    let contradiction = saga.contradiction.as_ref();
+    WordsV4 {
+        settling: saga.active.as_ref().and_then(|active| active.settling.as_ref()).map(word),
+        contradiction: contradiction.map(|(step, reason)| (step_to_stored(*step), reason.to_string())),
+        earlier: saga.earlier.iter().map(earlier_to_stored).collect(),
+        last_ended: saga
+            .last_ended
+            .map(|(step, standing)| (step_to_stored(step), step_state_to_stored(standing))),
+        pending_since_ms: times.pending_since.map(|at| at.0),
+        operator: times.operator.as_deref().map(|act| {
+            let reason = act.reason.as_deref().map(Into::into);
+            (command_kind(act.kind), act.operator.to_string(), reason, act.at.0)
+        }),
+    }
+}
+
+/// Gives a saga, and its times, what [`SagaV2`] does not hold.
+pub(super) fn words_from_stored(stored: WordsV4, saga: &mut Saga, times: &mut Times) {
+    if let Some(active) = &mut saga.active {
+        active.settling = stored
+            .settling
+            .map(|(operator, reason)| Word { operator: operator.map(Into::into), reason: reason.into() });
+    }
+    saga.contradiction = stored.contradiction.map(|(step, reason)| (step_from_stored(step), reason.into()));
+    saga.earlier = stored.earlier.into_iter().map(earlier_from_stored).collect();
+    saga.last_ended =
+        stored.last_ended.map(|(step, standing)| (step_from_stored(step), step_state_from_stored(standing)));
+    times.pending_since = stored.pending_since_ms.map(TimestampMs);
+    times.operator = stored.operator.and_then(|(kind, operator, reason, at_ms)| {
+        let (operator, reason) = (operator.into(), reason.map(Into::into));
+        Some(Arc::new(OperatorAct { kind: command_type(kind)?, operator, reason, at: TimestampMs(at_ms) }))
+    });
+}
+
+fn earlier_to_stored(earlier: &Earlier) -> EarlierV4 {
+    EarlierV4 {
+        step: step_to_stored(earlier.at.step),
+        instance: earlier.at.instance,
+        generation: earlier.at.generation,
+        part: earlier.at.part.as_deref().map(Into::into),
+        reference: earlier.reference.as_deref().map(Into::into),
+        standing: step_state_to_stored(earlier.standing),
+        told: earlier.told,
+    }
+}
+
+fn earlier_from_stored(stored: EarlierV4) -> Earlier {
+    Earlier {
+        at: at_from_stored(stored.step, stored.instance, stored.generation, stored.part.as_deref()),
+        reference: stored.reference.map(Into::into),
+        standing: step_state_from_stored(stored.standing),
+        told: stored.told,
     }
 }
 
@@ -125,6 +185,7 @@ fn active_from_stored(stored: &ActiveV2) -> Active {
             }
         },
         asked_again: stored.asked_again,
+        settling: None,
     }
 }
 

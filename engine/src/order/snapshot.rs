@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::aggregate::{RecordedOutcome, Times, verdict_from_stored, verdict_to_stored};
 use super::convert::{placed_from_stored, placed_to_stored, status_from_stored, status_to_stored};
-use super::saga_stored::{saga_from_stored, saga_to_stored};
+use super::saga_stored::{saga_from_stored, saga_to_stored, words_from_stored, words_to_stored};
 use super::{Aggregate, OrderStatus};
 use crate::codec::CodecError;
 use crate::codec::control::{return_rules_from_stored, return_rules_to_stored};
@@ -40,11 +40,12 @@ impl Aggregate {
             older,
         };
         let state = SnapshotV2 { base, saga: saga_to_stored(&self.order.saga) };
-        let Times { changed, archived_at } = self.times;
+        let words = words_to_stored(&self.order.saga, &self.times);
+        let Times { changed, archived_at, .. } = self.times;
         let changed_ms = changed.map(|(first, last)| (first.0, last.0));
         let state = SnapshotV3 { state, changed_ms, archived_ms: archived_at.map(|at| at.0) };
         let return_rules = return_rules_to_stored(self.order.saga.return_rules);
-        snapshot::encode(&SnapshotV4 { state, return_rules, told: self.order.told })
+        snapshot::encode(&SnapshotV4 { state, return_rules, told: self.order.told, words })
     }
 
     /// The state that a snapshot holds, if it is of this order and of the log `log_id`. The caller still has to check
@@ -72,7 +73,7 @@ impl Aggregate {
         log_id: [u8; 16],
         bytes: &[u8],
     ) -> Result<(Self, Vec<u64>), CodecError> {
-        let SnapshotV4 { state, return_rules, told } = snapshot::decode(bytes)?;
+        let SnapshotV4 { state, return_rules, told, words } = snapshot::decode(bytes)?;
         let SnapshotV3 { state, changed_ms, archived_ms } = state;
         let SnapshotV2 { base: stored, saga } = state;
         let named = stored.tenant == reference.tenant.as_str() && stored.order == reference.order.as_str();
@@ -86,11 +87,13 @@ impl Aggregate {
         aggregate.times = Times {
             changed: changed_ms.map(|(first, last)| (TimestampMs(first), TimestampMs(last))),
             archived_at: archived_ms.map(TimestampMs),
+            ..Times::default()
         };
         aggregate.order.version = stored.version;
         aggregate.order.status = stored.status.map_or(OrderStatus::Absent, status_from_stored);
         aggregate.order.saga = saga_from_stored(&saga)?;
         aggregate.order.saga.return_rules = return_rules_from_stored(return_rules);
+        words_from_stored(words, &mut aggregate.order.saga, &mut aggregate.times);
         aggregate.order.placed = stored.placed.as_ref().map(placed_from_stored).transpose()?.map(Arc::new);
         aggregate.order.told = told;
         aggregate.order.deadline = stored.deadline_ms.map(TimestampMs);

@@ -13,7 +13,7 @@ pub struct StepAt {
     pub step: Step,
     /// How often the order has entered the step, this time included.
     pub instance: u32,
-    /// Rises after a known failure or a settlement only (promise 4).
+    /// Rises after a settlement only: `fulfillment::generation` (promise 4).
     pub generation: u32,
     /// The return that it is for, if any.
     pub part: Option<Arc<str>>,
@@ -30,6 +30,27 @@ pub struct StepStarted {
     pub units: Option<Arc<[LineUnits]>>,
     /// When its participant must not carry it out any more.
     pub expires: TimestampMs,
+}
+
+impl StepOutcome {
+    /// Does it say that the step was done?
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        matches!(
+            self,
+            Self::Done { .. } | Self::Settled { done: true, .. } | Self::Resolved { done: true, .. }
+        )
+    }
+
+    /// What the participant calls what was done, if it was and it said so.
+    #[must_use]
+    pub const fn reference(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Done { reference, .. } => Some(reference),
+            Self::Settled { done: true, reference } => reference.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// How a step ended or where it stands.
@@ -53,7 +74,8 @@ pub enum StepOutcome {
         /// The lines that it is about.
         lines: Vec<LineUnits>,
     },
-    /// Not done, as its participant says.
+    /// Not done, as its participant says. Builds before the first release took it for the end of the key; since then
+    /// the key is settled first ([`Event::SettleRequested`](super::Event::SettleRequested)).
     Failed {
         /// Why, for people.
         reason: Arc<str>,
@@ -88,6 +110,13 @@ pub enum StepOutcome {
     Skipped {
         /// Why.
         reason: Arc<str>,
+    },
+    /// The doubt was ended: it was not done, and never will be.
+    NotDone {
+        /// What was said of it last, before it was settled.
+        reason: Option<Arc<str>>,
+        /// After how many calls, those that settled it included.
+        calls: u32,
     },
     /// An operator said how it ended.
     Resolved {

@@ -7,15 +7,19 @@
 use std::sync::Arc;
 
 use super::OrderStatus;
-use super::aggregate::FoldError;
-use super::convert::{at_from_stored, attention_from_stored, currency_from_stored, status_from_stored};
+use super::aggregate::{FoldError, is_change};
+use super::convert::{
+    at_from_stored, attention_from_stored, currency_from_stored, status_from_stored, step_from_stored,
+};
 use super::publish::Incoming;
+use super::saga::{StepState, held_step};
 use super::step::StepAt;
 use super::view::{amount, public_status};
 use crate::codec::CodecError;
 use crate::codec::v1::{BodyV1, EventV1, StepOutcomeV1};
 use crate::ids::{OrderRef, TimestampMs};
 use crate::money::{Amount, Currency};
+use crate::wire::command::Step;
 use crate::wire::order::{Attention, OrderHead, OrderStatus as PublicStatus};
 use crate::wire::order_list::OrderSummary;
 
@@ -32,6 +36,10 @@ pub struct SummaryState {
     pub active: Option<StepAt>,
     /// Whether someone should look and why, but for a park mark, which no record holds.
     pub attention: Option<(Attention, Arc<str>)>,
+    /// What both sides contradict each other in, until an operator has looked.
+    pub contradiction: Option<(Step, Arc<str>)>,
+    /// The step that ended last, and how.
+    pub last_ended: Option<(Step, StepState)>,
     /// What the whole order costs, in minor units; `None` while nothing is placed.
     pub total: Option<(Currency, i64)>,
     /// When its first and its last applied command came in.
@@ -59,7 +67,7 @@ impl SummaryState {
             }
             next.version = decision.verdict.version();
             next.revision += 1;
-            if decision.verdict.is_applied() {
+            if is_change(decision) {
                 let at = TimestampMs(decision.received_ms);
                 next.changed = Some((next.changed.map_or(at, |(first, _)| first), at));
             }
@@ -82,9 +90,11 @@ impl SummaryState {
                 outcome: StepOutcomeV1::Pending { .. } | StepOutcomeV1::Unknown { .. },
                 ..
             } => {}
-            EventV1::StepEnded { step, instance, generation, part, .. } => {
+            EventV1::StepEnded { step, instance, generation, part, outcome } => {
                 let ended = at_from_stored(*step, *instance, *generation, part.as_deref());
-                self.active.take_if(|active| *active == ended);
+                if self.active.take_if(|active| *active == ended).is_some() {
+                    self.last_ended = Some((ended.step, standing(outcome)));
+                }
             }
             EventV1::StatusChanged { status, .. } => self.status = status_from_stored(*status),
             EventV1::AttentionChanged { attention, reason } => {
@@ -99,9 +109,25 @@ impl SummaryState {
             | EventV1::Archived { .. }
             | EventV1::Restored
             | EventV1::PersonErased { .. }
-            | EventV1::ReturnRulesSet { .. } => {}
+            | EventV1::ReturnRulesSet { .. }
+            | EventV1::SettleRequested { .. }
+            | EventV1::Noted { .. } => {}
+            EventV1::Contradicted { step, reason, .. } => {
+                self.contradiction = Some((step_from_stored(*step), Arc::from(reason.as_str())));
+            }
+            EventV1::ContradictionSeen => self.contradiction = None,
         }
         Ok(())
+    }
+
+    /// As [`Saga::shown_step`](super::Saga::shown_step).
+    fn shown_step(&self) -> Option<Step> {
+        match (&self.active, &self.contradiction, &self.attention) {
+            (Some(active), ..) => Some(active.step),
+            (None, Some((step, _)), _) => Some(*step),
+            (None, None, Some(_)) => held_step(self.last_ended),
+            (None, None, None) => None,
+        }
     }
 
     /// How its callers see the status; `None` while nothing is placed.
@@ -118,10 +144,11 @@ impl SummaryState {
         let (Some((currency, total)), Some((created_at, updated_at))) = (self.total, self.changed) else {
             return Ok(None);
         };
-        let (attention, reason) = match (&self.attention, parked) {
-            (_, Some(reason)) => (Attention::Parked, Some(reason)),
-            (Some((attention, reason)), None) => (*attention, Some(&**reason)),
-            (None, None) => (Attention::None, None),
+        let (attention, reason) = match (&self.contradiction, &self.attention, parked) {
+            (_, _, Some(reason)) => (Attention::Parked, Some(reason)),
+            (Some((_, reason)), _, None) => (Attention::Held, Some(&**reason)),
+            (None, Some((attention, reason)), None) => (*attention, Some(&**reason)),
+            (None, None, None) => (Attention::None, None),
         };
         Ok(Some(OrderSummary {
             head: OrderHead {
@@ -129,7 +156,7 @@ impl SummaryState {
                 order: order.order.clone(),
                 version: self.version,
                 status: public_status(self.status),
-                step: self.active.as_ref().map(|at| at.step),
+                step: self.shown_step(),
                 attention,
                 attention_reason: reason.map(str::to_owned),
             },
@@ -138,5 +165,22 @@ impl SummaryState {
             created_at,
             updated_at,
         }))
+    }
+}
+
+/// How a step ended, as [`evolve`](super::evolve()) has it.
+const fn standing(outcome: &StepOutcomeV1) -> StepState {
+    match outcome {
+        StepOutcomeV1::Done { .. }
+        | StepOutcomeV1::Settled { done: true, .. }
+        | StepOutcomeV1::Resolved { done: true, .. }
+        | StepOutcomeV1::Skipped { .. } => StepState::Done,
+        StepOutcomeV1::Declined { .. } => StepState::Declined,
+        StepOutcomeV1::Refused { .. } => StepState::Refused,
+        StepOutcomeV1::Pending { .. } | StepOutcomeV1::Unknown { .. } => StepState::Open,
+        StepOutcomeV1::Failed { .. }
+        | StepOutcomeV1::Settled { .. }
+        | StepOutcomeV1::NotDone { .. }
+        | StepOutcomeV1::Resolved { .. } => StepState::NotDone,
     }
 }

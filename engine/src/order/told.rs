@@ -16,6 +16,8 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         Event::Placed(_)
         | Event::ReturnRequested(_)
         | Event::AttentionChanged { .. }
+        | Event::Contradicted { .. }
+        | Event::ContradictionSeen
         | Event::Archived { .. }
         | Event::Restored => true,
         Event::StatusChanged { status, .. } => match status {
@@ -28,11 +30,14 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
             before.placed.is_some()
                 && before.saga.active.as_ref().is_some_and(|active| is_told(active, at, outcome))
         }
-        // Asking is the engine's own business; what was paid back is told where its step ends.
+        // Asking and settling are the engine's own business; what was paid back is told where its step ends, and why an
+        // operator gave a command stands in the order's history.
         Event::StepStarted(_)
         | Event::CancelRequested { .. }
         | Event::Refunded { .. }
-        | Event::ReturnRulesSet(_) => false,
+        | Event::ReturnRulesSet(_)
+        | Event::SettleRequested { .. }
+        | Event::Noted { .. } => false,
     }
 }
 
@@ -51,6 +56,7 @@ fn is_told(active: &Active, at: &StepAt, outcome: &StepOutcome) -> bool {
             !matches!(&active.waiting, Waiting::Pending { reference: known, .. } if known == reference)
         }
         StepOutcome::Settled { .. }
+        | StepOutcome::NotDone { .. }
         | StepOutcome::Resolved { .. }
         | StepOutcome::Failed { .. }
         | StepOutcome::Unknown { .. }

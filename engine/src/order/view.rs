@@ -3,6 +3,7 @@
 use super::aggregate::{Aggregate, FoldError, is_engines, verdict_from_stored};
 use super::convert::{giver_from_stored, step_from_stored};
 use super::placed::Placed;
+use super::saga::Waiting;
 use super::shares;
 use super::{Order, OrderStatus};
 use crate::codec::CodecError;
@@ -12,8 +13,8 @@ use crate::money::{Amount, MoneyError};
 use crate::wire::CommandType;
 use crate::wire::command::PlaceData;
 use crate::wire::order::{
-    Attention, FulfillmentSummary, HistoryEntry, OrderHead, OrderSchema, OrderStatus as PublicStatus,
-    OrderView, PaymentSummary, ReturnsSummary,
+    Attention, FulfillmentSummary, HistoryEntry, OperatorAct as OperatorActView, OrderHead, OrderSchema,
+    OrderStatus as PublicStatus, OrderView, PaymentSummary, PendingStep, ReturnsSummary,
 };
 
 /// An order as it stands and how it came to be; `None` when nothing was recorded.
@@ -57,6 +58,9 @@ pub fn history(records: &[Vec<u8>], after: u64, limit: u64) -> Result<Vec<Histor
         let record = v1::decode(bytes)?;
         let BodyV1::Decisions(decisions) = record.body else { continue };
         for (number, decision) in (record.expected_revision.saturating_add(1)..).zip(&decisions) {
+            if is_reminder(decision) {
+                continue;
+            }
             if entries.len() as u64 >= limit {
                 return Ok(entries);
             }
@@ -66,6 +70,11 @@ pub fn history(records: &[Vec<u8>], after: u64, limit: u64) -> Result<Vec<Histor
         }
     }
     Ok(entries)
+}
+
+/// Did only the deadline of what waits for people move? That is nothing that happened.
+fn is_reminder(decision: &DecisionV1) -> bool {
+    is_engines(decision) && decision.events.is_empty()
 }
 
 pub(super) fn amount(error: MoneyError) -> FoldError {
@@ -93,6 +102,7 @@ fn order_view(
     let order = &aggregate.order;
     let saga = &order.saga;
     let totals = &saga.totals;
+    let (attention, reason) = saga.shown_attention();
     Ok(OrderView {
         schema: OrderSchema,
         head: OrderHead {
@@ -100,10 +110,18 @@ fn order_view(
             order: aggregate.reference.order.clone(),
             version: order.version,
             status: public_status(order.status),
-            step: saga.active.as_ref().map(|active| active.at.step),
-            attention: if parked.is_some() { Attention::Parked } else { saga.attention.kind() },
-            attention_reason: parked.or(saga.attention.reason().map(|reason| &**reason)).map(str::to_owned),
+            step: saga.shown_step(),
+            attention: if parked.is_some() { Attention::Parked } else { attention },
+            attention_reason: parked.or(reason.map(|reason| &**reason)).map(str::to_owned),
         },
+        pending: pending_step(aggregate),
+        cancel_reason: saga.cancel_reason.as_deref().map(Into::into),
+        operator: aggregate.times.operator.as_deref().map(|act| OperatorActView {
+            kind: act.kind.as_str().to_owned(),
+            name: act.operator.to_string(),
+            reason: act.reason.as_deref().map(Into::into),
+            at: act.at,
+        }),
         payment: payment_summary(order)?,
         fulfillment: FulfillmentSummary {
             ordered_units: placed.units(),
@@ -125,6 +143,18 @@ fn order_view(
         updated_at,
         next_deadline: order.deadline,
         archived_at: None,
+    })
+}
+
+/// What the participant took on and has not decided yet.
+fn pending_step(aggregate: &Aggregate) -> Option<PendingStep> {
+    let active = aggregate.order.saga.active.as_ref()?;
+    let Waiting::Pending { reference, until } = &active.waiting else { return None };
+    Some(PendingStep {
+        step: active.at.step,
+        reference: reference.to_string(),
+        since: aggregate.times.pending_since?,
+        until: *until,
     })
 }
 
@@ -191,6 +221,7 @@ const fn kind_name(kind: CommandKindV1) -> &'static str {
         CommandKindV1::Restore => CommandType::Restore.as_str(),
         CommandKindV1::StepOutcome => "retailflow.engine.step-outcome.v1",
         CommandKindV1::DeadlinePassed => "retailflow.engine.deadline-passed.v1",
+        CommandKindV1::Contradiction => "retailflow.engine.contradiction.v1",
     }
 }
 
@@ -204,32 +235,53 @@ fn event_name(event: &EventV1) -> String {
         EventV1::StepEnded { step, outcome, .. } => {
             format!("{} {}", step_from_stored(*step).as_str(), outcome_name(outcome))
         }
-        EventV1::CancelRequested { .. } => "cancel requested".into(),
-        EventV1::ReturnRequested { .. } => "return requested".into(),
+        EventV1::CancelRequested { reason } => format!("cancel requested: {reason}"),
+        EventV1::ReturnRequested { reason, .. } => format!("return requested: {reason}"),
         EventV1::Refunded { .. } => "refunded".into(),
         EventV1::LinesShort { .. } => "lines short".into(),
-        EventV1::StatusChanged { status, .. } => format!("{status:?}").to_lowercase(),
-        EventV1::AttentionChanged { attention, .. } => format!("attention {attention:?}").to_lowercase(),
+        EventV1::StatusChanged { status, reason } => {
+            let status = format!("{status:?}").to_lowercase();
+            reason.as_ref().map_or(status.clone(), |reason| format!("{status}: {reason}"))
+        }
+        EventV1::AttentionChanged { attention, reason } => {
+            format!("attention {}: {reason}", format!("{attention:?}").to_lowercase())
+        }
         EventV1::Archived { .. } => "archived".into(),
         EventV1::Restored => "restored".into(),
         EventV1::PersonErased { .. } => "person erased".into(),
         EventV1::ReturnRulesSet { .. } => "return rules set".into(),
+        EventV1::SettleRequested { step, operator, reason, .. } => {
+            let step = step_from_stored(*step).as_str();
+            match operator {
+                Some(operator) => {
+                    format!("{step} said not to be done by {operator}, to be settled: {reason}")
+                }
+                None => format!("{step} reported as failed, to be settled: {reason}"),
+            }
+        }
+        EventV1::Contradicted { reason, .. } => format!("contradicted: {reason}"),
+        EventV1::ContradictionSeen => "contradiction looked at".into(),
+        EventV1::Noted { reason } => format!("reason: {reason}"),
     }
 }
 
 fn outcome_name(outcome: &StepOutcomeV1) -> String {
     match outcome {
         StepOutcomeV1::Done { .. } => "done".into(),
-        StepOutcomeV1::Declined { code, .. } => format!("declined: {code}"),
+        StepOutcomeV1::Declined { code, reason, .. } => format!("declined: {code} ({reason})"),
         StepOutcomeV1::Failed { reason } => format!("failed: {reason}"),
         StepOutcomeV1::Unknown { reason } => format!("unknown: {reason}"),
         StepOutcomeV1::Pending { reference, .. } => format!("pending as {reference}"),
         StepOutcomeV1::Settled { done: true, .. } => "settled as done".into(),
         StepOutcomeV1::Settled { done: false, .. } => "settled as not done".into(),
-        StepOutcomeV1::Refused { code, .. } => format!("refused: {code}"),
+        StepOutcomeV1::NotDone { reason, calls } => {
+            let said = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("settled as not done after {calls} calls{said}")
+        }
+        StepOutcomeV1::Refused { code, reason } => format!("refused: {code} ({reason})"),
         StepOutcomeV1::Skipped { reason } => format!("skipped: {reason}"),
-        StepOutcomeV1::Resolved { done, operator, .. } => {
-            format!("resolved as {} by {operator}", if *done { "done" } else { "not done" })
+        StepOutcomeV1::Resolved { done, operator, evidence } => {
+            format!("resolved as {} by {operator}: {evidence}", if *done { "done" } else { "not done" })
         }
     }
 }

@@ -222,4 +222,7 @@ codes! {
     OutOfFiles "out_of_files" Refused 503 Later
         "The process may open no further files, and the log needs one."
         "Have an operator raise the limit (`ulimit -n`), then send the same id again.";
+    NotWaitingForAnOperator "not_waiting_for_an_operator" Rejected 422 Never
+        "Nobody is asked how the step ended: it is in flight, and neither stalled nor held."
+        "Wait for its answer: an operator is asked once it is stalled, held, or pending past its time; then send with a new id.";
 }

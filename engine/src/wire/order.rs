@@ -159,6 +159,40 @@ impl From<Line> for OrderLine {
     }
 }
 
+/// A step that its participant took on and has not decided yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingStep {
+    /// Which.
+    pub step: Step,
+    /// The participant's reference: what its report names.
+    pub reference: String,
+    /// Since when.
+    #[serde(with = "super::time::required")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: TimestampMs,
+    /// Until when its participant expects to decide, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub until: Option<TimestampMs>,
+}
+
+/// A command that an operator gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OperatorAct {
+    /// The command's type, such as `retailflow.order.resume.v1`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The name that they gave.
+    pub name: String,
+    /// Why, or how they know what they say, where they said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it came in.
+    #[serde(with = "super::time::required")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: TimestampMs,
+}
+
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderView {
@@ -167,6 +201,15 @@ pub struct OrderView {
     /// Which order, and where it stands.
     #[serde(flatten)]
     pub head: OrderHead,
+    /// The step that its participant took on and has not decided yet; absent while none is pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingStep>,
+    /// Why it is being canceled, or was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<String>,
+    /// What an operator did last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorAct>,
     /// What was paid.
     pub payment: PaymentSummary,
     /// What became of the goods.

@@ -137,6 +137,21 @@ pub struct BookBehind {
     pub last_line_at: Option<String>,
 }
 
+impl BookSums {
+    /// Whether goods or money differ. A currency of which nothing moved is as good as one that is not named.
+    #[must_use]
+    pub fn differs_from(&self, other: &Self) -> bool {
+        let differ = |ours: &BTreeMap<String, i64>, theirs: &BTreeMap<String, i64>| {
+            let of = |sums: &BTreeMap<String, i64>, currency| sums.get(currency).copied().unwrap_or(0);
+            ours.keys().chain(theirs.keys()).any(|currency| of(ours, currency) != of(theirs, currency))
+        };
+        differ(&self.captured_minor, &other.captured_minor)
+            || differ(&self.refunded_minor, &other.refunded_minor)
+            || (self.reserved_units, self.booked_units, self.restocked_units)
+                != (other.reserved_units, other.booked_units, other.restocked_units)
+    }
+}
+
 /// Both sides of the books: what the orders say, and what the participants wrote down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BooksReport {
@@ -152,6 +167,9 @@ pub struct BooksReport {
     /// Orders that were compared but for the step that runs: their participant may have done it and not said so yet.
     #[serde(default)]
     pub under_way: u64,
+    /// The sums differ, by what the running steps of orders on their way may have done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sums_differ: bool,
     /// Orders that differ.
     #[serde(default)]
     pub differing: u64,

@@ -173,7 +173,7 @@ impl RandomOrders {
                 let command = match action {
                     OrderAction::Deadline => {
                         context.now = author.aggregate.order.deadline?;
-                        EngineCommand::DeadlinePassed
+                        EngineCommand::DeadlinePassed { last: None }
                     }
                     _ => EngineCommand::StepOutcome { at: active?, outcome },
                 };

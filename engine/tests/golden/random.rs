@@ -81,7 +81,7 @@ fn step(rng: &mut Rng) -> StepV1 {
 }
 
 fn outcome(rng: &mut Rng) -> StepOutcomeV1 {
-    match rng.u8(..9) {
+    match rng.u8(..10) {
         0 => StepOutcomeV1::Done {
             reference: text(rng),
             amount_minor: maybe(rng, signed),
@@ -99,6 +99,7 @@ fn outcome(rng: &mut Rng) -> StepOutcomeV1 {
         5 => StepOutcomeV1::Settled { done: rng.bool(), reference: maybe(rng, text) },
         6 => StepOutcomeV1::Refused { code: text(rng), reason: text(rng) },
         7 => StepOutcomeV1::Skipped { reason: text(rng) },
+        8 => StepOutcomeV1::NotDone { reason: maybe(rng, text), calls: rng.u32(..) },
         _ => StepOutcomeV1::Resolved { done: rng.bool(), operator: text(rng), evidence: text(rng) },
     }
 }
@@ -109,7 +110,7 @@ fn event(rng: &mut Rng) -> EventV1 {
     let attention =
         [AttentionV1::None, AttentionV1::Held, AttentionV1::Stalled, AttentionV1::Parked][rng.usize(..4)];
     let (instance, generation) = (number(rng) as u32, number(rng) as u32);
-    match rng.u8(..13) {
+    match rng.u8(..17) {
         0 => EventV1::Placed(Box::new(placed(rng))),
         1 => EventV1::StepStarted {
             step: step(rng),
@@ -141,11 +142,29 @@ fn event(rng: &mut Rng) -> EventV1 {
         9 => EventV1::Archived { location: text(rng) },
         10 => EventV1::Restored,
         11 => EventV1::PersonErased { key_id: text(rng) },
-        _ => {
+        12 => {
             let mut rule =
                 || [RefundRuleV1::Never, RefundRuleV1::WithLastUnit, RefundRuleV1::ProRata][rng.usize(..3)];
             EventV1::ReturnRulesSet { shipping: rule(), tax: rule(), fee: rule() }
         }
+        13 => EventV1::SettleRequested {
+            step: step(rng),
+            instance,
+            generation,
+            part: maybe(rng, text),
+            operator: maybe(rng, text),
+            reason: text(rng),
+        },
+        14 => EventV1::Contradicted {
+            step: step(rng),
+            instance,
+            generation,
+            part: maybe(rng, text),
+            reference: maybe(rng, text),
+            reason: text(rng),
+        },
+        15 => EventV1::ContradictionSeen,
+        _ => EventV1::Noted { reason: text(rng) },
     }
 }
 

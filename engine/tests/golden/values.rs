@@ -5,7 +5,8 @@ use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::codec::deadline::Deadline;
 use retailflow_engine::codec::fence::{Fence, IntakeFloor};
 use retailflow_engine::codec::snapshot::{
-    ActiveV2, ReturnsV2, SagaV2, SnapshotV1, SnapshotV2, SnapshotV3, SnapshotV4, StepStateV2,
+    ActiveV2, EarlierV4, ReturnsV2, SagaV2, SnapshotV1, SnapshotV2, SnapshotV3, SnapshotV4, StepStateV2,
+    WordsV4,
 };
 use retailflow_engine::codec::v1::*;
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId, TimestampMs};
@@ -189,9 +190,34 @@ pub(crate) fn snapshots_v3() -> Vec<(&'static str, SnapshotV3)> {
 pub(crate) fn snapshots_v4() -> Vec<(&'static str, SnapshotV4)> {
     let [(_, busy), (_, absent)] = snapshots_v3().try_into().unwrap();
     let return_rules = [RefundRuleV1::WithLastUnit, RefundRuleV1::ProRata, RefundRuleV1::Never];
+    let earlier = EarlierV4 {
+        step: StepV1::Refund,
+        instance: 2,
+        generation: 2,
+        part: Some("r1".into()),
+        reference: Some("re-1".into()),
+        standing: StepStateV2::NotDone,
+        told: true,
+    };
+    let words = WordsV4 {
+        settling: Some((Some("ops".into()), "nothing on the account".into())),
+        contradiction: Some((StepV1::Book, "done after all".into())),
+        earlier: vec![earlier],
+        last_ended: Some((StepV1::Refund, StepStateV2::NotDone)),
+        pending_since_ms: Some(AT_MS),
+        operator: Some((CommandKindV1::Resume, "ops".into(), Some("by phone".into()), AT_MS)),
+    };
     vec![
-        ("snapshot_v4_busy", SnapshotV4 { state: busy, return_rules, told: 9 }),
-        ("snapshot_v4_absent", SnapshotV4 { state: absent, return_rules: [RefundRuleV1::Never; 3], told: 0 }),
+        ("snapshot_v4_busy", SnapshotV4 { state: busy, return_rules, told: 9, words }),
+        (
+            "snapshot_v4_absent",
+            SnapshotV4 {
+                state: absent,
+                return_rules: [RefundRuleV1::Never; 3],
+                told: 0,
+                words: WordsV4::default(),
+            },
+        ),
     ]
 }
 

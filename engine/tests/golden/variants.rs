@@ -26,8 +26,10 @@ these_are_all!(ActorV1: Tenant, Operator, Participant, Engine);
 these_are_all!(VerdictV1: Applied, Rejected, RejectedAt, AppliedWith);
 these_are_all!(DeadlineV1: Keep, Set, Clear);
 these_are_all!(EventV1: Placed, StepStarted, StepEnded, CancelRequested, ReturnRequested, Refunded, LinesShort,
-    StatusChanged, AttentionChanged, Archived, Restored, PersonErased, ReturnRulesSet);
-these_are_all!(StepOutcomeV1: Done, Declined, Failed, Unknown, Pending, Settled, Refused, Skipped, Resolved);
+    StatusChanged, AttentionChanged, Archived, Restored, PersonErased, ReturnRulesSet, SettleRequested, Contradicted,
+    ContradictionSeen, Noted);
+these_are_all!(StepOutcomeV1: Done, Declined, Failed, Unknown, Pending, Settled, Refused, Skipped, Resolved,
+    NotDone);
 
 /// Every golden record of version 1, by the name of its file.
 pub(crate) fn records() -> Vec<(&'static str, RecordV1)> {
@@ -66,7 +68,7 @@ fn full_decision() -> DecisionV1 {
 
 fn command_kinds() -> RecordV1 {
     let kinds = every!(CommandKindV1: Place, Cancel, Return, Report, Resume, ResolveStep, Compensate, Archive,
-        Restore, StepOutcome, DeadlinePassed);
+        Restore, StepOutcome, DeadlinePassed, Contradiction);
     record((0..).zip(kinds).map(|(number, kind)| DecisionV1 { kind, ..decision(number) }).collect())
 }
 
@@ -147,6 +149,24 @@ fn events() -> Vec<EventV1> {
         EventV1::Archived { location: "s3://archive/1".into() },
         EventV1::Restored,
         EventV1::PersonErased { key_id: "key-1".into() },
+        EventV1::SettleRequested {
+            step: StepV1::Refund,
+            instance: 2,
+            generation: 3,
+            part: Some("r1".into()),
+            operator: Some("ops".into()),
+            reason: "nothing on the account".into(),
+        },
+        EventV1::Contradicted {
+            step: StepV1::Refund,
+            instance: 2,
+            generation: 3,
+            part: Some("r1".into()),
+            reference: Some("re-1".into()),
+            reason: "done after all".into(),
+        },
+        EventV1::ContradictionSeen,
+        EventV1::Noted { reason: "by phone".into() },
     ]
 }
 
@@ -181,6 +201,7 @@ fn step_outcomes() -> Vec<StepOutcomeV1> {
         StepOutcomeV1::Refused { code: "gone".into(), reason: "the parcel has left".into() },
         StepOutcomeV1::Skipped { reason: "free".into() },
         StepOutcomeV1::Resolved { done: false, operator: "ops".into(), evidence: "ticket 7".into() },
+        StepOutcomeV1::NotDone { reason: Some("a timeout".into()), calls: 6 },
     ]
 }
 

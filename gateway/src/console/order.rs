@@ -39,7 +39,10 @@ pub(super) fn body(view: &OrderView, history: &[HistoryEntry]) -> Markup {
 }
 
 fn state(view: &OrderView) -> Markup {
+    let pending = view.pending.as_ref();
     let moments = [
+        ("Pending since", pending.map(|pending| pending.since)),
+        ("Pending until", pending.and_then(|pending| pending.until)),
         ("Deadline", view.next_deadline),
         ("Ordered", view.placed_at),
         ("Recorded", Some(view.created_at)),
@@ -65,6 +68,12 @@ fn state(view: &OrderView) -> Markup {
                 dd class=(color(view.head.status)) { (view.head.status.as_str()) }
             }
             (fact("Step", view.head.step.map_or("none due", |step| step.as_str())))
+            @if let Some(pending) = pending { (fact("Pending as", &pending.reference)) }
+            @if let Some(reason) = &view.cancel_reason { (fact("Canceled because", reason)) }
+            @if let Some(act) = &view.operator {
+                (fact("Operator", format_args!("{} ({})", act.name, verb(&act.kind))))
+                @if let Some(reason) = &act.reason { (fact("Operator's reason", reason)) }
+            }
             (fact("Version", view.head.version))
             @for (name, moment) in moments {
                 @if let Some(moment) = moment {

@@ -38,7 +38,7 @@ use retailflow_index::IndexError;
 use retailflow_index::store::{self, Store, guarded};
 
 /// Of the rows' form. Another one is no trouble: all is built again.
-pub(super) const VERSION: u8 = 4;
+pub(super) const VERSION: u8 = 5;
 
 /// Says that the shelf is in use, and since which start of the system.
 const IN_USE_FILE: &str = "in-use";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId, TimestampMs};
 use retailflow_engine::money::Currency;
-use retailflow_engine::order::{OrderStatus, StepAt, SummaryState};
+use retailflow_engine::order::{OrderStatus, StepAt, StepState, SummaryState};
 use retailflow_engine::wire::command::Step;
 use retailflow_engine::wire::order::{Attention, OrderStatus as PublicStatus};
 use serde::{Deserialize, Serialize};
@@ -31,10 +31,11 @@ impl Tracked {
     /// How it stands in the lists; `None` while nothing is placed.
     pub(super) fn listed_status(&self) -> Option<(PublicStatus, Attention)> {
         let status = self.summary.public_status()?;
-        let attention = match (&self.parked, &self.summary.attention) {
-            (Some(_), _) => Attention::Parked,
-            (None, Some((attention, _))) => *attention,
-            (None, None) => Attention::None,
+        let attention = match (&self.parked, &self.summary.contradiction, &self.summary.attention) {
+            (Some(_), ..) => Attention::Parked,
+            (None, Some(_), _) => Attention::Held,
+            (None, None, Some((attention, _))) => *attention,
+            (None, None, None) => Attention::None,
         };
         Some((status, attention))
     }
@@ -50,6 +51,16 @@ impl Tracked {
         self.place == 0 && !self.pinned && !self.is_to_be_pinned()
     }
 }
+
+/// How a step may have ended, by the numbers of the stored form.
+const ENDS: [StepState; 6] = [
+    StepState::Open,
+    StepState::Done,
+    StepState::Undone,
+    StepState::Declined,
+    StepState::NotDone,
+    StepState::Refused,
+];
 
 /// The stored form: JSON without names. It may change with [`super::shelf::VERSION`].
 #[derive(Serialize, Deserialize)]
@@ -68,6 +79,10 @@ pub(super) struct Row {
     active: Option<(Step, u32, u32, Option<String>)>,
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     attention: Option<(Attention, String)>,
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    contradiction: Option<(Step, String)>,
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    last_ended: Option<(Step, usize)>,
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
     parked: Option<String>,
     #[serde(rename = "m", default, skip_serializing_if = "Vec::is_empty")]
@@ -94,6 +109,10 @@ impl Row {
                 .as_ref()
                 .map(|at| (at.step, at.instance, at.generation, at.part.as_deref().map(str::to_owned))),
             attention: summary.attention.as_ref().map(|(kind, reason)| (*kind, reason.to_string())),
+            contradiction: summary.contradiction.as_ref().map(|(step, reason)| (*step, reason.to_string())),
+            last_ended: summary
+                .last_ended
+                .map(|(step, end)| (step, ENDS.iter().position(|known| *known == end).unwrap_or(0))),
             parked: tracked.parked.as_deref().map(str::to_owned),
             marks: tracked.marks.clone(),
             waiting: tracked.waiting,
@@ -122,6 +141,8 @@ impl Row {
                 part: part.as_deref().map(Into::into),
             }),
             attention: self.attention.map(|(kind, reason)| (kind, reason.into())),
+            contradiction: self.contradiction.map(|(step, reason)| (step, reason.into())),
+            last_ended: self.last_ended.map(|(step, end)| (step, ENDS.get(end).copied().unwrap_or_default())),
             total: self.total,
             changed: self.changed.map(|(first, last)| (TimestampMs(first), TimestampMs(last))),
         };

@@ -90,6 +90,8 @@ pub enum CommandKindV1 {
     StepOutcome,
     /// 10: the engine's own: a deadline has passed.
     DeadlinePassed,
+    /// 11: the engine's own: somebody should look at what two sides say.
+    Contradiction,
 }
 
 /// Who gave a command.
@@ -234,6 +236,30 @@ pub enum EventV1 {
         tax: RefundRuleV1,
         fee: RefundRuleV1,
     },
+    /// 13: somebody says that the step was not done: its key is settled before anything else is asked for.
+    SettleRequested {
+        step: StepV1,
+        instance: u32,
+        generation: u32,
+        part: Option<String>,
+        operator: Option<String>,
+        reason: String,
+    },
+    /// 14: both sides say different things of an asking.
+    Contradicted {
+        step: StepV1,
+        instance: u32,
+        generation: u32,
+        part: Option<String>,
+        reference: Option<String>,
+        reason: String,
+    },
+    /// 15: an operator has looked at what was contradicted.
+    ContradictionSeen,
+    /// 16: why the giver of the command gave it, where no other event of the decision says so.
+    Noted {
+        reason: String,
+    },
 }
 
 /// When a component of the order itself is paid back with returns.
@@ -265,15 +291,49 @@ pub enum StepV1 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are the participants' answers")]
 pub enum StepOutcomeV1 {
-    Done { reference: String, amount_minor: Option<i64>, expires_ms: Option<i64>, lines: Vec<LinePartV1> },
-    Declined { code: String, reason: String, lines: Vec<LinePartV1> },
-    Failed { reason: String },
-    Unknown { reason: String },
-    Pending { reference: String, until_ms: Option<i64>, lines: Vec<LinePartV1> },
-    Settled { done: bool, reference: Option<String> },
-    Refused { code: String, reason: String },
-    Skipped { reason: String },
-    Resolved { done: bool, operator: String, evidence: String },
+    Done {
+        reference: String,
+        amount_minor: Option<i64>,
+        expires_ms: Option<i64>,
+        lines: Vec<LinePartV1>,
+    },
+    Declined {
+        code: String,
+        reason: String,
+        lines: Vec<LinePartV1>,
+    },
+    Failed {
+        reason: String,
+    },
+    Unknown {
+        reason: String,
+    },
+    Pending {
+        reference: String,
+        until_ms: Option<i64>,
+        lines: Vec<LinePartV1>,
+    },
+    Settled {
+        done: bool,
+        reference: Option<String>,
+    },
+    Refused {
+        code: String,
+        reason: String,
+    },
+    Skipped {
+        reason: String,
+    },
+    Resolved {
+        done: bool,
+        operator: String,
+        evidence: String,
+    },
+    /// 9: settled: it was not done and never will be. What was said of it before, after so many calls.
+    NotDone {
+        reason: Option<String>,
+        calls: u32,
+    },
 }
 
 /// Some units of a line.

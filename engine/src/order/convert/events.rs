@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::OrderStatus;
 use super::super::event::Event;
-use super::super::saga::{Return, ReturnedLine};
+use super::super::saga::{Return, ReturnedLine, Word};
 use super::super::step::StepAt;
 use super::super::step::{StepOutcome, StepStarted};
 use super::{placed_from_stored, placed_to_stored};
@@ -66,6 +66,19 @@ pub(in super::super) fn event_to_stored(event: &Event) -> EventV1 {
             let [shipping, tax, fee] = return_rules_to_stored(*rules);
             EventV1::ReturnRulesSet { shipping, tax, fee }
         }
+        Event::SettleRequested { at, word } => {
+            let (step, instance, generation, part) = at_to_stored(at);
+            let operator = word.operator.as_deref().map(Into::into);
+            let reason = word.reason.to_string();
+            EventV1::SettleRequested { step, instance, generation, part, operator, reason }
+        }
+        Event::Contradicted { at, reference, reason } => {
+            let (step, instance, generation, part) = at_to_stored(at);
+            let (reference, reason) = (reference.as_deref().map(Into::into), reason.to_string());
+            EventV1::Contradicted { step, instance, generation, part, reference, reason }
+        }
+        Event::ContradictionSeen => EventV1::ContradictionSeen,
+        Event::Noted { reason } => EventV1::Noted { reason: reason.to_string() },
     }
 }
 
@@ -112,6 +125,20 @@ pub(in super::super) fn event_from_stored(event: &EventV1) -> Result<Event, Code
         EventV1::ReturnRulesSet { shipping, tax, fee } => {
             Event::ReturnRulesSet(return_rules_from_stored([*shipping, *tax, *fee]))
         }
+        EventV1::SettleRequested { step, instance, generation, part, operator, reason } => {
+            let at = at_from_stored(*step, *instance, *generation, part.as_deref());
+            let operator = operator.as_deref().map(Into::into);
+            Event::SettleRequested { at, word: Word { operator, reason: reason.as_str().into() } }
+        }
+        EventV1::Contradicted { step, instance, generation, part, reference, reason } => {
+            Event::Contradicted {
+                at: at_from_stored(*step, *instance, *generation, part.as_deref()),
+                reference: reference.as_deref().map(Into::into),
+                reason: reason.as_str().into(),
+            }
+        }
+        EventV1::ContradictionSeen => Event::ContradictionSeen,
+        EventV1::Noted { reason } => Event::Noted { reason: reason.as_str().into() },
         EventV1::LinesShort { .. } => return Err(narrow("lines short")),
         EventV1::PersonErased { .. } => return Err(narrow("an erased person")),
     })
@@ -182,6 +209,9 @@ fn outcome_to_stored(outcome: &StepOutcome) -> StepOutcomeV1 {
             StepOutcomeV1::Refused { code: code.to_string(), reason: reason.to_string() }
         }
         StepOutcome::Skipped { reason } => StepOutcomeV1::Skipped { reason: reason.to_string() },
+        StepOutcome::NotDone { reason, calls } => {
+            StepOutcomeV1::NotDone { reason: reason.as_deref().map(Into::into), calls: *calls }
+        }
         StepOutcome::Resolved { done, operator, evidence } => StepOutcomeV1::Resolved {
             done: *done,
             operator: operator.to_string(),
@@ -219,6 +249,9 @@ fn outcome_from_stored(outcome: &StepOutcomeV1) -> Result<StepOutcome, CodecErro
             StepOutcome::Refused { code: text(code), reason: text(reason) }
         }
         StepOutcomeV1::Skipped { reason } => StepOutcome::Skipped { reason: text(reason) },
+        StepOutcomeV1::NotDone { reason, calls } => {
+            StepOutcome::NotDone { reason: reason.as_ref().map(text), calls: *calls }
+        }
         StepOutcomeV1::Resolved { done, operator, evidence } => {
             StepOutcome::Resolved { done: *done, operator: text(operator), evidence: text(evidence) }
         }

@@ -1,12 +1,15 @@
 //! What a command comes to.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use crate::fulfillment::advance;
 use crate::order::event::Event;
 use crate::order::evolve;
 use crate::order::policy::Context;
+use crate::order::saga::{StepState, Waiting};
 use crate::order::state::Order;
+use crate::order::step::StepAt;
 use crate::wire::Code;
 
 /// Events that follow from one another in one decision at most. A legal life needs a handful.
@@ -24,6 +27,13 @@ pub enum Denial {
         /// Which part of the command is meant, such as `data.lines[0].quantity`, if one is.
         path: Option<String>,
     },
+    /// Rejected, because the two sides say different things: [`Code::ConflictingReport`], and an operator is told.
+    Conflict {
+        /// Why, for people.
+        message: String,
+        /// What an operator is told.
+        found: Contradiction,
+    },
     /// Not recorded: the same id may come again.
     Refused {
         /// Why, for programs.
@@ -33,10 +43,71 @@ pub enum Denial {
     },
 }
 
+/// What the two sides say differently of an asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contradiction {
+    /// Which asking.
+    pub at: StepAt,
+    /// What its participant calls what was done, if that is what it says.
+    pub reference: Option<Arc<str>>,
+    /// What each side says, for people.
+    pub reason: Arc<str>,
+}
+
+impl Contradiction {
+    /// An asking that ended otherwise is said to be done, as `reference`. Both references are named: what was done
+    /// instead of it may be the same thing a second time.
+    pub(super) fn done_after_all(
+        order: &Order,
+        at: &StepAt,
+        standing: StepState,
+        reference: Option<Arc<str>>,
+    ) -> Self {
+        let saga = &order.saga;
+        let step = at.step.as_str();
+        let ended = match standing {
+            StepState::Declined => "declined",
+            StepState::Refused => "refused",
+            _ => "settled as not done",
+        };
+        let called = |reference: Option<&Arc<str>>| {
+            reference.map(|reference| format!(" as {reference}")).unwrap_or_default()
+        };
+        let later =
+            saga.earlier.iter().rev().find(|other| {
+                other.at.step == at.step && other.at != *at && other.standing == StepState::Done
+            });
+        let other =
+            match (&saga.active, saga.reference(at.step).or(later.and_then(|one| one.reference.as_ref()))) {
+                (Some(active), _) if active.at.step == at.step => {
+                    let pending = match &active.waiting {
+                        Waiting::Pending { reference, .. } => Some(reference),
+                        Waiting::Asked => None,
+                    };
+                    format!(
+                        "; it is asked for again under generation {}{}",
+                        active.at.generation,
+                        called(pending)
+                    )
+                }
+                (_, Some(reference)) => {
+                    format!("; it was done otherwise as {reference}: it may have been done twice")
+                }
+                (_, None) => String::new(),
+            };
+        let said = called(reference.as_ref());
+        let reason = format!(
+            "{step} of generation {} was {ended}, and its participant says now that it was done{said}{other}",
+            at.generation
+        );
+        Self { at: at.clone(), reference, reason: reason.into() }
+    }
+}
+
 /// What a command came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// What happened; never nothing.
+    /// What happened; nothing where only the deadline of what waits for people moves.
     pub events: Vec<Event>,
     /// The state after it.
     pub order: Order,

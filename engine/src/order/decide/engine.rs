@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
+use super::super::Order;
 use super::super::event::Event;
 use super::super::policy::Context;
-use super::super::saga::{Active, Waiting};
+use super::super::saga::{Active, StepState, Waiting, Word};
 use super::super::step::StepAt;
 use super::super::step::{StepOutcome, StepStarted};
-use super::super::{Order, evolve};
-use super::decision::Decision;
+use super::decision::{Contradiction, Decision};
 use crate::fulfillment::step_table::spec;
-use crate::fulfillment::{folded, turned_back};
+use crate::fulfillment::{folded, is_settling};
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
 use crate::wire::limits::{LINES_MAX, NAME_MAX_CHARS, REASON_MAX_CHARS};
@@ -27,8 +27,23 @@ pub enum EngineCommand {
         /// How.
         outcome: StepOutcome,
     },
-    /// The order's deadline may have passed.
-    DeadlinePassed,
+    /// The order's deadline may have passed. What was said of its step last, and after how many calls, where that is
+    /// known.
+    DeadlinePassed {
+        /// What the participant said last, or what kept it from answering.
+        last: Option<LastWords>,
+    },
+    /// A report was rejected because the two sides say different things: an operator is told.
+    Contradiction(Contradiction),
+}
+
+/// What is known of a step that is not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastWords {
+    /// What its participant said last, or what kept it from answering.
+    pub reason: Arc<str>,
+    /// After how many calls.
+    pub calls: u32,
 }
 
 /// What an engine's command comes to; `None` when it is news no more.
@@ -36,7 +51,8 @@ pub enum EngineCommand {
 pub fn decide_engine(order: &Order, command: &EngineCommand, context: &Context) -> Option<Decision> {
     match command {
         EngineCommand::StepOutcome { at, outcome } => step_ended(order, at, outcome, context),
-        EngineCommand::DeadlinePassed => deadline_passed(order, context),
+        EngineCommand::DeadlinePassed { last } => deadline_passed(order, last.as_ref(), context),
+        EngineCommand::Contradiction(found) => contradicted(order, found, context),
     }
 }
 
@@ -47,7 +63,9 @@ pub(super) fn step_ended(
     outcome: &StepOutcome,
     context: &Context,
 ) -> Option<Decision> {
-    let active = order.saga.active.as_ref().filter(|active| active.at == *at)?;
+    let Some(active) = order.saga.active.as_ref().filter(|active| active.at == *at) else {
+        return late(order, at, outcome, context);
+    };
     let outcome = &taken(outcome, active);
     let known = match outcome {
         StepOutcome::Pending { .. } => {
@@ -61,11 +79,81 @@ pub(super) fn step_ended(
         return None;
     }
     let mut decision = Decision { events: Vec::with_capacity(3), order: order.clone(), note: None };
+    if let StepOutcome::Failed { reason } = outcome {
+        // That it failed once does not mean that no request under its key is still on its way.
+        let word = Word { operator: None, reason: reason.clone() };
+        return settles(order, active, word, context);
+    }
     decision.push(Event::StepEnded { at: at.clone(), outcome: outcome.clone() });
     for event in folded(&decision.order, active, outcome, context) {
         decision.push(event);
     }
     Some(decision.finish(context))
+}
+
+/// The key is settled before anything else is asked for; `None` when it is being settled already.
+pub(super) fn settles(order: &Order, active: &Active, word: Word, context: &Context) -> Option<Decision> {
+    if active.settling.is_some() {
+        return None;
+    }
+    let step = active.at.step.as_str();
+    let attention = match &word.operator {
+        Some(operator) => {
+            let reason = format!(
+                "{operator} says that {step} was not done ({}): its participant is asked first, and settles the key",
+                word.reason
+            );
+            Some((Attention::Stalled, reason))
+        }
+        None if order.saga.attention.kind() != Attention::None => Some((
+            Attention::None,
+            format!("{step} is reported as failed ({}): its key is settled", word.reason),
+        )),
+        None => None,
+    };
+    let mut events = vec![Event::SettleRequested { at: active.at.clone(), word }];
+    events.extend(attention.map(|(attention, reason)| Event::AttentionChanged {
+        attention,
+        reason: cut(&reason.into(), REASON_MAX_CHARS),
+    }));
+    Some(Decision::of(order, events, context))
+}
+
+/// An outcome of an asking that is over. One that was settled as not done, or declined, and is said to be done after
+/// all, is never dropped: money or goods may have moved twice.
+fn late(order: &Order, at: &StepAt, outcome: &StepOutcome, context: &Context) -> Option<Decision> {
+    if !outcome.is_done() {
+        return None;
+    }
+    let earlier = order.saga.earlier.iter().find(|earlier| earlier.at == *at)?;
+    if !matches!(earlier.standing, StepState::NotDone | StepState::Declined | StepState::Refused) {
+        return None;
+    }
+    let reference = outcome.reference().map(|reference| cut(reference, NAME_MAX_CHARS));
+    let found = Contradiction::done_after_all(order, at, earlier.standing, reference);
+    contradicted(order, &found, context)
+}
+
+/// An operator is told, once.
+fn contradicted(order: &Order, found: &Contradiction, context: &Context) -> Option<Decision> {
+    let reason = cut(&found.reason, REASON_MAX_CHARS);
+    let saga = &order.saga;
+    let of_active = saga.active.as_ref().is_some_and(|active| active.at == found.at);
+    let event = if of_active {
+        // It ends with the doubt.
+        if (saga.attention.kind(), saga.attention.reason()) == (Attention::Held, Some(&reason)) {
+            return None;
+        }
+        Event::AttentionChanged { attention: Attention::Held, reason }
+    } else {
+        let told = saga.earlier.iter().any(|earlier| earlier.at == found.at && earlier.told)
+            || saga.contradiction.as_ref().is_some_and(|(_, known)| *known == reason);
+        if told {
+            return None;
+        }
+        Event::Contradicted { at: found.at.clone(), reference: found.reference.clone(), reason }
+    };
+    Some(Decision::of(order, vec![event], context))
 }
 
 /// Why an outcome cannot be one of a step that was asked for with this amount: money of another one was moved.
@@ -97,6 +185,10 @@ fn taken(outcome: &StepOutcome, active: &Active) -> StepOutcome {
         }
         StepOutcome::Failed { reason } => StepOutcome::Failed { reason: cut(reason, REASON_MAX_CHARS) },
         StepOutcome::Unknown { reason } => StepOutcome::Unknown { reason: cut(reason, REASON_MAX_CHARS) },
+        StepOutcome::NotDone { reason, calls } => StepOutcome::NotDone {
+            reason: reason.as_ref().map(|reason| cut(reason, REASON_MAX_CHARS)),
+            calls: *calls,
+        },
         StepOutcome::Done { .. }
         | StepOutcome::Pending { .. }
         | StepOutcome::Settled { .. }
@@ -109,48 +201,52 @@ fn bounded(part: &LineUnits) -> LineUnits {
     LineUnits { line_id: cut(&part.line_id, NAME_MAX_CHARS), quantity: part.quantity }
 }
 
-fn cut(text: &Arc<str>, max_chars: usize) -> Arc<str> {
+pub(super) fn cut(text: &Arc<str>, max_chars: usize) -> Arc<str> {
     match text.char_indices().nth(max_chars) {
         None => text.clone(),
         Some((end, _)) => text[..end].into(),
     }
 }
 
-fn deadline_passed(order: &Order, context: &Context) -> Option<Decision> {
+fn deadline_passed(order: &Order, last: Option<&LastWords>, context: &Context) -> Option<Decision> {
     order.deadline.filter(|deadline| *deadline <= context.now)?;
-    let saga = &order.saga;
-    let first = match &saga.active {
-        Some(active) => match &active.waiting {
-            // The same asking once more: whoever has the key looks before anything is done.
-            Waiting::Pending { .. } if !active.asked_again && !turned_back(order, active.at.step) => {
-                vec![Event::StepStarted(StepStarted {
-                    at: active.at.clone(),
-                    amount_minor: active.amount_minor,
-                    units: active.units.clone(),
-                    expires: active.expires,
-                })]
-            }
-            Waiting::Pending { .. } | Waiting::Asked => {
-                let late = || format!("{} has no definite answer in time", active.at.step.as_str()).into();
-                let (attention, reason) = match saga.attention.kind() {
-                    Attention::None => (Attention::Stalled, late()),
-                    // It is brought to mind again, with its cause.
-                    kind => (kind, saga.attention.reason().cloned().unwrap_or_else(late)),
-                };
-                vec![Event::AttentionChanged { attention, reason }]
-            }
-        },
+    let asked_for = order.saga.attention.kind() != Attention::None;
+    let first = match &order.saga.active {
+        // People know already. Nothing happens: only the next reminder is set.
+        _ if asked_for => Vec::new(),
         None => Vec::new(),
+        // The same asking once more: whoever has the key looks before anything is done.
+        Some(active)
+            if matches!(active.waiting, Waiting::Pending { .. })
+                && !active.asked_again
+                && !is_settling(order, active) =>
+        {
+            vec![Event::StepStarted(StepStarted {
+                at: active.at.clone(),
+                amount_minor: active.amount_minor,
+                units: active.units.clone(),
+                expires: active.expires,
+            })]
+        }
+        Some(active) => {
+            let reason = cut(&late_text(active, last).into(), REASON_MAX_CHARS);
+            vec![Event::AttentionChanged { attention: Attention::Stalled, reason }]
+        }
     };
-    let decision = Decision::of(order, first, context);
-    if !decision.events.is_empty() {
-        return Some(decision);
+    Some(Decision::of(order, first, context))
+}
+
+/// Why a step is stalled: what is known of it, and what was said of it last.
+fn late_text(active: &Active, last: Option<&LastWords>) -> String {
+    let step = active.at.step.as_str();
+    let mut text = match &active.waiting {
+        Waiting::Pending { reference, .. } => {
+            format!("{step} is pending beyond its time, as {reference}, and has no definite answer")
+        }
+        Waiting::Asked => format!("{step} has no definite answer in time"),
+    };
+    if let Some(LastWords { reason, calls }) = last {
+        text.push_str(&format!(" after {calls} calls; the last: {reason}"));
     }
-    // It is held, and still waits for people.
-    let reason = saga.attention.reason().cloned().unwrap_or_else(|| "the order waits for an operator".into());
-    let reminder = Event::AttentionChanged { attention: Attention::Held, reason };
-    let mut decision = Decision { events: Vec::with_capacity(1), order: order.clone(), note: None };
-    evolve(&mut decision.order, &reminder);
-    decision.events.push(reminder);
-    Some(decision)
+    text
 }

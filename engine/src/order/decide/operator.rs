@@ -1,29 +1,41 @@
 //! What operators ask for.
+//!
+//! Invariant: an operator says how a step ended only where somebody was asked: it is stalled, held, or pending past its
+//! time. "Not done" is believed once its participant has settled the key, never before: what is in flight may be done.
 
 use std::sync::Arc;
 
 use super::super::command::Actor;
 use super::super::event::Event;
 use super::super::policy::Context;
-use super::super::saga::Waiting;
+use super::super::saga::{Active, Waiting, Word};
 use super::super::step::{StepOutcome, StepStarted};
 use super::super::{Order, OrderStatus};
 use super::cancel::turn_back;
 use super::decision::{Decision, Denial, plainly, rejected};
-use super::engine::step_ended;
+use super::engine::{cut, settles, step_ended};
 use crate::fulfillment::steps::goes_through;
 use crate::fulfillment::upcoming;
 use crate::wire::Code;
-use crate::wire::command::{CompensateData, ResolveStepData, ResolvedAs, ResumeData};
+use crate::wire::command::{
+    ArchiveData, CompensateData, ResolveStepData, ResolvedAs, RestoreData, ResumeData,
+};
+use crate::wire::limits::REASON_MAX_CHARS;
 use crate::wire::order::Attention;
 
 /// An order that is held or stalled goes on: what was refused is tried again, what is pending is looked at.
 pub(super) fn resume(order: &Order, data: &ResumeData, context: &Context) -> Result<Vec<Event>, Denial> {
-    if order.saga.attention.kind() == Attention::None {
-        return Err(plainly(Code::NothingToResume));
+    let mut events = Vec::with_capacity(2);
+    let reason: Arc<str> = data.reason.as_deref().unwrap_or("resumed by an operator").into();
+    if order.saga.contradiction.is_some() {
+        events.push(Event::ContradictionSeen);
+        events.push(Event::Noted { reason: reason.clone() });
     }
-    let reason = data.reason.as_deref().unwrap_or("resumed by an operator").into();
-    let mut events = vec![Event::AttentionChanged { attention: Attention::None, reason }];
+    if order.saga.attention.kind() == Attention::None {
+        // The step itself goes its way.
+        return if events.is_empty() { Err(plainly(Code::NothingToResume)) } else { Ok(events) };
+    }
+    events.push(Event::AttentionChanged { attention: Attention::None, reason });
     let Some(active) = &order.saga.active else {
         events.extend(upcoming(order, context).map(Event::StepStarted));
         return Ok(events);
@@ -54,14 +66,39 @@ pub(super) fn resolve(
         Actor::Operator(name) => name.clone(),
     };
     let done = data.resolved_as == ResolvedAs::Done;
-    let outcome = StepOutcome::Resolved { done, operator, evidence: data.evidence.as_str().into() };
+    let evidence: Arc<str> = data.evidence.as_str().into();
     let not_pending = || plainly(Code::StepNotPending);
     if let Some(active) = &order.saga.active {
-        let at = Some(&active.at).filter(|at| at.step == data.step).cloned().ok_or_else(not_pending)?;
+        let active = Some(active).filter(|active| active.at.step == data.step).ok_or_else(not_pending)?;
+        #[cfg(feature = "mutants")]
+        if context.policy.believes_operators && !done {
+            let settled = StepOutcome::Settled { done, reference: None };
+            return step_ended(order, &active.at, &settled, context).ok_or_else(not_pending);
+        }
+        if !is_asked(order, active, context) {
+            return Err(plainly(Code::NotWaitingForAnOperator));
+        }
+        if !done {
+            let word = Word { operator: Some(operator), reason: evidence };
+            return settles(order, active, word, context).ok_or_else(|| {
+                let text = "its key is being settled already: its participant is asked whether it was done";
+                rejected(Code::NotWaitingForAnOperator, text)
+            });
+        }
+        let at = active.at.clone();
+        let outcome = StepOutcome::Resolved { done, operator, evidence };
         return step_ended(order, &at, &outcome, context).ok_or_else(not_pending);
     }
     let started = upcoming(order, context).filter(|started| started.at.step == data.step);
     let started = started.ok_or_else(not_pending)?;
+    if !done {
+        // It was never asked for under this key: there is nothing to settle, and it is asked for now.
+        let reason = format!("{operator} says that {} was not done: {evidence}", data.step.as_str());
+        let reason = cut(&reason.into(), REASON_MAX_CHARS);
+        let free = Event::AttentionChanged { attention: Attention::None, reason };
+        return Ok(Decision::of(order, vec![free, Event::StepStarted(started)], context));
+    }
+    let outcome = StepOutcome::Resolved { done, operator, evidence };
     let mut decision = Decision { events: Vec::with_capacity(4), order: order.clone(), note: None };
     let at = started.at.clone();
     decision.push(Event::StepStarted(started));
@@ -69,6 +106,13 @@ pub(super) fn resolve(
     decision.events.extend(ended.events);
     decision.order = ended.order;
     Ok(decision)
+}
+
+/// Is an operator asked how the active step ended?
+fn is_asked(order: &Order, active: &Active, context: &Context) -> bool {
+    // A deadline that has passed is recorded as attention a moment later.
+    let is_late = order.deadline.is_some_and(|deadline| deadline <= context.now);
+    order.saga.attention.kind() != Attention::None || active.asked_again || is_late
 }
 
 /// As a cancel, by an operator: also of an order whose cancellation was refused once.
@@ -87,18 +131,29 @@ pub(super) fn compensate(order: &Order, data: &CompensateData) -> Result<Vec<Eve
 }
 
 /// Only what has ended, with nothing left to do, goes into the archive.
-pub(super) fn archive(order: &Order) -> Result<Vec<Event>, Denial> {
+pub(super) fn archive(order: &Order, data: &ArchiveData) -> Result<Vec<Event>, Denial> {
     let ended = matches!(order.status, OrderStatus::Completed | OrderStatus::Canceled);
     if !ended || order.saga.active.is_some() || order.saga.open_return().is_some() {
         return Err(plainly(Code::NotTerminal));
     }
+    if order.saga.contradiction.is_some() {
+        let text = "both sides contradict each other: look at it and resume the order before it is archived";
+        return Err(rejected(Code::NotTerminal, text));
+    }
     // Its history stays in the log until the archiver has exported it.
-    Ok(vec![Event::Archived { location: "log".into() }])
+    Ok(noted(Event::Archived { location: "log".into() }, data.reason.as_deref()))
 }
 
-pub(super) fn restore(order: &Order) -> Result<Vec<Event>, Denial> {
+pub(super) fn restore(order: &Order, data: &RestoreData) -> Result<Vec<Event>, Denial> {
     if !order.saga.archived {
         return Err(plainly(Code::NotArchived));
     }
-    Ok(vec![Event::Restored])
+    Ok(noted(Event::Restored, data.reason.as_deref()))
+}
+
+/// An event that has no place for the reason of its command, and the reason.
+fn noted(event: Event, reason: Option<&str>) -> Vec<Event> {
+    let mut events = vec![event];
+    events.extend(reason.map(|reason| Event::Noted { reason: reason.into() }));
+    events
 }

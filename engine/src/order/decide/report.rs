@@ -1,59 +1,144 @@
 //! A participant's report on a step that it had taken on.
+//!
+//! The reference is compared before anything else: who names one that was never given says nothing of this order. What
+//! is said then ends the same way whatever attention the order asks for.
+
+use std::sync::Arc;
 
 use super::super::Order;
 use super::super::policy::Context;
-use super::super::saga::{StepState, Waiting};
-use super::super::step::StepOutcome;
-use super::decision::{Decision, Denial, plainly, refused, rejected};
-use super::engine::step_ended;
+use super::super::saga::{Active, StepState, Waiting, Word};
+use super::super::step::{StepAt, StepOutcome};
+use super::decision::{Contradiction, Decision, Denial, plainly, refused, rejected_at};
+use super::engine::{contradiction, settles, step_ended};
 use crate::fulfillment::steps::goes_through;
 use crate::wire::Code;
 use crate::wire::command::{ReportData, ReportOutcome};
 
 /// Code of a report that gives none.
 const DECLINED: &str = "declined";
+const NO_REASON: &str = "the participant gave no reason";
 
 pub(super) fn report(order: &Order, data: &ReportData, context: &Context) -> Result<Decision, Denial> {
     if !goes_through(order, data.step) {
         return Err(plainly(Code::UnknownStep));
     }
     let active = order.saga.active.as_ref().filter(|active| active.at.step == data.step);
-    let Some(active) = active else { return Err(over(order, data)) };
-    match &active.waiting {
-        Waiting::Pending { reference, .. } if **reference == *data.reference => {}
-        Waiting::Pending { .. } => return Err(plainly(Code::ReferenceMismatch)),
-        Waiting::Asked => {
-            // The report has overtaken the answer that it belongs to. Rejecting it would lose it.
-            let text = "the step's own answer is still on its way; send the same report again";
-            return Err(refused(Code::Unavailable, text));
-        }
-    }
-    let reason = || data.reason.as_deref().unwrap_or("the participant gave no reason").into();
+    let active = match active.map(|active| (active, &active.waiting)) {
+        Some((active, Waiting::Pending { reference, .. })) if **reference == *data.reference => active,
+        _ => return Err(of_another(order, active, data)),
+    };
+    names_all_units(order, active, data)?;
+    let reason: Arc<str> = data.reason.as_deref().unwrap_or(NO_REASON).into();
     let outcome = match data.outcome {
         ReportOutcome::Done => StepOutcome::Done {
             reference: data.reference.as_str().into(),
             amount_minor: data.amount_minor.map(|amount| amount.minor()),
             expires: None,
         },
-        ReportOutcome::Declined => {
-            StepOutcome::Declined { code: DECLINED.into(), reason: reason(), lines: Vec::new() }
+        ReportOutcome::Declined => StepOutcome::Declined { code: DECLINED.into(), reason, lines: Vec::new() },
+        ReportOutcome::Failed => {
+            // No request under its key may be on its way when the step is asked for again.
+            let word = Word { operator: None, reason };
+            return settles(order, active, word, context).ok_or_else(|| plainly(Code::StepNotPending));
         }
-        ReportOutcome::Failed => StepOutcome::Failed { reason: reason() },
     };
-    let at = active.at.clone();
-    step_ended(order, &at, &outcome, context).ok_or_else(|| {
-        // It is in doubt already, and a report of another amount than was asked for does not end that.
-        rejected(Code::ConflictingReport, "the report names another amount than was asked for")
-    })
+    if let Some(what) = contradiction(active.at.step, active.amount_minor, &outcome) {
+        let step = active.at.step.as_str();
+        return Err(Denial::Conflict {
+            message: format!("the report names another amount than was asked for: {what}"),
+            found: Contradiction {
+                at: active.at.clone(),
+                reference: None,
+                reason: format!("{step} is reported as done, as {}: {what}", data.reference).into(),
+            },
+        });
+    }
+    step_ended(order, &active.at, &outcome, context).ok_or_else(|| plainly(Code::StepNotPending))
 }
 
-/// The step is over, or has not begun: does the report say what is known?
-fn over(order: &Order, data: &ReportData) -> Denial {
-    let other = match order.saga.cell(data.step).standing {
-        StepState::Open => false,
-        StepState::Done | StepState::Undone => data.outcome != ReportOutcome::Done,
-        StepState::Declined => data.outcome != ReportOutcome::Declined,
-        StepState::NotDone | StepState::Refused => data.outcome == ReportOutcome::Done,
+/// The report names another reference than the step waits for, or the step waits for none: is it one that was given,
+/// and does the report say what is known of it?
+fn of_another(order: &Order, active: Option<&Active>, data: &ReportData) -> Denial {
+    let saga = &order.saga;
+    let stands = saga.reference(data.step).is_some_and(|reference| **reference == *data.reference);
+    if let Some(earlier) = saga.called(data.step, &data.reference) {
+        return over(order, data, &earlier.at, earlier.standing);
+    }
+    if stands {
+        let cell = saga.cell(data.step);
+        let at = StepAt { step: data.step, instance: cell.instance, generation: 1, part: None };
+        return over(order, data, &at, StepState::Done);
+    }
+    match active.map(|active| &active.waiting) {
+        // The report has overtaken the answer that it belongs to. Rejecting it would lose it.
+        Some(Waiting::Asked) => {
+            let text = "the step's own answer is still on its way; send the same report again";
+            refused(Code::Unavailable, text)
+        }
+        Some(Waiting::Pending { .. }) => plainly(Code::ReferenceMismatch),
+        None if saga.cell(data.step).instance == 0 => plainly(Code::StepNotPending),
+        None => plainly(Code::ReferenceMismatch),
+    }
+}
+
+/// What the reference stands for is over: does the report say what is known? Otherwise somebody has to look at both
+/// sides.
+fn over(order: &Order, data: &ReportData, at: &StepAt, standing: StepState) -> Denial {
+    let says_done = data.outcome == ReportOutcome::Done;
+    let agrees = match standing {
+        StepState::Done | StepState::Undone => says_done,
+        StepState::Declined => data.outcome == ReportOutcome::Declined,
+        StepState::Open | StepState::NotDone | StepState::Refused => !says_done,
     };
-    plainly(if other { Code::ConflictingReport } else { Code::StepNotPending })
+    if agrees {
+        return plainly(Code::StepNotPending);
+    }
+    let found = if says_done {
+        Contradiction::done_after_all(order, at, standing, Some(data.reference.as_str().into()))
+    } else {
+        let (step, says) = (data.step.as_str(), data.outcome.as_str());
+        let known = if standing == StepState::Declined { "declined" } else { "done" };
+        let reason = data.reason.as_deref().unwrap_or(NO_REASON);
+        let reference = &data.reference;
+        let text =
+            format!("{step} was {known}, as {reference}, and its participant reports now: {says} ({reason})");
+        Contradiction { at: at.clone(), reference: None, reason: text.into() }
+    };
+    Denial::Conflict { message: found.reason.to_string(), found }
+}
+
+/// A report of the lines of a step is one of all its units: this version takes no step that is done in part.
+fn names_all_units(order: &Order, active: &Active, data: &ReportData) -> Result<(), Denial> {
+    let Some(placed) = order.placed.as_ref().filter(|_| !data.lines.is_empty()) else { return Ok(()) };
+    let asked = |line_id: &str| match &active.units {
+        Some(units) => units.iter().find(|part| *part.line_id == *line_id).map(|part| part.quantity),
+        None => {
+            placed.lines.iter().find(|line| *line.line_id == *line_id).map(|line| u64::from(line.quantity))
+        }
+    };
+    for (number, part) in data.lines.iter().enumerate() {
+        let path = format!("data.lines[{number}]");
+        let Some(units) = asked(&part.line_id) else {
+            let text = format!("the step is not about a line {:?}", part.line_id);
+            return Err(rejected_at(format_args!("lines[{number}].line_id"), Code::UnknownLine, text));
+        };
+        if u64::from(part.quantity) != units {
+            let text = format!(
+                "{path}.quantity: the step is about {units} units of line {:?}, and is reported whole or not at all",
+                part.line_id
+            );
+            return Err(refused(Code::UnsupportedValue, text));
+        }
+        if part.amount_minor.is_some() {
+            let text = format!("{path}.amount_minor: give the amount of the whole step as data.amount_minor");
+            return Err(refused(Code::UnsupportedValue, text));
+        }
+    }
+    let all = active.units.as_ref().map_or(placed.lines.len(), |units| units.len());
+    if data.lines.len() != all {
+        let text = format!("data.lines: the step is about {all} lines, and is reported whole or not at all");
+        return Err(refused(Code::UnsupportedValue, text));
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::saga::world::*;
 use super::the_order;
 use crate::ids::TimestampMs;
-use crate::order::{Incoming, SummaryState};
+use crate::order::{Incoming, StepState, SummaryState};
 use crate::wire::order::OrderView;
 use crate::wire::order_list::OrderSummary;
 
@@ -183,8 +183,17 @@ impl Life {
                 }
                 let before = world.aggregate.clone();
                 if active.as_ref() != Some(&at) {
-                    assert!(!world.answer_to(&at, answer.outcome(at.step, now)), "nobody waits for that");
-                    assert_eq!(before, world.aggregate);
+                    let outcome = answer.outcome(at.step, now);
+                    let over = before.order.saga.earlier.iter().find(|earlier| earlier.at == at);
+                    let contradicts =
+                        outcome.is_done() && over.is_some_and(|earlier| earlier.standing != StepState::Done);
+                    if world.answer_to(&at, outcome) {
+                        assert!(contradicts, "nobody waits for that");
+                        assert!(world.order().saga.contradiction.is_some(), "somebody is told");
+                        assert_eq!(before.order.saga.active, world.order().saga.active);
+                    } else {
+                        assert_eq!(before, world.aggregate);
+                    }
                 }
             }
             Move::Report { step, right, outcome, amount } => {
@@ -213,14 +222,14 @@ impl Life {
             Move::Later(ms) => {
                 world.context.now = now.plus_ms(*ms);
                 let passed = world.order().deadline.is_some_and(|at| at <= world.context.now);
-                let news = world.engine(&EngineCommand::DeadlinePassed);
+                let news = world.engine(&EngineCommand::DeadlinePassed { last: None });
                 assert_eq!(news, passed, "a deadline that has passed is never without consequence");
                 assert!(world.order().deadline.is_none_or(|at| at > world.context.now), "and is set anew");
             }
             Move::Deadline => {
                 if let Some(at) = world.order().deadline.filter(|at| *at >= now) {
                     world.context.now = at;
-                    assert!(world.engine(&EngineCommand::DeadlinePassed));
+                    assert!(world.engine(&EngineCommand::DeadlinePassed { last: None }));
                 }
             }
         }

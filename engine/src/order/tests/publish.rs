@@ -115,7 +115,7 @@ fn a_refused_cancellation_is_no_status_and_yet_told() {
     assert_eq!(world.status(), OrderStatus::Open);
     let (events, _) = published(&world.log);
     let EventData::Attention(told) = &events.last().unwrap().data else { panic!("{events:?}") };
-    assert_eq!((told.attention, &*told.reason), (Attention::None, "cancellation_refused: gone"));
+    assert_eq!((told.attention, &*told.reason), (Attention::None, "cancellation_refused: gone (no)"));
     world.runs_out();
     let end = ["canceling", "attention none", "captured", "completed"];
     assert!(words(&world).ends_with(&end.map(str::to_owned)), "{:?}", words(&world));

@@ -3,11 +3,14 @@
 mod attention;
 mod back;
 mod forward;
+mod keys;
 mod late;
 mod operators;
 mod pending;
+mod reports;
 mod return_shares;
 mod returns;
+mod shown;
 pub(super) mod world;
 
 use world::*;

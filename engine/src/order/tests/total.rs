@@ -6,7 +6,7 @@ use super::saga::world::*;
 use crate::codec::v1::{self, BodyV1};
 use crate::ids::TimestampMs;
 use crate::order::convert::event_to_stored;
-use crate::order::{Event, Return, ReturnedLine, StepStarted, evolve};
+use crate::order::{Event, Return, ReturnedLine, StepStarted, Word, evolve};
 use crate::ports::LineUnits;
 
 fn numbers() -> impl Strategy<Value = i64> {
@@ -84,6 +84,14 @@ fn events() -> impl Strategy<Value = Event> {
         1 => Just(Event::Archived { location: "l".into() }),
         1 => Just(Event::Restored),
         1 => Just(Event::ReturnRulesSet(Default::default())),
+        1 => askings().prop_map(|at| {
+            Event::SettleRequested { at, word: Word { operator: None, reason: "r".into() } }
+        }),
+        1 => askings().prop_map(|at| {
+            Event::Contradicted { at, reference: Some("x".into()), reason: "r".into() }
+        }),
+        1 => Just(Event::ContradictionSeen),
+        1 => Just(Event::Noted { reason: "r".into() }),
     ]
 }
 
@@ -109,7 +117,7 @@ proptest! {
             let _ = crate::fulfillment::advance(&order, &CONTEXT);
             let _ = crate::order::payment_summary(&order);
             order.deadline = Some(CONTEXT.now);
-            let _ = crate::order::decide_engine(&order, &EngineCommand::DeadlinePassed, &CONTEXT);
+            let _ = crate::order::decide_engine(&order, &EngineCommand::DeadlinePassed { last: None }, &CONTEXT);
             if let Some(active) = &order.saga.active {
                 let command = EngineCommand::StepOutcome { at: active.at.clone(), outcome: done() };
                 let _ = crate::order::decide_engine(&order, &command, &CONTEXT);

@@ -17,7 +17,7 @@ fn a_step_in_flight_is_settled_before_anything_is_undone() {
             (vec![done()], was_done),
             (vec![unknown(), settled(true)], was_done),
             (vec![settled(false)], was_not),
-            (vec![failed()], was_not),
+            (vec![failed(), settled(false)], was_not),
             (vec![declined("nope")], was_not),
             (vec![declined("authorization_expired")], was_not),
             (vec![unknown(), settled(false)], was_not),
@@ -152,6 +152,7 @@ fn a_compensation_that_fails_is_tried_again_and_then_held() {
     for generation in 1..=CONTEXT.policy.step_attempts_max {
         assert_eq!(world.asking(), format!("void 1.{generation}"));
         world.answer(failed());
+        world.answer(settled(false));
     }
     assert_eq!((world.active(), world.attention()), (None, Attention::Held), "nothing is tried for ever");
     assert_eq!(world.ask(resume()), Code::Applied);

@@ -9,7 +9,7 @@ fn a_step_without_an_answer_in_time_asks_for_attention() {
     for step in [Step::Reserve, Step::Authorize, Step::Book, Step::Capture] {
         let mut world = World::at(step);
         let effect = world.effect();
-        assert!(!world.engine(&EngineCommand::DeadlinePassed), "not yet");
+        assert!(!world.engine(&EngineCommand::DeadlinePassed { last: None }), "not yet");
         world.deadline_passes();
         assert_eq!((world.attention(), world.effect()), (Attention::Stalled, effect.clone()));
         world.deadline_passes();
@@ -44,11 +44,9 @@ fn a_late_decline_clears_the_attention_and_turns_back() {
 fn an_asking_ends_once() {
     let mut world = World::at(Step::Book);
     let first = world.active().unwrap().at.clone();
-    world.answer(failed());
+    world.answer(settled(false));
     let before = world.order().clone();
-    for outcome in
-        [done(), failed(), settled(true), declined("x"), unknown(), pending("p", None), refused("x")]
-    {
+    for outcome in [failed(), declined("x"), unknown(), pending("p", None), refused("x"), settled(false)] {
         assert!(!world.answer_to(&first, outcome), "that asking is over");
     }
     let foreign = [
@@ -67,7 +65,7 @@ fn an_asking_ends_once() {
 #[test]
 fn a_generation_that_rises_in_doubt_is_a_violation() {
     let mut world = World::placed();
-    world.answer(failed());
+    world.answer(settled(false));
     assert_eq!(world.asking(), "reserve 1.2");
     let violations = |outcome: StepOutcomeV1| {
         let mut check = OrderCheck::default();
@@ -79,9 +77,12 @@ fn a_generation_that_rises_in_doubt_is_a_violation() {
         check.record(&v1::encode(&record).unwrap()).unwrap().into_iter().map(|one| one.id).collect::<Vec<_>>()
     };
     let reason = || "r".to_owned();
+    // As builds before the first release wrote it.
     assert_eq!(violations(StepOutcomeV1::Failed { reason: reason() }), []);
     assert_eq!(violations(StepOutcomeV1::Settled { done: false, reference: None }), []);
+    assert_eq!(violations(StepOutcomeV1::NotDone { reason: None, calls: 1 }), []);
     for outcome in [
+        StepOutcomeV1::Resolved { done: false, operator: reason(), evidence: reason() },
         StepOutcomeV1::Unknown { reason: reason() },
         StepOutcomeV1::Pending { reference: reason(), until_ms: None, lines: vec![] },
         StepOutcomeV1::Declined { code: reason(), reason: reason(), lines: vec![] },

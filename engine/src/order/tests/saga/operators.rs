@@ -28,12 +28,16 @@ fn an_operator_says_how_a_step_ended() {
     let mut world = World::at(Step::Authorize);
     world.answer(unknown());
     assert_eq!(world.ask(resolve(Step::Authorize, false)), Code::Applied);
+    assert_eq!((world.asking(), world.mode()), ("authorize 1.1".into(), Some(Mode::Settle)));
+    world.answer(settled(false));
     assert_eq!((world.asking(), world.attention()), ("authorize 1.2".into(), Attention::None));
 
     let mut world = World::at(Step::Authorize);
     world.ask(cancel());
     world.answer(unknown());
     assert_eq!(world.ask(resolve(Step::Authorize, false)), Code::Applied);
+    assert_eq!((world.step(), world.mode()), (Some(Step::Authorize), Some(Mode::Settle)));
+    world.answer(settled(false));
     assert_eq!(world.runs_out(), ["release"], "what is not wanted is not asked for again");
 }
 
@@ -44,7 +48,8 @@ fn what_is_held_before_a_step_may_be_resolved_as_not_done() {
     world.answer(refused("no"));
     assert_eq!(world.ask(resolve(Step::Void, true)), Code::StepNotPending, "another step is held");
     assert_eq!(world.ask(resolve(Step::Release, false)), Code::Applied);
-    assert_eq!((world.asking(), world.attention()), ("release 2.2".into(), Attention::None));
+    // Nothing was asked for under a key of its own: it is asked for now.
+    assert_eq!((world.asking(), world.attention()), ("release 2.1".into(), Attention::None));
     assert_eq!(world.runs_out(), ["release"]);
     assert_eq!(world.ask(resolve(Step::Release, true)), Code::StepNotPending);
 }

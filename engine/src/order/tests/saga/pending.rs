@@ -28,6 +28,8 @@ fn a_report_ends_what_was_pending() {
 
     let mut world = pending_at(Step::Authorize);
     assert_eq!(world.ask(report(Step::Authorize, "p-1", "failed")), Code::Applied);
+    assert_eq!((world.asking(), world.mode()), ("authorize 1.1".into(), Some(Mode::Settle)));
+    world.answer(settled(false));
     assert_eq!((world.asking(), world.mode()), ("authorize 1.2".into(), Some(Mode::Perform)));
 }
 
@@ -62,8 +64,8 @@ fn a_report_that_overtakes_the_answer_may_come_again() {
 fn a_declined_step_knows_its_late_reports() {
     let mut world = World::at(Step::Capture);
     world.answer(declined("nope"));
-    assert_eq!(world.ask(report(Step::Capture, "x", "declined")), Code::StepNotPending);
-    assert_eq!(world.ask(report(Step::Capture, "x", "done")), Code::ConflictingReport);
+    assert_eq!(world.ask(report(Step::Capture, "x", "declined")), Code::ReferenceMismatch);
+    assert_eq!(world.ask(report(Step::Capture, "x", "done")), Code::ReferenceMismatch, "never given");
     world.runs_out();
     assert_eq!(world.order().saga.cell(Step::Book).standing, StepState::Undone);
     assert_eq!(world.ask(report(Step::Book, "ref", "done")), Code::StepNotPending);
@@ -77,13 +79,15 @@ fn what_is_pending_beyond_its_time_is_looked_at_and_then_held() {
     let look = world.effect().unwrap();
     assert_eq!((look.mode, look.request.key, world.attention()), (Mode::Look, key, Attention::None));
     world.answer(pending("p-1", None));
-    assert_eq!((world.mode(), world.attention()), (None, Attention::Held));
+    assert_eq!((world.mode(), world.attention()), (Some(Mode::Look), Attention::Held));
+    assert!(world.effect().unwrap().doubted, "without haste");
     assert_eq!(world.order().deadline, Some(world.context.now.plus_ms(CONTEXT.policy.reminder_ms)));
-    // It is looked at again and again, and stays held.
+    // It is looked at again and again, and stays held: that it is pending is no news.
+    let at = world.active().unwrap().at.clone();
+    assert!(!world.answer_to(&at, pending("p-1", None)));
     world.deadline_passes();
     assert_eq!((world.mode(), world.attention()), (Some(Mode::Look), Attention::Held));
-    world.answer(pending("p-1", None));
-    assert_eq!((world.mode(), world.attention()), (None, Attention::Held));
+    assert!(!world.answer_to(&at, pending("p-1", None)));
     assert_eq!(world.ask(resume()), Code::Applied);
     assert_eq!((world.mode(), world.attention()), (Some(Mode::Look), Attention::None));
     assert_eq!(world.runs_out(), ["book", "capture"]);
@@ -134,7 +138,7 @@ fn a_report_of_another_amount_ends_nothing() {
         CommandData::Report(serde_json::from_value(data).unwrap())
     };
     let mut world = pending_at(Step::Capture);
-    assert_eq!(world.ask(report(1)), Code::Applied);
+    assert_eq!(world.ask(report(1)), Code::ConflictingReport);
     assert_eq!((world.step(), world.attention()), (Some(Step::Capture), Attention::Held));
     assert_eq!(world.totals().captured_minor, 0);
     assert_eq!(world.ask(report(1)), Code::ConflictingReport);

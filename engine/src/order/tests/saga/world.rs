@@ -103,6 +103,11 @@ pub(in super::super) fn unknown() -> StepOutcome {
     StepOutcome::Unknown { reason: "no answer".into() }
 }
 
+/// As settled, after these words.
+pub(in super::super) fn not_done(reason: &str) -> StepOutcome {
+    StepOutcome::NotDone { reason: Some(reason.into()), calls: 3 }
+}
+
 pub(in super::super) fn settled(done: bool) -> StepOutcome {
     StepOutcome::Settled { done, reference: done.then(|| "settled".into()) }
 }
@@ -259,7 +264,7 @@ impl World {
     #[track_caller]
     pub(in super::super) fn deadline_passes(&mut self) {
         self.context.now = self.order().deadline.expect("it has a deadline");
-        assert!(self.engine(&EngineCommand::DeadlinePassed), "someone looks at it");
+        assert!(self.engine(&EngineCommand::DeadlinePassed { last: None }), "someone looks at it");
     }
 
     /// Everything is done that is asked for: the steps, in order.
