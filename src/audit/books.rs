@@ -78,10 +78,15 @@ impl BooksSide {
                 last_line_at: book.last_at.map(format_time),
             })
         });
+        let (ours, theirs) = (ours(check), theirs(sides));
+        let sums_differ = ours.differs_from(&theirs);
+        // Sums that differ while nothing is on its way are a difference, whichever order it is in.
+        let agree = sides.agrees() && !(sums_differ && sides.under_way == 0);
         let report = BooksReport {
-            ours: ours(check),
-            theirs: theirs(sides),
-            agree: sides.agrees(),
+            ours,
+            theirs,
+            sums_differ,
+            agree,
             compared: sides.compared,
             under_way: sides.under_way,
             differing: sides.differing,
@@ -109,6 +114,13 @@ impl BooksSide {
         )];
         if sides.under_way > 0 {
             parts.push(format!("{} on their way: their running step was not compared", sides.under_way));
+        }
+        if report.sums_differ {
+            parts.push(match sides.under_way {
+                0 => "the sums of both sides differ".to_owned(),
+                _ => "the sums of both sides differ, as far as can be told by their running steps alone"
+                    .to_owned(),
+            });
         }
         if sides.differing > 0 {
             parts.push(format!("{} orders differ", sides.differing));

@@ -6,7 +6,9 @@ use retailflow_engine::money::Amount;
 use retailflow_engine::order::view;
 use retailflow_engine::ports::EventLog;
 use retailflow_engine::wire::CommandType;
-use retailflow_engine::wire::order::{GiverKind, HistoryEntry, HistoryPage, OrderView};
+use retailflow_engine::wire::order::{
+    GiverKind, HistoryEntry, HistoryPage, OperatorAct, OrderView, PendingStep,
+};
 use retailflow_engine::wire::time::format_time;
 use serde_json::Value;
 
@@ -174,6 +176,18 @@ fn show(order: &OrderView) -> String {
     text.push_str(&format!("status     {}{step}\n", order.head.status.as_str()));
     text.push_str(&format!("attention  {}", order.head.attention.as_str()));
     text.push_str(&order.head.attention_reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default());
+    if let Some(PendingStep { step, reference, since, until }) = &order.pending {
+        let until = until.map(|until| format!(", until {}", format_time(until))).unwrap_or_default();
+        let since = format_time(*since);
+        text.push_str(&format!("\npending    {} as {reference}, since {since}{until}", step.as_str()));
+    }
+    if let Some(reason) = &order.cancel_reason {
+        text.push_str(&format!("\ncanceled   {reason}"));
+    }
+    if let Some(OperatorAct { kind, name, reason, at }) = &order.operator {
+        let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        text.push_str(&format!("\noperator   {name} {kind} at {}{why}", format_time(*at)));
+    }
     text.push_str(&format!("\nversion    {}\n", order.head.version));
     text.push_str(&format!("customer   {}\n", order.customer));
     text.push_str(&format!("total      {}\n", money(order.total_minor)));
