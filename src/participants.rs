@@ -25,7 +25,7 @@ const REPORT_FOR: Duration = Duration::from_secs(300);
 /// For one answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Between two attempts.
-const AGAIN: Duration = Duration::from_millis(100);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
 Example:
@@ -100,7 +100,7 @@ async fn one(client: Arc<AskClient>, event: CommandEvent) {
         loop {
             match client.ask(&event, ANSWER_MAX).await {
                 Ok(outcome) if !outcome.code.retry_helps() => return outcome.code,
-                Ok(_) | Err(_) => tokio::time::sleep(AGAIN).await,
+                Ok(_) | Err(_) => tokio::time::sleep(RETRY_INTERVAL).await,
             }
         }
     };

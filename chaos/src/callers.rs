@@ -10,7 +10,7 @@ use retailflow_engine::invariant::{InvariantId, OutcomeBook, Violation};
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
 
-use crate::script::Caller;
+use crate::script::AskClient;
 use crate::time::WorldClock;
 use crate::trace::Trace;
 
@@ -36,7 +36,7 @@ impl Shared {
     }
 
     /// Notes an outcome that someone got.
-    pub(crate) fn told(&self, who: &str, event: &CommandEvent, outcome: &Outcome) {
+    pub(crate) fn record_answer(&self, who: &str, event: &CommandEvent, outcome: &Outcome) {
         self.trace.note(format!(
             "{who}: {} {} {}{} version {:?}",
             event.order,
@@ -68,7 +68,7 @@ pub(crate) fn is_final(outcome: &Outcome) -> bool {
 
 /// Caller `index` of `count`. No two callers ever send in the same millisecond: when many lose their answers at once,
 /// the order in which they hear of it (a matter of addresses in memory) must not decide what happens next.
-pub(crate) async fn call(shared: Arc<Shared>, caller: Caller, index: u64, count: u64) {
+pub(crate) async fn call(shared: Arc<Shared>, caller: AskClient, index: u64, count: u64) {
     let who = format!("caller {index}");
     let command = Command::from_event(caller.event.clone(), Actor::Tenant);
     let mut next_ms = caller.first_ms;
@@ -77,7 +77,7 @@ pub(crate) async fn call(shared: Arc<Shared>, caller: Caller, index: u64, count:
         own_slot(&shared.clock, next_ms, index, count).await;
         next_ms = 0;
         if let Some(outcome) = lost.take() {
-            shared.told(&who, &caller.event, &outcome);
+            shared.record_answer(&who, &caller.event, &outcome);
         }
         let Some(node) = shared.node.lock().clone() else { continue };
         shared.trace.note(format!("{who} asks: {} {}", caller.event.order, caller.event.key));
@@ -87,7 +87,7 @@ pub(crate) async fn call(shared: Arc<Shared>, caller: Caller, index: u64, count:
             lost = Some(outcome);
             continue;
         }
-        shared.told(&who, &caller.event, &outcome);
+        shared.record_answer(&who, &caller.event, &outcome);
         if is_final(&outcome) {
             return;
         }

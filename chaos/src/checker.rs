@@ -23,8 +23,8 @@ pub(crate) struct Rest<'a> {
     pub(crate) partitions: u16,
     pub(crate) book: &'a OutcomeBook,
     pub(crate) script: &'a Script,
-    /// Commands that only the rival was given.
-    pub(crate) rivals: &'a BTreeSet<Name>,
+    /// Commands that only the competing writer was given.
+    pub(crate) others_own: &'a BTreeSet<Name>,
     pub(crate) dead_letters: u64,
     /// What the participants' own books add up to.
     pub(crate) books: &'a BookTotals,
@@ -41,7 +41,7 @@ pub(crate) fn check(rest: &Rest<'_>) -> Vec<Violation> {
     let counted: u64 =
         result.ledger.values().map(|tenant| tenant.applied + tenant.rejected + tenant.parked).sum();
     let answered: BTreeSet<&Name> = rest.book.answered().collect();
-    let expected = answered.len() + rest.rivals.iter().filter(|name| !answered.contains(name)).count();
+    let expected = answered.len() + rest.others_own.iter().filter(|name| !answered.contains(name)).count();
     if counted != expected as u64 {
         let text = format!(
             "{counted} commands recorded or parked in the log, {expected} answered so: {:?}",

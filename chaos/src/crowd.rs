@@ -46,7 +46,7 @@ use crate::time::{Dice, WorldClock};
 /// How long a published command waits for its order.
 const PUBLISHED_PATIENCE: Duration = Duration::from_millis(300);
 /// Time between two looks at whether all has come to rest.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What became of a crowd.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -295,7 +295,7 @@ impl Crowd<'_> {
             {
                 return;
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -320,7 +320,7 @@ impl Crowd<'_> {
             if Instant::now() >= until {
                 return Err(format!("{left} tasks are left of a node that stopped, {idle_tasks} before it"));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

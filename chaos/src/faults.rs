@@ -23,7 +23,7 @@ pub enum Fault {
     /// Refused for want of room.
     NoRoom,
     /// Another owner comes in between.
-    Rival,
+    CompetingWriter,
     /// A read fails.
     Read,
     /// A store fails before its work.
@@ -92,7 +92,7 @@ impl FaultDeck {
             (faults.lost_answer_permille, pick(lost)),
             (faults.unknown_permille, pick(unknown)),
             (faults.unavailable_permille, Fault::NoRoom),
-            (faults.rival_permille, Fault::Rival),
+            (faults.rival_permille, Fault::CompetingWriter),
         ])
     }
 

@@ -1,4 +1,4 @@
-//! The log in memory behind a network that loses answers, is late, refuses, and lets a rival in.
+//! The log in memory behind a network that loses answers, is late, refuses, and lets a competing writer in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use retailflow_engine::ports::{
     PortFuture, ReadError, StoredRecord,
 };
 
+use crate::competing_writer::CompetingWriter;
 use crate::faults::{Fault, FaultDeck};
-use crate::rival::Rival;
 use crate::trace::Trace;
 use crate::watch::{Attempt, Watch};
 
@@ -27,9 +27,9 @@ pub(crate) struct FaultyLog {
     pub(crate) inner: Arc<MemoryLog>,
     pub(crate) deck: Arc<FaultDeck>,
     pub(crate) trace: Arc<Trace>,
-    pub(crate) rival: Arc<Rival>,
+    pub(crate) competing_writer: Arc<CompetingWriter>,
     pub(crate) watch: Arc<Watch>,
-    /// The orders of partitions that the node writes, as far as it knows: a rival's are not in it.
+    /// The orders of partitions that the node writes, as far as it knows: a competing writer's are not in it.
     pub(crate) there: Mutex<BTreeMap<PartitionId, BTreeSet<OrderRef>>>,
 }
 
@@ -48,7 +48,7 @@ impl FaultyLog {
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(delay_ms)).await;
             let answer = inner.commit_now(&group);
-            trace.note(format!("late: {} {}", named(&group), told(&answer)));
+            trace.note(format!("late: {} {}", named(&group), describe(&answer)));
         });
     }
 
@@ -66,13 +66,13 @@ impl FaultyLog {
         let unknown = || Err(CommitError::Unknown("the world wants it so".into()));
         let answer = match fault {
             None => self.inner.commit_now(&group),
-            Some(Fault::Rival) => {
-                self.trace.note(self.rival.strike(&self.inner, &group, self.deck.dice()).await);
+            Some(Fault::CompetingWriter) => {
+                self.trace.note(self.competing_writer.take_over(&self.inner, &group, self.deck.dice()).await);
                 self.inner.commit_now(&group)
             }
             Some(Fault::LostAnswer | Fault::Silent) => {
                 let answer = self.inner.commit_now(&group);
-                self.trace.note(format!("unheard: {name} {}", told(&answer)));
+                self.trace.note(format!("unheard: {name} {}", describe(&answer)));
                 unknown()
             }
             Some(Fault::LateUnknown | Fault::LateSilent) => {
@@ -87,7 +87,7 @@ impl FaultyLog {
             std::future::pending::<()>().await;
         }
         self.delay().await;
-        self.trace.note(format!("append: {name} {}", told(&answer)));
+        self.trace.note(format!("append: {name} {}", describe(&answer)));
         self.remember(partition, &answer);
         self.watch.answered(&attempt, was_in_doubt, &answer, &records);
         answer
@@ -152,7 +152,7 @@ fn named(group: &Group) -> String {
     )
 }
 
-fn told(answer: &Result<Commit, CommitError>) -> String {
+fn describe(answer: &Result<Commit, CommitError>) -> String {
     match answer {
         Ok(commit) => format!("→ position {}", commit.position.0),
         Err(error) => format!("→ {error:?}"),

@@ -1,7 +1,7 @@
 //! What can go wrong: a seeded world around the real actors, its faults, its workload and its checkers.
 //!
 //! - [`run`]: a whole world from one seed and one [`Plan`]; the same seed gives the same [`Report`], trace and all
-//! - `faulty_log`, `faulty_stores`, `faulty_participants`, `rival`: the reference adapters behind everything a network and other nodes do
+//! - `faulty_log`, `faulty_stores`, `faulty_participants`, `competing_writer`: the reference adapters behind everything a network and other nodes do
 //! - `probe`: crashes of actors and of the node at any point of a command's way
 //! - `script`, `callers`: who sends what, when, how often, by which door
 //! - [`crowd`](crowd()): hundreds of orders beside one part that is sick, and checkers that judge time
@@ -9,6 +9,7 @@
 
 mod callers;
 mod checker;
+mod competing_writer;
 mod crowd;
 mod faults;
 mod faulty_log;
@@ -17,7 +18,6 @@ mod faulty_stores;
 mod plan;
 mod probe;
 mod report;
-mod rival;
 mod script;
 mod time;
 mod trace;

@@ -18,7 +18,7 @@ const SPREAD_MS: u64 = 600;
 
 /// A caller at the ask door, who asks until there is an answer for good.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller {
+pub(crate) struct AskClient {
     pub(crate) event: CommandEvent,
     /// When it asks first, in milliseconds of the world.
     pub(crate) first_ms: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Caller {
 /// All that is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
-    pub(crate) callers: Vec<Caller>,
+    pub(crate) callers: Vec<AskClient>,
     /// The inbox: commands and what is none.
     pub(crate) bodies: Vec<Body>,
     pub(crate) malformed: u64,
@@ -89,9 +89,9 @@ impl Script {
     }
 }
 
-fn caller(dice: &Dice, event: &CommandEvent, late_ms: u64) -> Caller {
+fn caller(dice: &Dice, event: &CommandEvent, late_ms: u64) -> AskClient {
     let patience_ms = if dice.chance(250) { 1 + dice.below(60) } else { 5_000 };
-    Caller { event: event.clone(), first_ms: dice.below(SPREAD_MS) + late_ms, patience_ms }
+    AskClient { event: event.clone(), first_ms: dice.below(SPREAD_MS) + late_ms, patience_ms }
 }
 
 fn events(dice: &Dice, plan: &Plan) -> Result<Vec<CommandEvent>, IdError> {

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use crate::callers::{Shared, call};
 use crate::checker::{Rest, check};
+use crate::competing_writer::CompetingWriter;
 use crate::faults::FaultDeck;
 use crate::faulty_log::FaultyLog;
 use crate::faulty_participants::{Reports, faulty_participants};
@@ -33,7 +34,6 @@ use crate::faulty_stores::{FaultyDeadLetters, FaultyDeadlines, FaultySnapshots, 
 use crate::plan::Plan;
 use crate::probe::CrashProbe;
 use crate::report::{Report, combined};
-use crate::rival::Rival;
 use crate::script::Script;
 use crate::time::{Dice, WorldClock};
 use crate::trace::Trace;
@@ -80,7 +80,7 @@ struct World<'a> {
     ports: Ports,
     deck: Arc<FaultDeck>,
     watch: Arc<Watch>,
-    rival: Arc<Rival>,
+    competing_writer: Arc<CompetingWriter>,
     /// The participants' own books.
     journal: Arc<MemoryJournal>,
     steps: Arc<FaultDeck>,
@@ -110,7 +110,8 @@ impl<'a> World<'a> {
         let deck = Arc::new(FaultDeck::new(plan.faults, Dice::new(seed, 3)));
         let stores = Arc::new(FaultDeck::new(plan.faults, Dice::new(seed, 4)));
         let watch = Arc::new(Watch::default());
-        let rival = Arc::new(Rival::new(clock, plan.settings("rival").policy, script.by_order()));
+        let competing_writer =
+            Arc::new(CompetingWriter::new(clock, plan.settings("rival").policy, script.by_order()));
         let kill_node = Arc::new(Notify::new());
         let reports = Arc::new(Reports::default());
         let probe = CrashProbe::new(plan.crashes, Dice::new(seed, 5), trace.clone(), kill_node.clone());
@@ -118,7 +119,7 @@ impl<'a> World<'a> {
             inner: log.clone(),
             deck: deck.clone(),
             trace: trace.clone(),
-            rival: rival.clone(),
+            competing_writer: competing_writer.clone(),
             watch: watch.clone(),
             there: Mutex::default(),
         };
@@ -162,7 +163,7 @@ impl<'a> World<'a> {
             ports,
             deck,
             watch,
-            rival,
+            competing_writer,
             journal,
             steps,
             reports,
@@ -191,7 +192,7 @@ impl<'a> World<'a> {
             partitions: self.plan.config.log.partitions,
             book: &self.shared.book.lock(),
             script: &self.script,
-            rivals: &self.rival.own(),
+            others_own: &self.competing_writer.own(),
             dead_letters: letters.map_or(0, |letters| letters.len() as u64),
             books: &self.journal.totals(),
         });

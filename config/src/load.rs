@@ -197,7 +197,7 @@ fn merge(layers: Vec<Layer>) -> Result<Loaded, ConfigError> {
     for limit in LIMITS {
         let value = figment.extract_inner(limit.key).map_err(|e| internal(e.to_string()))?;
         let layer = figment.find_metadata(limit.key).and_then(|m| m.name.parse::<usize>().ok()).unwrap_or(0);
-        settings.push(Setting { key: limit.key, value: told(value), origin: origins[layer].clone() });
+        settings.push(Setting { key: limit.key, value: redacted(value), origin: origins[layer].clone() });
     }
     check_orders(&settings)?;
     Ok(Loaded { config, origins: settings })
@@ -232,7 +232,7 @@ fn check_orders(settings: &[Setting]) -> Result<(), ConfigError> {
 }
 
 /// As it may be shown.
-fn told(value: toml::Value) -> toml::Value {
+fn redacted(value: toml::Value) -> toml::Value {
     match value {
         toml::Value::String(text) => toml::Value::String(lists::without_users(&text)),
         value => value,

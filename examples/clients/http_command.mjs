@@ -9,7 +9,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 // With these statuses the same command under the same id may end otherwise, later. 504 means that nobody knows yet whether it was
 // recorded: sent again, the same id gets the outcome.
-const AGAIN = new Set([408, 429, 500, 503, 504, 507]);
+const RETRYABLE = new Set([408, 429, 500, 503, 504, 507]);
 const ATTEMPTS_MAX = 20;
 const WAIT_MAX_MS = 10_000;
 // The server answers within this time; we wait a little longer, so that we hear what it says.
@@ -45,7 +45,7 @@ async function send(server, tenant, order, type, id, data) {
   let last;
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
     last = await sendOnce(server, tenant, order, type, id, data);
-    if (last.status !== 0 && !AGAIN.has(last.status)) return last.outcome;
+    if (last.status !== 0 && !RETRYABLE.has(last.status)) return last.outcome;
     await pause(Math.max(waitMs, last.waitMs));
     waitMs = Math.min(waitMs * 2, WAIT_MAX_MS);
   }

@@ -15,7 +15,7 @@ import urllib.request
 
 # With these statuses the same command under the same id may end otherwise, later. 504 means that nobody knows yet whether it was
 # recorded: sent again, the same id gets the outcome.
-AGAIN = {408, 429, 500, 503, 504, 507}
+RETRYABLE = {408, 429, 500, 503, 504, 507}
 ATTEMPTS_MAX = 20
 WAIT_MAX_S = 10.0
 # The server answers within Rf-Timeout-Ms; we wait a little longer, so that we hear what it says.
@@ -61,7 +61,7 @@ def send(server, tenant, order, command_type, command_id, data):
     wait = 0.1
     for _ in range(ATTEMPTS_MAX):
         status, outcome, asked_to_wait = send_once(server, tenant, order, command_type, command_id, data)
-        if status != 0 and status not in AGAIN:
+        if status != 0 and status not in RETRYABLE:
             return outcome
         time.sleep(max(wait, asked_to_wait))
         wait = min(wait * 2, WAIT_MAX_S)

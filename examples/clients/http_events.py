@@ -22,21 +22,26 @@ SILENT_MAX_S = 45
 PAUSE_S = 2.0
 
 
-def read_cursor(file):
-    try:
-        with open(file, encoding="ascii") as kept:
-            return kept.read().strip()
-    except FileNotFoundError:
-        return ""
+class FileCursor:
+    """Where we are, in a file. Better still is a place that changes in one transaction with what events do (accountant.py)."""
 
+    def __init__(self, file):
+        self.file = file
 
-def write_cursor(file, cursor):
-    # The old one or the new one, whole, whatever happens in between.
-    with open(file + ".new", "w", encoding="ascii") as kept:
-        kept.write(cursor)
-        kept.flush()
-        os.fsync(kept.fileno())
-    os.replace(file + ".new", file)
+    def read(self):
+        try:
+            with open(self.file, encoding="ascii") as kept:
+                return kept.read().strip()
+        except FileNotFoundError:
+            return ""
+
+    def write(self, position):
+        # The old one or the new one, whole, whatever happens in between.
+        with open(self.file + ".new", "w", encoding="ascii") as kept:
+            kept.write(position)
+            kept.flush()
+            os.fsync(kept.fileno())
+        os.replace(self.file + ".new", self.file)
 
 
 def messages(answer):
@@ -53,25 +58,25 @@ def messages(answer):
             fields = {}
 
 
-def follow(server, tenant, file, handle):
+def follow(server, tenant, cursor, handle):
     """Gives each event behind the cursor to `handle`, until that says False. The cursor moves when it was handled."""
     while True:
         request = urllib.request.Request(f"{server}/v1/tenants/{urllib.parse.quote(tenant)}/events")
-        cursor = read_cursor(file)
-        if cursor:
-            request.add_header("Last-Event-ID", cursor)
+        known = cursor.read()
+        if known:
+            request.add_header("Last-Event-ID", known)
         try:
             with urllib.request.urlopen(request, timeout=SILENT_MAX_S) as answer:
                 for position, data in messages(answer):
                     goes_on = data is None or handle(json.loads(data))
-                    write_cursor(file, position)
+                    cursor.write(position)
                     if not goes_on:
                         return
         except urllib.error.HTTPError as error:
             code = json.load(error).get("code")
             if code in ("position_gone", "invalid_token"):
                 # What comes behind our place is not there any more: read the orders that matter anew, then begin without one.
-                raise SystemExit(f"the cursor is no longer good ({code}): delete {file}, and begin anew") from error
+                raise SystemExit(f"the cursor is no longer good ({code}): forget it, and begin anew") from error
             if error.code not in (429, 500, 503):
                 raise SystemExit(f"cannot read events: {error.code} {code}") from error
             print(f"again in {PAUSE_S} s: {code}", file=sys.stderr)
@@ -92,7 +97,7 @@ def main():
         left = None if left is None else left - 1
         return left != 0
 
-    follow(server, tenant, file, handle)
+    follow(server, tenant, FileCursor(file), handle)
 
 
 if __name__ == "__main__":

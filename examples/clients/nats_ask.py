@@ -14,7 +14,7 @@ import nats
 import nats.errors
 
 # As over HTTP: with these codes the same command under the same id may end otherwise, later.
-AGAIN = {"408", "429", "500", "503", "504", "507"}
+RETRYABLE = {"408", "429", "500", "503", "504", "507"}
 ATTEMPTS_MAX = 20
 WAIT_MAX_S = 10.0
 # A node answers within this time; we wait a little longer, so that we hear what it says.
@@ -50,7 +50,7 @@ async def ask(connection, command):
         try:
             answer = await connection.request(subject, body, timeout=OUR_TIMEOUT_S, headers=headers)
             outcome = json.loads(answer.data)
-            if (answer.headers or {}).get("Nats-Service-Error-Code") not in AGAIN:
+            if (answer.headers or {}).get("Nats-Service-Error-Code") not in RETRYABLE:
                 return outcome
             last, asked_to_wait = outcome["code"], outcome.get("retry_after_ms", 0) / 1000
         except nats.errors.NoRespondersError:

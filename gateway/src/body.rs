@@ -95,7 +95,7 @@ pub(crate) struct BodyOwner<'a> {
 }
 
 /// A body, which counts among all that are held until it is dropped.
-pub(crate) struct Held<'a> {
+pub(crate) struct CountedBody<'a> {
     bytes: Bytes,
     counted: usize,
     room: &'a BodyBudget,
@@ -103,7 +103,7 @@ pub(crate) struct Held<'a> {
     large: Option<Option<TenantId>>,
 }
 
-impl Deref for Held<'_> {
+impl Deref for CountedBody<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -111,7 +111,7 @@ impl Deref for Held<'_> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for CountedBody<'_> {
     fn drop(&mut self) {
         self.room.held.fetch_sub(self.counted, Ordering::Relaxed);
         if let Some(key) = &self.large {
@@ -127,7 +127,7 @@ impl Drop for Held<'_> {
     }
 }
 
-impl Held<'_> {
+impl CountedBody<'_> {
     /// Counts bytes that have come. What does not fit is counted, too, until the body is dropped.
     fn count(&mut self, bytes: usize, owner: BodyOwner<'_>) -> Result<(), BodyError> {
         let room = self.room;
@@ -161,7 +161,7 @@ pub(crate) async fn read<'a>(
     headers: &HeaderMap,
     mut body: Body,
     time: Duration,
-) -> Result<Held<'a>, Refusal> {
+) -> Result<CountedBody<'a>, Refusal> {
     let max_bytes = room.each_max;
     if body.size_hint().lower() > max_bytes as u64 {
         // A client that asks first has sent nothing yet.
@@ -218,8 +218,8 @@ async fn collect<'a>(
     room: &'a BodyBudget,
     owner: BodyOwner<'_>,
     body: &mut Body,
-) -> Result<Held<'a>, BodyError> {
-    let mut held = Held { bytes: Bytes::new(), counted: 0, room, large: None };
+) -> Result<CountedBody<'a>, BodyError> {
+    let mut held = CountedBody { bytes: Bytes::new(), counted: 0, room, large: None };
     let mut more = Vec::new();
     // Where the moment began in which something has to come, and what has come in it.
     let mut window: Option<(Instant, usize)> = None;

@@ -324,7 +324,7 @@ async fn answer(answering: &Answering, request: Request<Incoming>) -> Result<Res
         Err(_) => {
             counts.panicked();
             // What it says may be a customer's: the process's own hook decides what becomes of that.
-            tracing::error!("the handler of a request panicked");
+            tracing::error!(event = "handler_panicked", "the handler of a request panicked");
             Refusal::internal().and_close().into_response()
         }
     };

@@ -23,6 +23,9 @@ pub(crate) fn from_log(error: ReadError) -> Refusal {
 /// What was read is no order.
 pub(crate) fn damaged() -> Refusal {
     // Where the damage is, operators read in `verify`; which order it is stays out of the log lines.
-    tracing::error!("stored records of an order cannot be read; run `retailflow verify`");
+    tracing::error!(
+        event = "order_unreadable",
+        "stored records of an order cannot be read; run `retailflow verify`"
+    );
     Refusal::new(Code::Internal, "what is stored of the order cannot be read; tell the operators")
 }

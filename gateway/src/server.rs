@@ -79,6 +79,7 @@ impl Server {
                 return Err(StartError::NotLoopback { key, address });
             }
             tracing::warn!(
+                event = "insecure_address",
                 key,
                 %address,
                 "INSECURE: whoever reaches this address can send commands and read orders; nobody is asked who they are"

@@ -144,7 +144,7 @@ pub async fn whole_lives(
     callers: u64,
     from: u64,
     orders: u64,
-) -> anyhow::Result<Lives> {
+) -> anyhow::Result<LifecycleRun> {
     let ended_before = node.effect_counts().orders;
     let begun = Instant::now();
     let answered = Arc::new(AtomicU64::new(0));
@@ -178,7 +178,7 @@ pub async fn whole_lives(
     measured.seconds = took.as_secs_f64();
     measured.per_second = orders as f64 / took.as_secs_f64();
     let second_half = (took - half).as_secs_f64().max(1e-9);
-    Ok(Lives {
+    Ok(LifecycleRun {
         measured,
         most_open_first_half,
         most_open,
@@ -187,7 +187,7 @@ pub async fn whole_lives(
 }
 
 /// What a run of whole lives came to.
-pub struct Lives {
+pub struct LifecycleRun {
     /// The figures.
     pub measured: Measured,
     /// Orders placed and not at their end, at most, until half of them had ended: sampled every 20 ms.

@@ -38,7 +38,7 @@ impl Failure {
     }
 
     /// A failure whose message has been given already.
-    pub const fn told(code: ExitStatus) -> Self {
+    pub const fn reported(code: ExitStatus) -> Self {
         Self { code, error: None }
     }
 
@@ -66,7 +66,7 @@ impl Failure {
     /// quietly, and fine.
     pub fn output(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self::told(ExitStatus::Fine);
+            return Self::reported(ExitStatus::Fine);
         }
         Self::new(
             ExitStatus::Unreachable,

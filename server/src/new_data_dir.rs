@@ -63,7 +63,7 @@ impl NewDataDir {
         create_folders(data).or_exit(ExitStatus::Unreachable, cannot)?;
         let data = fs::canonicalize(data).or_exit(ExitStatus::Unreachable, cannot)?;
         let mut new = Self { growing: data.join(GROWING), data, made, mark: None };
-        let ours = new.left_behind().or_exit(ExitStatus::Unreachable, cannot)?;
+        let ours = new.leftovers().or_exit(ExitStatus::Unreachable, cannot)?;
         new.refuse_occupied(&ours)?;
         new.claim().or_exit(ExitStatus::Refused, cannot)?;
         for name in ours {
@@ -114,7 +114,7 @@ impl NewDataDir {
     }
 
     /// What an earlier restore had given names to before it was broken off.
-    fn left_behind(&self) -> io::Result<Vec<String>> {
+    fn leftovers(&self) -> io::Result<Vec<String>> {
         if !is_ours(&self.growing)? || self.data.join(LOG).exists() {
             return Ok(Vec::new());
         }
@@ -186,7 +186,7 @@ impl NewDataDir {
             return Ok(());
         }
         if !self.data.join(LOG).exists() {
-            for name in self.left_behind()? {
+            for name in self.leftovers()? {
                 remove(&self.data.join(name))?;
             }
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::backup::{self, Created, Manifest};
 use crate::cli::log_source::LogSource;
 use crate::cli::place::AdminArgs;
-use crate::cli::{Context, Output, print, told};
+use crate::cli::{Context, Output, print, render};
 use crate::export::verb as export;
 use crate::verify::verb as verify;
 use retailflow_server::app;
@@ -102,7 +102,7 @@ fn summary(created: &Created, to: &Path, output: Output) -> String {
         manifest.segments.len(),
         manifest.books.len()
     );
-    told(&shown, text, output)
+    render(&shown, text, output)
 }
 
 fn check(folder: &Path, context: Context) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use crate::bench::cluster::{self, ClusterBench};
 use crate::bench::isolation::{self, IsolationBench};
 use crate::bench::take_over::{self, TakeOverBench};
 use crate::cli::{Context, Output, print};
-use retailflow_measure::load::{self, Lives, Orders, Pace};
+use retailflow_measure::load::{self, LifecycleRun, Orders, Pace};
 use retailflow_measure::machine;
 use retailflow_measure::raw::{self, Groups};
 use retailflow_measure::report::{BenchReport, Measured};
@@ -106,7 +106,7 @@ async fn measure(
     args: &EmbeddedArgs,
     config: &Config,
     store: &Store,
-) -> anyhow::Result<(Vec<Measured>, Groups, Lives)> {
+) -> anyhow::Result<(Vec<Measured>, Groups, LifecycleRun)> {
     let instant = Arc::new(Instant::default());
     let start = |drives_effects| {
         let settings = Settings { drives_effects, ..Settings::new(config.clone(), "bench") };

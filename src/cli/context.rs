@@ -44,8 +44,8 @@ pub(crate) struct Context {
     pub(crate) output: Output,
 }
 
-/// What a verb has done, in the form that was asked for.
-pub(crate) fn told(shown: &serde_json::Value, text: String, output: Output) -> String {
+/// Renders what a verb has done, in the form that was asked for.
+pub(crate) fn render(shown: &serde_json::Value, text: String, output: Output) -> String {
     match output {
         Output::Json => format!("{shown:#}\n"),
         Output::Table => text,

@@ -14,7 +14,7 @@ pub(crate) mod place;
 use clap::{Parser, Subcommand};
 use retailflow_server::exit::Failure;
 
-pub(crate) use self::context::{Context, Global, Output, print, told};
+pub(crate) use self::context::{Context, Global, Output, print, render};
 
 const EXAMPLES: &str = "\
 Examples:

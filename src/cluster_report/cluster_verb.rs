@@ -6,7 +6,7 @@ use retailflow_nats::{DoorStreams, Drift, Topology, TopologyError};
 use serde_json::json;
 
 use crate::cli::cluster_args::ClusterArgs;
-use crate::cli::{Context, Output, print, told};
+use crate::cli::{Context, Output, print, render};
 use crate::cluster_report::recover_verb::{self, RecoverArgs};
 use crate::cluster_report::{self, Cluster};
 use retailflow_server::app;
@@ -117,7 +117,7 @@ fn repair_streams(args: &RepairStreamsArgs, context: Context) -> Result<(), Fail
         false => drift.iter().map(line).collect(),
     };
     let shown = json!({ "dry_run": args.dry_run, "drift": shown, "missing": missing });
-    print(&told(&shown, text, context.output))?;
+    print(&render(&shown, text, context.output))?;
     match missing.is_empty() {
         true => Ok(()),
         false => Err(Failure::finding(format!(

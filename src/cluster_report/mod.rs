@@ -23,7 +23,7 @@ use retailflow_server::serve::cluster::{list, nats_options};
 /// For what is still to be sent.
 pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// Between two looks at what is waited for.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A connection to NATS as flags and configuration have it.
 pub(crate) async fn connect(config: &Config, name: &str) -> Result<Connections, Failure> {
@@ -77,7 +77,7 @@ impl Cluster {
                     let text = format!("not within {} s: {why}; it goes on", at_most.as_secs());
                     return Err(Failure::finding(text));
                 }
-                Err(_) => sleep(LOOK).await,
+                Err(_) => sleep(POLL_INTERVAL).await,
             }
         }
     }

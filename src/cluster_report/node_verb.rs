@@ -8,7 +8,7 @@ use retailflow_etcd::ClusterStatus;
 use serde_json::json;
 
 use crate::cli::cluster_args::ClusterArgs;
-use crate::cli::{Context, Output, print, told};
+use crate::cli::{Context, Output, print, render};
 use crate::cluster_report::{Cluster, claims_of, names, unreachable};
 use crate::parked::ending::operator;
 use retailflow_server::app::{self, SystemClock};
@@ -115,14 +115,14 @@ async fn drain(cluster: &Cluster, args: &DrainArgs, output: Output) -> Result<St
         if let Err(failure) = meant(&status, node) {
             text.push_str(&format!("it would be refused: {failure}\n"));
         }
-        return Ok(told(&shown, text, output));
+        return Ok(render(&shown, text, output));
     }
     cluster.admin.drain(node, &args.operator, SystemClock.now()).await.map_err(unreachable)?;
     let Some(seconds) = args.wait else {
         let text = format!(
             "{node} is being emptied of {claimed} partitions; `retailflow node list` shows how far it is\n"
         );
-        return Ok(told(&shown, text, output));
+        return Ok(render(&shown, text, output));
     };
     let empty = |status: &ClusterStatus| match claims_of(status, node) {
         0 => Ok(()),
@@ -132,7 +132,7 @@ async fn drain(cluster: &Cluster, args: &DrainArgs, output: Output) -> Result<St
     shown["took_ms"] = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).into();
     let text =
         format!("{node} is empty: {claimed} partitions went to others in {:.1} s\n", took.as_secs_f64());
-    Ok(told(&shown, text, output))
+    Ok(render(&shown, text, output))
 }
 
 /// Emptying the last node stops the cluster, and one that is not there is mostly a slip of the pen.
@@ -160,7 +160,7 @@ async fn forget(cluster: &Cluster, node: &NodeId, output: Output) -> Result<Stri
     match cluster.admin.forget(node).await.map_err(unreachable)? {
         true => {
             let shown = json!({ "node": node.as_str(), "forgotten": true });
-            Ok(told(&shown, format!("{node} is missed no more\n"), output))
+            Ok(render(&shown, format!("{node} is missed no more\n"), output))
         }
         false => Err(Failure::finding(format!("no node {node} is missed"))),
     }
@@ -173,5 +173,5 @@ async fn undrain(cluster: &Cluster, node: &NodeId, output: Output) -> Result<Str
         )));
     }
     let shown = json!({ "node": node.as_str(), "draining": false });
-    Ok(told(&shown, format!("{node} is given partitions again\n"), output))
+    Ok(render(&shown, format!("{node} is given partitions again\n"), output))
 }

@@ -8,7 +8,7 @@ use retailflow_etcd::ClusterStatus;
 use serde_json::json;
 
 use crate::cli::cluster_args::ClusterArgs;
-use crate::cli::{Context, Output, print, told};
+use crate::cli::{Context, Output, print, render};
 use crate::cluster_report::{Cluster, existing, names, unreachable};
 use crate::parked::ending::operator;
 use retailflow_server::app::{self, SystemClock};
@@ -114,7 +114,7 @@ async fn put(cluster: &Cluster, args: &MoveArgs, output: Output) -> Result<Strin
     let mut shown = json!({ "partition": partition.0, "pinned": node.as_str() });
     let Some(seconds) = args.wait else {
         let text = format!("partition {} goes to {node} and stays there\n", partition.0);
-        return Ok(told(&shown, text, output));
+        return Ok(render(&shown, text, output));
     };
     let there = |status: &ClusterStatus| match claimed(status, partition) {
         Some(owner) if owner == node.as_str() => Ok(()),
@@ -128,7 +128,7 @@ async fn put(cluster: &Cluster, args: &MoveArgs, output: Output) -> Result<Strin
         partition.0,
         took.as_secs_f64()
     );
-    Ok(told(&shown, text, output))
+    Ok(render(&shown, text, output))
 }
 
 fn claimed(status: &ClusterStatus, partition: PartitionId) -> Option<&str> {
@@ -145,5 +145,5 @@ async fn release(cluster: &Cluster, partition: u16, output: Output) -> Result<St
         return Err(Failure::finding(text));
     }
     let shown = json!({ "partition": partition.0, "pinned": null });
-    Ok(told(&shown, format!("where partition {} is, the plan decides again\n", partition.0), output))
+    Ok(render(&shown, format!("where partition {} is, the plan decides again\n", partition.0), output))
 }

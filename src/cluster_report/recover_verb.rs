@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::cli::cluster_args::ClusterArgs;
-use crate::cli::{Output, told};
+use crate::cli::{Output, render};
 use crate::cluster_report::{self, CLOSE_MAX};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit as _};
 use retailflow_server::serve::cluster::nats_options;
@@ -16,7 +16,7 @@ use retailflow_server::serve::cluster::nats_options;
 /// A leader that changes is away for some seconds; a stopped stream has none for good.
 const STOPPED_MIN: Duration = Duration::from_secs(10);
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -74,7 +74,7 @@ async fn recover(
             let text = format!(
                 "RF_CMD is led and takes commands (its last position is {last}): there is nothing to recover\n"
             );
-            return Ok(told(&json!({ "state": "well", "last": last }), text, output));
+            return Ok(render(&json!({ "state": "well", "last": last }), text, output));
         }
         CommandsState::ServersAway(stream) => {
             return Err(Failure::refused(format!(
@@ -88,7 +88,7 @@ async fn recover(
     let name = if missing { "missing" } else { "stopped" };
     let mut shown = json!({ "state": name, "dry_run": args.dry_run });
     if args.dry_run || !args.yes {
-        let undecided = if missing { Vec::new() } else { looked(recovery).await? };
+        let undecided = if missing { Vec::new() } else { undecided(recovery).await? };
         shown["undecided_partitions"] =
             undecided.iter().map(|one| one.partition.0).collect::<Vec<u16>>().into();
         let text = match (missing, undecided.is_empty()) {
@@ -103,7 +103,7 @@ async fn recover(
             ),
         };
         if args.dry_run {
-            return Ok(told(&shown, text, output));
+            return Ok(render(&shown, text, output));
         }
         return Err(Failure::refused(format!("{}: repeat with --yes to do it", text.trim_end())));
     }
@@ -114,7 +114,7 @@ async fn recover(
     shown["created"] = created.clone().into();
     let text =
         format!("RF_CMD was made again at {created}; nodes read it from its beginning by themselves\n");
-    Ok(told(&shown, text, output))
+    Ok(render(&shown, text, output))
 }
 
 /// How it stands, once that has stood for long enough.
@@ -126,11 +126,11 @@ async fn stopped(recovery: &CommandRecovery) -> Result<CommandsState, Failure> {
         if matches!(state, CommandsState::Well { .. }) || begun.elapsed() >= STOPPED_MIN {
             return Ok(state);
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-async fn looked(recovery: &CommandRecovery) -> Result<Vec<UndecidedCommands>, Failure> {
+async fn undecided(recovery: &CommandRecovery) -> Result<Vec<UndecidedCommands>, Failure> {
     let undecided = recovery.undecided().await;
     undecided.or_exit(ExitStatus::Unreachable, || "what is decided cannot be told now")
 }
@@ -138,7 +138,7 @@ async fn looked(recovery: &CommandRecovery) -> Result<Vec<UndecidedCommands>, Fa
 async fn decided(recovery: &CommandRecovery, at_most: Duration) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {
-        let undecided = looked(recovery).await?;
+        let undecided = undecided(recovery).await?;
         if undecided.is_empty() {
             return Ok(());
         }
@@ -149,7 +149,7 @@ async fn decided(recovery: &CommandRecovery, at_most: Duration) -> Result<(), Fa
                 at_most.as_secs()
             )));
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn exec(args: &EndArgs, way: Way, context: Context) -> Result<(), Fai
     let mut config = context.config.config;
     match args.place.open(&mut config)? {
         LogPlace::Cluster => {}
-        LogPlace::Data(_) | LogPlace::Server(_) => return Err(looked_at_only(way)),
+        LogPlace::Data(_) | LogPlace::Server(_) => return Err(not_on_one_node(way)),
     }
     let lines = app::runtime()?.block_on(async {
         let (connections, _) = cluster_report::log(&config).await?;
@@ -118,7 +118,7 @@ pub(crate) fn exec(args: &EndArgs, way: Way, context: Context) -> Result<(), Fai
 }
 
 /// On one node nothing reads what is published.
-fn looked_at_only(way: Way) -> Failure {
+fn not_on_one_node(way: Way) -> Failure {
     let (verb, instead) = match way {
         Way::Redrive => (
             "redriven",

@@ -95,7 +95,7 @@ fn list(args: &ListArgs, context: Context) -> Result<(), Failure> {
         after: args.after,
         limit: usize::try_from(args.limit).unwrap_or(usize::MAX),
     };
-    let Found { letters, more_after } = look(&args.place, context.config.config, &wanted)?;
+    let Found { letters, more_after } = find_letters(&args.place, context.config.config, &wanted)?;
     print(&match context.output {
         Output::Json => format!("{:#}\n", letters.iter().map(Seen::json).collect::<Value>()),
         Output::Table => {
@@ -115,7 +115,7 @@ fn list(args: &ListArgs, context: Context) -> Result<(), Failure> {
 fn show(args: &ShowArgs, context: Context) -> Result<(), Failure> {
     let after = args.position.saturating_sub(1);
     let wanted = Wanted { tenant: None, all: true, after, limit: 1 };
-    let found = look(&args.place, context.config.config, &wanted)?;
+    let found = find_letters(&args.place, context.config.config, &wanted)?;
     let seen = found.letters.into_iter().find(|seen| seen.stored.position == args.position);
     let seen = seen.ok_or_else(|| absent(args.position))?;
     print(&match context.output {
@@ -124,7 +124,7 @@ fn show(args: &ShowArgs, context: Context) -> Result<(), Failure> {
     })
 }
 
-fn look(
+fn find_letters(
     place: &LogArgs,
     mut config: retailflow_config::Config,
     wanted: &Wanted<'_>,

@@ -34,9 +34,9 @@ pub(super) fn examine(config: &Config, data: &Path, report: &mut Report) -> bool
     }
     report.servers_reached += 1;
     if let Some((free, size)) = app::room(data) {
-        let mend =
+        let remedy =
             "make room there, or raise the quota; commands are refused as `storage_full` when it is full";
-        room::look(format!("room at {}", data.display()), size - free.min(size), size, mend, report);
+        room::report_fill(format!("room at {}", data.display()), size - free.min(size), size, remedy, report);
     }
     if !data.join("log").is_dir() {
         report.problem(what, "holds no log", format!("`retailflow {serve}` begins one"));
@@ -69,10 +69,10 @@ fn whole(config: &Config, data: &Path, report: &mut Report) {
         Ok(None) => report.ok(what, "what was looked at is whole (`retailflow verify` reads all of it)"),
         Ok(Some(why)) => {
             let verify = format!("verify --data {}", data.display());
-            let mend = format!(
+            let remedy = format!(
                 "`retailflow {verify}` says what is wrong with it; then `retailflow repair --help`, or a backup that is put back"
             );
-            report.problem(what, why, mend);
+            report.problem(what, why, remedy);
         }
         Err(failure) => report.problem(what, failure.to_string(), "let this user read it"),
     }

@@ -20,8 +20,8 @@ const RECOMMENDED: [u32; 2] = [3, 6];
 pub(super) async fn members(config: &Config, report: &mut Report) -> bool {
     let endpoints = list(&config.etcd.endpoints);
     if endpoints.is_empty() {
-        let mend = "give --etcd URL[,URL] (or RETAILFLOW_ETCD, or etcd.endpoints); or --data DIR or --admin URL for a node that needs none";
-        report.problem("etcd", "no endpoint is given", mend);
+        let remedy = "give --etcd URL[,URL] (or RETAILFLOW_ETCD, or etcd.endpoints); or --data DIR or --admin URL for a node that needs none";
+        report.problem("etcd", "no endpoint is given", remedy);
         return false;
     }
     let mut reached = 0;
@@ -29,8 +29,8 @@ pub(super) async fn members(config: &Config, report: &mut Report) -> bool {
         let what = format!("etcd {}", redacted_address(endpoint));
         match probe_endpoint(endpoint).await {
             Err(error) => {
-                let mend = "start it, or take it out of --etcd (etcd.endpoints); a majority of its members must be there";
-                report.problem(what, error.to_string(), mend);
+                let remedy = "start it, or take it out of --etcd (etcd.endpoints); a majority of its members must be there";
+                report.problem(what, error.to_string(), remedy);
             }
             Ok(member) => {
                 reached += 1;
@@ -38,11 +38,11 @@ pub(super) async fn members(config: &Config, report: &mut Report) -> bool {
                 let found =
                     format!("version {}, {took} ms, {} KiB", member.version, member.database_bytes / 1024);
                 if !member.has_leader {
-                    let mend = "start the other members: a majority must see each other";
-                    report.problem(what, format!("{found}, and it knows no leader"), mend);
+                    let remedy = "start the other members: a majority must see each other";
+                    report.problem(what, format!("{found}, and it knows no leader"), remedy);
                 } else if member.took > SLOW {
-                    let mend = "give it a disk of its own, or a nearer one: nodes lose their sessions when it is slow";
-                    report.warn(what, found, mend);
+                    let remedy = "give it a disk of its own, or a nearer one: nodes lose their sessions when it is slow";
+                    report.warn(what, found, remedy);
                 } else if version(&member.version) < RECOMMENDED {
                     report.warn(
                         what,
@@ -68,15 +68,15 @@ fn version(text: &str) -> [u32; 2] {
 pub(super) async fn nodes(config: &Config, log: Option<&LogIdentity>, report: &mut Report) -> Vec<String> {
     let partitions = log.map_or(config.cluster.partitions, |log| log.partitions);
     let endpoints = list(&config.etcd.endpoints);
-    let mend = "see what is said of etcd above";
+    let remedy = "see what is said of etcd above";
     let status = match ClusterAdmin::connect(&endpoints, &config.log.cluster, partitions).await {
         Err(error) => {
-            report.problem("nodes", error.to_string(), mend);
+            report.problem("nodes", error.to_string(), remedy);
             return Vec::new();
         }
         Ok(admin) => match admin.status().await {
             Err(error) => {
-                report.problem("nodes", error.to_string(), mend);
+                report.problem("nodes", error.to_string(), remedy);
                 return Vec::new();
             }
             Ok(status) => status,
@@ -85,17 +85,21 @@ pub(super) async fn nodes(config: &Config, log: Option<&LogIdentity>, report: &m
     present(&config.log.cluster, &status, report);
     owned(&status, log, report);
     for (node, at) in &status.lost {
-        let mend = format!(
+        let remedy = format!(
             "start it again (`retailflow serve --node {node} …`); if it is not coming back, `retailflow node forget {node}`"
         );
         let found = format!("is not there; it came {} and has not left in good order", format_time(*at));
-        report.problem(format!("node {node}"), found, mend);
+        report.problem(format!("node {node}"), found, remedy);
         report.by(format!("node forget {node}"));
     }
     let (there, expected) = (status.nodes.len(), usize::from(config.cluster.expected_nodes));
     if there < expected {
-        let mend = "start the others, or put cluster.expected_nodes right";
-        report.problem("nodes", format!("{there} are there, and cluster.expected_nodes is {expected}"), mend);
+        let remedy = "start the others, or put cluster.expected_nodes right";
+        report.problem(
+            "nodes",
+            format!("{there} are there, and cluster.expected_nodes is {expected}"),
+            remedy,
+        );
     }
     for node in &status.nodes {
         if let Some(admin) = &node.admin {
@@ -104,8 +108,8 @@ pub(super) async fn nodes(config: &Config, log: Option<&LogIdentity>, report: &m
     }
     for drain in &status.drains {
         let (node, by, at) = (&drain.node, &drain.by, format_time(drain.at));
-        let mend = format!("`retailflow node undrain {node}` lets it have partitions again");
-        report.warn(format!("node {node}"), format!("is being emptied since {at}, by {by}"), mend);
+        let remedy = format!("`retailflow node undrain {node}` lets it have partitions again");
+        report.warn(format!("node {node}"), format!("is being emptied since {at}, by {by}"), remedy);
         report.by(format!("node undrain {node}"));
     }
     for (key, why) in &status.unreadable {
@@ -121,9 +125,9 @@ pub(super) async fn nodes(config: &Config, log: Option<&LogIdentity>, report: &m
 fn present(cluster: &str, status: &ClusterStatus, report: &mut Report) {
     let count = status.nodes.len();
     if count == 0 {
-        let mend =
+        let remedy =
             "start some: `retailflow serve --nats URL --etcd URL --node NAME`; or name the right --cluster";
-        return report.problem("nodes", format!("none is there in the cluster {cluster:?}"), mend);
+        return report.problem("nodes", format!("none is there in the cluster {cluster:?}"), remedy);
     }
     if !status.nodes.iter().any(|node| node.leads) {
         report.problem(
@@ -155,9 +159,9 @@ fn owned(status: &ClusterStatus, log: Option<&LogIdentity>, report: &mut Report)
     let count = status.partitions.len();
     if let Some(log) = log.filter(|log| usize::from(log.partitions) != count) {
         let found = format!("the plan in etcd is for {count}, and the log has {}", log.partitions);
-        let mend =
+        let remedy =
             "this etcd belongs to another log: name the right one, or give the cluster a name of its own";
-        report.problem("partitions", found, mend);
+        report.problem("partitions", found, remedy);
     }
     let unclaimed: Vec<u16> =
         status.partitions.iter().filter(|one| one.claimed.is_none()).map(|one| one.partition.0).collect();
@@ -166,12 +170,12 @@ fn owned(status: &ClusterStatus, log: Option<&LogIdentity>, report: &mut Report)
     if !unclaimed.is_empty() {
         let some: Vec<String> = unclaimed.iter().take(8).map(u16::to_string).collect();
         let found = format!("{} of {count} are run by nobody now ({} …)", unclaimed.len(), some.join(", "));
-        let mend =
+        let remedy =
             "ask again in some seconds; if it stays so, the nodes' logs say why they cannot take them over";
-        report.problem("partitions", found, mend);
+        report.problem("partitions", found, remedy);
     } else if moving > 0 {
-        let mend = "ask again: moving takes some seconds; if it stays so, the nodes' logs say why";
-        report.warn("partitions", format!("{moving} of {count} are not where they are to be"), mend);
+        let remedy = "ask again: moving takes some seconds; if it stays so, the nodes' logs say why";
+        report.warn("partitions", format!("{moving} of {count} are not where they are to be"), remedy);
     } else {
         report.ok("partitions", format!("{count}, all run where they are to be"));
     }
@@ -182,8 +186,8 @@ fn owned(status: &ClusterStatus, log: Option<&LogIdentity>, report: &mut Report)
                 && one.claimed_by.as_deref() != Some(node.incarnation.as_str())
         });
         if other {
-            let mend = "if two processes have this name, give one another --node; if it was just started again, wait";
-            report.warn(format!("node {}", node.node), "another process of this name has claims", mend);
+            let remedy = "if two processes have this name, give one another --node; if it was just started again, wait";
+            report.warn(format!("node {}", node.node), "another process of this name has claims", remedy);
         }
     }
 }

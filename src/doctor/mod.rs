@@ -1,4 +1,4 @@
-//! What is wrong with a node or a cluster, and how to mend it: what `retailflow doctor` looks at. Nothing is changed.
+//! What is wrong with a node or a cluster, and what to do about it: what `retailflow doctor` looks at. Nothing is changed.
 
 mod data;
 mod etcd;

@@ -30,8 +30,8 @@ pub(super) async fn namesakes(config: &Config, nodes: Vec<String>, report: &mut 
     let twice: Vec<&String> =
         nodes.iter().filter(|node| counts.get(&connection(node)).copied() > Some(1)).collect();
     for node in &twice {
-        let mend = "give one of them another --node NAME: the second one runs nothing as long as the first one is there";
-        report.problem(format!("node {node}"), "two processes have this name", mend);
+        let remedy = "give one of them another --node NAME: the second one runs nothing as long as the first one is there";
+        report.problem(format!("node {node}"), "two processes have this name", remedy);
     }
     if twice.is_empty() {
         report.ok("names", "no node is connected twice");

@@ -38,9 +38,9 @@ pub(super) async fn servers(config: &Config, report: &mut Report) -> Option<Conn
                 let found =
                     format!("{}, version {}, {} ms", server.name, server.version, server.took.as_millis());
                 if !server.jetstream {
-                    let mend =
+                    let remedy =
                         "give it a `jetstream { store_dir: … sync_interval: always }` in its configuration";
-                    report.problem(what, format!("{found}, without JetStream"), mend);
+                    report.problem(what, format!("{found}, without JetStream"), remedy);
                 } else if server.leaving {
                     report.warn(
                         what,
@@ -52,7 +52,7 @@ pub(super) async fn servers(config: &Config, report: &mut Report) -> Option<Conn
                 }
             }
             Err(error) => {
-                let mend = match &error {
+                let remedy = match &error {
                     ConnectError::TooOld { .. } => "upgrade it: 2.12 or later has what the log is made with",
                     ConnectError::Address { .. } => "write it as nats://host:port",
                     ConnectError::Credentials { .. } => "put nats.credentials right",
@@ -60,7 +60,7 @@ pub(super) async fn servers(config: &Config, report: &mut Report) -> Option<Conn
                         "start it, or take it out of --nats (nats.servers); or let this user in"
                     }
                 };
-                report.problem(what, error.to_string(), mend);
+                report.problem(what, error.to_string(), remedy);
             }
         }
     }
@@ -85,8 +85,8 @@ pub(super) async fn servers(config: &Config, report: &mut Report) -> Option<Conn
     };
     match probe_account(&connections).await {
         Ok(()) => report.ok("jetstream", "answers"),
-        Err(trouble) => {
-            let mend = match &trouble {
+        Err(error) => {
+            let remedy = match &error {
                 ApiFailure::Refused(error) if error.err_code == UNAVAILABLE => {
                     "JetStream has no leader: a majority of the servers must be there, and none of their stores be full"
                 }
@@ -96,7 +96,7 @@ pub(super) async fn servers(config: &Config, report: &mut Report) -> Option<Conn
                 }
                 _ => "give this user's account JetStream, and let it publish to `$JS.API.>`",
             };
-            report.problem("jetstream", trouble.to_string(), mend);
+            report.problem("jetstream", error.to_string(), remedy);
             connections.close(CLOSE_MAX).await;
             return None;
         }

@@ -12,7 +12,7 @@ pub(super) async fn ask(name: Option<&str>, admin: &str, report: &mut Report) {
     let health = match asked.unwrap_or_else(|error| Err(error.to_string())) {
         Ok(health) => health,
         Err(why) => {
-            let mend = match name {
+            let remedy = match name {
                 // It has a session: it lives.
                 Some(_) => {
                     "let this machine reach its operators' address (http.admin_listen), or run doctor beside it"
@@ -21,16 +21,16 @@ pub(super) async fn ask(name: Option<&str>, admin: &str, report: &mut Report) {
             };
             let found = format!("does not answer operators at {admin}: {why}");
             return if name.is_some() {
-                report.warn(what, found, mend)
+                report.warn(what, found, remedy)
             } else {
-                report.problem(what, found, mend)
+                report.problem(what, found, remedy)
             };
         }
     };
     report.servers_reached += 1;
     if !health.is_operators {
-        let mend = "name its operators' address (http.admin_listen) with --admin: there more is told";
-        return report.problem(what, format!("{admin} is its address for tenants"), mend);
+        let remedy = "name its operators' address (http.admin_listen) with --admin: there more is told";
+        return report.problem(what, format!("{admin} is its address for tenants"), remedy);
     }
     let health = health.said;
     if health.ok && health.notes.is_empty() {
@@ -40,8 +40,8 @@ pub(super) async fn ask(name: Option<&str>, admin: &str, report: &mut Report) {
         let what = format!("{what}, {}", part.part);
         let found = part.text.clone();
         match part.bars {
-            true => report.problem(what, found, part.mend.clone()),
-            false => report.warn(what, found, part.mend.clone()),
+            true => report.problem(what, found, part.remedy.clone()),
+            false => report.warn(what, found, part.remedy.clone()),
         }
     }
     // What belongs to no part: it starts, it ends, its log has failed for good.

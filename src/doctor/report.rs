@@ -25,8 +25,8 @@ pub(crate) struct Finding {
     /// How it is.
     pub(crate) found: String,
     /// What to do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) mend: Option<String>,
+    #[serde(rename = "mend", skip_serializing_if = "Option::is_none")]
+    pub(crate) remedy: Option<String>,
     /// Where typing it mends it: the words behind `retailflow`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) command: Option<String>,
@@ -59,18 +59,18 @@ impl Report {
         &mut self,
         what: impl Into<String>,
         found: impl Into<String>,
-        mend: impl Into<String>,
+        remedy: impl Into<String>,
     ) {
-        self.add(what, Level::Warning, found, Some(mend.into()));
+        self.add(what, Level::Warning, found, Some(remedy.into()));
     }
 
     pub(crate) fn problem(
         &mut self,
         what: impl Into<String>,
         found: impl Into<String>,
-        mend: impl Into<String>,
+        remedy: impl Into<String>,
     ) {
-        self.add(what, Level::Problem, found, Some(mend.into()));
+        self.add(what, Level::Problem, found, Some(remedy.into()));
     }
 
     pub(crate) fn add(
@@ -78,9 +78,9 @@ impl Report {
         what: impl Into<String>,
         level: Level,
         found: impl Into<String>,
-        mend: Option<String>,
+        remedy: Option<String>,
     ) {
-        self.findings.push(Finding { what: what.into(), level, found: found.into(), mend, command: None });
+        self.findings.push(Finding { what: what.into(), level, found: found.into(), remedy, command: None });
     }
 
     /// The last finding is mended by typing this behind `retailflow`.

@@ -9,15 +9,15 @@ const NEARLY_PERCENT: u64 = 80;
 const FULL_PERCENT: u64 = 95;
 
 /// Says how much of `max` is used.
-pub(super) fn look(what: impl Into<String>, used: u64, max: u64, mend: &str, report: &mut Report) {
+pub(super) fn report_fill(what: impl Into<String>, used: u64, max: u64, remedy: &str, report: &mut Report) {
     if max == 0 {
         return;
     }
     let percent = u128::from(used) * 100 / u128::from(max);
     let found = format!("{} of {} bytes, {percent} %", number(used), number(max));
     match percent {
-        percent if percent >= u128::from(FULL_PERCENT) => report.problem(what, found, mend),
-        percent if percent >= u128::from(NEARLY_PERCENT) => report.warn(what, found, mend),
+        percent if percent >= u128::from(FULL_PERCENT) => report.problem(what, found, remedy),
+        percent if percent >= u128::from(NEARLY_PERCENT) => report.warn(what, found, remedy),
         _ => report.ok(what, found),
     }
 }
@@ -31,7 +31,7 @@ mod tests {
     fn it_is_said_at_80_and_at_95_percent() {
         let level = |used| {
             let mut report = Report::default();
-            look("room", used, 1_000, "make some", &mut report);
+            report_fill("room", used, 1_000, "make some", &mut report);
             report.worst()
         };
         let levels = [0, 799, 800, 949, 950, 1_000].map(level);

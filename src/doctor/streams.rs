@@ -11,7 +11,7 @@ use super::report::Report;
 use super::room;
 use retailflow_server::app::SystemClock;
 use retailflow_server::serve::cluster::clock::{DIFFERS_MAX_MS, differs};
-use retailflow_server::serve::cluster::durability::{gives, look, name, remedy, shown};
+use retailflow_server::serve::cluster::durability::{assess, gives, name, remedy, shown};
 
 /// Looks at the log, if there is one; gives what it is.
 pub(super) async fn examine(
@@ -23,13 +23,13 @@ pub(super) async fn examine(
         Ok(log) => log,
         Err(error) => {
             let text = error.to_string();
-            let mend = match text.contains("10008") || text.contains("no answer") {
+            let remedy = match text.contains("10008") || text.contains("no answer") {
                 true => {
                     "the streams have no leader now: see what is said of each server, and of how full its store is"
                 }
                 false => "let this user read the streams; a log of a later build needs that build",
             };
-            report.problem("log", text, mend);
+            report.problem("log", text, remedy);
             return None;
         }
     };
@@ -59,7 +59,7 @@ fn identity(config: &Config, log: &LogIdentity, report: &mut Report) {
     if same {
         return report.ok("log", found);
     }
-    let mend = format!(
+    let remedy = format!(
         "give nodes log.cluster={} cluster.partitions={} cluster.shards={}, or name the right NATS: with this \
          configuration ({:?}, {}, {}) they do not start",
         log.cluster,
@@ -69,7 +69,7 @@ fn identity(config: &Config, log: &LogIdentity, report: &mut Report) {
         config.cluster.partitions,
         config.cluster.shards
     );
-    report.problem("log", found, mend);
+    report.problem("log", found, remedy);
 }
 
 /// Whether all streams are there.
@@ -90,18 +90,18 @@ async fn configuration(
             drift: [log.drift, doors.drift].concat(),
         },
         (Err(error), _) | (_, Err(error)) => {
-            let mend = match &error {
+            let remedy = match &error {
                 TopologyError::Invalid(_) => "put cluster.partitions, cluster.shards and nats.replicas right",
                 TopologyError::Stream { .. } => "let this user publish to `$JS.API.STREAM.INFO.>`",
             };
-            report.problem("streams", error.to_string(), mend);
+            report.problem("streams", error.to_string(), remedy);
             return false;
         }
     };
     let TopologyDiff { missing, drift } = compared;
     for stream in missing.iter().filter(|_| begun) {
-        let (mend, command) = missing_mend(stream);
-        report.problem(format!("stream {stream}"), "is missing", mend);
+        let (remedy, command) = missing_remedy(stream);
+        report.problem(format!("stream {stream}"), "is missing", remedy);
         command.into_iter().for_each(|command| report.by(command));
     }
     if drift.is_empty() && missing.is_empty() {
@@ -127,7 +127,7 @@ async fn configuration(
 }
 
 /// What to do where a stream is missing, and what to type.
-fn missing_mend(stream: &str) -> (&'static str, Option<&'static str>) {
+fn missing_remedy(stream: &str) -> (&'static str, Option<&'static str>) {
     match stream {
         "RF_CMD" => (
             "`retailflow cluster recover-commands --yes` makes it again",
@@ -151,19 +151,19 @@ async fn publishing(connections: &Connections, shards: u16, report: &mut Report)
     // Whoever may not publish is answered nothing, and so is who asks servers that are away: only where some answer is it a permission.
     let all_silent = tried.iter().all(|(_, said)| matches!(said, Err(ApiFailure::Silent(_))));
     for (subject, said) in tried {
-        if let Err(trouble) = said {
+        if let Err(error) = said {
             fine = false;
-            if let ApiFailure::Silent(why) = &trouble
+            if let ApiFailure::Silent(why) = &error
                 && (all_silent || lacks_leader(connections, &subject, shards).await)
             {
-                let mend = "start the servers that are away; it is taken again when a majority of the stream's copies is there";
-                report.problem("publishing", format!("{subject}: no answer ({why})"), mend);
+                let remedy = "start the servers that are away; it is taken again when a majority of the stream's copies is there";
+                report.problem("publishing", format!("{subject}: no answer ({why})"), remedy);
                 continue;
             }
-            let mend = format!(
+            let remedy = format!(
                 "let the nodes' user publish to `{subject}` and all that nodes need (docs/cluster.md)"
             );
-            report.problem("permission to publish", format!("{subject}: {trouble}"), mend);
+            report.problem("permission to publish", format!("{subject}: {error}"), remedy);
         }
     }
     if fine {
@@ -199,25 +199,25 @@ fn stream_of(subject: &str, shards: u16) -> String {
 async fn copies(connections: &Connections, shards: u16, report: &mut Report) {
     let all = match replica_status(connections, shards).await {
         Ok(all) => all,
-        Err(trouble) => {
-            report.problem("copies", trouble.to_string(), "see what is said of JetStream");
+        Err(error) => {
+            report.problem("copies", error.to_string(), "see what is said of JetStream");
             return;
         }
     };
     let behind: Vec<&ReplicaStatus> = all.iter().filter(|copies| copies.current < copies.replicas).collect();
     for copies in &behind {
         let found = format!("{} of {} copies are there and up to date", copies.current, copies.replicas);
-        let mend = "start the servers that are away; one that was just started catches up by itself";
-        report.problem(format!("stream {}", copies.stream), found, mend);
+        let remedy = "start the servers that are away; one that was just started catches up by itself";
+        report.problem(format!("stream {}", copies.stream), found, remedy);
     }
     if behind.is_empty() {
         report.ok("copies", "all are there and up to date");
     }
     for copies in &all {
         let Some(max) = copies.bytes_max.filter(|max| *max > 0) else { continue };
-        let mend = "see `retailflow cluster status` for who lags behind; callers are refused when it is full \
+        let remedy = "see `retailflow cluster status` for who lags behind; callers are refused when it is full \
                     (nats.commands_max_bytes)";
-        room::look(format!("room in {}", copies.stream), copies.bytes, max, mend, report);
+        room::report_fill(format!("room in {}", copies.stream), copies.bytes, max, remedy, report);
     }
 }
 
@@ -225,10 +225,10 @@ async fn durability(config: &Config, connections: &Connections, shards: u16, rep
     let mut config = config.clone();
     config.cluster.shards = shards;
     let required = config.cluster.durability;
-    match look(connections, &SyncedServers::new(connections), &config).await {
+    match assess(connections, &SyncedServers::new(connections), &config).await {
         Err(why) => report.problem("durability", why, "see what is said of JetStream"),
-        Ok(looked) => {
-            let found = looked.durability;
+        Ok(assessed) => {
+            let found = assessed.durability;
             let text = format!("{}, and cluster.durability asks for {}", shown(found), name(required));
             match gives(found, required) {
                 true => report.ok("durability", text),
@@ -242,15 +242,15 @@ async fn clocks(connections: &Connections, report: &mut Report) {
     let before = SystemClock.now().0;
     let asked = server_time(connections).await;
     let after = SystemClock.now().0;
-    let mend = "have both machines' clocks kept by NTP";
+    let remedy = "have both machines' clocks kept by NTP";
     match asked {
-        Err(trouble) => report.warn("clocks", trouble.to_string(), "see what is said of JetStream"),
-        Ok(None) => report.warn("clocks", "the server does not tell its time", mend),
+        Err(error) => report.warn("clocks", error.to_string(), "see what is said of JetStream"),
+        Ok(None) => report.warn("clocks", "the server does not tell its time", remedy),
         Ok(Some(theirs)) => {
             let off = differs(before, theirs.0, after);
             let found = format!("this machine's differs from the server's by {off} ms at least");
             match off.abs() > DIFFERS_MAX_MS {
-                true => report.warn("clocks", found, mend),
+                true => report.warn("clocks", found, remedy),
                 false => report.ok("clocks", format!("within {} ms", after - before + off.abs())),
             }
         }

@@ -1,4 +1,4 @@
-//! `retailflow doctor`: what is wrong with a node or a cluster, and how to mend it.
+//! `retailflow doctor`: what is wrong with a node or a cluster, and what to do about it.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -57,9 +57,9 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         Output::Table => text(&report),
     })?;
     match report.worst() {
-        _ if report.servers_reached == 0 => Err(Failure::told(ExitStatus::Unreachable)),
-        Level::Problem => Err(Failure::told(ExitStatus::Finding)),
-        Level::Warning if args.strict => Err(Failure::told(ExitStatus::Finding)),
+        _ if report.servers_reached == 0 => Err(Failure::reported(ExitStatus::Unreachable)),
+        Level::Problem => Err(Failure::reported(ExitStatus::Finding)),
+        Level::Warning if args.strict => Err(Failure::reported(ExitStatus::Finding)),
         Level::Warning | Level::Ok => Ok(()),
     }
 }
@@ -74,8 +74,8 @@ fn text(report: &Report) -> String {
         };
         // Writing into memory does not fail.
         let _ = writeln!(text, "{level}  {}: {}", finding.what, finding.found);
-        if let Some(mend) = &finding.mend {
-            let _ = writeln!(text, "         -> {mend}");
+        if let Some(remedy) = &finding.remedy {
+            let _ = writeln!(text, "         -> {remedy}");
         }
     }
     let count = |level: Level| report.findings.iter().filter(|finding| finding.level == level).count();

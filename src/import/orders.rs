@@ -13,7 +13,7 @@ use retailflow_engine::wire::{CommandData, CommandEvent};
 
 use crate::import::columns::Columns;
 use crate::import::records::Record;
-use crate::import::rejects::{Held, Rejects};
+use crate::import::rejects::{PendingRow, Rejects};
 use crate::import::row::{self, Fault, Row};
 use crate::import::{Settings, Summary, shown};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
@@ -21,7 +21,7 @@ use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 /// Who made the commands.
 const SOURCE: &str = "/import/csv";
 /// Most bytes of one order's rows that are kept for the file of rejected rows.
-const HELD_MAX_BYTES: usize = 8 * 1024 * 1024;
+const PENDING_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// The first half of the SHA-256 of `tenant/order`. Frozen: commands that were imported earlier are known by it.
 type OrderKey = [u8; 16];
@@ -40,9 +40,9 @@ struct Open {
     customer_line: u64,
     placed_at: Option<TimestampMs>,
     lines: Vec<Line>,
-    held: Vec<Held>,
-    held_bytes: usize,
-    /// Why it is not imported, once that is known; then nothing is held any more.
+    pending: Vec<PendingRow>,
+    pending_bytes: usize,
+    /// Why it is not imported, once that is known; then nothing is pending any more.
     spoilt: Option<String>,
     /// A row behind its last one that does not say which order it belongs to.
     unclear_line: Option<u64>,
@@ -135,8 +135,8 @@ impl<'a, 'r, W: Write> Orders<'a, 'r, W> {
             customer_line: 0,
             placed_at: None,
             lines: Vec::new(),
-            held: Vec::new(),
-            held_bytes: 0,
+            pending: Vec::new(),
+            pending_bytes: 0,
             spoilt,
             unclear_line: None,
         }
@@ -157,9 +157,9 @@ impl<'a, 'r, W: Write> Orders<'a, 'r, W> {
                 let line_id = (open.lines.len() + 1).to_string();
                 let Row { sku, quantity, amount: amount_minor, .. } = row;
                 open.lines.push(Line { line_id, sku, quantity, amount_minor, components: Vec::new() });
-                let held = self.rejects.hold(record);
-                open.held_bytes += held.size_bytes();
-                open.held.push(held);
+                let row = self.rejects.keep(record);
+                open.pending_bytes += row.size_bytes();
+                open.pending.push(row);
                 Ok(())
             }
             Err(fault) => {
@@ -182,8 +182,10 @@ impl<'a, 'r, W: Write> Orders<'a, 'r, W> {
         if open.lines.len() == LINES_MAX {
             return Err(Fault::of_row(format!("an order has at most {LINES_MAX} lines")));
         }
-        if open.held_bytes + record.size_bytes() > HELD_MAX_BYTES {
-            return Err(Fault::of_row(format!("the rows of an order have at most {HELD_MAX_BYTES} bytes")));
+        if open.pending_bytes + record.size_bytes() > PENDING_MAX_BYTES {
+            return Err(Fault::of_row(format!(
+                "the rows of an order have at most {PENDING_MAX_BYTES} bytes"
+            )));
         }
         Ok(row)
     }
@@ -199,13 +201,13 @@ impl<'a, 'r, W: Write> Orders<'a, 'r, W> {
             return Ok(());
         }
         let fault = self.because(open, &why);
-        self.reject_held(open, &fault)?;
+        self.reject_pending(open, &fault)?;
         open.spoilt = Some(why);
         Ok(())
     }
 
-    fn reject_held(&mut self, open: &mut Open, fault: &Fault) -> Result<(), Failure> {
-        open.held.drain(..).try_for_each(|held| self.rejects.reject_held(&held, fault))
+    fn reject_pending(&mut self, open: &mut Open, fault: &Fault) -> Result<(), Failure> {
+        open.pending.drain(..).try_for_each(|row| self.rejects.reject_pending(&row, fault))
     }
 
     /// Writes the command of a complete order.
@@ -243,6 +245,6 @@ impl<'a, 'r, W: Write> Orders<'a, 'r, W> {
     /// A complete order whose rows are good one by one and not together.
     fn refuse(&mut self, mut open: Open, why: &str) -> Result<(), Failure> {
         let fault = self.because(&open, why);
-        self.reject_held(&mut open, &fault)
+        self.reject_pending(&mut open, &fault)
     }
 }

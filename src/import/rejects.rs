@@ -15,14 +15,14 @@ const REASON_COLUMN: &str = "reject_reason";
 
 /// A row that is held back until its order is complete.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct PendingRow {
     line: u64,
     last_line: u64,
     /// Kept only where a file wants it.
     record: Option<Record>,
 }
 
-impl Held {
+impl PendingRow {
     /// How many bytes it keeps.
     pub(super) fn size_bytes(&self) -> usize {
         self.record.as_ref().map_or(0, Record::size_bytes)
@@ -52,10 +52,10 @@ impl<'a> Rejects<'a> {
         self.write(Some(header), REASON_COLUMN)
     }
 
-    /// Holds a row for [`Self::reject_held`].
-    pub(super) fn hold(&self, record: &Record) -> Held {
+    /// Holds a row for [`Self::reject_pending`].
+    pub(super) fn keep(&self, record: &Record) -> PendingRow {
         let kept = self.file.is_some().then(|| record.clone());
-        Held { line: record.line, last_line: record.last_line, record: kept }
+        PendingRow { line: record.line, last_line: record.last_line, record: kept }
     }
 
     /// Rejects a row.
@@ -63,9 +63,9 @@ impl<'a> Rejects<'a> {
         self.reject_at(record.line, record.last_line, Some(record), fault)
     }
 
-    /// Rejects a row that was held.
-    pub(super) fn reject_held(&mut self, held: &Held, fault: &Fault) -> Result<(), Failure> {
-        self.reject_at(held.line, held.last_line, held.record.as_ref(), fault)
+    /// Rejects a row that was kept.
+    pub(super) fn reject_pending(&mut self, row: &PendingRow, fault: &Fault) -> Result<(), Failure> {
+        self.reject_at(row.line, row.last_line, row.record.as_ref(), fault)
     }
 
     fn reject_at(
@@ -86,7 +86,13 @@ impl<'a> Rejects<'a> {
             Output::Table => self.tell(&text),
             Output::Json => {
                 let column = fault.column.as_deref();
-                self.tell_json(&Told { kind: "reject", line, last_line, column, reason: &fault.reason });
+                self.tell_json(&RejectLine {
+                    kind: "reject",
+                    line,
+                    last_line,
+                    column,
+                    reason: &fault.reason,
+                });
             }
         }
         self.write(record, &text)
@@ -126,7 +132,7 @@ impl<'a> Rejects<'a> {
 
 /// A rejected row as JSON.
 #[derive(Serialize)]
-struct Told<'a> {
+struct RejectLine<'a> {
     kind: &'static str,
     line: u64,
     last_line: u64,

@@ -101,7 +101,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     if let Some(file) = file {
         file.finish().or_exit(ExitStatus::Unreachable, || "cannot write the file of rejected rows")?;
     }
-    if summary.rejected_rows > 0 { Err(Failure::told(ExitStatus::Finding)) } else { Ok(()) }
+    if summary.rejected_rows > 0 { Err(Failure::reported(ExitStatus::Finding)) } else { Ok(()) }
 }
 
 fn is_stdin(path: &Path) -> bool {

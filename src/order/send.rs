@@ -250,7 +250,7 @@ fn tell(answer: &Answer, name: &OrderRef, output: Output) -> Result<(), Failure>
     }
     match answer.status {
         200 | 202 => Ok(()),
-        422 => Err(Failure::told(ExitStatus::Finding)),
+        422 => Err(Failure::reported(ExitStatus::Finding)),
         404 => Err(Failure::refused(answer.why())),
         _ => Err(answer.refusal()),
     }

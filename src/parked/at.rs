@@ -13,19 +13,19 @@ use crate::cli::{Output, print};
 use crate::client::{Answer, Client};
 use crate::order::name;
 use crate::order::operate::operator;
-use crate::parked::ending::{EndArgs, Way, not_meant, told};
+use crate::parked::ending::{EndArgs, Way, not_meant, render_release};
 use crate::parked::found::not_parked;
 use retailflow_server::exit::{ExitStatus, Failure};
 
 /// What a server tells of parked orders.
-pub(crate) struct Told {
+pub(crate) struct ParkedOrders {
     /// By tenant and order.
     pub(crate) orders: Vec<ParkedOrder>,
     /// Partitions that it could not read.
     unread: BTreeSet<u16>,
 }
 
-impl Told {
+impl ParkedOrders {
     /// # Errors
     /// Says that orders are missing, where that may be so.
     pub(crate) fn whole(&self) -> Result<(), Failure> {
@@ -42,7 +42,7 @@ impl Told {
 }
 
 /// All parked orders that a server has.
-pub(crate) fn list(client: &Client) -> Result<Told, Failure> {
+pub(crate) fn list(client: &Client) -> Result<ParkedOrders, Failure> {
     let (mut all, mut unread, mut after) = (Vec::new(), BTreeSet::new(), String::new());
     loop {
         let answer = client.get(&format!("/v1/admin/parked?limit=1000{after}"))?;
@@ -59,7 +59,7 @@ pub(crate) fn list(client: &Client) -> Result<Told, Failure> {
         match page.next.filter(|_| !empty) {
             // Names need no other spelling in a query.
             Some(next) => after = format!("&after={next}"),
-            None => return Ok(Told { orders: all, unread }),
+            None => return Ok(ParkedOrders { orders: all, unread }),
         }
     }
 }
@@ -91,12 +91,12 @@ pub(crate) fn queue(
 pub(crate) fn end(client: &Client, args: &EndArgs, way: Way, output: Output) -> Result<(), Failure> {
     let name = args.name.full();
     let by = operator(&args.operator).map_err(|why| Failure::usage(format!("--operator: {why}")))?;
-    let mut told_of = list(client)?;
-    let Some(at) = told_of.orders.iter().position(|parked| parked.order == name) else {
-        told_of.whole()?;
+    let mut found = list(client)?;
+    let Some(at) = found.orders.iter().position(|parked| parked.order == name) else {
+        found.whole()?;
         return Err(not_parked(&name));
     };
-    let parked = told_of.orders.swap_remove(at);
+    let parked = found.orders.swap_remove(at);
     if args.dry_run {
         return print(&plan(&parked, way, output));
     }
@@ -112,7 +112,7 @@ pub(crate) fn end(client: &Client, args: &EndArgs, way: Way, output: Output) -> 
     match answer.status {
         200 => {
             let ReleaseReport { commands, applied, rejected, replayed, dead_lettered, .. } = answer.read()?;
-            print(&told(
+            print(&render_release(
                 &name,
                 &ReleaseCounts { commands, applied, rejected, replayed, dead_lettered },
                 way,

@@ -14,7 +14,7 @@ use crate::absent;
 use crate::cli::place::Place;
 use crate::cli::{Context, Output, print};
 use crate::parked::at;
-use crate::parked::ending::{EndArgs, Way, not_meant, told};
+use crate::parked::ending::{EndArgs, Way, not_meant, render_release};
 use crate::parked::found::{line, not_parked, parked_one};
 use retailflow_server::app::{self, Make, Store};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
@@ -42,7 +42,7 @@ pub(crate) fn end(args: &EndArgs, way: Way, context: &Context) -> Result<(), Fai
         }
         let settings = Settings { drives_effects: false, ..Settings::new(config.clone(), "embedded") };
         let released = drive(&store, settings, &order, &args.operator, way).await?;
-        Ok(told(&order, &released, way, context.output))
+        Ok(render_release(&order, &released, way, context.output))
     });
     drop(runtime);
     store.close();

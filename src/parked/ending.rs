@@ -68,7 +68,7 @@ pub(crate) fn not_meant(order: &OrderRef, count: u64, way: Way) -> Failure {
 }
 
 /// What was done, for people or programs.
-pub(crate) fn told(order: &OrderRef, released: &ReleaseCounts, way: Way, output: Output) -> String {
+pub(crate) fn render_release(order: &OrderRef, released: &ReleaseCounts, way: Way, output: Output) -> String {
     let ReleaseCounts { commands, applied, rejected, replayed, dead_lettered } = *released;
     match output {
         Output::Json => {

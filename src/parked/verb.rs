@@ -76,9 +76,9 @@ fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
     let mut whole = Ok(());
     let mut parked = match args.place.open()? {
         Place::Server(client) => {
-            let told = at::list(&client)?;
-            whole = told.whole();
-            told.orders
+            let found = at::list(&client)?;
+            whole = found.whole();
+            found.orders
         }
         Place::Data(data) => {
             let store = app::open(&data, &context.config.config, Make::Never)?;

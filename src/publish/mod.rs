@@ -3,7 +3,7 @@
 //! Receipts are waited for in the order of the lines, so that one number tells what need not be sent again: every line up to it is
 //! stored, or can never be a command. How many receipts wait is bounded, and with it what is in memory.
 
-pub(crate) mod ends;
+pub(crate) mod input_end;
 pub(crate) mod resume;
 mod tally;
 pub(crate) mod verb;
@@ -20,7 +20,7 @@ use retailflow_nats::{CommandPublisher, OutgoingCommand, Receipt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval};
 
-use self::ends::Ends;
+use self::input_end::InputEnd;
 use self::resume::{LinesHash, Mark, Resume};
 pub(crate) use self::tally::Tally;
 use crate::client::say;
@@ -31,7 +31,7 @@ const BATCH: usize = 256;
 /// Lines whose fate is not counted yet, beyond those that the publisher holds.
 const WAITING_MAX: usize = 4_096;
 /// Between two looks at how it goes, and two writes of the mark.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Lines that are told one by one; beyond it they are counted.
 const TOLD_MAX: u64 = 20;
 
@@ -57,13 +57,13 @@ pub(crate) async fn run(
     publisher: &CommandPublisher,
     inbox: &mut FileInbox,
     name: &str,
-    (resume, ends): (Option<&Resume>, &Ends),
+    (resume, end): (Option<&Resume>, &InputEnd),
     stopped: watch::Receiver<bool>,
     quiet: bool,
 ) -> Result<Tally, Failure> {
-    let (fates, waiting) = mpsc::channel(WAITING_MAX);
+    let (lines, waiting) = mpsc::channel(WAITING_MAX);
     let bar = progress(quiet);
-    let reading = read(publisher, inbox, name, (resume, ends), stopped, fates);
+    let reading = read(publisher, inbox, name, (resume, end), stopped, lines);
     let counting = count(publisher, waiting, name, resume, &bar);
     let (read, counted) = tokio::join!(reading, counting);
     bar.finish_and_clear();
@@ -83,9 +83,9 @@ async fn read(
     publisher: &CommandPublisher,
     inbox: &mut FileInbox,
     name: &str,
-    (resume, ends): (Option<&Resume>, &Ends),
+    (resume, end): (Option<&Resume>, &InputEnd),
     mut stopped: watch::Receiver<bool>,
-    fates: mpsc::Sender<Line>,
+    lines: mpsc::Sender<Line>,
 ) -> Result<Read, Failure> {
     let (mut skipped, mut hash) = (0, LinesHash::new());
     // With a mark: a line that is no command, and may be the beginning of one whose rest is still being written.
@@ -103,14 +103,14 @@ async fn read(
             if let Some(resume) = unproven {
                 resume.belongs_to(&hash.hash(), name)?;
             }
-            if unsure.is_some() && ends.in_a_line() {
+            if unsure.is_some() && end.is_within_a_line() {
                 say(format!(
                     "the last line of {name} has no end and is no command: it may still be written, and is left to the next run"
                 ));
                 return Ok(Read { skipped, finished: false });
             }
             let sent = match unsure {
-                Some(line) => fates.send(line).await.is_ok(),
+                Some(line) => lines.send(line).await.is_ok(),
                 None => true,
             };
             return Ok(Read { skipped, finished: sent });
@@ -157,7 +157,7 @@ async fn read(
             };
             for line in ready.into_iter().flatten() {
                 // Whoever counts has failed, and says why.
-                if fates.send(line).await.is_err() {
+                if lines.send(line).await.is_err() {
                     return Ok(Read { skipped, finished: false });
                 }
             }
@@ -175,13 +175,13 @@ async fn count(
     let mut tally = Tally::new(resume.map_or(0, Resume::lines));
     // Of the lines that are done with.
     let mut done = GENESIS;
-    let mut ticks = interval(LOOK);
+    let mut ticks = interval(POLL_INTERVAL);
     let mut since = None;
     loop {
         let next = tokio::select! {
             biased;
             _ = ticks.tick() => {
-                look(publisher, &tally, resume, &done, &mut since, bar)?;
+                report_progress(publisher, &tally, resume, &done, &mut since, bar)?;
                 continue;
             }
             next = waiting.recv() => next,
@@ -200,7 +200,7 @@ async fn count(
                     tokio::select! {
                         biased;
                         sent = &mut sent => break sent,
-                        _ = ticks.tick() => look(publisher, &tally, resume, &done, &mut since, bar)?,
+                        _ = ticks.tick() => report_progress(publisher, &tally, resume, &done, &mut since, bar)?,
                     }
                 };
                 if let Some(why) = tally.sent(line, &sent)
@@ -220,7 +220,7 @@ async fn count(
 }
 
 /// Says when nothing goes on, and writes the mark.
-fn look(
+fn report_progress(
     publisher: &CommandPublisher,
     tally: &Tally,
     resume: Option<&Resume>,
@@ -231,7 +231,7 @@ fn look(
     match (publisher.held_up(), &since) {
         (Some(_), None) => *since = Some((Instant::now(), false)),
         // A moment's trouble is nobody's concern.
-        (Some(why), Some((begun, false))) if begun.elapsed() >= LOOK => {
+        (Some(why), Some((begun, false))) if begun.elapsed() >= POLL_INTERVAL => {
             bar.suspend(|| say(format!("waiting: {why}")));
             *since = Some((*begun, true));
         }

@@ -11,7 +11,7 @@ use retailflow_nats::{CommandPublisher, EdgeConnection, PublisherOptions};
 
 use crate::cli::cluster_args::ClusterArgs;
 use crate::cli::{Context, Output, print};
-use crate::publish::ends::Ends;
+use crate::publish::input_end::InputEnd;
 use crate::publish::resume::Resume;
 use crate::publish::{self, Tally};
 use retailflow_server::app;
@@ -69,8 +69,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     };
     let name = if stdin { "standard input".to_owned() } else { args.commands.display().to_string() };
     let resume = args.resume.as_deref().map(Resume::open).transpose()?;
-    let ends = Ends::default();
-    let mut inbox = FileInbox::new(&name, ends.watch(input), BODY_MAX_BYTES);
+    let end = InputEnd::default();
+    let mut inbox = FileInbox::new(&name, end.watch(input), BODY_MAX_BYTES);
     let runtime = app::runtime()?;
     let published = runtime.block_on(async {
         let (stopped, _stop) = signals::listen()?;
@@ -89,8 +89,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
             std::future::pending::<()>().await;
         };
         let published = tokio::select! {
-            published = publish::run(&publisher, &mut inbox, &name, (resume.as_ref(), &ends), stopped, args.quiet) => published,
-            () = closing => Err(Failure::told(ExitStatus::Unreachable)),
+            published = publish::run(&publisher, &mut inbox, &name, (resume.as_ref(), &end), stopped, args.quiet) => published,
+            () = closing => Err(Failure::reported(ExitStatus::Unreachable)),
         };
         publisher.close(CLOSE_MAX).await;
         published

@@ -19,10 +19,10 @@ use retailflow_engine::codec::control::{Control, Note};
 use retailflow_engine::codec::fence::{Fence, fence_hash, group_digest};
 use retailflow_engine::codec::{identity, record};
 use retailflow_engine::ids::{OrderRef, PartitionId};
-use retailflow_engine::keys::{GENESIS, Hash, hex, partition_of, sha256};
+use retailflow_engine::keys::{GENESIS, Hash, hex, partition_of};
 use retailflow_engine::ports::{
-    Clock as _, CommitError, ControlEntry, DeadLetter, DeadLetters, EventLog, Group, LogIdentity,
-    LoggedEntry, OrderEntry, Tenants,
+    Clock as _, CommitError, ControlEntry, DeadLetter, DeadLetterCause, DeadLetters, EventLog, Group,
+    LogIdentity, LoggedEntry, OrderEntry, Tenants,
 };
 use tokio::runtime::Runtime;
 
@@ -308,18 +308,10 @@ impl Work {
             holed.len(),
             sums.decisions
         );
-        let mut key = [0; 16];
-        key.copy_from_slice(&sha256(reason.as_bytes())[..16]);
-        let letter = DeadLetter {
-            key,
-            tenant: None,
-            origin: "retailflow repair --salvage".to_owned(),
-            code: "salvaged".to_owned(),
-            reason,
-            body: Vec::new(),
-            length_bytes: 0,
-            at,
-        };
+        let name = reason.clone();
+        let (origin, code) = ("retailflow repair --salvage".to_owned(), "salvaged".to_owned());
+        let cause = DeadLetterCause { tenant: None, origin, code, reason };
+        let letter = DeadLetter::of(name.as_bytes(), cause, (Vec::new(), 0), at);
         runtime.block_on(DeadLetters::put(self.log.as_ref(), letter))?;
         self.log.close();
         Ok(Salvaged {

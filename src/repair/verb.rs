@@ -97,7 +97,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         print(&format!("{}{} has each of them\n", summary(&sums), to.display()))?;
     }
     if args.dry_run {
-        return Err(Failure::told(ExitStatus::Finding));
+        return Err(Failure::reported(ExitStatus::Finding));
     }
     if !args.yes {
         return Err(Failure::refused(
@@ -151,7 +151,7 @@ fn mend_books(args: &Args) -> Result<(), Failure> {
             "what is no whole line of a book would be left out of it: repeat with --yes to go on without that",
         ));
     }
-    if left > 0 { Err(Failure::told(ExitStatus::Finding)) } else { Ok(()) }
+    if left > 0 { Err(Failure::reported(ExitStatus::Finding)) } else { Ok(()) }
 }
 
 fn tell(planned: &RepairPlan, report: &CheckReport) -> Result<(), Failure> {

@@ -136,7 +136,7 @@ fn books_text(books: &BooksReport) -> String {
 mod tests {
     use super::*;
 
-    fn told(standing: Option<OpenOrderCounts>, found_undriven: u64) -> String {
+    fn text_of(standing: Option<OpenOrderCounts>, found_undriven: u64) -> String {
         let effects = EffectCounts::default();
         standing_text(&Ran { finished: true, drained: true, crashes: 0, effects, standing, found_undriven })
     }
@@ -144,12 +144,12 @@ mod tests {
     /// It said of every order that was still open that it waits for people, or for a participant; of some nobody knew.
     #[test]
     fn of_open_orders_it_says_what_is_known_and_no_more() {
-        assert_eq!(told(None, 0), "");
+        assert_eq!(text_of(None, 0), "");
         let waits = OpenOrderCounts { waiting: 3, ..OpenOrderCounts::default() };
-        let text = told(Some(waits), 0);
+        let text = text_of(Some(waits), 0);
         assert!(text.contains("3   wait for a person, or for a participant's report"), "{text}");
         assert!(!text.contains("nobody"), "{text}");
-        let text = told(Some(OpenOrderCounts { driven: 2, undriven: 1, ..OpenOrderCounts::default() }), 4);
+        let text = text_of(Some(OpenOrderCounts { driven: 2, undriven: 1, ..OpenOrderCounts::default() }), 4);
         assert!(text.contains("2   have a step that a participant is still asked for"), "{text}");
         assert!(text.contains("1   are driven by nobody"), "{text}");
         assert!(text.contains("4 orders were found driven by nobody"), "{text}");

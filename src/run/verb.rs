@@ -31,7 +31,7 @@ use retailflow_server::participants::{self, Reporting, sync_of};
 use retailflow_server::signals;
 
 /// Time between two looks at whether all is done.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// So long nothing may move before `run` ends with orders still open.
 const QUIET_MAX: Duration = Duration::from_secs(10);
 
@@ -139,7 +139,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         return Err(Failure::finding(text));
     }
     if broken || report.commands.dead_lettered > 0 {
-        return Err(Failure::told(ExitStatus::Finding));
+        return Err(Failure::reported(ExitStatus::Finding));
     }
     Ok(())
 }
@@ -270,7 +270,7 @@ async fn at_rest(
         }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return None,
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
         let now = node.effect_counts();
         if now != seen {

@@ -13,7 +13,7 @@ use retailflow_engine::ports::{
 use serde::Serialize;
 
 use crate::cli::data::DataArgs;
-use crate::cli::{Context, print, told};
+use crate::cli::{Context, print, render};
 use retailflow_server::app::{self, Make, Store, SystemClock};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use retailflow_server::participants::{self, Kind, sync_of};
@@ -99,8 +99,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     store.close();
     let done = done?;
     let shown = serde_json::to_value(&done).or_exit(ExitStatus::Unreachable, || "cannot show it")?;
-    print(&told(&shown, text(&done), context.output))?;
-    if done.differ + done.unknown > 0 { Err(Failure::told(ExitStatus::Finding)) } else { Ok(()) }
+    print(&render(&shown, text(&done), context.output))?;
+    if done.differ + done.unknown > 0 { Err(Failure::reported(ExitStatus::Finding)) } else { Ok(()) }
 }
 
 struct Asking {

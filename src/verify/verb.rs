@@ -172,7 +172,7 @@ fn tell(
         }
         Output::Table => print(&text::of(&verified))?,
     }
-    if verified.sound { Ok(()) } else { Err(Failure::told(ExitStatus::Finding)) }
+    if verified.sound { Ok(()) } else { Err(Failure::reported(ExitStatus::Finding)) }
 }
 
 /// The last fence of each partition: where the ledger is cut.

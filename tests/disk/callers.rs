@@ -1,4 +1,4 @@
-//! Callers that write down each outcome they are given, and tell when one is gone or another.
+//! LoadClients that write down each outcome they are given, and tell when one is gone or another.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -10,7 +10,7 @@ use crate::support::http::{Answer, Client};
 use crate::support::poll::wait_up_to;
 use crate::support::world::first_time;
 
-/// Callers at once, each with one connection.
+/// LoadClients at once, each with one connection.
 const CALLERS: usize = 8;
 /// How long a command is tried for that gets no outcome: a full or hanging disk is well again before.
 const BOUND: Duration = Duration::from_secs(20);
@@ -52,7 +52,7 @@ struct Command {
 }
 
 #[derive(Clone)]
-struct Caller {
+struct LoadClient {
     name: usize,
     rng: fastrand::Rng,
     orders: usize,
@@ -63,7 +63,7 @@ struct Caller {
     losses: Vec<String>,
 }
 
-impl Caller {
+impl LoadClient {
     /// Sends one command until it has an outcome; false when the connection is lost, or it is time to stop.
     fn send(&mut self, client: &mut Client, at: usize, progress: &Progress, on_answer: OnAnswer<'_>) -> bool {
         let command = &self.commands[at];
@@ -141,11 +141,11 @@ impl Caller {
 
 /// All callers. A clone remembers the same, to ask another copy of the same data.
 #[derive(Clone)]
-pub(super) struct Callers(Vec<Caller>);
+pub(super) struct LoadClients(Vec<LoadClient>);
 
-impl Callers {
+impl LoadClients {
     pub(super) fn new(seed: u64) -> Self {
-        let caller = |name| Caller {
+        let caller = |name| LoadClient {
             name,
             rng: fastrand::Rng::with_seed(seed ^ name as u64),
             orders: 0,
@@ -178,7 +178,7 @@ impl Callers {
     pub(super) fn repeat(&mut self, address: &str, percent: u32) -> Result<(), String> {
         let progress = Progress::default();
         self.0.iter_mut().for_each(|caller| caller.unanswered = None);
-        let one = |caller: &mut Caller| {
+        let one = |caller: &mut LoadClient| {
             let mut client = Client::new(address);
             (0..caller.commands.len()).all(|at| {
                 // In their order: what cancels an order finds it only once it is placed.
@@ -197,7 +197,7 @@ impl Callers {
     }
 
     /// Outcomes that callers have been given.
-    pub(super) fn told(&self) -> usize {
+    pub(super) fn outcomes(&self) -> usize {
         self.0
             .iter()
             .map(|caller| caller.commands.iter().filter(|command| command.told.is_some()).count())

@@ -14,7 +14,7 @@ use std::io::Write as _;
 
 use retailflow_chaos_disk::{Effect, Fault, Operation};
 
-use self::plan::Trouble;
+use self::plan::DiskFailure;
 use self::round::{mounted, run};
 use crate::support::serving::or_skipped;
 
@@ -37,13 +37,13 @@ fn no_outcome_is_lost_whatever_the_disk_does() {
     let (mut told, mut compared, mut refused, mut failed) = (0, 0, 0, Vec::new());
     for seed in first..first + rounds {
         // Each in turn: with the seed all else changes.
-        let trouble = Trouble::ALL[(seed % Trouble::ALL.len() as u64) as usize];
-        let report = run(trouble, seed, &[]);
+        let failure = DiskFailure::ALL[(seed % DiskFailure::ALL.len() as u64) as usize];
+        let report = run(failure, seed, &[]);
         (told, compared) = (told + report.told, compared + report.compared);
         refused += report.refused;
         let result = if report.wrong.is_empty() { "ok" } else { "FAILED" };
         println!(
-            "seed {seed}: {result}: {trouble:?}: {} outcomes, {} compared: {}",
+            "seed {seed}: {result}: {failure:?}: {} outcomes, {} compared: {}",
             report.told, report.compared, report.course
         );
         if !report.wrong.is_empty() {
@@ -71,7 +71,7 @@ fn a_disk_that_only_lies_is_found_out() {
         effect: Effect::Lie,
     });
     // Of the seeds one that keeps nothing at the cut.
-    let report = run(Trouble::Cut, 1, &lies);
+    let report = run(DiskFailure::Cut, 1, &lies);
     assert!(report.told > 0, "{}", report.course);
     let lost = report.wrong.iter().filter(|wrong| wrong.contains("decided anew")).count();
     assert!(lost > 0, "the harness saw no loss: {}: {:?}", report.course, report.wrong);

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::callers::Callers;
+use super::callers::LoadClients;
 use super::process::Process;
 use crate::support::poll::wait_for;
 
@@ -100,11 +100,11 @@ fn damage(how: Damage, data: &Path, older: &Path) {
 fn a_log_damaged_between_two_starts_is_refused_or_keeps_every_outcome() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let mut callers = Callers::new(1);
+    let mut clients = LoadClients::new(1);
     let mut give = |words: &[&str]| {
         let mut process = Process::start(&path("data"), &path("said"), words).unwrap();
         let address = process.address.clone();
-        callers.work(&address, &|_| {}, |progress| {
+        clients.work(&address, &|_| {}, |progress| {
             wait_for("outcomes", BOUND, || (progress.given() >= OUTCOMES).then_some(()));
         });
         // Nothing is under way: the last write is one that was answered.
@@ -119,7 +119,7 @@ fn a_log_damaged_between_two_starts_is_refused_or_keeps_every_outcome() {
         let data = path(&format!("{how:?}"));
         copy(&path("data"), &data);
         damage(how, &data, &path("older"));
-        let mut asked = callers.clone();
+        let mut asked = clients.clone();
         match Process::start(&data, &path("said"), &["--intake-only"]) {
             Err(refusal) => {
                 let code = refusal.status.and_then(|status| status.code());

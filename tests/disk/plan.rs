@@ -4,7 +4,7 @@ use retailflow_chaos_disk::{Effect, Fault, Operation};
 
 /// What goes wrong while the first load is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum DiskFailure {
     /// A write-back of the log fails; then the disk is well again.
     LogSyncFails,
     /// The process is killed.
@@ -36,7 +36,7 @@ pub(super) enum Trouble {
     Unreadable,
 }
 
-impl Trouble {
+impl DiskFailure {
     pub(super) const ALL: [Self; 14] = [
         Self::LogSyncFails,
         Self::Kill,

@@ -1,4 +1,4 @@
-//! One round: a disk, a server on it, load, trouble, starts before and after the reboot, and every outcome again.
+//! One round: a disk, a server on it, load, a failure, starts before and after the reboot, and every outcome again.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use retailflow_chaos_disk::{Disk, Fault, Mount};
 use tempfile::TempDir;
 
-use super::callers::{Callers, Progress};
-use super::plan::Trouble;
+use super::callers::{LoadClients, Progress};
+use super::plan::DiskFailure;
 use super::process::{Process, Refusal};
 use crate::support::poll::wait_up_to;
 
-/// How long trouble may take to come about, or to be over.
+/// How long a failure may take to come about, or to be over.
 const BOUND: Duration = Duration::from_secs(30);
 /// How long faults are waited for: some files are seldom written.
 const STRIKES_WITHIN: Duration = Duration::from_secs(4);
@@ -35,14 +35,14 @@ pub(super) struct Report {
 
 /// A round under way.
 struct Round {
-    trouble: Trouble,
+    failure: DiskFailure,
     seed: u64,
     rng: fastrand::Rng,
     disk: Disk,
     // Before the folder: it is unmounted first.
     mount: Mount,
     folder: TempDir,
-    callers: Callers,
+    clients: LoadClients,
     report: Report,
 }
 
@@ -55,18 +55,18 @@ pub(super) fn mounted(seed: u64) -> std::io::Result<(Disk, Mount, TempDir)> {
     Ok((disk, mount, folder))
 }
 
-/// Runs the round that `seed` says, with this trouble. `planted` faults strike from the beginning, besides.
-pub(super) fn run(trouble: Trouble, seed: u64, planted: &[Fault]) -> Report {
+/// Runs the round that `seed` says, with this failure. `planted` faults strike from the beginning, besides.
+pub(super) fn run(failure: DiskFailure, seed: u64, planted: &[Fault]) -> Report {
     let (disk, mount, folder) = mounted(seed).expect("FUSE was there a moment ago");
     planted.iter().for_each(|fault| disk.arm(fault.clone()));
     let report = Report { told: 0, compared: 0, refused: 0, wrong: Vec::new(), course: String::new() };
-    let callers = Callers::new(seed);
+    let clients = LoadClients::new(seed);
     let rng = fastrand::Rng::with_seed(seed);
-    let mut round = Round { trouble, seed, rng, disk, mount, folder, callers, report };
+    let mut round = Round { failure, seed, rng, disk, mount, folder, clients, report };
     round.go();
-    let Round { mut report, callers, .. } = round;
-    report.wrong.extend(callers.losses().map(str::to_owned));
-    (report.told, report.compared) = (callers.told(), callers.compared());
+    let Round { mut report, clients, .. } = round;
+    report.wrong.extend(clients.losses().map(str::to_owned));
+    (report.told, report.compared) = (clients.outcomes(), clients.compared());
     report
 }
 
@@ -74,7 +74,7 @@ impl Round {
     fn go(&mut self) {
         let Some(process) = self.start("first") else { return };
         self.trouble_under_load(process);
-        if self.trouble == Trouble::LastSectorLost {
+        if self.failure == DiskFailure::LastSectorLost {
             self.disk.write_back();
         }
         if self.disk.is_off() {
@@ -85,14 +85,14 @@ impl Round {
             self.more(process);
         }
         self.reboot(1);
-        if self.trouble == Trouble::Unreadable {
+        if self.failure == DiskFailure::Unreadable {
             let sector = self.rng.u64(..SPOILED_SECTOR_MAX);
             let segment = PathBuf::from("data/log/0000000000000001.seg");
             self.note(&format!("sector {sector} unreadable"));
             assert!(self.disk.spoil(&segment, sector), "there is a first segment");
         }
         let Some(mut process) = self.start("rebooted") else { return };
-        if let Err(why) = self.callers.repeat(&process.address, 100) {
+        if let Err(why) = self.clients.repeat(&process.address, 100) {
             self.wrong(&format!("no answer after the reboot: {why}"));
         }
         match process.stop() {
@@ -101,20 +101,20 @@ impl Round {
         }
     }
 
-    /// Load until trouble has come about and the process is gone.
+    /// Load until the failure has come about and the process is gone.
     fn trouble_under_load(&mut self, mut process: Process) {
         let wanted = self.rng.u64(50..600);
         let lasts = Duration::from_millis(self.rng.u64(50..500));
-        let faults = self.trouble.faults(&mut self.rng);
-        let (trouble, disk) = (self.trouble, self.disk.clone());
+        let faults = self.failure.faults(&mut self.rng);
+        let (failure, disk) = (self.failure, self.disk.clone());
         let on_answer = |given: u64| {
-            if trouble == Trouble::CutAtAnswer && given == wanted {
+            if failure == DiskFailure::CutAtAnswer && given == wanted {
                 disk.power_off();
             }
         };
         let address = process.address.clone();
         let mut notes = Vec::new();
-        self.callers.work(&address, &on_answer, |progress| {
+        self.clients.work(&address, &on_answer, |progress| {
             wait_for_answers(progress, &mut process, wanted);
             let has_struck = faults.is_empty() || {
                 faults.into_iter().for_each(|fault| disk.arm(fault));
@@ -123,10 +123,10 @@ impl Round {
             if !has_struck {
                 notes.push("the faults did not all strike".to_owned());
             }
-            match trouble {
-                Trouble::Cut => disk.power_off(),
-                Trouble::Stop => drop(process.stop()),
-                Trouble::Full => {
+            match failure {
+                DiskFailure::Cut => disk.power_off(),
+                DiskFailure::Stop => drop(process.stop()),
+                DiskFailure::Full => {
                     disk.set_full(true);
                     let refused = wait_up_to(lasts * 4, || {
                         (progress.refused() > 0 || process.has_ended()).then_some(())
@@ -135,7 +135,7 @@ impl Round {
                     let healed = wait_for_answers(progress, &mut process, 50);
                     notes.push(format!("refusals {}, goes on {healed}", refused.is_some()));
                 }
-                Trouble::Hang => {
+                DiskFailure::Hang => {
                     disk.hold_syncs("/log/");
                     let held = disk.wait_for_held_sync(BOUND);
                     wait_up_to(lasts, || None::<()>);
@@ -144,22 +144,25 @@ impl Round {
                     notes.push(format!("held {held}, goes on {goes_on}"));
                     disk.power_off();
                 }
-                Trouble::IndexWriteFails => {
+                DiskFailure::IndexWriteFails => {
                     notes.push(format!("goes on {}", wait_for_answers(progress, &mut process, 50)))
                 }
-                Trouble::LogSyncFails
-                | Trouble::FolderSyncFails
-                | Trouble::MarkSyncFails
-                | Trouble::LogWriteFails => {
+                DiskFailure::LogSyncFails
+                | DiskFailure::FolderSyncFails
+                | DiskFailure::MarkSyncFails
+                | DiskFailure::LogWriteFails => {
                     // Ended by itself, as it should be, or going on: then so long.
                     let ended = wait_up_to(lasts * 4, || process.has_ended().then_some(()));
                     notes.push(format!("ended by itself {}", ended.is_some()));
                 }
-                Trouble::LastSectorLost => {
+                DiskFailure::LastSectorLost => {
                     let _ = wait_up_to(BOUND, || disk.is_off().then_some(()));
                     disk.power_off();
                 }
-                Trouble::Kill | Trouble::CutAtAnswer | Trouble::CutAtSync | Trouble::Unreadable => {}
+                DiskFailure::Kill
+                | DiskFailure::CutAtAnswer
+                | DiskFailure::CutAtSync
+                | DiskFailure::Unreadable => {}
             }
             disk.disarm();
             process.kill();
@@ -169,7 +172,7 @@ impl Round {
 
     /// A sample of what was given, and new commands; then the process ends in one of three ways.
     fn more(&mut self, mut process: Process) {
-        if let Err(why) = self.callers.repeat(&process.address, SAMPLE_PERCENT) {
+        if let Err(why) = self.clients.repeat(&process.address, SAMPLE_PERCENT) {
             self.wrong(&format!("no answer when it is started again: {why}"));
         }
         let wanted = self.rng.u64(10..200);
@@ -177,7 +180,7 @@ impl Round {
         let disk = self.disk.clone();
         let address = process.address.clone();
         let mut answers = true;
-        self.callers.work(&address, &|_| {}, |progress| {
+        self.clients.work(&address, &|_| {}, |progress| {
             answers = wait_for_answers(progress, &mut process, wanted);
             match end {
                 0 => disk.power_off(),
@@ -202,7 +205,7 @@ impl Round {
         let begun = Instant::now();
         let data = self.mount.folder().join("data");
         let log = self.folder.path().join(name);
-        match Process::start(&data, &log, self.trouble.words()) {
+        match Process::start(&data, &log, self.failure.words()) {
             Ok(process) => {
                 self.note(&format!("{name} in {} ms", begun.elapsed().as_millis()));
                 Some(process)
@@ -218,7 +221,7 @@ impl Round {
     fn refused(&mut self, name: &str, refusal: &Refusal) {
         let code = refusal.status.and_then(|status| status.code());
         let says_so = matches!(code, Some(1 | 3 | 4)) && refusal.said.contains("log");
-        if self.trouble.may_refuse() && says_so {
+        if self.failure.may_refuse() && says_so {
             self.report.refused += 1;
             let said = refusal.said.lines().last().unwrap_or_default();
             self.note(&format!("{name} refused: {said}"));

@@ -16,7 +16,7 @@ use crate::support::poll::wait_for;
 use crate::support::world::{World, first_time};
 
 /// Outcomes that are asked for again in each life, beside what has none yet.
-const AGAIN: usize = 200;
+const REPEATED_MAX: usize = 200;
 const BOUND: Duration = Duration::from_secs(60);
 
 /// What the environment asks for, or what is quick.
@@ -57,7 +57,7 @@ impl Upstream {
     fn sends(&self, rng: &mut fastrand::Rng) -> Vec<usize> {
         let mut again: Vec<usize> = match self.answered {
             0 => Vec::new(),
-            answered => (0..AGAIN).map(|_| rng.usize(..answered)).collect(),
+            answered => (0..REPEATED_MAX).map(|_| rng.usize(..answered)).collect(),
         };
         // Commands of one order keep their order.
         again.sort_unstable();

@@ -37,7 +37,7 @@ impl Killed {
     }
 
     /// Takes in what a run has written: each line must be what was seen at its position before.
-    fn look(&mut self) -> usize {
+    fn read_outcomes(&mut self) -> usize {
         let given = self.world.outcomes();
         assert!(given.len() <= self.expected.len(), "more outcomes than commands");
         for (at, outcome) in given.iter().enumerate() {
@@ -76,7 +76,7 @@ impl Killed {
         });
         child.kill().unwrap();
         let ended = child.wait().unwrap();
-        self.look();
+        self.read_outcomes();
         if ended.signal() == Some(9) {
             return true;
         }
@@ -88,7 +88,7 @@ impl Killed {
     fn finish(mut self) {
         for last in [false, true] {
             self.world.run(&self.file).run().expect(0);
-            assert_eq!(self.look(), COMMANDS, "one outcome for each command");
+            assert_eq!(self.read_outcomes(), COMMANDS, "one outcome for each command");
             if last {
                 for (outcome, expected) in self.world.outcomes().iter().zip(&self.expected) {
                     assert_eq!(outcome["replayed"], expected.code != "id_reused", "{outcome}");

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::audit::audit;
 use super::cluster::{Many, Size};
 use super::load::Load;
-use super::{go_on, is_long, servers};
+use super::{is_long, keep_running, servers};
 use crate::support::etcd::Etcd;
 use crate::support::nats::Server;
 use crate::support::poll::wait_for;
@@ -211,7 +211,7 @@ fn suffer(many: &mut Many, fault: Fault) -> Duration {
     if matches!(fault, Fault::NatsFrozen(_) | Fault::AllNatsFrozen) {
         assert!(!format!("{last:?}").contains("permission"), "a pause is no permission: {last:#?}");
     }
-    go_on(fault.time(&size).saturating_sub(begun.elapsed()));
+    keep_running(fault.time(&size).saturating_sub(begun.elapsed()));
     fault.end(many);
     let ended = Instant::now();
     let mut last = String::new();
@@ -245,7 +245,7 @@ fn each_fault_is_told_while_it_lasts_and_passes_by_itself() {
     NAMES.iter().for_each(|name| many.node(name));
     many.shared_out(&NAMES);
     let mut load = Load::begin(&many);
-    go_on(Duration::from_secs(2));
+    keep_running(Duration::from_secs(2));
     wait_for("all is well", WELL_WITHIN_BUSY, || well(&many));
     let mut longest = Duration::ZERO;
     for number in 0..faults {

@@ -27,7 +27,7 @@ fn servers(test: &str) -> Option<(PathBuf, PathBuf)> {
 }
 
 /// Lets so much time go by, under load.
-fn go_on(time: Duration) {
+fn keep_running(time: Duration) {
     let until = Instant::now() + time;
     wait_for("time goes by", time * 2, || (Instant::now() >= until).then_some(()));
 }
@@ -46,13 +46,13 @@ fn nodes_that_are_killed_lose_nothing_that_was_answered() {
     for round in 0..rounds {
         let name = names[round % names.len()];
         let others: Vec<&str> = names.iter().copied().filter(|other| *other != name).collect();
-        go_on(Duration::from_secs(2));
+        keep_running(Duration::from_secs(2));
         load.gap.take();
         many.kill(name);
         let died = Instant::now();
         many.shared_out(&others);
         let taken_over = died.elapsed();
-        go_on(Duration::from_secs(1));
+        keep_running(Duration::from_secs(1));
         let (longest, again) = load.gap.take();
         println!(
             "round {round}: taken over after {taken_over:?}; longest wait {longest:?}, asked again {again}"
@@ -87,7 +87,7 @@ fn a_node_that_wakes_up_after_its_time_is_refused_and_comes_back() {
     let begun = Instant::now();
     many.shared_out(&["n-1", "n-3"]);
     println!("what a frozen node had is run by others after {:?}", begun.elapsed());
-    go_on(frozen.saturating_sub(begun.elapsed()));
+    keep_running(frozen.saturating_sub(begun.elapsed()));
     many.wake("n-2");
     // For a moment after it woke up it still calls the partitions its own, and they seem shared out: the refusal comes after.
     let refused = || Some(many.metric("n-2", "retailflow_partitions_fenced_total")).filter(|n| *n > 0.0);
@@ -111,7 +111,7 @@ fn a_rolling_restart_is_noticed_by_nobody() {
     names.iter().for_each(|name| many.node(name));
     many.shared_out(&names);
     let mut load = Load::begin(&many);
-    go_on(Duration::from_secs(2));
+    keep_running(Duration::from_secs(2));
     for name in names {
         load.gap.take();
         many.stop(name);
@@ -142,7 +142,7 @@ fn nodes_come_and_go_and_little_moves() {
     many.node("n-1");
     many.shared_out(&["n-1"]);
     let mut load = Load::begin(&many);
-    go_on(Duration::from_secs(1));
+    keep_running(Duration::from_secs(1));
     many.node("n-2");
     many.node("n-3");
     let names = ["n-1", "n-2", "n-3"];
@@ -178,10 +178,10 @@ fn owners_go_on_without_etcd() {
     // A partition that is on its way from one to another has nobody until etcd is back.
     many.is_fair(&names);
     let mut load = Load::begin(&many);
-    go_on(Duration::from_secs(1));
+    keep_running(Duration::from_secs(1));
     load.gap.take();
     many.etcd.iter_mut().for_each(crate::support::etcd::Etcd::kill);
-    go_on(gone);
+    keep_running(gone);
     let (longest, _) = load.gap.take();
     println!("without etcd for {gone:?}: the longest wait was {longest:?}");
     assert!(longest < Duration::from_millis(size.ttl_ms), "{longest:?}");
@@ -211,11 +211,11 @@ fn a_member_of_etcd_at_a_time_may_go() {
     many.shared_out(&names);
     many.is_fair(&names);
     let mut load = Load::begin(&many);
-    go_on(Duration::from_secs(1));
+    keep_running(Duration::from_secs(1));
     for member in 0..size.etcd {
         load.gap.take();
         many.etcd[member].kill();
-        go_on(gone);
+        keep_running(gone);
         let (longest, _) = load.gap.take();
         println!("without member {member} of etcd: the longest wait was {longest:?}");
         assert!(longest < Duration::from_millis(size.ttl_ms), "{longest:?}");
@@ -241,21 +241,21 @@ fn the_log_goes_away_and_comes_back() {
     names.iter().for_each(|name| many.node(name));
     many.shared_out(&names);
     let mut load = Load::begin(&many);
-    go_on(Duration::from_secs(2));
+    keep_running(Duration::from_secs(2));
     if size.nats > 1 {
         for server in 0..size.nats {
             load.gap.take();
             many.nats[server].kill();
-            go_on(Duration::from_secs(15));
+            keep_running(Duration::from_secs(15));
             println!("one server of three away: the longest wait was {:?}", load.gap.take());
             many.nats[server].run();
-            go_on(Duration::from_secs(10));
+            keep_running(Duration::from_secs(10));
         }
     }
     // Most are gone: nothing can be answered.
     let gone = size.nats / 2 + 1;
     many.nats.iter_mut().take(gone).for_each(crate::support::nats::Server::kill);
-    go_on(Duration::from_secs(3));
+    keep_running(Duration::from_secs(3));
     many.nats.iter_mut().take(gone).for_each(crate::support::nats::Server::run);
     many.shared_out(&names);
     println!("{gone} of {} servers away for a while: the longest wait was {:?}", size.nats, load.gap.take());
@@ -275,7 +275,7 @@ fn publishers_wait_while_nobody_reads_and_nothing_is_lost() {
     // About 600 bytes each with what the server keeps beside them: 1,400 are four fifths of what it takes.
     let mut load = Load::idle();
     load.flood(&many, if is_long() { 14_000 } else { 4_000 });
-    go_on(Duration::from_secs(3));
+    keep_running(Duration::from_secs(3));
     assert!(!load.has_ended(), "nobody had to wait");
     many.node("n-1");
     many.node("n-2");

@@ -14,12 +14,12 @@ use crate::support::server::Server;
 const BOUND: Duration = Duration::from_secs(60);
 
 /// Both servers of a cluster.
-struct Ground {
+struct TestCluster {
     nats: nats::Server,
     etcd: Etcd,
 }
 
-impl Ground {
+impl TestCluster {
     /// A call with the configuration that all have.
     fn call(&self, words: &[&str]) -> Call {
         let settings = [
@@ -65,20 +65,20 @@ fn findings(said: &Value, level: &str) -> Vec<String> {
 fn operators_see_move_and_empty_and_the_doctor_finds() {
     let name = "operators_see_move_and_empty_and_the_doctor_finds";
     let (Some(nats), Some(etcd)) = (server_or_skip(name), etcd_or_skip(name)) else { return };
-    let ground = Ground { nats: nats::Server::with_streams(&nats), etcd: Etcd::start(&etcd) };
+    let cluster = TestCluster { nats: nats::Server::with_streams(&nats), etcd: Etcd::start(&etcd) };
     let doctor = |call: Call, code| {
         serde_json::from_str::<Value>(&call.arg("-o").arg("json").run().expect(code).stdout).unwrap()
     };
 
     // Nothing is there yet: that is found, and nothing is made.
-    ground.call(&["cluster", "status"]).run().expect(1).says(&["the first node makes it"]);
-    let said = doctor(ground.call(&["doctor"]), 1);
+    cluster.call(&["cluster", "status"]).run().expect(1).says(&["the first node makes it"]);
+    let said = doctor(cluster.call(&["doctor"]), 1);
     assert!(said.to_string().contains("there is none yet"), "{said:#}");
-    ground.call(&["cluster", "status"]).run().expect(1);
+    cluster.call(&["cluster", "status"]).run().expect(1);
 
-    let (one, two) = (ground.node("n-1"), ground.node("n-2"));
-    ground.shared_out();
-    let status = ground.json(&["cluster", "status", "--partitions"]);
+    let (one, two) = (cluster.node("n-1"), cluster.node("n-2"));
+    cluster.shared_out();
+    let status = cluster.json(&["cluster", "status", "--partitions"]);
     assert_eq!(
         (&status["partition_count"], &status["unclaimed"]),
         (&PARTITIONS.into(), &0.into()),
@@ -89,27 +89,27 @@ fn operators_see_move_and_empty_and_the_doctor_finds() {
         assert!(partition["epoch"].as_u64() >= Some(1), "{partition:#}");
         assert_eq!(partition["written_by"], partition["claimed"], "{partition:#}");
     }
-    let told = ground.call(&["cluster", "status", "--partitions"]).run().expect(0).stdout;
+    let told = cluster.call(&["cluster", "status", "--partitions"]).run().expect(0).stdout;
     assert!(told.contains("n-1 ") && told.contains("n-2 ") && told.contains("WRITTEN BY"), "{told}");
 
     // What is published is dealt with, and then nothing lags behind.
     let folder = tempfile::tempdir().unwrap();
     let commands = folder.path().join("commands.jsonl");
     retailflow(&["generate", "--orders", "40", "--seed", "3"]).arg("--out").arg(&commands).run().expect(0);
-    ground.call(&["publish", "--commands", commands.to_str().unwrap()]).run().expect(0);
+    cluster.call(&["publish", "--commands", commands.to_str().unwrap()]).run().expect(0);
     wait_for("all commands are dealt with", BOUND, || {
-        let partitions = ground.json(&["partition", "list"]);
+        let partitions = cluster.json(&["partition", "list"]);
         let partitions = partitions.as_array().unwrap();
         let done = partitions.iter().all(|one| one["lag_positions"] == 0);
         (done && partitions.iter().any(|one| one["intake_floor"].as_u64() > Some(0))).then_some(())
     });
 
-    let said = doctor(ground.call(&["doctor"]), 0);
+    let said = doctor(cluster.call(&["doctor"]), 0);
     assert_eq!(findings(&said, "problem"), [""; 0], "{said:#}");
     // Only what is so in every test: one old etcd of one member.
     assert!(findings(&said, "warning").iter().all(|finding| finding.contains("etcd http")), "{said:#}");
     let stricter = ["--set", "cluster.durability=replicated", "--set", "nats.replicas=3"];
-    let stricter = stricter.iter().fold(ground.call(&["doctor"]), |call, word| call.arg(word));
+    let stricter = stricter.iter().fold(cluster.call(&["doctor"]), |call, word| call.arg(word));
     let said = doctor(stricter, 1);
     let problems = findings(&said, "problem").concat() + &findings(&said, "warning").concat();
     assert!(problems.contains("durability") && problems.contains("num_replicas is 1, wanted 3"), "{said:#}");
@@ -118,42 +118,42 @@ fn operators_see_move_and_empty_and_the_doctor_finds() {
     assert_eq!(findings(&said, "problem").len(), 2, "{said:#}");
 
     // A partition is put where it was not, and let go.
-    let owner = ground.json(&["partition", "list"])[0]["claimed"].as_str().unwrap().to_owned();
+    let owner = cluster.json(&["partition", "list"])[0]["claimed"].as_str().unwrap().to_owned();
     let other = if owner == "n-1" { "n-2" } else { "n-1" };
-    let moved = ground.json(&["partition", "move", "0", other, "--wait", "60"]);
+    let moved = cluster.json(&["partition", "move", "0", other, "--wait", "60"]);
     assert!(moved["took_ms"].is_u64(), "{moved:#}");
-    let first = &ground.json(&["partition", "list"])[0];
+    let first = &cluster.json(&["partition", "list"])[0];
     assert_eq!((&first["claimed"], &first["pinned"]), (&other.into(), &other.into()), "{first:#}");
-    ground.call(&["partition", "move", "0", "n-9"]).run().expect(4).says(&["no node n-9"]);
-    ground.call(&["partition", "move", "4", "n-1"]).run().expect(2).says(&["counted from 0"]);
-    ground.call(&["partition", "release", "0"]).run().expect(0);
-    ground.call(&["partition", "release", "0"]).run().expect(1);
+    cluster.call(&["partition", "move", "0", "n-9"]).run().expect(4).says(&["no node n-9"]);
+    cluster.call(&["partition", "move", "4", "n-1"]).run().expect(2).says(&["counted from 0"]);
+    cluster.call(&["partition", "release", "0"]).run().expect(0);
+    cluster.call(&["partition", "release", "0"]).run().expect(1);
 
     // A node is emptied, the last one is not by mistake.
-    let before = ground.json(&["node", "drain", "n-1", "--dry-run"]);
+    let before = cluster.json(&["node", "drain", "n-1", "--dry-run"]);
     assert_eq!(before["dry_run"], true);
-    let drained = ground.json(&["node", "drain", "n-1", "--wait", "60", "--operator", "ann"]);
+    let drained = cluster.json(&["node", "drain", "n-1", "--wait", "60", "--operator", "ann"]);
     assert!(drained["took_ms"].is_u64(), "{drained:#}");
-    let status = ground.json(&["cluster", "status"]);
+    let status = cluster.json(&["cluster", "status"]);
     assert_eq!(
         (&status["nodes"][0]["claimed"], &status["drains"][0]["by"]),
         (&0.into(), &"ann".into()),
         "{status:#}"
     );
-    ground.call(&["node", "drain", "n-2"]).run().expect(4).says(&["nobody else is there"]);
-    ground
+    cluster.call(&["node", "drain", "n-2"]).run().expect(4).says(&["nobody else is there"]);
+    cluster
         .call(&["node", "drain", "n-7"])
         .run()
         .expect(4)
         .says(&["no node n-7 is there (there are n-1, n-2)"]);
-    ground.call(&["partition", "move", "0", "n-1"]).run().expect(4).says(&["is being emptied"]);
-    ground.call(&["node", "undrain", "n-1"]).run().expect(0);
-    ground.call(&["node", "undrain", "n-1"]).run().expect(1);
-    ground.shared_out();
+    cluster.call(&["partition", "move", "0", "n-1"]).run().expect(4).says(&["is being emptied"]);
+    cluster.call(&["node", "undrain", "n-1"]).run().expect(0);
+    cluster.call(&["node", "undrain", "n-1"]).run().expect(1);
+    cluster.shared_out();
 
     one.stop();
     two.stop();
-    let said = doctor(ground.call(&["doctor"]), 1);
+    let said = doctor(cluster.call(&["doctor"]), 1);
     assert!(findings(&said, "problem").concat().contains("none is there in the cluster"), "{said:#}");
 }
 
@@ -162,25 +162,25 @@ fn operators_see_move_and_empty_and_the_doctor_finds() {
 fn only_nodes_with_the_labels_run_partitions() {
     let name = "only_nodes_with_the_labels_run_partitions";
     let (Some(nats), Some(etcd)) = (server_or_skip(name), etcd_or_skip(name)) else { return };
-    let ground = Ground { nats: nats::Server::with_streams(&nats), etcd: Etcd::start(&etcd) };
+    let cluster = TestCluster { nats: nats::Server::with_streams(&nats), etcd: Etcd::start(&etcd) };
     let node = |name: &str, label: &str| {
-        let call = ground.call(&["serve", "--node", name, "--participants", "instant"]);
+        let call = cluster.call(&["serve", "--node", name, "--participants", "instant"]);
         let call = call.arg("--set").arg("cluster.required_labels=zone=a, disk=fast");
         Server::of(call.arg("--label").arg("zone=a").arg("--label").arg(label))
     };
-    ground.call(&["serve", "--label", "zone"]).run().expect(2).says(&["NAME=VALUE", "zone=a"]);
+    cluster.call(&["serve", "--label", "zone"]).run().expect(2).says(&["NAME=VALUE", "zone=a"]);
     let twice = ["serve", "--label", "zone=a", "--label", "zone=b"];
-    ground.call(&twice).run().expect(2).says(&["zone is a and b"]);
-    let wrong = ground.call(&["serve"]).arg("--set").arg("cluster.required_labels=zone");
+    cluster.call(&twice).run().expect(2).says(&["zone is a and b"]);
+    let wrong = cluster.call(&["serve"]).arg("--set").arg("cluster.required_labels=zone");
     wrong.run().expect(2).says(&["cluster.required_labels", "NAME=VALUE"]);
 
     let (slow, fast) = (node("n-1", "disk=slow"), node("n-2", "disk=fast"));
     wait_for("the node with the labels runs all", BOUND, || {
-        let nodes = ground.json(&["node", "list"]);
+        let nodes = cluster.json(&["node", "list"]);
         let claimed = |at: usize| nodes[at]["claimed"].as_u64();
         (claimed(0) == Some(0) && claimed(1) == Some(u64::from(PARTITIONS))).then_some(())
     });
-    let nodes = ground.json(&["node", "list"]);
+    let nodes = cluster.json(&["node", "list"]);
     assert_eq!(nodes[0]["labels"]["disk"], "slow", "{nodes:#}");
     let place =
         ["order", "place", "shop", "o-1", "--customer", "c", "--currency", "USD", "--line", "cd:2:2354"];

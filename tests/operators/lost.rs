@@ -13,13 +13,13 @@ use crate::support::server::Server;
 
 const BOUND: Duration = Duration::from_secs(90);
 
-struct Ground {
+struct TestCluster {
     nats: Vec<nats::Server>,
     etcd: Etcd,
     monitors: String,
 }
 
-impl Ground {
+impl TestCluster {
     fn new(name: &str) -> Option<Self> {
         let (nats, etcd) = (server_or_skip(name)?, etcd_or_skip(name)?);
         let nats = nats::Server::cluster_with(&nats, 3, "http: \"127.0.0.1:-1\"");
@@ -119,37 +119,37 @@ mod async_nats_like {
 
 #[test]
 fn a_stopped_stream_of_commands_is_recovered_while_the_node_runs() {
-    let Some(ground) = Ground::new("a_stopped_stream_of_commands_is_recovered") else { return };
+    let Some(cluster) = TestCluster::new("a_stopped_stream_of_commands_is_recovered") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let node = ground.node("n-1");
-    assert!(ground.publish(folder.path(), 20, 1) > 0);
-    ground.dealt_with("all is decided before it is stopped");
+    let node = cluster.node("n-1");
+    assert!(cluster.publish(folder.path(), 20, 1) > 0);
+    cluster.dealt_with("all is decided before it is stopped");
     let recover = ["cluster", "recover-commands"];
-    let said = ground.call(&recover).arg("--dry-run").run().expect(0);
+    let said = cluster.call(&recover).arg("--dry-run").run().expect(0);
     assert!(said.stdout.contains("there is nothing to recover"), "{}", said.stdout);
-    ground.stop_commands();
-    let said = ground.call(&recover).arg("--dry-run").run().expect(0);
+    cluster.stop_commands();
+    let said = cluster.call(&recover).arg("--dry-run").run().expect(0);
     assert!(said.stdout.contains("RF_CMD is stopped"), "{}", said.stdout);
-    ground.call(&recover).run().expect(4).says(&["repeat with --yes"]);
-    let said = ground.call(&recover).arg("--yes").run().expect(0);
+    cluster.call(&recover).run().expect(4).says(&["repeat with --yes"]);
+    let said = cluster.call(&recover).arg("--yes").run().expect(0);
     assert!(said.stdout.contains("made again"), "{}", said.stdout);
     // Without a restart: what is published now is decided.
-    assert!(ground.publish(folder.path(), 20, 2) > 0);
-    ground.dealt_with("what was published afterwards is decided");
+    assert!(cluster.publish(folder.path(), 20, 2) > 0);
+    cluster.dealt_with("what was published afterwards is decided");
     assert!(node.stop().contains("stream_trouble"), "it was named");
 }
 
 #[test]
 fn with_one_server_of_three_away_a_node_starts_and_says_what_it_believes() {
-    let Some(mut ground) = Ground::new("with_one_server_of_three_away_a_node_starts") else { return };
-    ground.node("n-1").stop();
-    ground.nats[2].kill();
-    let node = ground.node("n-2");
+    let Some(mut cluster) = TestCluster::new("with_one_server_of_three_away_a_node_starts") else { return };
+    cluster.node("n-1").stop();
+    cluster.nats[2].kill();
+    let node = cluster.node("n-2");
     let said = node.stop();
     assert!(said.contains("server_not_asked") && said.contains("counts for 24 h"), "{said}");
     // And one that was made for another log makes nothing, and says which setting it is.
     for shards in [SHARDS + 1, 1] {
-        let call = ground.call_with(&["serve", "--node", "n-3", "--participants", "instant"], shards);
+        let call = cluster.call_with(&["serve", "--node", "n-3", "--participants", "instant"], shards);
         let named = format!("set cluster.shards = {SHARDS}");
         call.arg("--listen")
             .arg("127.0.0.1:0")

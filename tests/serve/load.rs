@@ -24,7 +24,7 @@ const PLACE: &str = r#"{"customer":"c","currency":"USD","lines":[{"line_id":"1",
 const CANCEL: &str = r#"{"reason":"changed my mind"}"#;
 
 /// One who places orders and cancels some of them, over a connection that is kept.
-struct Caller {
+struct LoadClient {
     name: usize,
     rng: fastrand::Rng,
     orders: usize,
@@ -32,7 +32,7 @@ struct Caller {
     compared: u64,
 }
 
-impl Caller {
+impl LoadClient {
     /// Sends one command until it has an outcome; false when the connection is lost.
     fn send(&mut self, client: &mut Client, at: usize, answered: &AtomicU64) -> bool {
         let sent = &mut self.sent[at];
@@ -109,13 +109,13 @@ fn outcome(answer: &Answer) -> (u16, Value) {
 
 /// All callers.
 pub(super) struct Load {
-    callers: Vec<Caller>,
+    callers: Vec<LoadClient>,
     answered: AtomicU64,
 }
 
 impl Load {
     pub(super) fn new() -> Self {
-        let caller = |name| Caller {
+        let caller = |name| LoadClient {
             name,
             rng: fastrand::Rng::with_seed(name as u64),
             orders: 0,

@@ -1,5 +1,6 @@
 //! The server as its callers see it: over HTTP, through kills and stops, by the documents' words and the client's verbs.
 
+mod accountant;
 mod client;
 mod documents;
 mod load;

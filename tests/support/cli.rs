@@ -94,7 +94,7 @@ impl Call {
         let mut pipe = child.stdin.take().unwrap();
         // It need not read all it is given.
         let feeder = thread::spawn(move || drop(pipe.write_all(&stdin)));
-        let (stdout, stderr) = (gather(child.stdout.take()), gather(child.stderr.take()));
+        let (stdout, stderr) = (read_to_end(child.stdout.take()), read_to_end(child.stderr.take()));
         let code = exit_code(&mut child);
         feeder.join().unwrap();
         Ended { code, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
@@ -136,7 +136,7 @@ pub(crate) fn file(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> String
     path.to_str().unwrap().to_owned()
 }
 
-fn gather(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+fn read_to_end(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
     let mut pipe = pipe.unwrap();
     thread::spawn(move || {
         let mut bytes = Vec::new();

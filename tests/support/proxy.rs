@@ -48,7 +48,7 @@ impl Proxy {
     }
 
     /// Lets all through again, what waited first.
-    pub(crate) fn mend(&self) {
+    pub(crate) fn restore(&self) {
         self.open.send_replace(true);
     }
 }

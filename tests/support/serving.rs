@@ -106,15 +106,15 @@ pub(crate) fn http(
 pub(crate) fn tool(mut command: Command, bound: Duration) -> (ExitStatus, String, String) {
     let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = pipes.spawn().unwrap();
-    let gather = |mut pipe: Box<dyn Read + Send>| {
+    let read_to_end = |mut pipe: Box<dyn Read + Send>| {
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
             drop(pipe.read_to_end(&mut bytes));
             String::from_utf8_lossy(&bytes).into_owned()
         })
     };
-    let out = gather(Box::new(child.stdout.take().unwrap()));
-    let err = gather(Box::new(child.stderr.take().unwrap()));
+    let out = read_to_end(Box::new(child.stdout.take().unwrap()));
+    let err = read_to_end(Box::new(child.stderr.take().unwrap()));
     let begun = std::time::Instant::now();
     let status = wait_for("the tool ends", bound + BOUND, || {
         if begun.elapsed() > bound {

@@ -1,8 +1,9 @@
-//! Developer commands: `cargo xtask setup|demo|test|kill|disk|load|isolation|cluster`. Nothing but Rust is needed to build; what tests need
+//! Developer commands: `cargo xtask setup|demo|test|kill|disk|load|isolation|cluster|dist`. Nothing but Rust is needed to build; what tests need
 //! besides is fetched into `.tools/`.
 
 mod cluster;
 mod demo;
+mod dist;
 mod explain;
 mod isolation;
 mod load;
@@ -40,6 +41,7 @@ Usage: cargo xtask COMMAND
   cluster [--nodes N] [--nats N] [--etcd N] [--restart] [--keep]
                    run a whole cluster on this machine until Ctrl-C: 3 of each by default (docs/cluster.md); what ends is told,
                    and started again with --restart or by the line `restart n-2`
+  dist             build the program as it is shipped: optimized as a whole, its debug information in a file beside it
   setup [--tests]  check what a build needs; with --tests, also fetch what the tests need
 ";
 
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         ["isolation", rest @ ..] => isolation::run(rest).map(|()| ExitCode::SUCCESS),
         ["cluster", rest @ ..] => cluster::Size::parse(rest).and_then(|size| cluster::run(&size)),
         ["disk", rest @ ..] => disk(rest),
+        ["dist"] => setup::build().and_then(|()| dist::run()).map(|()| ExitCode::SUCCESS),
         ["kill"] => kill("100000"),
         ["kill", orders] => kill(orders),
         ["help" | "--help" | "-h"] => {

@@ -131,7 +131,7 @@ impl<'a> Attempt<'a> {
     async fn call(&self, mode: Mode, guard: &mut EffectGuard) -> CallOutcome {
         match mode {
             Mode::Perform => self.perform(guard).await,
-            Mode::Look => self.look(guard).await,
+            Mode::Look => self.query(guard).await,
             Mode::Settle => self.settle(guard).await,
         }
     }
@@ -243,7 +243,7 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    async fn look(&self, guard: &mut EffectGuard) -> CallOutcome {
+    async fn query(&self, guard: &mut EffectGuard) -> CallOutcome {
         let (participant, request) = (self.participant, self.request);
         let is_failure = |standing: &KeyStanding| matches!(standing, KeyStanding::Unknown { .. });
         match self.ask(guard, || participant.query(request), is_failure).await {
@@ -278,7 +278,7 @@ impl<'a> Attempt<'a> {
         if !self.is_expired() {
             return CallOutcome::Again;
         }
-        match self.look(guard).await {
+        match self.query(guard).await {
             CallOutcome::Settle => CallOutcome::Outcome(not_done()),
             other => other,
         }

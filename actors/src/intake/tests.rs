@@ -31,7 +31,7 @@ fn body(command: Command) -> Body {
 }
 
 /// Reads these to their end; gives what came out, as it came, and the floor that a fence then has.
-async fn take_in(batch: &BatchNode, bodies: Vec<Body>) -> (Vec<IntakeEvent>, u64) {
+async fn run_intake(batch: &BatchNode, bodies: Vec<Body>) -> (Vec<IntakeEvent>, u64) {
     let mut inbox = MemoryInbox::new("of one partition", bodies);
     let (_stop, never) = watch::channel(false);
     let mut events = Vec::new();
@@ -48,7 +48,7 @@ async fn a_cancel_that_came_before_its_place_waits_for_it() {
     let batch = BatchNode::start(None).await;
     let order = order("shop", "o-1");
     let bodies = vec![cancel(&order, "c-1"), cancel(&order, "c-2"), place(&order, "p")];
-    let (events, floor) = take_in(&batch, bodies.into_iter().map(body).collect()).await;
+    let (events, floor) = run_intake(&batch, bodies.into_iter().map(body).collect()).await;
     let ends: Vec<_> = events.iter().map(|event| (event.position, event.outcome.code)).collect();
     assert_eq!(ends, [(3, Code::Applied), (1, Code::Applied), (2, Code::AlreadyCanceled)]);
     assert_eq!(floor, 3);
@@ -59,7 +59,7 @@ async fn a_cancel_that_came_before_its_place_waits_for_it() {
 async fn whose_order_never_comes_is_a_dead_letter_and_holds_up_nobody() {
     let batch = BatchNode::start(None).await;
     let (lost, other) = (order("shop", "lost"), order("shop", "other"));
-    let (events, floor) = take_in(&batch, vec![body(cancel(&lost, "c")), body(place(&other, "p"))]).await;
+    let (events, floor) = run_intake(&batch, vec![body(cancel(&lost, "c")), body(place(&other, "p"))]).await;
     assert_eq!((events[0].position, events[0].outcome.code), (2, Code::Applied), "it went by");
     assert_eq!((events[1].position, events[1].outcome.code), (1, Code::OrderNotFound));
     assert!(events[1].dead_lettered && events[1].latency >= PATIENCE);
@@ -81,7 +81,7 @@ async fn what_is_refused_for_good_is_a_dead_letter() {
         TenantSetting { status: TenantStatus::Suspended, ..TenantSetting::new(suspended.tenant.clone()) };
     batch.node.ports().tenants.put(setting).await.unwrap();
     let bodies = vec![body(place(&suspended, "p")), Body::Bytes(b"{".to_vec())];
-    let (events, floor) = take_in(&batch, bodies).await;
+    let (events, floor) = run_intake(&batch, bodies).await;
     assert!(events.iter().all(|event| event.dead_lettered && !event.given_up));
     assert_eq!(floor, 2);
     let letters = batch.letters.list(0, 10).await.unwrap();

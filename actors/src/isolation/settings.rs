@@ -54,7 +54,7 @@ const ROWS: &[Row] = &[
     ("supervision.parked_queue_max", ["3", "9"], &[], orders::queued_behind_a_parked_one),
     ("log.group_max_records", ["2", "100"], &[], orders::groups),
     ("log.group_max_bytes", ["4096", "4194304"], &[("orders.record_max_bytes", "4096")], orders::groups),
-    ("commit.conflict_retries_max", ["1", "5"], &[], orders::tried_against_a_rival),
+    ("commit.conflict_retries_max", ["1", "5"], &[], orders::tried_against_a_competing_writer),
     ("commit.timeout_ms", ["1000", "30000"], &[], orders::proposed_in_a_minute),
     (
         "effects.in_flight_max",

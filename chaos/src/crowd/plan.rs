@@ -116,7 +116,7 @@ impl CrowdPlan {
     fn of(dice: &Dice, sickness: Sickness, partitions: u16) -> Self {
         let orders = 80 + u32::try_from(dice.below(120)).unwrap_or(0);
         let tenants = 3 + u32::try_from(dice.below(3)).unwrap_or(0);
-        let mut config = patient();
+        let mut config = with_long_timeouts();
         config.log.partitions = partitions;
         // Everyone may ask at once; nobody more than once.
         config.admission.in_flight_max = orders as usize;
@@ -175,7 +175,7 @@ impl CrowdPlan {
 }
 
 /// No deadline heals anything, and what is limited is met.
-fn patient() -> Config {
+fn with_long_timeouts() -> Config {
     let mut config = Config::default();
     config.orders.idle_ms = 400;
     config.orders.hydrate_concurrency_max = 4;

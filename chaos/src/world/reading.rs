@@ -49,7 +49,7 @@ impl World<'_> {
         };
         match command {
             Some(command) => {
-                self.shared.told(&format!("line {}", event.position), &command, &event.outcome);
+                self.shared.record_answer(&format!("line {}", event.position), &command, &event.outcome);
                 if !is_final(&event.outcome) {
                     let text = format!("line {} was given up: {:?}", event.position, event.outcome);
                     self.shared.violated(Violation::new(InvariantId::Progress, text));
@@ -75,7 +75,7 @@ impl World<'_> {
             let command = Command::from_event(event.clone(), Actor::Tenant);
             let patience = Duration::from_millis(500);
             let Ok(outcome) = tokio::time::timeout(patience, node.ask(command)).await else { continue };
-            self.shared.told("report", &event, &outcome);
+            self.shared.record_answer("report", &event, &outcome);
             if is_final(&outcome) {
                 self.unanswered.lock().retain(|other| other.key != event.key);
             }
@@ -110,7 +110,7 @@ impl World<'_> {
             let mut tries = 0;
             loop {
                 let outcome = node.ask(command.clone()).await;
-                self.shared.told("audit", &event, &outcome);
+                self.shared.record_answer("audit", &event, &outcome);
                 tries += 1;
                 if is_final(&outcome) || tries == TRIES_MAX {
                     break;

@@ -49,7 +49,7 @@ impl Owner {
     }
 
     /// Takes up to `window` commands in and proposes a group. Those that are recorded already are answered from memory.
-    pub(crate) fn take_in(&mut self, commands: u8, window: u8) -> bool {
+    pub(crate) fn read_commands(&mut self, commands: u8, window: u8) -> bool {
         if self.phase != Phase::Owning || self.proposed.is_some() || self.next >= commands {
             return false;
         }

@@ -173,7 +173,7 @@ impl Model for Partition {
                 Self::send(&mut next, at);
             }
             Event::TakeIn(at) => {
-                if !next.owners[at].take_in(self.commands, WINDOW) {
+                if !next.owners[at].read_commands(self.commands, WINDOW) {
                     return None;
                 }
                 if self.mutant == Mutant::AcksInsteadOfFloor {

@@ -19,13 +19,13 @@ mod open;
 mod own_readers;
 mod places;
 mod port;
+mod read_permits;
 pub mod scrub;
 mod state;
 mod stores;
 mod tail;
 #[cfg(test)]
 mod tests;
-mod turns;
 
 pub use backup::DiskBackup;
 pub use disk_log::{DiskLog, DiskLogOptions};

@@ -122,7 +122,7 @@ impl LogFollower {
                 if !groups.is_empty() {
                     break;
                 }
-                self.look()?;
+                self.read_head()?;
                 if self.next >= self.end {
                     break;
                 }
@@ -203,7 +203,7 @@ impl LogFollower {
     }
 
     /// Looks how far the log is durable now.
-    fn look(&mut self) -> Result<(), FollowError> {
+    fn read_head(&mut self) -> Result<(), FollowError> {
         let (files, log_id) = (self.files.as_ref(), &self.identity.log_id);
         let lock = self.dir.join(LOCK_FILE);
         let is_locked = || files.is_locked(&lock).map_err(LogError::io("look at", &lock));

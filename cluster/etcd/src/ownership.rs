@@ -20,7 +20,7 @@ use super::answers::{EtcdError, Meaning};
 use super::coordinator::{Action, Coordinator};
 use super::keys::{Key, Keys};
 use super::membership::{Known, Membership};
-use super::session::{Session, Standing};
+use super::session::{Session, SessionState};
 use super::store::Store;
 use super::values::{ClaimV1, DrainV1, NodeV1, SeenV1, write};
 use retailflow_os::repeated::Repeated;
@@ -28,13 +28,13 @@ use retailflow_os::repeated::Repeated;
 /// Requests under way at one time.
 const REQUESTS_MAX: usize = 32;
 /// What is wanted is looked at again so often, also when nothing has changed: dwelling ends by time alone.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// All is read anew so often, whatever the watch says: one that hears nothing any more (its etcd was wiped, and counts from below what
 /// it waits for) looks like one to which nothing happens.
 const READ_EVERY: Duration = Duration::from_secs(10);
 /// After trouble it is tried again between these.
-const AGAIN_MIN: Duration = Duration::from_millis(100);
-const AGAIN_MAX: Duration = Duration::from_secs(2);
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
 
 /// Who joins, and how.
 #[derive(Debug, Clone)]
@@ -121,7 +121,7 @@ impl EtcdOwnership {
         if let Some(task) = task
             && task.await.is_err()
         {
-            tracing::error!("the membership's task panicked");
+            tracing::error!(event = "task_panicked", "the membership's task panicked");
         }
     }
 }
@@ -158,7 +158,7 @@ async fn run(
         said: Repeated::new(),
         leaving: false,
     };
-    let mut again = AGAIN_MIN;
+    let mut again = RETRY_DELAY_MIN;
     loop {
         let begun = Instant::now();
         tokio::select! {
@@ -171,14 +171,14 @@ async fn run(
                 member.say(&error.to_string());
             }
         }
-        if begun.elapsed() > AGAIN_MAX {
-            again = AGAIN_MIN;
+        if begun.elapsed() > RETRY_DELAY_MAX {
+            again = RETRY_DELAY_MIN;
         }
         tokio::select! {
             () = inner.stop.cancelled() => break,
             () = sleep(again) => {}
         }
-        again = (again * 2).min(AGAIN_MAX);
+        again = (again * 2).min(RETRY_DELAY_MAX);
     }
     if let Some(session) = member.session.take() {
         // It leaves in good order: nobody need miss it. One that etcd does not hear of is missed, and an operator says so.
@@ -223,7 +223,7 @@ impl Member {
     ) -> Result<std::convert::Infallible, EtcdError> {
         let store = Store::connect(&self.inner.options.endpoints).await?;
         let mut changes = self.read_all(&store).await?;
-        let mut look = interval(LOOK_EVERY);
+        let mut look = interval(POLL_INTERVAL);
         let mut read = interval_at(Instant::now() + READ_EVERY, READ_EVERY);
         read.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -236,12 +236,12 @@ impl Member {
             }
             self.inner.known.placed(self.coordinator.is_listed(), self.coordinator.placed_here());
             self.act(&store).await?;
-            let mut standing = self.session.as_ref().map(|session| session.standing.clone());
+            let mut state = self.session.as_ref().map(|session| session.state.clone());
             tokio::select! {
                 () = self.inner.leaving.cancelled(), if !self.leaving => self.leaving = true,
                 change = changed(&mut changes) => self.apply(change?),
                 Some(partition) = releases.recv() => self.coordinator.released(partition),
-                () = moved(standing.as_mut()) => {}
+                () = moved(state.as_mut()) => {}
                 _ = look.tick() => {}
                 _ = read.tick() => changes = self.read_all(&store).await?,
             }
@@ -273,10 +273,10 @@ impl Member {
     /// Sees to the session, and to the own entry.
     async fn attend(&mut self, store: &Store) -> Result<(), EtcdError> {
         // Marked as seen: whoever waits for the next change must not be told of this one.
-        let standing = self.session.as_mut().map(|session| *session.standing.borrow_and_update());
-        match standing {
-            Some(Standing::Until(until)) => self.inner.known.sure_until(until),
-            Some(Standing::Ended) => self.session_ended(),
+        let state = self.session.as_mut().map(|session| *session.state.borrow_and_update());
+        match state {
+            Some(SessionState::Until(until)) => self.inner.known.sure_until(until),
+            Some(SessionState::Ended) => self.session_ended(),
             None => {}
         }
         if self.session.is_none() {
@@ -415,10 +415,10 @@ async fn changed(changes: &mut WatchStream) -> Result<Vec<Change>, EtcdError> {
     Ok(message.events().iter().filter_map(change).collect())
 }
 
-/// Waits until the session's standing has changed.
-async fn moved(standing: Option<&mut watch::Receiver<Standing>>) {
-    if let Some(standing) = standing
-        && standing.changed().await.is_ok()
+/// Waits until the session's state has changed.
+async fn moved(state: Option<&mut watch::Receiver<SessionState>>) {
+    if let Some(state) = state
+        && state.changed().await.is_ok()
     {
         return;
     }

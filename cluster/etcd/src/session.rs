@@ -14,9 +14,9 @@ use super::answers::{EtcdError, Meaning};
 use super::store::Store;
 use retailflow_os::repeated::Repeated;
 
-/// How a session stands.
+/// The state of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum SessionState {
     /// By our own clock it stands at least until then.
     Until(Instant),
     /// etcd says that it has ended.
@@ -26,7 +26,7 @@ pub(crate) enum Standing {
 /// A session. Dropped without [`Session::close`], it runs out with its lease.
 pub(crate) struct Session {
     pub(crate) lease: i64,
-    pub(crate) standing: watch::Receiver<Standing>,
+    pub(crate) state: watch::Receiver<SessionState>,
     store: Store,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
@@ -43,10 +43,10 @@ impl Session {
     pub(crate) async fn begin(store: &Store, ttl: Duration) -> Result<Self, EtcdError> {
         let asked = Instant::now();
         let lease = store.grant(ttl).await?;
-        let (sender, standing) = watch::channel(Standing::Until(sure_until(asked, ttl)));
+        let (sender, state) = watch::channel(SessionState::Until(sure_until(asked, ttl)));
         let stop = CancellationToken::new();
         let task = tokio::spawn(keep(store.clone(), lease, ttl, sender, stop.clone()));
-        Ok(Self { lease, standing, store: store.clone(), stop, task: Some(task) })
+        Ok(Self { lease, state, store: store.clone(), stop, task: Some(task) })
     }
 
     /// Deletes a key that is not its lease's.
@@ -79,25 +79,25 @@ async fn keep(
     store: Store,
     lease: i64,
     ttl: Duration,
-    standing: watch::Sender<Standing>,
+    state: watch::Sender<SessionState>,
     stop: CancellationToken,
 ) {
     let beat = ttl / 4;
     let said = Repeated::new();
     let beating = async {
         loop {
-            match beats(&store, lease, ttl, beat, &standing).await {
+            match beats(&store, lease, ttl, beat, &state).await {
                 Err(error) if error.meaning == Meaning::SessionEnded => break,
                 Err(error) => {
                     if let Some(left_out) = said.due(&error) {
-                        tracing::warn!(%error, left_out, "the session cannot be kept alive now");
+                        tracing::warn!(event = "session_not_renewed", %error, left_out, "the session cannot be kept alive now");
                     }
                 }
                 Ok(()) => break,
             }
             sleep(beat).await;
         }
-        standing.send_replace(Standing::Ended);
+        state.send_replace(SessionState::Ended);
     };
     tokio::select! {
         () = stop.cancelled() => {}
@@ -112,7 +112,7 @@ async fn beats(
     lease: i64,
     ttl: Duration,
     beat: Duration,
-    standing: &watch::Sender<Standing>,
+    state: &watch::Sender<SessionState>,
 ) -> Result<(), EtcdError> {
     let (mut keeper, mut answers) = store.keep_alive(lease).await?;
     loop {
@@ -124,7 +124,7 @@ async fn beats(
         if answer.ttl() <= 0 {
             return Ok(());
         }
-        standing.send_replace(Standing::Until(sure_until(sent, ttl)));
+        state.send_replace(SessionState::Until(sure_until(sent, ttl)));
         sleep(beat).await;
     }
 }

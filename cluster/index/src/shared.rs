@@ -303,7 +303,7 @@ impl Shared {
         {
             let state = self.state.upgradable_read();
             if state.failed.is_none() && !state.closed {
-                tracing::warn!(%error, "the index of the log has failed");
+                tracing::warn!(event = "index_failed", %error, "the index of the log has failed");
                 RwLockUpgradableReadGuard::upgrade(state).failed = Some(error.clone());
             }
         }

@@ -227,12 +227,12 @@ async fn connect_watched(
                     Event::Connected => return tracing::debug!(purpose, "connected to NATS"),
                     // Asked for from here.
                     Event::Draining | Event::Closed => {
-                        return tracing::debug!(purpose, %event, "the connection to NATS");
+                        return tracing::debug!(purpose, change = %event, "the connection to NATS has changed");
                     }
                     Event::Disconnected => losses.send_modify(|count| *count += 1),
                     _ => {}
                 }
-                tracing::warn!(purpose, %event, "the connection to NATS");
+                tracing::warn!(event = "nats_connection", purpose, change = %event, "the connection to NATS has changed");
             }
         })
         .connect(addresses);

@@ -148,7 +148,7 @@ impl EventPublisher {
                 let some = match some {
                     // A broken order stops alone.
                     Err(error @ PublishError::Foreign { .. }) => {
-                        tracing::error!(%error, "an order's events cannot be told; the others' go on");
+                        tracing::error!(event = "order_events_broken", %error, "an order's events cannot be told; the others' go on");
                         PublishCounts { broken: 1, ..PublishCounts::default() }
                     }
                     some => some?,
@@ -282,7 +282,10 @@ pub(super) fn headers(event: &PublicEvent) -> HeaderMap {
         ("ce-time", Some(format_time(event.time))),
         ("ce-sequence", Some(event.sequence())),
         ("ce-dataschema", Some(event.data.dataschema().to_owned())),
+        ("ce-eventnumber", event.number.map(|number| number.to_string())),
         ("ce-causationid", event.causation_id.clone()),
+        ("ce-causationsource", event.causation_source.clone()),
+        ("ce-actor", event.actor.map(|actor| actor.as_str().to_owned())),
         ("ce-traceparent", event.traceparent.clone()),
     ];
     for (name, value) in all {

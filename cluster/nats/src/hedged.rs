@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::answers::ApiFailure;
 
 /// Parts of the time after which a read is asked for once more.
-const AGAIN_AFTER: [u32; 2] = [5, 2];
+const HEDGE_AFTER_PARTS: [u32; 2] = [5, 2];
 /// Second and third copies on their way at once in this process: where all is slow, more questions make nothing faster.
 static COPIES: Semaphore = Semaphore::const_new(64);
 
@@ -41,7 +41,7 @@ where
     let begun = Instant::now();
     let mut asked = FuturesUnordered::from_iter([ask(time)]);
     let mut copies = Vec::new();
-    for part in AGAIN_AFTER {
+    for part in HEDGE_AFTER_PARTS {
         if let Ok(Some(answer)) = timeout_at(begun + time / part, asked.next()).await {
             return answer;
         }

@@ -28,7 +28,8 @@ use retailflow_engine::codec::fence::IntakeFloor;
 use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::keys::sha256;
 use retailflow_engine::ports::{
-    Body, Clock, CommandInbox, DeadLetter, DeadLetters, Delivery, InboxError, InboxId, PortFuture, StoreError,
+    Body, Clock, CommandInbox, DeadLetter, DeadLetterCause, DeadLetters, Delivery, InboxError, InboxId,
+    PortFuture, StoreError,
 };
 use retailflow_engine::wire::limits::BODY_MAX_BYTES;
 use retailflow_engine::wire::{Code, DecodeError};
@@ -42,9 +43,6 @@ use super::command::{self, NoCommand};
 use super::connect::EdgeConnection;
 use super::foreign::{ForeignMessage, Reader};
 use super::{Connections, subjects};
-
-/// Of a dead letter's body at most this much is kept, and of a body over the limit, in bytes.
-const KEPT_MAX_BYTES: usize = 16 * 1024;
 
 /// So long a stream must be shorter than what was read of it before that is believed.
 const DEPOSED_MAX: Duration = Duration::from_secs(15);
@@ -374,7 +372,7 @@ impl NatsInbox {
         };
         let length_bytes = arrived.payload.len() as u64;
         if arrived.payload.len() > self.options.body_max_bytes {
-            let kept = KEPT_MAX_BYTES.min(self.options.body_max_bytes);
+            let kept = DeadLetter::BODY_MAX_BYTES.min(self.options.body_max_bytes);
             let body = Body::TooLong { prefix: arrived.payload[..kept].to_vec(), length_bytes };
             return Ok(Some(Delivery { position, body }));
         }
@@ -383,7 +381,7 @@ impl NatsInbox {
             Err(error) => {
                 let letter = self.letter(arrived, &error);
                 self.letters.put(letter).await.map_err(|why| InboxFault::Unavailable(why.to_string()))?;
-                tracing::warn!(position, %error, "a command was put with the dead letters");
+                tracing::warn!(event = "command_dead_lettered", position, %error, "a command was put with the dead letters");
                 self.replies.put_away(arrived, error);
                 Ok(None)
             }
@@ -409,20 +407,12 @@ impl NatsInbox {
 
     /// The same message at the same position is the same letter, however often it is read.
     fn letter(&self, arrived: &ForeignMessage, error: &DecodeError) -> DeadLetter {
-        let mut named = self.id.to_vec();
-        named.extend_from_slice(&arrived.sequence.to_le_bytes());
-        let mut key = [0; 16];
-        key.copy_from_slice(&sha256(&named)[..16]);
-        DeadLetter {
-            key,
-            tenant: error.address.tenant.as_ref().map(ToString::to_string),
-            origin: format!("{}, position {}, {}", subjects::COMMANDS, arrived.sequence, arrived.subject),
-            code: error.code.as_str().to_owned(),
-            reason: error.to_string(),
-            body: arrived.payload[..arrived.payload.len().min(KEPT_MAX_BYTES)].to_vec(),
-            length_bytes: arrived.payload.len() as u64,
-            at: self.clock.now(),
-        }
+        let mut name = self.id.to_vec();
+        name.extend_from_slice(&arrived.sequence.to_le_bytes());
+        let origin = format!("{}, position {}, {}", subjects::COMMANDS, arrived.sequence, arrived.subject);
+        let (payload, kept) = (&arrived.payload, arrived.payload.len().min(DeadLetter::BODY_MAX_BYTES));
+        let body = (payload[..kept].to_vec(), payload.len() as u64);
+        DeadLetter::of(&name, DeadLetterCause::undecodable(origin, error), body, self.clock.now())
     }
 }
 

@@ -30,7 +30,7 @@ const TOGETHER: usize = 16;
 /// For the stream that was made again to be led.
 const LED_WITHIN: Duration = Duration::from_secs(30);
 /// Between two looks at it.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How the stream of commands stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,7 +216,7 @@ impl CommandRecovery {
             };
             match led {
                 Ok(Some(info)) => return Ok(info.created),
-                Ok(None) | Err(_) if Instant::now() < until => tokio::time::sleep(LOOK).await,
+                Ok(None) | Err(_) if Instant::now() < until => tokio::time::sleep(POLL_INTERVAL).await,
                 Ok(None) => {
                     return Err(
                         ApiFailure::Silent("the stream that was made again has no leader".into()).into()

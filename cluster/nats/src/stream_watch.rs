@@ -180,7 +180,7 @@ impl StreamWatch {
             loop {
                 tokio::select! {
                     () = end.cancelled() => return,
-                    () = looking.look() => {}
+                    () = looking.check() => {}
                 }
                 tokio::select! {
                     () = end.cancelled() => return,
@@ -194,7 +194,7 @@ impl StreamWatch {
     /// Looks once, for who asks once: a fault then has lasted for no time yet, and a leader may be changing.
     pub async fn once(connections: &Connections, shards: u16) -> Self {
         let shared = Arc::new(Shared::new(connections, shards, Box::new(|_| {})));
-        shared.look().await;
+        shared.check().await;
         Self { shared, stop: CancellationToken::new(), task: Mutex::new(None) }
     }
 
@@ -236,7 +236,7 @@ impl StreamWatch {
         if let Some(task) = task
             && task.await.is_err()
         {
-            tracing::error!("what looks at streams ended badly");
+            tracing::error!(event = "task_panicked", "what looks at streams ended badly");
         }
     }
 }
@@ -255,7 +255,7 @@ impl Shared {
         Self { api, streams, seen: Mutex::default(), full: Repeated::new(), on_room }
     }
 
-    async fn look(&self) {
+    async fn check(&self) {
         let asked = self.streams.iter().map(|stream| self.api.info(stream));
         let (answers, account) = futures_util::join!(join_all(asked), self.api.ask("INFO", &Value::Null));
         let led = answers.iter().flatten().any(|info| !info.leaderless);

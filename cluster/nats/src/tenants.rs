@@ -95,7 +95,7 @@ impl NatsTenants {
             read: api(&connections.read),
             known: RwLock::default(),
         });
-        shared.look().await?;
+        shared.read_new().await?;
         let stop = CancellationToken::new();
         let every = Duration::from_millis(options.look_every_ms.max(1));
         let looking = keep_looking(shared.clone(), every, stop.clone());
@@ -134,13 +134,13 @@ async fn keep_looking(shared: Arc<Shared>, every: Duration, stop: CancellationTo
         }
         let looked = tokio::select! {
             () = stop.cancelled() => return,
-            looked = shared.look() => looked,
+            looked = shared.read_new() => looked,
         };
         match looked {
             Ok(()) => said.over(),
             Err(failure) => {
                 if let Some(left_out) = said.due(&failure) {
-                    tracing::warn!(trouble = %failure, left_out, "what others have set for tenants cannot be read now");
+                    tracing::warn!(event = "tenants_unread", trouble = %failure, left_out, "what others have set for tenants cannot be read now");
                 }
             }
         }
@@ -149,7 +149,7 @@ async fn keep_looking(shared: Arc<Shared>, every: Duration, stop: CancellationTo
 
 impl Shared {
     /// Reads on from where it was: all, if the stream is another one.
-    async fn look(&self) -> Result<(), ApiFailure> {
+    async fn read_new(&self) -> Result<(), ApiFailure> {
         let info = self.read.info(subjects::META).await?;
         let (same, seen) = {
             let known = self.known.read();
@@ -172,7 +172,7 @@ impl Shared {
                 next = stored.sequence + 1;
                 if let Some(tenant) = subjects::parse_tenant(&stored.subject) {
                     let setting = read(&tenant, stored)
-                        .inspect_err(|failure| tracing::error!(trouble = %failure, "a tenant"));
+                        .inspect_err(|failure| tracing::error!(event = "tenant_unreadable", trouble = %failure, "a tenant's setting cannot be read"));
                     into.take(tenant, stored.sequence, setting.ok());
                 }
             }

@@ -1,5 +1,5 @@
 //! An order's state at a revision, version 4: frozen. Versions 1 to 3, of builds before the first release, are not read:
-//! they do not say when an order changed or by which rules it comes back, and the log has it all.
+//! they do not say when an order changed, how many events it has had, or by which rules it comes back, and the log has it all.
 
 use serde::{Deserialize, Serialize};
 
@@ -57,11 +57,13 @@ pub struct SnapshotV3 {
     pub archived_ms: Option<i64>,
 }
 
-/// A snapshot of version 4: version 3, and the rules by which parts of the order come back.
+/// A snapshot of version 4: version 3, how many public events the order has had, and by which rules parts of it come back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotV4 {
     /// What version 3 held.
-    pub state: SnapshotV3,
+    pub changed: SnapshotV3,
+    /// How many public events there were.
+    pub told: u64,
     /// When shipping, tax and fee of the order are paid back with returns.
     pub return_rules: [RefundRuleV1; 3],
 }

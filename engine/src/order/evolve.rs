@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::saga::{Active, AttentionState, OpenReturn, Return, Saga, StepState, Waiting};
 
 use super::step::{StepAt, StepOutcome, StepStarted};
+use super::told::is_public;
 use super::{Event, Order, OrderStatus};
 use crate::fulfillment::step_table::{Direction, spec};
 use crate::ids::TimestampMs;
@@ -17,6 +18,7 @@ pub(crate) const AUTHORIZATION_EXPIRED: &str = "authorization_expired";
 
 /// The state after `event`.
 pub fn evolve(order: &mut Order, event: &Event) {
+    order.told = order.told.saturating_add(u64::from(is_public(order, event)));
     match event {
         Event::Placed(placed) => {
             order.status = OrderStatus::Open;

@@ -11,6 +11,7 @@ mod decide;
 mod draft;
 mod event;
 mod evolve;
+mod happened;
 mod lone;
 mod placed;
 mod policy;
@@ -25,6 +26,7 @@ mod step;
 mod summary_state;
 #[cfg(test)]
 mod tests;
+mod told;
 mod totals;
 mod view;
 mod waiting;
@@ -39,7 +41,7 @@ pub use evolve::evolve;
 pub use lone::{LoneDecision, LoneRecord, MoneyStep, lone_record};
 pub use placed::{Component, Delivery, Line, Payment, Placed, SealedPart};
 pub use policy::{Context, Policy};
-pub use publish::{Incoming, PARKED_INDEX, Published, StepDone, publish_parked};
+pub use publish::{Incoming, PARKED_INDEX, Published, StepDone, publish_parked, publish_unparked};
 pub use saga::{
     Active, AttentionState, Cell, OpenReturn, Return, ReturnedLine, Returns, Saga, StepState, Waiting,
 };

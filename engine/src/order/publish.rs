@@ -7,35 +7,26 @@
 use std::sync::Arc;
 
 use super::aggregate::{Aggregate, FoldError, is_engines};
-use super::convert::{attributes_to_wire, lines_to_wire};
+use super::convert::giver_from_stored;
 use super::event::Event;
-use super::placed::Placed;
-use super::saga::Active;
-use super::step::{StepAt, StepOutcome};
-use super::view::{amount, payment_summary};
-use super::{Order, OrderStatus, evolve};
+use super::happened::Happened;
+use super::step::StepOutcome;
+use super::view::amount;
+use super::{OrderStatus, evolve};
 use crate::codec::CodecError;
 use crate::codec::control::order_ref;
 use crate::codec::v1::{self, BodyV1, DecisionV1, RecordV1};
 use crate::fulfillment;
 use crate::ids::{OrderRef, TimestampMs};
 use crate::keys::{hex, sha256};
-use crate::money::{Amount, MoneyError};
 use crate::ports::StepRequest;
-use crate::wire::command::Step;
 use crate::wire::event::{EventData, PublicEvent};
 use crate::wire::event_data as public;
-use crate::wire::order::Attention;
 
-/// The index of an order's first park mark, and the later ones follow. A mark is no decision: it leaves the version as
+/// The index of an order's first park mark; the end of that parking, the next mark and its end follow. A mark is no decision: it leaves the version as
 /// it is, and must not be taken for one of the version's own events, which are counted from 0 and are never so many (a
 /// record has at most 4 MiB).
 pub const PARKED_INDEX: u32 = 1_000_000;
-
-/// The id of the only payment where none was named, as [`Event::Refunded`] has it.
-const THE_PAYMENT: &str = "payment";
-/// The id of an order's only shipment.
-const THE_SHIPMENT: &str = "1";
 
 /// A public event, and where in its record it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,15 +107,26 @@ impl<'a> Incoming<'a> {
         let mut published = Vec::new();
         let (mut ordinal, mut failed) = (0, None);
         before.fold_record(self.bytes, &self.record, 1, &mut |decision, number, order, event| {
-            let active = order.saga.active.clone();
+            let (active, told) = (order.saga.active.clone(), order.told);
             let canceling = order.status == OrderStatus::Canceling;
             evolve(order, event);
-            let happened =
-                Happened { order: &self.order, state: order, active, canceling, at: received(decision) };
-            match happened.data(event) {
+            let happened = Happened {
+                order: &self.order,
+                state: order,
+                active,
+                canceling,
+                is_told: order.told > told,
+                at: received(decision),
+            };
+            let data = happened.data(event);
+            debug_assert!(
+                !matches!(&data, Ok(data) if data.is_some() != (order.told > told)),
+                "what is counted is what is told: {event:?}"
+            );
+            match data {
                 Ok(Some(data)) => {
                     let index = u32::try_from(number).unwrap_or(u32::MAX);
-                    let event = envelope(&self.order, decision, index, data);
+                    let event = envelope(&self.order, decision, index, order.told, data);
                     published.push(Published { ordinal, event });
                 }
                 Ok(None) => {}
@@ -188,25 +190,46 @@ pub fn publish_parked(
     Some(PublicEvent {
         order: aggregate.reference.clone(),
         version: aggregate.order.version,
-        index: PARKED_INDEX.saturating_add(earlier),
+        index: PARKED_INDEX.saturating_add(earlier.saturating_mul(2)),
+        number: None,
         time: at,
         causation_id: None,
+        causation_source: None,
+        actor: None,
         traceparent: None,
         data: EventData::Parked(public::ParkedOrder { reason: reason.to_owned() }),
     })
+}
+
+/// What the public hears when parking number `parking` of an order (from 0) ends. Nothing when nothing is placed.
+#[must_use]
+pub fn publish_unparked(aggregate: &Aggregate, at: TimestampMs, parking: u32) -> Option<PublicEvent> {
+    let parked = publish_parked(aggregate, "", at, parking)?;
+    let index = parked.index.saturating_add(1);
+    Some(PublicEvent { index, data: EventData::Unparked(public::UnparkedOrder {}), ..parked })
 }
 
 fn received(decision: &DecisionV1) -> TimestampMs {
     TimestampMs(decision.received_ms)
 }
 
-fn envelope(order: &OrderRef, decision: &DecisionV1, index: u32, data: EventData) -> PublicEvent {
+fn envelope(
+    order: &OrderRef,
+    decision: &DecisionV1,
+    index: u32,
+    number: u64,
+    data: EventData,
+) -> PublicEvent {
+    let is_engines = is_engines(decision);
     let mut event = PublicEvent {
         order: order.clone(),
         version: decision.verdict.version(),
         index,
+        number: Some(number),
         time: received(decision),
         causation_id: causation(order, decision),
+        causation_source: (!is_engines).then(|| decision.source.clone()),
+        actor: Some(giver_from_stored(&decision.actor).kind),
         traceparent: None,
         data,
     };
@@ -230,131 +253,4 @@ fn traceparent(event: &PublicEvent, trace: [u8; 16]) -> Option<String> {
     let parent = parent.get(..8)?;
     let valid = trace != [0; 16] && parent != [0; 8];
     valid.then(|| format!("00-{}-{}-00", hex(&trace), hex(parent)))
-}
-
-/// An event in its surroundings.
-struct Happened<'a> {
-    order: &'a OrderRef,
-    /// The order after it.
-    state: &'a Order,
-    /// What was asked for before it.
-    active: Option<Active>,
-    /// It was being canceled before it.
-    canceling: bool,
-    at: TimestampMs,
-}
-
-impl Happened<'_> {
-    /// What the public hears of it, if anything.
-    fn data(&self, event: &Event) -> Result<Option<EventData>, MoneyError> {
-        Ok(Some(match event {
-            Event::Placed(placed) => EventData::Placed(placed_data(placed)?),
-            Event::StepEnded { at, outcome } => return self.ended(at, outcome),
-            Event::StatusChanged { status, reason } => {
-                let reason = reason.as_deref().unwrap_or_default();
-                return self.status(*status, reason);
-            }
-            Event::ReturnRequested(request) => EventData::Returned(public::Returned {
-                lines: request.lines.iter().map(|line| part(&line.line_id, line.quantity)).collect(),
-                refund_minor: Amount::new(request.amount_minor())?,
-                reason: request.reason.to_string(),
-            }),
-            Event::AttentionChanged { attention, reason } => self.attention(*attention, reason),
-            Event::Archived { .. } => EventData::Archived(public::ArchivedOrder { archived_at: self.at }),
-            Event::StepStarted(_)
-            | Event::CancelRequested { .. }
-            | Event::Refunded { .. }
-            | Event::Restored
-            | Event::ReturnRulesSet(_) => {
-                return Ok(None);
-            }
-        }))
-    }
-
-    fn status(&self, status: OrderStatus, reason: &str) -> Result<Option<EventData>, MoneyError> {
-        let payment = payment_summary(self.state)?;
-        Ok(Some(match status {
-            OrderStatus::Completed => EventData::Completed(public::Completed { payment }),
-            OrderStatus::Canceling => EventData::Canceling(public::Canceling { reason: reason.to_owned() }),
-            OrderStatus::Canceled => {
-                EventData::Canceled(public::Canceled { reason: reason.to_owned(), payment })
-            }
-            // The cancellation was refused: it goes forward again, and the public hears why.
-            OrderStatus::Open if self.canceling => self.attention(self.state.saga.attention.kind(), reason),
-            OrderStatus::Open | OrderStatus::Absent => return Ok(None),
-        }))
-    }
-
-    fn attention(&self, attention: Attention, reason: &str) -> EventData {
-        let step = self.state.saga.active.as_ref().map(|active| active.at.step);
-        EventData::Attention(public::AttentionChanged { attention, reason: reason.to_owned(), step })
-    }
-
-    /// A step ended; only what was done on the way forward is public, and only if it was asked for.
-    fn ended(&self, at: &StepAt, outcome: &StepOutcome) -> Result<Option<EventData>, MoneyError> {
-        let Some(active) = self.active.as_ref().filter(|active| active.at == *at) else { return Ok(None) };
-        let Some(placed) = &self.state.placed else { return Ok(None) };
-        let Some(reference) = self.reference(at, outcome) else { return Ok(None) };
-        let payment_id =
-            || placed.payments.first().map_or(THE_PAYMENT, |payment| &*payment.payment_id).to_owned();
-        Ok(Some(match at.step {
-            Step::Reserve => EventData::Reserved(public::Reserved { reference, short: Vec::new() }),
-            Step::Authorize => EventData::Authorized(public::Authorized {
-                payment_id: payment_id(),
-                reference,
-                amount_minor: Amount::new(active.done_minor(outcome))?,
-                expires_at: match outcome {
-                    StepOutcome::Done { expires, .. } => *expires,
-                    _ => None,
-                },
-            }),
-            Step::Book => EventData::Booked(public::Booked {
-                shipment_id: THE_SHIPMENT.to_owned(),
-                reference,
-                lines: carried(placed, active),
-            }),
-            Step::Capture => EventData::Captured(public::Captured {
-                payment_id: payment_id(),
-                reference,
-                amount_minor: Amount::new(active.done_minor(outcome))?,
-            }),
-            // Public once the contract has an event for it.
-            _ => return Ok(None),
-        }))
-    }
-
-    /// What the participant's side calls what was done; `None` when it was not done. Without a reference of its own,
-    /// the key is what both sides know.
-    fn reference(&self, at: &StepAt, outcome: &StepOutcome) -> Option<String> {
-        let given: Option<Arc<str>> = match outcome {
-            StepOutcome::Done { reference, .. } => Some(reference.clone()),
-            StepOutcome::Settled { done: true, reference } => reference.clone(),
-            StepOutcome::Resolved { done: true, .. } => self.state.saga.reference(at.step).cloned(),
-            _ => return None,
-        };
-        Some(given.unwrap_or_else(|| fulfillment::key(self.order, at)).to_string())
-    }
-}
-
-fn placed_data(placed: &Placed) -> Result<public::Placed, MoneyError> {
-    Ok(public::Placed {
-        customer: placed.customer.to_string(),
-        currency: placed.currency,
-        total_minor: Amount::new(placed.total_minor)?,
-        units: placed.units(),
-        lines: lines_to_wire(&placed.lines)?,
-        placed_at: placed.placed_at,
-        attributes: attributes_to_wire(&placed.attributes),
-    })
-}
-
-fn carried(placed: &Placed, active: &Active) -> Vec<public::LinePart> {
-    match &active.units {
-        Some(units) => units.iter().map(|units| part(&units.line_id, units.quantity)).collect(),
-        None => placed.lines.iter().map(|line| part(&line.line_id, line.quantity.into())).collect(),
-    }
-}
-
-fn part(line_id: &str, quantity: u64) -> public::LinePart {
-    public::LinePart { line_id: line_id.to_owned(), quantity }
 }

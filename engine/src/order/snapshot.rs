@@ -42,9 +42,9 @@ impl Aggregate {
         let state = SnapshotV2 { base, saga: saga_to_stored(&self.order.saga) };
         let Times { changed, archived_at } = self.times;
         let changed_ms = changed.map(|(first, last)| (first.0, last.0));
-        let state = SnapshotV3 { state, changed_ms, archived_ms: archived_at.map(|at| at.0) };
+        let changed = SnapshotV3 { state, changed_ms, archived_ms: archived_at.map(|at| at.0) };
         let return_rules = return_rules_to_stored(self.order.saga.return_rules);
-        snapshot::encode(&SnapshotV4 { state, return_rules })
+        snapshot::encode(&SnapshotV4 { changed, told: self.order.told, return_rules })
     }
 
     /// The state that a snapshot holds, if it is of this order and of the log `log_id`. The caller still has to check
@@ -72,8 +72,8 @@ impl Aggregate {
         log_id: [u8; 16],
         bytes: &[u8],
     ) -> Result<(Self, Vec<u64>), CodecError> {
-        let SnapshotV4 { state, return_rules } = snapshot::decode(bytes)?;
-        let SnapshotV3 { state, changed_ms, archived_ms } = state;
+        let SnapshotV4 { changed, told, return_rules } = snapshot::decode(bytes)?;
+        let SnapshotV3 { state, changed_ms, archived_ms } = changed;
         let SnapshotV2 { base: stored, saga } = state;
         let named = stored.tenant == reference.tenant.as_str() && stored.order == reference.order.as_str();
         if !named || stored.log_id != log_id {
@@ -92,6 +92,7 @@ impl Aggregate {
         aggregate.order.saga = saga_from_stored(&saga)?;
         aggregate.order.saga.return_rules = return_rules_from_stored(return_rules);
         aggregate.order.placed = stored.placed.as_ref().map(placed_from_stored).transpose()?.map(Arc::new);
+        aggregate.order.told = told;
         aggregate.order.deadline = stored.deadline_ms.map(TimestampMs);
         let recent_max = stored.recent.len();
         for (source, id, content_hash, verdict) in stored.recent {

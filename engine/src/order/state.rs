@@ -18,6 +18,8 @@ pub struct Order {
     pub placed: Option<Arc<Placed>>,
     /// How far it has come, and back.
     pub saga: Saga,
+    /// How many public events it has had: what the next one's number follows.
+    pub told: u64,
     /// When someone must look at it again.
     pub deadline: Option<TimestampMs>,
 }

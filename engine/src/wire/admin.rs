@@ -96,7 +96,8 @@ pub struct Unwell {
     /// How it is.
     pub text: String,
     /// What to do.
-    pub mend: String,
+    #[serde(rename = "mend")]
+    pub remedy: String,
     /// It keeps the process from its work.
     pub bars: bool,
     /// For so long, in seconds.

@@ -1,6 +1,7 @@
 //! Public events: CloudEvents 1.0, one stable id each, in the order's version order.
 
 use super::event_data::*;
+use super::order::GiverKind;
 use super::time::{format_time, required};
 use crate::ids::{OrderId, OrderRef, TenantId, TimestampMs};
 use serde::de::{Deserialize, Deserializer, Error};
@@ -63,6 +64,20 @@ events! {
     Booked(Booked) "booked";
     /// The payment was captured.
     Captured(Captured) "captured";
+    /// A participant took a step on, and decides later.
+    Pending(Pending) "pending";
+    /// A payment was decided against.
+    PaymentFailed(PaymentFailed) "payment_failed";
+    /// Stock that was set aside was given back.
+    Released(Released) "released";
+    /// The authorization was given up.
+    Voided(Voided) "voided";
+    /// A booked shipment was canceled.
+    ShipmentCanceled(ShipmentCanceled) "shipment_canceled";
+    /// Money was paid back.
+    Refunded(Refunded) "refunded";
+    /// Units that came back are in stock again.
+    Restocked(Restocked) "restocked";
     /// All was done.
     Completed(Completed) "completed";
     /// What was done is being undone.
@@ -75,8 +90,12 @@ events! {
     Attention(AttentionChanged) "attention";
     /// The order is parked.
     Parked(ParkedOrder) "parked";
+    /// The order takes commands again.
+    Unparked(UnparkedOrder) "unparked";
     /// The order went into the archive.
     Archived(ArchivedOrder) "archived";
+    /// The order came back from the archive.
+    Restored(RestoredOrder) "restored";
 }
 
 /// A public event with its envelope.
@@ -88,10 +107,17 @@ pub struct PublicEvent {
     pub version: u64,
     /// Which of the events of this version, from 0.
     pub index: u32,
+    /// Which of the order's public events, from 1, without a gap: who misses a number has missed an event. None of what
+    /// is no decision of the order's (`parked`, `unparked`).
+    pub number: Option<u64>,
     /// When the command that caused it came in.
     pub time: TimestampMs,
-    /// The id of the command that caused it.
+    /// The id of the command that caused it; of the engine's own, the key of the step that ended.
     pub causation_id: Option<String>,
+    /// Whose id that is: ids are unique within their source only. None for the engine's own.
+    pub causation_source: Option<String>,
+    /// What they are who gave the command.
+    pub actor: Option<GiverKind>,
     /// The trace that it is part of.
     pub traceparent: Option<String>,
     /// What happened.
@@ -129,8 +155,17 @@ impl Serialize for PublicEvent {
         map.serialize_entry("subject", &self.order.order)?;
         map.serialize_entry("time", &format_time(self.time))?;
         map.serialize_entry("sequence", &self.sequence())?;
+        if let Some(number) = self.number {
+            map.serialize_entry("eventnumber", &number)?;
+        }
         if let Some(id) = &self.causation_id {
             map.serialize_entry("causationid", id)?;
+        }
+        if let Some(source) = &self.causation_source {
+            map.serialize_entry("causationsource", source)?;
+        }
+        if let Some(actor) = self.actor {
+            map.serialize_entry("actor", actor.as_str())?;
         }
         if let Some(trace) = &self.traceparent {
             map.serialize_entry("traceparent", trace)?;
@@ -152,7 +187,10 @@ struct RawEvent {
     #[serde(deserialize_with = "required::deserialize")]
     time: TimestampMs,
     sequence: String,
+    eventnumber: Option<u64>,
     causationid: Option<String>,
+    causationsource: Option<String>,
+    actor: Option<GiverKind>,
     traceparent: Option<String>,
     data: Box<RawValue>,
 }
@@ -166,7 +204,10 @@ impl<'de> Deserialize<'de> for PublicEvent {
             version: raw.sequence.parse().map_err(|_| D::Error::custom("sequence is not a number"))?,
             index: index.ok_or_else(|| D::Error::custom("id does not end with a number"))?,
             time: raw.time,
+            number: raw.eventnumber,
             causation_id: raw.causationid,
+            causation_source: raw.causationsource,
+            actor: raw.actor,
             traceparent: raw.traceparent,
             data: EventData::read(&raw.kind, raw.data.get()).map_err(D::Error::custom)?,
         };

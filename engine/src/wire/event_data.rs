@@ -1,6 +1,6 @@
 //! What public events say. Readers must let fields pass that they do not know: they are added to.
 
-use super::command::{Line, Step};
+use super::command::{Component, Delivery, Line, Step};
 use super::order::{Attention, PaymentSummary};
 use crate::ids::TimestampMs;
 use crate::money::{Amount, Currency};
@@ -17,6 +17,26 @@ pub struct LinePart {
     pub quantity: u64,
 }
 
+/// Units of a line that come back, and what is paid for them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReturnedPart {
+    /// Which line.
+    pub line_id: String,
+    /// How many units.
+    pub quantity: u64,
+    /// How much is paid back for them, in minor units.
+    pub refund_minor: Amount,
+}
+
+/// A part of how an order is paid. The means of payment is between the tenant and the provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentPart {
+    /// Which payment.
+    pub payment_id: String,
+    /// How much is paid this way, in minor units.
+    pub amount_minor: Amount,
+}
+
 /// The order was placed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Placed {
@@ -30,6 +50,15 @@ pub struct Placed {
     pub units: u64,
     /// What is ordered.
     pub lines: Vec<Line>,
+    /// Parts of the total that belong to no line, such as shipping.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<Component>,
+    /// How it is paid, where that was said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payments: Vec<PaymentPart>,
+    /// How it is delivered, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
     /// When the customer ordered, where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -86,6 +115,88 @@ pub struct Captured {
     pub amount_minor: Amount,
 }
 
+/// A participant took a step on, and decides later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pending {
+    /// Which step.
+    pub step: Step,
+    /// The participant's reference: what a report has to name.
+    pub reference: String,
+    /// When it is looked at again, if no report comes before.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub until: Option<TimestampMs>,
+}
+
+/// A payment was decided against.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentFailed {
+    /// Which payment.
+    pub payment_id: String,
+    /// What was asked for: `authorize` or `capture`.
+    pub step: Step,
+    /// How much was asked for, in minor units.
+    pub amount_minor: Amount,
+    /// Why, for programs: the provider's code.
+    pub code: String,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Stock that was set aside was given back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Released {
+    /// The inventory's reference.
+    pub reference: String,
+    /// What was given back.
+    pub lines: Vec<LinePart>,
+}
+
+/// The authorization was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Voided {
+    /// Which payment.
+    pub payment_id: String,
+    /// The payment provider's reference.
+    pub reference: String,
+    /// How much, in minor units.
+    pub amount_minor: Amount,
+}
+
+/// A booked shipment was canceled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShipmentCanceled {
+    /// Which shipment of the order.
+    pub shipment_id: String,
+    /// The carrier's reference.
+    pub reference: String,
+}
+
+/// Money was paid back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refunded {
+    /// Which payment.
+    pub payment_id: String,
+    /// For which return; absent when the order was canceled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_id: Option<String>,
+    /// The payment provider's reference.
+    pub reference: String,
+    /// How much, in minor units.
+    pub amount_minor: Amount,
+}
+
+/// Units that came back are in stock again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Restocked {
+    /// Of which return.
+    pub return_id: String,
+    /// The inventory's reference.
+    pub reference: String,
+    /// What is in stock again.
+    pub lines: Vec<LinePart>,
+}
+
 /// All was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Completed {
@@ -112,8 +223,10 @@ pub struct Canceled {
 /// Units came back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Returned {
+    /// Which return of the order.
+    pub return_id: String,
     /// What came back.
-    pub lines: Vec<LinePart>,
+    pub lines: Vec<ReturnedPart>,
     /// How much is paid back for them, in minor units.
     pub refund_minor: Amount,
     /// Why.
@@ -146,4 +259,17 @@ pub struct ArchivedOrder {
     #[serde(with = "super::time::required")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub archived_at: TimestampMs,
+}
+
+/// The order takes commands again; what waited was decided, or is told to be discarded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UnparkedOrder {}
+
+/// The order came back from the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RestoredOrder {
+    /// When.
+    #[serde(with = "super::time::required")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub restored_at: TimestampMs,
 }

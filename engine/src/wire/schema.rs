@@ -149,7 +149,22 @@ fn event(name: &str, word: &str, data: Schema) -> Value {
         "subject": inline::<OrderId>(),
         "time": time_schema(),
         "sequence": { "type": "string", "pattern": "^[0-9]{20}$", "description": "The order's version." },
-        "causationid": { "type": "string", "description": "The id of the command that caused it." },
+        "eventnumber": {
+            "type": "integer", "minimum": 1,
+            "description": "Which of the order's events, from 1, without a gap. Absent where an order is parked, or no longer.",
+        },
+        "causationid": {
+            "type": "string",
+            "description": "The id of the command that caused it; of the engine's own, the key of the step that ended.",
+        },
+        "causationsource": {
+            "type": "string",
+            "description": "Whose id that is: ids are unique within their source. Absent for the engine's own.",
+        },
+        "actor": {
+            "enum": ["tenant", "operator", "participant", "engine"],
+            "description": "Who gave the command.",
+        },
         "traceparent": { "type": "string" },
         "datacontenttype": { "const": "application/json" },
         "dataschema": { "const": id(name) },

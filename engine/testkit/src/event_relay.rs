@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::Subject;
-use super::lives::{Lives, TENANTS, Turn, told};
+use super::random_orders::{OrderAction, RandomOrders, TENANTS, read_log};
 use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::{EventLog, EventReader, EventRelay, ReadFrom, RelayError, RelayedEvent};
@@ -72,7 +72,7 @@ fn assert_waits(reader: &mut Box<dyn EventReader>) {
 
 /// A tenant's events as the log has them, from the `from`th on.
 pub async fn expected(port: &LogWithRelay, name: &str) -> Vec<PublicEvent> {
-    let events = told(&*port.log).await.events;
+    let events = read_log(&*port.log).await.events;
     events.into_iter().filter(|event| event.order.tenant.as_str() == name).collect()
 }
 
@@ -101,18 +101,18 @@ fn by_order(events: impl Iterator<Item = Given>) -> BTreeMap<String, Vec<Given>>
     orders
 }
 
-async fn some_lives(port: &LogWithRelay, seed: u64, rounds: usize) -> Lives {
-    let mut lives = Lives::begin(&*port.log, seed).await;
-    let orders = lives.names(25);
-    lives.go_on(&*port.log, &orders, rounds).await;
-    lives
+async fn some_orders(port: &LogWithRelay, seed: u64, rounds: usize) -> RandomOrders {
+    let mut random = RandomOrders::begin(&*port.log, seed).await;
+    let orders = random.names(25);
+    random.append_random(&*port.log, &orders, rounds).await;
+    random
 }
 
 /// "Each event MUST be given at least once, those of one order in the order of their versions, under the same id each
 /// time", of the own tenant only, after reopening as before.
 pub async fn each_event_is_given_in_order<S: Subject<Port = LogWithRelay>>(subject: &mut S) {
     let mut port = subject.fresh().await;
-    some_lives(&port, 11, 60).await;
+    some_orders(&port, 11, 60).await;
     for _ in 0..2 {
         for name in TENANTS {
             let expected = expected(&port, name).await;
@@ -138,7 +138,7 @@ pub async fn each_event_is_given_in_order<S: Subject<Port = LogWithRelay>>(subje
 /// "A reader that goes on after the token of the last one gets exactly the rest."
 pub async fn after_each_token_comes_exactly_the_rest<S: Subject<Port = LogWithRelay>>(subject: &mut S) {
     let mut port = subject.fresh().await;
-    let mut lives = some_lives(&port, 12, 40).await;
+    let mut random = some_orders(&port, 12, 40).await;
     let name = TENANTS[0];
     let mut reader = open(&port, name, ReadFrom::Beginning).await;
     let mut given = read(&mut reader, expected(&port, name).await.len()).await;
@@ -154,8 +154,8 @@ pub async fn after_each_token_comes_exactly_the_rest<S: Subject<Port = LogWithRe
             port = subject.reopen(port).await;
         }
         let mut reader = open(&port, name, ReadFrom::After(last)).await;
-        let orders = lives.names(25);
-        lives.go_on(&*port.log, &orders, 15).await;
+        let orders = random.names(25);
+        random.append_random(&*port.log, &orders, 15).await;
         let now = expected(&port, name).await;
         given.extend(read(&mut reader, now.len() - given.len()).await);
         assert_are(port.order, &given, &now);
@@ -167,14 +167,14 @@ pub async fn a_reader_of_now_hears_what_happens_from_now_on<S: Subject<Port = Lo
     subject: &mut S,
 ) {
     let port = subject.fresh().await;
-    let mut lives = some_lives(&port, 13, 20).await;
-    let orders = lives.names(25);
+    let mut random = some_orders(&port, 13, 20).await;
+    let orders = random.names(25);
     let mut readers = Vec::new();
     for round in 0..6 {
         let name = TENANTS[round % 2];
         let before = expected(&port, name).await.len();
         readers.push((name, before, open(&port, name, ReadFrom::Now).await));
-        lives.go_on(&*port.log, &orders, 5).await;
+        random.append_random(&*port.log, &orders, 5).await;
         for (name, seen, reader) in &mut readers {
             let now = expected(&port, name).await;
             assert_are(port.order, &read(reader, now.len() - *seen).await, &now[*seen..]);
@@ -186,15 +186,15 @@ pub async fn a_reader_of_now_hears_what_happens_from_now_on<S: Subject<Port = Lo
 /// "May be dropped while it waits": what comes meanwhile is not lost.
 pub async fn a_wait_that_is_dropped_loses_nothing<S: Subject<Port = LogWithRelay>>(subject: &mut S) {
     let port = subject.fresh().await;
-    let mut lives = some_lives(&port, 14, 30).await;
-    let orders = lives.names(25);
+    let mut random = some_orders(&port, 14, 30).await;
+    let orders = random.names(25);
     let name = TENANTS[1];
     let (mut old, mut new) =
         (open(&port, name, ReadFrom::Beginning).await, open(&port, name, ReadFrom::Now).await);
     let from = expected(&port, name).await.len();
     let (mut of_old, mut of_new) = (Vec::new(), Vec::new());
     for _ in 0..30 {
-        lives.go_on(&*port.log, &orders, 1).await;
+        random.append_random(&*port.log, &orders, 1).await;
         for (reader, given) in [(&mut old, &mut of_old), (&mut new, &mut of_new)] {
             let polled = reader.next().as_mut().poll(&mut Context::from_waker(Waker::noop()));
             if let Poll::Ready(events) = polled {
@@ -218,18 +218,18 @@ pub async fn a_slow_reader_holds_up_nobody_and_misses_nothing<S: Subject<Port = 
     let name = TENANTS[0];
     let (mut slow, mut quick) =
         (open(&port, name, ReadFrom::Now).await, open(&port, name, ReadFrom::Now).await);
-    let mut lives = Lives::begin(&*port.log, 15).await;
-    let orders = lives.names(60);
+    let mut random = RandomOrders::begin(&*port.log, 15).await;
+    let orders = random.names(60);
     let mut seen = 0;
     for _ in 0..12 {
-        lives.go_on(&*port.log, &orders, 20).await;
+        random.append_random(&*port.log, &orders, 20).await;
         let now = expected(&port, name).await;
         assert_are(port.order, &read(&mut quick, now.len() - seen).await, &now[seen..]);
         seen = now.len();
     }
     let all = expected(&port, name).await;
     assert_are(port.order, &read(&mut slow, all.len()).await, &all);
-    lives.happens(&*port.log, &[(&lives.names(70)[68].clone(), Turn::Place)]).await;
+    random.append(&*port.log, &[(&random.names(70)[68].clone(), OrderAction::Place)]).await;
     let now = expected(&port, name).await;
     assert_are(port.order, &read(&mut slow, 1).await, &now[all.len()..]);
     assert_are(port.order, &read(&mut quick, 1).await, &now[all.len()..]);
@@ -238,7 +238,7 @@ pub async fn a_slow_reader_holds_up_nobody_and_misses_nothing<S: Subject<Port = 
 /// What is no token is told, and a place that is not in this log.
 pub async fn a_foreign_token_is_told<S: Subject<Port = LogWithRelay>>(subject: &mut S) {
     let port = subject.fresh().await;
-    some_lives(&port, 16, 15).await;
+    some_orders(&port, 16, 15).await;
     let name = TENANTS[0];
     let mut reader = open(&port, name, ReadFrom::Beginning).await;
     let first = read(&mut reader, expected(&port, name).await.len()).await.remove(0);

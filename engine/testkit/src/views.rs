@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Subject;
-use super::lives::{Lives, TENANTS, Turn, told};
+use super::random_orders::{OrderAction, RandomOrders, TENANTS, read_log};
 use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::ids::{OrderRef, TenantId};
 use retailflow_engine::ports::{EventLog, OrderCounts, OrderQuery, ViewError, Views};
@@ -65,7 +65,7 @@ pub async fn pages(views: &dyn Views, query: &OrderQuery) -> Vec<OrderSummary> {
 /// Compares all lists and counts with what the log says.
 pub async fn assert_agrees(port: &LogWithViews, limits: &[usize]) {
     caught_up(&*port.views).await;
-    let expected = told(&*port.log).await.orders;
+    let expected = read_log(&*port.log).await.orders;
     let mut all = OrderCounts::default();
     for name in TENANTS.iter().chain(&["nobody"]) {
         let mut counts = OrderCounts::default();
@@ -112,9 +112,9 @@ pub async fn an_empty_log_has_empty_lists<S: Subject<Port = LogWithViews>>(subje
 /// the lists": after it, what was answered is seen; a page's own position is reached at once.
 pub async fn what_was_acknowledged_is_listed_once_reached<S: Subject<Port = LogWithViews>>(subject: &mut S) {
     let port = subject.fresh().await;
-    let mut lives = Lives::begin(&*port.log, 1).await;
-    for (number, order) in lives.names(30).iter().enumerate() {
-        lives.happens(&*port.log, &[(order, Turn::Place)]).await;
+    let mut random = RandomOrders::begin(&*port.log, 1).await;
+    for (number, order) in random.names(30).iter().enumerate() {
+        random.append(&*port.log, &[(order, OrderAction::Place)]).await;
         caught_up(&*port.views).await;
         let page = port.views.list(all_of(order.tenant.as_str())).await.unwrap();
         assert_eq!(page.orders.last().map(|order| &order.head.order), Some(&order.order));
@@ -126,8 +126,8 @@ pub async fn what_was_acknowledged_is_listed_once_reached<S: Subject<Port = LogW
 /// Placed, held, done, taken back, parked, released, canceled: each time it is in the lists where it belongs, and in no
 /// other, at once and after reopening.
 pub async fn an_order_moves_between_the_lists<S: Subject<Port = LogWithViews>>(subject: &mut S) {
-    use Turn::*;
-    let ways: [&[Turn]; 4] = [
+    use OrderAction::*;
+    let ways: [&[OrderAction]; 4] = [
         &[
             Place, Place, Done, Done, Park, Park, Release, Done, Done, Return, Done, Done, Return, Park,
             Release,
@@ -140,15 +140,15 @@ pub async fn an_order_moves_between_the_lists<S: Subject<Port = LogWithViews>>(s
         ],
     ];
     let mut port = subject.fresh().await;
-    let mut lives = Lives::begin(&*port.log, 2).await;
-    let orders = lives.names(ways.len());
+    let mut random = RandomOrders::begin(&*port.log, 2).await;
+    let orders = random.names(ways.len());
     for step in 0..ways.iter().map(|way| way.len()).max().unwrap() {
-        let turns: Vec<(&OrderRef, Turn)> = orders
+        let actions: Vec<(&OrderRef, OrderAction)> = orders
             .iter()
             .zip(ways)
-            .filter_map(|(order, way)| way.get(step).map(|turn| (order, *turn)))
+            .filter_map(|(order, way)| way.get(step).map(|action| (order, *action)))
             .collect();
-        lives.happens(&*port.log, &turns).await;
+        random.append(&*port.log, &actions).await;
         assert_agrees(&port, &[100]).await;
         if step % 4 == 3 {
             port = subject.reopen(port).await;
@@ -161,10 +161,10 @@ pub async fn an_order_moves_between_the_lists<S: Subject<Port = LogWithViews>>(s
 pub async fn pages_and_counts_are_what_the_log_says<S: Subject<Port = LogWithViews>>(subject: &mut S) {
     for seed in 0..4 {
         let mut port = subject.fresh().await;
-        let mut lives = Lives::begin(&*port.log, 100 + seed).await;
-        let orders = lives.names(40);
+        let mut random = RandomOrders::begin(&*port.log, 100 + seed).await;
+        let orders = random.names(40);
         for _ in 0..5 {
-            lives.go_on(&*port.log, &orders, 25).await;
+            random.append_random(&*port.log, &orders, 25).await;
             assert_agrees(&port, &[1, 7, 1_000]).await;
             port = subject.reopen(port).await;
             assert_agrees(&port, &[3]).await;
@@ -175,10 +175,12 @@ pub async fn pages_and_counts_are_what_the_log_says<S: Subject<Port = LogWithVie
 /// "Paging with `next` MUST show every order that stood so all along, and none twice", while others come and go.
 pub async fn paging_shows_once_what_stood_so_all_along<S: Subject<Port = LogWithViews>>(subject: &mut S) {
     let port = subject.fresh().await;
-    let mut lives = Lives::begin(&*port.log, 3).await;
-    let orders = lives.names(120);
+    let mut random = RandomOrders::begin(&*port.log, 3).await;
+    let orders = random.names(120);
     let (early, late) = orders.split_at(80);
-    lives.happens(&*port.log, &early.iter().map(|order| (order, Turn::Place)).collect::<Vec<_>>()).await;
+    random
+        .append(&*port.log, &early.iter().map(|order| (order, OrderAction::Place)).collect::<Vec<_>>())
+        .await;
     caught_up(&*port.views).await;
     // Every third order is done for while the list of open ones is read; others are placed.
     let stays = |number: usize| !number.is_multiple_of(3);
@@ -191,9 +193,10 @@ pub async fn paging_shows_once_what_stood_so_all_along<S: Subject<Port = LogWith
         query.after = Some(next);
         let goes =
             early.iter().enumerate().filter(|(number, _)| !stays(*number) && number / 3 % 8 == step % 8);
-        let mut turns: Vec<(&OrderRef, Turn)> = goes.map(|(_, order)| (order, Turn::Done)).collect();
-        turns.extend(late.get(step).map(|order| (order, Turn::Place)));
-        lives.happens(&*port.log, &turns).await;
+        let mut actions: Vec<(&OrderRef, OrderAction)> =
+            goes.map(|(_, order)| (order, OrderAction::Done)).collect();
+        actions.extend(late.get(step).map(|order| (order, OrderAction::Place)));
+        random.append(&*port.log, &actions).await;
         if step % 2 == 0 {
             caught_up(&*port.views).await;
         }
@@ -210,8 +213,8 @@ pub async fn paging_shows_once_what_stood_so_all_along<S: Subject<Port = LogWith
 /// "The caller's position or place is not one of ours, or of another log" is told, and nothing waits for it.
 pub async fn a_foreign_token_is_told<S: Subject<Port = LogWithViews>>(subject: &mut S) {
     let port = subject.fresh().await;
-    let mut lives = Lives::begin(&*port.log, 4).await;
-    lives.happens(&*port.log, &[(&lives.names(1)[0].clone(), Turn::Place)]).await;
+    let mut random = RandomOrders::begin(&*port.log, 4).await;
+    random.append(&*port.log, &[(&random.names(1)[0].clone(), OrderAction::Place)]).await;
     caught_up(&*port.views).await;
     let foreign = Cursor { log_id: [0xee; 16], position: 1, index: 0 }.to_token().unwrap();
     for token in ["", "x", &foreign] {

@@ -188,10 +188,11 @@ pub(crate) fn snapshots_v3() -> Vec<(&'static str, SnapshotV3)> {
 
 pub(crate) fn snapshots_v4() -> Vec<(&'static str, SnapshotV4)> {
     let [(_, busy), (_, absent)] = snapshots_v3().try_into().unwrap();
-    let return_rules = [RefundRuleV1::WithLastUnit, RefundRuleV1::ProRata, RefundRuleV1::Never];
+    let rules = [RefundRuleV1::WithLastUnit, RefundRuleV1::ProRata, RefundRuleV1::Never];
+    let told = |changed, told, return_rules| SnapshotV4 { changed, told, return_rules };
     vec![
-        ("snapshot_v4_busy", SnapshotV4 { state: busy, return_rules }),
-        ("snapshot_v4_absent", SnapshotV4 { state: absent, return_rules: [RefundRuleV1::Never; 3] }),
+        ("snapshot_v4_busy", told(busy, 9, rules)),
+        ("snapshot_v4_absent", told(absent, 0, [RefundRuleV1::Never; 3])),
     ]
 }
 

@@ -1,7 +1,8 @@
 //! The operators' page: what the operators' door and the lists say, for people, at night, without a script.
 //!
 //! - It asks the same ports as the API, within the same limits, and shows no more of a customer than they need.
-//! - **Data never becomes markup**: `html.rs` takes markup from the program's own text only.
+//! - **Data never becomes markup**: `maud` makes markup of literals only and escapes all else; what would not be seen is
+//!   written out once, in the whole document.
 //! - **A stranger's page does nothing here**: `guard.rs` looks at names and origins, and the policy of each page keeps
 //!   scripts and frames out.
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use maud::{Markup, display, html};
 use retailflow_engine::wire::code::Status;
 use retailflow_engine::wire::order::{Attention, GiverKind, HistoryEntry, OrderView};
 
-use super::html::Html;
+use super::html::{cell, fact, link, number, table};
 use super::page::Page;
 use super::words::{color, money, parked_path, time, tone};
 use crate::edge::Shared;
@@ -33,33 +34,11 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, names: Names) -> Res
 }
 
 /// The page below its heading.
-pub(super) fn body(view: &OrderView, history: &[HistoryEntry]) -> Html {
-    let mut html = Html::default();
-    state(&mut html, view);
-    goods(&mut html, view);
-    timeline(&mut html, history);
-    html
+pub(super) fn body(view: &OrderView, history: &[HistoryEntry]) -> Markup {
+    html! { (state(view)) (goods(view)) (timeline(history)) }
 }
 
-fn state(html: &mut Html, view: &OrderView) {
-    if view.head.attention != Attention::None {
-        html.raw("<p role=status class=")
-            .raw(tone(view.head.attention))
-            .raw(">")
-            .raw(view.head.attention.as_str());
-        if let Some(reason) = &view.head.attention_reason {
-            html.raw(": ").text(reason);
-        }
-        html.raw("</p>");
-    }
-    if view.head.attention == Attention::Parked {
-        let target = parked_path(view.head.tenant.as_str(), view.head.order.as_str());
-        html.raw("<p>").link(target, "Release or discard what waits behind it").raw("</p>");
-    }
-    html.raw("<dl class=facts><div><dt>Status</dt><dd class=\"").raw(color(view.head.status)).raw("\">");
-    html.raw(view.head.status.as_str()).raw("</dd></div>");
-    html.fact("Step", view.head.step.map_or("none due", |step| step.as_str()));
-    html.fact("Version", view.head.version);
+fn state(view: &OrderView) -> Markup {
     let moments = [
         ("Deadline", view.next_deadline),
         ("Ordered", view.placed_at),
@@ -67,76 +46,117 @@ fn state(html: &mut Html, view: &OrderView) {
         ("Changed", Some(view.updated_at)),
         ("Archived", view.archived_at),
     ];
-    for (name, moment) in moments {
-        if let Some(moment) = moment {
-            html.raw("<div><dt>").raw(name).raw("</dt><dd>");
-            time(html, moment);
-            html.raw("</dd></div>");
+    let money = |amount| money(amount, view.currency);
+    let units = &view.fulfillment;
+    html! {
+        @if view.head.attention != Attention::None {
+            p role="status" class=(tone(view.head.attention)) {
+                (view.head.attention.as_str())
+                @if let Some(reason) = &view.head.attention_reason { ": " (reason) }
+            }
+        }
+        @if view.head.attention == Attention::Parked {
+            @let target = parked_path(view.head.tenant.as_str(), view.head.order.as_str());
+            p { (link(&target, "Release or discard what waits behind it")) }
+        }
+        dl class="facts" {
+            div {
+                dt { "Status" }
+                dd class=(color(view.head.status)) { (view.head.status.as_str()) }
+            }
+            (fact("Step", view.head.step.map_or("none due", |step| step.as_str())))
+            (fact("Version", view.head.version))
+            @for (name, moment) in moments {
+                @if let Some(moment) = moment {
+                    div { dt { (name) } dd { (time(moment)) } }
+                }
+            }
+            (fact("Total", money(view.total_minor)))
+            (fact("Authorized", money(view.payment.authorized_minor)))
+            (fact("Captured", money(view.payment.captured_minor)))
+            (fact("Refunded", money(view.payment.refunded_minor)))
+            (fact("Units ordered", units.ordered_units))
+            (fact("Units reserved", units.reserved_units))
+            (fact("Units booked", units.booked_units))
+            (fact("Units short", units.short_units))
+            (fact("Units returned", view.returns.returned_units))
+            (fact("Refund due", money(view.returns.amount_minor)))
         }
     }
-    let money = |amount| money(amount, view.currency);
-    html.fact("Total", money(view.total_minor));
-    html.fact("Authorized", money(view.payment.authorized_minor));
-    html.fact("Captured", money(view.payment.captured_minor));
-    html.fact("Refunded", money(view.payment.refunded_minor));
-    let units = &view.fulfillment;
-    html.fact("Units ordered", units.ordered_units);
-    html.fact("Units reserved", units.reserved_units);
-    html.fact("Units booked", units.booked_units);
-    html.fact("Units short", units.short_units);
-    html.fact("Units returned", view.returns.returned_units);
-    html.fact("Refund due", money(view.returns.amount_minor));
-    html.raw("</dl>");
 }
 
-fn goods(html: &mut Html, view: &OrderView) {
-    html.raw("<h2>Goods</h2>").table("What is ordered", &["Line", "Article", "#Quantity", "#Amount"]);
-    for line in view.lines.iter().take(LINES_MAX) {
-        html.raw("<tr>").cell(&line.line_id).cell(&line.sku).number(line.quantity);
-        html.number(money(line.amount_minor, view.currency)).raw("</tr>");
-    }
-    html.table_end();
-    if view.lines.len() > LINES_MAX {
-        html.raw("<p class=soft>").text(view.lines.len() - LINES_MAX).raw(" more lines</p>");
+fn goods(view: &OrderView) -> Markup {
+    let rows = html! {
+        @for line in view.lines.iter().take(LINES_MAX) {
+            tr {
+                (cell(&line.line_id))
+                (cell(&line.sku))
+                (number(line.quantity))
+                (number(money(line.amount_minor, view.currency)))
+            }
+        }
+    };
+    html! {
+        h2 { "Goods" }
+        (table("What is ordered", &["Line", "Article", "#Quantity", "#Amount"], &rows))
+        @if view.lines.len() > LINES_MAX {
+            p class="soft" { (view.lines.len() - LINES_MAX) " more lines" }
+        }
     }
 }
 
-fn timeline(html: &mut Html, history: &[HistoryEntry]) {
-    html.raw("<h2>Timeline</h2>");
+fn timeline(history: &[HistoryEntry]) -> Markup {
     let shown = &history[history.len().saturating_sub(DECISIONS_MAX)..];
     let skipped = shown.first().map_or(0, |first| first.decision.saturating_sub(1));
-    if skipped > 0 {
-        html.raw("<p class=soft>").text(skipped).raw(" older decisions are not shown</p>");
-    }
     let columns = ["#No.", "When", "Command", "Outcome", "What happened"];
-    html.table("Commands, what was decided, and what was asked of participants; oldest first", &columns);
-    for entry in shown {
-        html.raw("<tr>").number(entry.decision).raw("<td>");
-        time(html, entry.at);
-        html.raw("</td><td>").text(verb(&entry.kind));
-        if let Some(id) = &entry.command_id {
-            html.raw("<br><code>").text(id).raw("</code>");
+    let caption = "Commands, what was decided, and what was asked of participants; oldest first";
+    let rows = html! { @for entry in shown { (decision(entry)) } };
+    html! {
+        h2 { "Timeline" }
+        @if skipped > 0 {
+            p class="soft" { (skipped) " older decisions are not shown" }
         }
-        match &entry.source {
-            Some(source) => html.raw("<br><span class=soft>from ").text(source).raw("</span>"),
-            None => html.raw("<br><span class=soft>by the engine</span>"),
-        };
-        let operator = entry.actor.as_ref().filter(|actor| actor.kind == GiverKind::Operator);
-        if let Some(name) = operator.and_then(|operator| operator.name.as_ref()) {
-            html.raw("<br><span class=soft>by operator ").text(name).raw("</span>");
-        }
-        let applied = entry.status == Status::Applied;
-        html.raw(if applied { "</td><td>" } else { "</td><td class=warn>" }).text(entry.code);
-        if !applied {
-            html.raw("<br>").text(&entry.message);
-        }
-        html.raw("</td><td><ul class=plain>");
-        for event in &entry.events {
-            html.raw("<li>").text(event).raw("</li>");
-        }
-        html.raw("</ul></td></tr>");
+        (table(caption, &columns, &rows))
     }
-    html.table_end();
+}
+
+fn decision(entry: &HistoryEntry) -> Markup {
+    let operator = entry.actor.as_ref().filter(|actor| actor.kind == GiverKind::Operator);
+    let applied = entry.status == Status::Applied;
+    html! {
+        tr {
+            (number(entry.decision))
+            td { (time(entry.at)) }
+            td {
+                (verb(&entry.kind))
+                @if let Some(id) = &entry.command_id {
+                    br;
+                    code { (display(id)) }
+                }
+                br;
+                @match &entry.source {
+                    Some(source) => { span class="soft" { "from " (display(source)) } }
+                    None => { span class="soft" { "by the engine" } }
+                }
+                @if let Some(name) = operator.and_then(|operator| operator.name.as_ref()) {
+                    br;
+                    span class="soft" { "by operator " (display(name)) }
+                }
+            }
+            td class=[(!applied).then_some("warn")] {
+                (display(entry.code))
+                @if !applied {
+                    br;
+                    (display(&entry.message))
+                }
+            }
+            td {
+                ul class="plain" {
+                    @for event in &entry.events { li { (event) } }
+                }
+            }
+        }
+    }
 }
 
 /// `retailflow.order.place.v1` is `place`: what is around it is the same for all.

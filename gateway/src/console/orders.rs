@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
+use maud::{Markup, html};
 use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::{OrderPage, OrderQuery};
 use retailflow_engine::wire::Code;
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 use tokio::time::Instant;
 
-use super::html::{Html, path};
+use super::html::{cell, link, number, path, table};
 use super::page::Page;
 use super::params::non_empty_params;
 use super::words::{color, money, order_path, time, tone};
@@ -55,77 +56,87 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, request: Request) ->
 }
 
 fn choose_tenant(shared: &Shared, asked: &Asked) -> Page {
-    let mut html = Html::default();
-    form(&mut html, asked);
-    html.raw("<ul class=plain>");
-    for setting in shared.edge.tenants.list().iter().take(TENANTS_MAX) {
-        let name = setting.tenant.as_str();
-        html.raw("<li>").link(path("/console/orders", &[("tenant", name)]), name).raw("</li>");
-    }
-    html.raw("</ul>");
-    Page::new("Orders", html)
+    let tenants = shared.edge.tenants.list();
+    let body = html! {
+        (form(asked))
+        ul class="plain" {
+            @for setting in tenants.iter().take(TENANTS_MAX) {
+                @let name = setting.tenant.as_str();
+                li { (link(&path("/console/orders", &[("tenant", name)]), name)) }
+            }
+        }
+    };
+    Page::new("Orders", body)
 }
 
-fn form(html: &mut Html, asked: &Asked) {
-    html.raw("<form method=get action=\"/console/orders\">")
-        .raw("<label>Tenant<input name=tenant required maxlength=63 autocomplete=off value=\"")
-        .text(&asked.tenant)
-        .raw("\"></label>");
-    let words = |status: &OrderStatus| (status.as_str(), asked.status == Some(*status));
-    choice(html, "<label>Status<select name=status>", OrderStatus::ALL.iter().map(words));
-    let words = |attention: &Attention| (attention.as_str(), asked.attention == Some(*attention));
-    choice(html, "<label>Attention<select name=attention>", Attention::ALL.iter().map(words));
-    html.raw("<button>Show</button></form>");
+fn form(asked: &Asked) -> Markup {
+    let statuses = OrderStatus::ALL.iter().map(|status| (status.as_str(), asked.status == Some(*status)));
+    let attentions = Attention::ALL.iter();
+    let attentions = attentions.map(|attention| (attention.as_str(), asked.attention == Some(*attention)));
+    html! {
+        form method="get" action="/console/orders" {
+            label {
+                "Tenant"
+                input name="tenant" required maxlength="63" autocomplete="off" value=(asked.tenant);
+            }
+            (choice("Status", "status", statuses))
+            (choice("Attention", "attention", attentions))
+            button { "Show" }
+        }
+    }
 }
 
-fn choice(html: &mut Html, begin: &'static str, words: impl Iterator<Item = (&'static str, bool)>) {
-    html.raw(begin).raw("<option value=\"\">any</option>");
-    for (word, chosen) in words {
-        html.raw(if chosen { "<option selected>" } else { "<option>" }).raw(word).raw("</option>");
+fn choice(label: &str, name: &str, words: impl Iterator<Item = (&'static str, bool)>) -> Markup {
+    html! {
+        label {
+            (label)
+            select name=(name) {
+                option value="" { "any" }
+                @for (word, chosen) in words { option selected[chosen] { (word) } }
+            }
+        }
     }
-    html.raw("</select></label>");
 }
 
 /// The page below its heading.
-pub(super) fn body(asked: &Asked, found: &OrderPage) -> Html {
-    let mut html = Html::default();
-    form(&mut html, asked);
-    match found.orders.is_empty() {
-        true => html.raw("<p>No such orders here.</p>"),
-        false => table(&mut html, found),
-    };
-    if let Some(next) = &found.next {
+pub(super) fn body(asked: &Asked, found: &OrderPage) -> Markup {
+    let next = found.next.as_ref().map(|next| {
         let mut parameters = vec![("tenant", asked.tenant.as_str())];
         parameters.extend(asked.status.map(|status| ("status", status.as_str())));
         parameters.extend(asked.attention.map(|attention| ("attention", attention.as_str())));
         parameters.push(("after", next));
-        html.raw("<p>").link(path("/console/orders", &parameters), "Next page").raw("</p>");
+        path("/console/orders", &parameters)
+    });
+    html! {
+        (form(asked))
+        @if found.orders.is_empty() {
+            p { "No such orders here." }
+        } @else {
+            (list(found))
+        }
+        @if let Some(next) = next {
+            p { (link(&next, "Next page")) }
+        }
     }
-    html
 }
 
-fn table<'a>(html: &'a mut Html, found: &OrderPage) -> &'a mut Html {
-    html.table("Orders, a page at a time", &["Order", "Status", "Step", "Attention", "#Total", "Changed"]);
-    for order in &found.orders {
-        html.raw("<tr><th scope=row>");
-        html.link(order_path(order.head.tenant.as_str(), order.head.order.as_str()), &order.head.order)
-            .raw("</th>");
-        html.raw("<td class=\"")
-            .raw(color(order.head.status))
-            .raw("\">")
-            .raw(order.head.status.as_str())
-            .raw("</td>");
-        html.cell(order.head.step.map_or("", |step| step.as_str()));
-        html.raw("<td class=\"")
-            .raw(tone(order.head.attention))
-            .raw("\">")
-            .raw(order.head.attention.as_str());
-        if let Some(reason) = &order.head.attention_reason {
-            html.raw(": ").text(reason);
+fn list(found: &OrderPage) -> Markup {
+    let columns = ["Order", "Status", "Step", "Attention", "#Total", "Changed"];
+    let rows = html! {
+        @for order in &found.orders {
+            @let head = &order.head;
+            tr {
+                th scope="row" { (link(&order_path(head.tenant.as_str(), head.order.as_str()), &head.order)) }
+                td class=(color(head.status)) { (head.status.as_str()) }
+                (cell(head.step.map_or("", |step| step.as_str())))
+                td class=(tone(head.attention)) {
+                    (head.attention.as_str())
+                    @if let Some(reason) = &head.attention_reason { ": " (reason) }
+                }
+                (number(money(order.total_minor, order.currency)))
+                td { (time(order.updated_at)) }
+            }
         }
-        html.raw("</td>").number(money(order.total_minor, order.currency)).raw("<td>");
-        time(html, order.updated_at);
-        html.raw("</td></tr>");
-    }
-    html.table_end()
+    };
+    table("Orders, a page at a time", &columns, &rows)
 }

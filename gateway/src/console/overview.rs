@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use maud::{Markup, html};
 use retailflow_engine::metric;
 use retailflow_engine::ports::OrderCounts;
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 
-use super::html::{Html, path};
+use super::html::{cell, fact, link, number, path, table};
 use super::page::Page;
 use super::params::non_empty_params;
 use super::words::{shown, status_path, tone};
@@ -69,97 +70,110 @@ fn needing(counts: &OrderCounts) -> u64 {
 }
 
 /// The page below its heading.
-pub(super) fn body(now: &Now, refreshes: bool) -> Html {
-    let mut html = Html::default();
-    if now.reasons.is_empty() {
-        html.raw("<p class=good>Ready</p>");
-    } else {
-        html.raw("<div role=alert><p class=bad>Not ready</p><ul>");
-        for reason in &now.reasons {
-            html.raw("<li>").text(reason).raw("</li>");
+pub(super) fn body(now: &Now, refreshes: bool) -> Markup {
+    html! {
+        @if now.reasons.is_empty() {
+            p class="good" { "Ready" }
+        } @else {
+            div role="alert" {
+                p class="bad" { "Not ready" }
+                ul { @for reason in &now.reasons { li { (reason) } } }
+            }
         }
-        html.raw("</ul></div>");
+        p class="soft" {
+            @if refreshes {
+                "Refreshes every 5 s. " (link("/console?refresh=off", "Stop refreshing"))
+            } @else {
+                (link("/console", "Refresh every 5 s"))
+            }
+        }
+        (node(now))
+        (orders(now))
+        (busy(&now.numbers))
     }
-    match refreshes {
-        true => {
-            html.raw("<p class=soft>Refreshes every 5 s. ").link("/console?refresh=off", "Stop refreshing")
-        }
-        false => html.raw("<p class=soft>").link("/console", "Refresh every 5 s"),
-    };
-    html.raw("</p>");
-    node(&mut html, now);
-    orders(&mut html, now);
-    busy(&mut html, &now.numbers);
-    html
 }
 
-fn node(html: &mut Html, now: &Now) {
+fn node(now: &Now) -> Markup {
     let numbers = &now.numbers;
     let one = |name: &str| numbers.sum(name).map_or_else(|| "-".to_owned(), shown);
     let of = |name: &str, max: &str| format!("{} of {}", one(name), one(max));
-    html.raw("<h2>The node</h2><dl class=facts>");
-    let flight = of(metric::IN_FLIGHT.name, metric::IN_FLIGHT_MAX.name);
-    html.fact("Commands in flight", flight);
-    html.fact("Orders in memory", of(metric::LIVE_ORDERS.name, metric::LIVE_ORDERS_MAX.name));
-    html.fact("Steps waiting", of(metric::EFFECTS_BACKLOG.name, metric::EFFECTS_BACKLOG_MAX.name));
-    html.fact("Orders parked", one(metric::PARKED.name));
-    html.fact("Queued commands", one(metric::PARKED_COMMANDS.name));
     // What durability was before has a series of its own, of value 0.
     let now_so =
         |label| numbers.by(metric::DURABILITY.name, label).into_iter().find(|(_, value)| *value != 0.0);
-    if let (Some((class, _)), Some((replicas, _))) = (now_so("class"), now_so("replicas")) {
-        html.fact("Durability", format!("{class}, {replicas} replica(s)"));
-    }
-    html.fact("Connections", now.connections);
-    html.fact("Event streams", now.streams);
+    let durability = now_so("class").zip(now_so("replicas"));
     let mib = numbers.sum(metric::MEMORY.name).map(|bytes| shown((bytes / 1_048_576.0).round()));
-    html.fact("Memory", mib.map_or_else(|| "-".to_owned(), |mib| format!("{mib} MiB")));
-    html.fact("Actors that crashed", one(metric::RESTARTS.name));
-    html.fact("Probes that failed", one(metric::PROBE_FAILURES.name));
-    if let Some((version, _)) = numbers.by(metric::BUILD.name, "version").first() {
-        html.fact("Version", version);
+    html! {
+        h2 { "The node" }
+        dl class="facts" {
+            (fact("Commands in flight", of(metric::IN_FLIGHT.name, metric::IN_FLIGHT_MAX.name)))
+            (fact("Orders in memory", of(metric::LIVE_ORDERS.name, metric::LIVE_ORDERS_MAX.name)))
+            (fact("Steps waiting", of(metric::EFFECTS_BACKLOG.name, metric::EFFECTS_BACKLOG_MAX.name)))
+            (fact("Orders parked", one(metric::PARKED.name)))
+            (fact("Queued commands", one(metric::PARKED_COMMANDS.name)))
+            @if let Some(((class, _), (replicas, _))) = durability {
+                (fact("Durability", format!("{class}, {replicas} replica(s)")))
+            }
+            (fact("Connections", now.connections))
+            (fact("Event streams", now.streams))
+            (fact("Memory", mib.map_or_else(|| "-".to_owned(), |mib| format!("{mib} MiB"))))
+            (fact("Actors that crashed", one(metric::RESTARTS.name)))
+            (fact("Probes that failed", one(metric::PROBE_FAILURES.name)))
+            @if let Some((version, _)) = numbers.by(metric::BUILD.name, "version").first() {
+                (fact("Version", version))
+            }
+        }
     }
-    html.raw("</dl>");
 }
 
-fn orders(html: &mut Html, now: &Now) {
-    html.raw("<h2>Orders</h2>");
-    let Some(all) = &now.all else {
-        html.raw("<p class=warn>Orders cannot be counted now.</p>");
-        return;
+fn orders(now: &Now) -> Markup {
+    const COLUMNS: [&str; 8] =
+        ["Tenant", "#Open", "#Completed", "#Canceling", "#Canceled", "#Held", "#Stalled", "#Parked"];
+    let rows = |all: &OrderCounts| {
+        html! {
+            @for (tenant, counts) in &now.tenants { (tenant_row(tenant, counts)) }
+            tr {
+                th scope="row" { "All" }
+                @for count in all.by_status.iter().chain(&all.by_attention[1..]) {
+                    (number(shown(*count as f64)))
+                }
+            }
+        }
     };
-    html.table(
-        "By status and attention; a number leads to its list",
-        &["Tenant", "#Open", "#Completed", "#Canceling", "#Canceled", "#Held", "#Stalled", "#Parked"],
-    );
-    for (tenant, counts) in &now.tenants {
-        html.raw("<tr><th scope=row>")
-            .link(path("/console/orders", &[("tenant", tenant)]), tenant)
-            .raw("</th>");
-        for (status, count) in OrderStatus::ALL.iter().zip(counts.by_status) {
-            html.raw("<td class=n>");
-            html.link(status_path(tenant, "status", status.as_str()), shown(count as f64)).raw("</td>");
+    html! {
+        h2 { "Orders" }
+        @if let Some(all) = &now.all {
+            (table("By status and attention; a number leads to its list", &COLUMNS, &rows(all)))
+            @if now.more > 0 {
+                p {
+                    (now.more)
+                    " more tenants, none of which needs more attention than these: "
+                    (link("/console/orders", "name one"))
+                }
+            }
+        } @else {
+            p class="warn" { "Orders cannot be counted now." }
         }
-        for (attention, count) in Attention::ALL.iter().zip(counts.by_attention).skip(1) {
-            html.raw("<td class=\"n ").raw(if count > 0 { tone(*attention) } else { "" }).raw("\">");
-            html.link(status_path(tenant, "attention", attention.as_str()), shown(count as f64)).raw("</td>");
-        }
-        html.raw("</tr>");
-    }
-    html.raw("<tr><th scope=row>All</th>");
-    for count in all.by_status.iter().chain(&all.by_attention[1..]) {
-        html.number(shown(*count as f64));
-    }
-    html.raw("</tr>").table_end();
-    if now.more > 0 {
-        html.raw("<p>").text(now.more).raw(" more tenants, none of which needs more attention than these: ");
-        html.link("/console/orders", "name one").raw("</p>");
     }
 }
 
-fn busy(html: &mut Html, numbers: &Numbers) {
-    html.raw("<h2>The work</h2>");
-    for (caption, column, metric, label) in [
+fn tenant_row(tenant: &str, counts: &OrderCounts) -> Markup {
+    let list = |by, word, count: u64| link(&status_path(tenant, by, word), shown(count as f64));
+    let color = |attention, count| if count > 0 { tone(attention) } else { "" };
+    html! {
+        tr {
+            th scope="row" { (link(&path("/console/orders", &[("tenant", tenant)]), tenant)) }
+            @for (status, count) in OrderStatus::ALL.iter().zip(counts.by_status) {
+                td class="n" { (list("status", status.as_str(), count)) }
+            }
+            @for (attention, count) in Attention::ALL.iter().zip(counts.by_attention).skip(1) {
+                td class={ "n " (color(*attention, count)) } { (list("attention", attention.as_str(), count)) }
+            }
+        }
+    }
+}
+
+fn busy(numbers: &Numbers) -> Markup {
+    let tables = [
         ("Outcomes given since the start", "Status", &metric::COMMANDS, "status"),
         ("Refused since the start", "Code", &metric::REFUSED, "code"),
         ("Orders with a step in progress, by step", "Step", &metric::SAGAS, "step"),
@@ -169,18 +183,21 @@ fn busy(html: &mut Html, numbers: &Numbers) {
             &metric::BREAKER_OPEN,
             "participant",
         ),
-    ] {
-        // A code that was never given is no news.
-        let mut rows: Vec<_> =
-            numbers.by(metric.name, label).into_iter().filter(|row| row.1 != 0.0).collect();
-        rows.sort_by(|a, b| b.1.total_cmp(&a.1));
-        if rows.is_empty() {
-            continue;
-        }
-        html.table(caption, &[column, "#Number"]);
-        for (name, value) in rows {
-            html.raw("<tr>").cell(name).number(shown(value)).raw("</tr>");
-        }
-        html.table_end();
+    ];
+    html! {
+        h2 { "The work" }
+        @for (caption, column, metric, label) in tables { (series(caption, column, numbers.by(metric.name, label))) }
     }
+}
+
+/// A table of what was counted, the largest first; nothing where nothing was.
+fn series(caption: &str, column: &str, mut rows: Vec<(&str, f64)>) -> Markup {
+    // A code that was never given is no news.
+    rows.retain(|row| row.1 != 0.0);
+    rows.sort_by(|a, b| b.1.total_cmp(&a.1));
+    if rows.is_empty() {
+        return Markup::default();
+    }
+    let rows = html! { @for (name, value) in rows { tr { (cell(name)) (number(shown(value))) } } };
+    table(caption, &[column, "#Number"], &rows)
 }

@@ -7,8 +7,9 @@ use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::html::Html;
+use super::html::{fact, link, show_hidden};
 use crate::answer::Refusal;
 
 /// Nothing but our own style sheet is loaded, and nothing is run; forms go nowhere but here, and nobody may frame a
@@ -17,18 +18,18 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; 
                       frame-ancestors 'none'";
 
 /// Shown by the page of numbers, so often.
-const REFRESH: &str = "<meta http-equiv=refresh content=5>";
+const REFRESH: PreEscaped<&str> = PreEscaped("<meta http-equiv=refresh content=5>");
 
 /// A page, about to be written.
 pub(super) struct Page {
     status: StatusCode,
     title: String,
     refreshes: bool,
-    body: Html,
+    body: Markup,
 }
 
 impl Page {
-    pub(super) fn new(title: impl Into<String>, body: Html) -> Self {
+    pub(super) fn new(title: impl Into<String>, body: Markup) -> Self {
         Self { status: StatusCode::OK, title: title.into(), refreshes: false, body }
     }
 
@@ -40,26 +41,37 @@ impl Page {
 
     /// The whole document.
     pub(super) fn document(self) -> String {
-        let mut html = Html::default();
-        html.raw("<!doctype html><html lang=en><head><meta charset=utf-8>")
-            .raw("<meta name=viewport content=\"width=device-width, initial-scale=1\">")
-            .raw("<meta name=color-scheme content=\"light dark\">")
-            .raw(if self.refreshes { REFRESH } else { "" })
-            .raw("<title>")
-            .text(&self.title)
-            .raw(" - RetailFlow</title><link rel=stylesheet href=\"/console/style.css\"></head><body>")
-            .raw("<a class=skip href=\"#main\">Skip to the content</a><header><strong>RetailFlow</strong><nav>");
-        for (target, name) in
-            [("/console", "Now"), ("/console/orders", "Orders"), ("/console/parked", "Parked")]
-        {
-            html.raw("<a href=\"").raw(target);
-            html.raw(if name == self.title { "\" aria-current=page>" } else { "\">" }).raw(name).raw("</a>");
-        }
-        html.raw("</nav></header><main id=main><h1>").text(&self.title).raw("</h1>");
-        let mut document = html.into_string();
-        document.push_str(&self.body.into_string());
-        document.push_str("</main></body></html>");
-        document
+        const PAGES: [(&str, &str); 3] =
+            [("/console", "Now"), ("/console/orders", "Orders"), ("/console/parked", "Parked")];
+        let document = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    @if self.refreshes { (REFRESH) }
+                    title { (self.title) " - RetailFlow" }
+                    link rel="stylesheet" href="/console/style.css";
+                }
+                body {
+                    a class="skip" href="#main" { "Skip to the content" }
+                    header {
+                        strong { "RetailFlow" }
+                        nav {
+                            @for (target, name) in PAGES {
+                                a href=(target) aria-current=[(name == self.title).then_some("page")] { (name) }
+                            }
+                        }
+                    }
+                    main id="main" {
+                        h1 { (self.title) }
+                        (self.body)
+                    }
+                }
+            }
+        };
+        show_hidden(document.into_string())
     }
 }
 
@@ -77,13 +89,14 @@ impl IntoResponse for Page {
 impl From<Refusal> for Page {
     fn from(refusal: Refusal) -> Self {
         let outcome = refusal.outcome();
-        let mut body = Html::default();
-        body.raw("<p class=bad role=alert>").text(&outcome.message).raw("</p><dl class=facts>");
-        body.fact("Code", outcome.code);
-        if let Some(path) = &outcome.path {
-            body.fact("About", path);
-        }
-        body.raw("</dl><p>").link("/console", "Back to the numbers").raw("</p>");
+        let body = html! {
+            p class="bad" role="alert" { (outcome.message) }
+            dl class="facts" {
+                (fact("Code", outcome.code))
+                @if let Some(path) = &outcome.path { (fact("About", path)) }
+            }
+            p { (link("/console", "Back to the numbers")) }
+        };
         let status = StatusCode::from_u16(outcome.code.http_status());
         let title = if outcome.code.http_status() == 404 { "Not found" } else { "Refused" };
         Self { status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), ..Self::new(title, body) }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
+use maud::{Markup, html};
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::wire::Code;
 use retailflow_engine::wire::admin::{ParkedEntry, ParkedList, ReleaseReport};
 
-use super::html::{self, Html};
+use super::html::{cell, fact, link, number, path, table};
 use super::page::Page;
 use super::params::non_empty_params;
 use super::words::{order_path, parked_path};
@@ -34,44 +35,49 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, request: Request) ->
 }
 
 /// The list below its heading.
-pub(super) fn list_body(found: &ParkedList) -> Html {
-    let mut html = Html::default();
-    if !found.unread.is_empty() {
-        let unread: Vec<_> = found.unread.iter().map(u16::to_string).collect();
-        html.raw("<p class=bad role=alert>Partitions that could not be read now: ").text(unread.join(", "));
-        html.raw(". Their parked orders are missing here; look again, from the beginning.</p>");
+pub(super) fn list_body(found: &ParkedList) -> Markup {
+    let unread: Vec<_> = found.unread.iter().map(u16::to_string).collect();
+    html! {
+        @if !unread.is_empty() {
+            p class="bad" role="alert" {
+                "Partitions that could not be read now: " (unread.join(", "))
+                ". Their parked orders are missing here; look again, from the beginning."
+            }
+        }
+        @if !found.orders.is_empty() {
+            (table_of(found))
+        } @else if unread.is_empty() {
+            p class="good" { "No order is parked." }
+        } @else {
+            p { "No other order is parked." }
+        }
     }
-    if found.orders.is_empty() {
-        html.raw(match found.unread.is_empty() {
-            true => "<p class=good>No order is parked.</p>",
-            false => "<p>No other order is parked.</p>",
-        });
-        return html;
+}
+
+fn table_of(found: &ParkedList) -> Markup {
+    let columns = ["Tenant", "Order", "#Waiting", "Why", "Do"];
+    let rows = html! {
+        @for entry in &found.orders {
+            @let (tenant, order) = (entry.tenant.as_str(), entry.order.as_str());
+            tr {
+                (cell(tenant))
+                th scope="row" { (link(&order_path(tenant, order), order)) }
+                (number(entry.queued))
+                (cell(&entry.reason))
+                td {
+                    a href=(parked_path(tenant, order)) aria-label={ "End the parking of " (order) } {
+                        "Release or discard"
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        (table("Orders that take no commands; they wait in order", &columns, &rows))
+        @if let Some(next) = &found.next {
+            p { (link(&path("/console/parked", &[("after", next)]), "Next page")) }
+        }
     }
-    html.table(
-        "Orders that take no commands; they wait in order",
-        &["Tenant", "Order", "#Waiting", "Why", "Do"],
-    );
-    for entry in &found.orders {
-        let (tenant, order) = (entry.tenant.as_str(), entry.order.as_str());
-        html.raw("<tr>")
-            .cell(tenant)
-            .raw("<th scope=row>")
-            .link(order_path(tenant, order), order)
-            .raw("</th>");
-        html.number(entry.queued).cell(&entry.reason).raw("<td>");
-        html.raw("<a href=\"")
-            .text(parked_path(tenant, order))
-            .raw("\" aria-label=\"End the parking of ")
-            .text(order);
-        html.raw("\">Release or discard</a></td></tr>");
-    }
-    html.table_end();
-    if let Some(next) = &found.next {
-        let target = html::path("/console/parked", &[("after", next)]);
-        html.raw("<p>").link(target, "Next page").raw("</p>");
-    }
-    html
 }
 
 /// `GET /console/parked/{tenant}/{order}`
@@ -84,23 +90,39 @@ pub(super) async fn ask(State(shared): State<Arc<Shared>>, names: Names) -> Resu
 }
 
 /// The question below its heading.
-pub(super) fn ask_body(entry: &ParkedEntry) -> Html {
+pub(super) fn ask_body(entry: &ParkedEntry) -> Markup {
     let (tenant, order) = (entry.tenant.as_str(), entry.order.as_str());
     let target = parked_path(tenant, order);
-    let mut html = Html::default();
-    html.raw("<dl class=facts>").fact("Why", &entry.reason).fact("Commands that wait", entry.queued);
-    html.raw("</dl><p>").link(order_path(tenant, order), "The order and its timeline").raw("</p>");
-    let name = "<label>Your name<input name=operator required maxlength=64 autocomplete=name></label>";
-    html.raw("<form class=act method=post action=\"").text(&target).raw("/release\"><h2>Release</h2>");
-    html.raw("<p>All that waits is decided now, in order, and the order takes commands again.</p>");
-    html.raw(name).raw("<button>Release</button></form>");
-    html.raw("<form class=act method=post action=\"").text(&target).raw("/discard\"><h2>Discard</h2>");
-    html.raw("<p>All that waits is rejected for good, as <code>discarded</code>, and the order takes commands again.</p>");
-    html.raw(name).raw("<label class=row><input type=checkbox name=sure value=yes required>");
-    html.text(entry.queued).raw(" command(s) will be rejected, which cannot be undone</label>");
-    html.raw("<button class=danger>Discard</button></form>");
-    html.raw("<p>").link("/console/parked", "Leave it parked").raw("</p>");
-    html
+    let name = html! {
+        label { "Your name" input name="operator" required maxlength="64" autocomplete="name"; }
+    };
+    html! {
+        dl class="facts" {
+            (fact("Why", &entry.reason))
+            (fact("Commands that wait", entry.queued))
+        }
+        p { (link(&order_path(tenant, order), "The order and its timeline")) }
+        form class="act" method="post" action={ (target) "/release" } {
+            h2 { "Release" }
+            p { "All that waits is decided now, in order, and the order takes commands again." }
+            (name)
+            button { "Release" }
+        }
+        form class="act" method="post" action={ (target) "/discard" } {
+            h2 { "Discard" }
+            p {
+                "All that waits is rejected for good, as " code { "discarded" }
+                ", and the order takes commands again."
+            }
+            (name)
+            label class="row" {
+                input type="checkbox" name="sure" value="yes" required;
+                (entry.queued) " command(s) will be rejected, which cannot be undone"
+            }
+            button class="danger" { "Discard" }
+        }
+        p { (link("/console/parked", "Leave it parked")) }
+    }
 }
 
 /// `POST /console/parked/{tenant}/{order}/release`
@@ -155,13 +177,20 @@ fn is_form(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// What became of it, below its heading.
-pub(super) fn done_body(order: &OrderRef, report: &ReleaseReport) -> Html {
-    let mut html = Html::default();
-    html.raw("<p class=good role=status>Order ").text(&order.order).raw(" takes commands again.</p>");
-    html.raw("<dl class=facts>").fact("Commands that waited", report.commands);
-    html.fact("Applied", report.applied).fact("Rejected", report.rejected);
-    html.fact("Decided before", report.replayed).fact("Dead letters", report.dead_lettered);
-    html.raw("</dl><p>").link(order_path(order.tenant.as_str(), order.order.as_str()), "The order");
-    html.raw(" - ").link("/console/parked", "Parked orders").raw("</p>");
-    html
+pub(super) fn done_body(order: &OrderRef, report: &ReleaseReport) -> Markup {
+    html! {
+        p class="good" role="status" { "Order " (order.order.as_str()) " takes commands again." }
+        dl class="facts" {
+            (fact("Commands that waited", report.commands))
+            (fact("Applied", report.applied))
+            (fact("Rejected", report.rejected))
+            (fact("Decided before", report.replayed))
+            (fact("Dead letters", report.dead_lettered))
+        }
+        p {
+            (link(&order_path(order.tenant.as_str(), order.order.as_str()), "The order"))
+            " - "
+            (link("/console/parked", "Parked orders"))
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Pages of data that would be markup, were it not escaped.
 
+use maud::{Markup, html};
 use retailflow_engine::metric::{self, Metric};
 use retailflow_engine::ports::{OrderCounts, OrderPage};
 use retailflow_engine::wire::admin::{ParkedList, ReleaseReport};
@@ -9,7 +10,7 @@ use retailflow_engine::wire::{Code, Outcome};
 use retailflow_testkit::author;
 use serde_json::{Value, json};
 
-use super::html::{Html, path};
+use super::html::{path, show_hidden};
 use super::page::Page;
 use super::{order, orders, overview, parked};
 use crate::answer::Refusal;
@@ -21,11 +22,9 @@ const TIME: &str = "1997-01-12T00:00:00Z";
 
 /// Fails unless the page holds the planted text so often, escaped, and no markup of it.
 #[track_caller]
-fn is_clean(html: Html, times: usize) {
-    let text = Page::new("A page", html).document();
-    let mut escaped = Html::default();
-    escaped.text(PLANTED);
-    let escaped = escaped.into_string();
+fn is_clean(body: Markup, times: usize) {
+    let text = Page::new("A page", body).document();
+    let escaped = html! { (PLANTED) }.into_string();
     assert_eq!(text.matches(&escaped).count(), times, "{text}");
     assert!(!text.contains("<script") && !text.contains("<b "), "{text}");
 }
@@ -129,15 +128,17 @@ fn what_is_refused_is_escaped_and_so_is_the_title() {
     let page = Page::from(Refusal::from(outcome).at(PLANTED));
     let text = page.document();
     assert!(text.contains("invalid_field") && !text.contains("<script"), "{text}");
-    let text = Page::new(PLANTED, Html::default()).document();
+    let text = Page::new(PLANTED, Markup::default()).document();
     assert!(!text.contains("<script"), "{text}");
 }
 
 #[test]
 fn what_cannot_be_seen_is_shown() {
-    let mut html = Html::default();
-    html.text("a\u{202e}b\u{0}c\u{200b}d\ne é");
-    assert_eq!(html.into_string(), "a\\u{202e}b\\u{0}c\\u{200b}d\ne é");
+    let (hidden, seen) = ("a\u{202e}b\u{0}c\u{200b}d\ne é", "a\\u{202e}b\\u{0}c\\u{200b}d\ne é");
+    assert_eq!(show_hidden(hidden.to_owned()), seen);
+    let body = html! { p title=(hidden) { (hidden) } };
+    assert_eq!(Page::new(hidden, body).document().matches(seen).count(), 4);
+    assert!(!show_hidden(Page::new("A page", Markup::default()).document()).contains("\\u"));
     assert_eq!(path("/console", &[]), "/console");
     assert_eq!(path("/console", &[("a", "1&2"), ("b", "é")]), "/console?a=1%262&b=%C3%A9");
 }

@@ -1,11 +1,12 @@
 //! How states, times and amounts are shown.
 
+use maud::{Markup, html};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::money::{Amount, Currency};
 use retailflow_engine::wire::order::{Attention, OrderStatus};
 use retailflow_engine::wire::time::format_time;
 
-use super::html::{Html, path};
+use super::html::path;
 
 /// The class that gives an attention its color; the word itself always stands there too.
 pub(super) const fn tone(attention: Attention) -> &'static str {
@@ -41,10 +42,10 @@ pub(super) fn parked_path(tenant: &str, order: &str) -> String {
 }
 
 /// A time, to the second, in UTC; the exact one stands in the attribute.
-pub(super) fn time(html: &mut Html, time: TimestampMs) {
+pub(super) fn time(time: TimestampMs) -> Markup {
     let exact = format_time(time);
     let second = exact.split(['.', 'Z']).next().unwrap_or_default().replace('T', " ");
-    html.raw("<time datetime=\"").text(&exact).raw("\">").text(second).raw("Z</time>");
+    html! { time datetime=(exact) { (second) "Z" } }
 }
 
 /// An amount in major units, with its currency.

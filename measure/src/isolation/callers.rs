@@ -28,13 +28,13 @@ pub(super) struct Whose {
     pub(super) is_sick: bool,
 }
 
-/// What callers were told in one of the times.
-pub(super) struct Told {
+/// What callers got in one of the times.
+pub(super) struct CallerStats {
     pub(super) latency_us: Histogram<u64>,
     pub(super) refused: u64,
 }
 
-impl Told {
+impl CallerStats {
     pub(super) fn new() -> anyhow::Result<Self> {
         Ok(Self { latency_us: Histogram::new_with_bounds(1, 600_000_000, 2)?, refused: 0 })
     }
@@ -65,11 +65,11 @@ pub(super) async fn call(
     node: NodeHandle,
     whose: Whose,
     now: watch::Receiver<Option<usize>>,
-) -> anyhow::Result<[Told; 3]> {
-    let mut told = [Told::new()?, Told::new()?, Told::new()?];
+) -> anyhow::Result<[CallerStats; 3]> {
+    let mut stats = [CallerStats::new()?, CallerStats::new()?, CallerStats::new()?];
     let mut number = 0;
     loop {
-        let Some(time) = *now.borrow() else { return Ok(told) };
+        let Some(time) = *now.borrow() else { return Ok(stats) };
         let order = whose.order(&mut number)?;
         let command = Command::from_event(decode_command(place(&order, number).as_bytes())?, Actor::Tenant);
         let sent = Instant::now();
@@ -80,10 +80,10 @@ pub(super) async fn call(
                 Err(_) => 0,
             };
             // It belongs to the time in which it was said.
-            told[now.borrow().unwrap_or(2)].refused += 1;
+            stats[now.borrow().unwrap_or(2)].refused += 1;
             tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         }
-        told[time].latency_us.saturating_record(sent.elapsed().as_micros() as u64);
+        stats[time].latency_us.saturating_record(sent.elapsed().as_micros() as u64);
     }
 }
 

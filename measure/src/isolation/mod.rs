@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::callers::{Told, Whose, call};
+use self::callers::{CallerStats, Whose, call};
 use self::stuck::{StuckLog, StuckParticipant, Switch};
 use super::report::Measured;
 use retailflow_server::participants::instant::Instant as AtOnce;
@@ -155,14 +155,14 @@ async fn felt(
     time.send_replace(Some(2));
     tokio::time::sleep(load.each).await;
     time.send_replace(None);
-    let gather = async |mut callers: JoinSet<anyhow::Result<[Told; 3]>>| {
-        let mut told = [Told::new()?, Told::new()?, Told::new()?];
+    let gather = async |mut callers: JoinSet<anyhow::Result<[CallerStats; 3]>>| {
+        let mut stats = [CallerStats::new()?, CallerStats::new()?, CallerStats::new()?];
         while let Some(one) = callers.join_next().await {
-            for (all, one) in told.iter_mut().zip(one??) {
+            for (all, one) in stats.iter_mut().zip(one??) {
                 all.add(&one)?;
             }
         }
-        anyhow::Ok(told)
+        anyhow::Ok(stats)
     };
     let ended =
         tokio::time::timeout(END_MAX, async { anyhow::Ok((gather(others).await?, gather(sicks).await?)) });
@@ -170,7 +170,7 @@ async fn felt(
     let name = |which: &str| format!("others, {which}");
     let times = ["well", "sick", "after"].map(name);
     let [well, ill, after] = [0, 1, 2].map(|at: usize| {
-        let Told { latency_us, refused } = &others[at];
+        let CallerStats { latency_us, refused } = &others[at];
         Time {
             others: Measured::new(&times[at], latency_us.len(), load.each, latency_us),
             others_refused: *refused,

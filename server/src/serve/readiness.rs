@@ -15,7 +15,7 @@ use retailflow_engine::wire::admin::Unwell;
 use retailflow_gateway::Readiness;
 use tokio::sync::watch;
 
-pub(super) use self::parts::{Part, Trouble};
+pub(super) use self::parts::{HealthIssue, Part};
 
 pub(super) mod partitions;
 pub(super) mod parts;
@@ -36,7 +36,7 @@ pub(super) enum Phase {
 const SAID_AFTER_SECONDS: f64 = 3.0;
 
 /// A look at what can be ill: everything that is now.
-pub(super) type Watch = Box<dyn Fn() -> Vec<Trouble> + Send + Sync>;
+pub(super) type Watch = Box<dyn Fn() -> Vec<HealthIssue> + Send + Sync>;
 
 /// The phase, and whether the log still takes records.
 pub(super) struct State {
@@ -60,19 +60,19 @@ impl State {
         self.phase.load(Ordering::Acquire) == phase as u8
     }
 
-    fn troubles(&self) -> Vec<Trouble> {
+    fn issues(&self) -> Vec<HealthIssue> {
         self.watches.iter().flat_map(|watch| watch()).collect()
     }
 
     /// Sets the metrics, and writes a line where something has become ill or well again. Call it every few seconds.
     pub(super) fn show(&self) {
-        let troubles = self.troubles();
+        let issues = self.issues();
         let mut seen = self.seen.lock();
         let ready = self.not_ready().is_empty();
         gauge!(metric::READY.name).set(f64::from(u8::from(ready)));
         for part in Part::ALL {
-            let ill: Vec<&Trouble> = troubles.iter().filter(|trouble| trouble.part == part).collect();
-            let Some(worst) = ill.iter().max_by_key(|trouble| trouble.bars) else {
+            let ill: Vec<&HealthIssue> = issues.iter().filter(|issue| issue.part == part).collect();
+            let Some(worst) = ill.iter().max_by_key(|issue| issue.bars) else {
                 gauge!(metric::UNWELL_SECONDS.name, "part" => part.name()).set(0.0);
                 if seen.remove(&part).is_some_and(|(_, said)| said) {
                     tracing::info!(
@@ -84,8 +84,8 @@ impl State {
                 continue;
             };
             let (first, said) = *seen.entry(part).or_insert_with(|| (Instant::now(), false));
-            let told = ill.iter().filter_map(|trouble| trouble.since).max().unwrap_or_default();
-            let seconds = told.max(first.elapsed()).as_secs_f64();
+            let longest = ill.iter().filter_map(|issue| issue.since).max().unwrap_or_default();
+            let seconds = longest.max(first.elapsed()).as_secs_f64();
             gauge!(metric::UNWELL_SECONDS.name, "part" => part.name()).set(seconds);
             // Once for each time that it begins, and not of what is over at once, as the first session of a node that starts.
             let says = worst.bars && !said && seconds >= SAID_AFTER_SECONDS;
@@ -105,8 +105,8 @@ impl Readiness for State {
         if self.is(Phase::Starting) {
             reasons.push("starting: partitions are taken over".into());
         }
-        let bars = self.troubles().into_iter().filter(|trouble| trouble.bars);
-        reasons.extend(bars.map(|trouble| trouble.text));
+        let bars = self.issues().into_iter().filter(|issue| issue.bars);
+        reasons.extend(bars.map(|issue| issue.text));
         if self.is(Phase::Draining) {
             reasons.push("draining: send what is new to another node, or here after the restart".into());
         }
@@ -114,17 +114,17 @@ impl Readiness for State {
     }
 
     fn notes(&self) -> Vec<String> {
-        let notes = self.troubles().into_iter().filter(|trouble| !trouble.bars);
-        notes.map(|trouble| trouble.text).collect()
+        let notes = self.issues().into_iter().filter(|issue| !issue.bars);
+        notes.map(|issue| issue.text).collect()
     }
 
     fn unwell(&self) -> Vec<Unwell> {
         let seen = self.seen.lock().clone();
-        let unwell = self.troubles().into_iter().map(|trouble| {
-            let Trouble { part, text, mend, since, bars } = trouble;
+        let unwell = self.issues().into_iter().map(|issue| {
+            let HealthIssue { part, text, remedy, since, bars } = issue;
             let seen = seen.get(&part).map(|(since, _)| since.elapsed());
             let seconds = since.max(seen).unwrap_or_default().as_secs();
-            Unwell { part: part.name().into(), text, mend, bars, seconds }
+            Unwell { part: part.name().into(), text, remedy, bars, seconds }
         });
         unwell.collect()
     }

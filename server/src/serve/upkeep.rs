@@ -23,7 +23,7 @@ use crate::telemetry::sparing;
 
 /// Classes of statuses, and their names.
 const CLASSES: [(usize, &str); 4] = [(2, "2xx"), (3, "3xx"), (4, "4xx"), (5, "5xx")];
-/// Time between two looks.
+/// Time between two rounds.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Looks between two times that it is said what was left out of the log.
@@ -45,14 +45,14 @@ pub(super) struct HealthInputs {
 
 /// Looks until `end`.
 pub(super) async fn run(exporter: MetricsExporter, watched: HealthInputs, end: CancellationToken) {
-    let (mut named, mut looks) = (HashSet::new(), 0_u64);
+    let (mut named, mut rounds) = (HashSet::new(), 0_u64);
     loop {
-        watched.look(&mut named).await;
+        watched.observe(&mut named).await;
         exporter.upkeep();
-        if looks.is_multiple_of(TELL_EVERY) {
+        if rounds.is_multiple_of(TELL_EVERY) {
             sparing::tell();
         }
-        looks += 1;
+        rounds += 1;
         tokio::select! {
             () = end.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
@@ -118,7 +118,7 @@ impl HealthInputs {
         (orders, commands)
     }
 
-    async fn look(&self, named: &mut HashSet<TenantId>) {
+    async fn observe(&self, named: &mut HashSet<TenantId>) {
         self.node.publish_gauges();
         self.state.show();
         // A log that does not answer keeps nothing else from being shown.

@@ -54,7 +54,7 @@ pub(super) fn lines() -> mpsc::Receiver<String> {
 
 impl Running {
     /// Tells of those that have ended, and starts them again if that is wanted.
-    pub(super) fn look(&mut self, restart: bool) {
+    pub(super) fn check(&mut self, restart: bool) {
         for process in &mut self.processes {
             let Some(why) = process.ended() else { continue };
             eprintln!("{why}");

@@ -19,7 +19,7 @@ use self::running::{Places, Running};
 use crate::{setup, shell};
 
 /// Between two looks whether all are there.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What is started.
 #[derive(Debug, PartialEq, Eq)]
@@ -163,18 +163,18 @@ async fn live(running: &mut Running, size: &Size, nats: &Path, etcd: &Path) -> R
         });
         places.nodes.push(format!("{name}: {}", said.await?));
     }
-    print!("{}", told(running, &places));
+    print!("{}", overview(running, &places));
     let mut asked = asked::lines();
     loop {
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => running.look(size.restart),
+            () = tokio::time::sleep(POLL_INTERVAL) => running.check(size.restart),
             Some(line) = asked.recv() => running.asked(&line),
         }
     }
 }
 
 /// What people want to know.
-fn told(running: &Running, places: &Places) -> String {
+fn overview(running: &Running, places: &Places) -> String {
     let (folder, binary) = (running.folder.display(), running.binary.display());
     let first = places.nodes.first().and_then(|line| line.split_whitespace().nth(1)).unwrap_or_default();
     format!(

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::shell::last_lines;
 
 /// Between two looks at what is waited for.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// For one answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
@@ -77,7 +77,7 @@ impl Process {
             if begun.elapsed() > at_most {
                 bail!("{} is not ready within {at_most:?}: {}", self.name, last_lines(&said, 8));
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -121,7 +121,7 @@ impl Process {
                 drop(self.child.wait());
                 return false;
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         true
     }

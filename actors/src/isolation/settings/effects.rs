@@ -95,13 +95,13 @@ impl Participant for Asked {
 }
 
 /// The deadlines of a log: how often they are read, and whether anything is seen of them.
-struct Watched {
+struct HideableDeadlines {
     log: Arc<MemoryLog>,
     looks: AtomicU64,
     hidden: AtomicBool,
 }
 
-impl Deadlines for Watched {
+impl Deadlines for HideableDeadlines {
     fn list(
         &self,
         partition: PartitionId,
@@ -120,16 +120,17 @@ impl Deadlines for Watched {
 struct World {
     node: NodeHandle,
     asked: Arc<Asked>,
-    watched: Arc<Watched>,
+    deadlines: Arc<HideableDeadlines>,
 }
 
 impl World {
     async fn new(config: Config, manner: Manner) -> Self {
         let log = SickLog::new().inner.clone();
-        let watched = Watched { log: log.clone(), looks: AtomicU64::new(0), hidden: AtomicBool::new(false) };
-        let (asked, watched) = (Arc::new(Asked { manner, ..Asked::default() }), Arc::new(watched));
-        let batch = BatchNode::of(Settings::new(config, "test"), log, watched.clone(), asked.clone()).await;
-        Self { node: batch.node, asked, watched }
+        let deadlines =
+            HideableDeadlines { log: log.clone(), looks: AtomicU64::new(0), hidden: AtomicBool::new(false) };
+        let (asked, deadlines) = (Arc::new(Asked { manner, ..Asked::default() }), Arc::new(deadlines));
+        let batch = BatchNode::of(Settings::new(config, "test"), log, deadlines.clone(), asked.clone()).await;
+        Self { node: batch.node, asked, deadlines }
     }
 
     /// How many of so many orders are taken.
@@ -256,7 +257,7 @@ pub(super) fn calls_in_half_a_minute(config: Config) -> PortFuture<'static, u64>
 pub(super) fn looks(config: Config) -> PortFuture<'static, u64> {
     Box::pin(async {
         let world = World::one(config, Manner::Silent, Duration::from_secs(20)).await;
-        world.watched.looks.load(Ordering::Relaxed)
+        world.deadlines.looks.load(Ordering::Relaxed)
     })
 }
 
@@ -271,11 +272,12 @@ pub(super) fn undriven_found_after_s(config: Config) -> PortFuture<'static, u64>
         let order = orders_of("shop", HERE, "o", 1).remove(0);
         assert_eq!(before.ask(place(&order, "p")).await.code, Code::Applied);
         assert!(before.stop(Duration::from_secs(5)).await.drained);
-        let watched = Watched { log: log.clone(), looks: AtomicU64::new(0), hidden: AtomicBool::new(true) };
-        let watched = Arc::new(watched);
-        let node = BatchNode::of(settings, log, watched.clone(), nobody).await.node;
+        let deadlines =
+            HideableDeadlines { log: log.clone(), looks: AtomicU64::new(0), hidden: AtomicBool::new(true) };
+        let deadlines = Arc::new(deadlines);
+        let node = BatchNode::of(settings, log, deadlines.clone(), nobody).await.node;
         sleep(Duration::from_secs(3)).await;
-        watched.hidden.store(false, Ordering::Relaxed);
+        deadlines.hidden.store(false, Ordering::Relaxed);
         let begun = Instant::now();
         let mut pace = interval(Duration::from_millis(500));
         while node.undriven_found() == 0 {

@@ -309,7 +309,7 @@ pub(super) fn queued_behind_a_parked_one(config: Config) -> PortFuture<'static, 
     })
 }
 
-pub(super) fn tried_against_a_rival(config: Config) -> PortFuture<'static, u64> {
+pub(super) fn tried_against_a_competing_writer(config: Config) -> PortFuture<'static, u64> {
     Box::pin(async {
         let (node, log) = node(config).await;
         log.change(|sick| sick.conflicts = true);

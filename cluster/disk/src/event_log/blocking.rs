@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::failure::LogFailure;
+use super::read_permits::Source;
 use super::state::Inner;
-use super::turns::Source;
 
 /// What a caller of a closed log is told.
 pub(super) const CLOSED: &str = "the log is closed";
 
-/// Runs what may touch the disk off the async threads, when it has its turn.
+/// Runs what may touch the disk off the async threads, when it has a permit.
 pub(super) async fn blocking<T, E>(
     inner: &Arc<Inner>,
     source: Source,
@@ -19,17 +19,17 @@ where
     T: Send + 'static,
     E: From<LogFailure>,
 {
-    let turns = match source {
-        Source::Records => &inner.turns.records,
-        Source::Index => &inner.turns.index,
+    let permits = match source {
+        Source::Records => &inner.permits.records,
+        Source::Index => &inner.permits.index,
     };
-    let Ok(turn) = Arc::clone(turns).acquire_owned().await else {
+    let Ok(permit) = Arc::clone(permits).acquire_owned().await else {
         return Err(LogFailure::Unavailable(CLOSED.into()).into());
     };
     let inner = Arc::clone(inner);
     let read = move || {
-        // A read that nobody waits for any more holds its turn until it is done: the disk is still at it.
-        let _turn = turn;
+        // A read that nobody waits for any more holds its permit until it is done: the disk is still at it.
+        let _permit = permit;
         let done = work(&inner);
         if let Err(LogFailure::Lost(why)) = &done {
             // The index is a cache: its damage is no order's fault. The process ends, and builds it again.

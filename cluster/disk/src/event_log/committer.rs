@@ -317,7 +317,11 @@ impl Work<Request> for Committer {
             return;
         }
         if let Err(error) = appender.clean_stop() {
-            tracing::warn!(error, "the log was closed without its mark of a clean stop");
+            tracing::warn!(
+                event = "log_not_closed_cleanly",
+                error,
+                "the log was closed without its mark of a clean stop"
+            );
             return;
         }
         // So that a later start misses the mark if it is gone.

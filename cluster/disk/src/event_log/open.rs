@@ -15,10 +15,10 @@ use super::committer::Committer;
 use super::controls;
 use super::disk_log::{DiskLog, DiskLogOptions, folders};
 use super::places::Places;
+use super::read_permits::ReadPermits;
 use super::scrub::Scrubber;
 use super::state::{Head, Inner, Pending, decode_heads, encode_heads, order_key};
 use super::tail::Tail;
-use super::turns::Turns;
 use crate::log::check::{LostEnd, check};
 use crate::log::frame::HEADER_BYTES;
 use crate::log::group::{self, EntryKind};
@@ -265,7 +265,7 @@ fn attempt(
         tenants: RwLock::new(tenants),
         tail: Arc::new(Tail::new(last)),
         long: RwLock::new(None),
-        turns: Turns::default(),
+        permits: ReadPermits::default(),
         #[cfg(test)]
         records_read: Default::default(),
         failed: watch::Sender::new(None),

@@ -79,7 +79,7 @@ impl Drop for Scrubber {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread that scrubs the log panicked");
+            tracing::error!(event = "task_panicked", "the thread that scrubs the log panicked");
         }
     }
 }

@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use super::failure::LogFailure;
 use super::long_orders::LongOrders;
 use super::places::Places;
+use super::read_permits::ReadPermits;
 use super::tail::Tail;
-use super::turns::Turns;
 use crate::log::{FrameKind, LogError, LogReader, Position, group};
 use retailflow_index::{Index, IndexError};
 
@@ -39,7 +39,7 @@ pub(super) struct Inner {
     pub(super) tenants: RwLock<BTreeMap<TenantId, TenantSetting>>,
     pub(super) tail: Arc<Tail>,
     pub(super) long: RwLock<Option<Weak<dyn LongOrders>>>,
-    pub(super) turns: Turns,
+    pub(super) permits: ReadPermits,
     pub(super) failed: watch::Sender<Option<Arc<str>>>,
     /// The first damage that a read came upon.
     pub(super) damage: Mutex<Option<String>>,
@@ -54,7 +54,7 @@ impl Inner {
     }
 
     pub(super) fn fail(&self, reason: &str) {
-        tracing::error!(reason, "the log failed for good");
+        tracing::error!(event = "log_failed", reason, "the log failed for good");
         self.failed.send_replace(Some(reason.into()));
     }
 

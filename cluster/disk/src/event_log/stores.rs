@@ -14,8 +14,8 @@ use super::committer::Request;
 use super::controls;
 use super::disk_log::DiskLog;
 use super::failure::LogFailure;
+use super::read_permits::Source;
 use super::state::{Inner, key_partition};
-use super::turns::Source;
 use crate::log::writer::QueueError;
 use crate::log::{LogError, Position};
 

@@ -315,9 +315,9 @@ async fn what_was_replayed_once_is_not_replayed_after_each_kill() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_that_hang_take_their_own_turns_and_nobody_elses() {
     use blocking::blocking;
+    use read_permits::{RECORD_READS_MAX, Source};
     use state::Inner;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use turns::{RECORD_READS_MAX, Source};
 
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path(), 4).0;

@@ -179,19 +179,19 @@ fn the_id_is_of_the_name_alone() {
 
 #[test]
 fn the_thread_ends_when_nobody_reads() {
-    struct Told(std_mpsc::Sender<()>);
-    impl Read for Told {
+    struct DropNotice(std_mpsc::Sender<()>);
+    impl Read for DropNotice {
         fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
             to[..2].copy_from_slice(b"x\n");
             Ok(2)
         }
     }
-    impl Drop for Told {
+    impl Drop for DropNotice {
         fn drop(&mut self) {
             let _ = self.0.send(());
         }
     }
     let (sender, receiver) = std_mpsc::channel();
-    drop(FileInbox::new("test", Told(sender), 100));
+    drop(FileInbox::new("test", DropNotice(sender), 100));
     receiver.recv_timeout(Duration::from_secs(20)).expect("the reader is dropped");
 }

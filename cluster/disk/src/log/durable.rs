@@ -288,7 +288,7 @@ impl Drop for MarkKeeper {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread that keeps the log's marks panicked");
+            tracing::error!(event = "task_panicked", "the thread that keeps the log's marks panicked");
         }
     }
 }

@@ -70,7 +70,7 @@ impl<R: Send + 'static> Writer<R> {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the log's writer thread panicked");
+            tracing::error!(event = "task_panicked", "the log's writer thread panicked");
         }
     }
 }
@@ -177,7 +177,11 @@ impl Work<Append> for Plain {
         if appender.broken().is_none()
             && let Err(error) = appender.clean_stop()
         {
-            tracing::warn!(error, "the log was closed without its mark of a clean stop");
+            tracing::warn!(
+                event = "log_not_closed_cleanly",
+                error,
+                "the log was closed without its mark of a clean stop"
+            );
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn entries(groups: &[LoggedGroup]) -> Vec<Entry<'_>> {
                 LoggedEntry::Control(bytes) => Control::decode(bytes).map(Parsed::Control),
             };
             let parsed = read.unwrap_or_else(|error| {
-                tracing::error!(%position, %error, "an entry of the log cannot be read; lists and events go on without it");
+                tracing::error!(event = "entry_unreadable", %position, %error, "an entry of the log cannot be read; lists and events go on without it");
                 Parsed::Unreadable
             });
             entries.push(Entry { group: logged.position.0, position: position.0, parsed });

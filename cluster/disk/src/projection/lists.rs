@@ -190,7 +190,7 @@ impl Lists {
         self.change(order, found, |tracked| {
             if let Err(error) = tracked.summary.fold(record) {
                 // A broken order stops alone: it stays in the lists as it was.
-                tracing::warn!(%order, %error, "the lists cannot take in a record");
+                tracing::warn!(event = "order_not_listed", %order, %error, "the lists cannot take in a record");
             }
             if tracked.place == 0 && tracked.summary.total.is_some() {
                 tracked.place = position;
@@ -321,7 +321,7 @@ impl Lists {
 pub(super) fn summary(order: &OrderRef, tracked: &Tracked) -> Option<OrderSummary> {
     let parked: Option<&Arc<str>> = tracked.parked.as_ref();
     tracked.summary.summary(order, parked.map(|reason| &**reason)).unwrap_or_else(|error| {
-        tracing::warn!(%order, %error, "an order cannot be shown in a list");
+        tracing::warn!(event = "order_not_listed", %order, %error, "an order cannot be shown in a list");
         None
     })
 }

@@ -30,6 +30,7 @@ mod placed;
 mod projector;
 mod publisher;
 mod reader;
+mod reader_permits;
 pub mod relay;
 mod ring;
 mod shared;
@@ -39,7 +40,6 @@ mod states;
 #[cfg(test)]
 mod tests;
 mod tracked;
-mod turns;
 mod views;
 
 pub use options::ProjectionOptions;
@@ -79,7 +79,7 @@ impl Projection {
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
-            tracing::error!("the projector's thread panicked");
+            tracing::error!(event = "task_panicked", "the projector's thread panicked");
         }
     }
 }

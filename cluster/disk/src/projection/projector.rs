@@ -83,6 +83,7 @@ pub(super) fn run(shared: &Shared) {
             }
         };
         tracing::warn!(
+            event = "views_wait",
             why = failure.why,
             rebuild = failure.must_rebuild,
             "lists and events cannot be followed for now"
@@ -126,7 +127,7 @@ fn attempt(shared: &Shared) -> Result<(), Failure> {
     let phase = if position < end { ViewsPhase::CatchingUp { until: end } } else { ViewsPhase::Following };
     if phase != ViewsPhase::Following {
         let (read_bytes, of_bytes) = (shared.log.bytes_before(position), shared.log.bytes_before(end));
-        tracing::info!(read_bytes, of_bytes, "event=views_building the lists catch up with the log");
+        tracing::info!(event = "views_building", read_bytes, of_bytes, "the lists catch up with the log");
     }
     shared.progress.send_replace(Progress { position, phase });
     std::thread::scope(|scope| {
@@ -301,7 +302,7 @@ impl Projector<'_> {
     fn look_up(&self, order: &OrderRef, before: u64) -> Result<Tracked, Failure> {
         let records = match self.shared.log.read_order_blocking(order) {
             Err(error @ ReadError::Damaged(_)) => {
-                tracing::error!(%order, %error, "the lists cannot show what becomes of an order");
+                tracing::error!(event = "order_not_listed", %order, %error, "the lists cannot show what becomes of an order");
                 Vec::new()
             }
             records => records?,
@@ -312,7 +313,7 @@ impl Projector<'_> {
                 .map_err(Into::into)
                 .and_then(|incoming| tracked.summary.fold(&incoming));
             if let Err(error) = folded {
-                tracing::warn!(%order, %error, "the lists cannot show what becomes of an order");
+                tracing::warn!(event = "order_not_listed", %order, %error, "the lists cannot show what becomes of an order");
                 break;
             }
             if tracked.place == 0 && tracked.summary.total.is_some() {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use lru::LruCache;
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::cursor::Cursor;
-use retailflow_engine::ids::{OrderRef, TenantId};
-use retailflow_engine::order::{Aggregate, FoldError, publish_parked};
+use retailflow_engine::ids::{OrderRef, TenantId, TimestampMs};
+use retailflow_engine::order::{Aggregate, FoldError, publish_parked, publish_unparked};
 use retailflow_engine::ports::{ReadError, RelayedEvent};
 use retailflow_engine::wire::event::PublicEvent;
 
@@ -80,6 +80,12 @@ impl Publisher {
                     })
                     .map(|event| event.map(|event| (counted, event)).into_iter().collect::<Vec<_>>())
                 }
+                Parsed::Control(Control::Release { order, at, .. })
+                    if tenant.is_none_or(|wanted| *wanted == order.tenant) =>
+                {
+                    self.unparked(shared, entry.position, order, *at)
+                        .map(|event| event.map(|event| (counted, event)).into_iter().collect())
+                }
                 _ => Ok(Vec::new()),
             };
             match made {
@@ -93,7 +99,7 @@ impl Publisher {
                 Err(Unpublished::Read(error @ ReadError::Unavailable(_))) => return Err(error.to_string()),
                 Err(Unpublished::Other(why)) => return Err(why),
                 Err(error) => {
-                    tracing::error!(position = entry.position, %error, "an order's events cannot be told; the others' go on");
+                    tracing::error!(event = "order_events_broken", position = entry.position, %error, "an order's events cannot be told; the others' go on");
                 }
             }
             // Counted over what is stored, not over what is told: the same for every filter.
@@ -118,6 +124,22 @@ impl Publisher {
         };
         let state = self.state(shared, order, None, position)?;
         let event = event(&state, earlier);
+        self.states.put(order.clone(), state);
+        Ok(event)
+    }
+
+    fn unparked(
+        &mut self,
+        shared: &Shared,
+        position: u64,
+        order: &OrderRef,
+        at: TimestampMs,
+    ) -> Result<Option<PublicEvent>, Unpublished> {
+        let Some(parking) = shared.parking_before(order, position).map_err(Unpublished::Other)? else {
+            return Ok(None);
+        };
+        let state = self.state(shared, order, None, position)?;
+        let event = publish_unparked(&state, at, parking);
         self.states.put(order.clone(), state);
         Ok(event)
     }

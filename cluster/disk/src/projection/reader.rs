@@ -18,8 +18,8 @@ use super::Projection;
 use super::entries::{Parsed, entries};
 use super::placed::{At, BEHIND, PlacedEvent};
 use super::publisher::Publisher;
+use super::reader_permits::ReaderPermit;
 use super::shared::{Progress, Shared};
-use super::turns::Turn;
 
 /// Events given at once, at most.
 const EVENTS_MAX: usize = 256;
@@ -45,12 +45,12 @@ impl Drop for Listening {
 /// What a reader of old events keeps between two steps, if there is room.
 struct ReaderCache {
     publisher: Publisher,
-    _room: Turn,
+    _room: ReaderPermit,
 }
 
 /// Events, and the place behind all that was read.
 type Read = (VecDeque<PlacedEvent>, At);
-type Stepped = (Publisher, Option<Turn>, Read);
+type Stepped = (Publisher, Option<ReaderPermit>, Read);
 
 struct Reader {
     shared: Arc<Shared>,
@@ -60,9 +60,9 @@ struct Reader {
     waiting: VecDeque<PlacedEvent>,
     then: At,
     kept: Option<ReaderCache>,
-    /// The wait for a turn. Kept when the wait for events is dropped: whoever begins anew each time stands at the end of the
+    /// The wait for a permit. Kept when the wait for events is dropped: whoever begins anew each time stands at the end of the
     /// queue each time.
-    awaited: Option<PortFuture<'static, Result<Turn, AcquireError>>>,
+    awaited: Option<PortFuture<'static, Result<ReaderPermit, AcquireError>>>,
     /// A step under way. Kept when the wait for it is dropped: begun anew each time, they would use up the permits.
     stepping: Option<JoinHandle<Result<Stepped, RelayError>>>,
     progress: watch::Receiver<Progress>,
@@ -159,13 +159,14 @@ impl Reader {
         let stepping = match &mut self.stepping {
             Some(stepping) => stepping,
             none => {
-                // One turn after the other: a reader that takes nothing holds up nobody.
-                let turns = &self.shared.catching_up;
-                let awaited =
-                    self.awaited.get_or_insert_with(|| Box::pin(Arc::clone(turns).take(self.tenant.clone())));
-                let turn = awaited.await;
+                // One permit after the other: a reader that takes nothing holds up nobody.
+                let permits = &self.shared.catching_up;
+                let awaited = self
+                    .awaited
+                    .get_or_insert_with(|| Box::pin(Arc::clone(permits).take(self.tenant.clone())));
+                let permit = awaited.await;
                 self.awaited = None;
-                let turn = turn.map_err(|error| RelayError::Unavailable(error.to_string()))?;
+                let permit = permit.map_err(|error| RelayError::Unavailable(error.to_string()))?;
                 let (mut publisher, room) = match self.kept.take() {
                     Some(ReaderCache { publisher, _room }) => (publisher, Some(_room)),
                     None => (Publisher::new(self.shared.options.catching_up_states_max), None),
@@ -173,7 +174,7 @@ impl Reader {
                 let (shared, tenant, at) = (Arc::clone(&self.shared), self.tenant.clone(), self.at);
                 none.insert(tokio::task::spawn_blocking(move || {
                     let read = step(&mut publisher, &shared, &tenant, at, passed);
-                    drop(turn);
+                    drop(permit);
                     Ok((publisher, room, read?))
                 }))
             }
@@ -227,10 +228,10 @@ impl EventRelay for Projection {
                     let at = (cursor.position, cursor.index);
                     if at != (0, BEHIND) {
                         let checking = Arc::clone(shared);
-                        let turn = Arc::clone(&shared.pages).acquire_owned().await;
-                        let turn = turn.map_err(|error| RelayError::Unavailable(error.to_string()))?;
+                        let permit = Arc::clone(&shared.pages).acquire_owned().await;
+                        let permit = permit.map_err(|error| RelayError::Unavailable(error.to_string()))?;
                         let check = move || {
-                            let _turn = turn;
+                            let _permit = permit;
                             check(&checking, at)
                         };
                         let checked = tokio::task::spawn_blocking(check).await;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::codec::cursor::{BEHIND, Cursor};
 use retailflow_engine::ids::{OrderRef, TenantId};
-use retailflow_engine::order::{FoldError, Incoming, publish_parked};
+use retailflow_engine::order::{FoldError, Incoming, publish_parked, publish_unparked};
 use retailflow_engine::ports::{LogPosition, LoggedEntry, LoggedGroup};
 use retailflow_engine::wire::event::PublicEvent;
 
@@ -152,8 +152,15 @@ impl Relay {
                 }
                 LoggedEntry::Control(bytes) => {
                     let control = Control::decode(bytes).map_err(|error| broken(error.into()))?;
-                    if let Control::Release { order, .. } = &control {
-                        self.parked.remove(order);
+                    if let Control::Release { order, at, .. } = &control
+                        && self.parked.remove(order)
+                    {
+                        let state = self.states.take(order)?;
+                        let parking = state.parks.saturating_sub(1);
+                        if let Some(event) = publish_unparked(&state.aggregate, *at, parking) {
+                            tell(counted, event);
+                        }
+                        self.states.put(state)?;
                     }
                     // A mark that stands already may be set again, and tells nobody anything.
                     if let Control::Park { order, reason, at } = control

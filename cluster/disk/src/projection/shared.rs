@@ -16,9 +16,9 @@ use tokio::sync::{Semaphore, watch};
 use super::lists::Lists;
 use super::long::{self, Secret};
 use super::options::ProjectionOptions;
+use super::reader_permits::ReaderPermits;
 use super::ring::Ring;
 use super::shelf::Shelf;
-use super::turns::Turns;
 use crate::event_log::{DiskLog, KnownRecords, LongOrders};
 use retailflow_index::IndexError;
 
@@ -95,9 +95,9 @@ pub(super) struct Shared {
     /// Pages of lists, and places of readers, that are looked up at a time: each takes a thread of the runtime's.
     pub(super) pages: Arc<Semaphore>,
     /// Steps of readers of old events that are under way.
-    pub(super) catching_up: Arc<Turns>,
+    pub(super) catching_up: Arc<ReaderPermits>,
     /// Readers that keep their orders' states between two steps.
-    pub(super) keeping: Arc<Turns>,
+    pub(super) keeping: Arc<ReaderPermits>,
     /// What the shelf's commands are hashed with.
     pub(super) secret: Mutex<Secret>,
     /// For tests: with what the shelf's disk fails, and whether it fails.
@@ -121,8 +121,8 @@ impl Shared {
             progress: watch::Sender::new(opening),
             ring: Mutex::new(Ring::new(options.ring_events_max, options.ring_bytes_max)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
-            catching_up: Turns::new(options.catching_up_max),
-            keeping: Turns::new(options.catching_up_max),
+            catching_up: ReaderPermits::new(options.catching_up_max),
+            keeping: ReaderPermits::new(options.catching_up_max),
             options,
             secret: Mutex::default(),
             #[cfg(test)]
@@ -202,9 +202,20 @@ impl Shared {
     /// The number of a park mark among those of its order that told something, from 0; `None` for one that did not. The
     /// projector must have passed it.
     pub(super) fn mark_number(&self, order: &OrderRef, position: u64) -> Result<Option<u32>, String> {
-        let number = |marks: &[u64]| {
-            marks.iter().position(|mark| *mark == position).and_then(|at| u32::try_from(at).ok())
-        };
+        self.of_marks(order, |marks| marks.iter().position(|mark| *mark == position))
+    }
+
+    /// Which of an order's parkings (from 0) stood before the entry at `position`.
+    pub(super) fn parking_before(&self, order: &OrderRef, position: u64) -> Result<Option<u32>, String> {
+        self.of_marks(order, |marks| marks.partition_point(|mark| *mark < position).checked_sub(1))
+    }
+
+    fn of_marks(
+        &self,
+        order: &OrderRef,
+        find: impl FnOnce(&[u64]) -> Option<usize>,
+    ) -> Result<Option<u32>, String> {
+        let number = |marks: &[u64]| find(marks).and_then(|at| u32::try_from(at).ok());
         let shelf = self.shelf.read();
         if let Some(tracked) = self.lists.read().get(order) {
             return Ok(number(&tracked.marks));

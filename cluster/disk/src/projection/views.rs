@@ -93,12 +93,12 @@ impl Views for Projection {
     fn list(&self, query: OrderQuery) -> PortFuture<'_, Result<OrderPage, ViewError>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let Ok(turn) = Arc::clone(&shared.pages).acquire_owned().await else {
+            let Ok(permit) = Arc::clone(&shared.pages).acquire_owned().await else {
                 return Err(ViewError::Unavailable("it is closed".into()));
             };
             let read = move || {
                 // Held until it is done, also when nobody waits for the page any more: the disk is still at it.
-                let _turn = turn;
+                let _permit = permit;
                 shared.page(&query)
             };
             let page = tokio::task::spawn_blocking(read).await;

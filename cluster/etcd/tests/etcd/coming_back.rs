@@ -57,7 +57,7 @@ async fn a_node_that_was_cut_off_for_two_ttls_comes_back() {
     until("the other one has all", || other.runs().len() == usize::from(PARTITIONS)).await;
     assert!(cut_off.ownership.membership().why.is_some(), "it says what is in the way");
     assert_eq!(cut_off.runs(), before, "nothing is taken away by silence: the fence decides");
-    proxy.mend();
+    proxy.restore();
     all_well(&[&cut_off, &other]).await;
     // And it takes over from one that dies now.
     other.leave().await;
@@ -149,7 +149,7 @@ async fn a_history_that_was_compacted_while_a_node_was_away_is_read_anew() {
     let mut client = etcd_client::Client::connect([etcd.url()], None).await.unwrap();
     let revision = client.get("x", None).await.unwrap().header().unwrap().revision();
     client.compact(revision, None).await.unwrap();
-    proxy.mend();
+    proxy.restore();
     all_well(&[&away, &other]).await;
     away.leave().await;
     other.leave().await;

@@ -14,7 +14,7 @@ use crate::subjects;
 const WAY: Duration = Duration::from_millis(500);
 /// Without an answer for so long, a command is asked for once more: it may have gone to a node that had just closed its door. NATS does
 /// not say so where another server still believed it open.
-const AGAIN: Duration = Duration::from_millis(600);
+const HEDGE_AFTER: Duration = Duration::from_millis(600);
 /// Commands that are asked for once more at one time.
 const COPIES_MAX: usize = 64;
 
@@ -46,7 +46,7 @@ impl AskClient {
     /// Asks over this connection.
     #[must_use]
     pub fn new(connection: EdgeConnection) -> Self {
-        Self { connection, hedged: HedgedRequest::new(AGAIN, COPIES_MAX) }
+        Self { connection, hedged: HedgedRequest::new(HEDGE_AFTER, COPIES_MAX) }
     }
 
     /// Asks for a command's outcome, and waits for it, `deadline` at most. When no answer comes for a while, the same command is asked

@@ -19,8 +19,8 @@ pub(super) const ORDERS_MAX: u64 = 1_000_000;
 /// Orders that the first filter has room for; each further one for as many as all before it.
 const ROOM_MIN: u64 = 16_384;
 /// After reading failed; doubled each time.
-const AGAIN_MIN: Duration = Duration::from_secs(30);
-const AGAIN_MAX: Duration = Duration::from_secs(3_600);
+const RETRY_DELAY_MIN: Duration = Duration::from_secs(30);
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(3_600);
 
 pub(super) type Hashes = Vec<u64>;
 
@@ -132,7 +132,7 @@ impl NewOrderIndex {
 
     /// There are more than it is worth.
     fn give_up(&mut self) {
-        self.not_before = Some(Instant::now() + AGAIN_MAX);
+        self.not_before = Some(Instant::now() + RETRY_DELAY_MAX);
         self.forget();
     }
 
@@ -153,7 +153,7 @@ impl NewOrderIndex {
             }
             Found::TooMany => self.give_up(),
             Found::Nothing => {
-                let wait = AGAIN_MIN.saturating_mul(1 << self.failures.min(10)).min(AGAIN_MAX);
+                let wait = RETRY_DELAY_MIN.saturating_mul(1 << self.failures.min(10)).min(RETRY_DELAY_MAX);
                 self.failures += 1;
                 self.not_before = Some(Instant::now() + wait);
                 self.forget();
@@ -212,7 +212,7 @@ mod tests {
         assert!(!new_orders.is_absent(&new));
         new_orders.end(next, Found::Nothing);
         assert_eq!(begun(&mut new_orders), None, "it failed just now");
-        tokio::time::advance(AGAIN_MIN).await;
+        tokio::time::advance(RETRY_DELAY_MIN).await;
         let last = begun(&mut new_orders).unwrap();
         new_orders.end(last, Found::All(Vec::new()));
         assert!(new_orders.is_absent(&new));

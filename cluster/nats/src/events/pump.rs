@@ -12,7 +12,7 @@ use std::time::Duration;
 use lru::LruCache;
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::{OrderRef, PartitionId};
-use retailflow_engine::order::{Aggregate, Incoming, publish_parked};
+use retailflow_engine::order::{Aggregate, Incoming, publish_parked, publish_unparked};
 use retailflow_engine::ports::{EventLog, LogPosition, LoggedEntry, ReadError};
 use retailflow_engine::wire::event::PublicEvent;
 use tokio::time::Instant;
@@ -31,9 +31,9 @@ const STATES_MAX: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 /// Time between two writes of the cursor.
 const CURSOR_EVERY: Duration = Duration::from_secs(2);
 /// It looks by itself so often: what another node wrote before it lost the partition wakes nobody here.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two attempts after trouble.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Publishes the events of one partition.
 pub struct EventPump {
@@ -90,13 +90,13 @@ impl EventPump {
             self.states.clear();
             tokio::select! {
                 () = end.cancelled() => break,
-                () = tokio::time::sleep(AGAIN) => {}
+                () = tokio::time::sleep(RETRY_INTERVAL) => {}
             }
         }
         // Whoever comes next begins where this one ended, if that can be said; else a little before.
         if begun && self.after > self.saved {
             let written = self.cursors.write(CURSOR, self.partition, self.after);
-            drop(tokio::time::timeout(AGAIN, written).await);
+            drop(tokio::time::timeout(RETRY_INTERVAL, written).await);
         }
     }
 
@@ -126,7 +126,7 @@ impl EventPump {
                 continue;
             }
             // The sender lives as long as the log.
-            drop(tokio::time::timeout(LOOK_EVERY, stored.changed()).await);
+            drop(tokio::time::timeout(POLL_INTERVAL, stored.changed()).await);
         }
     }
 
@@ -145,7 +145,7 @@ impl EventPump {
             Err(Unpublished::Passing(error)) => return Err(error),
             Err(Unpublished::Broken(why)) => {
                 let (partition, sequence) = (self.partition, at.sequence);
-                tracing::error!(%partition, sequence, why, "an order's events cannot be told; the others' go on");
+                tracing::error!(event = "order_events_broken", %partition, sequence, why, "an order's events cannot be told; the others' go on");
             }
         }
         Ok(())
@@ -176,6 +176,9 @@ impl EventPump {
             // A mark that stands already may be set again, and tells nothing.
             Control::Park { reason, at, .. } if !parked => {
                 publish_parked(&known.aggregate, reason, *at, count)
+            }
+            Control::Release { at, .. } if parked => {
+                publish_unparked(&known.aggregate, *at, count.saturating_sub(1))
             }
             _ => None,
         };

@@ -28,7 +28,7 @@ use super::subjects;
 pub use self::server::{ForwardOptions, ForwardServer};
 
 /// Without an answer for so long, a node is called once more: the first call may have come just after it had given the partition up.
-const AGAIN: Duration = Duration::from_millis(400);
+const HEDGE_AFTER: Duration = Duration::from_millis(400);
 /// Calls that are made once more at one time.
 const COPIES_MAX: usize = 64;
 /// More than its deadline a call may take on its way.
@@ -83,7 +83,7 @@ impl ForwardClient {
     /// Calls over a connection that only nodes use.
     #[must_use]
     pub fn new(connection: EdgeConnection) -> Self {
-        Self { connection, hedged: HedgedRequest::new(AGAIN, COPIES_MAX) }
+        Self { connection, hedged: HedgedRequest::new(HEDGE_AFTER, COPIES_MAX) }
     }
 
     /// Has a command decided by the node that runs its partition, which has until `deadline` for it; waits `wait` at most.

@@ -42,7 +42,13 @@ struct Envelope<'a> {
     time: &'a str,
     sequence: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    eventnumber: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     causationid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    causationsource: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
     datacontenttype: &'a str,
@@ -84,6 +90,12 @@ pub(super) fn read(arrived: &ForeignMessage) -> Result<StoredEvent, String> {
     }
     let dataschema = must("ce-dataschema")?;
     let (causationid, traceparent) = (may("ce-causationid")?, may("ce-traceparent")?);
+    let (causationsource, actor) = (may("ce-causationsource")?, may("ce-actor")?);
+    let eventnumber = may("ce-eventnumber")?.map(|text| match text.parse::<u64>() {
+        Ok(number) if number.to_string() == text => Ok(number),
+        _ => Err(format!("its ce-eventnumber is {text:?}")),
+    });
+    let eventnumber = eventnumber.transpose()?;
     let data: &RawValue =
         serde_json::from_slice(&arrived.payload).map_err(|error| format!("its data is no JSON: {error}"))?;
     // Within text JSON has no control characters; between its parts they would break the line.
@@ -99,7 +111,10 @@ pub(super) fn read(arrived: &ForeignMessage) -> Result<StoredEvent, String> {
         subject: &subject,
         time: &time,
         sequence: &sequence,
+        eventnumber,
         causationid: causationid.as_deref(),
+        causationsource: causationsource.as_deref(),
+        actor: actor.as_deref(),
         traceparent: traceparent.as_deref(),
         datacontenttype: &datacontenttype,
         dataschema: &dataschema,
@@ -123,7 +138,7 @@ mod tests {
     use retailflow_engine::memory::MemoryLog;
     use retailflow_engine::ports::LogIdentity;
     use retailflow_engine::wire::event::PublicEvent;
-    use retailflow_testkit::lives::{Lives, Turn, told};
+    use retailflow_testkit::random_orders::{OrderAction, RandomOrders, read_log};
 
     use super::*;
     use crate::command::Headers;
@@ -147,14 +162,21 @@ mod tests {
     async fn events() -> Vec<PublicEvent> {
         let (cluster, created) = ("test".into(), TimestampMs(1));
         let log = MemoryLog::new(LogIdentity { log_id: [1; 16], cluster, partitions: 1, shards: 1, created });
-        let mut lives = Lives::begin(&log, 5).await;
-        let orders = lives.names(30);
-        lives.go_on(&log, &orders[1..], 120).await;
+        let mut random = RandomOrders::begin(&log, 5).await;
+        let orders = random.names(30);
+        random.append_random(&log, &orders[1..], 120).await;
         // Chance seldom lets one come to its end.
-        for turn in [[Turn::Place].as_slice(), &[Turn::Done; 6], &[Turn::Return], &[Turn::Done; 2]].concat() {
-            lives.happens(&log, &[(&orders[0], turn)]).await;
+        for action in [
+            [OrderAction::Place].as_slice(),
+            &[OrderAction::Done; 6],
+            &[OrderAction::Return],
+            &[OrderAction::Done; 2],
+        ]
+        .concat()
+        {
+            random.append(&log, &[(&orders[0], action)]).await;
         }
-        told(&log).await.events
+        read_log(&log).await.events
     }
 
     #[tokio::test]

@@ -167,7 +167,13 @@ impl Reader {
                 Err(why) => {
                     let sequence = arrived.sequence;
                     let text = format!("{}, sequence {sequence}: no event of ours: {why}", subjects::EVENTS);
-                    tracing::error!(sequence, subject = arrived.subject, why, "no public event");
+                    tracing::error!(
+                        event = "foreign_event",
+                        sequence,
+                        subject = arrived.subject,
+                        why,
+                        "no public event"
+                    );
                     return Err(RelayError::Unavailable(text));
                 }
             };

@@ -55,7 +55,7 @@ impl RemoteParticipants {
         if let Some(task) = self.task.take()
             && task.await.is_err()
         {
-            tracing::error!("the participants' task panicked");
+            tracing::error!(event = "task_panicked", "the participants' task panicked");
         }
     }
 }

@@ -25,8 +25,11 @@ pub(crate) fn events(orders: usize, versions: u64) -> Vec<(OrderRef, PublicEvent
                     order: order.clone(),
                     version,
                     index,
+                    number: Some(version * 2 + u64::from(index)),
                     time: TimestampMs(1_700_000_000_000),
                     causation_id: Some("c 1%".into()),
+                    causation_source: Some("/shop ü".into()),
+                    actor: None,
                     traceparent: None,
                     data,
                 };

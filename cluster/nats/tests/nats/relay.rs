@@ -17,7 +17,7 @@ use retailflow_nats::{Connections, EdgeConnection, EventOptions, EventPublisher,
 use retailflow_testkit::Subject;
 use retailflow_testkit::author::order;
 use retailflow_testkit::event_relay::{self, LogWithRelay, Order, read};
-use retailflow_testkit::lives::told;
+use retailflow_testkit::random_orders::read_log;
 use serde_json::json;
 
 use crate::doors::{Doors, WITHIN};
@@ -36,7 +36,7 @@ impl Pumped {
     async fn commit_and_publish(&self, group: Group) -> Result<Commit, CommitError> {
         let mut published = self.published.lock().await;
         let commit = self.log.commit(group).await?;
-        let events = told(&*self.log).await.events.split_off(*published);
+        let events = read_log(&*self.log).await.events.split_off(*published);
         *published += events.len();
         let events = events.into_iter().map(|event| (event.order.clone(), event));
         self.publisher.publish(events).await.unwrap();
@@ -159,8 +159,18 @@ fn event(tenant: &str, name: &str, version: u64) -> (OrderRef, PublicEvent) {
     let order = order(tenant, name);
     let data = EventData::Parked(Parked { reason: format!("{version} ü") });
     let (time, causation_id) = (TimestampMs(1_700_000_000_000), Some("c 1%".into()));
-    let event =
-        PublicEvent { order: order.clone(), version, index: 0, time, causation_id, traceparent: None, data };
+    let event = PublicEvent {
+        order: order.clone(),
+        version,
+        index: 0,
+        number: None,
+        time,
+        causation_id,
+        causation_source: None,
+        actor: None,
+        traceparent: None,
+        data,
+    };
     (order, event)
 }
 

@@ -7,8 +7,9 @@ use super::the_order;
 use crate::codec::v1::{self, BodyV1};
 use crate::fulfillment::key;
 use crate::ids::TimestampMs;
-use crate::order::{Incoming, PARKED_INDEX, Published, publish_parked};
+use crate::order::{Incoming, PARKED_INDEX, Published, publish_parked, publish_unparked};
 use crate::wire::event::{EventData, PublicEvent};
+use crate::wire::order::GiverKind;
 
 /// All that is published of a log, with the state behind it.
 fn published(log: &[Vec<u8>]) -> (Vec<PublicEvent>, Aggregate) {
@@ -25,6 +26,8 @@ fn published(log: &[Vec<u8>]) -> (Vec<PublicEvent>, Aggregate) {
     let ids: std::collections::HashSet<String> = events.iter().map(PublicEvent::id).collect();
     assert_eq!(ids.len(), events.len(), "each has its own id");
     assert!(events.is_sorted_by_key(|event| (event.version, event.index)));
+    let numbers: Vec<u64> = events.iter().filter_map(|event| event.number).collect();
+    assert!(numbers.iter().copied().eq(1..=events.len() as u64), "counted without a gap: {numbers:?}");
     for event in &events {
         let text = serde_json::to_string(event).unwrap();
         assert_eq!(&serde_json::from_str::<PublicEvent>(&text).unwrap(), event, "{text}");
@@ -79,6 +82,8 @@ fn causes_and_traces_are_named() {
     assert!(trace.ends_with("-00"), "{trace}");
     assert_eq!(events[1].causation_id.as_deref(), Some(&*key(&the_order(), &asked)));
     assert_eq!((events[1].traceparent.as_deref(), events[1].time), (None, CONTEXT.now));
+    let sources = [0, 1].map(|at| (events[at].causation_source.is_some(), events[at].actor));
+    assert_eq!(sources, [(true, Some(GiverKind::Tenant)), (false, Some(GiverKind::Engine))]);
 }
 
 #[test]
@@ -87,9 +92,10 @@ fn a_cancellation_is_told_with_its_reason() {
     assert_eq!(world.ask(cancel()), Code::Applied);
     world.answer(settled(false));
     world.runs_out();
-    assert_eq!(words(&world), ["placed", "reserved", "authorized", "canceling", "canceled"]);
+    let told = ["placed", "reserved", "authorized", "canceling", "voided", "released", "canceled"];
+    assert_eq!(words(&world), told, "what was undone is told, too");
     let (events, _) = published(&world.log);
-    let (EventData::Canceling(asked), EventData::Canceled(ended)) = (&events[3].data, &events[4].data) else {
+    let (EventData::Canceling(asked), EventData::Canceled(ended)) = (&events[3].data, &events[6].data) else {
         panic!("{events:?}")
     };
     assert_eq!((&*asked.reason, &*ended.reason), ("changed my mind", "changed my mind"));
@@ -116,6 +122,36 @@ fn a_refused_cancellation_is_no_status_and_yet_told() {
 }
 
 #[test]
+fn a_declined_payment_is_told_with_its_reason() {
+    let mut world = World::at(Step::Authorize);
+    world.answer(declined("no money"));
+    let (events, _) = published(&world.log);
+    let EventData::PaymentFailed(failed) = &events[2].data else { panic!("{events:?}") };
+    assert_eq!(
+        (failed.step, failed.amount_minor.minor(), &*failed.payment_id),
+        (Step::Authorize, 1500, "payment")
+    );
+    assert_eq!(&words(&world)[..4], ["placed", "reserved", "payment_failed", "canceling"]);
+}
+
+#[test]
+fn what_is_taken_on_is_told_once_however_often_it_is_looked_at() {
+    let mut world = World::at(Step::Authorize);
+    world.answer(pending("review-1", None));
+    world.deadline_passes();
+    world.answer(pending("review-1", None));
+    assert_eq!(words(&world), ["placed", "reserved", "pending", "attention held"]);
+}
+
+#[test]
+fn coming_back_from_the_archive_is_told() {
+    let mut world = World::completed();
+    assert_eq!(world.ask(archive()), Code::Applied);
+    assert_eq!(world.ask(restore()), Code::Applied);
+    assert!(words(&world).ends_with(&["archived", "restored"].map(str::to_owned)));
+}
+
+#[test]
 fn a_return_is_told_when_it_is_asked_for() {
     let mut world = World::completed();
     let before = words(&world).len();
@@ -123,9 +159,19 @@ fn a_return_is_told_when_it_is_asked_for() {
     world.runs_out();
     let (events, _) = published(&world.log);
     let data = serde_json::to_value(&events[before].data).unwrap();
-    let lines = json!([{ "line_id": "a", "quantity": 2 }]);
-    assert_eq!(data, json!({ "lines": lines, "refund_minor": 667, "reason": "too small" }));
-    assert_eq!(events.len(), before + 1, "paying back and restocking are no events of the catalogue");
+    let lines = json!([{ "line_id": "a", "quantity": 2, "refund_minor": 667 }]);
+    let wanted =
+        json!({ "return_id": data["return_id"], "lines": lines, "refund_minor": 667, "reason": "too small" });
+    assert_eq!(data, wanted);
+    assert_eq!(words(&world)[before..], ["returned", "refunded", "restocked"]);
+    let [EventData::Refunded(paid), EventData::Restocked(stock)] =
+        [1, 2].map(|at| events[before + at].data.clone())
+    else {
+        panic!("{events:?}")
+    };
+    let return_id = data["return_id"].as_str().unwrap();
+    assert_eq!((paid.return_id.as_deref(), paid.amount_minor.minor()), (Some(return_id), 667));
+    assert_eq!((&*stock.return_id, stock.lines[0].quantity, stock.lines.len()), (return_id, 2, 1));
 }
 
 #[test]
@@ -153,13 +199,14 @@ fn attention_names_the_step_and_its_end_is_told() {
 fn what_was_not_done_is_not_told() {
     let mut world = World::placed();
     world.answer(pending("later", None));
-    assert_eq!(words(&world), ["placed"]);
+    assert_eq!(words(&world), ["placed", "pending"]);
     assert_eq!(world.ask(report(Step::Reserve, "later", "done")), Code::Applied);
-    assert_eq!(words(&world), ["placed", "reserved"]);
+    let told = ["placed", "pending", "reserved"];
+    assert_eq!(words(&world), told);
     world.answer(failed());
-    assert_eq!(words(&world), ["placed", "reserved"], "it is asked again");
+    assert_eq!(words(&world), told, "it is asked again");
     world.ask(place_of(basket()));
-    assert_eq!(words(&world), ["placed", "reserved"], "a rejection is for who asked");
+    assert_eq!(words(&world), told, "a rejection is for who asked");
 }
 
 #[test]
@@ -182,7 +229,9 @@ fn a_parked_order_is_told_beside_its_versions() {
     let [first, second] =
         [0, 1].map(|n| publish_parked(&aggregate, "it crashes", TimestampMs(5), n).unwrap());
     assert_eq!((first.version, first.index, first.time), (3, PARKED_INDEX, TimestampMs(5)));
-    assert_ne!(first.id(), second.id());
+    let freed = publish_unparked(&aggregate, TimestampMs(6), 0).unwrap();
+    assert!(first.index < freed.index && freed.index < second.index, "readers go by the order of indexes");
+    assert_eq!((first.number, freed.number), (None, None), "no decisions of the order's");
     assert!(events.iter().all(|event| event.index < PARKED_INDEX));
 }
 

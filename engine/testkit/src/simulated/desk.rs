@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::inventory::Stock;
-use super::keys::{AuthorizationState, Effect, Entry, KeyHash, Keys, Standing, key_hash};
+use super::keys::{AuthorizationState, Effect, Entry, KeyHash, KeyState, Keys, key_hash};
 use super::payments::Till;
 use super::shipping::Parcels;
 use retailflow_engine::books::reference;
@@ -24,14 +24,14 @@ pub(super) enum Trade {
 }
 
 /// Why nothing was written.
-pub(super) enum Trouble {
+pub(super) enum WriteFailure {
     /// No more keys can be remembered.
     Full(&'static str),
     /// The book cannot be written.
     Book(StoreError),
 }
 
-impl Trouble {
+impl WriteFailure {
     /// What is said to a request. A book that failed may hold the entry after all: that is for its journal to know.
     pub(super) fn answer(self) -> StepAnswer {
         match self {
@@ -120,18 +120,18 @@ impl Desk {
         let known = self.keys.get(hash).filter(|known| !known.is_forgotten(now))?;
         let why = Why::ALL.get(usize::from(known.why)).copied().unwrap_or(Why::CouldNotBeDone);
         let (code, reason) = (why.code().into(), why.reason().into());
-        Some(match known.standing {
-            Standing::Done => StepAnswer::Done(performed(step, key, known)),
-            Standing::Declined => {
+        Some(match known.state {
+            KeyState::Done => StepAnswer::Done(performed(step, key, known)),
+            KeyState::Declined => {
                 let lines = self.short.get(&hash).map(|lines| lines.to_vec()).unwrap_or_default();
                 StepAnswer::Declined { code, reason, lines }
             }
-            Standing::Refused => StepAnswer::Refused { code, reason },
-            Standing::Pending => {
+            KeyState::Refused => StepAnswer::Refused { code, reason },
+            KeyState::Pending => {
                 let until = self.pending.get(hash).and_then(|entry| entry.until);
                 StepAnswer::Pending { reference: reference(step, key), until }
             }
-            Standing::Settled => StepAnswer::Settled,
+            KeyState::Settled => StepAnswer::Settled,
         })
     }
 
@@ -156,7 +156,7 @@ impl Desk {
         draft: BookEntry,
         now: TimestampMs,
         journal: &dyn Journal,
-    ) -> Result<BookEntry, Trouble> {
+    ) -> Result<BookEntry, WriteFailure> {
         let entry = match (draft.why, &self.trade) {
             (Some(why @ Why::UnknownUnits), _) => draft.not_done(why),
             (_, Trade::Inventory(stock)) => stock.decide(&self.keys, draft),
@@ -172,21 +172,21 @@ impl Desk {
         entry: BookEntry,
         now: TimestampMs,
         journal: &dyn Journal,
-    ) -> Result<BookEntry, Trouble> {
+    ) -> Result<BookEntry, WriteFailure> {
         let hash = key_hash(&entry.key);
         if entry.kind == BookKind::Pending {
             let waiting = self.pending.entries.len() + self.finished.len();
             if waiting >= self.pending_max && self.pending.get(hash).is_none() {
-                return Err(Trouble::Full("too much is pending"));
+                return Err(WriteFailure::Full("too much is pending"));
             }
         }
         let has_key = !matches!(entry.kind, BookKind::HandedOver | BookKind::Supplied);
         if has_key && self.keys.find(hash).is_none() {
             let dropped =
-                self.keys.make_room(now).map_err(|()| Trouble::Full("no more keys are remembered"))?;
+                self.keys.make_room(now).map_err(|()| WriteFailure::Full("no more keys are remembered"))?;
             dropped.map(|key| self.short.remove(&key));
         }
-        journal.append(std::slice::from_ref(&entry)).map_err(Trouble::Book)?;
+        journal.append(std::slice::from_ref(&entry)).map_err(WriteFailure::Book)?;
         self.apply(&entry);
         if let Trade::Inventory(stock) = &self.trade
             && stock.brings(&entry)
@@ -210,12 +210,12 @@ impl Desk {
 
     /// The only place where anything changes, as it happens and when it is restored.
     pub(super) fn apply(&mut self, entry: &BookEntry) {
-        let standing = match entry.kind {
-            BookKind::Done => Standing::Done,
-            BookKind::Declined => Standing::Declined,
-            BookKind::Refused => Standing::Refused,
-            BookKind::Pending => Standing::Pending,
-            BookKind::Settled => Standing::Settled,
+        let state = match entry.kind {
+            BookKind::Done => KeyState::Done,
+            BookKind::Declined => KeyState::Declined,
+            BookKind::Refused => KeyState::Refused,
+            BookKind::Pending => KeyState::Pending,
+            BookKind::Settled => KeyState::Settled,
             BookKind::HandedOver => {
                 if let Trade::Shipping(parcels) = &mut self.trade {
                     parcels.hand_over(&mut self.keys, &entry.order);
@@ -230,7 +230,7 @@ impl Desk {
             }
         };
         let hash = key_hash(&entry.key);
-        let mut known = Entry::new(hash, standing, entry.expires.plus_ms(self.remembers_ms));
+        let mut known = Entry::new(hash, state, entry.expires.plus_ms(self.remembers_ms));
         let why = entry.why.and_then(|why| Why::ALL.iter().position(|known| *known == why));
         known.why = why.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX);
         let number = match self.keys.find(hash) {

@@ -19,9 +19,9 @@ pub(super) fn key_hash(key: &str) -> KeyHash {
     [half(0), half(8)]
 }
 
-/// How a key stands.
+/// What was decided under a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum KeyState {
     Done,
     Declined,
     Refused,
@@ -64,7 +64,7 @@ pub(super) struct Entry {
     pub(super) key: KeyHash,
     /// Seconds since 1970, rounded up; the greatest number stands for "never".
     forget_after_s: u32,
-    pub(super) standing: Standing,
+    pub(super) state: KeyState,
     /// Index into `Why::ALL`, for what was declined or refused.
     pub(super) why: u8,
     /// How often it was done.
@@ -73,15 +73,15 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(key: KeyHash, standing: Standing, forget_after: TimestampMs) -> Self {
+    pub(super) fn new(key: KeyHash, state: KeyState, forget_after: TimestampMs) -> Self {
         let seconds = forget_after.0.max(0).div_euclid(1000).saturating_add(1);
         let forget_after_s = u32::try_from(seconds).unwrap_or(u32::MAX);
-        Self { key, forget_after_s, standing, why: 0, runs: 0, effect: Effect::None }
+        Self { key, forget_after_s, state, why: 0, runs: 0, effect: Effect::None }
     }
 
     /// Whether its window is over. What is pending is not forgotten.
     pub(super) fn is_forgotten(&self, now: TimestampMs) -> bool {
-        let never = self.forget_after_s == u32::MAX || self.standing == Standing::Pending;
+        let never = self.forget_after_s == u32::MAX || self.state == KeyState::Pending;
         !never && now.0.div_euclid(1000) >= i64::from(self.forget_after_s)
     }
 }
@@ -248,7 +248,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn entry(key: KeyHash, at_s: i64) -> Entry {
-        Entry::new(key, Standing::Done, TimestampMs(at_s * 1000 - 1))
+        Entry::new(key, KeyState::Done, TimestampMs(at_s * 1000 - 1))
     }
 
     #[test]
@@ -305,8 +305,8 @@ mod tests {
         assert_eq!(keys.make_room(TimestampMs(99_999)), Err(()), "the oldest is remembered until 100 s");
         assert_eq!(keys.make_room(TimestampMs(100_000)), Ok(Some([1, 1])));
         assert!(
-            !Entry::new([1, 1], Standing::Done, TimestampMs(i64::MAX)).is_forgotten(TimestampMs(i64::MAX))
+            !Entry::new([1, 1], KeyState::Done, TimestampMs(i64::MAX)).is_forgotten(TimestampMs(i64::MAX))
         );
-        assert!(!Entry::new([1, 1], Standing::Pending, TimestampMs(0)).is_forgotten(TimestampMs(i64::MAX)));
+        assert!(!Entry::new([1, 1], KeyState::Pending, TimestampMs(0)).is_forgotten(TimestampMs(i64::MAX)));
     }
 }

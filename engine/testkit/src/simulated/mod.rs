@@ -148,7 +148,12 @@ impl SimParticipants {
     fn decide(
         &self,
         request: &StepRequest,
-        decide: impl FnOnce(&mut Desk, BookEntry, TimestampMs, &dyn Journal) -> Result<BookEntry, desk::Trouble>,
+        decide: impl FnOnce(
+            &mut Desk,
+            BookEntry,
+            TimestampMs,
+            &dyn Journal,
+        ) -> Result<BookEntry, desk::WriteFailure>,
     ) -> StepAnswer {
         let now = self.clock.now();
         let (answer, written) = {
@@ -158,7 +163,7 @@ impl SimParticipants {
             }
             match decide(&mut desk, BookEntry::draft(request, now), now, &*self.journal) {
                 Ok(entry) => (desk.answer(&entry), entry),
-                Err(trouble) => return trouble.answer(),
+                Err(failure) => return failure.answer(),
             }
         };
         self.follow(&written, now);
@@ -245,7 +250,7 @@ impl SimParticipants {
             until: None,
             at: now,
         };
-        shipping.write(cause, now, &*self.journal).map_err(desk::Trouble::into_text).is_ok()
+        shipping.write(cause, now, &*self.journal).map_err(desk::WriteFailure::into_text).is_ok()
     }
 
     fn query(&self, request: &StepRequest) -> KeyStanding {
@@ -264,7 +269,7 @@ impl SimParticipants {
         let tombstone = BookEntry { kind: BookKind::Settled, why: None, ..BookEntry::draft(request, now) };
         match desk.write(tombstone, now, &*self.journal) {
             Ok(_) => Settlement::NotDone,
-            Err(trouble) => Settlement::Unknown { reason: trouble.into_text().into() },
+            Err(failure) => Settlement::Unknown { reason: failure.into_text().into() },
         }
     }
 }

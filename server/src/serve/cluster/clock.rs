@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::cluster_deps::ClusterDeps;
 use crate::app::SystemClock;
 use crate::metrics_exporter::set;
-use crate::serve::readiness::{Part, Trouble, Watch};
+use crate::serve::readiness::{HealthIssue, Part, Watch};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(60);
@@ -35,14 +35,14 @@ impl Differs {
     /// Says when it is too much.
     pub(super) fn watch(&self) -> Watch {
         let differs = self.clone();
-        Box::new(move || differs.trouble().into_iter().collect())
+        Box::new(move || differs.issue().into_iter().collect())
     }
 
-    fn trouble(&self) -> Option<Trouble> {
+    fn issue(&self) -> Option<HealthIssue> {
         let ms = self.0.load(Ordering::Acquire);
         let side = if ms > 0 { "before" } else { "behind" };
         let text = format!("this machine's clock is {} ms {side} the NATS servers', at least", ms.abs());
-        (ms.abs() > DIFFERS_MAX_MS).then(|| Trouble::note(Part::Clock, text))
+        (ms.abs() > DIFFERS_MAX_MS).then(|| HealthIssue::note(Part::Clock, text))
     }
 
     /// Looks until `end`.
@@ -78,11 +78,11 @@ mod tests {
     #[test]
     fn a_clock_that_differs_is_a_note_with_its_side() {
         let clock = Differs::default();
-        assert_eq!(clock.trouble(), None);
+        assert_eq!(clock.issue(), None);
         for (ms, side) in [(2_500, "before"), (-2_500, "behind")] {
             clock.0.store(ms, Ordering::Release);
-            let trouble = clock.trouble().unwrap();
-            assert!(!trouble.bars && trouble.text.contains(&format!("2500 ms {side}")), "{trouble:?}");
+            let issue = clock.issue().unwrap();
+            assert!(!issue.bars && issue.text.contains(&format!("2500 ms {side}")), "{issue:?}");
         }
     }
 }

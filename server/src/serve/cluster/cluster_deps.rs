@@ -217,7 +217,7 @@ impl ClusterDeps {
         Box::new(move || {
             let away = "no NATS server is connected: nothing can be recorded until one is back";
             (!connections.are_up())
-                .then(|| readiness::Trouble::bars(Part::Connection, away))
+                .then(|| readiness::HealthIssue::bars(Part::Connection, away))
                 .into_iter()
                 .collect()
         })
@@ -227,18 +227,19 @@ impl ClusterDeps {
     pub fn watch_streams(self: &Arc<Self>) -> Watch {
         let deps = self.clone();
         Box::new(move || {
-            let troubles = deps.streams.faulty().into_iter().filter(|trouble| trouble.lasts >= LED_WITHIN);
+            let issues = deps.streams.faulty().into_iter().filter(|fault| fault.lasts >= LED_WITHIN);
             // Notes: whether this node's own partitions can be written, and its commands are read, is looked at by partition, and who
             // publishes into a full stream waits while asked commands go on.
-            let troubles = troubles.map(|trouble| {
-                let told = readiness::Trouble::note(Part::Streams, trouble.to_string());
-                told.mend(trouble.remedy()).since(trouble.lasts)
+            let issues = issues.map(|fault| {
+                let issue = readiness::HealthIssue::note(Part::Streams, fault.to_string());
+                issue.with_remedy(fault.remedy()).since(fault.lasts)
             });
             let fills = deps.streams.filling().into_iter().map(|fill| {
-                let mend = "make room, or raise the limit (docs/cluster.md, \"Room\"); it goes on by itself";
-                readiness::Trouble::note(Part::Room, fill.to_string()).mend(mend)
+                let remedy =
+                    "make room, or raise the limit (docs/cluster.md, \"Room\"); it goes on by itself";
+                readiness::HealthIssue::note(Part::Room, fill.to_string()).with_remedy(remedy)
             });
-            troubles.chain(fills).collect()
+            issues.chain(fills).collect()
         })
     }
 

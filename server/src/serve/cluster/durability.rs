@@ -19,7 +19,7 @@ use crate::app::SystemClock;
 use crate::exit::Failure;
 use crate::metrics_exporter::{MetricsExporter, class};
 use crate::monitor;
-use crate::serve::readiness::{Part, Trouble, Watch};
+use crate::serve::readiness::{HealthIssue, Part, Watch};
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(10);
@@ -74,8 +74,8 @@ pub fn gives(found: Durability, required: RequiredDurability) -> bool {
     }
 }
 
-/// What a look gave.
-pub struct Looked {
+/// What was found.
+pub struct Assessment {
     /// What acknowledged commands survive.
     pub durability: Durability,
     /// Servers that do not answer, and what of before counts of them, in words.
@@ -85,11 +85,11 @@ pub struct Looked {
 }
 
 /// Looks at streams and servers. Of a server that does not answer now its last answer counts for [`SAID_COUNTS`].
-pub async fn look(
+pub async fn assess(
     connections: &Connections,
     kept: &SyncedServers,
     config: &Config,
-) -> Result<Looked, String> {
+) -> Result<Assessment, String> {
     let streams =
         replica_status(connections, config.cluster.shards).await.map_err(|error| error.to_string())?;
     let replicas = streams.iter().map(|copies| copies.replicas).min().unwrap_or(1);
@@ -126,7 +126,7 @@ pub async fn look(
     if !enough && all == Synced::Yes {
         all = Synced::Unknown;
     }
-    Ok(Looked { durability: durability(replicas, all), believed, fills })
+    Ok(Assessment { durability: durability(replicas, all), believed, fills })
 }
 
 /// Keeps what a server said, if that is news.
@@ -189,14 +189,14 @@ impl Watching {
     /// Finds out, and refuses to start on less than is asked for.
     pub(super) async fn start(deps: &ClusterDeps, accepted: bool) -> Result<Self, Failure> {
         let required = deps.config.cluster.durability;
-        let looked = look(&deps.connections, &deps.synced, &deps.config).await;
-        let looked =
-            looked.map_err(|why| Failure::unreachable(format!("the streams cannot be looked at: {why}")))?;
-        let found = looked.durability;
-        for believed in &looked.believed {
+        let assessed = assess(&deps.connections, &deps.synced, &deps.config).await;
+        let assessed = assessed
+            .map_err(|why| Failure::unreachable(format!("the streams cannot be looked at: {why}")))?;
+        let found = assessed.durability;
+        for believed in &assessed.believed {
             tracing::warn!(event = "server_not_asked", "{believed}");
         }
-        full(deps, looked.fills);
+        full(deps, assessed.fills);
         let weaker = !gives(found, required);
         if weaker && !accepted {
             return Err(Failure::refused(format!(
@@ -204,7 +204,7 @@ impl Watching {
                  knowing that answered commands can be lost",
                 shown(found),
                 name(required),
-                looked.believed.iter().map(|believed| format!("{believed}; ")).collect::<String>(),
+                assessed.believed.iter().map(|believed| format!("{believed}; ")).collect::<String>(),
                 remedy(found)
             )));
         }
@@ -231,7 +231,7 @@ impl Watching {
                     name(required)
                 )
             };
-            tell.then(|| Trouble::bars(Part::Durability, text()).mend(remedy(now.get())))
+            tell.then(|| HealthIssue::bars(Part::Durability, text()).with_remedy(remedy(now.get())))
                 .into_iter()
                 .collect()
         })
@@ -252,16 +252,16 @@ pub(super) async fn run(
             () = tokio::time::sleep(pause) => {}
         }
         let before = watching.now.get();
-        let looked = tokio::select! {
+        let assessed = tokio::select! {
             () = end.cancelled() => return,
-            looked = look(&deps.connections, &deps.synced, &deps.config) => looked,
+            assessed = assess(&deps.connections, &deps.synced, &deps.config) => assessed,
         };
-        let found = looked.map(|looked| {
-            for believed in &looked.believed {
+        let found = assessed.map(|assessed| {
+            for believed in &assessed.believed {
                 tracing::warn!(event = "server_not_asked", "{believed}");
             }
-            pause = full(&deps, looked.fills);
-            looked.durability
+            pause = full(&deps, assessed.fills);
+            assessed.durability
         });
         match found {
             Ok(found) if found != before => {

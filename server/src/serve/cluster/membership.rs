@@ -8,16 +8,16 @@ use retailflow_engine::ids::PartitionId;
 use retailflow_etcd::{EtcdOwnership, Membership};
 
 use crate::serve::readiness::partitions::named;
-use crate::serve::readiness::{Part, Trouble, Watch};
+use crate::serve::readiness::{HealthIssue, Part, Watch};
 
 /// Between two processes of one name, and at a start, the entry changes hands within this time.
 const UNLISTED_MAX: Duration = Duration::from_secs(3);
 
 /// The membership, once this node has joined.
 #[derive(Clone, Default)]
-pub(super) struct Standing(Arc<OnceLock<Arc<EtcdOwnership>>>);
+pub(super) struct JoinedOwnership(Arc<OnceLock<Arc<EtcdOwnership>>>);
 
-impl Standing {
+impl JoinedOwnership {
     pub(super) fn joined(&self, ownership: &Arc<EtcdOwnership>) {
         // A node joins once.
         let _ = self.0.set(ownership.clone());
@@ -25,28 +25,28 @@ impl Standing {
 
     /// Says what is wrong with it. A partition that is this node's is run within `moving`.
     pub(super) fn watch(&self, node: &NodeHandle, moving: Duration) -> Watch {
-        let (standing, node) = (self.clone(), node.clone());
+        let (joined, node) = (self.clone(), node.clone());
         Box::new(move || {
-            let Some(ownership) = standing.0.get() else { return Vec::new() };
+            let Some(ownership) = joined.0.get() else { return Vec::new() };
             let run: Vec<PartitionId> = node.terms().into_iter().map(|(partition, _)| partition).collect();
-            told(&ownership.membership(), &run, moving)
+            issues_of(&ownership.membership(), &run, moving)
         })
     }
 }
 
-fn told(membership: &Membership, run: &[PartitionId], moving: Duration) -> Vec<Trouble> {
-    let mut troubles = Vec::new();
+fn issues_of(membership: &Membership, run: &[PartitionId], moving: Duration) -> Vec<HealthIssue> {
+    let mut issues = Vec::new();
     let why = membership.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
     if let Some(lost) = membership.session_lost_for {
         let text = format!(
             "no session with etcd for {} s: others may have taken over what this node runs{why}",
             lost.as_secs()
         );
-        troubles.push(Trouble::bars(Part::Session, text).since(lost));
+        issues.push(HealthIssue::bars(Part::Session, text).since(lost));
     } else if let Some(unlisted) = membership.unlisted_for.filter(|since| *since > UNLISTED_MAX) {
         let text = format!("this node does not stand among the nodes, and is given no partition{why}");
-        let mend = "where two processes have this name, give one of them another --node NAME; else see what is said of etcd";
-        troubles.push(Trouble::bars(Part::Session, text).mend(mend).since(unlisted));
+        let remedy = "where two processes have this name, give one of them another --node NAME; else see what is said of etcd";
+        issues.push(HealthIssue::bars(Part::Session, text).with_remedy(remedy).since(unlisted));
     }
     let late = |(partition, since): &(&PartitionId, &Duration)| **since > moving && !run.contains(partition);
     let late: Vec<_> = membership.placed_for.iter().filter(late).collect();
@@ -57,9 +57,9 @@ fn told(membership: &Membership, run: &[PartitionId], moving: Duration) -> Vec<T
             named(&partitions, membership.placed_for.len()),
             since.as_secs()
         );
-        troubles.push(Trouble::bars(Part::Ownership, text).since(since));
+        issues.push(HealthIssue::bars(Part::Ownership, text).since(since));
     }
-    troubles
+    issues
 }
 
 #[cfg(test)]
@@ -71,8 +71,8 @@ mod tests {
     const MOVING: Duration = Duration::from_secs(30);
 
     fn bars(membership: &Membership, run: &[PartitionId]) -> Vec<Part> {
-        let troubles = told(membership, run, MOVING);
-        troubles.into_iter().filter(|trouble| trouble.bars).map(|trouble| trouble.part).collect()
+        let issues = issues_of(membership, run, MOVING);
+        issues.into_iter().filter(|issue| issue.bars).map(|issue| issue.part).collect()
     }
 
     #[test]

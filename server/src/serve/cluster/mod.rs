@@ -40,7 +40,7 @@ pub use self::cluster_deps::{list, nats_options};
 use self::durability::Watching;
 use self::local_door::LocalDoor;
 pub use self::member::Member;
-use self::membership::Standing;
+use self::membership::JoinedOwnership;
 use self::no_backup::NoBackup;
 use self::no_views::NoViews;
 use self::partition_services::PartitionServices;
@@ -112,7 +112,8 @@ async fn serve(
 
     let (never_failed, failed) = watch::channel(None);
     let take_over = Duration::from_millis(config.cluster.take_over_ms);
-    let (reading, clock, standing) = (Arc::<Reading>::default(), Differs::default(), Standing::default());
+    let (reading, clock, joined) =
+        (Arc::<Reading>::default(), Differs::default(), JoinedOwnership::default());
     // The one who has it hands it over first, or its session runs out.
     let hand_over = Duration::from_millis(config.cluster.hand_over_ms);
     let moving = take_over + hand_over + Duration::from_millis(config.etcd.ttl_ms);
@@ -124,7 +125,7 @@ async fn serve(
         reading.watch(&node),
         parts::participants(&node),
         clock.watch(),
-        standing.watch(&node, moving),
+        joined.watch(&node, moving),
     ];
     let state = Arc::new(State::new(failed.clone(), watches));
     let edge = Edge {
@@ -179,7 +180,7 @@ async fn serve(
     let options = etcd_options(member, deps, server.admin_addr, required);
     let ownership = EtcdOwnership::join(options, Arc::new(SystemClock));
     here.joined(ownership.clone());
-    standing.joined(&ownership);
+    joined.joined(&ownership);
     let times = options::steward_times(config);
     let mut steward = tokio::spawn(run_ownership_loop(node.clone(), ownership.clone(), times, gone.clone()));
 

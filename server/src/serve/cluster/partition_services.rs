@@ -30,7 +30,7 @@ const REPLIES_MAX: usize = 8_192;
 const END_MAX: Duration = Duration::from_secs(15);
 /// After passing trouble commands are read again in so long.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// And after trouble that only people can mend.
+/// And after trouble that only people can end.
 const RETRY_AFTER_DAMAGE: Duration = Duration::from_secs(5);
 
 /// Where published commands come from, and where their outcomes go.
@@ -90,25 +90,25 @@ impl PartitionServices {
             }
         };
         let mut changes = self.node.watch_terms();
-        // One task a partition at most: that of the next turn begins when that of the last one has ended.
+        // One task a partition at most: that of the next term begins when that of the last one has ended.
         let mut attended: BTreeMap<PartitionId, (u64, CancellationToken)> = BTreeMap::new();
         let mut partitions = HashMap::new();
         let mut tasks = JoinSet::new();
         loop {
             changes.mark_unchanged();
-            let turns: BTreeMap<PartitionId, u64> = self.node.terms().into_iter().collect();
-            for (partition, (turn, stop)) in &attended {
-                if turns.get(partition) != Some(turn) {
+            let terms: BTreeMap<PartitionId, u64> = self.node.terms().into_iter().collect();
+            for (partition, (term, stop)) in &attended {
+                if terms.get(partition) != Some(term) {
                     stop.cancel();
                 }
             }
-            for (partition, turn) in turns {
+            for (partition, term) in terms {
                 attended.entry(partition).or_insert_with(|| {
                     let stop = end.child_token();
                     let (of, ends, token) = (self.clone(), ends.clone(), stop.clone());
                     let task = tasks.spawn(async move { of.partition(partition, &ends, token).await });
                     partitions.insert(task.id(), partition);
-                    (turn, stop)
+                    (term, stop)
                 });
             }
             tokio::select! {
@@ -155,7 +155,7 @@ impl PartitionServices {
         let commands = async {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.take_in(partition, ends) => {}
+                () = self.run_intake(partition, ends) => {}
             }
         };
         tokio::join!(pump, answers, commands);
@@ -163,7 +163,7 @@ impl PartitionServices {
     }
 
     /// Reads the partition's commands for ever.
-    async fn take_in(&self, partition: PartitionId, ends: &IntakeConnections) {
+    async fn run_intake(&self, partition: PartitionId, ends: &IntakeConnections) {
         loop {
             let pause = match self.intake(partition, ends).await {
                 Ok(()) => RETRY_DELAY,

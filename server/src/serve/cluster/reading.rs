@@ -9,7 +9,7 @@ use retailflow_actors::NodeHandle;
 use retailflow_engine::ids::PartitionId;
 
 use crate::serve::readiness::partitions::named;
-use crate::serve::readiness::{Part, Trouble, Watch};
+use crate::serve::readiness::{HealthIssue, Part, Watch};
 
 /// A partition is read again after trouble that passes; what comes again and again within so long has not passed.
 const PASSED_AFTER: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ struct Pause {
     /// Nobody has begun to read again.
     stands: bool,
     why: Arc<str>,
-    /// Only people can mend it.
+    /// Only people can end it.
     damaged: bool,
 }
 
@@ -62,10 +62,10 @@ impl Reading {
     /// Says which are not read.
     pub(super) fn watch(self: &Arc<Self>, node: &NodeHandle) -> Watch {
         let (reading, node) = (Arc::clone(self), node.clone());
-        Box::new(move || reading.troubles(node.terms().len(), Instant::now()))
+        Box::new(move || reading.issues(node.terms().len(), Instant::now()))
     }
 
-    fn troubles(&self, held: usize, now: Instant) -> Vec<Trouble> {
+    fn issues(&self, held: usize, now: Instant) -> Vec<HealthIssue> {
         let pauses = self.0.lock();
         let on = pauses.iter().filter(|(_, pause)| pause.is_on(now));
         let (damaged, passing): (Vec<_>, Vec<_>) = on.partition(|(_, pause)| pause.damaged);
@@ -73,7 +73,7 @@ impl Reading {
             .into_iter()
             .filter(|(_, pause)| now.saturating_duration_since(pause.since) >= PASSING_MAX)
             .collect();
-        let mut troubles = Vec::new();
+        let mut issues = Vec::new();
         for (found, bars, what) in [
             (&damaged, true, "published commands are not read until people have looked"),
             (
@@ -86,10 +86,10 @@ impl Reading {
             let partitions: Vec<PartitionId> = found.iter().map(|(partition, _)| **partition).collect();
             let since = found.iter().map(|(_, pause)| now.saturating_duration_since(pause.since)).max();
             let text = format!("{}: {what}: {}", named(&partitions, held), first.why);
-            let trouble = Trouble { bars, ..Trouble::note(Part::Reading, text) };
-            troubles.push(trouble.since(since.unwrap_or_default()));
+            let issue = HealthIssue { bars, ..HealthIssue::note(Part::Reading, text) };
+            issues.push(issue.since(since.unwrap_or_default()));
         }
-        troubles
+        issues
     }
 }
 
@@ -98,8 +98,8 @@ mod tests {
     use super::*;
 
     fn bars(reading: &Reading, held: usize, after: Duration) -> Vec<bool> {
-        let troubles = reading.troubles(held, Instant::now() + after);
-        troubles.into_iter().map(|trouble| trouble.bars).collect()
+        let issues = reading.issues(held, Instant::now() + after);
+        issues.into_iter().map(|issue| issue.bars).collect()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use retailflow_engine::ids::PartitionId;
 use retailflow_engine::wire::Code;
 
 use super::Watch;
-use super::parts::{Part, Trouble};
+use super::parts::{HealthIssue, Part};
 
 /// A log that has owed an answer for so long is told of: a change of leaders takes less.
 const LOG_SILENT_MAX: Duration = Duration::from_secs(3);
@@ -20,7 +20,7 @@ type Ill = (PartitionId, PartitionFault, Duration);
 /// Looks at all of them; `take_over` is how long a take-over may take.
 pub(in crate::serve) fn partitions(node: &NodeHandle, take_over: Duration) -> Watch {
     let node = node.clone();
-    Box::new(move || told(&node.partition_faults(), node.owned_partitions().len(), take_over))
+    Box::new(move || issues_of(&node.partition_faults(), node.owned_partitions().len(), take_over))
 }
 
 /// `named` in words: `partitions 1, 2` or `all 4 partitions`.
@@ -37,14 +37,14 @@ pub(in crate::serve) fn named(partitions: &[PartitionId], held: usize) -> String
 }
 
 /// Whether nothing of it is acknowledged now; leaders that change are none.
-fn cannot_be_written((_, trouble, since): &Ill) -> bool {
-    match trouble {
+fn cannot_be_written((_, fault, since): &Ill) -> bool {
+    match fault {
         PartitionFault::LogRefuses(Code::StorageFull | Code::OutOfFiles) | PartitionFault::Stopped => true,
         _ => *since > LOG_SILENT_MAX,
     }
 }
 
-fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
+fn issues_of(ill: &[Ill], held: usize, take_over: Duration) -> Vec<HealthIssue> {
     let of = |is: &dyn Fn(&Ill) -> bool| {
         let found: Vec<&Ill> = ill.iter().filter(|one| is(one)).collect();
         let longest = found.iter().map(|(.., since)| *since).max()?;
@@ -53,18 +53,18 @@ fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
     };
     // None of them can be written, whatever keeps each from it.
     let all_ill = ill.iter().filter(|one| cannot_be_written(one)).count() == held;
-    let mut troubles = Vec::new();
-    if let Some((names, since)) = of(&|(_, trouble, _)| *trouble == PartitionFault::Stopped) {
+    let mut issues = Vec::new();
+    if let Some((names, since)) = of(&|(_, fault, _)| *fault == PartitionFault::Stopped) {
         let text = format!("{names}: stopped, because the log lost acknowledged data");
-        troubles.push(Trouble::bars(Part::Regressed, text).since(since));
+        issues.push(HealthIssue::bars(Part::Regressed, text).since(since));
     }
-    let late = |(_, trouble, since): &Ill| *trouble == PartitionFault::NotTakenOver && *since > take_over;
+    let late = |(_, fault, since): &Ill| *fault == PartitionFault::NotTakenOver && *since > take_over;
     if let Some((names, since)) = of(&late) {
         let text = format!(
             "{names}: to be run here and not taken over for {} s, so that nobody decides their commands",
             since.as_secs()
         );
-        troubles.push(Trouble::bars(Part::Ownership, text).since(since));
+        issues.push(HealthIssue::bars(Part::Ownership, text).since(since));
     }
     // One that cannot be taken over yet cannot be written either: it must not make the others' silence look like a part.
     let silent = |one: &Ill| {
@@ -79,14 +79,14 @@ fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
             "{names}: the log has not answered for {} s: nothing of them is acknowledged until it does",
             since.as_secs()
         );
-        troubles.push(Trouble { bars: all_ill, ..Trouble::note(Part::Log, text) }.since(since));
+        issues.push(HealthIssue { bars: all_ill, ..HealthIssue::note(Part::Log, text) }.since(since));
     }
-    if let Some((names, since)) = of(
-        &|(_, trouble, _)| matches!(trouble, PartitionFault::LogRefuses(code) if *code != Code::Unavailable),
-    ) {
+    if let Some((names, since)) =
+        of(&|(_, fault, _)| matches!(fault, PartitionFault::LogRefuses(code) if *code != Code::Unavailable))
+    {
         let files =
-            ill.iter().any(|(_, trouble, _)| matches!(trouble, PartitionFault::LogRefuses(Code::OutOfFiles)));
-        let (what, mend) = match files {
+            ill.iter().any(|(_, fault, _)| matches!(fault, PartitionFault::LogRefuses(Code::OutOfFiles)));
+        let (what, remedy) = match files {
             true => (
                 "this process may open no further file, and commands are refused as `out_of_files`",
                 "raise the limit of open files (`ulimit -n`), and start it again",
@@ -96,10 +96,11 @@ fn told(ill: &[Ill], held: usize, take_over: Duration) -> Vec<Trouble> {
                 "make room where the log is (the disk of the data directory, or JetStream's store); it goes on by itself",
             ),
         };
-        let trouble = Trouble::note(Part::Room, format!("{names}: {what}")).mend(mend).since(since);
-        troubles.push(Trouble { bars: all_ill, ..trouble });
+        let issue =
+            HealthIssue::note(Part::Room, format!("{names}: {what}")).with_remedy(remedy).since(since);
+        issues.push(HealthIssue { bars: all_ill, ..issue });
     }
-    troubles
+    issues
 }
 
 #[cfg(test)]
@@ -108,12 +109,12 @@ mod tests {
 
     const TAKE_OVER: Duration = Duration::from_secs(10);
 
-    fn ill(partition: u16, trouble: PartitionFault, seconds: u64) -> Ill {
-        (PartitionId(partition), trouble, Duration::from_secs(seconds))
+    fn ill(partition: u16, fault: PartitionFault, seconds: u64) -> Ill {
+        (PartitionId(partition), fault, Duration::from_secs(seconds))
     }
 
     fn bars(ill: &[Ill], held: usize) -> Vec<(Part, bool)> {
-        told(ill, held, TAKE_OVER).into_iter().map(|trouble| (trouble.part, trouble.bars)).collect()
+        issues_of(ill, held, TAKE_OVER).into_iter().map(|issue| (issue.part, issue.bars)).collect()
     }
 
     #[test]
@@ -138,10 +139,10 @@ mod tests {
     fn a_log_without_room_is_named_with_what_to_do() {
         let full = PartitionFault::LogRefuses(Code::StorageFull);
         assert_eq!(bars(&[ill(0, full.clone(), 0)], 2), [(Part::Room, false)]);
-        let all = told(&[ill(0, full.clone(), 0), ill(1, full, 0)], 2, TAKE_OVER);
+        let all = issues_of(&[ill(0, full.clone(), 0), ill(1, full, 0)], 2, TAKE_OVER);
         assert!(all[0].bars && all[0].text.starts_with("all 2 partitions: "), "{all:?}");
-        let files = told(&[ill(0, PartitionFault::LogRefuses(Code::OutOfFiles), 0)], 1, TAKE_OVER);
-        assert!(files[0].mend.contains("ulimit -n"), "{files:?}");
+        let files = issues_of(&[ill(0, PartitionFault::LogRefuses(Code::OutOfFiles), 0)], 1, TAKE_OVER);
+        assert!(files[0].remedy.contains("ulimit -n"), "{files:?}");
     }
 
     #[test]

@@ -54,7 +54,7 @@ parts! {
 
 impl Part {
     /// What to do about it, where nothing more is known.
-    fn mend(self) -> &'static str {
+    fn remedy(self) -> &'static str {
         match self {
             Self::Disk => {
                 "see to the disk below the data directory; the node goes on by itself when it answers"
@@ -90,21 +90,21 @@ impl Part {
 
 /// Something that is ill now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct HealthIssue {
     pub part: Part,
     /// For people: what it is, and what it means.
     pub text: String,
     /// What to do.
-    pub mend: String,
+    pub remedy: String,
     /// For how long, where that is known.
     pub since: Option<Duration>,
     /// The process had better get no requests.
     pub bars: bool,
 }
 
-impl Trouble {
+impl HealthIssue {
     pub fn bars(part: Part, text: impl Into<String>) -> Self {
-        Self { part, text: text.into(), mend: part.mend().into(), since: None, bars: true }
+        Self { part, text: text.into(), remedy: part.remedy().into(), since: None, bars: true }
     }
 
     pub fn note(part: Part, text: impl Into<String>) -> Self {
@@ -112,8 +112,8 @@ impl Trouble {
     }
 
     /// With other advice than its part has.
-    pub fn mend(self, mend: impl Into<String>) -> Self {
-        Self { mend: mend.into(), ..self }
+    pub fn with_remedy(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: remedy.into(), ..self }
     }
 
     pub fn since(self, since: Duration) -> Self {
@@ -126,10 +126,10 @@ pub(crate) fn disk(disk: Arc<DiskWatch>) -> Watch {
     Box::new(move || silence(disk.silent_for()).into_iter().collect())
 }
 
-pub(super) fn silence(silent: Option<Duration>) -> Option<Trouble> {
+pub(super) fn silence(silent: Option<Duration>) -> Option<HealthIssue> {
     let silent = silent.filter(|silent| *silent > DISK_SILENT_MAX)?;
     let text = format!("the log's disk has not answered for {} ms", silent.as_millis());
-    Some(Trouble::bars(Part::Disk, text).since(silent))
+    Some(HealthIssue::bars(Part::Disk, text).since(silent))
 }
 
 /// Says when the index cannot be written, while the log still takes records.
@@ -138,7 +138,7 @@ pub(crate) fn index(log: &Arc<DiskLog>) -> Watch {
     Box::new(move || {
         let text =
             "the index cannot be written: it waits in memory, and commands are refused when that is full";
-        log.index_stats().suspended.then(|| Trouble::note(Part::Index, text)).into_iter().collect()
+        log.index_stats().suspended.then(|| HealthIssue::note(Part::Index, text)).into_iter().collect()
     })
 }
 
@@ -147,13 +147,13 @@ pub(crate) fn damage(log: &Arc<DiskLog>) -> Watch {
     let log = Arc::clone(log);
     Box::new(move || {
         let text = |why| format!("the log is damaged ({why}): see `retailflow verify`");
-        log.damage().map(|why| Trouble::note(Part::Damage, text(why))).into_iter().collect()
+        log.damage().map(|why| HealthIssue::note(Part::Damage, text(why))).into_iter().collect()
     })
 }
 
 /// Says why lists of orders are not shown.
 pub(crate) fn lists(why_not: impl Fn() -> Option<String> + Send + Sync + 'static) -> Watch {
-    Box::new(move || why_not().map(|why| Trouble::note(Part::Lists, why)).into_iter().collect())
+    Box::new(move || why_not().map(|why| HealthIssue::note(Part::Lists, why)).into_iter().collect())
 }
 
 /// Names the participants that are left alone. Commands are taken all the same.
@@ -169,6 +169,6 @@ pub(crate) fn participants(node: &NodeHandle) -> Watch {
                 node.effects_running()
             )
         };
-        (!away.is_empty()).then(|| Trouble::note(Part::Participants, text())).into_iter().collect()
+        (!away.is_empty()).then(|| HealthIssue::note(Part::Participants, text())).into_iter().collect()
     })
 }

@@ -20,8 +20,8 @@ fn what_bars_is_a_reason_and_the_rest_a_note() {
     let (_never, failed) = watch::channel(None);
     let ill: Watch = Box::new(|| {
         vec![
-            Trouble::bars(Part::Session, "no session"),
-            Trouble::note(Part::Participants, "payments are away"),
+            HealthIssue::bars(Part::Session, "no session"),
+            HealthIssue::note(Part::Participants, "payments are away"),
         ]
     });
     let state = State::new(failed, vec![ill]);

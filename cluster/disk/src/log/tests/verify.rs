@@ -6,7 +6,7 @@ use super::*;
 use retailflow_os::files::{DiskFile, Files, LockError, LockGuard};
 use std::io;
 
-fn look(files: &FaultyFiles) -> CheckReport {
+fn check_log(files: &FaultyFiles) -> CheckReport {
     check(files, &dir(), SMALL, &mut |_| Ok(())).unwrap()
 }
 
@@ -41,7 +41,7 @@ fn flip(files: &FaultyFiles, at: Position) -> FaultyFiles {
 #[test]
 fn a_whole_log_is_sound() {
     let (files, _) = long_log();
-    let report = look(&files);
+    let report = check_log(&files);
     assert!(report.is_sound() && report.clean_stop && report.problems.is_empty(), "{report:?}");
     assert_eq!((report.frames, report.good_until), (62, None));
     assert_eq!(plan(&report), Err(RepairRefused::NotNeeded));
@@ -58,7 +58,7 @@ fn a_whole_log_is_sound() {
 fn each_broken_thing_is_named_and_a_repair_keeps_what_it_cuts() {
     let (files, frames) = long_log();
     let broken = flip(&flip(&files, frames[11].0.plus(150)), frames[40].0.plus(3));
-    let report = look(&broken);
+    let report = check_log(&broken);
     assert_eq!(report.problems.len(), 2, "{report:?}");
     assert_eq!(report.problems[0].place, Place(frames[11].0));
     assert_eq!(report.good_until, Some(frames[10].0), "the whole write goes");
@@ -73,7 +73,7 @@ fn each_broken_thing_is_named_and_a_repair_keeps_what_it_cuts() {
     let tail = broken.disk().bytes(&kept[0]).unwrap();
     let start = sector::physical(plan.cut_at.offset().into()) as usize;
     assert_eq!(before.bytes(&segment_path(plan.cut_at.segment())).unwrap()[start..start + tail.len()], tail);
-    assert!(look(&broken).is_sound());
+    assert!(check_log(&broken).is_sound());
     let (mut log, found) = open(&broken, SMALL, None).unwrap();
     assert_eq!(found.len(), 10);
     log.appender.push(FrameKind::Note, b"on").unwrap();
@@ -90,10 +90,10 @@ fn a_repair_that_loses_power_at_any_operation_can_be_run_again() {
         for seed in 0..6 {
             let faults = Faults { cut_power_at: Some(operation), ..Faults::default() };
             let cut = FaultyFiles::on(broken.clone(), faults);
-            let plan = plan(&look(&cut)).unwrap();
+            let plan = plan(&check_log(&cut)).unwrap();
             drop(apply(&cut, &dir(), SMALL, &plan));
             let again = FaultyFiles::on(cut.disk().after_power_cut(seed), Faults::default());
-            if let Ok(plan) = super::repair::plan(&look(&again)) {
+            if let Ok(plan) = super::repair::plan(&check_log(&again)) {
                 apply(&again, &dir(), SMALL, &plan).unwrap();
             }
             let (_, found) = open(&again, SMALL, None).unwrap();
@@ -114,17 +114,17 @@ fn a_repair_of_a_lost_end_that_is_broken_off_leaves_a_log_that_is_refused() {
     for operation in 1..30 {
         let cut =
             FaultyFiles::on(broken.clone(), Faults { cut_power_at: Some(operation), ..Faults::default() });
-        let applied = apply(&cut, &dir(), SMALL, &plan(&look(&cut)).unwrap());
+        let applied = apply(&cut, &dir(), SMALL, &plan(&check_log(&cut)).unwrap());
         // Only the process ended: what it wrote is seen.
         let again = FaultyFiles::on(cut.disk(), Faults::default());
-        let report = look(&again);
+        let report = check_log(&again);
         // It is whole again only when what was cut is kept.
         let is_kept = again.disk().paths().iter().any(|path| path.extension().is_some_and(|of| of == "bin"));
         assert!(applied.is_ok() || !report.is_sound() || is_kept, "operation {operation}: {report:?}");
         if let Ok(plan) = plan(&report) {
             apply(&again, &dir(), SMALL, &plan).unwrap();
         }
-        assert!(look(&again).is_sound());
+        assert!(check_log(&again).is_sound());
     }
 }
 
@@ -136,7 +136,7 @@ fn missing_segments_and_broken_headers_are_named_and_cut() {
     let missing = FaultyFiles::on(missing, Faults::default());
     let broken = edited(&files.disk(), &segment_path(2), |bytes| bytes[20] ^= 1);
     for files in [missing, broken] {
-        let report = look(&files);
+        let report = check_log(&files);
         assert_eq!(report.problems.len(), 1, "{report:?}");
         let plan = plan(&report).unwrap();
         assert_eq!(plan.cut_at, Position::new(2, 0));
@@ -151,7 +151,7 @@ fn missing_segments_and_broken_headers_are_named_and_cut() {
 fn a_lost_identity_is_beyond_repair() {
     let (files, _) = long_log();
     let files = flip(&files, Position::new(1, segment::SEGMENT_HEADER_BYTES + 2));
-    assert_eq!(plan(&look(&files)), Err(RepairRefused::IdentityLost));
+    assert_eq!(plan(&check_log(&files)), Err(RepairRefused::IdentityLost));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn an_unfinished_last_write_is_no_damage() {
     // The power goes before it is synced, and so before it is marked.
     disk.replace(&dir().join("durable"), None);
     let files = FaultyFiles::on(disk, Faults::default());
-    let report = look(&files);
+    let report = check_log(&files);
     assert!(report.is_sound() && report.problems.len() == 1, "{report:?}");
     assert_eq!(report.good_until, Some(last));
     assert_eq!(open(&files, SMALL, None).unwrap().1.len(), 1);
@@ -226,7 +226,7 @@ impl Files for ReadOnly {
 #[test]
 fn where_nothing_can_be_written_a_log_is_checked_without_a_lock() {
     let (files, _) = long_log();
-    let expected = look(&files);
+    let expected = check_log(&files);
     let report = check(&ReadOnly(files), &dir(), SMALL, &mut |_| Ok(())).unwrap();
     assert_eq!(report, expected);
 }

@@ -2,7 +2,7 @@
 
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::ports::{ViewError, Views};
-use retailflow_testkit::lives::{Lives, TENANTS, Turn};
+use retailflow_testkit::random_orders::{OrderAction, RandomOrders, TENANTS};
 use retailflow_testkit::views::{all_of, assert_agrees, caught_up, pages};
 
 use super::{Disk, ENDS, End, tiny};
@@ -15,16 +15,16 @@ async fn whatever_end_the_lists_are_those_of_a_rebuild() {
     for seed in 0..6 {
         let mut disk = Disk::new(tiny());
         disk.ready().await;
-        let mut lives = Lives::begin(&**disk.log.as_ref().unwrap(), 1_000 + seed).await;
-        let orders = lives.names(60);
+        let mut random = RandomOrders::begin(&**disk.log.as_ref().unwrap(), 1_000 + seed).await;
+        let orders = random.names(60);
         for _ in 0..8 {
-            let rounds = 1 + lives.below(30);
-            lives.go_on(&**disk.log.as_ref().unwrap(), &orders, rounds).await;
+            let rounds = 1 + random.below(30);
+            random.append_random(&**disk.log.as_ref().unwrap(), &orders, rounds).await;
             // Anywhere between two writings, or before the lists have read on at all.
-            if lives.below(2) == 0 {
+            if random.below(2) == 0 {
                 caught_up(&*disk.views().views).await;
             }
-            disk.end(ENDS[lives.below(ENDS.len())]);
+            disk.end(ENDS[random.below(ENDS.len())]);
             disk.start();
             disk.ready().await;
         }
@@ -40,10 +40,10 @@ async fn whatever_end_the_lists_are_those_of_a_rebuild() {
 async fn damaged_lists_are_built_again() {
     let mut disk = Disk::new(tiny());
     disk.ready().await;
-    let mut lives = Lives::begin(&**disk.log.as_ref().unwrap(), 77).await;
-    let orders = lives.names(200);
+    let mut random = RandomOrders::begin(&**disk.log.as_ref().unwrap(), 77).await;
+    let orders = random.names(200);
     for damage in 0..3 {
-        lives.go_on(&**disk.log.as_ref().unwrap(), &orders, 10).await;
+        random.append_random(&**disk.log.as_ref().unwrap(), &orders, 10).await;
         caught_up(&*disk.views().views).await;
         disk.end(End::Closed);
         for entry in std::fs::read_dir(disk.data().join("views")).unwrap() {
@@ -70,9 +70,9 @@ async fn damaged_lists_are_built_again() {
 async fn lists_of_another_log_are_not_believed() {
     let mut disk = Disk::new(tiny());
     disk.ready().await;
-    let mut lives = Lives::begin(&**disk.log.as_ref().unwrap(), 5).await;
-    let orders = lives.names(50);
-    lives.go_on(&**disk.log.as_ref().unwrap(), &orders, 20).await;
+    let mut random = RandomOrders::begin(&**disk.log.as_ref().unwrap(), 5).await;
+    let orders = random.names(50);
+    random.append_random(&**disk.log.as_ref().unwrap(), &orders, 20).await;
     caught_up(&*disk.views().views).await;
     disk.end(End::Closed);
     // The tests' logs all have one id; but this one does not go so far.
@@ -93,12 +93,14 @@ async fn ten_thousand_orders_are_paged_through() {
     let mut disk = Disk::new(ProjectionOptions { flush_interval_ms: 20, ..ProjectionOptions::default() });
     disk.ready().await;
     let log = disk.log.clone().unwrap();
-    let mut lives = Lives::begin(&*log, 9).await;
-    let orders = lives.names(ORDERS);
+    let mut random = RandomOrders::begin(&*log, 9).await;
+    let orders = random.names(ORDERS);
     for some in orders.chunks(500) {
-        for turn in [Turn::Place, Turn::Done, Turn::Done, Turn::Done, Turn::Done] {
-            let turns: Vec<(&OrderRef, Turn)> = some.iter().map(|order| (order, turn)).collect();
-            lives.happens(&*log, &turns).await;
+        for action in
+            [OrderAction::Place, OrderAction::Done, OrderAction::Done, OrderAction::Done, OrderAction::Done]
+        {
+            let actions: Vec<(&OrderRef, OrderAction)> = some.iter().map(|order| (order, action)).collect();
+            random.append(&*log, &actions).await;
         }
     }
     drop(log);
@@ -123,9 +125,9 @@ async fn ten_thousand_orders_are_paged_through() {
 async fn lists_that_are_being_built_say_how_far_they_are() {
     let mut disk = Disk::new(ProjectionOptions { read_bytes: 64, ..tiny() });
     disk.ready().await;
-    let mut lives = Lives::begin(&**disk.log.as_ref().unwrap(), 8).await;
-    let orders = lives.names(300);
-    lives.go_on(&**disk.log.as_ref().unwrap(), &orders, 200).await;
+    let mut random = RandomOrders::begin(&**disk.log.as_ref().unwrap(), 8).await;
+    let orders = random.names(300);
+    random.append_random(&**disk.log.as_ref().unwrap(), &orders, 200).await;
     let whole = {
         let views = disk.views().views;
         caught_up(&*views).await;
@@ -164,18 +166,18 @@ async fn lists_that_are_being_built_say_how_far_they_are() {
 async fn a_failing_disk_of_the_lists_harms_the_lists_alone() {
     let disk = Disk::new(tiny());
     disk.ready().await;
-    let mut lives = Lives::begin(&**disk.log.as_ref().unwrap(), 91).await;
-    let orders = lives.names(60);
+    let mut random = RandomOrders::begin(&**disk.log.as_ref().unwrap(), 91).await;
+    let orders = random.names(60);
     for (error, full) in
         [("write: No space left on device (os error 28)", true), ("write: os error 5", false)]
     {
-        lives.go_on(&**disk.log.as_ref().unwrap(), &orders, 10).await;
+        random.append_random(&**disk.log.as_ref().unwrap(), &orders, 10).await;
         let projection = disk.projection.clone().unwrap();
         *projection.shared.fault.lock() = Some(IndexError::Io(error.into()));
         // Commits go on meanwhile.
         let mut refused = Ok(());
         for _ in 0..1_000 {
-            lives.go_on(&**disk.log.as_ref().unwrap(), &orders, 1).await;
+            random.append_random(&**disk.log.as_ref().unwrap(), &orders, 1).await;
             refused = projection.list(all_of(TENANTS[0])).await.map(drop);
             if refused.is_err() {
                 break;

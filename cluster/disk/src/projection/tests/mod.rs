@@ -8,7 +8,7 @@ use retailflow_engine::ports::PortFuture;
 use retailflow_testkit::Subject;
 use retailflow_testkit::event_log::scan;
 use retailflow_testkit::event_relay::{self, LogWithRelay, Order};
-use retailflow_testkit::lives::Lives;
+use retailflow_testkit::random_orders::RandomOrders;
 use retailflow_testkit::views::{self, LogWithViews};
 
 use super::shared::ViewsPhase;
@@ -176,11 +176,11 @@ async fn the_lists_keep_the_contract() {
 async fn the_ledger_is_the_auditors() {
     let mut disk = Disk::new(tiny());
     disk.ready().await;
-    let mut lives = Lives::begin(&**disk.log.as_ref().unwrap(), 41).await;
-    let orders = lives.names(30);
+    let mut random = RandomOrders::begin(&**disk.log.as_ref().unwrap(), 41).await;
+    let orders = random.names(30);
     let mut parked = 0;
     for _ in 0..ENDS.len() * 3 {
-        lives.go_on(&**disk.log.as_ref().unwrap(), &orders, 12).await;
+        random.append_random(&**disk.log.as_ref().unwrap(), &orders, 12).await;
         let LogWithViews { log, views } = disk.views();
         views.reached(&views.written()).await.unwrap();
         let groups = scan(&*log, usize::MAX).await;

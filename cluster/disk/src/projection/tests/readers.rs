@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use retailflow_engine::ports::{EventRelay, ReadFrom, RelayError};
 use retailflow_testkit::event_relay::{Order, assert_are, expected, open, read};
-use retailflow_testkit::lives::{Lives, TENANTS};
+use retailflow_testkit::random_orders::{RandomOrders, TENANTS};
 
 use super::{Disk, End, tiny};
 use crate::projection::ProjectionOptions;
@@ -17,13 +17,13 @@ async fn readers_that_come_and_fall_behind_under_load_miss_nothing_and_get_nothi
     let disk = Disk::new(options);
     disk.ready().await;
     let log = disk.log.clone().unwrap();
-    let mut lives = Lives::begin(&*log, 21).await;
-    let orders = lives.names(50);
+    let mut random = RandomOrders::begin(&*log, 21).await;
+    let orders = random.names(50);
     let mut readers = Vec::new();
     // Each gives over what it was given once it has so many.
     let (enough, told) = tokio::sync::watch::channel(usize::MAX);
     for number in 0..12 {
-        lives.go_on(&*log, &orders, 25).await;
+        random.append_random(&*log, &orders, 25).await;
         let before = expected(&disk.relay(), TENANTS[0]).await.len();
         let from = if number % 2 == 0 { ReadFrom::Beginning } else { ReadFrom::Now };
         let skipped = if number % 2 == 0 { 0 } else { before };
@@ -44,7 +44,7 @@ async fn readers_that_come_and_fall_behind_under_load_miss_nothing_and_get_nothi
         });
         readers.push(reading);
     }
-    lives.go_on(&*log, &orders, 50).await;
+    random.append_random(&*log, &orders, 50).await;
     let all = expected(&disk.relay(), TENANTS[0]).await;
     enough.send_replace(all.len());
     for reading in readers {
@@ -59,8 +59,8 @@ async fn dropped_waits_use_up_no_permits() {
     let disk = Disk::new(ProjectionOptions { catching_up_max: 1, ..tiny() });
     disk.ready().await;
     let log = disk.log.clone().unwrap();
-    let mut lives = Lives::begin(&*log, 23).await;
-    lives.go_on(&*log, &lives.names(50), 50).await;
+    let mut random = RandomOrders::begin(&*log, 23).await;
+    random.append_random(&*log, &random.names(50), 50).await;
     let port = disk.relay();
     let all = expected(&port, TENANTS[0]).await;
     let mut reader = open(&port, TENANTS[0], ReadFrom::Beginning).await;
@@ -81,9 +81,9 @@ async fn readers_of_old_events_take_turns() {
     let disk = Disk::new(ProjectionOptions { catching_up_max: 1, ..tiny() });
     disk.ready().await;
     let log = disk.log.clone().unwrap();
-    let mut lives = Lives::begin(&*log, 22).await;
-    let orders = lives.names(50);
-    lives.go_on(&*log, &orders, 50).await;
+    let mut random = RandomOrders::begin(&*log, 22).await;
+    let orders = random.names(50);
+    random.append_random(&*log, &orders, 50).await;
     let port = disk.relay();
     let mut idle = Vec::new();
     for number in 0..20 {
@@ -101,7 +101,7 @@ async fn readers_of_old_events_take_turns() {
     }
     // It has caught up, and is in nobody's way.
     let mut reader = open(&port, TENANTS[0], ReadFrom::Now).await;
-    lives.go_on(&*log, &orders, 1).await;
+    random.append_random(&*log, &orders, 1).await;
     let more = expected(&port, TENANTS[0]).await;
     assert_are(Order::OfTheLog, &read(&mut reader, more.len() - all.len()).await, &more[all.len()..]);
 }
@@ -113,8 +113,8 @@ async fn one_tenants_readers_leave_turns_to_others() {
     let disk = Disk::new(ProjectionOptions { catching_up_max: 2, ..tiny() });
     disk.ready().await;
     let log = disk.log.clone().unwrap();
-    let mut lives = Lives::begin(&*log, 25).await;
-    lives.go_on(&*log, &lives.names(50), 50).await;
+    let mut random = RandomOrders::begin(&*log, 25).await;
+    random.append_random(&*log, &random.names(50), 50).await;
     let port = disk.relay();
     let begun = Arc::new(AtomicUsize::new(0));
     let mut crowd = Vec::new();
@@ -149,9 +149,9 @@ async fn whoever_goes_on_from_a_place_gets_the_rest() {
     let port = disk.relay();
     let empty = open(&port, TENANTS[0], ReadFrom::Now).await.position();
     let log = disk.log.clone().unwrap();
-    let mut lives = Lives::begin(&*log, 24).await;
-    let orders = lives.names(20);
-    lives.go_on(&*log, &orders, 20).await;
+    let mut random = RandomOrders::begin(&*log, 24).await;
+    let orders = random.names(20);
+    random.append_random(&*log, &orders, 20).await;
     let all = expected(&port, TENANTS[0]).await;
     let now = open(&port, TENANTS[0], ReadFrom::Now).await.position();
     let mut reader = open(&port, TENANTS[0], ReadFrom::After(empty)).await;
@@ -161,7 +161,7 @@ async fn whoever_goes_on_from_a_place_gets_the_rest() {
         places.push((given, reader.position()));
     }
     places.push((given, now));
-    lives.go_on(&*log, &orders, 5).await;
+    random.append_random(&*log, &orders, 5).await;
     let more = expected(&port, TENANTS[0]).await;
     for (given, place) in places {
         let mut reader = open(&port, TENANTS[0], ReadFrom::After(place)).await;

@@ -1,6 +1,6 @@
-//! Turns of those who read old events: so many of one tenant at once, and of all.
+//! Permits of those who read old events: so many of one tenant at once, and of all.
 //!
-//! A tenant's own turn is taken first. So one tenant never has more than its few in the queue of all, however many readers it
+//! A tenant's own permit is taken first. So one tenant never has more than its few in the queue of all, however many readers it
 //! opens, and another one's first event waits for no more than those.
 
 use std::collections::HashMap;
@@ -13,19 +13,19 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 /// Entries that are looked through for unused ones when there are so many.
 const PRUNE_MIN: usize = 64;
 
-/// Turns that are taken by readers.
-pub(super) struct Turns {
+/// Permits that readers take.
+pub(super) struct ReaderPermits {
     each_max: usize,
     all: Arc<Semaphore>,
     tenants: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
 }
 
 /// One of them, until it is dropped.
-pub(super) struct Turn {
+pub(super) struct ReaderPermit {
     _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
-impl Turns {
+impl ReaderPermits {
     /// So many at once, half of them for one tenant at most.
     pub(super) fn new(max: usize) -> Arc<Self> {
         let each_max = (max / 2).max(1);
@@ -45,20 +45,20 @@ impl Turns {
         own
     }
 
-    /// A turn, as soon as it is one's own.
+    /// A permit, as soon as there is one.
     ///
     /// # Errors
     /// Never: nobody closes them.
-    pub(super) async fn take(self: Arc<Self>, tenant: TenantId) -> Result<Turn, AcquireError> {
+    pub(super) async fn take(self: Arc<Self>, tenant: TenantId) -> Result<ReaderPermit, AcquireError> {
         let of_tenant = self.of(&tenant).acquire_owned().await?;
         let of_all = Arc::clone(&self.all).acquire_owned().await?;
-        Ok(Turn { _permits: (of_tenant, of_all) })
+        Ok(ReaderPermit { _permits: (of_tenant, of_all) })
     }
 
-    /// A turn, if there is one now.
-    pub(super) fn try_take(&self, tenant: &TenantId) -> Option<Turn> {
+    /// A permit, if there is one now.
+    pub(super) fn try_take(&self, tenant: &TenantId) -> Option<ReaderPermit> {
         let of_tenant = self.of(tenant).try_acquire_owned().ok()?;
         let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        Some(Turn { _permits: (of_tenant, of_all) })
+        Some(ReaderPermit { _permits: (of_tenant, of_all) })
     }
 }

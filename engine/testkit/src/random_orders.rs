@@ -9,7 +9,7 @@ use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::{CommandId, OrderId, OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
 use retailflow_engine::order::{
-    Aggregate, Draft, Drafted, EngineCommand, Incoming, StepOutcome, publish_parked, view,
+    Aggregate, Draft, Drafted, EngineCommand, Incoming, StepOutcome, publish_parked, publish_unparked, view,
 };
 use retailflow_engine::ports::{EventLog, LoggedEntry, OrderEntry};
 use retailflow_engine::wire::CommandData;
@@ -21,7 +21,7 @@ pub const TENANTS: [&str; 2] = ["shop", "till"];
 
 /// What happens to an order next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum OrderAction {
     /// It is placed; a second time, that is rejected.
     Place,
     /// What is asked for is done.
@@ -44,24 +44,24 @@ pub enum Turn {
     Release,
 }
 
-const TURNS: [Turn; 13] = [
-    Turn::Place,
-    Turn::Done,
-    Turn::Done,
-    Turn::Done,
-    Turn::Done,
-    Turn::Unknown,
-    Turn::Refused,
-    Turn::Deadline,
-    Turn::Cancel,
-    Turn::Return,
-    Turn::Park,
-    Turn::Wait,
-    Turn::Release,
+const ACTIONS: [OrderAction; 13] = [
+    OrderAction::Place,
+    OrderAction::Done,
+    OrderAction::Done,
+    OrderAction::Done,
+    OrderAction::Done,
+    OrderAction::Unknown,
+    OrderAction::Refused,
+    OrderAction::Deadline,
+    OrderAction::Cancel,
+    OrderAction::Return,
+    OrderAction::Park,
+    OrderAction::Wait,
+    OrderAction::Release,
 ];
 
 /// Orders and their one writer.
-pub struct Lives {
+pub struct RandomOrders {
     writer: Writer,
     partitions: u16,
     orders: BTreeMap<OrderRef, Author>,
@@ -71,7 +71,7 @@ pub struct Lives {
     random: u64,
 }
 
-impl Lives {
+impl RandomOrders {
     /// Of no order anything is known; chance follows from `seed`.
     pub async fn begin(log: &dyn EventLog, seed: u64) -> Self {
         let writer = Writer::open(log, PartitionId(0), 1).await;
@@ -106,72 +106,72 @@ impl Lives {
     }
 
     /// Appends one group in which each of these happens, so far as it can; each order at most once.
-    pub async fn happens(&mut self, log: &dyn EventLog, turns: &[(&OrderRef, Turn)]) {
+    pub async fn append(&mut self, log: &dyn EventLog, actions: &[(&OrderRef, OrderAction)]) {
         let (mut records, mut controls) = (Vec::new(), Vec::new());
-        for (order, turn) in turns {
+        for (order, action) in actions {
             let at = CONTEXT.now;
-            match turn {
-                Turn::Park => {
+            match action {
+                OrderAction::Park => {
                     let reason = format!("it crashes at {}", self.commands);
                     self.parked.entry((*order).clone()).or_default();
                     controls.push(control(&Control::Park { order: (*order).clone(), reason, at }));
                 }
-                Turn::Wait => {
+                OrderAction::Wait => {
                     if let Some(waiting) = self.parked.get_mut(*order) {
                         *waiting += 1;
                         controls.push(control(&parked_command(order, *waiting)));
                     }
                 }
-                Turn::Release => {
+                OrderAction::Release => {
                     self.parked.remove(*order);
                     let actor = "operator".into();
                     controls.push(control(&Control::Release { order: (*order).clone(), actor, at }));
                 }
-                turn => records.extend(self.record(order, *turn)),
+                action => records.extend(self.record(order, *action)),
             }
         }
         self.writer.append(log, records, controls).await;
     }
 
     /// `rounds` groups of what may happen to some of these orders.
-    pub async fn go_on(&mut self, log: &dyn EventLog, orders: &[OrderRef], rounds: usize) {
+    pub async fn append_random(&mut self, log: &dyn EventLog, orders: &[OrderRef], rounds: usize) {
         for _ in 0..rounds {
-            let mut turns = BTreeMap::new();
+            let mut actions = BTreeMap::new();
             for _ in 0..orders.len().div_ceil(3) {
                 let order = &orders[self.below(orders.len())];
-                turns.insert(order, TURNS[self.below(TURNS.len())]);
+                actions.insert(order, ACTIONS[self.below(ACTIONS.len())]);
             }
-            let turns: Vec<(&OrderRef, Turn)> = turns.into_iter().collect();
-            self.happens(log, &turns).await;
+            let actions: Vec<(&OrderRef, OrderAction)> = actions.into_iter().collect();
+            self.append(log, &actions).await;
         }
     }
 
-    fn record(&mut self, order: &OrderRef, turn: Turn) -> Option<OrderEntry> {
+    fn record(&mut self, order: &OrderRef, action: OrderAction) -> Option<OrderEntry> {
         self.commands += 1;
         let number = self.commands;
         let author = self.orders.entry(order.clone()).or_insert_with(|| Author::new(order));
         let mut context = CONTEXT;
         context.now = CONTEXT.now.plus_ms(number);
         let mut draft = Draft::new(&author.aggregate);
-        let data = match turn {
-            Turn::Place => None,
-            Turn::Cancel => Some(serde_json::json!({ "reason": "changed my mind" }))
+        let data = match action {
+            OrderAction::Place => None,
+            OrderAction::Cancel => Some(serde_json::json!({ "reason": "changed my mind" }))
                 .map(|data| CommandData::Cancel(serde_json::from_value(data).unwrap())),
-            Turn::Return => {
+            OrderAction::Return => {
                 let data = serde_json::json!({ "lines": [{ "line_id": "1", "quantity": 1 }], "reason": "too small" });
                 Some(CommandData::Return(serde_json::from_value(data).unwrap()))
             }
-            turn => {
-                let outcome = match turn {
-                    Turn::Done => {
+            action => {
+                let outcome = match action {
+                    OrderAction::Done => {
                         StepOutcome::Done { reference: "ref".into(), amount_minor: None, expires: None }
                     }
-                    Turn::Unknown => StepOutcome::Unknown { reason: "no answer".into() },
+                    OrderAction::Unknown => StepOutcome::Unknown { reason: "no answer".into() },
                     _ => StepOutcome::Refused { code: "gone".into(), reason: "no".into() },
                 };
                 let active = author.aggregate.order.saga.active.as_ref().map(|active| active.at.clone());
-                let command = match turn {
-                    Turn::Deadline => {
+                let command = match action {
+                    OrderAction::Deadline => {
                         context.now = author.aggregate.order.deadline?;
                         EngineCommand::DeadlinePassed
                     }
@@ -211,7 +211,7 @@ fn seal(draft: Draft, author: &mut Author) -> OrderEntry {
 
 /// What the whole log says: every order as lists show it, in the order of placing, and every public event.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct LogContent {
     /// The orders.
     pub orders: Vec<OrderSummary>,
     /// The events, in the log's order.
@@ -219,7 +219,7 @@ pub struct Told {
 }
 
 /// Reads a whole log, in the plainest way.
-pub async fn told(log: &dyn EventLog) -> Told {
+pub async fn read_log(log: &dyn EventLog) -> LogContent {
     struct Known {
         records: Vec<Vec<u8>>,
         state: Aggregate,
@@ -256,7 +256,12 @@ pub async fn told(log: &dyn EventLog) -> Told {
                         order.parked = Some(reason);
                         order.marks += 1;
                     }
-                    Control::Release { .. } => order.parked = None,
+                    Control::Release { at, .. } => {
+                        let was_parked = order.parked.take().is_some();
+                        let parking = was_parked.then(|| order.marks - 1);
+                        events
+                            .extend(parking.and_then(|parking| publish_unparked(&order.state, at, parking)));
+                    }
                     _ => {}
                 },
             }
@@ -273,5 +278,5 @@ pub async fn told(log: &dyn EventLog) -> Told {
             updated_at: view.updated_at,
         }
     };
-    Told { orders: placed.into_iter().map(summary).collect(), events }
+    LogContent { orders: placed.into_iter().map(summary).collect(), events }
 }

@@ -16,7 +16,7 @@ use crate::time::{Dice, WorldClock};
 
 /// The other node.
 #[derive(Debug)]
-pub(crate) struct Rival {
+pub(crate) struct CompetingWriter {
     clock: WorldClock,
     policy: Policy,
     /// What callers send: it may have got the same from one of them.
@@ -24,7 +24,7 @@ pub(crate) struct Rival {
     own: Mutex<BTreeSet<(OrderRef, CommandKey)>>,
 }
 
-impl Rival {
+impl CompetingWriter {
     pub(crate) fn new(
         clock: WorldClock,
         policy: Policy,
@@ -33,13 +33,13 @@ impl Rival {
         Self { clock, policy, commands, own: Mutex::default() }
     }
 
-    /// Commands that only the rival was given.
+    /// Commands that only the competing writer was given.
     pub(crate) fn own(&self) -> BTreeSet<(OrderRef, CommandKey)> {
         self.own.lock().clone()
     }
 
     /// Takes over the partition of `group` just before that is appended. Says what it did.
-    pub(crate) async fn strike(&self, log: &MemoryLog, group: &Group, dice: &Dice) -> String {
+    pub(crate) async fn take_over(&self, log: &MemoryLog, group: &Group, dice: &Dice) -> String {
         let partition = group.fence.partition;
         let Ok(head) = log.head(partition).await else { return "the rival cannot read".into() };
         let last = head.fence.as_ref();

@@ -1,0 +1,206 @@
+//! What the public hears of one stored event, in the words of the contract.
+
+use std::sync::Arc;
+
+use super::event::Event;
+use super::placed::Placed;
+use super::saga::{Active, ReturnedLine};
+use super::step::{StepAt, StepOutcome};
+use super::view::payment_summary;
+use super::{Order, OrderStatus};
+use crate::fulfillment;
+use crate::ids::{OrderRef, TimestampMs};
+use crate::money::{Amount, MoneyError};
+use crate::wire::command::{Payment, Step};
+use crate::wire::event::EventData;
+use crate::wire::event_data as public;
+use crate::wire::order::Attention;
+
+/// The id of the only payment where none was named, as [`Event::Refunded`] has it.
+const THE_PAYMENT: &str = "payment";
+/// The id of an order's only shipment.
+const THE_SHIPMENT: &str = "1";
+
+/// An event in its surroundings.
+pub(super) struct Happened<'a> {
+    pub(super) order: &'a OrderRef,
+    /// The order after it.
+    pub(super) state: &'a Order,
+    /// What was asked for before it.
+    pub(super) active: Option<Active>,
+    /// It was being canceled before it.
+    pub(super) canceling: bool,
+    /// The public hears of it (`told`).
+    pub(super) is_told: bool,
+    pub(super) at: TimestampMs,
+}
+
+impl Happened<'_> {
+    /// What the public hears of it, if anything.
+    pub(super) fn data(&self, event: &Event) -> Result<Option<EventData>, MoneyError> {
+        if !self.is_told {
+            return Ok(None);
+        }
+        Ok(Some(match event {
+            Event::Placed(placed) => EventData::Placed(placed_data(placed)?),
+            Event::StepEnded { at, outcome } => return self.ended(at, outcome),
+            Event::StatusChanged { status, reason } => {
+                let reason = reason.as_deref().unwrap_or_default();
+                return self.status(*status, reason);
+            }
+            Event::ReturnRequested(request) => EventData::Returned(public::Returned {
+                return_id: request.return_id.to_string(),
+                lines: request.lines.iter().map(returned).collect::<Result<_, _>>()?,
+                refund_minor: Amount::new(request.amount_minor())?,
+                reason: request.reason.to_string(),
+            }),
+            Event::AttentionChanged { attention, reason } => self.attention(*attention, reason),
+            Event::Archived { .. } => EventData::Archived(public::ArchivedOrder { archived_at: self.at }),
+            Event::Restored => EventData::Restored(public::RestoredOrder { restored_at: self.at }),
+            Event::StepStarted(_)
+            | Event::CancelRequested { .. }
+            | Event::Refunded { .. }
+            | Event::ReturnRulesSet(_) => {
+                return Ok(None);
+            }
+        }))
+    }
+
+    fn status(&self, status: OrderStatus, reason: &str) -> Result<Option<EventData>, MoneyError> {
+        let payment = payment_summary(self.state)?;
+        Ok(Some(match status {
+            OrderStatus::Completed => EventData::Completed(public::Completed { payment }),
+            OrderStatus::Canceling => EventData::Canceling(public::Canceling { reason: reason.to_owned() }),
+            OrderStatus::Canceled => {
+                EventData::Canceled(public::Canceled { reason: reason.to_owned(), payment })
+            }
+            // The cancellation was refused: it goes forward again, and the public hears why.
+            OrderStatus::Open if self.canceling => self.attention(self.state.saga.attention.kind(), reason),
+            OrderStatus::Open | OrderStatus::Absent => return Ok(None),
+        }))
+    }
+
+    fn attention(&self, attention: Attention, reason: &str) -> EventData {
+        let step = self.state.saga.active.as_ref().map(|active| active.at.step);
+        EventData::Attention(public::AttentionChanged { attention, reason: reason.to_owned(), step })
+    }
+
+    /// A step ended, or was taken on.
+    fn ended(&self, at: &StepAt, outcome: &StepOutcome) -> Result<Option<EventData>, MoneyError> {
+        let Some(active) = self.active.as_ref().filter(|active| active.at == *at) else { return Ok(None) };
+        let Some(placed) = &self.state.placed else { return Ok(None) };
+        let payment_id =
+            || placed.payments.first().map_or(THE_PAYMENT, |payment| &*payment.payment_id).to_owned();
+        match outcome {
+            StepOutcome::Pending { reference, until } => {
+                let (reference, until) = (reference.to_string(), *until);
+                return Ok(Some(EventData::Pending(public::Pending { step: at.step, reference, until })));
+            }
+            StepOutcome::Declined { code, reason, .. } => {
+                return Ok(Some(EventData::PaymentFailed(public::PaymentFailed {
+                    payment_id: payment_id(),
+                    step: at.step,
+                    amount_minor: Amount::new(active.amount_minor)?,
+                    code: code.to_string(),
+                    reason: reason.to_string(),
+                })));
+            }
+            _ => {}
+        }
+        let Some(reference) = self.reference(at, outcome) else { return Ok(None) };
+        let amount_minor = Amount::new(active.done_minor(outcome))?;
+        let return_id = at.part.as_deref().map(str::to_owned);
+        Ok(Some(match at.step {
+            Step::Reserve => EventData::Reserved(public::Reserved { reference, short: Vec::new() }),
+            Step::Authorize => EventData::Authorized(public::Authorized {
+                payment_id: payment_id(),
+                reference,
+                amount_minor,
+                expires_at: match outcome {
+                    StepOutcome::Done { expires, .. } => *expires,
+                    _ => None,
+                },
+            }),
+            Step::Book => EventData::Booked(public::Booked {
+                shipment_id: THE_SHIPMENT.to_owned(),
+                reference,
+                lines: carried(placed, active),
+            }),
+            Step::Capture => {
+                EventData::Captured(public::Captured { payment_id: payment_id(), reference, amount_minor })
+            }
+            Step::Release => {
+                EventData::Released(public::Released { reference, lines: carried(placed, active) })
+            }
+            Step::Void => {
+                EventData::Voided(public::Voided { payment_id: payment_id(), reference, amount_minor })
+            }
+            Step::CancelShipment => EventData::ShipmentCanceled(public::ShipmentCanceled {
+                shipment_id: THE_SHIPMENT.to_owned(),
+                reference,
+            }),
+            Step::Refund => EventData::Refunded(public::Refunded {
+                payment_id: payment_id(),
+                return_id,
+                reference,
+                amount_minor,
+            }),
+            Step::Restock => EventData::Restocked(public::Restocked {
+                return_id: return_id.unwrap_or_default(),
+                reference,
+                lines: carried(placed, active),
+            }),
+        }))
+    }
+
+    /// What the participant's side calls what was done; `None` when it was not done. Without a reference of its own,
+    /// the key is what both sides know.
+    fn reference(&self, at: &StepAt, outcome: &StepOutcome) -> Option<String> {
+        let given: Option<Arc<str>> = match outcome {
+            StepOutcome::Done { reference, .. } => Some(reference.clone()),
+            StepOutcome::Settled { done: true, reference } => reference.clone(),
+            StepOutcome::Resolved { done: true, .. } => self.state.saga.reference(at.step).cloned(),
+            _ => return None,
+        };
+        Some(given.unwrap_or_else(|| fulfillment::key(self.order, at)).to_string())
+    }
+}
+
+fn placed_data(placed: &Placed) -> Result<public::Placed, MoneyError> {
+    let wire = placed.to_wire()?;
+    let payment = |payment: Payment| public::PaymentPart {
+        payment_id: payment.payment_id,
+        amount_minor: payment.amount_minor,
+    };
+    Ok(public::Placed {
+        customer: placed.customer.to_string(),
+        currency: placed.currency,
+        total_minor: Amount::new(placed.total_minor)?,
+        units: placed.units(),
+        lines: wire.lines,
+        components: wire.components,
+        payments: wire.payments.into_iter().map(payment).collect(),
+        delivery: wire.delivery,
+        placed_at: placed.placed_at,
+        attributes: wire.attributes,
+    })
+}
+
+fn carried(placed: &Placed, active: &Active) -> Vec<public::LinePart> {
+    match &active.units {
+        Some(units) => units.iter().map(|units| part(&units.line_id, units.quantity)).collect(),
+        None => placed.lines.iter().map(|line| part(&line.line_id, line.quantity.into())).collect(),
+    }
+}
+
+fn returned(line: &ReturnedLine) -> Result<public::ReturnedPart, MoneyError> {
+    Ok(public::ReturnedPart {
+        line_id: line.line_id.to_string(),
+        quantity: line.quantity,
+        refund_minor: Amount::new(line.amount_minor)?,
+    })
+}
+
+fn part(line_id: &str, quantity: u64) -> public::LinePart {
+    public::LinePart { line_id: line_id.to_owned(), quantity }
+}
