@@ -130,8 +130,10 @@ fn names_all_units(order: &Order, active: &Active, data: &ReportData) -> Result<
             );
             return Err(refused(Code::UnsupportedValue, text));
         }
-        if part.amount_minor.is_some() {
-            let text = format!("{path}.amount_minor: give the amount of the whole step as data.amount_minor");
+        if let Some(amount) = part.amount_minor {
+            let text = format!(
+                "{path}.amount_minor: {amount} is no amount of the whole step: give that one as data.amount_minor"
+            );
             return Err(refused(Code::UnsupportedValue, text));
         }
     }

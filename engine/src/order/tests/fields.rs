@@ -1,0 +1,208 @@
+//! Every field that a command may have is read: something that somebody sees comes out otherwise when it is said otherwise.
+//!
+//! The fields are those of the published schemas. A new one fails here until a case says it, and until it is honored or refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::saga::world::*;
+use super::{the_order, with_data};
+use crate::order::{Actor, Incoming, history, view_of};
+use crate::samples::author::place;
+use crate::wire::command::*;
+use crate::wire::schema::all_schemas;
+use crate::wire::{CommandType, decode_data};
+
+/// An order somewhere on its way, and a command that says as much as it can.
+struct Case {
+    kind: CommandType,
+    given: fn() -> World,
+    says: Value,
+}
+
+/// What nobody is to see but who has the key: it is kept with the order, and given out with the records alone.
+const SEALED: [&str; 2] = ["sealed.ciphertext_base64", "sealed.key_id"];
+
+fn cases() -> Vec<Case> {
+    let case = |kind, given: fn() -> World, says| Case { kind, given, says };
+    let placing = json!({
+        "customer": "c", "currency": "EUR", "placed_at": "1997-01-12T00:00:00Z", "attributes": { "channel": "web" },
+        "lines": [{ "line_id": "a", "sku": "s", "quantity": 2, "amount_minor": 1000,
+            "components": [{ "kind": "goods", "amount_minor": 900 }, { "kind": "tax", "amount_minor": 100 }] }],
+        "components": [{ "kind": "shipping", "amount_minor": 500 }],
+        "payments": [{ "payment_id": "p", "token_ref": "t", "amount_minor": 1500 }],
+        "delivery": { "method": "m", "address_ref": "r" },
+        "sealed": { "key_id": "k", "ciphertext_base64": "Zm9v" },
+        "expected_version": 0,
+    });
+    let back =
+        json!({ "lines": [{ "line_id": "a", "quantity": 1, "amount_minor": 10 }], "reason": "too small" });
+    let capture = json!({ "step": "capture", "reference": "p-1", "outcome": "done", "amount_minor": 1500,
+        "lines": [{ "line_id": "a", "quantity": 3 }, { "line_id": "b", "quantity": 1 }] });
+    let with_amounts = json!({ "step": "capture", "reference": "p-1", "outcome": "done",
+        "lines": [{ "line_id": "a", "quantity": 3, "amount_minor": 1000 }] });
+    let declined = json!({ "step": "capture", "reference": "p-1", "outcome": "declined", "reason": "no" });
+    let resolved = json!({ "step": "capture", "as": "done", "evidence": "by phone" });
+    let why = || json!({ "reason": "because" });
+    let pending_capture = || {
+        let mut world = World::at(Step::Capture);
+        world.answer(pending("p-1", None));
+        world
+    };
+    let stalled = || {
+        let mut world = World::at(Step::Capture);
+        world.deadline_passes();
+        world
+    };
+    let archived = || {
+        let mut world = World::completed();
+        assert_eq!(world.ask(archive()), Code::Applied);
+        world
+    };
+    vec![
+        case(CommandType::Place, World::empty, placing),
+        case(CommandType::Cancel, World::placed, why()),
+        case(CommandType::Return, World::completed, back),
+        case(CommandType::Report, pending_capture, capture),
+        case(CommandType::Report, pending_capture, with_amounts),
+        case(CommandType::Report, pending_capture, declined),
+        case(CommandType::Resume, stalled, why()),
+        case(CommandType::ResolveStep, stalled, resolved),
+        case(CommandType::Compensate, World::placed, why()),
+        case(CommandType::Archive, World::completed, why()),
+        case(CommandType::Restore, archived, why()),
+    ]
+}
+
+/// The fields that a schema says, as `lines[].quantity`; those of a map as `attributes.*`.
+fn fields(whole: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) {
+    if let Some(name) = schema["$ref"].as_str() {
+        return fields(whole, whole.pointer(name.trim_start_matches('#')).unwrap(), path, found);
+    }
+    let any = ["anyOf", "allOf"].iter().filter_map(|word| schema[*word].as_array()).flatten();
+    let branches: Vec<&Value> = any.filter(|branch| branch["type"] != "null").collect();
+    for branch in &branches {
+        fields(whole, branch, path, found);
+    }
+    if let Some(properties) = schema["properties"].as_object() {
+        let dot = if path.is_empty() { "" } else { "." };
+        for (name, schema) in properties {
+            fields(whole, schema, &format!("{path}{dot}{name}"), found);
+        }
+    } else if schema["items"].is_object() {
+        fields(whole, &schema["items"], &format!("{path}[]"), found);
+    } else if schema["additionalProperties"].is_object() {
+        found.insert(format!("{path}.*"));
+    } else if branches.is_empty() {
+        found.insert(path.to_owned());
+    }
+}
+
+/// The same data with its first value at `path` said otherwise; `None` where it says nothing there.
+fn otherwise(data: &Value, path: &str) -> Option<Value> {
+    let mut changed = data.clone();
+    let mut at = &mut changed;
+    for part in path.split('.') {
+        let name = part.trim_end_matches("[]");
+        at = match name {
+            "*" => at.as_object_mut()?.values_mut().next()?,
+            name => at.get_mut(name)?,
+        };
+        if part.ends_with("[]") {
+            at = at.get_mut(0)?;
+        }
+    }
+    *at = match (path.rsplit('.').next()?, &*at) {
+        ("step", _) => json!("void"),
+        ("outcome", _) => json!("failed"),
+        ("as", _) => json!("not_done"),
+        ("kind", _) => json!("fee"),
+        ("currency", _) => json!("USD"),
+        ("placed_at", _) => json!("1998-01-12T00:00:00Z"),
+        ("ciphertext_base64", _) => json!("YmFy"),
+        (_, Value::String(text)) => json!(format!("{text}x")),
+        (_, Value::Number(number)) => json!(number.as_i64()? + 1),
+        _ => return None,
+    };
+    Some(changed)
+}
+
+/// What becomes of a command: what its sender is told, what everybody sees of the order then, and what is stored.
+fn becomes(case: &Case, data: &Value) -> (Value, Vec<Vec<u8>>) {
+    let World { mut aggregate, mut log, context, .. } = (case.given)();
+    let data = match case.kind {
+        // A sum that is not right is told before anything is decided; here it is the fields that count.
+        CommandType::Place => CommandData::Place(serde_json::from_value(data.clone()).unwrap()),
+        kind => decode_data(kind, data.to_string().as_bytes()).unwrap(),
+    };
+    let mut command = with_data(&place(&the_order(), "said"), data);
+    if command.data.kind().is_operator() {
+        command.actor = Actor::Operator("ops".into());
+    }
+    let mut draft = Draft::new(&aggregate);
+    let told = match draft.decide(&aggregate, &command, &context, true) {
+        Drafted::Decided(index) => {
+            let verdict = draft.outcome(index).clone();
+            let sealed = draft.seal(&aggregate).unwrap();
+            log.push(sealed.bytes.to_vec());
+            aggregate.fold(&sealed.bytes, 10).unwrap();
+            format!("{} {} {:?}", verdict.code(), verdict.message(), verdict.path())
+        }
+        Drafted::Refused(code, message) => format!("{code} {message}"),
+        other => panic!("{other:?}"),
+    };
+    let asked = next(&the_order(), &aggregate.order).map(|effect| {
+        let request = effect.request;
+        format!("{:?} {} {} {:?}", effect.mode, request.key, request.amount_minor, request.units)
+    });
+    let mut replayed = Aggregate::new(the_order());
+    let mut events = Vec::new();
+    for bytes in &log {
+        let published = Incoming::read(bytes).unwrap().publish(&mut replayed).unwrap();
+        events.extend(published.into_iter().map(|published| json!(published.event)));
+    }
+    let seen = json!({
+        "told": told,
+        "view": view_of(&aggregate, None).unwrap(),
+        "history": history(&log, 0, 100).unwrap(),
+        "asked": asked,
+        "events": events,
+    });
+    (seen, log)
+}
+
+#[test]
+fn every_field_of_every_command_is_read() {
+    let mut unread: BTreeMap<String, &str> = BTreeMap::new();
+    for kind in CommandType::ALL {
+        let name = format!("command.{}.v1.json", kind.verb());
+        let (_, schema) = all_schemas().into_iter().find(|(file, _)| *file == name).unwrap();
+        let mut found = BTreeSet::new();
+        fields(&schema, &schema["properties"]["data"], "", &mut found);
+        assert!(found.contains("expected_version"), "{name}: {found:?}");
+        for field in found {
+            let mut said = false;
+            let read = cases().iter().filter(|case| case.kind == *kind).any(|case| {
+                let mut data = case.says.clone();
+                if data["expected_version"].is_null() {
+                    data["expected_version"] = json!((case.given)().order().version);
+                }
+                let Some(changed) = otherwise(&data, &field) else { return false };
+                said = true;
+                let ((seen, stored), (otherwise, stored_otherwise)) =
+                    (becomes(case, &data), becomes(case, &changed));
+                if SEALED.contains(&&*field) {
+                    assert_eq!(seen, otherwise, "{field} is nobody's business");
+                    return stored != stored_otherwise;
+                }
+                seen != otherwise
+            });
+            if !read {
+                let why = if said { "is accepted and read by nobody" } else { "is said by no case here" };
+                unread.insert(format!("{} {field}", kind.verb()), why);
+            }
+        }
+    }
+    assert!(unread.is_empty(), "{unread:#?}");
+}
