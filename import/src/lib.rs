@@ -6,7 +6,7 @@
 //! - What is written is what `run` takes: each command has passed the contract's own checks.
 //! - A command's id is made from tenant and order alone, so that importing twice gives replays, not second orders.
 //! - Memory holds about 80 bytes for each order seen, and the rows of those that were begun and not completed, at most
-//!   [`orders::OPEN_MAX_BYTES`].
+//!   256 MiB.
 
 mod column;
 mod columns;

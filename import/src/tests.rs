@@ -114,8 +114,8 @@ fn sku_time_prefix_and_major_units() {
     for part in ["\"subject\":\"web-7\"", "\"sku\":\"cd, \\\"blue\\\"\"", "\"amount_minor\":1170"] {
         assert!(text[0].contains(part), "{}", text[0]);
     }
-    assert!(text[0].contains("\"placed_at\":\"1997-01-12T00:00:00Z\""), "{}", text[0]);
-    assert!(text[1].contains("\"placed_at\":\"1997-01-12T07:00:00Z\""), "{}", text[1]);
+    assert!(text[0].contains("\"placed_at\":\"1997-01-12T00:00:00.000Z\""), "{}", text[0]);
+    assert!(text[1].contains("\"placed_at\":\"1997-01-12T07:00:00.000Z\""), "{}", text[1]);
 }
 
 #[test]

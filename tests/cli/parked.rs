@@ -17,7 +17,8 @@ fn parked_orders_are_listed_and_shown() {
     let shown = world.on_data(&["parked", "show", "t", "o1"]).run().expect(0);
     let lines: Vec<Vec<&str>> = shown.lines().iter().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!((&lines[0][..], &lines[2][..]), (&["order", "t/o1"][..], &["waiting", "3"][..]));
-    let operators = ["1", "2023-11-14T22:13:20Z", "unreadable", "operator", "ann", "resume", "7", "/console"];
+    let operators =
+        ["1", "2023-11-14T22:13:20.000Z", "unreadable", "operator", "ann", "resume", "7", "/console"];
     assert_eq!(lines[3], operators);
     for (line, (sequence, id)) in lines[4..].iter().zip([("2", "late-1"), ("3", "late-2")]) {
         assert_eq!((line[0], line[2]), (sequence, "retailflow.order.place.v1"));
@@ -44,7 +45,7 @@ fn programs_get_json_and_an_order_that_is_not_parked_is_a_finding() {
         "type": null,
         "id": "resume 7",
         "source": "/console",
-        "at": "2023-11-14T22:13:20Z",
+        "at": "2023-11-14T22:13:20.000Z",
         "actor": { "kind": "operator", "name": "ann" },
     });
     assert_eq!(shown["commands"][0], operators);
