@@ -236,7 +236,6 @@ pub enum EventV1 {
         tax: RefundRuleV1,
         fee: RefundRuleV1,
     },
-    /// 13: somebody says that the step was not done: its key is settled before anything else is asked for.
     SettleRequested {
         step: StepV1,
         instance: u32,
@@ -245,7 +244,6 @@ pub enum EventV1 {
         operator: Option<String>,
         reason: String,
     },
-    /// 14: both sides say different things of an asking.
     Contradicted {
         step: StepV1,
         instance: u32,
@@ -254,9 +252,7 @@ pub enum EventV1 {
         reference: Option<String>,
         reason: String,
     },
-    /// 15: an operator has looked at what was contradicted.
     ContradictionSeen,
-    /// 16: why the giver of the command gave it, where no other event of the decision says so.
     Noted {
         reason: String,
     },
