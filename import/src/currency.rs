@@ -156,7 +156,7 @@ impl Search {
         Self { columns }
     }
 
-    pub(crate) fn look(&mut self, record: &Record) {
+    pub(crate) fn observe(&mut self, record: &Record) {
         for (index, (may, seen)) in self.columns.iter_mut().enumerate().filter(|(_, (may, _))| *may) {
             let cell = record.cell(index).unwrap_or_default().trim_ascii();
             if cell.is_empty() {

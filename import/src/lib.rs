@@ -82,7 +82,7 @@ fn run_within(
     let mut search = Search::new(&columns.currency, columns.header.len(), &columns.used());
     let mut survey = Survey::default();
     while next(&mut records, &mut record, file)? {
-        survey.look(&record, &columns, settings, &mut search)?;
+        survey.observe(&record, &columns, settings, &mut search)?;
     }
     search.end(&columns.header, file)?;
     drop(records);

@@ -121,7 +121,7 @@ impl Survey {
     ///
     /// # Errors
     /// It is so broken that no order of the file is sure to be whole.
-    pub(super) fn look(
+    pub(super) fn observe(
         &mut self,
         record: &Record,
         columns: &Columns,
@@ -132,7 +132,7 @@ impl Survey {
         if record.is_blank() {
             return Ok(());
         }
-        search.look(record);
+        search.observe(record);
         let shape = row::check_shape(record, columns);
         let (name, id) = match row::order_of(record, columns) {
             Ok(found) => found,
