@@ -45,23 +45,20 @@ def lines_of(event):
 
 
 def take(book, event):
-    """Takes one event into the book, all of it or nothing."""
+    """Takes one event into the book. The transaction stays open: the cursor ends it."""
     order, number = event["subject"], event.get("eventnumber")
-    with book:
-        known = book.execute("SELECT number, currency FROM seen WHERE shop_order = ?", (order,)).fetchone()
-        if number is not None:
-            last, currency = known or (0, event["data"].get("currency"))
-            if number <= last:
-                return
-            if number != last + 1:
-                raise Gap(f"order {order}: event {last + 1} is missing, {number} came")
-            book.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", (order, number, currency))
-            for account, amount in lines_of(event):
-                book.execute(
-                    "INSERT INTO entry VALUES (?, ?, ?, ?)", (event["id"], account, currency, amount)
-                )
-        if event["type"] in ("retailflow.order.completed.v1", "retailflow.order.canceled.v1"):
-            book.execute("INSERT OR IGNORE INTO ended VALUES (?, ?)", (order, event["type"]))
+    known = book.execute("SELECT number, currency FROM seen WHERE shop_order = ?", (order,)).fetchone()
+    if number is not None:
+        last, currency = known or (0, event["data"].get("currency"))
+        if number <= last:
+            return
+        if number != last + 1:
+            raise Gap(f"order {order}: event {last + 1} is missing, {number} came")
+        book.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", (order, number, currency))
+        for account, amount in lines_of(event):
+            book.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", (event["id"], account, currency, amount))
+    if event["type"] in ("retailflow.order.completed.v1", "retailflow.order.canceled.v1"):
+        book.execute("INSERT OR IGNORE INTO ended VALUES (?, ?)", (order, event["type"]))
 
 
 def balance(book):
@@ -79,6 +76,9 @@ def main(arguments):
     server, tenant, file = arguments[:3]
     until = int(arguments[arguments.index("--until-ended") + 1]) if "--until-ended" in arguments else None
     book = sqlite3.connect(file)
+    # One sync for each transaction, and what was committed stays, whatever happens to the machine.
+    book.execute("PRAGMA journal_mode = WAL")
+    book.execute("PRAGMA synchronous = FULL")
     book.executescript(TABLES)
 
     class Place:
@@ -89,8 +89,8 @@ def main(arguments):
             return row[0] if row else ""
 
         def write(self, position):
-            with book:
-                book.execute("INSERT OR REPLACE INTO cursor VALUES (1, ?)", (position,))
+            book.execute("INSERT OR REPLACE INTO cursor VALUES (1, ?)", (position,))
+            book.commit()
 
     def handle(event):
         take(book, event)

@@ -2,6 +2,7 @@
 
 mod commands;
 mod mixed;
+mod review;
 mod signals;
 
 use std::collections::BTreeMap;

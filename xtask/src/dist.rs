@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::shell;
 
-/// Builds the program optimized across all packages (profile `dist`), and takes its line tables out into
+/// Builds the program optimized across all packages, and takes its line tables out into
 /// `retailflow.debug`, which debuggers and `addr2line` find by the link that stays in the program.
 ///
 /// # Errors
@@ -18,9 +18,9 @@ pub(crate) fn run() -> Result<()> {
         cfg!(target_os = "linux"),
         "debug information is split off on Linux only: use `cargo build --release`"
     );
-    let status = shell::cargo().args(["build", "--profile", "dist", "--package", "retailflow"]).status()?;
+    let status = shell::cargo().args(["build", "--release", "--package", "retailflow"]).status()?;
     ensure!(status.success(), "the build failed");
-    let folder = shell::target()?.join("dist");
+    let folder = shell::target()?.join("release");
     let built = folder.join("retailflow");
     let shipped = folder.join("ship");
     std::fs::create_dir_all(&shipped).with_context(|| format!("cannot make {}", shipped.display()))?;

@@ -208,7 +208,7 @@ pub struct Saga {
     pub returns: Option<Arc<Returns>>,
     /// By which rules shipping, tax and fees of the order come back.
     pub return_rules: ReturnRules,
-    /// Askings that are over, oldest first: at most [`EARLIER_MAX`]. Empty in most lives.
+    /// Askings that are over, oldest first: at most 16. Empty in most lives.
     pub earlier: Vec<Earlier>,
     /// The step that ended last, and how.
     pub last_ended: Option<(Step, StepState)>,
