@@ -131,8 +131,23 @@ impl Upstream {
         let all: Vec<usize> = (0..self.lines.len()).collect();
         let file = self.world.path("commands");
         let call = self.world.run(file.to_str().unwrap());
+        let (mut child, _) = call.arg("--participants").arg("flaky").arg("--seed").arg("3").spawn();
+        let mut pipe = child.stderr.take().unwrap();
+        let said = thread::spawn(move || std::io::read_to_string(&mut pipe).unwrap());
+        // How long it takes is the disk's affair: each minute brings outcomes, and the last of them the end.
+        let outcomes = self.world.path("outcomes");
+        let bytes = || std::fs::metadata(&outcomes).map_or(0, |file| file.len());
+        let mut ended = None;
+        while ended.is_none() {
+            let before = bytes();
+            ended = wait_for("an outcome, or the end", 2 * BOUND, || {
+                let ended = child.try_wait().unwrap();
+                (ended.is_some() || bytes() > before).then_some(ended)
+            });
+        }
         // Some ids are used for another command, and refused.
-        call.arg("--participants").arg("flaky").arg("--seed").arg("3").run().expect(1).says(&["refused"]);
+        let (code, said) = (ended.and_then(|status| status.code()), said.join().unwrap());
+        assert!(code == Some(1) && said.contains("refused"), "{code:?}: {said}");
         self.hears(&all);
         assert_eq!(self.world.outcomes().len(), self.lines.len());
         let report: Value =

@@ -6,6 +6,10 @@
 //! - Half-open, it lets everyone in. Here one probe is out at a time; all others are refused until it is back.
 //! - It takes the verdict of any call in any state. Here a verdict counts in the era in which its call began: an answer
 //!   that comes late says nothing about a participant that has failed since.
+//!
+//! And failures come sooner than successes: a participant that refuses one call in ten at once, and needs a while (a sync of
+//! its disk) for the other nine, shows nothing but failures until the first of the nine is back. So failures in a row are
+//! told to `failsafe` once they are at least as many as the calls that are still out: those may all be well.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -89,6 +93,18 @@ struct ProbeSlot {
     /// Counts the changes between open and closed.
     era: u64,
     open: Option<OpenState>,
+    /// Calls of this era that are not back.
+    out: u32,
+    /// Failures of this era since its last success.
+    row: u32,
+    /// Of these, those that `failsafe` has not been told of.
+    untold: u32,
+}
+
+impl ProbeSlot {
+    fn new(era: u64, open: Option<OpenState>) -> Self {
+        Self { era, open, out: 0, row: 0, untold: 0 }
+    }
 }
 
 struct OpenState {
@@ -107,7 +123,7 @@ impl Breaker {
         Self(Arc::new(Inner {
             machine: StateMachine::new(policy, BreakerEvents(Arc::clone(&state))),
             state,
-            probe_slot: Mutex::new(ProbeSlot { era: 0, open: None }),
+            probe_slot: Mutex::new(ProbeSlot::new(0, None)),
             rng,
             open_ms: effects.breaker_open_ms,
         }))
@@ -122,7 +138,10 @@ impl Breaker {
         let inner = &self.0;
         let mut probe_slot = inner.probe_slot.lock();
         let era = probe_slot.era;
-        let Some(open) = &mut probe_slot.open else { return Ok(self.pass(era, false)) };
+        let Some(open) = &mut probe_slot.open else {
+            probe_slot.out += 1;
+            return Ok(self.pass(era, false));
+        };
         let refused = |after: Duration| {
             inner.state.refused.fetch_add(1, Ordering::Relaxed);
             Err(RetryAfter(after))
@@ -136,6 +155,7 @@ impl Breaker {
             return refused(Duration::from_millis(inner.open_ms));
         }
         open.probing = true;
+        probe_slot.out += 1;
         inner.state.probes.fetch_add(1, Ordering::Relaxed);
         Ok(self.pass(era, true))
     }
@@ -164,21 +184,30 @@ impl Inner {
         if probe_slot.era != era {
             return;
         }
+        probe_slot.out = probe_slot.out.saturating_sub(1);
         let doublings = probe_slot.open.as_ref().map(|open| open.doublings);
         if good {
             self.machine.on_success();
+            (probe_slot.row, probe_slot.untold) = (0, 0);
             if doublings.is_some() {
-                *probe_slot = ProbeSlot { era: era + 1, open: None };
+                *probe_slot = ProbeSlot::new(era + 1, None);
             }
             return;
         }
+        (probe_slot.row, probe_slot.untold) = (probe_slot.row + 1, probe_slot.untold + 1);
+        if probe_slot.row < probe_slot.out {
+            return;
+        }
         let opened_before = self.state.opened.load(Ordering::Relaxed);
-        self.machine.on_error();
-        if self.state.opened.load(Ordering::Relaxed) > opened_before {
+        let is_open = || self.state.opened.load(Ordering::Relaxed) > opened_before;
+        while probe_slot.untold > 0 && !is_open() {
+            probe_slot.untold -= 1;
+            self.machine.on_error();
+        }
+        if is_open() {
             let doublings = doublings.map_or(0, |doublings| (doublings + 1).min(DOUBLINGS_MAX));
             let until = Instant::now() + self.open_time(doublings);
-            *probe_slot =
-                ProbeSlot { era: era + 1, open: Some(OpenState { until, doublings, probing: false }) };
+            *probe_slot = ProbeSlot::new(era + 1, Some(OpenState { until, doublings, probing: false }));
         }
     }
 
@@ -189,11 +218,13 @@ impl Inner {
         Duration::from_millis(base_ms.saturating_add(self.rng.below(base_ms / 2 + 1)))
     }
 
-    fn dropped_probe(&self, era: u64) {
+    fn dropped(&self, era: u64, probe: bool) {
         let mut probe_slot = self.probe_slot.lock();
-        if probe_slot.era == era
-            && let Some(open) = &mut probe_slot.open
-        {
+        if probe_slot.era != era {
+            return;
+        }
+        probe_slot.out = probe_slot.out.saturating_sub(1);
+        if probe && let Some(open) = &mut probe_slot.open {
             open.probing = false;
         }
     }
@@ -224,8 +255,8 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        if self.probe && !self.ended {
-            self.breaker.0.dropped_probe(self.era);
+        if !self.ended {
+            self.breaker.0.dropped(self.era, self.probe);
         }
     }
 }

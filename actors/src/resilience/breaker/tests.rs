@@ -56,6 +56,42 @@ async fn wait_it_out(breaker: &Breaker) -> Duration {
     left
 }
 
+/// Rounds of so many calls at once, of which each tenth fails, and does so before the others are back.
+fn quick_failures(breaker: &Breaker, rounds: usize, calls: usize, slow: impl Fn(Pass)) {
+    for _ in 0..rounds {
+        let mut passes: Vec<Pass> = (0..calls).filter_map(|_| breaker.try_pass().ok()).collect();
+        passes.drain(..calls / 10).for_each(Pass::failure);
+        passes.into_iter().for_each(&slow);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_that_come_sooner_than_successes_are_no_failures_in_a_row() {
+    let breaker = breaker(1);
+    quick_failures(&breaker, 100, 1000, Pass::success);
+    assert_eq!(breaker.counts(), BreakerCounts::default(), "nine of ten calls were well");
+    // Calls that are given up say nothing, and are not waited for.
+    quick_failures(&breaker, 1, 1000, drop);
+    assert!(!breaker.is_open(), "nobody knows of the others");
+    fail(&breaker, 1);
+    assert!(breaker.is_open(), "a hundred failures in a row, and no call is out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_fails_every_call_is_left_alone_however_many_are_out() {
+    let breaker = breaker(1);
+    let passes: Vec<Pass> = (0..1000).map(|_| breaker.try_pass().ok().unwrap()).collect();
+    let mut failed = 0;
+    for pass in passes {
+        pass.failure();
+        failed += 1;
+        if breaker.is_open() {
+            break;
+        }
+    }
+    assert_eq!(failed, 500, "as soon as as many have failed as are out");
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_opens_after_failures_in_a_row_and_a_probe_closes_it() {
     let breaker = breaker(1);
@@ -128,7 +164,7 @@ async fn a_dropped_probe_frees_the_gate_and_decides_nothing() {
 async fn a_verdict_that_comes_too_late_counts_for_nothing() {
     let breaker = breaker(3);
     let mut late: Vec<Pass> = (0..8).map(|_| breaker.try_pass().ok().unwrap()).collect();
-    fail(&breaker, 3);
+    fail(&breaker, late.len());
     late.pop().unwrap().success();
     assert!(breaker.is_open());
     let left = wait_it_out(&breaker).await;
