@@ -7,6 +7,9 @@ use retailflow_engine::ids::TenantId;
 use retailflow_engine::ports::Tenants;
 use retailflow_engine::wire::Code;
 use retailflow_engine::wire::admin::{TenantChange, TenantList, TenantState, TenantView};
+use retailflow_engine::wire::payment_rules::{
+    OnDecline, PAYMENT_WAIT_MAX_MS, PaymentRules, PaymentRulesChange, RefundOrder,
+};
 use retailflow_engine::wire::return_rules::{RefundRule, ReturnRulesChange};
 use retailflow_nats::{NatsTenants, TenantsOptions};
 
@@ -73,6 +76,15 @@ pub(crate) struct SetArgs {
     /// The same of fees
     #[arg(long, value_name = "RULE")]
     pub(crate) returns_fee: Option<RuleArg>,
+    /// Which payment money goes back to first, of an order placed from now on (`reverse` until it is set: the last one)
+    #[arg(long, value_name = "ORDER")]
+    pub(crate) refund_order: Option<RefundOrderArg>,
+    /// What a declined payment does (`cancel` until it is set)
+    #[arg(long, value_name = "RULE")]
+    pub(crate) on_decline: Option<OnDeclineArg>,
+    /// How long an order waits for another means of payment, in milliseconds
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=PAYMENT_WAIT_MAX_MS))]
+    pub(crate) payment_wait_ms: Option<u64>,
     /// Who does it; a server writes it to its log
     #[arg(long, value_name = "NAME", env = "RETAILFLOW_OPERATOR", default_value = "operator")]
     pub(crate) operator: String,
@@ -82,6 +94,44 @@ pub(crate) struct SetArgs {
 
 fn in_flight_max(text: &str) -> Result<NonZeroU32, String> {
     text.parse().map_err(|_| format!("a whole number from 1 to {} is expected", u32::MAX))
+}
+
+/// Which payment money goes back to first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RefundOrderArg {
+    /// The last payment first
+    #[value(name = "reverse")]
+    Reverse,
+    /// All payments, by what each holds
+    #[value(name = "pro_rata")]
+    ProRata,
+}
+
+impl From<RefundOrderArg> for RefundOrder {
+    fn from(order: RefundOrderArg) -> Self {
+        match order {
+            RefundOrderArg::Reverse => Self::Reverse,
+            RefundOrderArg::ProRata => Self::ProRata,
+        }
+    }
+}
+
+/// What a declined payment does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnDeclineArg {
+    /// The order turns back
+    Cancel,
+    /// It waits for another means of payment
+    Wait,
+}
+
+impl From<OnDeclineArg> for OnDecline {
+    fn from(rule: OnDeclineArg) -> Self {
+        match rule {
+            OnDeclineArg::Cancel => Self::Cancel,
+            OnDeclineArg::Wait => Self::Wait,
+        }
+    }
 }
 
 /// A tenant's status.
@@ -221,7 +271,13 @@ impl SetArgs {
             fee: rule(self.returns_fee),
         };
         let returns = (rules != ReturnRulesChange::default()).then_some(rules);
-        TenantChange { status, in_flight_max, returns }
+        let payments = PaymentRulesChange {
+            refund_order: self.refund_order.map(RefundOrder::from),
+            on_decline: self.on_decline.map(OnDecline::from),
+            payment_wait_ms: self.payment_wait_ms,
+        };
+        let payments = (payments != PaymentRulesChange::default()).then_some(payments);
+        TenantChange { status, in_flight_max, returns, payments }
     }
 }
 
@@ -240,6 +296,7 @@ fn shown(tenants: &[TenantView], output: Output) -> String {
                         "status": status(tenant),
                         "in_flight_max": tenant.in_flight_max,
                         "returns": tenant.returns,
+                        "payments": tenant.payments,
                     })
                 })
                 .collect();
@@ -256,7 +313,13 @@ fn shown(tenants: &[TenantView], output: Output) -> String {
                 ];
                 let rules = rules.map(|(part, rule)| format!("{part} {}", rule.as_str())).join(", ");
                 let (name, status) = (tenant.tenant.as_str(), status(tenant));
-                format!("{name:<24} {status:<10} in flight at most: {max}; returned: {rules}\n")
+                let PaymentRules { refund_order, on_decline, payment_wait_ms } = tenant.payments;
+                let wait = match on_decline {
+                    OnDecline::Cancel => "cancels".to_owned(),
+                    OnDecline::Wait => format!("waits {payment_wait_ms} ms"),
+                };
+                let refund_order = refund_order.as_str();
+                format!("{name:<24} {status:<10} in flight at most: {max}; returned: {rules}; refunds: {refund_order}; a decline {wait}\n")
             })
             .collect(),
     }

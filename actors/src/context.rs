@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use retailflow_engine::ids::PartitionId;
+use retailflow_engine::order::{Aggregate, Context};
 
 use crate::admission::AdmissionControl;
 use crate::committers::Committers;
@@ -33,9 +34,25 @@ pub(crate) struct OrderContext {
     pub(crate) table: Arc<PartitionTable>,
     pub(crate) admission: Arc<AdmissionControl>,
     pub(crate) reads: Reads,
+    /// The permits of dry runs.
+    pub(crate) dry_reads: Reads,
     pub(crate) residents: Arc<Residents>,
     pub(crate) effects: Arc<Effects>,
     pub(crate) metrics: Arc<NodeMetrics>,
+}
+
+impl OrderContext {
+    /// What decisions on an order are made with: the rules in force, and those that it gets with its placement.
+    pub(crate) fn decision_context(&self, aggregate: &Aggregate) -> Context {
+        let mut policy = self.settings.policy;
+        if aggregate.order.placed.is_none()
+            && let Some(setting) = self.ports.tenants.get(&aggregate.reference.tenant)
+        {
+            policy.returns = setting.returns;
+            policy.payments = setting.payments;
+        }
+        Context { now: self.ports.clock.now(), policy }
+    }
 }
 
 /// What the supervisor of a partition and its committer share.

@@ -12,6 +12,10 @@ use tokio::time::Instant;
 use crate::messages::{ReleaseCounts, ReleaseError};
 use crate::node::NodeHandle;
 
+/// Nothing was begun by a dry run, so nothing is left open.
+const TIME_IS_UP: &str =
+    "the time was up before it was known what would be decided; nothing was recorded, ask again";
+
 impl CommandDoor for NodeHandle {
     fn refuses(&self, tenant: &TenantId) -> Option<Outcome> {
         let code = self.admission().refusal(tenant)?;
@@ -38,6 +42,16 @@ impl CommandDoor for NodeHandle {
                     self.metrics().record_outcome(kind, &outcome, begun.elapsed());
                     outcome
                 }
+            }
+        })
+    }
+
+    fn dry_run(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
+        let command = Command::from_event(command, actor);
+        Box::pin(async move {
+            match tokio::time::timeout(deadline, self.decide_dry(&command)).await {
+                Ok(outcome) => outcome,
+                Err(_) => self.refuse_with(&command, Code::Unavailable, TIME_IS_UP).of_dry_run(),
             }
         })
     }

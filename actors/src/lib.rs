@@ -15,6 +15,7 @@ mod committers;
 mod context;
 mod counts;
 mod door;
+mod dry_run;
 mod effects;
 mod floor;
 mod handover;

@@ -10,6 +10,7 @@ use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::wire::{Code, CommandEvent, Outcome};
 use retailflow_invariants::{InvariantId, OutcomeBook, Violation};
 
+use crate::dry_runs::DryRuns;
 use crate::script::AskClient;
 use crate::time::WorldClock;
 use crate::trace::Trace;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) violations: Mutex<Vec<Violation>>,
     /// The node that is up, if one is.
     pub(crate) node: Mutex<Option<NodeHandle>>,
+    /// Who only looks.
+    pub(crate) dry_runs: DryRuns,
     /// Outcomes given again before the audit and in it.
     pub(crate) replays: AtomicU64,
 }
@@ -80,6 +83,9 @@ pub(crate) async fn call(shared: Arc<Shared>, caller: AskClient, index: u64, cou
             shared.record_answer(&who, &caller.event, &outcome);
         }
         let Some(node) = shared.node.lock().clone() else { continue };
+        if let Some(violation) = shared.dry_runs.look(&shared.trace, &node, &caller.event).await {
+            shared.violated(violation);
+        }
         shared.trace.note(format!("{who} asks: {} {}", caller.event.order, caller.event.key));
         let patience = Duration::from_millis(caller.patience_ms);
         let Ok(outcome) = tokio::time::timeout(patience, node.ask(command.clone())).await else { continue };

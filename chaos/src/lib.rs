@@ -11,6 +11,7 @@ mod callers;
 mod checker;
 mod competing_writer;
 mod crowd;
+mod dry_runs;
 mod faults;
 mod faulty_log;
 mod faulty_participants;

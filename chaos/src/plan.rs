@@ -60,6 +60,8 @@ pub struct Plan {
     pub poison: bool,
     /// Lines of the inbox that are no commands.
     pub malformed: u32,
+    /// How often somebody looks first what a command would come to, in thousandths of the tries.
+    pub dry_runs_permille: u32,
     /// How often the node is killed at some time of its own.
     pub node_kills: u32,
     /// What goes wrong below the ports.
@@ -84,6 +86,7 @@ impl Plan {
             hot_commands: 10,
             poison: false,
             malformed: 2,
+            dry_runs_permille: 0,
             node_kills: 0,
             faults: Faults { latency_max_ms: 20, ..Faults::default() },
             crashes: Crashes::None,
@@ -126,6 +129,8 @@ impl Plan {
             crashes,
             stock_units: if dice.chance(300) { 4 } else { 1_000 },
             authorization_ms: dice.chance(300).then(|| 5_100 + dice.below(2_000)),
+            // Drawn last: the worlds without any are what they were.
+            dry_runs_permille: if dice.chance(300) { 250 } else { 0 },
             config,
         }
     }

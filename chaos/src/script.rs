@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use retailflow_engine::ids::{CommandId, CommandKey, IdError, OrderId, OrderRef, Source, TenantId};
 use retailflow_engine::money::{Amount, Currency};
 use retailflow_engine::ports::Body;
-use retailflow_engine::wire::command::{CancelData, Line, PlaceData};
+use retailflow_engine::wire::command::{CancelData, Line, Payment, PlaceData};
 use retailflow_engine::wire::{CommandData, CommandEvent};
 
 use crate::plan::Plan;
@@ -157,7 +157,24 @@ pub(crate) fn place(number: u32) -> CommandData {
         components: Vec::new(),
     };
     let lines = vec![line("1", 1), line("2", 2 + number % 3)];
-    CommandData::Place(PlaceData::new(format!("customer-{number}"), usd(), lines))
+    let mut place = PlaceData::new(format!("customer-{number}"), usd(), lines);
+    place.payments = payments(amount.minor() * 2, number % 5);
+    CommandData::Place(place)
+}
+
+/// A total in so many payments, the last of them with what is left; none: nothing is said of it.
+fn payments(total_minor: i64, count: u32) -> Vec<Payment> {
+    let part_minor = total_minor / i64::from(count.max(1));
+    let payment = |number: u32| {
+        let before_minor = part_minor * i64::from(number - 1);
+        let minor = if number == count { total_minor - before_minor } else { part_minor };
+        Payment {
+            payment_id: format!("p{number}"),
+            token_ref: "tok".into(),
+            amount_minor: Amount::new(minor).unwrap_or_default(),
+        }
+    };
+    (1..=count).map(payment).collect()
 }
 
 fn usd() -> Currency {

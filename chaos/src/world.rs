@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use crate::callers::{Shared, call};
 use crate::checker::{Rest, check};
 use crate::competing_writer::CompetingWriter;
+use crate::dry_runs::DryRuns;
 use crate::faults::FaultDeck;
 use crate::faulty_log::FaultyLog;
 use crate::faulty_participants::{Reports, faulty_participants};
@@ -152,6 +153,7 @@ impl<'a> World<'a> {
             book: Mutex::new(OutcomeBook::default()),
             violations: Mutex::default(),
             node: Mutex::new(None),
+            dry_runs: DryRuns::new(plan.dry_runs_permille, Dice::new(seed, 10)),
             replays: 0.into(),
         });
         let (probe, dice) = (Arc::new(probe), Dice::new(seed, 7));

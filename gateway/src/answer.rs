@@ -50,6 +50,12 @@ impl Refusal {
         self
     }
 
+    /// To a request that asked for a dry run.
+    pub(crate) fn of_dry_run(mut self) -> Self {
+        self.outcome.dry_run = true;
+        self
+    }
+
     /// The connection can't be used any more: the rest of the request is still on its way.
     pub(crate) fn and_close(mut self) -> Self {
         self.closes = true;

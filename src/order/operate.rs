@@ -72,7 +72,7 @@ pub(crate) enum End {
     NotDone,
 }
 
-fn step(text: &str) -> Result<Step, String> {
+pub(crate) fn step(text: &str) -> Result<Step, String> {
     serde_json::from_value(Value::from(text)).map_err(|error| error.to_string())
 }
 

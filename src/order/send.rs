@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::cli::place::ServerArgs;
 use crate::cli::{Output, print};
 use crate::client::{Answer, Client, say};
+use crate::order::dry_run;
 use crate::order::name::{self, NameArgs};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 
@@ -33,6 +34,9 @@ pub(crate) struct HeadArgs {
     /// Only if the order's version is this one
     #[arg(long, value_name = "N")]
     pub(crate) expected_version: Option<u64>,
+    /// Only show what would be decided: outcome, money and events. Nothing is recorded
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// What a tenant's command has.
@@ -95,8 +99,9 @@ pub(crate) struct CancelOrder {
 /// The arguments of `order return`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Example:
+Examples:
   retailflow order return shop 1001 --line 1:1 --reason 'too loud' --server http://127.0.0.1:8080
+  retailflow order return shop 1001 --line 1:1 --reason 'too loud' --server http://127.0.0.1:8080 --dry-run
 
 Exit codes: 1 the command was rejected, 3 no answer, 4 refused.")]
 pub(crate) struct ReturnLines {
@@ -178,7 +183,12 @@ struct Envelope<'a> {
     data: Box<RawValue>,
 }
 
-fn send(args: &CommandArgs, kind: CommandType, data: String, output: Output) -> Result<(), Failure> {
+pub(crate) fn send(
+    args: &CommandArgs,
+    kind: CommandType,
+    data: String,
+    output: Output,
+) -> Result<(), Failure> {
     send_at(&At::Tenant(args.server.open()?), &args.head, kind, data, output)
 }
 
@@ -195,8 +205,10 @@ pub(crate) fn send_at(
         Some(id) => id.as_str().to_owned(),
         None => {
             let id = format!("cli-{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-            // Before it is sent: after a power cut here, this is all that tells whether it was done.
-            say(format!("command id: {id} (`--id {id}` sends it again, with one outcome)"));
+            if !args.dry_run {
+                // Before it is sent: after a power cut here, this is all that tells whether it was done.
+                say(format!("command id: {id} (`--id {id}` sends it again, with one outcome)"));
+            }
             id
         }
     };
@@ -210,12 +222,16 @@ pub(crate) fn send_at(
         data: with_version(data, args.expected_version)?,
     };
     let body = serde_json::to_string(&envelope).or_exit(ExitStatus::Usage, || "cannot write the command")?;
-    let path = |door: &str| format!("{door}{}/commands", name::path(&name));
+    let query = if args.dry_run { dry_run::QUERY } else { "" };
+    let path = |door: &str| format!("{door}{}/commands{query}", name::path(&name));
     let answer = match at {
         At::Tenant(client) => client.post(&path("/v1"), &body, None)?,
         At::Operator(client, operator) => client.post(&path("/v1/admin"), &body, Some(operator))?,
     };
-    tell(&answer, &name, output)
+    if args.dry_run {
+        dry_run::check(&answer, &name)?;
+    }
+    tell(&answer, &name, args.dry_run, output)
 }
 
 /// The data with the version that is expected. What is given twice, the server refuses.
@@ -236,10 +252,12 @@ fn with_version(data: String, version: Option<u64>) -> Result<Box<RawValue>, Fai
     RawValue::from_string(text).or_exit(ExitStatus::Usage, wrong)
 }
 
-fn tell(answer: &Answer, name: &OrderRef, output: Output) -> Result<(), Failure> {
+fn tell(answer: &Answer, name: &OrderRef, dry_run: bool, output: Output) -> Result<(), Failure> {
     let decided = matches!(answer.status, 200 | 202 | 422);
     if output == Output::Json {
         print(&format!("{}\n", answer.body))?;
+    } else if decided && dry_run {
+        print(&dry_run::text(answer, name)?)?;
     } else if answer.status == 422 {
         print(&format!("rejected {name}: {}\n", answer.why()))?;
     } else if decided {

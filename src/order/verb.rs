@@ -2,27 +2,30 @@
 
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::keys::partition_of;
-use retailflow_engine::money::Amount;
 use retailflow_engine::order::view;
 use retailflow_engine::ports::EventLog;
 use retailflow_engine::wire::CommandType;
-use retailflow_engine::wire::order::{
-    GiverKind, HistoryEntry, HistoryPage, OperatorAct, OrderView, PendingStep,
-};
+use retailflow_engine::wire::order::{GiverKind, HistoryEntry, HistoryPage};
 use retailflow_engine::wire::time::format_time;
 use serde_json::Value;
 
 use crate::cli::data::ReadOnlyArgs;
 use crate::cli::place::{Place, PlaceArgs};
 use crate::cli::{Context, Output, print};
-use crate::client::Client;
+use crate::client::{Answer, Client};
+use crate::order::list;
+use crate::order::money;
 use crate::order::name::{Found, NameArgs, path};
 use crate::order::operate;
 use crate::order::scan;
 use crate::order::send;
+use crate::order::show;
 use crate::order::watch;
 use retailflow_server::app::{self, Make};
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
+
+/// Pages of an order's history, of 1,000 decisions each, that `order show` reads for its steps.
+const STEPS_PAGES_MAX: usize = 10;
 
 /// The commands under `order`.
 #[derive(clap::Subcommand, Debug)]
@@ -38,12 +41,34 @@ pub(crate) enum Args {
   retailflow order history shop 1001 --data data -o json
   retailflow order history shop 1001 --context production")]
     History(ReadArgs),
+    /// List a tenant's orders, page by page
+    #[command(after_help = "\
+Examples:
+  retailflow order list shop --attention held --server http://127.0.0.1:8080
+  retailflow order list shop --status open --limit 1000 --data data -o json
+
+A server's lists are a little behind its log; nodes of a cluster keep none (`not_kept_here`).
+Exit codes: 3 no answer, 4 refused.")]
+    List(Box<list::ListArgs>),
+    /// Find a tenant's orders by what the lists have of them
+    #[command(after_help = "\
+Examples:
+  retailflow order search shop --attention stalled --step capture --server http://127.0.0.1:8080
+  retailflow order search shop --currency EUR --total-min 100000 --updated-from 2026-12-01T00:00:00Z --data data
+
+All of the tenant's orders are looked at; nodes of a cluster keep no lists (`not_kept_here`).
+Exit codes: 1 none is like that, 3 no answer, 4 refused.")]
+    Search(Box<list::SearchArgs>),
     /// Place an order at a server
     Place(Box<send::PlaceOrder>),
     /// Cancel an order at a server
     Cancel(Box<send::CancelOrder>),
     /// Send lines of an order back, at a server
     Return(Box<send::ReturnLines>),
+    /// Pay money back without goods, at a server
+    Refund(Box<money::RefundMoney>),
+    /// Give another means of payment after a decline, at a server
+    Pay(Box<money::PayOrder>),
     /// Follow an order at a server until it has ended
     Watch(watch::Args),
     /// Let an order that is held or stalled go on; for operators
@@ -74,9 +99,13 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     let (wanted, history) = match args {
         Args::Show(wanted) => (wanted, false),
         Args::History(wanted) => (wanted, true),
+        Args::List(args) => return list::list(&args, &context),
+        Args::Search(args) => return list::search(&args, &context),
         Args::Place(args) => return send::place(&args, context.output),
         Args::Cancel(args) => return send::cancel(&args, context.output),
         Args::Return(args) => return send::give_back(&args, context.output),
+        Args::Refund(args) => return money::refund(&args, context.output),
+        Args::Pay(args) => return money::pay(&args, context.output),
         Args::Watch(args) => return watch::exec(&args, context.output),
         Args::Resume(args) => return operate::act(&args, CommandType::Resume, context.output),
         Args::ResolveStep(args) => return operate::resolve_step(&args, context.output),
@@ -106,7 +135,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
             match (context.output, history) {
                 (Output::Json, false) => json(&order)?,
                 (Output::Json, true) => json(&entries)?,
-                (Output::Table, false) => show(&order),
+                (Output::Table, false) => show::show(&order, &entries),
                 (Output::Table, true) => entries.iter().map(line).collect(),
             }
         }
@@ -123,19 +152,41 @@ fn show_at(client: &Client, name: &OrderRef, output: Output) -> Result<String, F
     let answer = client.get(&format!("/v1{}", path(name)))?;
     match (answer.status, output) {
         (200, Output::Json) => Ok(answer.body + "\n"),
-        (200, Output::Table) => answer.read().map(|order| show(&order)),
+        (200, Output::Table) => {
+            let order = answer.read()?;
+            let (entries, more) = entries_at(client, name)?;
+            let note = "the order has more decisions: `retailflow order history` shows later steps";
+            let note = if more { format!("{:<10} {note}\n", "note") } else { String::new() };
+            Ok(show::show(&order, &entries) + &note)
+        }
         _ => Err(answer.refusal()),
     }
+}
+
+/// The first pages of an order's history, and whether there are more. Most orders never have as many decisions.
+fn entries_at(client: &Client, name: &OrderRef) -> Result<(Vec<HistoryEntry>, bool), Failure> {
+    let (mut entries, mut after) = (Vec::new(), 0);
+    for _ in 0..STEPS_PAGES_MAX {
+        let page: HistoryPage = page_at(client, name, after)?.read()?;
+        entries.extend(page.entries);
+        match page.next.filter(|next| *next > after) {
+            Some(next) => after = next,
+            None => return Ok((entries, false)),
+        }
+    }
+    Ok((entries, true))
+}
+
+fn page_at(client: &Client, name: &OrderRef, after: u64) -> Result<Answer, Failure> {
+    let answer = client.get(&format!("/v1{}/history?limit=1000&after={after}", path(name)))?;
+    if answer.status == 200 { Ok(answer) } else { Err(answer.refusal()) }
 }
 
 /// All pages, as one.
 fn history_at(client: &Client, name: &OrderRef, output: Output) -> Result<String, Failure> {
     let (mut entries, mut text, mut after) = (Vec::new(), String::new(), 0);
     loop {
-        let answer = client.get(&format!("/v1{}/history?limit=1000&after={after}", path(name)))?;
-        if answer.status != 200 {
-            return Err(answer.refusal());
-        }
+        let answer = page_at(client, name, after)?;
         let next = match output {
             // As the server gave them, with what this program may not know.
             Output::Json => {
@@ -167,43 +218,6 @@ async fn read(log: &dyn EventLog, name: &OrderRef) -> Result<Found, Failure> {
     let reason = parked.iter().find(|parked| parked.order == *name).map(|parked| parked.reason.as_str());
     let records: Vec<Vec<u8>> = records.into_iter().map(|record| record.bytes).collect();
     view(name, &records, reason).or_exit(ExitStatus::Finding, what)
-}
-
-fn show(order: &OrderView) -> String {
-    let money = |amount: Amount| format!("{} {}", amount.to_major(order.currency), order.currency.code());
-    let mut text = format!("order      {}/{}\n", order.head.tenant, order.head.order);
-    let step = order.head.step.map(|step| format!(", next step {}", step.as_str())).unwrap_or_default();
-    text.push_str(&format!("status     {}{step}\n", order.head.status.as_str()));
-    text.push_str(&format!("attention  {}", order.head.attention.as_str()));
-    text.push_str(&order.head.attention_reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default());
-    if let Some(PendingStep { step, reference, since, until }) = &order.pending {
-        let until = until.map(|until| format!(", until {}", format_time(until))).unwrap_or_default();
-        let since = format_time(*since);
-        text.push_str(&format!("\npending    {} as {reference}, since {since}{until}", step.as_str()));
-    }
-    if let Some(reason) = &order.cancel_reason {
-        text.push_str(&format!("\ncanceled   {reason}"));
-    }
-    if let Some(OperatorAct { kind, name, reason, at }) = &order.operator {
-        let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        text.push_str(&format!("\noperator   {name} {kind} at {}{why}", format_time(*at)));
-    }
-    text.push_str(&format!("\nversion    {}\n", order.head.version));
-    text.push_str(&format!("customer   {}\n", order.customer));
-    text.push_str(&format!("total      {}\n", money(order.total_minor)));
-    for line in &order.lines {
-        let amount = money(line.amount_minor);
-        text.push_str(&format!("line       {}: {} x {}, {amount}\n", line.line_id, line.quantity, line.sku));
-    }
-    let times = [
-        ("placed", order.placed_at),
-        ("recorded", Some(order.created_at)),
-        ("look again", order.next_deadline),
-    ];
-    for (what, time) in times {
-        text.push_str(&time.map(|time| format!("{what:<10} {}\n", format_time(time))).unwrap_or_default());
-    }
-    text
 }
 
 fn line(entry: &HistoryEntry) -> String {

@@ -21,9 +21,13 @@ const COMMANDS: &[&[&str]] = &[
     &["backup", "verify"],
     &["order", "show"],
     &["order", "history"],
+    &["order", "list"],
+    &["order", "search"],
     &["order", "place"],
     &["order", "cancel"],
     &["order", "return"],
+    &["order", "refund"],
+    &["order", "pay"],
     &["order", "watch"],
     &["order", "resume"],
     &["order", "resolve-step"],
@@ -117,7 +121,7 @@ fn commands_that_take_a_place_take_it_from_the_environment() {
         let on_data = match words[0] {
             "import" | "generate" | "publish" | "config" | "bench" => false,
             "cluster" | "doctor" | "node" | "partition" | "backup" => false,
-            "order" => ["show", "history"].contains(&words[1]),
+            "order" => ["show", "history", "list", "search"].contains(&words[1]),
             _ => true,
         };
         let help = retailflow(words).arg("--help").run().expect(0);

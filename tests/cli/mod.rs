@@ -6,6 +6,7 @@ mod events;
 mod generate;
 mod help;
 mod import;
+mod orders;
 mod parked;
 mod presets;
 mod run;

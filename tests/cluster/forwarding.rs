@@ -44,6 +44,13 @@ impl CommandDoor for ForwardingDoor {
         })
     }
 
+    /// Nobody is called for one.
+    fn dry_run(&self, command: CommandEvent, _: Actor, _: Duration) -> PortFuture<'_, Outcome> {
+        let code = Code::UnsupportedCommand;
+        let outcome = Outcome::refused(&command.order, &command.key, code, code.meaning());
+        Box::pin(async move { outcome.of_dry_run() })
+    }
+
     fn end_parking<'a>(
         &'a self,
         order: &'a OrderRef,

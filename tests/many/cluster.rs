@@ -175,6 +175,12 @@ impl Many {
         std::fs::read_to_string(self.file(&format!("{name}.log"))).unwrap_or_default()
     }
 
+    /// Where tenants' systems connect.
+    pub(super) fn public(&self, name: &str) -> String {
+        let line = self.of(name).said.strip_prefix("listening on http://").unwrap();
+        line.split_once(',').unwrap().0.to_owned()
+    }
+
     /// Where its operators connect.
     pub(super) fn admin(&self, name: &str) -> String {
         let line = &self.of(name).said;

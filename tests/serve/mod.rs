@@ -3,13 +3,16 @@
 mod accountant;
 mod client;
 mod documents;
+mod dry_runs;
 mod load;
 mod money;
 mod operators;
+mod payments;
 mod samples;
 mod secrets;
 mod settings;
 mod signals;
 mod surroundings;
 mod traces;
+mod warehouse;
 mod while_it_runs;

@@ -29,12 +29,20 @@ fn tenants_are_listed_shown_and_set_and_what_is_set_is_in_force_at_once() {
     let set = ["tenant", "set", "t", "--status", "suspended", "--in-flight-max", "7", "-o", "json"];
     let told = json_of(&at(&server, &set).arg("--operator").arg("ann").run().expect(0));
     let keeps = json!({"shipping": "never", "tax": "never", "fee": "never"});
-    assert_eq!(told, json!([{"tenant": "t", "status": "suspended", "in_flight_max": 7, "returns": keeps}]));
+    let pays =
+        json!({"refund_order": "reverse", "on_decline": "cancel", "payment_wait_ms": 3 * 24 * 3_600_000});
+    assert_eq!(
+        told,
+        json!([{"tenant": "t", "status": "suspended", "in_flight_max": 7, "returns": keeps, "payments": pays}])
+    );
     place().expect(4).says(&["tenant_disabled"]);
     at(&server, &["tenant", "set", "t", "--status", "active"]).run().expect(0);
     place().expect(0);
     let shown = json_of(&at(&server, &["tenant", "show", "t", "-o", "json"]).run().expect(0));
-    assert_eq!(shown, json!([{"tenant": "t", "status": "active", "in_flight_max": 7, "returns": keeps}]));
+    assert_eq!(
+        shown,
+        json!([{"tenant": "t", "status": "active", "in_flight_max": 7, "returns": keeps, "payments": pays}])
+    );
     at(&server, &["tenant", "set", "t", "--in-flight-default"]).run().expect(0);
     at(&server, &["tenant", "set", "t", "--in-flight-max", "0"]).run().expect(2).says(&["from 1"]);
     at(&server, &["tenant", "set", "t", "--operator", "\u{e9}"]).run().expect(2).says(&["printable ASCII"]);

@@ -10,5 +10,7 @@ pub(crate) mod ports;
 pub(crate) mod samples;
 pub(crate) mod server;
 pub(crate) mod serving;
+pub(crate) mod shop;
 pub(crate) mod skipped;
+pub(crate) mod smtp;
 pub(crate) mod world;

@@ -88,7 +88,7 @@ impl NodeHandle {
         refusal(order, key, code, code.meaning(), self.shared.orders.admission.retry_after_ms())
     }
 
-    pub(super) fn refuse_with(&self, command: &Command, code: Code, message: impl Into<String>) -> Outcome {
+    pub(crate) fn refuse_with(&self, command: &Command, code: Code, message: impl Into<String>) -> Outcome {
         let retry_after_ms = self.shared.orders.admission.retry_after_ms();
         refusal(&command.order, &command.key, code, message, retry_after_ms)
     }

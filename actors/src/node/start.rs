@@ -45,6 +45,9 @@ pub enum StartError {
     },
 }
 
+/// So much less may be read for dry runs than for orders that come back to memory: they look, and can ask again.
+const DRY_RUNS_SHARE: usize = 4;
+
 impl Node {
     /// Starts a node and waits until it holds all partitions of its log, if it is to hold them all.
     ///
@@ -54,7 +57,9 @@ impl Node {
         let partitions = ports.log.identity().partitions;
         let settings = Arc::new(settings);
         let waited_ms = settings.config.commit.timeout_ms.saturating_mul(3);
-        let reads = Reads::new(ports.log.identity(), settings.config.orders.hydrate_concurrency_max);
+        let reads_max = settings.config.orders.hydrate_concurrency_max;
+        let reads = Reads::new(ports.log.identity(), reads_max);
+        let dry_reads = Reads::new(ports.log.identity(), (reads_max / DRY_RUNS_SHARE).max(1));
         let residents = Residents::new(settings.config.orders.live_max);
         let limits = &settings.config.admission;
         let admission = Arc::new(AdmissionControl::new(limits, partitions));
@@ -88,6 +93,7 @@ impl Node {
                 table,
                 admission,
                 reads,
+                dry_reads,
                 residents,
                 effects,
                 metrics,

@@ -1,7 +1,7 @@
 //! Deciding what waits, and what became of the record that came of it.
 
 use ractor::{ActorProcessingErr, ActorRef};
-use retailflow_engine::order::{Context, Draft, Drafted};
+use retailflow_engine::order::{Draft, Drafted};
 use retailflow_engine::wire::Code;
 
 use super::end::OrderEnd;
@@ -23,7 +23,7 @@ impl OrderState {
             let orders = &self.args.shared.settings.config.orders;
             let max_commands = self.combine_max.unwrap_or(orders.record_max_commands);
             let max_bytes = orders.record_max_bytes;
-            let context = self.decision_context();
+            let context = self.args.shared.decision_context(&self.aggregate);
             let mut draft = Draft::new(&self.aggregate);
             let mut waiters: Vec<Vec<Work>> = Vec::new();
             let mut deferred = Vec::new();
@@ -78,18 +78,6 @@ impl OrderState {
             }
         }
         Ok(None)
-    }
-
-    /// What decisions are made with: the rules in force, and those that an order gets with its placement.
-    fn decision_context(&self) -> Context {
-        let shared = &self.args.shared;
-        let mut policy = shared.settings.policy;
-        if self.aggregate.order.placed.is_none()
-            && let Some(setting) = shared.ports.tenants.get(&self.aggregate.reference.tenant)
-        {
-            policy.returns = setting.returns;
-        }
-        Context { now: shared.ports.clock.now(), policy }
     }
 
     /// Returns a record that lost a race: the order has to be rebuilt before its commands are decided again.

@@ -215,11 +215,18 @@ impl RunningEffects {
     /// Lets a new order of `tenant` in, if there is room for one: while there is none, for those whose tenant has not used up its
     /// share. So one that places more than the node can drive is refused before all others.
     pub(crate) fn try_enter(&self, tenant: &TenantId) -> bool {
-        self.backlog.try_enter() || {
-            let list = self.list.lock();
-            self.backlog.len() < self.backlog_max.saturating_mul(SHARES_OVER)
-                && list.running.of_tenant(tenant) < (self.backlog_max / SHARES).max(1)
-        }
+        self.backlog.try_enter() || self.has_share(tenant)
+    }
+
+    /// Would a new order of `tenant` be let in? Those that are let in for others that ended are not counted on.
+    pub(crate) fn lets_in(&self, tenant: &TenantId) -> bool {
+        !self.backlog.is_full() || self.has_share(tenant)
+    }
+
+    fn has_share(&self, tenant: &TenantId) -> bool {
+        let list = self.list.lock();
+        self.backlog.len() < self.backlog_max.saturating_mul(SHARES_OVER)
+            && list.running.of_tenant(tenant) < (self.backlog_max / SHARES).max(1)
     }
 
     /// An order is to be woken in a while. `None`: there is no room to remember it; `false`: it is woken already.

@@ -18,8 +18,17 @@ const STATES_MAX: usize = 2_000_000;
 
 #[test]
 fn an_operator_may_say_anything_at_any_time() {
+    all_states(false);
+}
+
+#[test]
+fn of_a_refund_without_goods_too() {
+    all_states(true);
+}
+
+fn all_states(without_goods: bool) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let model = operator::Refund { believes: false };
+    let model = operator::Refund { believes: false, without_goods };
     let checker = model.checker().threads(threads).target_state_count(STATES_MAX).spawn_bfs().join();
     checker.assert_properties();
     assert!(checker.state_count() < STATES_MAX, "not all states were looked at");
@@ -30,7 +39,7 @@ fn an_operator_may_say_anything_at_any_time() {
 /// As it was: "not done" raised the generation while the refund was on its way.
 #[test]
 fn an_operator_who_is_believed_at_once_is_refuted() {
-    let model = operator::Refund { believes: true };
+    let model = operator::Refund { believes: true, without_goods: false };
     let builder = model.checker().target_state_count(STATES_MAX).finish_when(HasDiscoveries::AnyFailures);
     builder.spawn_bfs().join().assert_any_discovery(operator::ONCE);
 }

@@ -9,10 +9,13 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use retailflow_engine::fulfillment::{Mode, deadline, next};
+use retailflow_engine::money::Amount;
 use retailflow_engine::order::{
     Actor, Command, Context, Decision, EngineCommand, Order, StepAt, StepOutcome, decide, decide_engine,
 };
-use retailflow_engine::wire::command::{ResolveStepData, ResolvedAs, ReturnData, ReturnLine, Step};
+use retailflow_engine::wire::command::{
+    RefundData, ResolveStepData, ResolvedAs, ReturnData, ReturnLine, Step,
+};
 use retailflow_engine::wire::{Code, CommandData};
 use retailflow_testkit::author::{CONTEXT, order, place};
 use stateright::{Model, Property};
@@ -77,6 +80,8 @@ pub(crate) enum Event {
 /// The model; `believes`: the mistake made on purpose.
 pub(crate) struct Refund {
     pub(crate) believes: bool,
+    /// Money goes back without goods; otherwise with a return.
+    pub(crate) without_goods: bool,
 }
 
 impl Refund {
@@ -135,9 +140,20 @@ impl Refund {
             let outcome = StepOutcome::Done { reference: "r".into(), amount_minor: None, expires: None };
             assert!(self.outcome(&mut world, &active.at, outcome));
         }
-        let lines = vec![ReturnLine { line_id, quantity: 1, amount_minor: None }];
-        let data = ReturnData { lines, reason: "too small".into(), expected_version: None };
-        self.tell(&mut world, CommandData::Return(data)).unwrap();
+        let data = if self.without_goods {
+            CommandData::Refund(RefundData {
+                amount_minor: Amount::new(500).unwrap(),
+                components: Vec::new(),
+                lines: Vec::new(),
+                payment_id: None,
+                reason: "late".into(),
+                expected_version: None,
+            })
+        } else {
+            let lines = vec![ReturnLine { line_id, quantity: 1, amount_minor: None }];
+            CommandData::Return(ReturnData { lines, reason: "too small".into(), expected_version: None })
+        };
+        self.tell(&mut world, data).unwrap();
         world
     }
 
@@ -145,8 +161,13 @@ impl Refund {
         world.book.values().filter(|standing| **standing == Standing::Done).count()
     }
 
-    fn at(generation: u32) -> StepAt {
-        StepAt { step: Step::Refund, instance: 1, generation, part: Some("r1".into()) }
+    fn at(&self, generation: u32) -> StepAt {
+        StepAt {
+            step: Step::Refund,
+            instance: 1,
+            generation,
+            part: Some(if self.without_goods { "f1" } else { "r1" }.into()),
+        }
     }
 }
 
@@ -200,7 +221,7 @@ impl Model for Refund {
             }
             Event::Answer(generation, done) => {
                 next_world.answers.remove(&(generation, done));
-                let at = Self::at(generation);
+                let at = self.at(generation);
                 let said = world.order.0.saga.active.as_ref().is_some_and(|active| active.settling.is_some());
                 let outcome = match done {
                     true => StepOutcome::Done { reference: "re".into(), amount_minor: None, expires: None },

@@ -17,6 +17,8 @@ use super::filter::UNREADABLE;
 
 /// How long the caller waits, in milliseconds.
 pub(super) const TIMEOUT: &str = "rf-timeout-ms";
+/// Asks what would be decided.
+pub(super) const DRY_RUN: &str = "rf-dry-run";
 /// Where a published command's outcome is to be sent.
 pub(super) const REPLY_TO: &str = "rf-reply-to";
 const CONTENT_TYPE: &str = "content-type";
@@ -26,6 +28,7 @@ const NAMES: &[&str] = &[
     CONTENT_TYPE,
     "content-encoding",
     TIMEOUT,
+    DRY_RUN,
     REPLY_TO,
     "ce-specversion",
     "ce-id",
@@ -146,6 +149,36 @@ impl MessageHeaders for Headers {
         self.kept.iter().for_each(|(name, value)| take(name, value.as_bytes()));
         self.extensions.iter().for_each(|(name, value)| take(name, value.as_bytes()));
     }
+}
+
+/// Is only asked what would be decided? Another word than the two is refused: the command could be carried out by mistake.
+pub(super) fn is_dry_run(headers: &Headers) -> Result<bool, DecodeError> {
+    match headers.single(DRY_RUN)? {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(DecodeError::new(Code::InvalidField, DRY_RUN, "expected one of false, true")),
+    }
+}
+
+/// A command out of the stream is carried out, sooner or later; what asks for a dry run is not.
+pub(super) fn must_be_carried_out(headers: &Headers, command: &CommandEvent) -> Result<(), DecodeError> {
+    let asked = is_dry_run(headers).and_then(|dry_run| match dry_run {
+        false => Ok(()),
+        true => {
+            let text = format!(
+                "what is published is carried out, and a dry run is not: nothing was done. Send it as a request to {}",
+                super::subjects::ask(&command.order)
+            );
+            Err(DecodeError::new(Code::InvalidField, DRY_RUN, text))
+        }
+    });
+    asked.map_err(|mut error| {
+        error.address.tenant = Some(command.order.tenant.clone());
+        error.address.order = Some(command.order.order.clone());
+        error.address.source = Some(command.key.source.clone());
+        error.address.id = Some(command.key.id.clone());
+        error
+    })
 }
 
 /// A published command says who made it.

@@ -390,7 +390,11 @@ impl NatsInbox {
 
     /// The command in one piece.
     fn body(&self, order: &OrderRef, arrived: &ForeignMessage) -> Result<Vec<u8>, DecodeError> {
-        match command::read(order, &arrived.headers, &arrived.payload) {
+        let read = command::read(order, &arrived.headers, &arrived.payload);
+        if let Ok(read) = &read {
+            command::must_be_carried_out(&arrived.headers, &read.command)?;
+        }
+        match read {
             Ok(read) if !read.whole => {
                 let bytes = read.command.to_json();
                 if bytes.len() > self.options.body_max_bytes {

@@ -41,6 +41,7 @@ fn request(order: u32, step: Step, key: &str, reference: Option<Arc<str>>) -> St
         order: OrderRef { tenant, order: id },
         step,
         reference,
+        payment: 0,
         amount_minor: if Role::of(step) == Role::Payments { 900 } else { 0 },
         units: None,
         placed: placed.into(),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use super::life::{Effects, role_of};
+use super::money::{PaymentSide, sides_of, take_payment};
 use super::name_set::Names;
 use super::names::{CheckKey, Name};
 use super::order::OrderTail;
@@ -134,6 +135,8 @@ struct Both {
     /// Steps that the log says were done, and those that stand in their books, by role.
     done: [[u16; 2]; 3],
     running: Option<StepV1>,
+    /// What each of several payments took and gave back, here and in the book of payments; empty of one.
+    payments: Box<[[PaymentSide; 2]]>,
     theirs: Sides,
     in_books: bool,
     keys: Names,
@@ -155,6 +158,7 @@ impl Comparison {
             ours: tail.life.effects,
             done: tail.life.done.map(|done| [done, 0]),
             running: tail.life.running(),
+            payments: tail.life.payments().into_iter().map(sides_of).collect(),
             ..Both::default()
         };
         Self {
@@ -191,6 +195,7 @@ impl Comparison {
         self.check.orders += u64::from(!std::mem::replace(&mut both.in_books, true));
         both.theirs.take(entry);
         if entry.kind == BookKind::Done {
+            take_payment(&mut both.payments, entry);
             let done = &mut both.done[entry.role() as usize][1];
             *done = done.saturating_add(1);
             if !both.keys.insert(self.key.effect(&entry.key)) {
@@ -245,6 +250,10 @@ impl Comparison {
                 if pair.ours != pair.theirs && !both.running.is_some_and(|step| pair.is_about(step)) {
                     found.push(pair.to_string());
                 }
+            }
+            let moves_money = matches!(both.running, Some(StepV1::Capture | StepV1::Refund));
+            if !moves_money && both.payments.iter().any(|[ours, theirs]| ours != theirs) {
+                found.push(format!("payments are {:?}, here and in the book of payments", both.payments));
             }
             found.extend(both.theirs.violations().iter().map(|what| format!("in their books: {what:?}")));
             if !found.is_empty() {

@@ -5,6 +5,7 @@ mod compare;
 mod ledger;
 mod life;
 mod log;
+mod money;
 mod name_set;
 mod names;
 mod order;

@@ -2,8 +2,10 @@
 //!
 //! Written a second time, apart from `order::evolve`, on purpose: what both get wrong in the same way is less likely.
 
+use super::money::{Money, PaymentSide};
 use super::violation::InvariantId;
 use retailflow_engine::codec::v1::{AttentionV1, EventV1, StatusV1, StepOutcomeV1, StepV1};
+use retailflow_engine::order::Part;
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::command::Step;
 
@@ -44,6 +46,10 @@ pub(super) struct Life {
     last: Option<StepV1>,
     /// The last step that ended is settled as not done: it may be asked for anew. An operator's word does not settle it.
     not_done: bool,
+    /// Several payments, and what is owed.
+    money: Option<Box<Money>>,
+    /// Which payment the step that was asked for last is of, from 0.
+    payment: u16,
     pub(super) status: Option<StatusV1>,
     pub(super) attention: Attention,
     /// Steps that their participants said are done, by role: so many entries their books must have.
@@ -75,6 +81,11 @@ impl Life {
         self.active.is_some() || matches!(self.status, Some(StatusV1::Open | StatusV1::Canceling))
     }
 
+    /// What each of several payments took and gave back; empty of one.
+    pub(super) fn payments(&self) -> Vec<PaymentSide> {
+        self.money.as_ref().map(|money| money.sides()).unwrap_or_default()
+    }
+
     /// The step that is asked for now: its participant may have done it already.
     pub(super) fn running(&self) -> Option<StepV1> {
         self.active
@@ -89,23 +100,26 @@ impl Life {
                 self.total_minor = placed.total_minor;
                 let units = sum(placed.lines.iter().map(|line| line.quantity));
                 self.units = u32::try_from(units).unwrap_or(u32::MAX);
+                self.money = Money::of(&placed.payments);
             }
-            EventV1::StepStarted { step, instance, generation, amount_minor, lines, .. } => {
+            EventV1::StepStarted { step, instance, generation, part, amount_minor, lines, .. } => {
                 let units = sum(lines.iter().map(|line| line.quantity));
                 let units = if lines.is_empty() { u64::from(self.units) } else { units };
-                self.started(*step, (*instance, *generation), wrong);
                 self.asked_minor = amount_minor.unwrap_or(0);
+                self.started(*step, (*instance, *generation), Part::read(part.as_deref()), wrong);
                 self.asked_units = u32::try_from(units).unwrap_or(u32::MAX);
             }
-            EventV1::StepEnded { step, instance, generation, outcome, .. } => {
+            EventV1::StepEnded { step, instance, generation, part, outcome } => {
                 if self.active != Some(*step) || (self.instance, self.generation) != (*instance, *generation)
                 {
                     let text = format!("{step:?} {instance}.{generation} ended and was not asked for");
                     wrong(InvariantId::Transitions, text);
                 }
-                self.ended(*step, outcome, wrong);
+                self.ended(*step, Part::read(part.as_deref()), outcome, wrong);
             }
-            EventV1::ReturnRequested { lines, .. } => {
+            EventV1::ReturnRequested { return_id, lines, .. } => {
+                let minor = lines.iter().filter_map(|line| line.amount_minor);
+                self.owe(return_id, minor.fold(0, i64::saturating_add), wrong);
                 let units = sum(lines.iter().map(|line| line.quantity));
                 self.returned_units =
                     self.returned_units.saturating_add(u32::try_from(units).unwrap_or(u32::MAX));
@@ -113,6 +127,25 @@ impl Life {
                     let text = format!("{} of {} units returned", self.returned_units, self.units);
                     wrong(InvariantId::Goods, text);
                 }
+            }
+            EventV1::RefundRequested { refund_id, amount_minor, lines, components, .. } => {
+                let parts = lines.iter().map(|(_, minor)| *minor);
+                let parts = parts.chain(components.iter().map(|part| part.amount_minor));
+                let sum = parts.fold(0, i64::saturating_add);
+                if !(lines.is_empty() && components.is_empty()) && sum != *amount_minor {
+                    wrong(InvariantId::Amounts, format!("{refund_id} is {amount_minor}, its parts {sum}"));
+                }
+                self.owe(refund_id, *amount_minor, wrong);
+            }
+            EventV1::PaymentAwaited { payment, .. } => {
+                if let Some(money) = &mut self.money {
+                    money.declined(usize::try_from(*payment).unwrap_or(usize::MAX));
+                }
+            }
+            EventV1::PaymentsAdded { payments, .. } => {
+                let effects = self.effects;
+                let stands = (effects.authorized_minor, effects.captured_minor, effects.refunded_minor);
+                self.money.get_or_insert_default().add(payments, stands, self.total_minor, wrong);
             }
             EventV1::StatusChanged { status, .. } => self.changed(*status, wrong),
             EventV1::AttentionChanged { attention, .. } => self.attention = Attention(*attention),
@@ -126,11 +159,27 @@ impl Life {
             | EventV1::SettleRequested { .. }
             | EventV1::Contradicted { .. }
             | EventV1::ContradictionSeen
+            | EventV1::ReturnSplit { .. }
+            | EventV1::PaymentRulesSet { .. }
             | EventV1::Noted { .. } => {}
         }
     }
 
-    fn started(&mut self, step: StepV1, asking: (u32, u32), wrong: &mut impl FnMut(InvariantId, String)) {
+    /// So much is to be paid back, for a return or without goods.
+    fn owe(&mut self, id: &str, minor: i64, wrong: &mut impl FnMut(InvariantId, String)) {
+        let effects = self.effects;
+        let money = self.money.get_or_insert_default();
+        let left = effects.captured_minor.saturating_sub(effects.refunded_minor);
+        money.owe(id, minor, left.saturating_sub(money.promised()), wrong);
+    }
+
+    fn started(
+        &mut self,
+        step: StepV1,
+        asking: (u32, u32),
+        part: Part<'_>,
+        wrong: &mut impl FnMut(InvariantId, String),
+    ) {
         let again = self.active == Some(step) && asking == (self.instance, self.generation);
         if self.active.is_some() && !again {
             let text = format!("{step:?} was begun while {:?} was not over", self.active);
@@ -143,8 +192,9 @@ impl Life {
             (StepV1::CancelShipment | StepV1::Void | StepV1::Release, status) => {
                 status == Some(StatusV1::Canceling)
             }
+            // Of an open order what is owed is paid back; of a canceled one, all.
             (StepV1::Refund, status) => {
-                matches!(status, Some(StatusV1::Canceling | StatusV1::Completed))
+                status == Some(StatusV1::Canceling) || (status.is_some() && part.owed.is_some())
             }
             (StepV1::Restock, status) => status == Some(StatusV1::Completed),
             (_, None) => false,
@@ -161,19 +211,37 @@ impl Life {
             let status = self.status;
             wrong(InvariantId::Transitions, format!("{step:?} {asking:?} was begun in {status:?}"));
         }
-        if step == StepV1::Capture && self.effects.authorized_minor < self.total_minor {
+        let of_payment = self.money.as_ref().and_then(|money| money.authorized(part.payment));
+        let authorized_minor = of_payment.unwrap_or(self.effects.authorized_minor);
+        if step == StepV1::Capture && authorized_minor < self.asked_minor {
             wrong(InvariantId::Money, "a capture of more than is authorized".into());
         }
         if step == StepV1::Authorize && !continues && !again {
             // The one before, if there is one, is over.
-            self.effects.authorized_minor = 0;
+            let over = self.money.as_mut().and_then(|money| money.over(part.payment));
+            let over = over.unwrap_or(self.effects.authorized_minor);
+            self.effects.authorized_minor = self.effects.authorized_minor.saturating_sub(over);
         }
         self.effects.payment_asked |= step == StepV1::Authorize;
         self.active = Some(step);
+        self.payment = u16::try_from(part.payment).unwrap_or(u16::MAX);
         (self.instance, self.generation) = asking;
     }
 
-    fn ended(&mut self, step: StepV1, outcome: &StepOutcomeV1, wrong: &mut impl FnMut(InvariantId, String)) {
+    fn ended(
+        &mut self,
+        step: StepV1,
+        part: Part<'_>,
+        outcome: &StepOutcomeV1,
+        wrong: &mut impl FnMut(InvariantId, String),
+    ) {
+        if part.payment != usize::from(self.payment) {
+            let text = format!(
+                "{step:?} of payment {} ended, of payment {} it was asked for",
+                part.payment, self.payment
+            );
+            wrong(InvariantId::Transitions, text);
+        }
         let done = match outcome {
             StepOutcomeV1::Pending { .. } | StepOutcomeV1::Unknown { .. } => return,
             StepOutcomeV1::Done { amount_minor, .. } => {
@@ -217,6 +285,17 @@ impl Life {
                 effects.captured_minor = effects.captured_minor.saturating_add(minor);
             }
             StepV1::Refund => effects.refunded_minor = effects.refunded_minor.saturating_add(minor),
+        }
+        if let Some(money) = &mut self.money {
+            money.done(step, part.payment, minor, wrong);
+            if let (StepV1::Capture, StepOutcomeV1::Done { reference, .. }) = (step, outcome) {
+                money.called(part.payment, reference);
+            }
+            if step == StepV1::Refund
+                && let Some(owed) = part.owed
+            {
+                money.paid(owed, minor, wrong);
+            }
         }
         let (units, total) = (self.units, self.total_minor);
         if effects.reserved_units > units

@@ -252,6 +252,6 @@ mod tests {
 
     #[test]
     fn a_million_orders_fit() {
-        assert!(size_of::<([u8; 16], OrderTail)>() <= 184);
+        assert!(size_of::<([u8; 16], OrderTail)>() <= 192);
     }
 }

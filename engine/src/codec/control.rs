@@ -5,9 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, CodecError, Schema};
-use super::v1::{ActorV1, RefundRuleV1};
+use super::v1::{ActorV1, OnDeclineV1, RefundOrderV1, RefundRuleV1};
 use crate::ids::{OrderId, OrderRef, TenantId, TimestampMs};
 use crate::ports::{DeadLetter, TenantSetting, TenantStatus};
+use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
 use crate::wire::return_rules::{RefundRule, ReturnRules};
 
 /// The newest version written and read.
@@ -115,6 +116,13 @@ enum NoteV1 {
         in_flight_max: Option<u32>,
         return_rules: [RefundRuleV1; 3],
     },
+    TenantWithPayments {
+        tenant: String,
+        suspended: bool,
+        in_flight_max: Option<u32>,
+        return_rules: [RefundRuleV1; 3],
+        payment_rules: (RefundOrderV1, OnDeclineV1, u64),
+    },
 }
 
 impl Control {
@@ -206,9 +214,19 @@ impl Note {
                 at_ms: letter.at.0,
             },
             Self::Tenant(setting) => {
-                let TenantSetting { tenant, status, in_flight_max, returns } = setting;
+                let TenantSetting { tenant, status, in_flight_max, returns, payments } = setting;
                 let (tenant, suspended) = (tenant.to_string(), status == TenantStatus::Suspended);
-                if returns == ReturnRules::NEVER {
+                if payments != PaymentRules::DEFAULT {
+                    let return_rules = return_rules_to_stored(returns);
+                    let payment_rules = payment_rules_to_stored(payments);
+                    NoteV1::TenantWithPayments {
+                        tenant,
+                        suspended,
+                        in_flight_max,
+                        return_rules,
+                        payment_rules,
+                    }
+                } else if returns == ReturnRules::NEVER {
                     NoteV1::Tenant { tenant, suspended, in_flight_max }
                 } else {
                     let return_rules = return_rules_to_stored(returns);
@@ -236,6 +254,11 @@ impl Note {
             NoteV1::TenantWithRules { tenant, suspended, in_flight_max, return_rules } => {
                 Self::Tenant(setting(&tenant, suspended, in_flight_max, return_rules)?)
             }
+            NoteV1::TenantWithPayments { tenant, suspended, in_flight_max, return_rules, payment_rules } => {
+                let payments = payment_rules_from_stored(payment_rules);
+                let setting = setting(&tenant, suspended, in_flight_max, return_rules)?;
+                Self::Tenant(TenantSetting { payments, ..setting })
+            }
         })
     }
 }
@@ -251,6 +274,7 @@ fn setting(
         status: if suspended { TenantStatus::Suspended } else { TenantStatus::Active },
         in_flight_max,
         returns: return_rules_from_stored(return_rules),
+        payments: PaymentRules::DEFAULT,
     })
 }
 
@@ -271,6 +295,33 @@ pub(crate) fn return_rules_from_stored(stored: [RefundRuleV1; 3]) -> ReturnRules
         RefundRuleV1::ProRata => RefundRule::ProRata,
     });
     ReturnRules { shipping, tax, fee }
+}
+
+/// Refund order, what a decline does, and how long is waited, in milliseconds.
+pub(crate) fn payment_rules_to_stored(rules: PaymentRules) -> (RefundOrderV1, OnDeclineV1, u64) {
+    let PaymentRules { refund_order, on_decline, payment_wait_ms } = rules;
+    let refund_order = match refund_order {
+        RefundOrder::Reverse => RefundOrderV1::Reverse,
+        RefundOrder::ProRata => RefundOrderV1::ProRata,
+    };
+    let on_decline = match on_decline {
+        OnDecline::Cancel => OnDeclineV1::Cancel,
+        OnDecline::Wait => OnDeclineV1::Wait,
+    };
+    (refund_order, on_decline, payment_wait_ms)
+}
+
+pub(crate) fn payment_rules_from_stored(stored: (RefundOrderV1, OnDeclineV1, u64)) -> PaymentRules {
+    let (refund_order, on_decline, payment_wait_ms) = stored;
+    let refund_order = match refund_order {
+        RefundOrderV1::Reverse => RefundOrder::Reverse,
+        RefundOrderV1::ProRata => RefundOrder::ProRata,
+    };
+    let on_decline = match on_decline {
+        OnDeclineV1::Cancel => OnDecline::Cancel,
+        OnDeclineV1::Wait => OnDecline::Wait,
+    };
+    PaymentRules { refund_order, on_decline, payment_wait_ms }
 }
 
 /// The order that a stored record names.

@@ -1,17 +1,18 @@
-//! An order's state at a revision, version 4: frozen. Versions 1 to 3, of builds before the first release, are not read:
-//! they do not say when an order changed, by which rules it comes back, how many events it has had or which askings are
-//! over, and the log has it all.
+//! An order's state at a revision, version 5: frozen. Versions 1 to 4, of builds before the first release, are not read:
+//! they do not say when an order changed, by which rules it comes back, how many events it has had, which askings are over
+//! or how each payment stands, and the log has it all.
 
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, CodecError, Schema};
 use super::v1::{
-    AttentionV1, CommandKindV1, LinePartV1, PlacedV1, RefundRuleV1, StatusV1, StepV1, VerdictV1,
+    AttentionV1, CommandKindV1, ComponentV1, LinePartV1, OnDeclineV1, PlacedV1, RefundOrderV1, RefundRuleV1,
+    StatusV1, StepV1, VerdictV1,
 };
 use crate::keys::Hash;
 
 /// The newest version written and read.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// A snapshot. It is believed only when the log with this id has the record that hashes to `chain` at `revision`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +73,80 @@ pub struct SnapshotV4 {
     pub told: u64,
     /// What was said of its steps.
     pub words: WordsV4,
+}
+
+/// A snapshot of version 5: version 4, how each payment stands, and what is owed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotV5 {
+    /// What version 4 held.
+    pub state: SnapshotV4,
+    /// How each payment stands, in the declared order.
+    pub payments: Vec<PaymentStateV5>,
+    /// What is owed.
+    pub owed: OwedV5,
+}
+
+/// How a payment stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentStateV5 {
+    /// How much is to be paid this way, in minor units.
+    pub planned_minor: i64,
+    /// Minor units authorized, voided, captured, refunded.
+    pub amounts_minor: [i64; 4],
+    /// Its provider's reference to the authorization.
+    pub authorization: Option<String>,
+    /// Its provider's reference to the capture.
+    pub capture: Option<String>,
+    /// When the authorization ends by itself, milliseconds since 1970.
+    pub expires_ms: Option<i64>,
+    /// How often its authorization was asked for anew.
+    pub entered: u32,
+    /// It was declined.
+    pub declined: bool,
+}
+
+/// What an order owes, and by which rules it pays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwedV5 {
+    /// Refund order, what a decline does, and how long is waited, in milliseconds; absent: as nothing was said.
+    pub payment_rules: Option<(RefundOrderV1, OnDeclineV1, u64)>,
+    /// Until when the order waits for another means of payment, milliseconds since 1970.
+    pub waiting_until_ms: Option<i64>,
+    /// Of the open returns, in their order.
+    pub returns: Vec<OpenReturnV5>,
+    /// Refunds without goods.
+    pub refunds: Vec<RefundV5>,
+    /// What returns were granted of components.
+    pub with_returns: Vec<ComponentV1>,
+    /// What returns of a line were granted beside its own money.
+    pub beside_lines: Vec<(String, i64)>,
+}
+
+/// What version 2 does not say of an open return.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenReturnV5 {
+    /// Paid back, in minor units, and the first payment that was not asked.
+    pub paid: (i64, u32),
+    /// By line and by component, what it pays back, where that is not of its lines alone.
+    pub split: Option<(Vec<(String, i64)>, Vec<ComponentV1>)>,
+}
+
+/// A refund without goods.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in the event that asks for it")]
+pub struct RefundV5 {
+    pub refund_id: String,
+    pub amount_minor: i64,
+    pub lines: Vec<(String, i64)>,
+    pub components: Vec<ComponentV1>,
+    pub payment_id: Option<String>,
+    pub reason: String,
+    /// Which payment, from 0, where one was named.
+    pub payment: Option<u32>,
+    /// How many returns were asked for before it.
+    pub after_returns: u32,
+    /// Paid back, in minor units, and the first payment that was not asked.
+    pub paid: (i64, u32),
 }
 
 /// What was said of an order's steps.
@@ -177,7 +252,7 @@ pub struct ReturnsV2 {
 ///
 /// # Errors
 /// [`CodecError::TooLarge`].
-pub fn encode(snapshot: &SnapshotV4) -> Result<Vec<u8>, CodecError> {
+pub fn encode(snapshot: &SnapshotV5) -> Result<Vec<u8>, CodecError> {
     envelope::seal(Schema::Snapshot, VERSION, snapshot)
 }
 
@@ -185,9 +260,9 @@ pub fn encode(snapshot: &SnapshotV4) -> Result<Vec<u8>, CodecError> {
 ///
 /// # Errors
 /// [`CodecError`].
-pub fn decode(bytes: &[u8]) -> Result<SnapshotV4, CodecError> {
+pub fn decode(bytes: &[u8]) -> Result<SnapshotV5, CodecError> {
     match envelope::open(Schema::Snapshot, VERSION, bytes)? {
-        (found @ 1..=3, _) => {
+        (found @ 1..=4, _) => {
             Err(CodecError::Unsupported { schema: "Snapshot".into(), found, known: VERSION })
         }
         (VERSION, payload) => envelope::payload(payload),

@@ -64,6 +64,7 @@ pub(crate) fn request(reference: &OrderRef, order: &Order, active: &Active) -> O
         order: reference.clone(),
         step: active.at.step,
         reference: acts_on(order, active),
+        payment: active.at.for_part().payment,
         amount_minor: active.amount_minor,
         units: active.units.clone(),
         placed: order.placed.clone()?,
@@ -78,5 +79,5 @@ pub fn key(reference: &OrderRef, at: &StepAt) -> Arc<str> {
 }
 
 fn acts_on(order: &Order, active: &Active) -> Option<Arc<str>> {
-    order.saga.reference(spec(active.at.step).acts_on?).cloned()
+    order.saga.reference_of(spec(active.at.step).acts_on?, active.at.for_part().payment).cloned()
 }

@@ -7,13 +7,14 @@ use super::step_table::{AskedAmount, is_forward, spec};
 use super::steps::{backward, forward};
 use crate::ids::TimestampMs;
 use crate::order::{
-    AUTHORIZATION_EXPIRED, Active, AttentionState, Context, Event, Order, OrderStatus, Policy, ReturnedLine,
-    StepAt, StepOutcome, StepStarted, Waiting,
+    AUTHORIZATION_EXPIRED, Active, AttentionState, Context, Event, Order, OrderStatus, Owed, Part,
+    PaymentState, Policy, ReturnedLine, StepAt, StepOutcome, StepStarted, Waiting,
 };
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
 use crate::wire::limits::REASON_MAX_CHARS;
 use crate::wire::order::Attention;
+use crate::wire::payment_rules::OnDecline;
 
 /// The event that follows from the state by itself, or none: to be asked again after it.
 #[must_use]
@@ -24,73 +25,80 @@ pub fn advance(order: &Order, context: &Context) -> Option<Event> {
     }
     match order.status {
         OrderStatus::Absent | OrderStatus::Canceled => None,
-        OrderStatus::Open => Some(match forward(order) {
-            Some(step) => go_forward(order, step, context),
-            None => status(OrderStatus::Completed, None),
-        }),
+        OrderStatus::Open => match (saga.owed(), forward(order)) {
+            (Some(owed), _) => Some(pay_back(order, &owed, context)),
+            // Another means of payment is waited for.
+            _ if saga.waiting_until.is_some() => None,
+            (None, Some((step, payment))) => Some(go_forward(order, step, payment, context)),
+            (None, None) => Some(status(OrderStatus::Completed, None)),
+        },
+        // All of it goes back: what was promised before is a part of that.
         OrderStatus::Canceling => Some(match backward(order) {
-            Some(step) => start(order, step, context),
+            Some((step, payment)) => start(order, step, Part::write(None, payment), context),
             None => status(OrderStatus::Canceled, saga.cancel_reason.clone()),
         }),
-        OrderStatus::Completed => {
-            let open = saga.open_return()?;
-            let step = if open.refunded { Step::Restock } else { Step::Refund };
-            Some(start(order, step, context))
-        }
+        OrderStatus::Completed => Some(pay_back(order, &saga.owed()?, context)),
     }
 }
 
-fn go_forward(order: &Order, step: Step, context: &Context) -> Event {
-    let ends = order.saga.authorization_expires;
+fn go_forward(order: &Order, step: Step, payment: usize, context: &Context) -> Event {
+    let ends = order.saga.payments.get(payment).and_then(|payment| payment.expires);
     let margin_ms = context.policy.authorization_margin_ms;
     let over = ends.is_some_and(|ends| ends <= context.now.plus_ms(margin_ms));
     if step != Step::Capture || !over {
-        return start(order, step, context);
+        return start(order, step, Part::write(None, payment), context);
     }
-    renew(order, context)
+    renew(order, payment, context)
 }
 
 /// An authorization that is over is asked for anew, a bounded number of times.
-fn renew(order: &Order, context: &Context) -> Event {
-    if order.saga.cell(Step::Authorize).instance > context.policy.renewals_max {
+fn renew(order: &Order, payment: usize, context: &Context) -> Event {
+    let entered = order.saga.payments.get(payment).map_or(0, |payment| payment.entered);
+    if entered > context.policy.renewals_max {
         let reason = "the authorization ends again and again before it can be captured";
         return attention(Attention::Held, reason);
     }
-    start(order, Step::Authorize, context)
+    start(order, Step::Authorize, Part::write(None, payment), context)
+}
+
+/// The next step of an owed amount: money goes back, and then the goods of a return into stock.
+fn pay_back(order: &Order, owed: &Owed<'_>, context: &Context) -> Event {
+    let (step, payment) = match owed {
+        Owed::Return(open) if open.left_minor() == 0 => (Step::Restock, 0),
+        _ => (Step::Refund, order.saga.next_refund(owed, order.saga.payment_rules.refund_order).0),
+    };
+    start(order, step, Part::write(Some(owed.id()), payment), context)
 }
 
 /// The event by which a step is entered.
-fn start(order: &Order, step: Step, context: &Context) -> Event {
-    Event::StepStarted(started(order, step, context))
-}
-
-fn started(order: &Order, step: Step, context: &Context) -> StepStarted {
+fn start(order: &Order, step: Step, part: Option<Arc<str>>, context: &Context) -> Event {
     let instance = order.saga.cell(step).instance.saturating_add(1);
-    let part = match order.status {
-        OrderStatus::Completed => order.saga.open_return().map(|open| open.request.return_id.clone()),
-        _ => None,
-    };
-    asked(order, StepAt { step, instance, generation: 1, part }, context)
+    Event::StepStarted(asked(order, StepAt { step, instance, generation: 1, part }, context))
 }
 
 /// A step as it is asked for.
 fn asked(order: &Order, at: StepAt, context: &Context) -> StepStarted {
     let saga = &order.saga;
-    let total = order.placed.as_ref().map_or(0, |placed| placed.total_minor);
-    let open = saga.open_return().filter(|_| at.part.is_some());
-    let amount_minor = match (spec(at.step).amount, open) {
+    let part = at.for_part();
+    let owed = saga.owed().filter(|owed| part.owed == Some(&**owed.id()));
+    let of_payment = |minor: fn(&PaymentState) -> i64| saga.payments.get(part.payment).map_or(0, minor);
+    let amount_minor = match (spec(at.step).amount, &owed) {
         (AskedAmount::None, _) => 0,
-        (AskedAmount::OrderTotal, _) => total,
-        (AskedAmount::NotRefunded, Some(open)) => open.request.amount_minor(),
-        (AskedAmount::NotRefunded, None) => {
-            saga.totals.captured_minor.saturating_sub(saga.totals.refunded_minor)
-        }
-        (AskedAmount::NotVoided, _) => saga.totals.authorized_minor.saturating_sub(saga.totals.voided_minor),
+        // An authorization that stands is over: it is asked for anew.
+        (AskedAmount::NotAuthorized, _) => of_payment(PaymentState::not_authorized_minor)
+            .saturating_add(of_payment(PaymentState::held_minor)),
+        (AskedAmount::Held, _) => of_payment(PaymentState::held_minor),
+        (AskedAmount::NotRefunded, Some(owed)) => saga.next_refund(owed, saga.payment_rules.refund_order).1,
+        (AskedAmount::NotRefunded, None) => of_payment(PaymentState::kept_minor),
     };
-    let units = open.filter(|_| at.step == Step::Restock).map(|open| {
-        let line = |line: &ReturnedLine| LineUnits { line_id: line.line_id.clone(), quantity: line.quantity };
-        open.request.lines.iter().map(line).collect()
-    });
+    let units = match owed {
+        Some(Owed::Return(open)) if at.step == Step::Restock => {
+            let line =
+                |line: &ReturnedLine| LineUnits { line_id: line.line_id.clone(), quantity: line.quantity };
+            Some(open.request.lines.iter().map(line).collect())
+        }
+        _ => None,
+    };
     let expires = context.now.plus_ms(context.policy.step_deadline_ms);
     StepStarted { at, amount_minor, units, expires }
 }
@@ -102,7 +110,13 @@ pub fn upcoming(order: &Order, context: &Context) -> Option<StepStarted> {
     free.saga.attention = AttentionState::default();
     match advance(&free, context) {
         Some(Event::StepStarted(started)) => Some(started),
-        Some(Event::AttentionChanged { .. }) => Some(started(&free, Step::Authorize, context)),
+        // People may have an authorization renewed once more.
+        Some(Event::AttentionChanged { .. }) => {
+            let (_, payment) = forward(&free)?;
+            let instance = free.saga.cell(Step::Authorize).instance.saturating_add(1);
+            let part = Part::write(None, payment);
+            Some(asked(&free, StepAt { step: Step::Authorize, instance, generation: 1, part }, context))
+        }
         _ => None,
     }
 }
@@ -147,8 +161,13 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
         _ if turned_back(order, at.step) => {}
         StepOutcome::Declined { code, reason, .. } if is_forward(at.step) => {
             let over = at.step == Step::Capture && **code == *AUTHORIZATION_EXPIRED;
+            let payment = at.for_part().payment;
+            let waits = saga.payment_rules.on_decline == OnDecline::Wait && at.step == Step::Authorize;
             events.push(if over {
-                renew(order, context)
+                renew(order, payment, context)
+            } else if waits {
+                let until = context.now.plus_ms(saga.payment_rules.payment_wait_ms);
+                Event::PaymentAwaited { payment, until }
             } else {
                 turn_back(&format!("{} declined: {}", at.step.as_str(), cause(code, reason)))
             });
@@ -215,10 +234,10 @@ fn refunded(order: &Order, ended: &Active, outcome: &StepOutcome) -> Option<Even
     if ended.at.step != Step::Refund {
         return None;
     }
-    let payment = order.placed.as_ref().and_then(|placed| placed.payments.first());
-    let payment_id = payment.map_or("payment", |payment| &*payment.payment_id).into();
+    let part = ended.at.for_part();
+    let payment_id = order.placed.as_ref()?.payment_id(part.payment).into();
     let amount_minor = ended.done_minor(outcome);
-    Some(Event::Refunded { payment_id, return_id: ended.at.part.clone(), amount_minor })
+    Some(Event::Refunded { payment_id, owed_id: part.owed.map(Into::into), amount_minor })
 }
 
 /// Is the step's key being settled: because the order does not want the step any more, or because somebody says that
@@ -262,7 +281,9 @@ pub fn deadline(order: &Order, now: TimestampMs, policy: &Policy) -> Option<Time
     match (&saga.active, order.status) {
         _ if saga.archived => None,
         (None, OrderStatus::Absent | OrderStatus::Canceled) => None,
-        (None, OrderStatus::Completed) if saga.open_return().is_none() => None,
+        (None, OrderStatus::Completed) if saga.owed().is_none() => None,
+        // Until another means of payment comes; a time that has passed ends by turning back.
+        (None, OrderStatus::Open) if saga.waiting_until.is_some() => saga.waiting_until,
         // It waits for people, and is not forgotten meanwhile.
         (None, _) => Some(reminder),
         (Some(active), _) => Some(match &active.waiting {

@@ -66,11 +66,11 @@ pub enum Direction {
 pub enum AskedAmount {
     /// No money moves.
     None,
-    /// The order's total.
-    OrderTotal,
-    /// What is authorized and not given up yet.
-    NotVoided,
-    /// What is captured and not paid back yet; for a return, what is paid for it.
+    /// What of the payment is planned, and not authorized.
+    NotAuthorized,
+    /// What of the payment is authorized, and neither captured nor given up.
+    Held,
+    /// What of the payment is captured and not paid back; for an owed amount, its part of that.
     NotRefunded,
 }
 
@@ -135,7 +135,7 @@ pub const STEPS: [StepSpec; Step::ALL.len()] = [
         role: Role::Payments,
         direction: Direction::Forward,
         acts_on: None,
-        amount: AskedAmount::OrderTotal,
+        amount: AskedAmount::NotAuthorized,
         total: Total::AuthorizedMinor,
         undo: Undo::By(Step::Void),
     },
@@ -154,7 +154,7 @@ pub const STEPS: [StepSpec; Step::ALL.len()] = [
         role: Role::Payments,
         direction: Direction::Forward,
         acts_on: Some(Step::Authorize),
-        amount: AskedAmount::OrderTotal,
+        amount: AskedAmount::Held,
         total: Total::CapturedMinor,
         undo: Undo::By(Step::Refund),
     },
@@ -172,7 +172,7 @@ pub const STEPS: [StepSpec; Step::ALL.len()] = [
         role: Role::Payments,
         direction: Direction::Backward,
         acts_on: Some(Step::Authorize),
-        amount: AskedAmount::NotVoided,
+        amount: AskedAmount::Held,
         total: Total::VoidedMinor,
         undo: Undo::Irreversible,
     },
@@ -227,11 +227,6 @@ pub const fn spec(step: Step) -> &'static StepSpec {
 #[must_use]
 pub const fn is_forward(step: Step) -> bool {
     matches!(spec(step).direction, Direction::Forward)
-}
-
-/// Where a step stands on the way forward, from 0.
-pub(crate) fn forward_place(step: Step) -> Option<usize> {
-    FORWARD.iter().position(|one| *one == step)
 }
 
 impl Role {

@@ -14,18 +14,31 @@ pub fn goes_through(order: &Order, step: Step) -> bool {
     !free || !spec(step).moves_money()
 }
 
-/// The next step forward, if any is left.
+/// The next step forward, and for which payment, from 0, where it is of one; if any is left.
 #[must_use]
-pub fn forward(order: &Order) -> Option<Step> {
-    FORWARD.into_iter().find(|step| goes_through(order, *step) && !order.saga.is_done(*step))
+pub fn forward(order: &Order) -> Option<(Step, usize)> {
+    let payments = &order.saga.payments;
+    FORWARD.into_iter().find_map(|step| {
+        let payment = match step {
+            Step::Authorize => payments.first_where(|payment| payment.not_authorized_minor() > 0),
+            Step::Capture => payments.first_where(|payment| payment.held_minor() > 0),
+            _ => (!order.saga.is_done(step)).then_some(0),
+        };
+        Some((step, payment.filter(|_| goes_through(order, step))?))
+    })
 }
 
-/// The next compensation, if anything is left to be undone.
+/// The next compensation, and for which payment, from 0, where it is of one; if anything is left to be undone. The last
+/// payment is undone first.
 #[must_use]
-pub fn backward(order: &Order) -> Option<Step> {
-    let saga = &order.saga;
-    // What was captured is no longer only authorized.
-    let stands = |step| step != Step::Void || saga.totals.captured_minor == 0;
-    let is_done = |step| spec(step).acts_on.is_some_and(|undone| saga.is_done(undone));
-    BACKWARD.into_iter().find(|step| is_done(*step) && stands(*step))
+pub fn backward(order: &Order) -> Option<(Step, usize)> {
+    let (saga, payments) = (&order.saga, &order.saga.payments);
+    BACKWARD.into_iter().find_map(|step| {
+        let payment = match step {
+            Step::Refund => payments.last_where(|payment| payment.kept_minor() > 0),
+            Step::Void => payments.last_where(|payment| payment.held_minor() > 0),
+            _ => spec(step).acts_on.is_some_and(|undone| saga.is_done(undone)).then_some(0),
+        };
+        Some((step, payment?))
+    })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::convert::placed::place_weight_bytes;
 use crate::ids::{CommandKey, OrderRef, TimestampMs};
 use crate::keys::Hash;
+use crate::wire::command::Payment;
 use crate::wire::limits::{NAME_MAX_CHARS, REASON_MAX_CHARS};
 use crate::wire::{CommandData, CommandEvent};
 
@@ -64,6 +65,14 @@ impl Command {
         let text = match &*self.data {
             CommandData::Place(place) => place_weight_bytes(place),
             CommandData::Return(data) => data.lines.len() * (NAME_MAX_BYTES + 32) + REASON_MAX_BYTES,
+            CommandData::Refund(data) => {
+                let lines = data.lines.iter().map(|line| line.line_id.len() + 24).sum::<usize>();
+                lines + data.components.len() * 16 + NAME_MAX_BYTES + REASON_MAX_BYTES
+            }
+            CommandData::Pay(data) => {
+                let texts = |payment: &Payment| payment.payment_id.len() + payment.token_ref.len() + 32;
+                data.payments.iter().map(texts).sum::<usize>() + REASON_MAX_BYTES
+            }
             _ => 2 * REASON_MAX_BYTES,
         };
         let actor = match &self.actor {

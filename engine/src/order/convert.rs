@@ -34,6 +34,13 @@ pub(super) const fn command_kind(kind: CommandType) -> CommandKindV1 {
         CommandType::Compensate => CommandKindV1::Compensate,
         CommandType::Archive => CommandKindV1::Archive,
         CommandType::Restore => CommandKindV1::Restore,
+        CommandType::Refund => CommandKindV1::Refund,
+        CommandType::Hold => CommandKindV1::Hold,
+        CommandType::ReleaseHold => CommandKindV1::ReleaseHold,
+        CommandType::Pay => CommandKindV1::Pay,
+        CommandType::Amend => CommandKindV1::Amend,
+        CommandType::Exchange => CommandKindV1::Exchange,
+        CommandType::Record => CommandKindV1::Record,
     }
 }
 
@@ -49,6 +56,13 @@ pub(super) const fn command_type(kind: CommandKindV1) -> Option<CommandType> {
         CommandKindV1::Compensate => CommandType::Compensate,
         CommandKindV1::Archive => CommandType::Archive,
         CommandKindV1::Restore => CommandType::Restore,
+        CommandKindV1::Refund => CommandType::Refund,
+        CommandKindV1::Hold => CommandType::Hold,
+        CommandKindV1::ReleaseHold => CommandType::ReleaseHold,
+        CommandKindV1::Pay => CommandType::Pay,
+        CommandKindV1::Amend => CommandType::Amend,
+        CommandKindV1::Exchange => CommandType::Exchange,
+        CommandKindV1::Record => CommandType::Record,
         CommandKindV1::StepOutcome | CommandKindV1::DeadlinePassed | CommandKindV1::Contradiction => {
             return None;
         }

@@ -5,8 +5,11 @@
 
 mod cancel;
 mod decision;
+mod due;
 mod engine;
 mod operator;
+mod pay;
+mod refund;
 mod report;
 mod returns;
 
@@ -23,6 +26,7 @@ use super::policy::Context;
 use super::state::Order;
 use super::status::OrderStatus;
 use crate::wire::command::PlaceData;
+use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
 use crate::wire::{Code, CommandData};
 
@@ -63,6 +67,15 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
         CommandData::ResolveStep(data) => operator::resolve(order, data, &command.actor, context),
         CommandData::Compensate(data) => Ok(Decision::of(order, operator::compensate(order, data)?, context)),
         CommandData::Archive(data) => Ok(Decision::of(order, operator::archive(order, data)?, context)),
+        CommandData::Refund(data) => Ok(Decision::of(order, refund::ask(order, data)?, context)),
+        CommandData::Pay(data) => Ok(Decision::of(order, pay::pay(order, data)?, context)),
+        CommandData::Hold(_)
+        | CommandData::ReleaseHold(_)
+        | CommandData::Amend(_)
+        | CommandData::Exchange(_)
+        | CommandData::Record(_) => {
+            Err(refused(Code::UnsupportedCommand, Code::UnsupportedCommand.meaning()))
+        }
     }
 }
 
@@ -75,6 +88,9 @@ fn place_order(place: &PlaceData, context: &Context) -> Result<Vec<Event>, Denia
     let mut events = vec![Event::Placed(Arc::new(placed))];
     if context.policy.returns != ReturnRules::NEVER {
         events.push(Event::ReturnRulesSet(context.policy.returns));
+    }
+    if context.policy.payments != PaymentRules::DEFAULT {
+        events.push(Event::PaymentRulesSet(context.policy.payments));
     }
     Ok(events)
 }

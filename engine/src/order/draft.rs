@@ -350,13 +350,22 @@ fn follow_weight(event: &EventV1) -> usize {
         EventV1::Contradicted { reference, reason, .. } => {
             FOLLOW_BYTES + reason.len() + reference.as_ref().map_or(0, String::len)
         }
-        EventV1::ContradictionSeen | EventV1::ReturnRulesSet { .. } => FOLLOW_BYTES,
+        EventV1::ContradictionSeen
+        | EventV1::ReturnRulesSet { .. }
+        | EventV1::PaymentRulesSet { .. }
+        | EventV1::PaymentAwaited { .. } => FOLLOW_BYTES,
+        EventV1::ReturnSplit { lines, components, .. } => {
+            let lines = lines.iter().map(|(line_id, _)| line_id.len() + 12).sum::<usize>();
+            FOLLOW_BYTES + lines + 12 * components.len()
+        }
         EventV1::Placed(_)
         | EventV1::CancelRequested { .. }
         | EventV1::ReturnRequested { .. }
         | EventV1::LinesShort { .. }
         | EventV1::Archived { .. }
         | EventV1::Restored
-        | EventV1::PersonErased { .. } => 0,
+        | EventV1::PersonErased { .. }
+        | EventV1::RefundRequested { .. }
+        | EventV1::PaymentsAdded { .. } => 0,
     }
 }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use super::placed::Placed;
+use super::owed::{Refund, Split};
+use super::placed::{Payment, Placed};
 use super::saga::{Return, Word};
 use super::status::OrderStatus;
 use super::step::{StepAt, StepOutcome, StepStarted};
+use crate::ids::TimestampMs;
 use crate::wire::order::Attention;
+use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
 
 /// Something that happened. Append-only in its stored form (`codec::v1::EventV1`).
@@ -30,12 +33,12 @@ pub enum Event {
     },
     /// Units come back.
     ReturnRequested(Return),
-    /// A return was paid back.
+    /// A return or a refund without goods was paid back, or a part of it.
     Refunded {
         /// Which payment.
         payment_id: Arc<str>,
-        /// For which return; `None` when the order was canceled.
-        return_id: Option<Arc<str>>,
+        /// For which return or refund; `None` when the order was canceled.
+        owed_id: Option<Arc<str>>,
         /// How much, in minor units.
         amount_minor: i64,
     },
@@ -85,5 +88,31 @@ pub enum Event {
     Noted {
         /// Why.
         reason: Arc<str>,
+    },
+    /// Money is to be paid back without goods.
+    RefundRequested(Refund),
+    /// What of the order a return pays back, where that is not of its lines alone.
+    ReturnSplit {
+        /// Which return.
+        return_id: Arc<str>,
+        /// Of what.
+        split: Arc<Split>,
+    },
+    /// By which rules the order's payments are paid back, and what a declined one does. Where nothing is said:
+    /// [`PaymentRules::DEFAULT`].
+    PaymentRulesSet(PaymentRules),
+    /// A payment was declined, and the order waits for another means.
+    PaymentAwaited {
+        /// Which payment, from 0.
+        payment: usize,
+        /// Until when.
+        until: TimestampMs,
+    },
+    /// Further payments take the place of declined ones.
+    PaymentsAdded {
+        /// Which.
+        payments: Arc<[Payment]>,
+        /// Why, where that was said.
+        reason: Option<Arc<str>>,
     },
 }

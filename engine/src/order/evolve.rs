@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use super::owed::{AskedRefund, Paid, Refund, Split};
+use super::payments::{PaymentState, Payments, THE_PAYMENT, is_of_payment};
+use super::placed::Payment;
 use super::saga::{Active, AttentionState, Earlier, OpenReturn, Return, Saga, StepState, Waiting};
-
 use super::step::{StepAt, StepOutcome, StepStarted};
 use super::told::is_public;
+use super::totals::Total;
 use super::{Event, Order, OrderStatus};
 use crate::fulfillment::step_table::{Direction, is_forward, spec};
 use crate::ids::TimestampMs;
@@ -22,6 +25,7 @@ pub fn evolve(order: &mut Order, event: &Event) {
     match event {
         Event::Placed(placed) => {
             order.status = OrderStatus::Open;
+            order.saga.payments = Payments::planned(placed);
             order.placed = Some(placed.clone());
         }
         Event::StepStarted(started) => start(&mut order.saga, started),
@@ -31,18 +35,22 @@ pub fn evolve(order: &mut Order, event: &Event) {
             order.saga.cancel_reason = Some(reason.clone());
         }
         Event::ReturnRequested(request) => ask_return(order, request),
-        Event::Refunded { return_id: Some(return_id), .. } => {
-            if let Some(returns) = order.saga.returns.as_mut().map(Arc::make_mut)
-                && let Some(open) = returns.open.iter_mut().find(|open| open.request.return_id == *return_id)
-            {
-                open.refunded = true;
+        Event::RefundRequested(request) => ask_refund(order, request),
+        Event::ReturnSplit { return_id, split } => split_return(&mut order.saga, return_id, split),
+        // What was paid back is taken in where its step ends.
+        Event::Refunded { .. } => {}
+        Event::PaymentRulesSet(rules) => order.saga.payment_rules = *rules,
+        Event::PaymentAwaited { payment, until } => {
+            if let Some(declined) = order.saga.payments.get_mut(*payment) {
+                declined.declined = true;
             }
+            order.saga.waiting_until = Some(*until);
         }
-        // What a canceled order was paid back is in the totals.
-        Event::Refunded { return_id: None, .. } => {}
+        Event::PaymentsAdded { payments, .. } => add_payments(order, payments),
         Event::StatusChanged { status, reason } => {
             let refused = order.status == OrderStatus::Canceling && *status == OrderStatus::Open;
             order.status = *status;
+            order.saga.waiting_until = None;
             if refused {
                 order.saga.cancel_refused = true;
                 order.saga.cancel_asked = false;
@@ -85,10 +93,18 @@ fn start(saga: &mut Saga, started: &StepStarted) {
     // A report may come before the look is answered: what it refers to stays, and what was said of it.
     let (waiting, settling) =
         before.map_or((Waiting::Asked, None), |active| (active.waiting, active.settling));
-    if step == Step::Authorize && saga.is_done(Step::Authorize) {
-        // It is over: a new one takes its place.
-        saga.totals.voided_minor = saga.totals.authorized_minor;
-        saga.authorization_expires = None;
+    if step == Step::Authorize
+        && !asked_again
+        && let Some(payment) = saga.payments.get_mut(started.at.for_part().payment)
+    {
+        // What is authorized is over: a new one takes its place.
+        let over_minor = payment.held_minor();
+        payment.voided_minor = payment.voided_minor.saturating_add(over_minor);
+        payment.expires = None;
+        if started.at.generation <= 1 {
+            payment.entered = payment.entered.saturating_add(1);
+        }
+        saga.totals.voided_minor = saga.totals.voided_minor.saturating_add(over_minor);
     }
     let cell = saga.cell_mut(step);
     cell.instance = started.at.instance;
@@ -106,6 +122,7 @@ fn start(saga: &mut Saga, started: &StepStarted) {
 
 fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
     let Some(active) = order.saga.active.take_if(|active| active.at == *at) else { return };
+    let number = at.for_part().payment;
     let standing = match outcome {
         StepOutcome::Pending { reference, until } => {
             let waiting = Waiting::Pending { reference: reference.clone(), until: *until };
@@ -117,16 +134,18 @@ fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
             return;
         }
         StepOutcome::Done { reference, expires, .. } => {
-            order.saga.set_reference(at.step, reference.clone());
-            if at.step == Step::Authorize {
-                order.saga.authorization_expires = *expires;
+            order.saga.set_reference(at.step, number, reference.clone());
+            if at.step == Step::Authorize
+                && let Some(payment) = order.saga.payments.get_mut(number)
+            {
+                payment.expires = *expires;
             }
             done(order, &active, outcome)
         }
         StepOutcome::Settled { done: true, reference } => {
             // Without a reference of the participant's, the key is what both sides know.
             if let Some(reference) = reference {
-                order.saga.set_reference(at.step, reference.clone());
+                order.saga.set_reference(at.step, number, reference.clone());
             }
             done(order, &active, outcome)
         }
@@ -136,13 +155,16 @@ fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
                 Waiting::Pending { reference, .. } => reference.clone(),
                 Waiting::Asked => evidence.chars().take(REFERENCE_MAX_CHARS).collect::<String>().into(),
             };
-            order.saga.set_reference(at.step, reference);
+            order.saga.set_reference(at.step, number, reference);
             done(order, &active, outcome)
         }
         StepOutcome::Skipped { .. } => StepState::Done,
         StepOutcome::Declined { code, .. } => {
-            if at.step == Step::Capture && **code == *AUTHORIZATION_EXPIRED {
-                order.saga.authorization_expires = Some(TimestampMs(0));
+            if at.step == Step::Capture
+                && **code == *AUTHORIZATION_EXPIRED
+                && let Some(payment) = order.saga.payments.get_mut(number)
+            {
+                payment.expires = Some(TimestampMs(0));
             }
             StepState::Declined
         }
@@ -178,14 +200,26 @@ fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> StepState 
     let amount_minor = active.done_minor(outcome);
     let (saga, spec) = (&mut order.saga, spec(active.at.step));
     saga.totals.add(spec.total, units, amount_minor);
-    match &active.at.part {
+    let part = active.at.for_part();
+    if is_of_payment(active.at.step)
+        && let Some(payment) = saga.payments.get_mut(part.payment)
+    {
+        let sum = match spec.total {
+            Total::AuthorizedMinor => &mut payment.authorized_minor,
+            Total::VoidedMinor => &mut payment.voided_minor,
+            Total::CapturedMinor => &mut payment.captured_minor,
+            _ => &mut payment.refunded_minor,
+        };
+        *sum = sum.saturating_add(amount_minor);
+    }
+    match part.owed {
         // A return pays back and takes back; what was done on the way forward stays done.
-        Some(part) if active.at.step == Step::Restock => {
+        Some(owed) if active.at.step == Step::Restock => {
             if let Some(returns) = saga.returns.as_mut().map(Arc::make_mut) {
-                returns.open.retain(|open| open.request.return_id != *part);
+                returns.open.retain(|open| *open.request.return_id != *owed);
             }
         }
-        Some(_) => {}
+        Some(owed) => paid_back(saga, owed, amount_minor, part.payment),
         None => {
             if let (Direction::Backward, Some(undone)) = (spec.direction, spec.acts_on) {
                 saga.cell_mut(undone).standing = StepState::Undone;
@@ -193,6 +227,77 @@ fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> StepState 
         }
     }
     StepState::Done
+}
+
+/// A part of an owed amount is paid back.
+fn paid_back(saga: &mut Saga, owed: &str, amount_minor: i64, payment: usize) {
+    let of_return = saga.returns.as_mut().map(Arc::make_mut).and_then(|returns| {
+        returns.open.iter_mut().find(|open| *open.request.return_id == *owed).map(|open| &mut open.paid)
+    });
+    let paid = of_return.or_else(|| {
+        let refunds = saga.refunds.as_mut().map(Arc::make_mut)?;
+        let mut asked = refunds.asked.iter_mut();
+        asked.find(|asked| *asked.request.refund_id == *owed).map(|asked| &mut asked.paid)
+    });
+    if let Some(paid) = paid {
+        *paid = Paid { minor: paid.minor.saturating_add(amount_minor), from: payment.saturating_add(1) };
+    }
+}
+
+/// What of a return is of components of the order: its lines are paid so much less of their own.
+fn split_return(saga: &mut Saga, return_id: &str, split: &Arc<Split>) {
+    let Some(returns) = saga.returns.as_mut().map(Arc::make_mut) else { return };
+    let Some(open) = returns.open.iter_mut().find(|open| *open.request.return_id == *return_id) else {
+        return;
+    };
+    let refunds = Arc::make_mut(saga.refunds.get_or_insert_default());
+    for (line, (line_id, own_minor)) in open.request.lines.iter().zip(split.lines.iter()) {
+        let rest_minor = line.amount_minor.saturating_sub(*own_minor);
+        add_to(&mut refunds.beside_lines, line_id, rest_minor);
+    }
+    for (kind, minor) in split.components.iter() {
+        add_to(&mut refunds.with_returns, kind, *minor);
+    }
+    open.split = Some(split.clone());
+}
+
+fn add_to<K: PartialEq + Clone>(sums: &mut Vec<(K, i64)>, of: &K, minor: i64) {
+    match sums.iter_mut().find(|(one, _)| one == of) {
+        Some((_, sum)) => *sum = sum.saturating_add(minor),
+        None => sums.push((of.clone(), minor)),
+    }
+}
+
+fn ask_refund(order: &mut Order, request: &Refund) {
+    let payment = request.payment_id.as_ref();
+    let payment = payment.and_then(|id| order.placed.as_ref()?.payment_number(id));
+    let after_returns = order.saga.returns.as_ref().map_or(0, |returns| returns.count);
+    let refunds = Arc::make_mut(order.saga.refunds.get_or_insert_default());
+    let paid = Paid::default();
+    refunds.asked.push(AskedRefund { request: request.clone(), payment, after_returns, paid });
+}
+
+/// Further payments take the place of declined ones.
+fn add_payments(order: &mut Order, payments: &[Payment]) {
+    let Some(placed) = order.placed.as_mut() else { return };
+    let placed = Arc::make_mut(placed);
+    if placed.payments.is_empty() {
+        let (payment_id, token_ref) = (THE_PAYMENT.into(), "".into());
+        placed.payments = [Payment { payment_id, token_ref, amount_minor: placed.total_minor }].into();
+    }
+    placed.payments = placed.payments.iter().chain(payments).cloned().collect();
+    let saga = &mut order.saga;
+    for number in 0..saga.payments.count() {
+        if let Some(declined) = saga.payments.get_mut(number).filter(|payment| payment.declined) {
+            let open_minor = declined.not_authorized_minor();
+            declined.planned_minor = declined.planned_minor.saturating_sub(open_minor);
+        }
+    }
+    for payment in payments {
+        let planned_minor = payment.amount_minor;
+        saga.payments.push(PaymentState { planned_minor, ..PaymentState::default() });
+    }
+    saga.waiting_until = None;
 }
 
 fn ask_return(order: &mut Order, request: &Return) {
@@ -207,6 +312,5 @@ fn ask_return(order: &mut Order, request: &Return) {
             sums.1 = sums.1.saturating_add(part.amount_minor);
         }
     }
-    let refunded = request.amount_minor() == 0;
-    returns.open.push(OpenReturn { request: request.clone(), refunded });
+    returns.open.push(OpenReturn { request: request.clone(), split: None, paid: Paid::default() });
 }

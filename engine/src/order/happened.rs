@@ -11,13 +11,12 @@ use super::{Order, OrderStatus};
 use crate::fulfillment;
 use crate::ids::{OrderRef, TimestampMs};
 use crate::money::{Amount, MoneyError};
-use crate::wire::command::{Payment, Step};
+use crate::wire::command::{Component, ComponentKind, Payment, Step};
 use crate::wire::event::EventData;
 use crate::wire::event_data as public;
 use crate::wire::order::Attention;
+use crate::wire::payment_rules::OnDecline;
 
-/// The id of the only payment where none was named, as [`Event::Refunded`] has it.
-const THE_PAYMENT: &str = "payment";
 /// The id of an order's only shipment.
 const THE_SHIPMENT: &str = "1";
 
@@ -72,6 +71,11 @@ impl Happened<'_> {
             | Event::Refunded { .. }
             | Event::ReturnRulesSet(_)
             | Event::SettleRequested { .. }
+            | Event::RefundRequested(_)
+            | Event::ReturnSplit { .. }
+            | Event::PaymentRulesSet(_)
+            | Event::PaymentAwaited { .. }
+            | Event::PaymentsAdded { .. }
             | Event::Noted { .. } => {
                 return Ok(None);
             }
@@ -101,8 +105,8 @@ impl Happened<'_> {
     fn ended(&self, at: &StepAt, outcome: &StepOutcome) -> Result<Option<EventData>, MoneyError> {
         let Some(active) = self.active.as_ref().filter(|active| active.at == *at) else { return Ok(None) };
         let Some(placed) = &self.state.placed else { return Ok(None) };
-        let payment_id =
-            || placed.payments.first().map_or(THE_PAYMENT, |payment| &*payment.payment_id).to_owned();
+        let part = at.for_part();
+        let payment_id = || placed.payment_id(part.payment).to_owned();
         match outcome {
             StepOutcome::Pending { reference, until } => {
                 let (reference, until) = (reference.to_string(), *until);
@@ -115,13 +119,14 @@ impl Happened<'_> {
                     amount_minor: Amount::new(active.amount_minor)?,
                     code: code.to_string(),
                     reason: reason.to_string(),
+                    waiting_until: self.waits(at.step),
                 })));
             }
             _ => {}
         }
         let Some(reference) = self.reference(at, outcome) else { return Ok(None) };
         let amount_minor = Amount::new(active.done_minor(outcome))?;
-        let return_id = at.part.as_deref().map(str::to_owned);
+        let return_id = part.owed.filter(|owed| owed.starts_with('r')).map(str::to_owned);
         Ok(Some(match at.step {
             Step::Reserve => EventData::Reserved(public::Reserved { reference, short: Vec::new() }),
             Step::Authorize => EventData::Authorized(public::Authorized {
@@ -151,12 +156,18 @@ impl Happened<'_> {
                 shipment_id: THE_SHIPMENT.to_owned(),
                 reference,
             }),
-            Step::Refund => EventData::Refunded(public::Refunded {
-                payment_id: payment_id(),
-                return_id,
-                reference,
-                amount_minor,
-            }),
+            Step::Refund => {
+                let (lines, components) = self.piece(part.owed, active.done_minor(outcome))?;
+                EventData::Refunded(public::Refunded {
+                    payment_id: payment_id(),
+                    refund_id: part.owed.filter(|_| return_id.is_none()).map(str::to_owned),
+                    return_id,
+                    lines,
+                    components,
+                    reference,
+                    amount_minor,
+                })
+            }
             Step::Restock => EventData::Restocked(public::Restocked {
                 return_id: return_id.unwrap_or_default(),
                 reference,
@@ -165,13 +176,41 @@ impl Happened<'_> {
         }))
     }
 
+    /// Until when the order waits for another means, if this decline makes it wait.
+    fn waits(&self, step: Step) -> Option<TimestampMs> {
+        let rules = &self.state.saga.payment_rules;
+        let waits = step == Step::Authorize
+            && rules.on_decline == OnDecline::Wait
+            && self.state.status == OrderStatus::Open;
+        waits.then(|| self.at.plus_ms(rules.payment_wait_ms))
+    }
+
+    /// What the last `amount_minor` that was paid back of an owed amount is of.
+    fn piece(
+        &self,
+        owed: Option<&str>,
+        amount_minor: i64,
+    ) -> Result<(Vec<public::LineAmount>, Vec<Component>), MoneyError> {
+        let saga = &self.state.saga;
+        let open = saga.returns.iter().flat_map(|returns| &returns.open);
+        let open = open.map(|open| (&*open.request.return_id, open.split(), open.paid));
+        let asked = saga.refunds().iter();
+        let asked = asked.map(|asked| (&*asked.request.refund_id, asked.request.split.clone(), asked.paid));
+        let found = owed.and_then(|owed| open.chain(asked).find(|(id, ..)| *id == owed));
+        let Some((_, split, paid)) = found else { return Ok((Vec::new(), Vec::new())) };
+        let (lines, components) = split.piece(paid.minor.saturating_sub(amount_minor), amount_minor);
+        Ok((line_amounts(&lines)?, component_amounts(&components)?))
+    }
+
     /// What the participant's side calls what was done; `None` when it was not done. Without a reference of its own,
     /// the key is what both sides know.
     fn reference(&self, at: &StepAt, outcome: &StepOutcome) -> Option<String> {
         let given: Option<Arc<str>> = match outcome {
             StepOutcome::Done { reference, .. } => Some(reference.clone()),
             StepOutcome::Settled { done: true, reference } => reference.clone(),
-            StepOutcome::Resolved { done: true, .. } => self.state.saga.reference(at.step).cloned(),
+            StepOutcome::Resolved { done: true, .. } => {
+                self.state.saga.reference_of(at.step, at.for_part().payment).cloned()
+            }
             _ => return None,
         };
         Some(given.unwrap_or_else(|| fulfillment::key(self.order, at)).to_string())
@@ -196,6 +235,20 @@ fn placed_data(placed: &Placed) -> Result<public::Placed, MoneyError> {
         placed_at: placed.placed_at,
         attributes: wire.attributes,
     })
+}
+
+pub(super) fn line_amounts(lines: &[(Arc<str>, i64)]) -> Result<Vec<public::LineAmount>, MoneyError> {
+    let line = |(line_id, minor): &(Arc<str>, i64)| {
+        Ok(public::LineAmount { line_id: line_id.to_string(), amount_minor: Amount::new(*minor)? })
+    };
+    lines.iter().map(line).collect()
+}
+
+pub(super) fn component_amounts(parts: &[(ComponentKind, i64)]) -> Result<Vec<Component>, MoneyError> {
+    let part = |(kind, minor): &(ComponentKind, i64)| {
+        Ok(Component { kind: *kind, amount_minor: Amount::new(*minor)? })
+    };
+    parts.iter().map(part).collect()
 }
 
 fn carried(placed: &Placed, active: &Active) -> Vec<public::LinePart> {

@@ -9,10 +9,14 @@ mod command;
 mod convert;
 mod decide;
 mod draft;
+mod dry_run;
 mod event;
 mod evolve;
 mod happened;
 mod lone;
+mod owed;
+mod payments;
+mod payments_stored;
 mod placed;
 mod policy;
 mod publish;
@@ -23,12 +27,14 @@ mod snapshot;
 mod state;
 mod status;
 mod step;
+mod step_record;
 mod summary_state;
 #[cfg(test)]
 mod tests;
 mod told;
 mod totals;
 mod view;
+mod view_payments;
 mod waiting;
 
 pub use aggregate::{Aggregate, FoldError, Lookup, OperatorAct, RecordedOutcome, Remark, Times, Verdict};
@@ -37,10 +43,14 @@ pub use decide::{
     Contradiction, Decision, Denial, EngineCommand, LastWords, contradiction, decide, decide_engine,
 };
 pub use draft::{Draft, Drafted, SealedDraft};
+pub use dry_run::{DryRun, dry_run};
 pub use event::Event;
 pub(crate) use evolve::AUTHORIZATION_EXPIRED;
 pub use evolve::evolve;
 pub use lone::{LoneDecision, LoneRecord, MoneyStep, lone_record};
+pub use owed::{AskedRefund, Owed, Paid, Refund, Refunds, Split};
+pub(crate) use payments::is_of_payment;
+pub use payments::{Part, PaymentState, Payments};
 pub use placed::{Component, Delivery, Line, Payment, Placed, SealedPart};
 pub use policy::{Context, Policy};
 pub use publish::{Incoming, PARKED_INDEX, Published, StepDone, publish_parked, publish_unparked};

@@ -1,6 +1,7 @@
 //! The rules that decisions follow, and what a decision may know besides state and command.
 
 use crate::ids::TimestampMs;
+use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
 
 /// The rules in force, recorded with each decision by their version.
@@ -23,6 +24,8 @@ pub struct Policy {
     /// By which rules shipping, tax and fees come back with returns: the tenant's, for an order that is placed now. An order
     /// that was placed before keeps those that were recorded with it.
     pub returns: ReturnRules,
+    /// By which rules payments are paid back, and what a declined one does: as with returns, of an order that is placed now.
+    pub payments: PaymentRules,
     /// A mistake made on purpose: open orders get no deadline.
     #[cfg(feature = "mutants")]
     pub forgets_deadlines: bool,
@@ -44,6 +47,7 @@ impl Policy {
             authorization_margin_ms: 5_000,
             reminder_ms: 3600 * 1000,
             returns: ReturnRules::NEVER,
+            payments: PaymentRules::DEFAULT,
             #[cfg(feature = "mutants")]
             forgets_deadlines: false,
             #[cfg(feature = "mutants")]

@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 
+use super::owed::{Paid, Refunds, Split};
+use super::payments::Payments;
 use super::step::{StepAt, StepOutcome};
 use super::totals::Totals;
-use crate::fulfillment::step_table::{FORWARD, forward_place, is_forward};
+use crate::fulfillment::step_table::is_forward;
 use crate::ids::TimestampMs;
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
 use crate::wire::order::Attention;
+use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
 
 /// How many kinds of steps there are.
@@ -167,8 +170,36 @@ impl Return {
 pub struct OpenReturn {
     /// Which.
     pub request: Return,
-    /// It is paid back, or there was nothing to pay.
-    pub refunded: bool,
+    /// Of what, where that is not of its lines alone.
+    pub split: Option<Arc<Split>>,
+    /// How much is paid back.
+    pub paid: Paid,
+}
+
+impl OpenReturn {
+    /// Not paid back yet, in minor units.
+    #[must_use]
+    pub fn left_minor(&self) -> i64 {
+        self.request.amount_minor().saturating_sub(self.paid.minor).max(0)
+    }
+
+    /// What it pays back, line by line.
+    #[must_use]
+    pub fn split(&self) -> Split {
+        match &self.split {
+            Some(split) => (**split).clone(),
+            None => {
+                let line = |line: &ReturnedLine| (line.line_id.clone(), line.amount_minor);
+                Split { lines: self.request.lines.iter().map(line).collect(), components: [].into() }
+            }
+        }
+    }
+
+    /// Which return of the order, from 1, as its id says.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.request.return_id.strip_prefix('r').and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
+    }
 }
 
 /// All that came back to an order. Most orders have none.
@@ -188,10 +219,10 @@ pub struct Saga {
     /// What is asked for now.
     pub active: Option<Active>,
     pub(super) cells: [Cell; STEPS],
-    /// Only steps on the way forward begin something that has a reference of their participant's.
-    pub(super) references: [Option<Arc<str>>; FORWARD.len()],
-    /// When the authorization ends by itself.
-    pub authorization_expires: Option<TimestampMs>,
+    /// What its participants call the reservation and the shipment. Those of payments stand with them.
+    pub(super) references: [Option<Arc<str>>; 2],
+    /// How each payment stands.
+    pub payments: Payments,
     /// What was done and undone.
     pub totals: Totals,
     /// Whether someone should look.
@@ -206,6 +237,12 @@ pub struct Saga {
     pub archived: bool,
     /// What came back.
     pub returns: Option<Arc<Returns>>,
+    /// What is paid back without goods.
+    pub refunds: Option<Arc<Refunds>>,
+    /// By which rules payments are paid back, and what a declined one does.
+    pub payment_rules: PaymentRules,
+    /// A payment was declined: until when the order waits for another means.
+    pub waiting_until: Option<TimestampMs>,
     /// By which rules shipping, tax and fees of the order come back.
     pub return_rules: ReturnRules,
     /// Askings that are over, oldest first: at most 16. Empty in most lives.
@@ -268,16 +305,42 @@ impl Saga {
         self.cell(step).standing == StepState::Done
     }
 
-    /// The participant's reference to what a forward step did last.
+    /// The participant's reference to what a forward step did last; of a step of payments, for the first of them.
     #[must_use]
     pub fn reference(&self, step: Step) -> Option<&Arc<str>> {
-        self.references[forward_place(step)?].as_ref()
+        self.reference_of(step, 0)
     }
 
-    pub(super) fn set_reference(&mut self, step: Step, reference: Arc<str>) {
-        if let Some(place) = forward_place(step) {
-            self.references[place] = Some(reference);
+    /// The participant's reference to what a forward step did last, for payment `payment`, from 0, where it is of one.
+    #[must_use]
+    pub fn reference_of(&self, step: Step, payment: usize) -> Option<&Arc<str>> {
+        match step {
+            Step::Reserve => self.references[0].as_ref(),
+            Step::Book => self.references[1].as_ref(),
+            Step::Authorize => self.payments.get(payment)?.authorization.as_ref(),
+            Step::Capture => self.payments.get(payment)?.capture.as_ref(),
+            Step::CancelShipment | Step::Void | Step::Refund | Step::Release | Step::Restock => None,
         }
+    }
+
+    pub(super) fn set_reference(&mut self, step: Step, payment: usize, reference: Arc<str>) {
+        let place = match step {
+            Step::Reserve => Some(&mut self.references[0]),
+            Step::Book => Some(&mut self.references[1]),
+            Step::Authorize => self.payments.get_mut(payment).map(|payment| &mut payment.authorization),
+            Step::Capture => self.payments.get_mut(payment).map(|payment| &mut payment.capture),
+            Step::CancelShipment | Step::Void | Step::Refund | Step::Release | Step::Restock => None,
+        };
+        if let Some(place) = place {
+            *place = Some(reference);
+        }
+    }
+
+    /// Which payment, from 0, a forward step has this reference for.
+    #[must_use]
+    pub fn payment_called(&self, step: Step, reference: &str) -> Option<usize> {
+        (0..self.payments.count())
+            .find(|number| self.reference_of(step, *number).is_some_and(|known| **known == *reference))
     }
 
     /// Remembers an asking that is over.

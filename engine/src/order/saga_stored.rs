@@ -7,6 +7,8 @@ use super::convert::{
     returned_from_stored, returned_to_stored, step_from_stored, step_to_stored, units_from_stored,
     units_to_stored,
 };
+use super::owed::Paid;
+use super::payments::is_of_payment;
 use super::saga::{
     Active, AttentionState, Cell, Earlier, OpenReturn, Return, Returns, STEPS, Saga, StepState, Waiting, Word,
 };
@@ -28,9 +30,11 @@ pub(super) fn saga_to_stored(saga: &Saga) -> SagaV2 {
             .collect(),
         references: Step::ALL
             .into_iter()
-            .map(|step| saga.reference(step).map(|reference| reference.to_string()))
+            .map(|step| {
+                saga.reference(step).filter(|_| !is_of_payment(step)).map(|reference| reference.to_string())
+            })
             .collect(),
-        authorization_expires_ms: saga.authorization_expires.map(|at| at.0),
+        authorization_expires_ms: None,
         units: [
             totals.reserved_units,
             totals.released_units,
@@ -122,7 +126,6 @@ pub(super) fn saga_from_stored(stored: &SagaV2) -> Result<Saga, CodecError> {
     let [authorized_minor, voided_minor, captured_minor, refunded_minor] = stored.amounts_minor;
     let mut saga = Saga {
         active: stored.active.as_ref().map(active_from_stored),
-        authorization_expires: stored.authorization_expires_ms.map(TimestampMs),
         totals: Totals {
             reserved_units,
             released_units,
@@ -149,7 +152,7 @@ pub(super) fn saga_from_stored(stored: &SagaV2) -> Result<Saga, CodecError> {
     }
     for (step, reference) in Step::ALL.into_iter().zip(&stored.references) {
         if let Some(reference) = reference {
-            saga.set_reference(step, reference.as_str().into());
+            saga.set_reference(step, 0, reference.as_str().into());
         }
     }
     Ok(saga)
@@ -193,7 +196,7 @@ fn returns_to_stored(returns: &Returns) -> ReturnsV2 {
     let open = |open: &OpenReturn| {
         let request = &open.request;
         let lines = request.lines.iter().map(returned_to_stored).collect();
-        (request.return_id.to_string(), lines, request.reason.to_string(), open.refunded)
+        (request.return_id.to_string(), lines, request.reason.to_string(), open.left_minor() == 0)
     };
     ReturnsV2 {
         count: returns.count,
@@ -203,13 +206,14 @@ fn returns_to_stored(returns: &Returns) -> ReturnsV2 {
 }
 
 fn returns_from_stored(stored: &ReturnsV2) -> Returns {
-    let open = stored.open.iter().map(|(return_id, lines, reason, refunded)| OpenReturn {
+    let open = stored.open.iter().map(|(return_id, lines, reason, _)| OpenReturn {
         request: Return {
             return_id: return_id.as_str().into(),
             lines: lines.iter().map(returned_from_stored).collect(),
             reason: reason.as_str().into(),
         },
-        refunded: *refunded,
+        split: None,
+        paid: Paid::default(),
     });
     Returns { count: stored.count, by_line: stored.by_line.clone(), open: open.collect() }
 }

@@ -33,7 +33,7 @@ pub(super) fn share(amount_minor: i64, part: u64, whole: u64) -> i64 {
 
 /// `amount` over weights, by largest remainder: each gets its part rounded towards zero, and what is left goes out one by
 /// one to those that lost most by the rounding, the earlier first. Weights are not below zero, and not all zero.
-fn spread(amount_minor: i64, weights: &[i128]) -> Vec<i64> {
+pub(super) fn spread(amount_minor: i64, weights: &[i128]) -> Vec<i64> {
     let whole = weights.iter().sum::<i128>().max(1);
     let size = i128::from(amount_minor.unsigned_abs());
     let sign = amount_minor.signum();
@@ -72,7 +72,7 @@ fn allocated(placed: &Placed) -> impl Iterator<Item = (ComponentKind, Vec<i64>)>
 }
 
 /// What the order itself has of a kind; `None` where nothing was said of it.
-fn of_kind(placed: &Placed, kind: ComponentKind) -> Option<i64> {
+pub(super) fn of_kind(placed: &Placed, kind: ComponentKind) -> Option<i64> {
     let parts = placed.components.iter().filter(|part| part.kind == kind).map(|part| part.amount_minor);
     parts.reduce(i64::saturating_add)
 }
@@ -82,37 +82,63 @@ fn of_kind(placed: &Placed, kind: ComponentKind) -> Option<i64> {
 pub(super) struct Refundable {
     /// Of each line, all units together: its amount, its part of what follows the goods, and of what comes back pro rata.
     pub(super) by_line: Vec<i64>,
-    /// With the last unit of the order.
-    pub(super) with_last_unit_minor: i64,
+    /// Of that, what is of components that come back pro rata, by kind and line.
+    pub(super) pro_rata: Vec<(ComponentKind, Vec<i64>)>,
+    /// With the last unit of the order, by kind.
+    pub(super) with_last_unit: Vec<(ComponentKind, i64)>,
+    /// What the order itself has of shipping, tax and fees.
+    components: Vec<(ComponentKind, i64)>,
 }
 
 impl Refundable {
     pub(super) fn of(placed: &Placed, rules: ReturnRules) -> Self {
         let mut by_line: Vec<i64> = placed.lines.iter().map(|line| line.amount_minor).collect();
-        let mut with_last_unit_minor: i64 = 0;
+        let mut of_rules = Self {
+            by_line: Vec::new(),
+            pro_rata: Vec::new(),
+            with_last_unit: Vec::new(),
+            components: Vec::new(),
+        };
+        let mut add = |parts: &[i64]| {
+            for (line, part) in by_line.iter_mut().zip(parts) {
+                *line = line.saturating_add(*part);
+            }
+        };
         for (kind, parts) in allocated(placed) {
+            let minor = of_kind(placed, kind).unwrap_or(0).max(0);
             let rule = match kind {
-                ComponentKind::Goods | ComponentKind::Discount => RefundRule::ProRata,
+                ComponentKind::Goods | ComponentKind::Discount => {
+                    add(&parts);
+                    continue;
+                }
                 ComponentKind::Tax => rules.tax,
                 ComponentKind::Shipping => rules.shipping,
                 ComponentKind::Fee => rules.fee,
             };
+            of_rules.components.push((kind, minor));
             match rule {
                 RefundRule::Never => {}
-                RefundRule::WithLastUnit => {
-                    with_last_unit_minor =
-                        with_last_unit_minor.saturating_add(of_kind(placed, kind).unwrap_or(0));
-                }
+                RefundRule::WithLastUnit => of_rules.with_last_unit.push((kind, minor)),
                 RefundRule::ProRata => {
-                    for (line, part) in by_line.iter_mut().zip(parts) {
-                        *line = line.saturating_add(part);
-                    }
+                    add(&parts);
+                    of_rules.pro_rata.push((kind, parts));
                 }
             }
         }
         // A discount may be larger than the goods, at the cost of the shipping: nobody pays for what he sends back.
         by_line.iter_mut().for_each(|line| *line = (*line).max(0));
-        Self { by_line, with_last_unit_minor: with_last_unit_minor.max(0) }
+        Self { by_line, ..of_rules }
+    }
+
+    /// Of line `at`, all units together, without what comes back pro rata.
+    pub(super) fn own_minor(&self, at: usize) -> i64 {
+        let beside = self.pro_rata.iter().fold(0, |sum: i64, (_, parts)| sum.saturating_add(parts[at]));
+        self.by_line[at].saturating_sub(beside).max(0)
+    }
+
+    /// What the order itself has of a kind of shipping, tax or fee.
+    pub(super) fn has(&self, kind: ComponentKind) -> i64 {
+        self.components.iter().find(|(one, _)| *one == kind).map_or(0, |(_, minor)| *minor)
     }
 }
 

@@ -111,7 +111,12 @@ impl SummaryState {
             | EventV1::PersonErased { .. }
             | EventV1::ReturnRulesSet { .. }
             | EventV1::SettleRequested { .. }
-            | EventV1::Noted { .. } => {}
+            | EventV1::Noted { .. }
+            | EventV1::RefundRequested { .. }
+            | EventV1::ReturnSplit { .. }
+            | EventV1::PaymentRulesSet { .. }
+            | EventV1::PaymentAwaited { .. }
+            | EventV1::PaymentsAdded { .. } => {}
             EventV1::Contradicted { step, reason, .. } => {
                 self.contradiction = Some((step_from_stored(*step), Arc::from(reason.as_str())));
             }

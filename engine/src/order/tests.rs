@@ -1,6 +1,7 @@
 //! Given an order's history, when commands come, then they are decided so.
 
 mod boundaries;
+mod dry_run;
 mod fields;
 mod histories;
 mod life_page;

@@ -37,7 +37,12 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::Refunded { .. }
         | Event::ReturnRulesSet(_)
         | Event::SettleRequested { .. }
-        | Event::Noted { .. } => false,
+        | Event::Noted { .. }
+        | Event::RefundRequested(_)
+        | Event::ReturnSplit { .. }
+        | Event::PaymentRulesSet(_)
+        | Event::PaymentAwaited { .. }
+        | Event::PaymentsAdded { .. } => false,
     }
 }
 

@@ -5,6 +5,8 @@ use super::convert::{giver_from_stored, step_from_stored};
 use super::placed::Placed;
 use super::saga::Waiting;
 use super::shares;
+use super::step_record::step_record;
+use super::view_payments::{payments, refunds};
 use super::{Order, OrderStatus};
 use crate::codec::CodecError;
 use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1, StepOutcomeV1};
@@ -13,8 +15,8 @@ use crate::money::{Amount, MoneyError};
 use crate::wire::CommandType;
 use crate::wire::command::PlaceData;
 use crate::wire::order::{
-    Attention, FulfillmentSummary, HistoryEntry, OperatorAct as OperatorActView, OrderHead, OrderSchema,
-    OrderStatus as PublicStatus, OrderView, PaymentSummary, PendingStep, ReturnsSummary,
+    Attention, FulfillmentSummary, HistoryEntry, OperatorAct as OperatorActView, OrderHead, OrderLine,
+    OrderSchema, OrderStatus as PublicStatus, OrderView, PaymentSummary, PendingStep, ReturnsSummary,
 };
 
 /// An order as it stands and how it came to be; `None` when nothing was recorded.
@@ -92,7 +94,7 @@ fn order_view(
         currency,
         lines,
         components,
-        payments,
+        payments: _,
         delivery,
         placed_at,
         attributes,
@@ -133,9 +135,10 @@ fn order_view(
         customer,
         currency,
         total_minor: Amount::new(placed.total_minor)?,
-        lines: shares::lines_of_view(placed, lines)?,
+        lines: with_returns(order, shares::lines_of_view(placed, lines)?)?,
         components,
-        payments,
+        payments: payments(order, placed)?,
+        refunds: refunds(order)?,
         delivery,
         attributes,
         placed_at,
@@ -179,7 +182,18 @@ pub fn payment_summary(order: &Order) -> Result<PaymentSummary, MoneyError> {
         authorized_minor: Amount::new(totals.authorized_minor.saturating_sub(spoken_for).max(0))?,
         captured_minor: Amount::new(totals.captured_minor)?,
         refunded_minor: Amount::new(totals.refunded_minor)?,
+        waiting_until: order.saga.waiting_until,
     })
+}
+
+/// Beside each line, what came back of it.
+fn with_returns(order: &Order, mut lines: Vec<OrderLine>) -> Result<Vec<OrderLine>, MoneyError> {
+    let by_line = order.saga.returns.as_ref().map_or(&[][..], |returns| &returns.by_line);
+    for (line, (units, minor)) in lines.iter_mut().zip(by_line).filter(|(_, (units, _))| *units > 0) {
+        line.returned_units = Some(*units);
+        line.returned_minor = Some(Amount::new(*minor)?);
+    }
+    Ok(lines)
 }
 
 fn returns_summary(order: &Order) -> Result<ReturnsSummary, MoneyError> {
@@ -205,6 +219,7 @@ pub(super) fn history_entry(decision: &DecisionV1, number: u64) -> Result<Histor
         code,
         message,
         events: decision.events.iter().map(event_name).collect(),
+        steps: decision.events.iter().filter_map(step_record).collect(),
     })
 }
 
@@ -219,6 +234,13 @@ const fn kind_name(kind: CommandKindV1) -> &'static str {
         CommandKindV1::Compensate => CommandType::Compensate.as_str(),
         CommandKindV1::Archive => CommandType::Archive.as_str(),
         CommandKindV1::Restore => CommandType::Restore.as_str(),
+        CommandKindV1::Refund => CommandType::Refund.as_str(),
+        CommandKindV1::Hold => CommandType::Hold.as_str(),
+        CommandKindV1::ReleaseHold => CommandType::ReleaseHold.as_str(),
+        CommandKindV1::Pay => CommandType::Pay.as_str(),
+        CommandKindV1::Amend => CommandType::Amend.as_str(),
+        CommandKindV1::Exchange => CommandType::Exchange.as_str(),
+        CommandKindV1::Record => CommandType::Record.as_str(),
         CommandKindV1::StepOutcome => "retailflow.engine.step-outcome.v1",
         CommandKindV1::DeadlinePassed => "retailflow.engine.deadline-passed.v1",
         CommandKindV1::Contradiction => "retailflow.engine.contradiction.v1",
@@ -262,6 +284,14 @@ fn event_name(event: &EventV1) -> String {
         EventV1::Contradicted { reason, .. } => format!("contradicted: {reason}"),
         EventV1::ContradictionSeen => "contradiction looked at".into(),
         EventV1::Noted { reason } => format!("reason: {reason}"),
+        EventV1::RefundRequested { reason, .. } => format!("refund requested: {reason}"),
+        EventV1::ReturnSplit { .. } => "return split".into(),
+        EventV1::PaymentRulesSet { .. } => "payment rules set".into(),
+        EventV1::PaymentAwaited { .. } => "another payment awaited".into(),
+        EventV1::PaymentsAdded { reason, .. } => {
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("payment added{reason}")
+        }
     }
 }
 

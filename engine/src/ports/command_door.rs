@@ -15,6 +15,9 @@ use crate::wire::{CommandEvent, Outcome};
 /// - A command whose answer does not come in time is `outcome_unknown`: it may still be recorded, and the same id asked
 ///   again gives the first outcome.
 /// - Dropping the future MUST NOT undo, lose or half-do anything.
+/// - `dry_run` MUST say what `ask` would, to the same actor on the state that the log shows, and MUST record nothing: no decision, no
+///   id, no tenant, no letter, and nothing that is counted as a command. What it says is marked (`Outcome::dry_run`).
+/// - `dry_run` MUST answer also where `ask` is refused because the node stops, or does not run the order's partition.
 pub trait CommandDoor: Send + Sync {
     /// Would any command of this tenant be refused now? Asked before a body is read and decoded, so that refusing stays
     /// cheap when there is most to refuse. `None` promises nothing.
@@ -22,6 +25,9 @@ pub trait CommandDoor: Send + Sync {
 
     /// Hands in a command, and waits for its outcome, `deadline` at most.
     fn ask(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome>;
+
+    /// What a command would come to, `deadline` at most. Nothing is recorded.
+    fn dry_run(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome>;
 
     /// Decides what waits behind a parked order, or has it all rejected as `discarded`, and takes the mark away.
     fn end_parking<'a>(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::PortFuture;
 use super::role::Role;
 use crate::ids::{OrderRef, TimestampMs};
-use crate::order::{Line, Placed};
+use crate::order::{Line, Placed, is_of_payment};
 use crate::wire::command::Step;
 
 /// Some units of a line of the order.
@@ -33,6 +33,8 @@ pub struct StepRequest {
     /// What it acts on: the authorization to capture or void, the capture to refund, the shipment to cancel, the
     /// reservation to release. `None` where a step begins something.
     pub reference: Option<Arc<str>>,
+    /// Which payment of the order it is of, from 0, where it moves money.
+    pub payment: usize,
     /// How much, in minor units of the order's currency; 0 where no money moves.
     pub amount_minor: i64,
     /// Which units; `None` means all of the order's.
@@ -52,6 +54,18 @@ impl StepRequest {
                 units.iter().find(|part| *part.line_id == *line.line_id).map(|part| (line, part.quantity))
             }
         })
+    }
+
+    /// The id of the payment that it is of; a step of goods is of none.
+    #[must_use]
+    pub fn payment_id(&self) -> Option<&str> {
+        is_of_payment(self.step).then(|| self.placed.payment_id(self.payment))
+    }
+
+    /// The means of payment, where one was named.
+    #[must_use]
+    pub fn token_ref(&self) -> Option<&str> {
+        self.placed.payments.get(self.payment).map(|payment| &*payment.token_ref)
     }
 
     /// Units over all lines that it is about.

@@ -2,6 +2,7 @@
 
 use super::{PortFuture, StoreError};
 use crate::ids::TenantId;
+use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
 
 /// Whether a tenant's commands are taken.
@@ -24,13 +25,21 @@ pub struct TenantSetting {
     pub in_flight_max: Option<u32>,
     /// By which rules shipping, tax and fees of an order come back with returns. An order keeps those of its placement.
     pub returns: ReturnRules,
+    /// By which rules payments are paid back, and what a declined one does. An order keeps those of its placement.
+    pub payments: PaymentRules,
 }
 
 impl TenantSetting {
     /// A tenant for which nothing was set.
     #[must_use]
     pub fn new(tenant: TenantId) -> Self {
-        Self { tenant, status: TenantStatus::Active, in_flight_max: None, returns: ReturnRules::NEVER }
+        Self {
+            tenant,
+            status: TenantStatus::Active,
+            in_flight_max: None,
+            returns: ReturnRules::NEVER,
+            payments: PaymentRules::DEFAULT,
+        }
     }
 }
 

@@ -62,6 +62,7 @@ pub fn attribute_cases() -> Vec<AttributeCase> {
     let name_max = text("n", EXTENSION_NAME_MAX_CHARS);
     let cases: Vec<(&'static str, Changed, Option<Code>)> = vec![
         ("no more than there must be", vec![], None),
+        ("what could mean a dry run", one("dryrun", "true".into()), Some(Code::UnknownField)),
         ("another version", one("specversion", "0.3".into()), Some(Code::NotACloudevent)),
         ("no command", one("type", "retailflow.order.lose.v1".into()), Some(Code::UnknownType)),
         ("the longest id", one("id", text("i", 64)), None),

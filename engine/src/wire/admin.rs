@@ -1,6 +1,7 @@
 //! What operators get at their own door.
 
 use super::order::Giver;
+use super::payment_rules::{PaymentRules, PaymentRulesChange};
 use super::return_rules::{ReturnRules, ReturnRulesChange};
 use crate::ids::{OrderId, TenantId, TimestampMs};
 use crate::ports::{TenantSetting, TenantStatus};
@@ -214,6 +215,9 @@ pub struct TenantView {
     /// When shipping, tax and fees of its orders are paid back with returns.
     #[serde(default)]
     pub returns: ReturnRules,
+    /// How its orders' payments are paid back, and what a declined one does.
+    #[serde(default)]
+    pub payments: PaymentRules,
 }
 
 /// Tenants, by name.
@@ -243,6 +247,9 @@ pub struct TenantChange {
     /// of its placement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returns: Option<ReturnRulesChange>,
+    /// How payments of orders that are placed from now on are paid back, and what a declined one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payments: Option<PaymentRulesChange>,
 }
 
 /// What is given, null too: something else than what is left out.
@@ -266,6 +273,9 @@ impl TenantChange {
         if let Some(change) = self.returns {
             setting.returns = change.applied_to(setting.returns);
         }
+        if let Some(change) = self.payments {
+            setting.payments = change.applied_to(setting.payments);
+        }
         setting
     }
 }
@@ -276,8 +286,8 @@ impl From<TenantSetting> for TenantView {
             TenantStatus::Active => TenantState::Active,
             TenantStatus::Suspended => TenantState::Suspended,
         };
-        let TenantSetting { tenant, status: _, in_flight_max, returns } = setting;
-        Self { schema: TenantSchema, tenant, status, in_flight_max, returns }
+        let TenantSetting { tenant, status: _, in_flight_max, returns, payments } = setting;
+        Self { schema: TenantSchema, tenant, status, in_flight_max, returns, payments }
     }
 }
 

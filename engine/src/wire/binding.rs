@@ -9,6 +9,7 @@ mod text;
 
 use super::code::Code;
 use super::command_type::CommandType;
+use super::dry_run::{DRY_RUN, NO_DRY_RUN};
 use super::envelope::{CommandEvent, decode_command, decode_data};
 use super::error::{DecodeError, shown};
 use super::limits::*;
@@ -386,6 +387,9 @@ impl<'a> Attributes<'a> {
             }
             if matches!(&path[PREFIX.len()..], "data" | "data_base64") {
                 return Err(wrong(Code::UnknownField, "the data is the body of the message".into()));
+            }
+            if &path[PREFIX.len()..] == DRY_RUN {
+                return Err(wrong(Code::UnknownField, NO_DRY_RUN.into()));
             }
             let plain = name.bytes().all(|b| b.is_ascii_alphanumeric());
             if !plain || name.is_empty() || name.len() > EXTENSION_NAME_MAX_CHARS {

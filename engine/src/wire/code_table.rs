@@ -225,4 +225,11 @@ codes! {
     NotWaitingForAnOperator "not_waiting_for_an_operator" Rejected 422 Never
         "Nobody is asked how the step ended: it is in flight, and neither stalled nor held."
         "Wait for its answer: an operator is asked once it is stalled, held, or pending past its time; then send with a new id.";
+    UnknownPayment "unknown_payment" Rejected 422 Never
+        "The order has no payment with this payment_id." "Read the order's payments and send with a new id.";
+    NothingToPay "nothing_to_pay" Rejected 422 Never
+        "The order waits for no payment." "Read the order: it waits for another means only after a decline, for a while.";
+    WrongPayment "wrong_payment" Rejected 422 Never
+        "The payments are not those that the order waits for."
+        "Read the order's payments: give ids that it has not had, and amounts that add up to what is open.";
 }

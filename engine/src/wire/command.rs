@@ -4,8 +4,10 @@
 //! fields are always optional, and an absent one adds nothing to the content hash.
 
 use super::attributes::attributes;
+pub use super::change_commands::{AmendData, AmendLine, ExchangeData, HoldData, ReleaseHoldData};
 use super::command_type::CommandType;
 use super::limits::*;
+pub use super::money_commands::{FactKind, PayData, RecordData, RefundData, RefundLine};
 use super::object::{objects, optional_object};
 use super::scalar::{quantity, version};
 pub use super::steps::{
@@ -146,7 +148,8 @@ pub struct PlaceData {
     )]
     #[schemars(length(max = COMPONENTS_MAX))]
     pub components: Vec<Component>,
-    /// How it is paid; adds up to the total, when given. Left out: one payment of the whole. At most one for now.
+    /// How it is paid; adds up to the total, when given, and is authorized and captured in this order. Left out: one payment
+    /// of the whole.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
@@ -266,6 +269,20 @@ pub enum CommandData {
     Archive(ArchiveData),
     /// Out of the archive.
     Restore(RestoreData),
+    /// Money is paid back without goods.
+    Refund(RefundData),
+    /// The order's steps wait.
+    Hold(HoldData),
+    /// A hold ends.
+    ReleaseHold(ReleaseHoldData),
+    /// Another means of payment.
+    Pay(PayData),
+    /// The order is changed.
+    Amend(AmendData),
+    /// Units come back, and others are ordered in their place.
+    Exchange(ExchangeData),
+    /// What happened outside enters the books.
+    Record(RecordData),
 }
 
 impl CommandData {
@@ -282,6 +299,13 @@ impl CommandData {
             Self::Compensate(_) => CommandType::Compensate,
             Self::Archive(_) => CommandType::Archive,
             Self::Restore(_) => CommandType::Restore,
+            Self::Refund(_) => CommandType::Refund,
+            Self::Hold(_) => CommandType::Hold,
+            Self::ReleaseHold(_) => CommandType::ReleaseHold,
+            Self::Pay(_) => CommandType::Pay,
+            Self::Amend(_) => CommandType::Amend,
+            Self::Exchange(_) => CommandType::Exchange,
+            Self::Record(_) => CommandType::Record,
         }
     }
 
@@ -298,6 +322,13 @@ impl CommandData {
             Self::Compensate(d) => d.expected_version,
             Self::Archive(d) => d.expected_version,
             Self::Restore(d) => d.expected_version,
+            Self::Refund(d) => d.expected_version,
+            Self::Hold(d) => d.expected_version,
+            Self::ReleaseHold(d) => d.expected_version,
+            Self::Pay(d) => d.expected_version,
+            Self::Amend(d) => d.expected_version,
+            Self::Exchange(d) => d.expected_version,
+            Self::Record(d) => d.expected_version,
         }
     }
 }

@@ -54,6 +54,20 @@ command_types! {
     Archive "archive" true;
     /// Take an order out of the archive.
     Restore "restore" true;
+    /// Money is paid back without goods.
+    Refund "refund" false;
+    /// The order's steps wait.
+    Hold "hold" false;
+    /// A hold ends.
+    ReleaseHold "release-hold" false;
+    /// Another means of payment.
+    Pay "pay" false;
+    /// The order is changed.
+    Amend "amend" false;
+    /// Units come back, and others are ordered in their place.
+    Exchange "exchange" false;
+    /// What happened outside enters the books.
+    Record "record" false;
 }
 
 impl CommandType {

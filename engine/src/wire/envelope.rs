@@ -167,6 +167,13 @@ fn decode_text(kind: CommandType, text: &str, prefix: &str) -> Result<CommandDat
         CommandType::Compensate => CommandData::Compensate(read(text, prefix)?),
         CommandType::Archive => CommandData::Archive(read(text, prefix)?),
         CommandType::Restore => CommandData::Restore(read(text, prefix)?),
+        CommandType::Refund => CommandData::Refund(read(text, prefix)?),
+        CommandType::Hold => CommandData::Hold(read(text, prefix)?),
+        CommandType::ReleaseHold => CommandData::ReleaseHold(read(text, prefix)?),
+        CommandType::Pay => CommandData::Pay(read(text, prefix)?),
+        CommandType::Amend => CommandData::Amend(read(text, prefix)?),
+        CommandType::Exchange => CommandData::Exchange(read(text, prefix)?),
+        CommandType::Record => CommandData::Record(read(text, prefix)?),
     };
     validate(&data).map_err(|error| error.within(prefix))?;
     Ok(data)

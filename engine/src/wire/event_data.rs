@@ -28,6 +28,15 @@ pub struct ReturnedPart {
     pub refund_minor: Amount,
 }
 
+/// Money of a line, without goods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LineAmount {
+    /// Which line.
+    pub line_id: String,
+    /// How much, in minor units.
+    pub amount_minor: Amount,
+}
+
 /// A part of how an order is paid. The means of payment is between the tenant and the provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentPart {
@@ -141,6 +150,10 @@ pub struct PaymentFailed {
     pub code: String,
     /// Why, for people.
     pub reason: String,
+    /// Until when the order waits for another means of payment; absent when it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub waiting_until: Option<TimestampMs>,
 }
 
 /// Stock that was set aside was given back.
@@ -177,9 +190,19 @@ pub struct ShipmentCanceled {
 pub struct Refunded {
     /// Which payment.
     pub payment_id: String,
-    /// For which return; absent when the order was canceled.
+    /// For which return; absent when it is for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub return_id: Option<String>,
+    /// For which refund without goods; absent when it is for none. With neither, the order was canceled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_id: Option<String>,
+    /// Which lines it is of. With the components it adds up to the amount, but where a refund named nothing, and where
+    /// the order was canceled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineAmount>,
+    /// Which components of the order it is of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<Component>,
     /// The payment provider's reference.
     pub reference: String,
     /// How much, in minor units.

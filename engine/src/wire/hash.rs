@@ -6,7 +6,9 @@
 //! added later, with a tag of its own; a tag is never used again.
 
 use super::command::{
-    CancelData, CommandData, Component, Line, PlaceData, ReportData, ResolveStepData, ReturnData, ReturnLine,
+    AmendData, AmendLine, CancelData, CommandData, Component, Delivery, ExchangeData, HoldData, Line,
+    PayData, Payment, PlaceData, RecordData, RefundData, RefundLine, ReleaseHoldData, ReportData,
+    ResolveStepData, ReturnData, ReturnLine,
 };
 use sha2::{Digest, Sha256};
 
@@ -46,6 +48,13 @@ fn encode(data: &CommandData) -> Vec<u8> {
         CommandData::Compensate(d) => to.reason(d.reason.as_deref(), d.expected_version),
         CommandData::Archive(d) => to.reason(d.reason.as_deref(), d.expected_version),
         CommandData::Restore(d) => to.reason(d.reason.as_deref(), d.expected_version),
+        CommandData::Refund(d) => refund(to, d),
+        CommandData::Hold(d) => hold(to, d),
+        CommandData::ReleaseHold(d) => release_hold(to, d),
+        CommandData::Pay(d) => pay(to, d),
+        CommandData::Amend(d) => amend(to, d),
+        CommandData::Exchange(d) => exchange(to, d),
+        CommandData::Record(d) => record(to, d),
     });
     to.0
 }
@@ -69,15 +78,8 @@ fn place(to: &mut Writer, data: &PlaceData) {
     to.text(2, currency.code());
     to.list(3, lines, line);
     to.list(4, components, component);
-    to.list(5, payments, |to, payment| {
-        to.text(1, &payment.payment_id);
-        to.text(2, &payment.token_ref);
-        to.number(3, payment.amount_minor.minor());
-    });
-    to.list(6, delivery, |to, delivery| {
-        to.text(1, &delivery.method);
-        to.optional_text(2, delivery.address_ref.as_deref());
-    });
+    to.list(5, payments, payment);
+    to.list(6, delivery, delivered);
     if let Some(time) = placed_at {
         to.number(7, time.0);
     }
@@ -126,6 +128,111 @@ fn report(to: &mut Writer, data: &ReportData) {
         to.number(5, amount.minor());
     }
     to.list(6, lines, return_line);
+    to.version(*expected_version);
+}
+
+fn payment(to: &mut Writer, part: &Payment) {
+    let Payment { payment_id, token_ref, amount_minor } = part;
+    to.text(1, payment_id);
+    to.text(2, token_ref);
+    to.number(3, amount_minor.minor());
+}
+
+fn delivered(to: &mut Writer, delivery: &Delivery) {
+    let Delivery { method, address_ref } = delivery;
+    to.text(1, method);
+    to.optional_text(2, address_ref.as_deref());
+}
+
+fn refund(to: &mut Writer, data: &RefundData) {
+    let RefundData { amount_minor, components, lines, payment_id, reason, expected_version } = data;
+    to.number(1, amount_minor.minor());
+    to.list(2, components, component);
+    to.list(3, lines, |to, line| {
+        let RefundLine { line_id, amount_minor } = line;
+        to.text(1, line_id);
+        to.number(2, amount_minor.minor());
+    });
+    to.optional_text(4, payment_id.as_deref());
+    to.text(5, reason);
+    to.version(*expected_version);
+}
+
+fn pay(to: &mut Writer, data: &PayData) {
+    let PayData { payments, reason, expected_version } = data;
+    to.list(1, payments, payment);
+    to.optional_text(2, reason.as_deref());
+    to.version(*expected_version);
+}
+
+fn record(to: &mut Writer, data: &RecordData) {
+    let RecordData {
+        kind,
+        amount_minor,
+        reference,
+        payment_id,
+        line_id,
+        happened_at,
+        reason,
+        expected_version,
+    } = data;
+    to.text(1, kind.as_str());
+    to.number(2, amount_minor.minor());
+    to.text(3, reference);
+    to.optional_text(4, payment_id.as_deref());
+    to.optional_text(5, line_id.as_deref());
+    if let Some(time) = happened_at {
+        to.number(6, time.0);
+    }
+    to.optional_text(7, reason.as_deref());
+    to.version(*expected_version);
+}
+
+fn amend(to: &mut Writer, data: &AmendData) {
+    let AmendData { lines, add_lines, delivery, attributes, note, payments, reason, expected_version } = data;
+    to.list(1, lines, |to, line| {
+        let AmendLine { line_id, quantity, amount_minor } = line;
+        to.text(1, line_id);
+        to.number(2, i64::from(*quantity));
+        if let Some(amount) = amount_minor {
+            to.number(3, amount.minor());
+        }
+    });
+    to.list(2, add_lines, line);
+    to.list(3, delivery, delivered);
+    to.list(4, attributes, |to, (name, value)| {
+        to.text(1, name);
+        to.text(2, value);
+    });
+    to.optional_text(5, note.as_deref());
+    to.list(6, payments, payment);
+    to.text(7, reason);
+    to.version(*expected_version);
+}
+
+fn exchange(to: &mut Writer, data: &ExchangeData) {
+    let ExchangeData { lines, add_lines, payments, reason, expected_version } = data;
+    to.list(1, lines, return_line);
+    to.list(2, add_lines, line);
+    to.list(3, payments, payment);
+    to.text(4, reason);
+    to.version(*expected_version);
+}
+
+fn hold(to: &mut Writer, data: &HoldData) {
+    let HoldData { name, reason, until, expected_version } = data;
+    to.text(1, name);
+    to.text(2, reason);
+    if let Some(time) = until {
+        to.number(3, time.0);
+    }
+    to.version(*expected_version);
+}
+
+fn release_hold(to: &mut Writer, data: &ReleaseHoldData) {
+    let ReleaseHoldData { name, reason, expected_version } = data;
+    to.text(1, name);
+    to.optional_text(2, reason.as_deref());
     to.version(*expected_version);
 }
 

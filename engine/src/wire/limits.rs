@@ -9,7 +9,9 @@ pub const COMPONENTS_MAX: usize = 64;
 /// Most payments that the shape can say.
 pub const PAYMENTS_MAX: usize = 16;
 /// Most payments that this version carries out.
-pub const PAYMENTS_SUPPORTED_MAX: usize = 1;
+pub const PAYMENTS_SUPPORTED_MAX: usize = 16;
+/// Most payments of one order over its whole life, those that took the place of declined ones included.
+pub const PAYMENTS_OF_ORDER_MAX: usize = 64;
 /// Most entries of `attributes`.
 pub const ATTRIBUTES_MAX: usize = 32;
 /// Longest name of an attribute.

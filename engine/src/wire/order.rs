@@ -1,7 +1,8 @@
 //! An order as its callers see it: never one word that hides where it is.
 
 use super::code::{Code, Status};
-use super::command::{Component, Delivery, Line, Payment, Step};
+use super::command::{Component, Delivery, Line, Step};
+use super::event_data::LineAmount;
 use crate::ids::{CommandId, OrderId, Source, TenantId, TimestampMs};
 use crate::money::{Amount, Currency};
 use schemars::JsonSchema;
@@ -62,6 +63,36 @@ words! {
         /// It takes no commands; they wait in its queue.
         Parked "parked",
     }
+    /// Where a payment stands.
+    PaymentStanding {
+        /// Nothing was asked of its provider, or nothing came of it.
+        Planned "planned",
+        /// Set aside on the means of payment.
+        Authorized "authorized",
+        /// Taken.
+        Captured "captured",
+        /// Taken, and paid back in part.
+        PartlyRefunded "partly_refunded",
+        /// Taken, and all of it paid back.
+        Refunded "refunded",
+        /// Given up, or expired.
+        Voided "voided",
+        /// Its provider decided against it.
+        Declined "declined",
+    }
+    /// Where a refund without goods stands.
+    RefundStanding {
+        /// It waits for what was asked for before it.
+        Queued "queued",
+        /// Its provider is asked.
+        InFlight "in_flight",
+        /// Its provider did not do it: somebody has to look.
+        Held "held",
+        /// It is paid back.
+        Paid "paid",
+        /// The order was canceled: it went back with all the rest.
+        Superseded "superseded",
+    }
     /// What they are who give a command.
     GiverKind {
         /// The tenant's systems.
@@ -84,6 +115,59 @@ pub struct PaymentSummary {
     pub captured_minor: Amount,
     /// Paid back.
     pub refunded_minor: Amount,
+    /// Until when another means is waited for, after a payment was declined.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub waiting_until: Option<TimestampMs>,
+}
+
+/// How one payment of an order stands, in minor units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderPayment {
+    /// Which; `payment` for the only one where none was named.
+    pub payment_id: String,
+    /// Refers to the means of payment, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_ref: Option<String>,
+    /// What is to be paid this way.
+    pub amount_minor: Amount,
+    /// Set aside on the means of payment and not captured.
+    pub authorized_minor: Amount,
+    /// Taken.
+    pub captured_minor: Amount,
+    /// Set aside once, and given up or expired.
+    pub voided_minor: Amount,
+    /// Paid back.
+    pub refunded_minor: Amount,
+    /// Where it stands.
+    pub state: PaymentStanding,
+    /// Its provider's reference: of the capture, and before that of the authorization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// Money that is paid back without goods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderRefund {
+    /// Which refund of the order.
+    pub refund_id: String,
+    /// How much, in minor units.
+    pub amount_minor: Amount,
+    /// So much of it is paid back.
+    pub refunded_minor: Amount,
+    /// Which lines it is of, where that was said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineAmount>,
+    /// Which components of the order it is of, where that was said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<Component>,
+    /// Which payment it goes to, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_id: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Where it stands.
+    pub state: RefundStanding,
 }
 
 /// What became of the goods, in units.
@@ -149,13 +233,28 @@ pub struct OrderLine {
     /// The same by kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allocated: Vec<Component>,
+    /// How many of its units came back; absent when none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_units: Option<u64>,
+    /// What is paid back for these; absent when none came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_minor: Option<Amount>,
 }
 
 impl From<Line> for OrderLine {
     fn from(line: Line) -> Self {
         let Line { line_id, sku, quantity, amount_minor, components } = line;
-        let (allocated_minor, allocated) = (None, Vec::new());
-        Self { line_id, sku, quantity, amount_minor, components, allocated_minor, allocated }
+        Self {
+            line_id,
+            sku,
+            quantity,
+            amount_minor,
+            components,
+            allocated_minor: None,
+            allocated: Vec::new(),
+            returned_units: None,
+            returned_minor: None,
+        }
     }
 }
 
@@ -227,9 +326,12 @@ pub struct OrderView {
     /// Parts of the total that belong to no line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<Component>,
-    /// How it is paid, where that was said.
+    /// How it is paid, payment by payment; none for an order that is free.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub payments: Vec<Payment>,
+    pub payments: Vec<OrderPayment>,
+    /// What is paid back without goods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunds: Vec<OrderRefund>,
     /// How it is delivered, where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
@@ -289,6 +391,48 @@ pub struct HistoryEntry {
     pub message: String,
     /// What happened, in words such as `placed` and `reserve done`.
     pub events: Vec<String>,
+    /// The steps that were asked for or ended by it, for programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepRecord>,
+}
+
+words! {
+    /// What became of a step that was asked for.
+    StepResult {
+        /// It was asked for.
+        AskedFor "asked_for",
+        /// Its participant took it on, and decides later.
+        Pending "pending",
+        /// It was done.
+        Done "done",
+        /// It was found not to be done, and will not be.
+        NotDone "not_done",
+        /// It was decided against.
+        Declined "declined",
+        /// What it should undo cannot be undone.
+        Refused "refused",
+        /// It did not work.
+        Failed "failed",
+        /// Nobody knows: the answer is lost, or contradicts what was asked for.
+        Unknown "unknown",
+        /// It was passed over.
+        Skipped "skipped",
+    }
+}
+
+/// A step that was asked for, or that ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StepRecord {
+    /// Which step.
+    pub step: Step,
+    /// Which return or other part it is about; absent where it is about the whole order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// What became of it.
+    pub result: StepResult,
+    /// What its participant calls it, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// Who gave a command.

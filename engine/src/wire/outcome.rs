@@ -1,6 +1,7 @@
 //! The outcome of a command: the same at every door.
 
 use super::code::{Code, Status};
+use super::dry_run::Preview;
 use super::error::DecodeError;
 use crate::ids::{CommandId, CommandKey, OrderId, OrderRef, Source, TenantId};
 use schemars::JsonSchema;
@@ -90,6 +91,12 @@ macro_rules! outcome_body {
             $($path)*
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub path: Option<String>,
+            /// Was it a dry run? Then it says what would be decided, and nothing was recorded.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            pub dry_run: bool,
+            /// What would follow at once; in a dry run of what would be recorded.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub preview: Option<Box<Preview>>,
         }
     };
 }
@@ -162,6 +169,8 @@ impl Outcome {
             durability: None,
             retry_after_ms: None,
             path: None,
+            dry_run: false,
+            preview: None,
         }
     }
 
@@ -179,6 +188,13 @@ impl Outcome {
         self
     }
 
+    /// The same as the answer to a dry run.
+    #[must_use]
+    pub fn of_dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+
     /// The first outcome, given again.
     #[must_use]
     pub fn into_replayed(mut self) -> Self {
@@ -186,13 +202,16 @@ impl Outcome {
         self
     }
 
-    /// Is it as the code says: the status that belongs to it, a version and a durability exactly where recorded?
+    /// Is it as the code says: the status that belongs to it, a version and a durability exactly where recorded? Of a dry
+    /// run only what it found is recorded.
     #[must_use]
     pub fn is_consistent(&self) -> bool {
-        let recorded = self.status != Status::Refused;
+        let decided = self.status != Status::Refused;
+        let recorded = decided && (self.replayed || !self.dry_run);
         self.status == self.code.status()
             && self.durability.is_some() == recorded
-            && (recorded || !self.replayed)
+            && (decided || !self.replayed)
+            && (self.preview.is_none() || (self.dry_run && decided && !self.replayed))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Errors over HTTP: RFC 9457 problems whose extension members are the outcome's.
 
 use super::code::{Code, Status};
+use super::dry_run::Preview;
 use super::outcome::{Durability, Outcome, OutcomeSchema, outcome_body};
 use crate::ids::{CommandId, OrderId, Source, TenantId};
 use schemars::JsonSchema;
@@ -61,6 +62,8 @@ impl From<Outcome> for Problem {
             durability: outcome.durability,
             retry_after_ms: outcome.retry_after_ms,
             path: outcome.path,
+            dry_run: outcome.dry_run,
+            preview: outcome.preview,
         }
     }
 }

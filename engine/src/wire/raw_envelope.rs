@@ -2,6 +2,7 @@
 
 use super::code::Code;
 use super::command_type::CommandType;
+use super::dry_run::{DRY_RUN, NO_DRY_RUN};
 use super::error::{Address, shown};
 use super::limits::*;
 use super::scalar::{Parse, coded};
@@ -81,6 +82,9 @@ fn parse_key(text: &str) -> Result<Key, (Code, String)> {
     }
     if text == "data_base64" {
         return Err((Code::UnknownField, "data_base64 is not taken; give data as a JSON object".to_owned()));
+    }
+    if text == DRY_RUN {
+        return Err((Code::UnknownField, NO_DRY_RUN.to_owned()));
     }
     let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     if plain && !text.is_empty() && text.len() <= EXTENSION_NAME_MAX_CHARS {

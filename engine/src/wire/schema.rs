@@ -51,6 +51,13 @@ pub fn all_schemas() -> Vec<(String, Value)> {
             CommandType::Compensate => root::<CompensateData>(),
             CommandType::Archive => root::<ArchiveData>(),
             CommandType::Restore => root::<RestoreData>(),
+            CommandType::Refund => root::<RefundData>(),
+            CommandType::Hold => root::<HoldData>(),
+            CommandType::ReleaseHold => root::<ReleaseHoldData>(),
+            CommandType::Pay => root::<PayData>(),
+            CommandType::Amend => root::<AmendData>(),
+            CommandType::Exchange => root::<ExchangeData>(),
+            CommandType::Record => root::<RecordData>(),
         };
         let name = format!("command.{}.v1", kind.verb());
         all.push((format!("{name}.json"), command(&name, *kind, data)));
@@ -181,7 +188,40 @@ fn event(name: &str, word: &str, data: Schema) -> Value {
         "dataschema",
         "data",
     ];
-    envelope(name, &format!("The event \"{word}\""), data, properties, &required)
+    let mut schema = envelope(name, &format!("The event \"{word}\""), data, properties, &required);
+    open_to_additions(&mut schema);
+    schema
+}
+
+/// Who checks events by their schemas must not refuse what is added later: fields that they do not know, and words in a
+/// list. What such lists hold now stands in `x-extensible-enum`.
+fn open_to_additions(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if members.get("additionalProperties") == Some(&Value::Bool(false)) {
+                members.remove("additionalProperties");
+            }
+            if let Some(words) = words(members) {
+                members.remove("oneOf");
+                members.remove("enum");
+                members.insert("type".to_owned(), "string".into());
+                members.insert("x-extensible-enum".to_owned(), words);
+            }
+            members.values_mut().for_each(open_to_additions);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(open_to_additions),
+        _ => {}
+    }
+}
+
+/// The words of a list of nothing but words.
+fn words(members: &serde_json::Map<String, Value>) -> Option<Value> {
+    let words: Option<Vec<Value>> = match (members.get("oneOf"), members.get("enum")) {
+        (Some(Value::Array(each)), None) => each.iter().map(|one| one.get("const").cloned()).collect(),
+        (None, Some(Value::Array(each))) => Some(each.clone()),
+        _ => None,
+    };
+    words.filter(|words| words.iter().all(Value::is_string)).map(Value::Array)
 }
 
 /// The table of codes, as `docs/errors.md`.

@@ -5,8 +5,8 @@
 use super::base64;
 use super::code::Code;
 use super::command::{
-    CancelData, CommandData, Component, ComponentKind, Line, PlaceData, ReportData, ReturnData, ReturnLine,
-    Sealed,
+    CancelData, CommandData, Component, ComponentKind, Delivery, Line, Payment, PlaceData, ReportData,
+    ReturnData, ReturnLine, Sealed,
 };
 use super::error::{DecodeError, shown};
 use super::limits::*;
@@ -14,9 +14,9 @@ use crate::money::{Amount, MoneyError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
-type Checked = Result<(), DecodeError>;
+pub(super) type Checked = Result<(), DecodeError>;
 
-fn fault(code: Code, path: impl Display, message: impl Into<String>) -> DecodeError {
+pub(super) fn fault(code: Code, path: impl Display, message: impl Into<String>) -> DecodeError {
     DecodeError::new(code, &path.to_string(), message)
 }
 
@@ -44,6 +44,13 @@ pub fn validate(data: &CommandData) -> Checked {
         CommandData::Compensate(d) => d.reason.as_ref().map_or(Ok(()), |reason| prose("reason", reason)),
         CommandData::Archive(d) => d.reason.as_ref().map_or(Ok(()), |reason| prose("reason", reason)),
         CommandData::Restore(d) => d.reason.as_ref().map_or(Ok(()), |reason| prose("reason", reason)),
+        CommandData::Refund(d) => d.validate(),
+        CommandData::Hold(d) => d.validate(),
+        CommandData::ReleaseHold(d) => d.validate(),
+        CommandData::Pay(d) => d.validate(),
+        CommandData::Amend(d) => d.validate(),
+        CommandData::Exchange(d) => d.validate(),
+        CommandData::Record(d) => d.validate(),
     }
 }
 
@@ -68,7 +75,7 @@ impl PlaceData {
         some_lines(self.lines.len())?;
         unique(self.lines.iter().map(|line| line.line_id.as_str()), "lines", "line_id")?;
         for (i, line) in self.lines.iter().enumerate() {
-            check_line(i, line)?;
+            check_line("lines", i, line)?;
         }
         signs("components", &self.components)?;
         let total = self
@@ -79,10 +86,7 @@ impl PlaceData {
             return Err(fault(Code::InvalidAmount, "components", text));
         }
         self.check_payments(total)?;
-        if let Some(delivery) = &self.delivery {
-            name("delivery.method", &delivery.method)?;
-            delivery.address_ref.as_ref().map_or(Ok(()), |text| name("delivery.address_ref", text))?;
-        }
+        check_delivery(self.delivery.as_ref())?;
         check_attributes(&self.attributes)?;
         self.sealed.as_ref().map_or(Ok(()), Sealed::validate)
     }
@@ -91,16 +95,11 @@ impl PlaceData {
         if self.payments.is_empty() {
             return Ok(());
         }
-        unique(self.payments.iter().map(|payment| payment.payment_id.as_str()), "payments", "payment_id")?;
-        for (i, payment) in self.payments.iter().enumerate() {
-            name(format_args!("payments[{i}].payment_id"), &payment.payment_id)?;
-            name(format_args!("payments[{i}].token_ref"), &payment.token_ref)?;
-            not_negative(format_args!("payments[{i}].amount_minor"), payment.amount_minor)?;
-        }
+        check_each_payment(&self.payments)?;
         let parts = self.payments.iter().map(|payment| payment.amount_minor);
         add_up("payments", parts, total, "the order's total")?;
         if self.payments.len() > PAYMENTS_SUPPORTED_MAX {
-            let text = format!("this version takes at most {PAYMENTS_SUPPORTED_MAX} payment an order");
+            let text = format!("this version takes at most {PAYMENTS_SUPPORTED_MAX} payments an order");
             return Err(fault(Code::UnsupportedValue, "payments", text));
         }
         Ok(())
@@ -135,19 +134,35 @@ impl Sealed {
     }
 }
 
-fn check_line(i: usize, line: &Line) -> Checked {
-    name(format_args!("lines[{i}].line_id"), &line.line_id)?;
-    name(format_args!("lines[{i}].sku"), &line.sku)?;
-    not_negative(format_args!("lines[{i}].amount_minor"), line.amount_minor)?;
+pub(super) fn check_delivery(delivery: Option<&Delivery>) -> Checked {
+    let Some(delivery) = delivery else { return Ok(()) };
+    name("delivery.method", &delivery.method)?;
+    delivery.address_ref.as_ref().map_or(Ok(()), |text| name("delivery.address_ref", text))
+}
+
+pub(super) fn check_each_payment(payments: &[Payment]) -> Checked {
+    unique(payments.iter().map(|payment| payment.payment_id.as_str()), "payments", "payment_id")?;
+    for (i, payment) in payments.iter().enumerate() {
+        name(format_args!("payments[{i}].payment_id"), &payment.payment_id)?;
+        name(format_args!("payments[{i}].token_ref"), &payment.token_ref)?;
+        not_negative(format_args!("payments[{i}].amount_minor"), payment.amount_minor)?;
+    }
+    Ok(())
+}
+
+pub(super) fn check_line(list: &str, i: usize, line: &Line) -> Checked {
+    name(format_args!("{list}[{i}].line_id"), &line.line_id)?;
+    name(format_args!("{list}[{i}].sku"), &line.sku)?;
+    not_negative(format_args!("{list}[{i}].amount_minor"), line.amount_minor)?;
     if line.components.is_empty() {
         return Ok(());
     }
-    signs(format_args!("lines[{i}].components"), &line.components)?;
+    signs(format_args!("{list}[{i}].components"), &line.components)?;
     let parts = line.components.iter().map(|part: &Component| part.amount_minor);
-    add_up(format_args!("lines[{i}].components"), parts, line.amount_minor, "the line's amount_minor")
+    add_up(format_args!("{list}[{i}].components"), parts, line.amount_minor, "the line's amount_minor")
 }
 
-fn return_lines(lines: &[ReturnLine]) -> Checked {
+pub(super) fn return_lines(lines: &[ReturnLine]) -> Checked {
     unique(lines.iter().map(|line| line.line_id.as_str()), "lines", "line_id")?;
     for (i, line) in lines.iter().enumerate() {
         name(format_args!("lines[{i}].line_id"), &line.line_id)?;
@@ -156,7 +171,7 @@ fn return_lines(lines: &[ReturnLine]) -> Checked {
     Ok(())
 }
 
-fn some_lines(count: usize) -> Checked {
+pub(super) fn some_lines(count: usize) -> Checked {
     if count == 0 {
         Err(fault(Code::InvalidField, "lines", "at least one line must be given"))
     } else {
@@ -164,7 +179,7 @@ fn some_lines(count: usize) -> Checked {
     }
 }
 
-fn unique<'a>(ids: impl ExactSizeIterator<Item = &'a str>, list: &str, field: &str) -> Checked {
+pub(super) fn unique<'a>(ids: impl ExactSizeIterator<Item = &'a str>, list: &str, field: &str) -> Checked {
     if ids.len() < 2 {
         return Ok(());
     }
@@ -178,7 +193,7 @@ fn unique<'a>(ids: impl ExactSizeIterator<Item = &'a str>, list: &str, field: &s
     Ok(())
 }
 
-fn not_negative(path: impl Display, amount: Amount) -> Checked {
+pub(super) fn not_negative(path: impl Display, amount: Amount) -> Checked {
     if amount.is_negative() {
         return Err(fault(Code::InvalidAmount, path, format!("{amount} is below zero")));
     }
@@ -186,7 +201,7 @@ fn not_negative(path: impl Display, amount: Amount) -> Checked {
 }
 
 /// A discount takes away, all else adds: what has the other sign is meant otherwise than it would be booked.
-fn signs(path: impl Display, components: &[Component]) -> Checked {
+pub(super) fn signs(path: impl Display, components: &[Component]) -> Checked {
     for (i, part) in components.iter().enumerate() {
         let discount = part.kind == ComponentKind::Discount;
         let wrong = if discount { part.amount_minor > Amount::ZERO } else { part.amount_minor.is_negative() };
@@ -200,7 +215,12 @@ fn signs(path: impl Display, components: &[Component]) -> Checked {
     Ok(())
 }
 
-fn add_up(path: impl Display, parts: impl Iterator<Item = Amount>, whole: Amount, what: &str) -> Checked {
+pub(super) fn add_up(
+    path: impl Display,
+    parts: impl Iterator<Item = Amount>,
+    whole: Amount,
+    what: &str,
+) -> Checked {
     match Amount::sum(parts) {
         Ok(sum) if sum == whole => Ok(()),
         Ok(sum) => {
@@ -211,7 +231,7 @@ fn add_up(path: impl Display, parts: impl Iterator<Item = Amount>, whole: Amount
     }
 }
 
-fn check_attributes(attributes: &BTreeMap<String, String>) -> Checked {
+pub(super) fn check_attributes(attributes: &BTreeMap<String, String>) -> Checked {
     for (key, value) in attributes {
         if key.is_empty() || key.chars().any(char::is_control) {
             return Err(fault(
@@ -231,12 +251,12 @@ fn check_attributes(attributes: &BTreeMap<String, String>) -> Checked {
 }
 
 /// A name, id or reference: one line.
-fn name(path: impl Display, text: &str) -> Checked {
+pub(super) fn name(path: impl Display, text: &str) -> Checked {
     bounded(path, text, NAME_MAX_CHARS, 1, false)
 }
 
 /// A text that people write: may have several lines.
-fn prose(path: impl Display, text: &str) -> Checked {
+pub(super) fn prose(path: impl Display, text: &str) -> Checked {
     bounded(path, text, REASON_MAX_CHARS, 1, true)
 }
 

@@ -79,6 +79,7 @@ pub fn request(
         order: order.clone(),
         step,
         reference: reference.cloned(),
+        payment: 0,
         amount_minor: if money { placed.total_minor } else { 0 },
         units: None,
         placed: Arc::clone(placed),

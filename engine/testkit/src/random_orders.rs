@@ -8,11 +8,14 @@ use crate::author::{Author, CONTEXT, RECENT_MAX, Writer, control, place};
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::{CommandId, OrderId, OrderRef, PartitionId, TenantId};
 use retailflow_engine::keys::partition_of;
+use retailflow_engine::money::Amount;
 use retailflow_engine::order::{
-    Aggregate, Draft, Drafted, EngineCommand, Incoming, StepOutcome, publish_parked, publish_unparked, view,
+    Aggregate, Command, Draft, Drafted, EngineCommand, Incoming, StepOutcome, publish_parked,
+    publish_unparked, view,
 };
 use retailflow_engine::ports::{EventLog, LoggedEntry, OrderEntry};
 use retailflow_engine::wire::CommandData;
+use retailflow_engine::wire::command::Payment;
 use retailflow_engine::wire::event::PublicEvent;
 use retailflow_engine::wire::order_list::OrderSummary;
 
@@ -36,6 +39,8 @@ pub enum OrderAction {
     Cancel,
     /// A unit comes back.
     Return,
+    /// Money goes back without goods.
+    Refund,
     /// It is parked.
     Park,
     /// A command comes while it is parked, and waits.
@@ -44,7 +49,7 @@ pub enum OrderAction {
     Release,
 }
 
-const ACTIONS: [OrderAction; 13] = [
+const ACTIONS: [OrderAction; 14] = [
     OrderAction::Place,
     OrderAction::Done,
     OrderAction::Done,
@@ -55,6 +60,7 @@ const ACTIONS: [OrderAction; 13] = [
     OrderAction::Deadline,
     OrderAction::Cancel,
     OrderAction::Return,
+    OrderAction::Refund,
     OrderAction::Park,
     OrderAction::Wait,
     OrderAction::Release,
@@ -154,9 +160,15 @@ impl RandomOrders {
         context.now = CONTEXT.now.plus_ms(number);
         let mut draft = Draft::new(&author.aggregate);
         let data = match action {
+            // Some are paid in several parts.
+            OrderAction::Place if number % 3 == 0 => Some(in_parts(place(order, "template"), number)),
             OrderAction::Place => None,
             OrderAction::Cancel => Some(serde_json::json!({ "reason": "changed my mind" }))
                 .map(|data| CommandData::Cancel(serde_json::from_value(data).unwrap())),
+            OrderAction::Refund => {
+                let data = serde_json::json!({ "amount_minor": 7, "reason": "late" });
+                Some(CommandData::Refund(serde_json::from_value(data).unwrap()))
+            }
             OrderAction::Return => {
                 let data = serde_json::json!({ "lines": [{ "line_id": "1", "quantity": 1 }], "reason": "too small" });
                 Some(CommandData::Return(serde_json::from_value(data).unwrap()))
@@ -194,6 +206,25 @@ impl RandomOrders {
             _ => None,
         }
     }
+}
+
+/// The same order, paid in two or more parts.
+fn in_parts(command: Command, number: u64) -> CommandData {
+    let CommandData::Place(mut data) = (*command.data).clone() else { unreachable!("a place") };
+    let total = data.total_minor().unwrap().minor();
+    let count = 2 + i64::try_from(number % 3).unwrap();
+    let payment = |at: i64| Payment {
+        payment_id: format!("p{at}"),
+        token_ref: "tok".into(),
+        amount_minor: Amount::new(if at == 0 {
+            total - (count - 1) * (total / count)
+        } else {
+            total / count
+        })
+        .unwrap(),
+    };
+    data.payments = (0..count).map(payment).collect();
+    CommandData::Place(data)
 }
 
 fn seal(draft: Draft, author: &mut Author) -> OrderEntry {

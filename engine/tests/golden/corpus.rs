@@ -148,10 +148,10 @@ fn write_seeds() {
         ("corrupt-identity-of-no-partitions", identity_end("fnv1a32(tenant+order)%P", 1, 0)),
         ("unsupported-identity-other-hash", identity_end("murmur3", 1, 128)),
         ("unsupported-identity-newer-grammar", identity_end("fnv1a32(tenant+order)%P", 2, 128)),
-        ("corrupt-snapshot-status-of-no-variant", envelope(1, 2, 4, &snapshot_start().number(1).number(4).0)),
+        ("corrupt-snapshot-status-of-no-variant", envelope(1, 2, 5, &snapshot_start().number(1).number(4).0)),
         (
             "corrupt-snapshot-ids-without-end",
-            envelope(1, 2, 4, &snapshot_start().number(0).number(0).number(0).number(0).wide(1 << 60).0),
+            envelope(1, 2, 5, &snapshot_start().number(0).number(0).number(0).number(0).wide(1 << 60).0),
         ),
     ];
     std::fs::create_dir_all(golden("corpus")).unwrap();

@@ -155,15 +155,15 @@ fn newer_versions_are_unsupported_and_older_ones_known() {
                 other => panic!("schema {other} has no golden file"),
             }
         };
-        if schema == 2 && bytes[3] < 4 {
+        if schema == 2 && bytes[3] < 5 {
             assert!(
-                matches!(decode(&bytes), Err(CodecError::Unsupported { known: 4, .. })),
+                matches!(decode(&bytes), Err(CodecError::Unsupported { known: 5, .. })),
                 "a snapshot of old"
             );
             continue;
         }
         decode(&bytes).unwrap();
-        let newest: u16 = if schema == 2 { 4 } else { 1 };
+        let newest: u16 = if schema == 2 { 5 } else { 1 };
         for version in [newest + 1, 255, 256, u16::MAX] {
             let mut newer = bytes.clone();
             newer[3..5].copy_from_slice(&version.to_le_bytes());

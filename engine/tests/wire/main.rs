@@ -1,6 +1,8 @@
-//! The public contract, held in place: golden JSON, golden hashes, schemas, the table of codes, bad input.
+//! The public contract, held in place: golden JSON, golden hashes, schemas beside those of the last release, the table of codes, bad input.
 
 mod bad_input;
+mod baseline;
+mod compatible;
 mod golden;
 mod hashes;
 mod numbers;

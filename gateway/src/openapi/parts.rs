@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::command::TENANT_SOURCE;
 
-/// All schemas of the contract. Their definitions stand beside them: readers of these documents look nowhere else.
+/// All schemas of the contract. Their definitions stand beside them: readers of these documents look nowhere else. Those of
+/// events have names of their own: they let pass what those of commands refuse.
 pub(super) fn schemas() -> Map<String, Value> {
     let mut all = Map::new();
     for (file, mut schema) in all_schemas() {
@@ -19,13 +20,14 @@ pub(super) fn schemas() -> Map<String, Value> {
         let Some(members) = schema.as_object_mut() else { continue };
         members.remove("$schema");
         members.remove("$id");
+        let prefix = if name.starts_with("event.") { "Event" } else { "" };
         if let Some(Value::Object(definitions)) = members.remove("$defs") {
             for (name, mut definition) in definitions {
-                point(&mut definition);
-                all.insert(name, definition);
+                point(&mut definition, prefix);
+                all.insert(format!("{prefix}{name}"), definition);
             }
         }
-        point(&mut schema);
+        point(&mut schema, prefix);
         if let Some(kind) = name.strip_prefix("command.") {
             let data_name = format!("command-data.{kind}");
             let data = std::mem::replace(&mut schema["properties"]["data"], reference(&data_name));
@@ -36,18 +38,18 @@ pub(super) fn schemas() -> Map<String, Value> {
     all
 }
 
-fn point(value: &mut Value) {
+fn point(value: &mut Value, prefix: &str) {
     match value {
         Value::Object(members) => {
             for (name, member) in members {
                 let target = member.as_str().filter(|_| name == "$ref");
                 match target.and_then(|target| target.strip_prefix("#/$defs/")) {
-                    Some(target) => *member = json!(format!("#/components/schemas/{target}")),
-                    None => point(member),
+                    Some(target) => *member = json!(format!("#/components/schemas/{prefix}{target}")),
+                    None => point(member, prefix),
                 }
             }
         }
-        Value::Array(members) => members.iter_mut().for_each(point),
+        Value::Array(members) => members.iter_mut().for_each(|member| point(member, prefix)),
         _ => {}
     }
 }
@@ -141,6 +143,11 @@ pub(super) fn command_headers(kinds: &[CommandType]) -> Vec<Value> {
         header("traceparent", "The trace that it is part of (W3C Trace Context).", text.clone()),
         header("tracestate", "What vendors add to it.", text),
         timeout(),
+        query(
+            "dry_run",
+            "Say what would be decided, and record nothing.",
+            json!({ "type": "boolean", "default": false }),
+        ),
     ]
 }
 

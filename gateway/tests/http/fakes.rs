@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 /// `panic` panics; `replayed` is the first outcome again, and any other id is applied.
 pub(crate) struct Door {
     pub(crate) asked: Mutex<Vec<(CommandEvent, Actor, Duration)>>,
+    pub(crate) tried: Mutex<Vec<(CommandEvent, Actor, Duration)>>,
     pub(crate) gate: Semaphore,
 }
 
@@ -52,6 +53,18 @@ impl CommandDoor for Door {
                 }
             }
             recorded(Code::Applied)
+        })
+    }
+
+    fn dry_run(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
+        self.tried.lock().unwrap().push((command.clone(), actor, deadline));
+        Box::pin(async move {
+            let code = Code::parse(command.key.id.as_str()).unwrap_or(Code::Applied);
+            Outcome {
+                version: Some(8),
+                ..Outcome::refused(&command.order, &command.key, code, code.meaning())
+            }
+            .of_dry_run()
         })
     }
 

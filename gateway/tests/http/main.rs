@@ -6,6 +6,7 @@ mod commands;
 mod console;
 mod documents;
 mod drain;
+mod dry_runs;
 mod events;
 mod fakes;
 mod heads;

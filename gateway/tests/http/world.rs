@@ -64,7 +64,7 @@ pub(crate) async fn behind() -> Behind {
     for number in 1..=5 {
         letters.put(letter(number)).await.unwrap();
     }
-    let door = Arc::new(Door { asked: Mutex::default(), gate: Semaphore::new(0) });
+    let door = Arc::new(Door { asked: Mutex::default(), tried: Mutex::default(), gate: Semaphore::new(0) });
     let lists = Arc::new(Lists::default());
     let relay = Arc::new(Relay::default());
     let ready = Ready::default();

@@ -52,6 +52,11 @@ impl CommandDoor for Traced {
         )
     }
 
+    /// Without a span: it is no command that is carried out.
+    fn dry_run(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
+        self.0.dry_run(command, actor, deadline)
+    }
+
     fn end_parking<'a>(
         &'a self,
         order: &'a OrderRef,

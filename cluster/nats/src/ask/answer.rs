@@ -28,27 +28,46 @@ pub(super) fn refusal(tenant: &str, order: &str, code: Code) -> Outcome {
 
 impl Shared {
     pub(super) async fn decide(&self, tenant: &str, order: &str, message: &Message) -> Outcome {
-        self.try_decide(tenant, order, message).await.unwrap_or_else(|error| error.to_outcome())
+        let headers = Headers::of(message.headers.as_ref());
+        let dry_run = command::is_dry_run(&headers);
+        let marked = matches!(dry_run, Ok(true));
+        let decided = match dry_run {
+            Ok(dry_run) => self.try_decide(tenant, order, message, &headers, dry_run).await,
+            Err(error) => Err(error),
+        };
+        let outcome = decided.unwrap_or_else(|error| error.to_outcome());
+        if marked { outcome.of_dry_run() } else { outcome }
     }
 
-    async fn try_decide(&self, tenant: &str, order: &str, message: &Message) -> Result<Outcome, DecodeError> {
+    async fn try_decide(
+        &self,
+        tenant: &str,
+        order: &str,
+        message: &Message,
+        headers: &Headers,
+        dry_run: bool,
+    ) -> Result<Outcome, DecodeError> {
         let order = command::order_of(tenant, order)?;
-        // Before the body is looked at: refusing stays cheap when there is most to refuse.
-        if let Some(outcome) = self.door.refuses(&order.tenant) {
+        // Before the body is looked at: refusing stays cheap when there is most to refuse. A node that stops still answers what is
+        // only looked at.
+        let refused = self.door.refuses(&order.tenant);
+        if let Some(outcome) = refused.filter(|outcome| !dry_run || outcome.code != Code::Draining) {
             return Ok(outcome);
         }
-        let headers = Headers::of(message.headers.as_ref());
-        let deadline = deadline(&headers, &self.options)?;
-        let read = command::read(&order, &headers, &message.payload);
+        let deadline = deadline(headers, &self.options)?;
+        let read = command::read(&order, headers, &message.payload);
         let command = read.map_err(command::NoCommand::into_error)?.command;
         let key = command.key.clone();
         if command.kind().is_operator() {
             return Ok(Outcome::refused(&order, &key, Code::OperatorOnly, Code::OperatorOnly.meaning()));
         }
-        let asked = self.door.ask(command, Actor::Tenant, deadline);
+        let asked = match dry_run {
+            false => self.door.ask(command, Actor::Tenant, deadline),
+            true => self.door.dry_run(command, Actor::Tenant, deadline),
+        };
         let answered = tokio::time::timeout(deadline + GRACE, asked).await;
-        let unknown =
-            |_| Outcome::refused(&order, &key, Code::OutcomeUnknown, Code::OutcomeUnknown.meaning());
+        let code = if dry_run { Code::Unavailable } else { Code::OutcomeUnknown };
+        let unknown = |_| Outcome::refused(&order, &key, code, code.meaning());
         Ok(answered.unwrap_or_else(unknown))
     }
 

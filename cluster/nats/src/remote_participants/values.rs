@@ -38,6 +38,15 @@ pub(super) struct Request {
     customer: String,
     lines: Vec<OrderLine>,
     payments: Vec<Pay>,
+    /// Which of the payments it is of, from 0.
+    #[serde(default)]
+    payment: usize,
+    /// Its id; absent where no money moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payment_id: Option<String>,
+    /// The means of payment, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token_ref: Option<String>,
     method: Option<String>,
     expires_ms: i64,
 }
@@ -102,6 +111,9 @@ impl Request {
             customer: placed.customer.to_string(),
             lines: placed.lines.iter().map(line).collect(),
             payments: placed.payments.iter().map(pay).collect(),
+            payment: request.payment,
+            payment_id: request.payment_id().map(str::to_owned),
+            token_ref: request.payment_id().and(request.token_ref()).map(str::to_owned),
             method: placed.delivery.as_ref().map(|delivery| delivery.method.to_string()),
             expires_ms: request.expires.0,
         }
@@ -131,6 +143,7 @@ impl Request {
             order: OrderRef { tenant: self.tenant, order: self.order },
             step: self.step,
             reference: self.reference.map(Arc::from),
+            payment: self.payment,
             amount_minor: self.amount_minor,
             units: self.units.map(|units| Units::back(units).into()),
             placed: Arc::new(placed),

@@ -51,6 +51,12 @@ impl CommandDoor for Fake {
         })
     }
 
+    fn dry_run(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
+        assert_eq!(actor, Actor::Tenant);
+        let outcome = Outcome::refused(&command.order, &command.key, Code::Applied, format!("{deadline:?}"));
+        Box::pin(async move { outcome.of_dry_run() })
+    }
+
     fn end_parking<'a>(
         &'a self,
         _: &'a OrderRef,
@@ -128,6 +134,36 @@ async fn every_request_has_an_outcome() {
         assert_eq!(header(&refused, "Nats-Service-Error-Code"), Some(number));
     }
     assert_eq!(fake.begun.load(Ordering::SeqCst), 2);
+    assert!(door.close(WITHIN).await);
+}
+
+/// A request that asks for a dry run is one, and another word begins nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_may_ask_for_a_dry_run() {
+    let Some(binary) = server_or_skip("a_request_may_ask_for_a_dry_run") else { return };
+    let doors = Doors::new(&binary, 1).await;
+    let fake = Fake::new();
+    let door = open(&doors, &fake, 8).await;
+    let (subject, body) = ("rf.v1.ask.shop.o-1", command(&order("shop", "o-1"), "c-1").to_json());
+    let told = ask(&doors, subject, &[("Rf-Dry-Run", "true"), ("Rf-Timeout-Ms", "1500")], &body).await;
+    assert_eq!(header(&told, "Nats-Service-Error"), None);
+    let told = outcome(&told);
+    assert_eq!((told.code, told.message.as_str(), told.dry_run), (Code::Applied, "1.5s", true));
+    for word in ["", "1", "True", "yes"] {
+        let refused = outcome(&ask(&doors, subject, &[("Rf-Dry-Run", word)], &body).await);
+        assert_eq!(
+            (refused.code, refused.path.as_deref()),
+            (Code::InvalidField, Some("rf-dry-run")),
+            "{word}"
+        );
+    }
+    let both = [("Rf-Dry-Run", "true"), ("rf-dry-run", "false")];
+    assert_eq!(outcome(&ask(&doors, subject, &both, &body).await).code, Code::DuplicateField);
+    let unreadable = outcome(&ask(&doors, subject, &both[..1], b"{").await);
+    assert_eq!((unreadable.code, unreadable.dry_run), (Code::MalformedJson, true));
+    assert_eq!(fake.begun.load(Ordering::SeqCst), 0, "no command was begun");
+    let real = outcome(&ask(&doors, subject, &both[1..], &body).await);
+    assert_eq!((real.code, real.dry_run, fake.begun.load(Ordering::SeqCst)), (Code::Applied, false, 1));
     assert!(door.close(WITHIN).await);
 }
 

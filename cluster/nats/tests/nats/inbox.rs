@@ -293,6 +293,35 @@ async fn what_names_another_order_is_told_so() {
     assert!(waits.is_err(), "{waits:?}");
 }
 
+/// What is published is carried out, and a dry run is not: it is put away, and whoever wants the outcome is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dry_run_that_is_published_is_never_carried_out() {
+    let Some(binary) = server_or_skip("a_dry_run_that_is_published_is_never_carried_out") else { return };
+    let doors = Doors::new(&binary, 1).await;
+    let event = command(&order("shop", "o-1"), "c-1");
+    for (word, tail) in [("true", "1"), ("yes", "2"), ("false", "3")] {
+        let to = format!("rf.v1.reply.shop.{tail}");
+        let headers = [("Rf-Reply-To", to.as_str()), ("rf-dry-run", word)];
+        doors.publish("rf.v1.cmd.shop.o-1", &headers, &event.to_json()).await;
+    }
+    let mut inbox = doors.inbox(0, 0, false).await;
+    let given = inbox.read(10).await.unwrap();
+    let positions: Vec<u64> = given.iter().map(|delivery| delivery.position).collect();
+    assert_eq!(positions, [3], "only what says that it is none");
+    let replies = inbox.replies();
+    for (position, says) in [(1, "rf.v1.ask.shop.o-1"), (2, "false, true")] {
+        let (at, outcome) = replies.next_put_away().await;
+        assert_eq!((at, outcome.code), (position, Code::InvalidField));
+        assert_eq!(
+            (outcome.path.as_deref(), outcome.command_id.as_ref()),
+            (Some("rf-dry-run"), Some(&event.key.id))
+        );
+        assert!(outcome.message.contains(says), "{}", outcome.message);
+        assert!(replies.wanted(position));
+    }
+    assert_eq!(doors.letters().await.len(), 2);
+}
+
 /// P can be edited at the server while it runs: orders would move. Nothing is read, and nothing trimmed, until it is put back; what was
 /// stored meanwhile where nobody may decide it can be published anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

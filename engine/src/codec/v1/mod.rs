@@ -6,7 +6,9 @@
 //! adds one raises the version.
 
 mod bytes;
+mod placed;
 mod shapes;
 
 pub use bytes::{VERSION, decode, encode};
+pub use placed::*;
 pub use shapes::*;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::placed::{ComponentV1, PaymentV1, PlacedV1};
 use crate::keys::Hash;
 
 /// One order's decisions since its previous record.
@@ -92,6 +93,14 @@ pub enum CommandKindV1 {
     DeadlinePassed,
     /// 11: the engine's own: somebody should look at what two sides say.
     Contradiction,
+    /// 12 to 18: what shops do beside.
+    Refund,
+    Hold,
+    ReleaseHold,
+    Pay,
+    Amend,
+    Exchange,
+    Record,
 }
 
 /// Who gave a command.
@@ -256,6 +265,50 @@ pub enum EventV1 {
     Noted {
         reason: String,
     },
+    RefundRequested {
+        refund_id: String,
+        amount_minor: i64,
+        lines: Vec<(String, i64)>,
+        components: Vec<ComponentV1>,
+        payment_id: Option<String>,
+        reason: String,
+    },
+    ReturnSplit {
+        return_id: String,
+        lines: Vec<(String, i64)>,
+        components: Vec<ComponentV1>,
+    },
+    PaymentRulesSet {
+        refund_order: RefundOrderV1,
+        on_decline: OnDeclineV1,
+        payment_wait_ms: u64,
+    },
+    PaymentAwaited {
+        payment: u32,
+        until_ms: i64,
+    },
+    PaymentsAdded {
+        payments: Vec<PaymentV1>,
+        reason: Option<String>,
+    },
+}
+
+/// Which payment money goes back to first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as in the public contract")]
+pub enum RefundOrderV1 {
+    #[default]
+    Reverse,
+    ProRata,
+}
+
+/// What a declined payment does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as in the public contract")]
+pub enum OnDeclineV1 {
+    #[default]
+    Cancel,
+    Wait,
 }
 
 /// When a component of the order itself is paid back with returns.
@@ -343,97 +396,6 @@ pub struct LinePartV1 {
     pub amount_minor: Option<i64>,
     /// The stock keeping unit, where it differs from the line's (a substitute).
     pub sku: Option<String>,
-}
-
-/// An order as it was placed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlacedV1 {
-    /// The customer's reference.
-    pub customer: String,
-    /// ISO 4217 code.
-    pub currency: [u8; 3],
-    /// The total in minor units.
-    pub total_minor: i64,
-    /// The lines.
-    pub lines: Vec<LineV1>,
-    /// Components of the order itself.
-    pub components: Vec<ComponentV1>,
-    /// Payments; empty means one of the whole.
-    pub payments: Vec<PaymentV1>,
-    /// Deliveries; empty means one by default.
-    pub deliveries: Vec<DeliveryV1>,
-    /// The caller's own data, sorted by name.
-    pub attributes: Vec<(String, String)>,
-    /// When the shop took the order, milliseconds since 1970.
-    pub placed_ms: Option<i64>,
-    /// Personal data, readable only with a key that can be destroyed.
-    pub sealed: Option<SealedV1>,
-}
-
-/// A line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LineV1 {
-    /// Its id in the order.
-    pub line_id: String,
-    /// The stock keeping unit.
-    pub sku: String,
-    /// Units.
-    pub quantity: u64,
-    /// The amount of all its units, in minor units.
-    pub amount_minor: i64,
-    /// What the amount is made of.
-    pub components: Vec<ComponentV1>,
-}
-
-/// A part of an amount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ComponentV1 {
-    /// What it is for.
-    pub kind: ComponentKindV1,
-    /// Signed, in minor units.
-    pub amount_minor: i64,
-}
-
-/// What a component is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "named as in the public contract")]
-pub enum ComponentKindV1 {
-    Goods,
-    Tax,
-    Discount,
-    Shipping,
-    Fee,
-}
-
-/// A planned payment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PaymentV1 {
-    /// Its id in the order.
-    pub payment_id: String,
-    /// A reference to the means of payment.
-    pub token_ref: Option<String>,
-    /// In minor units.
-    pub amount_minor: i64,
-}
-
-/// A planned delivery.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeliveryV1 {
-    /// How.
-    pub method: Option<String>,
-    /// A reference to the address.
-    pub address_ref: Option<String>,
-    /// The lines it carries; empty means all.
-    pub line_ids: Vec<String>,
-}
-
-/// Personal data under a key of its own. The chain runs over the ciphertext.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SealedV1 {
-    /// Which key.
-    pub key_id: String,
-    /// The ciphertext.
-    pub ciphertext: Vec<u8>,
 }
 
 /// Where an order stands as a whole.

@@ -4,16 +4,23 @@ use std::sync::Arc;
 
 use super::super::OrderStatus;
 use super::super::event::Event;
+use super::super::owed::{Refund, Split};
+use super::super::placed::Payment;
 use super::super::saga::{Return, ReturnedLine, Word};
 use super::super::step::StepAt;
 use super::super::step::{StepOutcome, StepStarted};
-use super::{placed_from_stored, placed_to_stored};
+use super::{
+    component_kind_from_stored, component_kind_to_stored, payment_from_stored, payment_to_stored,
+    placed_from_stored, placed_to_stored,
+};
 use crate::codec::CodecError;
-use crate::codec::control::{return_rules_from_stored, return_rules_to_stored};
-use crate::codec::v1::{AttentionV1, EventV1, LinePartV1, StatusV1, StepOutcomeV1, StepV1};
+use crate::codec::control::{
+    payment_rules_from_stored, payment_rules_to_stored, return_rules_from_stored, return_rules_to_stored,
+};
+use crate::codec::v1::{AttentionV1, ComponentV1, EventV1, LinePartV1, StatusV1, StepOutcomeV1, StepV1};
 use crate::ids::TimestampMs;
 use crate::ports::LineUnits;
-use crate::wire::command::Step;
+use crate::wire::command::{ComponentKind, Step};
 use crate::wire::order::Attention;
 
 fn narrow(what: &str) -> CodecError {
@@ -46,9 +53,9 @@ pub(in super::super) fn event_to_stored(event: &Event) -> EventV1 {
             lines: request.lines.iter().map(returned_to_stored).collect(),
             reason: request.reason.to_string(),
         },
-        Event::Refunded { payment_id, return_id, amount_minor } => EventV1::Refunded {
+        Event::Refunded { payment_id, owed_id, amount_minor } => EventV1::Refunded {
             payment_id: payment_id.to_string(),
-            return_id: return_id.as_deref().map(Into::into),
+            return_id: owed_id.as_deref().map(Into::into),
             amount_minor: *amount_minor,
             lines: Vec::new(),
         },
@@ -79,7 +86,55 @@ pub(in super::super) fn event_to_stored(event: &Event) -> EventV1 {
         }
         Event::ContradictionSeen => EventV1::ContradictionSeen,
         Event::Noted { reason } => EventV1::Noted { reason: reason.to_string() },
+        Event::RefundRequested(request) => EventV1::RefundRequested {
+            refund_id: request.refund_id.to_string(),
+            amount_minor: request.amount_minor,
+            lines: lines_to_stored(&request.split.lines),
+            components: components_to_stored(&request.split.components),
+            payment_id: request.payment_id.as_deref().map(Into::into),
+            reason: request.reason.to_string(),
+        },
+        Event::ReturnSplit { return_id, split } => EventV1::ReturnSplit {
+            return_id: return_id.to_string(),
+            lines: lines_to_stored(&split.lines),
+            components: components_to_stored(&split.components),
+        },
+        Event::PaymentRulesSet(rules) => {
+            let (refund_order, on_decline, payment_wait_ms) = payment_rules_to_stored(*rules);
+            EventV1::PaymentRulesSet { refund_order, on_decline, payment_wait_ms }
+        }
+        Event::PaymentAwaited { payment, until } => EventV1::PaymentAwaited {
+            payment: u32::try_from(*payment).unwrap_or(u32::MAX),
+            until_ms: until.0,
+        },
+        Event::PaymentsAdded { payments, reason } => EventV1::PaymentsAdded {
+            payments: payments.iter().map(payment_to_stored).collect(),
+            reason: reason.as_deref().map(Into::into),
+        },
     }
+}
+
+pub(in super::super) fn lines_to_stored(lines: &[(Arc<str>, i64)]) -> Vec<(String, i64)> {
+    lines.iter().map(|(line_id, minor)| (line_id.to_string(), *minor)).collect()
+}
+
+pub(in super::super) fn split_from_stored(lines: &[(String, i64)], components: &[ComponentV1]) -> Split {
+    Split {
+        lines: lines.iter().map(|(line_id, minor)| (line_id.as_str().into(), *minor)).collect(),
+        components: components_from_stored(components),
+    }
+}
+
+pub(in super::super) fn components_to_stored(components: &[(ComponentKind, i64)]) -> Vec<ComponentV1> {
+    let stored = |(kind, amount_minor): &(ComponentKind, i64)| ComponentV1 {
+        kind: component_kind_to_stored(*kind),
+        amount_minor: *amount_minor,
+    };
+    components.iter().map(stored).collect()
+}
+
+pub(in super::super) fn components_from_stored(stored: &[ComponentV1]) -> Arc<[(ComponentKind, i64)]> {
+    stored.iter().map(|part| (component_kind_from_stored(part.kind), part.amount_minor)).collect()
 }
 
 /// A stored event in the domain's words.
@@ -109,7 +164,7 @@ pub(in super::super) fn event_from_stored(event: &EventV1) -> Result<Event, Code
         }),
         EventV1::Refunded { payment_id, return_id, amount_minor, .. } => Event::Refunded {
             payment_id: payment_id.as_str().into(),
-            return_id: return_id.as_deref().map(Into::into),
+            owed_id: return_id.as_deref().map(Into::into),
             amount_minor: *amount_minor,
         },
         EventV1::StatusChanged { status, reason } => Event::StatusChanged {
@@ -139,6 +194,30 @@ pub(in super::super) fn event_from_stored(event: &EventV1) -> Result<Event, Code
         }
         EventV1::ContradictionSeen => Event::ContradictionSeen,
         EventV1::Noted { reason } => Event::Noted { reason: reason.as_str().into() },
+        EventV1::RefundRequested { refund_id, amount_minor, lines, components, payment_id, reason } => {
+            Event::RefundRequested(Refund {
+                refund_id: refund_id.as_str().into(),
+                amount_minor: *amount_minor,
+                split: split_from_stored(lines, components),
+                payment_id: payment_id.as_deref().map(Into::into),
+                reason: reason.as_str().into(),
+            })
+        }
+        EventV1::ReturnSplit { return_id, lines, components } => Event::ReturnSplit {
+            return_id: return_id.as_str().into(),
+            split: Arc::new(split_from_stored(lines, components)),
+        },
+        EventV1::PaymentRulesSet { refund_order, on_decline, payment_wait_ms } => {
+            Event::PaymentRulesSet(payment_rules_from_stored((*refund_order, *on_decline, *payment_wait_ms)))
+        }
+        EventV1::PaymentAwaited { payment, until_ms } => Event::PaymentAwaited {
+            payment: usize::try_from(*payment).unwrap_or(usize::MAX),
+            until: TimestampMs(*until_ms),
+        },
+        EventV1::PaymentsAdded { payments, reason } => Event::PaymentsAdded {
+            payments: payments.iter().map(payment_from_stored).collect::<Vec<Payment>>().into(),
+            reason: reason.as_deref().map(Into::into),
+        },
         EventV1::LinesShort { .. } => return Err(narrow("lines short")),
         EventV1::PersonErased { .. } => return Err(narrow("an erased person")),
     })

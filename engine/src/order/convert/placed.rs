@@ -148,7 +148,10 @@ fn components(from: &[wire::Component]) -> Box<[Component]> {
 pub(in super::super) fn placed_to_stored(placed: &Placed) -> PlacedV1 {
     let parts = |from: &[Component]| {
         from.iter()
-            .map(|part| ComponentV1 { kind: kind_to_stored(part.kind), amount_minor: part.amount_minor })
+            .map(|part| ComponentV1 {
+                kind: component_kind_to_stored(part.kind),
+                amount_minor: part.amount_minor,
+            })
             .collect()
     };
     PlacedV1 {
@@ -167,15 +170,7 @@ pub(in super::super) fn placed_to_stored(placed: &Placed) -> PlacedV1 {
             })
             .collect(),
         components: parts(&placed.components),
-        payments: placed
-            .payments
-            .iter()
-            .map(|payment| PaymentV1 {
-                payment_id: payment.payment_id.to_string(),
-                token_ref: Some(payment.token_ref.to_string()),
-                amount_minor: payment.amount_minor,
-            })
-            .collect(),
+        payments: placed.payments.iter().map(payment_to_stored).collect(),
         deliveries: placed
             .delivery
             .iter()
@@ -214,7 +209,10 @@ pub(in super::super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, 
     }
     let parts = |from: &[ComponentV1]| -> Box<[Component]> {
         from.iter()
-            .map(|part| Component { kind: kind_from_stored(part.kind), amount_minor: part.amount_minor })
+            .map(|part| Component {
+                kind: component_kind_from_stored(part.kind),
+                amount_minor: part.amount_minor,
+            })
             .collect()
     };
     let lines = stored
@@ -236,15 +234,7 @@ pub(in super::super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, 
         total_minor: stored.total_minor,
         lines,
         components: parts(&stored.components),
-        payments: stored
-            .payments
-            .iter()
-            .map(|payment| Payment {
-                payment_id: payment.payment_id.as_str().into(),
-                token_ref: payment.token_ref.as_deref().unwrap_or_default().into(),
-                amount_minor: payment.amount_minor,
-            })
-            .collect(),
+        payments: stored.payments.iter().map(payment_from_stored).collect(),
         delivery: stored.deliveries.first().map(|delivery| Delivery {
             method: delivery.method.as_deref().unwrap_or_default().into(),
             address_ref: delivery.address_ref.as_deref().map(Into::into),
@@ -260,6 +250,31 @@ pub(in super::super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, 
             ciphertext: sealed.ciphertext.as_slice().into(),
         }),
     })
+}
+
+pub(in super::super) fn payment_to_stored(payment: &Payment) -> PaymentV1 {
+    PaymentV1 {
+        payment_id: payment.payment_id.to_string(),
+        token_ref: Some(payment.token_ref.to_string()),
+        amount_minor: payment.amount_minor,
+    }
+}
+
+pub(in super::super) fn payment_from_stored(stored: &PaymentV1) -> Payment {
+    Payment {
+        payment_id: stored.payment_id.as_str().into(),
+        token_ref: stored.token_ref.as_deref().unwrap_or_default().into(),
+        amount_minor: stored.amount_minor,
+    }
+}
+
+/// A payment as a caller names it.
+pub(in super::super) fn payment_from_wire(payment: &wire::Payment) -> Payment {
+    Payment {
+        payment_id: payment.payment_id.as_str().into(),
+        token_ref: payment.token_ref.as_str().into(),
+        amount_minor: payment.amount_minor.minor(),
+    }
 }
 
 /// An upper guess of what a placed order takes in a record, in bytes: texts with their lengths, numbers at their widest.
@@ -301,7 +316,7 @@ fn code_bytes(currency: Currency) -> [u8; 3] {
     code
 }
 
-const fn kind_to_stored(kind: ComponentKind) -> ComponentKindV1 {
+pub(in super::super) const fn component_kind_to_stored(kind: ComponentKind) -> ComponentKindV1 {
     match kind {
         ComponentKind::Goods => ComponentKindV1::Goods,
         ComponentKind::Tax => ComponentKindV1::Tax,
@@ -311,7 +326,7 @@ const fn kind_to_stored(kind: ComponentKind) -> ComponentKindV1 {
     }
 }
 
-const fn kind_from_stored(kind: ComponentKindV1) -> ComponentKind {
+pub(in super::super) const fn component_kind_from_stored(kind: ComponentKindV1) -> ComponentKind {
     match kind {
         ComponentKindV1::Goods => ComponentKind::Goods,
         ComponentKindV1::Tax => ComponentKind::Tax,

@@ -77,24 +77,27 @@ impl Contradiction {
             saga.earlier.iter().rev().find(|other| {
                 other.at.step == at.step && other.at != *at && other.standing == StepState::Done
             });
-        let other =
-            match (&saga.active, saga.reference(at.step).or(later.and_then(|one| one.reference.as_ref()))) {
-                (Some(active), _) if active.at.step == at.step => {
-                    let pending = match &active.waiting {
-                        Waiting::Pending { reference, .. } => Some(reference),
-                        Waiting::Asked => None,
-                    };
-                    format!(
-                        "; it is asked for again under generation {}{}",
-                        active.at.generation,
-                        called(pending)
-                    )
-                }
-                (_, Some(reference)) => {
-                    format!("; it was done otherwise as {reference}: it may have been done twice")
-                }
-                (_, None) => String::new(),
-            };
+        let other = match (
+            &saga.active,
+            saga.reference_of(at.step, at.for_part().payment)
+                .or(later.and_then(|one| one.reference.as_ref())),
+        ) {
+            (Some(active), _) if active.at.step == at.step => {
+                let pending = match &active.waiting {
+                    Waiting::Pending { reference, .. } => Some(reference),
+                    Waiting::Asked => None,
+                };
+                format!(
+                    "; it is asked for again under generation {}{}",
+                    active.at.generation,
+                    called(pending)
+                )
+            }
+            (_, Some(reference)) => {
+                format!("; it was done otherwise as {reference}: it may have been done twice")
+            }
+            (_, None) => String::new(),
+        };
         let said = called(reference.as_ref());
         let reason = format!(
             "{step} of generation {} was {ended}, and its participant says now that it was done{said}{other}",

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use super::super::Order;
 use super::super::event::Event;
 use super::super::policy::Context;
 use super::super::saga::{Active, StepState, Waiting, Word};
 use super::super::step::StepAt;
 use super::super::step::{StepOutcome, StepStarted};
+use super::super::{Order, OrderStatus};
 use super::decision::{Contradiction, Decision};
 use crate::fulfillment::step_table::spec;
 use crate::fulfillment::{folded, is_settling};
@@ -214,6 +214,10 @@ fn deadline_passed(order: &Order, last: Option<&LastWords>, context: &Context) -
     let first = match &order.saga.active {
         // People know already. Nothing happens: only the next reminder is set.
         _ if asked_for => Vec::new(),
+        None if order.saga.waiting_until.is_some_and(|until| until <= context.now) => {
+            let reason = "no other means of payment came in time".into();
+            vec![Event::StatusChanged { status: OrderStatus::Canceling, reason: Some(reason) }]
+        }
         None => Vec::new(),
         // The same asking once more: whoever has the key looks before anything is done.
         Some(active)

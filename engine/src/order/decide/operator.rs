@@ -133,7 +133,7 @@ pub(super) fn compensate(order: &Order, data: &CompensateData) -> Result<Vec<Eve
 /// Only what has ended, with nothing left to do, goes into the archive.
 pub(super) fn archive(order: &Order, data: &ArchiveData) -> Result<Vec<Event>, Denial> {
     let ended = matches!(order.status, OrderStatus::Completed | OrderStatus::Canceled);
-    if !ended || order.saga.active.is_some() || order.saga.open_return().is_some() {
+    if !ended || order.saga.active.is_some() || order.saga.owed().is_some() {
         return Err(plainly(Code::NotTerminal));
     }
     if order.saga.contradiction.is_some() {

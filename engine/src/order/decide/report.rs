@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::super::Order;
+use super::super::payments::Part;
 use super::super::policy::Context;
 use super::super::saga::{Active, StepState, Waiting, Word};
 use super::super::step::{StepAt, StepOutcome};
@@ -61,13 +62,13 @@ pub(super) fn report(order: &Order, data: &ReportData, context: &Context) -> Res
 /// and does the report say what is known of it?
 fn of_another(order: &Order, active: Option<&Active>, data: &ReportData) -> Denial {
     let saga = &order.saga;
-    let stands = saga.reference(data.step).is_some_and(|reference| **reference == *data.reference);
     if let Some(earlier) = saga.called(data.step, &data.reference) {
         return over(order, data, &earlier.at, earlier.standing);
     }
-    if stands {
+    if let Some(payment) = saga.payment_called(data.step, &data.reference) {
         let cell = saga.cell(data.step);
-        let at = StepAt { step: data.step, instance: cell.instance, generation: 1, part: None };
+        let part = Part::write(None, payment);
+        let at = StepAt { step: data.step, instance: cell.instance, generation: 1, part };
         return over(order, data, &at, StepState::Done);
     }
     match active.map(|active| &active.waiting) {

@@ -9,16 +9,18 @@
 use std::sync::Arc;
 
 use super::super::event::Event;
+use super::super::owed::Refunds;
 use super::super::policy::Context;
 use super::super::saga::{Return, ReturnedLine, Returns};
-use super::super::shares::{Refundable, share};
+use super::super::shares::Refundable;
 use super::super::{Order, OrderStatus, Placed};
 use super::decision::{Decision, Denial, plainly, refused, rejected_at};
+use super::due::{Due, Left, split};
 use crate::wire::Code;
 use crate::wire::command::ReturnData;
 
 /// Returns of one order that are not through, at most.
-const OPEN_MAX: usize = 64;
+pub(super) const OPEN_MAX: usize = 64;
 
 /// Units of one line that come back.
 struct Part {
@@ -33,6 +35,7 @@ struct Part {
 /// What a return pays, and would pay if enough was captured.
 struct Paid {
     by_part: Vec<i64>,
+    dues: Vec<Due>,
     paid_minor: i64,
     due_minor: i64,
 }
@@ -47,27 +50,29 @@ pub(super) fn ask(order: &Order, data: &ReturnData, context: &Context) -> Result
         return Err(refused(Code::Overloaded, "too many returns of this order are not through yet"));
     }
     let parts = parts(placed, returns, data)?;
-    let granted_minor = returns.by_line.iter().fold(0, |sum: i64, (_, minor)| sum.saturating_add(*minor));
     let captured_minor = order.saga.totals.captured_minor;
-    let spoken_for_minor = granted_minor.max(order.saga.totals.refunded_minor);
-    let left_minor = captured_minor.saturating_sub(spoken_for_minor).max(0);
+    let left_minor = order.saga.left_minor();
     let refundable = Refundable::of(placed, order.saga.return_rules);
-    let Paid { by_part, paid_minor, due_minor } = pay(&refundable, placed, returns, &parts, left_minor)
+    let none = Refunds::default();
+    let refunds = order.saga.refunds.as_deref().unwrap_or(&none);
+    let mut left = Left::new(placed, &refundable, refunds);
+    let Paid { by_part, dues, paid_minor, due_minor } = pay(&mut left, placed, returns, &parts, left_minor)
         .map_err(|at| {
-            let left = format!("{left_minor} of {captured_minor} captured is left to pay back");
-            rejected_at(format_args!("lines[{at}].amount_minor"), Code::OverRefund, left)
-        })?;
+        let left = format!("{left_minor} of {captured_minor} captured is left to pay back");
+        rejected_at(format_args!("lines[{at}].amount_minor"), Code::OverRefund, left)
+    })?;
     let lines = parts.iter().zip(by_part).map(|(part, amount_minor)| ReturnedLine {
         line_id: placed.lines[part.at].line_id.as_ref().into(),
         quantity: part.quantity,
         amount_minor,
     });
-    let requested = Event::ReturnRequested(Return {
-        return_id: format!("r{}", returns.count.saturating_add(1)).into(),
-        lines: lines.collect::<Vec<_>>().into(),
-        reason: Arc::from(data.reason.as_str()),
-    });
-    let mut decision = Decision::of(order, vec![requested], context);
+    let lines: Arc<[ReturnedLine]> = lines.collect::<Vec<_>>().into();
+    let return_id: Arc<str> = format!("r{}", returns.count.saturating_add(1)).into();
+    let split = split(&lines, &dues).map(Arc::new);
+    let requested = Return { return_id: return_id.clone(), lines, reason: Arc::from(data.reason.as_str()) };
+    let mut events = vec![Event::ReturnRequested(requested)];
+    events.extend(split.map(|split| Event::ReturnSplit { return_id, split }));
+    let mut decision = Decision::of(order, events, context);
     decision.note = (paid_minor < due_minor).then(|| {
         let text = format!(
             "The return was taken, and its refund capped: it pays {paid_minor}, not {due_minor}, because {left_minor} of \
@@ -102,7 +107,7 @@ fn parts(placed: &Placed, returns: &Returns, data: &ReturnData) -> Result<Vec<Pa
 
 /// What each part is paid, of `left_minor`; the number of the part whose explicit amount is more than is left, if one's is.
 fn pay(
-    refundable: &Refundable,
+    left: &mut Left<'_>,
     placed: &Placed,
     returns: &Returns,
     parts: &[Part],
@@ -115,27 +120,22 @@ fn pay(
             return Err(number);
         }
     }
-    let mut due: Vec<i64> = parts
-        .iter()
-        .map(|part| {
-            let (line_minor, ordered) = (refundable.by_line[part.at], placed.lines[part.at].quantity.into());
-            let share_of = |units| share(line_minor, units, ordered);
-            part.explicit_minor
-                .unwrap_or_else(|| share_of(part.before + part.quantity) - share_of(part.before))
-        })
-        .collect();
+    let mut dues: Vec<Due> =
+        parts.iter().map(|part| left.units(part.at, part.before, part.quantity)).collect();
     let returned =
         returns.by_line.iter().map(|(units, _)| *units).chain(parts.iter().map(|part| part.quantity));
     if returned.fold(0, u64::saturating_add) == placed.units()
         && let Some(last) = parts.iter().rposition(|part| part.explicit_minor.is_none())
     {
-        due[last] += refundable.with_last_unit_minor;
+        dues[last].components.extend(left.last_unit());
     }
+    let due: Vec<i64> =
+        parts.iter().zip(&dues).map(|(part, due)| part.explicit_minor.unwrap_or_else(|| due.sum())).collect();
     let mut by_part = due.clone();
     for (minor, _) in by_part.iter_mut().zip(parts).filter(|(_, part)| part.explicit_minor.is_none()) {
         *minor = (*minor).clamp(0, left_minor);
         left_minor -= *minor;
     }
     let sum = |parts: &[i64]| parts.iter().fold(0, |sum: i64, minor| sum.saturating_add(*minor));
-    Ok(Paid { paid_minor: sum(&by_part), due_minor: sum(&due), by_part })
+    Ok(Paid { paid_minor: sum(&by_part), due_minor: sum(&due), by_part, dues })
 }

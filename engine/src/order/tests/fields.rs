@@ -60,6 +60,21 @@ fn cases() -> Vec<Case> {
         assert_eq!(world.ask(archive()), Code::Applied);
         world
     };
+    let with_shipping = || {
+        let mut data = basket();
+        data["components"] = json!([{ "kind": "shipping", "amount_minor": 500 }]);
+        let mut world = World::placed_as(data);
+        world.runs_out();
+        world
+    };
+    let waiting = || {
+        let mut world = World::empty();
+        world.context.policy.payments.on_decline = crate::wire::payment_rules::OnDecline::Wait;
+        assert_eq!(world.ask(place_of(basket())), Code::Applied);
+        world.answer(done());
+        world.answer(super::saga::world::declined("no"));
+        world
+    };
     vec![
         case(CommandType::Place, World::empty, placing),
         case(CommandType::Cancel, World::placed, why()),
@@ -72,8 +87,35 @@ fn cases() -> Vec<Case> {
         case(CommandType::Compensate, World::placed, why()),
         case(CommandType::Archive, World::completed, why()),
         case(CommandType::Restore, archived, why()),
+        case(
+            CommandType::Refund,
+            World::completed,
+            json!({ "amount_minor": 20, "reason": "late",
+            "lines": [{ "line_id": "a", "amount_minor": 20 }] }),
+        ),
+        case(
+            CommandType::Refund,
+            with_shipping,
+            json!({ "amount_minor": 20, "reason": "late",
+            "components": [{ "kind": "shipping", "amount_minor": 20 }], "payment_id": "payment" }),
+        ),
+        case(
+            CommandType::Pay,
+            waiting,
+            json!({ "reason": "another card",
+            "payments": [{ "payment_id": "x", "token_ref": "t", "amount_minor": 1500 }] }),
+        ),
     ]
 }
+
+/// Commands that are answered `unsupported_command` as yet.
+const NOT_BUILT: [CommandType; 5] = [
+    CommandType::Hold,
+    CommandType::ReleaseHold,
+    CommandType::Amend,
+    CommandType::Exchange,
+    CommandType::Record,
+];
 
 /// The fields that a schema says, as `lines[].quantity`; those of a map as `attributes.*`.
 fn fields(whole: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) {
@@ -134,7 +176,10 @@ fn becomes(case: &Case, data: &Value) -> (Value, Vec<Vec<u8>>) {
     let data = match case.kind {
         // A sum that is not right is told before anything is decided; here it is the fields that count.
         CommandType::Place => CommandData::Place(serde_json::from_value(data.clone()).unwrap()),
-        kind => decode_data(kind, data.to_string().as_bytes()).unwrap(),
+        kind => match decode_data(kind, data.to_string().as_bytes()) {
+            Ok(data) => data,
+            Err(error) => return (json!({ "told": error.to_string() }), Vec::new()),
+        },
     };
     let mut command = with_data(&place(&the_order(), "said"), data);
     if command.data.kind().is_operator() {
@@ -175,7 +220,7 @@ fn becomes(case: &Case, data: &Value) -> (Value, Vec<Vec<u8>>) {
 #[test]
 fn every_field_of_every_command_is_read() {
     let mut unread: BTreeMap<String, &str> = BTreeMap::new();
-    for kind in CommandType::ALL {
+    for kind in CommandType::ALL.iter().filter(|kind| !NOT_BUILT.contains(kind)) {
         let name = format!("command.{}.v1.json", kind.verb());
         let (_, schema) = all_schemas().into_iter().find(|(file, _)| *file == name).unwrap();
         let mut found = BTreeSet::new();

@@ -6,8 +6,10 @@ use super::saga::world::*;
 use crate::codec::v1::{self, BodyV1};
 use crate::ids::TimestampMs;
 use crate::order::convert::event_to_stored;
-use crate::order::{Event, Return, ReturnedLine, StepStarted, Word, evolve};
+use crate::order::{Event, Payment, Refund, Return, ReturnedLine, Split, StepStarted, Word, evolve};
 use crate::ports::LineUnits;
+use crate::wire::command::ComponentKind;
+use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
 
 fn numbers() -> impl Strategy<Value = i64> {
     prop::sample::select(vec![i64::MIN, -1, 0, 1, 1500, i64::MAX])
@@ -23,7 +25,8 @@ fn askings() -> impl Strategy<Value = StepAt> {
     let more = [Step::Refund, Step::Release, Step::Restock];
     let steps = prop::sample::select(steps.into_iter().chain(more).collect::<Vec<_>>());
     let number = || prop::sample::select(vec![0, 1, u32::MAX]);
-    let part = prop::option::of(Just("r1".into()));
+    let parts = vec!["r1", "f1", "p2", "r1.p2", "f1.p99"];
+    let part = prop::option::of(prop::sample::select(parts).prop_map(std::sync::Arc::from));
     (steps, number(), number(), part).prop_map(|(step, instance, generation, part)| StepAt {
         step,
         instance,
@@ -53,6 +56,15 @@ fn outcomes() -> impl Strategy<Value = StepOutcome> {
     ]
 }
 
+fn split() -> Split {
+    Split { lines: [("a".into(), 1)].into(), components: [(ComponentKind::Tax, i64::MAX)].into() }
+}
+
+fn refund(amount_minor: i64) -> Refund {
+    let payment_id = (amount_minor == 1).then(|| "x".into());
+    Refund { refund_id: "f1".into(), amount_minor, split: split(), payment_id, reason: "r".into() }
+}
+
 fn events() -> impl Strategy<Value = Event> {
     let units = || {
         let unit = counts().prop_map(|quantity| LineUnits { line_id: "a".into(), quantity });
@@ -75,7 +87,7 @@ fn events() -> impl Strategy<Value = Event> {
             Event::ReturnRequested(Return { return_id: "r1".into(), lines: lines.into(), reason: "r".into() })
         }),
         1 => (prop::option::of(Just("r1".into())), numbers()).prop_map(|(return_id, amount_minor)| {
-            Event::Refunded { payment_id: "p".into(), return_id, amount_minor }
+            Event::Refunded { payment_id: "p".into(), owed_id: return_id, amount_minor }
         }),
         2 => prop::sample::select(statuses)
             .prop_map(|status| Event::StatusChanged { status, reason: Some("r".into()) }),
@@ -90,6 +102,21 @@ fn events() -> impl Strategy<Value = Event> {
         1 => askings().prop_map(|at| {
             Event::Contradicted { at, reference: Some("x".into()), reason: "r".into() }
         }),
+        1 => numbers().prop_map(|amount_minor| Event::RefundRequested(refund(amount_minor))),
+        1 => Just(Event::ReturnSplit { return_id: "r1".into(), split: split().into() }),
+        1 => (0..3usize, numbers()).prop_map(|(payment, until)| Event::PaymentAwaited {
+            payment,
+            until: TimestampMs(until),
+        }),
+        1 => numbers().prop_map(|amount_minor| Event::PaymentsAdded {
+            payments: [Payment { payment_id: "x".into(), token_ref: "t".into(), amount_minor }].into(),
+            reason: None,
+        }),
+        1 => Just(Event::PaymentRulesSet(PaymentRules {
+            refund_order: RefundOrder::ProRata,
+            on_decline: OnDecline::Wait,
+            ..PaymentRules::DEFAULT
+        })),
         1 => Just(Event::ContradictionSeen),
         1 => Just(Event::Noted { reason: "r".into() }),
     ]
@@ -116,6 +143,7 @@ proptest! {
             let _ = crate::fulfillment::deadline(&order, CONTEXT.now, &CONTEXT.policy);
             let _ = crate::fulfillment::advance(&order, &CONTEXT);
             let _ = crate::order::payment_summary(&order);
+            let _ = (order.saga.left_minor(), order.saga.owed().map(|owed| owed.left_minor()));
             order.deadline = Some(CONTEXT.now);
             let _ = crate::order::decide_engine(&order, &EngineCommand::DeadlinePassed { last: None }, &CONTEXT);
             if let Some(active) = &order.saga.active {

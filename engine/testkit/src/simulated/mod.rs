@@ -123,7 +123,7 @@ impl SimParticipants {
     /// Does what is asked for, or says what became of it before. Payments know two tokens for trying things out:
     /// [`REVIEW_TOKEN`] and [`DECLINED_TOKEN`].
     pub fn perform(&self, request: &StepRequest) -> StepAnswer {
-        let token = request.placed.payments.first().map(|payment| &*payment.token_ref);
+        let token = request.token_ref();
         match token.filter(|_| request.step == Step::Authorize) {
             Some(REVIEW_TOKEN) => return self.take_on(request, self.clock.now().plus_ms(REVIEW_MS)),
             Some(DECLINED_TOKEN) => return self.decline(request),

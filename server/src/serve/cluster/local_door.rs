@@ -74,6 +74,11 @@ impl CommandDoor for LocalDoor {
         })
     }
 
+    /// As any reader: the log is read, whoever runs the partition.
+    fn dry_run(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
+        self.node.dry_run(command, actor, deadline)
+    }
+
     fn end_parking<'a>(
         &'a self,
         order: &'a OrderRef,

@@ -128,6 +128,11 @@ impl CommandDoor for RoutingDoor {
         Box::pin(self.decide(command, actor, deadline))
     }
 
+    /// Here, whoever runs the partition: it is read, as orders are.
+    fn dry_run(&self, command: CommandEvent, actor: Actor, deadline: Duration) -> PortFuture<'_, Outcome> {
+        self.here.dry_run(command, actor, deadline)
+    }
+
     fn end_parking<'a>(
         &'a self,
         order: &'a OrderRef,

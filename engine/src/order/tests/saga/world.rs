@@ -12,7 +12,7 @@ pub(in super::super) use crate::order::{
     Active, Aggregate, Command, Context, Draft, Drafted, EngineCommand, Order, OrderStatus, StepAt,
     StepOutcome, Totals, Verdict,
 };
-use crate::order::{Actor, decide, decide_engine};
+use crate::order::{Actor, DryRun, Incoming, decide, decide_engine, dry_run};
 pub(in super::super) use crate::samples::author::CONTEXT;
 pub(in super::super) use crate::wire::command::Step;
 pub(in super::super) use crate::wire::order::Attention;
@@ -54,6 +54,24 @@ pub(in super::super) fn cancel() -> CommandData {
 
 pub(in super::super) fn returning(lines: Value) -> CommandData {
     CommandData::Return(serde_json::from_value(json!({ "lines": lines, "reason": "too small" })).unwrap())
+}
+
+pub(in super::super) fn refund(data: Value) -> CommandData {
+    let mut data = data;
+    data["reason"] = json!("goodwill");
+    CommandData::Refund(serde_json::from_value(data).unwrap())
+}
+
+pub(in super::super) fn pay(payments: Value) -> CommandData {
+    CommandData::Pay(serde_json::from_value(json!({ "payments": payments })).unwrap())
+}
+
+/// As [`basket`], paid in parts of these amounts: `p1`, `p2` and so on.
+pub(in super::super) fn paid_by(parts: &[i64]) -> Value {
+    let mut data = basket();
+    let part = |(number, minor): (usize, &i64)| json!({ "payment_id": format!("p{number}"), "token_ref": format!("t{number}"), "amount_minor": minor });
+    data["payments"] = (1..).zip(parts).map(part).collect();
+    data
 }
 
 pub(in super::super) fn report(step: Step, reference: &str, outcome: &str) -> CommandData {
@@ -224,16 +242,43 @@ impl World {
             decide(self.order(), command, &self.context),
             "decide is deterministic"
         );
+        let (before, dry) =
+            (self.aggregate.clone(), dry_run(self.aggregate.clone(), command, &self.context, true).unwrap());
         let mut draft = Draft::new(&self.aggregate);
         match draft.decide(&self.aggregate, command, &self.context, true) {
             Drafted::Decided(index) => {
                 self.said = draft.outcome(index).clone();
                 self.commit(draft);
+                self.was_told_before(before, dry);
                 self.said.code()
             }
-            Drafted::Refused(code, _) => code,
+            Drafted::Refused(code, why) => {
+                assert_eq!(dry, DryRun::Refused(code, why), "a dry run says the same");
+                code
+            }
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The dry run of the command that was decided last, on the state before it, said what came of it.
+    fn was_told_before(&self, mut before: Aggregate, dry: DryRun) {
+        let DryRun::Decided(verdict, preview) = dry else { panic!("{dry:?}, and it was decided") };
+        assert_eq!(verdict, self.said, "a dry run says the same");
+        let (paid, granted) = (before.order.saga.totals, granted_minor(&before));
+        let turns_back = self.status() == OrderStatus::Canceling && before.order.status != self.status();
+        let record = self.log.last().expect("it was recorded");
+        let published = Incoming::read(record).unwrap().publish(&mut before).unwrap();
+        let events: Vec<_> = published.into_iter().map(|published| published.event).collect();
+        assert_eq!(preview.events, events, "and shows what was published");
+        let (view, _) = crate::order::view(&the_order(), &self.log, None).unwrap().unwrap();
+        assert_eq!((preview.order_status, preview.step), (view.head.status, view.head.step));
+        assert_eq!(preview.money.payment, view.payment);
+        let pays = preview.money.refund_minor.map_or(0, |amount| amount.minor());
+        let granted = granted_minor(&self.aggregate) - granted;
+        let back = if turns_back { paid.captured_minor - paid.refunded_minor } else { 0 };
+        assert_eq!(pays, granted + back, "{preview:?}");
+        let left = preview.money.left_to_refund_minor.minor();
+        assert!(left + self.totals().refunded_minor <= self.totals().captured_minor, "{preview:?}");
     }
 
     /// A command of the engine's own: was it news?
@@ -302,12 +347,16 @@ impl World {
         let (saga, totals) = (&order.saga, &order.saga.totals);
         let waits = matches!(order.status, OrderStatus::Open | OrderStatus::Canceling)
             || saga.active.is_some()
-            || saga.open_return().is_some();
+            || saga.owed().is_some_and(|_| order.status == OrderStatus::Completed);
         assert_eq!(order.deadline.is_some(), waits, "no order waits silently: {order:#?}");
         let held = saga.attention.kind() != Attention::None;
         // An older build's order has not begun: its deadline sees to that.
         let begun = saga.cell(Step::Reserve).instance > 0;
-        assert!(!waits || saga.active.is_some() || held || !begun, "it waits for nothing: {order:#?}");
+        let pays = saga.waiting_until.is_some();
+        assert!(
+            !waits || saga.active.is_some() || held || pays || !begun,
+            "it waits for nothing: {order:#?}"
+        );
         let performs = self.mode() == Some(Mode::Perform);
         assert!(!performs || saga.attention.kind() != Attention::Held, "held, and yet at work: {order:#?}");
         let placed = order.placed.as_ref().unwrap();
@@ -330,6 +379,21 @@ impl World {
             }
             OrderStatus::Absent | OrderStatus::Open | OrderStatus::Canceling => {}
         }
+        let sum = |of: fn(&crate::order::PaymentState) -> i64| saga.payments.iter().map(of).sum::<i64>();
+        assert_eq!(
+            (sum(|one| one.authorized_minor), sum(|one| one.voided_minor)),
+            (totals.authorized_minor, totals.voided_minor),
+        );
+        assert_eq!(
+            (sum(|one| one.captured_minor), sum(|one| one.refunded_minor)),
+            (totals.captured_minor, totals.refunded_minor),
+        );
+        assert!(
+            saga.payments.iter().all(|one| one.refunded_minor <= one.captured_minor),
+            "{:#?}",
+            saga.payments
+        );
+        crate::order::view_of(&self.aggregate, None).unwrap();
         let effects = self.check.effects();
         assert_eq!(
             (effects.captured_minor, effects.refunded_minor, u64::from(effects.restocked_units)),
@@ -342,12 +406,20 @@ impl World {
                 self.trail.push(asks);
             }
             let asked = &effect.request;
+            assert_eq!(asked.payment, effect.at.for_part().payment);
             let intent =
                 (asked.step, asked.reference.clone(), asked.amount_minor, asked.units.clone(), asked.expires);
             let first = self.intents.entry(asked.key.clone()).or_insert_with(|| intent.clone());
             assert_eq!(*first, intent, "a key is never used for anything else");
         }
     }
+}
+
+fn granted_minor(aggregate: &Aggregate) -> i64 {
+    let saga = &aggregate.order.saga;
+    let returns = saga.returns.as_deref();
+    let returned: i64 = returns.map_or(0, |returns| returns.by_line.iter().map(|(_, minor)| *minor).sum());
+    returned + saga.refunds().iter().map(|asked| asked.request.amount_minor).sum::<i64>()
 }
 
 fn asking(at: &StepAt) -> String {

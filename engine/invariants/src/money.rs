@@ -1,0 +1,260 @@
+//! The money of one order that is more than one sum: several payments, and amounts that are owed.
+//!
+//! Most orders have neither, and keep nothing here.
+
+use std::collections::BTreeMap;
+
+use super::violation::InvariantId;
+use retailflow_engine::books::BookEntry;
+use retailflow_engine::codec::v1::{PaymentV1, StepV1};
+use retailflow_engine::wire::command::Step;
+
+/// One payment, in minor units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Payment {
+    planned: i64,
+    authorized: i64,
+    captured: i64,
+    refunded: i64,
+    /// It was declined, and another means may take its place.
+    declined: bool,
+    /// The hash of what its provider called its capture; `None`: nothing is captured, or it was not said.
+    capture: Option<u64>,
+}
+
+/// What one payment took and gave back, as one side has it, under the hash of its capture's reference.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct PaymentSide {
+    pub(super) capture: u64,
+    pub(super) captured: i64,
+    pub(super) refunded: i64,
+}
+
+/// A name for a reference, to be compared.
+fn named(reference: &str) -> u64 {
+    let hash = retailflow_engine::keys::sha256(reference.as_bytes());
+    hash.first_chunk().map_or(0, |start| u64::from_le_bytes(*start))
+}
+
+/// An amount that is to be paid back: a return's, or a refund's without goods.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Owed {
+    asked: i64,
+    paid: i64,
+}
+
+/// Payments and owed amounts.
+#[derive(Debug, Default)]
+pub(super) struct Money {
+    /// Empty: there is one, and its sums are the order's.
+    payments: Vec<Payment>,
+    owed: BTreeMap<String, Owed>,
+}
+
+impl Money {
+    /// The payments of an order, where there are several.
+    pub(super) fn of(payments: &[PaymentV1]) -> Option<Box<Self>> {
+        let payment = |payment: &PaymentV1| Payment { planned: payment.amount_minor, ..Payment::default() };
+        (payments.len() > 1).then(|| {
+            Box::new(Self { payments: payments.iter().map(payment).collect(), owed: BTreeMap::new() })
+        })
+    }
+
+    /// Owed, and not paid back.
+    pub(super) fn promised(&self) -> i64 {
+        self.owed.values().fold(0, |sum: i64, owed| sum.saturating_add(owed.asked.saturating_sub(owed.paid)))
+    }
+
+    /// So much is owed from now on; `left` was there to be promised.
+    pub(super) fn owe(
+        &mut self,
+        id: &str,
+        asked: i64,
+        left: i64,
+        wrong: &mut impl FnMut(InvariantId, String),
+    ) {
+        if asked < 0 || asked > left {
+            wrong(InvariantId::Money, format!("{id} is owed {asked}, and {left} was left"));
+        }
+        if self.owed.insert(id.to_owned(), Owed { asked, paid: 0 }).is_some() {
+            wrong(InvariantId::Money, format!("{id} is owed a second time"));
+        }
+    }
+
+    /// A refund of `minor` for `id` is done.
+    pub(super) fn paid(&mut self, id: &str, minor: i64, wrong: &mut impl FnMut(InvariantId, String)) {
+        let owed = self.owed.entry(id.to_owned()).or_default();
+        owed.paid = owed.paid.saturating_add(minor);
+        if owed.paid > owed.asked {
+            wrong(InvariantId::Money, format!("{id} is owed {}, and {} is paid back", owed.asked, owed.paid));
+        }
+    }
+
+    /// Further payments take the place of what is not authorized of `total`. Where there was one payment, `first` is how it
+    /// stands: authorized, captured, refunded.
+    pub(super) fn add(
+        &mut self,
+        payments: &[PaymentV1],
+        (authorized, captured, refunded): (i64, i64, i64),
+        total: i64,
+        wrong: &mut impl FnMut(InvariantId, String),
+    ) {
+        if self.payments.is_empty() {
+            let first = Payment { planned: total, authorized, captured, refunded, ..Payment::default() };
+            self.payments.push(Payment { declined: true, ..first });
+        }
+        for payment in self.payments.iter_mut().filter(|payment| payment.declined) {
+            payment.planned = payment.authorized.saturating_add(payment.captured).min(payment.planned);
+        }
+        let added =
+            payments.iter().map(|payment| Payment { planned: payment.amount_minor, ..Payment::default() });
+        self.payments.extend(added);
+        let planned = self.payments.iter().fold(0, |sum: i64, payment| sum.saturating_add(payment.planned));
+        if planned != total {
+            wrong(InvariantId::Money, format!("payments of {planned} for an order of {total}"));
+        }
+    }
+
+    /// Payment `number` was declined.
+    pub(super) fn declined(&mut self, number: usize) {
+        if let Some(payment) = self.payments.get_mut(number) {
+            payment.declined = true;
+        }
+    }
+
+    /// Payment `number` is captured, and its provider calls that so.
+    pub(super) fn called(&mut self, number: usize, reference: &str) {
+        if let Some(payment) = self.payments.get_mut(number) {
+            payment.capture = Some(named(reference));
+        }
+    }
+
+    /// What each payment took and gave back, of those whose captures have a name.
+    pub(super) fn sides(&self) -> Vec<PaymentSide> {
+        let side = |payment: &Payment| {
+            let (captured, refunded) = (payment.captured, payment.refunded);
+            payment.capture.map(|capture| PaymentSide { capture, captured, refunded })
+        };
+        self.payments.iter().filter_map(side).collect()
+    }
+
+    /// What is authorized of payment `number` is over; how much that was. `None`: there is but one.
+    pub(super) fn over(&mut self, number: usize) -> Option<i64> {
+        let payment = self.payments.get_mut(number)?;
+        Some(std::mem::take(&mut payment.authorized))
+    }
+
+    /// What is authorized of payment `number`; `None`: there is but one.
+    pub(super) fn authorized(&self, number: usize) -> Option<i64> {
+        self.payments.get(number).map(|payment| payment.authorized)
+    }
+
+    /// A step of payment `number` is done, for `minor`.
+    pub(super) fn done(
+        &mut self,
+        step: StepV1,
+        number: usize,
+        minor: i64,
+        wrong: &mut impl FnMut(InvariantId, String),
+    ) {
+        if self.payments.is_empty() {
+            if number > 0 {
+                wrong(InvariantId::Money, format!("{step:?} of payment {number} of one"));
+            }
+            return;
+        }
+        let Some(payment) = self.payments.get_mut(number) else {
+            wrong(InvariantId::Money, format!("{step:?} of payment {number}, which is not there"));
+            return;
+        };
+        match step {
+            StepV1::Authorize => payment.authorized = payment.authorized.saturating_add(minor),
+            StepV1::Void => payment.authorized = payment.authorized.saturating_sub(minor),
+            StepV1::Capture => {
+                payment.authorized = payment.authorized.saturating_sub(minor);
+                payment.captured = payment.captured.saturating_add(minor);
+            }
+            StepV1::Refund => payment.refunded = payment.refunded.saturating_add(minor),
+            _ => {}
+        }
+        let sound = (0..=payment.planned).contains(&payment.captured)
+            && (0..=payment.captured).contains(&payment.refunded)
+            && (0..=payment.planned).contains(&payment.authorized);
+        if !sound {
+            wrong(InvariantId::Money, format!("payment {number}: {payment:?}"));
+        }
+    }
+}
+
+/// A payment on both sides: their book begins empty.
+pub(super) fn sides_of(ours: PaymentSide) -> [PaymentSide; 2] {
+    [ours, PaymentSide { capture: ours.capture, ..PaymentSide::default() }]
+}
+
+/// What their book says of one of several payments: a refund names the capture that it pays back.
+pub(super) fn take_payment(payments: &mut [[PaymentSide; 2]], entry: &BookEntry) {
+    if payments.is_empty() {
+        return;
+    }
+    let capture = match (entry.step, &entry.target) {
+        (Step::Capture, _) => named(&entry.reference()),
+        (Step::Refund, Some(target)) => named(target),
+        _ => return,
+    };
+    let Some([_, theirs]) = payments.iter_mut().find(|[ours, _]| ours.capture == capture) else { return };
+    let sum = if entry.step == Step::Capture { &mut theirs.captured } else { &mut theirs.refunded };
+    *sum = sum.saturating_add(entry.amount_minor);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use retailflow_engine::books::BookKind;
+    use retailflow_engine::ids::{OrderId, OrderRef, TenantId, TimestampMs};
+
+    fn entry(step: Step, key: &str, target: Option<&str>, amount_minor: i64) -> BookEntry {
+        BookEntry {
+            kind: BookKind::Done,
+            step,
+            key: key.into(),
+            order: OrderRef { tenant: TenantId::parse("t").unwrap(), order: OrderId::parse("o").unwrap() },
+            target: target.map(Into::into),
+            amount_minor,
+            currency: None,
+            units: 0,
+            lines: Vec::new(),
+            why: None,
+            expires: TimestampMs(9),
+            until: None,
+            at: TimestampMs(7),
+        }
+    }
+
+    /// The order's sums agree, and its payments do not.
+    #[test]
+    fn what_went_back_to_another_payment_shows() {
+        let mut found = Vec::new();
+        let mut wrong = |id, text: String| found.push((id, text));
+        let payment = |id: &str, amount_minor| PaymentV1 {
+            payment_id: id.into(),
+            token_ref: Some("t".into()),
+            amount_minor,
+        };
+        let mut money = Money::of(&[payment("p1", 200), payment("p2", 300)]).unwrap();
+        for (number, key, minor) in [(0, "k1", 200), (1, "k2", 300)] {
+            money.done(StepV1::Authorize, number, minor, &mut wrong);
+            money.done(StepV1::Capture, number, minor, &mut wrong);
+            money.called(number, &entry(Step::Capture, key, None, minor).reference());
+        }
+        money.done(StepV1::Refund, 1, 150, &mut wrong);
+        assert_eq!(found, []);
+        let captures = [entry(Step::Capture, "k1", None, 200), entry(Step::Capture, "k2", None, 300)];
+        for (target, agrees) in [("k2", true), ("k1", false)] {
+            let target = entry(Step::Capture, target, None, 0).reference();
+            let mut both: Vec<_> = money.sides().into_iter().map(sides_of).collect();
+            captures.iter().for_each(|entry| take_payment(&mut both, entry));
+            take_payment(&mut both, &entry(Step::Refund, "k3", Some(&target), 150));
+            assert_eq!(both.iter().all(|[ours, theirs]| ours == theirs), agrees, "{both:?}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! How each payment of an order stands, and which of them a step is for.
+//!
+//! Invariant: the sums of an order's payments are those in [`Totals`](super::Totals). One payment is one entry like any
+//! other: it stands in the saga itself, further ones behind a pointer that most orders do not have.
+
+use std::sync::Arc;
+
+use super::placed::Placed;
+use super::step::StepAt;
+use crate::ids::TimestampMs;
+use crate::wire::command::Step;
+
+/// The id of the only payment where none was named.
+pub(crate) const THE_PAYMENT: &str = "payment";
+
+/// How one payment stands, in minor units.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PaymentState {
+    /// How much is to be paid this way.
+    pub planned_minor: i64,
+    /// Authorized, over the order's whole life.
+    pub authorized_minor: i64,
+    /// Authorized and given up, or expired.
+    pub voided_minor: i64,
+    /// Captured.
+    pub captured_minor: i64,
+    /// Paid back.
+    pub refunded_minor: i64,
+    /// What its provider calls the authorization that stands.
+    pub authorization: Option<Arc<str>>,
+    /// What its provider calls the capture.
+    pub capture: Option<Arc<str>>,
+    /// When the authorization ends by itself.
+    pub expires: Option<TimestampMs>,
+    /// How often its authorization was asked for anew.
+    pub entered: u32,
+    /// Its provider decided against it.
+    pub declined: bool,
+}
+
+impl PaymentState {
+    /// Planned, and neither authorized nor captured.
+    #[must_use]
+    pub fn not_authorized_minor(&self) -> i64 {
+        let standing_minor = self.authorized_minor.saturating_sub(self.voided_minor);
+        self.planned_minor.saturating_sub(standing_minor).max(0)
+    }
+
+    /// Authorized, and neither given up nor captured.
+    #[must_use]
+    pub fn held_minor(&self) -> i64 {
+        let spoken_for_minor = self.voided_minor.saturating_add(self.captured_minor);
+        self.authorized_minor.saturating_sub(spoken_for_minor).max(0)
+    }
+
+    /// Captured, and not paid back.
+    #[must_use]
+    pub fn kept_minor(&self) -> i64 {
+        self.captured_minor.saturating_sub(self.refunded_minor).max(0)
+    }
+}
+
+/// The payments of an order, in the declared order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Payments {
+    first: PaymentState,
+    more: Option<Arc<Vec<PaymentState>>>,
+}
+
+impl Payments {
+    /// As they are planned.
+    #[must_use]
+    pub fn planned(placed: &Placed) -> Self {
+        let plan = |planned_minor| PaymentState { planned_minor, ..PaymentState::default() };
+        let mut plans = placed.payments.iter().map(|payment| plan(payment.amount_minor));
+        let first = plans.next().unwrap_or_else(|| plan(placed.total_minor));
+        let mut payments = Self { first, more: None };
+        plans.for_each(|payment| payments.push(payment));
+        payments
+    }
+
+    /// Those, or one of which nothing is known.
+    #[must_use]
+    pub fn of(payments: impl IntoIterator<Item = PaymentState>) -> Self {
+        let mut payments = payments.into_iter();
+        let mut all = Self { first: payments.next().unwrap_or_default(), more: None };
+        payments.for_each(|payment| all.push(payment));
+        all
+    }
+
+    /// One more.
+    pub fn push(&mut self, payment: PaymentState) {
+        Arc::make_mut(self.more.get_or_insert_default()).push(payment);
+    }
+
+    /// How many there are: at least one.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        1 + self.more.as_ref().map_or(0, |more| more.len())
+    }
+
+    /// All of them, in the declared order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &PaymentState> {
+        std::iter::once(&self.first).chain(self.more.iter().flat_map(|more| more.iter()))
+    }
+
+    /// Payment `number`, from 0.
+    #[must_use]
+    pub fn get(&self, number: usize) -> Option<&PaymentState> {
+        match number.checked_sub(1) {
+            None => Some(&self.first),
+            Some(at) => self.more.as_ref()?.get(at),
+        }
+    }
+
+    /// Payment `number`, from 0, to be changed.
+    pub fn get_mut(&mut self, number: usize) -> Option<&mut PaymentState> {
+        match number.checked_sub(1) {
+            None => Some(&mut self.first),
+            Some(at) => Arc::make_mut(self.more.as_mut()?).get_mut(at),
+        }
+    }
+
+    /// The first payment, from the front or from behind, that something holds of, from 0.
+    #[must_use]
+    pub fn first_where(&self, holds: impl Fn(&PaymentState) -> bool) -> Option<usize> {
+        self.iter().position(holds)
+    }
+
+    /// The last payment that something holds of, from 0.
+    #[must_use]
+    pub fn last_where(&self, holds: impl Fn(&PaymentState) -> bool) -> Option<usize> {
+        let behind = self.iter().rev().position(holds)?;
+        (self.count() - 1).checked_sub(behind)
+    }
+}
+
+/// What an asking is for: an owed amount (a return `r1`, a refund without goods `f1`), and which payment, from 0.
+///
+/// In the asking's `part` they stand with a dot between them, as `r1.p2`. The first payment is not named: so the keys of an
+/// order with one payment are what they always were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// The return or the refund.
+    pub owed: Option<&'a str>,
+    /// Which payment, from 0.
+    pub payment: usize,
+}
+
+impl<'a> Part<'a> {
+    /// What `part` of an asking says.
+    #[must_use]
+    pub fn read(part: Option<&'a str>) -> Self {
+        let mut read = Self { owed: None, payment: 0 };
+        for word in part.into_iter().flat_map(|part| part.split('.')) {
+            match word.strip_prefix('p').and_then(|number| number.parse::<usize>().ok()) {
+                Some(number) => read.payment = number.saturating_sub(1),
+                None => read.owed = Some(word),
+            }
+        }
+        read
+    }
+
+    /// As it stands in an asking.
+    #[must_use]
+    pub fn write(owed: Option<&Arc<str>>, payment: usize) -> Option<Arc<str>> {
+        let number = payment + 1;
+        match (owed, payment) {
+            (owed, 0) => owed.cloned(),
+            (None, _) => Some(format!("p{number}").into()),
+            (Some(owed), _) => Some(format!("{owed}.p{number}").into()),
+        }
+    }
+}
+
+impl StepAt {
+    /// What it is for.
+    #[must_use]
+    pub fn for_part(&self) -> Part<'_> {
+        Part::read(self.part.as_deref())
+    }
+}
+
+/// Does the step belong to one payment?
+#[must_use]
+pub(crate) const fn is_of_payment(step: Step) -> bool {
+    matches!(step, Step::Authorize | Step::Capture | Step::Void | Step::Refund)
+}
+
+impl Placed {
+    /// The id of payment `number`, from 0.
+    #[must_use]
+    pub fn payment_id(&self, number: usize) -> &str {
+        self.payments.get(number).map_or(THE_PAYMENT, |payment| &*payment.payment_id)
+    }
+
+    /// Which payment, from 0, has this id.
+    #[must_use]
+    pub fn payment_number(&self, payment_id: &str) -> Option<usize> {
+        if self.payments.is_empty() {
+            return (payment_id == THE_PAYMENT).then_some(0);
+        }
+        self.payments.iter().position(|payment| *payment.payment_id == *payment_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_say_what_they_are_for() {
+        let owed: Arc<str> = "r1".into();
+        for (owed, payment, part) in [
+            (None, 0, None),
+            (None, 1, Some("p2")),
+            (Some(&owed), 0, Some("r1")),
+            (Some(&owed), 11, Some("r1.p12")),
+        ] {
+            let written = Part::write(owed, payment);
+            assert_eq!(written.as_deref(), part);
+            assert_eq!(Part::read(part), Part { owed: owed.map(|owed| &**owed), payment });
+        }
+    }
+}
