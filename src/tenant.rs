@@ -207,7 +207,7 @@ async fn perform(args: &Args, tenants: &dyn Tenants) -> Result<Vec<TenantView>, 
             None => Err(unknown(tenant)),
         },
         Args::Set(set) => {
-            let setting = set.change().applied_to(&set.tenant, tenants.get(&set.tenant));
+            let setting = tenants.get_or_new(&set.tenant).with(set.change());
             let put = tenants.put(setting.clone()).await;
             put.or_exit(ExitStatus::Unreachable, || format!("cannot set tenant {}", set.tenant))?;
             Ok(vec![setting.into()])

@@ -1,7 +1,7 @@
 //! What is decided, and what is needed for it: no clock, no I/O, no runtime, no driver.
 //!
-//! - [`ids`], [`money`], [`keys`]: names, amounts, frozen derivations
-//! - [`wire`]: the public contract; the only types with a JSON form
+//! - [`wire`]: the public contract, the only types with a JSON form; with it [`ids`] and [`money`]
+//! - [`keys`]: frozen derivations
 //! - [`order`]: the aggregate: `decide`, `evolve`, combining
 //! - [`fulfillment`]: the saga: what follows, and what participants are asked for
 //! - [`codec`]: what is stored, frozen by version
@@ -13,14 +13,14 @@
 pub mod books;
 pub mod codec;
 pub mod fulfillment;
-pub mod ids;
 pub mod keys;
 pub mod memory;
 pub mod metric;
-pub mod money;
 pub mod order;
 pub mod placement;
 pub mod ports;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;
-pub mod wire;
+
+pub use retailflow_wire as wire;
+pub use retailflow_wire::{ids, money};

@@ -116,7 +116,7 @@ pub(crate) async fn change(
 async fn put(shared: &Shared, tenant: &TenantId, change: TenantChange) -> Result<TenantView, Refusal> {
     let tenants = &shared.edge.tenants;
     let _turn = shared.tenant_changes.lock().await;
-    let setting = change.applied_to(tenant, tenants.get(tenant));
+    let setting = tenants.get_or_new(tenant).with(change);
     match tenants.put(setting.clone()).await {
         Ok(()) => Ok(TenantView::from(setting)),
         Err(StoreError::Unavailable(_) | StoreError::Damaged(_)) => {

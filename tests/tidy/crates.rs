@@ -10,7 +10,8 @@ use crate::repo::{Repo, code_lines, names_crate, none_broken, output};
 /// Of our packages, what each may depend on: in its code, and besides in its tests. A new package needs a line
 /// here and in ARCHITECTURE.md.
 const OURS: &[(&str, &[&str], &[&str])] = &[
-    ("retailflow-engine", &[], &["retailflow-invariants"]),
+    ("retailflow-wire", &[], &[]),
+    ("retailflow-engine", &["retailflow-wire"], &["retailflow-invariants"]),
     ("retailflow-invariants", &["retailflow-engine"], &[]),
     ("retailflow-testkit", &["retailflow-engine"], &[]),
     ("retailflow-config", &[], &[]),

@@ -122,13 +122,16 @@ pub struct OwedV5 {
     pub beside_lines: Vec<(String, i64)>,
 }
 
+/// What an amount is of: by line, in minor units, and by component.
+pub type SplitV5 = (Vec<(String, i64)>, Vec<ComponentV1>);
+
 /// What version 2 does not say of an open return.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenReturnV5 {
     /// Paid back, in minor units, and the first payment that was not asked.
     pub paid: (i64, u32),
     /// By line and by component, what it pays back, where that is not of its lines alone.
-    pub split: Option<(Vec<(String, i64)>, Vec<ComponentV1>)>,
+    pub split: Option<SplitV5>,
 }
 
 /// A refund without goods.

@@ -9,7 +9,8 @@ use super::draft::{Draft, Drafted};
 use super::payments::PaymentState;
 use super::policy::Context;
 use super::publish::{Incoming, Published};
-use super::view::{amount, payment_summary, public_status};
+use super::view::{amount, public_status};
+use super::view_payments::payment_summary;
 use super::{Command, Order, OrderStatus};
 use crate::codec::CodecError;
 use crate::money::{Amount, Currency, MoneyError};
@@ -88,7 +89,9 @@ fn money(before: &Order, after: &Order, currency: Currency) -> Result<MoneyPrevi
     let newly_granted_minor = granted_minor(after).saturating_sub(granted_minor(before));
     Ok(MoneyPreview {
         currency,
-        authorize_minor: some(total_minor(after).saturating_sub(total_minor(before)).saturating_add(paid_minor))?,
+        authorize_minor: some(
+            total_minor(after).saturating_sub(total_minor(before)).saturating_add(paid_minor),
+        )?,
         void_minor: some(when_turning_back(payment.authorized_minor.minor()))?,
         refund_minor: some(when_turning_back(captured_left_minor).saturating_add(newly_granted_minor))?,
         left_to_refund_minor: Amount::new(left_to_refund_minor(after))?,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::owed::{Refund, Split};
+use super::owed::{Refund, Return, Split};
 use super::placed::{Payment, Placed};
-use super::saga::{Return, Word};
+use super::saga::Word;
 use super::status::OrderStatus;
 use super::step::{StepAt, StepOutcome, StepStarted};
 use crate::ids::TimestampMs;

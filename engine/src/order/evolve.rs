@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::owed::{AskedRefund, Paid, Refund, Split};
-use super::payments::{PaymentState, Payments, THE_PAYMENT, is_of_payment};
+use super::owed::{AskedRefund, OpenReturn, Paid, Refund, Return, Split};
+use super::payments::{PaymentState, Payments, THE_PAYMENT};
 use super::placed::Payment;
-use super::saga::{Active, AttentionState, Earlier, OpenReturn, Return, Saga, StepState, Waiting};
+use super::saga::{Active, AttentionState, Earlier, Saga, StepState, Waiting};
 use super::step::{StepAt, StepOutcome, StepStarted};
 use super::told::is_public;
 use super::totals::Total;
@@ -201,7 +201,7 @@ fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> StepState 
     let (saga, spec) = (&mut order.saga, spec(active.at.step));
     saga.totals.add(spec.total, units, amount_minor);
     let part = active.at.for_part();
-    if is_of_payment(active.at.step)
+    if active.at.step.is_of_payment()
         && let Some(payment) = saga.payments.get_mut(part.payment)
     {
         let sum = match spec.total {

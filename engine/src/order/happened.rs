@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use super::event::Event;
+use super::owed::ReturnedLine;
 use super::placed::Placed;
-use super::saga::{Active, ReturnedLine};
+use super::saga::Active;
 use super::step::{StepAt, StepOutcome};
-use super::view::payment_summary;
+use super::view_payments::{component_amounts, line_amounts, payment_summary};
 use super::{Order, OrderStatus};
 use crate::fulfillment;
 use crate::ids::{OrderRef, TimestampMs};
 use crate::money::{Amount, MoneyError};
-use crate::wire::command::{Component, ComponentKind, Payment, Step};
+use crate::wire::command::{Component, Payment, Step};
 use crate::wire::event::EventData;
 use crate::wire::event_data as public;
-use crate::wire::order::Attention;
+use crate::wire::order::{Attention, LineAmount};
 use crate::wire::payment_rules::OnDecline;
 
 /// The id of an order's only shipment.
@@ -190,7 +191,7 @@ impl Happened<'_> {
         &self,
         owed: Option<&str>,
         amount_minor: i64,
-    ) -> Result<(Vec<public::LineAmount>, Vec<Component>), MoneyError> {
+    ) -> Result<(Vec<LineAmount>, Vec<Component>), MoneyError> {
         let saga = &self.state.saga;
         let open = saga.returns.iter().flat_map(|returns| &returns.open);
         let open = open.map(|open| (&*open.request.return_id, open.split(), open.paid));
@@ -235,20 +236,6 @@ fn placed_data(placed: &Placed) -> Result<public::Placed, MoneyError> {
         placed_at: placed.placed_at,
         attributes: wire.attributes,
     })
-}
-
-pub(super) fn line_amounts(lines: &[(Arc<str>, i64)]) -> Result<Vec<public::LineAmount>, MoneyError> {
-    let line = |(line_id, minor): &(Arc<str>, i64)| {
-        Ok(public::LineAmount { line_id: line_id.to_string(), amount_minor: Amount::new(*minor)? })
-    };
-    lines.iter().map(line).collect()
-}
-
-pub(super) fn component_amounts(parts: &[(ComponentKind, i64)]) -> Result<Vec<Component>, MoneyError> {
-    let part = |(kind, minor): &(ComponentKind, i64)| {
-        Ok(Component { kind: *kind, amount_minor: Amount::new(*minor)? })
-    };
-    parts.iter().map(part).collect()
 }
 
 fn carried(placed: &Placed, active: &Active) -> Vec<public::LinePart> {

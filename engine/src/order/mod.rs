@@ -19,6 +19,7 @@ mod payments;
 mod payments_stored;
 mod placed;
 mod policy;
+mod promised;
 mod publish;
 mod saga;
 mod saga_stored;
@@ -48,20 +49,17 @@ pub use event::Event;
 pub(crate) use evolve::AUTHORIZATION_EXPIRED;
 pub use evolve::evolve;
 pub use lone::{LoneDecision, LoneRecord, MoneyStep, lone_record};
-pub use owed::{AskedRefund, Owed, Paid, Refund, Refunds, Split};
-pub(crate) use payments::is_of_payment;
+pub use owed::{AskedRefund, OpenReturn, Owed, Paid, Refund, Refunds, Return, ReturnedLine, Returns, Split};
 pub use payments::{Part, PaymentState, Payments};
 pub use placed::{Component, Delivery, Line, Payment, Placed, SealedPart};
 pub use policy::{Context, Policy};
 pub use publish::{Incoming, PARKED_INDEX, Published, StepDone, publish_parked, publish_unparked};
-pub use saga::{
-    Active, AttentionState, Cell, Earlier, OpenReturn, Return, ReturnedLine, Returns, Saga, StepState,
-    Waiting, Word, held_step,
-};
+pub use saga::{Active, AttentionState, Cell, Earlier, Saga, StepState, Waiting, Word, held_step};
 pub use state::Order;
 pub use status::OrderStatus;
 pub use step::{StepAt, StepOutcome, StepStarted};
 pub use summary_state::SummaryState;
 pub use totals::{Total, Totals};
-pub use view::{history, payment_summary, view, view_of};
+pub use view::{history, view, view_of};
+pub use view_payments::payment_summary;
 pub use waiting::waiting_command;

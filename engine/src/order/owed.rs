@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use super::payments::Payments;
-use super::saga::{OpenReturn, Saga};
-use super::shares::spread;
 use crate::wire::command::ComponentKind;
-use crate::wire::payment_rules::RefundOrder;
 
 /// Refunds without goods of one order, at most, over its whole life.
 pub(crate) const REFUNDS_MAX: usize = 256;
@@ -55,6 +51,90 @@ impl Split {
             components.into_iter().filter(|(_, minor)| *minor > 0).collect(),
         )
     }
+}
+
+/// Some units of a line that come back, and what is paid for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnedLine {
+    /// Which line.
+    pub line_id: Arc<str>,
+    /// How many units.
+    pub quantity: u64,
+    /// How much is paid back for them, in minor units.
+    pub amount_minor: i64,
+}
+
+/// A return.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Return {
+    /// Its id in the order.
+    pub return_id: Arc<str>,
+    /// What comes back.
+    pub lines: Arc<[ReturnedLine]>,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+impl Return {
+    /// How much is paid back, in minor units.
+    #[must_use]
+    pub fn amount_minor(&self) -> i64 {
+        self.lines.iter().fold(0, |sum, line| sum.saturating_add(line.amount_minor))
+    }
+
+    /// How many units come back.
+    #[must_use]
+    pub fn units(&self) -> u64 {
+        self.lines.iter().fold(0, |sum, line| sum.saturating_add(line.quantity))
+    }
+}
+
+/// A return that is not through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReturn {
+    /// Which.
+    pub request: Return,
+    /// Of what, where that is not of its lines alone.
+    pub split: Option<Arc<Split>>,
+    /// How much is paid back.
+    pub paid: Paid,
+}
+
+impl OpenReturn {
+    /// Not paid back yet, in minor units.
+    #[must_use]
+    pub fn left_minor(&self) -> i64 {
+        self.request.amount_minor().saturating_sub(self.paid.minor).max(0)
+    }
+
+    /// What it pays back, line by line.
+    #[must_use]
+    pub fn split(&self) -> Split {
+        match &self.split {
+            Some(split) => (**split).clone(),
+            None => {
+                let line = |line: &ReturnedLine| (line.line_id.clone(), line.amount_minor);
+                Split { lines: self.request.lines.iter().map(line).collect(), components: [].into() }
+            }
+        }
+    }
+
+    /// Which return of the order, from 1, as its id says.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.request.return_id.strip_prefix('r').and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
+    }
+}
+
+/// All that came back to an order. Most orders have none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Returns {
+    /// How many there were.
+    pub count: u32,
+    /// By line, in the order of the lines: units and minor units, of all returns asked for.
+    pub by_line: Vec<(u64, i64)>,
+    /// Those that are not through, in the order of asking.
+    pub open: Vec<OpenReturn>,
 }
 
 /// Money that is paid back without goods.
@@ -156,93 +236,5 @@ impl Owed<'_> {
             Self::Return(open) => open.left_minor(),
             Self::Refund(asked) => asked.left_minor(),
         }
-    }
-}
-
-impl Saga {
-    /// What was paid back without goods, or is to be.
-    #[must_use]
-    pub fn refunds(&self) -> &[AskedRefund] {
-        self.refunds.as_ref().map_or(&[], |refunds| &refunds.asked)
-    }
-
-    /// The owed amount that was asked for first, of those that are not through.
-    #[must_use]
-    pub fn owed(&self) -> Option<Owed<'_>> {
-        let refund = self.refunds().iter().find(|asked| asked.left_minor() > 0);
-        match (self.open_return(), refund) {
-            (Some(open), Some(asked)) if asked.after_returns >= open.number() => Some(Owed::Return(open)),
-            (_, Some(asked)) => Some(Owed::Refund(asked)),
-            (open, None) => open.map(Owed::Return),
-        }
-    }
-
-    /// Captured, and neither paid back nor promised, in minor units: what may still be promised.
-    #[must_use]
-    pub fn left_minor(&self) -> i64 {
-        let spoken_for_minor = self.totals.refunded_minor.saturating_add(self.promised_minor());
-        self.totals.captured_minor.saturating_sub(spoken_for_minor).max(0)
-    }
-
-    /// All that was promised and is not paid back, in minor units.
-    #[must_use]
-    pub fn promised_minor(&self) -> i64 {
-        let open = self.returns.iter().flat_map(|returns| &returns.open);
-        sum_of(open.map(OpenReturn::left_minor).chain(self.refunds().iter().map(AskedRefund::left_minor)))
-    }
-
-    /// What was promised to payment `number` alone, in minor units: by name, and by what is on its way to it for an amount
-    /// that names none.
-    #[must_use]
-    pub fn promised_to(&self, number: usize) -> i64 {
-        let named = self.refunds().iter().filter(|asked| asked.payment == Some(number));
-        let named = sum_of(named.map(AskedRefund::left_minor));
-        let active = self.active.as_ref().filter(|active| {
-            let part = active.at.for_part();
-            let is_named = self
-                .refunds()
-                .iter()
-                .any(|asked| asked.payment.is_some() && part.owed == Some(&*asked.request.refund_id));
-            active.at.step == crate::wire::command::Step::Refund && part.payment == number && !is_named
-        });
-        named.saturating_add(active.map_or(0, |active| active.amount_minor))
-    }
-
-    /// Of payment `number`, what may go back for an amount that names no payment, in minor units.
-    fn free_minor(&self, payments: &Payments, number: usize) -> i64 {
-        let kept_minor = payments.get(number).map_or(0, super::payments::PaymentState::kept_minor);
-        kept_minor.saturating_sub(self.promised_to(number)).max(0)
-    }
-
-    /// The next refund of an owed amount: which payment, from 0, and how much.
-    #[must_use]
-    pub fn next_refund(&self, owed: &Owed<'_>, order: RefundOrder) -> (usize, i64) {
-        let left_minor = owed.left_minor();
-        let (named, from) = match owed {
-            Owed::Return(open) => (None, open.paid.from),
-            Owed::Refund(asked) => (asked.payment, asked.paid.from),
-        };
-        if let Some(number) = named {
-            return (number, left_minor);
-        }
-        let payments = &self.payments;
-        let rooms = || (0..payments.count()).map(|number| self.free_minor(payments, number));
-        let found = match order {
-            RefundOrder::Reverse => rooms()
-                .enumerate()
-                .filter(|(_, room)| *room > 0)
-                .last()
-                .map(|(number, room)| (number, left_minor.min(room))),
-            RefundOrder::ProRata => {
-                // What was promised by name meanwhile may have taken of those behind: then all are gone through anew.
-                let from = if sum_of(rooms().skip(from)) < left_minor { 0 } else { from };
-                let weights: Vec<i128> = rooms().skip(from).map(i128::from).collect();
-                let parts = spread(left_minor, &weights);
-                let part = parts.into_iter().enumerate().find(|(_, part)| *part > 0);
-                part.map(|(number, part)| (from + number, part))
-            }
-        };
-        // Without a payment that has as much, the first is asked: its provider says what it says, and people are told.
-        found.unwrap_or((0, left_minor))
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::placed::Placed;
 use super::step::StepAt;
 use crate::ids::TimestampMs;
-use crate::wire::command::Step;
 
 /// The id of the only payment where none was named.
 pub(crate) const THE_PAYMENT: &str = "payment";
@@ -179,12 +178,6 @@ impl StepAt {
     pub fn for_part(&self) -> Part<'_> {
         Part::read(self.part.as_deref())
     }
-}
-
-/// Does the step belong to one payment?
-#[must_use]
-pub(crate) const fn is_of_payment(step: Step) -> bool {
-    matches!(step, Step::Authorize | Step::Capture | Step::Void | Step::Refund)
 }
 
 impl Placed {

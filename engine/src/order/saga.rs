@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::owed::{Paid, Refunds, Split};
+use super::owed::{OpenReturn, Refunds, Returns};
 use super::payments::Payments;
 use super::step::{StepAt, StepOutcome};
 use super::totals::Totals;
@@ -127,90 +127,6 @@ pub struct Cell {
     pub instance: u32,
     /// How it ended last.
     pub standing: StepState,
-}
-
-/// Some units of a line that come back, and what is paid for them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReturnedLine {
-    /// Which line.
-    pub line_id: Arc<str>,
-    /// How many units.
-    pub quantity: u64,
-    /// How much is paid back for them, in minor units.
-    pub amount_minor: i64,
-}
-
-/// A return.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Return {
-    /// Its id in the order.
-    pub return_id: Arc<str>,
-    /// What comes back.
-    pub lines: Arc<[ReturnedLine]>,
-    /// Why.
-    pub reason: Arc<str>,
-}
-
-impl Return {
-    /// How much is paid back, in minor units.
-    #[must_use]
-    pub fn amount_minor(&self) -> i64 {
-        self.lines.iter().fold(0, |sum, line| sum.saturating_add(line.amount_minor))
-    }
-
-    /// How many units come back.
-    #[must_use]
-    pub fn units(&self) -> u64 {
-        self.lines.iter().fold(0, |sum, line| sum.saturating_add(line.quantity))
-    }
-}
-
-/// A return that is not through.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenReturn {
-    /// Which.
-    pub request: Return,
-    /// Of what, where that is not of its lines alone.
-    pub split: Option<Arc<Split>>,
-    /// How much is paid back.
-    pub paid: Paid,
-}
-
-impl OpenReturn {
-    /// Not paid back yet, in minor units.
-    #[must_use]
-    pub fn left_minor(&self) -> i64 {
-        self.request.amount_minor().saturating_sub(self.paid.minor).max(0)
-    }
-
-    /// What it pays back, line by line.
-    #[must_use]
-    pub fn split(&self) -> Split {
-        match &self.split {
-            Some(split) => (**split).clone(),
-            None => {
-                let line = |line: &ReturnedLine| (line.line_id.clone(), line.amount_minor);
-                Split { lines: self.request.lines.iter().map(line).collect(), components: [].into() }
-            }
-        }
-    }
-
-    /// Which return of the order, from 1, as its id says.
-    #[must_use]
-    pub fn number(&self) -> u32 {
-        self.request.return_id.strip_prefix('r').and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
-    }
-}
-
-/// All that came back to an order. Most orders have none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Returns {
-    /// How many there were.
-    pub count: u32,
-    /// By line, in the order of the lines: units and minor units, of all returns asked for.
-    pub by_line: Vec<(u64, i64)>,
-    /// Those that are not through, in the order of asking.
-    pub open: Vec<OpenReturn>,
 }
 
 /// Where an order stands on its way.

@@ -7,11 +7,8 @@ use super::convert::{
     returned_from_stored, returned_to_stored, step_from_stored, step_to_stored, units_from_stored,
     units_to_stored,
 };
-use super::owed::Paid;
-use super::payments::is_of_payment;
-use super::saga::{
-    Active, AttentionState, Cell, Earlier, OpenReturn, Return, Returns, STEPS, Saga, StepState, Waiting, Word,
-};
+use super::owed::{OpenReturn, Paid, Return, Returns};
+use super::saga::{Active, AttentionState, Cell, Earlier, STEPS, Saga, StepState, Waiting, Word};
 use super::totals::Totals;
 use super::{OperatorAct, Times};
 use crate::codec::CodecError;
@@ -31,7 +28,7 @@ pub(super) fn saga_to_stored(saga: &Saga) -> SagaV2 {
         references: Step::ALL
             .into_iter()
             .map(|step| {
-                saga.reference(step).filter(|_| !is_of_payment(step)).map(|reference| reference.to_string())
+                saga.reference(step).filter(|_| !step.is_of_payment()).map(|reference| reference.to_string())
             })
             .collect(),
         authorization_expires_ms: None,

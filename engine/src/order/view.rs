@@ -6,7 +6,7 @@ use super::placed::Placed;
 use super::saga::Waiting;
 use super::shares;
 use super::step_record::step_record;
-use super::view_payments::{payments, refunds};
+use super::view_payments::{payment_summary, payments, refunds};
 use super::{Order, OrderStatus};
 use crate::codec::CodecError;
 use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1, StepOutcomeV1};
@@ -16,7 +16,7 @@ use crate::wire::CommandType;
 use crate::wire::command::PlaceData;
 use crate::wire::order::{
     Attention, FulfillmentSummary, HistoryEntry, OperatorAct as OperatorActView, OrderHead, OrderLine,
-    OrderSchema, OrderStatus as PublicStatus, OrderView, PaymentSummary, PendingStep, ReturnsSummary,
+    OrderSchema, OrderStatus as PublicStatus, OrderView, PendingStep, ReturnsSummary,
 };
 
 /// An order as it stands and how it came to be; `None` when nothing was recorded.
@@ -169,21 +169,6 @@ pub(super) const fn public_status(status: OrderStatus) -> PublicStatus {
         OrderStatus::Canceling => PublicStatus::Canceling,
         OrderStatus::Canceled => PublicStatus::Canceled,
     }
-}
-
-/// What was paid for an order, as it stands.
-///
-/// # Errors
-/// [`MoneyError`]; not for an order that was decided by [`super::decide()`].
-pub fn payment_summary(order: &Order) -> Result<PaymentSummary, MoneyError> {
-    let totals = &order.saga.totals;
-    let spoken_for = totals.voided_minor.saturating_add(totals.captured_minor);
-    Ok(PaymentSummary {
-        authorized_minor: Amount::new(totals.authorized_minor.saturating_sub(spoken_for).max(0))?,
-        captured_minor: Amount::new(totals.captured_minor)?,
-        refunded_minor: Amount::new(totals.refunded_minor)?,
-        waiting_until: order.saga.waiting_until,
-    })
 }
 
 /// Beside each line, what came back of it.

@@ -1,13 +1,16 @@
 //! What the public sees of an order's payments, and of what is paid back without goods.
 
-use super::happened::{component_amounts, line_amounts};
+use std::sync::Arc;
+
 use super::owed::AskedRefund;
 use super::payments::PaymentState;
 use super::placed::Placed;
 use super::{Order, OrderStatus};
 use crate::money::{Amount, MoneyError};
-use crate::wire::command::Step;
-use crate::wire::order::{Attention, OrderPayment, OrderRefund, PaymentStanding, RefundStanding};
+use crate::wire::command::{Component, ComponentKind, Step};
+use crate::wire::order::{
+    Attention, LineAmount, OrderPayment, OrderRefund, PaymentStanding, PaymentSummary, RefundStanding,
+};
 
 /// How each payment stands; none of an order that is free.
 pub(super) fn payments(order: &Order, placed: &Placed) -> Result<Vec<OrderPayment>, MoneyError> {
@@ -92,4 +95,33 @@ fn refund_standing(order: &Order, asked: &AskedRefund) -> RefundStanding {
         None if held && saga.owed().is_some_and(|owed| **owed.id() == *id) => RefundStanding::Held,
         _ => RefundStanding::Queued,
     }
+}
+
+/// What was paid for an order, as it stands.
+///
+/// # Errors
+/// [`MoneyError`]; not for an order that was decided by [`super::decide()`].
+pub fn payment_summary(order: &Order) -> Result<PaymentSummary, MoneyError> {
+    let totals = &order.saga.totals;
+    let spoken_for = totals.voided_minor.saturating_add(totals.captured_minor);
+    Ok(PaymentSummary {
+        authorized_minor: Amount::new(totals.authorized_minor.saturating_sub(spoken_for).max(0))?,
+        captured_minor: Amount::new(totals.captured_minor)?,
+        refunded_minor: Amount::new(totals.refunded_minor)?,
+        waiting_until: order.saga.waiting_until,
+    })
+}
+
+pub(super) fn line_amounts(lines: &[(Arc<str>, i64)]) -> Result<Vec<LineAmount>, MoneyError> {
+    let line = |(line_id, minor): &(Arc<str>, i64)| {
+        Ok(LineAmount { line_id: line_id.to_string(), amount_minor: Amount::new(*minor)? })
+    };
+    lines.iter().map(line).collect()
+}
+
+pub(super) fn component_amounts(parts: &[(ComponentKind, i64)]) -> Result<Vec<Component>, MoneyError> {
+    let part = |(kind, minor): &(ComponentKind, i64)| {
+        Ok(Component { kind: *kind, amount_minor: Amount::new(*minor)? })
+    };
+    parts.iter().map(part).collect()
 }

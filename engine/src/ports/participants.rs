@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::PortFuture;
 use super::role::Role;
 use crate::ids::{OrderRef, TimestampMs};
-use crate::order::{Line, Placed, is_of_payment};
+use crate::order::{Line, Placed};
 use crate::wire::command::Step;
 
 /// Some units of a line of the order.
@@ -59,7 +59,7 @@ impl StepRequest {
     /// The id of the payment that it is of; a step of goods is of none.
     #[must_use]
     pub fn payment_id(&self) -> Option<&str> {
-        is_of_payment(self.step).then(|| self.placed.payment_id(self.payment))
+        self.step.is_of_payment().then(|| self.placed.payment_id(self.payment))
     }
 
     /// The means of payment, where one was named.

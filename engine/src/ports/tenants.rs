@@ -1,7 +1,10 @@
 //! Who may have orders here.
 
+use std::num::NonZeroU32;
+
 use super::{PortFuture, StoreError};
 use crate::ids::TenantId;
+use crate::wire::admin::{TenantChange, TenantSchema, TenantState, TenantView};
 use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
 
@@ -41,6 +44,37 @@ impl TenantSetting {
             payments: PaymentRules::DEFAULT,
         }
     }
+
+    /// The same tenant after a change; what the change does not name stays as it is.
+    #[must_use]
+    pub fn with(mut self, change: TenantChange) -> Self {
+        match change.status {
+            Some(TenantState::Active) => self.status = TenantStatus::Active,
+            Some(TenantState::Suspended) => self.status = TenantStatus::Suspended,
+            None => {}
+        }
+        if let Some(max) = change.in_flight_max {
+            self.in_flight_max = max.map(NonZeroU32::get);
+        }
+        if let Some(change) = change.returns {
+            self.returns = change.applied_to(self.returns);
+        }
+        if let Some(change) = change.payments {
+            self.payments = change.applied_to(self.payments);
+        }
+        self
+    }
+}
+
+impl From<TenantSetting> for TenantView {
+    fn from(setting: TenantSetting) -> Self {
+        let status = match setting.status {
+            TenantStatus::Active => TenantState::Active,
+            TenantStatus::Suspended => TenantState::Suspended,
+        };
+        let TenantSetting { tenant, status: _, in_flight_max, returns, payments } = setting;
+        Self { schema: TenantSchema, tenant, status, in_flight_max, returns, payments }
+    }
 }
 
 /// The durable list of tenants.
@@ -51,6 +85,11 @@ impl TenantSetting {
 pub trait Tenants: Send + Sync {
     /// The setting of one tenant, if it is known.
     fn get(&self, tenant: &TenantId) -> Option<TenantSetting>;
+
+    /// The setting of one tenant, or that of a tenant for which nothing was set.
+    fn get_or_new(&self, tenant: &TenantId) -> TenantSetting {
+        self.get(tenant).unwrap_or_else(|| TenantSetting::new(tenant.clone()))
+    }
 
     /// Creates or changes a tenant.
     ///

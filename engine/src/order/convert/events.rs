@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::super::OrderStatus;
 use super::super::event::Event;
-use super::super::owed::{Refund, Split};
+use super::super::owed::{Refund, Return, ReturnedLine, Split};
 use super::super::placed::Payment;
-use super::super::saga::{Return, ReturnedLine, Word};
+use super::super::saga::Word;
 use super::super::step::StepAt;
 use super::super::step::{StepOutcome, StepStarted};
 use super::{

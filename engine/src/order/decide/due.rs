@@ -1,8 +1,7 @@
 //! What the units of a return are due by rules: of their line, and of components of the order.
 
-use super::super::owed::{Refunds, Split};
+use super::super::owed::{Refunds, ReturnedLine, Split};
 use super::super::placed::Placed;
-use super::super::saga::ReturnedLine;
 use super::super::shares::{Refundable, share};
 use crate::wire::command::ComponentKind;
 

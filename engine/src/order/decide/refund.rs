@@ -57,13 +57,11 @@ pub(super) fn ask(order: &Order, data: &RefundData) -> Result<Vec<Event>, Denial
     })])
 }
 
+/// Minor units by line.
+type LineAmounts = Arc<[(Arc<str>, i64)]>;
+
 /// The lines that it is of, where so much of each is left.
-fn lines(
-    placed: &Placed,
-    saga: &Saga,
-    refunds: &Refunds,
-    data: &RefundData,
-) -> Result<Arc<[(Arc<str>, i64)]>, Denial> {
+fn lines(placed: &Placed, saga: &Saga, refunds: &Refunds, data: &RefundData) -> Result<LineAmounts, Denial> {
     let mut lines: Vec<(Arc<str>, i64)> = Vec::with_capacity(data.lines.len());
     if data.lines.is_empty() {
         return Ok(lines.into());

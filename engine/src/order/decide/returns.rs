@@ -9,9 +9,8 @@
 use std::sync::Arc;
 
 use super::super::event::Event;
-use super::super::owed::Refunds;
+use super::super::owed::{Refunds, Return, ReturnedLine, Returns};
 use super::super::policy::Context;
-use super::super::saga::{Return, ReturnedLine, Returns};
 use super::super::shares::Refundable;
 use super::super::{Order, OrderStatus, Placed};
 use super::decision::{Decision, Denial, plainly, refused, rejected_at};

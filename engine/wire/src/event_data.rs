@@ -1,7 +1,7 @@
 //! What public events say. Readers must let fields pass that they do not know: they are added to.
 
 use super::command::{Component, Delivery, Line, Step};
-use super::order::{Attention, PaymentSummary};
+use super::order::{Attention, LineAmount, PaymentSummary};
 use crate::ids::TimestampMs;
 use crate::money::{Amount, Currency};
 use schemars::JsonSchema;
@@ -26,15 +26,6 @@ pub struct ReturnedPart {
     pub quantity: u64,
     /// How much is paid back for them, in minor units.
     pub refund_minor: Amount,
-}
-
-/// Money of a line, without goods.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LineAmount {
-    /// Which line.
-    pub line_id: String,
-    /// How much, in minor units.
-    pub amount_minor: Amount,
 }
 
 /// A part of how an order is paid. The means of payment is between the tenant and the provider.

@@ -1,8 +1,8 @@
 //! Envelopes in JSON and in headers: the same limits, and the same codes.
 
 use crate::ids::{OrderId, OrderRef, TenantId};
-use crate::samples::attributes::{DATA, ORDER, attribute_cases};
-use crate::wire::{Code, CommandEvent, CommandType, DecodeError, decode_command, decode_data};
+use crate::samples::{DATA, ORDER, attribute_cases};
+use crate::{Code, CommandEvent, CommandType, DecodeError, decode_command, decode_data};
 
 use super::{Attributes, Door, Form, MessageHeaders};
 

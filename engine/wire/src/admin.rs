@@ -4,7 +4,6 @@ use super::order::Giver;
 use super::payment_rules::{PaymentRules, PaymentRulesChange};
 use super::return_rules::{ReturnRules, ReturnRulesChange};
 use crate::ids::{OrderId, TenantId, TimestampMs};
-use crate::ports::{TenantSetting, TenantStatus};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::num::NonZeroU32;
@@ -255,40 +254,6 @@ pub struct TenantChange {
 /// What is given, null too: something else than what is left out.
 fn named<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<NonZeroU32>>, D::Error> {
     Option::deserialize(from).map(Some)
-}
-
-impl TenantChange {
-    /// The tenant as it is after the change.
-    #[must_use]
-    pub fn applied_to(self, tenant: &TenantId, before: Option<TenantSetting>) -> TenantSetting {
-        let mut setting = before.unwrap_or_else(|| TenantSetting::new(tenant.clone()));
-        match self.status {
-            Some(TenantState::Active) => setting.status = TenantStatus::Active,
-            Some(TenantState::Suspended) => setting.status = TenantStatus::Suspended,
-            None => {}
-        }
-        if let Some(max) = self.in_flight_max {
-            setting.in_flight_max = max.map(NonZeroU32::get);
-        }
-        if let Some(change) = self.returns {
-            setting.returns = change.applied_to(setting.returns);
-        }
-        if let Some(change) = self.payments {
-            setting.payments = change.applied_to(setting.payments);
-        }
-        setting
-    }
-}
-
-impl From<TenantSetting> for TenantView {
-    fn from(setting: TenantSetting) -> Self {
-        let status = match setting.status {
-            TenantStatus::Active => TenantState::Active,
-            TenantStatus::Suspended => TenantState::Suspended,
-        };
-        let TenantSetting { tenant, status: _, in_flight_max, returns, payments } = setting;
-        Self { schema: TenantSchema, tenant, status, in_flight_max, returns, payments }
-    }
 }
 
 /// A message that belongs to no order.

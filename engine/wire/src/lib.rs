@@ -1,8 +1,8 @@
-//! The public contract: the types that commands, outcomes, events and views have as JSON.
+//! The public contract: names, amounts, and the types that commands, outcomes, events and views have as JSON.
 //!
-//! These are the project's only types with a JSON form. What is stored has frozen shapes of its own (`codec`),
-//! so that the contract can grow without touching a stored byte. JSON Schemas and the table of codes are made
-//! from here ([`schema`]); golden files pin them.
+//! These are the project's only types with a JSON form. What is stored has frozen shapes of its own (the engine's
+//! `codec`), so that the contract can grow without touching a stored byte. JSON Schemas and the table of codes are made
+//! from here ([`schema`]); golden files pin them. The engine shows all of it as `wire`, `ids` and `money`.
 
 /// Declares a unit type that is one fixed string in JSON and refuses every other.
 macro_rules! schema_tag {
@@ -65,7 +65,9 @@ pub mod error;
 pub mod event;
 pub mod event_data;
 pub mod hash;
+pub mod ids;
 pub mod limits;
+pub mod money;
 mod money_commands;
 mod numbers;
 mod object;
@@ -77,6 +79,8 @@ pub mod problem;
 mod raw_envelope;
 pub mod report;
 pub mod return_rules;
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
 mod scalar;
 pub mod schema;
 pub mod steps;

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::wire::Code;
-use crate::wire::limits::{
+use crate::Code;
+use crate::limits::{
     DATASCHEMA_MAX_CHARS, EXTENSION_NAME_MAX_CHARS, EXTENSION_VALUE_MAX_CHARS, EXTENSIONS_MAX,
     TRACESTATE_MAX_CHARS,
 };

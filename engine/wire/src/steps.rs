@@ -61,6 +61,12 @@ impl Step {
             Self::Restock => "restock",
         }
     }
+
+    /// Does it belong to one payment?
+    #[must_use]
+    pub const fn is_of_payment(self) -> bool {
+        matches!(self, Self::Authorize | Self::Capture | Self::Void | Self::Refund)
+    }
 }
 
 /// How a pending step ended.

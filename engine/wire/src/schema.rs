@@ -228,7 +228,7 @@ fn words(members: &serde_json::Map<String, Value>) -> Option<Value> {
 #[must_use]
 pub fn errors_markdown() -> String {
     let mut text = String::from(
-        "# Outcome codes\n\n<!-- Made from engine/src/wire/code_table.rs. RETAILFLOW_BLESS=1 cargo test -p \
+        "# Outcome codes\n\n<!-- Made from engine/wire/src/code_table.rs. RETAILFLOW_BLESS=1 cargo test -p \
          retailflow-engine writes it anew. -->\n\nEvery outcome has one of these codes, at every door. Codes are only \
          ever added. *Again* says whether sending the same\ncommand again under the same id can end otherwise.\n",
     );

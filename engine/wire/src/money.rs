@@ -236,7 +236,7 @@ mod tests {
                 }
             }
         }
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/currencies.txt");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../golden/currencies.txt");
         if std::env::var_os("RETAILFLOW_BLESS").is_some() {
             std::fs::write(path, &now).unwrap();
         }

@@ -2,7 +2,6 @@
 
 use super::code::{Code, Status};
 use super::command::{Component, Delivery, Line, Step};
-use super::event_data::LineAmount;
 use crate::ids::{CommandId, OrderId, Source, TenantId, TimestampMs};
 use crate::money::{Amount, Currency};
 use schemars::JsonSchema;
@@ -17,6 +16,15 @@ super::schema_tag! {
 super::schema_tag! {
     /// The name and version of the shape of [`HistoryPage`].
     HistorySchema, "retailflow.history.v1"
+}
+
+/// Money of a line, without goods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LineAmount {
+    /// Which line.
+    pub line_id: String,
+    /// How much, in minor units.
+    pub amount_minor: Amount,
 }
 
 macro_rules! words {

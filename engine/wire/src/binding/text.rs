@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::wire::{Code, DecodeError};
+use crate::{Code, DecodeError};
 
 pub(super) fn printable<'a>(value: &'a [u8], name: &str) -> Result<&'a str, DecodeError> {
     let plain = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
