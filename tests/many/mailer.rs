@@ -126,9 +126,9 @@ fn expected(orders: &[Ended], address: &str) -> BTreeMap<(String, String), usize
     counts
 }
 
-/// Without the breaks that long lines get on their way.
+/// Without what quoted-printable does to long lines on their way.
 fn unfolded(text: &str) -> String {
-    text.replace("=\n", "")
+    text.replace("=\n", "").replace("=3D", "=")
 }
 
 /// Each mail says what the order's view says.
