@@ -176,7 +176,7 @@ impl AskedRefund {
 /// All that was paid back without goods, or is to be. Most orders have none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refunds {
-    /// In the order of asking: at most [`REFUNDS_MAX`].
+    /// In the order of asking: at most `REFUNDS_MAX`.
     pub asked: Vec<AskedRefund>,
     /// By kind of component, in minor units, what returns were granted of components by rules.
     pub with_returns: Vec<(ComponentKind, i64)>,
