@@ -108,13 +108,13 @@ fn means(payment: &OrderPayment, currency: Currency) -> String {
     let by = payment.token_ref.as_ref().map(|token| format!(" by {token}")).unwrap_or_default();
     let reference =
         payment.reference.as_ref().map(|reference| format!(", as {reference}")).unwrap_or_default();
-    let (captured, refunded) = (of(payment.captured_minor), of(payment.refunded_minor));
+    let sum = |what: &str, amount: Amount| {
+        if amount == Amount::ZERO { String::new() } else { format!(", {what} {}", of(amount)) }
+    };
+    let sums = sum("captured", payment.captured_minor) + &sum("refunded", payment.refunded_minor);
     let state = payment.state.as_str();
     let amount = of(payment.amount_minor);
-    format!(
-        "{}: {amount}{by}, {state}, captured {captured}, refunded {refunded}{reference}",
-        payment.payment_id
-    )
+    format!("{}: {amount}{by}, {state}{sums}{reference}", payment.payment_id)
 }
 
 fn given_back(refund: &OrderRefund, currency: Currency) -> String {

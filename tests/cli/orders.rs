@@ -72,7 +72,7 @@ version    8
 customer   c-1
 total      33.00 USD
 money      authorized 0.00 USD, captured 33.00 USD, refunded 8.57 USD, left to refund 24.43 USD
-payment    card: 33.00 USD by tok_ok
+payment    card: 33.00 USD by tok_ok, partly_refunded, captured 33.00 USD, refunded 8.57 USD, as REF
 line       A: 2 x cd, 20.00 USD, allocated -1.15 USD, returned 1 for 8.57 USD
 line       B: 1 x lp, 15.00 USD, allocated -0.85 USD
 beside     discount: -5.00 USD
@@ -99,7 +99,7 @@ version    4
 customer   c
 total      7.00 EUR
 money      authorized 0.00 EUR, captured 0.00 EUR, refunded 0.00 EUR, left to refund 0.00 EUR
-payment    card: 7.00 EUR by tok_declined
+payment    card: 7.00 EUR by tok_declined, declined
 line       1: 1 x a, 7.00 EUR
 goods      1 unit ordered
 step       reserve done as REF at TIME

@@ -67,7 +67,8 @@ fn parts_are_paid_back_by_themselves() {
     assert_eq!(order["payments"][1]["state"], "refunded");
     let shown = at(&["order", "show", "t", "o1"]).expect(0).stdout;
     assert!(
-        shown.contains("payment    gift: refunded") && shown.contains("refund     f1: 6.90 EUR"),
+        shown.contains("payment    gift: 6.90 EUR by g, refunded")
+            && shown.contains("refund     f1: 6.90 EUR"),
         "{shown}"
     );
     server.stop();

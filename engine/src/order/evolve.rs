@@ -101,6 +101,7 @@ fn start(saga: &mut Saga, started: &StepStarted) {
         let over_minor = payment.held_minor();
         payment.voided_minor = payment.voided_minor.saturating_add(over_minor);
         payment.expires = None;
+        payment.declined = false;
         if started.at.generation <= 1 {
             payment.entered = payment.entered.saturating_add(1);
         }
@@ -165,6 +166,11 @@ fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
                 && let Some(payment) = order.saga.payments.get_mut(number)
             {
                 payment.expires = Some(TimestampMs(0));
+            }
+            if at.step == Step::Authorize
+                && let Some(payment) = order.saga.payments.get_mut(number)
+            {
+                payment.declined = true;
             }
             StepState::Declined
         }

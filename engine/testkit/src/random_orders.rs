@@ -161,7 +161,9 @@ impl RandomOrders {
         let mut draft = Draft::new(&author.aggregate);
         let data = match action {
             // Some are paid in several parts.
-            OrderAction::Place if number.is_multiple_of(3) => Some(in_parts(place(order, "template"), number)),
+            OrderAction::Place if number.is_multiple_of(3) => {
+                Some(in_parts(place(order, "template"), number))
+            }
             OrderAction::Place => None,
             OrderAction::Cancel => Some(serde_json::json!({ "reason": "changed my mind" }))
                 .map(|data| CommandData::Cancel(serde_json::from_value(data).unwrap())),

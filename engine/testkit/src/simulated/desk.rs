@@ -9,8 +9,8 @@ use super::inventory::Stock;
 use super::keys::{AuthorizationState, Effect, Entry, KeyHash, KeyState, Keys, key_hash};
 use super::payments::Till;
 use super::shipping::Parcels;
-use retailflow_engine::books::reference;
 use retailflow_engine::books::{BookEntry, BookKind, Journal, Why};
+use retailflow_engine::books::{key_of, reference};
 use retailflow_engine::ids::{OrderRef, TimestampMs};
 use retailflow_engine::ports::{
     KeyStanding, LineUnits, Performed, Role, StepAnswer, StepRequest, StoreError,
@@ -157,6 +157,7 @@ impl Desk {
         now: TimestampMs,
         journal: &dyn Journal,
     ) -> Result<BookEntry, WriteFailure> {
+        self.approve(&draft, now, journal)?;
         let entry = match (draft.why, &self.trade) {
             (Some(why @ Why::UnknownUnits), _) => draft.not_done(why),
             (_, Trade::Inventory(stock)) => stock.decide(&self.keys, draft),
@@ -164,6 +165,25 @@ impl Desk {
             (_, Trade::Shipping(_)) => Parcels::decide(&self.keys, draft),
         };
         self.write(entry, now, journal)
+    }
+
+    /// Who captures or voids an authorization that is under review has heard that it was given: people have told the order, not us.
+    fn approve(
+        &mut self,
+        draft: &BookEntry,
+        now: TimestampMs,
+        journal: &dyn Journal,
+    ) -> Result<(), WriteFailure> {
+        let Trade::Payments(till) = &self.trade else { return Ok(()) };
+        if !matches!(draft.step, Step::Capture | Step::Void) {
+            return Ok(());
+        }
+        let reviewed = key_of(Step::Authorize, draft.target.as_deref());
+        let Some(reviewed) = reviewed.and_then(|key| self.pending.get(key_hash(key))) else { return Ok(()) };
+        let given = till.decide(&self.keys, BookEntry { at: now, ..reviewed.clone() }, now);
+        let given = self.write(given, now, journal)?;
+        self.finished.retain(|finished| finished.key != given.key);
+        Ok(())
     }
 
     /// Writes an entry down and applies it.

@@ -202,12 +202,14 @@ impl SimParticipants {
         finished.filter_map(|entry| report_of(&entry)).collect()
     }
 
-    /// Keys that were taken on and wait for a report, by role; those that wait for stock aside.
+    /// Keys that were taken on and wait for a report of their participant's, by role: those that wait for stock or are reviewed by
+    /// people aside.
     #[must_use]
     pub fn pending(&self) -> Vec<(Role, Arc<str>)> {
         let of = |role| {
             let pending = self.desk(role).pending();
-            pending.into_iter().filter(|(_, short)| !short).map(move |(entry, _)| (role, entry.key))
+            let waits = pending.into_iter().filter(|(entry, short)| !short && !is_reviewed(entry));
+            waits.map(move |(entry, _)| (role, entry.key))
         };
         Role::ALL.into_iter().flat_map(of).collect()
     }
@@ -272,6 +274,11 @@ impl SimParticipants {
             Err(failure) => Settlement::Unknown { reason: failure.into_text().into() },
         }
     }
+}
+
+/// Do people decide it? That takes longer than anything that a participant decides by itself.
+fn is_reviewed(pending: &BookEntry) -> bool {
+    pending.until.is_some_and(|until| until >= pending.at.plus_ms(REVIEW_MS))
 }
 
 fn handed_over(cause: &BookEntry, units: u64, now: TimestampMs) -> BookEntry {
