@@ -37,6 +37,8 @@ pub(crate) struct Asked {
     pub(crate) order: OrderRef,
     pub(crate) step: Step,
     pub(crate) key: Arc<str>,
+    /// Of which payment, from 0, where it is of one.
+    pub(crate) payment: Option<usize>,
 }
 
 /// Reports that participants have sent and nobody has taken in yet, and what they were asked for last.
@@ -56,7 +58,8 @@ impl Reports {
 
     fn ask(&self, request: &StepRequest) {
         let (order, step, key) = (request.order.clone(), request.step, request.key.clone());
-        self.1.lock().insert(order.clone(), Asked { order, step, key });
+        let payment = step.is_of_payment().then_some(request.payment);
+        self.1.lock().insert(order.clone(), Asked { order, step, key, payment });
     }
 }
 

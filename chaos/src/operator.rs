@@ -6,7 +6,7 @@
 use retailflow_engine::books::reference;
 use retailflow_engine::ids::{CommandId, CommandKey, Source};
 use retailflow_engine::ports::Role;
-use retailflow_engine::wire::command::{ResolveStepData, ResolvedAs, ResumeData};
+use retailflow_engine::wire::command::{ResolveStepData, ResolvedAs, ResumeData, Step};
 use retailflow_engine::wire::{CommandData, CommandEvent};
 use retailflow_testkit::simulated::SimParticipants;
 
@@ -37,13 +37,16 @@ impl Operator {
             return None;
         }
         let at = usize::try_from(self.dice.below(asked.len() as u64)).ok()?;
-        let Asked { order, step, key } = asked.get(at)?;
+        let Asked { order, step, key, payment } = asked.get(at)?;
+        // Of which payment they know; of which return or refund, nobody has told them.
+        let part = payment.filter(|_| *step != Step::Refund).map(|number| format!("p{}", number + 1));
         let was_done = sim.runs(Role::of(*step), key) > 0;
         let resolve = |resolved_as, evidence: &str| {
             CommandData::ResolveStep(ResolveStepData {
                 step: *step,
                 resolved_as,
                 evidence: evidence.into(),
+                part: part.clone(),
                 expected_version: None,
             })
         };

@@ -61,6 +61,9 @@ pub(crate) struct ResolveStep {
     /// How you know
     #[arg(long, value_name = "TEXT")]
     pub(crate) evidence: String,
+    /// Which one of several, as `order show` names it: p2 the second payment's, r1 the first return's
+    #[arg(long, value_name = "PART")]
+    pub(crate) part: Option<String>,
 }
 
 /// How a step ended.
@@ -100,7 +103,10 @@ pub(crate) fn resolve_step(args: &ResolveStep, output: Output) -> Result<(), Fai
         End::Done => ResolvedAs::Done,
         End::NotDone => ResolvedAs::NotDone,
     };
-    let data = json!({"step": args.step.as_str(), "as": ended.as_str(), "evidence": args.evidence});
+    let mut data = json!({"step": args.step.as_str(), "as": ended.as_str(), "evidence": args.evidence});
+    if let Some(part) = &args.part {
+        data["part"] = part.as_str().into();
+    }
     send(&args.operator, CommandType::ResolveStep, &data, output)
 }
 

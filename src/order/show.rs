@@ -182,8 +182,11 @@ fn next_act(order: &OrderView) -> String {
     let name = format!("{} {}", head.tenant, head.order);
     let by = order.next_deadline.map(|at| format!(" until {}", format_time(at))).unwrap_or_default();
     let step = head.step.map(|step| step.as_str());
+    let part = order.part.as_ref().map(|part| format!(" --part {part}")).unwrap_or_default();
     let resolve = step.map(|step| {
-        format!("`retailflow order resolve-step {name} --step {step} --as done|not-done --evidence TEXT`")
+        format!(
+            "`retailflow order resolve-step {name} --step {step}{part} --as done|not-done --evidence TEXT`"
+        )
     });
     let resume = format!("`retailflow order resume {name}`");
     if order.archived_at.is_some() {

@@ -243,6 +243,7 @@ impl Model for Refund {
                     step: Step::Refund,
                     resolved_as,
                     evidence: "seen".into(),
+                    part: None,
                     expected_version: None,
                 };
                 self.tell(&mut next_world, CommandData::ResolveStep(data)).ok()?;

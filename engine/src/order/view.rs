@@ -6,7 +6,7 @@ use super::placed::Placed;
 use super::saga::Waiting;
 use super::shares;
 use super::step_record::step_record;
-use super::view_payments::{payment_summary, payments, refunds};
+use super::view_payments::{payment_summary, payments, refunds, shown_part};
 use super::{Order, OrderStatus};
 use crate::codec::CodecError;
 use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1, StepOutcomeV1};
@@ -116,6 +116,7 @@ fn order_view(
             attention: if parked.is_some() { Attention::Parked } else { attention },
             attention_reason: parked.or(reason.map(|reason| &**reason)).map(str::to_owned),
         },
+        part: saga.active.as_ref().and_then(|active| shown_part(saga, &active.at)),
         pending: pending_step(aggregate),
         cancel_reason: saga.cancel_reason.as_deref().map(Into::into),
         operator: aggregate.times.operator.as_deref().map(|act| OperatorActView {

@@ -5,12 +5,20 @@ use std::sync::Arc;
 use super::owed::AskedRefund;
 use super::payments::PaymentState;
 use super::placed::Placed;
+use super::saga::Saga;
+use super::step::StepAt;
 use super::{Order, OrderStatus};
 use crate::money::{Amount, MoneyError};
 use crate::wire::command::{Component, ComponentKind, Step};
 use crate::wire::order::{
     Attention, LineAmount, OrderPayment, OrderRefund, PaymentStanding, PaymentSummary, RefundStanding,
 };
+
+/// Which one of several an asking is for, as an operator names it.
+pub(super) fn shown_part(saga: &Saga, at: &StepAt) -> Option<String> {
+    let first_of_several = at.step.is_of_payment() && saga.payments.count() > 1;
+    at.part.as_deref().or_else(|| first_of_several.then_some("p1")).map(Into::into)
+}
 
 /// How each payment stands; none of an order that is free.
 pub(super) fn payments(order: &Order, placed: &Placed) -> Result<Vec<OrderPayment>, MoneyError> {

@@ -232,4 +232,7 @@ codes! {
     WrongPayment "wrong_payment" Rejected 422 Never
         "The payments are not those that the order waits for."
         "Read the order's payments: give ids that it has not had, and amounts that add up to what is open.";
+    AmbiguousStep "ambiguous_step" Rejected 422 Never
+        "The order has had more than one of this step, and nothing says which is meant."
+        "Read the order: name the part that it shows, or the version that you have seen, and send with a new id.";
 }

@@ -38,10 +38,13 @@ fn encode(data: &CommandData) -> Vec<u8> {
         }
         CommandData::Report(data) => report(to, data),
         CommandData::ResolveStep(data) => {
-            let ResolveStepData { step, resolved_as, evidence, expected_version } = data;
+            let ResolveStepData { step, resolved_as, evidence, part, expected_version } = data;
             to.text(1, step.as_str());
             to.text(2, resolved_as.as_str());
             to.text(3, evidence);
+            if let Some(part) = part {
+                to.text(4, part);
+            }
             to.version(*expected_version);
         }
         CommandData::Resume(d) => to.reason(d.reason.as_deref(), d.expected_version),

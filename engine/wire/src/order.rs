@@ -308,6 +308,9 @@ pub struct OrderView {
     /// Which order, and where it stands.
     #[serde(flatten)]
     pub head: OrderHead,
+    /// Which one of several the step is: `p2` the second payment's, `r1` the first return's, `r1.p2`; absent where there is but one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// The step that its participant took on and has not decided yet; absent while none is pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingStep>,

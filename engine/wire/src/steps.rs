@@ -155,6 +155,11 @@ pub struct ResolveStepData {
     /// How the operator knows.
     #[schemars(length(min = 1, max = REASON_MAX_CHARS))]
     pub evidence: String,
+    /// Which one of several, as the order shows it: `p2` the second payment's, `r1` the first return's, `r1.p2`. Where an order has
+    /// had more than one of the step, this or `expected_version` must say which is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
+    pub part: Option<String>,
     /// The order's version that the caller has seen.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "version")]
     #[schemars(range(max = VERSION_MAX))]

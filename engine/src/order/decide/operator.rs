@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use super::super::command::Actor;
 use super::super::event::Event;
+use super::super::payments::Part;
 use super::super::policy::Context;
 use super::super::saga::{Active, Waiting, Word};
-use super::super::step::{StepOutcome, StepStarted};
+use super::super::step::{StepAt, StepOutcome, StepStarted};
 use super::super::{Order, OrderStatus};
 use super::cancel::turn_back;
 use super::decision::{Decision, Denial, plainly, rejected};
@@ -18,7 +19,7 @@ use crate::fulfillment::steps::goes_through;
 use crate::fulfillment::upcoming;
 use crate::wire::Code;
 use crate::wire::command::{
-    ArchiveData, CompensateData, ResolveStepData, ResolvedAs, RestoreData, ResumeData,
+    ArchiveData, CompensateData, ResolveStepData, ResolvedAs, RestoreData, ResumeData, Step,
 };
 use crate::wire::limits::REASON_MAX_CHARS;
 use crate::wire::order::Attention;
@@ -51,6 +52,25 @@ pub(super) fn resume(order: &Order, data: &ResumeData, context: &Context) -> Res
     Ok(events)
 }
 
+/// Is the asking the one that is meant?
+fn means(data: &ResolveStepData, at: &StepAt) -> bool {
+    let part = data.part.as_deref();
+    at.step == data.step && part.is_none_or(|part| Part::read(Some(part)) == at.for_part())
+}
+
+/// An operator who looked a moment ago may have seen the step of another payment, or of another return. What they know of that one
+/// must not be taken for this one.
+fn names_one(order: &Order, data: &ResolveStepData) -> Result<(), Denial> {
+    let saga = &order.saga;
+    let owed = saga.returns.as_ref().map_or(0, |returns| returns.count as usize) + saga.refunds().len();
+    let is_of_owed = matches!(data.step, Step::Refund | Step::Restock);
+    let several = (data.step.is_of_payment() && saga.payments.count() > 1) || (is_of_owed && owed > 1);
+    if several && data.part.is_none() && data.expected_version.is_none() {
+        return Err(plainly(Code::AmbiguousStep));
+    }
+    Ok(())
+}
+
 /// An operator knows how a step ended: the one that is asked for, or the one that the held order cannot enter.
 pub(super) fn resolve(
     order: &Order,
@@ -65,11 +85,12 @@ pub(super) fn resolve(
         Actor::Tenant => "tenant".into(),
         Actor::Operator(name) => name.clone(),
     };
+    names_one(order, data)?;
     let done = data.resolved_as == ResolvedAs::Done;
     let evidence: Arc<str> = data.evidence.as_str().into();
     let not_pending = || plainly(Code::StepNotPending);
     if let Some(active) = &order.saga.active {
-        let active = Some(active).filter(|active| active.at.step == data.step).ok_or_else(not_pending)?;
+        let active = Some(active).filter(|active| means(data, &active.at)).ok_or_else(not_pending)?;
         #[cfg(feature = "mutants")]
         if context.policy.believes_operators && !done {
             let settled = StepOutcome::Settled { done, reference: None };
@@ -89,7 +110,7 @@ pub(super) fn resolve(
         let outcome = StepOutcome::Resolved { done, operator, evidence };
         return step_ended(order, &at, &outcome, context).ok_or_else(not_pending);
     }
-    let started = upcoming(order, context).filter(|started| started.at.step == data.step);
+    let started = upcoming(order, context).filter(|started| means(data, &started.at));
     let started = started.ok_or_else(not_pending)?;
     if !done {
         // It was never asked for under this key: there is nothing to settle, and it is asked for now.

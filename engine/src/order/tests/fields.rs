@@ -43,7 +43,7 @@ fn cases() -> Vec<Case> {
     let with_amounts = json!({ "step": "capture", "reference": "p-1", "outcome": "done",
         "lines": [{ "line_id": "a", "quantity": 3, "amount_minor": 1000 }] });
     let declined = json!({ "step": "capture", "reference": "p-1", "outcome": "declined", "reason": "no" });
-    let resolved = json!({ "step": "capture", "as": "done", "evidence": "by phone" });
+    let resolved = json!({ "step": "capture", "as": "done", "evidence": "by phone", "part": "p1" });
     let why = || json!({ "reason": "because" });
     let pending_capture = || {
         let mut world = World::at(Step::Capture);

@@ -303,7 +303,13 @@ impl Life {
             }
             Move::Pay { parts, right } => drop(pays(world, *parts, *right)),
             Move::Place => assert_ne!(world.ask(place_of(basket())), Code::Applied),
-            Move::Resolve { step, done } => drop(world.ask(resolve(of(*step), *done))),
+            Move::Resolve { step, done } => {
+                let mut data = resolve(of(*step), *done);
+                if let CommandData::ResolveStep(said) = &mut data {
+                    said.part = active.as_ref().map(|at| at.part.as_deref().unwrap_or("p1").to_owned());
+                }
+                world.ask(data);
+            }
             Move::Resume => drop(world.ask(resume())),
             Move::Compensate => drop(world.ask(compensate())),
             Move::Archive => drop(world.ask(archive())),

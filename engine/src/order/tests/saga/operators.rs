@@ -94,3 +94,31 @@ fn only_what_has_ended_goes_into_the_archive() {
     assert_eq!(world.ask(restore()), Code::Applied);
     assert_eq!((world.status(), world.order().deadline), (OrderStatus::Canceled, None));
 }
+
+/// What an operator knows of one payment was taken for another one that was asked for meanwhile: the second authorization got the
+/// reference of the first, which was then captured twice.
+#[test]
+fn an_operator_says_which_of_several_payments_is_meant() {
+    let mut world = World::empty();
+    assert_eq!(world.ask(place_of(paid_by(&[700, 800]))), Code::Applied);
+    world.answer(done());
+    world.answer(done());
+    assert_eq!((world.step(), world.asking()), (Some(Step::Authorize), "authorize 2.1".into()));
+    world.answer(unknown());
+    let of = |part: Option<&str>, seen: Option<u64>| {
+        let mut data = resolve(Step::Authorize, true);
+        if let CommandData::ResolveStep(said) = &mut data {
+            (said.part, said.expected_version) = (part.map(Into::into), seen);
+        }
+        data
+    };
+    let version = world.order().version;
+    assert_eq!(world.ask(of(None, None)), Code::AmbiguousStep);
+    assert_eq!(world.ask(of(Some("p1"), None)), Code::StepNotPending);
+    assert_eq!(world.ask(of(Some("r1"), None)), Code::StepNotPending);
+    assert_eq!(world.ask(of(None, Some(version - 1))), Code::VersionMismatch);
+    let (view, _) = crate::order::view(&crate::order::tests::the_order(), &world.log, None).unwrap().unwrap();
+    assert_eq!((view.head.step, view.part.as_deref()), (Some(Step::Authorize), Some("p2")));
+    assert_eq!(world.ask(of(Some("p2"), None)), Code::Applied);
+    assert_eq!(world.totals().authorized_minor, 1500);
+}

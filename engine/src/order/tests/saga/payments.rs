@@ -282,12 +282,12 @@ fn an_operator_resolves_the_one_that_is_asked_for() {
     let mut world = paid_in(&[800, 700]);
     (0..5).for_each(|_| world.answer(done()));
     world.deadline_passes();
-    assert_eq!(world.ask(resolve(Step::Capture, false)), Code::Applied);
+    assert_eq!(world.ask(resolve_part(Step::Capture, "p2", false)), Code::Applied);
     world.answer(not_done("it was not"));
     assert_eq!(asked(&world), (Step::Capture, 1, 700));
     assert_eq!(world.asking(), "capture 2.2");
     world.deadline_passes();
-    assert_eq!(world.ask(resolve(Step::Capture, true)), Code::Applied);
+    assert_eq!(world.ask(resolve_part(Step::Capture, "p2", true)), Code::Applied);
     assert_eq!(world.status(), OrderStatus::Completed);
     assert_eq!(by_payment(&world, |one| one.captured_minor), [800, 700]);
 }

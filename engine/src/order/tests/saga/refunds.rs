@@ -219,7 +219,7 @@ fn what_its_provider_refuses_is_held_and_tried_again() {
     world.answer(not_done("no"));
     assert_eq!(world.asking(), "refund 2.2", "the same refund under the next generation");
     world.deadline_passes();
-    assert_eq!(world.ask(resolve(Step::Refund, true)), Code::Applied);
+    assert_eq!(world.ask(resolve_part(Step::Refund, "f1", true)), Code::Applied);
     assert_eq!(world.runs_out(), ["refund"]);
     assert_eq!(world.totals().refunded_minor, 300);
 }

@@ -134,8 +134,8 @@ fn a_refund_that_is_refused_is_held_and_its_turn_stays() {
     assert_eq!(world.totals().refunded_minor, 1000);
 
     let mut world = held();
-    assert_eq!(world.ask(resolve(Step::Restock, true)), Code::StepNotPending);
-    assert_eq!(world.ask(resolve(Step::Refund, true)), Code::Applied, "paid by hand");
+    assert_eq!(world.ask(resolve_part(Step::Restock, "r1", true)), Code::StepNotPending);
+    assert_eq!(world.ask(resolve_part(Step::Refund, "r1", true)), Code::Applied, "paid by hand");
     assert_eq!(world.runs_out(), ["restock", "refund", "restock"]);
     assert_eq!((world.totals().refunded_minor, world.attention()), (1000, Attention::None));
 

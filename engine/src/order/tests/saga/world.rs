@@ -85,6 +85,15 @@ pub(in super::super) fn resolve(step: Step, done: bool) -> CommandData {
     CommandData::ResolveStep(serde_json::from_value(data).unwrap())
 }
 
+/// Of one of several.
+pub(in super::super) fn resolve_part(step: Step, part: &str, done: bool) -> CommandData {
+    let mut data = resolve(step, done);
+    if let CommandData::ResolveStep(said) = &mut data {
+        said.part = Some(part.into());
+    }
+    data
+}
+
 pub(in super::super) fn resume() -> CommandData {
     CommandData::Resume(Default::default())
 }
