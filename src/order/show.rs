@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::money::{Amount, Currency};
 use retailflow_engine::wire::order::{
-    Attention, HistoryEntry, OperatorAct, OrderLine, OrderPayment, OrderRefund, OrderStatus, OrderView,
-    PaymentSummary, PendingStep, StepRecord, StepResult,
+    Attention, HistoryEntry, OperatorAct, OrderHold, OrderLine, OrderPayment, OrderRefund, OrderStatus,
+    OrderView, PaymentSummary, PendingStep, StepRecord, StepResult,
 };
 use retailflow_engine::wire::time::format_time;
 use retailflow_server::words::{count, one_line};
@@ -31,6 +31,9 @@ pub(crate) fn show(order: &OrderView, entries: &[HistoryEntry]) -> String {
     if let Some(PendingStep { step, reference, since, until }) = &order.pending {
         let until = until.map(|until| format!(", until {}", format_time(until))).unwrap_or_default();
         row("pending", &format!("{} as {reference}, since {}{until}", step.as_str(), format_time(*since)));
+    }
+    for hold in &order.holds {
+        row("hold", &held(hold));
     }
     if let Some(reason) = &order.cancel_reason {
         row("canceled", reason);
@@ -122,6 +125,13 @@ fn given_back(refund: &OrderRefund, currency: Currency) -> String {
     format!("{refund_id}: {}, {}: {reason}", money(*amount_minor, currency), state.as_str())
 }
 
+fn held(hold: &OrderHold) -> String {
+    let by = hold.operator.as_deref().unwrap_or("the tenant");
+    let until = hold.until.map(|until| format!(", until {}", format_time(until))).unwrap_or_default();
+    let overdue = if hold.overdue { ", which is over" } else { "" };
+    format!("{} by {by} since {}{until}{overdue}: {}", hold.name, format_time(hold.since), hold.reason)
+}
+
 fn one_of(line: &OrderLine, currency: Currency) -> String {
     let OrderLine { line_id, sku, quantity, amount_minor, allocated_minor, .. } = line;
     let mut text = format!("{line_id}: {quantity} x {sku}, {}", money(*amount_minor, currency));
@@ -188,6 +198,13 @@ fn next_act(order: &OrderView) -> String {
     let resume = format!("`retailflow order resume {name}`");
     if order.archived_at.is_some() {
         return format!("none: it is in the archive; `retailflow order restore {name}` takes it back");
+    }
+    let waits = head.status == OrderStatus::Open && head.attention != Attention::Parked;
+    if let Some(hold) = order.holds.first().filter(|_| waits && step.is_none()) {
+        let release = format!("`retailflow order release-hold {name} --name '{}'`", hold.name);
+        let others = order.holds.len() - 1;
+        let others = if others > 0 { format!(", and {others} more") } else { String::new() };
+        return format!("the end of a hold: {release}{others}");
     }
     match (head.attention, &order.pending) {
         (Attention::Parked, _) => {
@@ -263,6 +280,11 @@ mod tests {
                 "capture's answer, which is overdue; or an operator's: {resolve}, or `retailflow order resume t o`"
             )
         );
+        let hold = json!({ "name": "fraud", "reason": "new", "since": "2026-12-01T00:00:00.000Z" });
+        let held = [("holds", json!([hold])), ("step", Value::Null)];
+        assert_eq!(says(&held), "the end of a hold: `retailflow order release-hold t o --name 'fraud'`");
+        let row = "hold       fraud by the tenant since 2026-12-01T00:00:00.000Z: new\n";
+        assert!(show(&order(&held), &[]).contains(row));
         assert!(says(&[("attention", json!("parked"))]).contains("`retailflow parked release t o`"));
         let ended = [("status", json!("completed")), ("step", Value::Null), ("next_deadline", Value::Null)];
         assert_eq!(says(&ended), "none: it is completed, and may be returned");

@@ -28,6 +28,8 @@ const COMMANDS: &[&[&str]] = &[
     &["order", "return"],
     &["order", "refund"],
     &["order", "pay"],
+    &["order", "hold"],
+    &["order", "release-hold"],
     &["order", "watch"],
     &["order", "resume"],
     &["order", "resolve-step"],

@@ -2,6 +2,7 @@
 //!
 //! Written a second time, apart from `order::evolve`, on purpose: what both get wrong in the same way is less likely.
 
+use super::holds::Holds;
 use super::money::{Money, PaymentSide};
 use super::violation::InvariantId;
 use retailflow_engine::codec::v1::{AttentionV1, EventV1, StatusV1, StepOutcomeV1, StepV1};
@@ -48,6 +49,8 @@ pub(super) struct Life {
     not_done: bool,
     /// Several payments, and what is owed.
     money: Option<Box<Money>>,
+    /// Holds that stand.
+    holds: Option<Box<Holds>>,
     /// Which payment the step that was asked for last is of, from 0.
     payment: u16,
     pub(super) status: Option<StatusV1>,
@@ -149,6 +152,16 @@ impl Life {
             }
             EventV1::StatusChanged { status, .. } => self.changed(*status, wrong),
             EventV1::AttentionChanged { attention, .. } => self.attention = Attention(*attention),
+            EventV1::HoldPlaced { name, .. } => {
+                let open = self.status == Some(StatusV1::Open);
+                self.holds.get_or_insert_default().put(name, open, wrong);
+            }
+            EventV1::HoldReleased { name, .. } => {
+                self.holds.get_or_insert_default().named(name, true, wrong);
+            }
+            EventV1::HoldOverdue { name, .. } => {
+                self.holds.get_or_insert_default().named(name, false, wrong);
+            }
             EventV1::CancelRequested { .. }
             | EventV1::Refunded { .. }
             | EventV1::LinesShort { .. }
@@ -163,6 +176,11 @@ impl Life {
             | EventV1::PaymentRulesSet { .. }
             | EventV1::Noted { .. } => {}
         }
+    }
+
+    /// Is the order to wait? Only the way back does not.
+    fn is_on_hold(&self) -> bool {
+        self.status == Some(StatusV1::Open) && self.holds.as_ref().is_some_and(|holds| holds.stand())
     }
 
     /// So much is to be paid back, for a return or without goods.
@@ -184,6 +202,9 @@ impl Life {
         if self.active.is_some() && !again {
             let text = format!("{step:?} was begun while {:?} was not over", self.active);
             wrong(InvariantId::Transitions, text);
+        }
+        if !again && self.is_on_hold() {
+            wrong(InvariantId::Transitions, format!("{step:?} was begun while a hold stands"));
         }
         let legal = match (step, self.status) {
             (StepV1::Reserve | StepV1::Authorize | StepV1::Book | StepV1::Capture, Some(status)) => {
@@ -320,6 +341,12 @@ impl Life {
         );
         if !legal {
             wrong(InvariantId::Transitions, format!("{status:?} after {:?}", self.status));
+        }
+        if status == StatusV1::Completed && self.is_on_hold() {
+            wrong(InvariantId::Transitions, "completed while a hold stands".into());
+        }
+        if status == StatusV1::Canceled {
+            self.holds = None;
         }
         let effects = &self.effects;
         let ended = matches!(status, StatusV1::Completed | StatusV1::Canceled);

@@ -73,6 +73,8 @@ impl Command {
                 let texts = |payment: &Payment| payment.payment_id.len() + payment.token_ref.len() + 32;
                 data.payments.iter().map(texts).sum::<usize>() + REASON_MAX_BYTES
             }
+            CommandData::Hold(data) => data.name.len() + data.reason.len() + 64,
+            CommandData::ReleaseHold(data) => data.name.len() + REASON_MAX_BYTES,
             _ => 2 * REASON_MAX_BYTES,
         };
         let actor = match &self.actor {

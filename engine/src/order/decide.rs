@@ -7,6 +7,7 @@ mod cancel;
 mod decision;
 mod due;
 mod engine;
+mod hold;
 mod operator;
 mod pay;
 mod refund;
@@ -69,11 +70,11 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
         CommandData::Archive(data) => Ok(Decision::of(order, operator::archive(order, data)?, context)),
         CommandData::Refund(data) => Ok(Decision::of(order, refund::ask(order, data)?, context)),
         CommandData::Pay(data) => Ok(Decision::of(order, pay::pay(order, data)?, context)),
-        CommandData::Hold(_)
-        | CommandData::ReleaseHold(_)
-        | CommandData::Amend(_)
-        | CommandData::Exchange(_)
-        | CommandData::Record(_) => {
+        CommandData::Hold(data) => {
+            Ok(Decision::of(order, hold::hold(order, data, &command.actor, context)?, context))
+        }
+        CommandData::ReleaseHold(data) => Ok(Decision::of(order, hold::release(order, data)?, context)),
+        CommandData::Amend(_) | CommandData::Exchange(_) | CommandData::Record(_) => {
             Err(refused(Code::UnsupportedCommand, Code::UnsupportedCommand.meaning()))
         }
     }

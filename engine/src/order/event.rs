@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::holds::Hold;
 use super::owed::{Refund, Return, Split};
 use super::placed::{Payment, Placed};
 use super::saga::Word;
@@ -114,5 +115,21 @@ pub enum Event {
         payments: Arc<[Payment]>,
         /// Why, where that was said.
         reason: Option<Arc<str>>,
+    },
+    /// The order's steps wait from now on.
+    HoldPlaced(Hold),
+    /// A hold ended.
+    HoldReleased {
+        /// Which.
+        name: Arc<str>,
+        /// Why, where that was said.
+        reason: Option<Arc<str>>,
+    },
+    /// The time by which somebody meant to have looked at a hold is over. It stands all the same.
+    HoldOverdue {
+        /// Which.
+        name: Arc<str>,
+        /// What people are told.
+        reason: Arc<str>,
     },
 }

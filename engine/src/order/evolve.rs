@@ -51,6 +51,12 @@ pub fn evolve(order: &mut Order, event: &Event) {
             let refused = order.status == OrderStatus::Canceling && *status == OrderStatus::Open;
             order.status = *status;
             order.saga.waiting_until = None;
+            match status {
+                // Nobody has to look at holds on the way back. If the order goes forward again, they stand.
+                OrderStatus::Canceling => order.saga.set_overdue(None, None),
+                OrderStatus::Canceled => order.saga.holds = None,
+                _ => {}
+            }
             if refused {
                 order.saga.cancel_refused = true;
                 order.saga.cancel_asked = false;
@@ -83,6 +89,9 @@ pub fn evolve(order: &mut Order, event: &Event) {
         }
         Event::ContradictionSeen => order.saga.contradiction = None,
         Event::Noted { .. } => {}
+        Event::HoldPlaced(hold) => order.saga.put_on_hold(hold.clone()),
+        Event::HoldReleased { name, .. } => order.saga.release_hold(name),
+        Event::HoldOverdue { name, reason } => order.saga.set_overdue(Some(name), Some(reason)),
     }
 }
 

@@ -67,6 +67,17 @@ impl Happened<'_> {
             }
             Event::Archived { .. } => EventData::Archived(public::ArchivedOrder { archived_at: self.at }),
             Event::Restored => EventData::Restored(public::RestoredOrder { restored_at: self.at }),
+            Event::HoldPlaced(hold) => EventData::Held(public::Held {
+                name: hold.name.to_string(),
+                reason: hold.reason.to_string(),
+                until: hold.until,
+            }),
+            Event::HoldReleased { name, reason } => EventData::HoldReleased(public::HoldReleased {
+                name: name.to_string(),
+                reason: reason.as_deref().map(str::to_owned),
+                left: self.state.saga.holds().iter().map(|hold| hold.name.to_string()).collect(),
+            }),
+            Event::HoldOverdue { reason, .. } => self.attention(Attention::Held, reason),
             Event::StepStarted(_)
             | Event::CancelRequested { .. }
             | Event::Refunded { .. }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::holds::Hold;
 use super::owed::{OpenReturn, Refunds, Returns};
 use super::payments::Payments;
 use super::step::{StepAt, StepOutcome};
@@ -167,6 +168,8 @@ pub struct Saga {
     pub last_ended: Option<(Step, StepState)>,
     /// What both sides contradict each other in, until an operator has looked: the step, and what each side says.
     pub contradiction: Option<(Step, Arc<str>)>,
+    /// Holds that stand; `None` where none does.
+    pub holds: Option<Arc<Vec<Hold>>>,
 }
 
 /// The step that a held order cannot enter, by the one that ended last: that one, or an authorization that would have to
@@ -287,13 +290,14 @@ impl Saga {
         }
     }
 
-    /// Whether someone should look at the order as a whole, and why: at its step, or at what both sides contradict each
-    /// other in.
+    /// Whether someone should look at the order as a whole, and why: at its step, at what both sides contradict each
+    /// other in, or at a hold whose time is over.
     #[must_use]
     pub fn shown_attention(&self) -> (Attention, Option<&Arc<str>>) {
-        match &self.contradiction {
-            Some((_, reason)) => (Attention::Held, Some(reason)),
-            None => (self.attention.kind(), self.attention.reason()),
+        match (&self.contradiction, self.attention.kind(), self.overdue_hold()) {
+            (Some((_, reason)), ..) => (Attention::Held, Some(reason)),
+            (None, Attention::None, Some(reason)) => (Attention::Held, Some(reason)),
+            (None, kind, _) => (kind, self.attention.reason()),
         }
     }
 

@@ -19,7 +19,10 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::Contradicted { .. }
         | Event::ContradictionSeen
         | Event::Archived { .. }
-        | Event::Restored => true,
+        | Event::Restored
+        | Event::HoldPlaced(_)
+        | Event::HoldReleased { .. }
+        | Event::HoldOverdue { .. } => true,
         Event::StatusChanged { status, .. } => match status {
             OrderStatus::Completed | OrderStatus::Canceling | OrderStatus::Canceled => true,
             // The cancellation was refused: it goes forward again, and the public hears why.

@@ -2,6 +2,7 @@
 
 use super::aggregate::{Aggregate, FoldError, is_engines, verdict_from_stored};
 use super::convert::{giver_from_stored, step_from_stored};
+use super::holds::holds_of_view;
 use super::placed::Placed;
 use super::saga::Waiting;
 use super::shares;
@@ -139,6 +140,7 @@ fn order_view(
         components,
         payments: payments(order, placed)?,
         refunds: refunds(order)?,
+        holds: holds_of_view(saga),
         delivery,
         attributes,
         placed_at,
@@ -277,6 +279,12 @@ fn event_name(event: &EventV1) -> String {
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             format!("payment added{reason}")
         }
+        EventV1::HoldPlaced { name, reason, .. } => format!("on hold as {name}: {reason}"),
+        EventV1::HoldReleased { name, reason } => {
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("hold {name} released{reason}")
+        }
+        EventV1::HoldOverdue { reason, .. } => format!("hold overdue: {reason}"),
     }
 }
 

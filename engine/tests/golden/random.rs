@@ -110,7 +110,7 @@ fn event(rng: &mut Rng) -> EventV1 {
     let attention =
         [AttentionV1::None, AttentionV1::Held, AttentionV1::Stalled, AttentionV1::Parked][rng.usize(..4)];
     let (instance, generation) = (number(rng) as u32, number(rng) as u32);
-    match rng.u8(..22) {
+    match rng.u8(..25) {
         0 => EventV1::Placed(Box::new(placed(rng))),
         1 => EventV1::StepStarted {
             step: step(rng),
@@ -191,6 +191,15 @@ fn event(rng: &mut Rng) -> EventV1 {
             }],
             reason: maybe(rng, text),
         },
+        21 => EventV1::HoldPlaced {
+            name: text(rng),
+            operator: maybe(rng, text),
+            reason: text(rng),
+            since_ms: signed(rng),
+            until_ms: maybe(rng, signed),
+        },
+        22 => EventV1::HoldReleased { name: text(rng), reason: maybe(rng, text) },
+        23 => EventV1::HoldOverdue { name: text(rng), reason: text(rng) },
         _ => EventV1::Noted { reason: text(rng) },
     }
 }

@@ -28,7 +28,7 @@ these_are_all!(DeadlineV1: Keep, Set, Clear);
 these_are_all!(EventV1: Placed, StepStarted, StepEnded, CancelRequested, ReturnRequested, Refunded, LinesShort,
     StatusChanged, AttentionChanged, Archived, Restored, PersonErased, ReturnRulesSet, SettleRequested, Contradicted,
     ContradictionSeen, Noted, RefundRequested, ReturnSplit,
-    PaymentRulesSet, PaymentAwaited, PaymentsAdded);
+    PaymentRulesSet, PaymentAwaited, PaymentsAdded, HoldPlaced, HoldReleased, HoldOverdue);
 these_are_all!(StepOutcomeV1: Done, Declined, Failed, Unknown, Pending, Settled, Refused, Skipped, Resolved,
     NotDone);
 
@@ -195,6 +195,15 @@ fn events() -> Vec<EventV1> {
             }],
             reason: Some("another card".into()),
         },
+        EventV1::HoldPlaced {
+            name: "fraud".into(),
+            operator: Some("ops".into()),
+            reason: "a new address".into(),
+            since_ms: AT_MS,
+            until_ms: Some(AT_MS + 1_000),
+        },
+        EventV1::HoldReleased { name: "fraud".into(), reason: Some("all is well".into()) },
+        EventV1::HoldOverdue { name: "fraud".into(), reason: "its time is over".into() },
     ]
 }
 

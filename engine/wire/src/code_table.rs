@@ -232,4 +232,11 @@ codes! {
     WrongPayment "wrong_payment" Rejected 422 Never
         "The payments are not those that the order waits for."
         "Read the order's payments: give ids that it has not had, and amounts that add up to what is open.";
+    HoldExists "hold_exists" Rejected 422 Never
+        "The order has a hold of this name."
+        "Nothing, if it is the same one; otherwise give the hold another name.";
+    UnknownHold "unknown_hold" Rejected 422 Never
+        "The order has no hold of this name." "Read the order's holds and send with a new id.";
+    OnHold "on_hold" Rejected 422 Never
+        "The order is on hold: no step is begun." "Release its holds, or wait; then send with a new id.";
 }

@@ -1,5 +1,7 @@
 //! What public events say. Readers must let fields pass that they do not know: they are added to.
 
+pub use super::event_data_more::*;
+
 use super::command::{Component, Delivery, Line, Step};
 use super::order::{Attention, LineAmount, PaymentSummary};
 use crate::ids::TimestampMs;

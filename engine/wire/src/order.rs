@@ -1,5 +1,7 @@
 //! An order as its callers see it: never one word that hides where it is.
 
+pub use super::order_beside::*;
+
 use super::code::{Code, Status};
 use super::command::{Component, Delivery, Line, Step};
 use crate::ids::{CommandId, OrderId, Source, TenantId, TimestampMs};
@@ -340,6 +342,9 @@ pub struct OrderView {
     /// What is paid back without goods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<OrderRefund>,
+    /// Holds that stand, oldest first: no step is started, but for the way back of a cancel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<OrderHold>,
     /// How it is delivered, where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,

@@ -291,6 +291,21 @@ pub enum EventV1 {
         payments: Vec<PaymentV1>,
         reason: Option<String>,
     },
+    HoldPlaced {
+        name: String,
+        operator: Option<String>,
+        reason: String,
+        since_ms: i64,
+        until_ms: Option<i64>,
+    },
+    HoldReleased {
+        name: String,
+        reason: Option<String>,
+    },
+    HoldOverdue {
+        name: String,
+        reason: String,
+    },
 }
 
 /// Which payment money goes back to first.

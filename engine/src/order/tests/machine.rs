@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::saga::world::*;
+use super::shop_moves::{ShopMove, release_all, shop_moves};
 use super::the_order;
 use crate::ids::TimestampMs;
 use crate::order::{Incoming, StepState, SummaryState};
@@ -49,6 +50,8 @@ enum Move {
         parts: usize,
         right: bool,
     },
+    /// What shops do beside.
+    Shop(ShopMove),
     /// The order is placed again.
     Place,
     /// An operator says how a step ended.
@@ -135,6 +138,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         3 => (1..900i64, 0..3usize, prop::option::weighted(0.3, 0..5usize))
             .prop_map(|(amount, of, payment)| Move::Refund { amount, of, payment }),
         1 => (1..3usize, prop::bool::weighted(0.9)).prop_map(|(parts, right)| Move::Pay { parts, right }),
+        6 => shop_moves().prop_map(Move::Shop),
         1 => Just(Move::Place),
         1 => (step(), any::<bool>()).prop_map(|(step, done)| Move::Resolve { step, done }),
         2 => Just(Move::Resume),
@@ -302,6 +306,7 @@ impl Life {
                 assert!(code != Code::Applied || *amount <= left, "{amount} of {left}");
             }
             Move::Pay { parts, right } => drop(pays(world, *parts, *right)),
+            Move::Shop(next) => next.happens(world),
             Move::Place => assert_ne!(world.ask(place_of(basket())), Code::Applied),
             Move::Resolve { step, done } => drop(world.ask(resolve(of(*step), *done))),
             Move::Resume => drop(world.ask(resume())),
@@ -336,6 +341,8 @@ impl Life {
                 if pays(world, 2, true) != Code::Applied {
                     world.deadline_passes();
                 }
+            } else if world.order().saga.is_on_hold(world.status()) {
+                release_all(world);
             } else if world.attention() == Attention::Held {
                 assert_eq!(world.ask(resume()), Code::Applied);
             } else {
@@ -431,6 +438,7 @@ fn the_lives_go_everywhere() {
             met.insert(format!("renewed {}", saga.payments.iter().map(|one| one.entered).max().unwrap_or(0)));
             met.insert(format!("waits {}", saga.waiting_until.is_some()));
             met.insert(format!("refunds {}", saga.refunds().len().min(2)));
+            met.insert(format!("holds {} overdue {}", saga.holds().len(), saga.overdue_hold().is_some()));
             met.insert(format!("payments {}", saga.payments.count().min(5)));
         }
     }
@@ -439,7 +447,10 @@ fn the_lives_go_everywhere() {
         wanted.extend(steps.map(|number| format!("{status} Some({:?})", Step::ALL[number])));
     }
     wanted.extend(["Completed Some(Refund)", "Completed None", "Canceled None"].map(str::to_owned));
-    wanted.extend(["waits true", "refunds 2", "payments 5"].map(str::to_owned));
+    wanted.extend(
+        ["waits true", "refunds 2", "payments 5", "holds 2 overdue true", "holds 1 overdue false"]
+            .map(str::to_owned),
+    );
     for mode in ["None", "Some(Perform)", "Some(Look)", "Some(Settle)"] {
         wanted.extend(["None", "Held", "Stalled"].map(|kind| format!("{kind} {mode}")));
     }

@@ -3,6 +3,7 @@
 mod attention;
 mod back;
 mod forward;
+mod holds;
 mod keys;
 mod late;
 mod operators;

@@ -6,7 +6,7 @@ use super::saga::world::*;
 use crate::codec::v1::{self, BodyV1};
 use crate::ids::TimestampMs;
 use crate::order::convert::event_to_stored;
-use crate::order::{Event, Payment, Refund, Return, ReturnedLine, Split, StepStarted, Word, evolve};
+use crate::order::{Event, Hold, Payment, Refund, Return, ReturnedLine, Split, StepStarted, Word, evolve};
 use crate::ports::LineUnits;
 use crate::wire::command::ComponentKind;
 use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
@@ -65,6 +65,24 @@ fn refund(amount_minor: i64) -> Refund {
     Refund { refund_id: "f1".into(), amount_minor, split: split(), payment_id, reason: "r".into() }
 }
 
+fn holds() -> impl Strategy<Value = Event> {
+    let until = prop::option::of(numbers().prop_map(TimestampMs));
+    let name = || prop::sample::select(vec!["h", "i"]).prop_map(std::sync::Arc::<str>::from);
+    let reason = || std::sync::Arc::<str>::from("r");
+    prop_oneof![
+        (name(), until).prop_map(move |(name, until)| Event::HoldPlaced(Hold {
+            name,
+            operator: None,
+            reason: reason(),
+            since: TimestampMs(0),
+            until,
+            overdue: None,
+        })),
+        name().prop_map(|name| Event::HoldReleased { name, reason: None }),
+        name().prop_map(move |name| Event::HoldOverdue { name, reason: reason() }),
+    ]
+}
+
 fn events() -> impl Strategy<Value = Event> {
     let units = || {
         let unit = counts().prop_map(|quantity| LineUnits { line_id: "a".into(), quantity });
@@ -117,6 +135,7 @@ fn events() -> impl Strategy<Value = Event> {
             on_decline: OnDecline::Wait,
             ..PaymentRules::DEFAULT
         })),
+        1 => holds(),
         1 => Just(Event::ContradictionSeen),
         1 => Just(Event::Noted { reason: "r".into() }),
     ]

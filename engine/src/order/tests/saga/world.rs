@@ -66,6 +66,18 @@ pub(in super::super) fn pay(payments: Value) -> CommandData {
     CommandData::Pay(serde_json::from_value(json!({ "payments": payments })).unwrap())
 }
 
+pub(in super::super) fn hold(name: &str, until: Option<TimestampMs>) -> CommandData {
+    let mut data = json!({ "name": name, "reason": "a new address" });
+    if let Some(until) = until {
+        data["until"] = json!(crate::wire::time::format_time(until));
+    }
+    CommandData::Hold(serde_json::from_value(data).unwrap())
+}
+
+pub(in super::super) fn release_hold(name: &str) -> CommandData {
+    CommandData::ReleaseHold(serde_json::from_value(json!({ "name": name })).unwrap())
+}
+
 /// As [`basket`], paid in parts of these amounts: `p1`, `p2` and so on.
 pub(in super::super) fn paid_by(parts: &[i64]) -> Value {
     let mut data = basket();
@@ -353,8 +365,11 @@ impl World {
         // An older build's order has not begun: its deadline sees to that.
         let begun = saga.cell(Step::Reserve).instance > 0;
         let pays = saga.waiting_until.is_some();
+        let on_hold = saga.is_on_hold(order.status);
+        let ended = matches!(order.status, OrderStatus::Completed | OrderStatus::Canceled);
+        assert!(!ended || saga.holds().is_empty(), "a hold ends with its order: {order:#?}");
         assert!(
-            !waits || saga.active.is_some() || held || pays || !begun,
+            !waits || saga.active.is_some() || held || pays || on_hold || !begun,
             "it waits for nothing: {order:#?}"
         );
         let performs = self.mode() == Some(Mode::Perform);
