@@ -1,4 +1,4 @@
-//! `retailflow order hold` and `release-hold`: what shops do beside, sent to a server until there is an outcome.
+//! `retailflow order record`, `hold` and `release-hold`: what shops do beside, sent to a server until there is an outcome.
 
 use retailflow_engine::wire::CommandType;
 use serde_json::json;
@@ -6,6 +6,41 @@ use serde_json::json;
 use crate::cli::Output;
 use crate::order::send::{CommandArgs, send};
 use retailflow_server::exit::Failure;
+
+/// The arguments of `order record`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  retailflow order record shop 1001 --kind chargeback --amount 1177 --reference case-9 --server http://127.0.0.1:8080
+  retailflow order record shop 1001 --kind loss --amount 500 --reference claim-4 --line 1 --context production
+
+One of a kind and reference is recorded once. What the customer's bank took back is not paid back again.
+Exit codes: 1 the command was rejected (it is recorded already, say), 3 no answer, 4 refused.")]
+pub(crate) struct RecordFact {
+    #[command(flatten)]
+    pub(crate) command: CommandArgs,
+    /// What happened
+    #[arg(long, value_name = "KIND", value_parser = ["chargeback", "loss", "goodwill", "external_payment"])]
+    pub(crate) kind: String,
+    /// How much, in minor units, such as cents
+    #[arg(long, value_name = "MINOR")]
+    pub(crate) amount: u64,
+    /// What it is called where it happened: the bank's case, the carrier's claim
+    #[arg(long, value_name = "REFERENCE")]
+    pub(crate) reference: String,
+    /// Which payment it is about; a chargeback of an order with several payments must say it
+    #[arg(long, value_name = "PAYMENT_ID")]
+    pub(crate) payment: Option<String>,
+    /// Which line it is about
+    #[arg(long, value_name = "LINE_ID")]
+    pub(crate) line: Option<String>,
+    /// When it happened; left out: when it is recorded
+    #[arg(long, value_name = "TIME")]
+    pub(crate) happened_at: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
 
 /// The arguments of `order hold`.
 #[derive(clap::Args, Debug)]
@@ -45,6 +80,23 @@ pub(crate) struct ReleaseHold {
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+/// Runs `order record`.
+pub(crate) fn record(args: &RecordFact, output: Output) -> Result<(), Failure> {
+    let mut data = json!({"kind": args.kind, "amount_minor": args.amount, "reference": args.reference});
+    let optional = [
+        ("payment_id", &args.payment),
+        ("line_id", &args.line),
+        ("happened_at", &args.happened_at),
+        ("reason", &args.reason),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            data[name] = json!(value);
+        }
+    }
+    send(&args.command, CommandType::Record, data.to_string(), output)
 }
 
 /// Runs `order hold`.

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::money::{Amount, Currency};
+use retailflow_engine::wire::command::Restock;
 use retailflow_engine::wire::order::{
-    Attention, HistoryEntry, OperatorAct, OrderHold, OrderLine, OrderPayment, OrderRefund, OrderStatus,
-    OrderView, PaymentSummary, PendingStep, StepRecord, StepResult,
+    Attention, HistoryEntry, OperatorAct, OrderFact, OrderHold, OrderLine, OrderPayment, OrderRefund,
+    OrderStatus, OrderView, PaymentSummary, PendingStep, ReturnTermsView, StepRecord, StepResult, TermLine,
 };
 use retailflow_engine::wire::time::format_time;
 use retailflow_server::words::{count, one_line};
@@ -55,6 +56,13 @@ pub(crate) fn show(order: &OrderView, entries: &[HistoryEntry]) -> String {
     for refund in &order.refunds {
         row("refund", &given_back(refund, order.currency));
     }
+    for terms in &order.return_terms {
+        row("return", &said(terms, order.currency));
+    }
+    for fact in &order.facts {
+        let OrderFact { kind, amount_minor, reference, .. } = fact;
+        row("fact", &format!("{} {reference}: {}", kind.as_str(), money(*amount_minor, order.currency)));
+    }
     for line in &order.lines {
         row("line", &one_of(line, order.currency));
     }
@@ -90,16 +98,21 @@ fn money(amount: Amount, currency: Currency) -> String {
 
 /// What was paid, and what is left to be paid back: captured, and neither paid back nor promised.
 fn paid(order: &OrderView) -> String {
-    let PaymentSummary { authorized_minor, captured_minor, refunded_minor, .. } = order.payment;
+    let PaymentSummary { authorized_minor, captured_minor, refunded_minor, charged_back_minor, .. } =
+        order.payment;
     let of = |amount| money(amount, order.currency);
     let refunds = order.refunds.iter().map(|refund| refund.amount_minor.minor());
     let promised = refunds.fold(order.returns.amount_minor.minor(), i64::saturating_add);
     let promised = promised.max(refunded_minor.minor());
     let turns_back = matches!(order.head.status, OrderStatus::Canceling | OrderStatus::Canceled);
-    let left = if turns_back { 0 } else { captured_minor.minor().saturating_sub(promised).max(0) };
+    let back = charged_back_minor.map_or(0, |back| back.minor());
+    let kept = captured_minor.minor().saturating_sub(back);
+    let left = if turns_back { 0 } else { kept.saturating_sub(promised).max(0) };
     let left = Amount::new(left).map_or_else(|_| left.to_string(), of);
+    let charged_back =
+        charged_back_minor.map(|back| format!(", charged back {}", of(back))).unwrap_or_default();
     format!(
-        "authorized {}, captured {}, refunded {}, left to refund {left}",
+        "authorized {}, captured {}, refunded {}{charged_back}, left to refund {left}",
         of(authorized_minor),
         of(captured_minor),
         of(refunded_minor)
@@ -123,6 +136,16 @@ fn means(payment: &OrderPayment, currency: Currency) -> String {
 fn given_back(refund: &OrderRefund, currency: Currency) -> String {
     let OrderRefund { refund_id, amount_minor, state, reason, .. } = refund;
     format!("{refund_id}: {}, {}: {reason}", money(*amount_minor, currency), state.as_str())
+}
+
+fn said(terms: &ReturnTermsView, currency: Currency) -> String {
+    let fee = terms.fee_minor.map(|fee| format!(", fee {}", money(fee, currency))).unwrap_or_default();
+    let line = |line: &TermLine| {
+        let condition = line.condition.as_ref().map(|word| format!(" {word}")).unwrap_or_default();
+        let restock = if line.restock == Restock::No { ", not restocked" } else { "" };
+        format!("; {} of {}{condition}{restock}", line.quantity, line.line_id)
+    };
+    format!("{}{fee}{}", terms.return_id, terms.lines.iter().map(line).collect::<String>())
 }
 
 fn held(hold: &OrderHold) -> String {

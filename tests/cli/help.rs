@@ -28,6 +28,7 @@ const COMMANDS: &[&[&str]] = &[
     &["order", "return"],
     &["order", "refund"],
     &["order", "pay"],
+    &["order", "record"],
     &["order", "hold"],
     &["order", "release-hold"],
     &["order", "watch"],

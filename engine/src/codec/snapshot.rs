@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, CodecError, Schema};
 use super::v1::{
-    AttentionV1, CommandKindV1, ComponentV1, LinePartV1, OnDeclineV1, PlacedV1, RefundOrderV1, RefundRuleV1,
-    StatusV1, StepV1, VerdictV1,
+    AttentionV1, CommandKindV1, ComponentV1, FactV1, LinePartV1, OnDeclineV1, PlacedV1, RefundOrderV1,
+    RefundRuleV1, RelationV1, ReturnTermsV1, StatusV1, StepV1, VerdictV1,
 };
 use crate::keys::Hash;
 
@@ -94,6 +94,14 @@ pub struct SnapshotV5 {
 pub struct ShopV5 {
     /// Holds that stand, oldest first.
     pub holds: Vec<HoldV5>,
+    /// What happened outside, in the order of recording.
+    pub facts: Vec<FactV1>,
+    /// By return or refund without goods, in minor units, what chargebacks cover of it.
+    pub covered: Vec<(String, i64)>,
+    /// What returns said beside, in the order of asking.
+    pub return_terms: Vec<ReturnTermsV1>,
+    /// Another order that it has to do with.
+    pub relation: Option<RelationV1>,
 }
 
 /// A hold that stands.

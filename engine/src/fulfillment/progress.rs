@@ -96,7 +96,9 @@ fn asked(order: &Order, at: StepAt, context: &Context) -> StepStarted {
         Some(Owed::Return(open)) if at.step == Step::Restock => {
             let line =
                 |line: &ReturnedLine| LineUnits { line_id: line.line_id.clone(), quantity: line.quantity };
-            Some(open.request.lines.iter().map(line).collect())
+            let restocked =
+                |line: &&ReturnedLine| open.terms.as_ref().is_none_or(|terms| terms.restocks(&line.line_id));
+            Some(open.request.lines.iter().filter(restocked).map(line).collect())
         }
         _ => None,
     };
@@ -197,6 +199,8 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
             events.extend(match settled {
                 // The key is settled: the step is begun anew when the last hold is released.
                 Some(_) if saga.is_on_hold(order.status) => None,
+                // Money was charged back meanwhile: what is left is asked for anew, if anything is.
+                Some(_) if is_charged_back(order, ended) => None,
                 Some(settled) => Some(again(order, settled, context)),
                 None if is_forward(at.step) => Some(turn_back(&text)),
                 None => Some(attention(Attention::Held, &text)),
@@ -204,6 +208,24 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
         }
     }
     events
+}
+
+/// Is the refund not to be asked for again as it was, because the customer has money from the bank?
+fn is_charged_back(order: &Order, ended: &Active) -> bool {
+    let saga = &order.saga;
+    let touched = saga.payments.iter().any(|payment| payment.charged_back_minor > 0);
+    if !touched || ended.at.step != Step::Refund {
+        return false;
+    }
+    let part = ended.at.for_part();
+    let now = match part.owed {
+        Some(id) => saga
+            .owed()
+            .filter(|owed| **owed.id() == *id)
+            .map(|owed| saga.next_refund(&owed, saga.payment_rules.refund_order)),
+        None => saga.payments.get(part.payment).map(|payment| (part.payment, payment.kept_minor())),
+    };
+    now != Some((part.payment, ended.amount_minor))
 }
 
 /// Code and words of a participant. Words that only repeat the code are left out.

@@ -10,6 +10,7 @@ mod engine;
 mod hold;
 mod operator;
 mod pay;
+mod record;
 mod refund;
 mod report;
 mod returns;
@@ -74,7 +75,8 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
             Ok(Decision::of(order, hold::hold(order, data, &command.actor, context)?, context))
         }
         CommandData::ReleaseHold(data) => Ok(Decision::of(order, hold::release(order, data)?, context)),
-        CommandData::Amend(_) | CommandData::Exchange(_) | CommandData::Record(_) => {
+        CommandData::Record(data) => Ok(Decision::of(order, record::record(order, data, context)?, context)),
+        CommandData::Amend(_) | CommandData::Exchange(_) => {
             Err(refused(Code::UnsupportedCommand, Code::UnsupportedCommand.meaning()))
         }
     }
@@ -87,6 +89,7 @@ fn place_order(place: &PlaceData, context: &Context) -> Result<Vec<Event>, Denia
     }
     let placed = Placed::from_wire(place).map_err(|(code, message)| refused(code, message))?;
     let mut events = vec![Event::Placed(Arc::new(placed))];
+    events.extend(place.relates_to.iter().map(|relation| Event::Related(Arc::new(relation.clone()))));
     if context.policy.returns != ReturnRules::NEVER {
         events.push(Event::ReturnRulesSet(context.policy.returns));
     }

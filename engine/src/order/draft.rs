@@ -376,6 +376,9 @@ fn follow_weight(event: &EventV1) -> usize {
         | EventV1::RefundRequested { .. }
         | EventV1::PaymentsAdded { .. }
         | EventV1::HoldPlaced { .. }
-        | EventV1::HoldReleased { .. } => 0,
+        | EventV1::HoldReleased { .. }
+        | EventV1::FactRecorded(_)
+        | EventV1::ReturnTermsSet(_)
+        | EventV1::Related(_) => 0,
     }
 }

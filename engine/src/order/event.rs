@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use super::facts::Fact;
 use super::holds::Hold;
 use super::owed::{Refund, Return, Split};
 use super::placed::{Payment, Placed};
+use super::return_terms::ReturnTerms;
 use super::saga::Word;
 use super::status::OrderStatus;
 use super::step::{StepAt, StepOutcome, StepStarted};
 use crate::ids::TimestampMs;
+use crate::wire::command::Relation;
 use crate::wire::order::Attention;
 use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
@@ -132,4 +135,10 @@ pub enum Event {
         /// What people are told.
         reason: Arc<str>,
     },
+    /// What happened outside entered the books.
+    FactRecorded(Fact),
+    /// What the return that was just asked for says beside its units and money.
+    ReturnTermsSet(ReturnTerms),
+    /// The order has to do with another one.
+    Related(Arc<Relation>),
 }

@@ -91,6 +91,13 @@ pub fn evolve(order: &mut Order, event: &Event) {
         Event::Noted { .. } => {}
         Event::HoldPlaced(hold) => order.saga.put_on_hold(hold.clone()),
         Event::HoldReleased { name, .. } => order.saga.release_hold(name),
+        Event::Related(relation) => order.saga.relation = Some(relation.clone()),
+        Event::ReturnTermsSet(terms) => order.saga.set_return_terms(terms),
+        Event::FactRecorded(fact) => {
+            let placed = order.placed.as_ref();
+            let number = fact.payment_id.as_ref().and_then(|id| placed?.payment_number(id));
+            order.saga.record(fact.clone(), number);
+        }
         Event::HoldOverdue { name, reason } => order.saga.set_overdue(Some(name), Some(reason)),
     }
 }
@@ -186,6 +193,10 @@ fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
     order.saga.cell_mut(at.step).standing = standing;
     order.saga.last_ended = Some((at.step, standing));
     remember(&mut order.saga, active, outcome, standing);
+    if at.step == Step::Refund && standing != StepState::Done {
+        // Its money may have been charged back while it was in flight.
+        order.saga.cover_promises();
+    }
 }
 
 /// Remembers what the cells do not tell: that an asking was not done, and what its participant calls it where that is
@@ -249,7 +260,8 @@ fn paid_back(saga: &mut Saga, owed: &str, amount_minor: i64, payment: usize) {
         asked.find(|asked| *asked.request.refund_id == *owed).map(|asked| &mut asked.paid)
     });
     if let Some(paid) = paid {
-        *paid = Paid { minor: paid.minor.saturating_add(amount_minor), from: payment.saturating_add(1) };
+        let minor = paid.minor.saturating_add(amount_minor);
+        *paid = Paid { minor, from: payment.saturating_add(1), ..*paid };
     }
 }
 
@@ -321,5 +333,8 @@ fn ask_return(order: &mut Order, request: &Return) {
             sums.1 = sums.1.saturating_add(part.amount_minor);
         }
     }
-    returns.open.push(OpenReturn { request: request.clone(), split: None, paid: Paid::default() });
+    // What was paid back and has nothing to restock is over.
+    returns.open.retain(|open| !open.is_through());
+    let paid = Paid::default();
+    returns.open.push(OpenReturn { request: request.clone(), split: None, paid, terms: None });
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::facts::Fact;
 use super::holds::Hold;
 use super::owed::{OpenReturn, Refunds, Returns};
 use super::payments::Payments;
@@ -13,7 +14,7 @@ use super::totals::Totals;
 use crate::fulfillment::step_table::is_forward;
 use crate::ids::TimestampMs;
 use crate::ports::LineUnits;
-use crate::wire::command::Step;
+use crate::wire::command::{Relation, Step};
 use crate::wire::order::Attention;
 use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
@@ -170,6 +171,10 @@ pub struct Saga {
     pub contradiction: Option<(Step, Arc<str>)>,
     /// Holds that stand; `None` where none does.
     pub holds: Option<Arc<Vec<Hold>>>,
+    /// What happened outside; `None` where nothing is recorded.
+    pub facts: Option<Arc<Vec<Fact>>>,
+    /// Another order that this one has to do with.
+    pub relation: Option<Arc<Relation>>,
 }
 
 /// The step that a held order cannot enter, by the one that ended last: that one, or an authorization that would have to
@@ -304,6 +309,6 @@ impl Saga {
     /// The first return that is not through.
     #[must_use]
     pub fn open_return(&self) -> Option<&OpenReturn> {
-        self.returns.as_ref().and_then(|returns| returns.open.first())
+        self.returns.as_ref().and_then(|returns| returns.open.iter().find(|open| !open.is_through()))
     }
 }

@@ -7,7 +7,7 @@ use super::convert::{placed_from_stored, placed_to_stored, status_from_stored, s
 use super::payments_stored::{owed_from_stored, owed_to_stored, payments_from_stored, payments_to_stored};
 use super::saga_stored::{saga_from_stored, saga_to_stored, words_from_stored, words_to_stored};
 use super::shop_stored::{shop_from_stored, shop_to_stored};
-use super::{Aggregate, OrderStatus};
+use super::{Aggregate, Order, OrderStatus};
 use crate::codec::CodecError;
 use crate::codec::control::{return_rules_from_stored, return_rules_to_stored};
 use crate::codec::snapshot::{self, SnapshotV1, SnapshotV2, SnapshotV3, SnapshotV4, SnapshotV5};
@@ -101,9 +101,10 @@ impl Aggregate {
         aggregate.order.saga.return_rules = return_rules_from_stored(return_rules);
         aggregate.order.saga.payments = payments_from_stored(payments);
         owed_from_stored(owed, &mut aggregate.order.saga);
-        shop_from_stored(shop, &mut aggregate.order.saga);
         words_from_stored(words, &mut aggregate.order.saga, &mut aggregate.times);
         aggregate.order.placed = stored.placed.as_ref().map(placed_from_stored).transpose()?.map(Arc::new);
+        let Order { placed, saga, .. } = &mut aggregate.order;
+        shop_from_stored(shop, placed.as_deref(), saga)?;
         aggregate.order.told = told;
         aggregate.order.deadline = stored.deadline_ms.map(TimestampMs);
         let recent_max = stored.recent.len();

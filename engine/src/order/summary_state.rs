@@ -123,7 +123,10 @@ impl SummaryState {
             | EventV1::PaymentRulesSet { .. }
             | EventV1::PaymentAwaited { .. }
             | EventV1::PaymentsAdded { .. }
-            | EventV1::HoldPlaced { .. } => {}
+            | EventV1::HoldPlaced { .. }
+            | EventV1::FactRecorded(_)
+            | EventV1::ReturnTermsSet(_)
+            | EventV1::Related(_) => {}
             EventV1::HoldReleased { name, .. } => self.overdue.retain(|(hold, _)| **hold != **name),
             EventV1::HoldOverdue { name, reason } => {
                 self.overdue.push((name.as_str().into(), reason.as_str().into()));

@@ -22,7 +22,8 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::Restored
         | Event::HoldPlaced(_)
         | Event::HoldReleased { .. }
-        | Event::HoldOverdue { .. } => true,
+        | Event::HoldOverdue { .. }
+        | Event::FactRecorded(_) => true,
         Event::StatusChanged { status, .. } => match status {
             OrderStatus::Completed | OrderStatus::Canceling | OrderStatus::Canceled => true,
             // The cancellation was refused: it goes forward again, and the public hears why.
@@ -45,7 +46,10 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::ReturnSplit { .. }
         | Event::PaymentRulesSet(_)
         | Event::PaymentAwaited { .. }
-        | Event::PaymentsAdded { .. } => false,
+        | Event::PaymentsAdded { .. }
+        // `returned` says it, and `placed`.
+        | Event::ReturnTermsSet(_)
+        | Event::Related(_) => false,
     }
 }
 

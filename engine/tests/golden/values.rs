@@ -262,7 +262,27 @@ pub(crate) fn snapshots_v5() -> Vec<(&'static str, SnapshotV5)> {
         until_ms: Some(AT_MS + 1_000),
         overdue: Some("its time is over".into()),
     };
-    let shop = ShopV5 { holds: vec![hold] };
+    let fact = FactV1 {
+        kind: FactKindV1::Chargeback,
+        amount_minor: 1_177,
+        reference: "case-9".into(),
+        payment_id: Some("p1".into()),
+        line_id: None,
+        happened_ms: None,
+        recorded_ms: AT_MS,
+        reason: Some("not me".into()),
+    };
+    let line =
+        TermLineV1 { line_id: "1".into(), quantity: 2, restock: false, condition: Some("opened".into()) };
+    let terms = ReturnTermsV1 { return_id: "r1".into(), fee_minor: 100, lines: vec![line] };
+    let relation = RelationV1 { kind: RelationKindV1::ExchangeOf, order: "16".into() };
+    let shop = ShopV5 {
+        holds: vec![hold],
+        facts: vec![fact],
+        covered: vec![("r1".into(), 60)],
+        return_terms: vec![terms],
+        relation: Some(relation),
+    };
     vec![
         ("snapshot_v5_busy", SnapshotV5 { state: busy, payments: vec![payment, declined], owed, shop }),
         (

@@ -239,4 +239,6 @@ codes! {
         "The order has no hold of this name." "Read the order's holds and send with a new id.";
     OnHold "on_hold" Rejected 422 Never
         "The order is on hold: no step is begun." "Release its holds, or wait; then send with a new id.";
+    AlreadyRecorded "already_recorded" Rejected 422 Never
+        "A fact of this kind and reference is in the order's books." "Nothing: it counts once.";
 }

@@ -100,6 +100,8 @@ events! {
     Held(Held) "held";
     /// A hold ended.
     HoldReleased(HoldReleased) "hold_released";
+    /// What happened outside entered the books.
+    Recorded(Recorded) "recorded";
 }
 
 /// A public event with its envelope.

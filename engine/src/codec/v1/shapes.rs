@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::FactV1;
 use super::placed::{ComponentV1, PaymentV1, PlacedV1};
+use super::relation::RelationV1;
+use super::return_terms::ReturnTermsV1;
 use crate::keys::Hash;
 
 /// One order's decisions since its previous record.
@@ -306,6 +309,9 @@ pub enum EventV1 {
         name: String,
         reason: String,
     },
+    FactRecorded(FactV1),
+    ReturnTermsSet(ReturnTermsV1),
+    Related(RelationV1),
 }
 
 /// Which payment money goes back to first.

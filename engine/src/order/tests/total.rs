@@ -6,9 +6,12 @@ use super::saga::world::*;
 use crate::codec::v1::{self, BodyV1};
 use crate::ids::TimestampMs;
 use crate::order::convert::event_to_stored;
-use crate::order::{Event, Hold, Payment, Refund, Return, ReturnedLine, Split, StepStarted, Word, evolve};
+use crate::order::{
+    Event, Fact, Hold, LineTerms, Payment, Refund, Return, ReturnTerms, ReturnedLine, Split, StepStarted,
+    Word, evolve,
+};
 use crate::ports::LineUnits;
-use crate::wire::command::ComponentKind;
+use crate::wire::command::{ComponentKind, FactKind};
 use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
 
 fn numbers() -> impl Strategy<Value = i64> {
@@ -83,6 +86,23 @@ fn holds() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn facts() -> impl Strategy<Value = Event> {
+    let payment = prop::sample::select(vec![None, Some("payment"), Some("x")]);
+    let kind = prop::sample::select(vec![FactKind::Chargeback, FactKind::Loss]);
+    (kind, numbers(), payment).prop_map(|(kind, amount_minor, payment_id)| {
+        Event::FactRecorded(Fact {
+            kind,
+            amount_minor,
+            reference: "r".into(),
+            payment_id: payment_id.map(Into::into),
+            line_id: None,
+            happened: None,
+            recorded: TimestampMs(0),
+            reason: None,
+        })
+    })
+}
+
 fn events() -> impl Strategy<Value = Event> {
     let units = || {
         let unit = counts().prop_map(|quantity| LineUnits { line_id: "a".into(), quantity });
@@ -136,6 +156,12 @@ fn events() -> impl Strategy<Value = Event> {
             ..PaymentRules::DEFAULT
         })),
         1 => holds(),
+        1 => facts(),
+        1 => (numbers(), any::<bool>()).prop_map(|(fee_minor, restock)| {
+            let line_id = "a".into();
+            let line = LineTerms { line_id, quantity: 1, restock, condition: None };
+            Event::ReturnTermsSet(ReturnTerms { return_id: "r1".into(), fee_minor, lines: [line].into() })
+        }),
         1 => Just(Event::ContradictionSeen),
         1 => Just(Event::Noted { reason: "r".into() }),
     ]
