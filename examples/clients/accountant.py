@@ -37,10 +37,28 @@ def lines_of(event):
     if kind == "refunded":
         return [("provider", -data["amount_minor"]), ("customers", data["amount_minor"])]
     if kind == "completed":
-        taken = data["payment"]["captured_minor"] - data["payment"]["refunded_minor"]
+        payment = data["payment"]
+        taken = payment["captured_minor"] - payment["refunded_minor"] - payment.get("charged_back_minor", 0)
         return [("customers", taken), ("sales", -taken)]
     if kind == "returned":
         return [("sales", data["refund_minor"]), ("customers", -data["refund_minor"])]
+    if kind == "recorded":
+        return fact(data)
+    return []
+
+
+def fact(data):
+    """What happened past the provider. Its account stays what the participants' books say."""
+    amount = data["amount_minor"]
+    if data["kind"] == "chargeback":
+        owed = data.get("owed_minor", 0)
+        return [("bank", -amount), ("customers", owed), ("losses", amount - owed)]
+    if data["kind"] == "loss":
+        return [("losses", amount), ("goods", -amount)]
+    if data["kind"] == "goodwill":
+        return [("goodwill", amount), ("vouchers", -amount)]
+    if data["kind"] == "external_payment":
+        return [("bank", amount), ("prepaid", -amount)]
     return []
 
 

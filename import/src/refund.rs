@@ -49,7 +49,13 @@ pub(super) fn of(raw: &[RawLine], lines: &[Line], refunded: Option<Amount>) -> R
         quantity,
         amount_minor: Some(share),
     });
-    let data = ReturnData { lines: lines.collect(), reason: REASON.to_owned(), expected_version: None };
+    let data = ReturnData {
+        lines: lines.collect(),
+        reason: REASON.to_owned(),
+        restock: None,
+        fee_minor: None,
+        expected_version: None,
+    };
     Ok(Refund { data: Some(data), left_out })
 }
 

@@ -55,10 +55,10 @@ fn one(rng: &mut Rng, place: &PlaceData, left: &mut [u32]) -> Result<(ReturnData
         } else {
             None
         };
-        lines.push(ReturnLine { line_id: line.line_id.clone(), quantity, amount_minor });
+        lines.push(ReturnLine { amount_minor, ..ReturnLine::new(line.line_id.clone(), quantity) });
     }
     let reason = rng.one_of(REASONS).to_owned();
-    Ok((ReturnData { lines, reason, expected_version: None }, too_much))
+    Ok((ReturnData { lines, reason, restock: None, fee_minor: None, expected_version: None }, too_much))
 }
 
 /// What so many of a line's units cost, rounded down.

@@ -8,6 +8,7 @@ pub(crate) mod name;
 pub(crate) mod operate;
 pub(crate) mod scan;
 pub(crate) mod send;
+pub(crate) mod shop;
 pub(crate) mod show;
 pub(crate) mod verb;
 pub(crate) mod watch;

@@ -102,6 +102,7 @@ pub(crate) struct CancelOrder {
 Examples:
   retailflow order return shop 1001 --line 1:1 --reason 'too loud' --server http://127.0.0.1:8080
   retailflow order return shop 1001 --line 1:1 --reason 'too loud' --server http://127.0.0.1:8080 --dry-run
+  retailflow order return shop 1001 --line 1:1 --condition 1=broken --no-restock --fee 200 --reason 'fell' --context production
 
 Exit codes: 1 the command was rejected, 3 no answer, 4 refused.")]
 pub(crate) struct ReturnLines {
@@ -110,6 +111,18 @@ pub(crate) struct ReturnLines {
     /// What comes back; may be repeated
     #[arg(long, value_name = "LINE_ID:QUANTITY", value_parser = returned, required = true)]
     pub(crate) line: Vec<(String, u64)>,
+    /// In which condition units of a line came; may be repeated
+    #[arg(long, value_name = "LINE_ID=WORD", value_parser = condition)]
+    pub(crate) condition: Vec<(String, String)>,
+    /// Take nothing of it back into stock
+    #[arg(long)]
+    pub(crate) no_restock: bool,
+    /// Take the units of this line not back into stock; may be repeated
+    #[arg(long, value_name = "LINE_ID")]
+    pub(crate) no_restock_line: Vec<String>,
+    /// What the shop keeps of what would be paid back, in minor units
+    #[arg(long, value_name = "MINOR")]
+    pub(crate) fee: Option<u64>,
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
@@ -126,6 +139,12 @@ fn returned(text: &str) -> Result<(String, u64), String> {
     let expected = || "expected LINE_ID:QUANTITY with a whole number, such as 1:2".to_owned();
     let (line, quantity) = text.rsplit_once(':').filter(|(line, _)| !line.is_empty()).ok_or_else(expected)?;
     Ok((line.to_owned(), quantity.parse().map_err(|_| expected())?))
+}
+
+fn condition(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(line, word)| !line.is_empty() && !word.is_empty());
+    let (line, word) = parts.ok_or("expected LINE_ID=WORD, such as 1=opened")?;
+    Ok((line.to_owned(), word.to_owned()))
 }
 
 /// Runs `order place`.
@@ -148,10 +167,29 @@ pub(crate) fn cancel(args: &CancelOrder, output: Output) -> Result<(), Failure> 
 
 /// Runs `order return`.
 pub(crate) fn give_back(args: &ReturnLines, output: Output) -> Result<(), Failure> {
-    let line = |(line, quantity): &(String, u64)| json!({"line_id": line, "quantity": quantity});
+    let named = args.condition.iter().map(|(line, _)| line).chain(&args.no_restock_line);
+    if let Some(unknown) = named.into_iter().find(|name| !args.line.iter().any(|(line, _)| line == *name)) {
+        return Err(Failure::usage(format!("line {unknown} is not among those that come back (--line)")));
+    }
+    let line = |(line, quantity): &(String, u64)| {
+        let mut data = json!({"line_id": line, "quantity": quantity});
+        if let Some((_, condition)) = args.condition.iter().find(|(name, _)| name == line) {
+            data["condition"] = json!(condition);
+        }
+        if args.no_restock_line.contains(line) {
+            data["restock"] = json!("no");
+        }
+        data
+    };
     let lines: Vec<Value> = args.line.iter().map(line).collect();
-    let data = json!({"lines": lines, "reason": args.reason}).to_string();
-    send(&args.command, CommandType::Return, data, output)
+    let mut data = json!({"lines": lines, "reason": args.reason});
+    if args.no_restock {
+        data["restock"] = json!("no");
+    }
+    if let Some(fee) = args.fee {
+        data["fee_minor"] = json!(fee);
+    }
+    send(&args.command, CommandType::Return, data.to_string(), output)
 }
 
 /// The text of a file, which the server will judge: nothing is read into it here and nothing lost.

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::money::{Amount, Currency};
+use retailflow_engine::wire::command::Restock;
 use retailflow_engine::wire::order::{
-    Attention, HistoryEntry, OperatorAct, OrderLine, OrderPayment, OrderRefund, OrderStatus, OrderView,
-    PaymentSummary, PendingStep, StepRecord, StepResult,
+    Attention, HistoryEntry, OperatorAct, OrderFact, OrderHold, OrderLine, OrderPayment, OrderRefund,
+    OrderStatus, OrderView, PaymentSummary, PendingStep, ReturnTermsView, StepRecord, StepResult, TermLine,
 };
 use retailflow_engine::wire::time::format_time;
 use retailflow_server::words::{count, one_line};
@@ -32,6 +33,9 @@ pub(crate) fn show(order: &OrderView, entries: &[HistoryEntry]) -> String {
         let until = until.map(|until| format!(", until {}", format_time(until))).unwrap_or_default();
         row("pending", &format!("{} as {reference}, since {}{until}", step.as_str(), format_time(*since)));
     }
+    for hold in &order.holds {
+        row("hold", &held(hold));
+    }
     if let Some(reason) = &order.cancel_reason {
         row("canceled", reason);
     }
@@ -51,6 +55,13 @@ pub(crate) fn show(order: &OrderView, entries: &[HistoryEntry]) -> String {
     }
     for refund in &order.refunds {
         row("refund", &given_back(refund, order.currency));
+    }
+    for terms in &order.return_terms {
+        row("return", &said(terms, order.currency));
+    }
+    for fact in &order.facts {
+        let OrderFact { kind, amount_minor, reference, .. } = fact;
+        row("fact", &format!("{} {reference}: {}", kind.as_str(), money(*amount_minor, order.currency)));
     }
     for line in &order.lines {
         row("line", &one_of(line, order.currency));
@@ -87,16 +98,21 @@ fn money(amount: Amount, currency: Currency) -> String {
 
 /// What was paid, and what is left to be paid back: captured, and neither paid back nor promised.
 fn paid(order: &OrderView) -> String {
-    let PaymentSummary { authorized_minor, captured_minor, refunded_minor, .. } = order.payment;
+    let PaymentSummary { authorized_minor, captured_minor, refunded_minor, charged_back_minor, .. } =
+        order.payment;
     let of = |amount| money(amount, order.currency);
     let refunds = order.refunds.iter().map(|refund| refund.amount_minor.minor());
     let promised = refunds.fold(order.returns.amount_minor.minor(), i64::saturating_add);
     let promised = promised.max(refunded_minor.minor());
     let turns_back = matches!(order.head.status, OrderStatus::Canceling | OrderStatus::Canceled);
-    let left = if turns_back { 0 } else { captured_minor.minor().saturating_sub(promised).max(0) };
+    let back = charged_back_minor.map_or(0, |back| back.minor());
+    let kept = captured_minor.minor().saturating_sub(back);
+    let left = if turns_back { 0 } else { kept.saturating_sub(promised).max(0) };
     let left = Amount::new(left).map_or_else(|_| left.to_string(), of);
+    let charged_back =
+        charged_back_minor.map(|back| format!(", charged back {}", of(back))).unwrap_or_default();
     format!(
-        "authorized {}, captured {}, refunded {}, left to refund {left}",
+        "authorized {}, captured {}, refunded {}{charged_back}, left to refund {left}",
         of(authorized_minor),
         of(captured_minor),
         of(refunded_minor)
@@ -120,6 +136,23 @@ fn means(payment: &OrderPayment, currency: Currency) -> String {
 fn given_back(refund: &OrderRefund, currency: Currency) -> String {
     let OrderRefund { refund_id, amount_minor, state, reason, .. } = refund;
     format!("{refund_id}: {}, {}: {reason}", money(*amount_minor, currency), state.as_str())
+}
+
+fn said(terms: &ReturnTermsView, currency: Currency) -> String {
+    let fee = terms.fee_minor.map(|fee| format!(", fee {}", money(fee, currency))).unwrap_or_default();
+    let line = |line: &TermLine| {
+        let condition = line.condition.as_ref().map(|word| format!(" {word}")).unwrap_or_default();
+        let restock = if line.restock == Restock::No { ", not restocked" } else { "" };
+        format!("; {} of {}{condition}{restock}", line.quantity, line.line_id)
+    };
+    format!("{}{fee}{}", terms.return_id, terms.lines.iter().map(line).collect::<String>())
+}
+
+fn held(hold: &OrderHold) -> String {
+    let by = hold.operator.as_deref().unwrap_or("the tenant");
+    let until = hold.until.map(|until| format!(", until {}", format_time(until))).unwrap_or_default();
+    let overdue = if hold.overdue { ", which is over" } else { "" };
+    format!("{} by {by} since {}{until}{overdue}: {}", hold.name, format_time(hold.since), hold.reason)
 }
 
 fn one_of(line: &OrderLine, currency: Currency) -> String {
@@ -191,6 +224,13 @@ fn next_act(order: &OrderView) -> String {
     let resume = format!("`retailflow order resume {name}`");
     if order.archived_at.is_some() {
         return format!("none: it is in the archive; `retailflow order restore {name}` takes it back");
+    }
+    let waits = head.status == OrderStatus::Open && head.attention != Attention::Parked;
+    if let Some(hold) = order.holds.first().filter(|_| waits && step.is_none()) {
+        let release = format!("`retailflow order release-hold {name} --name '{}'`", hold.name);
+        let others = order.holds.len() - 1;
+        let others = if others > 0 { format!(", and {others} more") } else { String::new() };
+        return format!("the end of a hold: {release}{others}");
     }
     match (head.attention, &order.pending) {
         (Attention::Parked, _) => {
@@ -266,6 +306,11 @@ mod tests {
                 "capture's answer, which is overdue; or an operator's: {resolve}, or `retailflow order resume t o`"
             )
         );
+        let hold = json!({ "name": "fraud", "reason": "new", "since": "2026-12-01T00:00:00.000Z" });
+        let held = [("holds", json!([hold])), ("step", Value::Null)];
+        assert_eq!(says(&held), "the end of a hold: `retailflow order release-hold t o --name 'fraud'`");
+        let row = "hold       fraud by the tenant since 2026-12-01T00:00:00.000Z: new\n";
+        assert!(show(&order(&held), &[]).contains(row));
         assert!(says(&[("attention", json!("parked"))]).contains("`retailflow parked release t o`"));
         let ended = [("status", json!("completed")), ("step", Value::Null), ("next_deadline", Value::Null)];
         assert_eq!(says(&ended), "none: it is completed, and may be returned");

@@ -19,6 +19,7 @@ use crate::order::name::{Found, NameArgs, path};
 use crate::order::operate;
 use crate::order::scan;
 use crate::order::send;
+use crate::order::shop;
 use crate::order::show;
 use crate::order::watch;
 use retailflow_server::app::{self, Make};
@@ -69,6 +70,12 @@ Exit codes: 1 none is like that, 3 no answer, 4 refused.")]
     Refund(Box<money::RefundMoney>),
     /// Give another means of payment after a decline, at a server
     Pay(Box<money::PayOrder>),
+    /// Enter into an order's books what happened outside, at a server
+    Record(Box<shop::RecordFact>),
+    /// Have an order's steps wait, at a server
+    Hold(Box<shop::HoldOrder>),
+    /// End a hold, at a server
+    ReleaseHold(Box<shop::ReleaseHold>),
     /// Follow an order at a server until it has ended
     Watch(watch::Args),
     /// Let an order that is held or stalled go on; for operators
@@ -106,6 +113,9 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         Args::Return(args) => return send::give_back(&args, context.output),
         Args::Refund(args) => return money::refund(&args, context.output),
         Args::Pay(args) => return money::pay(&args, context.output),
+        Args::Record(args) => return shop::record(&args, context.output),
+        Args::Hold(args) => return shop::hold(&args, context.output),
+        Args::ReleaseHold(args) => return shop::release_hold(&args, context.output),
         Args::Watch(args) => return watch::exec(&args, context.output),
         Args::Resume(args) => return operate::act(&args, CommandType::Resume, context.output),
         Args::ResolveStep(args) => return operate::resolve_step(&args, context.output),

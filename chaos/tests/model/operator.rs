@@ -150,8 +150,14 @@ impl Refund {
                 expected_version: None,
             })
         } else {
-            let lines = vec![ReturnLine { line_id, quantity: 1, amount_minor: None }];
-            CommandData::Return(ReturnData { lines, reason: "too small".into(), expected_version: None })
+            let lines = vec![ReturnLine::new(line_id, 1)];
+            CommandData::Return(ReturnData {
+                lines,
+                reason: "too small".into(),
+                restock: None,
+                fee_minor: None,
+                expected_version: None,
+            })
         };
         self.tell(&mut world, data).unwrap();
         world

@@ -2,6 +2,7 @@
 
 mod book;
 mod compare;
+mod holds;
 mod ledger;
 mod life;
 mod log;

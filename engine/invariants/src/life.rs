@@ -2,6 +2,7 @@
 //!
 //! Written a second time, apart from `order::evolve`, on purpose: what both get wrong in the same way is less likely.
 
+use super::holds::Holds;
 use super::money::{Money, PaymentSide};
 use super::violation::InvariantId;
 use retailflow_engine::codec::v1::{AttentionV1, EventV1, StatusV1, StepOutcomeV1, StepV1};
@@ -40,6 +41,8 @@ pub(super) struct Life {
     units: u32,
     asked_units: u32,
     returned_units: u32,
+    /// Of these, those that are not restocked.
+    kept_out_units: u32,
     instance: u32,
     generation: u32,
     active: Option<StepV1>,
@@ -48,6 +51,8 @@ pub(super) struct Life {
     not_done: bool,
     /// Several payments, and what is owed.
     money: Option<Box<Money>>,
+    /// Holds that stand.
+    holds: Option<Box<Holds>>,
     /// Which payment the step that was asked for last is of, from 0.
     payment: u16,
     pub(super) status: Option<StatusV1>,
@@ -149,6 +154,28 @@ impl Life {
             }
             EventV1::StatusChanged { status, .. } => self.changed(*status, wrong),
             EventV1::AttentionChanged { attention, .. } => self.attention = Attention(*attention),
+            EventV1::HoldPlaced { name, .. } => {
+                let open = self.status == Some(StatusV1::Open);
+                self.holds.get_or_insert_default().put(name, open, wrong);
+            }
+            EventV1::HoldReleased { name, .. } => {
+                self.holds.get_or_insert_default().named(name, true, wrong);
+            }
+            EventV1::HoldOverdue { name, .. } => {
+                self.holds.get_or_insert_default().named(name, false, wrong);
+            }
+            EventV1::ReturnTermsSet(terms) => {
+                let units = sum(terms.lines.iter().filter(|line| !line.restock).map(|line| line.quantity));
+                self.kept_out_units =
+                    self.kept_out_units.saturating_add(u32::try_from(units).unwrap_or(u32::MAX));
+                if terms.fee_minor < 0 {
+                    wrong(InvariantId::Money, format!("a fee of {}", terms.fee_minor));
+                }
+            }
+            EventV1::FactRecorded(fact) => {
+                let effects = self.effects;
+                self.money.get_or_insert_default().fact(fact, effects.captured_minor, wrong);
+            }
             EventV1::CancelRequested { .. }
             | EventV1::Refunded { .. }
             | EventV1::LinesShort { .. }
@@ -161,7 +188,23 @@ impl Life {
             | EventV1::ContradictionSeen
             | EventV1::ReturnSplit { .. }
             | EventV1::PaymentRulesSet { .. }
+            | EventV1::Related(_)
             | EventV1::Noted { .. } => {}
+        }
+    }
+
+    /// Is the order to wait? Only the way back does not.
+    fn is_on_hold(&self) -> bool {
+        self.status == Some(StatusV1::Open) && self.holds.as_ref().is_some_and(|holds| holds.stand())
+    }
+
+    /// Captured, and neither paid back nor taken back by a bank: of one payment, or of all.
+    fn kept(&self, payment: Option<usize>) -> i64 {
+        let Effects { captured_minor: captured, refunded_minor: refunded, .. } = self.effects;
+        match (&self.money, payment) {
+            (None, _) => captured.saturating_sub(refunded),
+            (Some(money), Some(number)) => money.kept_of(number, captured, refunded),
+            (Some(money), None) => money.kept(captured, refunded),
         }
     }
 
@@ -169,8 +212,8 @@ impl Life {
     fn owe(&mut self, id: &str, minor: i64, wrong: &mut impl FnMut(InvariantId, String)) {
         let effects = self.effects;
         let money = self.money.get_or_insert_default();
-        let left = effects.captured_minor.saturating_sub(effects.refunded_minor);
-        money.owe(id, minor, left.saturating_sub(money.promised()), wrong);
+        let left = money.left(effects.captured_minor, effects.refunded_minor);
+        money.owe(id, minor, left, wrong);
     }
 
     fn started(
@@ -184,6 +227,9 @@ impl Life {
         if self.active.is_some() && !again {
             let text = format!("{step:?} was begun while {:?} was not over", self.active);
             wrong(InvariantId::Transitions, text);
+        }
+        if !again && self.is_on_hold() {
+            wrong(InvariantId::Transitions, format!("{step:?} was begun while a hold stands"));
         }
         let legal = match (step, self.status) {
             (StepV1::Reserve | StepV1::Authorize | StepV1::Book | StepV1::Capture, Some(status)) => {
@@ -210,6 +256,13 @@ impl Life {
         if !legal || asking.1 != expected {
             let status = self.status;
             wrong(InvariantId::Transitions, format!("{step:?} {asking:?} was begun in {status:?}"));
+        }
+        if step == StepV1::Refund && !again {
+            let left = self.kept(Some(part.payment));
+            if self.asked_minor > left {
+                let text = format!("a refund of {}, and {left} is left of its payment", self.asked_minor);
+                wrong(InvariantId::Money, text);
+            }
         }
         let of_payment = self.money.as_ref().and_then(|money| money.authorized(part.payment));
         let authorized_minor = of_payment.unwrap_or(self.effects.authorized_minor);
@@ -300,7 +353,7 @@ impl Life {
         let (units, total) = (self.units, self.total_minor);
         if effects.reserved_units > units
             || effects.booked_units > units
-            || effects.restocked_units > self.returned_units
+            || effects.restocked_units > self.returned_units.saturating_sub(self.kept_out_units)
         {
             wrong(InvariantId::Goods, format!("{effects:?} of an order of {units} units"));
         }
@@ -321,6 +374,12 @@ impl Life {
         if !legal {
             wrong(InvariantId::Transitions, format!("{status:?} after {:?}", self.status));
         }
+        if status == StatusV1::Completed && self.is_on_hold() {
+            wrong(InvariantId::Transitions, "completed while a hold stands".into());
+        }
+        if status == StatusV1::Canceled {
+            self.holds = None;
+        }
         let effects = &self.effects;
         let ended = matches!(status, StatusV1::Completed | StatusV1::Canceled);
         if ended && self.active.is_some() {
@@ -333,7 +392,7 @@ impl Life {
             ),
             StatusV1::Canceled => (
                 effects.reserved_units == 0 && effects.booked_units == 0,
-                effects.captured_minor == effects.refunded_minor && effects.authorized_minor == 0,
+                self.kept(None) == 0 && effects.authorized_minor == 0,
             ),
             StatusV1::Open | StatusV1::Canceling => (true, true),
         };

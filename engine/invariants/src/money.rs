@@ -2,11 +2,11 @@
 //!
 //! Most orders have neither, and keep nothing here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::violation::InvariantId;
 use retailflow_engine::books::BookEntry;
-use retailflow_engine::codec::v1::{PaymentV1, StepV1};
+use retailflow_engine::codec::v1::{FactKindV1, FactV1, PaymentV1, StepV1};
 use retailflow_engine::wire::command::Step;
 
 /// One payment, in minor units.
@@ -16,6 +16,10 @@ struct Payment {
     authorized: i64,
     captured: i64,
     refunded: i64,
+    /// Taken back by the customer's bank.
+    charged_back: i64,
+    /// The hash of its id.
+    id: u64,
     /// It was declined, and another means may take its place.
     declined: bool,
     /// The hash of what its provider called its capture; `None`: nothing is captured, or it was not said.
@@ -36,6 +40,10 @@ fn named(reference: &str) -> u64 {
     hash.first_chunk().map_or(0, |start| u64::from_le_bytes(*start))
 }
 
+fn planned(payment: &PaymentV1) -> Payment {
+    Payment { planned: payment.amount_minor, id: named(&payment.payment_id), ..Payment::default() }
+}
+
 /// An amount that is to be paid back: a return's, or a refund's without goods.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Owed {
@@ -49,20 +57,69 @@ pub(super) struct Money {
     /// Empty: there is one, and its sums are the order's.
     payments: Vec<Payment>,
     owed: BTreeMap<String, Owed>,
+    /// Taken back by banks, of an order with one payment.
+    charged_back: i64,
+    /// Facts by kind and the hash of their reference.
+    facts: BTreeSet<(u8, u64)>,
 }
 
 impl Money {
     /// The payments of an order, where there are several.
     pub(super) fn of(payments: &[PaymentV1]) -> Option<Box<Self>> {
-        let payment = |payment: &PaymentV1| Payment { planned: payment.amount_minor, ..Payment::default() };
-        (payments.len() > 1).then(|| {
-            Box::new(Self { payments: payments.iter().map(payment).collect(), owed: BTreeMap::new() })
-        })
+        (payments.len() > 1)
+            .then(|| Box::new(Self { payments: payments.iter().map(planned).collect(), ..Self::default() }))
     }
 
     /// Owed, and not paid back.
     pub(super) fn promised(&self) -> i64 {
         self.owed.values().fold(0, |sum: i64, owed| sum.saturating_add(owed.asked.saturating_sub(owed.paid)))
+    }
+
+    /// What may be promised. Once a bank has taken money back, what is promised may be covered by that.
+    pub(super) fn left(&self, captured: i64, refunded: i64) -> i64 {
+        let is_any_back =
+            self.charged_back > 0 || self.payments.iter().any(|payment| payment.charged_back > 0);
+        let promised = if is_any_back { 0 } else { self.promised() };
+        self.kept(captured, refunded).saturating_sub(promised)
+    }
+
+    /// Captured, and neither paid back nor taken back by a bank.
+    pub(super) fn kept(&self, captured: i64, refunded: i64) -> i64 {
+        match self.payments.len() {
+            0 => captured.saturating_sub(refunded).saturating_sub(self.charged_back).max(0),
+            count => {
+                (0..count).fold(0, |sum: i64, at| sum.saturating_add(self.kept_of(at, captured, refunded)))
+            }
+        }
+    }
+
+    /// The same of payment `number`; the sums of the order are those of its only one.
+    pub(super) fn kept_of(&self, number: usize, captured: i64, refunded: i64) -> i64 {
+        let (captured, refunded, back) = match self.payments.get(number) {
+            Some(payment) => (payment.captured, payment.refunded, payment.charged_back),
+            None => (captured, refunded, self.charged_back),
+        };
+        captured.saturating_sub(refunded).saturating_sub(back).max(0)
+    }
+
+    /// Something happened outside.
+    pub(super) fn fact(&mut self, fact: &FactV1, captured: i64, wrong: &mut impl FnMut(InvariantId, String)) {
+        if !self.facts.insert((fact.kind as u8, named(&fact.reference))) {
+            wrong(InvariantId::Money, format!("{:?} {} is recorded twice", fact.kind, fact.reference));
+        }
+        if fact.kind != FactKindV1::Chargeback {
+            return;
+        }
+        let id = fact.payment_id.as_deref().map(named);
+        let at = self.payments.iter().position(|payment| Some(payment.id) == id).unwrap_or(0);
+        let (captured_of_it, back) = match self.payments.get_mut(at) {
+            Some(payment) => (payment.captured, &mut payment.charged_back),
+            None => (captured, &mut self.charged_back),
+        };
+        *back = back.saturating_add(fact.amount_minor);
+        if *back > captured_of_it || fact.amount_minor < 1 {
+            wrong(InvariantId::Money, format!("{} of {captured_of_it} is charged back", *back));
+        }
     }
 
     /// So much is owed from now on; `left` was there to be promised.
@@ -100,15 +157,21 @@ impl Money {
         wrong: &mut impl FnMut(InvariantId, String),
     ) {
         if self.payments.is_empty() {
-            let first = Payment { planned: total, authorized, captured, refunded, ..Payment::default() };
+            let charged_back = std::mem::take(&mut self.charged_back);
+            let first = Payment {
+                planned: total,
+                authorized,
+                captured,
+                refunded,
+                charged_back,
+                ..Payment::default()
+            };
             self.payments.push(Payment { declined: true, ..first });
         }
         for payment in self.payments.iter_mut().filter(|payment| payment.declined) {
             payment.planned = payment.authorized.saturating_add(payment.captured).min(payment.planned);
         }
-        let added =
-            payments.iter().map(|payment| Payment { planned: payment.amount_minor, ..Payment::default() });
-        self.payments.extend(added);
+        self.payments.extend(payments.iter().map(planned));
         let planned = self.payments.iter().fold(0, |sum: i64, payment| sum.saturating_add(payment.planned));
         if planned != total {
             wrong(InvariantId::Money, format!("payments of {planned} for an order of {total}"));

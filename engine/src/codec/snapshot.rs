@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, CodecError, Schema};
 use super::v1::{
-    AttentionV1, CommandKindV1, ComponentV1, LinePartV1, OnDeclineV1, PlacedV1, RefundOrderV1, RefundRuleV1,
-    StatusV1, StepV1, VerdictV1,
+    AttentionV1, CommandKindV1, ComponentV1, FactV1, LinePartV1, OnDeclineV1, PlacedV1, RefundOrderV1,
+    RefundRuleV1, RelationV1, ReturnTermsV1, StatusV1, StepV1, VerdictV1,
 };
 use crate::keys::Hash;
 
@@ -75,7 +75,8 @@ pub struct SnapshotV4 {
     pub words: WordsV4,
 }
 
-/// A snapshot of version 5: version 4, how each payment stands, and what is owed.
+/// A snapshot of version 5: version 4, how each payment stands, what is owed, and what its shop
+/// set or recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotV5 {
     /// What version 4 held.
@@ -84,6 +85,40 @@ pub struct SnapshotV5 {
     pub payments: Vec<PaymentStateV5>,
     /// What is owed.
     pub owed: OwedV5,
+    /// What its shop set or recorded beside.
+    pub shop: ShopV5,
+}
+
+/// What a shop set or recorded for an order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShopV5 {
+    /// Holds that stand, oldest first.
+    pub holds: Vec<HoldV5>,
+    /// What happened outside, in the order of recording.
+    pub facts: Vec<FactV1>,
+    /// By return or refund without goods, in minor units, what chargebacks cover of it.
+    pub covered: Vec<(String, i64)>,
+    /// What returns said beside, in the order of asking.
+    pub return_terms: Vec<ReturnTermsV1>,
+    /// Another order that it has to do with.
+    pub relation: Option<RelationV1>,
+}
+
+/// A hold that stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldV5 {
+    /// Its name in the order.
+    pub name: String,
+    /// The operator who put it; absent: the tenant's systems.
+    pub operator: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Since when, milliseconds since 1970.
+    pub since_ms: i64,
+    /// Until when somebody means to have looked, milliseconds since 1970.
+    pub until_ms: Option<i64>,
+    /// What people were told when that was over.
+    pub overdue: Option<String>,
 }
 
 /// How a payment stands.

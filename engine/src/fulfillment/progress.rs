@@ -20,7 +20,8 @@ use crate::wire::payment_rules::OnDecline;
 #[must_use]
 pub fn advance(order: &Order, context: &Context) -> Option<Event> {
     let saga = &order.saga;
-    if saga.active.is_some() || saga.attention.kind() == Attention::Held || saga.archived {
+    let waits = saga.attention.kind() == Attention::Held || saga.is_on_hold(order.status);
+    if saga.active.is_some() || waits || saga.archived {
         return None;
     }
     match order.status {
@@ -95,7 +96,9 @@ fn asked(order: &Order, at: StepAt, context: &Context) -> StepStarted {
         Some(Owed::Return(open)) if at.step == Step::Restock => {
             let line =
                 |line: &ReturnedLine| LineUnits { line_id: line.line_id.clone(), quantity: line.quantity };
-            Some(open.request.lines.iter().map(line).collect())
+            let restocked =
+                |line: &&ReturnedLine| open.terms.as_ref().is_none_or(|terms| terms.restocks(&line.line_id));
+            Some(open.request.lines.iter().filter(restocked).map(line).collect())
         }
         _ => None,
     };
@@ -163,13 +166,16 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
             let over = at.step == Step::Capture && **code == *AUTHORIZATION_EXPIRED;
             let payment = at.for_part().payment;
             let waits = saga.payment_rules.on_decline == OnDecline::Wait && at.step == Step::Authorize;
-            events.push(if over {
-                renew(order, payment, context)
+            events.extend(if over && saga.is_on_hold(order.status) {
+                // It is renewed when the last hold is released.
+                None
+            } else if over {
+                Some(renew(order, payment, context))
             } else if waits {
                 let until = context.now.plus_ms(saga.payment_rules.payment_wait_ms);
-                Event::PaymentAwaited { payment, until }
+                Some(Event::PaymentAwaited { payment, until })
             } else {
-                turn_back(&format!("{} declined: {}", at.step.as_str(), cause(code, reason)))
+                Some(turn_back(&format!("{} declined: {}", at.step.as_str(), cause(code, reason))))
             });
         }
         StepOutcome::Declined { code, reason, .. } | StepOutcome::Refused { code, reason } => {
@@ -190,14 +196,36 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
             let text = not_done_text(ended, outcome);
             let settled =
                 SettledKey::of(ended, outcome).filter(|_| at.generation < context.policy.step_attempts_max);
-            events.push(match settled {
-                Some(settled) => again(order, settled, context),
-                None if is_forward(at.step) => turn_back(&text),
-                None => attention(Attention::Held, &text),
+            events.extend(match settled {
+                // The key is settled: the step is begun anew when the last hold is released.
+                Some(_) if saga.is_on_hold(order.status) => None,
+                // Money was charged back meanwhile: what is left is asked for anew, if anything is.
+                Some(_) if is_charged_back(order, ended) => None,
+                Some(settled) => Some(again(order, settled, context)),
+                None if is_forward(at.step) => Some(turn_back(&text)),
+                None => Some(attention(Attention::Held, &text)),
             });
         }
     }
     events
+}
+
+/// Is the refund not to be asked for again as it was, because the customer has money from the bank?
+fn is_charged_back(order: &Order, ended: &Active) -> bool {
+    let saga = &order.saga;
+    let touched = saga.payments.iter().any(|payment| payment.charged_back_minor > 0);
+    if !touched || ended.at.step != Step::Refund {
+        return false;
+    }
+    let part = ended.at.for_part();
+    let now = match part.owed {
+        Some(id) => saga
+            .owed()
+            .filter(|owed| **owed.id() == *id)
+            .map(|owed| saga.next_refund(&owed, saga.payment_rules.refund_order)),
+        None => saga.payments.get(part.payment).map(|payment| (part.payment, payment.kept_minor())),
+    };
+    now != Some((part.payment, ended.amount_minor))
 }
 
 /// Code and words of a participant. Words that only repeat the code are left out.
@@ -276,14 +304,25 @@ fn attention(attention: Attention, reason: &str) -> Event {
 /// When someone must look at an order that stands like this. No open order waits silently (design section 4.8).
 #[must_use]
 pub fn deadline(order: &Order, now: TimestampMs, policy: &Policy) -> Option<TimestampMs> {
+    let own = own_deadline(order, now, policy)?;
+    let of_hold = order.saga.next_hold_until().filter(|_| order.saga.is_on_hold(order.status));
+    Some(of_hold.map_or(own, |until| own.min(until)))
+}
+
+/// The deadline of what is asked for, or waited for, but for the times of holds.
+fn own_deadline(order: &Order, now: TimestampMs, policy: &Policy) -> Option<TimestampMs> {
     let saga = &order.saga;
     let reminder = now.plus_ms(policy.reminder_ms);
+    let waits_on = saga.is_on_hold(order.status);
     match (&saga.active, order.status) {
         _ if saga.archived => None,
         (None, OrderStatus::Absent | OrderStatus::Canceled) => None,
         (None, OrderStatus::Completed) if saga.owed().is_none() => None,
         // Until another means of payment comes; a time that has passed ends by turning back.
-        (None, OrderStatus::Open) if saga.waiting_until.is_some() => saga.waiting_until,
+        (None, OrderStatus::Open) if saga.waiting_until.is_some() => {
+            // While a hold stands, the order does not turn back for that.
+            saga.waiting_until.map(|until| if until <= now && waits_on { reminder } else { until })
+        }
         // It waits for people, and is not forgotten meanwhile.
         (None, _) => Some(reminder),
         (Some(active), _) => Some(match &active.waiting {

@@ -374,6 +374,8 @@ fn reason_given(decision: &DecisionV1) -> Option<Arc<str>> {
     let reason = decision.events.iter().find_map(|event| match event {
         EventV1::Noted { reason }
         | EventV1::SettleRequested { reason, .. }
+        | EventV1::HoldPlaced { reason, .. }
+        | EventV1::HoldReleased { reason: Some(reason), .. }
         | EventV1::CancelRequested { reason }
         | EventV1::StepEnded { outcome: StepOutcomeV1::Resolved { evidence: reason, .. }, .. } => {
             Some(reason)

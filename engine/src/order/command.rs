@@ -64,7 +64,7 @@ impl Command {
     pub fn weight_bytes(&self) -> usize {
         let text = match &*self.data {
             CommandData::Place(place) => place_weight_bytes(place),
-            CommandData::Return(data) => data.lines.len() * (NAME_MAX_BYTES + 32) + REASON_MAX_BYTES,
+            CommandData::Return(data) => data.lines.len() * (3 * NAME_MAX_BYTES + 64) + REASON_MAX_BYTES,
             CommandData::Refund(data) => {
                 let lines = data.lines.iter().map(|line| line.line_id.len() + 24).sum::<usize>();
                 lines + data.components.len() * 16 + NAME_MAX_BYTES + REASON_MAX_BYTES
@@ -73,6 +73,12 @@ impl Command {
                 let texts = |payment: &Payment| payment.payment_id.len() + payment.token_ref.len() + 32;
                 data.payments.iter().map(texts).sum::<usize>() + REASON_MAX_BYTES
             }
+            CommandData::Record(data) => {
+                let names = data.reference.len() + 2 * NAME_MAX_BYTES;
+                names + REASON_MAX_BYTES + 64
+            }
+            CommandData::Hold(data) => data.name.len() + data.reason.len() + 64,
+            CommandData::ReleaseHold(data) => data.name.len() + REASON_MAX_BYTES,
             _ => 2 * REASON_MAX_BYTES,
         };
         let actor = match &self.actor {

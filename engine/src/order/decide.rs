@@ -7,8 +7,10 @@ mod cancel;
 mod decision;
 mod due;
 mod engine;
+mod hold;
 mod operator;
 mod pay;
+mod record;
 mod refund;
 mod report;
 mod returns;
@@ -69,11 +71,12 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
         CommandData::Archive(data) => Ok(Decision::of(order, operator::archive(order, data)?, context)),
         CommandData::Refund(data) => Ok(Decision::of(order, refund::ask(order, data)?, context)),
         CommandData::Pay(data) => Ok(Decision::of(order, pay::pay(order, data)?, context)),
-        CommandData::Hold(_)
-        | CommandData::ReleaseHold(_)
-        | CommandData::Amend(_)
-        | CommandData::Exchange(_)
-        | CommandData::Record(_) => {
+        CommandData::Hold(data) => {
+            Ok(Decision::of(order, hold::hold(order, data, &command.actor, context)?, context))
+        }
+        CommandData::ReleaseHold(data) => Ok(Decision::of(order, hold::release(order, data)?, context)),
+        CommandData::Record(data) => Ok(Decision::of(order, record::record(order, data, context)?, context)),
+        CommandData::Amend(_) | CommandData::Exchange(_) => {
             Err(refused(Code::UnsupportedCommand, Code::UnsupportedCommand.meaning()))
         }
     }
@@ -86,6 +89,7 @@ fn place_order(place: &PlaceData, context: &Context) -> Result<Vec<Event>, Denia
     }
     let placed = Placed::from_wire(place).map_err(|(code, message)| refused(code, message))?;
     let mut events = vec![Event::Placed(Arc::new(placed))];
+    events.extend(place.relates_to.iter().map(|relation| Event::Related(Arc::new(relation.clone()))));
     if context.policy.returns != ReturnRules::NEVER {
         events.push(Event::ReturnRulesSet(context.policy.returns));
     }

@@ -17,7 +17,7 @@ use crate::fulfillment::deadline;
 use crate::ids::ENGINE_SOURCE;
 use crate::keys::{GENESIS, Hash, chain_hash};
 use crate::ports::DeadlineChange;
-use crate::wire::Code;
+use crate::wire::{Code, CommandData};
 
 /// Decisions beyond `decisions_max` that operators and the engine itself may still take.
 const DECISIONS_RESERVE: u64 = 10_000;
@@ -114,7 +114,8 @@ impl Draft {
         if let Some(drafted) = self.seen(base, command, certainly_new) {
             return drafted;
         }
-        let reserve = if command.data.kind().is_operator() { DECISIONS_RESERVE } else { 0 };
+        let may_go_beyond = command.data.kind().is_operator() || self.releases(command);
+        let reserve = if may_go_beyond { DECISIONS_RESERVE } else { 0 };
         if self.is_full(context, reserve) {
             return Drafted::Refused(Code::OrderFull, Code::OrderFull.meaning().to_owned());
         }
@@ -204,6 +205,12 @@ impl Draft {
         let index = self.outcomes.iter().position(|outcome| outcome.key == command.key)?;
         let same = self.outcomes[index].content_hash == command.content_hash;
         if same { Some(Drafted::Joined(index)) } else { reused() }
+    }
+
+    /// Does it release a hold that stands? An order must not wait for ever because it is full.
+    fn releases(&self, command: &Command) -> bool {
+        let CommandData::ReleaseHold(data) = &*command.data else { return false };
+        self.tentative.saga.holds().iter().any(|hold| *hold.name == *data.name)
     }
 
     fn is_full(&self, context: &Context, reserve: u64) -> bool {
@@ -344,6 +351,7 @@ fn follow_weight(event: &EventV1) -> usize {
         EventV1::Refunded { payment_id, .. } => FOLLOW_BYTES + payment_id.len(),
         EventV1::StatusChanged { reason, .. } => FOLLOW_BYTES + reason.as_ref().map_or(0, String::len),
         EventV1::AttentionChanged { reason, .. } | EventV1::Noted { reason } => FOLLOW_BYTES + reason.len(),
+        EventV1::HoldOverdue { name, reason } => FOLLOW_BYTES + name.len() + reason.len(),
         EventV1::SettleRequested { operator, reason, .. } => {
             FOLLOW_BYTES + reason.len() + operator.as_ref().map_or(0, String::len)
         }
@@ -366,6 +374,11 @@ fn follow_weight(event: &EventV1) -> usize {
         | EventV1::Restored
         | EventV1::PersonErased { .. }
         | EventV1::RefundRequested { .. }
-        | EventV1::PaymentsAdded { .. } => 0,
+        | EventV1::PaymentsAdded { .. }
+        | EventV1::HoldPlaced { .. }
+        | EventV1::HoldReleased { .. }
+        | EventV1::FactRecorded(_)
+        | EventV1::ReturnTermsSet(_)
+        | EventV1::Related(_) => 0,
     }
 }

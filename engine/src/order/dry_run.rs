@@ -81,7 +81,6 @@ fn money(before: &Order, after: &Order, currency: Currency) -> Result<MoneyPrevi
     let total_minor = |order: &Order| order.placed.as_ref().map_or(0, |placed| placed.total_minor);
     let turns_back = after.status == OrderStatus::Canceling && before.status != OrderStatus::Canceling;
     let when_turning_back = |minor: i64| if turns_back { minor } else { 0 };
-    let captured_left_minor = payment.captured_minor.minor().saturating_sub(payment.refunded_minor.minor());
     // Another means takes the place of one that was declined.
     let goes_on = before.saga.waiting_until.is_some() && after.saga.waiting_until.is_none() && !turns_back;
     let open = after.saga.payments.iter().map(PaymentState::not_authorized_minor);
@@ -93,7 +92,7 @@ fn money(before: &Order, after: &Order, currency: Currency) -> Result<MoneyPrevi
             total_minor(after).saturating_sub(total_minor(before)).saturating_add(paid_minor),
         )?,
         void_minor: some(when_turning_back(payment.authorized_minor.minor()))?,
-        refund_minor: some(when_turning_back(captured_left_minor).saturating_add(newly_granted_minor))?,
+        refund_minor: some(when_turning_back(after.saga.kept_minor()).saturating_add(newly_granted_minor))?,
         left_to_refund_minor: Amount::new(left_to_refund_minor(after))?,
         payment,
     })

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use super::facts::Fact;
+use super::holds::Hold;
 use super::owed::{Refund, Return, Split};
 use super::placed::{Payment, Placed};
+use super::return_terms::ReturnTerms;
 use super::saga::Word;
 use super::status::OrderStatus;
 use super::step::{StepAt, StepOutcome, StepStarted};
 use crate::ids::TimestampMs;
+use crate::wire::command::Relation;
 use crate::wire::order::Attention;
 use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
@@ -115,4 +119,26 @@ pub enum Event {
         /// Why, where that was said.
         reason: Option<Arc<str>>,
     },
+    /// The order's steps wait from now on.
+    HoldPlaced(Hold),
+    /// A hold ended.
+    HoldReleased {
+        /// Which.
+        name: Arc<str>,
+        /// Why, where that was said.
+        reason: Option<Arc<str>>,
+    },
+    /// The time by which somebody meant to have looked at a hold is over. It stands all the same.
+    HoldOverdue {
+        /// Which.
+        name: Arc<str>,
+        /// What people are told.
+        reason: Arc<str>,
+    },
+    /// What happened outside entered the books.
+    FactRecorded(Fact),
+    /// What the return that was just asked for says beside its units and money.
+    ReturnTermsSet(ReturnTerms),
+    /// The order has to do with another one.
+    Related(Arc<Relation>),
 }

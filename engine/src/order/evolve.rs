@@ -51,6 +51,12 @@ pub fn evolve(order: &mut Order, event: &Event) {
             let refused = order.status == OrderStatus::Canceling && *status == OrderStatus::Open;
             order.status = *status;
             order.saga.waiting_until = None;
+            match status {
+                // Nobody has to look at holds on the way back. If the order goes forward again, they stand.
+                OrderStatus::Canceling => order.saga.set_overdue(None, None),
+                OrderStatus::Canceled => order.saga.holds = None,
+                _ => {}
+            }
             if refused {
                 order.saga.cancel_refused = true;
                 order.saga.cancel_asked = false;
@@ -83,6 +89,16 @@ pub fn evolve(order: &mut Order, event: &Event) {
         }
         Event::ContradictionSeen => order.saga.contradiction = None,
         Event::Noted { .. } => {}
+        Event::HoldPlaced(hold) => order.saga.put_on_hold(hold.clone()),
+        Event::HoldReleased { name, .. } => order.saga.release_hold(name),
+        Event::Related(relation) => order.saga.relation = Some(relation.clone()),
+        Event::ReturnTermsSet(terms) => order.saga.set_return_terms(terms),
+        Event::FactRecorded(fact) => {
+            let placed = order.placed.as_ref();
+            let number = fact.payment_id.as_ref().and_then(|id| placed?.payment_number(id));
+            order.saga.record(fact.clone(), number);
+        }
+        Event::HoldOverdue { name, reason } => order.saga.set_overdue(Some(name), Some(reason)),
     }
 }
 
@@ -183,6 +199,10 @@ fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
     order.saga.cell_mut(at.step).standing = standing;
     order.saga.last_ended = Some((at.step, standing));
     remember(&mut order.saga, active, outcome, standing);
+    if at.step == Step::Refund && standing != StepState::Done {
+        // Its money may have been charged back while it was in flight.
+        order.saga.cover_promises();
+    }
 }
 
 /// Remembers what the cells do not tell: that an asking was not done, and what its participant calls it where that is
@@ -246,7 +266,8 @@ fn paid_back(saga: &mut Saga, owed: &str, amount_minor: i64, payment: usize) {
         asked.find(|asked| *asked.request.refund_id == *owed).map(|asked| &mut asked.paid)
     });
     if let Some(paid) = paid {
-        *paid = Paid { minor: paid.minor.saturating_add(amount_minor), from: payment.saturating_add(1) };
+        let minor = paid.minor.saturating_add(amount_minor);
+        *paid = Paid { minor, from: payment.saturating_add(1), ..*paid };
     }
 }
 
@@ -318,5 +339,8 @@ fn ask_return(order: &mut Order, request: &Return) {
             sums.1 = sums.1.saturating_add(part.amount_minor);
         }
     }
-    returns.open.push(OpenReturn { request: request.clone(), split: None, paid: Paid::default() });
+    // What was paid back and has nothing to restock is over.
+    returns.open.retain(|open| !open.is_through());
+    let paid = Paid::default();
+    returns.open.push(OpenReturn { request: request.clone(), split: None, paid, terms: None });
 }

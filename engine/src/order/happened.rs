@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use super::event::Event;
-use super::owed::ReturnedLine;
+use super::facts::Fact;
+use super::owed::{Return, ReturnedLine};
 use super::placed::Placed;
+use super::relation::relation_from_stored;
+use super::return_terms::restock_word;
 use super::saga::Active;
 use super::step::{StepAt, StepOutcome};
 use super::view_payments::{component_amounts, line_amounts, payment_summary};
 use super::{Order, OrderStatus};
+use crate::codec::v1::{EventV1, ReturnTermsV1};
 use crate::fulfillment;
 use crate::ids::{OrderRef, TimestampMs};
 use crate::money::{Amount, MoneyError};
-use crate::wire::command::{Component, Payment, Step};
+use crate::wire::command::{Component, FactKind, Payment, Relation, Step};
 use crate::wire::event::EventData;
 use crate::wire::event_data as public;
 use crate::wire::order::{Attention, LineAmount};
@@ -30,6 +34,10 @@ pub(super) struct Happened<'a> {
     pub(super) active: Option<Active>,
     /// It was being canceled before it.
     pub(super) canceling: bool,
+    /// What else its decision says, behind it.
+    pub(super) following: &'a [EventV1],
+    /// What was kept and what was promised before it, in minor units, where it is a fact.
+    pub(super) money_before: (i64, i64),
     /// The public hears of it (`told`).
     pub(super) is_told: bool,
     pub(super) at: TimestampMs,
@@ -42,18 +50,15 @@ impl Happened<'_> {
             return Ok(None);
         }
         Ok(Some(match event {
-            Event::Placed(placed) => EventData::Placed(placed_data(placed)?),
+            Event::Placed(placed) => {
+                EventData::Placed(public::Placed { relates_to: self.relation(), ..placed_data(placed)? })
+            }
             Event::StepEnded { at, outcome } => return self.ended(at, outcome),
             Event::StatusChanged { status, reason } => {
                 let reason = reason.as_deref().unwrap_or_default();
                 return self.status(*status, reason);
             }
-            Event::ReturnRequested(request) => EventData::Returned(public::Returned {
-                return_id: request.return_id.to_string(),
-                lines: request.lines.iter().map(returned).collect::<Result<_, _>>()?,
-                refund_minor: Amount::new(request.amount_minor())?,
-                reason: request.reason.to_string(),
-            }),
+            Event::ReturnRequested(request) => EventData::Returned(self.returned(request)?),
             Event::AttentionChanged { attention, reason } => self.attention(*attention, reason),
             // Both change what the order's view says of its attention.
             Event::Contradicted { at, reason, .. } => EventData::Attention(public::AttentionChanged {
@@ -67,6 +72,27 @@ impl Happened<'_> {
             }
             Event::Archived { .. } => EventData::Archived(public::ArchivedOrder { archived_at: self.at }),
             Event::Restored => EventData::Restored(public::RestoredOrder { restored_at: self.at }),
+            Event::HoldPlaced(hold) => EventData::Held(public::Held {
+                name: hold.name.to_string(),
+                reason: hold.reason.to_string(),
+                until: hold.until,
+            }),
+            Event::HoldReleased { name, reason } => EventData::HoldReleased(public::HoldReleased {
+                name: name.to_string(),
+                reason: reason.as_deref().map(str::to_owned),
+                left: self.state.saga.holds().iter().map(|hold| hold.name.to_string()).collect(),
+            }),
+            Event::FactRecorded(fact) => EventData::Recorded(public::Recorded {
+                kind: fact.kind,
+                amount_minor: Amount::new(fact.amount_minor)?,
+                reference: fact.reference.to_string(),
+                payment_id: fact.payment_id.as_deref().map(Into::into),
+                line_id: fact.line_id.as_deref().map(Into::into),
+                happened_at: fact.happened,
+                reason: fact.reason.as_deref().map(Into::into),
+                owed_minor: self.owed_before(fact)?,
+            }),
+            Event::HoldOverdue { reason, .. } => self.attention(Attention::Held, reason),
             Event::StepStarted(_)
             | Event::CancelRequested { .. }
             | Event::Refunded { .. }
@@ -77,10 +103,36 @@ impl Happened<'_> {
             | Event::PaymentRulesSet(_)
             | Event::PaymentAwaited { .. }
             | Event::PaymentsAdded { .. }
+            | Event::ReturnTermsSet(_)
+            | Event::Related(_)
             | Event::Noted { .. } => {
                 return Ok(None);
             }
         }))
+    }
+
+    /// A return, with what it says beside: the event behind it.
+    fn returned(&self, request: &Return) -> Result<public::Returned, MoneyError> {
+        let terms = self.following.iter().find_map(|event| match event {
+            EventV1::ReturnTermsSet(terms) if *terms.return_id == *request.return_id => Some(terms),
+            _ => None,
+        });
+        let fee = terms.map_or(0, |terms| terms.fee_minor);
+        Ok(public::Returned {
+            return_id: request.return_id.to_string(),
+            lines: request.lines.iter().map(|line| returned(line, terms)).collect::<Result<_, _>>()?,
+            refund_minor: Amount::new(request.amount_minor())?,
+            fee_minor: (fee > 0).then(|| Amount::new(fee)).transpose()?,
+            reason: request.reason.to_string(),
+        })
+    }
+
+    /// What the order that is placed has to do with another one: the event behind it.
+    fn relation(&self) -> Option<Relation> {
+        self.following.iter().find_map(|event| match event {
+            EventV1::Related(relation) => relation_from_stored(relation).ok(),
+            _ => None,
+        })
     }
 
     fn status(&self, status: OrderStatus, reason: &str) -> Result<Option<EventData>, MoneyError> {
@@ -95,6 +147,20 @@ impl Happened<'_> {
             OrderStatus::Open if self.canceling => self.attention(self.state.saga.attention.kind(), reason),
             OrderStatus::Open | OrderStatus::Absent => return Ok(None),
         }))
+    }
+
+    /// How much of a chargeback the shop owed the customer anyway.
+    fn owed_before(&self, fact: &Fact) -> Result<Option<Amount>, MoneyError> {
+        let saga = &self.state.saga;
+        let (kept_minor, promised_minor) = self.money_before;
+        let owed_minor = match self.state.status {
+            _ if fact.kind != FactKind::Chargeback => return Ok(None),
+            // Nothing is earned before it is completed.
+            OrderStatus::Open | OrderStatus::Canceling => kept_minor.saturating_sub(saga.kept_minor()),
+            OrderStatus::Completed => promised_minor.saturating_sub(saga.promised_minor()),
+            OrderStatus::Canceled | OrderStatus::Absent => 0,
+        };
+        Amount::new(owed_minor).map(Some)
     }
 
     fn attention(&self, attention: Attention, reason: &str) -> EventData {
@@ -234,6 +300,7 @@ fn placed_data(placed: &Placed) -> Result<public::Placed, MoneyError> {
         payments: wire.payments.into_iter().map(payment).collect(),
         delivery: wire.delivery,
         placed_at: placed.placed_at,
+        relates_to: None,
         attributes: wire.attributes,
     })
 }
@@ -245,11 +312,14 @@ fn carried(placed: &Placed, active: &Active) -> Vec<public::LinePart> {
     }
 }
 
-fn returned(line: &ReturnedLine) -> Result<public::ReturnedPart, MoneyError> {
+fn returned(line: &ReturnedLine, terms: Option<&ReturnTermsV1>) -> Result<public::ReturnedPart, MoneyError> {
+    let said = terms.and_then(|terms| terms.lines.iter().find(|said| *said.line_id == *line.line_id));
     Ok(public::ReturnedPart {
         line_id: line.line_id.to_string(),
         quantity: line.quantity,
         refund_minor: Amount::new(line.amount_minor)?,
+        restock: said.map(|said| restock_word(said.restock)),
+        condition: said.and_then(|said| said.condition.clone()),
     })
 }
 

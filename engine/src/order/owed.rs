@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::return_terms::ReturnTerms;
 use crate::wire::command::ComponentKind;
 
 /// Refunds without goods of one order, at most, over its whole life.
@@ -14,6 +15,15 @@ pub struct Paid {
     pub minor: i64,
     /// Where a rule goes through the payments: the first one, from 0, that it has not been at.
     pub from: usize,
+    /// So much of it is covered by chargebacks, in minor units: the customer has it from the bank.
+    pub covered_minor: i64,
+}
+
+impl Paid {
+    /// What is left of an amount, in minor units.
+    fn left_of(self, minor: i64) -> i64 {
+        minor.saturating_sub(self.minor).saturating_sub(self.covered_minor).max(0)
+    }
 }
 
 /// What of an order an amount is of.
@@ -98,13 +108,15 @@ pub struct OpenReturn {
     pub split: Option<Arc<Split>>,
     /// How much is paid back.
     pub paid: Paid,
+    /// What it says beside.
+    pub terms: Option<Arc<ReturnTerms>>,
 }
 
 impl OpenReturn {
     /// Not paid back yet, in minor units.
     #[must_use]
     pub fn left_minor(&self) -> i64 {
-        self.request.amount_minor().saturating_sub(self.paid.minor).max(0)
+        self.paid.left_of(self.request.amount_minor())
     }
 
     /// What it pays back, line by line.
@@ -135,6 +147,8 @@ pub struct Returns {
     pub by_line: Vec<(u64, i64)>,
     /// Those that are not through, in the order of asking.
     pub open: Vec<OpenReturn>,
+    /// What some of them said beside, in the order of asking.
+    pub terms: Vec<ReturnTerms>,
 }
 
 /// Money that is paid back without goods.
@@ -169,7 +183,7 @@ impl AskedRefund {
     /// Not paid back yet, in minor units.
     #[must_use]
     pub fn left_minor(&self) -> i64 {
-        self.request.amount_minor.saturating_sub(self.paid.minor).max(0)
+        self.paid.left_of(self.request.amount_minor)
     }
 }
 

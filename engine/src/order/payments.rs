@@ -25,6 +25,8 @@ pub struct PaymentState {
     pub captured_minor: i64,
     /// Paid back.
     pub refunded_minor: i64,
+    /// Taken back by the customer's bank.
+    pub charged_back_minor: i64,
     /// What its provider calls the authorization that stands.
     pub authorization: Option<Arc<str>>,
     /// What its provider calls the capture.
@@ -52,10 +54,11 @@ impl PaymentState {
         self.authorized_minor.saturating_sub(spoken_for_minor).max(0)
     }
 
-    /// Captured, and not paid back.
+    /// Captured, and neither paid back nor charged back.
     #[must_use]
     pub fn kept_minor(&self) -> i64 {
-        self.captured_minor.saturating_sub(self.refunded_minor).max(0)
+        let gone_minor = self.refunded_minor.saturating_add(self.charged_back_minor);
+        self.captured_minor.saturating_sub(gone_minor).max(0)
     }
 }
 

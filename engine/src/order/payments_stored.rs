@@ -38,6 +38,7 @@ pub(super) fn payments_from_stored(stored: Vec<PaymentStateV5>) -> Payments {
             voided_minor,
             captured_minor,
             refunded_minor,
+            charged_back_minor: 0,
             authorization: stored.authorization.map(Into::into),
             capture: stored.capture.map(Into::into),
             expires: stored.expires_ms.map(TimestampMs),
@@ -53,7 +54,7 @@ fn paid_to_stored(paid: Paid) -> (i64, u32) {
 }
 
 fn paid_from_stored((minor, from): (i64, u32)) -> Paid {
-    Paid { minor, from: usize::try_from(from).unwrap_or(usize::MAX) }
+    Paid { minor, from: usize::try_from(from).unwrap_or(usize::MAX), covered_minor: 0 }
 }
 
 pub(super) fn owed_to_stored(saga: &Saga) -> OwedV5 {

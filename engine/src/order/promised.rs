@@ -25,11 +25,10 @@ impl Saga {
         }
     }
 
-    /// Captured, and neither paid back nor promised, in minor units: what may still be promised.
+    /// Captured, and neither paid back, charged back nor promised, in minor units: what may still be promised.
     #[must_use]
     pub fn left_minor(&self) -> i64 {
-        let spoken_for_minor = self.totals.refunded_minor.saturating_add(self.promised_minor());
-        self.totals.captured_minor.saturating_sub(spoken_for_minor).max(0)
+        self.kept_minor().saturating_sub(self.promised_minor()).max(0)
     }
 
     /// All that was promised and is not paid back, in minor units.

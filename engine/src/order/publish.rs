@@ -109,12 +109,18 @@ impl<'a> Incoming<'a> {
         before.fold_record(self.bytes, &self.record, 1, &mut |decision, number, order, event| {
             let (active, told) = (order.saga.active.clone(), order.told);
             let canceling = order.status == OrderStatus::Canceling;
+            let money_before = match event {
+                Event::FactRecorded(_) => (order.saga.kept_minor(), order.saga.promised_minor()),
+                _ => (0, 0),
+            };
             evolve(order, event);
             let happened = Happened {
                 order: &self.order,
                 state: order,
                 active,
                 canceling,
+                following: decision.events.get(number + 1..).unwrap_or_default(),
+                money_before,
                 is_told: order.told > told,
                 at: received(decision),
             };

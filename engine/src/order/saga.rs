@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use super::facts::Fact;
+use super::holds::Hold;
 use super::owed::{OpenReturn, Refunds, Returns};
 use super::payments::Payments;
 use super::step::{StepAt, StepOutcome};
@@ -12,7 +14,7 @@ use super::totals::Totals;
 use crate::fulfillment::step_table::is_forward;
 use crate::ids::TimestampMs;
 use crate::ports::LineUnits;
-use crate::wire::command::Step;
+use crate::wire::command::{Relation, Step};
 use crate::wire::order::Attention;
 use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
@@ -167,6 +169,12 @@ pub struct Saga {
     pub last_ended: Option<(Step, StepState)>,
     /// What both sides contradict each other in, until an operator has looked: the step, and what each side says.
     pub contradiction: Option<(Step, Arc<str>)>,
+    /// Holds that stand; `None` where none does.
+    pub holds: Option<Arc<Vec<Hold>>>,
+    /// What happened outside; `None` where nothing is recorded.
+    pub facts: Option<Arc<Vec<Fact>>>,
+    /// Another order that this one has to do with.
+    pub relation: Option<Arc<Relation>>,
 }
 
 /// The step that a held order cannot enter, by the one that ended last: that one, or an authorization that would have to
@@ -287,19 +295,20 @@ impl Saga {
         }
     }
 
-    /// Whether someone should look at the order as a whole, and why: at its step, or at what both sides contradict each
-    /// other in.
+    /// Whether someone should look at the order as a whole, and why: at its step, at what both sides contradict each
+    /// other in, or at a hold whose time is over.
     #[must_use]
     pub fn shown_attention(&self) -> (Attention, Option<&Arc<str>>) {
-        match &self.contradiction {
-            Some((_, reason)) => (Attention::Held, Some(reason)),
-            None => (self.attention.kind(), self.attention.reason()),
+        match (&self.contradiction, self.attention.kind(), self.overdue_hold()) {
+            (Some((_, reason)), ..) => (Attention::Held, Some(reason)),
+            (None, Attention::None, Some(reason)) => (Attention::Held, Some(reason)),
+            (None, kind, _) => (kind, self.attention.reason()),
         }
     }
 
     /// The first return that is not through.
     #[must_use]
     pub fn open_return(&self) -> Option<&OpenReturn> {
-        self.returns.as_ref().and_then(|returns| returns.open.first())
+        self.returns.as_ref().and_then(|returns| returns.open.iter().find(|open| !open.is_through()))
     }
 }

@@ -211,8 +211,10 @@ fn returns_from_stored(stored: &ReturnsV2) -> Returns {
         },
         split: None,
         paid: Paid::default(),
+        terms: None,
     });
-    Returns { count: stored.count, by_line: stored.by_line.clone(), open: open.collect() }
+    let open = open.collect();
+    Returns { count: stored.count, by_line: stored.by_line.clone(), open, terms: Vec::new() }
 }
 
 macro_rules! same_step_states {

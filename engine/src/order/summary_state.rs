@@ -44,6 +44,8 @@ pub struct SummaryState {
     pub total: Option<(Currency, i64)>,
     /// When its first and its last applied command came in.
     pub changed: Option<(TimestampMs, TimestampMs)>,
+    /// Holds whose time is over: the name, and what people are told.
+    pub overdue: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl SummaryState {
@@ -96,7 +98,11 @@ impl SummaryState {
                     self.last_ended = Some((ended.step, standing(outcome)));
                 }
             }
-            EventV1::StatusChanged { status, .. } => self.status = status_from_stored(*status),
+            EventV1::StatusChanged { status, .. } => {
+                self.status = status_from_stored(*status);
+                // Nobody has to look at holds on the way back.
+                self.overdue.clear();
+            }
             EventV1::AttentionChanged { attention, reason } => {
                 let attention = attention_from_stored(*attention);
                 self.attention =
@@ -116,7 +122,15 @@ impl SummaryState {
             | EventV1::ReturnSplit { .. }
             | EventV1::PaymentRulesSet { .. }
             | EventV1::PaymentAwaited { .. }
-            | EventV1::PaymentsAdded { .. } => {}
+            | EventV1::PaymentsAdded { .. }
+            | EventV1::HoldPlaced { .. }
+            | EventV1::FactRecorded(_)
+            | EventV1::ReturnTermsSet(_)
+            | EventV1::Related(_) => {}
+            EventV1::HoldReleased { name, .. } => self.overdue.retain(|(hold, _)| **hold != **name),
+            EventV1::HoldOverdue { name, reason } => {
+                self.overdue.push((name.as_str().into(), reason.as_str().into()));
+            }
             EventV1::Contradicted { step, reason, .. } => {
                 self.contradiction = Some((step_from_stored(*step), Arc::from(reason.as_str())));
             }
@@ -135,6 +149,17 @@ impl SummaryState {
         }
     }
 
+    /// As [`Saga::shown_attention`](super::Saga::shown_attention).
+    #[must_use]
+    pub fn shown_attention(&self) -> (Attention, Option<&str>) {
+        match (&self.contradiction, &self.attention, self.overdue.first()) {
+            (Some((_, reason)), ..) => (Attention::Held, Some(&**reason)),
+            (None, Some((attention, reason)), _) => (*attention, Some(&**reason)),
+            (None, None, Some((_, reason))) => (Attention::Held, Some(&**reason)),
+            (None, None, None) => (Attention::None, None),
+        }
+    }
+
     /// How its callers see the status; `None` while nothing is placed.
     #[must_use]
     pub fn public_status(&self) -> Option<PublicStatus> {
@@ -149,11 +174,9 @@ impl SummaryState {
         let (Some((currency, total)), Some((created_at, updated_at))) = (self.total, self.changed) else {
             return Ok(None);
         };
-        let (attention, reason) = match (&self.contradiction, &self.attention, parked) {
-            (_, _, Some(reason)) => (Attention::Parked, Some(reason)),
-            (Some((_, reason)), _, None) => (Attention::Held, Some(&**reason)),
-            (None, Some((attention, reason)), None) => (*attention, Some(&**reason)),
-            (None, None, None) => (Attention::None, None),
+        let (attention, reason) = match parked {
+            Some(reason) => (Attention::Parked, Some(reason)),
+            None => self.shown_attention(),
         };
         Ok(Some(OrderSummary {
             head: OrderHead {

@@ -9,6 +9,7 @@ mod machine;
 mod publish;
 mod records;
 mod saga;
+mod shop_moves;
 mod total;
 
 use super::{Aggregate, Command, Context, Draft, Drafted, RecordedOutcome, Remark, Verdict};

@@ -19,7 +19,11 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::Contradicted { .. }
         | Event::ContradictionSeen
         | Event::Archived { .. }
-        | Event::Restored => true,
+        | Event::Restored
+        | Event::HoldPlaced(_)
+        | Event::HoldReleased { .. }
+        | Event::HoldOverdue { .. }
+        | Event::FactRecorded(_) => true,
         Event::StatusChanged { status, .. } => match status {
             OrderStatus::Completed | OrderStatus::Canceling | OrderStatus::Canceled => true,
             // The cancellation was refused: it goes forward again, and the public hears why.
@@ -42,7 +46,10 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::ReturnSplit { .. }
         | Event::PaymentRulesSet(_)
         | Event::PaymentAwaited { .. }
-        | Event::PaymentsAdded { .. } => false,
+        | Event::PaymentsAdded { .. }
+        // `returned` says it, and `placed`.
+        | Event::ReturnTermsSet(_)
+        | Event::Related(_) => false,
     }
 }
 

@@ -2,7 +2,10 @@
 
 use super::aggregate::{Aggregate, FoldError, is_engines, verdict_from_stored};
 use super::convert::{giver_from_stored, step_from_stored};
+use super::facts::{fact_kind_from_stored, facts_of_view};
+use super::holds::holds_of_view;
 use super::placed::Placed;
+use super::return_terms::terms_of_view;
 use super::saga::Waiting;
 use super::shares;
 use super::step_record::step_record;
@@ -99,12 +102,14 @@ fn order_view(
         placed_at,
         attributes,
         sealed: _,
+        relates_to: _,
         expected_version: _,
     } = placed.to_wire()?;
     let order = &aggregate.order;
     let saga = &order.saga;
     let totals = &saga.totals;
     let (attention, reason) = saga.shown_attention();
+    let (facts, fact_sums) = facts_of_view(saga)?;
     Ok(OrderView {
         schema: OrderSchema,
         head: OrderHead {
@@ -140,6 +145,11 @@ fn order_view(
         components,
         payments: payments(order, placed)?,
         refunds: refunds(order)?,
+        holds: holds_of_view(saga),
+        facts,
+        fact_sums,
+        return_terms: terms_of_view(saga)?,
+        relates_to: saga.relation.as_deref().cloned(),
         delivery,
         attributes,
         placed_at,
@@ -278,6 +288,19 @@ fn event_name(event: &EventV1) -> String {
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             format!("payment added{reason}")
         }
+        EventV1::Related(relation) => format!("related to {}", relation.order),
+        EventV1::ReturnTermsSet(terms) if terms.fee_minor > 0 => format!("return fee {}", terms.fee_minor),
+        EventV1::ReturnTermsSet(_) => "return terms set".into(),
+        EventV1::FactRecorded(fact) => {
+            let kind = fact_kind_from_stored(fact.kind).as_str();
+            format!("{kind} {} of {} recorded", fact.reference, fact.amount_minor)
+        }
+        EventV1::HoldPlaced { name, reason, .. } => format!("on hold as {name}: {reason}"),
+        EventV1::HoldReleased { name, reason } => {
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("hold {name} released{reason}")
+        }
+        EventV1::HoldOverdue { reason, .. } => format!("hold overdue: {reason}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::owed::AskedRefund;
+use super::owed::{AskedRefund, sum_of};
 use super::payments::PaymentState;
 use super::placed::Placed;
 use super::saga::Saga;
@@ -39,6 +39,7 @@ pub(super) fn payments(order: &Order, placed: &Placed) -> Result<Vec<OrderPaymen
                 captured_minor: Amount::new(state.captured_minor)?,
                 voided_minor: Amount::new(state.voided_minor)?,
                 refunded_minor: Amount::new(state.refunded_minor)?,
+                charged_back_minor: some(state.charged_back_minor)?,
                 state: standing(state),
                 reference: state
                     .capture
@@ -50,8 +51,13 @@ pub(super) fn payments(order: &Order, placed: &Placed) -> Result<Vec<OrderPaymen
         .collect()
 }
 
+fn some(minor: i64) -> Result<Option<Amount>, MoneyError> {
+    (minor > 0).then(|| Amount::new(minor)).transpose()
+}
+
 fn standing(state: &PaymentState) -> PaymentStanding {
     match state {
+        _ if state.charged_back_minor > 0 && state.kept_minor() == 0 => PaymentStanding::ChargedBack,
         _ if state.refunded_minor > 0 && state.kept_minor() > 0 => PaymentStanding::PartlyRefunded,
         _ if state.refunded_minor > 0 => PaymentStanding::Refunded,
         _ if state.captured_minor > 0 => PaymentStanding::Captured,
@@ -86,6 +92,9 @@ fn refund_standing(order: &Order, asked: &AskedRefund) -> RefundStanding {
     let saga = &order.saga;
     let id = &*asked.request.refund_id;
     let held = saga.attention.kind() == Attention::Held;
+    if asked.left_minor() == 0 && asked.paid.covered_minor > 0 {
+        return RefundStanding::ChargedBack;
+    }
     if asked.left_minor() == 0 {
         return RefundStanding::Paid;
     }
@@ -116,6 +125,7 @@ pub fn payment_summary(order: &Order) -> Result<PaymentSummary, MoneyError> {
         authorized_minor: Amount::new(totals.authorized_minor.saturating_sub(spoken_for).max(0))?,
         captured_minor: Amount::new(totals.captured_minor)?,
         refunded_minor: Amount::new(totals.refunded_minor)?,
+        charged_back_minor: some(sum_of(order.saga.payments.iter().map(|one| one.charged_back_minor)))?,
         waiting_until: order.saga.waiting_until,
     })
 }

@@ -110,7 +110,7 @@ fn event(rng: &mut Rng) -> EventV1 {
     let attention =
         [AttentionV1::None, AttentionV1::Held, AttentionV1::Stalled, AttentionV1::Parked][rng.usize(..4)];
     let (instance, generation) = (number(rng) as u32, number(rng) as u32);
-    match rng.u8(..22) {
+    match rng.u8(..28) {
         0 => EventV1::Placed(Box::new(placed(rng))),
         1 => EventV1::StepStarted {
             step: step(rng),
@@ -191,6 +191,36 @@ fn event(rng: &mut Rng) -> EventV1 {
             }],
             reason: maybe(rng, text),
         },
+        21 => EventV1::HoldPlaced {
+            name: text(rng),
+            operator: maybe(rng, text),
+            reason: text(rng),
+            since_ms: signed(rng),
+            until_ms: maybe(rng, signed),
+        },
+        22 => EventV1::HoldReleased { name: text(rng), reason: maybe(rng, text) },
+        23 => EventV1::HoldOverdue { name: text(rng), reason: text(rng) },
+        24 => EventV1::FactRecorded(FactV1 {
+            kind: FactKindV1::Loss,
+            amount_minor: signed(rng),
+            reference: text(rng),
+            payment_id: maybe(rng, text),
+            line_id: maybe(rng, text),
+            happened_ms: maybe(rng, signed),
+            recorded_ms: signed(rng),
+            reason: maybe(rng, text),
+        }),
+        25 => EventV1::ReturnTermsSet(ReturnTermsV1 {
+            return_id: text(rng),
+            fee_minor: signed(rng),
+            lines: list(rng, |rng| TermLineV1 {
+                line_id: text(rng),
+                quantity: number(rng),
+                restock: rng.bool(),
+                condition: maybe(rng, text),
+            }),
+        }),
+        26 => EventV1::Related(RelationV1 { kind: RelationKindV1::ReplacementOf, order: text(rng) }),
         _ => EventV1::Noted { reason: text(rng) },
     }
 }

@@ -5,8 +5,8 @@ use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::codec::deadline::Deadline;
 use retailflow_engine::codec::fence::{Fence, IntakeFloor};
 use retailflow_engine::codec::snapshot::{
-    ActiveV2, EarlierV4, OpenReturnV5, OwedV5, PaymentStateV5, RefundV5, ReturnsV2, SagaV2, SnapshotV1,
-    SnapshotV2, SnapshotV3, SnapshotV4, SnapshotV5, StepStateV2, WordsV4,
+    ActiveV2, EarlierV4, HoldV5, OpenReturnV5, OwedV5, PaymentStateV5, RefundV5, ReturnsV2, SagaV2, ShopV5,
+    SnapshotV1, SnapshotV2, SnapshotV3, SnapshotV4, SnapshotV5, StepStateV2, WordsV4,
 };
 use retailflow_engine::codec::v1::*;
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId, TimestampMs};
@@ -254,9 +254,41 @@ pub(crate) fn snapshots_v5() -> Vec<(&'static str, SnapshotV5)> {
         with_returns: tax(),
         beside_lines: vec![("1".into(), 190)],
     };
+    let hold = HoldV5 {
+        name: "fraud".into(),
+        operator: Some("ops".into()),
+        reason: "a new address".into(),
+        since_ms: AT_MS,
+        until_ms: Some(AT_MS + 1_000),
+        overdue: Some("its time is over".into()),
+    };
+    let fact = FactV1 {
+        kind: FactKindV1::Chargeback,
+        amount_minor: 1_177,
+        reference: "case-9".into(),
+        payment_id: Some("p1".into()),
+        line_id: None,
+        happened_ms: None,
+        recorded_ms: AT_MS,
+        reason: Some("not me".into()),
+    };
+    let line =
+        TermLineV1 { line_id: "1".into(), quantity: 2, restock: false, condition: Some("opened".into()) };
+    let terms = ReturnTermsV1 { return_id: "r1".into(), fee_minor: 100, lines: vec![line] };
+    let relation = RelationV1 { kind: RelationKindV1::ExchangeOf, order: "16".into() };
+    let shop = ShopV5 {
+        holds: vec![hold],
+        facts: vec![fact],
+        covered: vec![("r1".into(), 60)],
+        return_terms: vec![terms],
+        relation: Some(relation),
+    };
     vec![
-        ("snapshot_v5_busy", SnapshotV5 { state: busy, payments: vec![payment, declined], owed }),
-        ("snapshot_v5_absent", SnapshotV5 { state: absent, payments: vec![], owed: OwedV5::default() }),
+        ("snapshot_v5_busy", SnapshotV5 { state: busy, payments: vec![payment, declined], owed, shop }),
+        (
+            "snapshot_v5_absent",
+            SnapshotV5 { state: absent, payments: vec![], owed: OwedV5::default(), shop: ShopV5::default() },
+        ),
     ]
 }
 

@@ -28,7 +28,7 @@ these_are_all!(DeadlineV1: Keep, Set, Clear);
 these_are_all!(EventV1: Placed, StepStarted, StepEnded, CancelRequested, ReturnRequested, Refunded, LinesShort,
     StatusChanged, AttentionChanged, Archived, Restored, PersonErased, ReturnRulesSet, SettleRequested, Contradicted,
     ContradictionSeen, Noted, RefundRequested, ReturnSplit,
-    PaymentRulesSet, PaymentAwaited, PaymentsAdded);
+    PaymentRulesSet, PaymentAwaited, PaymentsAdded, HoldPlaced, HoldReleased, HoldOverdue, FactRecorded, ReturnTermsSet, Related);
 these_are_all!(StepOutcomeV1: Done, Declined, Failed, Unknown, Pending, Settled, Refused, Skipped, Resolved,
     NotDone);
 
@@ -43,6 +43,8 @@ pub(crate) fn records() -> Vec<(&'static str, RecordV1)> {
         ("record_deadlines", deadlines()),
         ("record_events", with_events(events())),
         ("record_return_rules", return_rules()),
+        ("record_fact_kinds", fact_kinds()),
+        ("record_relations", relations()),
         ("record_steps", steps()),
         ("record_step_outcomes", with_events(step_outcomes().into_iter().map(ended).collect())),
         ("record_component_kinds", component_kinds()),
@@ -195,7 +197,51 @@ fn events() -> Vec<EventV1> {
             }],
             reason: Some("another card".into()),
         },
+        EventV1::HoldPlaced {
+            name: "fraud".into(),
+            operator: Some("ops".into()),
+            reason: "a new address".into(),
+            since_ms: AT_MS,
+            until_ms: Some(AT_MS + 1_000),
+        },
+        EventV1::HoldReleased { name: "fraud".into(), reason: Some("all is well".into()) },
+        EventV1::HoldOverdue { name: "fraud".into(), reason: "its time is over".into() },
+        EventV1::FactRecorded(fact(FactKindV1::Chargeback)),
+        EventV1::ReturnTermsSet(ReturnTermsV1 {
+            return_id: "r1".into(),
+            fee_minor: 100,
+            lines: vec![TermLineV1 {
+                line_id: "1".into(),
+                quantity: 2,
+                restock: false,
+                condition: Some("opened".into()),
+            }],
+        }),
+        EventV1::Related(RelationV1 { kind: RelationKindV1::ExchangeOf, order: "16".into() }),
     ]
+}
+
+fn fact(kind: FactKindV1) -> FactV1 {
+    FactV1 {
+        kind,
+        amount_minor: 1_177,
+        reference: "case-9".into(),
+        payment_id: Some("p1".into()),
+        line_id: Some("1".into()),
+        happened_ms: Some(AT_MS - 1_000),
+        recorded_ms: AT_MS,
+        reason: Some("not me".into()),
+    }
+}
+
+fn fact_kinds() -> RecordV1 {
+    let kinds = every!(FactKindV1: Chargeback, Loss, Goodwill, ExternalPayment);
+    with_events(kinds.map(|kind| EventV1::FactRecorded(fact(kind))).into())
+}
+
+fn relations() -> RecordV1 {
+    let kinds = every!(RelationKindV1: ReplacementOf, ExchangeOf);
+    with_events(kinds.map(|kind| EventV1::Related(RelationV1 { kind, order: "16".into() })).into())
 }
 
 fn steps() -> RecordV1 {

@@ -235,4 +235,13 @@ codes! {
     AmbiguousStep "ambiguous_step" Rejected 422 Never
         "The order has had more than one of this step, and nothing says which is meant."
         "Read the order: name the part that it shows, or the version that you have seen, and send with a new id.";
+    HoldExists "hold_exists" Rejected 422 Never
+        "The order has a hold of this name."
+        "Nothing, if it is the same one; otherwise give the hold another name.";
+    UnknownHold "unknown_hold" Rejected 422 Never
+        "The order has no hold of this name." "Read the order's holds and send with a new id.";
+    OnHold "on_hold" Rejected 422 Never
+        "The order is on hold: no step is begun." "Release its holds, or wait; then send with a new id.";
+    AlreadyRecorded "already_recorded" Rejected 422 Never
+        "A fact of this kind and reference is in the order's books." "Nothing: it counts once.";
 }

@@ -14,7 +14,7 @@ pub use super::steps::{
     ArchiveData, CompensateData, ReportData, ReportOutcome, ResolveStepData, ResolvedAs, RestoreData,
     ResumeData, Step,
 };
-use crate::ids::TimestampMs;
+use crate::ids::{OrderId, TimestampMs};
 use crate::money::{Amount, Currency};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -115,6 +115,37 @@ pub struct Delivery {
     pub address_ref: Option<String>,
 }
 
+/// What an order is of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RelationKind {
+    /// It takes the other one's place: that was lost, or came broken.
+    ReplacementOf,
+    /// It is what the customer took for the other one, or for a part of it.
+    ExchangeOf,
+}
+
+impl RelationKind {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReplacementOf => "replacement_of",
+            Self::ExchangeOf => "exchange_of",
+        }
+    }
+}
+
+/// Another order of the tenant that an order has to do with. Nobody checks that it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Relation {
+    /// What it is of the other one.
+    pub kind: RelationKind,
+    /// The other one.
+    pub order: OrderId,
+}
+
 /// Personal data, encrypted by the caller's key service: destroying the key erases it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -175,6 +206,9 @@ pub struct PlaceData {
     /// Personal data, encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_object")]
     pub sealed: Option<Sealed>,
+    /// Another order of the tenant that this one has to do with. Nobody checks that it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_object")]
+    pub relates_to: Option<Relation>,
     /// The order's version that the caller has seen.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "version")]
     #[schemars(range(max = VERSION_MAX))]
@@ -195,6 +229,7 @@ impl PlaceData {
             placed_at: None,
             attributes: BTreeMap::new(),
             sealed: None,
+            relates_to: None,
             expected_version: None,
         }
     }
@@ -213,6 +248,27 @@ pub struct CancelData {
     pub expected_version: Option<u64>,
 }
 
+/// Whether units that come back are taken into stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Restock {
+    /// They can be sold again.
+    Yes,
+    /// They cannot: no stock is moved.
+    No,
+}
+
+impl Restock {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+        }
+    }
+}
+
 /// Units of one line that come back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -228,6 +284,21 @@ pub struct ReturnLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub amount_minor: Option<Amount>,
+    /// Whether they are taken back into stock. Left out: as the return has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restock: Option<Restock>,
+    /// In which condition they came: `new`, `opened`, `broken`, or a word of the shop's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
+    pub condition: Option<String>,
+}
+
+impl ReturnLine {
+    /// So many units of a line that say nothing else.
+    #[must_use]
+    pub const fn new(line_id: String, quantity: u32) -> Self {
+        Self { line_id, quantity, amount_minor: None, restock: None, condition: None }
+    }
 }
 
 /// Units come back.
@@ -238,6 +309,13 @@ pub struct ReturnData {
     #[serde(deserialize_with = "objects::<LINES_MAX, _, _>")]
     #[schemars(length(min = 1, max = LINES_MAX))]
     pub lines: Vec<ReturnLine>,
+    /// Whether the units are taken back into stock, where their line does not say. Left out: `yes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restock: Option<Restock>,
+    /// What the shop keeps of what would be paid back, at most all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub fee_minor: Option<Amount>,
     /// Why.
     #[schemars(length(min = 1, max = REASON_MAX_CHARS))]
     pub reason: String,

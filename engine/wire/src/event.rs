@@ -96,6 +96,12 @@ events! {
     Archived(ArchivedOrder) "archived";
     /// The order came back from the archive.
     Restored(RestoredOrder) "restored";
+    /// The order's steps wait from now on.
+    Held(Held) "held";
+    /// A hold ended.
+    HoldReleased(HoldReleased) "hold_released";
+    /// What happened outside entered the books.
+    Recorded(Recorded) "recorded";
 }
 
 /// A public event with its envelope.

@@ -1,6 +1,8 @@
 //! What public events say. Readers must let fields pass that they do not know: they are added to.
 
-use super::command::{Component, Delivery, Line, Step};
+pub use super::event_data_more::*;
+
+use super::command::{Component, Delivery, Line, Relation, Restock, Step};
 use super::order::{Attention, LineAmount, PaymentSummary};
 use crate::ids::TimestampMs;
 use crate::money::{Amount, Currency};
@@ -26,6 +28,12 @@ pub struct ReturnedPart {
     pub quantity: u64,
     /// How much is paid back for them, in minor units.
     pub refund_minor: Amount,
+    /// Whether they are taken back into stock; absent: they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restock: Option<Restock>,
+    /// In which condition they came, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
 }
 
 /// A part of how an order is paid. The means of payment is between the tenant and the provider.
@@ -63,6 +71,9 @@ pub struct Placed {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub placed_at: Option<TimestampMs>,
+    /// Another order of the tenant that this one has to do with, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relates_to: Option<Relation>,
     /// Free data.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
@@ -243,6 +254,9 @@ pub struct Returned {
     pub lines: Vec<ReturnedPart>,
     /// How much is paid back for them, in minor units.
     pub refund_minor: Amount,
+    /// What the shop keeps of what would be paid back, in minor units; absent where it keeps nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee_minor: Option<Amount>,
     /// Why.
     pub reason: String,
 }

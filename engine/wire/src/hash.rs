@@ -7,8 +7,8 @@
 
 use super::command::{
     AmendData, AmendLine, CancelData, CommandData, Component, Delivery, ExchangeData, HoldData, Line,
-    PayData, Payment, PlaceData, RecordData, RefundData, RefundLine, ReleaseHoldData, ReportData,
-    ResolveStepData, ReturnData, ReturnLine,
+    PayData, Payment, PlaceData, RecordData, RefundData, RefundLine, Relation, ReleaseHoldData, ReportData,
+    ResolveStepData, Restock, ReturnData, ReturnLine,
 };
 use sha2::{Digest, Sha256};
 
@@ -31,11 +31,7 @@ fn encode(data: &CommandData) -> Vec<u8> {
             to.text(1, reason);
             to.version(*expected_version);
         }
-        CommandData::Return(ReturnData { lines, reason, expected_version }) => {
-            to.text(1, reason);
-            to.list(2, lines, return_line);
-            to.version(*expected_version);
-        }
+        CommandData::Return(data) => returned(to, data),
         CommandData::Report(data) => report(to, data),
         CommandData::ResolveStep(data) => {
             let ResolveStepData { step, resolved_as, evidence, part, expected_version } = data;
@@ -75,6 +71,7 @@ fn place(to: &mut Writer, data: &PlaceData) {
         placed_at,
         attributes,
         sealed,
+        relates_to,
         expected_version,
     } = data;
     to.text(1, customer);
@@ -94,6 +91,11 @@ fn place(to: &mut Writer, data: &PlaceData) {
         to.text(1, &sealed.key_id);
         to.text(2, &sealed.ciphertext_base64);
     });
+    to.list(10, relates_to, |to, relation| {
+        let Relation { kind, order } = relation;
+        to.text(1, kind.as_str());
+        to.text(2, order.as_str());
+    });
     to.version(*expected_version);
 }
 
@@ -112,13 +114,26 @@ fn component(to: &mut Writer, part: &Component) {
     to.number(2, amount_minor.minor());
 }
 
+fn returned(to: &mut Writer, data: &ReturnData) {
+    let ReturnData { lines, restock, fee_minor, reason, expected_version } = data;
+    to.text(1, reason);
+    to.list(2, lines, return_line);
+    to.optional_text(3, restock.map(Restock::as_str));
+    if let Some(fee) = fee_minor {
+        to.number(4, fee.minor());
+    }
+    to.version(*expected_version);
+}
+
 fn return_line(to: &mut Writer, line: &ReturnLine) {
-    let ReturnLine { line_id, quantity, amount_minor } = line;
+    let ReturnLine { line_id, quantity, amount_minor, restock, condition } = line;
     to.text(1, line_id);
     to.number(2, i64::from(*quantity));
     if let Some(amount) = amount_minor {
         to.number(3, amount.minor());
     }
+    to.optional_text(4, restock.map(Restock::as_str));
+    to.optional_text(5, condition.as_deref());
 }
 
 fn report(to: &mut Writer, data: &ReportData) {

@@ -1,7 +1,9 @@
 //! An order as its callers see it: never one word that hides where it is.
 
+pub use super::order_beside::*;
+
 use super::code::{Code, Status};
-use super::command::{Component, Delivery, Line, Step};
+use super::command::{Component, Delivery, Line, Relation, Step};
 use crate::ids::{CommandId, OrderId, Source, TenantId, TimestampMs};
 use crate::money::{Amount, Currency};
 use schemars::JsonSchema;
@@ -87,6 +89,8 @@ words! {
         Voided "voided",
         /// Its provider decided against it.
         Declined "declined",
+        /// Taken, and taken back by the customer's bank, as far as it was not paid back.
+        ChargedBack "charged_back",
     }
     /// Where a refund without goods stands.
     RefundStanding {
@@ -100,6 +104,8 @@ words! {
         Paid "paid",
         /// The order was canceled: it went back with all the rest.
         Superseded "superseded",
+        /// The customer's bank took it back before.
+        ChargedBack "charged_back",
     }
     /// What they are who give a command.
     GiverKind {
@@ -123,6 +129,9 @@ pub struct PaymentSummary {
     pub captured_minor: Amount,
     /// Paid back.
     pub refunded_minor: Amount,
+    /// Taken back by the customer's bank; absent when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged_back_minor: Option<Amount>,
     /// Until when another means is waited for, after a payment was declined.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -147,6 +156,9 @@ pub struct OrderPayment {
     pub voided_minor: Amount,
     /// Paid back.
     pub refunded_minor: Amount,
+    /// Taken back by the customer's bank; absent when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged_back_minor: Option<Amount>,
     /// Where it stands.
     pub state: PaymentStanding,
     /// Its provider's reference: of the capture, and before that of the authorization.
@@ -343,9 +355,24 @@ pub struct OrderView {
     /// What is paid back without goods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<OrderRefund>,
+    /// Holds that stand, oldest first: no step is started, but for the way back of a cancel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<OrderHold>,
+    /// What happened outside and is in the order's books, in the order of recording.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<OrderFact>,
+    /// The same added up, by kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fact_sums: Vec<FactSum>,
+    /// What returns said beside their units and money: a fee, a condition, units that are not restocked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub return_terms: Vec<ReturnTermsView>,
     /// How it is delivered, where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// Another order of the tenant that this one has to do with, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relates_to: Option<Relation>,
     /// Free data.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,

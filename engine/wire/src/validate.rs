@@ -28,9 +28,10 @@ pub fn validate(data: &CommandData) -> Checked {
     match data {
         CommandData::Place(place) => place.validate(),
         CommandData::Cancel(CancelData { reason, .. }) => prose("reason", reason),
-        CommandData::Return(ReturnData { lines, reason, .. }) => {
+        CommandData::Return(ReturnData { lines, reason, fee_minor, .. }) => {
             some_lines(lines.len())?;
             return_lines(lines)?;
+            not_negative("fee_minor", fee_minor.unwrap_or_default())?;
             prose("reason", reason)
         }
         CommandData::Report(ReportData { reference, reason, lines, amount_minor, .. }) => {
@@ -167,6 +168,9 @@ pub(super) fn return_lines(lines: &[ReturnLine]) -> Checked {
     for (i, line) in lines.iter().enumerate() {
         name(format_args!("lines[{i}].line_id"), &line.line_id)?;
         not_negative(format_args!("lines[{i}].amount_minor"), line.amount_minor.unwrap_or_default())?;
+        if let Some(condition) = &line.condition {
+            name(format_args!("lines[{i}].condition"), condition)?;
+        }
     }
     Ok(())
 }

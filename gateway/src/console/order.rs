@@ -69,6 +69,9 @@ fn state(view: &OrderView) -> Markup {
             }
             (fact("Step", view.head.step.map_or("none due", |step| step.as_str())))
             @if let Some(pending) = pending { (fact("Pending as", &pending.reference)) }
+            @for hold in &view.holds {
+                (fact("On hold", format_args!("{}: {}", hold.name, hold.reason)))
+            }
             @if let Some(reason) = &view.cancel_reason { (fact("Canceled because", reason)) }
             @if let Some(act) = &view.operator {
                 (fact("Operator", format_args!("{} ({})", act.name, verb(&act.kind))))

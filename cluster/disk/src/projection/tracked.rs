@@ -31,11 +31,9 @@ impl Tracked {
     /// How it stands in the lists; `None` while nothing is placed.
     pub(super) fn listed_status(&self) -> Option<(PublicStatus, Attention)> {
         let status = self.summary.public_status()?;
-        let attention = match (&self.parked, &self.summary.contradiction, &self.summary.attention) {
-            (Some(_), ..) => Attention::Parked,
-            (None, Some(_), _) => Attention::Held,
-            (None, None, Some((attention, _))) => *attention,
-            (None, None, None) => Attention::None,
+        let attention = match &self.parked {
+            Some(_) => Attention::Parked,
+            None => self.summary.shown_attention().0,
         };
         Some((status, attention))
     }
@@ -93,6 +91,8 @@ pub(super) struct Row {
     total: Option<(Currency, i64)>,
     #[serde(rename = "u")]
     changed: Option<(i64, i64)>,
+    #[serde(rename = "h", default, skip_serializing_if = "Vec::is_empty")]
+    overdue: Vec<(String, String)>,
 }
 
 impl Row {
@@ -118,6 +118,11 @@ impl Row {
             waiting: tracked.waiting,
             total: summary.total,
             changed: summary.changed.map(|(first, last)| (first.0, last.0)),
+            overdue: summary
+                .overdue
+                .iter()
+                .map(|(name, reason)| (name.to_string(), reason.to_string()))
+                .collect(),
         }
     }
 
@@ -145,6 +150,7 @@ impl Row {
             last_ended: self.last_ended.map(|(step, end)| (step, ENDS.get(end).copied().unwrap_or_default())),
             total: self.total,
             changed: self.changed.map(|(first, last)| (TimestampMs(first), TimestampMs(last))),
+            overdue: self.overdue.into_iter().map(|(name, reason)| (name.into(), reason.into())).collect(),
         };
         let tracked = Tracked {
             summary,

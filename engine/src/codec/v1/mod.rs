@@ -6,9 +6,15 @@
 //! adds one raises the version.
 
 mod bytes;
+mod facts;
 mod placed;
+mod relation;
+mod return_terms;
 mod shapes;
 
 pub use bytes::{VERSION, decode, encode};
+pub use facts::*;
 pub use placed::*;
+pub use relation::*;
+pub use return_terms::*;
 pub use shapes::*;

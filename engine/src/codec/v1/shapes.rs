@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::FactV1;
 use super::placed::{ComponentV1, PaymentV1, PlacedV1};
+use super::relation::RelationV1;
+use super::return_terms::ReturnTermsV1;
 use crate::keys::Hash;
 
 /// One order's decisions since its previous record.
@@ -291,6 +294,24 @@ pub enum EventV1 {
         payments: Vec<PaymentV1>,
         reason: Option<String>,
     },
+    HoldPlaced {
+        name: String,
+        operator: Option<String>,
+        reason: String,
+        since_ms: i64,
+        until_ms: Option<i64>,
+    },
+    HoldReleased {
+        name: String,
+        reason: Option<String>,
+    },
+    HoldOverdue {
+        name: String,
+        reason: String,
+    },
+    FactRecorded(FactV1),
+    ReturnTermsSet(ReturnTermsV1),
+    Related(RelationV1),
 }
 
 /// Which payment money goes back to first.

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use super::super::OrderStatus;
 use super::super::event::Event;
+use super::super::facts::{fact_from_stored, fact_to_stored};
+use super::super::holds::Hold;
 use super::super::owed::{Refund, Return, ReturnedLine, Split};
 use super::super::placed::Payment;
+use super::super::relation::{relation_from_stored, relation_to_stored};
+use super::super::return_terms::{terms_from_stored, terms_to_stored};
 use super::super::saga::Word;
 use super::super::step::StepAt;
 use super::super::step::{StepOutcome, StepStarted};
@@ -111,6 +115,26 @@ pub(in super::super) fn event_to_stored(event: &Event) -> EventV1 {
             payments: payments.iter().map(payment_to_stored).collect(),
             reason: reason.as_deref().map(Into::into),
         },
+        Event::Related(relation) => EventV1::Related(relation_to_stored(relation)),
+        Event::ReturnTermsSet(terms) => EventV1::ReturnTermsSet(terms_to_stored(terms)),
+        Event::FactRecorded(fact) => EventV1::FactRecorded(fact_to_stored(fact)),
+        Event::HoldPlaced(hold) => hold_placed_to_stored(hold),
+        Event::HoldReleased { name, reason } => {
+            EventV1::HoldReleased { name: name.to_string(), reason: reason.as_deref().map(Into::into) }
+        }
+        Event::HoldOverdue { name, reason } => {
+            EventV1::HoldOverdue { name: name.to_string(), reason: reason.to_string() }
+        }
+    }
+}
+
+fn hold_placed_to_stored(hold: &Hold) -> EventV1 {
+    EventV1::HoldPlaced {
+        name: hold.name.to_string(),
+        operator: hold.operator.as_deref().map(Into::into),
+        reason: hold.reason.to_string(),
+        since_ms: hold.since.0,
+        until_ms: hold.until.map(|at| at.0),
     }
 }
 
@@ -218,6 +242,23 @@ pub(in super::super) fn event_from_stored(event: &EventV1) -> Result<Event, Code
             payments: payments.iter().map(payment_from_stored).collect::<Vec<Payment>>().into(),
             reason: reason.as_deref().map(Into::into),
         },
+        EventV1::Related(relation) => Event::Related(Arc::new(relation_from_stored(relation)?)),
+        EventV1::ReturnTermsSet(terms) => Event::ReturnTermsSet(terms_from_stored(terms)),
+        EventV1::FactRecorded(fact) => Event::FactRecorded(fact_from_stored(fact)),
+        EventV1::HoldPlaced { name, operator, reason, since_ms, until_ms } => Event::HoldPlaced(Hold {
+            name: name.as_str().into(),
+            operator: operator.as_deref().map(Into::into),
+            reason: reason.as_str().into(),
+            since: TimestampMs(*since_ms),
+            until: until_ms.map(TimestampMs),
+            overdue: None,
+        }),
+        EventV1::HoldReleased { name, reason } => {
+            Event::HoldReleased { name: name.as_str().into(), reason: reason.as_deref().map(Into::into) }
+        }
+        EventV1::HoldOverdue { name, reason } => {
+            Event::HoldOverdue { name: name.as_str().into(), reason: reason.as_str().into() }
+        }
         EventV1::LinesShort { .. } => return Err(narrow("lines short")),
         EventV1::PersonErased { .. } => return Err(narrow("an erased person")),
     })

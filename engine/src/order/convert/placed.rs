@@ -50,6 +50,8 @@ impl Placed {
             placed_at: *placed_at,
             attributes: attributes_to_wire(attributes),
             sealed: None,
+            // The order's own, and no participant's.
+            relates_to: None,
             expected_version: None,
         })
     }
@@ -290,6 +292,7 @@ pub(in super::super) fn place_weight_bytes(place: &PlaceData) -> usize {
         placed_at: _,
         attributes,
         sealed,
+        relates_to,
         expected_version: _,
     } = place;
     let parts = |count: usize| count * 12 + 8;
@@ -305,7 +308,16 @@ pub(in super::super) fn place_weight_bytes(place: &PlaceData) -> usize {
     let attributes: usize = attributes.iter().map(|(name, text)| name.len() + text.len() + 16).sum();
     let sealed =
         sealed.as_ref().map_or(0, |sealed| sealed.key_id.len() + sealed.ciphertext_base64.len() + 32);
-    customer.len() + lines + parts(components.len()) + payments + delivery + attributes + sealed + 64
+    let relation = relates_to.as_ref().map_or(0, |relation| relation.order.as_str().len() + 16);
+    relation
+        + customer.len()
+        + lines
+        + parts(components.len())
+        + payments
+        + delivery
+        + attributes
+        + sealed
+        + 64
 }
 
 fn code_bytes(currency: Currency) -> [u8; 3] {

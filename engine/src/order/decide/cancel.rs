@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::decision::{Denial, plainly};
+use super::hold::seen;
 use crate::order::event::Event;
 use crate::order::state::Order;
 use crate::order::status::OrderStatus;
@@ -32,5 +33,8 @@ pub(super) fn turn_back(order: &Order, reason: Arc<str>) -> Vec<Event> {
         let reason = "the order turns back".into();
         events.push(Event::AttentionChanged { attention: Attention::None, reason });
     }
+    let mut after = order.saga.clone();
+    after.set_overdue(None, None);
+    events.extend(seen(&order.saga, &after, "the order turns back"));
     events
 }

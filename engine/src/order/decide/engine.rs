@@ -10,6 +10,7 @@ use super::super::step::StepAt;
 use super::super::step::{StepOutcome, StepStarted};
 use super::super::{Order, OrderStatus};
 use super::decision::{Contradiction, Decision};
+use super::hold::overdue_now;
 use crate::fulfillment::step_table::spec;
 use crate::fulfillment::{folded, is_settling};
 use crate::ports::LineUnits;
@@ -211,14 +212,19 @@ pub(super) fn cut(text: &Arc<str>, max_chars: usize) -> Arc<str> {
 fn deadline_passed(order: &Order, last: Option<&LastWords>, context: &Context) -> Option<Decision> {
     order.deadline.filter(|deadline| *deadline <= context.now)?;
     let asked_for = order.saga.attention.kind() != Attention::None;
-    let first = match &order.saga.active {
+    let mut first = overdue_now(order, context.now);
+    let waits_on = order.saga.is_on_hold(order.status);
+    let told_of_holds = !first.is_empty();
+    first.extend(match &order.saga.active {
         // People know already. Nothing happens: only the next reminder is set.
         _ if asked_for => Vec::new(),
-        None if order.saga.waiting_until.is_some_and(|until| until <= context.now) => {
+        None if !waits_on && order.saga.waiting_until.is_some_and(|until| until <= context.now) => {
             let reason = "no other means of payment came in time".into();
             vec![Event::StatusChanged { status: OrderStatus::Canceling, reason: Some(reason) }]
         }
         None => Vec::new(),
+        // The deadline was that of a hold: the step's own comes.
+        Some(_) if told_of_holds => Vec::new(),
         // The same asking once more: whoever has the key looks before anything is done.
         Some(active)
             if matches!(active.waiting, Waiting::Pending { .. })
@@ -236,7 +242,7 @@ fn deadline_passed(order: &Order, last: Option<&LastWords>, context: &Context) -
             let reason = cut(&late_text(active, last).into(), REASON_MAX_CHARS);
             vec![Event::AttentionChanged { attention: Attention::Stalled, reason }]
         }
-    };
+    });
     Some(Decision::of(order, first, context))
 }
 

@@ -110,6 +110,10 @@ pub(super) fn resolve(
         let outcome = StepOutcome::Resolved { done, operator, evidence };
         return step_ended(order, &at, &outcome, context).ok_or_else(not_pending);
     }
+    if order.saga.is_on_hold(order.status) {
+        let text = "the order is on hold, and no step is begun: release its holds first";
+        return Err(rejected(Code::OnHold, text));
+    }
     let started = upcoming(order, context).filter(|started| means(data, &started.at));
     let started = started.ok_or_else(not_pending)?;
     if !done {

@@ -14,7 +14,7 @@ use super::decision::{Contradiction, Decision, Denial, plainly, refused, rejecte
 use super::engine::{contradiction, settles, step_ended};
 use crate::fulfillment::steps::goes_through;
 use crate::wire::Code;
-use crate::wire::command::{ReportData, ReportOutcome};
+use crate::wire::command::{ReportData, ReportOutcome, Restock};
 
 /// Code of a report that gives none.
 const DECLINED: &str = "declined";
@@ -128,6 +128,13 @@ fn names_all_units(order: &Order, active: &Active, data: &ReportData) -> Result<
             let text = format!(
                 "{path}.quantity: the step is about {units} units of line {:?}, and is reported whole or not at all",
                 part.line_id
+            );
+            return Err(refused(Code::UnsupportedValue, text));
+        }
+        if part.restock.is_some() || part.condition.is_some() {
+            let (restock, condition) = (part.restock.map(Restock::as_str), part.condition.as_deref());
+            let text = format!(
+                "{path}: restock {restock:?} and condition {condition:?} are said of units that come back alone"
             );
             return Err(refused(Code::UnsupportedValue, text));
         }

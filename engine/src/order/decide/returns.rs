@@ -11,12 +11,13 @@ use std::sync::Arc;
 use super::super::event::Event;
 use super::super::owed::{Refunds, Return, ReturnedLine, Returns};
 use super::super::policy::Context;
-use super::super::shares::Refundable;
+use super::super::return_terms::{LineTerms, ReturnTerms, TERMS_MAX};
+use super::super::shares::{Refundable, spread};
 use super::super::{Order, OrderStatus, Placed};
 use super::decision::{Decision, Denial, plainly, refused, rejected_at};
 use super::due::{Due, Left, split};
 use crate::wire::Code;
-use crate::wire::command::ReturnData;
+use crate::wire::command::{Restock, ReturnData};
 
 /// Returns of one order that are not through, at most.
 pub(super) const OPEN_MAX: usize = 64;
@@ -45,7 +46,7 @@ pub(super) fn ask(order: &Order, data: &ReturnData, context: &Context) -> Result
     };
     let nothing = Returns::default();
     let returns = order.saga.returns.as_deref().unwrap_or(&nothing);
-    if returns.open.len() >= OPEN_MAX {
+    if returns.open.iter().filter(|open| !open.is_through()).count() >= OPEN_MAX {
         return Err(refused(Code::Overloaded, "too many returns of this order are not through yet"));
     }
     let parts = parts(placed, returns, data)?;
@@ -55,11 +56,12 @@ pub(super) fn ask(order: &Order, data: &ReturnData, context: &Context) -> Result
     let none = Refunds::default();
     let refunds = order.saga.refunds.as_deref().unwrap_or(&none);
     let mut left = Left::new(placed, &refundable, refunds);
-    let Paid { by_part, dues, paid_minor, due_minor } = pay(&mut left, placed, returns, &parts, left_minor)
-        .map_err(|at| {
-        let left = format!("{left_minor} of {captured_minor} captured is left to pay back");
-        rejected_at(format_args!("lines[{at}].amount_minor"), Code::OverRefund, left)
-    })?;
+    let Paid { mut by_part, dues, paid_minor, due_minor } =
+        pay(&mut left, placed, returns, &parts, left_minor).map_err(|at| {
+            let left = format!("{left_minor} of {captured_minor} captured is left to pay back");
+            rejected_at(format_args!("lines[{at}].amount_minor"), Code::OverRefund, left)
+        })?;
+    let fee_minor = keep(&mut by_part, data.fee_minor.map_or(0, |fee| fee.minor()));
     let lines = parts.iter().zip(by_part).map(|(part, amount_minor)| ReturnedLine {
         line_id: placed.lines[part.at].line_id.as_ref().into(),
         quantity: part.quantity,
@@ -69,16 +71,28 @@ pub(super) fn ask(order: &Order, data: &ReturnData, context: &Context) -> Result
     let return_id: Arc<str> = format!("r{}", returns.count.saturating_add(1)).into();
     let split = split(&lines, &dues).map(Arc::new);
     let requested = Return { return_id: return_id.clone(), lines, reason: Arc::from(data.reason.as_str()) };
+    let terms = terms(&requested, data, fee_minor);
+    if terms.is_some() && returns.terms.len() >= TERMS_MAX {
+        let text =
+            format!("the order has had {TERMS_MAX} returns with a fee, a condition or units not restocked");
+        return Err(refused(Code::OrderFull, text));
+    }
     let mut events = vec![Event::ReturnRequested(requested)];
+    events.extend(terms.map(Event::ReturnTermsSet));
     events.extend(split.map(|split| Event::ReturnSplit { return_id, split }));
     let mut decision = Decision::of(order, events, context);
-    decision.note = (paid_minor < due_minor).then(|| {
-        let text = format!(
+    let capped = (paid_minor < due_minor).then(|| {
+        format!(
             "The return was taken, and its refund capped: it pays {paid_minor}, not {due_minor}, because {left_minor} of \
              {captured_minor} captured was left to pay back."
-        );
-        text.into()
+        )
     });
+    let asked_minor = data.fee_minor.map_or(0, |fee| fee.minor());
+    let cut = (fee_minor < asked_minor).then(|| {
+        format!("The return was taken, and its fee cut: it keeps {fee_minor}, not {asked_minor}, because it pays no more.")
+    });
+    let notes: Vec<String> = capped.into_iter().chain(cut).collect();
+    decision.note = (!notes.is_empty()).then(|| notes.join(" ").into());
     Ok(decision)
 }
 
@@ -102,6 +116,33 @@ fn parts(placed: &Placed, returns: &Returns, data: &ReturnData) -> Result<Vec<Pa
         parts.push(Part { at, before, quantity, explicit_minor });
     }
     Ok(parts)
+}
+
+/// Keeps up to `fee_minor` of what the parts are paid, by what each is paid; gives what is kept.
+fn keep(by_part: &mut [i64], fee_minor: i64) -> i64 {
+    let paid_minor = by_part.iter().fold(0, |sum: i64, minor| sum.saturating_add(*minor));
+    let kept_minor = fee_minor.clamp(0, paid_minor.max(0));
+    if kept_minor > 0 {
+        let weights: Vec<i128> = by_part.iter().copied().map(i128::from).collect();
+        for (minor, kept) in by_part.iter_mut().zip(spread(kept_minor, &weights)) {
+            *minor = minor.saturating_sub(kept).max(0);
+        }
+    }
+    kept_minor
+}
+
+/// What the return says beside its units and money; most say nothing.
+fn terms(requested: &Return, data: &ReturnData, fee_minor: i64) -> Option<ReturnTerms> {
+    let all = data.restock.unwrap_or(Restock::Yes);
+    let lines = requested.lines.iter().zip(&data.lines).map(|(line, said)| LineTerms {
+        line_id: line.line_id.clone(),
+        quantity: line.quantity,
+        restock: said.restock.unwrap_or(all) == Restock::Yes,
+        condition: said.condition.as_deref().map(Into::into),
+    });
+    let lines: Arc<[LineTerms]> = lines.collect::<Vec<_>>().into();
+    let says = fee_minor > 0 || lines.iter().any(|line| !line.restock || line.condition.is_some());
+    says.then(|| ReturnTerms { return_id: requested.return_id.clone(), fee_minor, lines })
 }
 
 /// What each part is paid, of `left_minor`; the number of the part whose explicit amount is more than is left, if one's is.

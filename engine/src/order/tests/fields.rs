@@ -34,6 +34,7 @@ fn cases() -> Vec<Case> {
         "payments": [{ "payment_id": "p", "token_ref": "t", "amount_minor": 1500 }],
         "delivery": { "method": "m", "address_ref": "r" },
         "sealed": { "key_id": "k", "ciphertext_base64": "Zm9v" },
+        "relates_to": { "kind": "replacement_of", "order": "o-0" },
         "expected_version": 0,
     });
     let back =
@@ -45,11 +46,6 @@ fn cases() -> Vec<Case> {
     let declined = json!({ "step": "capture", "reference": "p-1", "outcome": "declined", "reason": "no" });
     let resolved = json!({ "step": "capture", "as": "done", "evidence": "by phone", "part": "p1" });
     let why = || json!({ "reason": "because" });
-    let pending_capture = || {
-        let mut world = World::at(Step::Capture);
-        world.answer(pending("p-1", None));
-        world
-    };
     let stalled = || {
         let mut world = World::at(Step::Capture);
         world.deadline_passes();
@@ -106,16 +102,61 @@ fn cases() -> Vec<Case> {
             "payments": [{ "payment_id": "x", "token_ref": "t", "amount_minor": 1500 }] }),
         ),
     ]
+    .into_iter()
+    .chain(cases_of_shops())
+    .collect()
+}
+
+fn pending_capture() -> World {
+    let mut world = World::at(Step::Capture);
+    world.answer(pending("p-1", None));
+    world
+}
+
+/// What shops do beside.
+fn cases_of_shops() -> Vec<Case> {
+    let case = |kind, given: fn() -> World, says| Case { kind, given, says };
+    let on_hold = || {
+        let mut world = World::placed();
+        assert_eq!(world.ask(hold("fraud", None)), Code::Applied);
+        world
+    };
+    vec![
+        case(
+            CommandType::Hold,
+            World::placed,
+            json!({ "name": "fraud", "reason": "a new address", "until": "1998-01-12T00:00:00Z" }),
+        ),
+        case(
+            CommandType::Return,
+            World::completed,
+            json!({ "lines": [{ "line_id": "a", "quantity": 1, "restock": "no", "condition": "opened" }],
+            "restock": "no", "fee_minor": 10, "reason": "too small" }),
+        ),
+        case(
+            CommandType::Return,
+            World::completed,
+            json!({ "lines": [{ "line_id": "a", "quantity": 1 }], "restock": "no", "reason": "too small" }),
+        ),
+        case(
+            CommandType::Report,
+            pending_capture,
+            json!({ "step": "capture", "reference": "p-1", "outcome": "done",
+            "lines": [{ "line_id": "a", "quantity": 3, "restock": "no", "condition": "opened" },
+                { "line_id": "b", "quantity": 1 }] }),
+        ),
+        case(
+            CommandType::Record,
+            World::completed,
+            json!({ "kind": "chargeback", "amount_minor": 100, "reference": "case-9", "payment_id": "payment",
+            "line_id": "a", "happened_at": "1998-01-12T00:00:00Z", "reason": "not me" }),
+        ),
+        case(CommandType::ReleaseHold, on_hold, json!({ "name": "fraud", "reason": "all is well" })),
+    ]
 }
 
 /// Commands that are answered `unsupported_command` as yet.
-const NOT_BUILT: [CommandType; 5] = [
-    CommandType::Hold,
-    CommandType::ReleaseHold,
-    CommandType::Amend,
-    CommandType::Exchange,
-    CommandType::Record,
-];
+const NOT_BUILT: [CommandType; 2] = [CommandType::Amend, CommandType::Exchange];
 
 /// The fields that a schema says, as `lines[].quantity`; those of a map as `attributes.*`.
 fn fields(whole: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) {
@@ -157,11 +198,14 @@ fn otherwise(data: &Value, path: &str) -> Option<Value> {
     }
     *at = match (path.rsplit('.').next()?, &*at) {
         ("step", _) => json!("void"),
+        ("restock", _) => json!("yes"),
         ("outcome", _) => json!("failed"),
         ("as", _) => json!("not_done"),
+        ("kind", Value::String(kind)) if kind == "chargeback" => json!("loss"),
+        ("kind", Value::String(kind)) if kind == "replacement_of" => json!("exchange_of"),
         ("kind", _) => json!("fee"),
         ("currency", _) => json!("USD"),
-        ("placed_at", _) => json!("1998-01-12T00:00:00Z"),
+        ("placed_at" | "until" | "happened_at", _) => json!("1998-01-13T00:00:00Z"),
         ("ciphertext_base64", _) => json!("YmFy"),
         (_, Value::String(text)) => json!(format!("{text}x")),
         (_, Value::Number(number)) => json!(number.as_i64()? + 1),

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::saga::world::*;
+use super::shop_moves::{ShopMove, release_all, shop_moves};
 use super::the_order;
 use crate::ids::TimestampMs;
 use crate::order::{Incoming, StepState, SummaryState};
@@ -37,6 +38,7 @@ enum Move {
         b: bool,
         quantity: u32,
         amount: Option<i64>,
+        terms: (Option<i64>, bool),
     },
     /// Money is to go back without goods.
     Refund {
@@ -49,6 +51,8 @@ enum Move {
         parts: usize,
         right: bool,
     },
+    /// What shops do beside.
+    Shop(ShopMove),
     /// The order is placed again.
     Place,
     /// An operator says how a step ended.
@@ -123,6 +127,7 @@ fn answers() -> impl Strategy<Value = Answer> {
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let step = || prop::option::weighted(0.2, 0..9usize);
     let amount = || prop::option::weighted(0.2, 0..2000i64);
+    let terms = (prop::option::weighted(0.2, 0..700i64), prop::bool::weighted(0.7));
     let next = prop_oneof![
         20 => answers().prop_map(Move::Answer),
         2 => (any::<usize>(), answers(), any::<bool>())
@@ -130,11 +135,12 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         3 => (step(), prop::bool::weighted(0.8), 0..3usize, amount())
             .prop_map(|(step, right, outcome, amount)| Move::Report { step, right, outcome, amount }),
         1 => Just(Move::Cancel),
-        3 => (any::<bool>(), 1..3u32, amount())
-            .prop_map(|(b, quantity, amount)| Move::Return { b, quantity, amount }),
+        3 => (any::<bool>(), 1..3u32, amount(), terms)
+            .prop_map(|(b, quantity, amount, terms)| Move::Return { b, quantity, amount, terms }),
         3 => (1..900i64, 0..3usize, prop::option::weighted(0.3, 0..5usize))
             .prop_map(|(amount, of, payment)| Move::Refund { amount, of, payment }),
         1 => (1..3usize, prop::bool::weighted(0.9)).prop_map(|(parts, right)| Move::Pay { parts, right }),
+        6 => shop_moves().prop_map(Move::Shop),
         1 => Just(Move::Place),
         1 => (step(), any::<bool>()).prop_map(|(step, done)| Move::Resolve { step, done }),
         2 => Just(Move::Resume),
@@ -281,12 +287,19 @@ impl Life {
                 world.ask(data);
             }
             Move::Cancel => drop(world.ask(cancel())),
-            Move::Return { b, quantity, amount } => {
+            Move::Return { b, quantity, amount, terms: (fee, restock) } => {
                 let mut line = json!({ "line_id": if *b { "b" } else { "a" }, "quantity": quantity });
                 if let Some(minor) = amount {
                     line["amount_minor"] = json!(minor);
                 }
-                world.ask(returning(json!([line])));
+                let mut data = json!({ "lines": [line] });
+                if let Some(fee) = fee {
+                    data["fee_minor"] = json!(fee);
+                }
+                if !restock {
+                    data["restock"] = json!("no");
+                }
+                world.ask(returning_with(data));
             }
             Move::Refund { amount, of, payment } => {
                 let mut data = json!({ "amount_minor": amount });
@@ -302,6 +315,7 @@ impl Life {
                 assert!(code != Code::Applied || *amount <= left, "{amount} of {left}");
             }
             Move::Pay { parts, right } => drop(pays(world, *parts, *right)),
+            Move::Shop(next) => next.happens(world),
             Move::Place => assert_ne!(world.ask(place_of(basket())), Code::Applied),
             Move::Resolve { step, done } => {
                 let mut data = resolve(of(*step), *done);
@@ -337,6 +351,8 @@ impl Life {
         for _ in 0..100 {
             if world.active().is_some() {
                 world.answer(done());
+            } else if world.order().saga.is_on_hold(world.status()) {
+                release_all(world);
             } else if world.order().saga.waiting_until.is_some() {
                 // One that takes no more commands turns back when its time is over.
                 if pays(world, 2, true) != Code::Applied {
@@ -437,6 +453,10 @@ fn the_lives_go_everywhere() {
             met.insert(format!("renewed {}", saga.payments.iter().map(|one| one.entered).max().unwrap_or(0)));
             met.insert(format!("waits {}", saga.waiting_until.is_some()));
             met.insert(format!("refunds {}", saga.refunds().len().min(2)));
+            let covered = saga.refunds().iter().any(|one| one.paid.covered_minor > 0);
+            met.insert(format!("facts {} covered {covered}", saga.facts().len().min(2)));
+            met.insert(format!("terms {}", saga.return_terms().len().min(2)));
+            met.insert(format!("holds {} overdue {}", saga.holds().len(), saga.overdue_hold().is_some()));
             met.insert(format!("payments {}", saga.payments.count().min(5)));
         }
     }
@@ -445,7 +465,18 @@ fn the_lives_go_everywhere() {
         wanted.extend(steps.map(|number| format!("{status} Some({:?})", Step::ALL[number])));
     }
     wanted.extend(["Completed Some(Refund)", "Completed None", "Canceled None"].map(str::to_owned));
-    wanted.extend(["waits true", "refunds 2", "payments 5"].map(str::to_owned));
+    wanted.extend(
+        [
+            "waits true",
+            "refunds 2",
+            "payments 5",
+            "holds 2 overdue true",
+            "holds 1 overdue false",
+            "facts 2 covered true",
+            "terms 2",
+        ]
+        .map(str::to_owned),
+    );
     for mode in ["None", "Some(Perform)", "Some(Look)", "Some(Settle)"] {
         wanted.extend(["None", "Held", "Stalled"].map(|kind| format!("{kind} {mode}")));
     }

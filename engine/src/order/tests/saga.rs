@@ -2,7 +2,9 @@
 
 mod attention;
 mod back;
+mod facts;
 mod forward;
+mod holds;
 mod keys;
 mod late;
 mod operators;
@@ -12,6 +14,7 @@ mod pending;
 mod refunds;
 mod reports;
 mod return_shares;
+mod return_terms;
 mod returns;
 mod shown;
 pub(super) mod world;

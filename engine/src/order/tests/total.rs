@@ -6,9 +6,12 @@ use super::saga::world::*;
 use crate::codec::v1::{self, BodyV1};
 use crate::ids::TimestampMs;
 use crate::order::convert::event_to_stored;
-use crate::order::{Event, Payment, Refund, Return, ReturnedLine, Split, StepStarted, Word, evolve};
+use crate::order::{
+    Event, Fact, Hold, LineTerms, Payment, Refund, Return, ReturnTerms, ReturnedLine, Split, StepStarted,
+    Word, evolve,
+};
 use crate::ports::LineUnits;
-use crate::wire::command::ComponentKind;
+use crate::wire::command::{ComponentKind, FactKind};
 use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
 
 fn numbers() -> impl Strategy<Value = i64> {
@@ -65,6 +68,41 @@ fn refund(amount_minor: i64) -> Refund {
     Refund { refund_id: "f1".into(), amount_minor, split: split(), payment_id, reason: "r".into() }
 }
 
+fn holds() -> impl Strategy<Value = Event> {
+    let until = prop::option::of(numbers().prop_map(TimestampMs));
+    let name = || prop::sample::select(vec!["h", "i"]).prop_map(std::sync::Arc::<str>::from);
+    let reason = || std::sync::Arc::<str>::from("r");
+    prop_oneof![
+        (name(), until).prop_map(move |(name, until)| Event::HoldPlaced(Hold {
+            name,
+            operator: None,
+            reason: reason(),
+            since: TimestampMs(0),
+            until,
+            overdue: None,
+        })),
+        name().prop_map(|name| Event::HoldReleased { name, reason: None }),
+        name().prop_map(move |name| Event::HoldOverdue { name, reason: reason() }),
+    ]
+}
+
+fn facts() -> impl Strategy<Value = Event> {
+    let payment = prop::sample::select(vec![None, Some("payment"), Some("x")]);
+    let kind = prop::sample::select(vec![FactKind::Chargeback, FactKind::Loss]);
+    (kind, numbers(), payment).prop_map(|(kind, amount_minor, payment_id)| {
+        Event::FactRecorded(Fact {
+            kind,
+            amount_minor,
+            reference: "r".into(),
+            payment_id: payment_id.map(Into::into),
+            line_id: None,
+            happened: None,
+            recorded: TimestampMs(0),
+            reason: None,
+        })
+    })
+}
+
 fn events() -> impl Strategy<Value = Event> {
     let units = || {
         let unit = counts().prop_map(|quantity| LineUnits { line_id: "a".into(), quantity });
@@ -117,6 +155,13 @@ fn events() -> impl Strategy<Value = Event> {
             on_decline: OnDecline::Wait,
             ..PaymentRules::DEFAULT
         })),
+        1 => holds(),
+        1 => facts(),
+        1 => (numbers(), any::<bool>()).prop_map(|(fee_minor, restock)| {
+            let line_id = "a".into();
+            let line = LineTerms { line_id, quantity: 1, restock, condition: None };
+            Event::ReturnTermsSet(ReturnTerms { return_id: "r1".into(), fee_minor, lines: [line].into() })
+        }),
         1 => Just(Event::ContradictionSeen),
         1 => Just(Event::Noted { reason: "r".into() }),
     ]

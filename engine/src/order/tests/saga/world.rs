@@ -56,6 +56,13 @@ pub(in super::super) fn returning(lines: Value) -> CommandData {
     CommandData::Return(serde_json::from_value(json!({ "lines": lines, "reason": "too small" })).unwrap())
 }
 
+/// A return that says more than its lines.
+pub(in super::super) fn returning_with(data: Value) -> CommandData {
+    let mut data = data;
+    data["reason"] = json!("too small");
+    CommandData::Return(serde_json::from_value(data).unwrap())
+}
+
 pub(in super::super) fn refund(data: Value) -> CommandData {
     let mut data = data;
     data["reason"] = json!("goodwill");
@@ -64,6 +71,31 @@ pub(in super::super) fn refund(data: Value) -> CommandData {
 
 pub(in super::super) fn pay(payments: Value) -> CommandData {
     CommandData::Pay(serde_json::from_value(json!({ "payments": payments })).unwrap())
+}
+
+pub(in super::super) fn hold(name: &str, until: Option<TimestampMs>) -> CommandData {
+    let mut data = json!({ "name": name, "reason": "a new address" });
+    if let Some(until) = until {
+        data["until"] = json!(crate::wire::time::format_time(until));
+    }
+    CommandData::Hold(serde_json::from_value(data).unwrap())
+}
+
+pub(in super::super) fn release_hold(name: &str) -> CommandData {
+    CommandData::ReleaseHold(serde_json::from_value(json!({ "name": name })).unwrap())
+}
+
+pub(in super::super) fn record(
+    kind: &str,
+    reference: &str,
+    amount: i64,
+    payment: Option<&str>,
+) -> CommandData {
+    let mut data = json!({ "kind": kind, "reference": reference, "amount_minor": amount });
+    if let Some(payment_id) = payment {
+        data["payment_id"] = json!(payment_id);
+    }
+    CommandData::Record(serde_json::from_value(data).unwrap())
 }
 
 /// As [`basket`], paid in parts of these amounts: `p1`, `p2` and so on.
@@ -273,7 +305,7 @@ impl World {
     fn was_told_before(&self, mut before: Aggregate, dry: DryRun) {
         let DryRun::Decided(verdict, preview) = dry else { panic!("{dry:?}, and it was decided") };
         assert_eq!(verdict, self.said, "a dry run says the same");
-        let (paid, granted) = (before.order.saga.totals, granted_minor(&before));
+        let (kept, granted) = (before.order.saga.kept_minor(), granted_minor(&before));
         let turns_back = self.status() == OrderStatus::Canceling && before.order.status != self.status();
         let record = self.log.last().expect("it was recorded");
         let published = Incoming::read(record).unwrap().publish(&mut before).unwrap();
@@ -284,7 +316,7 @@ impl World {
         assert_eq!(preview.money.payment, view.payment);
         let pays = preview.money.refund_minor.map_or(0, |amount| amount.minor());
         let granted = granted_minor(&self.aggregate) - granted;
-        let back = if turns_back { paid.captured_minor - paid.refunded_minor } else { 0 };
+        let back = if turns_back { kept } else { 0 };
         assert_eq!(pays, granted + back, "{preview:?}");
         let left = preview.money.left_to_refund_minor.minor();
         assert!(left + self.totals().refunded_minor <= self.totals().captured_minor, "{preview:?}");
@@ -362,8 +394,11 @@ impl World {
         // An older build's order has not begun: its deadline sees to that.
         let begun = saga.cell(Step::Reserve).instance > 0;
         let pays = saga.waiting_until.is_some();
+        let on_hold = saga.is_on_hold(order.status);
+        let ended = matches!(order.status, OrderStatus::Completed | OrderStatus::Canceled);
+        assert!(!ended || saga.holds().is_empty(), "a hold ends with its order: {order:#?}");
         assert!(
-            !waits || saga.active.is_some() || held || pays || !begun,
+            !waits || saga.active.is_some() || held || pays || on_hold || !begun,
             "it waits for nothing: {order:#?}"
         );
         let performs = self.mode() == Some(Mode::Perform);
@@ -383,7 +418,7 @@ impl World {
             }
             OrderStatus::Canceled => {
                 assert!(saga.active.is_none(), "canceled, and yet on its way");
-                assert_eq!((net_units, totals.captured_minor), ((0, 0), totals.refunded_minor));
+                assert_eq!((net_units, saga.kept_minor()), ((0, 0), 0));
                 assert_eq!(open_minor, totals.captured_minor, "no authorization is left open");
             }
             OrderStatus::Absent | OrderStatus::Open | OrderStatus::Canceling => {}
@@ -411,8 +446,13 @@ impl World {
         assert_eq!((u64::from(effects.reserved_units), u64::from(effects.booked_units)), net_units);
         if let Some(effect) = self.effect() {
             let asks = asking(&effect.at);
-            if self.trail.last() != Some(&asks) {
+            let is_new = self.trail.last() != Some(&asks);
+            if is_new {
                 self.trail.push(asks);
+            }
+            if effect.at.step == Step::Refund && is_new {
+                let kept_minor = saga.payments.get(effect.at.for_part().payment).unwrap().kept_minor();
+                assert!(effect.request.amount_minor <= kept_minor, "money is paid back twice: {order:#?}");
             }
             let asked = &effect.request;
             assert_eq!(asked.payment, effect.at.for_part().payment);
