@@ -28,6 +28,7 @@ const COMMANDS: &[&[&str]] = &[
     &["order", "return"],
     &["order", "refund"],
     &["order", "pay"],
+    &["order", "amend"],
     &["order", "watch"],
     &["order", "resume"],
     &["order", "resolve-step"],

@@ -3,6 +3,8 @@
 //! A decision is what the command asks for and all that follows from it by itself (`fulfillment`), so that each record
 //! leaves the order waiting for something named, with its deadline.
 
+mod amend;
+mod amend_goods;
 mod cancel;
 mod decision;
 mod due;
@@ -69,9 +71,9 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
         CommandData::Archive(data) => Ok(Decision::of(order, operator::archive(order, data)?, context)),
         CommandData::Refund(data) => Ok(Decision::of(order, refund::ask(order, data)?, context)),
         CommandData::Pay(data) => Ok(Decision::of(order, pay::pay(order, data)?, context)),
+        CommandData::Amend(data) => Ok(Decision::of(order, amend::amend(order, data)?, context)),
         CommandData::Hold(_)
         | CommandData::ReleaseHold(_)
-        | CommandData::Amend(_)
         | CommandData::Exchange(_)
         | CommandData::Record(_) => {
             Err(refused(Code::UnsupportedCommand, Code::UnsupportedCommand.meaning()))

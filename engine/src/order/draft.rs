@@ -366,6 +366,7 @@ fn follow_weight(event: &EventV1) -> usize {
         | EventV1::Restored
         | EventV1::PersonErased { .. }
         | EventV1::RefundRequested { .. }
-        | EventV1::PaymentsAdded { .. } => 0,
+        | EventV1::PaymentsAdded { .. }
+        | EventV1::Amended(_) => 0,
     }
 }

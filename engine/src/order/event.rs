@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::amended::Amended;
 use super::owed::{Refund, Return, Split};
 use super::placed::{Payment, Placed};
 use super::saga::Word;
@@ -115,4 +116,6 @@ pub enum Event {
         /// Why, where that was said.
         reason: Option<Arc<str>>,
     },
+    /// The order is changed before its goods are booked.
+    Amended(Arc<Amended>),
 }

@@ -5,6 +5,7 @@
 //! [`Draft`] decides many commands into one record (combining).
 
 mod aggregate;
+mod amended;
 mod command;
 mod convert;
 mod decide;
@@ -12,6 +13,8 @@ mod draft;
 mod dry_run;
 mod event;
 mod evolve;
+mod goods;
+mod goods_stored;
 mod happened;
 mod lone;
 mod owed;
@@ -35,10 +38,12 @@ mod tests;
 mod told;
 mod totals;
 mod view;
+mod view_amended;
 mod view_payments;
 mod waiting;
 
 pub use aggregate::{Aggregate, FoldError, Lookup, OperatorAct, RecordedOutcome, Remark, Times, Verdict};
+pub use amended::{Amended, LineChange};
 pub use command::{Actor, Command};
 pub use decide::{
     Contradiction, Decision, Denial, EngineCommand, LastWords, contradiction, decide, decide_engine,
@@ -48,6 +53,7 @@ pub use dry_run::{DryRun, dry_run};
 pub use event::Event;
 pub(crate) use evolve::AUTHORIZATION_EXPIRED;
 pub use evolve::evolve;
+pub use goods::{Goods, Lot};
 pub use lone::{LoneDecision, LoneRecord, MoneyStep, lone_record};
 pub use owed::{AskedRefund, OpenReturn, Owed, Paid, Refund, Refunds, Return, ReturnedLine, Returns, Split};
 pub use payments::{Part, PaymentState, Payments};

@@ -19,6 +19,7 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::Contradicted { .. }
         | Event::ContradictionSeen
         | Event::Archived { .. }
+        | Event::Amended(_)
         | Event::Restored => true,
         Event::StatusChanged { status, .. } => match status {
             OrderStatus::Completed | OrderStatus::Canceling | OrderStatus::Canceled => true,

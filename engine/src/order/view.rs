@@ -6,6 +6,7 @@ use super::placed::Placed;
 use super::saga::Waiting;
 use super::shares;
 use super::step_record::step_record;
+use super::view_amended::{amended_text, with_goods};
 use super::view_payments::{payment_summary, payments, refunds};
 use super::{Order, OrderStatus};
 use crate::codec::CodecError;
@@ -135,12 +136,13 @@ fn order_view(
         customer,
         currency,
         total_minor: Amount::new(placed.total_minor)?,
-        lines: with_returns(order, shares::lines_of_view(placed, lines)?)?,
+        lines: with_goods(order, with_returns(order, shares::lines_of_view(placed, lines)?)?),
         components,
         payments: payments(order, placed)?,
         refunds: refunds(order)?,
         delivery,
         attributes,
+        note: saga.note.as_deref().map(Into::into),
         placed_at,
         created_at,
         updated_at,
@@ -277,6 +279,7 @@ fn event_name(event: &EventV1) -> String {
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             format!("payment added{reason}")
         }
+        EventV1::Amended(amended) => amended_text(amended),
     }
 }
 

@@ -28,7 +28,7 @@ these_are_all!(DeadlineV1: Keep, Set, Clear);
 these_are_all!(EventV1: Placed, StepStarted, StepEnded, CancelRequested, ReturnRequested, Refunded, LinesShort,
     StatusChanged, AttentionChanged, Archived, Restored, PersonErased, ReturnRulesSet, SettleRequested, Contradicted,
     ContradictionSeen, Noted, RefundRequested, ReturnSplit,
-    PaymentRulesSet, PaymentAwaited, PaymentsAdded);
+    PaymentRulesSet, PaymentAwaited, PaymentsAdded, Amended);
 these_are_all!(StepOutcomeV1: Done, Declined, Failed, Unknown, Pending, Settled, Refused, Skipped, Resolved,
     NotDone);
 
@@ -42,6 +42,7 @@ pub(crate) fn records() -> Vec<(&'static str, RecordV1)> {
         ("record_remarks", remarks()),
         ("record_deadlines", deadlines()),
         ("record_events", with_events(events())),
+        ("record_amended", with_events(vec![EventV1::Amended(Box::new(amended()))])),
         ("record_return_rules", return_rules()),
         ("record_steps", steps()),
         ("record_step_outcomes", with_events(step_outcomes().into_iter().map(ended).collect())),
@@ -196,6 +197,41 @@ fn events() -> Vec<EventV1> {
             reason: Some("another card".into()),
         },
     ]
+}
+
+fn amended() -> AmendedV1 {
+    let line = LineV1 {
+        line_id: "3".into(),
+        sku: "cd-0003".into(),
+        quantity: 2,
+        amount_minor: 900,
+        components: vec![],
+    };
+    AmendedV1 {
+        lines: vec![LineChangeV1 {
+            line_id: "1".into(),
+            quantity: (3, 1),
+            amount_minor: (1_000, 333),
+            components: vec![ComponentV1 { kind: ComponentKindV1::Goods, amount_minor: 333 }],
+        }],
+        added: vec![line],
+        total_minor: (1_000, 1_233),
+        planned_minor: vec![1_000, 233],
+        payments: vec![PaymentV1 {
+            payment_id: "payment-2".into(),
+            token_ref: Some("tok_9".into()),
+            amount_minor: 233,
+        }],
+        delivery: Some(DeliveryV1 {
+            method: Some("express".into()),
+            address_ref: Some("adr_9".into()),
+            line_ids: vec![],
+        }),
+        attributes: vec![("gift".into(), String::new())],
+        note: Some("ring twice".into()),
+        reason: "the customer rang".into(),
+        cancels: false,
+    }
 }
 
 fn steps() -> RecordV1 {

@@ -5,10 +5,12 @@
 //! pinned by golden files: append only. Unknown variants inside this version are `Corrupt`, because a build that
 //! adds one raises the version.
 
+mod amended;
 mod bytes;
 mod placed;
 mod shapes;
 
+pub use amended::*;
 pub use bytes::{VERSION, decode, encode};
 pub use placed::*;
 pub use shapes::*;

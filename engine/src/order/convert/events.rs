@@ -10,8 +10,8 @@ use super::super::saga::Word;
 use super::super::step::StepAt;
 use super::super::step::{StepOutcome, StepStarted};
 use super::{
-    component_kind_from_stored, component_kind_to_stored, payment_from_stored, payment_to_stored,
-    placed_from_stored, placed_to_stored,
+    amended_from_stored, amended_to_stored, component_kind_from_stored, component_kind_to_stored,
+    payment_from_stored, payment_to_stored, placed_from_stored, placed_to_stored,
 };
 use crate::codec::CodecError;
 use crate::codec::control::{
@@ -111,6 +111,7 @@ pub(in super::super) fn event_to_stored(event: &Event) -> EventV1 {
             payments: payments.iter().map(payment_to_stored).collect(),
             reason: reason.as_deref().map(Into::into),
         },
+        Event::Amended(amended) => EventV1::Amended(Box::new(amended_to_stored(amended))),
     }
 }
 
@@ -218,6 +219,7 @@ pub(in super::super) fn event_from_stored(event: &EventV1) -> Result<Event, Code
             payments: payments.iter().map(payment_from_stored).collect::<Vec<Payment>>().into(),
             reason: reason.as_deref().map(Into::into),
         },
+        EventV1::Amended(amended) => Event::Amended(Arc::new(amended_from_stored(amended)?)),
         EventV1::LinesShort { .. } => return Err(narrow("lines short")),
         EventV1::PersonErased { .. } => return Err(narrow("an erased person")),
     })

@@ -6,7 +6,9 @@ use super::saga::world::*;
 use crate::codec::v1::{self, BodyV1};
 use crate::ids::TimestampMs;
 use crate::order::convert::event_to_stored;
-use crate::order::{Event, Payment, Refund, Return, ReturnedLine, Split, StepStarted, Word, evolve};
+use crate::order::{
+    Amended, Event, LineChange, Payment, Refund, Return, ReturnedLine, Split, StepStarted, Word, evolve,
+};
 use crate::ports::LineUnits;
 use crate::wire::command::ComponentKind;
 use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
@@ -25,7 +27,7 @@ fn askings() -> impl Strategy<Value = StepAt> {
     let more = [Step::Refund, Step::Release, Step::Restock];
     let steps = prop::sample::select(steps.into_iter().chain(more).collect::<Vec<_>>());
     let number = || prop::sample::select(vec![0, 1, u32::MAX]);
-    let parts = vec!["r1", "f1", "p2", "r1.p2", "f1.p99"];
+    let parts = vec!["r1", "f1", "p2", "r1.p2", "f1.p99", "g2", "g99"];
     let part = prop::option::of(prop::sample::select(parts).prop_map(std::sync::Arc::from));
     (steps, number(), number(), part).prop_map(|(step, instance, generation, part)| StepAt {
         step,
@@ -63,6 +65,27 @@ fn split() -> Split {
 fn refund(amount_minor: i64) -> Refund {
     let payment_id = (amount_minor == 1).then(|| "x".into());
     Refund { refund_id: "f1".into(), amount_minor, split: split(), payment_id, reason: "r".into() }
+}
+
+fn amended(line_id: &str, minor: i64, planned_minor: i64) -> Amended {
+    let placed = World::placed().order().placed.clone().unwrap();
+    let line = |line_id: &str| LineChange {
+        line_id: line_id.into(),
+        was_quantity: 7,
+        quantity: u32::try_from(minor).unwrap_or(u32::MAX),
+        was_amount_minor: i64::MIN,
+        amount_minor: minor,
+        components: Box::default(),
+    };
+    Amended {
+        lines: [line(line_id)].into(),
+        added: if minor == 1 { placed.lines.clone() } else { Box::default() },
+        total_minor: minor,
+        planned_minor: [planned_minor, minor, 1].into(),
+        payments: [Payment { payment_id: "x".into(), token_ref: "t".into(), amount_minor: minor }].into(),
+        note: Some("n".into()),
+        ..Amended::new(&placed, "r")
+    }
 }
 
 fn events() -> impl Strategy<Value = Event> {
@@ -117,6 +140,9 @@ fn events() -> impl Strategy<Value = Event> {
             on_decline: OnDecline::Wait,
             ..PaymentRules::DEFAULT
         })),
+        2 => (prop::sample::select(vec!["a", "b", "z"]), numbers(), numbers()).prop_map(|(line_id, minor, planned)| {
+            Event::Amended(std::sync::Arc::new(amended(line_id, minor, planned)))
+        }),
         1 => Just(Event::ContradictionSeen),
         1 => Just(Event::Noted { reason: "r".into() }),
     ]
