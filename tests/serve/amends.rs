@@ -62,7 +62,8 @@ fn lines_go_and_come_before_the_booking() {
         let order = read(&mut client, "o1");
         (order["status"] == "completed").then_some(order)
     });
-    let units: Vec<&Value> = order["lines"].as_array().unwrap().iter().map(|line| &line["booked_units"]).collect();
+    let units: Vec<&Value> =
+        order["lines"].as_array().unwrap().iter().map(|line| &line["booked_units"]).collect();
     assert_eq!(units, [&json!(1), &json!(1)]);
     assert_eq!(order["payment"]["captured_minor"], 2190);
     let late = at(&[&amend[..], &["--note", "x"]].concat()).expect(1).stdout;

@@ -130,7 +130,9 @@ pub(super) fn decide(context: IntakeContext<'_>, waiting: PendingCommand) -> Por
                 Err(outcome) => Some(*outcome),
             };
             match outcome {
-                Some(outcome) if context.is_final(outcome.code, attempt) || attempt >= attempts_max => break outcome,
+                Some(outcome) if context.is_final(outcome.code, attempt) || attempt >= attempts_max => {
+                    break outcome;
+                }
                 None if attempt >= attempts_max => {
                     let code = Code::OutcomeUnknown;
                     break Outcome::refused(&command.order, &command.key, code, code.meaning());

@@ -359,9 +359,12 @@ impl Life {
         {
             wrong(InvariantId::Goods, format!("{effects:?} of an order of {units_max} units"));
         }
+        // What is not wanted any more stands until its payment is captured, and further ones beside it: each has its own bound.
+        let amended = self.money.as_ref().is_some_and(|money| money.peak().is_some());
+        let authorized_max = if amended { i64::MAX } else { total_max };
         let sound = (0..=total_max).contains(&effects.captured_minor)
             && (0..=effects.captured_minor).contains(&effects.refunded_minor)
-            && (0..=total_max).contains(&effects.authorized_minor);
+            && (0..=authorized_max).contains(&effects.authorized_minor);
         if !sound {
             wrong(InvariantId::Money, format!("{effects:?} of an order of {total_max}"));
         }

@@ -12,6 +12,8 @@ use crate::wire::{CommandData, CommandEvent};
 /// The limits of the contract are in characters, of up to four bytes.
 const NAME_MAX_BYTES: usize = 4 * NAME_MAX_CHARS;
 const REASON_MAX_BYTES: usize = 4 * REASON_MAX_CHARS;
+/// What the change of a line takes beside its id, in bytes.
+const LINE_CHANGE_BYTES: usize = COMPONENTS_MAX * 12 + 64;
 /// What a decision takes beside the caller's own texts: hashes, times, verdict and its message, and a share of the
 /// record that it stands in, in bytes.
 const DECISION_BYTES: usize = 768;
@@ -73,6 +75,10 @@ impl Command {
                 let texts = |payment: &Payment| payment.payment_id.len() + payment.token_ref.len() + 32;
                 data.payments.iter().map(texts).sum::<usize>() + REASON_MAX_BYTES
             }
+            CommandData::Cancel(data) => {
+                let lines = data.lines.iter().map(|line| line.line_id.len() + LINE_CHANGE_BYTES);
+                lines.sum::<usize>() + PAYMENTS_OF_ORDER_MAX * 12 + 2 * REASON_MAX_BYTES
+            }
             CommandData::Amend(data) => amend_weight_bytes(data),
             _ => 2 * REASON_MAX_BYTES,
         };
@@ -88,9 +94,8 @@ impl Command {
 fn amend_weight_bytes(data: &AmendData) -> usize {
     let line = |line: &Line| line.line_id.len() + line.sku.len() + line.components.len() * 12 + 48;
     let payment = |payment: &Payment| payment.payment_id.len() + payment.token_ref.len() + 32;
-    let lines: usize =
-        data.lines.iter().map(|line| line.line_id.len() + COMPONENTS_MAX * 12 + 64).sum::<usize>()
-            + data.add_lines.iter().map(line).sum::<usize>();
+    let lines: usize = data.lines.iter().map(|line| line.line_id.len() + LINE_CHANGE_BYTES).sum::<usize>()
+        + data.add_lines.iter().map(line).sum::<usize>();
     let attributes: usize = data.attributes.iter().map(|(name, text)| name.len() + text.len() + 16).sum();
     let payments: usize = data.payments.iter().map(payment).sum::<usize>() + PAYMENTS_OF_ORDER_MAX * 12;
     lines + attributes + payments + 4 * NAME_MAX_BYTES + 3 * REASON_MAX_BYTES

@@ -173,16 +173,16 @@ impl Goods {
         parts.filter(|part| part.quantity > 0).collect()
     }
 
-    /// The next step forward of the kind of `step` (`reserve`, `book`), and of which lot, from 0.
+    /// The next step forward of the kind of `step` (`reserve`, `book`), and of which lot, from 0. What is too much is given
+    /// back before more is set aside: another line may be of the same goods.
     #[must_use]
     pub fn forward(&self, step: Step, placed: &Placed) -> Option<(Step, usize)> {
         let lots = self.lots(step);
-        if !self.lacking(step, placed).is_empty() {
-            return Some((step, lots.len()));
-        }
         let surplus = |number: &usize| !self.surplus_of(*number, placed).is_empty();
-        let number = (0..lots.len()).rev().find(surplus).filter(|_| step == Step::Reserve)?;
-        Some((Step::Release, number))
+        if let Some(number) = (0..lots.len()).rev().find(surplus).filter(|_| step == Step::Reserve) {
+            return Some((Step::Release, number));
+        }
+        (!self.lacking(step, placed).is_empty()).then_some((step, lots.len()))
     }
 
     /// The lot that a step of the way back undoes next, from 0: the last one that stands.

@@ -126,12 +126,8 @@ fn cases() -> Vec<Case> {
 }
 
 /// Commands that are answered `unsupported_command` as yet.
-const NOT_BUILT: [CommandType; 4] = [
-    CommandType::Hold,
-    CommandType::ReleaseHold,
-    CommandType::Exchange,
-    CommandType::Record,
-];
+const NOT_BUILT: [CommandType; 4] =
+    [CommandType::Hold, CommandType::ReleaseHold, CommandType::Exchange, CommandType::Record];
 
 /// The fields that a schema says, as `lines[].quantity`; those of a map as `attributes.*`.
 fn fields(whole: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) {
