@@ -161,8 +161,14 @@ mod tests {
     async fn what_is_refused_makes_no_tenant() {
         let batch = BatchNode::start(None).await;
         let time = Duration::from_secs(5);
-        let cancel =
-            with("a", CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None }));
+        let cancel = with(
+            "a",
+            CommandData::Cancel(CancelData {
+                reason: "no".into(),
+                lines: Vec::new(),
+                expected_version: None,
+            }),
+        );
         let refused = CommandDoor::ask(&batch.node, cancel, Actor::Tenant, time).await;
         assert_eq!(refused.code, Code::OrderNotFound);
         let verb = with("b", CommandData::Resume(ResumeData::default()));
@@ -204,7 +210,11 @@ mod tests {
         config.tenants.created_max = 2;
         let batch = BatchNode::with(config).await;
         for number in 0..50 {
-            let cancel = CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None });
+            let cancel = CommandData::Cancel(CancelData {
+                reason: "no".into(),
+                lines: Vec::new(),
+                expected_version: None,
+            });
             let event = with(&format!("x{number}"), cancel);
             let refused = CommandDoor::ask(&batch.node, event, Actor::Tenant, Duration::from_secs(5)).await;
             assert_eq!(refused.code, Code::OrderNotFound);

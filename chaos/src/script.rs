@@ -130,7 +130,11 @@ fn event(
     }
     let source = if dice.chance(500) { "/shop" } else { "/till" };
     let data = if dice.chance(60) {
-        CommandData::Cancel(CancelData { reason: "changed my mind".into(), expected_version: None })
+        CommandData::Cancel(CancelData {
+            reason: "changed my mind".into(),
+            lines: Vec::new(),
+            expected_version: None,
+        })
     } else {
         place(number)
     };

@@ -54,7 +54,7 @@ class Gap(Exception):
 
 def units_of(book, order, kind, data):
     """How many units of which line an event is about."""
-    if kind == "reserved":
+    if kind == "reserved" and not data.get("lines"):
         # It says what was not to be had; all else of the order is set aside.
         short = {part["line_id"]: part["quantity"] for part in data.get("short", [])}
         rows = book.execute("SELECT line_id, quantity FROM line WHERE shop_order = ?", (order,))
@@ -108,6 +108,11 @@ def carry_out(book, event, kind):
         for line in data["lines"]:
             row = (order, line["line_id"], line["sku"], line["quantity"])
             book.execute("INSERT INTO line VALUES (?, ?, ?, ?)", row)
+    if kind in ("amended", "lines_canceled"):
+        # What a line that was taken out is of is known still: its units come back as `released`.
+        for line in data["lines"]:
+            row = (order, line["line_id"], line["sku"], line["quantity"])
+            book.execute("INSERT OR REPLACE INTO line VALUES (?, ?, ?, ?)", row)
     if kind in MOVES:
         units = units_of(book, order, kind, data)
         move(book, event, kind, units)

@@ -147,5 +147,5 @@ fn id(name: &str, what: What) -> anyhow::Result<CommandId> {
 fn cancel(seed: u64, order: u64) -> CancelData {
     let reasons = ["changed my mind", "ordered twice", "too slow", "found it cheaper"];
     let reason = Rng::new(seed, order, Stream::Cancel).one_of(reasons).to_owned();
-    CancelData { reason, expected_version: None }
+    CancelData { reason, lines: Vec::new(), expected_version: None }
 }

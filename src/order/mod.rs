@@ -1,5 +1,6 @@
 //! `retailflow order`: one order, looked at, commanded and watched; many, listed and searched.
 
+pub(crate) mod change;
 pub(crate) mod dry_run;
 pub(crate) mod list;
 pub(crate) mod lists;

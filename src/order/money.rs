@@ -59,7 +59,7 @@ fn part(text: &str) -> Result<(String, u64), String> {
     Ok((name.to_owned(), minor.parse().map_err(|_| expected())?))
 }
 
-fn means(text: &str) -> Result<(String, String, u64), String> {
+pub(crate) fn means(text: &str) -> Result<(String, String, u64), String> {
     let expected = || "expected PAYMENT_ID:TOKEN_REF:MINOR, such as card-2:tok_9:1177".to_owned();
     let (rest, minor) = text.rsplit_once(':').ok_or_else(expected)?;
     let (id, token) = rest

@@ -84,13 +84,17 @@ pub(crate) struct PlaceOrder {
 /// The arguments of `order cancel`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Example:
+Examples:
   retailflow order cancel shop 1001 --reason 'changed my mind' --server http://127.0.0.1:8080
+  retailflow order cancel shop 1001 --line 1:2 --reason 'too many' --server http://127.0.0.1:8080
 
 Exit codes: 1 the command was rejected (the order may be on its way already), 3 no answer, 4 refused.")]
 pub(crate) struct CancelOrder {
     #[command(flatten)]
     pub(crate) command: CommandArgs,
+    /// Which units; may be repeated. Left out: the whole order
+    #[arg(long, value_name = "LINE_ID:QUANTITY", value_parser = returned)]
+    pub(crate) line: Vec<(String, u64)>,
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
@@ -128,14 +132,14 @@ pub(crate) struct ReturnLines {
     pub(crate) reason: String,
 }
 
-fn ordered(text: &str) -> Result<(String, u64, u64), String> {
+pub(crate) fn ordered(text: &str) -> Result<(String, u64, u64), String> {
     let expected = || "expected SKU:QUANTITY:AMOUNT with whole numbers, such as cd:2:2354".to_owned();
     let (rest, amount) = text.rsplit_once(':').ok_or_else(expected)?;
     let (sku, quantity) = returned(rest).map_err(|_| expected())?;
     Ok((sku, quantity, amount.parse().map_err(|_| expected())?))
 }
 
-fn returned(text: &str) -> Result<(String, u64), String> {
+pub(crate) fn returned(text: &str) -> Result<(String, u64), String> {
     let expected = || "expected LINE_ID:QUANTITY with a whole number, such as 1:2".to_owned();
     let (line, quantity) = text.rsplit_once(':').filter(|(line, _)| !line.is_empty()).ok_or_else(expected)?;
     Ok((line.to_owned(), quantity.parse().map_err(|_| expected())?))
@@ -162,7 +166,12 @@ pub(crate) fn place(args: &PlaceOrder, output: Output) -> Result<(), Failure> {
 
 /// Runs `order cancel`.
 pub(crate) fn cancel(args: &CancelOrder, output: Output) -> Result<(), Failure> {
-    send(&args.command, CommandType::Cancel, json!({"reason": args.reason}).to_string(), output)
+    let mut data = json!({"reason": args.reason});
+    if !args.line.is_empty() {
+        let line = |(line, quantity): &(String, u64)| json!({"line_id": line, "quantity": quantity});
+        data["lines"] = args.line.iter().map(line).collect();
+    }
+    send(&args.command, CommandType::Cancel, data.to_string(), output)
 }
 
 /// Runs `order return`.

@@ -76,6 +76,9 @@ pub(crate) fn show(order: &OrderView, entries: &[HistoryEntry]) -> String {
     if let Some(delivery) = &order.delivery {
         row("delivery", &delivery.method);
     }
+    if let Some(note) = &order.note {
+        row("note", note);
+    }
     for (step, at) in steps(entries) {
         row("step", &format!("{} at {}", told(step), format_time(at)));
     }
@@ -158,6 +161,14 @@ fn held(hold: &OrderHold) -> String {
 fn one_of(line: &OrderLine, currency: Currency) -> String {
     let OrderLine { line_id, sku, quantity, amount_minor, allocated_minor, .. } = line;
     let mut text = format!("{line_id}: {quantity} x {sku}, {}", money(*amount_minor, currency));
+    if *quantity == 0 {
+        text += ", taken out";
+    }
+    for (units, what) in [(line.reserved_units, "reserved"), (line.booked_units, "booked")] {
+        if let Some(units) = units.filter(|units| *units > 0) {
+            text += &format!(", {units} {what}");
+        }
+    }
     if let Some(allocated) = allocated_minor {
         text += &format!(", allocated {}", money(*allocated, currency));
     }

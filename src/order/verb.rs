@@ -13,6 +13,7 @@ use crate::cli::data::ReadOnlyArgs;
 use crate::cli::place::{Place, PlaceArgs};
 use crate::cli::{Context, Output, print};
 use crate::client::{Answer, Client};
+use crate::order::change;
 use crate::order::list;
 use crate::order::money;
 use crate::order::name::{Found, NameArgs, path};
@@ -76,6 +77,8 @@ Exit codes: 1 none is like that, 3 no answer, 4 refused.")]
     Hold(Box<shop::HoldOrder>),
     /// End a hold, at a server
     ReleaseHold(Box<shop::ReleaseHold>),
+    /// Change an order before its goods are booked, at a server
+    Amend(Box<change::AmendOrder>),
     /// Follow an order at a server until it has ended
     Watch(watch::Args),
     /// Let an order that is held or stalled go on; for operators
@@ -116,6 +119,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         Args::Record(args) => return shop::record(&args, context.output),
         Args::Hold(args) => return shop::hold(&args, context.output),
         Args::ReleaseHold(args) => return shop::release_hold(&args, context.output),
+        Args::Amend(args) => return change::amend(&args, context.output),
         Args::Watch(args) => return watch::exec(&args, context.output),
         Args::Resume(args) => return operate::act(&args, CommandType::Resume, context.output),
         Args::ResolveStep(args) => return operate::resolve_step(&args, context.output),

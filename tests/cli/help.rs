@@ -31,6 +31,7 @@ const COMMANDS: &[&[&str]] = &[
     &["order", "record"],
     &["order", "hold"],
     &["order", "release-hold"],
+    &["order", "amend"],
     &["order", "watch"],
     &["order", "resume"],
     &["order", "resolve-step"],

@@ -32,7 +32,8 @@ const TURNS_MIN: usize = 12;
 const PAUSE: Duration = Duration::from_millis(100);
 
 fn cancel(order: &OrderRef, id: &str) -> Command {
-    let data = CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None });
+    let data =
+        CommandData::Cancel(CancelData { reason: "no".into(), lines: Vec::new(), expected_version: None });
     Command { content_hash: content_hash(&data), data: data.into(), ..place(order, id) }
 }
 

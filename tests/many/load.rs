@@ -35,7 +35,8 @@ fn event(command: &Command) -> CommandEvent {
 
 fn cancel(order: &OrderRef, id: &str) -> CommandEvent {
     let key = CommandKey { id: CommandId::parse(id).unwrap(), ..place(order, "x").key };
-    let data = CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None });
+    let data =
+        CommandData::Cancel(CancelData { reason: "no".into(), lines: Vec::new(), expected_version: None });
     CommandEvent::new(order.clone(), key, data)
 }
 

@@ -1,6 +1,7 @@
 //! The server as its callers see it: over HTTP, through kills and stops, by the documents' words and the client's verbs.
 
 mod accountant;
+mod amends;
 mod client;
 mod documents;
 mod dry_runs;

@@ -23,7 +23,7 @@ fn placing(order: &OrderRef, id: &str) -> CommandEvent {
 }
 
 fn canceling(order: &OrderRef, id: &str) -> CommandEvent {
-    let data = CancelData { reason: "no".into(), expected_version: None };
+    let data = CancelData { reason: "no".into(), lines: Vec::new(), expected_version: None };
     CommandEvent { data: CommandData::Cancel(data), ..placing(order, id) }
 }
 

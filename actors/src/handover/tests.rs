@@ -81,7 +81,8 @@ impl Pair {
 }
 
 fn cancel(order: &OrderRef, id: &str) -> Command {
-    let data = CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None });
+    let data =
+        CommandData::Cancel(CancelData { reason: "no".into(), lines: Vec::new(), expected_version: None });
     Command { content_hash: content_hash(&data), data: data.into(), ..place(order, id) }
 }
 

@@ -14,6 +14,9 @@ use crate::node::{Admission, NodeHandle};
 /// How often a command whose answer was lost, or that a retry can help, is sent again, where somebody is told that it
 /// was given up.
 const ATTEMPTS_MAX: u32 = 100;
+/// How often a command is sent again that a step in flight stands in the way of: a step may be pending for days, and no
+/// command holds others up so long.
+const IN_FLIGHT_ATTEMPTS_MAX: u32 = 20;
 /// How often a dead letter is put there.
 const LETTER_ATTEMPTS_MAX: u32 = 10;
 /// The wait between two attempts grows to so many times what the refusal asked for.
@@ -101,7 +104,10 @@ impl IntakeContext<'_> {
     }
 
     /// Whether a retry cannot change it, or is not wanted.
-    fn is_final(&self, code: Code) -> bool {
+    fn is_final(&self, code: Code, attempt: u32) -> bool {
+        if code == Code::StepInFlight {
+            return attempt >= IN_FLIGHT_ATTEMPTS_MAX;
+        }
         let ends = match self.patience {
             // The sender gets the refusal, and may send it again.
             None => matches!(code, Code::OrderNotFound | Code::Draining | Code::ParkedQueueFull),
@@ -124,7 +130,9 @@ pub(super) fn decide(context: IntakeContext<'_>, waiting: PendingCommand) -> Por
                 Err(outcome) => Some(*outcome),
             };
             match outcome {
-                Some(outcome) if context.is_final(outcome.code) || attempt >= attempts_max => break outcome,
+                Some(outcome) if context.is_final(outcome.code, attempt) || attempt >= attempts_max => {
+                    break outcome;
+                }
                 None if attempt >= attempts_max => {
                     let code = Code::OutcomeUnknown;
                     break Outcome::refused(&command.order, &command.key, code, code.meaning());
@@ -155,7 +163,7 @@ pub(super) fn decide(context: IntakeContext<'_>, waiting: PendingCommand) -> Por
                 return CommandResult::Done(FinishedCommand { event, partition, ..done });
             }
         }
-        let ends = matches!(outcome.code, Code::OrderNotFound | Code::ParkedQueueFull);
+        let ends = matches!(outcome.code, Code::OrderNotFound | Code::ParkedQueueFull | Code::StepInFlight);
         let is_final = ends || !outcome.code.retry_helps();
         let partition = Some(context.node.partition(&command));
         let event = IntakeEvent {

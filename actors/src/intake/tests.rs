@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const HERE: PartitionId = PartitionId(0);
 
 fn cancel(order: &OrderRef, id: &str) -> Command {
-    let data = CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None });
+    let data =
+        CommandData::Cancel(CancelData { reason: "no".into(), lines: Vec::new(), expected_version: None });
     Command { content_hash: content_hash(&data), data: Arc::new(data), ..place(order, id) }
 }
 

@@ -77,7 +77,8 @@ pub(super) fn askers(seed: u64, plan: &CrowdPlan) -> Result<Vec<Asker>, IdError>
             _ => (200, 0..300),
         };
         if dice.chance(cancels_permille) {
-            let data = CancelData { reason: "changed my mind".into(), expected_version: None };
+            let data =
+                CancelData { reason: "changed my mind".into(), lines: Vec::new(), expected_version: None };
             let event = CommandEvent::new(order, key("/till", number)?, CommandData::Cancel(data));
             let after_ms = within_ms.start + dice.below(within_ms.end - within_ms.start);
             askers.push(Asker { event, first_ms: first_ms + after_ms });
@@ -130,7 +131,8 @@ pub(super) fn published(plan: &CrowdPlan) -> Result<Vec<CommandEvent>, IdError> 
     match plan.sickness {
         Sickness::Refusals(partition) => {
             for (number, order) in (0..REFUSALS).zip(orders_of(plan, LOUD, "none", partition)) {
-                let data = CancelData { reason: "never placed".into(), expected_version: None };
+                let data =
+                    CancelData { reason: "never placed".into(), lines: Vec::new(), expected_version: None };
                 events.push(CommandEvent::new(order?, key("/shop", number)?, CommandData::Cancel(data)));
             }
         }

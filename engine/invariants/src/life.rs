@@ -5,7 +5,7 @@
 use super::holds::Holds;
 use super::money::{Money, PaymentSide};
 use super::violation::InvariantId;
-use retailflow_engine::codec::v1::{AttentionV1, EventV1, StatusV1, StepOutcomeV1, StepV1};
+use retailflow_engine::codec::v1::{AmendedV1, AttentionV1, EventV1, StatusV1, StepOutcomeV1, StepV1};
 use retailflow_engine::order::Part;
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::command::Step;
@@ -143,15 +143,15 @@ impl Life {
                 self.owe(refund_id, *amount_minor, wrong);
             }
             EventV1::PaymentAwaited { payment, .. } => {
-                if let Some(money) = &mut self.money {
-                    money.declined(usize::try_from(*payment).unwrap_or(usize::MAX));
-                }
+                let money = self.money.get_or_insert_default();
+                money.declined(usize::try_from(*payment).unwrap_or(usize::MAX));
             }
             EventV1::PaymentsAdded { payments, .. } => {
                 let effects = self.effects;
                 let stands = (effects.authorized_minor, effects.captured_minor, effects.refunded_minor);
                 self.money.get_or_insert_default().add(payments, stands, self.total_minor, wrong);
             }
+            EventV1::Amended(amended) => self.amended(amended, wrong),
             EventV1::StatusChanged { status, .. } => self.changed(*status, wrong),
             EventV1::AttentionChanged { attention, .. } => self.attention = Attention(*attention),
             EventV1::HoldPlaced { name, .. } => {
@@ -208,6 +208,53 @@ impl Life {
         }
     }
 
+    /// The most units and money that the order was ever of.
+    fn peak(&self) -> (u32, i64) {
+        let peak = self.money.as_ref().and_then(|money| money.peak());
+        let (units, minor) = peak.unwrap_or_default();
+        (units.max(self.units), minor.max(self.total_minor))
+    }
+
+    /// The order is of other units and of another price from now on: what its event says has to add up.
+    fn amended(&mut self, amended: &AmendedV1, wrong: &mut impl FnMut(InvariantId, String)) {
+        let peak = self.peak();
+        if self.status != Some(StatusV1::Open) || self.effects.booked_units > 0 {
+            wrong(InvariantId::Transitions, format!("amended in {:?} with {:?}", self.status, self.effects));
+        }
+        let change = |(was, is): (u64, u64)| i128::from(is) - i128::from(was);
+        let units = amended.lines.iter().map(|line| change(line.quantity));
+        let units = units.chain(amended.added.iter().map(|line| i128::from(line.quantity))).sum::<i128>();
+        let lines = amended
+            .lines
+            .iter()
+            .map(|line| i128::from(line.amount_minor.1) - i128::from(line.amount_minor.0));
+        let lines = lines.chain(amended.added.iter().map(|line| i128::from(line.amount_minor))).sum::<i128>();
+        let (was, is) = amended.total_minor;
+        if was != self.total_minor || i128::from(was) + lines != i128::from(is) || is < 0 {
+            let text = format!("amended from {was} to {is} by lines of {lines}, it was {}", self.total_minor);
+            wrong(InvariantId::Amounts, text);
+        }
+        for line in amended.lines.iter().filter(|line| !line.components.is_empty()) {
+            let parts = line.components.iter().map(|part| i128::from(part.amount_minor)).sum::<i128>();
+            if parts != i128::from(line.amount_minor.1) {
+                wrong(InvariantId::Amounts, format!("the parts of line {} are {parts}", line.line_id));
+            }
+        }
+        let Ok(units) = u32::try_from(i128::from(self.units) + units) else {
+            wrong(InvariantId::Goods, format!("amended by {units} units of {}", self.units));
+            return;
+        };
+        if units == 0 {
+            wrong(InvariantId::Goods, "amended to no units at all".into());
+        }
+        (self.units, self.total_minor) = (units, is);
+        let effects = self.effects;
+        let stands = (effects.authorized_minor, effects.captured_minor, effects.refunded_minor);
+        let money = self.money.get_or_insert_default();
+        money.amend(&amended.planned_minor, amended.payments.len(), stands, (was, is), wrong);
+        money.rises_to((peak.0.max(units), peak.1.max(is)));
+    }
+
     /// So much is to be paid back, for a return or without goods.
     fn owe(&mut self, id: &str, minor: i64, wrong: &mut impl FnMut(InvariantId, String)) {
         let effects = self.effects;
@@ -231,7 +278,10 @@ impl Life {
         if !again && self.is_on_hold() {
             wrong(InvariantId::Transitions, format!("{step:?} was begun while a hold stands"));
         }
+        let amended = self.money.as_ref().is_some_and(|money| money.peak().is_some());
         let legal = match (step, self.status) {
+            // Of an order that was changed, what is not wanted any more is given up on the way forward.
+            (StepV1::Void | StepV1::Release, Some(StatusV1::Open)) => amended || again,
             (StepV1::Reserve | StepV1::Authorize | StepV1::Book | StepV1::Capture, Some(status)) => {
                 status == StatusV1::Open || again
             }
@@ -320,6 +370,7 @@ impl Life {
             *done = done.saturating_add(1);
         }
         let units = self.asked_units;
+        let (units_max, total_max) = self.peak();
         let canceling = self.status == Some(StatusV1::Canceling);
         let effects = &mut self.effects;
         if canceling {
@@ -336,6 +387,11 @@ impl Life {
             StepV1::Capture => {
                 effects.authorized_minor = effects.authorized_minor.saturating_sub(minor);
                 effects.captured_minor = effects.captured_minor.saturating_add(minor);
+                if let Some(money) = self.money.as_mut().filter(|money| money.peak().is_some()) {
+                    // Who captures less than is authorized gives the rest up with it.
+                    let rest = money.rest(part.payment, minor).unwrap_or(effects.authorized_minor);
+                    effects.authorized_minor = effects.authorized_minor.saturating_sub(rest);
+                }
             }
             StepV1::Refund => effects.refunded_minor = effects.refunded_minor.saturating_add(minor),
         }
@@ -350,18 +406,20 @@ impl Life {
                 money.paid(owed, minor, wrong);
             }
         }
-        let (units, total) = (self.units, self.total_minor);
-        if effects.reserved_units > units
-            || effects.booked_units > units
+        if effects.reserved_units > units_max
+            || effects.booked_units > units_max
             || effects.restocked_units > self.returned_units.saturating_sub(self.kept_out_units)
         {
-            wrong(InvariantId::Goods, format!("{effects:?} of an order of {units} units"));
+            wrong(InvariantId::Goods, format!("{effects:?} of an order of {units_max} units"));
         }
-        let sound = (0..=total).contains(&effects.captured_minor)
+        // What is not wanted any more stands until its payment is captured, and further ones beside it: each has its own bound.
+        let amended = self.money.as_ref().is_some_and(|money| money.peak().is_some());
+        let authorized_max = if amended { i64::MAX } else { total_max };
+        let sound = (0..=total_max).contains(&effects.captured_minor)
             && (0..=effects.captured_minor).contains(&effects.refunded_minor)
-            && (0..=total).contains(&effects.authorized_minor);
+            && (0..=authorized_max).contains(&effects.authorized_minor);
         if !sound {
-            wrong(InvariantId::Money, format!("{effects:?} of an order of {total}"));
+            wrong(InvariantId::Money, format!("{effects:?} of an order of {total_max}"));
         }
     }
 

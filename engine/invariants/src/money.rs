@@ -20,6 +20,8 @@ struct Payment {
     charged_back: i64,
     /// The hash of its id.
     id: u64,
+    /// The most that was ever planned of it.
+    peak: i64,
     /// It was declined, and another means may take its place.
     declined: bool,
     /// The hash of what its provider called its capture; `None`: nothing is captured, or it was not said.
@@ -61,6 +63,10 @@ pub(super) struct Money {
     charged_back: i64,
     /// Facts by kind and the hash of their reference.
     facts: BTreeSet<(u8, u64)>,
+    /// The only payment was declined, and another means may take its place.
+    first_declined: bool,
+    /// The most units and money that the order was ever of, once it was amended.
+    peak: Option<(u32, i64)>,
 }
 
 impl Money {
@@ -178,10 +184,69 @@ impl Money {
         }
     }
 
+    /// The most units and money that the order was ever of; `None` while it is as it was placed.
+    pub(super) const fn peak(&self) -> Option<(u32, i64)> {
+        self.peak
+    }
+
+    pub(super) fn rises_to(&mut self, peak: (u32, i64)) {
+        self.peak = Some(peak);
+    }
+
+    /// So much is paid by each payment from now on, of which the last `added` are new; none are named where that stays. The
+    /// order cost `was` and costs `is`. Where there was one payment, `first` is how it stands: authorized, captured, refunded.
+    pub(super) fn amend(
+        &mut self,
+        planned: &[i64],
+        added: usize,
+        (authorized, captured, refunded): (i64, i64, i64),
+        (was, is): (i64, i64),
+        wrong: &mut impl FnMut(InvariantId, String),
+    ) {
+        if planned.is_empty() {
+            if was != is {
+                wrong(InvariantId::Money, format!("amended from {was} to {is}, and nobody pays for it"));
+            }
+            return;
+        }
+        let sum = planned.iter().fold(0, |sum: i64, minor| sum.saturating_add(*minor));
+        let known = self.payments.len().max(1);
+        if sum != is || planned.iter().any(|minor| *minor < 0) || planned.len() != known.saturating_add(added)
+        {
+            wrong(InvariantId::Money, format!("payments of {planned:?} for an order of {is}"));
+        }
+        if self.payments.is_empty() && planned.len() == 1 {
+            return;
+        }
+        if self.payments.is_empty() {
+            let first = Payment { planned: was, authorized, captured, refunded, ..Payment::default() };
+            self.payments.push(Payment { declined: self.first_declined, ..first });
+        }
+        for (number, minor) in planned.iter().enumerate() {
+            match self.payments.get_mut(number) {
+                Some(payment) => {
+                    payment.peak = payment.peak.max(payment.planned);
+                    payment.planned = *minor;
+                }
+                None => self.payments.push(Payment { planned: *minor, ..Payment::default() }),
+            }
+        }
+    }
+
+    /// What is authorized of payment `number` and was not captured with it is over; how much that was. `None`: there is but
+    /// one. To be asked before [`Self::done`].
+    pub(super) fn rest(&mut self, number: usize, captured: i64) -> Option<i64> {
+        let payment = self.payments.get_mut(number)?;
+        let rest = payment.authorized.saturating_sub(captured);
+        payment.authorized = payment.authorized.saturating_sub(rest);
+        Some(rest)
+    }
+
     /// Payment `number` was declined.
     pub(super) fn declined(&mut self, number: usize) {
-        if let Some(payment) = self.payments.get_mut(number) {
-            payment.declined = true;
+        match self.payments.get_mut(number) {
+            Some(payment) => payment.declined = true,
+            None => self.first_declined |= number == 0,
         }
     }
 
@@ -242,7 +307,7 @@ impl Money {
         }
         let sound = (0..=payment.planned).contains(&payment.captured)
             && (0..=payment.captured).contains(&payment.refunded)
-            && (0..=payment.planned).contains(&payment.authorized);
+            && (0..=payment.planned.max(payment.peak)).contains(&payment.authorized);
         if !sound {
             wrong(InvariantId::Money, format!("payment {number}: {payment:?}"));
         }

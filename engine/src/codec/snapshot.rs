@@ -87,6 +87,8 @@ pub struct SnapshotV5 {
     pub owed: OwedV5,
     /// What its shop set or recorded beside.
     pub shop: ShopV5,
+    /// What became of the order after it was placed.
+    pub amends: AmendsV5,
 }
 
 /// What a shop set or recorded for an order.
@@ -120,6 +122,18 @@ pub struct HoldV5 {
     /// What people were told when that was over.
     pub overdue: Option<String>,
 }
+
+/// What became of an order after it was placed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AmendsV5 {
+    /// Reservations and shipments, where they are counted by line.
+    pub goods: Option<(Vec<LotV5>, Vec<LotV5>)>,
+    /// What was noted last.
+    pub note: Option<String>,
+}
+
+/// A reservation or a shipment: its participant's reference, and the units that stand in it by line.
+pub type LotV5 = (Option<String>, Vec<LinePartV1>);
 
 /// How a payment stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

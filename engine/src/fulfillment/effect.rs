@@ -79,5 +79,5 @@ pub fn key(reference: &OrderRef, at: &StepAt) -> Arc<str> {
 }
 
 fn acts_on(order: &Order, active: &Active) -> Option<Arc<str>> {
-    order.saga.reference_of(spec(active.at.step).acts_on?, active.at.for_part().payment).cloned()
+    order.saga.reference_of(spec(active.at.step).acts_on?, active.at.number()).cloned()
 }

@@ -30,26 +30,26 @@ pub fn advance(order: &Order, context: &Context) -> Option<Event> {
             (Some(owed), _) => Some(pay_back(order, &owed, context)),
             // Another means of payment is waited for.
             _ if saga.waiting_until.is_some() => None,
-            (None, Some((step, payment))) => Some(go_forward(order, step, payment, context)),
+            (None, Some((step, number))) => Some(go_forward(order, step, number, context)),
             (None, None) => Some(status(OrderStatus::Completed, None)),
         },
         // All of it goes back: what was promised before is a part of that.
         OrderStatus::Canceling => Some(match backward(order) {
-            Some((step, payment)) => start(order, step, Part::write(None, payment), context),
+            Some((step, number)) => start(order, step, Part::of(step, None, number).write(), context),
             None => status(OrderStatus::Canceled, saga.cancel_reason.clone()),
         }),
         OrderStatus::Completed => Some(pay_back(order, &saga.owed()?, context)),
     }
 }
 
-fn go_forward(order: &Order, step: Step, payment: usize, context: &Context) -> Event {
-    let ends = order.saga.payments.get(payment).and_then(|payment| payment.expires);
+fn go_forward(order: &Order, step: Step, number: usize, context: &Context) -> Event {
+    let ends = order.saga.payments.get(number).and_then(|payment| payment.expires);
     let margin_ms = context.policy.authorization_margin_ms;
     let over = ends.is_some_and(|ends| ends <= context.now.plus_ms(margin_ms));
     if step != Step::Capture || !over {
-        return start(order, step, Part::write(None, payment), context);
+        return start(order, step, Part::of(step, None, number).write(), context);
     }
-    renew(order, payment, context)
+    renew(order, number, context)
 }
 
 /// An authorization that is over is asked for anew, a bounded number of times.
@@ -59,7 +59,7 @@ fn renew(order: &Order, payment: usize, context: &Context) -> Event {
         let reason = "the authorization ends again and again before it can be captured";
         return attention(Attention::Held, reason);
     }
-    start(order, Step::Authorize, Part::write(None, payment), context)
+    start(order, Step::Authorize, Part::of(Step::Authorize, None, payment).write(), context)
 }
 
 /// The next step of an owed amount: money goes back, and then the goods of a return into stock.
@@ -68,7 +68,7 @@ fn pay_back(order: &Order, owed: &Owed<'_>, context: &Context) -> Event {
         Owed::Return(open) if open.left_minor() == 0 => (Step::Restock, 0),
         _ => (Step::Refund, order.saga.next_refund(owed, order.saga.payment_rules.refund_order).0),
     };
-    start(order, step, Part::write(Some(owed.id()), payment), context)
+    start(order, step, Part::of(step, Some(owed.id()), payment).write(), context)
 }
 
 /// The event by which a step is entered.
@@ -86,8 +86,8 @@ fn asked(order: &Order, at: StepAt, context: &Context) -> StepStarted {
     let amount_minor = match (spec(at.step).amount, &owed) {
         (AskedAmount::None, _) => 0,
         // An authorization that stands is over: it is asked for anew.
-        (AskedAmount::NotAuthorized, _) => of_payment(PaymentState::not_authorized_minor)
-            .saturating_add(of_payment(PaymentState::held_minor)),
+        (AskedAmount::NotAuthorized, _) => of_payment(PaymentState::open_minor),
+        (AskedAmount::ToCapture, _) => of_payment(PaymentState::to_capture_minor),
         (AskedAmount::Held, _) => of_payment(PaymentState::held_minor),
         (AskedAmount::NotRefunded, Some(owed)) => saga.next_refund(owed, saga.payment_rules.refund_order).1,
         (AskedAmount::NotRefunded, None) => of_payment(PaymentState::kept_minor),
@@ -100,7 +100,13 @@ fn asked(order: &Order, at: StepAt, context: &Context) -> StepStarted {
                 |line: &&ReturnedLine| open.terms.as_ref().is_none_or(|terms| terms.restocks(&line.line_id));
             Some(open.request.lines.iter().filter(restocked).map(line).collect())
         }
-        _ => None,
+        _ => {
+            let undoes = order.status == OrderStatus::Canceling;
+            saga.goods
+                .as_ref()
+                .zip(order.placed.as_ref())
+                .and_then(|(goods, placed)| goods.asked(&at, undoes, placed))
+        }
     };
     let expires = context.now.plus_ms(context.policy.step_deadline_ms);
     StepStarted { at, amount_minor, units, expires }
@@ -117,7 +123,7 @@ pub fn upcoming(order: &Order, context: &Context) -> Option<StepStarted> {
         Some(Event::AttentionChanged { .. }) => {
             let (_, payment) = forward(&free)?;
             let instance = free.saga.cell(Step::Authorize).instance.saturating_add(1);
-            let part = Part::write(None, payment);
+            let part = Part::of(Step::Authorize, None, payment).write();
             Some(asked(&free, StepAt { step: Step::Authorize, instance, generation: 1, part }, context))
         }
         _ => None,
@@ -162,6 +168,11 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
         }
         // Whether it failed or was declined: it is not done, and that is all a turned order wants to know.
         _ if turned_back(order, at.step) => {}
+        // What was ordered in addition is not to be had: people decide what becomes of the rest.
+        StepOutcome::Declined { code, reason, .. } if is_addition(order, at.step) => {
+            let reason = format!("{} declined: {}", at.step.as_str(), cause(code, reason));
+            events.push(attention(Attention::Held, &reason));
+        }
         StepOutcome::Declined { code, reason, .. } if is_forward(at.step) => {
             let over = at.step == Step::Capture && **code == *AUTHORIZATION_EXPIRED;
             let payment = at.for_part().payment;
@@ -201,8 +212,10 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
                 Some(_) if saga.is_on_hold(order.status) => None,
                 // Money was charged back meanwhile: what is left is asked for anew, if anything is.
                 Some(_) if is_charged_back(order, ended) => None,
+                // What it should give up is wanted again.
+                Some(_) if is_wanted_again(order, at) => None,
                 Some(settled) => Some(again(order, settled, context)),
-                None if is_forward(at.step) => Some(turn_back(&text)),
+                None if is_forward(at.step) && !is_addition(order, at.step) => Some(turn_back(&text)),
                 None => Some(attention(Attention::Held, &text)),
             });
         }
@@ -226,6 +239,19 @@ fn is_charged_back(order: &Order, ended: &Active) -> bool {
         None => saga.payments.get(part.payment).map(|payment| (part.payment, payment.kept_minor())),
     };
     now != Some((part.payment, ended.amount_minor))
+}
+
+/// Does the step reserve what came to an order of which something is reserved?
+fn is_addition(order: &Order, step: Step) -> bool {
+    step == Step::Reserve && order.saga.goods.as_ref().is_some_and(|goods| goods.stands(step))
+}
+
+/// Is the step one that gave up what was not wanted any more, and is wanted now?
+fn is_wanted_again(order: &Order, at: &StepAt) -> bool {
+    let goods = order.saga.goods.as_ref().zip(order.placed.as_ref());
+    order.status == OrderStatus::Open
+        && at.step == Step::Release
+        && goods.is_some_and(|(goods, placed)| goods.asked(at, false, placed).is_none())
 }
 
 /// Code and words of a participant. Words that only repeat the code are left out.

@@ -70,6 +70,8 @@ pub enum AskedAmount {
     NotAuthorized,
     /// What of the payment is authorized, and neither captured nor given up.
     Held,
+    /// The same, as far as it is planned still.
+    ToCapture,
     /// What of the payment is captured and not paid back; for an owed amount, its part of that.
     NotRefunded,
 }
@@ -154,7 +156,7 @@ pub const STEPS: [StepSpec; Step::ALL.len()] = [
         role: Role::Payments,
         direction: Direction::Forward,
         acts_on: Some(Step::Authorize),
-        amount: AskedAmount::Held,
+        amount: AskedAmount::ToCapture,
         total: Total::CapturedMinor,
         undo: Undo::By(Step::Refund),
     },

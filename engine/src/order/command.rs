@@ -5,13 +5,15 @@ use std::sync::Arc;
 use super::convert::placed::place_weight_bytes;
 use crate::ids::{CommandKey, OrderRef, TimestampMs};
 use crate::keys::Hash;
-use crate::wire::command::Payment;
-use crate::wire::limits::{NAME_MAX_CHARS, REASON_MAX_CHARS};
+use crate::wire::command::{AmendData, Line, Payment};
+use crate::wire::limits::{COMPONENTS_MAX, NAME_MAX_CHARS, PAYMENTS_OF_ORDER_MAX, REASON_MAX_CHARS};
 use crate::wire::{CommandData, CommandEvent};
 
 /// The limits of the contract are in characters, of up to four bytes.
 const NAME_MAX_BYTES: usize = 4 * NAME_MAX_CHARS;
 const REASON_MAX_BYTES: usize = 4 * REASON_MAX_CHARS;
+/// What the change of a line takes beside its id, in bytes.
+const LINE_CHANGE_BYTES: usize = COMPONENTS_MAX * 12 + 64;
 /// What a decision takes beside the caller's own texts: hashes, times, verdict and its message, and a share of the
 /// record that it stands in, in bytes.
 const DECISION_BYTES: usize = 768;
@@ -79,6 +81,11 @@ impl Command {
             }
             CommandData::Hold(data) => data.name.len() + data.reason.len() + 64,
             CommandData::ReleaseHold(data) => data.name.len() + REASON_MAX_BYTES,
+            CommandData::Cancel(data) => {
+                let lines = data.lines.iter().map(|line| line.line_id.len() + LINE_CHANGE_BYTES);
+                lines.sum::<usize>() + PAYMENTS_OF_ORDER_MAX * 12 + 2 * REASON_MAX_BYTES
+            }
+            CommandData::Amend(data) => amend_weight_bytes(data),
             _ => 2 * REASON_MAX_BYTES,
         };
         let actor = match &self.actor {
@@ -87,4 +94,15 @@ impl Command {
         };
         text + actor + self.key.id.as_str().len() + self.key.source.as_str().len() + DECISION_BYTES
     }
+}
+
+/// What the change of an order takes in a record, with a payment that the engine adds, in bytes.
+fn amend_weight_bytes(data: &AmendData) -> usize {
+    let line = |line: &Line| line.line_id.len() + line.sku.len() + line.components.len() * 12 + 48;
+    let payment = |payment: &Payment| payment.payment_id.len() + payment.token_ref.len() + 32;
+    let lines: usize = data.lines.iter().map(|line| line.line_id.len() + LINE_CHANGE_BYTES).sum::<usize>()
+        + data.add_lines.iter().map(line).sum::<usize>();
+    let attributes: usize = data.attributes.iter().map(|(name, text)| name.len() + text.len() + 16).sum();
+    let payments: usize = data.payments.iter().map(payment).sum::<usize>() + PAYMENTS_OF_ORDER_MAX * 12;
+    lines + attributes + payments + 4 * NAME_MAX_BYTES + 3 * REASON_MAX_BYTES
 }

@@ -1,8 +1,10 @@
 //! Between the public contract's words, the domain's and the frozen stored ones.
 
+mod amended;
 mod events;
 pub(super) mod placed;
 
+pub(super) use amended::*;
 pub(super) use events::*;
 pub(super) use placed::*;
 

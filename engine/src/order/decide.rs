@@ -3,6 +3,8 @@
 //! A decision is what the command asks for and all that follows from it by itself (`fulfillment`), so that each record
 //! leaves the order waiting for something named, with its deadline.
 
+mod amend;
+mod amend_goods;
 mod cancel;
 mod decision;
 mod due;
@@ -76,7 +78,8 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
         }
         CommandData::ReleaseHold(data) => Ok(Decision::of(order, hold::release(order, data)?, context)),
         CommandData::Record(data) => Ok(Decision::of(order, record::record(order, data, context)?, context)),
-        CommandData::Amend(_) | CommandData::Exchange(_) => {
+        CommandData::Amend(data) => Ok(Decision::of(order, amend::amend(order, data)?, context)),
+        CommandData::Exchange(_) => {
             Err(refused(Code::UnsupportedCommand, Code::UnsupportedCommand.meaning()))
         }
     }

@@ -379,6 +379,7 @@ fn follow_weight(event: &EventV1) -> usize {
         | EventV1::HoldReleased { .. }
         | EventV1::FactRecorded(_)
         | EventV1::ReturnTermsSet(_)
-        | EventV1::Related(_) => 0,
+        | EventV1::Related(_)
+        | EventV1::Amended(_) => 0,
     }
 }

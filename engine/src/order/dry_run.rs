@@ -6,6 +6,7 @@
 
 use super::aggregate::{Aggregate, FoldError, Verdict};
 use super::draft::{Draft, Drafted};
+use super::owed::sum_of;
 use super::payments::PaymentState;
 use super::policy::Context;
 use super::publish::{Incoming, Published};
@@ -78,20 +79,20 @@ pub fn dry_run(
 /// What the decision between the two states decides of money.
 fn money(before: &Order, after: &Order, currency: Currency) -> Result<MoneyPreview, MoneyError> {
     let payment = payment_summary(after)?;
-    let total_minor = |order: &Order| order.placed.as_ref().map_or(0, |placed| placed.total_minor);
     let turns_back = after.status == OrderStatus::Canceling && before.status != OrderStatus::Canceling;
     let when_turning_back = |minor: i64| if turns_back { minor } else { 0 };
     // Another means takes the place of one that was declined.
-    let goes_on = before.saga.waiting_until.is_some() && after.saga.waiting_until.is_none() && !turns_back;
-    let open = after.saga.payments.iter().map(PaymentState::not_authorized_minor);
-    let paid_minor = if goes_on { open.fold(0, i64::saturating_add) } else { 0 };
+    let paid_after = before.saga.waiting_until.is_some() && after.saga.waiting_until.is_none() && !turns_back;
+    let open_minor =
+        |order: &Order| sum_of(order.saga.payments.iter().map(PaymentState::not_authorized_minor));
+    let waited_for_minor = if paid_after { 0 } else { open_minor(before) };
+    let unwanted_minor = |order: &Order| sum_of(order.saga.payments.iter().map(PaymentState::surplus_minor));
+    let given_up_minor = unwanted_minor(after).saturating_sub(unwanted_minor(before)).max(0);
     let newly_granted_minor = granted_minor(after).saturating_sub(granted_minor(before));
     Ok(MoneyPreview {
         currency,
-        authorize_minor: some(
-            total_minor(after).saturating_sub(total_minor(before)).saturating_add(paid_minor),
-        )?,
-        void_minor: some(when_turning_back(payment.authorized_minor.minor()))?,
+        authorize_minor: some(open_minor(after).saturating_sub(waited_for_minor))?,
+        void_minor: some(when_turning_back(payment.authorized_minor.minor()).saturating_add(given_up_minor))?,
         refund_minor: some(when_turning_back(after.saga.kept_minor()).saturating_add(newly_granted_minor))?,
         left_to_refund_minor: Amount::new(left_to_refund_minor(after))?,
         payment,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::amended::Amended;
 use super::facts::Fact;
 use super::holds::Hold;
 use super::owed::{Refund, Return, Split};
@@ -141,4 +142,6 @@ pub enum Event {
     ReturnTermsSet(ReturnTerms),
     /// The order has to do with another one.
     Related(Arc<Relation>),
+    /// The order is changed before its goods are booked.
+    Amended(Arc<Amended>),
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::amended::amend;
 use super::owed::{AskedRefund, OpenReturn, Paid, Refund, Return, Split};
 use super::payments::{PaymentState, Payments, THE_PAYMENT};
 use super::placed::Payment;
@@ -47,6 +48,7 @@ pub fn evolve(order: &mut Order, event: &Event) {
             order.saga.waiting_until = Some(*until);
         }
         Event::PaymentsAdded { payments, .. } => add_payments(order, payments),
+        Event::Amended(amended) => amend(order, amended),
         Event::StatusChanged { status, reason } => {
             let refused = order.status == OrderStatus::Canceling && *status == OrderStatus::Open;
             order.status = *status;
@@ -139,7 +141,7 @@ fn start(saga: &mut Saga, started: &StepStarted) {
 
 fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
     let Some(active) = order.saga.active.take_if(|active| active.at == *at) else { return };
-    let number = at.for_part().payment;
+    let number = at.number();
     let standing = match outcome {
         StepOutcome::Pending { reference, until } => {
             let waiting = Waiting::Pending { reference: reference.clone(), until: *until };
@@ -226,10 +228,12 @@ fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> StepState 
     let amount_minor = active.done_minor(outcome);
     let (saga, spec) = (&mut order.saga, spec(active.at.step));
     saga.totals.add(spec.total, units, amount_minor);
+    saga.goods_done(&active.at, active.units.as_ref(), order.placed.as_deref());
     let part = active.at.for_part();
     if active.at.step.is_of_payment()
         && let Some(payment) = saga.payments.get_mut(part.payment)
     {
+        let held_minor = payment.held_minor();
         let sum = match spec.total {
             Total::AuthorizedMinor => &mut payment.authorized_minor,
             Total::VoidedMinor => &mut payment.voided_minor,
@@ -237,6 +241,12 @@ fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> StepState 
             _ => &mut payment.refunded_minor,
         };
         *sum = sum.saturating_add(amount_minor);
+        // Who captures less than is authorized gives the rest up with it.
+        if active.at.step == Step::Capture && active.amount_minor < held_minor {
+            let rest_minor = payment.held_minor();
+            payment.voided_minor = payment.voided_minor.saturating_add(rest_minor);
+            saga.totals.voided_minor = saga.totals.voided_minor.saturating_add(rest_minor);
+        }
     }
     match part.owed {
         // A return pays back and takes back; what was done on the way forward stays done.
@@ -247,7 +257,10 @@ fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> StepState 
         }
         Some(owed) => paid_back(saga, owed, amount_minor, part.payment),
         None => {
-            if let (Direction::Backward, Some(undone)) = (spec.direction, spec.acts_on) {
+            let stands = saga.goods.as_ref().is_some_and(|goods| goods.stands(active.at.step));
+            if let (Direction::Backward, Some(undone)) = (spec.direction, spec.acts_on)
+                && !stands
+            {
                 saga.cell_mut(undone).standing = StepState::Undone;
             }
         }

@@ -10,20 +10,24 @@ use super::relation::relation_from_stored;
 use super::return_terms::restock_word;
 use super::saga::Active;
 use super::step::{StepAt, StepOutcome};
+use super::view_amended::amended_event;
 use super::view_payments::{component_amounts, line_amounts, payment_summary};
 use super::{Order, OrderStatus};
 use crate::codec::v1::{EventV1, ReturnTermsV1};
 use crate::fulfillment;
 use crate::ids::{OrderRef, TimestampMs};
 use crate::money::{Amount, MoneyError};
+use crate::ports::LineUnits;
 use crate::wire::command::{Component, FactKind, Payment, Relation, Step};
 use crate::wire::event::EventData;
 use crate::wire::event_data as public;
 use crate::wire::order::{Attention, LineAmount};
 use crate::wire::payment_rules::OnDecline;
 
-/// The id of an order's only shipment.
-const THE_SHIPMENT: &str = "1";
+/// Shipments are counted from 1.
+fn shipment_id(at: &StepAt) -> String {
+    at.number().saturating_add(1).to_string()
+}
 
 /// An event in its surroundings.
 pub(super) struct Happened<'a> {
@@ -93,6 +97,10 @@ impl Happened<'_> {
                 owed_minor: self.owed_before(fact)?,
             }),
             Event::HoldOverdue { reason, .. } => self.attention(Attention::Held, reason),
+            Event::Amended(amended) => {
+                let Some(placed) = &self.state.placed else { return Ok(None) };
+                amended_event(placed, amended)?
+            }
             Event::StepStarted(_)
             | Event::CancelRequested { .. }
             | Event::Refunded { .. }
@@ -195,7 +203,11 @@ impl Happened<'_> {
         let amount_minor = Amount::new(active.done_minor(outcome))?;
         let return_id = part.owed.filter(|owed| owed.starts_with('r')).map(str::to_owned);
         Ok(Some(match at.step {
-            Step::Reserve => EventData::Reserved(public::Reserved { reference, short: Vec::new() }),
+            Step::Reserve => EventData::Reserved(public::Reserved {
+                reference,
+                short: Vec::new(),
+                lines: parts(active.units.as_deref()),
+            }),
             Step::Authorize => EventData::Authorized(public::Authorized {
                 payment_id: payment_id(),
                 reference,
@@ -206,7 +218,7 @@ impl Happened<'_> {
                 },
             }),
             Step::Book => EventData::Booked(public::Booked {
-                shipment_id: THE_SHIPMENT.to_owned(),
+                shipment_id: shipment_id(at),
                 reference,
                 lines: carried(placed, active),
             }),
@@ -220,8 +232,9 @@ impl Happened<'_> {
                 EventData::Voided(public::Voided { payment_id: payment_id(), reference, amount_minor })
             }
             Step::CancelShipment => EventData::ShipmentCanceled(public::ShipmentCanceled {
-                shipment_id: THE_SHIPMENT.to_owned(),
+                shipment_id: shipment_id(at),
                 reference,
+                lines: parts(active.units.as_deref()),
             }),
             Step::Refund => {
                 let (lines, components) = self.piece(part.owed, active.done_minor(outcome))?;
@@ -276,7 +289,7 @@ impl Happened<'_> {
             StepOutcome::Done { reference, .. } => Some(reference.clone()),
             StepOutcome::Settled { done: true, reference } => reference.clone(),
             StepOutcome::Resolved { done: true, .. } => {
-                self.state.saga.reference_of(at.step, at.for_part().payment).cloned()
+                self.state.saga.reference_of(at.step, at.number()).cloned()
             }
             _ => return None,
         };
@@ -307,9 +320,14 @@ fn placed_data(placed: &Placed) -> Result<public::Placed, MoneyError> {
 
 fn carried(placed: &Placed, active: &Active) -> Vec<public::LinePart> {
     match &active.units {
-        Some(units) => units.iter().map(|units| part(&units.line_id, units.quantity)).collect(),
+        Some(units) => parts(Some(units)),
         None => placed.lines.iter().map(|line| part(&line.line_id, line.quantity.into())).collect(),
     }
+}
+
+/// Those units; none where all of the order's are meant.
+fn parts(units: Option<&[LineUnits]>) -> Vec<public::LinePart> {
+    units.unwrap_or_default().iter().map(|units| part(&units.line_id, units.quantity)).collect()
 }
 
 fn returned(line: &ReturnedLine, terms: Option<&ReturnTermsV1>) -> Result<public::ReturnedPart, MoneyError> {

@@ -5,6 +5,7 @@
 //! [`Draft`] decides many commands into one record (combining).
 
 mod aggregate;
+mod amended;
 mod command;
 mod convert;
 mod decide;
@@ -13,6 +14,8 @@ mod dry_run;
 mod event;
 mod evolve;
 mod facts;
+mod goods;
+mod goods_stored;
 mod happened;
 mod holds;
 mod lone;
@@ -40,10 +43,12 @@ mod tests;
 mod told;
 mod totals;
 mod view;
+mod view_amended;
 mod view_payments;
 mod waiting;
 
 pub use aggregate::{Aggregate, FoldError, Lookup, OperatorAct, RecordedOutcome, Remark, Times, Verdict};
+pub use amended::{Amended, LineChange};
 pub use command::{Actor, Command};
 pub use decide::{
     Contradiction, Decision, Denial, EngineCommand, LastWords, contradiction, decide, decide_engine,
@@ -54,6 +59,7 @@ pub use event::Event;
 pub(crate) use evolve::AUTHORIZATION_EXPIRED;
 pub use evolve::evolve;
 pub use facts::Fact;
+pub use goods::{Goods, Lot};
 pub use holds::Hold;
 pub use lone::{LoneDecision, LoneRecord, MoneyStep, lone_record};
 pub use owed::{AskedRefund, OpenReturn, Owed, Paid, Refund, Refunds, Return, ReturnedLine, Returns, Split};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::placed::Placed;
 use super::step::StepAt;
 use crate::ids::TimestampMs;
+use crate::wire::command::Step;
 
 /// The id of the only payment where none was named.
 pub(crate) const THE_PAYMENT: &str = "payment";
@@ -45,6 +46,24 @@ impl PaymentState {
     pub fn not_authorized_minor(&self) -> i64 {
         let standing_minor = self.authorized_minor.saturating_sub(self.voided_minor);
         self.planned_minor.saturating_sub(standing_minor).max(0)
+    }
+
+    /// Planned, and not captured: what is authorized anew where an authorization is over.
+    #[must_use]
+    pub fn open_minor(&self) -> i64 {
+        self.planned_minor.saturating_sub(self.captured_minor).max(0)
+    }
+
+    /// Authorized, and to be captured: no more than is planned.
+    #[must_use]
+    pub fn to_capture_minor(&self) -> i64 {
+        self.held_minor().min(self.open_minor())
+    }
+
+    /// Authorized, and not wanted any more: it is given up whole, or where a part of it is captured, with that.
+    #[must_use]
+    pub fn surplus_minor(&self) -> i64 {
+        self.held_minor().saturating_sub(self.to_capture_minor())
     }
 
     /// Authorized, and neither given up nor captured.
@@ -137,27 +156,41 @@ impl Payments {
     }
 }
 
-/// What an asking is for: an owed amount (a return `r1`, a refund without goods `f1`), and which payment, from 0.
+/// What an asking is for: an owed amount (a return `r1`, a refund without goods `f1`), and which payment, reservation or
+/// shipment, from 0.
 ///
-/// In the asking's `part` they stand with a dot between them, as `r1.p2`. The first payment is not named: so the keys of an
-/// order with one payment are what they always were.
+/// In the asking's `part` they stand with a dot between them, as `r1.p2`; reservations and shipments as `g2`. The first one
+/// is not named: so the keys of an order with one payment, whose goods go one way at once, are what they always were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part<'a> {
     /// The return or the refund.
     pub owed: Option<&'a str>,
     /// Which payment, from 0.
     pub payment: usize,
+    /// Which reservation or shipment, from 0.
+    pub lot: usize,
 }
 
 impl<'a> Part<'a> {
+    /// Of a step: `number` says which payment, where it is of one, and otherwise which reservation or shipment.
+    #[must_use]
+    pub const fn of(step: Step, owed: Option<&'a str>, number: usize) -> Self {
+        match step.is_of_payment() {
+            true => Self { owed, payment: number, lot: 0 },
+            false => Self { owed, payment: 0, lot: number },
+        }
+    }
+
     /// What `part` of an asking says.
     #[must_use]
     pub fn read(part: Option<&'a str>) -> Self {
-        let mut read = Self { owed: None, payment: 0 };
+        let mut read = Self { owed: None, payment: 0, lot: 0 };
         for word in part.into_iter().flat_map(|part| part.split('.')) {
-            match word.strip_prefix('p').and_then(|number| number.parse::<usize>().ok()) {
-                Some(number) => read.payment = number.saturating_sub(1),
-                None => read.owed = Some(word),
+            let number = |letter| word.strip_prefix(letter).and_then(|number| number.parse::<usize>().ok());
+            match (number('p'), number('g')) {
+                (Some(number), _) => read.payment = number.saturating_sub(1),
+                (None, Some(number)) => read.lot = number.saturating_sub(1),
+                (None, None) => read.owed = Some(word),
             }
         }
         read
@@ -165,12 +198,12 @@ impl<'a> Part<'a> {
 
     /// As it stands in an asking.
     #[must_use]
-    pub fn write(owed: Option<&Arc<str>>, payment: usize) -> Option<Arc<str>> {
-        let number = payment + 1;
-        match (owed, payment) {
-            (owed, 0) => owed.cloned(),
-            (None, _) => Some(format!("p{number}").into()),
-            (Some(owed), _) => Some(format!("{owed}.p{number}").into()),
+    pub fn write(&self) -> Option<Arc<str>> {
+        let (letter, number) = if self.lot > 0 { ('g', self.lot) } else { ('p', self.payment) };
+        match (self.owed, number) {
+            (owed, 0) => owed.map(Into::into),
+            (None, _) => Some(format!("{letter}{}", number.saturating_add(1)).into()),
+            (Some(owed), _) => Some(format!("{owed}.{letter}{}", number.saturating_add(1)).into()),
         }
     }
 }
@@ -180,6 +213,13 @@ impl StepAt {
     #[must_use]
     pub fn for_part(&self) -> Part<'_> {
         Part::read(self.part.as_deref())
+    }
+
+    /// Which payment it is of, from 0, where it moves money; otherwise which reservation or shipment.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        let part = self.for_part();
+        if self.step.is_of_payment() { part.payment } else { part.lot }
     }
 }
 
@@ -206,16 +246,17 @@ mod tests {
 
     #[test]
     fn parts_say_what_they_are_for() {
-        let owed: Arc<str> = "r1".into();
-        for (owed, payment, part) in [
-            (None, 0, None),
-            (None, 1, Some("p2")),
-            (Some(&owed), 0, Some("r1")),
-            (Some(&owed), 11, Some("r1.p12")),
+        for (step, owed, number, part) in [
+            (Step::Capture, None, 0, None),
+            (Step::Capture, None, 1, Some("p2")),
+            (Step::Refund, Some("r1"), 0, Some("r1")),
+            (Step::Refund, Some("r1"), 11, Some("r1.p12")),
+            (Step::Reserve, None, 0, None),
+            (Step::Release, None, 2, Some("g3")),
         ] {
-            let written = Part::write(owed, payment);
-            assert_eq!(written.as_deref(), part);
-            assert_eq!(Part::read(part), Part { owed: owed.map(|owed| &**owed), payment });
+            let written = Part::of(step, owed, number);
+            assert_eq!(written.write().as_deref(), part);
+            assert_eq!(Part::read(part), written);
         }
     }
 }

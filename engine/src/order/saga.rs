@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::facts::Fact;
+use super::goods::Goods;
 use super::holds::Hold;
 use super::owed::{OpenReturn, Refunds, Returns};
 use super::payments::Payments;
@@ -175,6 +176,10 @@ pub struct Saga {
     pub facts: Option<Arc<Vec<Fact>>>,
     /// Another order that this one has to do with.
     pub relation: Option<Arc<Relation>>,
+    /// How the goods stand line by line; `None` while the order is as it was placed and all of them go at once.
+    pub goods: Option<Arc<Goods>>,
+    /// What was noted last, for people who look at the order.
+    pub note: Option<Arc<str>>,
 }
 
 /// The step that a held order cannot enter, by the one that ended last: that one, or an authorization that would have to
@@ -183,6 +188,8 @@ pub struct Saga {
 pub fn held_step(last_ended: Option<(Step, StepState)>) -> Option<Step> {
     Some(match last_ended? {
         (_, StepState::Done) => Step::Authorize,
+        // What was ordered in addition is not to be had.
+        (Step::Reserve, StepState::Declined) => Step::Reserve,
         (step, StepState::Declined) if is_forward(step) => Step::Authorize,
         (step, _) => step,
     })
@@ -235,24 +242,33 @@ impl Saga {
         self.reference_of(step, 0)
     }
 
-    /// The participant's reference to what a forward step did last, for payment `payment`, from 0, where it is of one.
+    /// The participant's reference to what a forward step did last, for payment, reservation or shipment `number`, from 0.
     #[must_use]
-    pub fn reference_of(&self, step: Step, payment: usize) -> Option<&Arc<str>> {
+    pub fn reference_of(&self, step: Step, number: usize) -> Option<&Arc<str>> {
+        match (step, &self.goods) {
+            (Step::Reserve | Step::Book, Some(goods)) => return goods.reference(step, number),
+            (Step::Reserve | Step::Book, None) if number > 0 => return None,
+            _ => {}
+        }
         match step {
             Step::Reserve => self.references[0].as_ref(),
             Step::Book => self.references[1].as_ref(),
-            Step::Authorize => self.payments.get(payment)?.authorization.as_ref(),
-            Step::Capture => self.payments.get(payment)?.capture.as_ref(),
+            Step::Authorize => self.payments.get(number)?.authorization.as_ref(),
+            Step::Capture => self.payments.get(number)?.capture.as_ref(),
             Step::CancelShipment | Step::Void | Step::Refund | Step::Release | Step::Restock => None,
         }
     }
 
-    pub(super) fn set_reference(&mut self, step: Step, payment: usize, reference: Arc<str>) {
+    pub(super) fn set_reference(&mut self, step: Step, number: usize, reference: Arc<str>) {
+        if let (Step::Reserve | Step::Book, Some(goods)) = (step, &mut self.goods) {
+            Arc::make_mut(goods).set_reference(step, number, reference);
+            return;
+        }
         let place = match step {
             Step::Reserve => Some(&mut self.references[0]),
             Step::Book => Some(&mut self.references[1]),
-            Step::Authorize => self.payments.get_mut(payment).map(|payment| &mut payment.authorization),
-            Step::Capture => self.payments.get_mut(payment).map(|payment| &mut payment.capture),
+            Step::Authorize => self.payments.get_mut(number).map(|payment| &mut payment.authorization),
+            Step::Capture => self.payments.get_mut(number).map(|payment| &mut payment.capture),
             Step::CancelShipment | Step::Void | Step::Refund | Step::Release | Step::Restock => None,
         };
         if let Some(place) = place {
@@ -260,10 +276,11 @@ impl Saga {
         }
     }
 
-    /// Which payment, from 0, a forward step has this reference for.
+    /// Which payment, reservation or shipment, from 0, a forward step has this reference for.
     #[must_use]
-    pub fn payment_called(&self, step: Step, reference: &str) -> Option<usize> {
-        (0..self.payments.count())
+    pub fn number_called(&self, step: Step, reference: &str) -> Option<usize> {
+        let lots = self.goods.as_ref().map_or(1, |goods| goods.lots(step).len());
+        (0..if step.is_of_payment() { self.payments.count() } else { lots })
             .find(|number| self.reference_of(step, *number).is_some_and(|known| **known == *reference))
     }
 

@@ -28,7 +28,12 @@ pub(super) fn saga_to_stored(saga: &Saga) -> SagaV2 {
         references: Step::ALL
             .into_iter()
             .map(|step| {
-                saga.reference(step).filter(|_| !step.is_of_payment()).map(|reference| reference.to_string())
+                let reference = match step {
+                    Step::Reserve => saga.references[0].as_ref(),
+                    Step::Book => saga.references[1].as_ref(),
+                    _ => None,
+                };
+                reference.map(|reference| reference.to_string())
             })
             .collect(),
         authorization_expires_ms: None,

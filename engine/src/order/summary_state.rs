@@ -98,6 +98,11 @@ impl SummaryState {
                     self.last_ended = Some((ended.step, standing(outcome)));
                 }
             }
+            EventV1::Amended(amended) => {
+                if let Some((_, total_minor)) = &mut self.total {
+                    *total_minor = amended.total_minor.1;
+                }
+            }
             EventV1::StatusChanged { status, .. } => {
                 self.status = status_from_stored(*status);
                 // Nobody has to look at holds on the way back.

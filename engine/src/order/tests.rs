@@ -48,7 +48,7 @@ fn given_a_placed_order() -> Given {
 fn cancel(id: &str) -> Command {
     with_data(
         &place(&the_order(), id),
-        CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None }),
+        CommandData::Cancel(CancelData { reason: "no".into(), lines: Vec::new(), expected_version: None }),
     )
 }
 

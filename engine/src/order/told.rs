@@ -23,7 +23,8 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::HoldPlaced(_)
         | Event::HoldReleased { .. }
         | Event::HoldOverdue { .. }
-        | Event::FactRecorded(_) => true,
+        | Event::FactRecorded(_)
+        | Event::Amended(_) => true,
         Event::StatusChanged { status, .. } => match status {
             OrderStatus::Completed | OrderStatus::Canceling | OrderStatus::Canceled => true,
             // The cancellation was refused: it goes forward again, and the public hears why.

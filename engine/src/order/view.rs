@@ -9,6 +9,7 @@ use super::return_terms::terms_of_view;
 use super::saga::Waiting;
 use super::shares;
 use super::step_record::step_record;
+use super::view_amended::{amended_text, with_goods};
 use super::view_payments::{payment_summary, payments, refunds, shown_part};
 use super::{Order, OrderStatus};
 use crate::codec::CodecError;
@@ -141,7 +142,7 @@ fn order_view(
         customer,
         currency,
         total_minor: Amount::new(placed.total_minor)?,
-        lines: with_returns(order, shares::lines_of_view(placed, lines)?)?,
+        lines: with_goods(order, with_returns(order, shares::lines_of_view(placed, lines)?)?),
         components,
         payments: payments(order, placed)?,
         refunds: refunds(order)?,
@@ -152,6 +153,7 @@ fn order_view(
         relates_to: saga.relation.as_deref().cloned(),
         delivery,
         attributes,
+        note: saga.note.as_deref().map(Into::into),
         placed_at,
         created_at,
         updated_at,
@@ -301,6 +303,7 @@ fn event_name(event: &EventV1) -> String {
             format!("hold {name} released{reason}")
         }
         EventV1::HoldOverdue { reason, .. } => format!("hold overdue: {reason}"),
+        EventV1::Amended(amended) => amended_text(amended),
     }
 }
 

@@ -38,7 +38,7 @@ fn placed(order: &OrderRef, id: &str) -> CommandEvent {
 }
 
 fn cancel(order: &OrderRef, id: &str) -> CommandEvent {
-    let data = CancelData { reason: "no".into(), expected_version: None };
+    let data = CancelData { reason: "no".into(), lines: Vec::new(), expected_version: None };
     CommandEvent { data: CommandData::Cancel(data), ..placed(order, id) }
 }
 

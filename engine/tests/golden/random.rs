@@ -110,7 +110,7 @@ fn event(rng: &mut Rng) -> EventV1 {
     let attention =
         [AttentionV1::None, AttentionV1::Held, AttentionV1::Stalled, AttentionV1::Parked][rng.usize(..4)];
     let (instance, generation) = (number(rng) as u32, number(rng) as u32);
-    match rng.u8(..28) {
+    match rng.u8(..29) {
         0 => EventV1::Placed(Box::new(placed(rng))),
         1 => EventV1::StepStarted {
             step: step(rng),
@@ -221,7 +221,30 @@ fn event(rng: &mut Rng) -> EventV1 {
             }),
         }),
         26 => EventV1::Related(RelationV1 { kind: RelationKindV1::ReplacementOf, order: text(rng) }),
+        27 => EventV1::Amended(Box::new(amended(rng))),
         _ => EventV1::Noted { reason: text(rng) },
+    }
+}
+
+fn amended(rng: &mut Rng) -> AmendedV1 {
+    let PlacedV1 { lines: added, components, payments, mut deliveries, attributes, .. } = placed(rng);
+    let change = LineChangeV1 {
+        line_id: text(rng),
+        quantity: (number(rng), number(rng)),
+        amount_minor: (signed(rng), signed(rng)),
+        components,
+    };
+    AmendedV1 {
+        lines: vec![change],
+        added,
+        total_minor: (signed(rng), signed(rng)),
+        planned_minor: list(rng, signed),
+        payments,
+        delivery: deliveries.pop(),
+        attributes,
+        note: maybe(rng, text),
+        reason: text(rng),
+        cancels: rng.bool(),
     }
 }
 

@@ -5,8 +5,8 @@ use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::codec::deadline::Deadline;
 use retailflow_engine::codec::fence::{Fence, IntakeFloor};
 use retailflow_engine::codec::snapshot::{
-    ActiveV2, EarlierV4, HoldV5, OpenReturnV5, OwedV5, PaymentStateV5, RefundV5, ReturnsV2, SagaV2, ShopV5,
-    SnapshotV1, SnapshotV2, SnapshotV3, SnapshotV4, SnapshotV5, StepStateV2, WordsV4,
+    ActiveV2, AmendsV5, EarlierV4, HoldV5, OpenReturnV5, OwedV5, PaymentStateV5, RefundV5, ReturnsV2, SagaV2,
+    ShopV5, SnapshotV1, SnapshotV2, SnapshotV3, SnapshotV4, SnapshotV5, StepStateV2, WordsV4,
 };
 use retailflow_engine::codec::v1::*;
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId, TimestampMs};
@@ -283,12 +283,24 @@ pub(crate) fn snapshots_v5() -> Vec<(&'static str, SnapshotV5)> {
         return_terms: vec![terms],
         relation: Some(relation),
     };
+    let units = LinePartV1 { line_id: "1".into(), quantity: 2, amount_minor: None, sku: None };
+    let amends = AmendsV5 {
+        goods: Some((vec![(Some("inv-1".into()), vec![units]), (None, vec![])], vec![])),
+        note: Some("ring twice".into()),
+    };
+    let empty = SnapshotV5 {
+        state: absent,
+        payments: vec![],
+        owed: OwedV5::default(),
+        shop: ShopV5::default(),
+        amends: AmendsV5::default(),
+    };
     vec![
-        ("snapshot_v5_busy", SnapshotV5 { state: busy, payments: vec![payment, declined], owed, shop }),
         (
-            "snapshot_v5_absent",
-            SnapshotV5 { state: absent, payments: vec![], owed: OwedV5::default(), shop: ShopV5::default() },
+            "snapshot_v5_busy",
+            SnapshotV5 { state: busy, payments: vec![payment, declined], owed, shop, amends },
         ),
+        ("snapshot_v5_absent", empty),
     ]
 }
 

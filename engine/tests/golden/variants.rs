@@ -28,7 +28,7 @@ these_are_all!(DeadlineV1: Keep, Set, Clear);
 these_are_all!(EventV1: Placed, StepStarted, StepEnded, CancelRequested, ReturnRequested, Refunded, LinesShort,
     StatusChanged, AttentionChanged, Archived, Restored, PersonErased, ReturnRulesSet, SettleRequested, Contradicted,
     ContradictionSeen, Noted, RefundRequested, ReturnSplit,
-    PaymentRulesSet, PaymentAwaited, PaymentsAdded, HoldPlaced, HoldReleased, HoldOverdue, FactRecorded, ReturnTermsSet, Related);
+    PaymentRulesSet, PaymentAwaited, PaymentsAdded, HoldPlaced, HoldReleased, HoldOverdue, FactRecorded, ReturnTermsSet, Related, Amended);
 these_are_all!(StepOutcomeV1: Done, Declined, Failed, Unknown, Pending, Settled, Refused, Skipped, Resolved,
     NotDone);
 
@@ -42,6 +42,7 @@ pub(crate) fn records() -> Vec<(&'static str, RecordV1)> {
         ("record_remarks", remarks()),
         ("record_deadlines", deadlines()),
         ("record_events", with_events(events())),
+        ("record_amended", with_events(vec![EventV1::Amended(Box::new(amended()))])),
         ("record_return_rules", return_rules()),
         ("record_fact_kinds", fact_kinds()),
         ("record_relations", relations()),
@@ -242,6 +243,41 @@ fn fact_kinds() -> RecordV1 {
 fn relations() -> RecordV1 {
     let kinds = every!(RelationKindV1: ReplacementOf, ExchangeOf);
     with_events(kinds.map(|kind| EventV1::Related(RelationV1 { kind, order: "16".into() })).into())
+}
+
+fn amended() -> AmendedV1 {
+    let line = LineV1 {
+        line_id: "3".into(),
+        sku: "cd-0003".into(),
+        quantity: 2,
+        amount_minor: 900,
+        components: vec![],
+    };
+    AmendedV1 {
+        lines: vec![LineChangeV1 {
+            line_id: "1".into(),
+            quantity: (3, 1),
+            amount_minor: (1_000, 333),
+            components: vec![ComponentV1 { kind: ComponentKindV1::Goods, amount_minor: 333 }],
+        }],
+        added: vec![line],
+        total_minor: (1_000, 1_233),
+        planned_minor: vec![1_000, 233],
+        payments: vec![PaymentV1 {
+            payment_id: "payment-2".into(),
+            token_ref: Some("tok_9".into()),
+            amount_minor: 233,
+        }],
+        delivery: Some(DeliveryV1 {
+            method: Some("express".into()),
+            address_ref: Some("adr_9".into()),
+            line_ids: vec![],
+        }),
+        attributes: vec![("gift".into(), String::new())],
+        note: Some("ring twice".into()),
+        reason: "the customer rang".into(),
+        cancels: false,
+    }
 }
 
 fn steps() -> RecordV1 {

@@ -4,7 +4,7 @@ use super::attributes::attributes;
 use super::command::{Delivery, Line, Payment, ReturnLine};
 use super::limits::*;
 use super::object::{objects, optional_object};
-use super::scalar::version;
+use super::scalar::{quantity, version};
 use crate::ids::TimestampMs;
 use crate::money::Amount;
 use schemars::JsonSchema;
@@ -25,6 +25,19 @@ pub struct AmendLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub amount_minor: Option<Amount>,
+}
+
+/// Units of one line that are canceled before they are booked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelLine {
+    /// Which line.
+    #[schemars(length(min = 1, max = NAME_MAX_CHARS))]
+    pub line_id: String,
+    /// How many units.
+    #[serde(deserialize_with = "quantity")]
+    #[schemars(range(min = 1, max = QUANTITY_MAX))]
+    pub quantity: u32,
 }
 
 /// The order is changed before the step that makes it impossible.

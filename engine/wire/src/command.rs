@@ -4,7 +4,7 @@
 //! fields are always optional, and an absent one adds nothing to the content hash.
 
 use super::attributes::attributes;
-pub use super::change_commands::{AmendData, AmendLine, ExchangeData, HoldData, ReleaseHoldData};
+pub use super::change_commands::{AmendData, AmendLine, CancelLine, ExchangeData, HoldData, ReleaseHoldData};
 use super::command_type::CommandType;
 use super::limits::*;
 pub use super::money_commands::{FactKind, PayData, RecordData, RefundData, RefundLine};
@@ -235,13 +235,17 @@ impl PlaceData {
     }
 }
 
-/// Take the order back.
+/// Take the order back, or units of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelData {
     /// Why.
     #[schemars(length(min = 1, max = REASON_MAX_CHARS))]
     pub reason: String,
+    /// Which units, each line at most once; left out: the whole order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects::<LINES_MAX, _, _>")]
+    #[schemars(length(max = LINES_MAX))]
+    pub lines: Vec<CancelLine>,
     /// The order's version that the caller has seen.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "version")]
     #[schemars(range(max = VERSION_MAX))]

@@ -1,5 +1,6 @@
 //! Public events: CloudEvents 1.0, one stable id each, in the order's version order.
 
+use super::change_events::{Amended, LinesCanceled};
 use super::event_data::*;
 use super::order::GiverKind;
 use super::time::{format_time, required};
@@ -102,6 +103,10 @@ events! {
     HoldReleased(HoldReleased) "hold_released";
     /// What happened outside entered the books.
     Recorded(Recorded) "recorded";
+    /// The order was changed before its goods were booked.
+    Amended(Amended) "amended";
+    /// Units were canceled before they were booked; what is left goes on.
+    LinesCanceled(LinesCanceled) "lines_canceled";
 }
 
 /// A public event with its envelope.

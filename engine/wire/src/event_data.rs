@@ -87,6 +87,9 @@ pub struct Reserved {
     /// What was not to be had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub short: Vec<LinePart>,
+    /// What was set aside; left out where that is all of the order's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LinePart>,
 }
 
 /// The payment was authorized.
@@ -185,6 +188,9 @@ pub struct ShipmentCanceled {
     pub shipment_id: String,
     /// The carrier's reference.
     pub reference: String,
+    /// What it would have carried; left out where that is all of the order's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LinePart>,
 }
 
 /// Money was paid back.

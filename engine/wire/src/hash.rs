@@ -6,9 +6,9 @@
 //! added later, with a tag of its own; a tag is never used again.
 
 use super::command::{
-    AmendData, AmendLine, CancelData, CommandData, Component, Delivery, ExchangeData, HoldData, Line,
-    PayData, Payment, PlaceData, RecordData, RefundData, RefundLine, Relation, ReleaseHoldData, ReportData,
-    ResolveStepData, Restock, ReturnData, ReturnLine,
+    AmendData, AmendLine, CancelData, CancelLine, CommandData, Component, Delivery, ExchangeData, HoldData,
+    Line, PayData, Payment, PlaceData, RecordData, RefundData, RefundLine, Relation, ReleaseHoldData,
+    ReportData, ResolveStepData, Restock, ReturnData, ReturnLine,
 };
 use sha2::{Digest, Sha256};
 
@@ -27,8 +27,13 @@ fn encode(data: &CommandData) -> Vec<u8> {
     to.text(1, data.kind().as_str());
     to.nest(2, |to| match data {
         CommandData::Place(data) => place(to, data),
-        CommandData::Cancel(CancelData { reason, expected_version }) => {
+        CommandData::Cancel(CancelData { reason, lines, expected_version }) => {
             to.text(1, reason);
+            to.list(2, lines, |to, line| {
+                let CancelLine { line_id, quantity } = line;
+                to.text(1, line_id);
+                to.number(2, i64::from(*quantity));
+            });
             to.version(*expected_version);
         }
         CommandData::Return(data) => returned(to, data),

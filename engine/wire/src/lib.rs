@@ -55,6 +55,7 @@ pub mod base64;
 mod best_effort_ids;
 pub mod binding;
 mod change_commands;
+pub mod change_events;
 pub mod code;
 mod code_table;
 pub mod command;

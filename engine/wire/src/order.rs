@@ -240,7 +240,7 @@ pub struct OrderLine {
     pub line_id: String,
     /// What is ordered.
     pub sku: String,
-    /// How many units.
+    /// How many units; 0 of a line that was taken out.
     pub quantity: u32,
     /// The price of the whole line, all units together.
     pub amount_minor: Amount,
@@ -259,6 +259,12 @@ pub struct OrderLine {
     /// What is paid back for these; absent when none came back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned_minor: Option<Amount>,
+    /// How many units are set aside in stock; absent where the goods of the order go all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved_units: Option<u64>,
+    /// How many units are in booked shipments; absent where the goods of the order go all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booked_units: Option<u64>,
 }
 
 impl From<Line> for OrderLine {
@@ -274,6 +280,8 @@ impl From<Line> for OrderLine {
             allocated: Vec::new(),
             returned_units: None,
             returned_minor: None,
+            reserved_units: None,
+            booked_units: None,
         }
     }
 }
@@ -376,6 +384,9 @@ pub struct OrderView {
     /// Free data.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
+    /// What was noted last, for people who look at the order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// When the customer ordered, where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]

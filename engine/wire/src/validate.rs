@@ -27,7 +27,13 @@ pub(super) fn fault(code: Code, path: impl Display, message: impl Into<String>) 
 pub fn validate(data: &CommandData) -> Checked {
     match data {
         CommandData::Place(place) => place.validate(),
-        CommandData::Cancel(CancelData { reason, .. }) => prose("reason", reason),
+        CommandData::Cancel(CancelData { reason, lines, .. }) => {
+            unique(lines.iter().map(|line| line.line_id.as_str()), "lines", "line_id")?;
+            for (i, line) in lines.iter().enumerate() {
+                name(format_args!("lines[{i}].line_id"), &line.line_id)?;
+            }
+            prose("reason", reason)
+        }
         CommandData::Return(ReturnData { lines, reason, fee_minor, .. }) => {
             some_lines(lines.len())?;
             return_lines(lines)?;

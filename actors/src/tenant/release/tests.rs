@@ -58,7 +58,11 @@ impl World {
     }
 
     fn cancel(&self, id: &str) -> Command {
-        let data = CommandData::Cancel(CancelData { reason: "no".into(), expected_version: None });
+        let data = CommandData::Cancel(CancelData {
+            reason: "no".into(),
+            lines: Vec::new(),
+            expected_version: None,
+        });
         Command { content_hash: content_hash(&data), data: data.into(), ..self.place(id) }
     }
 

@@ -5,6 +5,7 @@
 //! pinned by golden files: append only. Unknown variants inside this version are `Corrupt`, because a build that
 //! adds one raises the version.
 
+mod amended;
 mod bytes;
 mod facts;
 mod placed;
@@ -12,6 +13,7 @@ mod relation;
 mod return_terms;
 mod shapes;
 
+pub use amended::*;
 pub use bytes::{VERSION, decode, encode};
 pub use facts::*;
 pub use placed::*;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::amended::AmendedV1;
 use super::facts::FactV1;
 use super::placed::{ComponentV1, PaymentV1, PlacedV1};
 use super::relation::RelationV1;
@@ -312,6 +313,7 @@ pub enum EventV1 {
     FactRecorded(FactV1),
     ReturnTermsSet(ReturnTermsV1),
     Related(RelationV1),
+    Amended(Box<AmendedV1>),
 }
 
 /// Which payment money goes back to first.

@@ -14,8 +14,8 @@ use super::super::saga::Word;
 use super::super::step::StepAt;
 use super::super::step::{StepOutcome, StepStarted};
 use super::{
-    component_kind_from_stored, component_kind_to_stored, payment_from_stored, payment_to_stored,
-    placed_from_stored, placed_to_stored,
+    amended_from_stored, amended_to_stored, component_kind_from_stored, component_kind_to_stored,
+    payment_from_stored, payment_to_stored, placed_from_stored, placed_to_stored,
 };
 use crate::codec::CodecError;
 use crate::codec::control::{
@@ -125,6 +125,7 @@ pub(in super::super) fn event_to_stored(event: &Event) -> EventV1 {
         Event::HoldOverdue { name, reason } => {
             EventV1::HoldOverdue { name: name.to_string(), reason: reason.to_string() }
         }
+        Event::Amended(amended) => EventV1::Amended(Box::new(amended_to_stored(amended))),
     }
 }
 
@@ -259,6 +260,7 @@ pub(in super::super) fn event_from_stored(event: &EventV1) -> Result<Event, Code
         EventV1::HoldOverdue { name, reason } => {
             Event::HoldOverdue { name: name.as_str().into(), reason: reason.as_str().into() }
         }
+        EventV1::Amended(amended) => Event::Amended(Arc::new(amended_from_stored(amended)?)),
         EventV1::LinesShort { .. } => return Err(narrow("lines short")),
         EventV1::PersonErased { .. } => return Err(narrow("an erased person")),
     })

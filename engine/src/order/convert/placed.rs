@@ -82,7 +82,7 @@ pub(in super::super) fn attributes_to_wire(attributes: &[(Box<str>, Box<str>)]) 
     attributes.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
 }
 
-fn components_to_wire(parts: &[Component]) -> Result<Vec<wire::Component>, MoneyError> {
+pub(in super::super) fn components_to_wire(parts: &[Component]) -> Result<Vec<wire::Component>, MoneyError> {
     parts
         .iter()
         .map(|part| Ok(wire::Component { kind: part.kind, amount_minor: Amount::new(part.amount_minor)? }))
@@ -108,17 +108,7 @@ fn placed_from_wire(place: &PlaceData) -> Result<Placed, (Code, String)> {
         customer: place.customer.as_str().into(),
         currency: place.currency,
         total_minor: total_minor.minor(),
-        lines: place
-            .lines
-            .iter()
-            .map(|line| Line {
-                line_id: line.line_id.as_str().into(),
-                sku: line.sku.as_str().into(),
-                quantity: line.quantity,
-                amount_minor: line.amount_minor.minor(),
-                components: components(&line.components),
-            })
-            .collect(),
+        lines: place.lines.iter().map(line_from_wire).collect(),
         components: components(&place.components),
         payments: place
             .payments
@@ -143,45 +133,30 @@ fn placed_from_wire(place: &PlaceData) -> Result<Placed, (Code, String)> {
     })
 }
 
+/// A line as a caller names it.
+pub(in super::super) fn line_from_wire(line: &wire::Line) -> Line {
+    Line {
+        line_id: line.line_id.as_str().into(),
+        sku: line.sku.as_str().into(),
+        quantity: line.quantity,
+        amount_minor: line.amount_minor.minor(),
+        components: components(&line.components),
+    }
+}
+
 fn components(from: &[wire::Component]) -> Box<[Component]> {
     from.iter().map(|part| Component { kind: part.kind, amount_minor: part.amount_minor.minor() }).collect()
 }
 
 pub(in super::super) fn placed_to_stored(placed: &Placed) -> PlacedV1 {
-    let parts = |from: &[Component]| {
-        from.iter()
-            .map(|part| ComponentV1 {
-                kind: component_kind_to_stored(part.kind),
-                amount_minor: part.amount_minor,
-            })
-            .collect()
-    };
     PlacedV1 {
         customer: placed.customer.to_string(),
         currency: code_bytes(placed.currency),
         total_minor: placed.total_minor,
-        lines: placed
-            .lines
-            .iter()
-            .map(|line| LineV1 {
-                line_id: line.line_id.to_string(),
-                sku: line.sku.to_string(),
-                quantity: line.quantity.into(),
-                amount_minor: line.amount_minor,
-                components: parts(&line.components),
-            })
-            .collect(),
-        components: parts(&placed.components),
+        lines: placed.lines.iter().map(line_to_stored).collect(),
+        components: parts_to_stored(&placed.components),
         payments: placed.payments.iter().map(payment_to_stored).collect(),
-        deliveries: placed
-            .delivery
-            .iter()
-            .map(|delivery| DeliveryV1 {
-                method: Some(delivery.method.to_string()),
-                address_ref: delivery.address_ref.as_deref().map(Into::into),
-                line_ids: Vec::new(),
-            })
-            .collect(),
+        deliveries: placed.delivery.iter().map(delivery_to_stored).collect(),
         attributes: placed
             .attributes
             .iter()
@@ -196,7 +171,6 @@ pub(in super::super) fn placed_to_stored(placed: &Placed) -> PlacedV1 {
 }
 
 pub(in super::super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, CodecError> {
-    let corrupt = |why: String| CodecError::Corrupt(why);
     // The shape can say more than this build carries out: leaving a part out would lose it without a word.
     let narrow =
         |what: &str| CodecError::Unsupported { schema: format!("{what} in Record"), found: 1, known: 1 };
@@ -209,38 +183,15 @@ pub(in super::super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, 
     if stored.payments.iter().any(|payment| payment.token_ref.is_none()) {
         return Err(narrow("a payment of no means"));
     }
-    let parts = |from: &[ComponentV1]| -> Box<[Component]> {
-        from.iter()
-            .map(|part| Component {
-                kind: component_kind_from_stored(part.kind),
-                amount_minor: part.amount_minor,
-            })
-            .collect()
-    };
-    let lines = stored
-        .lines
-        .iter()
-        .map(|line| {
-            Ok(Line {
-                line_id: line.line_id.as_str().into(),
-                sku: line.sku.as_str().into(),
-                quantity: u32::try_from(line.quantity).map_err(|error| corrupt(error.to_string()))?,
-                amount_minor: line.amount_minor,
-                components: parts(&line.components),
-            })
-        })
-        .collect::<Result<_, CodecError>>()?;
+    let lines = stored.lines.iter().map(line_from_stored).collect::<Result<_, CodecError>>()?;
     Ok(Placed {
         customer: stored.customer.as_str().into(),
         currency: currency_from_stored(stored.currency)?,
         total_minor: stored.total_minor,
         lines,
-        components: parts(&stored.components),
+        components: parts_from_stored(&stored.components),
         payments: stored.payments.iter().map(payment_from_stored).collect(),
-        delivery: stored.deliveries.first().map(|delivery| Delivery {
-            method: delivery.method.as_deref().unwrap_or_default().into(),
-            address_ref: delivery.address_ref.as_deref().map(Into::into),
-        }),
+        delivery: stored.deliveries.first().map(delivery_from_stored),
         attributes: stored
             .attributes
             .iter()
@@ -252,6 +203,57 @@ pub(in super::super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, 
             ciphertext: sealed.ciphertext.as_slice().into(),
         }),
     })
+}
+
+pub(in super::super) fn parts_to_stored(from: &[Component]) -> Vec<ComponentV1> {
+    let part = |part: &Component| ComponentV1 {
+        kind: component_kind_to_stored(part.kind),
+        amount_minor: part.amount_minor,
+    };
+    from.iter().map(part).collect()
+}
+
+pub(in super::super) fn parts_from_stored(from: &[ComponentV1]) -> Box<[Component]> {
+    let part = |part: &ComponentV1| Component {
+        kind: component_kind_from_stored(part.kind),
+        amount_minor: part.amount_minor,
+    };
+    from.iter().map(part).collect()
+}
+
+pub(in super::super) fn line_to_stored(line: &Line) -> LineV1 {
+    LineV1 {
+        line_id: line.line_id.to_string(),
+        sku: line.sku.to_string(),
+        quantity: line.quantity.into(),
+        amount_minor: line.amount_minor,
+        components: parts_to_stored(&line.components),
+    }
+}
+
+pub(in super::super) fn line_from_stored(line: &LineV1) -> Result<Line, CodecError> {
+    Ok(Line {
+        line_id: line.line_id.as_str().into(),
+        sku: line.sku.as_str().into(),
+        quantity: u32::try_from(line.quantity).map_err(|error| CodecError::Corrupt(error.to_string()))?,
+        amount_minor: line.amount_minor,
+        components: parts_from_stored(&line.components),
+    })
+}
+
+pub(in super::super) fn delivery_to_stored(delivery: &Delivery) -> DeliveryV1 {
+    DeliveryV1 {
+        method: Some(delivery.method.to_string()),
+        address_ref: delivery.address_ref.as_deref().map(Into::into),
+        line_ids: Vec::new(),
+    }
+}
+
+pub(in super::super) fn delivery_from_stored(delivery: &DeliveryV1) -> Delivery {
+    Delivery {
+        method: delivery.method.as_deref().unwrap_or_default().into(),
+        address_ref: delivery.address_ref.as_deref().map(Into::into),
+    }
 }
 
 pub(in super::super) fn payment_to_stored(payment: &Payment) -> PaymentV1 {

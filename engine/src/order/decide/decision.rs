@@ -79,8 +79,7 @@ impl Contradiction {
             });
         let other = match (
             &saga.active,
-            saga.reference_of(at.step, at.for_part().payment)
-                .or(later.and_then(|one| one.reference.as_ref())),
+            saga.reference_of(at.step, at.number()).or(later.and_then(|one| one.reference.as_ref())),
         ) {
             (Some(active), _) if active.at.step == at.step => {
                 let pending = match &active.waiting {

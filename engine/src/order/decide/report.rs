@@ -65,9 +65,9 @@ fn of_another(order: &Order, active: Option<&Active>, data: &ReportData) -> Deni
     if let Some(earlier) = saga.called(data.step, &data.reference) {
         return over(order, data, &earlier.at, earlier.standing);
     }
-    if let Some(payment) = saga.payment_called(data.step, &data.reference) {
+    if let Some(number) = saga.number_called(data.step, &data.reference) {
         let cell = saga.cell(data.step);
-        let part = Part::write(None, payment);
+        let part = Part::of(data.step, None, number).write();
         let at = StepAt { step: data.step, instance: cell.instance, generation: 1, part };
         return over(order, data, &at, StepState::Done);
     }

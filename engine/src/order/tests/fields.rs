@@ -71,7 +71,24 @@ fn cases() -> Vec<Case> {
         world.answer(super::saga::world::declined("no"));
         world
     };
+    let reserved = || World::at(Step::Authorize);
+    let with_free_units = || {
+        let mut data = basket();
+        data["lines"][0]["amount_minor"] = json!(0);
+        let mut world = World::placed_as(data);
+        world.answer(done());
+        world
+    };
+    let amending = json!({ "reason": "because", "note": "ring twice", "attributes": { "gift": "yes" },
+        "delivery": { "method": "m", "address_ref": "r" },
+        "lines": [{ "line_id": "a", "quantity": 2, "amount_minor": 1100 }],
+        "add_lines": [{ "line_id": "c", "sku": "u", "quantity": 1, "amount_minor": 300,
+            "components": [{ "kind": "goods", "amount_minor": 300 }] }],
+        "payments": [{ "payment_id": "x", "token_ref": "t", "amount_minor": 400 }] });
+    let some_units = json!({ "reason": "because", "lines": [{ "line_id": "a", "quantity": 1 }] });
     vec![
+        case(CommandType::Amend, reserved, amending),
+        case(CommandType::Cancel, with_free_units, some_units),
         case(CommandType::Place, World::empty, placing),
         case(CommandType::Cancel, World::placed, why()),
         case(CommandType::Return, World::completed, back),
@@ -156,7 +173,7 @@ fn cases_of_shops() -> Vec<Case> {
 }
 
 /// Commands that are answered `unsupported_command` as yet.
-const NOT_BUILT: [CommandType; 2] = [CommandType::Amend, CommandType::Exchange];
+const NOT_BUILT: [CommandType; 1] = [CommandType::Exchange];
 
 /// The fields that a schema says, as `lines[].quantity`; those of a map as `attributes.*`.
 fn fields(whole: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) {

@@ -1,9 +1,12 @@
 //! Random lives: all commands, answers that are legal, late or foreign, and leaps of time, in any order. What holds of
 //! every state is in [`World`]; what holds of every life is here.
 
+mod acts;
+
 use proptest::prelude::*;
 use serde_json::json;
 
+use self::acts::{amends, parts_of, pays};
 use super::saga::world::*;
 use super::shop_moves::{ShopMove, release_all, shop_moves};
 use super::the_order;
@@ -53,6 +56,19 @@ enum Move {
     },
     /// What shops do beside.
     Shop(ShopMove),
+    /// The order is changed: other units, another price, a line more.
+    Amend {
+        b: bool,
+        quantity: u32,
+        amount: Option<i64>,
+        adds: bool,
+        pays: bool,
+    },
+    /// Some units are canceled.
+    CancelUnits {
+        b: bool,
+        quantity: u32,
+    },
     /// The order is placed again.
     Place,
     /// An operator says how a step ended.
@@ -115,7 +131,7 @@ fn answers() -> impl Strategy<Value = Answer> {
         1 => prop::sample::select(vec![-1, 0, 500, 1500, i64::MAX]).prop_map(Answer::DoneFor),
         2 => (0..20_000u64).prop_map(Answer::DoneUntil),
         1 => Just(Answer::Declined),
-        2 => Just(Answer::AuthorizationExpired),
+        4 => Just(Answer::AuthorizationExpired),
         1 => Just(Answer::Refused),
         2 => Just(Answer::Failed),
         2 => Just(Answer::Unknown),
@@ -141,6 +157,9 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
             .prop_map(|(amount, of, payment)| Move::Refund { amount, of, payment }),
         1 => (1..3usize, prop::bool::weighted(0.9)).prop_map(|(parts, right)| Move::Pay { parts, right }),
         6 => shop_moves().prop_map(Move::Shop),
+        3 => (any::<bool>(), 0..6u32, amount(), prop::bool::weighted(0.3), any::<bool>())
+            .prop_map(|(b, quantity, amount, adds, pays)| Move::Amend { b, quantity, amount, adds, pays }),
+        2 => (any::<bool>(), 1..4u32).prop_map(|(b, quantity)| Move::CancelUnits { b, quantity }),
         1 => Just(Move::Place),
         1 => (step(), any::<bool>()).prop_map(|(step, done)| Move::Resolve { step, done }),
         2 => Just(Move::Resume),
@@ -178,34 +197,6 @@ fn ways() -> impl Strategy<Value = Way> {
         waits,
         pro_rata,
     })
-}
-
-/// An amount in so many parts that differ.
-fn parts_of(minor: i64, parts: usize) -> Vec<i64> {
-    let mut left = minor;
-    let part = |number: usize| {
-        let part = if number + 1 == parts { left } else { left / 3 };
-        left -= part;
-        part
-    };
-    (0..parts).map(part).collect()
-}
-
-/// Another means for what was declined; wrong by a cent.
-fn pays(world: &mut World, parts: usize, right: bool) -> Code {
-    let saga = &world.order().saga;
-    let open: i64 =
-        saga.payments.iter().filter(|one| one.declined).map(|one| one.not_authorized_minor()).sum();
-    let (waits, count) = (saga.waiting_until.is_some(), saga.payments.count());
-    let minors = parts_of(open + i64::from(!right), parts);
-    let payments: Vec<_> = minors
-        .iter()
-        .enumerate()
-        .map(|(at, minor)| json!({ "payment_id": format!("x{}", count + at), "token_ref": "t", "amount_minor": minor }))
-        .collect();
-    let code = world.ask(pay(json!(payments)));
-    assert!(code != Code::Applied || (waits && right));
-    code
 }
 
 /// A life, and the askings that it had.
@@ -313,6 +304,18 @@ impl Life {
                 let left = world.order().saga.left_minor();
                 let code = world.ask(refund(data));
                 assert!(code != Code::Applied || *amount <= left, "{amount} of {left}");
+            }
+            Move::Amend { b, quantity, amount, adds, pays } => {
+                amends(world, if *b { "b" } else { "a" }, (*quantity, *amount), *adds, *pays);
+            }
+            Move::CancelUnits { b, quantity } => {
+                let before = world.order().placed.as_ref().unwrap().units();
+                let line = json!({ "line_id": if *b { "b" } else { "a" }, "quantity": quantity });
+                let code = world.ask(cancel_units(json!([line])));
+                let left = world.order().placed.as_ref().unwrap().units();
+                // On hold before its first step, nothing is left to be undone.
+                let turned = matches!(world.status(), OrderStatus::Canceling | OrderStatus::Canceled);
+                assert!(code != Code::Applied || turned || before - left == u64::from(*quantity));
             }
             Move::Pay { parts, right } => drop(pays(world, *parts, *right)),
             Move::Shop(next) => next.happens(world),
@@ -458,6 +461,8 @@ fn the_lives_go_everywhere() {
             met.insert(format!("terms {}", saga.return_terms().len().min(2)));
             met.insert(format!("holds {} overdue {}", saga.holds().len(), saga.overdue_hold().is_some()));
             met.insert(format!("payments {}", saga.payments.count().min(5)));
+            let goods = saga.goods.as_ref().map_or(0, |goods| goods.reservations.len());
+            met.insert(format!("reservations {}", goods.min(2)));
         }
     }
     let mut wanted: Vec<String> = Vec::new();
@@ -477,6 +482,7 @@ fn the_lives_go_everywhere() {
         ]
         .map(str::to_owned),
     );
+    wanted.extend(["reservations 2", "Open Some(Release)"].map(str::to_owned));
     for mode in ["None", "Some(Perform)", "Some(Look)", "Some(Settle)"] {
         wanted.extend(["None", "Held", "Stalled"].map(|kind| format!("{kind} {mode}")));
     }

@@ -1,5 +1,6 @@
 //! The saga: given an order somewhere on its way, when an answer or a command comes, then it goes on like this.
 
+mod amends;
 mod attention;
 mod back;
 mod facts;

@@ -7,8 +7,8 @@ use crate::codec::v1::{self, BodyV1};
 use crate::ids::TimestampMs;
 use crate::order::convert::event_to_stored;
 use crate::order::{
-    Event, Fact, Hold, LineTerms, Payment, Refund, Return, ReturnTerms, ReturnedLine, Split, StepStarted,
-    Word, evolve,
+    Amended, Event, Fact, Hold, LineChange, LineTerms, Payment, Refund, Return, ReturnTerms, ReturnedLine,
+    Split, StepStarted, Word, evolve,
 };
 use crate::ports::LineUnits;
 use crate::wire::command::{ComponentKind, FactKind};
@@ -28,7 +28,7 @@ fn askings() -> impl Strategy<Value = StepAt> {
     let more = [Step::Refund, Step::Release, Step::Restock];
     let steps = prop::sample::select(steps.into_iter().chain(more).collect::<Vec<_>>());
     let number = || prop::sample::select(vec![0, 1, u32::MAX]);
-    let parts = vec!["r1", "f1", "p2", "r1.p2", "f1.p99"];
+    let parts = vec!["r1", "f1", "p2", "r1.p2", "f1.p99", "g2", "g99"];
     let part = prop::option::of(prop::sample::select(parts).prop_map(std::sync::Arc::from));
     (steps, number(), number(), part).prop_map(|(step, instance, generation, part)| StepAt {
         step,
@@ -103,6 +103,27 @@ fn facts() -> impl Strategy<Value = Event> {
     })
 }
 
+fn amended(line_id: &str, minor: i64, planned_minor: i64) -> Amended {
+    let placed = World::placed().order().placed.clone().unwrap();
+    let line = |line_id: &str| LineChange {
+        line_id: line_id.into(),
+        was_quantity: 7,
+        quantity: u32::try_from(minor).unwrap_or(u32::MAX),
+        was_amount_minor: i64::MIN,
+        amount_minor: minor,
+        components: Box::default(),
+    };
+    Amended {
+        lines: [line(line_id)].into(),
+        added: if minor == 1 { placed.lines.clone() } else { Box::default() },
+        total_minor: minor,
+        planned_minor: [planned_minor, minor, 1].into(),
+        payments: [Payment { payment_id: "x".into(), token_ref: "t".into(), amount_minor: minor }].into(),
+        note: Some("n".into()),
+        ..Amended::new(&placed, "r")
+    }
+}
+
 fn events() -> impl Strategy<Value = Event> {
     let units = || {
         let unit = counts().prop_map(|quantity| LineUnits { line_id: "a".into(), quantity });
@@ -161,6 +182,9 @@ fn events() -> impl Strategy<Value = Event> {
             let line_id = "a".into();
             let line = LineTerms { line_id, quantity: 1, restock, condition: None };
             Event::ReturnTermsSet(ReturnTerms { return_id: "r1".into(), fee_minor, lines: [line].into() })
+        }),
+        2 => (prop::sample::select(vec!["a", "b", "z"]), numbers(), numbers()).prop_map(|(line_id, minor, planned)| {
+            Event::Amended(std::sync::Arc::new(amended(line_id, minor, planned)))
         }),
         1 => Just(Event::ContradictionSeen),
         1 => Just(Event::Noted { reason: "r".into() }),

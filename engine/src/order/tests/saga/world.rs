@@ -98,6 +98,18 @@ pub(in super::super) fn record(
     CommandData::Record(serde_json::from_value(data).unwrap())
 }
 
+pub(in super::super) fn amend(data: Value) -> CommandData {
+    let mut data = data;
+    data["reason"] = json!("the customer rang");
+    CommandData::Amend(serde_json::from_value(data).unwrap())
+}
+
+/// Some units are canceled.
+pub(in super::super) fn cancel_units(lines: Value) -> CommandData {
+    let data = json!({ "lines": lines, "reason": "too many" });
+    CommandData::Cancel(serde_json::from_value(data).unwrap())
+}
+
 /// As [`basket`], paid in parts of these amounts: `p1`, `p2` and so on.
 pub(in super::super) fn paid_by(parts: &[i64]) -> Value {
     let mut data = basket();
@@ -437,6 +449,16 @@ impl World {
             "{:#?}",
             saga.payments
         );
+        if let Some(goods) = &saga.goods {
+            let sum =
+                |of: &dyn Fn(&str) -> u64| placed.lines.iter().map(|line| of(&line.line_id)).sum::<u64>();
+            let by_line =
+                (sum(&|line_id: &str| goods.reserved(line_id)), sum(&|line_id: &str| goods.booked(line_id)));
+            assert_eq!(by_line, net_units, "goods by line add up: {goods:?}");
+        }
+        if order.status != OrderStatus::Canceling && order.status != OrderStatus::Canceled {
+            assert_eq!(sum(|one| one.planned_minor), placed.total_minor, "payments add up");
+        }
         crate::order::view_of(&self.aggregate, None).unwrap();
         let effects = self.check.effects();
         assert_eq!(

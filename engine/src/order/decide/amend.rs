@@ -1,0 +1,99 @@
+//! The order is changed, before the step that makes it impossible: the booking of its goods.
+
+use std::sync::Arc;
+
+use super::super::amended::Amended;
+use super::super::event::Event;
+use super::super::placed::{Delivery, Placed};
+use super::super::saga::StepState;
+use super::super::{Order, OrderStatus};
+use super::amend_goods;
+use super::cancel::turn_back;
+use super::decision::{Denial, plainly, rejected, rejected_at};
+use crate::wire::Code;
+use crate::wire::command::{AmendData, AmendLine, CancelData, Step};
+use crate::wire::limits::ATTRIBUTES_MAX;
+use crate::wire::order::Attention;
+
+pub(super) fn amend(order: &Order, data: &AmendData) -> Result<Vec<Event>, Denial> {
+    let placed = match (order.status, &order.placed) {
+        (OrderStatus::Canceling | OrderStatus::Canceled, _) => return Err(plainly(Code::AlreadyCanceled)),
+        (OrderStatus::Open, Some(placed)) if !is_booked(order) => placed,
+        _ => return Err(plainly(Code::TooLateToAmend)),
+    };
+    let mut amended = Amended::new(placed, &data.reason);
+    amend_goods::change(order, placed, (&data.lines, &data.add_lines), &data.payments, &mut amended)?;
+    amended.delivery = data.delivery.as_ref().map(|delivery| Delivery {
+        method: delivery.method.as_str().into(),
+        address_ref: delivery.address_ref.as_deref().map(Into::into),
+    });
+    amended.attributes =
+        data.attributes.iter().map(|(name, text)| (name.as_str().into(), text.as_str().into())).collect();
+    amended.note = data.note.as_deref().map(Into::into);
+    has_room(placed, &amended)?;
+    if amended == Amended::new(placed, &data.reason) {
+        return Err(rejected(Code::NotAmendable, "the order is already as it would be: nothing changes"));
+    }
+    Ok(events(order, amended))
+}
+
+/// Units are canceled before they are booked; all that are left are the whole order.
+pub(super) fn cancel_lines(order: &Order, placed: &Placed, data: &CancelData) -> Result<Vec<Event>, Denial> {
+    if is_booked(order) {
+        return Err(plainly(Code::NotCancelable));
+    }
+    let mut lines = Vec::with_capacity(data.lines.len());
+    for (number, asked) in data.lines.iter().enumerate() {
+        let Some(line) = placed.lines.iter().find(|line| *line.line_id == *asked.line_id) else {
+            let text = format!("there is no line {:?}", asked.line_id);
+            return Err(rejected_at(format_args!("lines[{number}].line_id"), Code::UnknownLine, text));
+        };
+        let Some(quantity) = line.quantity.checked_sub(asked.quantity) else {
+            let text = format!(
+                "line {:?} has {} units, {} would be canceled",
+                asked.line_id, line.quantity, asked.quantity
+            );
+            return Err(rejected_at(format_args!("lines[{number}].quantity"), Code::NotAmendable, text));
+        };
+        lines.push(AmendLine { line_id: asked.line_id.clone(), quantity, amount_minor: None });
+    }
+    let canceled = data.lines.iter().fold(0, |sum: u64, line| sum.saturating_add(line.quantity.into()));
+    if canceled == placed.units() {
+        return Ok(turn_back(order, data.reason.as_str().into()));
+    }
+    let mut amended = Amended { cancels: true, ..Amended::new(placed, &data.reason) };
+    amend_goods::change(order, placed, (&lines, &[]), &[], &mut amended)?;
+    Ok(events(order, amended))
+}
+
+/// Is it too late to change what is ordered?
+fn is_booked(order: &Order) -> bool {
+    let saga = &order.saga;
+    saga.cell(Step::Book).instance > 0 || saga.totals.captured_minor > 0
+}
+
+fn has_room(placed: &Placed, amended: &Amended) -> Result<(), Denial> {
+    let is_known = |name: &str| placed.attributes.iter().any(|(known, _)| **known == *name);
+    let new = amended.attributes.iter().filter(|(name, text)| !text.is_empty() && !is_known(name)).count();
+    let gone = amended.attributes.iter().filter(|(name, text)| text.is_empty() && is_known(name)).count();
+    if placed.attributes.len().saturating_add(new).saturating_sub(gone) > ATTRIBUTES_MAX {
+        let text = format!("the order would have more than {ATTRIBUTES_MAX} attributes");
+        return Err(rejected_at("attributes", Code::NotAmendable, text));
+    }
+    Ok(())
+}
+
+fn events(order: &Order, amended: Amended) -> Vec<Event> {
+    let saga = &order.saga;
+    // It waited for somebody to say what becomes of goods that are not to be had.
+    let decides = amended.moves_goods()
+        && saga.active.is_none()
+        && saga.attention.kind() == Attention::Held
+        && matches!(saga.last_ended, Some((Step::Reserve, standing)) if standing != StepState::Done);
+    let mut events = vec![Event::Amended(Arc::new(amended))];
+    if decides {
+        let reason = "the order was amended".into();
+        events.push(Event::AttentionChanged { attention: Attention::None, reason });
+    }
+    events
+}
