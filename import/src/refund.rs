@@ -45,9 +45,8 @@ pub(super) fn of(raw: &[RawLine], lines: &[Line], refunded: Option<Amount>) -> R
         left_out = Some(paid.checked_sub(sum)?);
     }
     let lines = back.into_iter().map(|(line, quantity, share)| ReturnLine {
-        line_id: line.line_id.clone(),
-        quantity,
         amount_minor: Some(share),
+        ..ReturnLine::new(line.line_id.clone(), quantity)
     });
     let data = ReturnData {
         lines: lines.collect(),

@@ -219,7 +219,9 @@ impl Money {
             return;
         }
         if self.payments.is_empty() {
-            let first = Payment { planned: was, authorized, captured, refunded, ..Payment::default() };
+            // The only one was of the whole order, whatever that was before.
+            let peak = self.peak.map_or(was, |(_, minor)| minor);
+            let first = Payment { planned: was, peak, authorized, captured, refunded, ..Payment::default() };
             self.payments.push(Payment { declined: self.first_declined, ..first });
         }
         for (number, minor) in planned.iter().enumerate() {

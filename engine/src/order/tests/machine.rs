@@ -3,6 +3,9 @@
 
 mod acts;
 
+mod everywhere;
+mod many;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -434,64 +437,4 @@ proptest! {
     fn the_same_life_gives_the_same_bytes(moves in moves(), way in ways()) {
         prop_assert_eq!(lives(&moves, false, 1000, way).log, lives(&moves, false, 1000, way).log);
     }
-}
-
-/// The random lives must go everywhere, or they prove little.
-#[test]
-fn the_lives_go_everywhere() {
-    use proptest::strategy::ValueTree;
-    use proptest::test_runner::TestRunner;
-    let mut runner = TestRunner::deterministic();
-    let mut met = std::collections::BTreeSet::new();
-    for _ in 0..3000 {
-        let moves = moves().new_tree(&mut runner).unwrap().current();
-        let way = ways().new_tree(&mut runner).unwrap().current();
-        let mut life = Life::new(false, 1000, way);
-        for next in &moves {
-            life.goes_on(next);
-            let (world, saga) = (&life.world, &life.world.order().saga);
-            met.insert(format!("{:?} {:?}", world.status(), world.step()));
-            met.insert(format!("{:?} {:?}", world.attention(), world.mode()));
-            met.insert(format!("refused {} archived {}", saga.cancel_refused, saga.archived));
-            met.insert(format!("renewed {}", saga.payments.iter().map(|one| one.entered).max().unwrap_or(0)));
-            met.insert(format!("waits {}", saga.waiting_until.is_some()));
-            met.insert(format!("refunds {}", saga.refunds().len().min(2)));
-            let covered = saga.refunds().iter().any(|one| one.paid.covered_minor > 0);
-            met.insert(format!("facts {} covered {covered}", saga.facts().len().min(2)));
-            met.insert(format!("terms {}", saga.return_terms().len().min(2)));
-            met.insert(format!("holds {} overdue {}", saga.holds().len(), saga.overdue_hold().is_some()));
-            met.insert(format!("payments {}", saga.payments.count().min(5)));
-            let goods = saga.goods.as_ref().map_or(0, |goods| goods.reservations.len());
-            met.insert(format!("reservations {}", goods.min(2)));
-        }
-    }
-    let mut wanted: Vec<String> = Vec::new();
-    for (status, steps) in [("Open", 0..4), ("Canceling", 0..8), ("Completed", 8..9)] {
-        wanted.extend(steps.map(|number| format!("{status} Some({:?})", Step::ALL[number])));
-    }
-    wanted.extend(["Completed Some(Refund)", "Completed None", "Canceled None"].map(str::to_owned));
-    wanted.extend(
-        [
-            "waits true",
-            "refunds 2",
-            "payments 5",
-            "holds 2 overdue true",
-            "holds 1 overdue false",
-            "facts 2 covered true",
-            "terms 2",
-        ]
-        .map(str::to_owned),
-    );
-    wanted.extend(["reservations 2", "Open Some(Release)"].map(str::to_owned));
-    for mode in ["None", "Some(Perform)", "Some(Look)", "Some(Settle)"] {
-        wanted.extend(["None", "Held", "Stalled"].map(|kind| format!("{kind} {mode}")));
-    }
-    // What is held is not at work.
-    wanted.retain(|state| state != "Held Some(Perform)");
-    wanted.extend(
-        ["refused true archived false", "refused false archived true", "renewed 4"].map(str::to_owned),
-    );
-    let missing: Vec<_> = wanted.iter().filter(|state| !met.contains(*state)).collect();
-    assert!(missing.is_empty(), "{missing:?} of {met:#?}");
-    assert!(!met.iter().any(|state| state.starts_with("Canceled Some")), "{met:?}");
 }
