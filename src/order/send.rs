@@ -176,8 +176,8 @@ pub(crate) fn cancel(args: &CancelOrder, output: Output) -> Result<(), Failure> 
 
 /// Runs `order return`.
 pub(crate) fn give_back(args: &ReturnLines, output: Output) -> Result<(), Failure> {
-    let named = args.condition.iter().map(|(line, _)| line).chain(&args.no_restock_line);
-    if let Some(unknown) = named.into_iter().find(|name| !args.line.iter().any(|(line, _)| line == *name)) {
+    let mut named = args.condition.iter().map(|(line, _)| line).chain(&args.no_restock_line);
+    if let Some(unknown) = named.find(|name| !args.line.iter().any(|(line, _)| line == *name)) {
         return Err(Failure::usage(format!("line {unknown} is not among those that come back (--line)")));
     }
     let line = |(line, quantity): &(String, u64)| {

@@ -57,9 +57,9 @@ fn with_the_provider(samples: &Samples, book: &str) -> BTreeMap<String, i64> {
 
 /// An order of which the bank takes a part back, and for which something was paid past the provider.
 fn facts(server: &Server) {
-    let (url, reason) = (server.url(), "damaged");
+    let url = server.url();
     let send = |words: &[&str]| {
-        let words = [&["order"], words, &["--server", &url]].concat();
+        let words = [&["order"][..], words, &["--server", url.as_str()]].concat();
         retailflow(&words).run().expect(0);
     };
     send(&["place", "t", "facts", "--customer", "c", "--currency", "USD", "--line", "cd:2:2000"]);
@@ -67,8 +67,6 @@ fn facts(server: &Server) {
     let record = ["record", "t", "facts", "--reference", "case-1"];
     send(&[&record[..], &["--kind", "chargeback", "--amount", "500"]].concat());
     send(&[&record[..], &["--kind", "external_payment", "--amount", "300"]].concat());
-    send(&["return", "t", "facts", "--line", "1:1", "--reason", reason]);
-    send(&["watch", "t", "facts"]);
 }
 
 #[test]

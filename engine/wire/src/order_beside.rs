@@ -88,11 +88,6 @@ pub struct OrderHold {
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub until: Option<TimestampMs>,
     /// That time is over, and somebody should look.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overdue: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
-fn is_false(value: &bool) -> bool {
-    !value
 }
