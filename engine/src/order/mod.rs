@@ -14,6 +14,7 @@ mod dry_run;
 mod event;
 mod evolve;
 mod goods;
+mod goods_done;
 mod goods_stored;
 mod happened;
 mod lone;
