@@ -62,6 +62,9 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
     }
     match &*command.data {
         CommandData::Place(_) | CommandData::Restore(_) => Err(plainly(Code::OrderExists)),
+        CommandData::Cancel(data) if !data.lines.is_empty() => {
+            Ok(Decision::of(order, amend::cancel_lines(order, data)?, context))
+        }
         CommandData::Cancel(data) => Ok(Decision::of(order, cancel::cancel(order, data)?, context)),
         CommandData::Return(data) => returns::ask(order, data, context),
         CommandData::Report(data) => report::report(order, data, context),

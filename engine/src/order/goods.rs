@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use super::placed::Placed;
-use super::saga::Saga;
 use super::step::StepAt;
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
@@ -59,28 +58,7 @@ fn of_line(lots: &[Lot], line_id: &str) -> u64 {
     lots.iter().fold(0, |sum: u64, lot| sum.saturating_add(lot.of_line(line_id)))
 }
 
-/// All units of an order.
-fn all_units(placed: &Placed) -> Vec<LineUnits> {
-    let all = placed.lines.iter().filter(|line| line.quantity > 0);
-    all.map(|line| LineUnits { line_id: line.line_id.as_ref().into(), quantity: line.quantity.into() })
-        .collect()
-}
-
 impl Goods {
-    /// Those of an order that went one way at once until now; what its participants call its goods comes along.
-    pub(super) fn of(saga: &mut Saga, placed: &Placed) -> Self {
-        let mut lot = |step: Step, place: usize| {
-            let reference = saga.references[place].take();
-            let stands = saga.is_done(step);
-            (stands || reference.is_some())
-                .then(|| Lot { reference, units: if stands { all_units(placed) } else { Vec::new() } })
-        };
-        Self {
-            reservations: lot(Step::Reserve, 0).into_iter().collect(),
-            shipments: lot(Step::Book, 1).into_iter().collect(),
-        }
-    }
-
     /// What a step of goods makes or undoes; none of other steps.
     #[must_use]
     pub fn lots(&self, step: Step) -> &[Lot] {
@@ -204,32 +182,6 @@ impl Goods {
             Step::Authorize | Step::Capture | Step::Void | Step::Refund | Step::Restock => return None,
         };
         (!units.is_empty()).then(|| units.into())
-    }
-}
-
-impl Saga {
-    /// A step of goods is done: what it is of, by line.
-    pub(super) fn goods_done(
-        &mut self,
-        at: &StepAt,
-        units: Option<&Arc<[LineUnits]>>,
-        placed: Option<&Placed>,
-    ) {
-        let Some(goods) = self.goods.as_mut() else { return };
-        match (units, placed) {
-            (Some(units), _) => Arc::make_mut(goods).done(at.step, at.number(), units),
-            (None, Some(placed)) => Arc::make_mut(goods).done(at.step, at.number(), &all_units(placed)),
-            (None, None) => {}
-        }
-    }
-
-    /// From now on the goods are counted by line.
-    pub(super) fn count_goods(&mut self, placed: &Placed) -> &mut Goods {
-        let goods = match self.goods.take() {
-            Some(goods) => goods,
-            None => Arc::new(Goods::of(self, placed)),
-        };
-        Arc::make_mut(self.goods.insert(goods))
     }
 }
 

@@ -15,6 +15,7 @@ mod event;
 mod evolve;
 mod facts;
 mod goods;
+mod goods_done;
 mod goods_stored;
 mod happened;
 mod holds;

@@ -8,7 +8,7 @@ use super::super::placed::{Delivery, Placed};
 use super::super::saga::StepState;
 use super::super::{Order, OrderStatus};
 use super::amend_goods;
-use super::cancel::turn_back;
+use super::cancel::{cancel, turn_back};
 use super::decision::{Denial, plainly, rejected, rejected_at};
 use crate::wire::Code;
 use crate::wire::command::{AmendData, AmendLine, CancelData, Step};
@@ -38,7 +38,11 @@ pub(super) fn amend(order: &Order, data: &AmendData) -> Result<Vec<Event>, Denia
 }
 
 /// Units are canceled before they are booked; all that are left are the whole order.
-pub(super) fn cancel_lines(order: &Order, placed: &Placed, data: &CancelData) -> Result<Vec<Event>, Denial> {
+pub(super) fn cancel_lines(order: &Order, data: &CancelData) -> Result<Vec<Event>, Denial> {
+    let placed = match (order.status, &order.placed) {
+        (OrderStatus::Open, Some(placed)) if !order.saga.cancel_refused => placed,
+        _ => return cancel(order, data),
+    };
     if is_booked(order) {
         return Err(plainly(Code::NotCancelable));
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::amend::cancel_lines;
 use super::decision::{Denial, plainly};
 use super::hold::seen;
 use crate::order::event::Event;
@@ -16,10 +15,7 @@ use crate::wire::order::Attention;
 pub(super) fn cancel(order: &Order, data: &CancelData) -> Result<Vec<Event>, Denial> {
     match order.status {
         OrderStatus::Open if order.saga.cancel_refused => Err(plainly(Code::CancellationRefused)),
-        OrderStatus::Open => match &order.placed {
-            Some(placed) if !data.lines.is_empty() => cancel_lines(order, placed, data),
-            _ => Ok(turn_back(order, data.reason.as_str().into())),
-        },
+        OrderStatus::Open => Ok(turn_back(order, data.reason.as_str().into())),
         OrderStatus::Canceling | OrderStatus::Canceled => Err(plainly(Code::AlreadyCanceled)),
         OrderStatus::Completed | OrderStatus::Absent => Err(plainly(Code::OrderTerminal)),
     }
