@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, CodecError, Schema};
 use super::v1::{
-    AttentionV1, CommandKindV1, ComponentV1, LinePartV1, OnDeclineV1, PlacedV1, RefundOrderV1, RefundRuleV1,
-    StatusV1, StepV1, VerdictV1,
+    AttentionV1, CommandKindV1, ComponentV1, FlowRulesV1, LinePartV1, OnDeclineV1, PlacedV1, RefundOrderV1,
+    RefundRuleV1, StatusV1, StepV1, VerdictV1,
 };
 use crate::keys::Hash;
 
@@ -84,6 +84,15 @@ pub struct SnapshotV5 {
     pub payments: Vec<PaymentStateV5>,
     /// What is owed.
     pub owed: OwedV5,
+    /// What the order's way was planned to be; absent: as most orders go.
+    pub plan: Option<PlanV5>,
+}
+
+/// What an order's way was planned to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanV5 {
+    /// The tenant's flow when it was placed.
+    pub flow: FlowRulesV1,
 }
 
 /// How a payment stands.

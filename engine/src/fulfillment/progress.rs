@@ -54,7 +54,7 @@ fn go_forward(order: &Order, step: Step, payment: usize, context: &Context) -> E
 /// An authorization that is over is asked for anew, a bounded number of times.
 fn renew(order: &Order, payment: usize, context: &Context) -> Event {
     let entered = order.saga.payments.get(payment).map_or(0, |payment| payment.entered);
-    if entered > context.policy.renewals_max {
+    if entered > order.saga.renewals_max(&context.policy) {
         let reason = "the authorization ends again and again before it can be captured";
         return attention(Attention::Held, reason);
     }
@@ -189,7 +189,7 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
         | StepOutcome::Resolved { done: false, .. } => {
             let text = not_done_text(ended, outcome);
             let settled =
-                SettledKey::of(ended, outcome).filter(|_| at.generation < context.policy.step_attempts_max);
+                SettledKey::of(ended, outcome).filter(|_| at.generation < saga.attempts_max(&context.policy));
             events.push(match settled {
                 Some(settled) => again(order, settled, context),
                 None if is_forward(at.step) => turn_back(&text),

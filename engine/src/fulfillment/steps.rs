@@ -1,5 +1,6 @@
 //! The steps, and which one comes next.
 
+use super::flow::way_forward;
 use crate::order::Order;
 use crate::wire::command::Step;
 
@@ -18,7 +19,7 @@ pub fn goes_through(order: &Order, step: Step) -> bool {
 #[must_use]
 pub fn forward(order: &Order) -> Option<(Step, usize)> {
     let payments = &order.saga.payments;
-    FORWARD.into_iter().find_map(|step| {
+    way_forward(order.saga.flow()).into_iter().find_map(|step| {
         let payment = match step {
             Step::Authorize => payments.first_where(|payment| payment.not_authorized_minor() > 0),
             Step::Capture => payments.first_where(|payment| payment.held_minor() > 0),

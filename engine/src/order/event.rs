@@ -8,6 +8,7 @@ use super::saga::Word;
 use super::status::OrderStatus;
 use super::step::{StepAt, StepOutcome, StepStarted};
 use crate::ids::TimestampMs;
+use crate::wire::flow_rules::FlowRules;
 use crate::wire::order::Attention;
 use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
@@ -115,4 +116,6 @@ pub enum Event {
         /// Why, where that was said.
         reason: Option<Arc<str>>,
     },
+    /// By which flow the order goes. Where nothing is said: [`FlowRules::DEFAULT`].
+    FlowSet(FlowRules),
 }

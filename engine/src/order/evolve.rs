@@ -47,6 +47,7 @@ pub fn evolve(order: &mut Order, event: &Event) {
             order.saga.waiting_until = Some(*until);
         }
         Event::PaymentsAdded { payments, .. } => add_payments(order, payments),
+        Event::FlowSet(rules) => order.saga.plan_mut().flow = *rules,
         Event::StatusChanged { status, reason } => {
             let refused = order.status == OrderStatus::Canceling && *status == OrderStatus::Open;
             order.status = *status;

@@ -77,6 +77,7 @@ impl Happened<'_> {
             | Event::PaymentRulesSet(_)
             | Event::PaymentAwaited { .. }
             | Event::PaymentsAdded { .. }
+            | Event::FlowSet(_)
             | Event::Noted { .. } => {
                 return Ok(None);
             }

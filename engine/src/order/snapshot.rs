@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::aggregate::{RecordedOutcome, Times, verdict_from_stored, verdict_to_stored};
 use super::convert::{placed_from_stored, placed_to_stored, status_from_stored, status_to_stored};
 use super::payments_stored::{owed_from_stored, owed_to_stored, payments_from_stored, payments_to_stored};
+use super::planned::{plan_from_stored, plan_to_stored};
 use super::saga_stored::{saga_from_stored, saga_to_stored, words_from_stored, words_to_stored};
 use super::{Aggregate, OrderStatus};
 use crate::codec::CodecError;
@@ -48,7 +49,8 @@ impl Aggregate {
         let return_rules = return_rules_to_stored(self.order.saga.return_rules);
         let state = SnapshotV4 { state, return_rules, told: self.order.told, words };
         let payments = payments_to_stored(&self.order.saga.payments);
-        snapshot::encode(&SnapshotV5 { state, payments, owed: owed_to_stored(&self.order.saga) })
+        let (owed, plan) = (owed_to_stored(&self.order.saga), plan_to_stored(&self.order.saga));
+        snapshot::encode(&SnapshotV5 { state, payments, owed, plan })
     }
 
     /// The state that a snapshot holds, if it is of this order and of the log `log_id`. The caller still has to check
@@ -76,7 +78,7 @@ impl Aggregate {
         log_id: [u8; 16],
         bytes: &[u8],
     ) -> Result<(Self, Vec<u64>), CodecError> {
-        let SnapshotV5 { state, payments, owed } = snapshot::decode(bytes)?;
+        let SnapshotV5 { state, payments, owed, plan } = snapshot::decode(bytes)?;
         let SnapshotV4 { state, return_rules, told, words } = state;
         let SnapshotV3 { state, changed_ms, archived_ms } = state;
         let SnapshotV2 { base: stored, saga } = state;
@@ -99,6 +101,7 @@ impl Aggregate {
         aggregate.order.saga.return_rules = return_rules_from_stored(return_rules);
         aggregate.order.saga.payments = payments_from_stored(payments);
         owed_from_stored(owed, &mut aggregate.order.saga);
+        plan_from_stored(plan, &mut aggregate.order.saga);
         words_from_stored(words, &mut aggregate.order.saga, &mut aggregate.times);
         aggregate.order.placed = stored.placed.as_ref().map(placed_from_stored).transpose()?.map(Arc::new);
         aggregate.order.told = told;

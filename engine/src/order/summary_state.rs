@@ -116,7 +116,8 @@ impl SummaryState {
             | EventV1::ReturnSplit { .. }
             | EventV1::PaymentRulesSet { .. }
             | EventV1::PaymentAwaited { .. }
-            | EventV1::PaymentsAdded { .. } => {}
+            | EventV1::PaymentsAdded { .. }
+            | EventV1::FlowSet(_) => {}
             EventV1::Contradicted { step, reason, .. } => {
                 self.contradiction = Some((step_from_stored(*step), Arc::from(reason.as_str())));
             }

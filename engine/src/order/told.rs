@@ -42,7 +42,8 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::ReturnSplit { .. }
         | Event::PaymentRulesSet(_)
         | Event::PaymentAwaited { .. }
-        | Event::PaymentsAdded { .. } => false,
+        | Event::PaymentsAdded { .. }
+        | Event::FlowSet(_) => false,
     }
 }
 

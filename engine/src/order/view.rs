@@ -14,6 +14,7 @@ use crate::ids::{CommandId, OrderRef, Source, TimestampMs};
 use crate::money::{Amount, MoneyError};
 use crate::wire::CommandType;
 use crate::wire::command::PlaceData;
+use crate::wire::flow_rules::FlowRules;
 use crate::wire::order::{
     Attention, FulfillmentSummary, HistoryEntry, OperatorAct as OperatorActView, OrderHead, OrderLine,
     OrderSchema, OrderStatus as PublicStatus, OrderView, PendingStep, ReturnsSummary,
@@ -146,6 +147,7 @@ fn order_view(
         updated_at,
         next_deadline: order.deadline,
         archived_at: None,
+        flow: saga.plan.as_ref().map(|plan| plan.flow).filter(|flow| *flow != FlowRules::DEFAULT),
     })
 }
 
@@ -205,6 +207,7 @@ pub(super) fn history_entry(decision: &DecisionV1, number: u64) -> Result<Histor
         message,
         events: decision.events.iter().map(event_name).collect(),
         steps: decision.events.iter().filter_map(step_record).collect(),
+        policy_version: Some(decision.policy_version).filter(|version| *version > FlowRules::DEFAULT.version),
     })
 }
 
@@ -277,6 +280,7 @@ fn event_name(event: &EventV1) -> String {
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             format!("payment added{reason}")
         }
+        EventV1::FlowSet(flow) => format!("flow {} set", flow.version),
     }
 }
 

@@ -110,7 +110,7 @@ fn event(rng: &mut Rng) -> EventV1 {
     let attention =
         [AttentionV1::None, AttentionV1::Held, AttentionV1::Stalled, AttentionV1::Parked][rng.usize(..4)];
     let (instance, generation) = (number(rng) as u32, number(rng) as u32);
-    match rng.u8(..22) {
+    match rng.u8(..23) {
         0 => EventV1::Placed(Box::new(placed(rng))),
         1 => EventV1::StepStarted {
             step: step(rng),
@@ -191,6 +191,13 @@ fn event(rng: &mut Rng) -> EventV1 {
             }],
             reason: maybe(rng, text),
         },
+        21 => EventV1::FlowSet(FlowRulesV1 {
+            version: number(rng) as u32,
+            capture: CaptureAtV1::AtEnd,
+            begins_with: BeginsWithV1::Authorize,
+            attempts_max: maybe(rng, |rng| number(rng) as u32),
+            renewals_max: maybe(rng, |rng| number(rng) as u32),
+        }),
         _ => EventV1::Noted { reason: text(rng) },
     }
 }

@@ -28,7 +28,7 @@ these_are_all!(DeadlineV1: Keep, Set, Clear);
 these_are_all!(EventV1: Placed, StepStarted, StepEnded, CancelRequested, ReturnRequested, Refunded, LinesShort,
     StatusChanged, AttentionChanged, Archived, Restored, PersonErased, ReturnRulesSet, SettleRequested, Contradicted,
     ContradictionSeen, Noted, RefundRequested, ReturnSplit,
-    PaymentRulesSet, PaymentAwaited, PaymentsAdded);
+    PaymentRulesSet, PaymentAwaited, PaymentsAdded, FlowSet);
 these_are_all!(StepOutcomeV1: Done, Declined, Failed, Unknown, Pending, Settled, Refused, Skipped, Resolved,
     NotDone);
 
@@ -43,6 +43,7 @@ pub(crate) fn records() -> Vec<(&'static str, RecordV1)> {
         ("record_deadlines", deadlines()),
         ("record_events", with_events(events())),
         ("record_return_rules", return_rules()),
+        ("record_flow", flow()),
         ("record_steps", steps()),
         ("record_step_outcomes", with_events(step_outcomes().into_iter().map(ended).collect())),
         ("record_component_kinds", component_kinds()),
@@ -52,6 +53,26 @@ pub(crate) fn records() -> Vec<(&'static str, RecordV1)> {
         ("record_closed", closed()),
         ("record_extremes", extremes()),
     ]
+}
+
+/// What version 1 grew by.
+fn flow() -> RecordV1 {
+    with_events(vec![
+        EventV1::FlowSet(FlowRulesV1 {
+            version: 2,
+            capture: CaptureAtV1::BeforeBooking,
+            begins_with: BeginsWithV1::Authorize,
+            attempts_max: Some(3),
+            renewals_max: None,
+        }),
+        EventV1::FlowSet(FlowRulesV1 {
+            version: 3,
+            capture: CaptureAtV1::AtEnd,
+            begins_with: BeginsWithV1::Reserve,
+            attempts_max: None,
+            renewals_max: Some(0),
+        }),
+    ])
 }
 
 fn full_decision() -> DecisionV1 {

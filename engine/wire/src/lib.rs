@@ -64,6 +64,7 @@ pub mod envelope;
 pub mod error;
 pub mod event;
 pub mod event_data;
+pub mod flow_rules;
 pub mod hash;
 pub mod ids;
 pub mod limits;

@@ -2,6 +2,7 @@
 
 use super::code::{Code, Status};
 use super::command::{Component, Delivery, Line, Step};
+use super::flow_rules::FlowRules;
 use crate::ids::{CommandId, OrderId, Source, TenantId, TimestampMs};
 use crate::money::{Amount, Currency};
 use schemars::JsonSchema;
@@ -366,6 +367,9 @@ pub struct OrderView {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub archived_at: Option<TimestampMs>,
+    /// In which order its steps are asked for, and how often: the tenant's flow when it was placed. Absent: version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<FlowRules>,
 }
 
 /// One decision in an order's history.
@@ -402,6 +406,9 @@ pub struct HistoryEntry {
     /// The steps that were asked for or ended by it, for programs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepRecord>,
+    /// By which version of the tenant's flow it was decided. Absent: by the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<u32>,
 }
 
 words! {

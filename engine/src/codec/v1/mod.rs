@@ -6,9 +6,11 @@
 //! adds one raises the version.
 
 mod bytes;
+mod flow;
 mod placed;
 mod shapes;
 
 pub use bytes::{VERSION, decode, encode};
+pub use flow::*;
 pub use placed::*;
 pub use shapes::*;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::flow::FlowRulesV1;
 use super::placed::{ComponentV1, PaymentV1, PlacedV1};
 use crate::keys::Hash;
 
@@ -291,6 +292,7 @@ pub enum EventV1 {
         payments: Vec<PaymentV1>,
         reason: Option<String>,
     },
+    FlowSet(FlowRulesV1),
 }
 
 /// Which payment money goes back to first.

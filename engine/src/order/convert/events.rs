@@ -111,6 +111,7 @@ pub(in super::super) fn event_to_stored(event: &Event) -> EventV1 {
             payments: payments.iter().map(payment_to_stored).collect(),
             reason: reason.as_deref().map(Into::into),
         },
+        Event::FlowSet(rules) => EventV1::FlowSet((*rules).into()),
     }
 }
 
@@ -218,6 +219,7 @@ pub(in super::super) fn event_from_stored(event: &EventV1) -> Result<Event, Code
             payments: payments.iter().map(payment_from_stored).collect::<Vec<Payment>>().into(),
             reason: reason.as_deref().map(Into::into),
         },
+        EventV1::FlowSet(rules) => Event::FlowSet((*rules).into()),
         EventV1::LinesShort { .. } => return Err(narrow("lines short")),
         EventV1::PersonErased { .. } => return Err(narrow("an erased person")),
     })

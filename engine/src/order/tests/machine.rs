@@ -8,6 +8,7 @@ use super::saga::world::*;
 use super::the_order;
 use crate::ids::TimestampMs;
 use crate::order::{Incoming, StepState, SummaryState};
+use crate::wire::flow_rules::{BeginsWith, CaptureAt, FlowRules};
 use crate::wire::order::OrderView;
 use crate::wire::order_list::OrderSummary;
 use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
@@ -147,13 +148,15 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(next, 1..80)
 }
 
-/// How an order is paid.
+/// How an order is paid, and in which order it goes.
 #[derive(Debug, Clone, Copy)]
 struct Way {
     /// In so many parts; 0: nothing is said of it.
     payments: usize,
     waits: bool,
     pro_rata: bool,
+    begins_with: BeginsWith,
+    capture: CaptureAt,
 }
 
 impl Way {
@@ -164,14 +167,25 @@ impl Way {
             payment_wait_ms: 50_000,
         }
     }
+
+    fn flow(self) -> FlowRules {
+        let flow = FlowRules { begins_with: self.begins_with, capture: self.capture, ..FlowRules::DEFAULT };
+        FlowRules { version: if flow == FlowRules::DEFAULT { 1 } else { 2 }, ..flow }
+    }
 }
 
 fn ways() -> impl Strategy<Value = Way> {
-    (0..5usize, any::<bool>(), any::<bool>()).prop_map(|(payments, waits, pro_rata)| Way {
-        payments,
-        waits,
-        pro_rata,
-    })
+    let begins_with = prop::sample::select(BeginsWith::ALL.to_vec());
+    let capture = prop::sample::select(CaptureAt::ALL.to_vec());
+    (0..5usize, any::<bool>(), any::<bool>(), begins_with, capture).prop_map(
+        |(payments, waits, pro_rata, begins_with, capture)| Way {
+            payments,
+            waits,
+            pro_rata,
+            begins_with,
+            capture,
+        },
+    )
 }
 
 /// An amount in so many parts that differ.
@@ -220,7 +234,7 @@ impl Life {
         }
         let mut world = World::empty();
         let policy = &mut world.context.policy;
-        policy.payments = way.rules();
+        (policy.payments, policy.flow) = (way.rules(), way.flow());
         (policy.step_attempts_max, policy.renewals_max, policy.decisions_max) = (3, 2, decisions_max);
         assert_eq!(world.ask(place_of(data)), Code::Applied);
         Self { world, asked: Vec::new() }

@@ -2,6 +2,7 @@
 
 mod attention;
 mod back;
+mod flow;
 mod forward;
 mod keys;
 mod late;

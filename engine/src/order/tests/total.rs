@@ -9,6 +9,7 @@ use crate::order::convert::event_to_stored;
 use crate::order::{Event, Payment, Refund, Return, ReturnedLine, Split, StepStarted, Word, evolve};
 use crate::ports::LineUnits;
 use crate::wire::command::ComponentKind;
+use crate::wire::flow_rules::{BeginsWith, CaptureAt, FlowRules};
 use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
 
 fn numbers() -> impl Strategy<Value = i64> {
@@ -116,6 +117,12 @@ fn events() -> impl Strategy<Value = Event> {
             refund_order: RefundOrder::ProRata,
             on_decline: OnDecline::Wait,
             ..PaymentRules::DEFAULT
+        })),
+        1 => Just(Event::FlowSet(FlowRules {
+            version: 2,
+            capture: CaptureAt::BeforeBooking,
+            begins_with: BeginsWith::Authorize,
+            ..FlowRules::DEFAULT
         })),
         1 => Just(Event::ContradictionSeen),
         1 => Just(Event::Noted { reason: "r".into() }),

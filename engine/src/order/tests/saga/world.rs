@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::fulfillment::flow::way_forward;
 pub(in super::super) use crate::fulfillment::{Effect, Mode, next};
 use crate::ids::{CommandId, TimestampMs};
 use crate::order::tests::{the_order, with_data};
@@ -351,7 +352,7 @@ impl World {
         assert_eq!(order.deadline.is_some(), waits, "no order waits silently: {order:#?}");
         let held = saga.attention.kind() != Attention::None;
         // An older build's order has not begun: its deadline sees to that.
-        let begun = saga.cell(Step::Reserve).instance > 0;
+        let begun = saga.cell(way_forward(saga.flow())[0]).instance > 0;
         let pays = saga.waiting_until.is_some();
         assert!(
             !waits || saga.active.is_some() || held || pays || !begun,
