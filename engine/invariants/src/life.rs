@@ -69,6 +69,10 @@ pub(super) const fn role_of(step: StepV1) -> Role {
     Role::of(Step::ALL[step as usize])
 }
 
+const fn is_forward(step: StepV1) -> bool {
+    matches!(step, StepV1::Reserve | StepV1::Authorize | StepV1::Book | StepV1::Capture)
+}
+
 /// [`AttentionV1`], with a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Attention(pub(super) AttentionV1);
@@ -152,6 +156,27 @@ impl Life {
                 self.money.get_or_insert_default().add(payments, stands, self.total_minor, wrong);
             }
             EventV1::StatusChanged { status, .. } => self.changed(*status, wrong),
+            EventV1::ShipmentMoved { state, .. } => {
+                if self.effects.booked_units == 0 {
+                    wrong(InvariantId::Transitions, format!("a shipment is {state:?}, and none is booked"));
+                }
+            }
+            EventV1::GoodsAwaited { .. } => {
+                if self.active.is_some() || self.last.is_some() {
+                    wrong(InvariantId::Transitions, "goods are awaited of an order on its way".into());
+                }
+            }
+            EventV1::StillPending { step, instance, generation, .. } => {
+                let asked = (self.active, self.instance, self.generation);
+                if asked != (Some(*step), *instance, *generation)
+                    || self.status == Some(StatusV1::Canceling) && is_forward(*step)
+                {
+                    wrong(
+                        InvariantId::Transitions,
+                        format!("{step:?} is pending still, and is not waited for"),
+                    );
+                }
+            }
             EventV1::FlowSet(flow) => {
                 let before_booking = flow.capture == CaptureAtV1::BeforeBooking;
                 self.flow = (flow.begins_with == BeginsWithV1::Authorize, before_booking);

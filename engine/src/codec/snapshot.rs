@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::envelope::{self, CodecError, Schema};
 use super::v1::{
     AttentionV1, CommandKindV1, ComponentV1, FlowRulesV1, LinePartV1, OnDeclineV1, PlacedV1, RefundOrderV1,
-    RefundRuleV1, StatusV1, StepV1, VerdictV1,
+    RefundRuleV1, ShipmentStateV1, StatusV1, StepV1, VerdictV1,
 };
 use crate::keys::Hash;
 
@@ -93,6 +93,10 @@ pub struct SnapshotV5 {
 pub struct PlanV5 {
     /// The tenant's flow when it was placed.
     pub flow: FlowRulesV1,
+    /// When its goods can be set aside at the earliest, milliseconds since 1970.
+    pub available_from_ms: Option<i64>,
+    /// Where each shipment is, and since when in milliseconds since 1970.
+    pub shipments: Vec<(ShipmentStateV1, i64)>,
 }
 
 /// How a payment stands.

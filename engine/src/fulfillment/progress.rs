@@ -29,6 +29,7 @@ pub fn advance(order: &Order, context: &Context) -> Option<Event> {
             (Some(owed), _) => Some(pay_back(order, &owed, context)),
             // Another means of payment is waited for.
             _ if saga.waiting_until.is_some() => None,
+            (None, Some((Step::Reserve, _))) if saga.awaits_goods(context.now).is_some() => None,
             (None, Some((step, payment))) => Some(go_forward(order, step, payment, context)),
             (None, None) => Some(status(OrderStatus::Completed, None)),
         },
@@ -284,6 +285,10 @@ pub fn deadline(order: &Order, now: TimestampMs, policy: &Policy) -> Option<Time
         (None, OrderStatus::Completed) if saga.owed().is_none() => None,
         // Until another means of payment comes; a time that has passed ends by turning back.
         (None, OrderStatus::Open) if saga.waiting_until.is_some() => saga.waiting_until,
+        // Until its goods are there.
+        (None, OrderStatus::Open) if saga.attention.kind() == Attention::None => {
+            Some(saga.awaits_goods(now).unwrap_or(reminder))
+        }
         // It waits for people, and is not forgotten meanwhile.
         (None, _) => Some(reminder),
         (Some(active), _) => Some(match &active.waiting {

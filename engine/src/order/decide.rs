@@ -12,6 +12,8 @@ mod pay;
 mod refund;
 mod report;
 mod returns;
+mod shipment;
+mod waits;
 
 use std::sync::Arc;
 
@@ -96,5 +98,6 @@ fn place_order(place: &PlaceData, context: &Context) -> Result<Vec<Event>, Denia
     if context.policy.flow != FlowRules::DEFAULT {
         events.push(Event::FlowSet(context.policy.flow));
     }
+    events.extend(waits::goods(place, context)?);
     Ok(events)
 }

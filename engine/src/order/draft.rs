@@ -354,6 +354,7 @@ fn follow_weight(event: &EventV1) -> usize {
         | EventV1::ReturnRulesSet { .. }
         | EventV1::PaymentRulesSet { .. }
         | EventV1::PaymentAwaited { .. }
+        | EventV1::GoodsAwaited { .. }
         | EventV1::FlowSet(_) => FOLLOW_BYTES,
         EventV1::ReturnSplit { lines, components, .. } => {
             let lines = lines.iter().map(|(line_id, _)| line_id.len() + 12).sum::<usize>();
@@ -367,6 +368,8 @@ fn follow_weight(event: &EventV1) -> usize {
         | EventV1::Restored
         | EventV1::PersonErased { .. }
         | EventV1::RefundRequested { .. }
+        | EventV1::StillPending { .. }
+        | EventV1::ShipmentMoved { .. }
         | EventV1::PaymentsAdded { .. } => 0,
     }
 }

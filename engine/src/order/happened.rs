@@ -5,21 +5,19 @@ use std::sync::Arc;
 use super::event::Event;
 use super::owed::ReturnedLine;
 use super::placed::Placed;
-use super::saga::Active;
+use super::saga::{Active, Waiting};
+use super::shipments::THE_SHIPMENT;
 use super::step::{StepAt, StepOutcome};
 use super::view_payments::{component_amounts, line_amounts, payment_summary};
 use super::{Order, OrderStatus};
 use crate::fulfillment;
 use crate::ids::{OrderRef, TimestampMs};
 use crate::money::{Amount, MoneyError};
-use crate::wire::command::{Component, Payment, Step};
+use crate::wire::command::{Component, Payment, ShipmentState, Step};
 use crate::wire::event::EventData;
 use crate::wire::event_data as public;
 use crate::wire::order::{Attention, LineAmount};
 use crate::wire::payment_rules::OnDecline;
-
-/// The id of an order's only shipment.
-const THE_SHIPMENT: &str = "1";
 
 /// An event in its surroundings.
 pub(super) struct Happened<'a> {
@@ -66,6 +64,17 @@ impl Happened<'_> {
                 self.attention(kind, "an operator has looked at what both sides say")
             }
             Event::Archived { .. } => EventData::Archived(public::ArchivedOrder { archived_at: self.at }),
+            Event::ShipmentMoved { state, reason, .. } => return Ok(self.shipment(*state, reason.as_deref())),
+            Event::GoodsAwaited { until } => {
+                EventData::AwaitingGoods(public::AwaitingGoods { until: *until })
+            }
+            Event::StillPending { at, until, .. } => {
+                let Some(Active { waiting: Waiting::Pending { reference, .. }, .. }) = &self.active else {
+                    return Ok(None);
+                };
+                let (step, reference) = (at.step, reference.to_string());
+                EventData::Pending(public::Pending { step, reference, until: Some(*until) })
+            }
             Event::Restored => EventData::Restored(public::RestoredOrder { restored_at: self.at }),
             Event::StepStarted(_)
             | Event::CancelRequested { .. }
@@ -176,6 +185,24 @@ impl Happened<'_> {
                 lines: carried(placed, active),
             }),
         }))
+    }
+
+    /// A shipment is somewhere else.
+    fn shipment(&self, state: ShipmentState, reason: Option<&str>) -> Option<EventData> {
+        let placed = self.state.placed.as_ref()?;
+        let moved = public::ShipmentMoved {
+            shipment_id: THE_SHIPMENT.to_owned(),
+            reference: self.state.saga.reference(Step::Book)?.to_string(),
+            lines: placed.lines.iter().map(|line| part(&line.line_id, line.quantity.into())).collect(),
+            reason: reason.map(str::to_owned),
+        };
+        Some(match state {
+            ShipmentState::Booked => return None,
+            ShipmentState::HandedOver => EventData::Shipped(moved),
+            ShipmentState::Delivered => EventData::Delivered(moved),
+            ShipmentState::ReturnedToSender => EventData::ShipmentReturned(moved),
+            ShipmentState::Lost => EventData::ShipmentLost(moved),
+        })
     }
 
     /// Until when the order waits for another means, if this decline makes it wait.

@@ -26,6 +26,7 @@ mod publish;
 mod saga;
 mod saga_stored;
 mod shares;
+mod shipments;
 mod snapshot;
 mod state;
 mod status;

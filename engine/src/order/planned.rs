@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use super::plan::Plan;
 use super::policy::Policy;
-use super::saga::Saga;
+use super::saga::{Saga, Waiting};
+use super::step::StepAt;
 use crate::codec::snapshot::PlanV5;
+use crate::codec::v1::ShipmentStateV1;
+use crate::ids::TimestampMs;
+use crate::wire::command::Step;
 use crate::wire::flow_rules::FlowRules;
 
 impl Saga {
@@ -33,16 +37,49 @@ impl Saga {
         self.flow().renewals_max.unwrap_or(policy.renewals_max)
     }
 
-    pub(super) fn plan_mut(&mut self) -> &mut Plan {
-        Arc::make_mut(self.plan.get_or_insert_default())
+    /// When the order's goods can be set aside at the earliest, where that was to come when it was placed.
+    #[must_use]
+    pub fn available_from(&self) -> Option<TimestampMs> {
+        self.plan.as_ref()?.available_from
+    }
+
+    /// Until when stock is not asked for yet, if that is so.
+    #[must_use]
+    pub fn awaits_goods(&self, now: TimestampMs) -> Option<TimestampMs> {
+        self.available_from().filter(|from| *from > now && self.cell(Step::Reserve).instance == 0)
+    }
+
+    /// What is asked for as `at` is pending still, and not looked at before `until`.
+    pub(super) fn pending_until(&mut self, at: &StepAt, until: TimestampMs) {
+        let Some(active) = self.active.as_mut().filter(|active| active.at == *at) else { return };
+        if let Waiting::Pending { until: known, .. } = &mut active.waiting {
+            *known = Some(until);
+            active.asked_again = false;
+        }
     }
 }
 
+/// The plan of a saga, to be changed.
+pub(super) fn plan_mut(saga: &mut Saga) -> &mut Plan {
+    Arc::make_mut(saga.plan.get_or_insert_default())
+}
+
 pub(super) fn plan_to_stored(saga: &Saga) -> Option<PlanV5> {
-    let Plan { flow } = saga.plan.as_deref()?;
-    Some(PlanV5 { flow: (*flow).into() })
+    let Plan { flow, available_from, shipments } = saga.plan.as_deref()?;
+    Some(PlanV5 {
+        flow: (*flow).into(),
+        available_from_ms: available_from.map(|at| at.0),
+        shipments: shipments.iter().map(|(state, at)| ((*state).into(), at.0)).collect(),
+    })
 }
 
 pub(super) fn plan_from_stored(stored: Option<PlanV5>, saga: &mut Saga) {
-    saga.plan = stored.map(|PlanV5 { flow }| Arc::new(Plan { flow: flow.into() }));
+    saga.plan = stored.map(|PlanV5 { flow, available_from_ms, shipments }| {
+        let shipment = |(state, at_ms): (ShipmentStateV1, i64)| (state.into(), TimestampMs(at_ms));
+        Arc::new(Plan {
+            flow: flow.into(),
+            available_from: available_from_ms.map(TimestampMs),
+            shipments: shipments.into_iter().map(shipment).collect(),
+        })
+    });
 }

@@ -117,7 +117,10 @@ impl SummaryState {
             | EventV1::PaymentRulesSet { .. }
             | EventV1::PaymentAwaited { .. }
             | EventV1::PaymentsAdded { .. }
-            | EventV1::FlowSet(_) => {}
+            | EventV1::FlowSet(_)
+            | EventV1::GoodsAwaited { .. }
+            | EventV1::StillPending { .. }
+            | EventV1::ShipmentMoved { .. } => {}
             EventV1::Contradicted { step, reason, .. } => {
                 self.contradiction = Some((step_from_stored(*step), Arc::from(reason.as_str())));
             }

@@ -5,6 +5,7 @@ use super::convert::{giver_from_stored, step_from_stored};
 use super::placed::Placed;
 use super::saga::Waiting;
 use super::shares;
+use super::shipments::shipments;
 use super::step_record::step_record;
 use super::view_payments::{payment_summary, payments, refunds};
 use super::{Order, OrderStatus};
@@ -13,12 +14,13 @@ use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1, StepOut
 use crate::ids::{CommandId, OrderRef, Source, TimestampMs};
 use crate::money::{Amount, MoneyError};
 use crate::wire::CommandType;
-use crate::wire::command::PlaceData;
+use crate::wire::command::{PlaceData, ShipmentState, Step};
 use crate::wire::flow_rules::FlowRules;
 use crate::wire::order::{
     Attention, FulfillmentSummary, HistoryEntry, OperatorAct as OperatorActView, OrderHead, OrderLine,
     OrderSchema, OrderStatus as PublicStatus, OrderView, PendingStep, ReturnsSummary,
 };
+use crate::wire::time::format_time;
 
 /// An order as it stands and how it came to be; `None` when nothing was recorded.
 ///
@@ -98,6 +100,7 @@ fn order_view(
         payments: _,
         delivery,
         placed_at,
+        available_from: _,
         attributes,
         sealed: _,
         expected_version: _,
@@ -131,6 +134,9 @@ fn order_view(
             reserved_units: totals.reserved_units.saturating_sub(totals.released_units),
             booked_units: totals.booked_units.saturating_sub(totals.canceled_units),
             short_units: 0,
+            waiting_until: saga
+                .available_from()
+                .filter(|_| order.status == OrderStatus::Open && saga.cell(Step::Reserve).instance == 0),
         },
         returns: returns_summary(order)?,
         customer,
@@ -140,9 +146,11 @@ fn order_view(
         components,
         payments: payments(order, placed)?,
         refunds: refunds(order)?,
+        shipments: shipments(order),
         delivery,
         attributes,
         placed_at,
+        available_from: saga.available_from(),
         created_at,
         updated_at,
         next_deadline: order.deadline,
@@ -279,6 +287,19 @@ fn event_name(event: &EventV1) -> String {
         EventV1::PaymentsAdded { reason, .. } => {
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             format!("payment added{reason}")
+        }
+        EventV1::ShipmentMoved { state, reason, .. } => {
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let state = ShipmentState::from(*state).as_str().replace('_', " ");
+            format!("shipment {state}{reason}")
+        }
+        EventV1::GoodsAwaited { until_ms } => {
+            format!("goods awaited until {}", format_time(TimestampMs(*until_ms)))
+        }
+        EventV1::StillPending { step, until_ms, reason, .. } => {
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let until = format_time(TimestampMs(*until_ms));
+            format!("{} pending still, until {until}{reason}", step_from_stored(*step).as_str())
         }
         EventV1::FlowSet(flow) => format!("flow {} set", flow.version),
     }

@@ -110,7 +110,7 @@ fn event(rng: &mut Rng) -> EventV1 {
     let attention =
         [AttentionV1::None, AttentionV1::Held, AttentionV1::Stalled, AttentionV1::Parked][rng.usize(..4)];
     let (instance, generation) = (number(rng) as u32, number(rng) as u32);
-    match rng.u8(..23) {
+    match rng.u8(..26) {
         0 => EventV1::Placed(Box::new(placed(rng))),
         1 => EventV1::StepStarted {
             step: step(rng),
@@ -198,6 +198,21 @@ fn event(rng: &mut Rng) -> EventV1 {
             attempts_max: maybe(rng, |rng| number(rng) as u32),
             renewals_max: maybe(rng, |rng| number(rng) as u32),
         }),
+        22 => EventV1::GoodsAwaited { until_ms: signed(rng) },
+        23 => EventV1::StillPending {
+            step: step(rng),
+            instance: number(rng) as u32,
+            generation: number(rng) as u32,
+            part: maybe(rng, text),
+            until_ms: signed(rng),
+            reason: maybe(rng, text),
+        },
+        24 => EventV1::ShipmentMoved {
+            shipment: number(rng) as u32,
+            state: ShipmentStateV1::ReturnedToSender,
+            at_ms: signed(rng),
+            reason: maybe(rng, text),
+        },
         _ => EventV1::Noted { reason: text(rng) },
     }
 }

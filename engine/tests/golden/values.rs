@@ -256,7 +256,11 @@ pub(crate) fn snapshots_v5() -> Vec<(&'static str, SnapshotV5)> {
         beside_lines: vec![("1".into(), 190)],
     };
     let flow = FlowRules { version: 2, capture: CaptureAt::BeforeBooking, ..FlowRules::DEFAULT };
-    let plan = PlanV5 { flow: flow.into() };
+    let plan = PlanV5 {
+        flow: flow.into(),
+        available_from_ms: Some(AT_MS),
+        shipments: vec![(ShipmentStateV1::Lost, AT_MS)],
+    };
     vec![
         (
             "snapshot_v5_busy",

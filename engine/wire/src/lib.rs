@@ -84,6 +84,7 @@ pub mod return_rules;
 pub mod samples;
 mod scalar;
 pub mod schema;
+pub mod shipment;
 pub mod steps;
 pub mod time;
 mod trace;

@@ -3,6 +3,7 @@
 use super::code::{Code, Status};
 use super::command::{Component, Delivery, Line, Step};
 use super::flow_rules::FlowRules;
+pub use super::shipment::OrderShipment;
 use crate::ids::{CommandId, OrderId, Source, TenantId, TimestampMs};
 use crate::money::{Amount, Currency};
 use schemars::JsonSchema;
@@ -190,6 +191,10 @@ pub struct FulfillmentSummary {
     pub booked_units: u64,
     /// Not to be had.
     pub short_units: u64,
+    /// Its goods are not there yet: when they are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub waiting_until: Option<TimestampMs>,
 }
 
 /// What came back.
@@ -341,6 +346,9 @@ pub struct OrderView {
     /// What is paid back without goods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunds: Vec<OrderRefund>,
+    /// What was booked and stands, shipment by shipment; absent while none is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shipments: Vec<OrderShipment>,
     /// How it is delivered, where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
@@ -351,6 +359,10 @@ pub struct OrderView {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub placed_at: Option<TimestampMs>,
+    /// When its goods could be set aside at the earliest, where that was still to come.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub available_from: Option<TimestampMs>,
     /// When the order was first recorded.
     #[serde(with = "super::time::required")]
     #[schemars(with = "String", extend("format" = "date-time"))]

@@ -1,7 +1,8 @@
-//! The flow of an order's steps, as version 1 stores it: frozen.
+//! The flow of an order's steps, and where its shipments are, as version 1 stores them: frozen.
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::command::ShipmentState;
 use crate::wire::flow_rules::{BeginsWith, CaptureAt, FlowRules};
 
 /// In which order steps are asked for, and how often.
@@ -63,5 +64,41 @@ impl From<FlowRulesV1> for FlowRules {
             BeginsWithV1::Authorize => BeginsWith::Authorize,
         };
         Self { version, capture, begins_with, attempts_max, renewals_max }
+    }
+}
+
+/// Where a booked shipment is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as in the public contract")]
+pub enum ShipmentStateV1 {
+    #[default]
+    Booked,
+    HandedOver,
+    Delivered,
+    ReturnedToSender,
+    Lost,
+}
+
+impl From<ShipmentState> for ShipmentStateV1 {
+    fn from(state: ShipmentState) -> Self {
+        match state {
+            ShipmentState::Booked => Self::Booked,
+            ShipmentState::HandedOver => Self::HandedOver,
+            ShipmentState::Delivered => Self::Delivered,
+            ShipmentState::ReturnedToSender => Self::ReturnedToSender,
+            ShipmentState::Lost => Self::Lost,
+        }
+    }
+}
+
+impl From<ShipmentStateV1> for ShipmentState {
+    fn from(stored: ShipmentStateV1) -> Self {
+        match stored {
+            ShipmentStateV1::Booked => Self::Booked,
+            ShipmentStateV1::HandedOver => Self::HandedOver,
+            ShipmentStateV1::Delivered => Self::Delivered,
+            ShipmentStateV1::ReturnedToSender => Self::ReturnedToSender,
+            ShipmentStateV1::Lost => Self::Lost,
+        }
     }
 }

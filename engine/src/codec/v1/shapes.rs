@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::flow::FlowRulesV1;
+use super::flow::{FlowRulesV1, ShipmentStateV1};
 use super::placed::{ComponentV1, PaymentV1, PlacedV1};
 use crate::keys::Hash;
 
@@ -293,6 +293,23 @@ pub enum EventV1 {
         reason: Option<String>,
     },
     FlowSet(FlowRulesV1),
+    GoodsAwaited {
+        until_ms: i64,
+    },
+    StillPending {
+        step: StepV1,
+        instance: u32,
+        generation: u32,
+        part: Option<String>,
+        until_ms: i64,
+        reason: Option<String>,
+    },
+    ShipmentMoved {
+        shipment: u32,
+        state: ShipmentStateV1,
+        at_ms: i64,
+        reason: Option<String>,
+    },
 }
 
 /// Which payment money goes back to first.

@@ -1,6 +1,8 @@
 //! Random lives: all commands, answers that are legal, late or foreign, and leaps of time, in any order. What holds of
 //! every state is in [`World`]; what holds of every life is here.
 
+mod reports;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -8,6 +10,7 @@ use super::saga::world::*;
 use super::the_order;
 use crate::ids::TimestampMs;
 use crate::order::{Incoming, StepState, SummaryState};
+use crate::wire::command::ShipmentState;
 use crate::wire::flow_rules::{BeginsWith, CaptureAt, FlowRules};
 use crate::wire::order::OrderView;
 use crate::wire::order_list::OrderSummary;
@@ -30,6 +33,12 @@ enum Move {
         right: bool,
         outcome: usize,
         amount: Option<i64>,
+        later_ms: u64,
+    },
+    /// Shipping reports where the shipment is.
+    Shipment {
+        state: ShipmentState,
+        pending: bool,
     },
     /// The customer cancels.
     Cancel,
@@ -128,8 +137,11 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         20 => answers().prop_map(Move::Answer),
         2 => (any::<usize>(), answers(), any::<bool>())
             .prop_map(|(which, answer, foreign)| Move::Stale { which, answer, foreign }),
-        3 => (step(), prop::bool::weighted(0.8), 0..3usize, amount())
-            .prop_map(|(step, right, outcome, amount)| Move::Report { step, right, outcome, amount }),
+        4 => (step(), prop::bool::weighted(0.8), 0..4usize, amount(), 0..300_000u64).prop_map(
+            |(step, right, outcome, amount, later_ms)| Move::Report { step, right, outcome, amount, later_ms },
+        ),
+        2 => (prop::sample::select(ShipmentState::ALL.to_vec()), any::<bool>())
+            .prop_map(|(state, pending)| Move::Shipment { state, pending }),
         1 => Just(Move::Cancel),
         3 => (any::<bool>(), 1..3u32, amount())
             .prop_map(|(b, quantity, amount)| Move::Return { b, quantity, amount }),
@@ -157,6 +169,8 @@ struct Way {
     pro_rata: bool,
     begins_with: BeginsWith,
     capture: CaptureAt,
+    /// Its goods are there after so long.
+    goods_ms: u64,
 }
 
 impl Way {
@@ -177,13 +191,15 @@ impl Way {
 fn ways() -> impl Strategy<Value = Way> {
     let begins_with = prop::sample::select(BeginsWith::ALL.to_vec());
     let capture = prop::sample::select(CaptureAt::ALL.to_vec());
-    (0..5usize, any::<bool>(), any::<bool>(), begins_with, capture).prop_map(
-        |(payments, waits, pro_rata, begins_with, capture)| Way {
+    let goods_ms = prop_oneof![3 => Just(0), 1 => 1..150_000u64];
+    (0..5usize, any::<bool>(), any::<bool>(), begins_with, capture, goods_ms).prop_map(
+        |(payments, waits, pro_rata, begins_with, capture, goods_ms)| Way {
             payments,
             waits,
             pro_rata,
             begins_with,
             capture,
+            goods_ms,
         },
     )
 }
@@ -236,7 +252,11 @@ impl Life {
         let policy = &mut world.context.policy;
         (policy.payments, policy.flow) = (way.rules(), way.flow());
         (policy.step_attempts_max, policy.renewals_max, policy.decisions_max) = (3, 2, decisions_max);
-        assert_eq!(world.ask(place_of(data)), Code::Applied);
+        let mut data = place_of(data);
+        if let CommandData::Place(place) = &mut data {
+            place.available_from = Some(world.context.now.plus_ms(way.goods_ms));
+        }
+        assert_eq!(world.ask(data), Code::Applied);
         Self { world, asked: Vec::new() }
     }
 
@@ -285,15 +305,11 @@ impl Life {
                     }
                 }
             }
-            Move::Report { step, right, outcome, amount } => {
-                let says = ["done", "declined", "failed"][*outcome];
+            Move::Report { step, right, outcome, amount, later_ms } => {
                 let reference = if *right { "p-1" } else { "p-2" };
-                let mut data = report(of(*step), reference, says);
-                if let (CommandData::Report(data), Some(minor)) = (&mut data, amount) {
-                    data.amount_minor = Some(crate::money::Amount::new(*minor).unwrap());
-                }
-                world.ask(data);
+                reports::report_of(world, (of(*step), reference), *outcome, *amount, *later_ms);
             }
+            Move::Shipment { state, pending } => reports::shipment(world, *state, *pending),
             Move::Cancel => drop(world.ask(cancel())),
             Move::Return { b, quantity, amount } => {
                 let mut line = json!({ "line_id": if *b { "b" } else { "a" }, "quantity": quantity });
@@ -350,6 +366,10 @@ impl Life {
                 if pays(world, 2, true) != Code::Applied {
                     world.deadline_passes();
                 }
+            } else if world.order().saga.awaits_goods(world.context.now).is_some()
+                && world.status() == OrderStatus::Open
+            {
+                world.deadline_passes();
             } else if world.attention() == Attention::Held {
                 assert_eq!(world.ask(resume()), Code::Applied);
             } else {
@@ -443,6 +463,9 @@ fn the_lives_go_everywhere() {
             met.insert(format!("{:?} {:?}", world.attention(), world.mode()));
             met.insert(format!("refused {} archived {}", saga.cancel_refused, saga.archived));
             met.insert(format!("renewed {}", saga.payments.iter().map(|one| one.entered).max().unwrap_or(0)));
+            let awaits_goods = saga.awaits_goods(world.context.now).is_some();
+            met.insert(format!("goods {:?} {awaits_goods}", world.status()));
+            met.insert(format!("shipment {:?}", saga.shipment(0).map(|(state, _)| state)));
             met.insert(format!("waits {}", saga.waiting_until.is_some()));
             met.insert(format!("refunds {}", saga.refunds().len().min(2)));
             met.insert(format!("payments {}", saga.payments.count().min(5)));
@@ -453,6 +476,8 @@ fn the_lives_go_everywhere() {
         wanted.extend(steps.map(|number| format!("{status} Some({:?})", Step::ALL[number])));
     }
     wanted.extend(["Completed Some(Refund)", "Completed None", "Canceled None"].map(str::to_owned));
+    wanted.extend(["goods Open true", "goods Canceled true", "goods Open false"].map(str::to_owned));
+    wanted.extend(ShipmentState::ALL.map(|state| format!("shipment Some({state:?})")));
     wanted.extend(["waits true", "refunds 2", "payments 5"].map(str::to_owned));
     for mode in ["None", "Some(Perform)", "Some(Look)", "Some(Settle)"] {
         wanted.extend(["None", "Held", "Stalled"].map(|kind| format!("{kind} {mode}")));

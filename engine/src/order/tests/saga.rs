@@ -14,7 +14,9 @@ mod refunds;
 mod reports;
 mod return_shares;
 mod returns;
+mod shipments;
 mod shown;
+mod waits;
 pub(super) mod world;
 
 use world::*;

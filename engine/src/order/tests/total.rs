@@ -9,6 +9,7 @@ use crate::order::convert::event_to_stored;
 use crate::order::{Event, Payment, Refund, Return, ReturnedLine, Split, StepStarted, Word, evolve};
 use crate::ports::LineUnits;
 use crate::wire::command::ComponentKind;
+use crate::wire::command::ShipmentState;
 use crate::wire::flow_rules::{BeginsWith, CaptureAt, FlowRules};
 use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
 
@@ -118,6 +119,13 @@ fn events() -> impl Strategy<Value = Event> {
             on_decline: OnDecline::Wait,
             ..PaymentRules::DEFAULT
         })),
+        1 => numbers().prop_map(|until| Event::GoodsAwaited { until: TimestampMs(until) }),
+        1 => (askings(), numbers()).prop_map(|(at, until)| {
+            Event::StillPending { at, until: TimestampMs(until), reason: None }
+        }),
+        1 => (0..3usize, prop::sample::select(ShipmentState::ALL.to_vec())).prop_map(|(shipment, state)| {
+            Event::ShipmentMoved { shipment, state, at: TimestampMs(7), reason: None }
+        }),
         1 => Just(Event::FlowSet(FlowRules {
             version: 2,
             capture: CaptureAt::BeforeBooking,

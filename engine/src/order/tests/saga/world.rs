@@ -354,8 +354,16 @@ impl World {
         // An older build's order has not begun: its deadline sees to that.
         let begun = saga.cell(way_forward(saga.flow())[0]).instance > 0;
         let pays = saga.waiting_until.is_some();
+        let goods = saga.awaits_goods(self.context.now).is_some();
+        assert!(!goods || saga.cell(Step::Reserve).instance == 0, "goods are not there yet");
+        if self.step() == Some(Step::Reserve) {
+            assert!(
+                saga.available_from().is_none_or(|from| from <= self.context.now),
+                "it was asked too early"
+            );
+        }
         assert!(
-            !waits || saga.active.is_some() || held || pays || !begun,
+            !waits || saga.active.is_some() || held || pays || goods || !begun,
             "it waits for nothing: {order:#?}"
         );
         let performs = self.mode() == Some(Mode::Perform);
