@@ -270,8 +270,8 @@ impl Life {
     /// What of the way forward should stand before this step, and does not.
     fn lacks(&self, step: StepV1) -> Option<&'static str> {
         let effects = &self.effects;
-        let reserved = effects.reserved_units == self.units;
-        let paid = effects.captured_minor == self.total_minor;
+        let reserved = effects.reserved_units >= self.units;
+        let paid = effects.captured_minor >= self.total_minor;
         // What is paid back is captured still.
         let secured_minor = effects.authorized_minor.saturating_add(effects.captured_minor);
         let secured = secured_minor >= self.total_minor;
@@ -286,7 +286,7 @@ impl Life {
             StepV1::Book if !reserved => Some("not all is set aside"),
             StepV1::Book if capture_first && !paid => Some("its flow wants it paid first"),
             StepV1::Book if !secured => Some("not all is authorized"),
-            StepV1::Capture if !capture_first && effects.booked_units != self.units => {
+            StepV1::Capture if !capture_first && effects.booked_units < self.units => {
                 Some("not all is booked")
             }
             _ => None,
