@@ -1,5 +1,7 @@
 //! `retailflow tenant`: who may have orders here.
 
+mod flow;
+
 use std::num::NonZeroU32;
 
 use clap::ValueEnum;
@@ -29,6 +31,8 @@ Examples:
     retailflow tenant set shop --in-flight-max 100 --admin http://127.0.0.1:8081 --operator ann
   Returns of orders placed from now on pay back shipping too, with the order's last unit:
     retailflow tenant set shop --returns-shipping with_last_unit --data data
+  Orders placed from now on are paid before a shipment is booked, and begin with their payment:
+    retailflow tenant set shop --flow-capture before_booking --flow-begins-with authorize --data data
   Refuse its commands for now; those that are published meanwhile become dead letters (`retailflow dlq redrive`):
     retailflow tenant set shop --status suspended --data data
   On a cluster; all nodes see it within about a second:
@@ -85,6 +89,8 @@ pub(crate) struct SetArgs {
     /// How long an order waits for another means of payment, in milliseconds
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=PAYMENT_WAIT_MAX_MS))]
     pub(crate) payment_wait_ms: Option<u64>,
+    #[command(flatten)]
+    pub(crate) flow: flow::FlowArgs,
     /// Who does it; a server writes it to its log
     #[arg(long, value_name = "NAME", env = "RETAILFLOW_OPERATOR", default_value = "operator")]
     pub(crate) operator: String,
@@ -277,7 +283,7 @@ impl SetArgs {
             payment_wait_ms: self.payment_wait_ms,
         };
         let payments = (payments != PaymentRulesChange::default()).then_some(payments);
-        TenantChange { status, in_flight_max, returns, payments }
+        TenantChange { status, in_flight_max, returns, payments, flow: self.flow.change() }
     }
 }
 
@@ -297,6 +303,7 @@ fn shown(tenants: &[TenantView], output: Output) -> String {
                         "in_flight_max": tenant.in_flight_max,
                         "returns": tenant.returns,
                         "payments": tenant.payments,
+                        "flow": tenant.flow,
                     })
                 })
                 .collect();
@@ -318,8 +325,8 @@ fn shown(tenants: &[TenantView], output: Output) -> String {
                     OnDecline::Cancel => "cancels".to_owned(),
                     OnDecline::Wait => format!("waits {payment_wait_ms} ms"),
                 };
-                let refund_order = refund_order.as_str();
-                format!("{name:<24} {status:<10} in flight at most: {max}; returned: {rules}; refunds: {refund_order}; a decline {wait}\n")
+                let (refund_order, flow) = (refund_order.as_str(), flow::shown(&tenant.flow));
+                format!("{name:<24} {status:<10} in flight at most: {max}; returned: {rules}; refunds: {refund_order}; a decline {wait}; {flow}\n")
             })
             .collect(),
     }

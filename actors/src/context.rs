@@ -50,6 +50,7 @@ impl OrderContext {
         {
             policy.returns = setting.returns;
             policy.payments = setting.payments;
+            policy.flow = setting.flow;
         }
         Context { now: self.ports.clock.now(), policy }
     }

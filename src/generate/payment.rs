@@ -65,6 +65,8 @@ pub(super) fn report(order: &OrderRef) -> ReportData {
         reason: Some("the review found that the card was stolen".into()),
         amount_minor: None,
         lines: Vec::new(),
+        until: None,
+        shipment: None,
         expected_version: None,
     }
 }

@@ -53,6 +53,20 @@ pub(crate) fn show(order: &OrderView, entries: &[HistoryEntry]) -> String {
     if let Some(until) = order.payment.waiting_until {
         row("waits", &format!("for another payment, until {}", format_time(until)));
     }
+    if let Some(until) = order.fulfillment.waiting_until {
+        row("waits", &format!("for its goods, until {}", format_time(until)));
+    }
+    if let Some(flow) = &order.flow {
+        let (first, capture) = (flow.begins_with.as_str(), flow.capture.as_str().replace('_', " "));
+        row("flow", &format!("{}: begins with {first}, captured {capture}", flow.version));
+    }
+    for shipment in &order.shipments {
+        let state = shipment.state.as_str().replace('_', " ");
+        let since = shipment.since.map(|at| format!(" since {}", format_time(at))).unwrap_or_default();
+        let reference =
+            shipment.reference.as_ref().map(|reference| format!(", as {reference}")).unwrap_or_default();
+        row("shipment", &format!("{}: {state}{since}{reference}", shipment.shipment_id));
+    }
     for refund in &order.refunds {
         row("refund", &given_back(refund, order.currency));
     }
@@ -264,6 +278,9 @@ fn next_act(order: &OrderView) -> String {
             (Some(step), _) => format!("{step}'s answer{by}"),
             (None, OrderStatus::Completed) => "none: it is completed, and may be returned".to_owned(),
             (None, OrderStatus::Canceled) => "none: it is canceled".to_owned(),
+            (None, OrderStatus::Open) if order.fulfillment.waiting_until.is_some() => {
+                format!("none: its goods are asked for later{by}")
+            }
             (None, OrderStatus::Open | OrderStatus::Canceling) => format!("the engine's{by}"),
         },
     }

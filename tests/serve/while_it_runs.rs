@@ -31,9 +31,11 @@ fn tenants_are_listed_shown_and_set_and_what_is_set_is_in_force_at_once() {
     let keeps = json!({"shipping": "never", "tax": "never", "fee": "never"});
     let pays =
         json!({"refund_order": "reverse", "on_decline": "cancel", "payment_wait_ms": 3 * 24 * 3_600_000});
+    let flow = json!({"version": 1, "capture": "at_shipment", "begins_with": "reserve",
+        "attempts_max": null, "renewals_max": null});
     assert_eq!(
         told,
-        json!([{"tenant": "t", "status": "suspended", "in_flight_max": 7, "returns": keeps, "payments": pays}])
+        json!([{"tenant": "t", "status": "suspended", "in_flight_max": 7, "returns": keeps, "payments": pays, "flow": flow}])
     );
     place().expect(4).says(&["tenant_disabled"]);
     at(&server, &["tenant", "set", "t", "--status", "active"]).run().expect(0);
@@ -41,7 +43,7 @@ fn tenants_are_listed_shown_and_set_and_what_is_set_is_in_force_at_once() {
     let shown = json_of(&at(&server, &["tenant", "show", "t", "-o", "json"]).run().expect(0));
     assert_eq!(
         shown,
-        json!([{"tenant": "t", "status": "active", "in_flight_max": 7, "returns": keeps, "payments": pays}])
+        json!([{"tenant": "t", "status": "active", "in_flight_max": 7, "returns": keeps, "payments": pays, "flow": flow}])
     );
     at(&server, &["tenant", "set", "t", "--in-flight-default"]).run().expect(0);
     at(&server, &["tenant", "set", "t", "--in-flight-max", "0"]).run().expect(2).says(&["from 1"]);

@@ -5,7 +5,9 @@
 use super::holds::Holds;
 use super::money::{Money, PaymentSide};
 use super::violation::InvariantId;
-use retailflow_engine::codec::v1::{AmendedV1, AttentionV1, EventV1, StatusV1, StepOutcomeV1, StepV1};
+use retailflow_engine::codec::v1::{
+    AmendedV1, AttentionV1, BeginsWithV1, CaptureAtV1, EventV1, StatusV1, StepOutcomeV1, StepV1,
+};
 use retailflow_engine::order::Part;
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::command::Step;
@@ -55,6 +57,8 @@ pub(super) struct Life {
     holds: Option<Box<Holds>>,
     /// Which payment the step that was asked for last is of, from 0.
     payment: u16,
+    /// Its payment is authorized before its stock is set aside, and captured before its shipment is booked.
+    flow: (bool, bool),
     pub(super) status: Option<StatusV1>,
     pub(super) attention: Attention,
     /// Steps that their participants said are done, by role: so many entries their books must have.
@@ -68,6 +72,10 @@ fn sum(quantities: impl Iterator<Item = u64>) -> u64 {
 /// Who performs a step. Both kinds of steps have the same numbers.
 pub(super) const fn role_of(step: StepV1) -> Role {
     Role::of(Step::ALL[step as usize])
+}
+
+const fn is_forward(step: StepV1) -> bool {
+    matches!(step, StepV1::Reserve | StepV1::Authorize | StepV1::Book | StepV1::Capture)
 }
 
 /// [`AttentionV1`], with a default.
@@ -153,6 +161,34 @@ impl Life {
             }
             EventV1::Amended(amended) => self.amended(amended, wrong),
             EventV1::StatusChanged { status, .. } => self.changed(*status, wrong),
+            EventV1::ShipmentMoved { state, .. } => {
+                if self.effects.booked_units == 0 {
+                    wrong(InvariantId::Transitions, format!("a shipment is {state:?}, and none is booked"));
+                }
+            }
+            EventV1::GoodsAwaited { .. } => {
+                if self.active.is_some() || self.last.is_some() {
+                    wrong(InvariantId::Transitions, "goods are awaited of an order on its way".into());
+                }
+            }
+            EventV1::StillPending { step, instance, generation, .. } => {
+                let asked = (self.active, self.instance, self.generation);
+                if asked != (Some(*step), *instance, *generation)
+                    || self.status == Some(StatusV1::Canceling) && is_forward(*step)
+                {
+                    wrong(
+                        InvariantId::Transitions,
+                        format!("{step:?} is pending still, and is not waited for"),
+                    );
+                }
+            }
+            EventV1::FlowSet(flow) => {
+                let before_booking = flow.capture == CaptureAtV1::BeforeBooking;
+                self.flow = (flow.begins_with == BeginsWithV1::Authorize, before_booking);
+                if self.active.is_some() || self.last.is_some() {
+                    wrong(InvariantId::Transitions, format!("flow {} of an order on its way", flow.version));
+                }
+            }
             EventV1::AttentionChanged { attention, .. } => self.attention = Attention(*attention),
             EventV1::HoldPlaced { name, .. } => {
                 let open = self.status == Some(StatusV1::Open);
@@ -325,10 +361,40 @@ impl Life {
             let over = over.unwrap_or(self.effects.authorized_minor);
             self.effects.authorized_minor = self.effects.authorized_minor.saturating_sub(over);
         }
+        // What was begun before the order was changed goes on.
+        if let Some(lacks) = self.lacks(step).filter(|_| !again && !continues) {
+            wrong(InvariantId::Transitions, format!("{step:?} was begun, and {lacks}: {:?}", self.effects));
+        }
         self.effects.payment_asked |= step == StepV1::Authorize;
         self.active = Some(step);
         self.payment = u16::try_from(part.payment).unwrap_or(u16::MAX);
         (self.instance, self.generation) = asking;
+    }
+
+    /// What of the way forward should stand before this step, and does not.
+    fn lacks(&self, step: StepV1) -> Option<&'static str> {
+        let effects = &self.effects;
+        let reserved = effects.reserved_units >= self.units;
+        let paid = effects.captured_minor >= self.total_minor;
+        // What is paid back is captured still.
+        let secured_minor = effects.authorized_minor.saturating_add(effects.captured_minor);
+        let secured = secured_minor >= self.total_minor;
+        let (authorize_first, capture_first) = self.flow;
+        match step {
+            StepV1::Reserve if authorize_first && !secured => {
+                Some("its flow wants the payment authorized first")
+            }
+            StepV1::Authorize if !authorize_first && !reserved => {
+                Some("its flow wants the stock set aside first")
+            }
+            StepV1::Book if !reserved => Some("not all is set aside"),
+            StepV1::Book if capture_first && !paid => Some("its flow wants it paid first"),
+            StepV1::Book if !secured => Some("not all is authorized"),
+            StepV1::Capture if !capture_first && effects.booked_units < self.units => {
+                Some("not all is booked")
+            }
+            _ => None,
+        }
     }
 
     fn ended(

@@ -5,9 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, CodecError, Schema};
-use super::v1::{ActorV1, OnDeclineV1, RefundOrderV1, RefundRuleV1};
+use super::v1::{ActorV1, FlowRulesV1, OnDeclineV1, RefundOrderV1, RefundRuleV1};
 use crate::ids::{OrderId, OrderRef, TenantId, TimestampMs};
 use crate::ports::{DeadLetter, TenantSetting, TenantStatus};
+use crate::wire::flow_rules::FlowRules;
 use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
 use crate::wire::return_rules::{RefundRule, ReturnRules};
 
@@ -123,6 +124,14 @@ enum NoteV1 {
         return_rules: [RefundRuleV1; 3],
         payment_rules: (RefundOrderV1, OnDeclineV1, u64),
     },
+    TenantWithFlow {
+        tenant: String,
+        suspended: bool,
+        in_flight_max: Option<u32>,
+        return_rules: [RefundRuleV1; 3],
+        payment_rules: (RefundOrderV1, OnDeclineV1, u64),
+        flow: FlowRulesV1,
+    },
 }
 
 impl Control {
@@ -214,9 +223,18 @@ impl Note {
                 at_ms: letter.at.0,
             },
             Self::Tenant(setting) => {
-                let TenantSetting { tenant, status, in_flight_max, returns, payments } = setting;
+                let TenantSetting { tenant, status, in_flight_max, returns, payments, flow } = setting;
                 let (tenant, suspended) = (tenant.to_string(), status == TenantStatus::Suspended);
-                if payments != PaymentRules::DEFAULT {
+                if flow != FlowRules::DEFAULT {
+                    NoteV1::TenantWithFlow {
+                        tenant,
+                        suspended,
+                        in_flight_max,
+                        return_rules: return_rules_to_stored(returns),
+                        payment_rules: payment_rules_to_stored(payments),
+                        flow: flow.into(),
+                    }
+                } else if payments != PaymentRules::DEFAULT {
                     let return_rules = return_rules_to_stored(returns);
                     let payment_rules = payment_rules_to_stored(payments);
                     NoteV1::TenantWithPayments {
@@ -259,6 +277,18 @@ impl Note {
                 let setting = setting(&tenant, suspended, in_flight_max, return_rules)?;
                 Self::Tenant(TenantSetting { payments, ..setting })
             }
+            NoteV1::TenantWithFlow {
+                tenant,
+                suspended,
+                in_flight_max,
+                return_rules,
+                payment_rules,
+                flow,
+            } => {
+                let payments = payment_rules_from_stored(payment_rules);
+                let setting = setting(&tenant, suspended, in_flight_max, return_rules)?;
+                Self::Tenant(TenantSetting { payments, flow: flow.into(), ..setting })
+            }
         })
     }
 }
@@ -275,6 +305,7 @@ fn setting(
         in_flight_max,
         returns: return_rules_from_stored(return_rules),
         payments: PaymentRules::DEFAULT,
+        flow: FlowRules::DEFAULT,
     })
 }
 

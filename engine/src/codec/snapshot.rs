@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, CodecError, Schema};
 use super::v1::{
-    AttentionV1, CommandKindV1, ComponentV1, FactV1, LinePartV1, OnDeclineV1, PlacedV1, RefundOrderV1,
-    RefundRuleV1, RelationV1, ReturnTermsV1, StatusV1, StepV1, VerdictV1,
+    AttentionV1, CommandKindV1, ComponentV1, FactV1, FlowRulesV1, LinePartV1, OnDeclineV1, PlacedV1,
+    RefundOrderV1, RefundRuleV1, RelationV1, ReturnTermsV1, ShipmentStateV1, StatusV1, StepV1, VerdictV1,
 };
 use crate::keys::Hash;
 
@@ -89,6 +89,19 @@ pub struct SnapshotV5 {
     pub shop: ShopV5,
     /// What became of the order after it was placed.
     pub amends: AmendsV5,
+    /// What the order's way was planned to be; absent: as most orders go.
+    pub plan: Option<PlanV5>,
+}
+
+/// What an order's way was planned to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanV5 {
+    /// The tenant's flow when it was placed.
+    pub flow: FlowRulesV1,
+    /// When its goods can be set aside at the earliest, milliseconds since 1970.
+    pub available_from_ms: Option<i64>,
+    /// Where each shipment is, and since when in milliseconds since 1970.
+    pub shipments: Vec<(ShipmentStateV1, i64)>,
 }
 
 /// What a shop set or recorded for an order.

@@ -5,11 +5,13 @@
 //! process managers, `docs/order-life.md` shows the whole).
 //!
 //! - [`steps`]: the table of steps (all that a step is, in one row), and which one comes next
+//! - [`flow`]: the order of the steps forward, by the tenant's flow
 //! - `progress`: [`advance`], [`folded`], the deadline of a state
 //! - `generation`: how a key gives way to the next one
 //! - `effect`: [`next`]
 
 mod effect;
+pub mod flow;
 mod generation;
 mod progress;
 pub(crate) mod step_table;

@@ -30,6 +30,7 @@ pub fn advance(order: &Order, context: &Context) -> Option<Event> {
             (Some(owed), _) => Some(pay_back(order, &owed, context)),
             // Another means of payment is waited for.
             _ if saga.waiting_until.is_some() => None,
+            (None, Some((Step::Reserve, _))) if saga.awaits_goods(context.now).is_some() => None,
             (None, Some((step, number))) => Some(go_forward(order, step, number, context)),
             (None, None) => Some(status(OrderStatus::Completed, None)),
         },
@@ -55,7 +56,7 @@ fn go_forward(order: &Order, step: Step, number: usize, context: &Context) -> Ev
 /// An authorization that is over is asked for anew, a bounded number of times.
 fn renew(order: &Order, payment: usize, context: &Context) -> Event {
     let entered = order.saga.payments.get(payment).map_or(0, |payment| payment.entered);
-    if entered > context.policy.renewals_max {
+    if entered > order.saga.renewals_max(&context.policy) {
         let reason = "the authorization ends again and again before it can be captured";
         return attention(Attention::Held, reason);
     }
@@ -206,7 +207,7 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
         | StepOutcome::Resolved { done: false, .. } => {
             let text = not_done_text(ended, outcome);
             let settled =
-                SettledKey::of(ended, outcome).filter(|_| at.generation < context.policy.step_attempts_max);
+                SettledKey::of(ended, outcome).filter(|_| at.generation < saga.attempts_max(&context.policy));
             events.extend(match settled {
                 // The key is settled: the step is begun anew when the last hold is released.
                 Some(_) if saga.is_on_hold(order.status) => None,
@@ -348,6 +349,10 @@ fn own_deadline(order: &Order, now: TimestampMs, policy: &Policy) -> Option<Time
         (None, OrderStatus::Open) if saga.waiting_until.is_some() => {
             // While a hold stands, the order does not turn back for that.
             saga.waiting_until.map(|until| if until <= now && waits_on { reminder } else { until })
+        }
+        // Until its goods are there.
+        (None, OrderStatus::Open) if saga.attention.kind() == Attention::None => {
+            Some(saga.awaits_goods(now).unwrap_or(reminder))
         }
         // It waits for people, and is not forgotten meanwhile.
         (None, _) => Some(reminder),

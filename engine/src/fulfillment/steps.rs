@@ -1,5 +1,6 @@
 //! The steps, and which one comes next.
 
+use super::flow::way_forward;
 use crate::order::Order;
 use crate::wire::command::Step;
 
@@ -19,14 +20,16 @@ pub fn goes_through(order: &Order, step: Step) -> bool {
 /// amended it may be one that gives up what is not wanted any more.
 #[must_use]
 pub fn forward(order: &Order) -> Option<(Step, usize)> {
-    FORWARD.into_iter().find_map(|step| match (step, &order.saga.goods, &order.placed) {
-        (Step::Authorize, ..) => authorize(order),
-        (Step::Capture, ..) => {
-            let payment = order.saga.payments.first_where(|payment| payment.to_capture_minor() > 0);
-            Some((step, payment.filter(|_| goes_through(order, step))?))
+    way_forward(order.saga.flow()).into_iter().find_map(|step| {
+        match (step, &order.saga.goods, &order.placed) {
+            (Step::Authorize, ..) => authorize(order),
+            (Step::Capture, ..) => {
+                let payment = order.saga.payments.first_where(|payment| payment.to_capture_minor() > 0);
+                Some((step, payment.filter(|_| goes_through(order, step))?))
+            }
+            (_, Some(goods), Some(placed)) => goods.forward(step, placed),
+            _ => (!order.saga.is_done(step) && goes_through(order, step)).then_some((step, 0)),
         }
-        (_, Some(goods), Some(placed)) => goods.forward(step, placed),
-        _ => (!order.saga.is_done(step) && goes_through(order, step)).then_some((step, 0)),
     })
 }
 

@@ -16,6 +16,8 @@ mod record;
 mod refund;
 mod report;
 mod returns;
+mod shipment;
+mod waits;
 
 use std::sync::Arc;
 
@@ -30,6 +32,7 @@ use super::policy::Context;
 use super::state::Order;
 use super::status::OrderStatus;
 use crate::wire::command::PlaceData;
+use crate::wire::flow_rules::FlowRules;
 use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
 use crate::wire::{Code, CommandData};
@@ -102,5 +105,9 @@ fn place_order(place: &PlaceData, context: &Context) -> Result<Vec<Event>, Denia
     if context.policy.payments != PaymentRules::DEFAULT {
         events.push(Event::PaymentRulesSet(context.policy.payments));
     }
+    if context.policy.flow != FlowRules::DEFAULT {
+        events.push(Event::FlowSet(context.policy.flow));
+    }
+    events.extend(waits::goods(place, context)?);
     Ok(events)
 }

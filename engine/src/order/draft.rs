@@ -184,7 +184,7 @@ impl Draft {
             causation: None,
             time_ms: None,
             received_ms: context.now.0,
-            policy_version: context.policy.version,
+            policy_version: self.tentative.saga.policy_version(&context.policy),
             trace_id: None,
             verdict: verdict_to_stored(&Verdict::applied(self.tentative.version)),
             events,
@@ -244,7 +244,7 @@ impl Draft {
             causation: None,
             time_ms: command.time.map(|time| time.0),
             received_ms: context.now.0,
-            policy_version: context.policy.version,
+            policy_version: self.tentative.saga.policy_version(&context.policy),
             trace_id: command.trace_id,
             verdict: verdict_to_stored(&verdict),
             events,
@@ -361,7 +361,9 @@ fn follow_weight(event: &EventV1) -> usize {
         EventV1::ContradictionSeen
         | EventV1::ReturnRulesSet { .. }
         | EventV1::PaymentRulesSet { .. }
-        | EventV1::PaymentAwaited { .. } => FOLLOW_BYTES,
+        | EventV1::PaymentAwaited { .. }
+        | EventV1::GoodsAwaited { .. }
+        | EventV1::FlowSet(_) => FOLLOW_BYTES,
         EventV1::ReturnSplit { lines, components, .. } => {
             let lines = lines.iter().map(|(line_id, _)| line_id.len() + 12).sum::<usize>();
             FOLLOW_BYTES + lines + 12 * components.len()
@@ -374,6 +376,8 @@ fn follow_weight(event: &EventV1) -> usize {
         | EventV1::Restored
         | EventV1::PersonErased { .. }
         | EventV1::RefundRequested { .. }
+        | EventV1::StillPending { .. }
+        | EventV1::ShipmentMoved { .. }
         | EventV1::PaymentsAdded { .. }
         | EventV1::HoldPlaced { .. }
         | EventV1::HoldReleased { .. }

@@ -13,6 +13,8 @@ use super::status::OrderStatus;
 use super::step::{StepAt, StepOutcome, StepStarted};
 use crate::ids::TimestampMs;
 use crate::wire::command::Relation;
+use crate::wire::command::ShipmentState;
+use crate::wire::flow_rules::FlowRules;
 use crate::wire::order::Attention;
 use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
@@ -144,4 +146,31 @@ pub enum Event {
     Related(Arc<Relation>),
     /// The order is changed before its goods are booked.
     Amended(Arc<Amended>),
+    /// By which flow the order goes. Where nothing is said: [`FlowRules::DEFAULT`].
+    FlowSet(FlowRules),
+    /// Its goods are not there yet: stock is asked for from then on.
+    GoodsAwaited {
+        /// From when.
+        until: TimestampMs,
+    },
+    /// The participant of a pending step says that it is pending still.
+    StillPending {
+        /// Which asking.
+        at: StepAt,
+        /// Until when.
+        until: TimestampMs,
+        /// Why, where that was said.
+        reason: Option<Arc<str>>,
+    },
+    /// A shipment is somewhere else.
+    ShipmentMoved {
+        /// Which, from 0.
+        shipment: usize,
+        /// Where.
+        state: ShipmentState,
+        /// Since when.
+        at: TimestampMs,
+        /// Why, where that was said.
+        reason: Option<Arc<str>>,
+    },
 }

@@ -6,6 +6,7 @@ use super::amended::amend;
 use super::owed::{AskedRefund, OpenReturn, Paid, Refund, Return, Split};
 use super::payments::{PaymentState, Payments, THE_PAYMENT};
 use super::placed::Payment;
+use super::planned::plan_mut;
 use super::saga::{Active, AttentionState, Earlier, Saga, StepState, Waiting};
 use super::step::{StepAt, StepOutcome, StepStarted};
 use super::told::is_public;
@@ -49,6 +50,10 @@ pub fn evolve(order: &mut Order, event: &Event) {
         }
         Event::PaymentsAdded { payments, .. } => add_payments(order, payments),
         Event::Amended(amended) => amend(order, amended),
+        Event::FlowSet(rules) => plan_mut(&mut order.saga).flow = *rules,
+        Event::ShipmentMoved { shipment, state, at, .. } => order.saga.shipment_moved(*shipment, *state, *at),
+        Event::GoodsAwaited { until } => plan_mut(&mut order.saga).available_from = Some(*until),
+        Event::StillPending { at, until, .. } => order.saga.pending_until(at, *until),
         Event::StatusChanged { status, reason } => {
             let refused = order.status == OrderStatus::Canceling && *status == OrderStatus::Open;
             order.status = *status;

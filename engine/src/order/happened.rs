@@ -8,7 +8,8 @@ use super::owed::{Return, ReturnedLine};
 use super::placed::Placed;
 use super::relation::relation_from_stored;
 use super::return_terms::restock_word;
-use super::saga::Active;
+use super::saga::{Active, Waiting};
+use super::shipments::THE_SHIPMENT;
 use super::step::{StepAt, StepOutcome};
 use super::view_amended::amended_event;
 use super::view_payments::{component_amounts, line_amounts, payment_summary};
@@ -18,7 +19,7 @@ use crate::fulfillment;
 use crate::ids::{OrderRef, TimestampMs};
 use crate::money::{Amount, MoneyError};
 use crate::ports::LineUnits;
-use crate::wire::command::{Component, FactKind, Payment, Relation, Step};
+use crate::wire::command::{Component, FactKind, Payment, Relation, ShipmentState, Step};
 use crate::wire::event::EventData;
 use crate::wire::event_data as public;
 use crate::wire::order::{Attention, LineAmount};
@@ -75,6 +76,17 @@ impl Happened<'_> {
                 self.attention(kind, "an operator has looked at what both sides say")
             }
             Event::Archived { .. } => EventData::Archived(public::ArchivedOrder { archived_at: self.at }),
+            Event::ShipmentMoved { state, reason, .. } => return Ok(self.shipment(*state, reason.as_deref())),
+            Event::GoodsAwaited { until } => {
+                EventData::AwaitingGoods(public::AwaitingGoods { until: *until })
+            }
+            Event::StillPending { at, until, .. } => {
+                let Some(Active { waiting: Waiting::Pending { reference, .. }, .. }) = &self.active else {
+                    return Ok(None);
+                };
+                let (step, reference) = (at.step, reference.to_string());
+                EventData::Pending(public::Pending { step, reference, until: Some(*until) })
+            }
             Event::Restored => EventData::Restored(public::RestoredOrder { restored_at: self.at }),
             Event::HoldPlaced(hold) => EventData::Held(public::Held {
                 name: hold.name.to_string(),
@@ -113,6 +125,7 @@ impl Happened<'_> {
             | Event::PaymentsAdded { .. }
             | Event::ReturnTermsSet(_)
             | Event::Related(_)
+            | Event::FlowSet(_)
             | Event::Noted { .. } => {
                 return Ok(None);
             }
@@ -254,6 +267,24 @@ impl Happened<'_> {
                 lines: carried(placed, active),
             }),
         }))
+    }
+
+    /// A shipment is somewhere else.
+    fn shipment(&self, state: ShipmentState, reason: Option<&str>) -> Option<EventData> {
+        let placed = self.state.placed.as_ref()?;
+        let moved = public::ShipmentMoved {
+            shipment_id: THE_SHIPMENT.to_owned(),
+            reference: self.state.saga.reference(Step::Book)?.to_string(),
+            lines: placed.lines.iter().map(|line| part(&line.line_id, line.quantity.into())).collect(),
+            reason: reason.map(str::to_owned),
+        };
+        Some(match state {
+            ShipmentState::Booked => return None,
+            ShipmentState::HandedOver => EventData::Shipped(moved),
+            ShipmentState::Delivered => EventData::Delivered(moved),
+            ShipmentState::ReturnedToSender => EventData::ShipmentReturned(moved),
+            ShipmentState::Lost => EventData::ShipmentLost(moved),
+        })
     }
 
     /// Until when the order waits for another means, if this decline makes it wait.

@@ -1,6 +1,7 @@
 //! The rules that decisions follow, and what a decision may know besides state and command.
 
 use crate::ids::TimestampMs;
+use crate::wire::flow_rules::FlowRules;
 use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
 
@@ -26,6 +27,8 @@ pub struct Policy {
     pub returns: ReturnRules,
     /// By which rules payments are paid back, and what a declined one does: as with returns, of an order that is placed now.
     pub payments: PaymentRules,
+    /// In which order steps are asked for, and how often: as with returns, of an order that is placed now.
+    pub flow: FlowRules,
     /// A mistake made on purpose: open orders get no deadline.
     #[cfg(feature = "mutants")]
     pub forgets_deadlines: bool,
@@ -48,6 +51,7 @@ impl Policy {
             reminder_ms: 3600 * 1000,
             returns: ReturnRules::NEVER,
             payments: PaymentRules::DEFAULT,
+            flow: FlowRules::DEFAULT,
             #[cfg(feature = "mutants")]
             forgets_deadlines: false,
             #[cfg(feature = "mutants")]

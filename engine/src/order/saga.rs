@@ -10,6 +10,7 @@ use super::goods::Goods;
 use super::holds::Hold;
 use super::owed::{OpenReturn, Refunds, Returns};
 use super::payments::Payments;
+use super::plan::Plan;
 use super::step::{StepAt, StepOutcome};
 use super::totals::Totals;
 use crate::fulfillment::step_table::is_forward;
@@ -164,6 +165,8 @@ pub struct Saga {
     pub waiting_until: Option<TimestampMs>,
     /// By which rules shipping, tax and fees of the order come back.
     pub return_rules: ReturnRules,
+    /// What its way was planned to be; absent: as most orders go.
+    pub plan: Option<Arc<Plan>>,
     /// Askings that are over, oldest first: at most 16. Empty in most lives.
     pub earlier: Vec<Earlier>,
     /// The step that ended last, and how.

@@ -6,6 +6,7 @@ use super::aggregate::{RecordedOutcome, Times, verdict_from_stored, verdict_to_s
 use super::convert::{placed_from_stored, placed_to_stored, status_from_stored, status_to_stored};
 use super::goods_stored::{amends_from_stored, amends_to_stored};
 use super::payments_stored::{owed_from_stored, owed_to_stored, payments_from_stored, payments_to_stored};
+use super::planned::{plan_from_stored, plan_to_stored};
 use super::saga_stored::{saga_from_stored, saga_to_stored, words_from_stored, words_to_stored};
 use super::shop_stored::{shop_from_stored, shop_to_stored};
 use super::{Aggregate, Order, OrderStatus};
@@ -52,7 +53,8 @@ impl Aggregate {
         let payments = payments_to_stored(&self.order.saga.payments);
         let (owed, amends) = (owed_to_stored(&self.order.saga), amends_to_stored(&self.order.saga));
         let shop = shop_to_stored(&self.order.saga);
-        snapshot::encode(&SnapshotV5 { state, payments, owed, shop, amends })
+        let plan = plan_to_stored(&self.order.saga);
+        snapshot::encode(&SnapshotV5 { state, payments, owed, shop, amends, plan })
     }
 
     /// The state that a snapshot holds, if it is of this order and of the log `log_id`. The caller still has to check
@@ -80,7 +82,7 @@ impl Aggregate {
         log_id: [u8; 16],
         bytes: &[u8],
     ) -> Result<(Self, Vec<u64>), CodecError> {
-        let SnapshotV5 { state, payments, owed, shop, amends } = snapshot::decode(bytes)?;
+        let SnapshotV5 { state, payments, owed, shop, amends, plan } = snapshot::decode(bytes)?;
         let SnapshotV4 { state, return_rules, told, words } = state;
         let SnapshotV3 { state, changed_ms, archived_ms } = state;
         let SnapshotV2 { base: stored, saga } = state;
@@ -104,6 +106,7 @@ impl Aggregate {
         aggregate.order.saga.payments = payments_from_stored(payments);
         owed_from_stored(owed, &mut aggregate.order.saga);
         amends_from_stored(amends, &mut aggregate.order.saga);
+        plan_from_stored(plan, &mut aggregate.order.saga);
         words_from_stored(words, &mut aggregate.order.saga, &mut aggregate.times);
         aggregate.order.placed = stored.placed.as_ref().map(placed_from_stored).transpose()?.map(Arc::new);
         let Order { placed, saga, .. } = &mut aggregate.order;

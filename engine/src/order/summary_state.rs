@@ -131,7 +131,11 @@ impl SummaryState {
             | EventV1::HoldPlaced { .. }
             | EventV1::FactRecorded(_)
             | EventV1::ReturnTermsSet(_)
-            | EventV1::Related(_) => {}
+            | EventV1::Related(_)
+            | EventV1::FlowSet(_)
+            | EventV1::GoodsAwaited { .. }
+            | EventV1::StillPending { .. }
+            | EventV1::ShipmentMoved { .. } => {}
             EventV1::HoldReleased { name, .. } => self.overdue.retain(|(hold, _)| **hold != **name),
             EventV1::HoldOverdue { name, reason } => {
                 self.overdue.push((name.as_str().into(), reason.as_str().into()));

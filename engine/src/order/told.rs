@@ -8,7 +8,7 @@ use super::saga::{Active, Waiting};
 use super::state::Order;
 use super::status::OrderStatus;
 use super::step::{StepAt, StepOutcome};
-use crate::wire::command::Step;
+use crate::wire::command::{ShipmentState, Step};
 
 /// Whether the public hears of `event`, of an order that stands as `before` it.
 pub(super) fn is_public(before: &Order, event: &Event) -> bool {
@@ -24,7 +24,18 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::HoldReleased { .. }
         | Event::HoldOverdue { .. }
         | Event::FactRecorded(_)
-        | Event::Amended(_) => true,
+        | Event::Amended(_)
+        | Event::GoodsAwaited { .. } => true,
+        Event::ShipmentMoved { state, .. } => {
+            *state != ShipmentState::Booked
+                && before.placed.is_some()
+                && before.saga.reference(Step::Book).is_some()
+        }
+        Event::StillPending { at, .. } => before
+            .saga
+            .active
+            .as_ref()
+            .is_some_and(|active| active.at == *at && matches!(active.waiting, Waiting::Pending { .. })),
         Event::StatusChanged { status, .. } => match status {
             OrderStatus::Completed | OrderStatus::Canceling | OrderStatus::Canceled => true,
             // The cancellation was refused: it goes forward again, and the public hears why.
@@ -48,6 +59,7 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::PaymentRulesSet(_)
         | Event::PaymentAwaited { .. }
         | Event::PaymentsAdded { .. }
+        | Event::FlowSet(_)
         // `returned` says it, and `placed`.
         | Event::ReturnTermsSet(_)
         | Event::Related(_) => false,

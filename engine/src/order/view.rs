@@ -8,6 +8,7 @@ use super::placed::Placed;
 use super::return_terms::terms_of_view;
 use super::saga::Waiting;
 use super::shares;
+use super::shipments::shipments;
 use super::step_record::step_record;
 use super::view_amended::{amended_text, with_goods};
 use super::view_payments::{payment_summary, payments, refunds, shown_part};
@@ -17,11 +18,13 @@ use crate::codec::v1::{self, BodyV1, CommandKindV1, DecisionV1, EventV1, StepOut
 use crate::ids::{CommandId, OrderRef, Source, TimestampMs};
 use crate::money::{Amount, MoneyError};
 use crate::wire::CommandType;
-use crate::wire::command::PlaceData;
+use crate::wire::command::{PlaceData, ShipmentState, Step};
+use crate::wire::flow_rules::FlowRules;
 use crate::wire::order::{
     Attention, FulfillmentSummary, HistoryEntry, OperatorAct as OperatorActView, OrderHead, OrderLine,
     OrderSchema, OrderStatus as PublicStatus, OrderView, PendingStep, ReturnsSummary,
 };
+use crate::wire::time::format_time;
 
 /// An order as it stands and how it came to be; `None` when nothing was recorded.
 ///
@@ -101,6 +104,7 @@ fn order_view(
         payments: _,
         delivery,
         placed_at,
+        available_from: _,
         attributes,
         sealed: _,
         relates_to: _,
@@ -137,6 +141,9 @@ fn order_view(
             reserved_units: totals.reserved_units.saturating_sub(totals.released_units),
             booked_units: totals.booked_units.saturating_sub(totals.canceled_units),
             short_units: 0,
+            waiting_until: saga
+                .available_from()
+                .filter(|_| order.status == OrderStatus::Open && saga.cell(Step::Reserve).instance == 0),
         },
         returns: returns_summary(order)?,
         customer,
@@ -151,14 +158,17 @@ fn order_view(
         fact_sums,
         return_terms: terms_of_view(saga)?,
         relates_to: saga.relation.as_deref().cloned(),
+        shipments: shipments(order),
         delivery,
         attributes,
         note: saga.note.as_deref().map(Into::into),
         placed_at,
+        available_from: saga.available_from(),
         created_at,
         updated_at,
         next_deadline: order.deadline,
         archived_at: None,
+        flow: saga.plan.as_ref().map(|plan| plan.flow).filter(|flow| *flow != FlowRules::DEFAULT),
     })
 }
 
@@ -218,6 +228,7 @@ pub(super) fn history_entry(decision: &DecisionV1, number: u64) -> Result<Histor
         message,
         events: decision.events.iter().map(event_name).collect(),
         steps: decision.events.iter().filter_map(step_record).collect(),
+        policy_version: Some(decision.policy_version).filter(|version| *version > FlowRules::DEFAULT.version),
     })
 }
 
@@ -304,6 +315,20 @@ fn event_name(event: &EventV1) -> String {
         }
         EventV1::HoldOverdue { reason, .. } => format!("hold overdue: {reason}"),
         EventV1::Amended(amended) => amended_text(amended),
+        EventV1::ShipmentMoved { state, reason, .. } => {
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let state = ShipmentState::from(*state).as_str().replace('_', " ");
+            format!("shipment {state}{reason}")
+        }
+        EventV1::GoodsAwaited { until_ms } => {
+            format!("goods awaited until {}", format_time(TimestampMs(*until_ms)))
+        }
+        EventV1::StillPending { step, until_ms, reason, .. } => {
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let until = format_time(TimestampMs(*until_ms));
+            format!("{} pending still, until {until}{reason}", step_from_stored(*step).as_str())
+        }
+        EventV1::FlowSet(flow) => format!("flow {} set", flow.version),
     }
 }
 

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use super::{PortFuture, StoreError};
 use crate::ids::TenantId;
 use crate::wire::admin::{TenantChange, TenantSchema, TenantState, TenantView};
+use crate::wire::flow_rules::FlowRules;
 use crate::wire::payment_rules::PaymentRules;
 use crate::wire::return_rules::ReturnRules;
 
@@ -30,6 +31,8 @@ pub struct TenantSetting {
     pub returns: ReturnRules,
     /// By which rules payments are paid back, and what a declined one does. An order keeps those of its placement.
     pub payments: PaymentRules,
+    /// In which order steps are asked for, and how often. An order keeps that of its placement.
+    pub flow: FlowRules,
 }
 
 impl TenantSetting {
@@ -42,6 +45,7 @@ impl TenantSetting {
             in_flight_max: None,
             returns: ReturnRules::NEVER,
             payments: PaymentRules::DEFAULT,
+            flow: FlowRules::DEFAULT,
         }
     }
 
@@ -62,6 +66,9 @@ impl TenantSetting {
         if let Some(change) = change.payments {
             self.payments = change.applied_to(self.payments);
         }
+        if let Some(change) = change.flow {
+            self.flow = change.applied_to(self.flow);
+        }
         self
     }
 }
@@ -72,8 +79,8 @@ impl From<TenantSetting> for TenantView {
             TenantStatus::Active => TenantState::Active,
             TenantStatus::Suspended => TenantState::Suspended,
         };
-        let TenantSetting { tenant, status: _, in_flight_max, returns, payments } = setting;
-        Self { schema: TenantSchema, tenant, status, in_flight_max, returns, payments }
+        let TenantSetting { tenant, status: _, in_flight_max, returns, payments, flow } = setting;
+        Self { schema: TenantSchema, tenant, status, in_flight_max, returns, payments, flow }
     }
 }
 

@@ -110,7 +110,7 @@ fn event(rng: &mut Rng) -> EventV1 {
     let attention =
         [AttentionV1::None, AttentionV1::Held, AttentionV1::Stalled, AttentionV1::Parked][rng.usize(..4)];
     let (instance, generation) = (number(rng) as u32, number(rng) as u32);
-    match rng.u8(..29) {
+    match rng.u8(..33) {
         0 => EventV1::Placed(Box::new(placed(rng))),
         1 => EventV1::StepStarted {
             step: step(rng),
@@ -222,6 +222,28 @@ fn event(rng: &mut Rng) -> EventV1 {
         }),
         26 => EventV1::Related(RelationV1 { kind: RelationKindV1::ReplacementOf, order: text(rng) }),
         27 => EventV1::Amended(Box::new(amended(rng))),
+        28 => EventV1::FlowSet(FlowRulesV1 {
+            version: number(rng) as u32,
+            capture: CaptureAtV1::AtEnd,
+            begins_with: BeginsWithV1::Authorize,
+            attempts_max: maybe(rng, |rng| number(rng) as u32),
+            renewals_max: maybe(rng, |rng| number(rng) as u32),
+        }),
+        29 => EventV1::GoodsAwaited { until_ms: signed(rng) },
+        30 => EventV1::StillPending {
+            step: step(rng),
+            instance: number(rng) as u32,
+            generation: number(rng) as u32,
+            part: maybe(rng, text),
+            until_ms: signed(rng),
+            reason: maybe(rng, text),
+        },
+        31 => EventV1::ShipmentMoved {
+            shipment: number(rng) as u32,
+            state: ShipmentStateV1::ReturnedToSender,
+            at_ms: signed(rng),
+            reason: maybe(rng, text),
+        },
         _ => EventV1::Noted { reason: text(rng) },
     }
 }

@@ -5,13 +5,14 @@ use retailflow_engine::codec::cursor::Cursor;
 use retailflow_engine::codec::deadline::Deadline;
 use retailflow_engine::codec::fence::{Fence, IntakeFloor};
 use retailflow_engine::codec::snapshot::{
-    ActiveV2, AmendsV5, EarlierV4, HoldV5, OpenReturnV5, OwedV5, PaymentStateV5, RefundV5, ReturnsV2, SagaV2,
-    ShopV5, SnapshotV1, SnapshotV2, SnapshotV3, SnapshotV4, SnapshotV5, StepStateV2, WordsV4,
+    ActiveV2, AmendsV5, EarlierV4, HoldV5, OpenReturnV5, OwedV5, PaymentStateV5, PlanV5, RefundV5, ReturnsV2,
+    SagaV2, ShopV5, SnapshotV1, SnapshotV2, SnapshotV3, SnapshotV4, SnapshotV5, StepStateV2, WordsV4,
 };
 use retailflow_engine::codec::v1::*;
 use retailflow_engine::ids::{OrderId, OrderRef, PartitionId, TenantId, TimestampMs};
 use retailflow_engine::keys::GENESIS;
 use retailflow_engine::ports::{DeadLetter, LogIdentity, TenantSetting, TenantStatus};
+use retailflow_engine::wire::flow_rules::{CaptureAt, FlowRules};
 use retailflow_engine::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
 use retailflow_engine::wire::return_rules::{RefundRule, ReturnRules};
 
@@ -254,6 +255,12 @@ pub(crate) fn snapshots_v5() -> Vec<(&'static str, SnapshotV5)> {
         with_returns: tax(),
         beside_lines: vec![("1".into(), 190)],
     };
+    let flow = FlowRules { version: 2, capture: CaptureAt::BeforeBooking, ..FlowRules::DEFAULT };
+    let plan = PlanV5 {
+        flow: flow.into(),
+        available_from_ms: Some(AT_MS),
+        shipments: vec![(ShipmentStateV1::Lost, AT_MS)],
+    };
     let hold = HoldV5 {
         name: "fraud".into(),
         operator: Some("ops".into()),
@@ -294,11 +301,19 @@ pub(crate) fn snapshots_v5() -> Vec<(&'static str, SnapshotV5)> {
         owed: OwedV5::default(),
         shop: ShopV5::default(),
         amends: AmendsV5::default(),
+        plan: None,
     };
     vec![
         (
             "snapshot_v5_busy",
-            SnapshotV5 { state: busy, payments: vec![payment, declined], owed, shop, amends },
+            SnapshotV5 {
+                state: busy,
+                payments: vec![payment, declined],
+                owed,
+                shop,
+                amends,
+                plan: Some(plan),
+            },
         ),
         ("snapshot_v5_absent", empty),
     ]
@@ -403,11 +418,14 @@ pub(crate) fn notes() -> Vec<(&'static str, Note)> {
         payment_wait_ms: 3_600_000,
     };
     let with_payments = TenantSetting { payments, ..with_rules.clone() };
+    let flow = FlowRules { version: 2, capture: CaptureAt::BeforeBooking, ..FlowRules::DEFAULT };
+    let with_flow = TenantSetting { flow, ..with_payments.clone() };
     vec![
         ("note_dead_letter", Note::DeadLetter(letter)),
         ("note_tenant_active", Note::Tenant(active)),
         ("note_tenant_suspended", Note::Tenant(suspended)),
         ("note_tenant_with_rules", Note::Tenant(with_rules)),
         ("note_tenant_with_payments", Note::Tenant(with_payments)),
+        ("note_tenant_with_flow", Note::Tenant(with_flow)),
     ]
 }

@@ -28,7 +28,8 @@ these_are_all!(DeadlineV1: Keep, Set, Clear);
 these_are_all!(EventV1: Placed, StepStarted, StepEnded, CancelRequested, ReturnRequested, Refunded, LinesShort,
     StatusChanged, AttentionChanged, Archived, Restored, PersonErased, ReturnRulesSet, SettleRequested, Contradicted,
     ContradictionSeen, Noted, RefundRequested, ReturnSplit,
-    PaymentRulesSet, PaymentAwaited, PaymentsAdded, HoldPlaced, HoldReleased, HoldOverdue, FactRecorded, ReturnTermsSet, Related, Amended);
+    PaymentRulesSet, PaymentAwaited, PaymentsAdded, HoldPlaced, HoldReleased, HoldOverdue, FactRecorded, ReturnTermsSet, Related, Amended,
+    FlowSet, GoodsAwaited, StillPending, ShipmentMoved);
 these_are_all!(StepOutcomeV1: Done, Declined, Failed, Unknown, Pending, Settled, Refused, Skipped, Resolved,
     NotDone);
 
@@ -46,6 +47,8 @@ pub(crate) fn records() -> Vec<(&'static str, RecordV1)> {
         ("record_return_rules", return_rules()),
         ("record_fact_kinds", fact_kinds()),
         ("record_relations", relations()),
+        ("record_flow", flow()),
+        ("record_shipments", shipments()),
         ("record_steps", steps()),
         ("record_step_outcomes", with_events(step_outcomes().into_iter().map(ended).collect())),
         ("record_component_kinds", component_kinds()),
@@ -55,6 +58,41 @@ pub(crate) fn records() -> Vec<(&'static str, RecordV1)> {
         ("record_closed", closed()),
         ("record_extremes", extremes()),
     ]
+}
+
+/// What version 1 grew by.
+fn flow() -> RecordV1 {
+    with_events(vec![
+        EventV1::FlowSet(FlowRulesV1 {
+            version: 2,
+            capture: CaptureAtV1::BeforeBooking,
+            begins_with: BeginsWithV1::Authorize,
+            attempts_max: Some(3),
+            renewals_max: None,
+        }),
+        EventV1::FlowSet(FlowRulesV1 {
+            version: 3,
+            capture: CaptureAtV1::AtEnd,
+            begins_with: BeginsWithV1::Reserve,
+            attempts_max: None,
+            renewals_max: Some(0),
+        }),
+        EventV1::GoodsAwaited { until_ms: AT_MS },
+        EventV1::StillPending {
+            step: StepV1::Reserve,
+            instance: 1,
+            generation: 2,
+            part: None,
+            until_ms: AT_MS,
+            reason: Some("with the next lorry".into()),
+        },
+    ])
+}
+
+fn shipments() -> RecordV1 {
+    let moved = |state| EventV1::ShipmentMoved { shipment: 0, state, at_ms: AT_MS, reason: None };
+    let states = every!(ShipmentStateV1: Booked, HandedOver, Delivered, ReturnedToSender, Lost);
+    with_events(states.map(moved).to_vec())
 }
 
 fn full_decision() -> DecisionV1 {

@@ -1,5 +1,6 @@
 //! What operators get at their own door.
 
+use super::flow_rules::{FlowRules, FlowRulesChange};
 use super::order::Giver;
 use super::payment_rules::{PaymentRules, PaymentRulesChange};
 use super::return_rules::{ReturnRules, ReturnRulesChange};
@@ -217,6 +218,9 @@ pub struct TenantView {
     /// How its orders' payments are paid back, and what a declined one does.
     #[serde(default)]
     pub payments: PaymentRules,
+    /// In which order the steps of its orders are asked for, how often, and when their money is captured.
+    #[serde(default)]
+    pub flow: FlowRules,
 }
 
 /// Tenants, by name.
@@ -249,6 +253,10 @@ pub struct TenantChange {
     /// How payments of orders that are placed from now on are paid back, and what a declined one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payments: Option<PaymentRulesChange>,
+    /// In which order the steps of orders that are placed from now on are asked for, how often, and when their money is
+    /// captured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<FlowRulesChange>,
 }
 
 /// What is given, null too: something else than what is left out.

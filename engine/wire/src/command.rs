@@ -10,6 +10,7 @@ use super::limits::*;
 pub use super::money_commands::{FactKind, PayData, RecordData, RefundData, RefundLine};
 use super::object::{objects, optional_object};
 use super::scalar::{quantity, version};
+pub use super::shipment::ShipmentState;
 pub use super::steps::{
     ArchiveData, CompensateData, ReportData, ReportOutcome, ResolveStepData, ResolvedAs, RestoreData,
     ResumeData, Step,
@@ -195,6 +196,11 @@ pub struct PlaceData {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub placed_at: Option<TimestampMs>,
+    /// When its goods can be set aside at the earliest (back-order, pre-order): until then stock is not asked for. At most two
+    /// years ahead; a time that has passed changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub available_from: Option<TimestampMs>,
     /// Free data, kept with the order.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "attributes")]
     #[schemars(extend(
@@ -227,6 +233,7 @@ impl PlaceData {
             payments: Vec::new(),
             delivery: None,
             placed_at: None,
+            available_from: None,
             attributes: BTreeMap::new(),
             sealed: None,
             relates_to: None,

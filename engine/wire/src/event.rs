@@ -63,10 +63,20 @@ events! {
     Authorized(Authorized) "authorized";
     /// A shipment was booked.
     Booked(Booked) "booked";
+    /// The carrier has a shipment.
+    Shipped(ShipmentMoved) "shipped";
+    /// The customer has a shipment.
+    Delivered(ShipmentMoved) "delivered";
+    /// A shipment came back undelivered.
+    ShipmentReturned(ShipmentMoved) "shipment_returned";
+    /// A shipment is lost.
+    ShipmentLost(ShipmentMoved) "shipment_lost";
     /// The payment was captured.
     Captured(Captured) "captured";
     /// A participant took a step on, and decides later.
     Pending(Pending) "pending";
+    /// Its goods are not there yet: stock is asked for later.
+    AwaitingGoods(AwaitingGoods) "awaiting_goods";
     /// A payment was decided against.
     PaymentFailed(PaymentFailed) "payment_failed";
     /// Stock that was set aside was given back.

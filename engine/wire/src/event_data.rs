@@ -142,6 +142,29 @@ pub struct Pending {
     pub until: Option<TimestampMs>,
 }
 
+/// A shipment is somewhere else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShipmentMoved {
+    /// Which.
+    pub shipment_id: String,
+    /// Shipping's reference.
+    pub reference: String,
+    /// What is in it.
+    pub lines: Vec<LinePart>,
+    /// Why, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Its goods are not there yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AwaitingGoods {
+    /// When stock is asked for.
+    #[serde(with = "super::time::required")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub until: TimestampMs,
+}
+
 /// A payment was decided against.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentFailed {

@@ -8,7 +8,7 @@
 use super::command::{
     AmendData, AmendLine, CancelData, CancelLine, CommandData, Component, Delivery, ExchangeData, HoldData,
     Line, PayData, Payment, PlaceData, RecordData, RefundData, RefundLine, Relation, ReleaseHoldData,
-    ReportData, ResolveStepData, Restock, ReturnData, ReturnLine,
+    ReportData, ResolveStepData, Restock, ReturnData, ReturnLine, ShipmentState,
 };
 use sha2::{Digest, Sha256};
 
@@ -74,6 +74,7 @@ fn place(to: &mut Writer, data: &PlaceData) {
         payments,
         delivery,
         placed_at,
+        available_from,
         attributes,
         sealed,
         relates_to,
@@ -101,6 +102,9 @@ fn place(to: &mut Writer, data: &PlaceData) {
         to.text(1, kind.as_str());
         to.text(2, order.as_str());
     });
+    if let Some(time) = available_from {
+        to.number(11, time.0);
+    }
     to.version(*expected_version);
 }
 
@@ -142,7 +146,17 @@ fn return_line(to: &mut Writer, line: &ReturnLine) {
 }
 
 fn report(to: &mut Writer, data: &ReportData) {
-    let ReportData { step, reference, outcome, reason, amount_minor, lines, expected_version } = data;
+    let ReportData {
+        step,
+        reference,
+        outcome,
+        reason,
+        amount_minor,
+        lines,
+        until,
+        shipment,
+        expected_version,
+    } = data;
     to.text(1, step.as_str());
     to.text(2, reference);
     to.text(3, outcome.as_str());
@@ -151,6 +165,10 @@ fn report(to: &mut Writer, data: &ReportData) {
         to.number(5, amount.minor());
     }
     to.list(6, lines, return_line);
+    if let Some(time) = until {
+        to.number(7, time.0);
+    }
+    to.optional_text(8, shipment.map(ShipmentState::as_str));
     to.version(*expected_version);
 }
 

@@ -40,5 +40,7 @@ pub const EXTENSIONS_MAX: usize = 32;
 pub const EXTENSION_NAME_MAX_CHARS: usize = 64;
 /// Longest value of an extension attribute.
 pub const EXTENSION_VALUE_MAX_CHARS: usize = 1024;
+/// How far ahead a time may be until which an order waits, in milliseconds: two years.
+pub const WAIT_MAX_MS: u64 = 2 * 366 * 24 * 3600 * 1000;
 /// How much of a caller's text an error repeats.
 pub const SHOWN_MAX_CHARS: usize = 80;

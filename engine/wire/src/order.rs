@@ -2,9 +2,11 @@
 
 pub use super::order_beside::*;
 
-use super::code::{Code, Status};
 use super::command::{Component, Delivery, Line, Relation, Step};
-use crate::ids::{CommandId, OrderId, Source, TenantId, TimestampMs};
+use super::flow_rules::FlowRules;
+pub use super::history::{HistoryEntry, HistoryPage, StepRecord};
+pub use super::shipment::OrderShipment;
+use crate::ids::{OrderId, TenantId, TimestampMs};
 use crate::money::{Amount, Currency};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -201,6 +203,10 @@ pub struct FulfillmentSummary {
     pub booked_units: u64,
     /// Not to be had.
     pub short_units: u64,
+    /// Its goods are not there yet: when they are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub waiting_until: Option<TimestampMs>,
 }
 
 /// What came back.
@@ -375,6 +381,9 @@ pub struct OrderView {
     /// What returns said beside their units and money: a fee, a condition, units that are not restocked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub return_terms: Vec<ReturnTermsView>,
+    /// What was booked and stands, shipment by shipment; absent while none is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shipments: Vec<OrderShipment>,
     /// How it is delivered, where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
@@ -391,6 +400,10 @@ pub struct OrderView {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub placed_at: Option<TimestampMs>,
+    /// When its goods could be set aside at the earliest, where that was still to come.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub available_from: Option<TimestampMs>,
     /// When the order was first recorded.
     #[serde(with = "super::time::required")]
     #[schemars(with = "String", extend("format" = "date-time"))]
@@ -407,42 +420,9 @@ pub struct OrderView {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub archived_at: Option<TimestampMs>,
-}
-
-/// One decision in an order's history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct HistoryEntry {
-    /// Which decision of the order, from 1.
-    pub decision: u64,
-    /// The order's version after it.
-    pub version: u64,
-    /// When the command came in.
-    #[serde(with = "super::time::required")]
-    #[schemars(with = "String", extend("format" = "date-time"))]
-    pub at: TimestampMs,
-    /// The command's id; absent for the engine's own.
+    /// In which order its steps are asked for, and how often: the tenant's flow when it was placed. Absent: version 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub command_id: Option<CommandId>,
-    /// Who made the command; absent for the engine's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Source>,
-    /// The command's type, such as `retailflow.order.place.v1`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Who gave it: an operator with the name that they gave. Absent in what older versions wrote.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<Giver>,
-    /// What was decided.
-    pub status: Status,
-    /// Why, for programs.
-    pub code: Code,
-    /// Why, for people.
-    pub message: String,
-    /// What happened, in words such as `placed` and `reserve done`.
-    pub events: Vec<String>,
-    /// The steps that were asked for or ended by it, for programs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<StepRecord>,
+    pub flow: Option<FlowRules>,
 }
 
 words! {
@@ -469,21 +449,6 @@ words! {
     }
 }
 
-/// A step that was asked for, or that ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct StepRecord {
-    /// Which step.
-    pub step: Step,
-    /// Which return or other part it is about; absent where it is about the whole order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub part: Option<String>,
-    /// What became of it.
-    pub result: StepResult,
-    /// What its participant calls it, where it said so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
-}
-
 /// Who gave a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Giver {
@@ -491,20 +456,4 @@ pub struct Giver {
     pub kind: GiverKind,
     /// Which, where there is more than one.
     pub name: Option<String>,
-}
-
-/// A part of an order's history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct HistoryPage {
-    /// Name and version of this shape.
-    pub schema: HistorySchema,
-    /// The tenant.
-    pub tenant: TenantId,
-    /// The order.
-    pub order: OrderId,
-    /// The decisions, oldest first.
-    pub entries: Vec<HistoryEntry>,
-    /// The last decision of this page, for `after`, when there are more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<u64>,
 }

@@ -4,6 +4,8 @@ use super::command::ReturnLine;
 use super::limits::{LINES_MAX, NAME_MAX_CHARS, REASON_MAX_CHARS, VERSION_MAX};
 use super::object::objects;
 use super::scalar::version;
+use super::shipment::ShipmentState;
+use crate::ids::TimestampMs;
 use crate::money::Amount;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,7 +71,7 @@ impl Step {
     }
 }
 
-/// How a pending step ended.
+/// How a pending step ended, or that it has not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportOutcome {
@@ -79,6 +81,8 @@ pub enum ReportOutcome {
     Declined,
     /// It could not be done, and was not.
     Failed,
+    /// It is not decided yet: it will be at a later time.
+    Pending,
 }
 
 impl ReportOutcome {
@@ -89,6 +93,7 @@ impl ReportOutcome {
             Self::Done => "done",
             Self::Declined => "declined",
             Self::Failed => "failed",
+            Self::Pending => "pending",
         }
     }
 }
@@ -137,6 +142,13 @@ pub struct ReportData {
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "objects::<LINES_MAX, _, _>")]
     #[schemars(length(max = LINES_MAX))]
     pub lines: Vec<ReturnLine>,
+    /// When it will be decided, where it is pending still: until then nobody asks. At most two years ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub until: Option<TimestampMs>,
+    /// Where the shipment is, of a booking that is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipment: Option<ShipmentState>,
     /// The order's version that the caller has seen.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "version")]
     #[schemars(range(max = VERSION_MAX))]

@@ -40,8 +40,11 @@ pub fn validate(data: &CommandData) -> Checked {
             not_negative("fee_minor", fee_minor.unwrap_or_default())?;
             prose("reason", reason)
         }
-        CommandData::Report(ReportData { reference, reason, lines, amount_minor, .. }) => {
+        CommandData::Report(data) => {
+            let ReportData { reference, reason, lines, amount_minor, .. } = data;
             name("reference", reference)?;
+            data.check_until()?;
+            data.check_shipment()?;
             not_negative("amount_minor", amount_minor.unwrap_or_default())?;
             return_lines(lines)?;
             reason.as_ref().map_or(Ok(()), |reason| prose("reason", reason))

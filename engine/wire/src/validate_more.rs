@@ -1,7 +1,10 @@
 //! What the shape of the commands cannot say that change an order, or move money without goods.
 
 use super::code::Code;
-use super::command::{AmendData, ExchangeData, HoldData, PayData, RecordData, RefundData, ReleaseHoldData};
+use super::command::{
+    AmendData, ExchangeData, HoldData, PayData, RecordData, RefundData, ReleaseHoldData, ReportData,
+    ReportOutcome, Step,
+};
 use super::validate::{
     Checked, add_up, check_attributes, check_delivery, check_each_payment, check_line, fault, name,
     not_negative, prose, return_lines, signs, some_lines, unique,
@@ -21,6 +24,45 @@ fn some_amount(path: &str, amount: Amount) -> Checked {
         return Ok(());
     }
     Err(fault(Code::InvalidAmount, path, format!("{amount} is not above zero")))
+}
+
+impl ReportData {
+    /// What is still pending says until when, and no more.
+    pub(super) fn check_until(&self) -> Checked {
+        let pending = self.outcome == ReportOutcome::Pending;
+        match self.until {
+            None if pending => {
+                Err(fault(Code::MissingField, "until", "a step that is pending still says until when"))
+            }
+            Some(_) if !pending => Err(fault(
+                Code::InvalidField,
+                "until",
+                "only a step that is pending still has a time to come",
+            )),
+            Some(_) if self.amount_minor.is_some() || !self.lines.is_empty() => {
+                let path = if self.lines.is_empty() { "amount_minor" } else { "lines" };
+                Err(fault(Code::InvalidField, path, "nothing is done yet of a step that is pending still"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ReportData {
+    /// Only what is booked is anywhere.
+    pub(super) fn check_shipment(&self) -> Checked {
+        match self.shipment {
+            Some(_) if self.step != Step::Book || self.outcome != ReportOutcome::Done => {
+                let text = "only a booking that is done has a shipment: step book, outcome done";
+                Err(fault(Code::InvalidField, "shipment", text))
+            }
+            Some(_) if !self.lines.is_empty() => {
+                let text = "a shipment is reported whole: an order has one";
+                Err(fault(Code::UnsupportedValue, "lines", text))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl RefundData {

@@ -7,7 +7,10 @@
 
 mod amended;
 mod bytes;
+mod closed;
+mod decided;
 mod facts;
+mod flow;
 mod placed;
 mod relation;
 mod return_terms;
@@ -15,7 +18,10 @@ mod shapes;
 
 pub use amended::*;
 pub use bytes::{VERSION, decode, encode};
+pub use closed::*;
+pub use decided::*;
 pub use facts::*;
+pub use flow::*;
 pub use placed::*;
 pub use relation::*;
 pub use return_terms::*;

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::amended::AmendedV1;
+use super::closed::{CheckpointV1, ClosedV1};
+use super::decided::{ActorV1, CommandKindV1, DeadlineV1, VerdictV1};
 use super::facts::FactV1;
+use super::flow::{FlowRulesV1, ShipmentStateV1};
 use super::placed::{ComponentV1, PaymentV1, PlacedV1};
 use super::relation::RelationV1;
 use super::return_terms::ReturnTermsV1;
@@ -76,115 +79,6 @@ pub struct DecisionV1 {
     pub events: Vec<EventV1>,
     /// What becomes of the order's deadline.
     pub deadline: DeadlineV1,
-}
-
-/// Command types by number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "named as the public command types are")]
-pub enum CommandKindV1 {
-    Place,
-    Cancel,
-    Return,
-    Report,
-    Resume,
-    ResolveStep,
-    Compensate,
-    Archive,
-    Restore,
-    /// 9: the engine's own: a step's outcome comes back.
-    StepOutcome,
-    /// 10: the engine's own: a deadline has passed.
-    DeadlinePassed,
-    /// 11: the engine's own: somebody should look at what two sides say.
-    Contradiction,
-    /// 12 to 18: what shops do beside.
-    Refund,
-    Hold,
-    ReleaseHold,
-    Pay,
-    Amend,
-    Exchange,
-    Record,
-}
-
-/// Who gave a command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ActorV1 {
-    /// 0: the tenant's systems.
-    Tenant,
-    /// 1: an operator, by name.
-    Operator(String),
-    /// 2: a participant, by name.
-    Participant(String),
-    /// 3: the engine itself.
-    Engine,
-}
-
-/// What was decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum VerdictV1 {
-    /// 0: applied; the order's version after it.
-    Applied {
-        /// The order's version after it.
-        version: u64,
-    },
-    /// 1: rejected; the order's version as it stayed.
-    Rejected {
-        /// The order's version as it stayed.
-        version: u64,
-        /// The public code, by its frozen name.
-        code: String,
-        /// The public message as it was given.
-        message: String,
-    },
-    /// 2: rejected, for what stands at one place of the command.
-    RejectedAt {
-        /// The order's version as it stayed.
-        version: u64,
-        /// The public code, by its frozen name.
-        code: String,
-        /// The public message as it was given.
-        message: String,
-        /// Which part of the command, as its outcome names it.
-        path: String,
-    },
-    /// 3: applied, and not quite as it was asked for.
-    AppliedWith {
-        /// The order's version after it.
-        version: u64,
-        /// The public message as it was given.
-        message: String,
-    },
-}
-
-impl VerdictV1 {
-    /// The order's version after the decision.
-    #[must_use]
-    pub const fn version(&self) -> u64 {
-        match self {
-            Self::Applied { version }
-            | Self::Rejected { version, .. }
-            | Self::RejectedAt { version, .. }
-            | Self::AppliedWith { version, .. } => *version,
-        }
-    }
-
-    /// Did the command change the order?
-    #[must_use]
-    pub const fn is_applied(&self) -> bool {
-        matches!(self, Self::Applied { .. } | Self::AppliedWith { .. })
-    }
-}
-
-/// What becomes of the order's deadline with a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DeadlineV1 {
-    /// 0: stays as it was.
-    Keep,
-    /// 1: is now this time, milliseconds since 1970.
-    Set(i64),
-    /// 2: nothing is waited for.
-    Clear,
 }
 
 /// What happened to an order.
@@ -314,6 +208,24 @@ pub enum EventV1 {
     ReturnTermsSet(ReturnTermsV1),
     Related(RelationV1),
     Amended(Box<AmendedV1>),
+    FlowSet(FlowRulesV1),
+    GoodsAwaited {
+        until_ms: i64,
+    },
+    StillPending {
+        step: StepV1,
+        instance: u32,
+        generation: u32,
+        part: Option<String>,
+        until_ms: i64,
+        reason: Option<String>,
+    },
+    ShipmentMoved {
+        shipment: u32,
+        state: ShipmentStateV1,
+        at_ms: i64,
+        reason: Option<String>,
+    },
 }
 
 /// Which payment money goes back to first.
@@ -439,46 +351,4 @@ pub enum AttentionV1 {
     Held,
     Stalled,
     Parked,
-}
-
-/// Stands for an order's earlier records. Inside a chain it moves the chain and not the revision: only the order's own
-/// writer may place it, and goes on from its hash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckpointV1 {
-    /// The order's version at this point.
-    pub version: u64,
-    /// How many decisions it stands for.
-    pub revision: u64,
-    /// The state, as a snapshot in its own envelope.
-    pub state: Vec<u8>,
-    /// SHA-256 over the sorted ids that it stands for.
-    pub ids_digest: Hash,
-    /// The deadline that stands: a chain that starts here has no earlier record to say it.
-    pub deadline: DeadlineV1,
-}
-
-/// What remains of a closed order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClosedV1 {
-    /// The final state, as a snapshot in its own envelope.
-    pub summary: Vec<u8>,
-    /// Each command and its outcome, so that replays keep it.
-    pub outcomes: Vec<ClosedOutcomeV1>,
-    /// Where the history was exported to.
-    pub location: String,
-    /// The chain hash of the last record of that history.
-    pub chain: Hash,
-}
-
-/// A command's outcome in a closed order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClosedOutcomeV1 {
-    /// The command's source.
-    pub source: String,
-    /// The command's id.
-    pub id: String,
-    /// The content hash.
-    pub content_hash: Hash,
-    /// What was decided.
-    pub verdict: VerdictV1,
 }

@@ -126,6 +126,19 @@ pub(in super::super) fn event_to_stored(event: &Event) -> EventV1 {
             EventV1::HoldOverdue { name: name.to_string(), reason: reason.to_string() }
         }
         Event::Amended(amended) => EventV1::Amended(Box::new(amended_to_stored(amended))),
+        Event::FlowSet(rules) => EventV1::FlowSet((*rules).into()),
+        Event::ShipmentMoved { shipment, state, at, reason } => EventV1::ShipmentMoved {
+            shipment: u32::try_from(*shipment).unwrap_or(u32::MAX),
+            state: (*state).into(),
+            at_ms: at.0,
+            reason: reason.as_deref().map(Into::into),
+        },
+        Event::GoodsAwaited { until } => EventV1::GoodsAwaited { until_ms: until.0 },
+        Event::StillPending { at, until, reason } => {
+            let (step, instance, generation, part) = at_to_stored(at);
+            let reason = reason.as_deref().map(Into::into);
+            EventV1::StillPending { step, instance, generation, part, until_ms: until.0, reason }
+        }
     }
 }
 
@@ -261,6 +274,19 @@ pub(in super::super) fn event_from_stored(event: &EventV1) -> Result<Event, Code
             Event::HoldOverdue { name: name.as_str().into(), reason: reason.as_str().into() }
         }
         EventV1::Amended(amended) => Event::Amended(Arc::new(amended_from_stored(amended)?)),
+        EventV1::FlowSet(rules) => Event::FlowSet((*rules).into()),
+        EventV1::ShipmentMoved { shipment, state, at_ms, reason } => Event::ShipmentMoved {
+            shipment: usize::try_from(*shipment).unwrap_or(usize::MAX),
+            state: (*state).into(),
+            at: TimestampMs(*at_ms),
+            reason: reason.as_deref().map(Into::into),
+        },
+        EventV1::GoodsAwaited { until_ms } => Event::GoodsAwaited { until: TimestampMs(*until_ms) },
+        EventV1::StillPending { step, instance, generation, part, until_ms, reason } => Event::StillPending {
+            at: at_from_stored(*step, *instance, *generation, part.as_deref()),
+            until: TimestampMs(*until_ms),
+            reason: reason.as_deref().map(Into::into),
+        },
         EventV1::LinesShort { .. } => return Err(narrow("lines short")),
         EventV1::PersonErased { .. } => return Err(narrow("an erased person")),
     })

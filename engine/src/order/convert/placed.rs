@@ -48,6 +48,8 @@ impl Placed {
                 address_ref: delivery.address_ref.as_deref().map(Into::into),
             }),
             placed_at: *placed_at,
+            // It is of the order's way, not of what was placed: the plan of its saga has it.
+            available_from: None,
             attributes: attributes_to_wire(attributes),
             sealed: None,
             // The order's own, and no participant's.
@@ -292,6 +294,7 @@ pub(in super::super) fn place_weight_bytes(place: &PlaceData) -> usize {
         payments,
         delivery,
         placed_at: _,
+        available_from: _,
         attributes,
         sealed,
         relates_to,

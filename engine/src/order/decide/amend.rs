@@ -73,7 +73,8 @@ pub(super) fn cancel_lines(order: &Order, data: &CancelData) -> Result<Vec<Event
 /// Is it too late to change what is ordered?
 fn is_booked(order: &Order) -> bool {
     let saga = &order.saga;
-    saga.cell(Step::Book).instance > 0 || saga.totals.captured_minor > 0
+    // A capture that was asked for may be done, whatever is said of it later.
+    saga.cell(Step::Book).instance > 0 || saga.cell(Step::Capture).instance > 0
 }
 
 fn has_room(placed: &Placed, amended: &Amended) -> Result<(), Denial> {

@@ -12,9 +12,10 @@ use super::super::saga::{Active, StepState, Waiting, Word};
 use super::super::step::{StepAt, StepOutcome};
 use super::decision::{Contradiction, Decision, Denial, plainly, refused, rejected_at};
 use super::engine::{contradiction, settles, step_ended};
+use super::{shipment, waits};
 use crate::fulfillment::steps::goes_through;
 use crate::wire::Code;
-use crate::wire::command::{ReportData, ReportOutcome, Restock};
+use crate::wire::command::{ReportData, ReportOutcome, Restock, ShipmentState, Step};
 
 /// Code of a report that gives none.
 const DECLINED: &str = "declined";
@@ -24,11 +25,17 @@ pub(super) fn report(order: &Order, data: &ReportData, context: &Context) -> Res
     if !goes_through(order, data.step) {
         return Err(plainly(Code::UnknownStep));
     }
+    if shipment::is_booked(order, data) {
+        return shipment::moved(order, data, context);
+    }
     let active = order.saga.active.as_ref().filter(|active| active.at.step == data.step);
     let active = match active.map(|active| (active, &active.waiting)) {
         Some((active, Waiting::Pending { reference, .. })) if **reference == *data.reference => active,
         _ => return Err(of_another(order, active, data)),
     };
+    if data.outcome == ReportOutcome::Pending {
+        return waits::still_pending(order, active, data, context);
+    }
     names_all_units(order, active, data)?;
     let reason: Arc<str> = data.reason.as_deref().unwrap_or(NO_REASON).into();
     let outcome = match data.outcome {
@@ -38,6 +45,8 @@ pub(super) fn report(order: &Order, data: &ReportData, context: &Context) -> Res
             expires: None,
         },
         ReportOutcome::Declined => StepOutcome::Declined { code: DECLINED.into(), reason, lines: Vec::new() },
+        // Decided above.
+        ReportOutcome::Pending => return Err(plainly(Code::StepNotPending)),
         ReportOutcome::Failed => {
             // No request under its key may be on its way when the step is asked for again.
             let word = Word { operator: None, reason };
@@ -55,7 +64,15 @@ pub(super) fn report(order: &Order, data: &ReportData, context: &Context) -> Res
             },
         });
     }
-    step_ended(order, &active.at, &outcome, context).ok_or_else(|| plainly(Code::StepNotPending))
+    let ended = step_ended(order, &active.at, &outcome, context);
+    let mut decision = ended.ok_or_else(|| plainly(Code::StepNotPending))?;
+    // It is booked, and on its way already.
+    if let Some(state) = data.shipment.filter(|state| *state != ShipmentState::Booked)
+        && decision.order.saga.is_done(Step::Book)
+    {
+        decision.push(shipment::event(data, state, context));
+    }
+    Ok(decision)
 }
 
 /// The report names another reference than the step waits for, or the step waits for none: is it one that was given,
@@ -86,6 +103,10 @@ fn of_another(order: &Order, active: Option<&Active>, data: &ReportData) -> Deni
 /// What the reference stands for is over: does the report say what is known? Otherwise somebody has to look at both
 /// sides.
 fn over(order: &Order, data: &ReportData, at: &StepAt, standing: StepState) -> Denial {
+    if data.outcome == ReportOutcome::Pending {
+        // It was said before it was over, and came late.
+        return plainly(Code::StepNotPending);
+    }
     let says_done = data.outcome == ReportOutcome::Done;
     let agrees = match standing {
         StepState::Done | StepState::Undone => says_done,

@@ -27,7 +27,7 @@ const SEALED: [&str; 2] = ["sealed.ciphertext_base64", "sealed.key_id"];
 fn cases() -> Vec<Case> {
     let case = |kind, given: fn() -> World, says| Case { kind, given, says };
     let placing = json!({
-        "customer": "c", "currency": "EUR", "placed_at": "1997-01-12T00:00:00Z", "attributes": { "channel": "web" },
+        "customer": "c", "currency": "EUR", "available_from": "2024-06-01T00:00:00Z", "placed_at": "1997-01-12T00:00:00Z", "attributes": { "channel": "web" },
         "lines": [{ "line_id": "a", "sku": "s", "quantity": 2, "amount_minor": 1000,
             "components": [{ "kind": "goods", "amount_minor": 900 }, { "kind": "tax", "amount_minor": 100 }] }],
         "components": [{ "kind": "shipping", "amount_minor": 500 }],
@@ -44,6 +44,10 @@ fn cases() -> Vec<Case> {
     let with_amounts = json!({ "step": "capture", "reference": "p-1", "outcome": "done",
         "lines": [{ "line_id": "a", "quantity": 3, "amount_minor": 1000 }] });
     let declined = json!({ "step": "capture", "reference": "p-1", "outcome": "declined", "reason": "no" });
+    let later = json!({ "step": "capture", "reference": "p-1", "outcome": "pending",
+        "until": "2024-06-01T00:00:00Z", "reason": "a review" });
+    let handed_over =
+        json!({ "step": "book", "reference": "ref", "outcome": "done", "shipment": "handed_over" });
     let resolved = json!({ "step": "capture", "as": "done", "evidence": "by phone", "part": "p1" });
     let why = || json!({ "reason": "because" });
     let stalled = || {
@@ -95,6 +99,8 @@ fn cases() -> Vec<Case> {
         case(CommandType::Report, pending_capture, capture),
         case(CommandType::Report, pending_capture, with_amounts),
         case(CommandType::Report, pending_capture, declined),
+        case(CommandType::Report, pending_capture, later),
+        case(CommandType::Report, || World::at(Step::Capture), handed_over),
         case(CommandType::Resume, stalled, why()),
         case(CommandType::ResolveStep, stalled, resolved),
         case(CommandType::Compensate, World::placed, why()),
@@ -216,13 +222,15 @@ fn otherwise(data: &Value, path: &str) -> Option<Value> {
     *at = match (path.rsplit('.').next()?, &*at) {
         ("step", _) => json!("void"),
         ("restock", _) => json!("yes"),
+        ("shipment", _) => json!("lost"),
         ("outcome", _) => json!("failed"),
         ("as", _) => json!("not_done"),
         ("kind", Value::String(kind)) if kind == "chargeback" => json!("loss"),
         ("kind", Value::String(kind)) if kind == "replacement_of" => json!("exchange_of"),
         ("kind", _) => json!("fee"),
         ("currency", _) => json!("USD"),
-        ("placed_at" | "until" | "happened_at", _) => json!("1998-01-13T00:00:00Z"),
+        ("placed_at" | "happened_at", _) => json!("1998-01-13T00:00:00Z"),
+        ("available_from" | "until", _) => json!("2024-07-01T00:00:00Z"),
         ("ciphertext_base64", _) => json!("YmFy"),
         (_, Value::String(text)) => json!(format!("{text}x")),
         (_, Value::Number(number)) => json!(number.as_i64()? + 1),

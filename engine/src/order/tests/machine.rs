@@ -2,9 +2,9 @@
 //! every state is in [`World`]; what holds of every life is here.
 
 mod acts;
-
 mod everywhere;
 mod many;
+mod reports;
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -15,6 +15,8 @@ use super::shop_moves::{ShopMove, release_all, shop_moves};
 use super::the_order;
 use crate::ids::TimestampMs;
 use crate::order::{Incoming, StepState, SummaryState};
+use crate::wire::command::ShipmentState;
+use crate::wire::flow_rules::{BeginsWith, CaptureAt, FlowRules};
 use crate::wire::order::OrderView;
 use crate::wire::order_list::OrderSummary;
 use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
@@ -36,6 +38,12 @@ enum Move {
         right: bool,
         outcome: usize,
         amount: Option<i64>,
+        later_ms: u64,
+    },
+    /// Shipping reports where the shipment is.
+    Shipment {
+        state: ShipmentState,
+        pending: bool,
     },
     /// The customer cancels.
     Cancel,
@@ -151,8 +159,11 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         20 => answers().prop_map(Move::Answer),
         2 => (any::<usize>(), answers(), any::<bool>())
             .prop_map(|(which, answer, foreign)| Move::Stale { which, answer, foreign }),
-        3 => (step(), prop::bool::weighted(0.8), 0..3usize, amount())
-            .prop_map(|(step, right, outcome, amount)| Move::Report { step, right, outcome, amount }),
+        4 => (step(), prop::bool::weighted(0.8), 0..4usize, amount(), 0..300_000u64).prop_map(
+            |(step, right, outcome, amount, later_ms)| Move::Report { step, right, outcome, amount, later_ms },
+        ),
+        2 => (prop::sample::select(ShipmentState::ALL.to_vec()), any::<bool>())
+            .prop_map(|(state, pending)| Move::Shipment { state, pending }),
         1 => Just(Move::Cancel),
         3 => (any::<bool>(), 1..3u32, amount(), terms)
             .prop_map(|(b, quantity, amount, terms)| Move::Return { b, quantity, amount, terms }),
@@ -175,13 +186,17 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(next, 1..80)
 }
 
-/// How an order is paid.
+/// How an order is paid, and in which order it goes.
 #[derive(Debug, Clone, Copy)]
 struct Way {
     /// In so many parts; 0: nothing is said of it.
     payments: usize,
     waits: bool,
     pro_rata: bool,
+    begins_with: BeginsWith,
+    capture: CaptureAt,
+    /// Its goods are there after so long.
+    goods_ms: u64,
 }
 
 impl Way {
@@ -192,14 +207,27 @@ impl Way {
             payment_wait_ms: 50_000,
         }
     }
+
+    fn flow(self) -> FlowRules {
+        let flow = FlowRules { begins_with: self.begins_with, capture: self.capture, ..FlowRules::DEFAULT };
+        FlowRules { version: if flow == FlowRules::DEFAULT { 1 } else { 2 }, ..flow }
+    }
 }
 
 fn ways() -> impl Strategy<Value = Way> {
-    (0..5usize, any::<bool>(), any::<bool>()).prop_map(|(payments, waits, pro_rata)| Way {
-        payments,
-        waits,
-        pro_rata,
-    })
+    let begins_with = prop::sample::select(BeginsWith::ALL.to_vec());
+    let capture = prop::sample::select(CaptureAt::ALL.to_vec());
+    let goods_ms = prop_oneof![3 => Just(0), 1 => 1..150_000u64];
+    (0..5usize, any::<bool>(), any::<bool>(), begins_with, capture, goods_ms).prop_map(
+        |(payments, waits, pro_rata, begins_with, capture, goods_ms)| Way {
+            payments,
+            waits,
+            pro_rata,
+            begins_with,
+            capture,
+            goods_ms,
+        },
+    )
 }
 
 /// A life, and the askings that it had.
@@ -220,9 +248,13 @@ impl Life {
         }
         let mut world = World::empty();
         let policy = &mut world.context.policy;
-        policy.payments = way.rules();
+        (policy.payments, policy.flow) = (way.rules(), way.flow());
         (policy.step_attempts_max, policy.renewals_max, policy.decisions_max) = (3, 2, decisions_max);
-        assert_eq!(world.ask(place_of(data)), Code::Applied);
+        let mut data = place_of(data);
+        if let CommandData::Place(place) = &mut data {
+            place.available_from = Some(world.context.now.plus_ms(way.goods_ms));
+        }
+        assert_eq!(world.ask(data), Code::Applied);
         Self { world, asked: Vec::new() }
     }
 
@@ -271,15 +303,11 @@ impl Life {
                     }
                 }
             }
-            Move::Report { step, right, outcome, amount } => {
-                let says = ["done", "declined", "failed"][*outcome];
+            Move::Report { step, right, outcome, amount, later_ms } => {
                 let reference = if *right { "p-1" } else { "p-2" };
-                let mut data = report(of(*step), reference, says);
-                if let (CommandData::Report(data), Some(minor)) = (&mut data, amount) {
-                    data.amount_minor = Some(crate::money::Amount::new(*minor).unwrap());
-                }
-                world.ask(data);
+                reports::report_of(world, (of(*step), reference), *outcome, *amount, *later_ms);
             }
+            Move::Shipment { state, pending } => reports::shipment(world, *state, *pending),
             Move::Cancel => drop(world.ask(cancel())),
             Move::Return { b, quantity, amount, terms: (fee, restock) } => {
                 let mut line = json!({ "line_id": if *b { "b" } else { "a" }, "quantity": quantity });
@@ -364,6 +392,10 @@ impl Life {
                 if pays(world, 2, true) != Code::Applied {
                     world.deadline_passes();
                 }
+            } else if world.order().saga.awaits_goods(world.context.now).is_some()
+                && world.status() == OrderStatus::Open
+            {
+                world.deadline_passes();
             } else if world.attention() == Attention::Held {
                 assert_eq!(world.ask(resume()), Code::Applied);
             } else {

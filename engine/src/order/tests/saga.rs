@@ -4,6 +4,7 @@ mod amends;
 mod attention;
 mod back;
 mod facts;
+mod flow;
 mod forward;
 mod holds;
 mod keys;
@@ -17,7 +18,9 @@ mod reports;
 mod return_shares;
 mod return_terms;
 mod returns;
+mod shipments;
 mod shown;
+mod waits;
 pub(super) mod world;
 
 use world::*;

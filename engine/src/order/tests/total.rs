@@ -11,7 +11,8 @@ use crate::order::{
     Split, StepStarted, Word, evolve,
 };
 use crate::ports::LineUnits;
-use crate::wire::command::{ComponentKind, FactKind};
+use crate::wire::command::{ComponentKind, FactKind, ShipmentState};
+use crate::wire::flow_rules::{BeginsWith, CaptureAt, FlowRules};
 use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
 
 fn numbers() -> impl Strategy<Value = i64> {
@@ -186,6 +187,19 @@ fn events() -> impl Strategy<Value = Event> {
         2 => (prop::sample::select(vec!["a", "b", "z"]), numbers(), numbers()).prop_map(|(line_id, minor, planned)| {
             Event::Amended(std::sync::Arc::new(amended(line_id, minor, planned)))
         }),
+        1 => numbers().prop_map(|until| Event::GoodsAwaited { until: TimestampMs(until) }),
+        1 => (askings(), numbers()).prop_map(|(at, until)| {
+            Event::StillPending { at, until: TimestampMs(until), reason: None }
+        }),
+        1 => (0..3usize, prop::sample::select(ShipmentState::ALL.to_vec())).prop_map(|(shipment, state)| {
+            Event::ShipmentMoved { shipment, state, at: TimestampMs(7), reason: None }
+        }),
+        1 => Just(Event::FlowSet(FlowRules {
+            version: 2,
+            capture: CaptureAt::BeforeBooking,
+            begins_with: BeginsWith::Authorize,
+            ..FlowRules::DEFAULT
+        })),
         1 => Just(Event::ContradictionSeen),
         1 => Just(Event::Noted { reason: "r".into() }),
     ]

@@ -312,6 +312,8 @@ impl Desk {
                 let why = declined(draft.step);
                 self.write(draft.not_done(why), now, journal)
             }
+            // It stays what it is.
+            ReportOutcome::Pending => return None,
             ReportOutcome::Failed => self.write(draft.not_done(Why::CouldNotBeDone), now, journal),
         };
         let entry = written.ok().filter(|entry| entry.kind != BookKind::Pending)?;

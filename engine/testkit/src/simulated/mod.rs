@@ -309,6 +309,8 @@ fn report_of(entry: &BookEntry) -> Option<CommandEvent> {
         reason: entry.why.map(|why| why.reason().to_owned()),
         amount_minor: None,
         lines: Vec::new(),
+        until: None,
+        shipment: None,
         expected_version: None,
     };
     let key = CommandKey {

@@ -24,6 +24,8 @@ fn wanted() -> Vec<String> {
         ]
         .map(str::to_owned),
     );
+    wanted.extend(["goods Open true", "goods Canceled true", "goods Open false"].map(str::to_owned));
+    wanted.extend(ShipmentState::ALL.map(|state| format!("shipment Some({state:?})")));
     wanted.extend(["reservations 2", "Open Some(Release)"].map(str::to_owned));
     for mode in ["None", "Some(Perform)", "Some(Look)", "Some(Settle)"] {
         wanted.extend(["None", "Held", "Stalled"].map(|kind| format!("{kind} {mode}")));
@@ -56,6 +58,9 @@ fn the_lives_go_everywhere() {
             met.insert(format!("{:?} {:?}", world.attention(), world.mode()));
             met.insert(format!("refused {} archived {}", saga.cancel_refused, saga.archived));
             met.insert(format!("renewed {}", saga.payments.iter().map(|one| one.entered).max().unwrap_or(0)));
+            let awaits_goods = saga.awaits_goods(world.context.now).is_some();
+            met.insert(format!("goods {:?} {awaits_goods}", world.status()));
+            met.insert(format!("shipment {:?}", saga.shipment(0).map(|(state, _)| state)));
             met.insert(format!("waits {}", saga.waiting_until.is_some()));
             met.insert(format!("refunds {}", saga.refunds().len().min(2)));
             let covered = saga.refunds().iter().any(|one| one.paid.covered_minor > 0);

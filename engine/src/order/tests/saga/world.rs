@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::fulfillment::flow::way_forward;
 pub(in super::super) use crate::fulfillment::{Effect, Mode, next};
 use crate::ids::{CommandId, TimestampMs};
 use crate::order::tests::{the_order, with_data};
@@ -98,13 +99,11 @@ pub(in super::super) fn record(
     CommandData::Record(serde_json::from_value(data).unwrap())
 }
 
-pub(in super::super) fn amend(data: Value) -> CommandData {
-    let mut data = data;
+pub(in super::super) fn amend(mut data: Value) -> CommandData {
     data["reason"] = json!("the customer rang");
     CommandData::Amend(serde_json::from_value(data).unwrap())
 }
 
-/// Some units are canceled.
 pub(in super::super) fn cancel_units(lines: Value) -> CommandData {
     let data = json!({ "lines": lines, "reason": "too many" });
     CommandData::Cancel(serde_json::from_value(data).unwrap())
@@ -404,13 +403,17 @@ impl World {
         assert_eq!(order.deadline.is_some(), waits, "no order waits silently: {order:#?}");
         let held = saga.attention.kind() != Attention::None;
         // An older build's order has not begun: its deadline sees to that.
-        let begun = saga.cell(Step::Reserve).instance > 0;
+        let begun = saga.cell(way_forward(saga.flow())[0]).instance > 0;
         let pays = saga.waiting_until.is_some();
+        let goods = saga.awaits_goods(self.context.now).is_some();
+        assert!(!goods || saga.cell(Step::Reserve).instance == 0, "goods are not there yet");
+        let early = saga.available_from().is_some_and(|from| from > self.context.now);
+        assert!(self.step() != Some(Step::Reserve) || !early, "it was asked too early");
         let on_hold = saga.is_on_hold(order.status);
         let ended = matches!(order.status, OrderStatus::Completed | OrderStatus::Canceled);
         assert!(!ended || saga.holds().is_empty(), "a hold ends with its order: {order:#?}");
         assert!(
-            !waits || saga.active.is_some() || held || pays || on_hold || !begun,
+            !waits || saga.active.is_some() || held || pays || goods || on_hold || !begun,
             "it waits for nothing: {order:#?}"
         );
         let performs = self.mode() == Some(Mode::Perform);
