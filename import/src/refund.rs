@@ -48,6 +48,8 @@ pub(super) fn of(raw: &[RawLine], lines: &[Line], refunded: Option<Amount>) -> R
         line_id: line.line_id.clone(),
         quantity,
         amount_minor: Some(share),
+        restock: None,
+        condition: None,
     });
     let data = ReturnData {
         lines: lines.collect(),
