@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::facts::Fact;
-use super::holds::Hold;
+use super::beside::Fact;
+use super::beside::Hold;
 use super::owed::{OpenReturn, Refunds, Returns};
 use super::payments::Payments;
 use super::step::{StepAt, StepOutcome};
