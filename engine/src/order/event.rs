@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::amended::Amended;
-use super::facts::Fact;
-use super::holds::Hold;
+use super::beside::Fact;
+use super::beside::Hold;
+use super::beside::ReturnTerms;
 use super::owed::{Refund, Return, Split};
 use super::placed::{Payment, Placed};
-use super::return_terms::ReturnTerms;
 use super::saga::Word;
 use super::status::OrderStatus;
 use super::step::{StepAt, StepOutcome, StepStarted};

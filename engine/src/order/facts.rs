@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
+use super::beside::Fact;
 use super::owed::sum_of;
-use super::payments::PaymentState;
+use super::payments::{Part, PaymentState};
 use super::saga::Saga;
 use crate::codec::v1::{FactKindV1, FactV1};
 use crate::ids::TimestampMs;
@@ -16,27 +17,6 @@ use crate::wire::order::{FactSum, OrderFact};
 
 /// Facts of one order, at most, over its whole life.
 pub(crate) const FACTS_MAX: usize = 256;
-
-/// What happened outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fact {
-    /// What.
-    pub kind: FactKind,
-    /// How much, in minor units.
-    pub amount_minor: i64,
-    /// What it is called where it happened.
-    pub reference: Arc<str>,
-    /// Which payment it is about, where one is.
-    pub payment_id: Option<Arc<str>>,
-    /// Which line it is about, where one is.
-    pub line_id: Option<Arc<str>>,
-    /// When it happened, where that was said.
-    pub happened: Option<TimestampMs>,
-    /// When it was recorded.
-    pub recorded: TimestampMs,
-    /// Why, for people.
-    pub reason: Option<Arc<str>>,
-}
 
 impl Saga {
     /// What happened outside, in the order of recording.
@@ -85,7 +65,7 @@ impl Saga {
         let active = self.active.as_ref().filter(|active| active.at.step == Step::Refund);
         let active = active.map(|active| (active.at.part.clone(), active.amount_minor));
         let in_flight = |id: &str| match &active {
-            Some((part, minor)) if super::Part::read(part.as_deref()).owed == Some(id) => *minor,
+            Some((part, minor)) if Part::read(part.as_deref()).owed == Some(id) => *minor,
             _ => 0,
         };
         let mut take = |id: &str, left_minor: i64| {

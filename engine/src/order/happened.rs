@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::beside::Fact;
 use super::event::Event;
-use super::facts::Fact;
 use super::owed::{Return, ReturnedLine};
 use super::placed::Placed;
 use super::relation::relation_from_stored;

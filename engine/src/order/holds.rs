@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::OrderStatus;
+use super::beside::Hold;
 use super::saga::Saga;
 use crate::codec::snapshot::HoldV5;
 use crate::ids::TimestampMs;
@@ -13,23 +14,6 @@ use crate::wire::order::OrderHold;
 
 /// Holds of one order that stand at once, at most.
 pub(crate) const HOLDS_MAX: usize = 16;
-
-/// A hold that stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
-    /// Its name in the order.
-    pub name: Arc<str>,
-    /// The operator who put it; `None`: the tenant's systems.
-    pub operator: Option<Arc<str>>,
-    /// Why.
-    pub reason: Arc<str>,
-    /// Since when.
-    pub since: TimestampMs,
-    /// Until when somebody means to have looked.
-    pub until: Option<TimestampMs>,
-    /// That time is over, and people were told so.
-    pub overdue: Option<Arc<str>>,
-}
 
 impl Saga {
     /// The holds that stand, oldest first.

@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod amended;
+mod beside;
 mod command;
 mod convert;
 mod decide;
@@ -53,6 +54,7 @@ mod waiting;
 
 pub use aggregate::{Aggregate, FoldError, Lookup, OperatorAct, RecordedOutcome, Remark, Times, Verdict};
 pub use amended::{Amended, LineChange};
+pub use beside::{Fact, Hold, LineTerms, ReturnTerms};
 pub use command::{Actor, Command};
 pub use decide::{
     Contradiction, Decision, Denial, EngineCommand, LastWords, contradiction, decide, decide_engine,
@@ -62,9 +64,7 @@ pub use dry_run::{DryRun, dry_run};
 pub use event::Event;
 pub(crate) use evolve::AUTHORIZATION_EXPIRED;
 pub use evolve::evolve;
-pub use facts::Fact;
 pub use goods::{Goods, Lot};
-pub use holds::Hold;
 pub use lone::{LoneDecision, LoneRecord, MoneyStep, lone_record};
 pub use owed::{AskedRefund, OpenReturn, Owed, Paid, Refund, Refunds, Return, ReturnedLine, Returns, Split};
 pub use payments::{Part, PaymentState, Payments};
@@ -72,7 +72,6 @@ pub use placed::{Component, Delivery, Line, Payment, Placed, SealedPart};
 pub use plan::Plan;
 pub use policy::{Context, Policy};
 pub use publish::{Incoming, PARKED_INDEX, Published, StepDone, publish_parked, publish_unparked};
-pub use return_terms::{LineTerms, ReturnTerms};
 pub use saga::{Active, AttentionState, Cell, Earlier, Saga, StepState, Waiting, Word, held_step};
 pub use state::Order;
 pub use status::OrderStatus;

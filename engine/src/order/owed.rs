@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::return_terms::ReturnTerms;
+use super::beside::ReturnTerms;
 use crate::wire::command::ComponentKind;
 
 /// Refunds without goods of one order, at most, over its whole life.

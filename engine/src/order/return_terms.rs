@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::beside::{LineTerms, ReturnTerms};
 use super::owed::{OpenReturn, Returns};
 use super::saga::Saga;
 use crate::codec::v1::{ReturnTermsV1, TermLineV1};
@@ -15,38 +16,6 @@ use crate::wire::order::{ReturnTermsView, TermLine};
 
 /// Returns of one order that say more than units and money, at most, over its whole life.
 pub(crate) const TERMS_MAX: usize = 256;
-
-/// Of units of a line that come back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LineTerms {
-    /// Which line.
-    pub line_id: Arc<str>,
-    /// How many units.
-    pub quantity: u64,
-    /// Are they taken back into stock?
-    pub restock: bool,
-    /// In which condition they came, where that was said.
-    pub condition: Option<Arc<str>>,
-}
-
-/// What a return says beside.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReturnTerms {
-    /// Which return.
-    pub return_id: Arc<str>,
-    /// What the shop keeps of what would be paid back, in minor units.
-    pub fee_minor: i64,
-    /// Line by line, as the return has them.
-    pub lines: Arc<[LineTerms]>,
-}
-
-impl ReturnTerms {
-    /// Are units of this line taken back into stock?
-    #[must_use]
-    pub fn restocks(&self, line_id: &str) -> bool {
-        self.lines.iter().all(|line| *line.line_id != *line_id || line.restock)
-    }
-}
 
 impl OpenReturn {
     /// Is any unit of it taken back into stock?

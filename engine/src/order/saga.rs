@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::facts::Fact;
+use super::beside::Fact;
+use super::beside::Hold;
 use super::goods::Goods;
-use super::holds::Hold;
 use super::owed::{OpenReturn, Refunds, Returns};
 use super::payments::Payments;
 use super::plan::Plan;

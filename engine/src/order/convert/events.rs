@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::super::OrderStatus;
+use super::super::beside::Hold;
 use super::super::event::Event;
 use super::super::facts::{fact_from_stored, fact_to_stored};
-use super::super::holds::Hold;
 use super::super::owed::{Refund, Return, ReturnedLine, Split};
 use super::super::placed::Payment;
 use super::super::relation::{relation_from_stored, relation_to_stored};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::super::beside::Hold;
 use super::super::command::Actor;
 use super::super::event::Event;
-use super::super::holds::{HOLDS_MAX, Hold};
+use super::super::holds::HOLDS_MAX;
 use super::super::policy::Context;
 use super::super::saga::Saga;
 use super::super::{Order, OrderStatus};

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::super::Order;
+use super::super::beside::Fact;
 use super::super::event::Event;
-use super::super::facts::{FACTS_MAX, Fact};
+use super::super::facts::FACTS_MAX;
 use super::super::owed::sum_of;
 use super::super::placed::Placed;
 use super::super::policy::Context;

@@ -8,10 +8,11 @@
 
 use std::sync::Arc;
 
+use super::super::beside::{LineTerms, ReturnTerms};
 use super::super::event::Event;
 use super::super::owed::{Refunds, Return, ReturnedLine, Returns};
 use super::super::policy::Context;
-use super::super::return_terms::{LineTerms, ReturnTerms, TERMS_MAX};
+use super::super::return_terms::TERMS_MAX;
 use super::super::shares::{Refundable, spread};
 use super::super::{Order, OrderStatus, Placed};
 use super::decision::{Decision, Denial, plainly, refused, rejected_at};
