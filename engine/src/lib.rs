@@ -1,6 +1,6 @@
 //! What is decided, and what is needed for it: no clock, no I/O, no runtime, no driver.
 //!
-//! - [`wire`]: the public contract, the only types with a JSON form; with it [`ids`] and [`money`]
+//! - [`wire`]: the public contract, the only types with a JSON form; with it [`ids`], [`money`] and [`metric`], every metric
 //! - [`keys`]: frozen derivations
 //! - [`order`]: the aggregate: `decide`, `evolve`, combining
 //! - [`fulfillment`]: the saga: what follows, and what participants are asked for
@@ -8,14 +8,12 @@
 //! - [`placement`]: which node owns which partition, a pure plan
 //! - [`ports`]: what the engine needs from the world; [`memory`]: reference adapters
 //! - [`books`]: what participants keep, to be compared with the log
-//! - [`metric`]: every metric, declared once
 
 pub mod books;
 pub mod codec;
 pub mod fulfillment;
 pub mod keys;
 pub mod memory;
-pub mod metric;
 pub mod order;
 pub mod placement;
 pub mod ports;
@@ -23,4 +21,4 @@ pub mod ports;
 pub mod samples;
 
 pub use retailflow_wire as wire;
-pub use retailflow_wire::{ids, money};
+pub use retailflow_wire::{ids, metric, money};

@@ -1,8 +1,8 @@
-//! The public contract: names, amounts, and the types that commands, outcomes, events and views have as JSON.
+//! The public contract: names, amounts, metrics, and the types that commands, outcomes, events and views have as JSON.
 //!
 //! These are the project's only types with a JSON form. What is stored has frozen shapes of its own (the engine's
 //! `codec`), so that the contract can grow without touching a stored byte. JSON Schemas and the table of codes are made
-//! from here ([`schema`]); golden files pin them. The engine shows all of it as `wire`, `ids` and `money`.
+//! from here ([`schema`]); golden files pin them. The engine shows all of it as `wire`, `ids`, `money` and `metric`.
 
 /// Declares a unit type that is one fixed string in JSON and refuses every other.
 macro_rules! schema_tag {
@@ -71,6 +71,7 @@ pub mod hash;
 pub mod history;
 pub mod ids;
 pub mod limits;
+pub mod metric;
 pub mod money;
 mod money_commands;
 mod numbers;

@@ -158,3 +158,11 @@ pub(super) fn plainly(code: Code) -> Denial {
 pub(super) fn refused(code: Code, message: impl Into<String>) -> Denial {
     Denial::Refused { code, message: message.into() }
 }
+
+/// A text of at most so many characters.
+pub(super) fn cut(text: &Arc<str>, max_chars: usize) -> Arc<str> {
+    match text.char_indices().nth(max_chars) {
+        None => text.clone(),
+        Some((end, _)) => text[..end].into(),
+    }
+}

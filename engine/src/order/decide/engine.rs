@@ -9,7 +9,7 @@ use super::super::saga::{Active, StepState, Waiting, Word};
 use super::super::step::StepAt;
 use super::super::step::{StepOutcome, StepStarted};
 use super::super::{Order, OrderStatus};
-use super::decision::{Contradiction, Decision};
+use super::decision::{Contradiction, Decision, cut};
 use super::hold::overdue_now;
 use crate::fulfillment::step_table::spec;
 use crate::fulfillment::{folded, is_settling};
@@ -200,13 +200,6 @@ fn taken(outcome: &StepOutcome, active: &Active) -> StepOutcome {
 
 fn bounded(part: &LineUnits) -> LineUnits {
     LineUnits { line_id: cut(&part.line_id, NAME_MAX_CHARS), quantity: part.quantity }
-}
-
-pub(super) fn cut(text: &Arc<str>, max_chars: usize) -> Arc<str> {
-    match text.char_indices().nth(max_chars) {
-        None => text.clone(),
-        Some((end, _)) => text[..end].into(),
-    }
 }
 
 fn deadline_passed(order: &Order, last: Option<&LastWords>, context: &Context) -> Option<Decision> {

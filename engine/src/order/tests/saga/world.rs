@@ -15,9 +15,7 @@ pub(in super::super) use crate::order::{
 };
 use crate::order::{Actor, DryRun, Incoming, decide, decide_engine, dry_run};
 pub(in super::super) use crate::samples::author::CONTEXT;
-pub(in super::super) use crate::wire::command::Step;
-pub(in super::super) use crate::wire::order::Attention;
-pub(in super::super) use crate::wire::{Code, CommandData};
+pub(in super::super) use crate::wire::{Code, CommandData, command::Step, order::Attention};
 use retailflow_invariants::OrderCheck;
 
 /// What a participant was asked for under a key, and may never be asked otherwise.

@@ -174,7 +174,7 @@ metrics! {
 #[must_use]
 pub fn markdown() -> String {
     let mut text = String::from(
-        "# Metrics\n\nMade from `engine/src/metric.rs`; a test keeps it current. Names are frozen from the first release.\n\
+        "# Metrics\n\nMade from `engine/wire/src/metric.rs`; a test keeps it current. Names are frozen from the first release.\n\
          `GET /metrics` of `retailflow serve` gives them in Prometheus' text format: all at the operators' address, those\nwithout the label `tenant` at the \
          tenants', too.\n\n\
          | name | kind | labels | says |\n|---|---|---|---|\n",
