@@ -4,6 +4,7 @@
 //! - The same settings give the same bytes, with every build: figures and failing seeds are written down by them.
 //! - Memory does not grow with the number of orders: an order is made again, from its number, for each of its commands.
 
+mod extra;
 mod order;
 mod payment;
 mod reorder;
@@ -27,7 +28,9 @@ use retailflow_engine::wire::{CommandData, CommandEvent};
 pub(crate) use shares::Shares;
 pub(crate) use summary::Summary;
 
+use extra::Extra;
 use order::Market;
+use payment::PaymentFate;
 use reorder::Reorder;
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 use returns::Returns;
@@ -105,7 +108,13 @@ impl<'a> Maker<'a> {
         let (data, after_ms) = match planned.what {
             What::Place => {
                 let mut place = order::place(&self.market, seed, order)?;
-                payment::apply(payment::fate(seed, order, self.settings.shares), &mut place)?;
+                let shares = self.settings.shares;
+                let (fate, rng) =
+                    (payment::fate(seed, order, shares), &mut Rng::new(seed, order, Stream::Split));
+                payment::apply(fate, &mut place)?;
+                if fate == PaymentFate::Taken && rng.chance(shares.split_permille) {
+                    extra::split(rng, &mut place)?;
+                }
                 if planned.form == Form::Reused {
                     place.customer.push_str("-other");
                 }
@@ -124,6 +133,21 @@ impl<'a> Maker<'a> {
                 (CommandData::Return(data.0), after_ms)
             }
             What::Report => (CommandData::Report(payment::report(&order_ref)), DAY_MS),
+            What::Pay => (extra::pay(&order::place(&self.market, seed, order)?)?, 120_000),
+            What::Extra(what) => {
+                let place = order::place(&self.market, seed, order)?;
+                let rng = &mut Rng::new(seed, order, Stream::Said);
+                match what {
+                    Extra::Refund => (extra::refund(rng, &place)?, DAY_MS),
+                    Extra::Hold => (extra::hold(rng, order, false), 1_000),
+                    Extra::Amend => (extra::amend(rng, &place)?, 30_000),
+                    Extra::CancelUnits => (extra::cancel_units(&place), 30_000),
+                    Extra::Record => (extra::record(rng, order, &place)?, 3 * DAY_MS),
+                }
+            }
+            What::ReleaseHold => {
+                (extra::hold(&mut Rng::new(seed, order, Stream::Said), order, true), 1_800_000)
+            }
         };
         validate(&data).map_err(|error| anyhow::Error::msg(error.message))?;
         let key = CommandKey { source: self.source.clone(), id: id(&name, planned.what)? };
@@ -140,6 +164,13 @@ fn id(name: &str, what: What) -> anyhow::Result<CommandId> {
         What::FirstReturn => "return-1",
         What::SecondReturn => "return-2",
         What::Report => "report",
+        What::Pay => "pay",
+        What::Extra(Extra::Refund) => "refund",
+        What::Extra(Extra::Hold) => "hold",
+        What::Extra(Extra::Amend) => "amend",
+        What::Extra(Extra::CancelUnits) => "cancel-units",
+        What::Extra(Extra::Record) => "record",
+        What::ReleaseHold => "release",
     };
     CommandId::parse(&format!("{name}-{what}")).context("a command's id")
 }

@@ -5,6 +5,7 @@
 
 /// What draws are for: each use has draws of its own, so that an option about cancels changes no order.
 #[derive(Clone, Copy, Debug)]
+#[repr(u64)]
 pub(super) enum Stream {
     /// What an order says.
     Place = 1,
@@ -18,6 +19,12 @@ pub(super) enum Stream {
     Cancel = 5,
     /// What becomes of its payment.
     Payment = 6,
+    /// What else becomes of it.
+    Extra = 7,
+    /// Whether it is paid in parts, and in which. From here on behind all orders: eight numbers an order are taken.
+    Split = 1 << 60,
+    /// What is said where something else becomes of it.
+    Said = 2 << 60,
 }
 
 /// Draws of one order for one use.

@@ -7,12 +7,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::extra::{self, Extra};
 use super::payment::{self, PaymentFate};
 use super::rng::{Rng, Stream};
 use super::shares::Shares;
 
 /// Most commands that one order plans for later.
-const FOLLOWERS_MAX: usize = 8;
+const FOLLOWERS_MAX: usize = 13;
 /// Furthest that a command is planned ahead, in lines.
 const DISTANCE_MAX: u64 = 15_000;
 /// Most commands that wait for their turn.
@@ -31,6 +32,12 @@ pub(super) enum What {
     SecondReturn,
     /// The report that the review of its payment ended badly.
     Report,
+    /// Another payment, after a decline.
+    Pay,
+    /// What else becomes of it.
+    Extra(Extra),
+    /// The end of a hold.
+    ReleaseHold,
 }
 
 /// The how-manieth time.
@@ -96,6 +103,27 @@ impl Schedule {
         }
     }
 
+    /// Plans what else becomes of an order that is placed in that line, and another payment where it needs one.
+    fn plan_more(&mut self, placed: u64, order: u64) {
+        let rng = &mut extra::draws(self.seed, order);
+        let declined = payment::fate(self.seed, order, self.shares) == PaymentFate::Declined;
+        if declined && rng.chance(self.shares.pay_permille) {
+            self.plan(placed + rng.between(100, 1_000), order, What::Pay, Form::New);
+        }
+        let Some(what) = extra::of(self.seed, order, self.shares) else { return };
+        let line = placed
+            + match what {
+                Extra::Hold | Extra::Amend | Extra::CancelUnits => 1 + rng.small(20),
+                Extra::Refund => rng.between(1, 8_000),
+                Extra::Record => rng.between(3_000, 8_000),
+            };
+        self.plan_new(rng, line, order, What::Extra(what));
+        if what == Extra::Hold {
+            let line = line + rng.between(50, 2_000);
+            self.plan_new(rng, line, order, What::ReleaseHold);
+        }
+    }
+
     /// The next order begins: gives its first command and plans the others.
     fn begin(&mut self, order: u64) -> Planned {
         let rng = &mut Rng::new(self.seed, order, Stream::Fate);
@@ -133,6 +161,7 @@ impl Schedule {
             let line = placed + Rng::new(self.seed, order, Stream::Payment).between(3_000, 8_000);
             self.plan(line, order, What::Report, Form::New);
         }
+        self.plan_more(placed, order);
         Planned { order, what: if early { What::EarlyCancel } else { What::Place }, form: Form::New }
     }
 }

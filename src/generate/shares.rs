@@ -21,4 +21,29 @@ pub(crate) struct Shares {
     pub(crate) review_permille: u64,
     /// Of these, reviews that are reported to have ended badly.
     pub(crate) report_permille: u64,
+    /// Of the declined ones, orders for which another payment comes.
+    pub(crate) pay_permille: u64,
+    /// Orders that are paid in parts.
+    pub(crate) split_permille: u64,
+    /// Orders of which money goes back without goods.
+    pub(crate) refund_permille: u64,
+    /// Orders that are held, and released.
+    pub(crate) hold_permille: u64,
+    /// Orders that are changed.
+    pub(crate) amend_permille: u64,
+    /// Orders of which a unit is canceled.
+    pub(crate) cancel_units_permille: u64,
+    /// Orders of which a fact is recorded.
+    pub(crate) record_permille: u64,
+}
+
+impl Shares {
+    /// Orders of which something else becomes than a cancel or a return: one thing of each.
+    pub(crate) const fn extras_permille(self) -> u64 {
+        self.refund_permille
+            + self.hold_permille
+            + self.amend_permille
+            + self.cancel_units_permille
+            + self.record_permille
+    }
 }

@@ -6,6 +6,7 @@ use retailflow_engine::money::{Amount, Currency};
 use retailflow_engine::wire::{CommandData, CommandEvent};
 use serde::Serialize;
 
+use super::extra::Extra;
 use super::schedule::{Form, Planned, What};
 use retailflow_server::words::{count, number};
 
@@ -39,6 +40,20 @@ pub(crate) struct Summary {
     pub(crate) too_much: u64,
     /// Reports that a review of a payment ended badly.
     pub(crate) reports: u64,
+    /// Other payments, after a decline.
+    pub(crate) pays: u64,
+    /// Refunds without goods.
+    pub(crate) refunds: u64,
+    /// Holds, each with its release.
+    pub(crate) holds: u64,
+    /// Changes of orders.
+    pub(crate) amends: u64,
+    /// Cancels of a unit.
+    pub(crate) unit_cancels: u64,
+    /// Facts for the books.
+    pub(crate) records: u64,
+    /// Orders that are paid in parts.
+    pub(crate) split: u64,
     /// Orders whose payment is reviewed.
     pub(crate) reviewed: u64,
     /// Orders whose payment is declined.
@@ -82,10 +97,18 @@ impl Summary {
                 self.second_returns += 1;
             }
             What::Report => self.reports += 1,
+            What::Pay => self.pays += 1,
+            What::Extra(Extra::Refund) => self.refunds += 1,
+            What::Extra(Extra::Hold) => self.holds += 1,
+            What::Extra(Extra::Amend) => self.amends += 1,
+            What::Extra(Extra::CancelUnits) => self.unit_cancels += 1,
+            What::Extra(Extra::Record) => self.records += 1,
+            What::ReleaseHold => {}
         }
         let CommandData::Place(place) = &event.data else { return };
         self.lines += place.lines.len() as u64;
         self.units += place.units();
+        self.split += u64::from(place.payments.len() > 1);
         match place.payments.first().map(|payment| payment.token_ref.as_str()) {
             Some("tok_review") => self.reviewed += 1,
             Some("tok_declined") => self.declined += 1,
@@ -132,6 +155,13 @@ impl fmt::Display for Summary {
             ("reports", self.reports, "a review of a payment ended badly"),
             ("reviewed", self.reviewed, "of the places: their payment waits for somebody"),
             ("declined", self.declined, "of the places: their payment is declined"),
+            ("in parts", self.split, "of the places: they are paid in parts"),
+            ("pays", self.pays, "another payment after a decline"),
+            ("refunds", self.refunds, "money back without goods"),
+            ("holds", self.holds, "each with its release"),
+            ("amends", self.amends, "the order is changed"),
+            ("unit cancels", self.unit_cancels, "one unit is not wanted any more"),
+            ("records", self.records, "a fact for the books"),
         ] {
             if of > 0 {
                 writeln!(f, "{what:<12} {:>12}  {more}", number(of))?;

@@ -18,6 +18,13 @@ const SHARES: Shares = Shares {
     decline_permille: 0,
     review_permille: 0,
     report_permille: 0,
+    pay_permille: 0,
+    split_permille: 0,
+    refund_permille: 0,
+    hold_permille: 0,
+    amend_permille: 0,
+    cancel_units_permille: 0,
+    record_permille: 0,
 };
 
 fn settings(orders: u64, seed: u64) -> Settings {
@@ -59,6 +66,48 @@ fn payments_are_declined_and_reviewed_and_reviews_reported() {
             assert!(references.insert(report.reference.clone()), "each review has its own");
         }
     }
+}
+
+#[test]
+fn a_shop_does_some_of_all() {
+    let shares = Shares {
+        decline_permille: 30,
+        pay_permille: 500,
+        split_permille: 150,
+        refund_permille: 30,
+        hold_permille: 20,
+        amend_permille: 40,
+        cancel_units_permille: 20,
+        record_permille: 10,
+        ..SHARES
+    };
+    let (events, summary) = events(&Settings { shares, ..settings(10_000, 7) });
+    for (what, found, expected) in [
+        ("pays", summary.pays, 150),
+        ("split", summary.split, 1_450),
+        ("refunds", summary.refunds, 300),
+        ("holds", summary.holds, 200),
+        ("amends", summary.amends, 400),
+        ("unit cancels", summary.unit_cancels, 200),
+        ("records", summary.records, 100),
+    ] {
+        assert!(
+            found.abs_diff(expected) * 100 <= expected * 30,
+            "{what}: {found}, expected about {expected}"
+        );
+    }
+    // A hold is followed by its release, under its name.
+    let mut held = HashMap::new();
+    for event in &events {
+        match &event.data {
+            CommandData::Hold(hold) => drop(held.insert(event.order.clone(), hold.name.clone())),
+            CommandData::ReleaseHold(release) => assert_eq!(held[&event.order], release.name),
+            _ => {}
+        }
+    }
+    let releases = events.iter().filter(|event| matches!(event.data, CommandData::ReleaseHold(_)));
+    let releases: HashSet<_> = releases.map(|event| event.order.clone()).collect();
+    assert_eq!((held.len() as u64, releases.len()), (summary.holds, held.len()));
 }
 
 #[test]
@@ -237,6 +286,10 @@ fn memory_does_not_grow_with_the_number_of_orders() {
         decline_permille: 400,
         review_permille: 600,
         report_permille: 1000,
+        pay_permille: 1000,
+        split_permille: 1000,
+        hold_permille: 1000,
+        ..SHARES
     };
     let peak = |orders, shares| {
         let mut lines = lines(&Settings { shares, ..settings(orders, 8) });

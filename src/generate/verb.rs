@@ -59,20 +59,63 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = permille())]
     early_permille: u64,
     /// Of a thousand orders, how many payments are declined
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = permille())]
-    decline_permille: u64,
+    #[arg(long, value_name = "N", value_parser = permille())]
+    decline_permille: Option<u64>,
     /// Of a thousand orders, how many payments are reviewed: the order waits until somebody reports how that ended
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = permille())]
-    review_permille: u64,
+    #[arg(long, value_name = "N", value_parser = permille())]
+    review_permille: Option<u64>,
     /// Of a thousand reviews, how many are reported to have ended badly, 3,000 to 8,000 lines later
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = permille())]
     report_permille: u64,
+    /// Of a thousand declined payments, how many are followed by another means, which helps where the tenant's orders wait for one
+    #[arg(long, value_name = "N", value_parser = permille())]
+    pay_permille: Option<u64>,
+    /// Of a thousand orders, how many are paid in parts
+    #[arg(long, value_name = "N", value_parser = permille())]
+    split_permille: Option<u64>,
+    /// Of a thousand orders, how many get money back without goods
+    #[arg(long, value_name = "N", value_parser = permille())]
+    refund_permille: Option<u64>,
+    /// Of a thousand orders, how many are held, and released later
+    #[arg(long, value_name = "N", value_parser = permille())]
+    hold_permille: Option<u64>,
+    /// Of a thousand orders, how many are changed soon after they are placed
+    #[arg(long, value_name = "N", value_parser = permille())]
+    amend_permille: Option<u64>,
+    /// Of a thousand orders, of how many a unit is canceled soon after they are placed
+    #[arg(long, value_name = "N", value_parser = permille())]
+    cancel_units_permille: Option<u64>,
+    /// Of a thousand orders, of how many a fact is recorded: a chargeback, a loss
+    #[arg(long, value_name = "N", value_parser = permille())]
+    record_permille: Option<u64>,
+    /// What is made of these, and of declined and reviewed payments, where no option says how much
+    #[arg(long, value_name = "MIX", default_value = "plain")]
+    mix: Mix,
     /// How many lines a line may move; those of one order never change places
     #[arg(long, value_name = "LINES", default_value_t = 0, value_parser = value_parser!(u32).range(0..=i64::from(REORDER_MAX)))]
     reorder: u32,
     /// Where the commands go instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+}
+
+/// What is made up where no option says how much of it.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Mix {
+    /// Orders, cancels, returns
+    Plain,
+    /// Some of all that shops do, but for reviews, which wait for people
+    Shop,
+}
+
+impl Mix {
+    /// What is asked for, or what the mix has.
+    fn or(self, asked: Option<u64>, of_a_shop: u64) -> u64 {
+        asked.unwrap_or(match self {
+            Self::Plain => 0,
+            Self::Shop => of_a_shop,
+        })
+    }
 }
 
 fn permille() -> clap::builder::RangedU64ValueParser {
@@ -86,11 +129,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
             "--cancel-permille and --return-permille are shares of the same orders: at most 1000 together",
         ));
     }
-    if args.decline_permille + args.review_permille > 1000 {
-        return Err(Failure::usage(
-            "--decline-permille and --review-permille are shares of the same orders: at most 1000 together",
-        ));
-    }
+    let mix = args.mix;
     let shares = Shares {
         cancel_permille: args.cancel_permille,
         return_permille: args.return_permille,
@@ -98,10 +137,28 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         late_permille: args.late_permille,
         reuse_permille: args.reuse_permille,
         early_permille: args.early_permille,
-        decline_permille: args.decline_permille,
-        review_permille: args.review_permille,
+        decline_permille: mix.or(args.decline_permille, 30),
+        review_permille: args.review_permille.unwrap_or(0),
         report_permille: args.report_permille,
+        pay_permille: mix.or(args.pay_permille, 500),
+        split_permille: mix.or(args.split_permille, 150),
+        refund_permille: mix.or(args.refund_permille, 30),
+        hold_permille: mix.or(args.hold_permille, 20),
+        amend_permille: mix.or(args.amend_permille, 40),
+        cancel_units_permille: mix.or(args.cancel_units_permille, 20),
+        record_permille: mix.or(args.record_permille, 10),
     };
+    if shares.decline_permille + shares.review_permille > 1000 {
+        return Err(Failure::usage(
+            "--decline-permille and --review-permille are shares of the same orders: at most 1000 together",
+        ));
+    }
+    if shares.extras_permille() > 1000 {
+        return Err(Failure::usage(
+            "--refund-permille, --hold-permille, --amend-permille, --cancel-units-permille and --record-permille are shares of the \
+             same orders: at most 1000 together",
+        ));
+    }
     let Args { tenant, orders, seed, reorder, .. } = args;
     let settings = Settings { tenant, orders, seed, shares, reorder };
     let summary = match &args.out {

@@ -73,6 +73,7 @@ customer   c-1
 total      33.00 USD
 money      authorized 0.00 USD, captured 33.00 USD, refunded 8.57 USD, left to refund 24.43 USD
 payment    card: 33.00 USD by tok_ok, partly_refunded, captured 33.00 USD, refunded 8.57 USD, as REF
+shipment   1: booked, as REF
 line       A: 2 x cd, 20.00 USD, allocated -1.15 USD, returned 1 for 8.57 USD
 line       B: 1 x lp, 15.00 USD, allocated -0.85 USD
 beside     discount: -5.00 USD

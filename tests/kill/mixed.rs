@@ -43,7 +43,7 @@ impl Upstream {
         let world = World::new();
         let words =
             ["generate", "--seed", "11", "--reorder", "20", "--reuse-permille", "20", "--tenant", "t"];
-        let few = ["--early-permille", "20", "--orders", &orders.to_string(), "--out"];
+        let few = ["--early-permille", "20", "--mix", "shop", "--orders", &orders.to_string(), "--out"];
         let call = few.iter().fold(retailflow(&words), |call, word| call.arg(word));
         call.arg(world.path("commands")).run().expect(0);
         let text = std::fs::read_to_string(world.path("commands")).unwrap();

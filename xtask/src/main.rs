@@ -15,6 +15,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 
+/// Random lives of the long form.
+const LIVES: &str = "1000000";
 /// Rounds on a failing disk, when nobody says how many; and at most.
 const DISK_ROUNDS: u64 = 200;
 const DISK_ROUNDS_MAX: u64 = 100_000;
@@ -27,7 +29,7 @@ Usage: cargo xtask COMMAND
   test --needs nats,etcd
                    the same, and fails if a test was skipped for want of one of these
   test --long      the long forms of the tests of whole clusters (three NATS servers, three of etcd, ten kills; about
-                   ten minutes); RETAILFLOW_LONG=1 asks for them in any other way of running tests
+                   ten minutes), and a million random lives of orders (RETAILFLOW_LIVES; some minutes); RETAILFLOW_LONG=1 asks for them in any other way of running tests
   kill [ORDERS]    kill the release build about every second while it runs 100,000 mixed orders, or as many as are
                    named, and compare each outcome and both sides' books (a few minutes, after a release build)
   disk [--rounds N] [--seed N]
@@ -147,7 +149,29 @@ fn test_long() -> Result<ExitCode> {
     command.args(["test", "--package", "retailflow", "--test", "main", "many::"]);
     command.args(["--", "--nocapture", "--test-threads", "1"]).env("RETAILFLOW_LONG", "1");
     with_tools(&mut command, &skipped);
-    Ok(code_of(command.status()?))
+    let clusters = command.status()?;
+    let lives = lives()?;
+    Ok(code_of(if clusters.success() { lives } else { clusters }))
+}
+
+/// A million random lives of orders, with all commands, each compared with both sides' books: as fast as a release, and with the checks
+/// of a test.
+fn lives() -> Result<std::process::ExitStatus> {
+    let mut command = shell::cargo();
+    command.args([
+        "test",
+        "--release",
+        "--package",
+        "retailflow-engine",
+        "--features",
+        "samples,mutants",
+        "--lib",
+    ]);
+    for setting in ["lto=false", "codegen-units=16", "debug-assertions=true", "overflow-checks=true"] {
+        command.args(["--config", &format!("profile.release.{setting}")]);
+    }
+    command.args(["many_lives", "--", "--nocapture"]).env("RETAILFLOW_LIVES", LIVES);
+    Ok(command.status()?)
 }
 
 fn with_tools(command: &mut std::process::Command, skipped: &[String]) {
