@@ -32,7 +32,18 @@ pub struct Effects {
     /// Its payment was ever asked for.
     pub payment_asked: bool,
     /// Steps of its cancellation that were done: shipments canceled, payments voided or refunded, stock released.
-    pub compensations: u32,
+    pub compensations: u16,
+}
+
+/// What a shop set for an order, or did beside its way.
+#[derive(Debug, Default)]
+struct Shop {
+    /// Holds that stand.
+    holds: Holds,
+    /// Returned units that are not restocked.
+    kept_out_units: u32,
+    /// Its payment is authorized before its stock is set aside, and captured before its shipment is booked.
+    flow: (bool, bool),
 }
 
 /// What is remembered of an order's life.
@@ -45,8 +56,6 @@ pub(super) struct Life {
     units: u32,
     asked_units: u32,
     returned_units: u32,
-    /// Of these, those that are not restocked.
-    kept_out_units: u32,
     instance: u32,
     generation: u32,
     active: Option<StepV1>,
@@ -55,12 +64,10 @@ pub(super) struct Life {
     not_done: bool,
     /// Several payments, and what is owed.
     money: Option<Box<Money>>,
-    /// Holds that stand.
-    holds: Option<Box<Holds>>,
+    /// What a shop set or did beside. Most orders have none.
+    shop: Option<Box<Shop>>,
     /// Which payment the step that was asked for last is of, from 0.
     payment: u16,
-    /// Its payment is authorized before its stock is set aside, and captured before its shipment is booked.
-    flow: (bool, bool),
     pub(super) status: Option<StatusV1>,
     pub(super) attention: Attention,
     /// Steps that their participants said are done, by role: so many entries their books must have.
@@ -186,7 +193,8 @@ impl Life {
             }
             EventV1::FlowSet(flow) => {
                 let before_booking = flow.capture == CaptureAtV1::BeforeBooking;
-                self.flow = (flow.begins_with == BeginsWithV1::Authorize, before_booking);
+                self.shop.get_or_insert_default().flow =
+                    (flow.begins_with == BeginsWithV1::Authorize, before_booking);
                 if self.active.is_some() || self.last.is_some() {
                     wrong(InvariantId::Transitions, format!("flow {} of an order on its way", flow.version));
                 }
@@ -194,18 +202,19 @@ impl Life {
             EventV1::AttentionChanged { attention, .. } => self.attention = Attention(*attention),
             EventV1::HoldPlaced { name, .. } => {
                 let open = self.status == Some(StatusV1::Open);
-                self.holds.get_or_insert_default().put(name, open, wrong);
+                self.shop.get_or_insert_default().holds.put(name, open, wrong);
             }
             EventV1::HoldReleased { name, .. } => {
-                self.holds.get_or_insert_default().named(name, true, wrong);
+                self.shop.get_or_insert_default().holds.named(name, true, wrong);
             }
             EventV1::HoldOverdue { name, .. } => {
-                self.holds.get_or_insert_default().named(name, false, wrong);
+                self.shop.get_or_insert_default().holds.named(name, false, wrong);
             }
             EventV1::ReturnTermsSet(terms) => {
                 let units = sum(terms.lines.iter().filter(|line| !line.restock).map(|line| line.quantity));
-                self.kept_out_units =
-                    self.kept_out_units.saturating_add(u32::try_from(units).unwrap_or(u32::MAX));
+                let shop = self.shop.get_or_insert_default();
+                shop.kept_out_units =
+                    shop.kept_out_units.saturating_add(u32::try_from(units).unwrap_or(u32::MAX));
                 if terms.fee_minor < 0 {
                     wrong(InvariantId::Money, format!("a fee of {}", terms.fee_minor));
                 }
@@ -233,7 +242,7 @@ impl Life {
 
     /// Is the order to wait? Only the way back does not.
     fn is_on_hold(&self) -> bool {
-        self.status == Some(StatusV1::Open) && self.holds.as_ref().is_some_and(|holds| holds.stand())
+        self.status == Some(StatusV1::Open) && self.shop.as_ref().is_some_and(|shop| shop.holds.stand())
     }
 
     /// Captured, and neither paid back nor taken back by a bank: of one payment, or of all.
@@ -401,9 +410,10 @@ impl Life {
                 money.paid(owed, minor, wrong);
             }
         }
+        let kept_out_units = self.shop.as_ref().map_or(0, |shop| shop.kept_out_units);
         if effects.reserved_units > units_max
             || effects.booked_units > units_max
-            || effects.restocked_units > self.returned_units.saturating_sub(self.kept_out_units)
+            || effects.restocked_units > self.returned_units.saturating_sub(kept_out_units)
         {
             wrong(InvariantId::Goods, format!("{effects:?} of an order of {units_max} units"));
         }
@@ -431,7 +441,9 @@ impl Life {
             wrong(InvariantId::Transitions, "completed while a hold stands".into());
         }
         if status == StatusV1::Canceled {
-            self.holds = None;
+            if let Some(shop) = &mut self.shop {
+                shop.holds = Holds::default();
+            }
         }
         let effects = &self.effects;
         let ended = matches!(status, StatusV1::Completed | StatusV1::Canceled);

@@ -43,7 +43,8 @@ fn an_order_is_shown_and_escaped() {
         "returns": {"returned_units": 0, "amount_minor": 0},
         "customer": "CUSTOMER", "currency": "USD", "total_minor": 1177,
         "lines": [{"line_id": PLANTED, "sku": PLANTED, "quantity": 1, "amount_minor": 1177}],
-        "payments": [{"payment_id": "p", "token_ref": "TOKEN", "amount_minor": 1177}],
+        "payments": [{"payment_id": "p", "token_ref": "TOKEN", "amount_minor": 1177, "state": "authorized",
+            "authorized_minor": 1177, "captured_minor": 0, "voided_minor": 0, "refunded_minor": 0}],
         "delivery": {"method": "METHOD", "address_ref": "ADDRESS"}, "attributes": {"NAME": "TEXT"},
         "created_at": TIME, "updated_at": TIME, "next_deadline": "1997-01-12T00:15:00.250Z",
     }));

@@ -60,7 +60,7 @@ impl Life {
         // What is paid back is captured still.
         let secured_minor = effects.authorized_minor.saturating_add(effects.captured_minor);
         let secured = secured_minor >= self.total_minor;
-        let (authorize_first, capture_first) = self.flow;
+        let (authorize_first, capture_first) = self.shop.as_ref().map(|shop| shop.flow).unwrap_or_default();
         match step {
             StepV1::Reserve if authorize_first && !secured => {
                 Some("its flow wants the payment authorized first")
