@@ -440,10 +440,10 @@ impl Life {
         if status == StatusV1::Completed && self.is_on_hold() {
             wrong(InvariantId::Transitions, "completed while a hold stands".into());
         }
-        if status == StatusV1::Canceled {
-            if let Some(shop) = &mut self.shop {
-                shop.holds = Holds::default();
-            }
+        if status == StatusV1::Canceled
+            && let Some(shop) = &mut self.shop
+        {
+            shop.holds = Holds::default();
         }
         let effects = &self.effects;
         let ended = matches!(status, StatusV1::Completed | StatusV1::Canceled);
