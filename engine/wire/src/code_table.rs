@@ -247,7 +247,7 @@ codes! {
     StepInFlight "step_in_flight" Refused 409 Later
         "A step is in flight that would be asked for otherwise after the change." "Send the same id again, once it is over.";
     TooLateToAmend "too_late_to_amend" Rejected 422 Never
-        "The order's goods are booked, or the order has ended: it is changed no more."
+        "The order's goods are being booked or its payment captured, or it has ended: it is changed no more."
         "Cancel it, or return what is too much once it is completed.";
     NotAmendable "not_amendable" Rejected 422 Never
         "The order cannot be changed in this way." "Read the order and the message, and send with a new id.";

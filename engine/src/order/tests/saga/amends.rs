@@ -382,3 +382,22 @@ fn parts_of_a_line_are_scaled_and_nothing_is_lost() {
     all(&mut world);
     assert_eq!(world.totals().captured_minor, 1333);
 }
+
+/// The checker forgot what an only payment had been planned for before a second one came.
+#[test]
+fn an_only_payment_that_was_authorized_for_more_stands_beside_a_second_one() {
+    let mut world = World::placed();
+    world.answer(done());
+    world.answer(pending("p-1", None));
+    assert_eq!(world.ask(hold("look", None)), Code::Applied);
+    assert_eq!(world.ask(report(Step::Authorize, "p-1", "done")), Code::Applied);
+    assert_eq!(world.totals().authorized_minor, 1500);
+    let less = json!({ "lines": [{ "line_id": "a", "quantity": 1 }] });
+    assert_eq!(world.ask(amend(less)), Code::Applied);
+    let line = json!({ "line_id": "c", "sku": "s", "quantity": 1, "amount_minor": 2000 });
+    let pays = json!([{ "payment_id": "second", "token_ref": "t", "amount_minor": 1333 }]);
+    assert_eq!(world.ask(amend(json!({ "add_lines": [line], "payments": pays }))), Code::Applied);
+    assert_eq!(world.ask(release_hold("look")), Code::Applied);
+    world.runs_out();
+    assert_eq!(world.status(), OrderStatus::Completed);
+}

@@ -115,3 +115,19 @@ fn tries_and_renewals_are_its_own() {
     world.answer(declined("authorization_expired"));
     assert_eq!(world.attention(), Attention::Held, "no renewal");
 }
+
+/// An order was changed while its capture was in flight; the capture was declined as expired, and the payment authorized anew before
+/// the units that had come in addition were set aside.
+#[test]
+fn what_is_captured_before_it_is_booked_is_not_changed_once_the_capture_is_asked_for() {
+    let mut world = placed_under(flow(BeginsWith::Reserve, CaptureAt::BeforeBooking));
+    let more = || amend(json!({ "lines": [{ "line_id": "b", "quantity": 5 }] }));
+    world.answer(done());
+    world.answer(done());
+    assert_eq!(world.step(), Some(Step::Capture));
+    assert_eq!(world.ask(more()), Code::TooLateToAmend);
+    world.answer(declined("authorization_expired"));
+    assert_eq!(world.step(), Some(Step::Authorize), "it is renewed, and the order stays as it was");
+    assert_eq!(world.ask(more()), Code::TooLateToAmend);
+    assert_eq!(world.runs_out(), ["authorize", "capture", "book"]);
+}
