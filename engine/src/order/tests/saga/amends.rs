@@ -395,7 +395,7 @@ fn an_only_payment_that_was_authorized_for_more_stands_beside_a_second_one() {
     let less = json!({ "lines": [{ "line_id": "a", "quantity": 1 }] });
     assert_eq!(world.ask(amend(less)), Code::Applied);
     let line = json!({ "line_id": "c", "sku": "s", "quantity": 1, "amount_minor": 2000 });
-    let pays = json!([{ "payment_id": "second", "token_ref": "t", "amount_minor": 1333 }]);
+    let pays = json!([{ "payment_id": "second", "token_ref": "t", "amount_minor": 2000 }]);
     assert_eq!(world.ask(amend(json!({ "add_lines": [line], "payments": pays }))), Code::Applied);
     assert_eq!(world.ask(release_hold("look")), Code::Applied);
     world.runs_out();
