@@ -343,7 +343,8 @@ fn outcome_name(outcome: &StepOutcomeV1) -> String {
         StepOutcomeV1::Settled { done: false, .. } => "settled as not done".into(),
         StepOutcomeV1::NotDone { reason, calls } => {
             let said = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            format!("settled as not done after {calls} calls{said}")
+            let calls = if *calls == 1 { "1 call".to_owned() } else { format!("{calls} calls") };
+            format!("settled as not done after {calls}{said}")
         }
         StepOutcomeV1::Refused { code, reason } => format!("refused: {code} ({reason})"),
         StepOutcomeV1::Skipped { reason } => format!("skipped: {reason}"),
