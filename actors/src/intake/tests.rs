@@ -8,7 +8,7 @@ use retailflow_engine::ids::{OrderRef, PartitionId};
 use retailflow_engine::memory::MemoryInbox;
 use retailflow_engine::order::Command;
 use retailflow_engine::ports::{Body, CommandInbox, DeadLetters, EventLog, TenantSetting, TenantStatus};
-use retailflow_engine::wire::command::CancelData;
+use retailflow_engine::wire::command::{AmendData, AmendLine, CancelData};
 use retailflow_engine::wire::{Code, CommandData, CommandEvent, content_hash};
 use retailflow_testkit::author::{order, place};
 use tokio::sync::watch;
@@ -72,6 +72,36 @@ async fn whose_order_never_comes_is_a_dead_letter_and_holds_up_nobody() {
     assert_eq!(letter.tenant.as_deref(), Some("shop"));
     let Body::Bytes(sent) = body(cancel(&lost, "c")) else { unreachable!() };
     assert_eq!(letter.body, sent, "it can be sent again as it is");
+}
+
+/// Stock may be pending for days: who changes an order meanwhile is tried again for a while, told, and can be sent again.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_a_step_stands_in_the_way_of_is_a_dead_letter_and_holds_up_nobody() {
+    let batch = BatchNode::start(None).await;
+    let (busy, other) = (order("shop", "busy"), order("shop", "other"));
+    let line = AmendLine { line_id: "1".into(), quantity: 1, amount_minor: None };
+    let data = CommandData::Amend(AmendData {
+        lines: vec![line],
+        add_lines: Vec::new(),
+        delivery: None,
+        attributes: BTreeMap::new(),
+        note: None,
+        payments: Vec::new(),
+        reason: "one is enough".into(),
+        expected_version: None,
+    });
+    let amend = Command { content_hash: content_hash(&data), data: Arc::new(data), ..place(&busy, "a") };
+    let bodies = vec![body(place(&busy, "p")), body(amend), body(place(&other, "q"))];
+    let (events, floor) = run_intake(&batch, bodies).await;
+    let ends: Vec<_> = events.iter().map(|event| (event.position, event.outcome.code)).collect();
+    assert_eq!(ends.last(), Some(&(2, Code::StepInFlight)), "{ends:?}");
+    assert!(ends[..2].iter().all(|(_, code)| *code == Code::Applied), "{ends:?}");
+    assert!(events[2].dead_lettered && floor == 3);
+    let letters = batch.letters.list(0, 10).await.unwrap();
+    assert_eq!(
+        letters.iter().map(|stored| stored.letter.code.as_str()).collect::<Vec<_>>(),
+        ["step_in_flight"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
