@@ -83,7 +83,7 @@ pub(crate) async fn call(shared: Arc<Shared>, caller: AskClient, index: u64, cou
             shared.record_answer(&who, &caller.event, &outcome);
         }
         let Some(node) = shared.node.lock().clone() else { continue };
-        if let Some(violation) = shared.dry_runs.look(&shared.trace, &node, &caller.event).await {
+        if let Some(violation) = shared.dry_runs.perhaps_dry_run(&shared.trace, &node, &caller.event).await {
             shared.violated(violation);
         }
         shared.trace.note(format!("{who} asks: {} {}", caller.event.order, caller.event.key));

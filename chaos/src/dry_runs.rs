@@ -29,7 +29,7 @@ impl DryRuns {
     }
 
     /// Looks at times what would come of `event`, under an id of its own or, as a retry, under the same. Says what was wrong.
-    pub(crate) async fn look(
+    pub(crate) async fn perhaps_dry_run(
         &self,
         trace: &Trace,
         node: &NodeHandle,

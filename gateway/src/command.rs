@@ -171,7 +171,7 @@ async fn take_as(
     let left = time.saturating_sub(began.elapsed());
     let outcome = match dry_run {
         false => shared.edge.door.ask(command, actor, left).await,
-        true => look(shared, door, command, actor, left).await?,
+        true => run_dry(shared, door, command, actor, left).await?,
     };
     let position = (!dry_run && outcome.status != Status::Refused).then(|| written(shared, &order)).flatten();
     let mut response = respond(outcome);
@@ -186,7 +186,7 @@ async fn take_as(
 }
 
 /// What the command would come to. It is read, so it takes its turn among reads.
-async fn look(
+async fn run_dry(
     shared: &Shared,
     door: Door,
     command: CommandEvent,

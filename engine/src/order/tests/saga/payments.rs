@@ -293,7 +293,7 @@ fn an_operator_resolves_the_one_that_is_asked_for() {
 }
 
 #[test]
-fn what_is_promised_by_name_meanwhile_leaves_the_rest_to_go_through_anew() {
+fn a_refund_to_a_named_payment_leaves_the_rest_to_all_payments() {
     let mut world = World::empty();
     world.context.policy.payments =
         PaymentRules { refund_order: RefundOrder::ProRata, ..PaymentRules::DEFAULT };
