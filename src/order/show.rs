@@ -58,7 +58,8 @@ pub(crate) fn show(order: &OrderView, entries: &[HistoryEntry]) -> String {
     }
     if let Some(flow) = &order.flow {
         let (first, capture) = (flow.begins_with.as_str(), flow.capture.as_str().replace('_', " "));
-        row("flow", &format!("{}: begins with {first}, captured {capture}", flow.version));
+        let review = if flow.review { ", reviewed" } else { "" };
+        row("flow", &format!("{}: begins with {first}, captured {capture}{review}", flow.version));
     }
     for shipment in &order.shipments {
         let state = shipment.state.as_str().replace('_', " ");

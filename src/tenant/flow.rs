@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use retailflow_engine::wire::flow_rules::{
-    ATTEMPTS_MAX, BeginsWith, CaptureAt, FlowRules, FlowRulesChange, RENEWALS_MAX,
+    ATTEMPTS_MAX, BeginsWith, CaptureAt, FlowRules, FlowRulesChange, RENEWALS_MAX, ShortLines,
 };
 
 /// In which order steps are asked for, and how often.
@@ -21,6 +21,13 @@ pub(crate) struct FlowArgs {
     /// How often an authorization that is over is asked for anew before people are asked; `default`: as the engine has it
     #[arg(long, value_name = "N", value_parser = renewals)]
     flow_renewals_max: Option<Bound>,
+    /// What becomes of an order placed from now on of which the inventory has only a part (`wait` until it is set)
+    #[arg(long, value_name = "WHAT")]
+    flow_short_lines: Option<ShortLinesArg>,
+    /// Is an order placed from now on looked at by the reviewer, before anything is captured or booked (`false` until it is
+    /// set)
+    #[arg(long, value_name = "BOOL")]
+    flow_review: Option<bool>,
 }
 
 /// A number, or what is configured.
@@ -85,6 +92,28 @@ impl From<BeginsWithArg> for BeginsWith {
     }
 }
 
+/// What becomes of an order of which the inventory has only a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum ShortLinesArg {
+    /// Nothing of a delivery is booked until all of it is set aside
+    Wait,
+    /// What is there is booked, the rest follows in a shipment of its own
+    ShipRest,
+    /// What is there is booked, the rest is canceled
+    CancelRest,
+}
+
+impl From<ShortLinesArg> for ShortLines {
+    fn from(rule: ShortLinesArg) -> Self {
+        match rule {
+            ShortLinesArg::Wait => Self::Wait,
+            ShortLinesArg::ShipRest => Self::ShipRest,
+            ShortLinesArg::CancelRest => Self::CancelRest,
+        }
+    }
+}
+
 impl FlowArgs {
     /// What is to be changed, if anything is named.
     pub(super) fn change(&self) -> Option<FlowRulesChange> {
@@ -93,6 +122,8 @@ impl FlowArgs {
             begins_with: self.flow_begins_with.map(BeginsWith::from),
             attempts_max: self.flow_attempts_max.map(|bound| bound.0),
             renewals_max: self.flow_renewals_max.map(|bound| bound.0),
+            short_lines: self.flow_short_lines.map(ShortLines::from),
+            review: self.flow_review,
         };
         (change != FlowRulesChange::default()).then_some(change)
     }
@@ -100,7 +131,7 @@ impl FlowArgs {
 
 /// A flow in a line of a table.
 pub(super) fn shown(flow: &FlowRules) -> String {
-    let FlowRules { version, capture, begins_with, attempts_max, renewals_max } = flow;
+    let FlowRules { version, capture, begins_with, attempts_max, renewals_max, short_lines, review } = flow;
     let mut text = format!(
         "flow {version}: begins with {}, captured {}",
         begins_with.as_str(),
@@ -110,6 +141,12 @@ pub(super) fn shown(flow: &FlowRules) -> String {
         if let Some(max) = bound {
             text += &format!(", at most {max} {what}");
         }
+    }
+    if *short_lines != ShortLines::Wait {
+        text += &format!(", short lines: {}", short_lines.as_str().replace('_', " "));
+    }
+    if *review {
+        text += ", reviewed";
     }
     text
 }

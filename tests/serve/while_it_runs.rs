@@ -31,7 +31,7 @@ fn tenants_are_listed_shown_and_set_and_what_is_set_is_in_force_at_once() {
     let keeps = json!({"shipping": "never", "tax": "never", "fee": "never"});
     let pays =
         json!({"refund_order": "reverse", "on_decline": "cancel", "payment_wait_ms": 3 * 24 * 3_600_000});
-    let flow = json!({"version": 1, "capture": "at_shipment", "begins_with": "reserve",
+    let flow = json!({"version": 1, "capture": "at_shipment", "begins_with": "reserve", "short_lines": "wait", "review": false,
         "attempts_max": null, "renewals_max": null});
     assert_eq!(
         told,

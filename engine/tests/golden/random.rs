@@ -228,6 +228,8 @@ fn event(rng: &mut Rng) -> EventV1 {
             begins_with: BeginsWithV1::Authorize,
             attempts_max: maybe(rng, |rng| number(rng) as u32),
             renewals_max: maybe(rng, |rng| number(rng) as u32),
+            short_lines: ShortLinesV1::CancelRest,
+            review: rng.bool(),
         }),
         29 => EventV1::GoodsAwaited { until_ms: signed(rng) },
         30 => EventV1::StillPending {

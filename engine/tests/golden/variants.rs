@@ -69,6 +69,8 @@ fn flow() -> RecordV1 {
             begins_with: BeginsWithV1::Authorize,
             attempts_max: Some(3),
             renewals_max: None,
+            short_lines: ShortLinesV1::ShipRest,
+            review: true,
         }),
         EventV1::FlowSet(FlowRulesV1 {
             version: 3,
@@ -76,6 +78,8 @@ fn flow() -> RecordV1 {
             begins_with: BeginsWithV1::Reserve,
             attempts_max: None,
             renewals_max: Some(0),
+            short_lines: ShortLinesV1::CancelRest,
+            review: false,
         }),
         EventV1::GoodsAwaited { until_ms: AT_MS },
         EventV1::StillPending {

@@ -56,6 +56,34 @@ impl BeginsWith {
     }
 }
 
+/// What becomes of an order of which the inventory has only a part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShortLines {
+    /// Nothing of a delivery is booked until all of it is set aside.
+    #[default]
+    Wait,
+    /// What is there is booked; the rest follows in a shipment of its own.
+    ShipRest,
+    /// What is there is booked; the rest is canceled, at its price.
+    CancelRest,
+}
+
+impl ShortLines {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Wait, Self::ShipRest, Self::CancelRest];
+
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::ShipRest => "ship_rest",
+            Self::CancelRest => "cancel_rest",
+        }
+    }
+}
+
 /// Attempts that a tenant may ask for at most: as many askings as an order remembers, and some to spare.
 pub const ATTEMPTS_MAX: u32 = 12;
 /// Renewals that a tenant may ask for at most.
@@ -83,6 +111,12 @@ pub struct FlowRules {
     #[serde(default)]
     #[schemars(range(min = 0, max = RENEWALS_MAX))]
     pub renewals_max: Option<u32>,
+    /// What becomes of an order of which the inventory has only a part.
+    #[serde(default)]
+    pub short_lines: ShortLines,
+    /// Is each order looked at by the reviewer, after it is authorized and before anything is captured or booked?
+    #[serde(default)]
+    pub review: bool,
 }
 
 const fn first_version() -> u32 {
@@ -97,6 +131,8 @@ impl FlowRules {
         begins_with: BeginsWith::Reserve,
         attempts_max: None,
         renewals_max: None,
+        short_lines: ShortLines::Wait,
+        review: false,
     };
 }
 
@@ -124,6 +160,12 @@ pub struct FlowRulesChange {
     #[serde(default, deserialize_with = "renewals", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u32>", range(min = 0, max = RENEWALS_MAX))]
     pub renewals_max: Option<Option<u32>>,
+    /// What becomes of an order of which the inventory has only a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_lines: Option<ShortLines>,
+    /// Is each order looked at by the reviewer, after it is authorized and before anything is captured or booked?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<bool>,
 }
 
 impl FlowRulesChange {
@@ -136,6 +178,8 @@ impl FlowRulesChange {
             begins_with: self.begins_with.unwrap_or(rules.begins_with),
             attempts_max: self.attempts_max.unwrap_or(rules.attempts_max),
             renewals_max: self.renewals_max.unwrap_or(rules.renewals_max),
+            short_lines: self.short_lines.unwrap_or(rules.short_lines),
+            review: self.review.unwrap_or(rules.review),
         };
         let version = rules.version.saturating_add(u32::from(changed != rules));
         FlowRules { version, ..changed }

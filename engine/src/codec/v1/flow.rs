@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::wire::command::ShipmentState;
-use crate::wire::flow_rules::{BeginsWith, CaptureAt, FlowRules};
+use crate::wire::flow_rules::{BeginsWith, CaptureAt, FlowRules, ShortLines};
 
 /// In which order steps are asked for, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,18 @@ pub struct FlowRulesV1 {
     pub begins_with: BeginsWithV1,
     pub attempts_max: Option<u32>,
     pub renewals_max: Option<u32>,
+    pub short_lines: ShortLinesV1,
+    pub review: bool,
+}
+
+/// What becomes of an order of which the inventory has only a part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as in the public contract")]
+pub enum ShortLinesV1 {
+    #[default]
+    Wait,
+    ShipRest,
+    CancelRest,
 }
 
 /// When a payment is captured.
@@ -37,7 +49,8 @@ pub enum BeginsWithV1 {
 
 impl From<FlowRules> for FlowRulesV1 {
     fn from(rules: FlowRules) -> Self {
-        let FlowRules { version, capture, begins_with, attempts_max, renewals_max } = rules;
+        let FlowRules { version, capture, begins_with, attempts_max, renewals_max, short_lines, review } =
+            rules;
         let capture = match capture {
             CaptureAt::BeforeBooking => CaptureAtV1::BeforeBooking,
             CaptureAt::AtShipment => CaptureAtV1::AtShipment,
@@ -47,13 +60,19 @@ impl From<FlowRules> for FlowRulesV1 {
             BeginsWith::Reserve => BeginsWithV1::Reserve,
             BeginsWith::Authorize => BeginsWithV1::Authorize,
         };
-        Self { version, capture, begins_with, attempts_max, renewals_max }
+        let short_lines = match short_lines {
+            ShortLines::Wait => ShortLinesV1::Wait,
+            ShortLines::ShipRest => ShortLinesV1::ShipRest,
+            ShortLines::CancelRest => ShortLinesV1::CancelRest,
+        };
+        Self { version, capture, begins_with, attempts_max, renewals_max, short_lines, review }
     }
 }
 
 impl From<FlowRulesV1> for FlowRules {
     fn from(stored: FlowRulesV1) -> Self {
-        let FlowRulesV1 { version, capture, begins_with, attempts_max, renewals_max } = stored;
+        let FlowRulesV1 { version, capture, begins_with, attempts_max, renewals_max, short_lines, review } =
+            stored;
         let capture = match capture {
             CaptureAtV1::BeforeBooking => CaptureAt::BeforeBooking,
             CaptureAtV1::AtShipment => CaptureAt::AtShipment,
@@ -63,7 +82,12 @@ impl From<FlowRulesV1> for FlowRules {
             BeginsWithV1::Reserve => BeginsWith::Reserve,
             BeginsWithV1::Authorize => BeginsWith::Authorize,
         };
-        Self { version, capture, begins_with, attempts_max, renewals_max }
+        let short_lines = match short_lines {
+            ShortLinesV1::Wait => ShortLines::Wait,
+            ShortLinesV1::ShipRest => ShortLines::ShipRest,
+            ShortLinesV1::CancelRest => ShortLines::CancelRest,
+        };
+        Self { version, capture, begins_with, attempts_max, renewals_max, short_lines, review }
     }
 }
 
