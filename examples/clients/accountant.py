@@ -19,7 +19,7 @@ import http_events
 TABLES = """
 CREATE TABLE IF NOT EXISTS seen (shop_order TEXT PRIMARY KEY, number INTEGER NOT NULL, currency TEXT);
 CREATE TABLE IF NOT EXISTS entry (event TEXT, account TEXT, currency TEXT, amount_minor INTEGER, PRIMARY KEY (event, account));
-CREATE TABLE IF NOT EXISTS ended (shop_order TEXT PRIMARY KEY, how TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS ended (shop_order TEXT PRIMARY KEY, how TEXT NOT NULL, captured_minor INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS cursor (only INTEGER PRIMARY KEY CHECK (only = 1), position TEXT NOT NULL);
 """
 
@@ -28,8 +28,9 @@ class Gap(Exception):
     """An event of an order is missing."""
 
 
-def lines_of(event):
-    """What an event is in the book: (account, minor units), which add up to nothing."""
+def lines_of(event, sold):
+    """What an event is in the book: (account, minor units), which add up to nothing. `sold` is what was captured when the order
+    was completed before, if it was: an exchange opens it again, and completes it once more."""
     data = event["data"]
     kind = event["type"].removeprefix("retailflow.order.").removesuffix(".v1")
     if kind == "captured":
@@ -38,6 +39,9 @@ def lines_of(event):
         return [("provider", -data["amount_minor"]), ("customers", data["amount_minor"])]
     if kind == "completed":
         payment = data["payment"]
+        if sold is not None:
+            taken = payment["captured_minor"] - sold
+            return [("customers", taken), ("sales", -taken)]
         taken = payment["captured_minor"] - payment["refunded_minor"] - payment.get("charged_back_minor", 0)
         return [("customers", taken), ("sales", -taken)]
     if kind == "returned":
@@ -73,10 +77,14 @@ def take(book, event):
         if number != last + 1:
             raise Gap(f"order {order}: event {last + 1} is missing, {number} came")
         book.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", (order, number, currency))
-        for account, amount in lines_of(event):
+        sold = book.execute(
+            "SELECT captured_minor FROM ended WHERE shop_order = ? AND how LIKE '%completed%'", (order,)
+        ).fetchone()
+        for account, amount in lines_of(event, sold[0] if sold else None):
             book.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", (event["id"], account, currency, amount))
     if event["type"] in ("retailflow.order.completed.v1", "retailflow.order.canceled.v1"):
-        book.execute("INSERT OR IGNORE INTO ended VALUES (?, ?)", (order, event["type"]))
+        captured = event["data"]["payment"]["captured_minor"]
+        book.execute("INSERT OR REPLACE INTO ended VALUES (?, ?, ?)", (order, event["type"], captured))
 
 
 def balance(book):

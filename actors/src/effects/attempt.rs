@@ -312,8 +312,8 @@ impl<'a> Attempt<'a> {
 }
 
 fn done(performed: Performed) -> StepOutcome {
-    let Performed { reference, amount_minor, expires } = performed;
-    StepOutcome::Done { reference, amount_minor, expires }
+    let Performed { reference, amount_minor, expires, units } = performed;
+    StepOutcome::Done { reference, amount_minor, expires, units }
 }
 
 fn not_done(guard: &EffectGuard) -> StepOutcome {

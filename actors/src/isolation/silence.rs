@@ -35,7 +35,7 @@ impl Participant for Silent {
         Box::pin(async move {
             self.speaks(request).await;
             let reference = request.key.clone();
-            StepAnswer::Done(Performed { reference, amount_minor: None, expires: None })
+            StepAnswer::Done(Performed { reference, amount_minor: None, expires: None, units: None })
         })
     }
 
@@ -100,7 +100,7 @@ impl Participant for Slow {
         Box::pin(async move {
             self.work().await;
             let reference = request.key.clone();
-            StepAnswer::Done(Performed { reference, amount_minor: None, expires: None })
+            StepAnswer::Done(Performed { reference, amount_minor: None, expires: None, units: None })
         })
     }
 

@@ -23,7 +23,7 @@ struct Willing;
 
 impl Willing {
     fn done(request: &StepRequest) -> Performed {
-        Performed { reference: request.key.clone(), amount_minor: None, expires: None }
+        Performed { reference: request.key.clone(), amount_minor: None, expires: None, units: None }
     }
 }
 

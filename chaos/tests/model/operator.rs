@@ -137,7 +137,8 @@ impl Refund {
         let line_id = data.lines[0].line_id.clone();
         self.tell(&mut world, CommandData::Place(data)).unwrap();
         while let Some(active) = world.order.0.saga.active.clone() {
-            let outcome = StepOutcome::Done { reference: "r".into(), amount_minor: None, expires: None };
+            let outcome =
+                StepOutcome::Done { reference: "r".into(), amount_minor: None, expires: None, units: None };
             assert!(self.outcome(&mut world, &active.at, outcome));
         }
         let data = if self.without_goods {
@@ -230,7 +231,12 @@ impl Model for Refund {
                 let at = self.at(generation);
                 let said = world.order.0.saga.active.as_ref().is_some_and(|active| active.settling.is_some());
                 let outcome = match done {
-                    true => StepOutcome::Done { reference: "re".into(), amount_minor: None, expires: None },
+                    true => StepOutcome::Done {
+                        reference: "re".into(),
+                        amount_minor: None,
+                        expires: None,
+                        units: None,
+                    },
                     false => StepOutcome::NotDone { reason: None, calls: 1 },
                 };
                 self.outcome(&mut next_world, &at, outcome);

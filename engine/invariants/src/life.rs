@@ -8,7 +8,7 @@ use super::holds::Holds;
 use super::money::{Money, PaymentSide};
 use super::violation::InvariantId;
 use retailflow_engine::codec::v1::{
-    AttentionV1, BeginsWithV1, CaptureAtV1, EventV1, StatusV1, StepOutcomeV1, StepV1,
+    AttentionV1, BeginsWithV1, CaptureAtV1, EventV1, ShortLinesV1, StatusV1, StepOutcomeV1, StepV1,
 };
 use retailflow_engine::order::Part;
 use retailflow_engine::ports::Role;
@@ -42,8 +42,14 @@ struct Shop {
     holds: Holds,
     /// Returned units that are not restocked.
     kept_out_units: u32,
-    /// Its payment is authorized before its stock is set aside, and captured before its shipment is booked.
-    flow: (bool, bool),
+    /// Its payment is authorized before its stock is set aside.
+    authorize_first: bool,
+    /// When it is captured.
+    capture: CaptureAtV1,
+    /// Its goods may go in parts.
+    in_parts: bool,
+    /// Goods are exchanged: it was completed, and is open again.
+    exchanges: bool,
 }
 
 /// What is remembered of an order's life.
@@ -123,13 +129,16 @@ impl Life {
                 let units = sum(placed.lines.iter().map(|line| line.quantity));
                 self.units = u32::try_from(units).unwrap_or(u32::MAX);
                 self.money = Money::of(&placed.payments);
+                if placed.deliveries.iter().any(|delivery| !delivery.line_ids.is_empty()) {
+                    self.shop.get_or_insert_default().in_parts = true;
+                }
             }
             EventV1::StepStarted { step, instance, generation, part, amount_minor, lines, .. } => {
                 let units = sum(lines.iter().map(|line| line.quantity));
                 let units = if lines.is_empty() { u64::from(self.units) } else { units };
                 self.asked_minor = amount_minor.unwrap_or(0);
-                self.started(*step, (*instance, *generation), Part::read(part.as_deref()), wrong);
                 self.asked_units = u32::try_from(units).unwrap_or(u32::MAX);
+                self.started(*step, (*instance, *generation), Part::read(part.as_deref()), wrong);
             }
             EventV1::StepEnded { step, instance, generation, part, outcome } => {
                 if self.active != Some(*step) || (self.instance, self.generation) != (*instance, *generation)
@@ -169,13 +178,17 @@ impl Life {
                 self.money.get_or_insert_default().add(payments, stands, self.total_minor, wrong);
             }
             EventV1::Amended(amended) => self.amended(amended, wrong),
+            EventV1::PaymentSplit { payment, planned_minor, rest } => {
+                let number = usize::try_from(*payment).unwrap_or(usize::MAX);
+                self.split_payment(number, *planned_minor, rest.amount_minor, wrong);
+            }
             EventV1::StatusChanged { status, .. } => self.changed(*status, wrong),
             EventV1::ShipmentMoved { state, .. } => {
                 if self.effects.booked_units == 0 {
                     wrong(InvariantId::Transitions, format!("a shipment is {state:?}, and none is booked"));
                 }
             }
-            EventV1::GoodsAwaited { .. } => {
+            EventV1::GoodsAwaited { .. } | EventV1::DeliveryAwaited { .. } => {
                 if self.active.is_some() || self.last.is_some() {
                     wrong(InvariantId::Transitions, "goods are awaited of an order on its way".into());
                 }
@@ -192,9 +205,10 @@ impl Life {
                 }
             }
             EventV1::FlowSet(flow) => {
-                let before_booking = flow.capture == CaptureAtV1::BeforeBooking;
-                self.shop.get_or_insert_default().flow =
-                    (flow.begins_with == BeginsWithV1::Authorize, before_booking);
+                let shop = self.shop.get_or_insert_default();
+                shop.authorize_first = flow.begins_with == BeginsWithV1::Authorize;
+                shop.capture = flow.capture;
+                shop.in_parts |= flow.short_lines == ShortLinesV1::ShipRest;
                 if self.active.is_some() || self.last.is_some() {
                     wrong(InvariantId::Transitions, format!("flow {} of an order on its way", flow.version));
                 }
@@ -292,7 +306,7 @@ impl Life {
             (StepV1::Refund, status) => {
                 status == Some(StatusV1::Canceling) || (status.is_some() && part.owed.is_some())
             }
-            (StepV1::Restock, status) => status == Some(StatusV1::Completed),
+            (StepV1::Restock, status) => status == Some(StatusV1::Completed) || again,
             (_, None) => false,
         };
         let continues = self.last == Some(step) && asking.0 == self.instance && self.not_done;
@@ -373,7 +387,10 @@ impl Life {
             let done = &mut self.done[role_of(step) as usize];
             *done = done.saturating_add(1);
         }
-        let units = self.asked_units;
+        let units = self.done_units(step, outcome, wrong);
+        if step == StepV1::Book && units < self.asked_units {
+            self.shop.get_or_insert_default().in_parts = true;
+        }
         let (units_max, total_max) = self.peak();
         let canceling = self.status == Some(StatusV1::Canceling);
         let effects = &mut self.effects;
@@ -433,7 +450,8 @@ impl Life {
             (self.status, status),
             (Some(StatusV1::Open), StatusV1::Completed | StatusV1::Canceling)
                 | (Some(StatusV1::Canceling), StatusV1::Canceled | StatusV1::Open)
-        );
+        ) || (self.status, status) == (Some(StatusV1::Completed), StatusV1::Open)
+            && self.is_exchanged();
         if !legal {
             wrong(InvariantId::Transitions, format!("{status:?} after {:?}", self.status));
         }
@@ -453,7 +471,7 @@ impl Life {
         let (goods, money) = match status {
             StatusV1::Completed => (
                 effects.reserved_units == self.units && effects.booked_units == self.units,
-                effects.captured_minor == self.total_minor,
+                effects.captured_minor == self.total_minor.saturating_sub(self.settled()),
             ),
             StatusV1::Canceled => (
                 effects.reserved_units == 0 && effects.booked_units == 0,

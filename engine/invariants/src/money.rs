@@ -67,6 +67,9 @@ pub(super) struct Money {
     first_declined: bool,
     /// The most units and money that the order was ever of, once it was amended.
     peak: Option<(u32, i64)>,
+    /// What of the order's price no payment is planned for, in minor units: above zero what goods that came back pay for, below
+    /// zero what was paid back for canceled units.
+    settled: i64,
 }
 
 impl Money {
@@ -179,7 +182,7 @@ impl Money {
         }
         self.payments.extend(payments.iter().map(planned));
         let planned = self.payments.iter().fold(0, |sum: i64, payment| sum.saturating_add(payment.planned));
-        if planned != total {
+        if planned != total.saturating_sub(self.settled) {
             wrong(InvariantId::Money, format!("payments of {planned} for an order of {total}"));
         }
     }
@@ -201,16 +204,19 @@ impl Money {
         added: usize,
         (authorized, captured, refunded): (i64, i64, i64),
         (was, is): (i64, i64),
+        settled: i64,
         wrong: &mut impl FnMut(InvariantId, String),
     ) {
+        self.settled = self.settled.saturating_add(settled);
         if planned.is_empty() {
-            if was != is {
+            if was != is.saturating_sub(settled) {
                 wrong(InvariantId::Money, format!("amended from {was} to {is}, and nobody pays for it"));
             }
             return;
         }
         let sum = planned.iter().fold(0, |sum: i64, minor| sum.saturating_add(*minor));
         let known = self.payments.len().max(1);
+        let is = is.saturating_sub(self.settled);
         if sum != is || planned.iter().any(|minor| *minor < 0) || planned.len() != known.saturating_add(added)
         {
             wrong(InvariantId::Money, format!("payments of {planned:?} for an order of {is}"));
@@ -233,6 +239,40 @@ impl Money {
                 None => self.payments.push(Payment { planned: *minor, ..Payment::default() }),
             }
         }
+    }
+
+    /// What of the order's price no payment is planned for, in minor units.
+    pub(super) const fn settled(&self) -> i64 {
+        self.settled
+    }
+
+    /// Payment `number` is of so much from now on, and a further one of the rest of it. Where there was one payment, `first` is
+    /// how it stands: authorized, captured, refunded.
+    pub(super) fn split(
+        &mut self,
+        number: usize,
+        (planned, rest): (i64, i64),
+        (authorized, captured, refunded): (i64, i64, i64),
+        total: i64,
+        wrong: &mut impl FnMut(InvariantId, String),
+    ) {
+        if self.payments.is_empty() {
+            let charged_back = std::mem::take(&mut self.charged_back);
+            let planned = total.saturating_sub(self.settled);
+            let first =
+                Payment { planned, authorized, captured, refunded, charged_back, ..Payment::default() };
+            self.payments.push(first);
+        }
+        match self.payments.get_mut(number) {
+            Some(payment)
+                if planned >= payment.captured && planned.saturating_add(rest) == payment.planned =>
+            {
+                payment.peak = payment.peak.max(payment.planned);
+                payment.planned = planned;
+            }
+            _ => wrong(InvariantId::Money, format!("payment {number} is split into {planned} and {rest}")),
+        }
+        self.payments.push(Payment { planned: rest, ..Payment::default() });
     }
 
     /// What is authorized of payment `number` and was not captured with it is over; how much that was. `None`: there is but

@@ -126,7 +126,7 @@ impl BookEntry {
             key: Arc::clone(&request.key),
             order: request.order.clone(),
             target: request.reference.clone(),
-            amount_minor: if booked { request.placed.total_minor } else { request.amount_minor },
+            amount_minor: if booked { due_minor(request) } else { request.amount_minor },
             currency: Some(request.placed.currency),
             units,
             lines: if role == Role::Inventory { lines } else { Vec::new() },
@@ -147,6 +147,19 @@ impl BookEntry {
         let forwards = matches!(self.step, Step::Reserve | Step::Authorize | Step::Book | Step::Capture);
         let kind = if forwards { BookKind::Declined } else { BookKind::Refused };
         Self { kind, why: Some(why), lines: Vec::new(), ..self }
+    }
+}
+
+/// What must be captured before the parcel may go: the whole order, or what a part of it is worth at least. How that is rounded
+/// depends on what went before it.
+fn due_minor(request: &StepRequest) -> i64 {
+    let placed = &request.placed;
+    match request.units.as_ref().filter(|_| request.unit_count() < placed.units()) {
+        None => placed.total_minor,
+        Some(units) => {
+            let rounded_minor = i64::try_from(units.len()).unwrap_or(i64::MAX);
+            placed.worth_minor(units).saturating_sub(rounded_minor).max(0)
+        }
     }
 }
 

@@ -100,6 +100,8 @@ pub struct PlanV5 {
     pub flow: FlowRulesV1,
     /// When its goods can be set aside at the earliest, milliseconds since 1970.
     pub available_from_ms: Option<i64>,
+    /// The same of deliveries by themselves, by their numbers.
+    pub deliveries_from_ms: Vec<(u32, i64)>,
     /// Where each shipment is, and since when in milliseconds since 1970.
     pub shipments: Vec<(ShipmentStateV1, i64)>,
 }
@@ -141,6 +143,8 @@ pub struct HoldV5 {
 pub struct AmendsV5 {
     /// Reservations and shipments, where they are counted by line.
     pub goods: Option<(Vec<LotV5>, Vec<LotV5>)>,
+    /// It was completed, and is open again because goods are exchanged, or was.
+    pub reopened: bool,
     /// What was noted last.
     pub note: Option<String>,
 }

@@ -8,16 +8,19 @@
 //! - [`flow`]: the order of the steps forward, by the tenant's flow
 //! - `progress`: [`advance`], [`folded`], the deadline of a state
 //! - `generation`: how a key gives way to the next one
+//! - `short`: what becomes of what the inventory has not
 //! - `effect`: [`next`]
 
 mod effect;
 pub mod flow;
 mod generation;
 mod progress;
+mod short;
 pub(crate) mod step_table;
 pub mod steps;
 
 pub(crate) use effect::request;
 pub use effect::{Effect, Mode, key, next};
 pub(crate) use progress::is_settling;
-pub use progress::{advance, deadline, folded, upcoming};
+pub use progress::{advance, deadline, folded, has_gone, upcoming};
+pub use short::canceled_as_short;

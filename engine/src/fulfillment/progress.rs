@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::generation::SettledKey;
+use super::short::canceled_as_short;
 use super::step_table::{AskedAmount, is_forward, spec};
-use super::steps::{backward, forward};
+use super::steps::{Forward, backward, forward};
 use crate::ids::TimestampMs;
 use crate::order::{
     AUTHORIZATION_EXPIRED, Active, AttentionState, Context, Event, Order, OrderStatus, Owed, Part,
-    PaymentState, Policy, ReturnedLine, StepAt, StepOutcome, StepStarted, Waiting,
+    PaymentState, Policy, ReturnedLine, StepAt, StepOutcome, StepStarted, Waiting, evolve,
 };
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
@@ -26,13 +27,16 @@ pub fn advance(order: &Order, context: &Context) -> Option<Event> {
     }
     match order.status {
         OrderStatus::Absent | OrderStatus::Canceled => None,
-        OrderStatus::Open => match (saga.owed(), forward(order)) {
-            (Some(owed), _) => Some(pay_back(order, &owed, context)),
+        // What is to be restocked comes back when it comes: what goes out does not wait for it.
+        OrderStatus::Open => match saga.owed_money() {
+            Some(owed) => Some(pay_back(order, &owed, context)),
             // Another means of payment is waited for.
-            _ if saga.waiting_until.is_some() => None,
-            (None, Some((Step::Reserve, _))) if saga.awaits_goods(context.now).is_some() => None,
-            (None, Some((step, number))) => Some(go_forward(order, step, number, context)),
-            (None, None) => Some(status(OrderStatus::Completed, None)),
+            None if saga.waiting_until.is_some() => None,
+            None => match forward(order, context.now) {
+                Forward::Step(step, number) => Some(go_forward(order, step, number, context)),
+                Forward::AwaitGoods => None,
+                Forward::Complete => Some(status(OrderStatus::Completed, None)),
+            },
         },
         // All of it goes back: what was promised before is a part of that.
         OrderStatus::Canceling => Some(match backward(order) {
@@ -47,10 +51,15 @@ fn go_forward(order: &Order, step: Step, number: usize, context: &Context) -> Ev
     let ends = order.saga.payments.get(number).and_then(|payment| payment.expires);
     let margin_ms = context.policy.authorization_margin_ms;
     let over = ends.is_some_and(|ends| ends <= context.now.plus_ms(margin_ms));
-    if step != Step::Capture || !over {
-        return start(order, step, Part::of(step, None, number).write(), context);
+    if step == Step::Capture && over {
+        return renew(order, number, context);
     }
-    renew(order, number, context)
+    if step == Step::Capture
+        && let Some((planned_minor, rest)) = order.split_for_shipment(number)
+    {
+        return Event::PaymentSplit { payment: number, planned_minor, rest };
+    }
+    start(order, step, Part::of(step, None, number).write(), context)
 }
 
 /// An authorization that is over is asked for anew, a bounded number of times.
@@ -82,7 +91,7 @@ fn start(order: &Order, step: Step, part: Option<Arc<str>>, context: &Context) -
 fn asked(order: &Order, at: StepAt, context: &Context) -> StepStarted {
     let saga = &order.saga;
     let part = at.for_part();
-    let owed = saga.owed().filter(|owed| part.owed == Some(&**owed.id()));
+    let owed = part.owed.and_then(|id| saga.owed_as(id));
     let of_payment = |minor: fn(&PaymentState) -> i64| saga.payments.get(part.payment).map_or(0, minor);
     let amount_minor = match (spec(at.step).amount, &owed) {
         (AskedAmount::None, _) => 0,
@@ -106,26 +115,34 @@ fn asked(order: &Order, at: StepAt, context: &Context) -> StepStarted {
             saga.goods
                 .as_ref()
                 .zip(order.placed.as_ref())
-                .and_then(|(goods, placed)| goods.asked(&at, undoes, placed))
+                .and_then(|(goods, placed)| goods.asked(&at, undoes, (placed, saga), context.now))
         }
     };
     let expires = context.now.plus_ms(context.policy.step_deadline_ms);
     StepStarted { at, amount_minor, units, expires }
 }
 
-/// The step that the order would enter if it were not held: people may go beyond the limits of the policy.
+/// The step that the order would enter if it were not held, with what is recorded before it: people may go beyond the limits
+/// of the policy.
 #[must_use]
-pub fn upcoming(order: &Order, context: &Context) -> Option<StepStarted> {
+pub fn upcoming(order: &Order, context: &Context) -> Option<(Option<Event>, StepStarted)> {
     let mut free = order.clone();
     free.saga.attention = AttentionState::default();
-    match advance(&free, context) {
-        Some(Event::StepStarted(started)) => Some(started),
+    let mut next = advance(&free, context);
+    let first = next.take_if(|event| matches!(event, Event::PaymentSplit { .. }));
+    if let Some(event) = &first {
+        evolve(&mut free, event);
+        next = advance(&free, context);
+    }
+    match next {
+        Some(Event::StepStarted(started)) => Some((first, started)),
         // People may have an authorization renewed once more.
         Some(Event::AttentionChanged { .. }) => {
-            let (_, payment) = forward(&free)?;
+            let Forward::Step(_, payment) = forward(&free, context.now) else { return None };
             let instance = free.saga.cell(Step::Authorize).instance.saturating_add(1);
             let part = Part::of(Step::Authorize, None, payment).write();
-            Some(asked(&free, StepAt { step: Step::Authorize, instance, generation: 1, part }, context))
+            let at = StepAt { step: Step::Authorize, instance, generation: 1, part };
+            Some((first, asked(&free, at, context)))
         }
         _ => None,
     }
@@ -169,6 +186,8 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
         }
         // Whether it failed or was declined: it is not done, and that is all a turned order wants to know.
         _ if turned_back(order, at.step) => {}
+        // Canceled by the order's own rule: who decides does it.
+        _ if !canceled_as_short(order, ended, outcome).is_empty() => {}
         // What was ordered in addition is not to be had: people decide what becomes of the rest.
         StepOutcome::Declined { code, reason, .. } if is_addition(order, at.step) => {
             let reason = format!("{} declined: {}", at.step.as_str(), cause(code, reason));
@@ -177,7 +196,9 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
         StepOutcome::Declined { code, reason, .. } if is_forward(at.step) => {
             let over = at.step == Step::Capture && **code == *AUTHORIZATION_EXPIRED;
             let payment = at.for_part().payment;
-            let waits = saga.payment_rules.on_decline == OnDecline::Wait && at.step == Step::Authorize;
+            // What has gone is not taken back for a payment of the rest: another means may pay for it.
+            let waits = at.step == Step::Authorize
+                && (saga.payment_rules.on_decline == OnDecline::Wait || has_gone(order, at.step));
             events.extend(if over && saga.is_on_hold(order.status) {
                 // It is renewed when the last hold is released.
                 None
@@ -186,6 +207,9 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
             } else if waits {
                 let until = context.now.plus_ms(saga.payment_rules.payment_wait_ms);
                 Some(Event::PaymentAwaited { payment, until })
+            } else if has_gone(order, at.step) {
+                let reason = format!("{} declined: {}", at.step.as_str(), cause(code, reason));
+                Some(attention(Attention::Held, &reason))
             } else {
                 Some(turn_back(&format!("{} declined: {}", at.step.as_str(), cause(code, reason))))
             });
@@ -214,9 +238,11 @@ pub fn folded(order: &Order, ended: &Active, outcome: &StepOutcome, context: &Co
                 // Money was charged back meanwhile: what is left is asked for anew, if anything is.
                 Some(_) if is_charged_back(order, ended) => None,
                 // What it should give up is wanted again.
-                Some(_) if is_wanted_again(order, at) => None,
+                Some(_) if is_wanted_again(order, at, context.now) => None,
                 Some(settled) => Some(again(order, settled, context)),
-                None if is_forward(at.step) && !is_addition(order, at.step) => Some(turn_back(&text)),
+                None if is_forward(at.step) && !is_addition(order, at.step) && !has_gone(order, at.step) => {
+                    Some(turn_back(&text))
+                }
                 None => Some(attention(Attention::Held, &text)),
             });
         }
@@ -233,10 +259,7 @@ fn is_charged_back(order: &Order, ended: &Active) -> bool {
     }
     let part = ended.at.for_part();
     let now = match part.owed {
-        Some(id) => saga
-            .owed()
-            .filter(|owed| **owed.id() == *id)
-            .map(|owed| saga.next_refund(&owed, saga.payment_rules.refund_order)),
+        Some(id) => saga.owed_as(id).map(|owed| saga.next_refund(&owed, saga.payment_rules.refund_order)),
         None => saga.payments.get(part.payment).map(|payment| (part.payment, payment.kept_minor())),
     };
     now != Some((part.payment, ended.amount_minor))
@@ -247,12 +270,24 @@ fn is_addition(order: &Order, step: Step) -> bool {
     step == Step::Reserve && order.saga.goods.as_ref().is_some_and(|goods| goods.stands(step))
 }
 
+/// Has a part of the order gone, so that it cannot turn back because of what `step` says of the rest? Of a shipment that
+/// cannot be paid only what went before it has.
+#[must_use]
+pub fn has_gone(order: &Order, step: Step) -> bool {
+    let shipments = order
+        .saga
+        .goods
+        .as_ref()
+        .map_or(0, |goods| goods.shipments.iter().filter(|shipment| !shipment.units.is_empty()).count());
+    shipments > usize::from(step == Step::Capture && order.saga.totals.captured_minor == 0)
+}
+
 /// Is the step one that gave up what was not wanted any more, and is wanted now?
-fn is_wanted_again(order: &Order, at: &StepAt) -> bool {
+fn is_wanted_again(order: &Order, at: &StepAt, now: TimestampMs) -> bool {
     let goods = order.saga.goods.as_ref().zip(order.placed.as_ref());
     order.status == OrderStatus::Open
         && at.step == Step::Release
-        && goods.is_some_and(|(goods, placed)| goods.asked(at, false, placed).is_none())
+        && goods.is_some_and(|(goods, placed)| goods.asked(at, false, (placed, &order.saga), now).is_none())
 }
 
 /// Code and words of a participant. Words that only repeat the code are left out.
@@ -352,7 +387,7 @@ fn own_deadline(order: &Order, now: TimestampMs, policy: &Policy) -> Option<Time
         }
         // Until its goods are there.
         (None, OrderStatus::Open) if saga.attention.kind() == Attention::None => {
-            Some(saga.awaits_goods(now).unwrap_or(reminder))
+            Some(order.awaits_goods(now).unwrap_or(reminder))
         }
         // It waits for people, and is not forgotten meanwhile.
         (None, _) => Some(reminder),

@@ -1,7 +1,8 @@
 //! The steps, and which one comes next.
 
 use super::flow::way_forward;
-use crate::order::Order;
+use crate::ids::TimestampMs;
+use crate::order::{Goods, Order, Placed};
 use crate::wire::command::Step;
 
 pub use super::step_table::{
@@ -16,21 +17,67 @@ pub fn goes_through(order: &Order, step: Step) -> bool {
     !free || !spec(step).moves_money()
 }
 
-/// The next step forward, and for which payment, reservation or shipment, from 0; if any is left. Of an order that was
-/// amended it may be one that gives up what is not wanted any more.
+/// What an order's way forward has next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forward {
+    /// A step, and for which payment, reservation or shipment, from 0. Of an order that was amended it may be one that gives
+    /// up what is not wanted any more.
+    Step(Step, usize),
+    /// Its goods, or some of them, are not there yet.
+    AwaitGoods,
+    /// Nothing is left.
+    Complete,
+}
+
+/// What the way forward has next at `now`.
 #[must_use]
-pub fn forward(order: &Order) -> Option<(Step, usize)> {
-    way_forward(order.saga.flow()).into_iter().find_map(|step| {
-        match (step, &order.saga.goods, &order.placed) {
-            (Step::Authorize, ..) => authorize(order),
+pub fn forward(order: &Order, now: TimestampMs) -> Forward {
+    if let Some(payment) = due_with_shipments(order) {
+        return Forward::Step(Step::Capture, payment);
+    }
+    way_forward(order.saga.flow())
+        .into_iter()
+        .find_map(|step| match (step, &order.saga.goods, &order.placed) {
+            (Step::Authorize, ..) => authorize(order).map(|(step, number)| Forward::Step(step, number)),
             (Step::Capture, ..) => {
                 let payment = order.saga.payments.first_where(|payment| payment.to_capture_minor() > 0);
-                Some((step, payment.filter(|_| goes_through(order, step))?))
+                Some(Forward::Step(step, payment.filter(|_| goes_through(order, step))?))
             }
-            (_, Some(goods), Some(placed)) => goods.forward(step, placed),
-            _ => (!order.saga.is_done(step) && goes_through(order, step)).then_some((step, 0)),
-        }
-    })
+            (Step::Reserve, Some(goods), Some(placed)) => reserve(order, goods, placed, now),
+            (Step::Book, Some(goods), Some(placed)) => {
+                let next = goods.next_shipment(placed, order.saga.flow().short_lines);
+                (!next.is_empty()).then_some(Forward::Step(step, goods.shipments.len()))
+            }
+            _ if order.saga.is_done(step) || !goes_through(order, step) => None,
+            (Step::Reserve, ..) if order.awaits_goods(now).is_some() => Some(Forward::AwaitGoods),
+            _ => Some(Forward::Step(step, 0)),
+        })
+        .unwrap_or(Forward::Complete)
+}
+
+/// What is too much is given back before more is set aside: another line may be of the same goods. What is there goes before
+/// the rest is asked for: that may take long.
+fn reserve(order: &Order, goods: &Goods, placed: &Placed, now: TimestampMs) -> Option<Forward> {
+    if let Some(number) = goods.surplus(placed) {
+        return Some(Forward::Step(Step::Release, number));
+    }
+    if !goods.next_shipment(placed, order.saga.flow().short_lines).is_empty() {
+        return None;
+    }
+    if !goods.to_reserve(placed, &order.saga, now).is_empty() {
+        return Some(Forward::Step(Step::Reserve, goods.reservations.len()));
+    }
+    order.awaits_goods(now).map(|_| Forward::AwaitGoods)
+}
+
+/// The payment, from 0, that is captured next for what is booked, where payments are captured with each shipment and some of
+/// the goods are to come yet.
+fn due_with_shipments(order: &Order) -> Option<usize> {
+    let due_minor = order.due_minor()?;
+    let payment = order.saga.payments.first_where(|payment| payment.to_capture_minor() > 0);
+    // Without room for a further payment all is captured at the end.
+    let may = |number: &usize| order.takes_another_payment() || order.split_for_shipment(*number).is_none();
+    payment.filter(|number| due_minor > 0 && may(number))
 }
 
 /// What is planned and not authorized; then payments that are not wanted any more, whole.

@@ -52,6 +52,9 @@ pub struct Amended {
     pub reason: Arc<str>,
     /// Units were canceled, and nothing else was asked for.
     pub cancels: bool,
+    /// What of the difference no payment is planned for, in minor units: above zero what goods that came back pay for, below
+    /// zero what was captured for units that are canceled, and goes back.
+    pub settled_minor: i64,
 }
 
 impl Amended {
@@ -70,6 +73,7 @@ impl Amended {
             note: None,
             reason: reason.into(),
             cancels: false,
+            settled_minor: 0,
         }
     }
 
@@ -97,7 +101,7 @@ pub(super) fn amend(order: &mut Order, amended: &Amended) {
     if !amended.added.is_empty() {
         placed.lines = placed.lines.iter().chain(&amended.added).cloned().collect();
     }
-    pay_by(&mut order.saga, placed, amended);
+    pay_by(&mut order.saga, placed, &amended.planned_minor, &amended.payments);
     placed.total_minor = amended.total_minor;
     if amended.delivery.is_some() {
         placed.delivery.clone_from(&amended.delivery);
@@ -111,19 +115,19 @@ pub(super) fn amend(order: &mut Order, amended: &Amended) {
 }
 
 /// What is paid by each payment from now on.
-fn pay_by(saga: &mut Saga, placed: &mut Placed, amended: &Amended) {
-    if !amended.payments.is_empty() {
+pub(super) fn pay_by(saga: &mut Saga, placed: &mut Placed, planned_minor: &[i64], payments: &[Payment]) {
+    if !payments.is_empty() {
         if placed.payments.is_empty() {
             let (payment_id, token_ref) = (THE_PAYMENT.into(), "".into());
             placed.payments = [Payment { payment_id, token_ref, amount_minor: placed.total_minor }].into();
         }
-        placed.payments = placed.payments.iter().chain(&amended.payments).cloned().collect();
-        for payment in &amended.payments {
+        placed.payments = placed.payments.iter().chain(payments).cloned().collect();
+        for payment in payments {
             let planned_minor = payment.amount_minor;
             saga.payments.push(PaymentState { planned_minor, ..PaymentState::default() });
         }
     }
-    for (number, planned_minor) in amended.planned_minor.iter().enumerate() {
+    for (number, planned_minor) in planned_minor.iter().enumerate() {
         let Some(state) = saga.payments.get_mut(number) else { break };
         if state.planned_minor == *planned_minor {
             continue;

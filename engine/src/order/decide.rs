@@ -9,8 +9,10 @@ mod cancel;
 mod decision;
 mod due;
 mod engine;
+mod exchange;
 mod hold;
 mod operator;
+mod part;
 mod pay;
 mod record;
 mod refund;
@@ -85,9 +87,7 @@ pub fn decide(order: &Order, command: &Command, context: &Context) -> Result<Dec
         CommandData::ReleaseHold(data) => Ok(Decision::of(order, hold::release(order, data)?, context)),
         CommandData::Record(data) => Ok(Decision::of(order, record::record(order, data, context)?, context)),
         CommandData::Amend(data) => Ok(Decision::of(order, amend::amend(order, data)?, context)),
-        CommandData::Exchange(_) => {
-            Err(refused(Code::UnsupportedCommand, Code::UnsupportedCommand.meaning()))
-        }
+        CommandData::Exchange(data) => exchange::exchange(order, data, context),
     }
 }
 
@@ -109,5 +109,6 @@ fn place_order(place: &PlaceData, context: &Context) -> Result<Vec<Event>, Denia
         events.push(Event::FlowSet(context.policy.flow));
     }
     events.extend(waits::goods(place, context)?);
+    events.extend(waits::deliveries(place, context)?);
     Ok(events)
 }

@@ -333,9 +333,8 @@ fn follow_weight(event: &EventV1) -> usize {
         EventV1::StepEnded { outcome, .. } => {
             FOLLOW_BYTES
                 + match outcome {
-                    StepOutcomeV1::Done { reference, .. } | StepOutcomeV1::Pending { reference, .. } => {
-                        reference.len()
-                    }
+                    StepOutcomeV1::Done { reference, lines, .. } => reference.len() + parts(lines),
+                    StepOutcomeV1::Pending { reference, .. } => reference.len(),
                     StepOutcomeV1::Settled { reference, .. } => reference.as_ref().map_or(0, String::len),
                     StepOutcomeV1::Declined { code, reason, lines } => {
                         code.len() + reason.len() + parts(lines)
@@ -347,6 +346,9 @@ fn follow_weight(event: &EventV1) -> usize {
                     StepOutcomeV1::NotDone { reason, .. } => reason.as_ref().map_or(0, String::len),
                     StepOutcomeV1::Resolved { operator, evidence, .. } => operator.len() + evidence.len(),
                 }
+        }
+        EventV1::PaymentSplit { rest, .. } => {
+            FOLLOW_BYTES + rest.payment_id.len() + rest.token_ref.as_ref().map_or(0, String::len)
         }
         EventV1::Refunded { payment_id, .. } => FOLLOW_BYTES + payment_id.len(),
         EventV1::StatusChanged { reason, .. } => FOLLOW_BYTES + reason.as_ref().map_or(0, String::len),
@@ -363,6 +365,7 @@ fn follow_weight(event: &EventV1) -> usize {
         | EventV1::PaymentRulesSet { .. }
         | EventV1::PaymentAwaited { .. }
         | EventV1::GoodsAwaited { .. }
+        | EventV1::DeliveryAwaited { .. }
         | EventV1::FlowSet(_) => FOLLOW_BYTES,
         EventV1::ReturnSplit { lines, components, .. } => {
             let lines = lines.iter().map(|(line_id, _)| line_id.len() + 12).sum::<usize>();

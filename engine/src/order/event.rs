@@ -153,6 +153,23 @@ pub enum Event {
         /// From when.
         until: TimestampMs,
     },
+    /// The goods of one delivery are not there yet: stock is asked for them from then on.
+    DeliveryAwaited {
+        /// Which delivery, from 0, as [`Line::delivery`](super::Line) counts them.
+        delivery: u16,
+        /// From when.
+        until: TimestampMs,
+    },
+    /// A part of the order has gone: a payment is captured for it, and what is left of that payment is paid by a further one
+    /// of the same means.
+    PaymentSplit {
+        /// Which payment, from 0.
+        payment: usize,
+        /// How much is paid by it from now on, in minor units.
+        planned_minor: i64,
+        /// The further one.
+        rest: Payment,
+    },
     /// The participant of a pending step says that it is pending still.
     StillPending {
         /// Which asking.

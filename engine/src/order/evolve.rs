@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::amended::amend;
+use super::amended::{amend, pay_by};
 use super::owed::{AskedRefund, OpenReturn, Paid, Refund, Return, Split};
 use super::payments::{PaymentState, Payments, THE_PAYMENT};
 use super::placed::Payment;
@@ -14,7 +14,9 @@ use super::totals::Total;
 use super::{Event, Order, OrderStatus};
 use crate::fulfillment::step_table::{Direction, is_forward, spec};
 use crate::ids::TimestampMs;
+use crate::ports::LineUnits;
 use crate::wire::command::Step;
+use crate::wire::order::Attention;
 
 /// Longest reference, as `wire::limits` has it for names.
 const REFERENCE_MAX_CHARS: usize = 128;
@@ -28,6 +30,9 @@ pub fn evolve(order: &mut Order, event: &Event) {
         Event::Placed(placed) => {
             order.status = OrderStatus::Open;
             order.saga.payments = Payments::planned(placed);
+            if !placed.deliveries.is_empty() {
+                order.saga.count_goods(placed);
+            }
             order.placed = Some(placed.clone());
         }
         Event::StepStarted(started) => start(&mut order.saga, started),
@@ -53,9 +58,16 @@ pub fn evolve(order: &mut Order, event: &Event) {
         Event::FlowSet(rules) => plan_mut(&mut order.saga).flow = *rules,
         Event::ShipmentMoved { shipment, state, at, .. } => order.saga.shipment_moved(*shipment, *state, *at),
         Event::GoodsAwaited { until } => plan_mut(&mut order.saga).available_from = Some(*until),
+        Event::DeliveryAwaited { delivery, until } => {
+            plan_mut(&mut order.saga).deliveries_from.push((*delivery, *until));
+        }
+        Event::PaymentSplit { payment, planned_minor, rest } => {
+            split_payment(order, *payment, *planned_minor, rest);
+        }
         Event::StillPending { at, until, .. } => order.saga.pending_until(at, *until),
         Event::StatusChanged { status, reason } => {
             let refused = order.status == OrderStatus::Canceling && *status == OrderStatus::Open;
+            order.saga.reopened |= order.status == OrderStatus::Completed && *status == OrderStatus::Open;
             order.status = *status;
             order.saga.waiting_until = None;
             match status {
@@ -74,6 +86,10 @@ pub fn evolve(order: &mut Order, event: &Event) {
         }
         Event::AttentionChanged { attention, reason } => {
             order.saga.attention = AttentionState::new(*attention, reason.clone());
+            if *attention == Attention::Held {
+                // People decide now what becomes of what was declined.
+                order.saga.waiting_until = None;
+            }
         }
         Event::Archived { .. } => order.saga.archived = true,
         Event::Restored => order.saga.archived = false,
@@ -157,7 +173,10 @@ fn end(order: &mut Order, at: &StepAt, outcome: &StepOutcome) {
             order.saga.active = Some(active);
             return;
         }
-        StepOutcome::Done { reference, expires, .. } => {
+        StepOutcome::Done { reference, expires, units, .. } => {
+            if let (Some(_), Some(placed)) = (units, &order.placed) {
+                order.saga.count_goods(placed);
+            }
             order.saga.set_reference(at.step, number, reference.clone());
             if at.step == Step::Authorize
                 && let Some(payment) = order.saga.payments.get_mut(number)
@@ -229,11 +248,12 @@ fn remember(saga: &mut Saga, ended: Active, outcome: &StepOutcome, standing: Ste
 /// Takes into the books what was done.
 fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> StepState {
     let ordered = order.placed.as_ref().map_or(0, |placed| placed.units());
-    let units = active.unit_count(ordered);
+    let part = outcome.part();
+    let units = part.map_or_else(|| active.unit_count(ordered), |part| units_of(part));
     let amount_minor = active.done_minor(outcome);
     let (saga, spec) = (&mut order.saga, spec(active.at.step));
     saga.totals.add(spec.total, units, amount_minor);
-    saga.goods_done(&active.at, active.units.as_ref(), order.placed.as_deref());
+    saga.goods_done(&active.at, part.or(active.units.as_ref()), order.placed.as_deref());
     let part = active.at.for_part();
     if active.at.step.is_of_payment()
         && let Some(payment) = saga.payments.get_mut(part.payment)
@@ -271,6 +291,21 @@ fn done(order: &mut Order, active: &Active, outcome: &StepOutcome) -> StepState 
         }
     }
     StepState::Done
+}
+
+fn units_of(parts: &[LineUnits]) -> u64 {
+    parts.iter().fold(0, |sum: u64, part| sum.saturating_add(part.quantity))
+}
+
+/// What is left of a payment is paid by a further one of the same means.
+fn split_payment(order: &mut Order, payment: usize, planned_minor: i64, rest: &Payment) {
+    let Some(placed) = order.placed.as_mut().map(Arc::make_mut) else { return };
+    let mut planned: Vec<i64> = order.saga.payments.iter().map(|payment| payment.planned_minor).collect();
+    if let Some(planned) = planned.get_mut(payment) {
+        *planned = planned_minor;
+    }
+    planned.push(rest.amount_minor);
+    pay_by(&mut order.saga, placed, &planned, std::slice::from_ref(rest));
 }
 
 /// A part of an owed amount is paid back.

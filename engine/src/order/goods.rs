@@ -4,12 +4,16 @@
 //! [`Totals`](super::Totals), what stands in its shipments to `booked - canceled`. An order that is as it was placed, and
 //! whose goods all went one way at once, keeps nothing here: its totals say it all.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::placed::Placed;
+use super::placed::{Line, Placed};
+use super::saga::Saga;
 use super::step::StepAt;
+use crate::ids::TimestampMs;
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
+use crate::wire::flow_rules::ShortLines;
 
 /// Reservations, and shipments, of one order over its whole life, at most: who has had so many may cancel it.
 pub(crate) const LOTS_MAX: usize = 64;
@@ -56,6 +60,20 @@ pub struct Goods {
 /// Units of a line that stand in some lots.
 fn of_line(lots: &[Lot], line_id: &str) -> u64 {
     lots.iter().fold(0, |sum: u64, lot| sum.saturating_add(lot.of_line(line_id)))
+}
+
+/// Units by line that stand in some lots.
+fn sums(lots: &[Lot]) -> HashMap<&str, u64> {
+    let mut sums: HashMap<&str, u64> = HashMap::new();
+    for part in lots.iter().flat_map(|lot| &lot.units) {
+        let sum = sums.entry(&part.line_id).or_default();
+        *sum = sum.saturating_add(part.quantity);
+    }
+    sums
+}
+
+fn of(sums: &HashMap<&str, u64>, line: &Line) -> u64 {
+    sums.get(&*line.line_id).copied().unwrap_or(0)
 }
 
 impl Goods {
@@ -128,39 +146,76 @@ impl Goods {
     /// Units that are wanted and that a step forward (`reserve`, `book`) has not done yet.
     #[must_use]
     pub fn lacking(&self, step: Step, placed: &Placed) -> Vec<LineUnits> {
-        let lots = self.lots(step);
-        let lines = placed.lines.iter().map(|line| LineUnits {
+        self.lacking_of(step, placed, |_| true)
+    }
+
+    /// The same, of lines that `goes` takes.
+    fn lacking_of(&self, step: Step, placed: &Placed, goes: impl Fn(&Line) -> bool) -> Vec<LineUnits> {
+        let stands = sums(self.lots(step));
+        let lines = placed.lines.iter().filter(|line| goes(line)).map(|line| LineUnits {
             line_id: line.line_id.as_ref().into(),
-            quantity: u64::from(line.quantity).saturating_sub(of_line(lots, &line.line_id)),
+            quantity: u64::from(line.quantity).saturating_sub(of(&stands, line)),
         });
         lines.filter(|part| part.quantity > 0).collect()
+    }
+
+    /// Units that are wanted, not set aside, and to be had by `now`.
+    #[must_use]
+    pub fn to_reserve(&self, placed: &Placed, saga: &Saga, now: TimestampMs) -> Vec<LineUnits> {
+        self.lacking_of(Step::Reserve, placed, |line| {
+            saga.delivery_from(line.delivery).is_none_or(|from| from <= now)
+        })
+    }
+
+    /// When the next of the goods can be set aside that are wanted, and not to be had yet.
+    #[must_use]
+    pub fn awaited(&self, placed: &Placed, saga: &Saga, now: TimestampMs) -> Option<TimestampMs> {
+        let reserved = sums(&self.reservations);
+        let lacking = placed.lines.iter().filter(|line| u64::from(line.quantity) > of(&reserved, line));
+        lacking.filter_map(|line| saga.delivery_from(line.delivery)).filter(|from| *from > now).min()
+    }
+
+    /// What goes with the next shipment: what is set aside of the first delivery of which something is. Nothing of one that
+    /// is to go whole and is not all there.
+    #[must_use]
+    pub fn next_shipment(&self, placed: &Placed, rule: ShortLines) -> Vec<LineUnits> {
+        let (reserved, booked) = (sums(&self.reservations), sums(&self.shipments));
+        let is_short = |line: &Line| u64::from(line.quantity) > of(&reserved, line);
+        let whole = rule != ShortLines::ShipRest;
+        let short: HashSet<u16> =
+            placed.lines.iter().filter(|line| whole && is_short(line)).map(|line| line.delivery).collect();
+        let there = |line: &Line| of(&reserved, line).saturating_sub(of(&booked, line));
+        let mut ready = placed.lines.iter().filter(|line| there(line) > 0 && !short.contains(&line.delivery));
+        let Some(next) = ready.clone().map(|line| line.delivery).min() else { return Vec::new() };
+        ready
+            .by_ref()
+            .filter(|line| line.delivery == next)
+            .map(|line| LineUnits { line_id: line.line_id.as_ref().into(), quantity: there(line) })
+            .collect()
     }
 
     /// Units of reservation `number` that nobody wants any more. What is too much is taken from the last reservation.
     #[must_use]
     pub fn surplus_of(&self, number: usize, placed: &Placed) -> Vec<LineUnits> {
         let Some(lot) = self.reservations.get(number) else { return Vec::new() };
-        let later = self.reservations.get(number.saturating_add(1)..).unwrap_or_default();
+        let later = sums(self.reservations.get(number.saturating_add(1)..).unwrap_or_default());
+        let (reserved, booked) = (sums(&self.reservations), sums(&self.shipments));
+        let wanted: HashMap<&str, u64> =
+            placed.lines.iter().map(|line| (&*line.line_id, u64::from(line.quantity))).collect();
+        let in_sum = |sums: &HashMap<&str, u64>, line_id: &str| sums.get(line_id).copied().unwrap_or(0);
         let parts = lot.units.iter().map(|part| {
-            let line = placed.lines.iter().find(|line| *line.line_id == *part.line_id);
-            let wanted = line.map_or(0, |line| u64::from(line.quantity)).max(self.booked(&part.line_id));
-            let surplus = self.reserved(&part.line_id).saturating_sub(wanted);
-            let quantity = surplus.saturating_sub(of_line(later, &part.line_id)).min(part.quantity);
+            let wanted = in_sum(&wanted, &part.line_id).max(in_sum(&booked, &part.line_id));
+            let surplus = in_sum(&reserved, &part.line_id).saturating_sub(wanted);
+            let quantity = surplus.saturating_sub(in_sum(&later, &part.line_id)).min(part.quantity);
             LineUnits { line_id: part.line_id.clone(), quantity }
         });
         parts.filter(|part| part.quantity > 0).collect()
     }
 
-    /// The next step forward of the kind of `step` (`reserve`, `book`), and of which lot, from 0. What is too much is given
-    /// back before more is set aside: another line may be of the same goods.
+    /// The reservation, from 0, of which something is not wanted any more; the last one first.
     #[must_use]
-    pub fn forward(&self, step: Step, placed: &Placed) -> Option<(Step, usize)> {
-        let lots = self.lots(step);
-        let surplus = |number: &usize| !self.surplus_of(*number, placed).is_empty();
-        if let Some(number) = (0..lots.len()).rev().find(surplus).filter(|_| step == Step::Reserve) {
-            return Some((Step::Release, number));
-        }
-        (!self.lacking(step, placed).is_empty()).then_some((step, lots.len()))
+    pub fn surplus(&self, placed: &Placed) -> Option<usize> {
+        (0..self.reservations.len()).rev().find(|number| !self.surplus_of(*number, placed).is_empty())
     }
 
     /// The lot that a step of the way back undoes next, from 0: the last one that stands.
@@ -169,12 +224,19 @@ impl Goods {
         self.lots(step).iter().rposition(|lot| !lot.units.is_empty())
     }
 
-    /// Which units a step of goods is asked for, of which lot. `undoes`: the order turns back, and all of a lot goes.
+    /// Which units a step of goods is asked for at `now`, of which lot. `undoes`: the order turns back, and all of a lot goes.
     #[must_use]
-    pub fn asked(&self, at: &StepAt, undoes: bool, placed: &Placed) -> Option<Arc<[LineUnits]>> {
+    pub fn asked(
+        &self,
+        at: &StepAt,
+        undoes: bool,
+        (placed, saga): (&Placed, &Saga),
+        now: TimestampMs,
+    ) -> Option<Arc<[LineUnits]>> {
         let number = at.number();
         let units = match at.step {
-            Step::Reserve | Step::Book => self.lacking(at.step, placed),
+            Step::Reserve => self.to_reserve(placed, saga, now),
+            Step::Book => self.next_shipment(placed, saga.flow().short_lines),
             Step::Release if !undoes => self.surplus_of(number, placed),
             Step::Release | Step::CancelShipment => {
                 self.lots(at.step).get(number).map(|lot| lot.units.clone()).unwrap_or_default()
@@ -204,6 +266,7 @@ mod tests {
             quantity: *quantity,
             amount_minor: 0,
             components: Box::default(),
+            delivery: 0,
         };
         let lines: Vec<Line> = parts.iter().map(line).collect();
         Placed::new("c", Currency::parse("EUR").unwrap(), 0, lines)
@@ -216,24 +279,42 @@ mod tests {
 
     #[test]
     fn what_is_too_much_is_taken_from_the_last_reservation() {
+        let (saga, now) = (Saga::default(), TimestampMs(7));
         let mut goods = Goods::default();
         goods.done(Step::Reserve, 0, &units(&[("a", 3), ("b", 1)]));
         goods.done(Step::Reserve, 1, &units(&[("a", 2)]));
-        assert_eq!(goods.forward(Step::Reserve, &placed(&[("a", 5), ("b", 1)])), None);
-        assert_eq!(goods.forward(Step::Reserve, &placed(&[("a", 6), ("b", 1)])), Some((Step::Reserve, 2)));
-        assert_eq!(goods.lacking(Step::Reserve, &placed(&[("a", 6), ("b", 1)])), units(&[("a", 1)]));
+        let all = placed(&[("a", 5), ("b", 1)]);
+        assert_eq!((goods.surplus(&all), goods.to_reserve(&all, &saga, now)), (None, vec![]));
+        let more = placed(&[("a", 6), ("b", 1)]);
+        assert_eq!(goods.to_reserve(&more, &saga, now), units(&[("a", 1)]));
+        assert_eq!(goods.lacking(Step::Reserve, &more), units(&[("a", 1)]));
         let less = placed(&[("a", 1), ("b", 0)]);
-        assert_eq!(goods.forward(Step::Reserve, &less), Some((Step::Release, 1)));
-        assert_eq!(goods.asked(&release(1), false, &less).as_deref(), Some(&units(&[("a", 2)])[..]));
+        let asked = |goods: &Goods, number, undoes| {
+            goods.asked(&release(number), undoes, (&less, &saga), now).unwrap().to_vec()
+        };
+        assert_eq!(goods.surplus(&less), Some(1));
+        assert_eq!(asked(&goods, 1, false), units(&[("a", 2)]));
         goods.done(Step::Release, 1, &units(&[("a", 2)]));
-        assert_eq!(goods.forward(Step::Reserve, &less), Some((Step::Release, 0)));
-        assert_eq!(
-            goods.asked(&release(0), false, &less).as_deref(),
-            Some(&units(&[("a", 2), ("b", 1)])[..])
-        );
-        assert_eq!(goods.asked(&release(0), true, &less).as_deref(), Some(&units(&[("a", 3), ("b", 1)])[..]));
+        assert_eq!(goods.surplus(&less), Some(0));
+        assert_eq!(asked(&goods, 0, false), units(&[("a", 2), ("b", 1)]));
+        assert_eq!(asked(&goods, 0, true), units(&[("a", 3), ("b", 1)]));
         goods.done(Step::Release, 0, &units(&[("a", 2), ("b", 1)]));
-        assert_eq!((goods.forward(Step::Reserve, &less), goods.reserved("a")), (None, 1));
+        assert_eq!((goods.surplus(&less), goods.reserved("a")), (None, 1));
         assert_eq!((goods.backward(Step::Release), goods.backward(Step::CancelShipment)), (Some(0), None));
+    }
+
+    #[test]
+    fn a_delivery_goes_by_itself_and_whole_unless_the_rest_follows() {
+        let mut placed = placed(&[("a", 3), ("b", 1), ("c", 2)]);
+        placed.lines[1].delivery = 1;
+        placed.lines[2].delivery = 1;
+        let mut goods = Goods::default();
+        goods.done(Step::Reserve, 0, &units(&[("a", 2), ("b", 1), ("c", 2)]));
+        assert_eq!(goods.next_shipment(&placed, ShortLines::Wait), units(&[("b", 1), ("c", 2)]));
+        assert_eq!(goods.next_shipment(&placed, ShortLines::ShipRest), units(&[("a", 2)]));
+        goods.done(Step::Book, 0, &units(&[("b", 1), ("c", 2)]));
+        assert_eq!(goods.next_shipment(&placed, ShortLines::Wait), vec![]);
+        goods.done(Step::Reserve, 1, &units(&[("a", 1)]));
+        assert_eq!(goods.next_shipment(&placed, ShortLines::Wait), units(&[("a", 3)]));
     }
 }

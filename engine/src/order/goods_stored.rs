@@ -14,6 +14,7 @@ pub(super) fn amends_to_stored(saga: &Saga) -> AmendsV5 {
     let lots = |lots: &[Lot]| lots.iter().map(lot).collect();
     AmendsV5 {
         goods: saga.goods.as_ref().map(|goods| (lots(&goods.reservations), lots(&goods.shipments))),
+        reopened: saga.reopened,
         note: saga.note.as_deref().map(Into::into),
     }
 }
@@ -29,5 +30,6 @@ pub(super) fn amends_from_stored(stored: AmendsV5, saga: &mut Saga) {
         shipments: shipments.iter().map(lot).collect(),
     });
     saga.goods = goods.map(Arc::new);
+    saga.reopened = stored.reopened;
     saga.note = stored.note.map(Into::into);
 }

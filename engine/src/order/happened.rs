@@ -1,5 +1,6 @@
 //! What the public hears of one stored event, in the words of the contract.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::beside::Fact;
@@ -9,7 +10,7 @@ use super::placed::Placed;
 use super::relation::relation_from_stored;
 use super::return_terms::restock_word;
 use super::saga::{Active, Waiting};
-use super::shipments::THE_SHIPMENT;
+use super::shipments::shipment_id;
 use super::step::{StepAt, StepOutcome};
 use super::view_amended::amended_event;
 use super::view_payments::{component_amounts, line_amounts, payment_summary};
@@ -24,11 +25,6 @@ use crate::wire::event::EventData;
 use crate::wire::event_data as public;
 use crate::wire::order::{Attention, LineAmount};
 use crate::wire::payment_rules::OnDecline;
-
-/// Shipments are counted from 1.
-fn shipment_id(at: &StepAt) -> String {
-    at.number().saturating_add(1).to_string()
-}
 
 /// An event in its surroundings.
 pub(super) struct Happened<'a> {
@@ -76,9 +72,17 @@ impl Happened<'_> {
                 self.attention(kind, "an operator has looked at what both sides say")
             }
             Event::Archived { .. } => EventData::Archived(public::ArchivedOrder { archived_at: self.at }),
-            Event::ShipmentMoved { state, reason, .. } => return Ok(self.shipment(*state, reason.as_deref())),
+            Event::ShipmentMoved { shipment, state, reason, .. } => {
+                return Ok(self.shipment(*shipment, *state, reason.as_deref()));
+            }
             Event::GoodsAwaited { until } => {
-                EventData::AwaitingGoods(public::AwaitingGoods { until: *until })
+                EventData::AwaitingGoods(public::AwaitingGoods { until: *until, line_ids: Vec::new() })
+            }
+            Event::DeliveryAwaited { delivery, until } => {
+                let Some(placed) = &self.state.placed else { return Ok(None) };
+                let lines = placed.lines.iter().filter(|line| line.delivery == *delivery);
+                let line_ids = lines.map(|line| line.line_id.to_string()).collect();
+                EventData::AwaitingGoods(public::AwaitingGoods { until: *until, line_ids })
             }
             Event::StillPending { at, until, .. } => {
                 let Some(Active { waiting: Waiting::Pending { reference, .. }, .. }) = &self.active else {
@@ -123,6 +127,7 @@ impl Happened<'_> {
             | Event::PaymentRulesSet(_)
             | Event::PaymentAwaited { .. }
             | Event::PaymentsAdded { .. }
+            | Event::PaymentSplit { .. }
             | Event::ReturnTermsSet(_)
             | Event::Related(_)
             | Event::FlowSet(_)
@@ -218,8 +223,8 @@ impl Happened<'_> {
         Ok(Some(match at.step {
             Step::Reserve => EventData::Reserved(public::Reserved {
                 reference,
-                short: Vec::new(),
-                lines: parts(active.units.as_deref()),
+                short: outcome.part().map_or_else(Vec::new, |part| short(placed, active, part)),
+                lines: parts(outcome.part().or(active.units.as_ref()).map(|units| &**units)),
             }),
             Step::Authorize => EventData::Authorized(public::Authorized {
                 payment_id: payment_id(),
@@ -231,9 +236,12 @@ impl Happened<'_> {
                 },
             }),
             Step::Book => EventData::Booked(public::Booked {
-                shipment_id: shipment_id(at),
+                shipment_id: shipment_id(at.number()),
                 reference,
-                lines: carried(placed, active),
+                lines: match outcome.part() {
+                    Some(part) => parts(Some(part)),
+                    None => carried(placed, active),
+                },
             }),
             Step::Capture => {
                 EventData::Captured(public::Captured { payment_id: payment_id(), reference, amount_minor })
@@ -245,7 +253,7 @@ impl Happened<'_> {
                 EventData::Voided(public::Voided { payment_id: payment_id(), reference, amount_minor })
             }
             Step::CancelShipment => EventData::ShipmentCanceled(public::ShipmentCanceled {
-                shipment_id: shipment_id(at),
+                shipment_id: shipment_id(at.number()),
                 reference,
                 lines: parts(active.units.as_deref()),
             }),
@@ -270,12 +278,15 @@ impl Happened<'_> {
     }
 
     /// A shipment is somewhere else.
-    fn shipment(&self, state: ShipmentState, reason: Option<&str>) -> Option<EventData> {
-        let placed = self.state.placed.as_ref()?;
+    fn shipment(&self, number: usize, state: ShipmentState, reason: Option<&str>) -> Option<EventData> {
+        let (placed, saga) = (self.state.placed.as_ref()?, &self.state.saga);
         let moved = public::ShipmentMoved {
-            shipment_id: THE_SHIPMENT.to_owned(),
-            reference: self.state.saga.reference(Step::Book)?.to_string(),
-            lines: placed.lines.iter().map(|line| part(&line.line_id, line.quantity.into())).collect(),
+            shipment_id: shipment_id(number),
+            reference: saga.reference_of(Step::Book, number)?.to_string(),
+            lines: match saga.shipped(number) {
+                Some(units) => parts(Some(units)),
+                None => placed.lines.iter().map(|line| part(&line.line_id, line.quantity.into())).collect(),
+            },
             reason: reason.map(str::to_owned),
         };
         Some(match state {
@@ -343,6 +354,7 @@ fn placed_data(placed: &Placed) -> Result<public::Placed, MoneyError> {
         components: wire.components,
         payments: wire.payments.into_iter().map(payment).collect(),
         delivery: wire.delivery,
+        deliveries: wire.deliveries,
         placed_at: placed.placed_at,
         relates_to: None,
         attributes: wire.attributes,
@@ -354,6 +366,16 @@ fn carried(placed: &Placed, active: &Active) -> Vec<public::LinePart> {
         Some(units) => parts(Some(units)),
         None => placed.lines.iter().map(|line| part(&line.line_id, line.quantity.into())).collect(),
     }
+}
+
+/// Of what was asked for, what was not done.
+fn short(placed: &Placed, active: &Active, done: &[LineUnits]) -> Vec<public::LinePart> {
+    let done: HashMap<&str, u64> = done.iter().map(|part| (&*part.line_id, part.quantity)).collect();
+    let asked = carried(placed, active).into_iter().map(|asked| public::LinePart {
+        quantity: asked.quantity.saturating_sub(done.get(&*asked.line_id).copied().unwrap_or(0)),
+        ..asked
+    });
+    asked.filter(|part| part.quantity > 0).collect()
 }
 
 /// Those units; none where all of the order's are meant.

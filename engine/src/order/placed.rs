@@ -1,5 +1,7 @@
 //! An order as it was placed.
 
+use std::collections::HashMap;
+
 use crate::ids::TimestampMs;
 use crate::money::Currency;
 use crate::wire::command::ComponentKind;
@@ -21,6 +23,8 @@ pub struct Placed {
     pub payments: Box<[Payment]>,
     /// How it is delivered, if that was said.
     pub delivery: Option<Delivery>,
+    /// Lines that are delivered by themselves; the others go together.
+    pub deliveries: Box<[DeliveryPart]>,
     /// The caller's own data, sorted by name.
     pub attributes: Box<[(Box<str>, Box<str>)]>,
     /// When the shop took the order, if that was said.
@@ -41,10 +45,23 @@ impl Placed {
             components: Box::default(),
             payments: Box::default(),
             delivery: None,
+            deliveries: Box::default(),
             attributes: Box::default(),
             placed_at: None,
             sealed: None,
         }
+    }
+
+    /// Gives each line the number of its delivery.
+    #[must_use]
+    pub(super) fn numbered(mut self) -> Self {
+        let numbers = self.deliveries.iter().zip(1_u16..);
+        let numbers = numbers.flat_map(|(part, number)| part.line_ids.iter().map(move |id| (&**id, number)));
+        let numbers: HashMap<&str, u16> = numbers.collect();
+        for line in &mut self.lines {
+            line.delivery = numbers.get(&*line.line_id).copied().unwrap_or(0);
+        }
+        self
     }
 
     /// Units over all lines.
@@ -67,6 +84,8 @@ pub struct Line {
     pub amount_minor: i64,
     /// What the amount is made of.
     pub components: Box<[Component]>,
+    /// With which delivery it goes, as [`Placed::deliveries`] says, from 1; 0: with all that none of them names.
+    pub delivery: u16,
 }
 
 /// A part of an amount.
@@ -95,6 +114,17 @@ pub struct Delivery {
     /// How.
     pub method: Box<str>,
     /// A reference to the address.
+    pub address_ref: Option<Box<str>>,
+}
+
+/// Lines that are delivered by themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryPart {
+    /// Which lines.
+    pub line_ids: Box<[Box<str>]>,
+    /// How, where that is not as the order's.
+    pub method: Option<Box<str>>,
+    /// A reference to the address, where that is not the order's.
     pub address_ref: Option<Box<str>>,
 }
 

@@ -11,6 +11,8 @@ pub struct Plan {
     pub flow: FlowRules,
     /// When its goods can be set aside at the earliest, where that was to come when it was placed.
     pub available_from: Option<TimestampMs>,
+    /// The same of deliveries by themselves, by their numbers.
+    pub deliveries_from: Vec<(u16, TimestampMs)>,
     /// Where each shipment is, and since when, where more is known than that it is booked.
     pub shipments: Vec<(ShipmentState, TimestampMs)>,
 }

@@ -9,7 +9,6 @@ use super::step::StepAt;
 use crate::codec::snapshot::PlanV5;
 use crate::codec::v1::ShipmentStateV1;
 use crate::ids::TimestampMs;
-use crate::wire::command::Step;
 use crate::wire::flow_rules::FlowRules;
 
 impl Saga {
@@ -43,10 +42,12 @@ impl Saga {
         self.plan.as_ref()?.available_from
     }
 
-    /// Until when stock is not asked for yet, if that is so.
+    /// When the goods of delivery `number` can be set aside at the earliest, where that was to come when it was placed.
     #[must_use]
-    pub fn awaits_goods(&self, now: TimestampMs) -> Option<TimestampMs> {
-        self.available_from().filter(|from| *from > now && self.cell(Step::Reserve).instance == 0)
+    pub fn delivery_from(&self, number: u16) -> Option<TimestampMs> {
+        let plan = self.plan.as_ref()?;
+        let own = plan.deliveries_from.iter().filter(|(delivery, _)| *delivery == number);
+        own.map(|(_, from)| *from).chain(plan.available_from).max()
     }
 
     /// What is asked for as `at` is pending still, and not looked at before `until`.
@@ -65,20 +66,27 @@ pub(super) fn plan_mut(saga: &mut Saga) -> &mut Plan {
 }
 
 pub(super) fn plan_to_stored(saga: &Saga) -> Option<PlanV5> {
-    let Plan { flow, available_from, shipments } = saga.plan.as_deref()?;
+    let Plan { flow, available_from, deliveries_from, shipments } = saga.plan.as_deref()?;
     Some(PlanV5 {
         flow: (*flow).into(),
         available_from_ms: available_from.map(|at| at.0),
+        deliveries_from_ms: deliveries_from
+            .iter()
+            .map(|(delivery, at)| (u32::from(*delivery), at.0))
+            .collect(),
         shipments: shipments.iter().map(|(state, at)| ((*state).into(), at.0)).collect(),
     })
 }
 
 pub(super) fn plan_from_stored(stored: Option<PlanV5>, saga: &mut Saga) {
-    saga.plan = stored.map(|PlanV5 { flow, available_from_ms, shipments }| {
+    saga.plan = stored.map(|PlanV5 { flow, available_from_ms, deliveries_from_ms, shipments }| {
+        let delivery =
+            |(number, at_ms): (u32, i64)| (u16::try_from(number).unwrap_or(u16::MAX), TimestampMs(at_ms));
         let shipment = |(state, at_ms): (ShipmentStateV1, i64)| (state.into(), TimestampMs(at_ms));
         Arc::new(Plan {
             flow: flow.into(),
             available_from: available_from_ms.map(TimestampMs),
+            deliveries_from: deliveries_from_ms.into_iter().map(delivery).collect(),
             shipments: shipments.into_iter().map(shipment).collect(),
         })
     });

@@ -17,8 +17,29 @@ impl Saga {
     /// The owed amount that was asked for first, of those that are not through.
     #[must_use]
     pub fn owed(&self) -> Option<Owed<'_>> {
+        self.first_owed(self.open_return())
+    }
+
+    /// The same of those that money is owed for: what is to be restocked comes back when it comes.
+    #[must_use]
+    pub fn owed_money(&self) -> Option<Owed<'_>> {
+        let mut open = self.returns.iter().flat_map(|returns| &returns.open);
+        self.first_owed(open.find(|open| open.left_minor() > 0))
+    }
+
+    /// The owed amount of this id.
+    #[must_use]
+    pub fn owed_as(&self, id: &str) -> Option<Owed<'_>> {
+        let mut open = self.returns.iter().flat_map(|returns| &returns.open);
+        let of_return = open.find(|open| *open.request.return_id == *id).map(Owed::Return);
+        let mut refunds = self.refunds().iter();
+        of_return.or_else(|| refunds.find(|asked| *asked.request.refund_id == *id).map(Owed::Refund))
+    }
+
+    /// The first of this return and the refunds that are not through.
+    fn first_owed<'a>(&'a self, open: Option<&'a OpenReturn>) -> Option<Owed<'a>> {
         let refund = self.refunds().iter().find(|asked| asked.left_minor() > 0);
-        match (self.open_return(), refund) {
+        match (open, refund) {
             (Some(open), Some(asked)) if asked.after_returns >= open.number() => Some(Owed::Return(open)),
             (_, Some(asked)) => Some(Owed::Refund(asked)),
             (open, None) => open.map(Owed::Return),

@@ -153,6 +153,8 @@ pub struct Saga {
     pub cancel_asked: bool,
     /// A participant could not undo its step: the order goes forward, and cannot be canceled any more.
     pub cancel_refused: bool,
+    /// It was completed, and is open again because goods are exchanged.
+    pub reopened: bool,
     /// It is in the archive.
     pub archived: bool,
     /// What came back.

@@ -3,8 +3,11 @@
 //! Invariants: what is spread over lines adds up to the cent to what was spread, and so do the shares of a line's units.
 //! All of it is whole numbers; products are of at most 107 bits.
 
+use std::collections::HashMap;
+
 use super::placed::Placed;
 use crate::money::{Amount, MoneyError};
+use crate::ports::LineUnits;
 use crate::wire::command::{self as wire, ComponentKind};
 use crate::wire::order::OrderLine;
 use crate::wire::return_rules::{RefundRule, ReturnRules};
@@ -75,6 +78,35 @@ fn allocated(placed: &Placed) -> impl Iterator<Item = (ComponentKind, Vec<i64>)>
 pub(super) fn of_kind(placed: &Placed, kind: ComponentKind) -> Option<i64> {
     let parts = placed.components.iter().filter(|part| part.kind == kind).map(|part| part.amount_minor);
     parts.reduce(i64::saturating_add)
+}
+
+impl Placed {
+    /// What these units are worth, in minor units, with their parts of all that the order has beside its lines. All units
+    /// together are worth the order's total.
+    #[must_use]
+    pub fn worth_minor(&self, units: &[LineUnits]) -> i64 {
+        worth_minor(self, units)
+    }
+}
+
+/// What units are worth that may be in several lots.
+pub(super) fn worth_minor<'a>(placed: &Placed, parts: impl IntoIterator<Item = &'a LineUnits>) -> i64 {
+    let mut by_line: Vec<i64> = placed.lines.iter().map(|line| line.amount_minor).collect();
+    for (_, parts) in allocated(placed) {
+        for (line, part) in by_line.iter_mut().zip(parts) {
+            *line = line.saturating_add(part);
+        }
+    }
+    let mut units: HashMap<&str, u64> = HashMap::new();
+    for part in parts {
+        let sum = units.entry(&part.line_id).or_default();
+        *sum = sum.saturating_add(part.quantity);
+    }
+    let lines = placed.lines.iter().zip(by_line);
+    lines.fold(0, |sum, (line, minor)| {
+        let there = units.get(&*line.line_id).copied().unwrap_or(0);
+        sum.saturating_add(share(minor, there, line.quantity.into()))
+    })
 }
 
 /// What returns of an order pay back at most by themselves.

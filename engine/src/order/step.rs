@@ -42,6 +42,15 @@ impl StepOutcome {
         )
     }
 
+    /// Which units were done, where those are fewer than were asked for.
+    #[must_use]
+    pub const fn part(&self) -> Option<&Arc<[LineUnits]>> {
+        match self {
+            Self::Done { units, .. } => units.as_ref(),
+            _ => None,
+        }
+    }
+
     /// What the participant calls what was done, if it was and it said so.
     #[must_use]
     pub const fn reference(&self) -> Option<&Arc<str>> {
@@ -64,6 +73,8 @@ pub enum StepOutcome {
         amount_minor: Option<i64>,
         /// Until when it stands by itself.
         expires: Option<TimestampMs>,
+        /// Which units, where those are fewer than were asked for.
+        units: Option<Arc<[LineUnits]>>,
     },
     /// Decided against.
     Declined {

@@ -134,6 +134,8 @@ impl SummaryState {
             | EventV1::Related(_)
             | EventV1::FlowSet(_)
             | EventV1::GoodsAwaited { .. }
+            | EventV1::DeliveryAwaited { .. }
+            | EventV1::PaymentSplit { .. }
             | EventV1::StillPending { .. }
             | EventV1::ShipmentMoved { .. } => {}
             EventV1::HoldReleased { name, .. } => self.overdue.retain(|(hold, _)| **hold != **name),

@@ -25,11 +25,12 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::HoldOverdue { .. }
         | Event::FactRecorded(_)
         | Event::Amended(_)
-        | Event::GoodsAwaited { .. } => true,
-        Event::ShipmentMoved { state, .. } => {
+        | Event::GoodsAwaited { .. }
+        | Event::DeliveryAwaited { .. } => true,
+        Event::ShipmentMoved { shipment, state, .. } => {
             *state != ShipmentState::Booked
                 && before.placed.is_some()
-                && before.saga.reference(Step::Book).is_some()
+                && before.saga.reference_of(Step::Book, *shipment).is_some()
         }
         Event::StillPending { at, .. } => before
             .saga
@@ -59,6 +60,7 @@ pub(super) fn is_public(before: &Order, event: &Event) -> bool {
         | Event::PaymentRulesSet(_)
         | Event::PaymentAwaited { .. }
         | Event::PaymentsAdded { .. }
+        | Event::PaymentSplit { .. }
         | Event::FlowSet(_)
         // `returned` says it, and `placed`.
         | Event::ReturnTermsSet(_)

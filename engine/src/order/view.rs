@@ -21,8 +21,8 @@ use crate::wire::CommandType;
 use crate::wire::command::{PlaceData, ShipmentState, Step};
 use crate::wire::flow_rules::FlowRules;
 use crate::wire::order::{
-    Attention, FulfillmentSummary, HistoryEntry, OperatorAct as OperatorActView, OrderHead, OrderLine,
-    OrderSchema, OrderStatus as PublicStatus, OrderView, PendingStep, ReturnsSummary,
+    Attention, DeliveryPart, FulfillmentSummary, HistoryEntry, OperatorAct as OperatorActView, OrderHead,
+    OrderLine, OrderSchema, OrderStatus as PublicStatus, OrderView, PendingStep, ReturnsSummary,
 };
 use crate::wire::time::format_time;
 
@@ -81,6 +81,15 @@ pub fn history(records: &[Vec<u8>], after: u64, limit: u64) -> Result<Vec<Histor
     Ok(entries)
 }
 
+/// Units that are wanted, to be had, and not set aside, once something is.
+fn short_units(order: &Order, now: TimestampMs) -> u64 {
+    let (Some(goods), Some(placed)) = (&order.saga.goods, &order.placed) else { return 0 };
+    if !goods.stands(Step::Reserve) {
+        return 0;
+    }
+    goods.to_reserve(placed, &order.saga, now).iter().fold(0, |sum, part| sum.saturating_add(part.quantity))
+}
+
 /// Did only the deadline of what waits for people move? That is nothing that happened.
 fn is_reminder(decision: &DecisionV1) -> bool {
     is_engines(decision) && decision.events.is_empty()
@@ -103,6 +112,7 @@ fn order_view(
         components,
         payments: _,
         delivery,
+        deliveries,
         placed_at,
         available_from: _,
         attributes,
@@ -140,10 +150,8 @@ fn order_view(
             ordered_units: placed.units(),
             reserved_units: totals.reserved_units.saturating_sub(totals.released_units),
             booked_units: totals.booked_units.saturating_sub(totals.canceled_units),
-            short_units: 0,
-            waiting_until: saga
-                .available_from()
-                .filter(|_| order.status == OrderStatus::Open && saga.cell(Step::Reserve).instance == 0),
+            short_units: short_units(order, updated_at),
+            waiting_until: order.awaits_goods(updated_at).filter(|_| order.status == OrderStatus::Open),
         },
         returns: returns_summary(order)?,
         customer,
@@ -164,6 +172,11 @@ fn order_view(
         note: saga.note.as_deref().map(Into::into),
         placed_at,
         available_from: saga.available_from(),
+        deliveries: deliveries
+            .into_iter()
+            .zip(1_u16..)
+            .map(|(part, number)| DeliveryPart { available_from: saga.delivery_from(number), ..part })
+            .collect(),
         created_at,
         updated_at,
         next_deadline: order.deadline,
@@ -328,6 +341,13 @@ fn event_name(event: &EventV1) -> String {
             let until = format_time(TimestampMs(*until_ms));
             format!("{} pending still, until {until}{reason}", step_from_stored(*step).as_str())
         }
+        EventV1::DeliveryAwaited { delivery, until_ms } => {
+            format!("goods of delivery {delivery} awaited until {}", format_time(TimestampMs(*until_ms)))
+        }
+        EventV1::PaymentSplit { planned_minor, rest, .. } => format!(
+            "payment split: {planned_minor} for what has gone, {} by {}",
+            rest.amount_minor, rest.payment_id
+        ),
         EventV1::FlowSet(flow) => format!("flow {} set", flow.version),
     }
 }

@@ -40,6 +40,8 @@ pub(super) fn amended_event(placed: &Placed, amended: &Amended) -> Result<EventD
     let changes = changes(amended)?;
     let (total_before_minor, total_minor) =
         (Amount::new(amended.was_total_minor)?, Amount::new(amended.total_minor)?);
+    let settled_minor =
+        (amended.settled_minor != 0).then(|| Amount::new(amended.settled_minor)).transpose()?;
     let payment = |payment: &super::placed::Payment| {
         let amount_minor = Amount::new(payment.amount_minor)?;
         Ok(PaymentPart { payment_id: payment.payment_id.to_string(), amount_minor })
@@ -58,6 +60,7 @@ pub(super) fn amended_event(placed: &Placed, amended: &Amended) -> Result<EventD
             changes,
             total_before_minor,
             total_minor,
+            settled_minor,
             payments,
             reason,
         }));
@@ -68,6 +71,7 @@ pub(super) fn amended_event(placed: &Placed, amended: &Amended) -> Result<EventD
         components: super::convert::components_to_wire(&placed.components)?,
         total_before_minor,
         total_minor,
+        settled_minor,
         payments,
         delivery: amended.delivery.as_ref().map(delivery),
         attributes: attributes_to_wire(&amended.attributes),

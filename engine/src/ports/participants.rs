@@ -68,6 +68,17 @@ impl StepRequest {
         self.placed.payments.get(self.payment).map(|payment| &*payment.token_ref)
     }
 
+    /// How its goods are delivered, where that was said: the way of shipping, and a reference to the address.
+    #[must_use]
+    pub fn delivery(&self) -> (Option<&str>, Option<&str>) {
+        let whole = self.placed.delivery.as_ref();
+        let whole = (whole.map(|whole| &*whole.method), whole.and_then(|whole| whole.address_ref.as_deref()));
+        let number = self.lines().next().map_or(0, |(line, _)| usize::from(line.delivery));
+        let part = number.checked_sub(1).and_then(|at| self.placed.deliveries.get(at));
+        let Some(part) = part.filter(|_| self.units.is_some()) else { return whole };
+        (part.method.as_deref().or(whole.0), part.address_ref.as_deref().or(whole.1))
+    }
+
     /// Units over all lines that it is about.
     #[must_use]
     pub fn unit_count(&self) -> u64 {
@@ -84,6 +95,8 @@ pub struct Performed {
     pub amount_minor: Option<i64>,
     /// Until when it stands by itself (an authorization).
     pub expires: Option<TimestampMs>,
+    /// Which units were set aside or booked, where those are fewer than were asked for; the rest is asked for by itself.
+    pub units: Option<Arc<[LineUnits]>>,
 }
 
 /// What a participant says to a request.

@@ -177,9 +177,12 @@ impl RandomOrders {
             }
             action => {
                 let outcome = match action {
-                    OrderAction::Done => {
-                        StepOutcome::Done { reference: "ref".into(), amount_minor: None, expires: None }
-                    }
+                    OrderAction::Done => StepOutcome::Done {
+                        reference: "ref".into(),
+                        amount_minor: None,
+                        expires: None,
+                        units: None,
+                    },
                     OrderAction::Unknown => StepOutcome::Unknown { reason: "no answer".into() },
                     _ => StepOutcome::Refused { code: "gone".into(), reason: "no".into() },
                 };

@@ -110,7 +110,7 @@ fn event(rng: &mut Rng) -> EventV1 {
     let attention =
         [AttentionV1::None, AttentionV1::Held, AttentionV1::Stalled, AttentionV1::Parked][rng.usize(..4)];
     let (instance, generation) = (number(rng) as u32, number(rng) as u32);
-    match rng.u8(..33) {
+    match rng.u8(..35) {
         0 => EventV1::Placed(Box::new(placed(rng))),
         1 => EventV1::StepStarted {
             step: step(rng),
@@ -246,6 +246,12 @@ fn event(rng: &mut Rng) -> EventV1 {
             at_ms: signed(rng),
             reason: maybe(rng, text),
         },
+        32 => EventV1::DeliveryAwaited { delivery: number(rng) as u32, until_ms: signed(rng) },
+        33 => EventV1::PaymentSplit {
+            payment: number(rng) as u32,
+            planned_minor: signed(rng),
+            rest: PaymentV1 { payment_id: text(rng), token_ref: maybe(rng, text), amount_minor: signed(rng) },
+        },
         _ => EventV1::Noted { reason: text(rng) },
     }
 }
@@ -269,6 +275,7 @@ fn amended(rng: &mut Rng) -> AmendedV1 {
         note: maybe(rng, text),
         reason: text(rng),
         cancels: rng.bool(),
+        settled_minor: signed(rng),
     }
 }
 

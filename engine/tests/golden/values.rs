@@ -259,6 +259,7 @@ pub(crate) fn snapshots_v5() -> Vec<(&'static str, SnapshotV5)> {
     let plan = PlanV5 {
         flow: flow.into(),
         available_from_ms: Some(AT_MS),
+        deliveries_from_ms: vec![(2, AT_MS)],
         shipments: vec![(ShipmentStateV1::Lost, AT_MS)],
     };
     let hold = HoldV5 {
@@ -293,6 +294,7 @@ pub(crate) fn snapshots_v5() -> Vec<(&'static str, SnapshotV5)> {
     let units = LinePartV1 { line_id: "1".into(), quantity: 2, amount_minor: None, sku: None };
     let amends = AmendsV5 {
         goods: Some((vec![(Some("inv-1".into()), vec![units]), (None, vec![])], vec![])),
+        reopened: true,
         note: Some("ring twice".into()),
     };
     let empty = SnapshotV5 {

@@ -29,7 +29,7 @@ these_are_all!(EventV1: Placed, StepStarted, StepEnded, CancelRequested, ReturnR
     StatusChanged, AttentionChanged, Archived, Restored, PersonErased, ReturnRulesSet, SettleRequested, Contradicted,
     ContradictionSeen, Noted, RefundRequested, ReturnSplit,
     PaymentRulesSet, PaymentAwaited, PaymentsAdded, HoldPlaced, HoldReleased, HoldOverdue, FactRecorded, ReturnTermsSet, Related, Amended,
-    FlowSet, GoodsAwaited, StillPending, ShipmentMoved);
+    FlowSet, GoodsAwaited, StillPending, ShipmentMoved, DeliveryAwaited, PaymentSplit);
 these_are_all!(StepOutcomeV1: Done, Declined, Failed, Unknown, Pending, Settled, Refused, Skipped, Resolved,
     NotDone);
 
@@ -49,6 +49,7 @@ pub(crate) fn records() -> Vec<(&'static str, RecordV1)> {
         ("record_relations", relations()),
         ("record_flow", flow()),
         ("record_shipments", shipments()),
+        ("record_parts", parts()),
         ("record_steps", steps()),
         ("record_step_outcomes", with_events(step_outcomes().into_iter().map(ended).collect())),
         ("record_component_kinds", component_kinds()),
@@ -97,6 +98,15 @@ fn shipments() -> RecordV1 {
     let moved = |state| EventV1::ShipmentMoved { shipment: 0, state, at_ms: AT_MS, reason: None };
     let states = every!(ShipmentStateV1: Booked, HandedOver, Delivered, ReturnedToSender, Lost);
     with_events(states.map(moved).to_vec())
+}
+
+fn parts() -> RecordV1 {
+    let rest =
+        PaymentV1 { payment_id: "payment-2".into(), token_ref: Some("tok_1".into()), amount_minor: 990 };
+    with_events(vec![
+        EventV1::DeliveryAwaited { delivery: 2, until_ms: AT_MS },
+        EventV1::PaymentSplit { payment: 0, planned_minor: 1_000, rest },
+    ])
 }
 
 fn full_decision() -> DecisionV1 {
@@ -319,6 +329,7 @@ fn amended() -> AmendedV1 {
         note: Some("ring twice".into()),
         reason: "the customer rang".into(),
         cancels: false,
+        settled_minor: -690,
     }
 }
 

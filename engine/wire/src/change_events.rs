@@ -37,6 +37,10 @@ pub struct Amended {
     pub total_before_minor: Amount,
     /// What it costs from now on, in minor units.
     pub total_minor: Amount,
+    /// What of the difference no payment is planned for, in minor units: above zero what goods that came back pay for, below
+    /// zero what was captured for units that are canceled, and is refunded. Left out where that is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_minor: Option<Amount>,
     /// How it is paid from now on, where that was said or has changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payments: Vec<PaymentPart>,
@@ -66,6 +70,10 @@ pub struct LinesCanceled {
     pub total_before_minor: Amount,
     /// What it costs from now on, in minor units.
     pub total_minor: Amount,
+    /// What of the difference no payment is planned for, in minor units: above zero what goods that came back pay for, below
+    /// zero what was captured for units that are canceled, and is refunded. Left out where that is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_minor: Option<Amount>,
     /// How it is paid from now on, where that was said or has changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payments: Vec<PaymentPart>,

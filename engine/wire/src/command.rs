@@ -10,7 +10,7 @@ use super::limits::*;
 pub use super::money_commands::{FactKind, PayData, RecordData, RefundData, RefundLine};
 use super::object::{objects, optional_object};
 use super::scalar::{quantity, version};
-pub use super::shipment::ShipmentState;
+pub use super::shipment::{DeliveryPart, ShipmentState};
 pub use super::steps::{
     ArchiveData, CompensateData, ReportData, ReportOutcome, ResolveStepData, ResolvedAs, RestoreData,
     ResumeData, Step,
@@ -192,6 +192,14 @@ pub struct PlaceData {
     /// How it is delivered.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_object")]
     pub delivery: Option<Delivery>,
+    /// Lines that are delivered by themselves. Left out: all lines go together.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "objects::<DELIVERIES_MAX, _, _>"
+    )]
+    #[schemars(length(max = DELIVERIES_MAX))]
+    pub deliveries: Vec<DeliveryPart>,
     /// When the customer ordered, where that is not when the command was made.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -232,6 +240,7 @@ impl PlaceData {
             components: Vec::new(),
             payments: Vec::new(),
             delivery: None,
+            deliveries: Vec::new(),
             placed_at: None,
             available_from: None,
             attributes: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 pub use super::event_data_more::*;
 
-use super::command::{Component, Delivery, Line, Relation, Restock, Step};
+use super::command::{Component, Delivery, DeliveryPart, Line, Relation, Restock, Step};
 use super::order::{Attention, LineAmount, PaymentSummary};
 use crate::ids::TimestampMs;
 use crate::money::{Amount, Currency};
@@ -67,6 +67,9 @@ pub struct Placed {
     /// How it is delivered, where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// Lines that are delivered by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<DeliveryPart>,
     /// When the customer ordered, where that was said.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -163,6 +166,9 @@ pub struct AwaitingGoods {
     #[serde(with = "super::time::required")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub until: TimestampMs,
+    /// For which lines; left out where that is the whole order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub line_ids: Vec<String>,
 }
 
 /// A payment was decided against.

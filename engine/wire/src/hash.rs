@@ -6,9 +6,9 @@
 //! added later, with a tag of its own; a tag is never used again.
 
 use super::command::{
-    AmendData, AmendLine, CancelData, CancelLine, CommandData, Component, Delivery, ExchangeData, HoldData,
-    Line, PayData, Payment, PlaceData, RecordData, RefundData, RefundLine, Relation, ReleaseHoldData,
-    ReportData, ResolveStepData, Restock, ReturnData, ReturnLine, ShipmentState,
+    AmendData, AmendLine, CancelData, CancelLine, CommandData, Component, Delivery, DeliveryPart,
+    ExchangeData, HoldData, Line, PayData, Payment, PlaceData, RecordData, RefundData, RefundLine, Relation,
+    ReleaseHoldData, ReportData, ResolveStepData, Restock, ReturnData, ReturnLine, ShipmentState,
 };
 use sha2::{Digest, Sha256};
 
@@ -75,6 +75,7 @@ fn place(to: &mut Writer, data: &PlaceData) {
         delivery,
         placed_at,
         available_from,
+        deliveries,
         attributes,
         sealed,
         relates_to,
@@ -105,6 +106,18 @@ fn place(to: &mut Writer, data: &PlaceData) {
     if let Some(time) = available_from {
         to.number(11, time.0);
     }
+    to.list(12, deliveries, |to, part| {
+        let DeliveryPart { line_ids, method, address_ref, available_from } = part;
+        to.list(1, line_ids, |to, line_id| to.text(1, line_id));
+        for (tag, text) in [(2, method), (3, address_ref)] {
+            if let Some(text) = text {
+                to.text(tag, text);
+            }
+        }
+        if let Some(time) = available_from {
+            to.number(4, time.0);
+        }
+    });
     to.version(*expected_version);
 }
 

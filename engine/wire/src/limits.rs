@@ -8,6 +8,8 @@ pub const LINES_MAX: usize = 1000;
 pub const COMPONENTS_MAX: usize = 64;
 /// Most payments that the shape can say.
 pub const PAYMENTS_MAX: usize = 16;
+/// Deliveries of their own an order may name.
+pub const DELIVERIES_MAX: usize = 16;
 /// Most payments that this version carries out.
 pub const PAYMENTS_SUPPORTED_MAX: usize = 16;
 /// Most payments of one order over its whole life, those that took the place of declined ones included.

@@ -5,7 +5,7 @@ pub use super::order_beside::*;
 use super::command::{Component, Delivery, Line, Relation, Step};
 use super::flow_rules::FlowRules;
 pub use super::history::{HistoryEntry, HistoryPage, StepRecord};
-pub use super::shipment::OrderShipment;
+pub use super::shipment::{DeliveryPart, OrderShipment, ShippedLine};
 use crate::ids::{OrderId, TenantId, TimestampMs};
 use crate::money::{Amount, Currency};
 use schemars::JsonSchema;
@@ -404,6 +404,9 @@ pub struct OrderView {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::time::optional")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub available_from: Option<TimestampMs>,
+    /// Lines that are delivered by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<DeliveryPart>,
     /// When the order was first recorded.
     #[serde(with = "super::time::required")]
     #[schemars(with = "String", extend("format" = "date-time"))]

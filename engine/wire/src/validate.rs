@@ -97,6 +97,7 @@ impl PlaceData {
         }
         self.check_payments(total)?;
         check_delivery(self.delivery.as_ref())?;
+        self.check_deliveries()?;
         check_attributes(&self.attributes)?;
         self.sealed.as_ref().map_or(Ok(()), Sealed::validate)
     }

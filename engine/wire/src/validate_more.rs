@@ -2,14 +2,15 @@
 
 use super::code::Code;
 use super::command::{
-    AmendData, ExchangeData, HoldData, PayData, RecordData, RefundData, ReleaseHoldData, ReportData,
-    ReportOutcome, Step,
+    AmendData, ExchangeData, HoldData, PayData, PlaceData, RecordData, RefundData, ReleaseHoldData,
+    ReportData, ReportOutcome, Step,
 };
 use super::validate::{
     Checked, add_up, check_attributes, check_delivery, check_each_payment, check_line, fault, name,
     not_negative, prose, return_lines, signs, some_lines, unique,
 };
 use crate::money::Amount;
+use std::collections::HashSet;
 
 fn optional_prose(path: &str, text: Option<&String>) -> Checked {
     text.map_or(Ok(()), |text| prose(path, text))
@@ -56,12 +57,36 @@ impl ReportData {
                 let text = "only a booking that is done has a shipment: step book, outcome done";
                 Err(fault(Code::InvalidField, "shipment", text))
             }
-            Some(_) if !self.lines.is_empty() => {
-                let text = "a shipment is reported whole: an order has one";
-                Err(fault(Code::UnsupportedValue, "lines", text))
-            }
             _ => Ok(()),
         }
+    }
+}
+
+impl PlaceData {
+    /// Each line goes with one delivery at most.
+    pub(super) fn check_deliveries(&self) -> Checked {
+        if self.deliveries.is_empty() {
+            return Ok(());
+        }
+        let mut free: HashSet<&str> = self.lines.iter().map(|line| line.line_id.as_str()).collect();
+        for (i, part) in self.deliveries.iter().enumerate() {
+            if part.line_ids.is_empty() {
+                let text = "a delivery names at least one line";
+                return Err(fault(Code::InvalidField, format_args!("deliveries[{i}].line_ids"), text));
+            }
+            for (j, line_id) in part.line_ids.iter().enumerate() {
+                let path = format_args!("deliveries[{i}].line_ids[{j}]").to_string();
+                if !free.remove(line_id.as_str()) {
+                    let text =
+                        format!("the order has no line {line_id:?}, or it goes with a delivery already");
+                    return Err(fault(Code::InvalidField, path, text));
+                }
+            }
+            let path = |what: &str| format!("deliveries[{i}].{what}");
+            optional_name(&path("method"), part.method.as_ref())?;
+            optional_name(&path("address_ref"), part.address_ref.as_ref())?;
+        }
+        Ok(())
     }
 }
 

@@ -28,7 +28,8 @@ impl Instant {
 impl Participant for Instant {
     fn perform<'a>(&'a self, request: &'a StepRequest) -> PortFuture<'a, StepAnswer> {
         self.performed.fetch_add(1, Ordering::Relaxed);
-        let done = Performed { reference: request.key.clone(), amount_minor: None, expires: None };
+        let done =
+            Performed { reference: request.key.clone(), amount_minor: None, expires: None, units: None };
         Box::pin(std::future::ready(StepAnswer::Done(done)))
     }
 

@@ -64,7 +64,8 @@ impl Participant for Asked {
         *self.calls.lock().entry(request.key.clone()).or_default() += 1;
         self.turned_to.lock().push(Instant::now());
         self.first_call.lock().get_or_insert((Instant::now(), request.expires));
-        let done = Performed { reference: request.key.clone(), amount_minor: None, expires: None };
+        let done =
+            Performed { reference: request.key.clone(), amount_minor: None, expires: None, units: None };
         let is_even = request.order.order.as_str().bytes().last().is_some_and(|digit| digit % 2 == 0);
         Box::pin(async move {
             match self.manner {

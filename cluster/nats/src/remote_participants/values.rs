@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId, TimestampMs};
 use retailflow_engine::money::Currency;
-use retailflow_engine::order::{Delivery, Line, Payment, Placed};
+use retailflow_engine::order::{Component, Delivery, Line, Payment, Placed};
 use retailflow_engine::ports::{KeyStanding, LineUnits, Performed, Settlement, StepAnswer, StepRequest};
-use retailflow_engine::wire::command::Step;
+use retailflow_engine::wire::command::{ComponentKind, Step};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,16 @@ pub(super) struct Request {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     token_ref: Option<String>,
     method: Option<String>,
+    /// What the order has beside its lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    components: Vec<Beside>,
     expires_ms: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Beside {
+    kind: ComponentKind,
+    amount_minor: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +102,7 @@ impl Request {
             quantity: line.quantity,
             amount_minor: line.amount_minor,
         };
+        let beside = |part: &Component| Beside { kind: part.kind, amount_minor: part.amount_minor };
         let pay = |payment: &Payment| Pay {
             payment_id: payment.payment_id.to_string(),
             token_ref: payment.token_ref.to_string(),
@@ -114,7 +124,8 @@ impl Request {
             payment: request.payment,
             payment_id: request.payment_id().map(str::to_owned),
             token_ref: request.payment_id().and(request.token_ref()).map(str::to_owned),
-            method: placed.delivery.as_ref().map(|delivery| delivery.method.to_string()),
+            method: request.delivery().0.map(str::to_owned),
+            components: placed.components.iter().map(beside).collect(),
             expires_ms: request.expires.0,
         }
     }
@@ -126,6 +137,7 @@ impl Request {
             quantity: line.quantity,
             amount_minor: line.amount_minor,
             components: Box::default(),
+            delivery: 0,
         };
         let pay = |payment: Pay| Payment {
             payment_id: payment.payment_id.into(),
@@ -133,7 +145,9 @@ impl Request {
             amount_minor: payment.amount_minor,
         };
         let lines: Box<[Line]> = self.lines.into_iter().map(line).collect();
+        let beside = |part: Beside| Component { kind: part.kind, amount_minor: part.amount_minor };
         let placed = Placed {
+            components: self.components.into_iter().map(beside).collect(),
             payments: self.payments.into_iter().map(pay).collect(),
             delivery: self.method.map(|method| Delivery { method: method.into(), address_ref: None }),
             ..Placed::new(&self.customer, self.currency, self.total_minor, lines)
@@ -197,17 +211,22 @@ pub(super) struct Done {
     reference: String,
     amount_minor: Option<i64>,
     expires_ms: Option<i64>,
+    /// Which units, where those are fewer than were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    units: Option<Vec<Units>>,
 }
 
 impl Done {
     fn of(done: &Performed) -> Self {
         let reference = done.reference.to_string();
-        Self { reference, amount_minor: done.amount_minor, expires_ms: done.expires.map(|at| at.0) }
+        let units = done.units.as_deref().map(Units::of);
+        Self { reference, amount_minor: done.amount_minor, expires_ms: done.expires.map(|at| at.0), units }
     }
 
     fn back(self) -> Performed {
         let expires = self.expires_ms.map(TimestampMs);
-        Performed { reference: self.reference.into(), amount_minor: self.amount_minor, expires }
+        let units = self.units.map(|units| Units::back(units).into());
+        Performed { reference: self.reference.into(), amount_minor: self.amount_minor, expires, units }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct AmendedV1 {
     pub reason: String,
     /// Units were canceled, and nothing else was asked for.
     pub cancels: bool,
+    /// What of the difference no payment is planned for, in minor units.
+    pub settled_minor: i64,
 }
 
 /// A line that is changed: before and from now on.

@@ -226,6 +226,15 @@ pub enum EventV1 {
         at_ms: i64,
         reason: Option<String>,
     },
+    DeliveryAwaited {
+        delivery: u32,
+        until_ms: i64,
+    },
+    PaymentSplit {
+        payment: u32,
+        planned_minor: i64,
+        rest: PaymentV1,
+    },
 }
 
 /// Which payment money goes back to first.

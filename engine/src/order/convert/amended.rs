@@ -30,6 +30,7 @@ pub(in super::super) fn amended_to_stored(amended: &Amended) -> AmendedV1 {
         note: amended.note.as_deref().map(Into::into),
         reason: amended.reason.to_string(),
         cancels: amended.cancels,
+        settled_minor: amended.settled_minor,
     }
 }
 
@@ -62,5 +63,6 @@ pub(in super::super) fn amended_from_stored(stored: &AmendedV1) -> Result<Amende
         note: stored.note.as_deref().map(Into::into),
         reason: stored.reason.as_str().into(),
         cancels: stored.cancels,
+        settled_minor: stored.settled_minor,
     })
 }

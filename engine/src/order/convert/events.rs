@@ -134,6 +134,14 @@ pub(in super::super) fn event_to_stored(event: &Event) -> EventV1 {
             reason: reason.as_deref().map(Into::into),
         },
         Event::GoodsAwaited { until } => EventV1::GoodsAwaited { until_ms: until.0 },
+        Event::DeliveryAwaited { delivery, until } => {
+            EventV1::DeliveryAwaited { delivery: u32::from(*delivery), until_ms: until.0 }
+        }
+        Event::PaymentSplit { payment, planned_minor, rest } => EventV1::PaymentSplit {
+            payment: u32::try_from(*payment).unwrap_or(u32::MAX),
+            planned_minor: *planned_minor,
+            rest: payment_to_stored(rest),
+        },
         Event::StillPending { at, until, reason } => {
             let (step, instance, generation, part) = at_to_stored(at);
             let reason = reason.as_deref().map(Into::into);
@@ -282,6 +290,15 @@ pub(in super::super) fn event_from_stored(event: &EventV1) -> Result<Event, Code
             reason: reason.as_deref().map(Into::into),
         },
         EventV1::GoodsAwaited { until_ms } => Event::GoodsAwaited { until: TimestampMs(*until_ms) },
+        EventV1::DeliveryAwaited { delivery, until_ms } => Event::DeliveryAwaited {
+            delivery: u16::try_from(*delivery).unwrap_or(u16::MAX),
+            until: TimestampMs(*until_ms),
+        },
+        EventV1::PaymentSplit { payment, planned_minor, rest } => Event::PaymentSplit {
+            payment: usize::try_from(*payment).unwrap_or(usize::MAX),
+            planned_minor: *planned_minor,
+            rest: payment_from_stored(rest),
+        },
         EventV1::StillPending { step, instance, generation, part, until_ms, reason } => Event::StillPending {
             at: at_from_stored(*step, *instance, *generation, part.as_deref()),
             until: TimestampMs(*until_ms),
@@ -332,11 +349,11 @@ pub(in super::super) fn returned_from_stored(part: &LinePartV1) -> ReturnedLine 
 
 fn outcome_to_stored(outcome: &StepOutcome) -> StepOutcomeV1 {
     match outcome {
-        StepOutcome::Done { reference, amount_minor, expires } => StepOutcomeV1::Done {
+        StepOutcome::Done { reference, amount_minor, expires, units } => StepOutcomeV1::Done {
             reference: reference.to_string(),
             amount_minor: *amount_minor,
             expires_ms: expires.map(|at| at.0),
-            lines: Vec::new(),
+            lines: units.iter().flat_map(|units| units.iter()).map(units_to_stored).collect(),
         },
         StepOutcome::Declined { code, reason, lines } => StepOutcomeV1::Declined {
             code: code.to_string(),
@@ -371,14 +388,14 @@ fn outcome_to_stored(outcome: &StepOutcome) -> StepOutcomeV1 {
 fn outcome_from_stored(outcome: &StepOutcomeV1) -> Result<StepOutcome, CodecError> {
     let text = |text: &String| -> Arc<str> { text.as_str().into() };
     Ok(match outcome {
-        StepOutcomeV1::Done { lines, .. } if !lines.is_empty() => return Err(narrow("a step done in part")),
         StepOutcomeV1::Pending { lines, .. } if !lines.is_empty() => {
             return Err(narrow("a step pending in part"));
         }
-        StepOutcomeV1::Done { reference, amount_minor, expires_ms, .. } => StepOutcome::Done {
+        StepOutcomeV1::Done { reference, amount_minor, expires_ms, lines } => StepOutcome::Done {
             reference: text(reference),
             amount_minor: *amount_minor,
             expires: expires_ms.map(TimestampMs),
+            units: (!lines.is_empty()).then(|| lines.iter().map(units_from_stored).collect()),
         },
         StepOutcomeV1::Declined { code, reason, lines } => StepOutcome::Declined {
             code: text(code),

@@ -6,7 +6,7 @@ use crate::codec::CodecError;
 use crate::codec::v1::{ComponentKindV1, ComponentV1, DeliveryV1, LineV1, PaymentV1, PlacedV1, SealedV1};
 use crate::ids::TimestampMs;
 use crate::money::{Amount, Currency, MoneyError};
-use crate::order::placed::{Component, Delivery, Line, Payment, Placed, SealedPart};
+use crate::order::placed::{Component, Delivery, DeliveryPart, Line, Payment, Placed, SealedPart};
 use crate::wire::Code;
 use crate::wire::command::{self as wire, ComponentKind, PlaceData};
 
@@ -26,6 +26,7 @@ impl Placed {
             components,
             payments,
             delivery,
+            deliveries,
             attributes,
             placed_at,
             sealed: _,
@@ -47,6 +48,7 @@ impl Placed {
                 method: delivery.method.to_string(),
                 address_ref: delivery.address_ref.as_deref().map(Into::into),
             }),
+            deliveries: deliveries.iter().map(delivery_part_to_wire).collect(),
             placed_at: *placed_at,
             // It is of the order's way, not of what was placed: the plan of its saga has it.
             available_from: None,
@@ -130,9 +132,29 @@ fn placed_from_wire(place: &PlaceData) -> Result<Placed, (Code, String)> {
             .iter()
             .map(|(name, text)| (name.as_str().into(), text.as_str().into()))
             .collect(),
+        deliveries: place.deliveries.iter().map(delivery_part_from_wire).collect(),
         placed_at: place.placed_at,
         sealed,
-    })
+    }
+    .numbered())
+}
+
+fn delivery_part_to_wire(part: &DeliveryPart) -> wire::DeliveryPart {
+    wire::DeliveryPart {
+        line_ids: part.line_ids.iter().map(ToString::to_string).collect(),
+        method: part.method.as_deref().map(Into::into),
+        address_ref: part.address_ref.as_deref().map(Into::into),
+        // It is of the order's way.
+        available_from: None,
+    }
+}
+
+fn delivery_part_from_wire(part: &wire::DeliveryPart) -> DeliveryPart {
+    DeliveryPart {
+        line_ids: part.line_ids.iter().map(|line_id| line_id.as_str().into()).collect(),
+        method: part.method.as_deref().map(Into::into),
+        address_ref: part.address_ref.as_deref().map(Into::into),
+    }
 }
 
 /// A line as a caller names it.
@@ -143,6 +165,7 @@ pub(in super::super) fn line_from_wire(line: &wire::Line) -> Line {
         quantity: line.quantity,
         amount_minor: line.amount_minor.minor(),
         components: components(&line.components),
+        delivery: 0,
     }
 }
 
@@ -158,7 +181,12 @@ pub(in super::super) fn placed_to_stored(placed: &Placed) -> PlacedV1 {
         lines: placed.lines.iter().map(line_to_stored).collect(),
         components: parts_to_stored(&placed.components),
         payments: placed.payments.iter().map(payment_to_stored).collect(),
-        deliveries: placed.delivery.iter().map(delivery_to_stored).collect(),
+        deliveries: placed
+            .delivery
+            .iter()
+            .map(delivery_to_stored)
+            .chain(placed.deliveries.iter().map(delivery_part_to_stored))
+            .collect(),
         attributes: placed
             .attributes
             .iter()
@@ -176,10 +204,12 @@ pub(in super::super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, 
     // The shape can say more than this build carries out: leaving a part out would lose it without a word.
     let narrow =
         |what: &str| CodecError::Unsupported { schema: format!("{what} in Record"), found: 1, known: 1 };
-    if stored.deliveries.len() > 1 || stored.deliveries.iter().any(|delivery| !delivery.line_ids.is_empty()) {
-        return Err(narrow("several deliveries"));
+    let (parts, whole): (Vec<_>, Vec<_>) =
+        stored.deliveries.iter().partition(|delivery| !delivery.line_ids.is_empty());
+    if whole.len() > 1 {
+        return Err(narrow("several deliveries of all lines"));
     }
-    if stored.deliveries.iter().any(|delivery| delivery.method.is_none()) {
+    if whole.iter().any(|delivery| delivery.method.is_none()) {
         return Err(narrow("a delivery of no method"));
     }
     if stored.payments.iter().any(|payment| payment.token_ref.is_none()) {
@@ -193,7 +223,8 @@ pub(in super::super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, 
         lines,
         components: parts_from_stored(&stored.components),
         payments: stored.payments.iter().map(payment_from_stored).collect(),
-        delivery: stored.deliveries.first().map(delivery_from_stored),
+        delivery: whole.first().copied().map(delivery_from_stored),
+        deliveries: parts.into_iter().map(delivery_part_from_stored).collect(),
         attributes: stored
             .attributes
             .iter()
@@ -204,7 +235,8 @@ pub(in super::super) fn placed_from_stored(stored: &PlacedV1) -> Result<Placed, 
             key_id: sealed.key_id.as_str().into(),
             ciphertext: sealed.ciphertext.as_slice().into(),
         }),
-    })
+    }
+    .numbered())
 }
 
 pub(in super::super) fn parts_to_stored(from: &[Component]) -> Vec<ComponentV1> {
@@ -240,6 +272,7 @@ pub(in super::super) fn line_from_stored(line: &LineV1) -> Result<Line, CodecErr
         quantity: u32::try_from(line.quantity).map_err(|error| CodecError::Corrupt(error.to_string()))?,
         amount_minor: line.amount_minor,
         components: parts_from_stored(&line.components),
+        delivery: 0,
     })
 }
 
@@ -255,6 +288,22 @@ pub(in super::super) fn delivery_from_stored(delivery: &DeliveryV1) -> Delivery 
     Delivery {
         method: delivery.method.as_deref().unwrap_or_default().into(),
         address_ref: delivery.address_ref.as_deref().map(Into::into),
+    }
+}
+
+fn delivery_part_to_stored(part: &DeliveryPart) -> DeliveryV1 {
+    DeliveryV1 {
+        method: part.method.as_deref().map(Into::into),
+        address_ref: part.address_ref.as_deref().map(Into::into),
+        line_ids: part.line_ids.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn delivery_part_from_stored(stored: &DeliveryV1) -> DeliveryPart {
+    DeliveryPart {
+        line_ids: stored.line_ids.iter().map(|line_id| line_id.as_str().into()).collect(),
+        method: stored.method.as_deref().map(Into::into),
+        address_ref: stored.address_ref.as_deref().map(Into::into),
     }
 }
 
@@ -293,6 +342,7 @@ pub(in super::super) fn place_weight_bytes(place: &PlaceData) -> usize {
         components,
         payments,
         delivery,
+        deliveries,
         placed_at: _,
         available_from: _,
         attributes,
@@ -310,6 +360,15 @@ pub(in super::super) fn place_weight_bytes(place: &PlaceData) -> usize {
     let delivery = delivery.as_ref().map_or(0, |delivery| {
         delivery.method.len() + delivery.address_ref.as_ref().map_or(0, String::len) + 32
     });
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    // With the time of each, an event of its own.
+    let deliveries: usize = deliveries
+        .iter()
+        .map(|part| {
+            let lines = part.line_ids.iter().map(|line_id| line_id.len() + 8).sum::<usize>();
+            lines + text(&part.method) + text(&part.address_ref) + 96
+        })
+        .sum();
     let attributes: usize = attributes.iter().map(|(name, text)| name.len() + text.len() + 16).sum();
     let sealed =
         sealed.as_ref().map_or(0, |sealed| sealed.key_id.len() + sealed.ciphertext_base64.len() + 32);
@@ -320,6 +379,7 @@ pub(in super::super) fn place_weight_bytes(place: &PlaceData) -> usize {
         + parts(components.len())
         + payments
         + delivery
+        + deliveries
         + attributes
         + sealed
         + 64

@@ -7,9 +7,10 @@ use super::super::event::Event;
 use super::super::placed::{Delivery, Placed};
 use super::super::saga::StepState;
 use super::super::{Order, OrderStatus};
-use super::amend_goods;
 use super::cancel::{cancel, turn_back};
 use super::decision::{Denial, plainly, rejected, rejected_at};
+use super::{amend_goods, refund};
+use crate::ports::LineUnits;
 use crate::wire::Code;
 use crate::wire::command::{AmendData, AmendLine, CancelData, Step};
 use crate::wire::limits::ATTRIBUTES_MAX;
@@ -22,7 +23,9 @@ pub(super) fn amend(order: &Order, data: &AmendData) -> Result<Vec<Event>, Denia
         _ => return Err(plainly(Code::TooLateToAmend)),
     };
     let mut amended = Amended::new(placed, &data.reason);
-    amend_goods::change(order, placed, (&data.lines, &data.add_lines), &data.payments, &mut amended)?;
+    let paid_minor =
+        amend_goods::change(order, placed, (&data.lines, &data.add_lines), &data.payments, &mut amended)?;
+    debug_assert_eq!(paid_minor, 0, "nothing is captured of what may be amended");
     amended.delivery = data.delivery.as_ref().map(|delivery| Delivery {
         method: delivery.method.as_str().into(),
         address_ref: delivery.address_ref.as_deref().map(Into::into),
@@ -39,35 +42,74 @@ pub(super) fn amend(order: &Order, data: &AmendData) -> Result<Vec<Event>, Denia
 
 /// Units are canceled before they are booked; all that are left are the whole order.
 pub(super) fn cancel_lines(order: &Order, data: &CancelData) -> Result<Vec<Event>, Denial> {
+    let in_parts = order.saga.goods.is_some();
     let placed = match (order.status, &order.placed) {
-        (OrderStatus::Open, Some(placed)) if !order.saga.cancel_refused => placed,
+        (OrderStatus::Open, Some(placed)) if !order.saga.cancel_refused || in_parts => placed,
         _ => return cancel(order, data),
     };
-    if is_booked(order) {
+    if is_booked(order) && !in_parts {
         return Err(plainly(Code::NotCancelable));
     }
-    let mut lines = Vec::with_capacity(data.lines.len());
+    let mut parts = Vec::with_capacity(data.lines.len());
     for (number, asked) in data.lines.iter().enumerate() {
         let Some(line) = placed.lines.iter().find(|line| *line.line_id == *asked.line_id) else {
             let text = format!("there is no line {:?}", asked.line_id);
             return Err(rejected_at(format_args!("lines[{number}].line_id"), Code::UnknownLine, text));
         };
-        let Some(quantity) = line.quantity.checked_sub(asked.quantity) else {
+        let path = format_args!("lines[{number}].quantity").to_string();
+        if asked.quantity > line.quantity {
             let text = format!(
                 "line {:?} has {} units, {} would be canceled",
                 asked.line_id, line.quantity, asked.quantity
             );
-            return Err(rejected_at(format_args!("lines[{number}].quantity"), Code::NotAmendable, text));
-        };
-        lines.push(AmendLine { line_id: asked.line_id.clone(), quantity, amount_minor: None });
+            return Err(rejected_at(path, Code::NotAmendable, text));
+        }
+        let free = u64::from(line.quantity).saturating_sub(gone_units(order, &asked.line_id));
+        if u64::from(asked.quantity) > free {
+            let text = format!("of line {:?} {free} units are not booked yet", asked.line_id);
+            return Err(rejected_at(path, Code::NotCancelable, text));
+        }
+        parts.push(LineUnits { line_id: asked.line_id.as_str().into(), quantity: asked.quantity.into() });
     }
-    let canceled = data.lines.iter().fold(0, |sum: u64, line| sum.saturating_add(line.quantity.into()));
-    if canceled == placed.units() {
+    let count = parts.iter().fold(0, |sum: u64, part| sum.saturating_add(part.quantity));
+    if count == placed.units() {
         return Ok(turn_back(order, data.reason.as_str().into()));
     }
-    let mut amended = Amended { cancels: true, ..Amended::new(placed, &data.reason) };
-    amend_goods::change(order, placed, (&lines, &[]), &[], &mut amended)?;
-    Ok(events(order, amended))
+    canceled(order, placed, &parts, &data.reason)
+}
+
+/// Units of a line that are booked, or are being booked.
+fn gone_units(order: &Order, line_id: &str) -> u64 {
+    let Some(goods) = &order.saga.goods else { return 0 };
+    let booking = order.saga.active.as_ref().filter(|active| active.at.step == Step::Book);
+    let units = booking.and_then(|active| active.units.as_ref()).into_iter().flat_map(|units| units.iter());
+    let booking = units.filter(|part| *part.line_id == *line_id).map(|part| part.quantity);
+    booking.fold(goods.booked(line_id), u64::saturating_add)
+}
+
+/// These units are not wanted any more. What is captured for them goes back.
+pub(super) fn canceled(
+    order: &Order,
+    placed: &Placed,
+    parts: &[LineUnits],
+    reason: &str,
+) -> Result<Vec<Event>, Denial> {
+    let left = |part: &LineUnits| {
+        let line = placed.lines.iter().find(|line| *line.line_id == *part.line_id)?;
+        let gone = u32::try_from(part.quantity).unwrap_or(u32::MAX);
+        let quantity = line.quantity.saturating_sub(gone);
+        Some(AmendLine { line_id: part.line_id.to_string(), quantity, amount_minor: None })
+    };
+    let lines: Vec<AmendLine> = parts.iter().filter_map(left).collect();
+    let mut amended = Amended { cancels: true, ..Amended::new(placed, reason) };
+    let paid_minor = amend_goods::change(order, placed, (&lines, &[]), &[], &mut amended)?;
+    amended.settled_minor = paid_minor.saturating_neg();
+    let mut events = events(order, amended);
+    let back_minor = paid_minor.min(order.saga.left_minor());
+    if back_minor > 0 {
+        events.push(refund::of_canceled(order, back_minor, reason)?);
+    }
+    Ok(events)
 }
 
 /// Is it too late to change what is ordered?

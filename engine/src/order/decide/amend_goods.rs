@@ -9,7 +9,8 @@ use super::super::amended::{Amended, LineChange};
 use super::super::convert::{line_from_wire, payment_from_wire};
 use super::super::goods::LOTS_MAX;
 use super::super::owed::sum_of;
-use super::super::payments::{PaymentState, THE_PAYMENT};
+use super::super::parts::further_payment;
+use super::super::payments::PaymentState;
 use super::super::placed::{Component, Line, Payment, Placed};
 use super::super::shares::share;
 use super::super::{Order, Saga};
@@ -19,14 +20,15 @@ use crate::wire::Code;
 use crate::wire::command::{self as wire, AmendLine, Step};
 use crate::wire::limits::{LINES_MAX, PAYMENTS_OF_ORDER_MAX};
 
-/// Gives `amended` the lines and the money of an order that is changed so.
+/// Gives `amended` the lines and the money of an order that is changed so; and says how much of a price that falls is
+/// captured already, in minor units.
 pub(super) fn change(
     order: &Order,
     placed: &Placed,
     (lines, add_lines): (&[AmendLine], &[wire::Line]),
     payments: &[wire::Payment],
     amended: &mut Amended,
-) -> Result<(), Denial> {
+) -> Result<i64, Denial> {
     let mut changes = Vec::with_capacity(lines.len());
     for (number, asked) in lines.iter().enumerate() {
         changes.extend(changed(placed, number, asked)?);
@@ -154,18 +156,20 @@ fn total_minor(placed: &Placed, amended: &Amended) -> Result<i64, Denial> {
 }
 
 /// How the order is paid from now on.
-fn pay(saga: &Saga, placed: &Placed, given: &[wire::Payment], amended: &mut Amended) -> Result<(), Denial> {
-    let more_minor = amended.total_minor.saturating_sub(amended.was_total_minor);
+fn pay(saga: &Saga, placed: &Placed, given: &[wire::Payment], amended: &mut Amended) -> Result<i64, Denial> {
+    let price_minor = amended.total_minor.saturating_sub(amended.was_total_minor);
+    let more_minor = price_minor.saturating_sub(amended.settled_minor);
     let given_minor = sum_of(given.iter().map(|payment| payment.amount_minor.minor()));
     if !given.is_empty() && given_minor != more_minor {
-        let text = format!("the payments are {given_minor} together, and the order costs {more_minor} more");
+        let text = format!("the payments are {given_minor} together, and {more_minor} more is to be paid");
         return Err(rejected_at("payments", Code::WrongPayment, text));
     }
     let mut planned: Vec<i64> = saga.payments.iter().map(|payment| payment.planned_minor).collect();
     let mut payments = Vec::with_capacity(given.len());
+    let mut paid_minor = 0;
     match more_minor {
-        0 => return Ok(()),
-        ..0 => lower(saga, more_minor.saturating_neg(), &mut planned)?,
+        0 => return Ok(0),
+        ..0 => paid_minor = lower(saga, more_minor.saturating_neg(), &mut planned)?,
         _ if !given.is_empty() => {
             for (number, payment) in given.iter().enumerate() {
                 if placed.payment_number(&payment.payment_id).is_some() {
@@ -187,7 +191,7 @@ fn pay(saga: &Saga, placed: &Placed, given: &[wire::Payment], amended: &mut Amen
         return Err(rejected_at("payments", Code::WrongPayment, text));
     }
     (amended.planned_minor, amended.payments) = (planned.into(), payments.into());
-    Ok(())
+    Ok(paid_minor)
 }
 
 /// Which payment, from 0, is being moved now.
@@ -195,8 +199,8 @@ fn active_payment(saga: &Saga) -> Option<usize> {
     saga.active.as_ref().filter(|active| active.at.step.is_of_payment()).map(|active| active.at.number())
 }
 
-/// So much less is paid, from the last payment on.
-fn lower(saga: &Saga, mut less_minor: i64, planned: &mut [i64]) -> Result<(), Denial> {
+/// So much less is paid, from the last payment on; gives what of it is captured.
+fn lower(saga: &Saga, mut less_minor: i64, planned: &mut [i64]) -> Result<i64, Denial> {
     let active = active_payment(saga);
     for (number, planned) in planned.iter_mut().enumerate().rev() {
         let open_minor = saga.payments.get(number).map_or(0, PaymentState::open_minor);
@@ -211,7 +215,7 @@ fn lower(saga: &Saga, mut less_minor: i64, planned: &mut [i64]) -> Result<(), De
         *planned = planned.saturating_sub(by_minor);
         less_minor = less_minor.saturating_sub(by_minor);
     }
-    Ok(())
+    Ok(less_minor)
 }
 
 /// So much more is paid; by a further payment, where those that are there cannot be made larger.
@@ -233,8 +237,5 @@ fn raise(saga: &Saga, placed: &Placed, mut more_minor: i64, planned: &mut [i64])
     }
     let last = saga.payments.last_where(|payment| !payment.declined).unwrap_or(saga.payments.count() - 1);
     let means = placed.payments.get(last).map_or("", |payment| &*payment.token_ref);
-    let numbers = saga.payments.count().saturating_add(1)..;
-    let mut ids = numbers.map(|number| format!("{THE_PAYMENT}-{number}"));
-    let payment_id = ids.find(|id| placed.payment_number(id).is_none()).unwrap_or_default();
-    Some(Payment { payment_id: payment_id.into(), token_ref: means.into(), amount_minor: more_minor })
+    Some(further_payment(placed, saga.payments.count(), means, more_minor))
 }

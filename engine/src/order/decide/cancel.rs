@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::decision::{Denial, plainly};
+use super::decision::{Denial, plainly, rejected};
 use super::hold::seen;
 use crate::order::event::Event;
 use crate::order::state::Order;
@@ -15,6 +15,10 @@ use crate::wire::order::Attention;
 pub(super) fn cancel(order: &Order, data: &CancelData) -> Result<Vec<Event>, Denial> {
     match order.status {
         OrderStatus::Open if order.saga.cancel_refused => Err(plainly(Code::CancellationRefused)),
+        OrderStatus::Open if order.saga.reopened => {
+            let text = "the order was completed before goods were exchanged: cancel the lines that are not booked yet, or return";
+            Err(rejected(Code::NotCancelable, text))
+        }
         OrderStatus::Open => Ok(turn_back(order, data.reason.as_str().into())),
         OrderStatus::Canceling | OrderStatus::Canceled => Err(plainly(Code::AlreadyCanceled)),
         OrderStatus::Completed | OrderStatus::Absent => Err(plainly(Code::OrderTerminal)),

@@ -11,8 +11,9 @@ use super::super::step::{StepOutcome, StepStarted};
 use super::super::{Order, OrderStatus};
 use super::decision::{Contradiction, Decision, cut};
 use super::hold::overdue_now;
+use super::part::{cancel_short, done_in_part};
 use crate::fulfillment::step_table::spec;
-use crate::fulfillment::{folded, is_settling};
+use crate::fulfillment::{folded, has_gone, is_settling};
 use crate::ports::LineUnits;
 use crate::wire::command::Step;
 use crate::wire::limits::{LINES_MAX, NAME_MAX_CHARS, REASON_MAX_CHARS};
@@ -67,7 +68,7 @@ pub(super) fn step_ended(
     let Some(active) = order.saga.active.as_ref().filter(|active| active.at == *at) else {
         return late(order, at, outcome, context);
     };
-    let outcome = &taken(outcome, active);
+    let outcome = &taken(order, outcome, active);
     let known = match outcome {
         StepOutcome::Pending { .. } => {
             matches!(active.waiting, Waiting::Pending { .. }) && !active.asked_again
@@ -89,6 +90,7 @@ pub(super) fn step_ended(
     for event in folded(&decision.order, active, outcome, context) {
         decision.push(event);
     }
+    cancel_short(&mut decision, active, outcome);
     Some(decision.finish(context))
 }
 
@@ -170,8 +172,20 @@ pub fn contradiction(step: Step, asked_minor: i64, outcome: &StepOutcome) -> Opt
 }
 
 /// An outcome as it goes into the books: texts within the contract's limits, and no step done in part. Whoever says
-/// that another amount was moved than was asked for has not answered: the books cannot say half a step.
-fn taken(outcome: &StepOutcome, active: &Active) -> StepOutcome {
+/// that another amount was moved than was asked for has not answered: the books cannot say half a step. Goods come in parts,
+/// of what was asked for.
+fn taken(order: &Order, outcome: &StepOutcome, active: &Active) -> StepOutcome {
+    if let StepOutcome::Done { reference, amount_minor, expires, units: Some(units) } = outcome {
+        return match done_in_part(order, active, units) {
+            Ok(units) => StepOutcome::Done {
+                reference: reference.clone(),
+                amount_minor: *amount_minor,
+                expires: *expires,
+                units,
+            },
+            Err(reason) => StepOutcome::Unknown { reason: reason.into() },
+        };
+    }
     if let Some(reason) = contradiction(active.at.step, active.amount_minor, outcome) {
         return StepOutcome::Unknown { reason };
     }
@@ -212,8 +226,12 @@ fn deadline_passed(order: &Order, last: Option<&LastWords>, context: &Context) -
         // People know already. Nothing happens: only the next reminder is set.
         _ if asked_for => Vec::new(),
         None if !waits_on && order.saga.waiting_until.is_some_and(|until| until <= context.now) => {
-            let reason = "no other means of payment came in time".into();
-            vec![Event::StatusChanged { status: OrderStatus::Canceling, reason: Some(reason) }]
+            let reason: Arc<str> = "no other means of payment came in time".into();
+            vec![if has_gone(order, Step::Authorize) {
+                Event::AttentionChanged { attention: Attention::Held, reason }
+            } else {
+                Event::StatusChanged { status: OrderStatus::Canceling, reason: Some(reason) }
+            }]
         }
         None => Vec::new(),
         // The deadline was that of a hold: the step's own comes.

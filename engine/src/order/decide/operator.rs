@@ -38,7 +38,10 @@ pub(super) fn resume(order: &Order, data: &ResumeData, context: &Context) -> Res
     }
     events.push(Event::AttentionChanged { attention: Attention::None, reason });
     let Some(active) = &order.saga.active else {
-        events.extend(upcoming(order, context).map(Event::StepStarted));
+        if let Some((first, started)) = upcoming(order, context) {
+            events.extend(first);
+            events.push(Event::StepStarted(started));
+        }
         return Ok(events);
     };
     if matches!(active.waiting, Waiting::Pending { .. }) {
@@ -64,7 +67,11 @@ fn names_one(order: &Order, data: &ResolveStepData) -> Result<(), Denial> {
     let saga = &order.saga;
     let owed = saga.returns.as_ref().map_or(0, |returns| returns.count as usize) + saga.refunds().len();
     let is_of_owed = matches!(data.step, Step::Refund | Step::Restock);
-    let several = (data.step.is_of_payment() && saga.payments.count() > 1) || (is_of_owed && owed > 1);
+    let lots = saga.goods.as_ref().map_or(0, |goods| goods.lots(data.step).len());
+    let of_lots = lots > 1 || saga.active.as_ref().is_some_and(|active| active.at.for_part().lot > 0);
+    let several = (data.step.is_of_payment() && saga.payments.count() > 1)
+        || (is_of_owed && owed > 1)
+        || (lots > 0 && of_lots);
     if several && data.part.is_none() && data.expected_version.is_none() {
         return Err(plainly(Code::AmbiguousStep));
     }
@@ -114,18 +121,20 @@ pub(super) fn resolve(
         let text = "the order is on hold, and no step is begun: release its holds first";
         return Err(rejected(Code::OnHold, text));
     }
-    let started = upcoming(order, context).filter(|started| means(data, &started.at));
-    let started = started.ok_or_else(not_pending)?;
+    let next = upcoming(order, context).filter(|(_, started)| means(data, &started.at));
+    let (first, started) = next.ok_or_else(not_pending)?;
     if !done {
         // It was never asked for under this key: there is nothing to settle, and it is asked for now.
         let reason = format!("{operator} says that {} was not done: {evidence}", data.step.as_str());
         let reason = cut(&reason.into(), REASON_MAX_CHARS);
         let free = Event::AttentionChanged { attention: Attention::None, reason };
-        return Ok(Decision::of(order, vec![free, Event::StepStarted(started)], context));
+        let events = [Some(free), first, Some(Event::StepStarted(started))];
+        return Ok(Decision::of(order, events.into_iter().flatten().collect(), context));
     }
     let outcome = StepOutcome::Resolved { done, operator, evidence };
     let mut decision = Decision { events: Vec::with_capacity(4), order: order.clone(), note: None };
     let at = started.at.clone();
+    first.into_iter().for_each(|event| decision.push(event));
     decision.push(Event::StepStarted(started));
     let ended = step_ended(&decision.order, &at, &outcome, context).ok_or_else(not_pending)?;
     decision.events.extend(ended.events);
@@ -143,6 +152,10 @@ fn is_asked(order: &Order, active: &Active, context: &Context) -> bool {
 /// As a cancel, by an operator: also of an order whose cancellation was refused once.
 pub(super) fn compensate(order: &Order, data: &CompensateData) -> Result<Vec<Event>, Denial> {
     match order.status {
+        OrderStatus::Open if order.saga.reopened => Err(rejected(
+            Code::OrderTerminal,
+            "the order was completed before goods were exchanged: it can be returned, not undone",
+        )),
         OrderStatus::Open => {
             Ok(turn_back(order, data.reason.as_deref().unwrap_or("compensated by an operator").into()))
         }

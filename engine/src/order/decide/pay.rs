@@ -10,6 +10,7 @@ use super::decision::{Denial, plainly, rejected, rejected_at};
 use crate::wire::Code;
 use crate::wire::command::PayData;
 use crate::wire::limits::PAYMENTS_OF_ORDER_MAX;
+use crate::wire::order::Attention;
 
 pub(super) fn pay(order: &Order, data: &PayData) -> Result<Vec<Event>, Denial> {
     match order.status {
@@ -18,11 +19,13 @@ pub(super) fn pay(order: &Order, data: &PayData) -> Result<Vec<Event>, Denial> {
         OrderStatus::Open => {}
     }
     let (saga, Some(placed)) = (&order.saga, &order.placed) else { return Err(plainly(Code::NothingToPay)) };
-    if saga.waiting_until.is_none() {
-        return Err(plainly(Code::NothingToPay));
-    }
     let declined = saga.payments.iter().filter(|payment| payment.declined);
     let open_minor = sum_of(declined.map(PaymentState::not_authorized_minor));
+    // Its time was over, and a part of the order has gone: it is held, and can be paid all the same.
+    let held = saga.active.is_none() && saga.attention.kind() == Attention::Held && open_minor > 0;
+    if saga.waiting_until.is_none() && !held {
+        return Err(plainly(Code::NothingToPay));
+    }
     let given_minor = sum_of(data.payments.iter().map(|payment| payment.amount_minor.minor()));
     if given_minor != open_minor {
         let text = format!("the payments are {given_minor} together, and {open_minor} is open");
@@ -43,5 +46,10 @@ pub(super) fn pay(order: &Order, data: &PayData) -> Result<Vec<Event>, Denial> {
     }
     let payments: Vec<Payment> = data.payments.iter().map(payment_from_wire).collect();
     let reason = data.reason.as_deref().map(Into::into);
-    Ok(vec![Event::PaymentsAdded { payments: payments.into(), reason }])
+    let mut events = vec![Event::PaymentsAdded { payments: payments.into(), reason }];
+    if held {
+        let reason = "another means of payment came".into();
+        events.push(Event::AttentionChanged { attention: Attention::None, reason });
+    }
+    Ok(events)
 }

@@ -57,6 +57,22 @@ pub(super) fn ask(order: &Order, data: &RefundData) -> Result<Vec<Event>, Denial
     })])
 }
 
+/// What was captured for units that are not wanted any more goes back. It is of nothing that the order has still.
+pub(super) fn of_canceled(order: &Order, amount_minor: i64, reason: &str) -> Result<Event, Denial> {
+    let count = order.saga.refunds().len();
+    if count >= REFUNDS_MAX {
+        let text = format!("the order has had {REFUNDS_MAX} refunds, and takes no more of them");
+        return Err(refused(Code::OrderFull, text));
+    }
+    Ok(Event::RefundRequested(Refund {
+        refund_id: format!("f{}", count.saturating_add(1)).into(),
+        amount_minor,
+        split: Split::none(),
+        payment_id: None,
+        reason: reason.into(),
+    }))
+}
+
 /// Minor units by line.
 type LineAmounts = Arc<[(Arc<str>, i64)]>;
 

@@ -14,6 +14,7 @@ use super::decision::{Contradiction, Decision, Denial, plainly, refused, rejecte
 use super::engine::{contradiction, settles, step_ended};
 use super::{shipment, waits};
 use crate::fulfillment::steps::goes_through;
+use crate::ports::LineUnits;
 use crate::wire::Code;
 use crate::wire::command::{ReportData, ReportOutcome, Restock, ShipmentState, Step};
 
@@ -25,8 +26,8 @@ pub(super) fn report(order: &Order, data: &ReportData, context: &Context) -> Res
     if !goes_through(order, data.step) {
         return Err(plainly(Code::UnknownStep));
     }
-    if shipment::is_booked(order, data) {
-        return shipment::moved(order, data, context);
+    if let Some(number) = shipment::is_booked(order, data) {
+        return shipment::moved(order, number, data, context);
     }
     let active = order.saga.active.as_ref().filter(|active| active.at.step == data.step);
     let active = match active.map(|active| (active, &active.waiting)) {
@@ -36,13 +37,14 @@ pub(super) fn report(order: &Order, data: &ReportData, context: &Context) -> Res
     if data.outcome == ReportOutcome::Pending {
         return waits::still_pending(order, active, data, context);
     }
-    names_all_units(order, active, data)?;
+    let part = named_units(order, active, data)?;
     let reason: Arc<str> = data.reason.as_deref().unwrap_or(NO_REASON).into();
     let outcome = match data.outcome {
         ReportOutcome::Done => StepOutcome::Done {
             reference: data.reference.as_str().into(),
             amount_minor: data.amount_minor.map(|amount| amount.minor()),
             expires: None,
+            units: part,
         },
         ReportOutcome::Declined => StepOutcome::Declined { code: DECLINED.into(), reason, lines: Vec::new() },
         // Decided above.
@@ -67,10 +69,11 @@ pub(super) fn report(order: &Order, data: &ReportData, context: &Context) -> Res
     let ended = step_ended(order, &active.at, &outcome, context);
     let mut decision = ended.ok_or_else(|| plainly(Code::StepNotPending))?;
     // It is booked, and on its way already.
+    let number = active.at.number();
     if let Some(state) = data.shipment.filter(|state| *state != ShipmentState::Booked)
-        && decision.order.saga.is_done(Step::Book)
+        && decision.order.saga.shipment(number).is_some()
     {
-        decision.push(shipment::event(data, state, context));
+        decision.push(shipment::event(number, data, state, context));
     }
     Ok(decision)
 }
@@ -131,27 +134,40 @@ fn over(order: &Order, data: &ReportData, at: &StepAt, standing: StepState) -> D
 }
 
 /// A report of the lines of a step is one of all its units: this version takes no step that is done in part.
-fn names_all_units(order: &Order, active: &Active, data: &ReportData) -> Result<(), Denial> {
-    let Some(placed) = order.placed.as_ref().filter(|_| !data.lines.is_empty()) else { return Ok(()) };
+fn named_units(
+    order: &Order,
+    active: &Active,
+    data: &ReportData,
+) -> Result<Option<Arc<[LineUnits]>>, Denial> {
+    let Some(placed) = order.placed.as_ref().filter(|_| !data.lines.is_empty()) else { return Ok(None) };
     let asked = |line_id: &str| match &active.units {
         Some(units) => units.iter().find(|part| *part.line_id == *line_id).map(|part| part.quantity),
         None => {
             placed.lines.iter().find(|line| *line.line_id == *line_id).map(|line| u64::from(line.quantity))
         }
     };
+    // Goods are set aside and booked in parts; what moves money, or undoes something, is done whole.
+    let in_parts = data.outcome == ReportOutcome::Done && matches!(data.step, Step::Reserve | Step::Book);
+    let mut named: Vec<LineUnits> = Vec::with_capacity(data.lines.len());
     for (number, part) in data.lines.iter().enumerate() {
         let path = format!("data.lines[{number}]");
         let Some(units) = asked(&part.line_id) else {
             let text = format!("the step is not about a line {:?}", part.line_id);
             return Err(rejected_at(format_args!("lines[{number}].line_id"), Code::UnknownLine, text));
         };
-        if u64::from(part.quantity) != units {
+        let quantity = u64::from(part.quantity);
+        if quantity > units {
+            let text = format!("the step is about {units} units of line {:?}, not {quantity}", part.line_id);
+            return Err(rejected_at(format_args!("lines[{number}].quantity"), Code::UnknownLine, text));
+        }
+        if quantity != units && !in_parts {
             let text = format!(
                 "{path}.quantity: the step is about {units} units of line {:?}, and is reported whole or not at all",
                 part.line_id
             );
             return Err(refused(Code::UnsupportedValue, text));
         }
+        named.push(LineUnits { line_id: part.line_id.as_str().into(), quantity });
         if part.restock.is_some() || part.condition.is_some() {
             let (restock, condition) = (part.restock.map(Restock::as_str), part.condition.as_deref());
             let text = format!(
@@ -166,10 +182,15 @@ fn names_all_units(order: &Order, active: &Active, data: &ReportData) -> Result<
             return Err(refused(Code::UnsupportedValue, text));
         }
     }
-    let all = active.units.as_ref().map_or(placed.lines.len(), |units| units.len());
-    if data.lines.len() != all {
-        let text = format!("data.lines: the step is about {all} lines, and is reported whole or not at all");
-        return Err(refused(Code::UnsupportedValue, text));
+    let count =
+        |units: &[LineUnits]| units.iter().fold(0, |sum: u64, part| sum.saturating_add(part.quantity));
+    let all = active.unit_count(placed.units());
+    if count(&named) == all {
+        return Ok(None);
     }
-    Ok(())
+    if in_parts {
+        return Ok(Some(named.into()));
+    }
+    let text = format!("data.lines: the step is about {all} units, and is reported whole or not at all");
+    Err(refused(Code::UnsupportedValue, text))
 }

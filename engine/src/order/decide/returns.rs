@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::super::beside::{LineTerms, ReturnTerms};
 use super::super::event::Event;
-use super::super::owed::{Refunds, Return, ReturnedLine, Returns};
+use super::super::owed::{Refunds, Return, ReturnedLine, Returns, Split};
 use super::super::policy::Context;
 use super::super::return_terms::TERMS_MAX;
 use super::super::shares::{Refundable, spread};
@@ -41,7 +41,38 @@ struct Paid {
     due_minor: i64,
 }
 
+/// A return as it is granted.
+pub(super) struct Granted {
+    pub(super) requested: Return,
+    terms: Option<ReturnTerms>,
+    split: Option<Arc<Split>>,
+    /// What of its worth pays for other goods, in minor units.
+    pub(super) credit_minor: i64,
+    /// In what it is not as the caller would expect.
+    pub(super) note: Option<Box<str>>,
+}
+
+impl Granted {
+    /// What is recorded of it.
+    pub(super) fn into_events(self) -> Vec<Event> {
+        let return_id = self.requested.return_id.clone();
+        let mut events = vec![Event::ReturnRequested(self.requested)];
+        events.extend(self.terms.map(Event::ReturnTermsSet));
+        events.extend(self.split.map(|split| Event::ReturnSplit { return_id, split }));
+        events
+    }
+}
+
 pub(super) fn ask(order: &Order, data: &ReturnData, context: &Context) -> Result<Decision, Denial> {
+    let granted = grant(order, data, 0)?;
+    let note = granted.note.clone();
+    let mut decision = Decision::of(order, granted.into_events(), context);
+    decision.note = note;
+    Ok(decision)
+}
+
+/// What comes back, and what is paid back of it once other goods for `price_minor` are paid with it.
+pub(super) fn grant(order: &Order, data: &ReturnData, price_minor: i64) -> Result<Granted, Denial> {
     let (OrderStatus::Completed, Some(placed)) = (order.status, &order.placed) else {
         return Err(plainly(Code::NothingToReturn));
     };
@@ -63,6 +94,7 @@ pub(super) fn ask(order: &Order, data: &ReturnData, context: &Context) -> Result
             rejected_at(format_args!("lines[{at}].amount_minor"), Code::OverRefund, left)
         })?;
     let fee_minor = keep(&mut by_part, data.fee_minor.map_or(0, |fee| fee.minor()));
+    let credit_minor = keep(&mut by_part, price_minor);
     let lines = parts.iter().zip(by_part).map(|(part, amount_minor)| ReturnedLine {
         line_id: placed.lines[part.at].line_id.as_ref().into(),
         quantity: part.quantity,
@@ -71,17 +103,13 @@ pub(super) fn ask(order: &Order, data: &ReturnData, context: &Context) -> Result
     let lines: Arc<[ReturnedLine]> = lines.collect::<Vec<_>>().into();
     let return_id: Arc<str> = format!("r{}", returns.count.saturating_add(1)).into();
     let split = split(&lines, &dues).map(Arc::new);
-    let requested = Return { return_id: return_id.clone(), lines, reason: Arc::from(data.reason.as_str()) };
+    let requested = Return { return_id, lines, reason: Arc::from(data.reason.as_str()) };
     let terms = terms(&requested, data, fee_minor);
     if terms.is_some() && returns.terms.len() >= TERMS_MAX {
         let text =
             format!("the order has had {TERMS_MAX} returns with a fee, a condition or units not restocked");
         return Err(refused(Code::OrderFull, text));
     }
-    let mut events = vec![Event::ReturnRequested(requested)];
-    events.extend(terms.map(Event::ReturnTermsSet));
-    events.extend(split.map(|split| Event::ReturnSplit { return_id, split }));
-    let mut decision = Decision::of(order, events, context);
     let capped = (paid_minor < due_minor).then(|| {
         format!(
             "The return was taken, and its refund capped: it pays {paid_minor}, not {due_minor}, because {left_minor} of \
@@ -93,8 +121,8 @@ pub(super) fn ask(order: &Order, data: &ReturnData, context: &Context) -> Result
         format!("The return was taken, and its fee cut: it keeps {fee_minor}, not {asked_minor}, because it pays no more.")
     });
     let notes: Vec<String> = capped.into_iter().chain(cut).collect();
-    decision.note = (!notes.is_empty()).then(|| notes.join(" ").into());
-    Ok(decision)
+    let note = (!notes.is_empty()).then(|| notes.join(" ").into());
+    Ok(Granted { requested, terms, split, credit_minor, note })
 }
 
 /// The units that a command names, where there are so many left.

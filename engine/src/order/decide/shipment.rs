@@ -4,60 +4,68 @@ use std::sync::Arc;
 
 use super::super::Order;
 use super::super::event::Event;
+use super::super::payments::Part;
 use super::super::policy::Context;
 use super::super::saga::StepState;
-use super::super::shipments::THE_NUMBER;
 use super::super::step::StepAt;
 use super::decision::{Contradiction, Decision, Denial, plainly, rejected};
 use crate::wire::Code;
 use crate::wire::command::{ReportData, ShipmentState, Step};
 
-/// Is the report about a shipment that is booked, or was?
-pub(super) fn is_booked(order: &Order, data: &ReportData) -> bool {
-    let reference = order.saga.reference(Step::Book);
-    data.shipment.is_some()
-        && matches!(order.saga.cell(Step::Book).standing, StepState::Done | StepState::Undone)
-        && reference.is_some_and(|known| **known == *data.reference)
+/// The shipment, from 0, that is booked, or was, and that the report is about.
+pub(super) fn is_booked(order: &Order, data: &ReportData) -> Option<usize> {
+    data.shipment?;
+    // Each one has a reference of its own where there are several; the only one has that of its last booking.
+    let over = matches!(order.saga.cell(Step::Book).standing, StepState::Done | StepState::Undone);
+    let known = over || order.saga.goods.is_some();
+    order.saga.number_called(Step::Book, &data.reference).filter(|_| known)
 }
 
-/// Where a shipment is that stands.
-pub(super) fn moved(order: &Order, data: &ReportData, context: &Context) -> Result<Decision, Denial> {
+/// Where shipment `number` is, which stands.
+pub(super) fn moved(
+    order: &Order,
+    number: usize,
+    data: &ReportData,
+    context: &Context,
+) -> Result<Decision, Denial> {
     let Some(says) = data.shipment else { return Err(plainly(Code::StepNotPending)) };
-    let Some((known, _)) = order.saga.shipment(THE_NUMBER) else {
+    let Some((known, _)) = order.saga.shipment(number) else {
         // It is true of the time before it was called off.
         if says == ShipmentState::Booked {
             return Err(plainly(Code::StepNotPending));
         }
-        return Err(contradicts(order, &data.reference, "called off", says));
+        return Err(contradicts(order, number, data, "called off"));
     };
     if says == known {
         let text = format!("the shipment is known to be {}", words(known));
         return Err(rejected(Code::StepNotPending, text));
     }
     if follows(known, says) {
-        return Ok(Decision::of(order, vec![event(data, says, context)], context));
+        return Ok(Decision::of(order, vec![event(number, data, says, context)], context));
     }
     if rank(says) < rank(known) {
         let text = format!("the shipment is {} since: the report came late", words(known));
         return Err(rejected(Code::StepNotPending, text));
     }
-    Err(contradicts(order, &data.reference, &words(known), says))
+    Err(contradicts(order, number, data, &words(known)))
 }
 
 /// An operator has to look at what became of the parcel.
-fn contradicts(order: &Order, reference: &str, known: &str, says: ShipmentState) -> Denial {
+fn contradicts(order: &Order, number: usize, data: &ReportData, known: &str) -> Denial {
+    let (reference, says) = (&data.reference, words(data.shipment.unwrap_or_default()));
     let reason: Arc<str> =
-        format!("the shipment {reference} was {known}, and is reported now as {}", words(says)).into();
+        format!("the shipment {reference} was {known}, and is reported now as {says}").into();
     let instance = order.saga.cell(Step::Book).instance;
-    let at = StepAt { step: Step::Book, instance, generation: 1, part: None };
+    let part = Part::of(Step::Book, None, number).write();
+    let at = StepAt { step: Step::Book, instance, generation: 1, part };
     let found = Contradiction { at, reference: None, reason: reason.clone() };
     Denial::Conflict { message: reason.to_string(), found }
 }
 
 /// The event of a report that says where the shipment is.
-pub(super) fn event(data: &ReportData, state: ShipmentState, context: &Context) -> Event {
+pub(super) fn event(number: usize, data: &ReportData, state: ShipmentState, context: &Context) -> Event {
     let reason = data.reason.as_deref().map(Into::into);
-    Event::ShipmentMoved { shipment: THE_NUMBER, state, at: context.now, reason }
+    Event::ShipmentMoved { shipment: number, state, at: context.now, reason }
 }
 
 fn words(state: ShipmentState) -> String {

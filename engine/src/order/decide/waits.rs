@@ -19,6 +19,18 @@ pub(super) fn goods(place: &PlaceData, context: &Context) -> Result<Option<Event
     Ok(Some(Event::GoodsAwaited { until }))
 }
 
+/// The goods of some deliveries are not there yet, if that is so.
+pub(super) fn deliveries(place: &PlaceData, context: &Context) -> Result<Vec<Event>, Denial> {
+    let mut events = Vec::new();
+    for (part, delivery) in place.deliveries.iter().zip(1_u16..) {
+        let Some(until) = part.available_from.filter(|from| *from > context.now) else { continue };
+        let number = usize::from(delivery).saturating_sub(1);
+        not_too_far(&format!("deliveries[{number}].available_from"), until, context)?;
+        events.push(Event::DeliveryAwaited { delivery, until });
+    }
+    Ok(events)
+}
+
 /// The participant of the step says that it needs longer: nobody has to look before.
 pub(super) fn still_pending(
     order: &Order,

@@ -5,21 +5,21 @@ mod acts;
 mod everywhere;
 mod many;
 mod reports;
+mod ways;
 
 use proptest::prelude::*;
 use serde_json::json;
 
-use self::acts::{amends, parts_of, pays};
+use self::acts::{amends, exchanges, part_of, parts_of, pays};
+use self::ways::{Way, ways};
 use super::saga::world::*;
 use super::shop_moves::{ShopMove, release_all, shop_moves};
 use super::the_order;
 use crate::ids::TimestampMs;
 use crate::order::{Incoming, StepState, SummaryState};
-use crate::wire::command::ShipmentState;
-use crate::wire::flow_rules::{BeginsWith, CaptureAt, FlowRules};
+use crate::wire::command::{DeliveryPart, ShipmentState};
 use crate::wire::order::OrderView;
 use crate::wire::order_list::OrderSummary;
-use crate::wire::payment_rules::{OnDecline, PaymentRules, RefundOrder};
 
 /// What happens next.
 #[derive(Debug, Clone)]
@@ -75,6 +75,13 @@ enum Move {
         adds: bool,
         pays: bool,
     },
+    /// Units come back, and a line is ordered in their place.
+    Exchange {
+        b: bool,
+        quantity: u32,
+        amount: Option<i64>,
+        pays: bool,
+    },
     /// Some units are canceled.
     CancelUnits {
         b: bool,
@@ -110,6 +117,8 @@ enum Answer {
     Unknown,
     Pending(u64),
     Settled(bool),
+    /// Of goods, so many units of what was asked for, or all but so many.
+    Part(u64, bool),
 }
 
 impl Answer {
@@ -118,12 +127,15 @@ impl Answer {
             // Only a capture needs one; elsewhere it would be but another decline.
             Self::AuthorizationExpired if step != Step::Capture => done(),
             Self::Done => done(),
-            Self::DoneFor(minor) => {
-                StepOutcome::Done { reference: "part".into(), amount_minor: Some(minor), expires: None }
-            }
+            Self::DoneFor(minor) => StepOutcome::Done {
+                reference: "part".into(),
+                amount_minor: Some(minor),
+                expires: None,
+                units: None,
+            },
             Self::DoneUntil(ms) => {
                 let expires = Some(now.plus_ms(ms));
-                StepOutcome::Done { reference: "until".into(), amount_minor: None, expires }
+                StepOutcome::Done { reference: "until".into(), amount_minor: None, expires, units: None }
             }
             Self::Declined => declined("nope"),
             Self::AuthorizationExpired => declined("authorization_expired"),
@@ -132,6 +144,7 @@ impl Answer {
             Self::Unknown => unknown(),
             Self::Pending(ms) => pending("p-1", (ms > 0).then(|| now.plus_ms(ms))),
             Self::Settled(done) => settled(done),
+            Self::Part(..) => done(),
         }
     }
 }
@@ -148,6 +161,7 @@ fn answers() -> impl Strategy<Value = Answer> {
         2 => Just(Answer::Unknown),
         4 => (0..100_000u64).prop_map(Answer::Pending),
         2 => any::<bool>().prop_map(Answer::Settled),
+        4 => (0..3u64, any::<bool>()).prop_map(|(units, all_but)| Answer::Part(units, all_but)),
     ]
 }
 
@@ -174,6 +188,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         3 => (any::<bool>(), 0..6u32, amount(), prop::bool::weighted(0.3), any::<bool>())
             .prop_map(|(b, quantity, amount, adds, pays)| Move::Amend { b, quantity, amount, adds, pays }),
         2 => (any::<bool>(), 1..4u32).prop_map(|(b, quantity)| Move::CancelUnits { b, quantity }),
+        2 => (any::<bool>(), 1..3u32, amount(), any::<bool>())
+            .prop_map(|(b, quantity, amount, pays)| Move::Exchange { b, quantity, amount, pays }),
         1 => Just(Move::Place),
         1 => (step(), any::<bool>()).prop_map(|(step, done)| Move::Resolve { step, done }),
         2 => Just(Move::Resume),
@@ -186,48 +202,9 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(next, 1..80)
 }
 
-/// How an order is paid, and in which order it goes.
-#[derive(Debug, Clone, Copy)]
-struct Way {
-    /// In so many parts; 0: nothing is said of it.
-    payments: usize,
-    waits: bool,
-    pro_rata: bool,
-    begins_with: BeginsWith,
-    capture: CaptureAt,
-    /// Its goods are there after so long.
-    goods_ms: u64,
-}
-
-impl Way {
-    fn rules(self) -> PaymentRules {
-        PaymentRules {
-            refund_order: if self.pro_rata { RefundOrder::ProRata } else { RefundOrder::Reverse },
-            on_decline: if self.waits { OnDecline::Wait } else { OnDecline::Cancel },
-            payment_wait_ms: 50_000,
-        }
-    }
-
-    fn flow(self) -> FlowRules {
-        let flow = FlowRules { begins_with: self.begins_with, capture: self.capture, ..FlowRules::DEFAULT };
-        FlowRules { version: if flow == FlowRules::DEFAULT { 1 } else { 2 }, ..flow }
-    }
-}
-
-fn ways() -> impl Strategy<Value = Way> {
-    let begins_with = prop::sample::select(BeginsWith::ALL.to_vec());
-    let capture = prop::sample::select(CaptureAt::ALL.to_vec());
-    let goods_ms = prop_oneof![3 => Just(0), 1 => 1..150_000u64];
-    (0..5usize, any::<bool>(), any::<bool>(), begins_with, capture, goods_ms).prop_map(
-        |(payments, waits, pro_rata, begins_with, capture, goods_ms)| Way {
-            payments,
-            waits,
-            pro_rata,
-            begins_with,
-            capture,
-            goods_ms,
-        },
-    )
+/// Line `b` goes by itself, and is there from then on.
+fn apart(from: TimestampMs) -> DeliveryPart {
+    DeliveryPart { line_ids: vec!["b".into()], method: None, address_ref: None, available_from: Some(from) }
 }
 
 /// A life, and the askings that it had.
@@ -252,7 +229,9 @@ impl Life {
         (policy.step_attempts_max, policy.renewals_max, policy.decisions_max) = (3, 2, decisions_max);
         let mut data = place_of(data);
         if let CommandData::Place(place) = &mut data {
-            place.available_from = Some(world.context.now.plus_ms(way.goods_ms));
+            let now = world.context.now;
+            place.available_from = Some(now.plus_ms(way.goods_ms));
+            place.deliveries.extend(way.apart_ms.map(|ms| apart(now.plus_ms(ms))));
         }
         assert_eq!(world.ask(data), Code::Applied);
         Self { world, asked: Vec::new() }
@@ -275,7 +254,11 @@ impl Life {
         match next {
             Move::Answer(answer) => {
                 if let Some(at) = &active {
-                    world.answer_to(at, answer.outcome(at.step, now));
+                    let outcome = match answer {
+                        Answer::Part(units, all_but) => part_of(world, *units, *all_but),
+                        _ => answer.outcome(at.step, now),
+                    };
+                    world.answer_to(at, outcome);
                 }
             }
             Move::Stale { which, answer, foreign } => {
@@ -348,6 +331,9 @@ impl Life {
                 let turned = matches!(world.status(), OrderStatus::Canceling | OrderStatus::Canceled);
                 assert!(code != Code::Applied || turned || before - left == u64::from(*quantity));
             }
+            Move::Exchange { b, quantity, amount, pays } => {
+                exchanges(world, if *b { "b" } else { "a" }, *quantity, *amount, *pays);
+            }
             Move::Pay { parts, right } => drop(pays(world, *parts, *right)),
             Move::Shop(next) => next.happens(world),
             Move::Place => assert_ne!(world.ask(place_of(basket())), Code::Applied),
@@ -392,7 +378,7 @@ impl Life {
                 if pays(world, 2, true) != Code::Applied {
                     world.deadline_passes();
                 }
-            } else if world.order().saga.awaits_goods(world.context.now).is_some()
+            } else if world.order().awaits_goods(world.context.now).is_some()
                 && world.status() == OrderStatus::Open
             {
                 world.deadline_passes();

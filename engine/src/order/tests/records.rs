@@ -91,12 +91,11 @@ fn a_code_that_a_newer_build_gave_is_unsupported() {
 #[test]
 fn a_part_that_this_build_cannot_carry_out_is_unsupported_and_not_lost() {
     let delivery = v1::DeliveryV1 { method: Some("m".into()), address_ref: None, line_ids: vec![] };
-    let by_line = v1::DeliveryV1 { line_ids: vec!["1".into()], ..delivery.clone() };
+    let by_line = v1::DeliveryV1 { line_ids: vec!["1".into()], method: None, ..delivery.clone() };
     let of_no_method = v1::DeliveryV1 { method: None, ..delivery.clone() };
     let of_no_means = v1::PaymentV1 { payment_id: "1".into(), token_ref: None, amount_minor: 1999 };
     let records = [
         with_placed(|placed| placed.deliveries = vec![delivery.clone(), delivery.clone()]),
-        with_placed(|placed| placed.deliveries = vec![by_line]),
         with_placed(|placed| placed.deliveries = vec![of_no_method]),
         with_placed(|placed| placed.payments = vec![of_no_means]),
     ];
@@ -104,7 +103,7 @@ fn a_part_that_this_build_cannot_carry_out_is_unsupported_and_not_lost() {
         let answer = folded(&[record]);
         assert!(matches!(answer, Err(FoldError::Codec(CodecError::Unsupported { .. }))), "{answer:?}");
     }
-    folded(&[&with_placed(|placed| placed.deliveries = vec![delivery])]).unwrap();
+    folded(&[&with_placed(|placed| placed.deliveries = vec![delivery, by_line])]).unwrap();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod amends;
 mod attention;
 mod back;
+mod exchange;
 mod facts;
 mod flow;
 mod forward;
@@ -10,6 +11,7 @@ mod holds;
 mod keys;
 mod late;
 mod operators;
+mod parts;
 mod paying;
 mod payments;
 mod pending;

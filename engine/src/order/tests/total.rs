@@ -43,7 +43,7 @@ fn outcomes() -> impl Strategy<Value = StepOutcome> {
     let time = || prop::option::of(numbers().prop_map(TimestampMs));
     prop_oneof![
         3 => (prop::option::of(numbers()), time()).prop_map(|(amount_minor, expires)| {
-            StepOutcome::Done { reference: "r".into(), amount_minor, expires }
+            StepOutcome::Done { reference: "r".into(), amount_minor, expires, units: None }
         }),
         1 => prop::sample::select(vec!["x", "authorization_expired"]).prop_map(declined),
         1 => Just(refused("x")),

@@ -88,8 +88,8 @@ pub(super) struct Desk {
     keys: Keys,
     trade: Trade,
     pending: Pendings,
-    /// The short lines of what was declined for them.
-    short: HashMap<KeyHash, Box<[LineUnits]>>,
+    /// The short lines of what was declined for them, and those given of what was done in part.
+    lines: HashMap<KeyHash, Box<[LineUnits]>>,
     /// What was pending and is decided, and not reported yet.
     finished: VecDeque<BookEntry>,
 }
@@ -109,7 +109,7 @@ impl Desk {
             keys: Keys::new(keys_max),
             trade,
             pending: Pendings::default(),
-            short: HashMap::new(),
+            lines: HashMap::new(),
             finished: VecDeque::new(),
         }
     }
@@ -121,9 +121,12 @@ impl Desk {
         let why = Why::ALL.get(usize::from(known.why)).copied().unwrap_or(Why::CouldNotBeDone);
         let (code, reason) = (why.code().into(), why.reason().into());
         Some(match known.state {
-            KeyState::Done => StepAnswer::Done(performed(step, key, known)),
+            KeyState::Done => {
+                let units = self.lines.get(&hash).map(|lines| Arc::from(&**lines));
+                StepAnswer::Done(Performed { units, ..performed(step, key, known) })
+            }
             KeyState::Declined => {
-                let lines = self.short.get(&hash).map(|lines| lines.to_vec()).unwrap_or_default();
+                let lines = self.lines.get(&hash).map(|lines| lines.to_vec()).unwrap_or_default();
                 StepAnswer::Declined { code, reason, lines }
             }
             KeyState::Refused => StepAnswer::Refused { code, reason },
@@ -204,7 +207,7 @@ impl Desk {
         if has_key && self.keys.find(hash).is_none() {
             let dropped =
                 self.keys.make_room(now).map_err(|()| WriteFailure::Full("no more keys are remembered"))?;
-            dropped.map(|key| self.short.remove(&key));
+            dropped.map(|key| self.lines.remove(&key));
         }
         journal.append(std::slice::from_ref(&entry)).map_err(WriteFailure::Book)?;
         self.apply(&entry);
@@ -269,13 +272,14 @@ impl Desk {
         } else if self.pending.remove(hash) && entry.kind != BookKind::Settled {
             self.finished.push_back(entry.clone());
         }
-        if entry.kind == BookKind::Declined && !entry.lines.is_empty() {
-            let short = entry.lines.iter();
-            let short =
-                short.map(|line| LineUnits { line_id: Arc::clone(&line.line_id), quantity: line.units });
-            self.short.insert(hash, short.collect());
+        let in_part = entry.kind == BookKind::Done && entry.why == Some(Why::OutOfStock);
+        if in_part || (entry.kind == BookKind::Declined && !entry.lines.is_empty()) {
+            let lines = entry.lines.iter();
+            let lines =
+                lines.map(|line| LineUnits { line_id: Arc::clone(&line.line_id), quantity: line.units });
+            self.lines.insert(hash, lines.collect());
         } else {
-            self.short.remove(&hash);
+            self.lines.remove(&hash);
         }
         if entry.kind == BookKind::Done {
             if let Some(known) = self.keys.at_mut(number) {
@@ -392,5 +396,5 @@ pub(super) fn performed(step: Step, key: &str, known: &Entry) -> Performed {
         }
         _ => None,
     };
-    Performed { reference: reference(step, key), amount_minor: None, expires }
+    Performed { reference: reference(step, key), amount_minor: None, expires, units: None }
 }

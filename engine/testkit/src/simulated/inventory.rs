@@ -8,6 +8,11 @@ use retailflow_engine::books::key_of;
 use retailflow_engine::books::{BookEntry, BookKind, BookLine, Why};
 use retailflow_engine::wire::command::Step;
 
+/// Half of the units of such a line are there, rounded up: for trying out what comes in parts.
+pub const HALF_IN_STOCK_SKU: &str = "sim-half-in-stock";
+/// Nothing of such a line is there.
+pub const NOT_IN_STOCK_SKU: &str = "sim-not-in-stock";
+
 /// How much there is to begin with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StockOptions {
@@ -15,6 +20,8 @@ pub struct StockOptions {
     pub units: BTreeMap<Box<str>, u64>,
     /// Units of every other SKU; `None` for as many as anybody wants.
     pub other_units: Option<u64>,
+    /// Of what is not all there, what is there is given, rather than nothing.
+    pub gives_parts: bool,
     /// What is out of stock is waited for, rather than declined. A smaller reservation may overtake one that waits.
     pub back_order: bool,
 }
@@ -58,25 +65,43 @@ impl Stock {
             Step::Restock => draft.done(),
             _ => self.decide_reserve(draft),
         };
-        let wanted = self.options.is_finite() || decided.kind == BookKind::Declined;
+        let in_part = decided.kind == BookKind::Done && decided.why.is_some();
+        let wanted = self.options.is_finite() || decided.kind == BookKind::Declined || in_part;
         if wanted { decided } else { BookEntry { lines: Vec::new(), ..decided } }
     }
 
     fn decide_reserve(&self, draft: BookEntry) -> BookEntry {
         let mut left: HashMap<&str, u64> = HashMap::new();
-        let mut short = Vec::new();
+        let (mut short, mut given) = (Vec::new(), Vec::new());
         for line in &draft.lines {
-            let Some(there) = self.left(&line.sku) else { continue };
-            // Two lines may be about the same goods.
-            let there = left.entry(&line.sku).or_insert(there);
-            let taken = line.units.min(*there);
-            *there -= taken;
+            let taken = match &*line.sku {
+                HALF_IN_STOCK_SKU => line.units.div_ceil(2),
+                NOT_IN_STOCK_SKU => 0,
+                sku => match self.left(sku) {
+                    None => line.units,
+                    Some(there) => {
+                        // Two lines may be about the same goods.
+                        let there = left.entry(sku).or_insert(there);
+                        let taken = line.units.min(*there);
+                        *there -= taken;
+                        taken
+                    }
+                },
+            };
             if taken < line.units {
                 short.push(BookLine { units: line.units - taken, ..line.clone() });
             }
+            if taken > 0 {
+                given.push(BookLine { units: taken, ..line.clone() });
+            }
         }
+        let halves = draft.lines.iter().any(|line| *line.sku == *HALF_IN_STOCK_SKU);
         match short.is_empty() {
             true => draft.done(),
+            false if (self.options.gives_parts || halves) && !given.is_empty() => {
+                let units = given.iter().fold(0, |sum: u64, line| sum.saturating_add(line.units));
+                BookEntry { units, lines: given, why: Some(Why::OutOfStock), ..draft.done() }
+            }
             false if self.options.back_order => {
                 BookEntry { kind: BookKind::Pending, why: Some(Why::OutOfStock), ..draft }
             }

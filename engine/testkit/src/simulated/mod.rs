@@ -20,7 +20,7 @@ pub const REVIEW_TOKEN: &str = "tok_review";
 pub const DECLINED_TOKEN: &str = "tok_declined";
 /// How long a review is expected to take.
 const REVIEW_MS: u64 = 24 * 3_600_000;
-pub use inventory::StockOptions;
+pub use inventory::{HALF_IN_STOCK_SKU, NOT_IN_STOCK_SKU, StockOptions};
 pub use retailflow_engine::books::{
     BookEntry, BookError, BookKind, BookLine, BookTotals, Journal, MemoryJournal, MoneyTotals, Sides,
     Violation, Why,

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
+use crate::order::Line;
 use crate::order::tests::saga::world::*;
+use crate::ports::LineUnits;
 
 /// An amount in so many parts that differ.
 pub(super) fn parts_of(minor: i64, parts: usize) -> Vec<i64> {
@@ -67,4 +69,45 @@ pub(super) fn amends(
         let now = world.active().cloned();
         assert!(before.order.saga.active.is_none() || before.order.saga.active == now);
     }
+}
+
+/// Of what is asked for, so many units, or all but so many.
+pub(super) fn part_of(world: &World, count: u64, all_but: bool) -> StepOutcome {
+    let (Some(active), Some(placed)) = (world.active(), &world.order().placed) else { return done() };
+    let line =
+        |line: &Line| LineUnits { line_id: line.line_id.as_ref().into(), quantity: line.quantity.into() };
+    let all = placed.lines.iter().map(line).collect::<Vec<_>>();
+    let asked = active.units.as_deref().unwrap_or(&all);
+    let sum = asked.iter().map(|part| part.quantity).sum::<u64>();
+    let mut left = if all_but { sum.saturating_sub(count) } else { count };
+    let part = |part: &LineUnits| {
+        let quantity = part.quantity.min(left);
+        left -= quantity;
+        LineUnits { line_id: part.line_id.clone(), quantity }
+    };
+    let units: Vec<LineUnits> = asked.iter().map(part).filter(|part| part.quantity > 0).collect();
+    StepOutcome::Done {
+        reference: "ref".into(),
+        amount_minor: None,
+        expires: None,
+        units: Some(units.into()),
+    }
+}
+
+/// Units come back, and a line is ordered in their place.
+pub(super) fn exchanges(world: &mut World, line_id: &str, quantity: u32, amount: Option<i64>, pays: bool) {
+    let placed = world.order().placed.clone().unwrap();
+    let (count, minor) = (placed.lines.len(), amount.unwrap_or(450));
+    let mut data = json!({ "reason": "too small", "lines": [{ "line_id": line_id, "quantity": quantity }],
+        "add_lines": [{ "line_id": format!("l{count}"), "sku": "s", "quantity": 1, "amount_minor": minor }] });
+    if pays {
+        let number = world.order().saga.payments.count();
+        data["payments"] =
+            json!([{ "payment_id": format!("z{number}"), "token_ref": "t", "amount_minor": minor / 2 }]);
+    }
+    let (status, before) = (world.status(), world.totals());
+    let code = world.ask(CommandData::Exchange(serde_json::from_value(data).unwrap()));
+    assert!(code != Code::Applied || status == OrderStatus::Completed);
+    assert!(code == Code::Applied || world.status() == status);
+    assert_eq!(before, world.totals(), "nothing moves by a command alone");
 }

@@ -1,6 +1,7 @@
 //! Where random lives must have been.
 
 use super::*;
+use crate::wire::flow_rules::CaptureAt;
 
 /// Lives that are tried until all has been met.
 const LIVES_MAX: u32 = 40_000;
@@ -26,7 +27,10 @@ fn wanted() -> Vec<String> {
     );
     wanted.extend(["goods Open true", "goods Canceled true", "goods Open false"].map(str::to_owned));
     wanted.extend(ShipmentState::ALL.map(|state| format!("shipment Some({state:?})")));
-    wanted.extend(["reservations 2", "Open Some(Release)"].map(str::to_owned));
+    wanted.extend(
+        ["reservations 2", "shipments 2", "Open Some(Release)", "reopened true", "split true", "partly true"]
+            .map(str::to_owned),
+    );
     for mode in ["None", "Some(Perform)", "Some(Look)", "Some(Settle)"] {
         wanted.extend(["None", "Held", "Stalled"].map(|kind| format!("{kind} {mode}")));
     }
@@ -58,7 +62,7 @@ fn the_lives_go_everywhere() {
             met.insert(format!("{:?} {:?}", world.attention(), world.mode()));
             met.insert(format!("refused {} archived {}", saga.cancel_refused, saga.archived));
             met.insert(format!("renewed {}", saga.payments.iter().map(|one| one.entered).max().unwrap_or(0)));
-            let awaits_goods = saga.awaits_goods(world.context.now).is_some();
+            let awaits_goods = world.order().awaits_goods(world.context.now).is_some();
             met.insert(format!("goods {:?} {awaits_goods}", world.status()));
             met.insert(format!("shipment {:?}", saga.shipment(0).map(|(state, _)| state)));
             met.insert(format!("waits {}", saga.waiting_until.is_some()));
@@ -70,6 +74,15 @@ fn the_lives_go_everywhere() {
             met.insert(format!("payments {}", saga.payments.count().min(5)));
             let goods = saga.goods.as_ref().map_or(0, |goods| goods.reservations.len());
             met.insert(format!("reservations {}", goods.min(2)));
+            let shipments = saga.goods.as_ref().map_or(0, |goods| goods.shipments.len());
+            met.insert(format!("shipments {}", shipments.min(2)));
+            met.insert(format!("reopened {}", saga.reopened));
+            met.insert(format!("partly {}", world.order().due_minor().is_some()));
+            let split = |one: &crate::order::PaymentState| {
+                one.captured_minor > 0 && saga.flow().capture == CaptureAt::AtShipment
+            };
+            let rest = saga.payments.iter().any(|one| one.open_minor() > 0);
+            met.insert(format!("split {}", saga.payments.iter().any(split) && rest));
         }
     }
     let missing: Vec<_> = wanted.iter().filter(|state| !met.contains(*state)).collect();

@@ -34,7 +34,9 @@ fn one(world: &mut World) -> String {
     }
     let reference = format!("{}-{}", at.step.as_str(), at.instance).into();
     let at = at.clone();
-    assert!(world.answer_to(&at, StepOutcome::Done { reference, amount_minor: None, expires: None }));
+    assert!(
+        world.answer_to(&at, StepOutcome::Done { reference, amount_minor: None, expires: None, units: None })
+    );
     text
 }
 

@@ -26,7 +26,12 @@ fn a_request_says_what_it_is_about() {
     world.answer(done());
     let request = world.effect().unwrap().request;
     assert_eq!((request.step, request.amount_minor, request.reference), (Step::Authorize, 1500, None));
-    world.answer(StepOutcome::Done { reference: "auth-7".into(), amount_minor: None, expires: None });
+    world.answer(StepOutcome::Done {
+        reference: "auth-7".into(),
+        amount_minor: None,
+        expires: None,
+        units: None,
+    });
     world.answer(done());
     let request = world.effect().unwrap().request;
     assert_eq!(
@@ -109,12 +114,22 @@ fn nobody_knowing_raises_no_generation() {
 fn an_authorization_that_is_over_is_renewed_before_the_capture() {
     let mut world = World::at(Step::Authorize);
     let soon = world.context.now.plus_ms(10_000);
-    world.answer(StepOutcome::Done { reference: "old".into(), amount_minor: None, expires: Some(soon) });
+    world.answer(StepOutcome::Done {
+        reference: "old".into(),
+        amount_minor: None,
+        expires: Some(soon),
+        units: None,
+    });
     world.context.now = world.context.now.plus_ms(6_000);
     world.answer(done());
     assert_eq!(world.asking(), "authorize 2.1", "four seconds are less than the margin");
     assert_eq!((world.totals().authorized_minor, world.totals().voided_minor), (1500, 1500));
-    world.answer(StepOutcome::Done { reference: "new".into(), amount_minor: None, expires: None });
+    world.answer(StepOutcome::Done {
+        reference: "new".into(),
+        amount_minor: None,
+        expires: None,
+        units: None,
+    });
     assert_eq!(world.effect().unwrap().request.reference.as_deref(), Some("new"));
     assert_eq!(world.runs_out(), ["capture"]);
     assert_eq!(world.status(), OrderStatus::Completed);
@@ -160,8 +175,12 @@ fn a_step_done_for_another_amount_is_not_done_as_asked() {
     for other in [0, 1499, 1501] {
         for step in [Step::Authorize, Step::Capture] {
             let mut world = World::at(step);
-            let outcome =
-                StepOutcome::Done { reference: "r".into(), amount_minor: Some(other), expires: None };
+            let outcome = StepOutcome::Done {
+                reference: "r".into(),
+                amount_minor: Some(other),
+                expires: None,
+                units: None,
+            };
             world.answer(outcome);
             assert_eq!((world.step(), world.attention()), (Some(step), Attention::Held));
             let cause = format!("it says {other}, and 1500 was asked for");

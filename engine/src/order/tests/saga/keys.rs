@@ -24,7 +24,7 @@ fn in_flight() -> Vec<World> {
 }
 
 fn done_as(reference: &str) -> StepOutcome {
-    StepOutcome::Done { reference: reference.into(), amount_minor: None, expires: None }
+    StepOutcome::Done { reference: reference.into(), amount_minor: None, expires: None, units: None }
 }
 
 /// Paid back twice: an operator's "not done" raised the generation of a refund that was on its way.

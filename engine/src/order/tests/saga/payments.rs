@@ -29,7 +29,7 @@ fn all(world: &mut World) -> Vec<String> {
             None => name,
         });
         let reference = format!("{}-{}", at.step.as_str(), at.instance).into();
-        world.answer(StepOutcome::Done { reference, amount_minor: None, expires: None });
+        world.answer(StepOutcome::Done { reference, amount_minor: None, expires: None, units: None });
         assert!(steps.len() < 40, "{steps:?}");
     }
     steps
@@ -102,7 +102,7 @@ fn a_cancellation_half_way_undoes_what_stands() {
         for _ in 0..answers {
             let at = world.active().unwrap().at.clone();
             let reference = format!("{}-{}", at.step.as_str(), at.instance).into();
-            world.answer(StepOutcome::Done { reference, amount_minor: None, expires: None });
+            world.answer(StepOutcome::Done { reference, amount_minor: None, expires: None, units: None });
         }
         assert_eq!(world.ask(cancel()), Code::Applied);
         world.answer(settled(false));
@@ -136,7 +136,7 @@ fn one_that_is_over_is_renewed_among_several() {
     world.answer(done());
     world.answer(done());
     let expires = Some(world.context.now.plus_ms(60_000));
-    world.answer(StepOutcome::Done { reference: "old".into(), amount_minor: None, expires });
+    world.answer(StepOutcome::Done { reference: "old".into(), amount_minor: None, expires, units: None });
     world.answer(done());
     world.context.now = world.context.now.plus_ms(70_000);
     world.answer(done());

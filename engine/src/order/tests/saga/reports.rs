@@ -100,7 +100,12 @@ fn a_real_conflict_is_told_to_an_operator() {
 
     let mut refunded = World::completed();
     refunded.ask(returning(json!([{ "line_id": "a", "quantity": 1 }])));
-    refunded.answer(StepOutcome::Done { reference: "re-1".into(), amount_minor: None, expires: None });
+    refunded.answer(StepOutcome::Done {
+        reference: "re-1".into(),
+        amount_minor: None,
+        expires: None,
+        units: None,
+    });
     assert_eq!(refunded.ask(report(Step::Refund, "re-1", "done")), Code::StepNotPending);
     told(refunded, report(Step::Refund, "re-1", "declined"), &["refund was done", "re-1"]);
 }
@@ -111,15 +116,22 @@ fn lines_of_a_report_are_honored_or_refused() {
     let line = |line_id: &str, quantity: u32| json!({ "line_id": line_id, "quantity": quantity });
     for mut world in pending_with_each_attention(Step::Book) {
         let before = world.order().clone();
-        assert_eq!(world.ask(of_lines(json!([line("z", 1)]))), Code::UnknownLine);
-        for part in [json!([line("a", 2), line("b", 1)]), json!([line("a", 3)]), json!([line("b", 1)])] {
-            assert_eq!(world.ask(of_lines(part)), Code::UnsupportedValue);
+        for foreign in [json!([line("z", 1)]), json!([line("a", 4)])] {
+            assert_eq!(world.ask(of_lines(foreign)), Code::UnknownLine);
         }
         let paid = json!([{ "line_id": "a", "quantity": 3, "amount_minor": 1 }, line("b", 1)]);
         assert_eq!(world.ask(of_lines(paid)), Code::UnsupportedValue);
         assert_eq!(*world.order(), before);
         assert_eq!(world.ask(of_lines(json!([line("b", 1), line("a", 3)]))), Code::Applied);
-        assert_eq!(world.step(), Some(Step::Capture));
+        assert_eq!((world.step(), world.totals().booked_units), (Some(Step::Capture), 4));
+    }
+    for part in [json!([line("a", 2), line("b", 1)]), json!([line("a", 3)]), json!([line("b", 1)])] {
+        for mut world in pending_with_each_attention(Step::Book) {
+            let units = part.as_array().unwrap().iter().map(|line| line["quantity"].as_u64().unwrap());
+            let units: u64 = units.sum();
+            assert_eq!(world.ask(of_lines(part.clone())), Code::Applied, "a part is honored");
+            assert_eq!((world.step(), world.totals().booked_units), (Some(Step::Capture), units));
+        }
     }
 }
 

@@ -34,6 +34,7 @@ fn a_held_order_names_its_step() {
         reference: "r".into(),
         amount_minor: None,
         expires: Some(TimestampMs(1)),
+        units: None,
     });
     renewed.answer(done());
     for (world, step) in [
