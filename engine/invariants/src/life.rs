@@ -293,6 +293,7 @@ impl Life {
             wrong(InvariantId::Transitions, format!("{step:?} was begun while a hold stands"));
         }
         let amended = self.money.as_ref().is_some_and(|money| money.peak().is_some());
+        let continues = self.last == Some(step) && asking.0 == self.instance && self.not_done;
         let legal = match (step, self.status) {
             // Of an order that was changed, what is not wanted any more is given up on the way forward.
             (StepV1::Void | StepV1::Release, Some(StatusV1::Open)) => amended || again,
@@ -306,10 +307,10 @@ impl Life {
             (StepV1::Refund, status) => {
                 status == Some(StatusV1::Canceling) || (status.is_some() && part.owed.is_some())
             }
-            (StepV1::Restock, status) => status == Some(StatusV1::Completed) || again,
+            // What was asked for before an order was opened again goes on.
+            (StepV1::Restock, status) => status == Some(StatusV1::Completed) || again || continues,
             (_, None) => false,
         };
-        let continues = self.last == Some(step) && asking.0 == self.instance && self.not_done;
         let expected = if again {
             self.generation
         } else if continues {

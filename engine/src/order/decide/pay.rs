@@ -5,10 +5,11 @@ use super::super::event::Event;
 use super::super::owed::sum_of;
 use super::super::payments::PaymentState;
 use super::super::placed::Payment;
-use super::super::{Order, OrderStatus};
+use super::super::{Order, OrderStatus, held_step};
 use super::decision::{Denial, plainly, rejected, rejected_at};
+use crate::fulfillment::has_gone;
 use crate::wire::Code;
-use crate::wire::command::PayData;
+use crate::wire::command::{PayData, Step};
 use crate::wire::limits::PAYMENTS_OF_ORDER_MAX;
 use crate::wire::order::Attention;
 
@@ -22,7 +23,11 @@ pub(super) fn pay(order: &Order, data: &PayData) -> Result<Vec<Event>, Denial> {
     let declined = saga.payments.iter().filter(|payment| payment.declined);
     let open_minor = sum_of(declined.map(PaymentState::not_authorized_minor));
     // Its time was over, and a part of the order has gone: it is held, and can be paid all the same.
-    let held = saga.active.is_none() && saga.attention.kind() == Attention::Held && open_minor > 0;
+    let held = saga.active.is_none()
+        && saga.attention.kind() == Attention::Held
+        && held_step(saga.last_ended) == Some(Step::Authorize)
+        && has_gone(order, Step::Authorize)
+        && open_minor > 0;
     if saga.waiting_until.is_none() && !held {
         return Err(plainly(Code::NothingToPay));
     }

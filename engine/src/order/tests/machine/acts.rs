@@ -22,7 +22,9 @@ pub(super) fn pays(world: &mut World, parts: usize, right: bool) -> Code {
     let saga = &world.order().saga;
     let open: i64 =
         saga.payments.iter().filter(|one| one.declined).map(|one| one.not_authorized_minor()).sum();
-    let (waits, count) = (saga.waiting_until.is_some(), saga.payments.count());
+    let held =
+        world.attention() == Attention::Held && crate::fulfillment::has_gone(world.order(), Step::Authorize);
+    let (waits, count) = (saga.waiting_until.is_some() || held, saga.payments.count());
     let minors = parts_of(open + i64::from(!right), parts);
     let payments: Vec<_> = minors
         .iter()
