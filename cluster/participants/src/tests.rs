@@ -33,6 +33,7 @@ fn request(order: u32, step: Step, key: &str, reference: Option<Arc<str>>) -> St
         quantity: 3,
         amount_minor: 900,
         components: [].into(),
+        delivery: 0,
     };
     let placed = Placed::new("c", Currency::parse("USD").unwrap(), 900, [line]);
     let (tenant, id) = (TenantId::parse("t").unwrap(), OrderId::parse(&format!("o{order}")).unwrap());

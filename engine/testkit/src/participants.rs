@@ -60,6 +60,7 @@ pub fn placed(quantity: u32, total_minor: i64) -> Arc<Placed> {
         quantity,
         amount_minor: total_minor / 2,
         components: [].into(),
+        delivery: 0,
     };
     Arc::new(Placed::new("c-1", Currency::parse("EUR").unwrap(), total_minor, [line("a"), line("b")]))
 }
