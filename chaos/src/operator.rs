@@ -3,7 +3,7 @@
 //! "Done" is said only of what its participant has in its book: an operator may believe what they have seen. "Not done" is
 //! said of anything, and is often wrong: the engine has to find that out.
 
-use retailflow_engine::books::reference;
+use retailflow_books::reference;
 use retailflow_engine::ids::{CommandId, CommandKey, Source};
 use retailflow_engine::ports::Role;
 use retailflow_engine::wire::command::{ResolveStepData, ResolvedAs, ResumeData, Step};

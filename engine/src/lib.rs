@@ -7,9 +7,7 @@
 //! - [`codec`]: what is stored, frozen by version
 //! - [`placement`]: which node owns which partition, a pure plan
 //! - [`ports`]: what the engine needs from the world; [`memory`]: reference adapters
-//! - [`books`]: what participants keep, to be compared with the log
 
-pub mod books;
 pub mod codec;
 pub mod fulfillment;
 pub mod keys;

@@ -1,7 +1,7 @@
 //! What becomes of an order's payment: most are taken at once; some are declined, some reviewed, and of those some reported to have been
 //! declined. The simulated payments know what to do by the token.
 
-use retailflow_engine::books::reference;
+use retailflow_books::reference;
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::keys::idempotency_key;
 use retailflow_engine::money::{Amount, MoneyError};

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use retailflow_engine::books::Sides;
+use retailflow_books::Sides;
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
 use retailflow_invariants::CheckKey;
 use serde_json::{Value, json};

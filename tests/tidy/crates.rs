@@ -12,8 +12,9 @@ use crate::repo::{Repo, code_lines, names_crate, none_broken, output};
 const OURS: &[(&str, &[&str], &[&str])] = &[
     ("retailflow-wire", &[], &[]),
     ("retailflow-engine", &["retailflow-wire"], &["retailflow-invariants"]),
-    ("retailflow-invariants", &["retailflow-engine"], &[]),
-    ("retailflow-testkit", &["retailflow-engine"], &[]),
+    ("retailflow-books", &["retailflow-engine"], &[]),
+    ("retailflow-invariants", &["retailflow-engine", "retailflow-books"], &[]),
+    ("retailflow-testkit", &["retailflow-engine", "retailflow-books"], &[]),
     ("retailflow-config", &[], &[]),
     (
         "retailflow-actors",
@@ -35,6 +36,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         "retailflow-chaos",
         &[
             "retailflow-engine",
+            "retailflow-books",
             "retailflow-invariants",
             "retailflow-testkit",
             "retailflow-actors",
@@ -83,6 +85,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
             "retailflow-import",
             "retailflow-measure",
             "retailflow-engine",
+            "retailflow-books",
             "retailflow-invariants",
             "retailflow-actors",
             "retailflow-os",

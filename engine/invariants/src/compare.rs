@@ -12,7 +12,7 @@ use super::name_set::Names;
 use super::names::{CheckKey, Name};
 use super::order::OrderTail;
 use super::table::{Table, shard_of};
-use retailflow_engine::books::{BookEntry, BookKind, MoneyTotals, Sides};
+use retailflow_books::{BookEntry, BookKind, MoneyTotals, Sides};
 use retailflow_engine::codec::v1::StepV1;
 use retailflow_engine::fulfillment::steps::spec;
 use retailflow_engine::ids::{OrderRef, TimestampMs};

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::violation::InvariantId;
-use retailflow_engine::books::BookEntry;
+use retailflow_books::BookEntry;
 use retailflow_engine::codec::v1::{FactKindV1, FactV1, PaymentV1, StepV1};
 use retailflow_engine::wire::command::Step;
 
@@ -379,7 +379,7 @@ pub(super) fn take_payment(payments: &mut [[PaymentSide; 2]], entry: &BookEntry)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use retailflow_engine::books::BookKind;
+    use retailflow_books::BookKind;
     use retailflow_engine::ids::{OrderId, OrderRef, TenantId, TimestampMs};
 
     fn entry(step: Step, key: &str, target: Option<&str>, amount_minor: i64) -> BookEntry {

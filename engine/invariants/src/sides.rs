@@ -4,7 +4,7 @@
 use super::compare::pairs;
 use super::life::Effects;
 use super::{InvariantId, Violation};
-use retailflow_engine::books::BookTotals;
+use retailflow_books::BookTotals;
 use retailflow_engine::keys::hex;
 
 /// Violations named at most.

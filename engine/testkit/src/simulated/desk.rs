@@ -9,8 +9,8 @@ use super::inventory::Stock;
 use super::keys::{AuthorizationState, Effect, Entry, KeyHash, KeyState, Keys, key_hash};
 use super::payments::Till;
 use super::shipping::Parcels;
-use retailflow_engine::books::{BookEntry, BookKind, Journal, Why};
-use retailflow_engine::books::{key_of, reference};
+use retailflow_books::{BookEntry, BookKind, Journal, Why};
+use retailflow_books::{key_of, reference};
 use retailflow_engine::ids::{OrderRef, TimestampMs};
 use retailflow_engine::ports::{
     KeyStanding, LineUnits, Performed, Role, StepAnswer, StepRequest, StoreError,

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::keys::{Effect, Entry, Keys, key_hash};
-use retailflow_engine::books::key_of;
-use retailflow_engine::books::{BookEntry, BookKind, BookLine, Why};
+use retailflow_books::key_of;
+use retailflow_books::{BookEntry, BookKind, BookLine, Why};
 use retailflow_engine::wire::command::Step;
 
 /// Half of the units of such a line are there, rounded up: for trying out what comes in parts.

@@ -21,7 +21,7 @@ pub const DECLINED_TOKEN: &str = "tok_declined";
 /// How long a review is expected to take.
 const REVIEW_MS: u64 = 24 * 3_600_000;
 pub use inventory::{HALF_IN_STOCK_SKU, NOT_IN_STOCK_SKU, StockOptions};
-pub use retailflow_engine::books::{
+pub use retailflow_books::{
     BookEntry, BookError, BookKind, BookLine, BookTotals, Journal, MemoryJournal, MoneyTotals, Sides,
     Violation, Why,
 };
@@ -30,7 +30,7 @@ use self::desk::{Desk, Trade, declined};
 use self::inventory::Stock;
 use self::payments::Till;
 use self::shipping::Parcels;
-use retailflow_engine::books::reference;
+use retailflow_books::reference;
 use retailflow_engine::ids::{CommandId, CommandKey, OrderRef, Source, TimestampMs};
 use retailflow_engine::ports::{
     Clock, KeyStanding, Participant, Participants, PortFuture, Role, Settlement, StepAnswer, StepRequest,

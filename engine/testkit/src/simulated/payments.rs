@@ -3,8 +3,8 @@
 //! An authorization is captured once, in full or in part, or voided; a capture is paid back in as many parts as one likes.
 
 use super::keys::{AuthorizationState, Effect, Entry, Keys, key_hash};
-use retailflow_engine::books::key_of;
-use retailflow_engine::books::{BookEntry, Why};
+use retailflow_books::key_of;
+use retailflow_books::{BookEntry, Why};
 use retailflow_engine::ids::TimestampMs;
 use retailflow_engine::wire::command::Step;
 

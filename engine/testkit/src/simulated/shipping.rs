@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use super::keys::{Effect, Entry, KeyHash, Keys, ParcelState, key_hash};
-use retailflow_engine::books::key_of;
-use retailflow_engine::books::{BookEntry, Why};
+use retailflow_books::key_of;
+use retailflow_books::{BookEntry, Why};
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::keys::order_key;
 use retailflow_engine::wire::command::Step;

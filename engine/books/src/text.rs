@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::entry::{BookEntry, BookKind, BookLine};
 use super::why::Why;
-use crate::ids::{OrderId, OrderRef, TenantId, TimestampMs};
-use crate::money::Currency;
-use crate::wire::command::Step;
+use retailflow_engine::ids::{OrderId, OrderRef, TenantId, TimestampMs};
+use retailflow_engine::money::Currency;
+use retailflow_engine::wire::command::Step;
 
 const VERSION: &str = "1";
 /// What stands for nothing. A text that is this is written with its code.

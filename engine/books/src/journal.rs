@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::entry::BookEntry;
 use super::totals::BookTotals;
-use crate::ports::StoreError;
+use retailflow_engine::ports::StoreError;
 
 /// Where participants write their books.
 ///

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use super::why::Why;
-use crate::ids::{OrderRef, TimestampMs};
-use crate::money::Currency;
-use crate::ports::{Role, StepRequest};
-use crate::wire::command::Step;
+use retailflow_engine::ids::{OrderRef, TimestampMs};
+use retailflow_engine::money::Currency;
+use retailflow_engine::ports::{Role, StepRequest};
+use retailflow_engine::wire::command::Step;
 
 /// What an entry says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

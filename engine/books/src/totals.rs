@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::entry::{BookEntry, BookKind};
-use crate::ids::OrderRef;
-use crate::keys::{keyed_name, sha256};
-use crate::money::Currency;
-use crate::ports::Role;
-use crate::wire::command::Step;
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::keys::{keyed_name, sha256};
+use retailflow_engine::money::Currency;
+use retailflow_engine::ports::Role;
+use retailflow_engine::wire::command::Step;
 
 /// What participants did for one order. Sums saturate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
