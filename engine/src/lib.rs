@@ -5,7 +5,6 @@
 //! - [`order`]: the aggregate: `decide`, `evolve`, combining
 //! - [`fulfillment`]: the saga: what follows, and what participants are asked for
 //! - [`codec`]: what is stored, frozen by version
-//! - [`placement`]: which node owns which partition, a pure plan
 //! - [`ports`]: what the engine needs from the world; [`memory`]: reference adapters
 
 pub mod codec;
@@ -13,7 +12,6 @@ pub mod fulfillment;
 pub mod keys;
 pub mod memory;
 pub mod order;
-pub mod placement;
 pub mod ports;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;

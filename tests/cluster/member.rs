@@ -10,12 +10,12 @@ use retailflow_actors::{
 use retailflow_config::Config;
 use retailflow_engine::ids::{NodeId, TimestampMs};
 use retailflow_engine::memory::{MemoryDeadLetters, MemorySnapshots, MemoryTenants};
-use retailflow_engine::placement::Policy;
 use retailflow_engine::ports::{Clock, LogIdentity, Participants, Rng};
 use retailflow_engine::wire::Durability;
 use retailflow_etcd::{EtcdOptions, EtcdOwnership};
 use retailflow_nats::event_log::GROUP_RECORDS_MAX;
 use retailflow_nats::{Connections, NatsLog, NatsLogOptions, NatsOptions, Topology};
+use retailflow_placement::Policy;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -14,6 +14,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ("retailflow-engine", &["retailflow-wire"], &["retailflow-invariants"]),
     ("retailflow-books", &["retailflow-engine"], &[]),
     ("retailflow-invariants", &["retailflow-engine", "retailflow-books"], &[]),
+    ("retailflow-placement", &["retailflow-wire"], &[]),
     ("retailflow-testkit", &["retailflow-engine", "retailflow-books"], &[]),
     ("retailflow-config", &[], &[]),
     (
@@ -29,7 +30,11 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         &["retailflow-config", "retailflow-testkit"],
     ),
     ("retailflow-nats", &["retailflow-engine", "retailflow-os"], &["retailflow-testkit"]),
-    ("retailflow-etcd", &["retailflow-engine", "retailflow-os"], &["retailflow-testkit"]),
+    (
+        "retailflow-etcd",
+        &["retailflow-engine", "retailflow-placement", "retailflow-os"],
+        &["retailflow-testkit"],
+    ),
     ("retailflow-participants", &["retailflow-engine", "retailflow-testkit", "retailflow-os"], &[]),
     ("retailflow-gateway", &["retailflow-engine", "retailflow-config"], &["retailflow-testkit"]),
     (
@@ -50,6 +55,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         "retailflow-server",
         &[
             "retailflow-engine",
+            "retailflow-placement",
             "retailflow-invariants",
             "retailflow-testkit",
             "retailflow-actors",
@@ -96,7 +102,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
             "retailflow-participants",
             "retailflow-config",
         ],
-        &["retailflow-testkit", "retailflow-chaos", "retailflow-chaos-disk"],
+        &["retailflow-placement", "retailflow-testkit", "retailflow-chaos", "retailflow-chaos-disk"],
     ),
 ];
 

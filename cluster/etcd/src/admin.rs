@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use retailflow_engine::ids::{NodeId, PartitionId, TimestampMs};
-use retailflow_engine::placement::Policy;
+use retailflow_placement::Policy;
 
 use super::answers::{EtcdError, Meaning};
 use super::coordinator::Coordinator;

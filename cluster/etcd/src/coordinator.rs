@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use retailflow_engine::ids::{NodeId, PartitionId, TimestampMs};
-use retailflow_engine::placement::{Assigned, Assignment, Candidate, Policy, plan};
+use retailflow_placement::{Assigned, Assignment, Candidate, Policy, plan};
 
 use super::keys::{Key, Keys};
 use super::values::{ClaimV1, DrainV1, Holder, NodeV1, PinV1, PlacementV1, SeenV1, ValueError, read};

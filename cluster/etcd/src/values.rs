@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use retailflow_engine::ids::{NodeId, PartitionId, TimestampMs};
-use retailflow_engine::placement::{Assigned, Assignment};
+use retailflow_placement::{Assigned, Assignment};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use retailflow_engine::ids::{NodeId, PartitionId, TimestampMs};
-use retailflow_engine::placement::Policy;
 use retailflow_engine::ports::{Clock, Ownership, OwnershipEvent};
 use retailflow_etcd::{ClusterAdmin, EtcdOptions, EtcdOwnership};
+use retailflow_placement::Policy;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, timeout};
 

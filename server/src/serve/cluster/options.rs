@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use retailflow_actors::OwnershipTimeouts;
 use retailflow_config::Config;
-use retailflow_engine::placement::Policy;
 use retailflow_nats::{AskOptions, InboxOptions, MisroutedCommands};
+use retailflow_placement::Policy;
 
 /// Of the ask door.
 pub(super) fn ask(config: &Config) -> AskOptions {

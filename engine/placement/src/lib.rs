@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ids::{NodeId, PartitionId, TimestampMs};
+use retailflow_wire::ids::{NodeId, PartitionId, TimestampMs};
 
 /// Greatest weight of a node.
 pub const WEIGHT_MAX: u32 = 1_000;
