@@ -2,6 +2,7 @@
 
 use retailflow_actors::Settings;
 use retailflow_config::Config;
+use retailflow_engine::wire::flow_rules::{BeginsWith, CaptureAt, FlowRules, ShortLines};
 
 use crate::time::Dice;
 
@@ -58,6 +59,10 @@ pub struct Plan {
     pub hot_commands: u32,
     /// One more order crashes its actor at every command.
     pub poison: bool,
+    /// Of a thousand commands, how many change an order rather than place it.
+    pub changes_permille: u32,
+    /// The flow of the second tenant's orders.
+    pub flow: FlowRules,
     /// Lines of the inbox that are no commands.
     pub malformed: u32,
     /// How often somebody looks first what a command would come to, in thousandths of the tries.
@@ -85,6 +90,8 @@ impl Plan {
             commands: 16,
             hot_commands: 10,
             poison: false,
+            changes_permille: 0,
+            flow: FlowRules::DEFAULT,
             malformed: 2,
             dry_runs_permille: 0,
             node_kills: 0,
@@ -131,6 +138,8 @@ impl Plan {
             authorization_ms: dice.chance(300).then(|| 5_100 + dice.below(2_000)),
             // Drawn last: the worlds without any are what they were.
             dry_runs_permille: if dice.chance(300) { 250 } else { 0 },
+            changes_permille: if dice.chance(500) { 350 } else { 0 },
+            flow: flow(&dice),
             config,
         }
     }
@@ -180,4 +189,19 @@ fn small() -> Config {
     config.effects.breaker_open_ms = 30;
     config.effects.sweep_ms = 40;
     config
+}
+
+/// Some flow of a tenant; that of all others in half of the worlds.
+fn flow(dice: &Dice) -> FlowRules {
+    if dice.chance(500) {
+        return FlowRules::DEFAULT;
+    }
+    let at = |count: usize| usize::try_from(dice.below(count as u64)).unwrap_or(0);
+    FlowRules {
+        version: 2,
+        capture: CaptureAt::ALL[at(CaptureAt::ALL.len())],
+        begins_with: BeginsWith::ALL[at(BeginsWith::ALL.len())],
+        short_lines: ShortLines::ALL[at(ShortLines::ALL.len())],
+        ..FlowRules::DEFAULT
+    }
 }

@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use retailflow_engine::ids::{CommandId, CommandKey, IdError, OrderId, OrderRef, Source, TenantId};
+use retailflow_engine::ids::{CommandId, CommandKey, IdError, OrderId, OrderRef, Source, TenantId, TimestampMs};
 use retailflow_engine::money::{Amount, Currency};
 use retailflow_engine::ports::Body;
-use retailflow_engine::wire::command::{CancelData, Line, Payment, PlaceData};
+use retailflow_engine::wire::command::{
+    AmendData, AmendLine, CancelData, CancelLine, DeliveryPart, ExchangeData, FactKind, HoldData, Line, Payment,
+    PlaceData, RecordData, RefundData, ReleaseHoldData, ReturnData, ReturnLine,
+};
 use retailflow_engine::wire::{CommandData, CommandEvent};
 
+use retailflow_testkit::simulated::HALF_IN_STOCK_SKU;
+
 use crate::plan::Plan;
-use crate::time::Dice;
+use crate::time::{Dice, EPOCH_MS};
 
 /// The name of the order whose actor crashes at every command.
 pub(crate) const POISON: &str = "poison";
+/// The name of holds.
+pub(crate) const HOLD: &str = "fraud";
 /// The time within which first sends begin, in milliseconds.
 const SPREAD_MS: u64 = 600;
 
@@ -41,7 +48,7 @@ impl Script {
     /// The workload of `seed` for `plan`.
     pub(crate) fn new(seed: u64, plan: &Plan) -> Result<Self, IdError> {
         let dice = Dice::new(seed, 2);
-        let events = events(&dice, plan)?;
+        let events = events(&dice, &Dice::new(seed, 11), plan)?;
         let mut script =
             Self { callers: Vec::new(), bodies: Vec::new(), malformed: u64::from(plan.malformed), events };
         for event in script.events.clone() {
@@ -94,7 +101,7 @@ fn caller(dice: &Dice, event: &CommandEvent, late_ms: u64) -> AskClient {
     AskClient { event: event.clone(), first_ms: dice.below(SPREAD_MS) + late_ms, patience_ms }
 }
 
-fn events(dice: &Dice, plan: &Plan) -> Result<Vec<CommandEvent>, IdError> {
+fn events(dice: &Dice, more: &Dice, plan: &Plan) -> Result<Vec<CommandEvent>, IdError> {
     let mut orders = Vec::new();
     for number in 0..plan.orders.max(1) {
         orders.push(order(if number % 3 == 2 { "t1" } else { "t0" }, &format!("o{number}"))?);
@@ -103,7 +110,11 @@ fn events(dice: &Dice, plan: &Plan) -> Result<Vec<CommandEvent>, IdError> {
     let mut events: Vec<CommandEvent> = Vec::new();
     for number in 0..plan.commands {
         let at = usize::try_from(dice.below(orders.len() as u64)).unwrap_or(0);
-        events.push(event(dice, &orders[at], number, &events)?);
+        let mut event = event(dice, &orders[at], number, &events)?;
+        if more.below(1000) < plan.changes_permille.into() {
+            event.data = change(more, number);
+        }
+        events.push(event);
     }
     for number in 0..plan.hot_commands {
         events.push(event(dice, &hot, 1000 + number, &events)?);
@@ -141,6 +152,73 @@ fn event(
     Ok(CommandEvent::new(order.clone(), key(source, number)?, data))
 }
 
+/// What a shop does to an order that is there: whatever comes of it, the books balance.
+fn change(more: &Dice, number: u32) -> CommandData {
+    let quantity = 1 + u32::try_from(more.below(2)).unwrap_or(0);
+    let minor = |minor: u64| Amount::new(i64::try_from(minor).unwrap_or(0)).unwrap_or_default();
+    let line_id = if more.chance(500) { "1" } else { "2" };
+    let added = |line_id: String, minor: u64| Line {
+        line_id,
+        sku: "cd".into(),
+        quantity,
+        amount_minor: Amount::new(i64::try_from(minor).unwrap_or(0)).unwrap_or_default(),
+        components: Vec::new(),
+    };
+    let back = ReturnLine { line_id: line_id.into(), quantity, amount_minor: None, restock: None, condition: None };
+    let reason = || "the shop says so".to_owned();
+    match more.below(8) {
+        0 => CommandData::Amend(AmendData {
+            lines: vec![AmendLine { line_id: line_id.into(), quantity: quantity + 1, amount_minor: None }],
+            add_lines: if more.chance(500) { vec![added("3".into(), 5)] } else { Vec::new() },
+            delivery: None,
+            attributes: BTreeMap::new(),
+            note: Some("ring twice".into()),
+            payments: Vec::new(),
+            reason: reason(),
+            expected_version: None,
+        }),
+        1 => CommandData::Cancel(CancelData {
+            reason: reason(),
+            lines: vec![CancelLine { line_id: line_id.into(), quantity: 1 }],
+            expected_version: None,
+        }),
+        2 => CommandData::Return(ReturnData {
+            lines: vec![back],
+            restock: None,
+            fee_minor: None,
+            reason: reason(),
+            expected_version: None,
+        }),
+        3 => CommandData::Refund(RefundData {
+            amount_minor: minor(1 + more.below(3)),
+            components: Vec::new(),
+            lines: Vec::new(),
+            payment_id: None,
+            reason: reason(),
+            expected_version: None,
+        }),
+        4 => CommandData::Hold(HoldData { name: HOLD.into(), reason: reason(), until: None, expected_version: None }),
+        5 => CommandData::Record(RecordData {
+            kind: FactKind::Chargeback,
+            amount_minor: minor(1 + more.below(3)),
+            reference: format!("case-{number}"),
+            payment_id: None,
+            line_id: None,
+            happened_at: None,
+            reason: None,
+            expected_version: None,
+        }),
+        6 => CommandData::ReleaseHold(ReleaseHoldData { name: HOLD.into(), reason: None, expected_version: None }),
+        _ => CommandData::Exchange(ExchangeData {
+            lines: vec![back],
+            add_lines: vec![added(format!("e{number}"), 1 + more.below(40))],
+            payments: Vec::new(),
+            reason: reason(),
+            expected_version: None,
+        }),
+    }
+}
+
 fn order(tenant: &str, order: &str) -> Result<OrderRef, IdError> {
     Ok(OrderRef { tenant: TenantId::parse(tenant)?, order: OrderId::parse(order)? })
 }
@@ -160,8 +238,16 @@ pub(crate) fn place(number: u32) -> CommandData {
         amount_minor: amount,
         components: Vec::new(),
     };
-    let lines = vec![line("1", 1), line("2", 2 + number % 3)];
+    let mut lines = vec![line("1", 1), line("2", 2 + number % 3)];
+    if number % 7 == 3 {
+        lines[1].sku = HALF_IN_STOCK_SKU.into();
+    }
     let mut place = PlaceData::new(format!("customer-{number}"), usd(), lines);
+    if number % 5 == 2 {
+        let (method, address_ref) = (Some("letter".into()), None);
+        let available_from = (number % 2 == 0).then_some(TimestampMs(EPOCH_MS + 700));
+        place.deliveries.push(DeliveryPart { line_ids: vec!["2".into()], method, address_ref, available_from });
+    }
     place.payments = payments(amount.minor() * 2, number % 5);
     CommandData::Place(place)
 }

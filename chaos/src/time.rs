@@ -6,7 +6,7 @@ use retailflow_engine::ports::{Clock, Rng};
 use tokio::time::Instant;
 
 /// When every world begins: 2025-01-01T00:00:00Z.
-const EPOCH_MS: i64 = 1_735_689_600_000;
+pub(crate) const EPOCH_MS: i64 = 1_735_689_600_000;
 
 /// Wall-clock time that passes as the runtime's paused time does.
 #[derive(Debug, Clone, Copy)]

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use retailflow_actors::{Node, NodeHandle, Ports, Settings};
-use retailflow_engine::ids::TimestampMs;
+use retailflow_engine::ids::{TenantId, TimestampMs};
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemoryTenants};
-use retailflow_engine::ports::LogIdentity;
+use retailflow_engine::ports::{LogIdentity, TenantSetting};
 use retailflow_engine::wire::{CommandEvent, Durability};
 use retailflow_invariants::{InvariantId, OutcomeBook, Violation};
 use retailflow_testkit::simulated::{MemoryJournal, SimOptions, SimParticipants, StockOptions};
@@ -141,7 +141,7 @@ impl<'a> World<'a> {
             deadlines: Arc::new(FaultyDeadlines { deck: stores.clone(), inner: log.clone() }),
             participants,
             snapshots: Arc::new(FaultySnapshots::new(stores.clone())),
-            tenants: Arc::new(FaultyTenants { deck: stores.clone(), inner: MemoryTenants::default() }),
+            tenants: Arc::new(FaultyTenants { deck: stores.clone(), inner: tenants(plan) }),
             dead_letters: Arc::new(FaultyDeadLetters { deck: stores, inner: MemoryDeadLetters::default() }),
             clock: Arc::new(clock),
             rng: Arc::new(Dice::new(seed, 6)),
@@ -285,4 +285,10 @@ impl<'a> World<'a> {
         self.shared.violated(Violation::new(InvariantId::Progress, "the node does not start"));
         None
     }
+}
+
+/// The second tenant has a flow of its own.
+fn tenants(plan: &Plan) -> MemoryTenants {
+    let second = TenantId::parse("t1").ok();
+    second.map(|tenant| TenantSetting { flow: plan.flow, ..TenantSetting::new(tenant) }).into_iter().collect()
 }

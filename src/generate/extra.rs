@@ -3,8 +3,8 @@
 use retailflow_engine::money::{Amount, MoneyError};
 use retailflow_engine::wire::CommandData;
 use retailflow_engine::wire::command::{
-    AmendData, AmendLine, CancelData, CancelLine, Delivery, FactKind, HoldData, Line, PayData, Payment,
-    PlaceData, RecordData, RefundData, RefundLine, ReleaseHoldData,
+    AmendData, AmendLine, CancelData, CancelLine, Delivery, DeliveryPart, ExchangeData, FactKind, HoldData, Line,
+    PayData, Payment, PlaceData, RecordData, RefundData, RefundLine, ReleaseHoldData, ReturnLine,
 };
 
 use super::order::made_at;
@@ -25,6 +25,7 @@ pub(super) enum Extra {
     Amend,
     CancelUnits,
     Record,
+    Exchange,
 }
 
 /// What becomes of this order, if anything. Draws of its own: without these shares, every order is what it was.
@@ -36,6 +37,7 @@ pub(super) fn of(seed: u64, order: u64, shares: Shares) -> Option<Extra> {
         (Extra::Amend, shares.amend_permille),
         (Extra::CancelUnits, shares.cancel_units_permille),
         (Extra::Record, shares.record_permille),
+        (Extra::Exchange, shares.exchange_permille),
     ];
     let mut end = 0;
     ends.into_iter().find_map(|(extra, permille)| {
@@ -74,6 +76,46 @@ pub(super) fn split(rng: &mut Rng, place: &mut PlaceData) -> Result<(), MoneyErr
     }
     place.payments = payments;
     Ok(())
+}
+
+/// Has the order's goods go in parts: half of a line is there, or the last line goes by itself, now or an hour later.
+pub(super) fn in_parts(rng: &mut Rng, order: u64, place: &mut PlaceData) {
+    let Some(last) = place.lines.last_mut() else { return };
+    if rng.chance(500) {
+        last.sku = "sim-half-in-stock".into();
+    } else if place.lines.len() > 1 {
+        let line_ids = place.lines.last().map(|line| line.line_id.clone()).into_iter().collect();
+        let available_from = rng.chance(300).then(|| made_at(order).plus_ms(HOUR_MS));
+        place.deliveries.push(DeliveryPart { line_ids, method: None, address_ref: None, available_from });
+    }
+}
+
+/// A unit of the first line comes back, and another thing is ordered in its place: for as much, for more, or for less.
+pub(super) fn exchange(rng: &mut Rng, place: &PlaceData) -> Result<CommandData, MoneyError> {
+    let line = &place.lines[0];
+    let unit_minor = line.amount_minor.minor() / i64::from(line.quantity.max(1));
+    let price_minor = unit_minor * rng.one_of([80, 100, 100, 130]) / 100;
+    let back = ReturnLine {
+        line_id: line.line_id.clone(),
+        quantity: 1,
+        amount_minor: None,
+        restock: None,
+        condition: None,
+    };
+    let other = Line {
+        line_id: "e1".into(),
+        sku: format!("sku-{:03}", rng.below(500)),
+        quantity: 1,
+        amount_minor: Amount::new(price_minor)?,
+        components: Vec::new(),
+    };
+    Ok(CommandData::Exchange(ExchangeData {
+        lines: vec![back],
+        add_lines: vec![other],
+        payments: Vec::new(),
+        reason: rng.one_of(["too small", "another color", "does not fit"]).into(),
+        expected_version: None,
+    }))
 }
 
 /// Money back without goods: of a line, or of nothing in particular.

@@ -115,6 +115,10 @@ impl<'a> Maker<'a> {
                 if fate == PaymentFate::Taken && rng.chance(shares.split_permille) {
                     extra::split(rng, &mut place)?;
                 }
+                let rng = &mut Rng::new(seed, order, Stream::Parts);
+                if rng.chance(shares.parts_permille) {
+                    extra::in_parts(rng, order, &mut place);
+                }
                 if planned.form == Form::Reused {
                     place.customer.push_str("-other");
                 }
@@ -143,6 +147,7 @@ impl<'a> Maker<'a> {
                     Extra::Amend => (extra::amend(rng, &place)?, 30_000),
                     Extra::CancelUnits => (extra::cancel_units(&place), 30_000),
                     Extra::Record => (extra::record(rng, order, &place)?, 3 * DAY_MS),
+                    Extra::Exchange => (extra::exchange(rng, &place)?, 2 * DAY_MS),
                 }
             }
             What::ReleaseHold => {
@@ -170,6 +175,7 @@ fn id(name: &str, what: What) -> anyhow::Result<CommandId> {
         What::Extra(Extra::Amend) => "amend",
         What::Extra(Extra::CancelUnits) => "cancel-units",
         What::Extra(Extra::Record) => "record",
+        What::Extra(Extra::Exchange) => "exchange",
         What::ReleaseHold => "release",
     };
     CommandId::parse(&format!("{name}-{what}")).context("a command's id")

@@ -25,6 +25,8 @@ pub(super) enum Stream {
     Split = 1 << 60,
     /// What is said where something else becomes of it.
     Said = 2 << 60,
+    /// Whether its goods go in parts, and in which.
+    Parts = 3 << 60,
 }
 
 /// Draws of one order for one use.

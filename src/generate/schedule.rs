@@ -115,6 +115,7 @@ impl Schedule {
             + match what {
                 Extra::Hold | Extra::Amend | Extra::CancelUnits => 1 + rng.small(20),
                 Extra::Refund => rng.between(1, 8_000),
+                Extra::Exchange => rng.between(3_000, 8_000),
                 Extra::Record => rng.between(3_000, 8_000),
             };
         self.plan_new(rng, line, order, What::Extra(what));

@@ -35,6 +35,10 @@ pub(crate) struct Shares {
     pub(crate) cancel_units_permille: u64,
     /// Orders of which a fact is recorded.
     pub(crate) record_permille: u64,
+    /// Orders of which units are exchanged for others.
+    pub(crate) exchange_permille: u64,
+    /// Orders whose goods go in parts.
+    pub(crate) parts_permille: u64,
 }
 
 impl Shares {
@@ -45,5 +49,6 @@ impl Shares {
             + self.amend_permille
             + self.cancel_units_permille
             + self.record_permille
+            + self.exchange_permille
     }
 }

@@ -52,6 +52,10 @@ pub(crate) struct Summary {
     pub(crate) unit_cancels: u64,
     /// Facts for the books.
     pub(crate) records: u64,
+    /// Exchanges of units for others.
+    pub(crate) exchanges: u64,
+    /// Orders whose goods go in parts.
+    pub(crate) goods_in_parts: u64,
     /// Orders that are paid in parts.
     pub(crate) split: u64,
     /// Orders whose payment is reviewed.
@@ -103,12 +107,15 @@ impl Summary {
             What::Extra(Extra::Amend) => self.amends += 1,
             What::Extra(Extra::CancelUnits) => self.unit_cancels += 1,
             What::Extra(Extra::Record) => self.records += 1,
+            What::Extra(Extra::Exchange) => self.exchanges += 1,
             What::ReleaseHold => {}
         }
         let CommandData::Place(place) = &event.data else { return };
         self.lines += place.lines.len() as u64;
         self.units += place.units();
         self.split += u64::from(place.payments.len() > 1);
+        let halves = place.lines.iter().any(|line| line.sku == "sim-half-in-stock");
+        self.goods_in_parts += u64::from(halves || !place.deliveries.is_empty());
         match place.payments.first().map(|payment| payment.token_ref.as_str()) {
             Some("tok_review") => self.reviewed += 1,
             Some("tok_declined") => self.declined += 1,
@@ -162,6 +169,8 @@ impl fmt::Display for Summary {
             ("amends", self.amends, "the order is changed"),
             ("unit cancels", self.unit_cancels, "one unit is not wanted any more"),
             ("records", self.records, "a fact for the books"),
+            ("exchanges", self.exchanges, "a unit comes back, and another thing is ordered in its place"),
+            ("shipments", self.goods_in_parts, "of the places: their goods go in parts"),
         ] {
             if of > 0 {
                 writeln!(f, "{what:<12} {:>12}  {more}", number(of))?;

@@ -25,6 +25,8 @@ const SHARES: Shares = Shares {
     amend_permille: 0,
     cancel_units_permille: 0,
     record_permille: 0,
+    exchange_permille: 0,
+    parts_permille: 0,
 };
 
 fn settings(orders: u64, seed: u64) -> Settings {
@@ -79,6 +81,8 @@ fn a_shop_does_some_of_all() {
         amend_permille: 40,
         cancel_units_permille: 20,
         record_permille: 10,
+        exchange_permille: 30,
+        parts_permille: 100,
         ..SHARES
     };
     let (events, summary) = events(&Settings { shares, ..settings(10_000, 7) });
@@ -90,6 +94,8 @@ fn a_shop_does_some_of_all() {
         ("amends", summary.amends, 400),
         ("unit cancels", summary.unit_cancels, 200),
         ("records", summary.records, 100),
+        ("exchanges", summary.exchanges, 300),
+        ("shipments", summary.goods_in_parts, 800),
     ] {
         assert!(
             found.abs_diff(expected) * 100 <= expected * 30,

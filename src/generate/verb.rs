@@ -88,6 +88,12 @@ pub(crate) struct Args {
     /// Of a thousand orders, of how many a fact is recorded: a chargeback, a loss
     #[arg(long, value_name = "N", value_parser = permille())]
     record_permille: Option<u64>,
+    /// Of a thousand orders, of how many a unit is exchanged for another thing, 3,000 to 8,000 lines later
+    #[arg(long, value_name = "N", value_parser = permille())]
+    exchange_permille: Option<u64>,
+    /// Of a thousand orders, how many have goods that go in parts
+    #[arg(long, value_name = "N", value_parser = permille())]
+    parts_permille: Option<u64>,
     /// What is made of these, and of declined and reviewed payments, where no option says how much
     #[arg(long, value_name = "MIX", default_value = "plain")]
     mix: Mix,
@@ -147,6 +153,8 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         amend_permille: mix.or(args.amend_permille, 40),
         cancel_units_permille: mix.or(args.cancel_units_permille, 20),
         record_permille: mix.or(args.record_permille, 10),
+        exchange_permille: mix.or(args.exchange_permille, 30),
+        parts_permille: mix.or(args.parts_permille, 100),
     };
     if shares.decline_permille + shares.review_permille > 1000 {
         return Err(Failure::usage(
@@ -155,7 +163,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
     }
     if shares.extras_permille() > 1000 {
         return Err(Failure::usage(
-            "--refund-permille, --hold-permille, --amend-permille, --cancel-units-permille and --record-permille are shares of the \
+            "--refund-permille, --hold-permille, --amend-permille, --cancel-units-permille, --record-permille and --exchange-permille are shares of the \
              same orders: at most 1000 together",
         ));
     }

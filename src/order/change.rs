@@ -56,7 +56,7 @@ fn changed(text: &str) -> Result<(String, u64, Option<u64>), String> {
     Ok((line_id, quantity, None))
 }
 
-fn added(text: &str) -> Result<(String, String, u64, u64), String> {
+pub(crate) fn added(text: &str) -> Result<(String, String, u64, u64), String> {
     let expected = || "expected LINE_ID:SKU:QUANTITY:AMOUNT, such as 3:cd:1:1177".to_owned();
     let (line_id, rest) = text.split_once(':').filter(|(id, _)| !id.is_empty()).ok_or_else(expected)?;
     let (sku, quantity, amount) = ordered(rest).map_err(|_| expected())?;

@@ -1,6 +1,7 @@
 //! `retailflow order`: one order, looked at, commanded and watched; many, listed and searched.
 
 pub(crate) mod change;
+pub(crate) mod exchange;
 pub(crate) mod dry_run;
 pub(crate) mod list;
 pub(crate) mod lists;

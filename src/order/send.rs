@@ -79,6 +79,12 @@ pub(crate) struct PlaceOrder {
     /// What is ordered; may be repeated. Amounts are of the whole line, in minor units, such as cents
     #[arg(long, value_name = "SKU:QUANTITY:AMOUNT", value_parser = ordered)]
     pub(crate) line: Vec<(String, u64, u64)>,
+    /// Lines that are delivered by themselves, by their numbers from 1; may be repeated
+    #[arg(long, value_name = "LINE[,LINE...]", conflicts_with = "data_file")]
+    pub(crate) apart: Vec<String>,
+    /// Another order that this one has to do with
+    #[arg(long, value_name = "replacement_of|exchange_of:ORDER", value_parser = related, conflicts_with = "data_file")]
+    pub(crate) relates_to: Option<(String, String)>,
 }
 
 /// The arguments of `order cancel`.
@@ -151,6 +157,13 @@ fn condition(text: &str) -> Result<(String, String), String> {
     Ok((line.to_owned(), word.to_owned()))
 }
 
+fn related(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once(':').filter(|(_, order)| !order.is_empty());
+    let known = parts.filter(|(kind, _)| ["replacement_of", "exchange_of"].contains(kind));
+    let (kind, order) = known.ok_or("expected replacement_of:ORDER or exchange_of:ORDER")?;
+    Ok((kind.to_owned(), order.to_owned()))
+}
+
 /// Runs `order place`.
 pub(crate) fn place(args: &PlaceOrder, output: Output) -> Result<(), Failure> {
     let data = match &args.data_file {
@@ -158,7 +171,15 @@ pub(crate) fn place(args: &PlaceOrder, output: Output) -> Result<(), Failure> {
         None => {
             let line = |(at, (sku, quantity, amount)): (usize, &(String, u64, u64))| json!({"line_id": (at + 1).to_string(), "sku": sku, "quantity": quantity, "amount_minor": amount});
             let lines: Vec<Value> = args.line.iter().enumerate().map(line).collect();
-            json!({"customer": args.customer, "currency": args.currency, "lines": lines}).to_string()
+            let mut data = json!({"customer": args.customer, "currency": args.currency, "lines": lines});
+            if !args.apart.is_empty() {
+                let part = |ids: &String| json!({"line_ids": ids.split(',').collect::<Vec<_>>()});
+                data["deliveries"] = args.apart.iter().map(part).collect();
+            }
+            if let Some((kind, order)) = &args.relates_to {
+                data["relates_to"] = json!({"kind": kind, "order": order});
+            }
+            data.to_string()
         }
     };
     send(&args.command, CommandType::Place, data, output)

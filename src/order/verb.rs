@@ -14,6 +14,7 @@ use crate::cli::place::{Place, PlaceArgs};
 use crate::cli::{Context, Output, print};
 use crate::client::{Answer, Client};
 use crate::order::change;
+use crate::order::exchange;
 use crate::order::list;
 use crate::order::money;
 use crate::order::name::{Found, NameArgs, path};
@@ -79,6 +80,8 @@ Exit codes: 1 none is like that, 3 no answer, 4 refused.")]
     ReleaseHold(Box<shop::ReleaseHold>),
     /// Change an order before its goods are booked, at a server
     Amend(Box<change::AmendOrder>),
+    /// Send units back and order others in their place, at a server
+    Exchange(Box<exchange::ExchangeLines>),
     /// Follow an order at a server until it has ended
     Watch(watch::Args),
     /// Let an order that is held or stalled go on; for operators
@@ -120,6 +123,7 @@ pub(crate) fn exec(args: Args, context: Context) -> Result<(), Failure> {
         Args::Hold(args) => return shop::hold(&args, context.output),
         Args::ReleaseHold(args) => return shop::release_hold(&args, context.output),
         Args::Amend(args) => return change::amend(&args, context.output),
+        Args::Exchange(args) => return exchange::exchange(&args, context.output),
         Args::Watch(args) => return watch::exec(&args, context.output),
         Args::Resume(args) => return operate::act(&args, CommandType::Resume, context.output),
         Args::ResolveStep(args) => return operate::resolve_step(&args, context.output),

@@ -32,6 +32,7 @@ const COMMANDS: &[&[&str]] = &[
     &["order", "hold"],
     &["order", "release-hold"],
     &["order", "amend"],
+    &["order", "exchange"],
     &["order", "watch"],
     &["order", "resume"],
     &["order", "resolve-step"],

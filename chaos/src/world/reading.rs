@@ -6,16 +6,22 @@ use retailflow_actors::{Intake, IntakeEvent, NodeHandle};
 use retailflow_engine::memory::MemoryInbox;
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::ports::Body;
-use retailflow_engine::wire::command::ReportOutcome;
-use retailflow_engine::wire::decode_command;
+use retailflow_engine::ids::{CommandId, CommandKey, PartitionId, Source, TimestampMs};
+use retailflow_engine::wire::command::{CancelData, CancelLine, ReleaseHoldData, ReportOutcome, ResumeData};
+use retailflow_engine::wire::{CommandData, CommandEvent, decode_command};
 use retailflow_invariants::{InvariantId, Violation};
 use tokio::sync::watch;
 
 use super::{TRIES_MAX, World};
 use crate::callers::is_final;
+use crate::script::HOLD;
 
 /// Looks, 50 ms apart, until all orders must have ended.
 const REST_TRIES: u32 = 2_000;
+/// So many looks, and then people see to what is open still: held, on hold, waiting for a payment or for goods.
+const PEOPLE_EVERY: u32 = 20;
+/// Orders that they see to at a time, of each partition.
+const SEEN_TO_MAX: usize = 50;
 
 impl World<'_> {
     /// Reads the inbox from its beginning into `node`.
@@ -90,7 +96,10 @@ impl World<'_> {
 
     /// Every order comes to its end, once nothing goes wrong any more and every participant decides.
     async fn come_to_rest(&self, node: &NodeHandle) {
-        for _ in 0..REST_TRIES {
+        for look in 0..REST_TRIES {
+            if look % PEOPLE_EVERY == PEOPLE_EVERY - 1 {
+                self.people_look(look / PEOPLE_EVERY).await;
+            }
             for (role, key) in self.sim.pending() {
                 self.unanswered.lock().extend(self.sim.report(role, &key, ReportOutcome::Done));
             }
@@ -102,6 +111,23 @@ impl World<'_> {
         }
         let text = format!("orders are open that nobody brings to an end: {:?}", node.effect_counts());
         self.shared.violated(Violation::new(InvariantId::Progress, text));
+    }
+
+    /// People see to the orders that are open still: they are released and resumed; what is not to be had of them is canceled.
+    async fn people_look(&self, time: u32) {
+        let mut commands = Vec::new();
+        for partition in 0..self.plan.config.log.partitions {
+            let ever = TimestampMs(i64::MAX);
+            let due = self.ports.deadlines.list(PartitionId(partition), None, ever, SEEN_TO_MAX).await;
+            for (number, due) in due.unwrap_or_default().into_iter().enumerate() {
+                for (act, data) in seen_to(time).into_iter().enumerate() {
+                    let id = format!("rest{time}-{partition}-{number}-{act}");
+                    let (Ok(id), Ok(source)) = (CommandId::parse(&id), Source::parse("/ops")) else { continue };
+                    commands.push(CommandEvent::new(due.order.clone(), CommandKey { source, id }, data));
+                }
+            }
+        }
+        self.unanswered.lock().extend(commands);
     }
 
     /// Asks a fresh node for everything once more, with nothing going wrong.
@@ -135,4 +161,24 @@ impl World<'_> {
             self.shared.violated(Violation::new(InvariantId::Progress, format!("no clean stop: {report:?}")));
         }
     }
+}
+
+/// What people do for an order that is open still, the `time`-th time.
+fn seen_to(time: u32) -> Vec<CommandData> {
+    let release = ReleaseHoldData { name: HOLD.into(), reason: None, expected_version: None };
+    let resume = CommandData::Resume(ResumeData::default());
+    if time % 4 < 2 {
+        return vec![CommandData::ReleaseHold(release), resume];
+    }
+    let cancel = |lines| {
+        let reason = "it is not to be had".into();
+        CommandData::Cancel(CancelData { reason, lines, expected_version: None })
+    };
+    let unit = |line_id: &str| vec![CancelLine { line_id: line_id.into(), quantity: 1 }];
+    let mut acts = vec![cancel(unit("1")), cancel(unit("2")), cancel(unit("3"))];
+    if time % 4 == 3 {
+        acts.push(cancel(Vec::new()));
+    }
+    acts.push(resume);
+    acts
 }
