@@ -95,3 +95,44 @@ fn a_strangers_page_is_not_let_in() {
     assert_eq!(status, 409, "{page}");
     assert!(page.contains("not_parked"), "{page}");
 }
+
+#[test]
+fn what_an_act_would_come_to_is_shown_before_it_is_done() {
+    let serving = Serving::start(&["--set", "probe.interval_ms=0"]);
+    assert_eq!(serving.place("o-1", "cd"), 200);
+    let own = format!("http://{}", serving.admin);
+    let headers = [
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Origin", own.as_str()),
+    ];
+    let at = "/console/orders/shop/o-1/act";
+    wait_for("the order is completed", LOADS_WITHIN, || {
+        let (_, page) = http(&serving.admin, "GET", "/console/orders/shop/o-1", &[], "");
+        page.contains("capture done").then_some(())
+    });
+    let (status, page) = http(&serving.admin, "GET", &format!("{at}?verb=refund"), &[], "");
+    assert_eq!(status, 200, "{page}");
+    let id = page.split("value=\"console-").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert!(page.contains("amount_minor") && page.contains("verb=exchange"), "{page}");
+    let data = "%7B%22amount_minor%22%3A100%2C%22reason%22%3A%22late%22%7D";
+    let body = |then: &str| format!("verb=refund&data={data}&operator=ann&id=console-{id}&do={then}");
+    let post = |body: &str| http(&serving.admin, "POST", at, &headers, body);
+    for _ in 0..2 {
+        let (status, page) = post(&body("look"));
+        assert_eq!(status, 200, "{page}");
+        assert!(page.contains("To be paid back") && page.contains("Carry it out"), "{page}");
+    }
+    for _ in 0..2 {
+        let (status, page) = post(&body("carry-out"));
+        assert!(status == 200 && page.contains("applied"), "{page}");
+    }
+    wait_for("it is paid back once", LOADS_WITHIN, || {
+        let (_, page) = http(&serving.admin, "GET", "/console/orders/shop/o-1", &[], "");
+        (page.matches("refund done").count() == 1).then_some(())
+    });
+    let (status, page) = post("verb=place&data=%7B%7D&operator=ann&id=x&do=look");
+    assert_eq!(status, 400, "{page}");
+    let (status, page) = post(&body("carry-out").replace("operator=ann", "operator="));
+    assert!(status == 400 && page.contains("say who you are"), "{page}");
+}

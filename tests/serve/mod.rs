@@ -8,6 +8,7 @@ mod dry_runs;
 mod load;
 mod money;
 mod operators;
+mod parts;
 mod payments;
 mod samples;
 mod secrets;

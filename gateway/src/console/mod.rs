@@ -6,6 +6,7 @@
 //! - **A stranger's page does nothing here**: `guard.rs` looks at names and origins, and the policy of each page keeps
 //!   scripts and frames out.
 
+mod act;
 mod guard;
 mod html;
 mod order;
@@ -37,6 +38,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/console", get(overview::page))
         .route("/console/orders", get(orders::page))
         .route("/console/orders/{tenant}/{order}", get(order::page))
+        .route("/console/orders/{tenant}/{order}/act", get(act::ask).post(act::act))
         .route("/console/parked", get(parked::list))
         .route("/console/parked/{tenant}/{order}", get(parked::ask))
         .route("/console/parked/{tenant}/{order}/release", post(parked::release))

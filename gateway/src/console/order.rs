@@ -12,7 +12,7 @@ use retailflow_engine::wire::order::{Attention, GiverKind, HistoryEntry, OrderVi
 
 use super::html::{cell, fact, link, number, table};
 use super::page::Page;
-use super::words::{color, money, parked_path, time, tone};
+use super::words::{act_path, color, money, parked_path, time, tone};
 use crate::edge::Shared;
 use crate::orders::{read_history, read_view};
 use crate::path::{self, Names};
@@ -35,7 +35,13 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, names: Names) -> Res
 
 /// The page below its heading.
 pub(super) fn body(view: &OrderView, history: &[HistoryEntry]) -> Markup {
-    html! { (state(view)) (goods(view)) (timeline(history)) }
+    let target = act_path(view.head.tenant.as_str(), view.head.order.as_str());
+    html! {
+        (state(view))
+        p { (link(&target, "Do something to it: hold, cancel, refund, exchange and so on")) }
+        (goods(view))
+        (timeline(history))
+    }
 }
 
 fn state(view: &OrderView) -> Markup {

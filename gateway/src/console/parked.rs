@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use hyper::HeaderMap;
-use hyper::header::CONTENT_TYPE;
 use maud::{Markup, html};
 use retailflow_engine::ids::OrderRef;
 use retailflow_engine::wire::Code;
@@ -13,7 +11,7 @@ use retailflow_engine::wire::admin::{ParkedEntry, ParkedList, ReleaseReport};
 
 use super::html::{cell, fact, link, number, path, table};
 use super::page::Page;
-use super::params::non_empty_params;
+use super::params::{is_form, non_empty_params};
 use super::words::{order_path, parked_path};
 use crate::answer::Refusal;
 use crate::edge::Shared;
@@ -23,7 +21,6 @@ use crate::{admin, body, headers, parked};
 
 /// Orders on a page.
 const PAGE: usize = 100;
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// `GET /console/parked`
 pub(super) async fn list(State(shared): State<Arc<Shared>>, request: Request) -> Result<Page, Page> {
@@ -162,18 +159,6 @@ async fn end(shared: &Shared, names: &Names, request: Request, discard: bool) ->
     let report = admin::end_parking(shared, &order, operator, discard, time).await?;
     let title = if discard { "Discarded" } else { "Released" };
     Ok(Page::new(title, done_body(&order, &report)))
-}
-
-/// A form of another kind could come from a page of somebody else's without being asked about.
-fn is_form(headers: &HeaderMap) -> Result<(), Refusal> {
-    let kind = headers::single(headers, CONTENT_TYPE.as_str())?;
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
-    match kind.trim().eq_ignore_ascii_case(FORM) {
-        true => Ok(()),
-        false => {
-            Err(Refusal::new(Code::UnsupportedMediaType, format!("{FORM} is expected")).at("content-type"))
-        }
-    }
 }
 
 /// What became of it, below its heading.

@@ -36,6 +36,11 @@ pub(super) fn order_path(tenant: &str, order: &str) -> String {
     format!("/console/orders/{tenant}/{order}")
 }
 
+/// The page on which people do something to an order.
+pub(super) fn act_path(tenant: &str, order: &str) -> String {
+    format!("{}/act", order_path(tenant, order))
+}
+
 /// The page on which one order's parking is ended.
 pub(super) fn parked_path(tenant: &str, order: &str) -> String {
     format!("/console/parked/{tenant}/{order}")
