@@ -129,7 +129,8 @@ impl BatchNode {
             participants: Participants {
                 inventory: participant.clone(),
                 payments: participant.clone(),
-                shipping: participant,
+                shipping: participant.clone(),
+                review: participant,
             },
             snapshots,
             tenants: Arc::<MemoryTenants>::default(),

@@ -70,6 +70,7 @@ fn participant(role: Role) -> &'static str {
         Role::Inventory => "inventory",
         Role::Payments => "payments",
         Role::Shipping => "shipping",
+        Role::Review => "review",
     }
 }
 

@@ -85,6 +85,7 @@ pub(crate) fn faulty_participants(
         inventory: of(Role::Inventory),
         payments: of(Role::Payments),
         shipping: of(Role::Shipping),
+        review: of(Role::Review),
     }
 }
 

@@ -202,6 +202,7 @@ fn flow(dice: &Dice) -> FlowRules {
         capture: CaptureAt::ALL[at(CaptureAt::ALL.len())],
         begins_with: BeginsWith::ALL[at(BeginsWith::ALL.len())],
         short_lines: ShortLines::ALL[at(ShortLines::ALL.len())],
+        review: dice.chance(300),
         ..FlowRules::DEFAULT
     }
 }

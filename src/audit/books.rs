@@ -17,7 +17,7 @@ const TOLD_MAX: usize = 20;
 /// The books beside a data directory.
 pub(super) struct BooksSide {
     folder: PathBuf,
-    ends: [BookEnd; 3],
+    ends: [BookEnd; Role::ALL.len()],
     /// What is wrong with books that cannot be read; then nothing is compared.
     unreadable: Vec<String>,
 }
@@ -26,7 +26,7 @@ impl BooksSide {
     /// `None` where participants keep no books.
     pub(super) fn beside(data: &Path) -> Option<Self> {
         let folder = participants::folder(data);
-        folder.exists().then(|| Self { folder, ends: [BookEnd::default(); 3], unreadable: Vec::new() })
+        folder.exists().then(|| Self { folder, ends: [BookEnd::default(); Role::ALL.len()], unreadable: Vec::new() })
     }
 
     /// Compares the orders of a checker's pass.

@@ -94,3 +94,38 @@ fn goods_go_in_parts_and_are_exchanged() {
     server.stop();
     world.on_data(&["verify"]).run().expect(0);
 }
+
+#[test]
+fn orders_are_judged_where_the_flow_says_so() {
+    let world = World::new();
+    let server = Server::start(&world);
+    let mut client = server.client();
+    let set = ["tenant", "set", "t", "--flow-review", "true"];
+    retailflow(&set).arg("--admin").arg(server.admin_url()).run().expect(0);
+    let of = |customer: &str| {
+        let line = json!({ "line_id": "a", "sku": "cd", "quantity": 1, "amount_minor": 1000 });
+        json!({ "customer": customer, "currency": "EUR", "lines": [line] })
+    };
+    for (order, customer) in [("good", "c"), ("bad", "sim-fraud"), ("asked", "sim-reviewed")] {
+        place(&mut client, order, &of(customer));
+    }
+    completed(&mut client, "good");
+    let at = |client: &mut Client, order: &str| client.get(&format!("/v1/tenants/t/orders/{order}")).unwrap().json();
+    let bad = wait_for("it is canceled", BOUND, || {
+        let order = at(&mut client, "bad");
+        (order["status"] == "canceled").then_some(order)
+    });
+    assert!(bad["cancel_reason"].as_str().unwrap().contains("suspicious"), "{bad}");
+    let asked = wait_for("people are asked", BOUND, || {
+        let order = at(&mut client, "asked");
+        (order["step"] == "review" && order["pending"].is_object()).then_some(order)
+    });
+    let report = json!({ "step": "review", "reference": asked["pending"]["reference"], "outcome": "done" });
+    let kind = ("Ce-Type", "retailflow.order.report.v1");
+    let headers = [("Content-Type", "application/json"), kind, ("Idempotency-Key", "judged")];
+    let told = client.post("/v1/tenants/t/orders/asked/commands", &headers, &report.to_string()).unwrap();
+    assert_eq!(told.status, 200, "{}", told.json());
+    completed(&mut client, "asked");
+    server.stop();
+    world.on_data(&["verify"]).run().expect(0);
+}

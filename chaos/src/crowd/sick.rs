@@ -293,6 +293,7 @@ pub(super) fn sick_participants(
         inventory: of(Role::Inventory),
         payments: of(Role::Payments),
         shipping: of(Role::Shipping),
+        review: of(Role::Review),
     }
 }
 

@@ -99,7 +99,7 @@ impl FileJournal {
         };
         let mut books: Vec<_> = Role::ALL.map(|_| None).into();
         // A capture pays for a parcel, which has to be there.
-        for role in [Role::Inventory, Role::Shipping, Role::Payments] {
+        for role in [Role::Inventory, Role::Shipping, Role::Payments, Role::Review] {
             let opened = match &none {
                 Some(none) => Err(none.clone()),
                 None => Book::open(files, folder, role, sync, take)

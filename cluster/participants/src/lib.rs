@@ -124,6 +124,7 @@ fn open_on(
         inventory: of(Role::Inventory),
         payments: of(Role::Payments),
         shipping: of(Role::Shipping),
+        review: of(Role::Review),
     };
     let running = SimulatedParticipants { sim, world, participants };
     running.report_again();
@@ -151,8 +152,8 @@ pub fn audit(folder: &Path) -> Result<BookTotals, BookFileError> {
 ///
 /// # Errors
 /// [`BookFileError`].
-pub fn read_books(folder: &Path, take: &mut dyn FnMut(BookEntry)) -> Result<[BookEnd; 3], BookFileError> {
-    let mut ends = [BookEnd::default(); 3];
+pub fn read_books(folder: &Path, take: &mut dyn FnMut(BookEntry)) -> Result<[BookEnd; Role::ALL.len()], BookFileError> {
+    let mut ends = [BookEnd::default(); Role::ALL.len()];
     for role in Role::ALL {
         ends[role as usize] = book_file::read(&RealFiles::default(), folder, role, take)?;
     }

@@ -62,6 +62,8 @@ whys! {
     NoCarrier "no_carrier" "no carrier takes the parcel"
     /// It was taken on, and could not be done.
     CouldNotBeDone "could_not_be_done" "it was taken on, and could not be done"
+    /// It was judged bad.
+    Suspicious "suspicious" "the order looks like fraud"
 }
 
 impl Why {

@@ -63,7 +63,7 @@ pub struct SidesCheck {
     /// How often a key was done that had been done before.
     pub keys_run_twice: u64,
     /// The books, in the order of [`Role::ALL`].
-    pub books: [BookState; 3],
+    pub books: [BookState; Role::ALL.len()],
     /// The first differences.
     pub named: Vec<SidesDifference>,
     /// Orders that stand in their books.
@@ -133,7 +133,7 @@ impl SidesCheck {
 struct Both {
     ours: Effects,
     /// Steps that the log says were done, and those that stand in their books, by role.
-    done: [[u16; 2]; 3],
+    done: [[u16; 2]; Role::ALL.len()],
     running: Option<StepV1>,
     /// What each of several payments took and gave back, here and in the book of payments; empty of one.
     payments: Box<[[PaymentSide; 2]]>,

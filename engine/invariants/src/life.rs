@@ -50,6 +50,10 @@ struct Shop {
     in_parts: bool,
     /// Goods are exchanged: it was completed, and is open again.
     exchanges: bool,
+    /// It is to be judged before anything is captured or booked.
+    review: bool,
+    /// It was judged as it is.
+    reviewed: bool,
 }
 
 /// What is remembered of an order's life.
@@ -77,7 +81,7 @@ pub(super) struct Life {
     pub(super) status: Option<StatusV1>,
     pub(super) attention: Attention,
     /// Steps that their participants said are done, by role: so many entries their books must have.
-    pub(super) done: [u16; 3],
+    pub(super) done: [u16; Role::ALL.len()],
 }
 
 fn sum(quantities: impl Iterator<Item = u64>) -> u64 {
@@ -90,7 +94,10 @@ pub(super) const fn role_of(step: StepV1) -> Role {
 }
 
 const fn is_forward(step: StepV1) -> bool {
-    matches!(step, StepV1::Reserve | StepV1::Authorize | StepV1::Book | StepV1::Capture)
+    matches!(
+        step,
+        StepV1::Reserve | StepV1::Authorize | StepV1::Book | StepV1::Capture | StepV1::Review
+    )
 }
 
 /// [`AttentionV1`], with a default.
@@ -209,6 +216,7 @@ impl Life {
                 shop.authorize_first = flow.begins_with == BeginsWithV1::Authorize;
                 shop.capture = flow.capture;
                 shop.in_parts |= flow.short_lines == ShortLinesV1::ShipRest;
+                shop.review = flow.review;
                 if self.active.is_some() || self.last.is_some() {
                     wrong(InvariantId::Transitions, format!("flow {} of an order on its way", flow.version));
                 }
@@ -297,9 +305,7 @@ impl Life {
         let legal = match (step, self.status) {
             // Of an order that was changed, what is not wanted any more is given up on the way forward.
             (StepV1::Void | StepV1::Release, Some(StatusV1::Open)) => amended || again,
-            (StepV1::Reserve | StepV1::Authorize | StepV1::Book | StepV1::Capture, Some(status)) => {
-                status == StatusV1::Open || again
-            }
+            (step, Some(status)) if is_forward(step) => status == StatusV1::Open || again,
             (StepV1::CancelShipment | StepV1::Void | StepV1::Release, status) => {
                 status == Some(StatusV1::Canceling)
             }
@@ -416,6 +422,7 @@ impl Life {
                 }
             }
             StepV1::Refund => effects.refunded_minor = effects.refunded_minor.saturating_add(minor),
+            StepV1::Review => self.shop.get_or_insert_default().reviewed = true,
         }
         if let Some(money) = &mut self.money {
             money.done(step, part.payment, minor, wrong);

@@ -7,13 +7,13 @@ use crate::wire::flow_rules::{BeginsWith, CaptureAt, FlowRules};
 /// The steps forward of an order with this flow, in order.
 #[must_use]
 pub const fn way_forward(flow: &FlowRules) -> [Step; FORWARD.len()] {
-    use Step::{Authorize, Book, Capture, Reserve};
+    use Step::{Authorize, Book, Capture, Reserve, Review};
     let before_booking = matches!(flow.capture, CaptureAt::BeforeBooking);
     match (flow.begins_with, before_booking) {
         (BeginsWith::Reserve, false) => FORWARD,
-        (BeginsWith::Reserve, true) => [Reserve, Authorize, Capture, Book],
-        (BeginsWith::Authorize, false) => [Authorize, Reserve, Book, Capture],
-        (BeginsWith::Authorize, true) => [Authorize, Reserve, Capture, Book],
+        (BeginsWith::Reserve, true) => [Reserve, Authorize, Review, Capture, Book],
+        (BeginsWith::Authorize, false) => [Authorize, Reserve, Review, Book, Capture],
+        (BeginsWith::Authorize, true) => [Authorize, Reserve, Review, Capture, Book],
     }
 }
 
@@ -49,6 +49,9 @@ const _: () = {
             );
             assert!(place(&way, Step::Authorize) < place(&way, Step::Book), "a parcel that nobody pays");
             assert!(place(&way, Step::Reserve) < place(&way, Step::Capture), "paid, and not in stock");
+            let review = place(&way, Step::Review);
+            assert!(place(&way, Step::Reserve) < review && place(&way, Step::Authorize) < review, "too early");
+            assert!(review < place(&way, Step::Capture) && review < place(&way, Step::Book), "too late");
             capture += 1;
         }
         begins += 1;

@@ -207,10 +207,21 @@ pub const STEPS: [StepSpec; Step::ALL.len()] = [
         total: Total::RestockedUnits,
         undo: Undo::Irreversible,
     },
+    // A judgement: it moves nothing, and nothing of it has to be undone.
+    StepSpec {
+        step: Step::Review,
+        role: Role::Review,
+        direction: Direction::Forward,
+        acts_on: None,
+        amount: AskedAmount::None,
+        total: Total::None,
+        undo: Undo::Irreversible,
+    },
 ];
 
-/// The way forward, in order.
-pub const FORWARD: [Step; 4] = [Step::Reserve, Step::Authorize, Step::Book, Step::Capture];
+/// The way forward, in order. Only an order whose flow says so is reviewed.
+pub const FORWARD: [Step; 5] =
+    [Step::Reserve, Step::Authorize, Step::Review, Step::Book, Step::Capture];
 
 /// The way back, in order. The shipment first: if it cannot be called off, nothing was undone yet and the order can
 /// still go forward. Money comes before stock, because its owner waits for it.

@@ -12,6 +12,9 @@ pub use super::step_table::{
 /// Does the order go through the step at all? A free order has nothing to pay, unless it cost something before.
 #[must_use]
 pub fn goes_through(order: &Order, step: Step) -> bool {
+    if step == Step::Review {
+        return order.saga.flow().review;
+    }
     let free = order.placed.as_ref().is_none_or(|placed| placed.total_minor == 0)
         && order.saga.totals.authorized_minor == 0;
     !free || !spec(step).moves_money()

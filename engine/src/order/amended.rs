@@ -77,6 +77,12 @@ impl Amended {
         }
     }
 
+    /// Is it another order to who judges it: other goods, another price, another address?
+    #[must_use]
+    pub fn is_to_be_judged(&self) -> bool {
+        self.moves_goods() || self.total_minor != self.was_total_minor || self.delivery.is_some()
+    }
+
     /// Are other units ordered than before?
     #[must_use]
     pub fn moves_goods(&self) -> bool {
@@ -90,6 +96,9 @@ pub(super) fn amend(order: &mut Order, amended: &Amended) {
     let placed = Arc::make_mut(placed);
     if amended.moves_goods() {
         order.saga.count_goods(placed);
+    }
+    if amended.is_to_be_judged() && order.saga.is_done(Step::Review) {
+        order.saga.cell_mut(Step::Review).standing = StepState::Undone;
     }
     for change in &amended.lines {
         let line = placed.lines.iter_mut().find(|line| *line.line_id == *change.line_id);

@@ -83,7 +83,7 @@ impl Goods {
         match step {
             Step::Reserve | Step::Release => &self.reservations,
             Step::Book | Step::CancelShipment => &self.shipments,
-            Step::Authorize | Step::Capture | Step::Void | Step::Refund | Step::Restock => &[],
+            Step::Authorize | Step::Capture | Step::Void | Step::Refund | Step::Restock | Step::Review => &[],
         }
     }
 
@@ -91,7 +91,7 @@ impl Goods {
         match step {
             Step::Reserve | Step::Release => Some(&mut self.reservations),
             Step::Book | Step::CancelShipment => Some(&mut self.shipments),
-            Step::Authorize | Step::Capture | Step::Void | Step::Refund | Step::Restock => None,
+            Step::Authorize | Step::Capture | Step::Void | Step::Refund | Step::Restock | Step::Review => None,
         }
     }
 
@@ -241,7 +241,7 @@ impl Goods {
             Step::Release | Step::CancelShipment => {
                 self.lots(at.step).get(number).map(|lot| lot.units.clone()).unwrap_or_default()
             }
-            Step::Authorize | Step::Capture | Step::Void | Step::Refund | Step::Restock => return None,
+            Step::Authorize | Step::Capture | Step::Void | Step::Refund | Step::Restock | Step::Review => return None,
         };
         (!units.is_empty()).then(|| units.into())
     }

@@ -269,6 +269,7 @@ impl Happened<'_> {
                     amount_minor,
                 })
             }
+            Step::Review => EventData::Reviewed(public::Reviewed { reference }),
             Step::Restock => EventData::Restocked(public::Restocked {
                 return_id: return_id.unwrap_or_default(),
                 reference,

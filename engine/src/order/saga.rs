@@ -193,8 +193,8 @@ pub struct Saga {
 pub fn held_step(last_ended: Option<(Step, StepState)>) -> Option<Step> {
     Some(match last_ended? {
         (_, StepState::Done) => Step::Authorize,
-        // What was ordered in addition is not to be had.
-        (Step::Reserve, StepState::Declined) => Step::Reserve,
+        // What was ordered in addition is not to be had, or not to be sent.
+        (step @ (Step::Reserve | Step::Review), StepState::Declined) => step,
         (step, StepState::Declined) if is_forward(step) => Step::Authorize,
         (step, _) => step,
     })
@@ -260,7 +260,12 @@ impl Saga {
             Step::Book => self.references[1].as_ref(),
             Step::Authorize => self.payments.get(number)?.authorization.as_ref(),
             Step::Capture => self.payments.get(number)?.capture.as_ref(),
-            Step::CancelShipment | Step::Void | Step::Refund | Step::Release | Step::Restock => None,
+            Step::CancelShipment
+            | Step::Void
+            | Step::Refund
+            | Step::Release
+            | Step::Restock
+            | Step::Review => None,
         }
     }
 
@@ -274,7 +279,12 @@ impl Saga {
             Step::Book => Some(&mut self.references[1]),
             Step::Authorize => self.payments.get_mut(number).map(|payment| &mut payment.authorization),
             Step::Capture => self.payments.get_mut(number).map(|payment| &mut payment.capture),
-            Step::CancelShipment | Step::Void | Step::Refund | Step::Release | Step::Restock => None,
+            Step::CancelShipment
+            | Step::Void
+            | Step::Refund
+            | Step::Release
+            | Step::Restock
+            | Step::Review => None,
         };
         if let Some(place) = place {
             *place = Some(reference);

@@ -208,6 +208,8 @@ pub struct Participants {
     pub payments: Arc<dyn Participant>,
     /// Parcels.
     pub shipping: Arc<dyn Participant>,
+    /// Judgements.
+    pub review: Arc<dyn Participant>,
 }
 
 impl Participants {
@@ -218,6 +220,7 @@ impl Participants {
             Role::Inventory => &self.inventory,
             Role::Payments => &self.payments,
             Role::Shipping => &self.shipping,
+            Role::Review => &self.review,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Who carries steps out. Which role a step belongs to stands in `fulfillment::steps`.
 
-/// The three kinds of participants.
+/// The kinds of participants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Stock: reserve, release, restock.
@@ -9,11 +9,13 @@ pub enum Role {
     Payments,
     /// Parcels: book, cancel the shipment.
     Shipping,
+    /// Fraud and the like: review.
+    Review,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Inventory, Self::Payments, Self::Shipping];
+    pub const ALL: [Self; 4] = [Self::Inventory, Self::Payments, Self::Shipping, Self::Review];
 
     /// Its name, in metrics, sources of reports and files.
     #[must_use]
@@ -22,6 +24,7 @@ impl Role {
             Self::Inventory => "inventory",
             Self::Payments => "payments",
             Self::Shipping => "shipping",
+            Self::Review => "review",
         }
     }
 }

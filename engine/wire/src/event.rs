@@ -61,6 +61,8 @@ events! {
     Reserved(Reserved) "reserved";
     /// The payment was authorized.
     Authorized(Authorized) "authorized";
+    /// The order was judged good.
+    Reviewed(Reviewed) "reviewed";
     /// A shipment was booked.
     Booked(Booked) "booked";
     /// The carrier has a shipment.

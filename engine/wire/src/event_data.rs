@@ -95,6 +95,13 @@ pub struct Reserved {
     pub lines: Vec<LinePart>,
 }
 
+/// The order was judged good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reviewed {
+    /// The reviewer's reference.
+    pub reference: String,
+}
+
 /// The payment was authorized.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Authorized {

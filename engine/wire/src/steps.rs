@@ -32,11 +32,13 @@ pub enum Step {
     Release,
     /// Take returned units back into stock.
     Restock,
+    /// Judge the order, before anything is captured or booked.
+    Review,
 }
 
 impl Step {
     /// All of them, in this order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Reserve,
         Self::Authorize,
         Self::Book,
@@ -46,6 +48,7 @@ impl Step {
         Self::Refund,
         Self::Release,
         Self::Restock,
+        Self::Review,
     ];
 
     /// The name on the wire.
@@ -61,6 +64,7 @@ impl Step {
             Self::Refund => "refund",
             Self::Release => "release",
             Self::Restock => "restock",
+            Self::Review => "review",
         }
     }
 

@@ -14,9 +14,14 @@ pub struct Instant {
 }
 
 impl Instant {
-    /// The three participants, which are one.
+    /// All participants, which are one.
     pub fn participants(self: &Arc<Self>) -> Participants {
-        Participants { inventory: self.clone(), payments: self.clone(), shipping: self.clone() }
+        Participants {
+            inventory: self.clone(),
+            payments: self.clone(),
+            shipping: self.clone(),
+            review: self.clone(),
+        }
     }
 
     /// Steps performed.

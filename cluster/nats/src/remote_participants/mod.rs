@@ -30,6 +30,7 @@ pub fn participants(connection: &EdgeConnection, timeout: Duration) -> Participa
         inventory: of(Role::Inventory),
         payments: of(Role::Payments),
         shipping: of(Role::Shipping),
+        review: of(Role::Review),
     }
 }
 

@@ -25,6 +25,13 @@ impl Life {
         {
             wrong(InvariantId::Transitions, format!("amended in {:?} with {:?}", self.status, self.effects));
         }
+        let judged = amended.total_minor.0 != amended.total_minor.1
+            || amended.delivery.is_some()
+            || !amended.added.is_empty()
+            || amended.lines.iter().any(|line| line.quantity.0 != line.quantity.1);
+        if let Some(shop) = self.shop.as_mut().filter(|_| judged) {
+            shop.reviewed = false;
+        }
         let change = |(was, is): (u64, u64)| i128::from(is) - i128::from(was);
         let units = amended.lines.iter().map(|line| change(line.quantity));
         let units = units.chain(amended.added.iter().map(|line| i128::from(line.quantity))).sum::<i128>();
@@ -128,7 +135,13 @@ impl Life {
         let (authorize_first, capture) = flow.unwrap_or_default();
         let capture_first = capture == CaptureAtV1::BeforeBooking;
         let with_parts = parts && capture == CaptureAtV1::AtShipment && effects.booked_units > 0;
+        let is_judged = self.shop.as_ref().is_none_or(|shop| !shop.review || shop.reviewed);
+        let is_reviewed = self.shop.as_ref().is_some_and(|shop| shop.review);
         match step {
+            StepV1::Book | StepV1::Capture if !is_judged => Some("its flow wants it reviewed first"),
+            StepV1::Review if !is_reviewed => Some("its flow wants no review"),
+            StepV1::Review if !reserved => Some("its stock is not set aside"),
+            StepV1::Review if !secured => Some("its payment is not authorized"),
             StepV1::Reserve if authorize_first && !secured => {
                 Some("its flow wants the payment authorized first")
             }

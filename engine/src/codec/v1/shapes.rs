@@ -278,6 +278,7 @@ pub enum StepV1 {
     Refund,
     Release,
     Restock,
+    Review,
 }
 
 /// How a step ended or where it stands.

@@ -8,7 +8,7 @@ use super::super::placed::{Delivery, Placed};
 use super::super::saga::StepState;
 use super::super::{Order, OrderStatus};
 use super::cancel::{cancel, turn_back};
-use super::decision::{Denial, plainly, rejected, rejected_at};
+use super::decision::{Denial, plainly, refused, rejected, rejected_at};
 use super::{amend_goods, refund};
 use crate::ports::LineUnits;
 use crate::wire::Code;
@@ -34,6 +34,7 @@ pub(super) fn amend(order: &Order, data: &AmendData) -> Result<Vec<Event>, Denia
         data.attributes.iter().map(|(name, text)| (name.as_str().into(), text.as_str().into())).collect();
     amended.note = data.note.as_deref().map(Into::into);
     has_room(placed, &amended)?;
+    is_not_judged_now(order, &amended)?;
     if amended == Amended::new(placed, &data.reason) {
         return Err(rejected(Code::NotAmendable, "the order is already as it would be: nothing changes"));
     }
@@ -104,12 +105,23 @@ pub(super) fn canceled(
     let mut amended = Amended { cancels: true, ..Amended::new(placed, reason) };
     let paid_minor = amend_goods::change(order, placed, (&lines, &[]), &[], &mut amended)?;
     amended.settled_minor = paid_minor.saturating_neg();
+    is_not_judged_now(order, &amended)?;
     let mut events = events(order, amended);
     let back_minor = paid_minor.min(order.saga.left_minor());
     if back_minor > 0 {
         events.push(refund::of_canceled(order, back_minor, reason)?);
     }
     Ok(events)
+}
+
+/// An order is not changed while somebody judges it as it is.
+fn is_not_judged_now(order: &Order, amended: &Amended) -> Result<(), Denial> {
+    let judged = order.saga.active.as_ref().is_some_and(|active| active.at.step == Step::Review);
+    if judged && amended.is_to_be_judged() {
+        let text = "the order is being reviewed as it is: send the same command again once that is over";
+        return Err(refused(Code::StepInFlight, text));
+    }
+    Ok(())
 }
 
 /// Is it too late to change what is ordered?

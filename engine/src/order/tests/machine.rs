@@ -166,7 +166,7 @@ fn answers() -> impl Strategy<Value = Answer> {
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
-    let step = || prop::option::weighted(0.2, 0..9usize);
+    let step = || prop::option::weighted(0.2, 0..10usize);
     let amount = || prop::option::weighted(0.2, 0..2000i64);
     let terms = (prop::option::weighted(0.2, 0..700i64), prop::bool::weighted(0.7));
     let next = prop_oneof![

@@ -20,6 +20,7 @@ mod reports;
 mod return_shares;
 mod return_terms;
 mod returns;
+mod review;
 mod shipments;
 mod shown;
 mod waits;

@@ -21,6 +21,7 @@ pub(super) enum Trade {
     Inventory(Stock),
     Payments(Till),
     Shipping(Parcels),
+    Reviewer,
 }
 
 /// Why nothing was written.
@@ -166,6 +167,7 @@ impl Desk {
             (_, Trade::Inventory(stock)) => stock.decide(&self.keys, draft),
             (_, Trade::Payments(till)) => till.decide(&self.keys, draft, now),
             (_, Trade::Shipping(_)) => Parcels::decide(&self.keys, draft),
+            (_, Trade::Reviewer) => draft.done(),
         };
         self.write(entry, now, journal)
     }
@@ -289,6 +291,7 @@ impl Desk {
                 Trade::Inventory(stock) => stock.done(&mut self.keys, number, entry),
                 Trade::Payments(_) => Till::done(&mut self.keys, number, entry),
                 Trade::Shipping(parcels) => parcels.done(&mut self.keys, number, entry),
+                Trade::Reviewer => {}
             }
         }
     }
@@ -381,6 +384,7 @@ pub(super) const fn declined(step: Step) -> Why {
         Step::Reserve => Why::OutOfStock,
         Step::Book => Why::NoCarrier,
         Step::Authorize | Step::Capture => Why::CardDeclined,
+        Step::Review => Why::Suspicious,
         _ => Why::CouldNotBeDone,
     }
 }

@@ -18,6 +18,10 @@ pub use faults::{CallFault, DrawnCall, FaultRates};
 pub const REVIEW_TOKEN: &str = "tok_review";
 /// An authorization with this token is declined.
 pub const DECLINED_TOKEN: &str = "tok_declined";
+/// An order of this customer is judged by people: its review is pending until somebody reports it.
+pub const REVIEWED_CUSTOMER: &str = "sim-reviewed";
+/// An order of this customer is judged bad.
+pub const DECLINED_CUSTOMER: &str = "sim-fraud";
 /// How long a review is expected to take.
 const REVIEW_MS: u64 = 24 * 3_600_000;
 pub use inventory::{HALF_IN_STOCK_SKU, NOT_IN_STOCK_SKU, StockOptions};
@@ -73,7 +77,7 @@ pub struct SimParticipants {
     clock: Arc<dyn Clock>,
     journal: Arc<dyn Journal>,
     remembers_ms: u64,
-    desks: [Mutex<Desk>; 3],
+    desks: [Mutex<Desk>; Role::ALL.len()],
 }
 
 impl SimParticipants {
@@ -85,6 +89,7 @@ impl SimParticipants {
                 Role::Inventory => Trade::Inventory(Stock::new(options.stock.clone())),
                 Role::Payments => Trade::Payments(Till { authorization_ms: options.authorization_ms }),
                 Role::Shipping => Trade::Shipping(Parcels::new(options.hand_over_permille, options.keys_max)),
+                Role::Review => Trade::Reviewer,
             };
             Mutex::new(Desk::new(role, trade, options.remembers_ms, options.keys_max, options.pending_max))
         };
@@ -117,12 +122,20 @@ impl SimParticipants {
             inventory: of(Role::Inventory),
             payments: of(Role::Payments),
             shipping: of(Role::Shipping),
+            review: of(Role::Review),
         }
     }
 
     /// Does what is asked for, or says what became of it before. Payments know two tokens for trying things out:
     /// [`REVIEW_TOKEN`] and [`DECLINED_TOKEN`].
     pub fn perform(&self, request: &StepRequest) -> StepAnswer {
+        match (request.step, &*request.placed.customer) {
+            (Step::Review, REVIEWED_CUSTOMER) => {
+                return self.take_on(request, self.clock.now().plus_ms(REVIEW_MS));
+            }
+            (Step::Review, DECLINED_CUSTOMER) => return self.decline(request),
+            _ => {}
+        }
         let token = request.token_ref();
         match token.filter(|_| request.step == Step::Authorize) {
             Some(REVIEW_TOKEN) => return self.take_on(request, self.clock.now().plus_ms(REVIEW_MS)),

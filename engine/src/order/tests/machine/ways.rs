@@ -19,6 +19,7 @@ pub(super) struct Way {
     /// Line `b` goes by itself, and is there after so long.
     pub(super) apart_ms: Option<u64>,
     pub(super) short_lines: ShortLines,
+    pub(super) review: bool,
 }
 
 impl Way {
@@ -31,8 +32,8 @@ impl Way {
     }
 
     pub(super) fn flow(self) -> FlowRules {
-        let (begins_with, capture, short_lines) = (self.begins_with, self.capture, self.short_lines);
-        let flow = FlowRules { begins_with, capture, short_lines, ..FlowRules::DEFAULT };
+        let (begins_with, capture, short_lines, review) = (self.begins_with, self.capture, self.short_lines, self.review);
+        let flow = FlowRules { begins_with, capture, short_lines, review, ..FlowRules::DEFAULT };
         FlowRules { version: if flow == FlowRules::DEFAULT { 1 } else { 2 }, ..flow }
     }
 }
@@ -42,10 +43,10 @@ pub(super) fn ways() -> impl Strategy<Value = Way> {
     let capture = prop::sample::select(CaptureAt::ALL.to_vec());
     let goods_ms = prop_oneof![3 => Just(0), 1 => 1..150_000u64];
     let apart_ms = prop::option::weighted(0.3, prop_oneof![Just(0), 1..150_000u64]);
-    let short_lines = prop::sample::select(ShortLines::ALL.to_vec());
+    let short_lines = (prop::sample::select(ShortLines::ALL.to_vec()), prop::bool::weighted(0.3));
     let money = (0..5usize, any::<bool>(), any::<bool>());
     (money, begins_with, capture, (goods_ms, apart_ms), short_lines).prop_map(
-        |((payments, waits, pro_rata), begins_with, capture, (goods_ms, apart_ms), short_lines)| Way {
+        |((payments, waits, pro_rata), begins_with, capture, (goods_ms, apart_ms), (short_lines, review))| Way {
             payments,
             waits,
             pro_rata,
@@ -54,6 +55,7 @@ pub(super) fn ways() -> impl Strategy<Value = Way> {
             goods_ms,
             apart_ms,
             short_lines,
+            review,
         },
     )
 }
