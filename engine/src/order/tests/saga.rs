@@ -3,6 +3,7 @@
 mod amends;
 mod attention;
 mod back;
+mod commands;
 mod exchange;
 mod facts;
 mod flow;
