@@ -13,7 +13,12 @@ struct Absent;
 /// The three participants.
 pub(crate) fn participants() -> Participants {
     let absent = Arc::new(Absent);
-    Participants { inventory: absent.clone(), payments: absent.clone(), shipping: absent.clone(), review: absent }
+    Participants {
+        inventory: absent.clone(),
+        payments: absent.clone(),
+        shipping: absent.clone(),
+        review: absent,
+    }
 }
 
 impl Participant for Absent {

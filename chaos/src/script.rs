@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use retailflow_engine::ids::{CommandId, CommandKey, IdError, OrderId, OrderRef, Source, TenantId, TimestampMs};
+use retailflow_engine::ids::{
+    CommandId, CommandKey, IdError, OrderId, OrderRef, Source, TenantId, TimestampMs,
+};
 use retailflow_engine::money::{Amount, Currency};
 use retailflow_engine::ports::Body;
 use retailflow_engine::wire::command::{
-    AmendData, AmendLine, CancelData, CancelLine, DeliveryPart, ExchangeData, FactKind, HoldData, Line, Payment,
-    PlaceData, RecordData, RefundData, ReleaseHoldData, ReturnData, ReturnLine,
+    AmendData, AmendLine, CancelData, CancelLine, DeliveryPart, ExchangeData, FactKind, HoldData, Line,
+    Payment, PlaceData, RecordData, RefundData, ReleaseHoldData, ReturnData, ReturnLine,
 };
 use retailflow_engine::wire::{CommandData, CommandEvent};
 
@@ -164,7 +166,8 @@ fn change(more: &Dice, number: u32) -> CommandData {
         amount_minor: Amount::new(i64::try_from(minor).unwrap_or(0)).unwrap_or_default(),
         components: Vec::new(),
     };
-    let back = ReturnLine { line_id: line_id.into(), quantity, amount_minor: None, restock: None, condition: None };
+    let back =
+        ReturnLine { line_id: line_id.into(), quantity, amount_minor: None, restock: None, condition: None };
     let reason = || "the shop says so".to_owned();
     match more.below(8) {
         0 => CommandData::Amend(AmendData {
@@ -197,7 +200,12 @@ fn change(more: &Dice, number: u32) -> CommandData {
             reason: reason(),
             expected_version: None,
         }),
-        4 => CommandData::Hold(HoldData { name: HOLD.into(), reason: reason(), until: None, expected_version: None }),
+        4 => CommandData::Hold(HoldData {
+            name: HOLD.into(),
+            reason: reason(),
+            until: None,
+            expected_version: None,
+        }),
         5 => CommandData::Record(RecordData {
             kind: FactKind::Chargeback,
             amount_minor: minor(1 + more.below(3)),
@@ -208,7 +216,11 @@ fn change(more: &Dice, number: u32) -> CommandData {
             reason: None,
             expected_version: None,
         }),
-        6 => CommandData::ReleaseHold(ReleaseHoldData { name: HOLD.into(), reason: None, expected_version: None }),
+        6 => CommandData::ReleaseHold(ReleaseHoldData {
+            name: HOLD.into(),
+            reason: None,
+            expected_version: None,
+        }),
         _ => CommandData::Exchange(ExchangeData {
             lines: vec![back],
             add_lines: vec![added(format!("e{number}"), 1 + more.below(40))],
@@ -246,7 +258,12 @@ pub(crate) fn place(number: u32) -> CommandData {
     if number % 5 == 2 {
         let (method, address_ref) = (Some("letter".into()), None);
         let available_from = (number % 2 == 0).then_some(TimestampMs(EPOCH_MS + 700));
-        place.deliveries.push(DeliveryPart { line_ids: vec!["2".into()], method, address_ref, available_from });
+        place.deliveries.push(DeliveryPart {
+            line_ids: vec!["2".into()],
+            method,
+            address_ref,
+            available_from,
+        });
     }
     place.payments = payments(amount.minor() * 2, number % 5);
     CommandData::Place(place)

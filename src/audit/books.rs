@@ -26,7 +26,11 @@ impl BooksSide {
     /// `None` where participants keep no books.
     pub(super) fn beside(data: &Path) -> Option<Self> {
         let folder = participants::folder(data);
-        folder.exists().then(|| Self { folder, ends: [BookEnd::default(); Role::ALL.len()], unreadable: Vec::new() })
+        folder.exists().then(|| Self {
+            folder,
+            ends: [BookEnd::default(); Role::ALL.len()],
+            unreadable: Vec::new(),
+        })
     }
 
     /// Compares the orders of a checker's pass.

@@ -3,8 +3,8 @@
 use retailflow_engine::money::{Amount, MoneyError};
 use retailflow_engine::wire::CommandData;
 use retailflow_engine::wire::command::{
-    AmendData, AmendLine, CancelData, CancelLine, Delivery, DeliveryPart, ExchangeData, FactKind, HoldData, Line,
-    PayData, Payment, PlaceData, RecordData, RefundData, RefundLine, ReleaseHoldData, ReturnLine,
+    AmendData, AmendLine, CancelData, CancelLine, Delivery, DeliveryPart, ExchangeData, FactKind, HoldData,
+    Line, PayData, Payment, PlaceData, RecordData, RefundData, RefundLine, ReleaseHoldData, ReturnLine,
 };
 
 use super::order::made_at;

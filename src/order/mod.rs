@@ -1,8 +1,8 @@
 //! `retailflow order`: one order, looked at, commanded and watched; many, listed and searched.
 
 pub(crate) mod change;
-pub(crate) mod exchange;
 pub(crate) mod dry_run;
+pub(crate) mod exchange;
 pub(crate) mod list;
 pub(crate) mod lists;
 pub(crate) mod money;

@@ -69,10 +69,14 @@ fn goods_go_in_parts_and_are_exchanged() {
     place(&mut client, "apart", &apart);
     assert_eq!(completed(&mut client, "apart")["shipments"].as_array().unwrap().len(), 2);
     let words = ["order", "place", "t", "cli", "--customer", "c", "--currency", "EUR"];
-    let more = ["--line", "cd:1:100", "--line", "lp:1:200", "--apart", "2", "--relates-to", "replacement_of:apart"];
+    let more =
+        ["--line", "cd:1:100", "--line", "lp:1:200", "--apart", "2", "--relates-to", "replacement_of:apart"];
     at(&[&words[..], &more].concat()).expect(0);
     let cli = completed(&mut client, "cli");
-    assert_eq!((cli["shipments"].as_array().unwrap().len(), &cli["relates_to"]["order"]), (2, &json!("apart")));
+    assert_eq!(
+        (cli["shipments"].as_array().unwrap().len(), &cli["relates_to"]["order"]),
+        (2, &json!("apart"))
+    );
     // One comes back, and another thing goes out for it.
     let exchange = ["order", "exchange", "t", "apart", "--line", "b:1", "--reason", "too small"];
     let other = ["--add-line", "c:mc:1:1200"];
@@ -110,7 +114,9 @@ fn orders_are_judged_where_the_flow_says_so() {
         place(&mut client, order, &of(customer));
     }
     completed(&mut client, "good");
-    let at = |client: &mut Client, order: &str| client.get(&format!("/v1/tenants/t/orders/{order}")).unwrap().json();
+    let at = |client: &mut Client, order: &str| {
+        client.get(&format!("/v1/tenants/t/orders/{order}")).unwrap().json()
+    };
     let bad = wait_for("it is canceled", BOUND, || {
         let order = at(&mut client, "bad");
         (order["status"] == "canceled").then_some(order)

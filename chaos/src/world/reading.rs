@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use retailflow_actors::{Intake, IntakeEvent, NodeHandle};
+use retailflow_engine::ids::{CommandId, CommandKey, PartitionId, Source, TimestampMs};
 use retailflow_engine::memory::MemoryInbox;
 use retailflow_engine::order::{Actor, Command};
 use retailflow_engine::ports::Body;
-use retailflow_engine::ids::{CommandId, CommandKey, PartitionId, Source, TimestampMs};
 use retailflow_engine::wire::command::{CancelData, CancelLine, ReleaseHoldData, ReportOutcome, ResumeData};
 use retailflow_engine::wire::{CommandData, CommandEvent, decode_command};
 use retailflow_invariants::{InvariantId, Violation};
@@ -122,7 +122,9 @@ impl World<'_> {
             for (number, due) in due.unwrap_or_default().into_iter().enumerate() {
                 for (act, data) in seen_to(time).into_iter().enumerate() {
                     let id = format!("rest{time}-{partition}-{number}-{act}");
-                    let (Ok(id), Ok(source)) = (CommandId::parse(&id), Source::parse("/ops")) else { continue };
+                    let (Ok(id), Ok(source)) = (CommandId::parse(&id), Source::parse("/ops")) else {
+                        continue;
+                    };
                     commands.push(CommandEvent::new(due.order.clone(), CommandKey { source, id }, data));
                 }
             }

@@ -152,7 +152,10 @@ pub fn audit(folder: &Path) -> Result<BookTotals, BookFileError> {
 ///
 /// # Errors
 /// [`BookFileError`].
-pub fn read_books(folder: &Path, take: &mut dyn FnMut(BookEntry)) -> Result<[BookEnd; Role::ALL.len()], BookFileError> {
+pub fn read_books(
+    folder: &Path,
+    take: &mut dyn FnMut(BookEntry),
+) -> Result<[BookEnd; Role::ALL.len()], BookFileError> {
     let mut ends = [BookEnd::default(); Role::ALL.len()];
     for role in Role::ALL {
         ends[role as usize] = book_file::read(&RealFiles::default(), folder, role, take)?;

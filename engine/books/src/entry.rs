@@ -116,7 +116,11 @@ impl BookEntry {
     /// What `request` asks for, taken on and not decided. Where its units are not the order's, `why` says so.
     pub fn draft(request: &StepRequest, at: TimestampMs) -> Self {
         let role = Role::of(request.step);
-        let counted = if matches!(role, Role::Payments | Role::Review) { Some((0, Vec::new())) } else { counted(request) };
+        let counted = if matches!(role, Role::Payments | Role::Review) {
+            Some((0, Vec::new()))
+        } else {
+            counted(request)
+        };
         let why = if counted.is_none() { Some(Why::UnknownUnits) } else { None };
         let (units, lines) = counted.unwrap_or_default();
         let booked = request.step == Step::Book;
@@ -144,10 +148,8 @@ impl BookEntry {
 
     /// Not done: a step forwards is declined, one backwards refused.
     pub fn not_done(self, why: Why) -> Self {
-        let forwards = matches!(
-            self.step,
-            Step::Reserve | Step::Authorize | Step::Book | Step::Capture | Step::Review
-        );
+        let forwards =
+            matches!(self.step, Step::Reserve | Step::Authorize | Step::Book | Step::Capture | Step::Review);
         let kind = if forwards { BookKind::Declined } else { BookKind::Refused };
         Self { kind, why: Some(why), lines: Vec::new(), ..self }
     }

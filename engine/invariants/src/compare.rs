@@ -419,7 +419,7 @@ mod tests {
         let ours = [("rests", 4, false), ("runs", 2, true)];
         let cut = [entries("rests", 4), entries("runs", 1)].concat();
         let check = compared(&ours, &cut);
-        assert_eq!(check.books.map(|book| book.behind), [0, 1, 0], "{:?}", check.named);
+        assert_eq!(check.books.map(|book| book.behind), [0, 1, 0, 0], "{:?}", check.named);
         assert!(!check.agrees() && check.named[0].what.contains("1 steps of payments are done here and 0"));
         assert_eq!(check.books[Role::Payments as usize].last_at, Some(TimestampMs(7)));
     }

@@ -94,10 +94,7 @@ pub(super) const fn role_of(step: StepV1) -> Role {
 }
 
 const fn is_forward(step: StepV1) -> bool {
-    matches!(
-        step,
-        StepV1::Reserve | StepV1::Authorize | StepV1::Book | StepV1::Capture | StepV1::Review
-    )
+    matches!(step, StepV1::Reserve | StepV1::Authorize | StepV1::Book | StepV1::Capture | StepV1::Review)
 }
 
 /// [`AttentionV1`], with a default.
@@ -305,7 +302,10 @@ impl Life {
         let legal = match (step, self.status) {
             // Of an order that was changed, what is not wanted any more is given up on the way forward.
             (StepV1::Void | StepV1::Release, Some(StatusV1::Open)) => amended || again,
-            (step, Some(status)) if is_forward(step) => status == StatusV1::Open || again,
+            (
+                StepV1::Reserve | StepV1::Authorize | StepV1::Review | StepV1::Book | StepV1::Capture,
+                Some(status),
+            ) => status == StatusV1::Open || again,
             (StepV1::CancelShipment | StepV1::Void | StepV1::Release, status) => {
                 status == Some(StatusV1::Canceling)
             }

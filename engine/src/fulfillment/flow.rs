@@ -50,7 +50,10 @@ const _: () = {
             assert!(place(&way, Step::Authorize) < place(&way, Step::Book), "a parcel that nobody pays");
             assert!(place(&way, Step::Reserve) < place(&way, Step::Capture), "paid, and not in stock");
             let review = place(&way, Step::Review);
-            assert!(place(&way, Step::Reserve) < review && place(&way, Step::Authorize) < review, "too early");
+            assert!(
+                place(&way, Step::Reserve) < review && place(&way, Step::Authorize) < review,
+                "too early"
+            );
             assert!(review < place(&way, Step::Capture) && review < place(&way, Step::Book), "too late");
             capture += 1;
         }

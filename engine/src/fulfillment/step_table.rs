@@ -220,8 +220,7 @@ pub const STEPS: [StepSpec; Step::ALL.len()] = [
 ];
 
 /// The way forward, in order. Only an order whose flow says so is reviewed.
-pub const FORWARD: [Step; 5] =
-    [Step::Reserve, Step::Authorize, Step::Review, Step::Book, Step::Capture];
+pub const FORWARD: [Step; 5] = [Step::Reserve, Step::Authorize, Step::Review, Step::Book, Step::Capture];
 
 /// The way back, in order. The shipment first: if it cannot be called off, nothing was undone yet and the order can
 /// still go forward. Money comes before stock, because its owner waits for it.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::payments::{PaymentState, THE_PAYMENT};
 use super::placed::{Component, Delivery, Line, Payment, Placed};
-use super::saga::Saga;
+use super::saga::{Saga, StepState};
 use super::state::Order;
+use crate::wire::command::Step;
 
 /// A line that is changed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -91,7 +91,9 @@ impl Goods {
         match step {
             Step::Reserve | Step::Release => Some(&mut self.reservations),
             Step::Book | Step::CancelShipment => Some(&mut self.shipments),
-            Step::Authorize | Step::Capture | Step::Void | Step::Refund | Step::Restock | Step::Review => None,
+            Step::Authorize | Step::Capture | Step::Void | Step::Refund | Step::Restock | Step::Review => {
+                None
+            }
         }
     }
 
@@ -241,7 +243,9 @@ impl Goods {
             Step::Release | Step::CancelShipment => {
                 self.lots(at.step).get(number).map(|lot| lot.units.clone()).unwrap_or_default()
             }
-            Step::Authorize | Step::Capture | Step::Void | Step::Refund | Step::Restock | Step::Review => return None,
+            Step::Authorize | Step::Capture | Step::Void | Step::Refund | Step::Restock | Step::Review => {
+                return None;
+            }
         };
         (!units.is_empty()).then(|| units.into())
     }

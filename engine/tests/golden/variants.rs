@@ -334,8 +334,7 @@ fn amended() -> AmendedV1 {
 }
 
 fn steps() -> RecordV1 {
-    let steps =
-        every!(StepV1: Reserve, Authorize, Book, Capture, CancelShipment, Void, Refund, Release, Restock);
+    let steps = every!(StepV1: Reserve, Authorize, Book, Capture, CancelShipment, Void, Refund, Release, Restock, Review);
     let start = |step| EventV1::StepStarted {
         step,
         instance: 1,

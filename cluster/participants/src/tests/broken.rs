@@ -16,6 +16,7 @@ async fn is_away(running: &SimulatedParticipants, role: Role) -> bool {
         Role::Inventory => Step::Reserve,
         Role::Payments => Step::Authorize,
         Role::Shipping => Step::Book,
+        Role::Review => Step::Review,
     };
     let participants = running.participants();
     let asked = request(77, step, "x", None);

@@ -473,4 +473,4 @@ macro_rules! same_steps {
     };
 }
 
-same_steps!(Reserve Authorize Book Capture CancelShipment Void Refund Release Restock);
+same_steps!(Reserve Authorize Book Capture CancelShipment Void Refund Release Restock Review);

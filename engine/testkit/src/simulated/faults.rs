@@ -92,10 +92,8 @@ impl FaultRates {
         let digest = sha256(&named);
         let number =
             |at: usize| digest[at..at + 8].iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
-        let forward = matches!(
-            step,
-            Step::Reserve | Step::Authorize | Step::Book | Step::Capture | Step::Review
-        );
+        let forward =
+            matches!(step, Step::Reserve | Step::Authorize | Step::Book | Step::Capture | Step::Review);
         let only_forward = |permille: u32| if forward { permille } else { 0 };
         let weights = [
             (self.failure_permille, CallFault::Failure),

@@ -28,8 +28,16 @@ fn wanted() -> Vec<String> {
     wanted.extend(["goods Open true", "goods Canceled true", "goods Open false"].map(str::to_owned));
     wanted.extend(ShipmentState::ALL.map(|state| format!("shipment Some({state:?})")));
     wanted.extend(
-        ["reservations 2", "shipments 2", "Open Some(Release)", "Open Some(Review)", "reopened true", "split true", "partly true"]
-            .map(str::to_owned),
+        [
+            "reservations 2",
+            "shipments 2",
+            "Open Some(Release)",
+            "Open Some(Review)",
+            "reopened true",
+            "split true",
+            "partly true",
+        ]
+        .map(str::to_owned),
     );
     for mode in ["None", "Some(Perform)", "Some(Look)", "Some(Settle)"] {
         wanted.extend(["None", "Held", "Stalled"].map(|kind| format!("{kind} {mode}")));

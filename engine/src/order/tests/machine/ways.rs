@@ -32,7 +32,8 @@ impl Way {
     }
 
     pub(super) fn flow(self) -> FlowRules {
-        let (begins_with, capture, short_lines, review) = (self.begins_with, self.capture, self.short_lines, self.review);
+        let (begins_with, capture, short_lines, review) =
+            (self.begins_with, self.capture, self.short_lines, self.review);
         let flow = FlowRules { begins_with, capture, short_lines, review, ..FlowRules::DEFAULT };
         FlowRules { version: if flow == FlowRules::DEFAULT { 1 } else { 2 }, ..flow }
     }
@@ -46,16 +47,8 @@ pub(super) fn ways() -> impl Strategy<Value = Way> {
     let short_lines = (prop::sample::select(ShortLines::ALL.to_vec()), prop::bool::weighted(0.3));
     let money = (0..5usize, any::<bool>(), any::<bool>());
     (money, begins_with, capture, (goods_ms, apart_ms), short_lines).prop_map(
-        |((payments, waits, pro_rata), begins_with, capture, (goods_ms, apart_ms), (short_lines, review))| Way {
-            payments,
-            waits,
-            pro_rata,
-            begins_with,
-            capture,
-            goods_ms,
-            apart_ms,
-            short_lines,
-            review,
+        |((payments, waits, pro_rata), begins_with, capture, (goods_ms, apart_ms), (short_lines, review))| {
+            Way { payments, waits, pro_rata, begins_with, capture, goods_ms, apart_ms, short_lines, review }
         },
     )
 }

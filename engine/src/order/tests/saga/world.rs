@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(in super::super) use super::commands::*;
 use crate::codec::v1::{self, BodyV1, EventV1};
 use crate::fulfillment::flow::way_forward;
 pub(in super::super) use crate::fulfillment::{Effect, Mode, next};
@@ -17,7 +18,6 @@ pub(in super::super) use crate::order::{
 use crate::order::{Actor, DryRun, Incoming, decide, decide_engine, dry_run};
 pub(in super::super) use crate::samples::author::CONTEXT;
 pub(in super::super) use crate::wire::{Code, CommandData, command::Step, order::Attention};
-pub(in super::super) use super::commands::*;
 use retailflow_invariants::OrderCheck;
 
 /// What a participant was asked for under a key, and may never be asked otherwise.
