@@ -17,6 +17,7 @@ pub(in super::super) use crate::order::{
 };
 use crate::order::{Actor, DryRun, Incoming, decide, decide_engine, dry_run};
 pub(in super::super) use crate::samples::author::CONTEXT;
+use crate::wire::flow_rules::FlowRules;
 pub(in super::super) use crate::wire::{Code, CommandData, command::Step, order::Attention};
 use retailflow_invariants::OrderCheck;
 
@@ -82,7 +83,11 @@ impl World {
 
     /// An order at its step `step`, all before it done.
     pub(in super::super) fn at(step: Step) -> Self {
-        let mut world = Self::placed();
+        let mut world = Self::empty();
+        if step == Step::Review {
+            world.context.policy.flow = FlowRules { version: 2, review: true, ..FlowRules::DEFAULT };
+        }
+        assert_eq!(world.ask(place_of(basket())), Code::Applied);
         while world.step() != Some(step) {
             world.answer(done());
         }
