@@ -117,9 +117,7 @@ impl BookEntry {
 }
 
 fn step_of(name: &str) -> Option<Step> {
-    use Step::{Authorize, Book, CancelShipment, Capture, Refund, Release, Reserve, Restock, Void};
-    let all = [Reserve, Authorize, Book, Capture, CancelShipment, Void, Refund, Release, Restock];
-    all.into_iter().find(|step| step.as_str() == name)
+    Step::ALL.into_iter().find(|step| step.as_str() == name)
 }
 
 fn lines_of(field: &str) -> Result<Vec<BookLine>, BookError> {

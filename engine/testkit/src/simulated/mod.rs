@@ -39,7 +39,7 @@ use retailflow_engine::ids::{CommandId, CommandKey, OrderRef, Source, TimestampM
 use retailflow_engine::ports::{
     Clock, KeyStanding, Participant, Participants, PortFuture, Role, Settlement, StepAnswer, StepRequest,
 };
-use retailflow_engine::wire::command::{ReportData, ReportOutcome, Step};
+use retailflow_engine::wire::command::{ReportData, ReportOutcome, ReturnLine, Step};
 use retailflow_engine::wire::{CommandData, CommandEvent};
 
 /// What the simulated participants are like.
@@ -315,13 +315,23 @@ fn report_of(entry: &BookEntry) -> Option<CommandEvent> {
         BookKind::Declined | BookKind::Refused => ReportOutcome::Declined,
         _ => return None,
     };
+    // Of what was done in part, which.
+    let in_part = entry.kind == BookKind::Done && entry.why == Some(Why::OutOfStock);
+    let line = |line: &BookLine| ReturnLine {
+        line_id: line.line_id.to_string(),
+        quantity: u32::try_from(line.units).unwrap_or(u32::MAX),
+        amount_minor: None,
+        restock: None,
+        condition: None,
+    };
+    let lines = if in_part { entry.lines.iter().map(line).collect() } else { Vec::new() };
     let data = ReportData {
         step: entry.step,
         reference: reference(entry.step, &entry.key).to_string(),
         outcome,
         reason: entry.why.map(|why| why.reason().to_owned()),
         amount_minor: None,
-        lines: Vec::new(),
+        lines,
         until: None,
         shipment: None,
         expected_version: None,
