@@ -257,7 +257,7 @@ pub(crate) fn place(number: u32) -> CommandData {
     let mut place = PlaceData::new(format!("customer-{number}"), usd(), lines);
     if number % 5 == 2 {
         let (method, address_ref) = (Some("letter".into()), None);
-        let available_from = (number % 2 == 0).then_some(TimestampMs(EPOCH_MS + 700));
+        let available_from = number.is_multiple_of(2).then_some(TimestampMs(EPOCH_MS + 700));
         place.deliveries.push(DeliveryPart {
             line_ids: vec!["2".into()],
             method,

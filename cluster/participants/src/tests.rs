@@ -65,6 +65,7 @@ async fn perform(participants: &Participants, request: &StepRequest) -> Option<A
 async fn life(participants: &Participants, order: u32) -> Vec<Option<Arc<str>>> {
     let reserved = perform(participants, &request(order, Step::Reserve, "r", None)).await;
     let authorized = perform(participants, &request(order, Step::Authorize, "a", None)).await;
+    let reviewed = perform(participants, &request(order, Step::Review, "v", None)).await;
     let booked = perform(participants, &request(order, Step::Book, "b", None)).await;
     let captured = match &authorized {
         Some(reference) => {
@@ -72,7 +73,7 @@ async fn life(participants: &Participants, order: u32) -> Vec<Option<Arc<str>>> 
         }
         None => None,
     };
-    vec![reserved, authorized, booked, captured]
+    vec![reserved, authorized, booked, captured, reviewed]
 }
 
 fn start(folder: &std::path::Path, rates: FaultRates) -> SimulatedParticipants {
