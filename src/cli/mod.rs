@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// Turn a CSV file of orders into commands, one JSON line each, on standard output
     Import(Box<crate::import::verb::Args>),
     /// Make up a mixed load of commands, the same for the same seed, one JSON line each
-    Generate(crate::generate::verb::Args),
+    Generate(crate::generate::Args),
     /// Run commands on a data directory: one outcome for each
     Run(crate::run::verb::Args),
     /// Serve: commands and reads over HTTP, until it is stopped
@@ -119,7 +119,7 @@ pub(crate) enum Command {
 pub(crate) fn dispatch(command: Command, context: Context) -> Result<(), Failure> {
     match command {
         Command::Import(args) => crate::import::verb::exec(*args, context),
-        Command::Generate(args) => crate::generate::verb::exec(args, context),
+        Command::Generate(args) => crate::generate::exec(args, context),
         Command::Run(args) => crate::run::verb::exec(args, context),
         Command::Serve(args) => crate::serve::exec(args, context),
         Command::Publish(args) => crate::publish::verb::exec(args, context),

@@ -10,9 +10,9 @@ use retailflow_disk::log::salvage::{Found, Gap, walk};
 use retailflow_disk::log::{LogError, LogOptions, Place, Position};
 use retailflow_engine::codec::control::Control;
 use retailflow_engine::ids::{OrderId, OrderRef, TenantId};
-use retailflow_engine::order::{LoneDecision, MoneyStep, lone_record};
 use retailflow_engine::ports::LoggedEntry;
 use retailflow_engine::wire::order::HistoryEntry;
+use retailflow_invariants::{LoneDecision, MoneyStep, lone_record};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::group_of;

@@ -51,6 +51,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("retailflow-chaos-disk", &[], &[]),
     ("retailflow-xtask", &[], &[]),
+    ("retailflow-generate", &["retailflow-engine", "retailflow-books", "retailflow-server"], &[]),
     (
         "retailflow-server",
         &[
@@ -88,6 +89,7 @@ const OURS: &[(&str, &[&str], &[&str])] = &[
         "retailflow",
         &[
             "retailflow-server",
+            "retailflow-generate",
             "retailflow-import",
             "retailflow-measure",
             "retailflow-engine",

@@ -112,10 +112,9 @@ fn asked(order: &Order, at: StepAt, context: &Context) -> StepStarted {
         }
         _ => {
             let undoes = order.status == OrderStatus::Canceling;
-            saga.goods
-                .as_ref()
-                .zip(order.placed.as_ref())
-                .and_then(|(goods, placed)| goods.asked(&at, undoes, (placed, saga), context.now))
+            saga.goods.as_ref().zip(order.placed.as_ref()).and_then(|(goods, placed)| {
+                goods.asked(&at, undoes, (placed, saga.plan.as_deref()), context.now)
+            })
         }
     };
     let expires = context.now.plus_ms(context.policy.step_deadline_ms);
@@ -287,7 +286,9 @@ fn is_wanted_again(order: &Order, at: &StepAt, now: TimestampMs) -> bool {
     let goods = order.saga.goods.as_ref().zip(order.placed.as_ref());
     order.status == OrderStatus::Open
         && at.step == Step::Release
-        && goods.is_some_and(|(goods, placed)| goods.asked(at, false, (placed, &order.saga), now).is_none())
+        && goods.is_some_and(|(goods, placed)| {
+            goods.asked(at, false, (placed, order.saga.plan.as_deref()), now).is_none()
+        })
 }
 
 /// Code and words of a participant. Words that only repeat the code are left out.

@@ -67,7 +67,7 @@ fn reserve(order: &Order, goods: &Goods, placed: &Placed, now: TimestampMs) -> O
     if !goods.next_shipment(placed, order.saga.flow().short_lines).is_empty() {
         return None;
     }
-    if !goods.to_reserve(placed, &order.saga, now).is_empty() {
+    if !goods.to_reserve(placed, order.saga.plan.as_deref(), now).is_empty() {
         return Some(Forward::Step(Step::Reserve, goods.reservations.len()));
     }
     order.awaits_goods(now).map(|_| Forward::AwaitGoods)

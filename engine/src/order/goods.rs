@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::placed::{Line, Placed};
-use super::saga::Saga;
+use super::plan::Plan;
 use super::step::StepAt;
 use crate::ids::TimestampMs;
 use crate::ports::LineUnits;
@@ -74,6 +74,11 @@ fn sums(lots: &[Lot]) -> HashMap<&str, u64> {
 
 fn of(sums: &HashMap<&str, u64>, line: &Line) -> u64 {
     sums.get(&*line.line_id).copied().unwrap_or(0)
+}
+
+/// When the goods of a line can be set aside at the earliest, where that was to come.
+fn delivery_from(plan: Option<&Plan>, line: &Line) -> Option<TimestampMs> {
+    plan.and_then(|plan| plan.delivery_from(line.delivery))
 }
 
 impl Goods {
@@ -163,18 +168,18 @@ impl Goods {
 
     /// Units that are wanted, not set aside, and to be had by `now`.
     #[must_use]
-    pub fn to_reserve(&self, placed: &Placed, saga: &Saga, now: TimestampMs) -> Vec<LineUnits> {
+    pub fn to_reserve(&self, placed: &Placed, plan: Option<&Plan>, now: TimestampMs) -> Vec<LineUnits> {
         self.lacking_of(Step::Reserve, placed, |line| {
-            saga.delivery_from(line.delivery).is_none_or(|from| from <= now)
+            delivery_from(plan, line).is_none_or(|from| from <= now)
         })
     }
 
     /// When the next of the goods can be set aside that are wanted, and not to be had yet.
     #[must_use]
-    pub fn awaited(&self, placed: &Placed, saga: &Saga, now: TimestampMs) -> Option<TimestampMs> {
+    pub fn awaited(&self, placed: &Placed, plan: Option<&Plan>, now: TimestampMs) -> Option<TimestampMs> {
         let reserved = sums(&self.reservations);
         let lacking = placed.lines.iter().filter(|line| u64::from(line.quantity) > of(&reserved, line));
-        lacking.filter_map(|line| saga.delivery_from(line.delivery)).filter(|from| *from > now).min()
+        lacking.filter_map(|line| delivery_from(plan, line)).filter(|from| *from > now).min()
     }
 
     /// What goes with the next shipment: what is set aside of the first delivery of which something is. Nothing of one that
@@ -232,13 +237,15 @@ impl Goods {
         &self,
         at: &StepAt,
         undoes: bool,
-        (placed, saga): (&Placed, &Saga),
+        (placed, plan): (&Placed, Option<&Plan>),
         now: TimestampMs,
     ) -> Option<Arc<[LineUnits]>> {
         let number = at.number();
         let units = match at.step {
-            Step::Reserve => self.to_reserve(placed, saga, now),
-            Step::Book => self.next_shipment(placed, saga.flow().short_lines),
+            Step::Reserve => self.to_reserve(placed, plan, now),
+            Step::Book => {
+                self.next_shipment(placed, plan.map_or(ShortLines::Wait, |plan| plan.flow.short_lines))
+            }
             Step::Release if !undoes => self.surplus_of(number, placed),
             Step::Release | Step::CancelShipment => {
                 self.lots(at.step).get(number).map(|lot| lot.units.clone()).unwrap_or_default()
@@ -283,18 +290,18 @@ mod tests {
 
     #[test]
     fn what_is_too_much_is_taken_from_the_last_reservation() {
-        let (saga, now) = (Saga::default(), TimestampMs(7));
+        let now = TimestampMs(7);
         let mut goods = Goods::default();
         goods.done(Step::Reserve, 0, &units(&[("a", 3), ("b", 1)]));
         goods.done(Step::Reserve, 1, &units(&[("a", 2)]));
         let all = placed(&[("a", 5), ("b", 1)]);
-        assert_eq!((goods.surplus(&all), goods.to_reserve(&all, &saga, now)), (None, vec![]));
+        assert_eq!((goods.surplus(&all), goods.to_reserve(&all, None, now)), (None, vec![]));
         let more = placed(&[("a", 6), ("b", 1)]);
-        assert_eq!(goods.to_reserve(&more, &saga, now), units(&[("a", 1)]));
+        assert_eq!(goods.to_reserve(&more, None, now), units(&[("a", 1)]));
         assert_eq!(goods.lacking(Step::Reserve, &more), units(&[("a", 1)]));
         let less = placed(&[("a", 1), ("b", 0)]);
         let asked = |goods: &Goods, number, undoes| {
-            goods.asked(&release(number), undoes, (&less, &saga), now).unwrap().to_vec()
+            goods.asked(&release(number), undoes, (&less, None), now).unwrap().to_vec()
         };
         assert_eq!(goods.surplus(&less), Some(1));
         assert_eq!(asked(&goods, 1, false), units(&[("a", 2)]));

@@ -14,7 +14,7 @@ impl Order {
     #[must_use]
     pub fn awaits_goods(&self, now: TimestampMs) -> Option<TimestampMs> {
         match (&self.saga.goods, &self.placed) {
-            (Some(goods), Some(placed)) => goods.awaited(placed, &self.saga, now),
+            (Some(goods), Some(placed)) => goods.awaited(placed, self.saga.plan.as_deref(), now),
             _ => {
                 let begun = self.saga.cell(Step::Reserve).instance > 0;
                 self.saga.available_from().filter(|from| *from > now && !begun)

@@ -16,3 +16,12 @@ pub struct Plan {
     /// Where each shipment is, and since when, where more is known than that it is booked.
     pub shipments: Vec<(ShipmentState, TimestampMs)>,
 }
+
+impl Plan {
+    /// When the goods of delivery `number` can be set aside at the earliest, where that was to come when it was placed.
+    #[must_use]
+    pub fn delivery_from(&self, number: u16) -> Option<TimestampMs> {
+        let own = self.deliveries_from.iter().filter(|(delivery, _)| *delivery == number);
+        own.map(|(_, from)| *from).chain(self.available_from).max()
+    }
+}

@@ -45,9 +45,7 @@ impl Saga {
     /// When the goods of delivery `number` can be set aside at the earliest, where that was to come when it was placed.
     #[must_use]
     pub fn delivery_from(&self, number: u16) -> Option<TimestampMs> {
-        let plan = self.plan.as_ref()?;
-        let own = plan.deliveries_from.iter().filter(|(delivery, _)| *delivery == number);
-        own.map(|(_, from)| *from).chain(plan.available_from).max()
+        self.plan.as_ref()?.delivery_from(number)
     }
 
     /// What is asked for as `at` is pending still, and not looked at before `until`.

@@ -87,7 +87,10 @@ fn short_units(order: &Order, now: TimestampMs) -> u64 {
     if !goods.stands(Step::Reserve) {
         return 0;
     }
-    goods.to_reserve(placed, &order.saga, now).iter().fold(0, |sum, part| sum.saturating_add(part.quantity))
+    goods
+        .to_reserve(placed, order.saga.plan.as_deref(), now)
+        .iter()
+        .fold(0, |sum, part| sum.saturating_add(part.quantity))
 }
 
 /// Did only the deadline of what waits for people move? That is nothing that happened.
@@ -225,7 +228,11 @@ fn returns_summary(order: &Order) -> Result<ReturnsSummary, MoneyError> {
     })
 }
 
-pub(super) fn history_entry(decision: &DecisionV1, number: u64) -> Result<HistoryEntry, FoldError> {
+/// A decision of an order, its `number`-th, as the order's history has it.
+///
+/// # Errors
+/// [`FoldError`] when it cannot be read.
+pub fn history_entry(decision: &DecisionV1, number: u64) -> Result<HistoryEntry, FoldError> {
     let verdict = verdict_from_stored(&decision.verdict)?;
     let (code, message) = (verdict.code(), verdict.message().to_owned());
     Ok(HistoryEntry {

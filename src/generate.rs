@@ -7,7 +7,7 @@ use clap::value_parser;
 use retailflow_engine::ids::TenantId;
 
 use crate::cli::{Context, Output};
-use crate::generate::{self, REORDER_MAX, Settings, Shares};
+use retailflow_generate::{self as generate, REORDER_MAX, Settings, Shares};
 use retailflow_server::durable_file::DurableFile;
 use retailflow_server::exit::{ExitStatus, Failure, OrExit};
 

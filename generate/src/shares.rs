@@ -2,48 +2,48 @@
 
 /// How many orders or commands meet what, of a thousand.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shares {
+pub struct Shares {
     /// Orders that are canceled.
-    pub(crate) cancel_permille: u64,
+    pub cancel_permille: u64,
     /// Orders of which something comes back; canceled ones are not among them.
-    pub(crate) return_permille: u64,
+    pub return_permille: u64,
     /// Commands that come again.
-    pub(crate) duplicate_permille: u64,
+    pub duplicate_permille: u64,
     /// Places that come again thousands of lines later.
-    pub(crate) late_permille: u64,
+    pub late_permille: u64,
     /// Orders whose place's id is used for another place.
-    pub(crate) reuse_permille: u64,
+    pub reuse_permille: u64,
     /// Cancels that come before their place.
-    pub(crate) early_permille: u64,
+    pub early_permille: u64,
     /// Orders whose payment is declined.
-    pub(crate) decline_permille: u64,
+    pub decline_permille: u64,
     /// Orders whose payment is reviewed.
-    pub(crate) review_permille: u64,
+    pub review_permille: u64,
     /// Of these, reviews that are reported to have ended badly.
-    pub(crate) report_permille: u64,
+    pub report_permille: u64,
     /// Of the declined ones, orders for which another payment comes.
-    pub(crate) pay_permille: u64,
+    pub pay_permille: u64,
     /// Orders that are paid in parts.
-    pub(crate) split_permille: u64,
+    pub split_permille: u64,
     /// Orders of which money goes back without goods.
-    pub(crate) refund_permille: u64,
+    pub refund_permille: u64,
     /// Orders that are held, and released.
-    pub(crate) hold_permille: u64,
+    pub hold_permille: u64,
     /// Orders that are changed.
-    pub(crate) amend_permille: u64,
+    pub amend_permille: u64,
     /// Orders of which a unit is canceled.
-    pub(crate) cancel_units_permille: u64,
+    pub cancel_units_permille: u64,
     /// Orders of which a fact is recorded.
-    pub(crate) record_permille: u64,
+    pub record_permille: u64,
     /// Orders of which units are exchanged for others.
-    pub(crate) exchange_permille: u64,
+    pub exchange_permille: u64,
     /// Orders whose goods go in parts.
-    pub(crate) parts_permille: u64,
+    pub parts_permille: u64,
 }
 
 impl Shares {
     /// Orders of which something else becomes than a cancel or a return: one thing of each.
-    pub(crate) const fn extras_permille(self) -> u64 {
+    pub const fn extras_permille(self) -> u64 {
         self.refund_permille
             + self.hold_permille
             + self.amend_permille

@@ -12,70 +12,70 @@ use retailflow_server::words::{count, number};
 
 /// What all new places of one currency cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Sum {
+pub struct Sum {
     /// Of which currency.
-    pub(crate) currency: Currency,
+    pub currency: Currency,
     /// Places.
-    pub(crate) orders: u64,
+    pub orders: u64,
     /// In minor units. Wider than an amount: a sum over many orders is nobody's amount.
-    pub(crate) amount_minor: i128,
+    pub amount_minor: i128,
 }
 
 /// How many commands of which kind there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Summary {
+pub struct Summary {
     /// Commands, each a line.
-    pub(crate) commands: u64,
+    pub commands: u64,
     /// Places, each of a new order.
-    pub(crate) places: u64,
+    pub places: u64,
     /// Cancels.
-    pub(crate) cancels: u64,
+    pub cancels: u64,
     /// Cancels that come before their place.
-    pub(crate) early: u64,
+    pub early: u64,
     /// Returns, second ones too.
-    pub(crate) returns: u64,
+    pub returns: u64,
     /// Second returns of an order.
-    pub(crate) second_returns: u64,
+    pub second_returns: u64,
     /// Returns that ask for more than there is.
-    pub(crate) too_much: u64,
+    pub too_much: u64,
     /// Reports that a review of a payment ended badly.
-    pub(crate) reports: u64,
+    pub reports: u64,
     /// Other payments, after a decline.
-    pub(crate) pays: u64,
+    pub pays: u64,
     /// Refunds without goods.
-    pub(crate) refunds: u64,
+    pub refunds: u64,
     /// Holds, each with its release.
-    pub(crate) holds: u64,
+    pub holds: u64,
     /// Changes of orders.
-    pub(crate) amends: u64,
+    pub amends: u64,
     /// Cancels of a unit.
-    pub(crate) unit_cancels: u64,
+    pub unit_cancels: u64,
     /// Facts for the books.
-    pub(crate) records: u64,
+    pub records: u64,
     /// Exchanges of units for others.
-    pub(crate) exchanges: u64,
+    pub exchanges: u64,
     /// Orders whose goods go in parts.
-    pub(crate) goods_in_parts: u64,
+    pub goods_in_parts: u64,
     /// Orders that are paid in parts.
-    pub(crate) split: u64,
+    pub split: u64,
     /// Orders whose payment is reviewed.
-    pub(crate) reviewed: u64,
+    pub reviewed: u64,
     /// Orders whose payment is declined.
-    pub(crate) declined: u64,
+    pub declined: u64,
     /// Commands that come again.
-    pub(crate) duplicates: u64,
+    pub duplicates: u64,
     /// Places that come again thousands of lines later.
-    pub(crate) late: u64,
+    pub late: u64,
     /// Places under the id of another one.
-    pub(crate) reused: u64,
+    pub reused: u64,
     /// Lines of the orders.
-    pub(crate) lines: u64,
+    pub lines: u64,
     /// Units of the orders.
-    pub(crate) units: u64,
+    pub units: u64,
     /// Orders that cost nothing.
-    pub(crate) free: u64,
+    pub free: u64,
     /// Order by order, in what they cost.
-    pub(crate) sums: Vec<Sum>,
+    pub sums: Vec<Sum>,
 }
 
 impl Summary {

@@ -15,7 +15,6 @@ mod shares;
 mod summary;
 #[cfg(test)]
 mod tests;
-pub(crate) mod verb;
 
 use std::io::Write;
 
@@ -25,8 +24,8 @@ use retailflow_engine::wire::command::CancelData;
 use retailflow_engine::wire::validate::validate;
 use retailflow_engine::wire::{CommandData, CommandEvent};
 
-pub(crate) use shares::Shares;
-pub(crate) use summary::Summary;
+pub use shares::Shares;
+pub use summary::Summary;
 
 use extra::Extra;
 use order::Market;
@@ -40,29 +39,29 @@ use schedule::{Form, Planned, Schedule, What};
 /// Who makes the commands.
 const SOURCE: &str = "/generate";
 /// Widest window in which lines change places.
-pub(crate) const REORDER_MAX: u32 = 1_000;
+pub const REORDER_MAX: u32 = 1_000;
 const DAY_MS: u64 = 86_400_000;
 
 /// What to make.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// Whose orders they are.
-    pub(crate) tenant: TenantId,
+    pub tenant: TenantId,
     /// How many.
-    pub(crate) orders: u64,
+    pub orders: u64,
     /// Which ones.
-    pub(crate) seed: u64,
+    pub seed: u64,
     /// What becomes of them.
-    pub(crate) shares: Shares,
+    pub shares: Shares,
     /// How many lines a line may move, at most [`REORDER_MAX`].
-    pub(crate) reorder: u32,
+    pub reorder: u32,
 }
 
 /// Writes the commands, each as a line of JSON.
 ///
 /// # Errors
 /// Writing fails.
-pub(crate) fn run(settings: &Settings, mut out: impl Write) -> Result<Summary, Failure> {
+pub fn run(settings: &Settings, mut out: impl Write) -> Result<Summary, Failure> {
     let maker = Maker::new(settings).or_exit(ExitStatus::Refused, || "cannot make up commands")?;
     let mut summary = Summary::default();
     for planned in lines(settings) {

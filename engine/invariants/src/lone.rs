@@ -1,11 +1,10 @@
 //! What one record says by itself: for records whose order can't be read any more, because others are lost.
 
-use super::aggregate::FoldError;
-use super::view::history_entry;
-use crate::codec::record;
-use crate::codec::v1::{self, BodyV1, EventV1, StepOutcomeV1, StepV1};
-use crate::ids::OrderRef;
-use crate::wire::order::HistoryEntry;
+use retailflow_engine::codec::record;
+use retailflow_engine::codec::v1::{self, BodyV1, EventV1, StepOutcomeV1, StepV1};
+use retailflow_engine::ids::OrderRef;
+use retailflow_engine::order::{FoldError, history_entry};
+use retailflow_engine::wire::order::HistoryEntry;
 
 /// A record without those around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
