@@ -389,8 +389,8 @@ impl Life {
                 | StepOutcomeV1::NotDone { .. }
         );
         let Some(minor) = done else { return };
-        // What an operator resolved stands in nobody else's books.
-        if !matches!(outcome, StepOutcomeV1::Resolved { .. }) {
+        // What an operator resolved stands in nobody else's books, nor does what people judged.
+        if !matches!(outcome, StepOutcomeV1::Resolved { .. }) && step != StepV1::Review {
             let done = &mut self.done[role_of(step) as usize];
             *done = done.saturating_add(1);
         }

@@ -187,11 +187,11 @@ mod tests {
     async fn the_text_is_that_of_the_embedded_log() {
         let mut events = events().await;
         let kinds: BTreeSet<&str> = events.iter().map(|event| event.data.kind()).collect();
-        // Random orders are never declined, taken on for later, late, reported on their way, held, amended, or put into the archive;
+        // Random orders are never declined, taken on for later, late, reported on their way, held, amended, reviewed, or put into the archive;
         // their data is of the same kind.
         let rare = ["payment_failed", "pending", "archived", "restored", "awaiting_goods"];
         let moved = ["shipped", "delivered", "shipment_returned", "shipment_lost"];
-        let shops = ["held", "hold_released", "recorded", "amended", "lines_canceled"];
+        let shops = ["held", "hold_released", "recorded", "amended", "lines_canceled", "reviewed"];
         let rare = [&rare[..], &moved, &shops].concat();
         let rare: Vec<_> = rare.iter().map(|word| format!("retailflow.order.{word}.v1")).collect();
         let missing: Vec<_> = EventData::TYPES.iter().filter(|kind| !kinds.contains(**kind)).collect();
