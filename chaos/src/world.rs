@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use retailflow_actors::{Node, NodeHandle, Ports, Settings};
 use retailflow_engine::ids::{TenantId, TimestampMs};
 use retailflow_engine::memory::{MemoryDeadLetters, MemoryLog, MemoryTenants};
-use retailflow_engine::ports::{LogIdentity, TenantSetting};
+use retailflow_engine::ports::{LogIdentity, TenantSetting, Tenants as _};
 use retailflow_engine::wire::{CommandEvent, Durability};
 use retailflow_invariants::{InvariantId, OutcomeBook, Violation};
 use retailflow_testkit::simulated::{MemoryJournal, SimOptions, SimParticipants, StockOptions};
@@ -289,6 +289,10 @@ impl<'a> World<'a> {
 
 /// The second tenant has a flow of its own.
 fn tenants(plan: &Plan) -> MemoryTenants {
-    let second = TenantId::parse("t1").ok();
-    second.map(|tenant| TenantSetting { flow: plan.flow, ..TenantSetting::new(tenant) }).into_iter().collect()
+    let tenants = MemoryTenants::default();
+    if let Ok(tenant) = TenantId::parse("t1") {
+        // What is in memory is there at once.
+        drop(tenants.put(TenantSetting { flow: plan.flow, ..TenantSetting::new(tenant) }));
+    }
+    tenants
 }

@@ -14,13 +14,6 @@ use crate::ports::{
 #[derive(Default)]
 pub struct MemoryTenants(RwLock<BTreeMap<TenantId, TenantSetting>>);
 
-impl FromIterator<TenantSetting> for MemoryTenants {
-    fn from_iter<I: IntoIterator<Item = TenantSetting>>(settings: I) -> Self {
-        let settings = settings.into_iter().map(|setting| (setting.tenant.clone(), setting));
-        Self(RwLock::new(settings.collect()))
-    }
-}
-
 impl Tenants for MemoryTenants {
     fn get(&self, tenant: &TenantId) -> Option<TenantSetting> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned()

@@ -2,7 +2,6 @@
 
 use super::payments::{PaymentState, THE_PAYMENT};
 use super::placed::{Payment, Placed};
-use super::shares::worth_minor;
 use super::state::Order;
 use crate::ids::TimestampMs;
 use crate::wire::command::Step;
@@ -37,8 +36,8 @@ impl Order {
         }
         let planned_minor = self.saga.payments.iter().map(|payment| payment.planned_minor);
         let planned_minor = planned_minor.fold(0, i64::saturating_add);
-        let worth_minor = worth_minor(placed, goods.shipments.iter().flat_map(|shipment| &shipment.units))
-            .clamp(0, planned_minor.max(0));
+        let shipped: Vec<_> = goods.shipments.iter().flat_map(|shipment| shipment.units.clone()).collect();
+        let worth_minor = placed.worth_minor(&shipped).clamp(0, planned_minor.max(0));
         Some(worth_minor.saturating_sub(self.saga.totals.captured_minor).max(0))
     }
 

@@ -84,29 +84,21 @@ impl Placed {
     /// What these units are worth, in minor units, with their parts of all that the order has beside its lines. All units
     /// together are worth the order's total.
     #[must_use]
-    pub fn worth_minor(&self, units: &[LineUnits]) -> i64 {
-        worth_minor(self, units)
-    }
-}
-
-/// What units are worth that may be in several lots.
-pub(super) fn worth_minor<'a>(placed: &Placed, parts: impl IntoIterator<Item = &'a LineUnits>) -> i64 {
-    let mut by_line: Vec<i64> = placed.lines.iter().map(|line| line.amount_minor).collect();
-    for (_, parts) in allocated(placed) {
-        for (line, part) in by_line.iter_mut().zip(parts) {
-            *line = line.saturating_add(part);
+    pub fn worth_minor(&self, parts: &[LineUnits]) -> i64 {
+        let mut by_line: Vec<i64> = self.lines.iter().map(|line| line.amount_minor).collect();
+        for (_, parts) in allocated(self) {
+            by_line.iter_mut().zip(parts).for_each(|(line, part)| *line = line.saturating_add(part));
         }
+        let mut units: HashMap<&str, u64> = HashMap::new();
+        for part in parts {
+            let sum = units.entry(&part.line_id).or_default();
+            *sum = sum.saturating_add(part.quantity);
+        }
+        self.lines.iter().zip(by_line).fold(0, |sum, (line, minor)| {
+            let there = units.get(&*line.line_id).copied().unwrap_or(0);
+            sum.saturating_add(share(minor, there, line.quantity.into()))
+        })
     }
-    let mut units: HashMap<&str, u64> = HashMap::new();
-    for part in parts {
-        let sum = units.entry(&part.line_id).or_default();
-        *sum = sum.saturating_add(part.quantity);
-    }
-    let lines = placed.lines.iter().zip(by_line);
-    lines.fold(0, |sum, (line, minor)| {
-        let there = units.get(&*line.line_id).copied().unwrap_or(0);
-        sum.saturating_add(share(minor, there, line.quantity.into()))
-    })
 }
 
 /// What returns of an order pay back at most by themselves.
